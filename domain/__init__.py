@@ -1,0 +1,1 @@
+"""What happens: entities, rules and use cases. Imports the standard library only."""

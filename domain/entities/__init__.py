@@ -1,0 +1,1 @@
+"""The facts the service is about."""

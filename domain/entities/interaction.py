@@ -1,0 +1,104 @@
+"""One request to a model and what became of it, as history keeps it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import NO_USAGE, FinishReason, Usage
+
+
+class Status(StrEnum):
+    """What became of a request."""
+
+    COMPLETED = "completed"
+    TRUNCATED = "truncated"
+    BLOCKED = "blocked"
+    CLIENT_CANCELLED = "client_cancelled"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call of one provider.
+
+    Attributes:
+        outcome: `ok`, or the code of the error it ended with.
+        seconds: From the start of the attempt to its end.
+        http_status: The provider's status; None when it sent none.
+    """
+
+    provider: str
+    model: str
+    outcome: str
+    seconds: float
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """Who asked what, what came back, from whom, and how long it took.
+
+    Attributes:
+        id: UUIDv7 made on receipt, unique for ever: saving it twice changes nothing, and it carries the time.
+        prompt: As kept: the question without the turns sent along.
+        requested_model: What was asked for, or the default where nothing was.
+        model: The catalogue id of who answered; of a failed one, the last attempted.
+        provider: Its provider; None where no provider was reached.
+        text: The answer, or what there is of it.
+        latency_seconds: From receipt to the end of the answer, on a monotonic clock.
+        error: The code of what went wrong; None when nothing did.
+    """
+
+    id: str
+    user_id: str
+    conversation_id: str | None = None
+    prompt: Prompt
+    requested_model: str
+    model: str
+    provider: str | None = None
+    text: str = ""
+    status: Status
+    finish_reason: FinishReason | None = None
+    usage: Usage = NO_USAGE
+    fallback_used: bool = False
+    latency_seconds: float
+    time_to_first_token_seconds: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    error: str | None = None
+
+    @property
+    def milliseconds(self) -> int:
+        """Receipt, in milliseconds since 1970 UTC: the first 48 bits of the id."""
+        return milliseconds_of(self.id)
+
+    @property
+    def asked_at(self) -> datetime:
+        """Receipt, in UTC with milliseconds."""
+        return datetime.fromtimestamp(self.milliseconds / 1000, UTC)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is an answer to show: what history lists when no status is asked for."""
+        if self.status is Status.BLOCKED:
+            return bool(self.text)
+        return self.status in ANSWERED
+
+
+ANSWERED = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLED})
+
+
+def milliseconds_of(interaction_id: str) -> int:
+    """Return the millisecond time a UUIDv7 carries (RFC 9562, section 5.7)."""
+    return int(interaction_id[:8] + interaction_id[9:13], 16)
+
+
+def first_id_at(milliseconds: int) -> str:
+    """Return the smallest id of that millisecond, so that a range of time becomes a range of ids.
+
+    Args:
+        milliseconds: Since 1970 UTC; clamped to what 48 bits hold.
+    """
+    digits = f"{min(max(milliseconds, 0), 0xFFFF_FFFF_FFFF):012x}"
+    return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"

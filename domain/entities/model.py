@@ -1,0 +1,22 @@
+"""A model that can be asked."""
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What a caller may know of a catalogue model.
+
+    Attributes:
+        owned_by: The name of its provider in the catalogue.
+        context_tokens: What prompt and answer may take together.
+        shutdown_date: Announced by the provider; None when it announced none.
+    """
+
+    id: str
+    owned_by: str
+    aliases: tuple[str, ...] = ()
+    context_tokens: int
+    max_output_tokens: int
+    shutdown_date: date | None = None

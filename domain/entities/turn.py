@@ -1,0 +1,41 @@
+"""One request on its way through the service."""
+
+from dataclasses import dataclass, field
+
+from domain.entities.deadline import Deadline
+from domain.entities.interaction import Attempt, Interaction
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """What all who handle one request share; the only mutable thing handed down.
+
+    Attributes:
+        id: The interaction's id, made on receipt.
+        model: The resolved catalogue id that was asked for.
+        started_seconds: Monotonic time of receipt.
+        first_text_by: The first word of the answer must have come by then.
+        whole_by: The whole answer must have come by then.
+        is_streamed: The caller sees each word as it comes, so no word may be taken back.
+        may_fall_back: False: only `model` may answer.
+        has_fallback: Another route could still be tried after the one under way; set by who falls back.
+        attempts: Every call of a provider so far, whatever became of it.
+        interaction: What was recorded; None until then.
+        llm_seconds: From receipt to the end of the answer.
+        history_seconds: Spent waiting for the interaction to be durable.
+    """
+
+    id: str
+    user_id: str
+    conversation_id: str | None = None
+    model: str
+    started_seconds: float
+    first_text_by: Deadline
+    whole_by: Deadline
+    is_streamed: bool = False
+    may_fall_back: bool = True
+    has_fallback: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
+    interaction: Interaction | None = None
+    llm_seconds: float = 0.0
+    history_seconds: float = 0.0

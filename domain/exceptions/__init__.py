@@ -1,0 +1,75 @@
+"""Everything that can go wrong, in the domain's words.
+
+    DomainError
+    ├── Forbidden                    another user, a missing scope, a client that is not let in
+    ├── NotFound                     this user has no such interaction
+    ├── InvalidCursor                edited, or made for another query
+    ├── UnknownModel                 not in the catalogue; names what is
+    ├── RetiredModel                 once known; names its successor
+    ├── Overloaded                   more at once than we take
+    ├── HistoryError
+    │   ├── HistoryUnavailable       nothing can be kept; nobody was asked yet
+    │   ├── HistoryNotDurable        answered, but it could not be kept
+    │   └── HistoryUnreadable        the store does not answer
+    └── LLMError
+        ├── LLMTimeout               silence, or no full answer in time
+        ├── LLMUnavailable           network failure, the provider's own fault, an unreadable or broken answer
+        ├── LLMRateLimited           slow down
+        ├── LLMMisconfigured         our key or our model name is not accepted there
+        ├── LLMRejected              the provider refuses this very request
+        ├── ContextTooLong           more than the model's window
+        ├── ContentBlocked           a safety filter, before any text
+        └── NoRoute                  nobody may be asked now
+
+Facts only: no HTTP, no provider's text, nothing of the caller's input.
+"""
+
+from domain.exceptions.base import (
+    DomainError,
+    Forbidden,
+    InvalidCursor,
+    NotFound,
+    Overloaded,
+    RetiredModel,
+    UnknownModel,
+)
+from domain.exceptions.history import (
+    HistoryError,
+    HistoryNotDurable,
+    HistoryUnavailable,
+    HistoryUnreadable,
+)
+from domain.exceptions.llm import (
+    ContentBlocked,
+    ContextTooLong,
+    LLMError,
+    LLMMisconfigured,
+    LLMRateLimited,
+    LLMRejected,
+    LLMTimeout,
+    LLMUnavailable,
+    NoRoute,
+)
+
+__all__ = [
+    "ContentBlocked",
+    "ContextTooLong",
+    "DomainError",
+    "Forbidden",
+    "HistoryError",
+    "HistoryNotDurable",
+    "HistoryUnavailable",
+    "HistoryUnreadable",
+    "InvalidCursor",
+    "LLMError",
+    "LLMMisconfigured",
+    "LLMRateLimited",
+    "LLMRejected",
+    "LLMTimeout",
+    "LLMUnavailable",
+    "NoRoute",
+    "NotFound",
+    "Overloaded",
+    "RetiredModel",
+    "UnknownModel",
+]

@@ -1,0 +1,25 @@
+"""What history can fail with."""
+
+from domain.exceptions.base import DomainError
+
+
+class HistoryError(DomainError):
+    """History does not do its part."""
+
+
+class HistoryUnavailable(HistoryError):
+    """Nothing can be kept right now; not kept, safe to try again."""
+
+    code = "history-unavailable"
+
+
+class HistoryNotDurable(HistoryError):
+    """The answer came, but could not be kept."""
+
+    code = "history-not-durable"
+
+
+class HistoryUnreadable(HistoryError):
+    """The store cannot be read right now."""
+
+    code = "history-store-unavailable"

@@ -1,0 +1,110 @@
+"""What asking a model can fail with."""
+
+from typing import ClassVar
+
+from domain.exceptions.base import DomainError
+
+
+class LLMError(DomainError):
+    """A model did not answer.
+
+    Two facts, because they differ: silence is not worth waiting for again, but another may speak.
+
+    Attributes:
+        outcome: How an attempt that ended so is listed.
+        same_may_recover: The same route, asked again, may answer.
+        another_may_help: Another route may answer.
+        retry_after_seconds: The provider asked for this pause; None when it did not.
+        http_status: The provider's status; None when it sent none.
+    """
+
+    outcome: ClassVar[str] = "error"
+    same_may_recover: ClassVar[bool] = False
+    another_may_help: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        http_status: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message or self.outcome)
+        self.http_status = http_status
+        self.retry_after_seconds = retry_after_seconds
+
+
+class LLMTimeout(LLMError):
+    """Silence, or no full answer in time."""
+
+    code = "provider-timeout"
+    outcome = "timeout"
+
+
+class LLMUnavailable(LLMError):
+    """Network failure, the provider's own fault, or an answer that cannot be read.
+
+    Attributes:
+        connection_broke: The connection was refused, reset or cut, rather than misused.
+    """
+
+    code = "providers-failed"
+    outcome = "unavailable"
+    same_may_recover = True
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        http_status: int | None = None,
+        retry_after_seconds: float | None = None,
+        connection_broke: bool = False,
+    ) -> None:
+        super().__init__(message, http_status=http_status, retry_after_seconds=retry_after_seconds)
+        self.connection_broke = connection_broke
+
+
+class LLMRateLimited(LLMError):
+    """The provider wants us to slow down."""
+
+    code = "providers-failed"
+    outcome = "rate_limited"
+    same_may_recover = True
+
+
+class LLMMisconfigured(LLMError):
+    """The provider refuses our key, or does not know the model the catalogue names."""
+
+    code = "provider-misconfigured"
+    outcome = "misconfigured"
+
+
+class LLMRejected(LLMError):
+    """The provider refuses this request, and would refuse it again."""
+
+    code = "provider-rejected"
+    outcome = "rejected"
+    another_may_help = False
+
+
+class ContextTooLong(LLMError):
+    """More than the model's window; only a model with a larger one may help."""
+
+    code = "context-too-long"
+    outcome = "context_too_long"
+    another_may_help = False
+
+
+class ContentBlocked(LLMError):
+    """A safety filter refused before any text came; nobody else is asked."""
+
+    code = "content-blocked"
+    outcome = "blocked"
+    another_may_help = False
+
+
+class NoRoute(LLMError):
+    """Nobody may be asked now; `retry_after_seconds` says when somebody may."""
+
+    code = "providers-unavailable"
+    outcome = "no_route"

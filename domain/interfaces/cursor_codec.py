@@ -1,0 +1,24 @@
+"""Cursors a caller can carry but not make."""
+
+from abc import abstractmethod
+from typing import Protocol
+
+from domain.entities.history_query import HistoryQuery
+
+
+class CursorCodec(Protocol):
+    """Turns a place in a walk through history into an opaque text and back."""
+
+    @abstractmethod
+    def seal(self, query: HistoryQuery, next_id: str) -> str:
+        """Return a cursor for the page of `query` that starts behind `next_id`."""
+        ...
+
+    @abstractmethod
+    def open(self, query: HistoryQuery, cursor: str) -> str:
+        """Return the id in `cursor`.
+
+        Raises:
+            InvalidCursor: Not ours, edited, or made for another user, filter or order.
+        """
+        ...

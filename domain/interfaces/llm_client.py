@@ -1,0 +1,39 @@
+"""The way to a language model."""
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Answering, Reply
+from domain.entities.turn import Turn
+
+
+class LLMClient(Protocol):
+    """Turns a prompt into a reply, piece by piece.
+
+    Safe to share between tasks. Never leaks a driver's exception: whatever goes wrong is an `LLMError`.
+    """
+
+    @abstractmethod
+    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[Answering | str | Reply, None]:
+        """Yield who is answering, text deltas that are not empty, then exactly one final `Reply`.
+
+        A second `Answering` says that somebody else took over; its `continues` tells whether what came before stays.
+        Closing the generator early hangs up on the provider within a second.
+
+        Args:
+            prompt: What to ask.
+            turn: The deadlines all attempts share, and the log they are written to.
+
+        Raises:
+            LLMTimeout: Silence, or no full answer in time.
+            LLMUnavailable: Network failure, the provider's own fault, or an unreadable answer.
+            LLMRateLimited: Slow down; `retry_after_seconds` says how long, if known.
+            LLMMisconfigured: Our credentials or our model name are not accepted.
+            LLMRejected: The provider refuses this request.
+            ContextTooLong: More than the model's window.
+            ContentBlocked: A safety filter, before any text. After text it is a `Reply` with `CONTENT_FILTER`.
+            NoRoute: Nobody may be asked now.
+        """
+        ...

@@ -1,0 +1,108 @@
+"""Every setting, from the environment or `.env`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""A comma-separated list in the environment."""
+
+
+class Settings(BaseSettings):
+    """Read once at start, never changed. Units stand in the names; secrets never print."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    environment: Literal["development", "production"] = Field(
+        default="development", description="`production` refuses to start unsafe."
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on.")
+    data_dir: Path = Field(default=Path("data"), description="Where the embedded store lives.")
+
+    authentication: Literal["none"] = Field(
+        default="none", description="Who is let in: `none` is loopback clients only."
+    )
+    allow_anonymous: bool = Field(
+        default=False, description="Lets any client in although there is no authentication."
+    )
+    allowed_hosts: Names = Field(
+        default=(), description="Host names this service answers to, besides loopback ones."
+    )
+    cors_origins: Names = Field(
+        default=(), description="Origins whose pages may call this service."
+    )
+    docs_enabled: bool = Field(default=True, description="Serves `/docs` and `/openapi.json`.")
+
+    gemini_api_key: SecretStr | None = None
+    gemini_base_url: str | None = None
+    openrouter_api_key: SecretStr | None = None
+    openrouter_base_url: str | None = None
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    openai_model: str | None = None
+    models_file: Path | None = Field(
+        default=None, description="A models file of your own, instead of the built-in one."
+    )
+
+    mongo_uri: SecretStr | None = Field(
+        default=None, description="History goes to MongoDB instead of the embedded store."
+    )
+    mongo_db: str = Field(default="rt_genai", description="The database in MongoDB.")
+    cursor_secret: SecretStr | None = Field(
+        default=None, description="Signs cursors; else one is made under DATA_DIR."
+    )
+
+    request_timeout_seconds: float = Field(
+        default=60.0, ge=3.0, description="All of a plain chat; of a stream, up to its first word."
+    )
+    stream_total_seconds: float = Field(default=600.0, description="All of a streamed chat.")
+    accept_reserve_seconds: float = Field(
+        default=1.0, description="Kept back of the request's time for storing the answer."
+    )
+    connect_seconds: float = 2.0
+    first_token_seconds: float = 12.0
+    first_token_share: float = Field(
+        default=0.6,
+        description="Of the time left, what one route may take to its first word while another exists.",
+    )
+    idle_seconds: float = Field(default=15.0, description="Longest silence within an answer.")
+    min_attempt_seconds: float = Field(
+        default=2.0, description="No attempt starts with less time left."
+    )
+
+    max_body_bytes: int = 256 * 1024
+    max_header_bytes: int = 16 * 1024
+    max_url_bytes: int = 8 * 1024
+    max_json_depth: int = 32
+    max_answer_bytes: int = 1024 * 1024
+    max_concurrent_chats: int = Field(default=1000, description="More are shed with a 503.")
+    max_connections: int = 2000
+    header_receipt_seconds: float = 10.0
+    body_receipt_seconds: float = 30.0
+    keep_alive_seconds: float = 320.0
+    shutdown_grace_seconds: float = 25.0
+
+    history_read_seconds: float = Field(
+        default=2.5, description="A history read that takes longer is a 503."
+    )
+    min_free_disk_bytes: int = Field(
+        default=64 * 1024 * 1024, description="Below it nothing new is accepted."
+    )
+    interrupted_grace_seconds: float = Field(
+        default=30.0,
+        description="After its deadline, how long until a request whose process died is recorded.",
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
