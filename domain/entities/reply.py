@@ -51,7 +51,12 @@ class Answering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """How an answer ended: the last piece of every stream."""
+    """How an answer ended: the last piece of every stream.
+
+    Attributes:
+        cut_by_us: The answer was longer than we keep, and broken off there.
+    """
 
     finish_reason: FinishReason
     usage: Usage = NO_USAGE
+    cut_by_us: bool = False

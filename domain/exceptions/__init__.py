@@ -3,6 +3,7 @@
     DomainError
     ├── Forbidden                    another user, a missing scope, a client that is not let in
     ├── NotFound                     this user has no such interaction
+    ├── InvalidInput                 a value that only the domain can judge
     ├── InvalidCursor                edited, or made for another query
     ├── UnknownModel                 not in the catalogue; names what is
     ├── RetiredModel                 once known; names its successor
@@ -19,7 +20,8 @@
         ├── LLMRejected              the provider refuses this very request
         ├── ContextTooLong           more than the model's window
         ├── ContentBlocked           a safety filter, before any text
-        └── NoRoute                  nobody may be asked now
+        ├── NoRoute                  nobody may be asked now
+        └── BulkheadFull             this provider has enough to do; where all have, `Overloaded`
 
 Facts only: no HTTP, no provider's text, nothing of the caller's input.
 """
@@ -28,6 +30,7 @@ from domain.exceptions.base import (
     DomainError,
     Forbidden,
     InvalidCursor,
+    InvalidInput,
     NotFound,
     Overloaded,
     RetiredModel,
@@ -40,6 +43,7 @@ from domain.exceptions.history import (
     HistoryUnreadable,
 )
 from domain.exceptions.llm import (
+    BulkheadFull,
     ContentBlocked,
     ContextTooLong,
     LLMError,
@@ -52,6 +56,7 @@ from domain.exceptions.llm import (
 )
 
 __all__ = [
+    "BulkheadFull",
     "ContentBlocked",
     "ContextTooLong",
     "DomainError",
@@ -61,6 +66,7 @@ __all__ = [
     "HistoryUnavailable",
     "HistoryUnreadable",
     "InvalidCursor",
+    "InvalidInput",
     "LLMError",
     "LLMMisconfigured",
     "LLMRateLimited",

@@ -33,9 +33,25 @@ class Forbidden(DomainError):
 
 
 class NotFound(DomainError):
-    """This user has no interaction with that id."""
+    """The user has no interaction with that id."""
 
     code = "not-found"
+
+
+class InvalidInput(DomainError):
+    """A value that only the domain can judge.
+
+    Attributes:
+        field: The name of the value, as the domain spells it.
+        message: What it has to be; never what it was.
+    """
+
+    code = "invalid-request"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(field)
+        self.field = field
+        self.message = message
 
 
 class InvalidCursor(DomainError):

@@ -35,10 +35,26 @@ class LLMError(DomainError):
 
 
 class LLMTimeout(LLMError):
-    """Silence, or no full answer in time."""
+    """Silence, or no full answer in time.
+
+    Attributes:
+        caller_was_hasty: The caller's time ended before the provider had what it is usually given; says nothing
+            about the provider.
+    """
 
     code = "provider-timeout"
     outcome = "timeout"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        http_status: int | None = None,
+        retry_after_seconds: float | None = None,
+        caller_was_hasty: bool = False,
+    ) -> None:
+        super().__init__(message, http_status=http_status, retry_after_seconds=retry_after_seconds)
+        self.caller_was_hasty = caller_was_hasty
 
 
 class LLMUnavailable(LLMError):
@@ -108,3 +124,10 @@ class NoRoute(LLMError):
 
     code = "providers-unavailable"
     outcome = "no_route"
+
+
+class BulkheadFull(LLMError):
+    """As many calls as we allow are already on their way to that provider; none was added."""
+
+    code = "overloaded"
+    outcome = "bulkhead_full"

@@ -1,0 +1,65 @@
+"""The one line a request leaves in the log, in the Elastic Common Schema. No prompt, no answer, no user id."""
+
+import hashlib
+from typing import Any
+
+from starlette.types import Scope
+
+from domain.entities.interaction import Interaction
+from domain.entities.turn import Turn
+
+_NANOSECONDS = 1_000_000_000
+
+
+def access_line(scope: Scope, status: int, seconds: float) -> tuple[str, dict[str, Any]]:
+    """Return the message and the fields.
+
+    The path is the route's template where one matched, because a path may hold a user's id.
+
+    Args:
+        scope: The request's ASGI scope, at its end.
+        status: The HTTP status sent; 0 when none was.
+        seconds: From receipt to the last byte handed over.
+    """
+    state = scope["state"]
+    fields: dict[str, Any] = {
+        "trace": {"id": state["request_id"]},
+        "http": {
+            "request": {"id": state["request_id"], "method": scope["method"]},
+            "response": {"status_code": status},
+        },
+        "url": {"path": getattr(scope.get("route"), "path", "unmatched")},
+        "event": {
+            "action": "http.request",
+            "outcome": "success" if 0 < status < 400 else "failure",
+            "duration": int(seconds * _NANOSECONDS),
+        },
+    }
+    turn: Turn | None = state.get("turn")
+    if turn is None:
+        return "request completed", fields
+    fields["event"]["action"] = "llm.chat"
+    fields["user"] = {"hash": hashlib.sha256(turn.user_id.encode()).hexdigest()[:16]}
+    fields["rt"] = {
+        "interaction_id": turn.id,
+        "llm_response_seconds": turn.llm_seconds,
+        "history_seconds": turn.history_seconds,
+        "attempts": len(turn.attempts),
+    }
+    if (interaction := turn.interaction) is not None:
+        _add_outcome(fields, interaction)
+    return "chat completed", fields
+
+
+def _add_outcome(fields: dict[str, Any], interaction: Interaction) -> None:
+    usage = interaction.usage
+    fields["rt"]["status"] = interaction.status
+    fields["rt"]["fallback"] = interaction.fallback_used
+    fields["gen_ai"] = {
+        "provider": {"name": interaction.provider},
+        "request": {"model": interaction.requested_model},
+        "response": {"model": interaction.model},
+        "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+    }
+    if interaction.error is not None:
+        fields["error"] = {"code": interaction.error}

@@ -1,0 +1,132 @@
+"""The HTTP application: routes, middleware, and a description of both."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from app import errors
+from app.container import Container
+from app.controllers import (
+    chat_controller,
+    docs_controller,
+    health_controller,
+    history_controller,
+    metrics_controller,
+    models_controller,
+)
+from app.dto.problem import Problem
+from app.middleware.gate import Gate, GateRules
+from app.middleware.request_scope import RequestScope
+from app.sse import OpenStreams
+
+Running = Callable[[], AbstractAsyncContextManager[Container]]
+
+_EXPOSED_HEADERS = ["X-Request-Id", "X-Interaction-Id", "Server-Timing", "Retry-After"]
+_DESCRIPTION = """
+Ask a language model over HTTP and keep every interaction. When a chat is answered with 200, it is in the user's
+history: it survives a crash of this service and of its database.
+
+Errors are `application/problem+json` (RFC 9457).
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a request may be at the most."""
+
+    body_bytes: int = 256 * 1024
+    json_depth: int = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How the application shows itself.
+
+    Attributes:
+        cors_origins: Origins whose pages may call; cookies are never involved, so credentials are not allowed.
+    """
+
+    version: str
+    gate: GateRules
+    cors_origins: tuple[str, ...] = ()
+    docs_enabled: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+
+def create_app(options: Options, running: Running) -> ASGIApp:
+    """Return the application; `running` opens what it needs when the server starts it."""
+    middleware = [Middleware(Gate, rules=options.gate, problem_of=errors.problem_of)]
+    if options.cors_origins:
+        middleware.insert(
+            0,
+            Middleware(
+                CORSMiddleware,
+                allow_origins=options.cors_origins,
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["*"],
+                expose_headers=_EXPOSED_HEADERS,
+            ),
+        )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running() as container:
+            app.state.container = container
+            yield
+
+    app = FastAPI(
+        title="RT GenAI Platform",
+        version=options.version,
+        description=_DESCRIPTION,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+        openapi_url="/openapi.json" if options.docs_enabled else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        middleware=middleware,
+    )
+    app.state.limits = options.limits
+    app.state.container = None
+    streams: OpenStreams = set()
+    app.state.streams = streams
+    errors.install(app)
+    for controller in (
+        chat_controller,
+        history_controller,
+        models_controller,
+        health_controller,
+        metrics_controller,
+    ):
+        app.include_router(controller.router)
+    if options.docs_enabled:
+        docs_controller.install(app)
+        _describe_problems(app)
+
+    def observer() -> object:
+        return None if app.state.container is None else app.state.container.requests
+
+    return RequestScope(app, observer)
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Add the problem's schema, which no route names as its own model, to the description."""
+    describe = app.openapi
+
+    def with_problems() -> dict[str, object]:
+        description = describe()
+        schema = Problem.model_json_schema(
+            ref_template="#/components/schemas/{model}", mode="serialization"
+        )
+        schemas = description.setdefault("components", {}).setdefault("schemas", {})
+        for name, inner in schema.pop("$defs", {}).items():
+            schemas.setdefault(name, inner)
+        schemas["Problem"] = schema
+        return description
+
+    app.openapi = with_problems  # type: ignore[method-assign]

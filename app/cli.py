@@ -1,0 +1,82 @@
+"""The command line: what can be said after `python main.py`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 78
+"""EX_CONFIG of sysexits.h: starting again changes nothing until somebody changes the configuration."""
+
+Progress = Callable[[int, int], None]
+"""Told how much is done and how much there is, as often as it likes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """What each command does; given by `main.py`, which knows the wiring.
+
+    Attributes:
+        serve: Serves until told to stop; returns the exit code.
+        backup: Copies the embedded store to a file; returns how many bytes it has.
+    """
+
+    serve: Callable[[], int]
+    backup: Callable[[Path, bool, Progress], int]
+
+
+class CommandFailed(Exception):
+    """A command could not do its work; the message says why and what to do next."""
+
+
+def run(arguments: Sequence[str], commands: Commands) -> int:
+    """Carry out one command line and return the exit code: 0, 1 failed, 2 not understood, 78 configuration."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        if parsed.command == "serve":
+            return commands.serve()
+        return _backup(parsed, commands)
+    except CommandFailed as failure:
+        print(f"{parsed.command}: {failure}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _backup(parsed: argparse.Namespace, commands: Commands) -> int:
+    with tqdm(unit="page", desc="backup", disable=None) as bar:
+
+        def progress(done: int, whole: int) -> None:
+            bar.total = whole
+            bar.update(done - bar.n)
+
+        size_bytes = commands.backup(parsed.file, parsed.force, progress)
+    print(f"{parsed.file}: {size_bytes} bytes, checked.")
+    print("To restore, stop the service and put it in place of history.db in DATA_DIR.")
+    return EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python main.py",
+        description="RT GenAI Platform: an LLM chat backend that never loses history. "
+        "Settings come from the environment and .env; .env.example names them all.",
+        epilog="Exit codes: 0 done, 1 failed, 2 command line not understood, 78 configuration refused.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser(
+        "serve",
+        help="serve HTTP on HOST and PORT (127.0.0.1:8000)",
+        description="Serve HTTP until SIGTERM or SIGINT; then finish what is under way and exit 0.",
+    )
+    backup = commands.add_parser(
+        "backup",
+        help="copy the embedded store to a file, also while it is in use",
+        description="Copy the embedded store as it is at this moment to FILE, and check the copy.",
+    )
+    backup.add_argument("file", type=Path, metavar="FILE", help="where the copy goes")
+    backup.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+    return parser

@@ -1,0 +1,1 @@
+"""How each way in says it: parse, call one service method, shape."""

@@ -1,0 +1,97 @@
+"""/v1/history/{userId}."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from app.dependencies import caller_of, container_of
+from app.dto.history import Erased, HistoryPage, HistoryParameters
+from app.dto.interaction import InteractionDto
+from app.dto.problem import problems
+from app.dto.wire import INTERACTION_ID_PATTERN, USER_ID_PATTERN
+from app.strict_route import StrictRoute
+
+router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history"])
+
+UserIdInPath = Annotated[
+    str,
+    Path(
+        alias="userId",
+        pattern=USER_ID_PATTERN,
+        description="Whose history.",
+        openapi_examples={"ana": {"value": "ana"}},
+    ),
+]
+InteractionIdInPath = Annotated[
+    str,
+    Path(
+        alias="interactionId",
+        pattern=INTERACTION_ID_PATTERN,
+        description="The `id` of an interaction.",
+        openapi_examples={"an id": {"value": "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"}},
+    ),
+]
+
+
+@router.get(
+    "/{userId}", summary="Read a page of a user's history", responses=problems(400, 403, 422, 500, 503)
+)
+async def read_page(
+    user_id: UserIdInPath, parameters: Annotated[HistoryParameters, Query()], request: Request
+) -> HistoryPage:
+    """One page of the user's interactions, newest first unless asked otherwise.
+
+    Walk on with `cursor` set to the page's `nextCursor`, until it is null: every interaction that was visible when
+    the walk began comes exactly once, whatever is being written meanwhile.
+    """
+    return HistoryPage.of(
+        await container_of(request).history.page(
+            caller_of(request),
+            parameters.to_query(user_id),
+            cursor=parameters.cursor,
+            with_id=parameters.after_id,
+            wait_seconds=parameters.wait,
+        )
+    )
+
+
+@router.get(
+    "/{userId}/{interactionId}",
+    summary="Read one interaction",
+    responses=problems(403, 404, 422, 500, 503),
+)
+async def read_one(
+    user_id: UserIdInPath, interaction_id: InteractionIdInPath, request: Request
+) -> InteractionDto:
+    """One interaction of the user, whatever its status; 404 if this user has none with that id."""
+    return InteractionDto.of(
+        await container_of(request).history.one(
+            caller_of(request), user_id, interaction_id.lower()
+        )
+    )
+
+
+@router.delete(
+    "/{userId}", summary="Erase all of a user's history", responses=problems(403, 422, 500, 503)
+)
+async def erase_all(user_id: UserIdInPath, request: Request) -> Erased:
+    """Erase every interaction of the user up to now, also those still on their way to the store."""
+    return Erased(
+        deleted=await container_of(request).history.forget_all(caller_of(request), user_id)
+    )
+
+
+@router.delete(
+    "/{userId}/{interactionId}",
+    summary="Erase one interaction",
+    status_code=204,
+    response_class=Response,
+    responses=problems(403, 422, 500, 503),
+)
+async def erase_one(
+    user_id: UserIdInPath, interaction_id: InteractionIdInPath, request: Request
+) -> None:
+    """Erase one interaction, there or not; a write of it that is still on its way loses."""
+    await container_of(request).history.forget_one(
+        caller_of(request), user_id, interaction_id.lower()
+    )

@@ -1,0 +1,16 @@
+"""/metrics, as Prometheus text."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.dependencies import container_of
+from app.strict_route import StrictRoute
+
+router = APIRouter(route_class=StrictRoute, tags=["operations"])
+
+_PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@router.get("/metrics", summary="The process's metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Figures of this process since it started, in Prometheus's text format."""
+    return Response(container_of(request).render_metrics(), media_type=_PROMETHEUS_TEXT)

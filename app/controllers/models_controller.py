@@ -1,0 +1,35 @@
+"""/v1/models, in OpenAI's list format."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+
+from app.dependencies import caller_of, container_of
+from app.dto.models import ModelDto, ModelList
+from app.dto.problem import problems
+from app.strict_route import StrictRoute
+
+router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
+
+
+@router.get("", summary="List the models that can be asked", responses=problems(403, 422, 500))
+async def list_models(request: Request) -> ModelList:
+    """Every model of the catalogue, the default one first."""
+    models = container_of(request).models.all(caller_of(request))
+    return ModelList(data=[ModelDto.of(model) for model in models])
+
+
+@router.get("/{modelId:path}", summary="Read one model", responses=problems(403, 404, 422, 500))
+async def read_model(
+    model_id: Annotated[
+        str,
+        Path(
+            alias="modelId",
+            description="An id or an alias; ids may contain `/`.",
+            openapi_examples={"the demo model": {"value": "demo"}},
+        ),
+    ],
+    request: Request,
+) -> ModelDto:
+    """One model of the catalogue."""
+    return ModelDto.of(container_of(request).models.one(caller_of(request), model_id))

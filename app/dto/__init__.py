@@ -1,0 +1,1 @@
+"""What goes over the wire, and the two arrows between it and the domain."""

@@ -1,0 +1,70 @@
+"""The body of a chat."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from app.dto.wire import PromptText, RequestDto, SystemText, UserId
+from domain.entities.caller import Caller
+from domain.entities.prompt import Prompt
+from domain.exceptions import InvalidInput
+
+
+class ChatRequest(RequestDto):
+    """Body of POST /v1/chat."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"userId": "ana", "userPrompt": "Explain event loops in one sentence."}]
+        }
+    )
+
+    user_id: UserId | None = Field(
+        default=None,
+        description="Whose history the interaction goes to. May be left out by a token or key that is bound to a user.",
+    )
+    user_prompt: PromptText = Field(
+        description="The question: 1 byte to 128 KiB of UTF-8.", examples=["Explain event loops."]
+    )
+    model: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None, description="An id or alias of GET /v1/models; the default model when absent."
+    )
+    system_prompt: SystemText = Field(
+        default="", description="Instructions for the model, up to 32 KiB; not sent when empty."
+    )
+    temperature: float | None = Field(
+        default=None, ge=0.0, le=2.0, description="0.0 to 2.0; not sent when absent."
+    )
+    max_output_tokens: int | None = Field(
+        default=None, ge=1, description="Upper bound of the answer, up to the model's own limit."
+    )
+    conversation_id: UserId | None = Field(
+        default=None, description="Files the interaction under this conversation of the user."
+    )
+    stream: bool = Field(
+        default=False, description="true: answer as server-sent events, word by word."
+    )
+    fallback: bool = Field(
+        default=True, description="false: only the named model may answer, no other."
+    )
+
+    def user_of(self, caller: Caller) -> str:
+        """Return whose interaction it is: the user named, else the one the caller is bound to.
+
+        Raises:
+            InvalidInput: Neither is there.
+        """
+        user_id = self.user_id or caller.user_id
+        if user_id is None:
+            raise InvalidInput("user_id", "Field required")
+        return user_id
+
+    def to_prompt(self) -> Prompt:
+        """Return the same question in the domain's words."""
+        return Prompt.asking(
+            self.user_prompt,
+            system=self.system_prompt,
+            model=self.model,
+            temperature=self.temperature,
+            max_output_tokens=self.max_output_tokens,
+        )

@@ -1,0 +1,158 @@
+"""An interaction, as callers see it."""
+
+from typing import Literal, Self
+
+from pydantic import Field
+
+from app.dto.wire import Dto, wire_time
+from domain.entities.interaction import Attempt, Interaction, Status
+from domain.entities.reply import FinishReason, Usage
+
+_EXAMPLE_ID = "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"
+
+
+class UsageDto(Dto):
+    """Tokens and price; what the provider did not say is null."""
+
+    input_tokens: int | None = Field(description="Tokens of everything that was sent.", examples=[15])
+    output_tokens: int | None = Field(
+        description="Tokens billed as output, the model's thoughts included.", examples=[73]
+    )
+    reasoning_tokens: int | None = Field(
+        description="The thoughts' share of the output.", examples=[72]
+    )
+    total_tokens: int | None = Field(description="As the provider counts them.", examples=[88])
+    cost_usd: float | None = Field(
+        description="US dollars; null when no price is known, never a guess.", examples=[0.00012]
+    )
+
+    @classmethod
+    def of(cls, usage: Usage) -> Self:
+        """Return the same counts in the wire's words."""
+        return cls(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            total_tokens=usage.total_tokens,
+            cost_usd=usage.cost_usd,
+        )
+
+
+class AttemptDto(Dto):
+    """One call of one provider."""
+
+    provider: str = Field(description="The provider's name in the catalogue.", examples=["gemini"])
+    model: str = Field(description="The catalogue id.", examples=["gemini-3.8-flash"])
+    outcome: str = Field(description="`ok`, or what went wrong.", examples=["ok"])
+    seconds: float = Field(description="How long it took.", examples=[1.234])
+    http_status: int | None = Field(
+        description="The provider's HTTP status; null when it sent none.", examples=[200]
+    )
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> Self:
+        """Return the same attempt in the wire's words."""
+        return cls(
+            provider=attempt.provider,
+            model=attempt.model,
+            outcome=attempt.outcome,
+            seconds=attempt.seconds,
+            http_status=attempt.http_status,
+        )
+
+
+class InteractionDto(Dto):
+    """One request to a model and what became of it."""
+
+    id: str = Field(description="UUIDv7, made on receipt; sorts by time.", examples=[_EXAMPLE_ID])
+    user_id: str = Field(description="Whose interaction it is.", examples=["ana"])
+    conversation_id: str | None = Field(description="The conversation it belongs to, if any.")
+    timestamp: str = Field(
+        description="Receipt, RFC 3339 UTC with milliseconds; the time the id carries.",
+        examples=["2026-11-22T10:00:00.123Z"],
+        json_schema_extra={"format": "date-time"},
+    )
+    user_prompt: str = Field(description="What was asked.", examples=["Explain event loops."])
+    system_prompt: str = Field(description="The instructions that stood before it.", examples=[""])
+    temperature: float | None = Field(description="As the caller set it; null when it did not.")
+    response: str = Field(
+        description="The answer, or what there is of it.", examples=["An event loop waits for …"]
+    )
+    model: str = Field(
+        description="Who answered; of a failed one, who was asked last.",
+        examples=["gemini-3.8-flash"],
+    )
+    requested_model: str = Field(
+        description="What was asked for, or the default.", examples=["gemini-3.8-flash"]
+    )
+    provider: str | None = Field(
+        description="The provider of `model`; null when none was reached.", examples=["gemini"]
+    )
+    status: Status = Field(
+        description="`truncated`: some text, then broken off. `failed`: no text. `interrupted`: our process died."
+    )
+    finish_reason: FinishReason | None = Field(description="Why the model stopped, if it did.")
+    fallback_used: bool = Field(description="Whether another model than the one asked for answered.")
+    llm_response_seconds: float = Field(
+        description="From asking to the end of the answer.", examples=[1.234]
+    )
+    time_to_first_token_seconds: float | None = Field(
+        description="From asking to the first word; null when none came.", examples=[0.412]
+    )
+    usage: UsageDto = Field(description="Tokens and price.")
+    attempts: list[AttemptDto] = Field(description="Every call of a provider, in order.")
+    error: str | None = Field(
+        description="The slug of what went wrong; null when nothing did.", examples=[None]
+    )
+
+    @classmethod
+    def of(cls, interaction: Interaction) -> Self:
+        """Return the same interaction in the wire's words."""
+        return cls(**_fields(interaction))
+
+
+class HistoryReceipt(Dto):
+    """What is promised about keeping the answer."""
+
+    status: Literal["accepted"] = Field(
+        description="`accepted`: it is kept, also if everything crashes now."
+    )
+
+
+_ACCEPTED = HistoryReceipt(status="accepted")
+
+
+class ChatResponse(InteractionDto):
+    """The answer to a chat: the interaction it became, by now kept."""
+
+    history: HistoryReceipt = Field(description="What is promised about keeping it.")
+
+    @classmethod
+    def of(cls, interaction: Interaction) -> Self:
+        """Return the interaction with its receipt."""
+        return cls(**_fields(interaction), history=_ACCEPTED)
+
+
+def _fields(interaction: Interaction) -> dict[str, object]:
+    prompt = interaction.prompt
+    return {
+        "id": interaction.id,
+        "user_id": interaction.user_id,
+        "conversation_id": interaction.conversation_id,
+        "timestamp": wire_time(interaction.asked_at),
+        "user_prompt": prompt.text,
+        "system_prompt": prompt.system,
+        "temperature": prompt.temperature,
+        "response": interaction.text,
+        "model": interaction.model,
+        "requested_model": interaction.requested_model,
+        "provider": interaction.provider,
+        "status": interaction.status,
+        "finish_reason": interaction.finish_reason,
+        "fallback_used": interaction.fallback_used,
+        "llm_response_seconds": interaction.latency_seconds,
+        "time_to_first_token_seconds": interaction.time_to_first_token_seconds,
+        "usage": UsageDto.of(interaction.usage),
+        "attempts": [AttemptDto.of(attempt) for attempt in interaction.attempts],
+        "error": interaction.error,
+    }

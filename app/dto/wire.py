@@ -1,0 +1,79 @@
+"""The wire's conventions: camelCase, unknown fields refused, times in RFC 3339 with milliseconds."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+USER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@|+-]{0,127}$"
+INTERACTION_ID_PATTERN = (
+    r"^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
+)
+_RFC_3339 = re.compile(
+    r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$", re.ASCII
+)
+
+
+class Dto(BaseModel):
+    """snake_case in Python, camelCase on the wire."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+    )
+
+
+class RequestDto(Dto):
+    """A body a caller sends: its types are taken as they are, nothing is converted."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+
+def without_nul(text: str) -> str:
+    """Return `text`; some stores cannot hold a NUL, so none may."""
+    if "\x00" in text:
+        raise ValueError("must not contain NUL characters")
+    return text
+
+
+def _at_most_bytes(limit_bytes: int) -> AfterValidator:
+    def check(text: str) -> str:
+        # A character takes four bytes at the most, so most texts need not be encoded to be measured.
+        if len(text) * 4 > limit_bytes and len(text.encode()) > limit_bytes:
+            raise ValueError(f"must be at most {limit_bytes} bytes of UTF-8")
+        return text
+
+    return AfterValidator(check)
+
+
+def _rfc_3339(value: Any) -> Any:
+    if isinstance(value, str) and not _RFC_3339.fullmatch(value):
+        raise ValueError("must be an RFC 3339 time such as 2026-11-22T10:00:00Z")
+    return value
+
+
+UserId = Annotated[str, Field(pattern=USER_ID_PATTERN, examples=["ana"])]
+InteractionId = Annotated[str, Field(pattern=INTERACTION_ID_PATTERN), AfterValidator(str.lower)]
+PromptText = Annotated[
+    str, Field(min_length=1, max_length=131_072), AfterValidator(without_nul), _at_most_bytes(131_072)
+]
+SystemText = Annotated[
+    str, Field(max_length=32_768), AfterValidator(without_nul), _at_most_bytes(32_768)
+]
+Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
+
+
+def milliseconds_of_time(moment: datetime) -> int:
+    """Return milliseconds since 1970 UTC, rounded up: the first whole millisecond not before `moment`."""
+    since = moment - _EPOCH
+    microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return -(-microseconds // 1000)
+
+
+def wire_time(moment: datetime) -> str:
+    """Return `moment`, which is in UTC, as the wire has it."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,131 @@
+"""Errors to problems: the one place where the domain's words get an HTTP status."""
+
+from collections.abc import Iterable, Mapping
+from math import ceil
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic.alias_generators import to_camel
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from app import problem_table as table
+from app.dto.interaction import AttemptDto
+from app.dto.problem import MEDIA_TYPE
+from app.field_errors import field_errors
+from app.problem_table import ProblemKind, problem_body
+from app.strict_route import RefusedBody
+from domain.exceptions import DomainError, Forbidden, InvalidInput, LLMError, RetiredModel, UnknownModel
+
+_BY_CODE: Mapping[str, ProblemKind] = {
+    kind.slug: kind for kind in table.PROBLEMS if kind.slug != "forbidden"
+}
+_FORBIDDEN: Mapping[str, ProblemKind] = {
+    Forbidden.USER: table.FORBIDDEN_USER,
+    Forbidden.SCOPE: table.FORBIDDEN_SCOPE,
+    Forbidden.CLIENT: table.FORBIDDEN_CLIENT,
+    Forbidden.HOST: table.FORBIDDEN_HOST,
+}
+_BY_STATUS: Mapping[int, ProblemKind] = {
+    404: table.NOT_FOUND,
+    405: table.METHOD_NOT_ALLOWED,
+    413: table.BODY_TOO_LARGE,
+}
+_LONGEST_RETRY_SECONDS = 60
+
+
+def problem_of(error: DomainError) -> ProblemKind:
+    """Return the row of the table for `error`."""
+    if isinstance(error, Forbidden):
+        return _FORBIDDEN[error.cause]
+    return _BY_CODE[error.code]
+
+
+def problem_of_error(error: DomainError, scope: Scope) -> tuple[ProblemKind, dict[str, Any]]:
+    """Return the row for `error` and the problem object, with the attempts made and what is wrong where that is known."""
+    kind = problem_of(error)
+    members: dict[str, Any] = {}
+    if errors := _errors_of(error):
+        members["errors"] = errors
+    turn = scope["state"].get("turn")
+    if turn is not None and turn.attempts:
+        members["attempts"] = [
+            AttemptDto.of(attempt).model_dump(by_alias=True) for attempt in turn.attempts
+        ]
+    return kind, problem_body(kind, scope["state"]["request_id"], **members)
+
+
+def problem_response(kind: ProblemKind, scope: Scope, **members: Any) -> Response:
+    """Return the answer for a row of the table."""
+    return _response(kind, problem_body(kind, scope["state"]["request_id"], **members), scope)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error that leaves a route a problem."""
+
+    async def domain_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, DomainError)
+        kind, body = problem_of_error(error, request.scope)
+        return _response(kind, body, request.scope, _retry_after_seconds(kind, error))
+
+    async def refused_body(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RefusedBody)
+        return problem_response(error.kind, request.scope)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return problem_response(
+            table.INVALID_REQUEST, request.scope, errors=field_errors(error.errors())
+        )
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind = _BY_STATUS.get(error.status_code, table.INTERNAL)
+        response = problem_response(kind, request.scope)
+        if error.headers and "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+
+    app.add_exception_handler(DomainError, domain_error)
+    app.add_exception_handler(RefusedBody, refused_body)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http_error)
+
+
+def _response(
+    kind: ProblemKind, body: dict[str, Any], scope: Scope, retry_after_seconds: int | None = None
+) -> Response:
+    response = Response(orjson.dumps(body), status_code=kind.status, media_type=MEDIA_TYPE)
+    seconds = retry_after_seconds or kind.retry_after_seconds
+    if seconds is not None:
+        response.headers["Retry-After"] = str(seconds)
+    turn = scope["state"].get("turn")
+    if turn is not None:
+        response.headers["X-Interaction-Id"] = turn.id
+    return response
+
+
+def _retry_after_seconds(kind: ProblemKind, error: DomainError) -> int | None:
+    """Return the provider's own delay in whole seconds, where this row tells one at all."""
+    if kind.retry_after_seconds is None or not isinstance(error, LLMError):
+        return None
+    if error.retry_after_seconds is None:
+        return None
+    return min(max(1, ceil(error.retry_after_seconds)), _LONGEST_RETRY_SECONDS)
+
+
+def _errors_of(error: DomainError) -> list[dict[str, str]]:
+    if isinstance(error, InvalidInput):
+        return [{"pointer": f"/{to_camel(error.field)}", "message": error.message}]
+    if isinstance(error, RetiredModel) and error.successor is not None:
+        return [{"pointer": "/model", "message": f"retired; its successor is {error.successor}"}]
+    if isinstance(error, UnknownModel):
+        return [{"pointer": "/model", "message": f"one of: {_listed(error.known)}"}]
+    return []
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,1 @@
+"""Pure ASGI around the application."""

@@ -1,0 +1,81 @@
+"""What every request gets first and leaves last: an id, a start time, one line in the log, its figures."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.access_line import access_line
+from app.errors import problem_response
+from app.problem_table import INTERNAL
+from domain.interfaces.telemetry import RequestObserver
+
+_KEPT_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
+_logger = logging.getLogger("app.access")
+
+
+class RequestScope:
+    """The outermost layer. Puts `request_id` and `started_seconds` into the scope's state.
+
+    An exception that nobody translated is our bug: it is logged with its stack and answered with a 500, or,
+    when the answer has begun, the connection is closed by letting the exception through.
+    """
+
+    def __init__(self, app: ASGIApp, observer: Callable[[], RequestObserver | None]) -> None:
+        self._app = app
+        self._observer = observer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_seconds = time.perf_counter()
+        request_id = _request_id(scope)
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        state["started_seconds"] = started_seconds
+        status = 0
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_named)
+        except Exception:
+            _logger.exception("unhandled error", extra={"ecs": {"trace": {"id": request_id}}})
+            if status:
+                raise
+            await problem_response(INTERNAL, scope)(scope, receive, send_named)
+        finally:
+            self._tell(scope, status, time.perf_counter() - started_seconds)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        turn = scope["state"].get("turn")
+        if (observer := self._observer()) is not None:
+            observer.observe_request(
+                getattr(scope.get("route"), "path", "unmatched"),
+                scope["method"],
+                status,
+                seconds,
+                turn.llm_seconds if turn is not None else None,
+            )
+        if _logger.isEnabledFor(logging.INFO):
+            message, fields = access_line(scope, status, seconds)
+            _logger.info(message, extra={"ecs": fields})
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            if _KEPT_REQUEST_ID.fullmatch(value):
+                return str(value, "ascii")
+            break
+    return str(uuid.uuid4())

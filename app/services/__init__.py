@@ -1,0 +1,1 @@
+"""Whether it may happen: permission, limits, once-only. Knows nothing of HTTP."""

@@ -1,0 +1,115 @@
+"""Guards the way to the model."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from domain.entities.caller import Caller, Scope
+from domain.entities.deadline import Deadline
+from domain.entities.interaction import Interaction
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Answering
+from domain.entities.turn import Turn
+from domain.exceptions import InvalidInput, Overloaded
+from domain.interfaces.clock import Clock
+from domain.interfaces.model_catalogue import ModelCatalogue
+from domain.use_cases.answer_prompt import AnswerPrompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatLimits:
+    """How long and how many.
+
+    Attributes:
+        request_seconds: All of a plain chat; of a streamed one, up to its first word.
+        stream_seconds: All of a streamed chat.
+        accept_reserve_seconds: Kept back of `request_seconds` for storing the answer.
+        concurrent_chats: More than these at once are refused.
+    """
+
+    request_seconds: float = 60.0
+    stream_seconds: float = 600.0
+    accept_reserve_seconds: float = 1.0
+    concurrent_chats: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How a caller wants to be answered.
+
+    Attributes:
+        timeout_seconds: Shortens the request's time; None leaves it.
+    """
+
+    conversation_id: str | None = None
+    is_streamed: bool = False
+    may_fall_back: bool = True
+    timeout_seconds: float | None = None
+
+
+Pieces = AsyncGenerator[Answering | str | Interaction, None]
+
+
+@dataclass(slots=True)
+class ChatService:
+    """May this caller ask, and how many at once; then the answer, piece by piece."""
+
+    answer_prompt: AnswerPrompt
+    catalogue: ModelCatalogue
+    clock: Clock
+    new_id: Callable[[], str]
+    limits: ChatLimits = field(default_factory=ChatLimits)
+    chats_under_way: int = field(default=0, init=False)
+
+    def ask(
+        self, caller: Caller, user_id: str, prompt: Prompt, asking: Asking
+    ) -> tuple[Turn, Pieces]:
+        """Return the turn and its answer; nothing happens until the answer is read.
+
+        Raises:
+            Forbidden: This caller may not ask for `user_id`.
+            UnknownModel: Not in the catalogue.
+            InvalidInput: More output tokens than the model gives.
+            Overloaded: Too many chats at once.
+        """
+        caller.may(Scope.CHAT_WRITE, user_id)
+        model = self.catalogue.resolve(prompt.model)
+        if prompt.max_output_tokens is not None:
+            if prompt.max_output_tokens > model.max_output_tokens:
+                raise InvalidInput("max_output_tokens", f"at most {model.max_output_tokens} for this model")
+        if self.chats_under_way >= self.limits.concurrent_chats:
+            raise Overloaded
+        if prompt.model is None:
+            prompt = replace(prompt, model=model.id)
+        turn = self._turn(user_id, model.id, asking)
+        return turn, self._counted(turn, prompt)
+
+    def _turn(self, user_id: str, model: str, asking: Asking) -> Turn:
+        started_seconds = self.clock.monotonic()
+        request_seconds = self.limits.request_seconds
+        if asking.timeout_seconds is not None:
+            request_seconds = min(request_seconds, asking.timeout_seconds)
+        first_text_by = Deadline(started_seconds + request_seconds - self.limits.accept_reserve_seconds)
+        whole_by = first_text_by
+        if asking.is_streamed:
+            whole_by = Deadline(started_seconds + self.limits.stream_seconds)
+        return Turn(
+            id=self.new_id(),
+            user_id=user_id,
+            conversation_id=asking.conversation_id,
+            model=model,
+            started_seconds=started_seconds,
+            first_text_by=first_text_by,
+            whole_by=whole_by,
+            is_streamed=asking.is_streamed,
+            may_fall_back=asking.may_fall_back,
+        )
+
+    async def _counted(self, turn: Turn, prompt: Prompt) -> Pieces:
+        self.chats_under_way += 1
+        try:
+            async with aclosing(self.answer_prompt(turn, prompt)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            self.chats_under_way -= 1

@@ -1,0 +1,75 @@
+"""Decides whose history a caller may read and erase."""
+
+from dataclasses import dataclass, replace
+
+from domain.entities.caller import Caller, Scope
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction
+from domain.interfaces.cursor_codec import CursorCodec
+from domain.use_cases.erase_history import EraseHistory
+from domain.use_cases.read_interaction import ReadInteraction
+from domain.use_cases.search_history import SearchHistory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundPage:
+    """A page as a caller may have it.
+
+    Attributes:
+        next_cursor: Opaque; None when this is the last page.
+        is_complete: The interaction that was waited for is visible.
+    """
+
+    page: Page
+    next_cursor: str | None
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryService:
+    """Authorises before any store is touched, and turns cursors into places and back."""
+
+    search_history: SearchHistory
+    read_interaction: ReadInteraction
+    erase_history: EraseHistory
+    cursors: CursorCodec
+
+    async def page(
+        self,
+        caller: Caller,
+        query: HistoryQuery,
+        *,
+        cursor: str | None = None,
+        with_id: str | None = None,
+        wait_seconds: float = 0.0,
+    ) -> FoundPage:
+        """Return one page of `query`, from `cursor` on.
+
+        Raises:
+            Forbidden: Not this caller's to read.
+            InvalidCursor: Not made for this user, filter and order.
+            HistoryUnreadable: The store cannot be read.
+        """
+        caller.may(Scope.HISTORY_READ, query.user_id)
+        if cursor is not None:
+            query = replace(query, after_id=self.cursors.open(query, cursor))
+        page, is_complete = await self.search_history(
+            query, with_id=with_id, wait_seconds=wait_seconds
+        )
+        next_cursor = None if page.next_id is None else self.cursors.seal(query, page.next_id)
+        return FoundPage(page=page, next_cursor=next_cursor, is_complete=is_complete)
+
+    async def one(self, caller: Caller, user_id: str, interaction_id: str) -> Interaction:
+        """Return one interaction; raises `Forbidden`, `NotFound` or `HistoryUnreadable`."""
+        caller.may(Scope.HISTORY_READ, user_id)
+        return await self.read_interaction(user_id, interaction_id)
+
+    async def forget_one(self, caller: Caller, user_id: str, interaction_id: str) -> None:
+        """Erase one interaction, there or not; raises `Forbidden` or `HistoryUnreadable`."""
+        caller.may(Scope.HISTORY_ERASE, user_id)
+        await self.erase_history.one(user_id, interaction_id)
+
+    async def forget_all(self, caller: Caller, user_id: str) -> int:
+        """Erase all of a user's and return how many; raises `Forbidden` or `HistoryUnreadable`."""
+        caller.may(Scope.HISTORY_ERASE, user_id)
+        return await self.erase_history.all(user_id)

@@ -1,0 +1,120 @@
+"""Ask a model, and remember what became of it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from domain.entities.interaction import Interaction, Status
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Answering, Reply
+from domain.entities.turn import Turn
+from domain.exceptions import HistoryError, HistoryNotDurable, LLMError
+from domain.interfaces.clock import Clock
+from domain.interfaces.history import HistoryWriter
+from domain.interfaces.llm_client import LLMClient
+from domain.use_cases.recording import Recording
+
+_LEAST_ACCEPT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPrompt:
+    """Prompt in, interaction out: asked, timed, and in history, whatever became of it.
+
+    Attributes:
+        lost_after_seconds: How long after its deadline a request whose process died is recorded as interrupted.
+    """
+
+    llm: LLMClient
+    history: HistoryWriter
+    clock: Clock
+    lost_after_seconds: float = 30.0
+    _saves: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    async def __call__(
+        self, turn: Turn, prompt: Prompt
+    ) -> AsyncGenerator[Answering | str | Interaction, None]:
+        """Yield who answers and the text as it comes, then the interaction it became, by then durable.
+
+        Raises:
+            HistoryUnavailable: Nothing could be kept, so nobody was asked.
+            LLMError: Nobody answered; that is in history as well.
+            HistoryNotDurable: The answer came but could not be kept.
+        """
+        self.history.admit()
+        recording = Recording(turn, prompt, self.clock)
+        self.history.begin(
+            recording.interaction(Status.INTERRUPTED),
+            lost_after_seconds=turn.whole_by.at_seconds
+            - turn.started_seconds
+            + self.lost_after_seconds,
+        )
+        outcome: Interaction | None = None
+        try:
+            async with aclosing(self.llm.stream(prompt, turn)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Reply):
+                        outcome = recording.replied(piece)
+                    else:
+                        recording.hear(piece)
+                        yield piece
+            if outcome is None:
+                raise RuntimeError("an LLMClient ended without a Reply")
+            await self._keep(turn, outcome)
+        except LLMError as error:
+            await self._keep_failure(recording.failed(error))
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            # The caller left, perhaps while the outcome was being kept: append it (again), out of the reach of the cancellation.
+            self._keep_detached(outcome or recording.abandoned())
+            raise
+        except HistoryNotDurable:
+            raise
+        except BaseException:
+            self._keep_detached(recording.broken())
+            raise
+        yield outcome
+
+    async def _keep(self, turn: Turn, interaction: Interaction) -> None:
+        started = self.clock.monotonic()
+        patience_seconds = max(
+            _LEAST_ACCEPT_SECONDS, turn.whole_by.remaining_seconds(started) + _LEAST_ACCEPT_SECONDS
+        )
+        try:
+            async with asyncio.timeout(patience_seconds):
+                await self.history.append(interaction)
+        except (HistoryError, TimeoutError) as exc:
+            raise HistoryNotDurable from exc
+        turn.history_seconds = self.clock.monotonic() - started
+
+    async def _keep_failure(self, interaction: Interaction) -> None:
+        """Record a failure; that it cannot be recorded never changes what the caller is told."""
+        try:
+            async with asyncio.timeout(_LEAST_ACCEPT_SECONDS):
+                await self.history.append(interaction)
+        except (HistoryError, TimeoutError):
+            self._keep_detached(interaction)
+        except asyncio.CancelledError:
+            self._keep_detached(interaction)
+            raise
+
+    def _keep_detached(self, interaction: Interaction) -> None:
+        async def save() -> None:
+            await self.history.append(interaction)
+
+        task = asyncio.get_running_loop().create_task(save(), name=f"keep {interaction.id}")
+        self._saves.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._saves.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            task.get_loop().call_exception_handler(
+                {"message": "an interaction could not be kept", "exception": error, "task": task}
+            )
+
+    async def drain(self) -> None:
+        """Return once everything that is being kept for callers who left is kept, or has failed."""
+        while self._saves:
+            await asyncio.wait(self._saves)

@@ -1,0 +1,26 @@
+"""Read one interaction."""
+
+from dataclasses import dataclass
+
+from domain.entities.interaction import Interaction
+from domain.exceptions import NotFound
+from domain.interfaces.history import HistoryRepository
+
+
+@dataclass(frozen=True, slots=True)
+class ReadInteraction:
+    """One of a user's interactions, whatever its status."""
+
+    history: HistoryRepository
+
+    async def __call__(self, user_id: str, interaction_id: str) -> Interaction:
+        """Return it.
+
+        Raises:
+            NotFound: This user has none with that id; somebody else's is not told apart from none.
+            HistoryUnreadable: The store cannot be read.
+        """
+        interaction = await self.history.find(user_id, interaction_id)
+        if interaction is None:
+            raise NotFound
+        return interaction

@@ -1,0 +1,117 @@
+"""Listens to an answer and tells what history keeps of it."""
+
+from dataclasses import dataclass, field
+
+from domain.entities.interaction import Interaction, Status
+from domain.entities.prompt import Prompt
+from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply, Usage
+from domain.entities.turn import Turn
+from domain.exceptions import ContentBlocked, DomainError, LLMError, Overloaded
+from domain.interfaces.clock import Clock
+
+_MICROSECONDS = 6
+
+
+@dataclass(slots=True)
+class Recording:
+    """What has been heard of one answer so far; each ending is told once."""
+
+    turn: Turn
+    prompt: Prompt
+    clock: Clock
+    _texts: list[str] = field(default_factory=list, init=False)
+    _answering: Answering | None = field(default=None, init=False)
+    _first_token_seconds: float | None = field(default=None, init=False)
+    _heard_seconds: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._heard_seconds = self.clock.monotonic()
+
+    def hear(self, piece: Answering | str) -> None:
+        """Take in a piece; who takes over without continuing starts the answer anew."""
+        if isinstance(piece, str):
+            if self._first_token_seconds is None:
+                self._first_token_seconds = self._seconds()
+            self._texts.append(piece)
+            return
+        self._answering = piece
+        if not piece.continues:
+            self._texts.clear()
+            self._first_token_seconds = None
+
+    def replied(self, reply: Reply) -> Interaction:
+        """The answer came to its end."""
+        if reply.finish_reason is FinishReason.CONTENT_FILTER:
+            status = Status.BLOCKED
+        elif reply.cut_by_us:
+            status = Status.TRUNCATED
+        else:
+            status = Status.COMPLETED
+        return self._told(status, reply.finish_reason, reply.usage)
+
+    def failed(self, error: LLMError) -> Interaction:
+        """Nobody answered, or not to the end."""
+        if isinstance(error, ContentBlocked):
+            return self._told(Status.BLOCKED, FinishReason.CONTENT_FILTER, error=error.code)
+        status = Status.TRUNCATED if self._texts else Status.FAILED
+        return self._told(status, FinishReason.ERROR, error=error.code)
+
+    def abandoned(self) -> Interaction:
+        """Broken off before the end: the caller left, or the service stops."""
+        if self.turn.is_cut_short:
+            return self.broken(Overloaded.code)
+        return self._told(Status.CLIENT_CANCELLED, None)
+
+    def broken(self, error: str = DomainError.code) -> Interaction:
+        """We failed ourselves."""
+        status = Status.TRUNCATED if self._texts else Status.FAILED
+        return self._told(status, FinishReason.ERROR, error=error)
+
+    def _seconds(self) -> float:
+        return round(self.clock.monotonic() - self._heard_seconds, _MICROSECONDS)
+
+    def _told(
+        self,
+        status: Status,
+        finish_reason: FinishReason | None,
+        usage: Usage = NO_USAGE,
+        error: str | None = None,
+    ) -> Interaction:
+        interaction = self.interaction(status, finish_reason, usage, error)
+        self.turn.llm_seconds = interaction.latency_seconds
+        self.turn.interaction = interaction
+        return interaction
+
+    def interaction(
+        self,
+        status: Status,
+        finish_reason: FinishReason | None = None,
+        usage: Usage = NO_USAGE,
+        error: str | None = None,
+    ) -> Interaction:
+        """Return what is known so far, as an interaction of `status`."""
+        turn = self.turn
+        attempts = tuple(turn.attempts)
+        model, provider = turn.model, None
+        if self._answering is not None:
+            model, provider = self._answering.model, self._answering.provider
+        if attempts and (self._answering is None or status is Status.FAILED):
+            model, provider = attempts[-1].model, attempts[-1].provider
+        return Interaction(
+            id=turn.id,
+            user_id=turn.user_id,
+            conversation_id=turn.conversation_id,
+            prompt=self.prompt.as_kept(),
+            requested_model=self.prompt.model or turn.model,
+            model=model,
+            provider=provider,
+            text="".join(self._texts),
+            status=status,
+            finish_reason=finish_reason,
+            usage=usage,
+            fallback_used=model != turn.model,
+            latency_seconds=self._seconds(),
+            time_to_first_token_seconds=self._first_token_seconds,
+            attempts=attempts,
+            error=error,
+        )

@@ -1,0 +1,34 @@
+"""What production does not start with."""
+
+from collections.abc import Iterator
+
+from infra.configuration import ConfigurationError
+from infra.llm.catalogue import Catalogue
+from infra.settings import Settings
+
+
+def refuse_unsafe(settings: Settings, catalogue: Catalogue) -> None:
+    """Return when it is safe to serve.
+
+    Raises:
+        ConfigurationError: `ENVIRONMENT=production` with a setting that is only good for trying things out; the
+            message names every one of them in one line.
+    """
+    if settings.environment != "production":
+        return
+    reasons = list(_reasons(settings, catalogue))
+    if reasons:
+        raise ConfigurationError(f"ENVIRONMENT=production refuses to start: {'; '.join(reasons)}")
+
+
+def _reasons(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
+    if settings.authentication == "none":
+        yield "AUTHENTICATION is none"
+    if "*" in settings.cors_origins:
+        yield "CORS_ORIGINS is *"
+    if settings.cursor_secret is None:
+        yield "CURSOR_SECRET is missing"
+    for provider in catalogue.plain_http_providers():
+        yield f"provider {provider} is reached over plain http (allow_http = true in MODELS_FILE permits it)"
+    if catalogue.is_demo_only():
+        yield "no provider is configured, so only the demo model would answer"
