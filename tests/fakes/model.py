@@ -1,0 +1,36 @@
+"""A model that does what a test says."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Answering, Reply
+from domain.entities.turn import Turn
+from domain.interfaces.llm_client import LLMClient
+
+Step = Answering | str | Reply | BaseException | asyncio.Event
+
+
+class SteppingLLM(LLMClient):
+    """Plays steps in order: yields pieces, raises exceptions, waits for events; counts who hung up on it."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = steps
+        self.asked: list[Prompt] = []
+        self.hung_up = 0
+
+    async def stream(
+        self, prompt: Prompt, turn: Turn
+    ) -> AsyncGenerator[Answering | str | Reply, None]:
+        self.asked.append(prompt)
+        try:
+            for step in self.steps:
+                if isinstance(step, BaseException):
+                    raise step
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                else:
+                    yield step
+        except (asyncio.CancelledError, GeneratorExit):
+            self.hung_up += 1
+            raise

@@ -1,0 +1,226 @@
+"""An answered prompt is in history, whatever became of it."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from domain.entities.deadline import Deadline
+from domain.entities.interaction import Interaction, Status
+from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.reply import Answering, FinishReason, Reply, Usage
+from domain.entities.turn import Turn
+from domain.exceptions import (
+    ContentBlocked,
+    HistoryNotDurable,
+    HistoryUnavailable,
+    LLMTimeout,
+    LLMUnavailable,
+)
+from domain.use_cases.answer_prompt import AnswerPrompt
+from infra.clock import SystemClock
+from infra.ids import InteractionIds
+from tests.fakes.history import RememberingHistory
+from tests.fakes.model import Step, SteppingLLM
+
+CLOCK = SystemClock()
+FIRST = Answering(provider="gemini", model="gemini-x")
+OTHER = Answering(provider="openrouter", model="gpt-x")
+END = Reply(finish_reason=FinishReason.STOP, usage=Usage(input_tokens=3, output_tokens=4))
+
+
+def a_turn(*, is_streamed: bool = False) -> Turn:
+    now = CLOCK.monotonic()
+    return Turn(
+        id=InteractionIds(CLOCK)(),
+        user_id="ana",
+        model="gemini-x",
+        started_seconds=now,
+        first_text_by=Deadline(now + 59),
+        whole_by=Deadline(now + 59),
+        is_streamed=is_streamed,
+    )
+
+
+def parts(*steps: Step) -> tuple[AnswerPrompt, RememberingHistory, SteppingLLM]:
+    llm, history = SteppingLLM(*steps), RememberingHistory()
+    return AnswerPrompt(llm=llm, history=history, clock=CLOCK), history, llm
+
+
+async def test_the_interaction_is_kept_before_it_is_told() -> None:
+    answer, history, _ = parts(FIRST, "Hel", "lo", END)
+    turn = a_turn()
+    heard = [piece async for piece in answer(turn, Prompt.asking("hi", model="alias"))]
+    assert heard[:3] == [FIRST, "Hel", "lo"]
+    told = heard[3]
+    assert isinstance(told, Interaction)
+    assert history.kept == {turn.id: told}
+    assert (told.text, told.status, told.finish_reason) == (
+        "Hello",
+        Status.COMPLETED,
+        FinishReason.STOP,
+    )
+    assert (told.requested_model, told.model, told.provider) == ("alias", "gemini-x", "gemini")
+    assert told.usage == END.usage
+    assert not told.fallback_used
+    assert told.time_to_first_token_seconds is not None
+
+
+async def test_a_start_marker_is_left_before_the_model_is_asked() -> None:
+    answer, history, _ = parts(LLMTimeout())
+    turn = a_turn()
+    with pytest.raises(LLMTimeout):
+        await anext(answer(turn, Prompt.asking("hi")))
+    assert [(i.id, i.status) for i in history.begun] == [(turn.id, Status.INTERRUPTED)]
+
+
+async def test_nobody_is_asked_when_nothing_can_be_kept() -> None:
+    answer, history, llm = parts(FIRST, "x", END)
+    history.is_full = True
+    with pytest.raises(HistoryUnavailable):
+        await anext(answer(a_turn(), Prompt.asking("hi")))
+    assert llm.asked == []
+    assert history.begun == []
+
+
+async def test_who_takes_over_anew_replaces_the_text() -> None:
+    answer, _, _ = parts(FIRST, "half a", OTHER, "whole", END)
+    *_, told = [piece async for piece in answer(a_turn(), Prompt.asking("hi"))]
+    assert isinstance(told, Interaction)
+    assert (told.text, told.model, told.fallback_used) == ("whole", "gpt-x", True)
+
+
+async def test_who_continues_adds_to_the_text() -> None:
+    going_on = Answering(provider="openrouter", model="gpt-x", continues=True)
+    answer, _, _ = parts(FIRST, "half ", going_on, "and half", END)
+    *_, told = [piece async for piece in answer(a_turn(), Prompt.asking("hi"))]
+    assert isinstance(told, Interaction)
+    assert told.text == "half and half"
+
+
+@pytest.mark.parametrize(
+    ("steps", "status", "error", "text"),
+    [
+        ((FIRST, LLMTimeout()), Status.FAILED, "provider-timeout", ""),
+        ((FIRST, "some", LLMUnavailable()), Status.TRUNCATED, "providers-failed", "some"),
+        ((FIRST, ContentBlocked()), Status.BLOCKED, "content-blocked", ""),
+    ],
+)
+async def test_a_failure_is_kept_and_told(
+    steps: tuple[Step, ...], status: Status, error: str, text: str
+) -> None:
+    answer, history, _ = parts(*steps)
+    turn = a_turn()
+    with pytest.raises((LLMTimeout, LLMUnavailable, ContentBlocked)):
+        async for _ in answer(turn, Prompt.asking("hi")):
+            pass
+    kept = history.kept[turn.id]
+    assert (kept.status, kept.error, kept.text) == (status, error, text)
+    assert turn.interaction == kept
+
+
+async def test_a_block_after_text_is_an_answer() -> None:
+    answer, _, _ = parts(FIRST, "some", Reply(finish_reason=FinishReason.CONTENT_FILTER))
+    *_, told = [piece async for piece in answer(a_turn(), Prompt.asking("hi"))]
+    assert isinstance(told, Interaction)
+    assert (told.status, told.text, told.is_answered) == (Status.BLOCKED, "some", True)
+
+
+async def test_an_answer_we_cut_is_truncated() -> None:
+    answer, _, _ = parts(FIRST, "x", Reply(finish_reason=FinishReason.LENGTH, cut_by_us=True))
+    *_, told = [piece async for piece in answer(a_turn(), Prompt.asking("hi"))]
+    assert isinstance(told, Interaction)
+    assert (told.status, told.finish_reason) == (Status.TRUNCATED, FinishReason.LENGTH)
+
+
+async def test_an_answer_that_cannot_be_kept_is_not_told() -> None:
+    answer, history, _ = parts(FIRST, "x", END)
+    history.refuses = 1
+    heard: list[object] = []
+    with pytest.raises(HistoryNotDurable):
+        async for piece in answer(a_turn(), Prompt.asking("hi")):
+            heard.append(piece)
+    assert heard == [FIRST, "x"]
+    assert history.kept == {}
+
+
+async def test_that_a_failure_cannot_be_kept_changes_nothing_for_the_caller() -> None:
+    answer, history, _ = parts(LLMTimeout())
+    history.refuses = 1
+    turn = a_turn()
+    with pytest.raises(LLMTimeout):
+        await anext(answer(turn, Prompt.asking("hi")))
+    await answer.drain()
+    assert history.kept[turn.id].status is Status.FAILED  # the second try went through
+
+
+async def test_who_leaves_hangs_up_and_leaves_the_partial_answer() -> None:
+    answer, history, llm = parts(FIRST, "some", asyncio.Event(), "never", END)
+    turn = a_turn(is_streamed=True)
+    async with aclosing(answer(turn, Prompt.asking("hi"))) as pieces:
+        assert [await anext(pieces), await anext(pieces)] == [FIRST, "some"]
+    assert llm.hung_up == 1
+    await answer.drain()
+    kept = history.kept[turn.id]
+    assert (kept.status, kept.text) == (Status.CLIENT_CANCELLED, "some")
+
+
+async def test_a_cancelled_task_leaves_the_partial_answer_too() -> None:
+    answer, history, llm = parts(FIRST, "some", asyncio.Event())
+    turn = a_turn(is_streamed=True)
+    heard_text = asyncio.Event()
+
+    async def listen() -> None:
+        async with aclosing(answer(turn, Prompt.asking("hi"))) as pieces:
+            async for piece in pieces:
+                if piece == "some":
+                    heard_text.set()
+
+    listening = asyncio.create_task(listen())
+    await heard_text.wait()
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening
+    await answer.drain()
+    assert llm.hung_up == 1
+    assert history.kept[turn.id].status is Status.CLIENT_CANCELLED
+
+
+async def test_a_stream_we_end_ourselves_is_truncated() -> None:
+    answer, history, _ = parts(FIRST, "some", asyncio.Event())
+    turn = a_turn(is_streamed=True)
+    async with aclosing(answer(turn, Prompt.asking("hi"))) as pieces:
+        await anext(pieces)
+        await anext(pieces)
+        turn.is_cut_short = True
+    await answer.drain()
+    assert history.kept[turn.id].status is Status.TRUNCATED
+
+
+async def test_our_own_bug_is_recorded_as_failed() -> None:
+    answer, history, _ = parts(FIRST, ZeroDivisionError())
+    turn = a_turn()
+    with pytest.raises(ZeroDivisionError):
+        async for _ in answer(turn, Prompt.asking("hi")):
+            pass
+    await answer.drain()
+    assert (history.kept[turn.id].status, history.kept[turn.id].error) == (
+        Status.FAILED,
+        "internal",
+    )
+
+
+async def test_history_keeps_the_question_without_its_context() -> None:
+    answer, history, _ = parts(FIRST, "x", END)
+    turn = a_turn()
+    prompt = Prompt(
+        messages=(
+            Message(role=Role.USER, text="one"),
+            Message(role=Role.ASSISTANT, text="two"),
+            Message(role=Role.USER, text="three"),
+        ),
+        system="be short",
+    )
+    async for _ in answer(turn, prompt):
+        pass
+    assert history.kept[turn.id].prompt == Prompt.asking("three", system="be short")
