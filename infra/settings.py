@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "pretty"] = Field(
+        default="json", description="`json` is one ECS object a line; `pretty` is for a terminal."
+    )
 
     @field_validator("allowed_hosts", "cors_origins", mode="before")
     @classmethod

@@ -1,0 +1,23 @@
+"""Who keeps count of what the service does."""
+
+from abc import abstractmethod
+from typing import Protocol
+
+
+class RequestObserver(Protocol):
+    """Is told of every request once it has ended."""
+
+    @abstractmethod
+    def observe_request(
+        self, route: str, method: str, status: int, seconds: float, llm_seconds: float | None
+    ) -> None:
+        """Take note of one request; returns at once and never fails.
+
+        Args:
+            route: The template that matched, never the path itself: a path may name a user.
+            method: As the client sent it; known ones are told apart.
+            status: The HTTP status sent; 0 when the connection ended before one was.
+            seconds: From receipt to the last byte handed over.
+            llm_seconds: The part of it spent on waiting for a model; None when none was asked.
+        """
+        ...

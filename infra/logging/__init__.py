@@ -1,0 +1,1 @@
+"""What the process says: one JSON object a line on stdout."""

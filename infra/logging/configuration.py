@@ -1,0 +1,81 @@
+"""Sends everything the process says through one formatter to stdout."""
+
+import logging
+import sys
+from typing import IO, Literal
+
+from infra.logging.ecs import EcsFormatter
+from infra.logging.pretty import PrettyFormatter
+from infra.logging.unhandled import log_unhandled
+
+_OURS = ("app", "domain", "infra", "main", "dependency_injection")
+
+
+class _LineHandler(logging.Handler):
+    """Writes whole lines of UTF-8, whatever the locale; a reader who is gone is no reason to fail."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"{self.format(record)}\n".encode()
+        try:
+            self._stream.write(line)
+            self._stream.flush()
+        except (OSError, ValueError):  # a broken pipe, a closed stream: there is no place to say so
+            return
+
+
+def configure_logging(
+    level: Literal["debug", "info", "warning", "error"],
+    *,
+    service_name: str,
+    version: str,
+    environment: str,
+    log_format: Literal["json", "pretty"] = "json",
+    stream: IO[bytes] | None = None,
+) -> None:
+    """Let every logger, warning and unhandled exception of the process write one line to `stream`, else stdout.
+
+    `debug` is for our own loggers only: drivers print requests there, and with them prompts.
+    A second call replaces the first.
+    """
+    formatter: logging.Formatter
+    if log_format == "pretty":
+        formatter = PrettyFormatter()
+    else:
+        formatter = EcsFormatter(
+            service_name=service_name, version=version, environment=environment
+        )
+    handler = _LineHandler(stream or sys.stdout.buffer)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(threshold, logging.INFO))
+    for name in _OURS:
+        logging.getLogger(name).setLevel(threshold)
+    _take_over_loggers_made_so_far()
+    _skip_what_no_line_shows()
+    logging.captureWarnings(True)
+    log_unhandled()
+
+
+def _take_over_loggers_made_so_far() -> None:
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.handlers.clear()
+            logger.propagate = True
+    # Its line says less than our own one of the same request. Without a way to a handler the server does not even make it.
+    logging.getLogger("uvicorn.access").propagate = False
+
+
+def _skip_what_no_line_shows() -> None:
+    """Switch off what records would carry for nothing (Python's logging HOWTO, "Optimization")."""
+    logging.logThreads = False
+    logging.logProcesses = False
+    logging.logMultiprocessing = False
+    if sys.version_info >= (3, 12):
+        logging.logAsyncioTasks = False
+    logging._srcfile = None  # the HOWTO's name for "do not look for the caller"
