@@ -23,6 +23,7 @@ from app.dto.problem import Problem
 from app.middleware.gate import Gate, GateRules
 from app.middleware.request_scope import RequestScope
 from app.sse import OpenStreams
+from domain.interfaces.telemetry import RequestObserver
 
 Running = Callable[[], AbstractAsyncContextManager[Container]]
 
@@ -108,8 +109,9 @@ def create_app(options: Options, running: Running) -> ASGIApp:
         docs_controller.install(app)
         _describe_problems(app)
 
-    def observer() -> object:
-        return None if app.state.container is None else app.state.container.requests
+    def observer() -> RequestObserver | None:
+        container: Container | None = app.state.container
+        return None if container is None else container.requests
 
     return RequestScope(app, observer)
 

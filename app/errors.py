@@ -18,7 +18,14 @@ from app.dto.problem import MEDIA_TYPE
 from app.field_errors import field_errors
 from app.problem_table import ProblemKind, problem_body
 from app.strict_route import RefusedBody
-from domain.exceptions import DomainError, Forbidden, InvalidInput, LLMError, RetiredModel, UnknownModel
+from domain.exceptions import (
+    DomainError,
+    Forbidden,
+    InvalidInput,
+    LLMError,
+    RetiredModel,
+    UnknownModel,
+)
 
 _BY_CODE: Mapping[str, ProblemKind] = {
     kind.slug: kind for kind in table.PROBLEMS if kind.slug != "forbidden"

@@ -8,7 +8,8 @@ _MOST_ERRORS = 20
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _WORDS = {"extra_forbidden": "unknown; not taken here", "repeated": "may be given once only"}
 _FIXED = re.compile(
-    r"^(Field required|(Input|String|Value|List) should .*|Value error, (must|one of) .*)$", re.ASCII
+    r"^(Field required|(Input|String|Value|List) should .*|Value error, (must|one of) .*)$",
+    re.ASCII,
 )
 _ANY_OTHER = "not valid"
 

@@ -47,7 +47,10 @@ def _kind(
 PROBLEMS: list[ProblemKind] = []
 
 MALFORMED_REQUEST = _kind(
-    "malformed-request", 400, "Malformed request", "The bytes received are not a valid HTTP request."
+    "malformed-request",
+    400,
+    "Malformed request",
+    "The bytes received are not a valid HTTP request.",
 )
 MALFORMED_BODY = _kind(
     "malformed-body",
@@ -62,11 +65,12 @@ INVALID_CURSOR = _kind(
     "The cursor is not one of ours, or was made for another user, filter or order. Start again without it.",
 )
 UNAUTHENTICATED = _kind(
-    "unauthenticated", 401, "Not authenticated", "Send a valid key or token in the Authorization header."
+    "unauthenticated",
+    401,
+    "Not authenticated",
+    "Send a valid key or token in the Authorization header.",
 )
-FORBIDDEN_USER = _kind(
-    "forbidden", 403, "Forbidden", "These credentials do not act for this user."
-)
+FORBIDDEN_USER = _kind("forbidden", 403, "Forbidden", "These credentials do not act for this user.")
 FORBIDDEN_SCOPE = _kind("forbidden", 403, "Forbidden", "These credentials lack the scope for this.")
 FORBIDDEN_CLIENT = _kind(
     "forbidden",
@@ -102,7 +106,9 @@ IDEMPOTENCY_IN_PROGRESS = _kind(
 BODY_TOO_LARGE = _kind(
     "body-too-large", 413, "Body too large", "The body is larger than this service takes."
 )
-URI_TOO_LONG = _kind("uri-too-long", 414, "URI too long", "The URI is longer than this service takes.")
+URI_TOO_LONG = _kind(
+    "uri-too-long", 414, "URI too long", "The URI is longer than this service takes."
+)
 UNSUPPORTED_MEDIA_TYPE = _kind(
     "unsupported-media-type",
     415,
@@ -110,10 +116,16 @@ UNSUPPORTED_MEDIA_TYPE = _kind(
     "Send the body as application/json in UTF-8.",
 )
 INVALID_REQUEST = _kind(
-    "invalid-request", 422, "Invalid request", "The request has fields that are not valid; see errors."
+    "invalid-request",
+    422,
+    "Invalid request",
+    "The request has fields that are not valid; see errors.",
 )
 UNKNOWN_MODEL = _kind(
-    "unknown-model", 422, "Unknown model", "No such model can be asked; see errors for those that can."
+    "unknown-model",
+    422,
+    "Unknown model",
+    "No such model can be asked; see errors for those that can.",
 )
 IDEMPOTENCY_MISMATCH = _kind(
     "idempotency-mismatch",

@@ -78,6 +78,8 @@ class StrictRequest(Request):
                 if size_bytes > limits.body_bytes:
                     raise RefusedBody(BODY_TOO_LARGE)
                 chunks.append(chunk)
+            if not size_bytes:
+                raise RefusedBody(MALFORMED_BODY)
             self._body = b"".join(chunks)
         return self._body
 
@@ -127,7 +129,9 @@ def _query_names(dependant: Dependant) -> tuple[frozenset[str], frozenset[str]]:
     repeatable: set[str] = set()
     for parameter in dependant.query_params:
         model = parameter.field_info.annotation
-        for name, field in getattr(model, "model_fields", {parameter.alias: parameter.field_info}).items():
+        for name, field in getattr(
+            model, "model_fields", {parameter.alias: parameter.field_info}
+        ).items():
             alias = field.alias or name
             known.add(alias)
             if getattr(field.annotation, "__origin__", None) is list:

@@ -78,7 +78,13 @@ class Service:
 def environment(data_dir: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """A process's whole environment: nothing of ours but what is named."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, "DATA_DIR": str(data_dir), "PORT": "0", "PYTHONWARNINGS": "error", **(settings or {})}
+    return {
+        **kept,
+        "DATA_DIR": str(data_dir),
+        "PORT": "0",
+        "PYTHONWARNINGS": "error",
+        **(settings or {}),
+    }
 
 
 @contextmanager

@@ -28,7 +28,10 @@ _STREAM = {
     }
 }
 _HEADERS = {
-    "X-Request-Id": {"schema": {"type": "string"}, "description": "Names this request in our logs."},
+    "X-Request-Id": {
+        "schema": {"type": "string"},
+        "description": "Names this request in our logs.",
+    },
     "X-Interaction-Id": {"schema": {"type": "string"}, "description": "The interaction's id."},
     "Server-Timing": {
         "schema": {"type": "string"},

@@ -34,7 +34,9 @@ InteractionIdInPath = Annotated[
 
 
 @router.get(
-    "/{userId}", summary="Read a page of a user's history", responses=problems(400, 403, 422, 500, 503)
+    "/{userId}",
+    summary="Read a page of a user's history",
+    responses=problems(400, 403, 422, 500, 503),
 )
 async def read_page(
     user_id: UserIdInPath, parameters: Annotated[HistoryParameters, Query()], request: Request
@@ -65,9 +67,7 @@ async def read_one(
 ) -> InteractionDto:
     """One interaction of the user, whatever its status; 404 if this user has none with that id."""
     return InteractionDto.of(
-        await container_of(request).history.one(
-            caller_of(request), user_id, interaction_id.lower()
-        )
+        await container_of(request).history.one(caller_of(request), user_id, interaction_id.lower())
     )
 
 

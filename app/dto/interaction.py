@@ -14,7 +14,9 @@ _EXAMPLE_ID = "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"
 class UsageDto(Dto):
     """Tokens and price; what the provider did not say is null."""
 
-    input_tokens: int | None = Field(description="Tokens of everything that was sent.", examples=[15])
+    input_tokens: int | None = Field(
+        description="Tokens of everything that was sent.", examples=[15]
+    )
     output_tokens: int | None = Field(
         description="Tokens billed as output, the model's thoughts included.", examples=[73]
     )
@@ -92,7 +94,9 @@ class InteractionDto(Dto):
         description="`truncated`: some text, then broken off. `failed`: no text. `interrupted`: our process died."
     )
     finish_reason: FinishReason | None = Field(description="Why the model stopped, if it did.")
-    fallback_used: bool = Field(description="Whether another model than the one asked for answered.")
+    fallback_used: bool = Field(
+        description="Whether another model than the one asked for answered."
+    )
     llm_response_seconds: float = Field(
         description="From asking to the end of the answer.", examples=[1.234]
     )

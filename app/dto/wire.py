@@ -56,7 +56,10 @@ def _rfc_3339(value: Any) -> Any:
 UserId = Annotated[str, Field(pattern=USER_ID_PATTERN, examples=["ana"])]
 InteractionId = Annotated[str, Field(pattern=INTERACTION_ID_PATTERN), AfterValidator(str.lower)]
 PromptText = Annotated[
-    str, Field(min_length=1, max_length=131_072), AfterValidator(without_nul), _at_most_bytes(131_072)
+    str,
+    Field(min_length=1, max_length=131_072),
+    AfterValidator(without_nul),
+    _at_most_bytes(131_072),
 ]
 SystemText = Annotated[
     str, Field(max_length=32_768), AfterValidator(without_nul), _at_most_bytes(32_768)

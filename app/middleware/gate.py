@@ -89,7 +89,7 @@ def _host(scope: Scope) -> str:
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if len(hosts) != 1:
         return ""
-    host = hosts[0].decode("latin-1").lower()
+    host = str(hosts[0], "latin-1").lower()
     name, colon, port = host.rpartition(":")
     if colon and port.isdigit():
         return name

@@ -74,9 +74,9 @@ class ChatService:
         """
         caller.may(Scope.CHAT_WRITE, user_id)
         model = self.catalogue.resolve(prompt.model)
-        if prompt.max_output_tokens is not None:
-            if prompt.max_output_tokens > model.max_output_tokens:
-                raise InvalidInput("max_output_tokens", f"at most {model.max_output_tokens} for this model")
+        most = model.max_output_tokens
+        if prompt.max_output_tokens is not None and prompt.max_output_tokens > most:
+            raise InvalidInput("max_output_tokens", f"at most {most} for this model")
         if self.chats_under_way >= self.limits.concurrent_chats:
             raise Overloaded
         if prompt.model is None:
@@ -89,7 +89,9 @@ class ChatService:
         request_seconds = self.limits.request_seconds
         if asking.timeout_seconds is not None:
             request_seconds = min(request_seconds, asking.timeout_seconds)
-        first_text_by = Deadline(started_seconds + request_seconds - self.limits.accept_reserve_seconds)
+        first_text_by = Deadline(
+            started_seconds + request_seconds - self.limits.accept_reserve_seconds
+        )
         whole_by = first_text_by
         if asking.is_streamed:
             whole_by = Deadline(started_seconds + self.limits.stream_seconds)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from domain.entities.caller import Caller, Scope
 from domain.entities.model import Model
-from domain.exceptions import Forbidden
+from domain.exceptions import Forbidden, NotFound, UnknownModel
 from domain.use_cases.list_models import ListModels
 
 
@@ -21,9 +21,12 @@ class ModelService:
         return self.list_models()
 
     def one(self, caller: Caller, name: str) -> Model:
-        """Return the model with this id or alias; raises `Forbidden` or `UnknownModel`."""
+        """Return the model with this id or alias; raises `Forbidden` or `NotFound`."""
         self._permit(caller)
-        return self.list_models.one(name)
+        try:
+            return self.list_models.one(name)
+        except UnknownModel as exc:
+            raise NotFound from exc
 
     @staticmethod
     def _permit(caller: Caller) -> None:

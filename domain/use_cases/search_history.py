@@ -25,7 +25,9 @@ class SearchHistory:
         Raises:
             HistoryUnreadable: The store cannot be read.
         """
-        is_complete = with_id is None or await self._is_visible(query.user_id, with_id, wait_seconds)
+        is_complete = with_id is None or await self._is_visible(
+            query.user_id, with_id, wait_seconds
+        )
         return await self.history.search(query), is_complete
 
     async def _is_visible(self, user_id: str, interaction_id: str, wait_seconds: float) -> bool:
