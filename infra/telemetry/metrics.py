@@ -1,0 +1,35 @@
+"""Everything the process measures, in a registry of its own."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
+
+from domain.interfaces.telemetry import RequestObserver
+from infra.telemetry.http_metrics import HttpMetrics
+
+
+class Metrics(RequestObserver):
+    """Observes requests and attempts; labels are closed sets: never a user, never a path."""
+
+    def __init__(self, *, version: str, environment: str) -> None:
+        self._registry = CollectorRegistry()
+        self._http = HttpMetrics(self._registry)
+        ProcessCollector(registry=self._registry)
+        Info("rt_build", "What is running.", registry=self._registry).info(
+            {"version": version, "environment": environment}
+        )
+
+    def observe_request(
+        self, route: str, method: str, status: int, seconds: float, llm_seconds: float | None
+    ) -> None:
+        self._http.observe_request(route, method, status, seconds, llm_seconds)
+
+    def watch_chats_in_flight(self, count: Callable[[], int]) -> None:
+        """Show what `count` returns whenever the metrics are read; call it once."""
+        Gauge("rt_chats_in_flight", "Chats being answered.", registry=self._registry).set_function(
+            count
+        )
+
+    def render(self) -> bytes:
+        """Return all figures since start, as Prometheus text 0.0.4."""
+        return generate_latest(self._registry)
