@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from typing import Any, Self
 
 import orjson
@@ -19,6 +18,8 @@ from domain.entities.turn import Turn
 from domain.exceptions import DomainError, Overloaded
 
 PING_SECONDS = 15.0
+_CLIENT_CLOSED_REQUEST = 499
+"""What the access line shows for a client that left before its answer began (nginx's number)."""
 _PING = b": ping\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -33,73 +34,92 @@ _logger = logging.getLogger("app.sse")
 class EventStream(Response):
     """`meta`, `delta`…, then `done` or `error`.
 
-    When the client leaves, the answer is closed, which hangs up on the provider and keeps the partial answer.
+    Watches the client from the start. When it leaves, the answer is closed, which hangs up on the provider and
+    keeps the partial answer.
     """
 
     def __init__(
-        self,
-        turn: Turn,
-        pieces: Pieces,
-        begun: Sequence[Answering | str | Interaction],
-        open_streams: OpenStreams,
+        self, turn: Turn, pieces: Pieces, receive: Receive, open_streams: OpenStreams
     ) -> None:
         super().__init__()
         self.raw_headers = [*_HEADERS, (b"x-interaction-id", turn.id.encode())]
         self._turn = turn
         self._pieces = pieces
-        self._begun = begun
         self._open_streams = open_streams
-        self._task: asyncio.Task[Any] | None = None
+        self._begun: list[Answering | str | Interaction] = []
+        self._task = _this_task()
         self._has_left = False
         self._sent_seconds = 0.0
+        self._helpers = [self._task.get_loop().create_task(self._watch(receive))]
+        open_streams.add(self)
 
-    @classmethod
-    async def begun(cls, turn: Turn, pieces: Pieces, open_streams: OpenStreams) -> Self:
-        """Return the stream once its first text is there, so that a failure before it keeps its own status."""
-        begun: list[Answering | str | Interaction] = []
-        async for piece in pieces:
-            if isinstance(piece, Answering):
-                begun = [piece]
-                continue
-            begun.append(piece)
-            break
-        return cls(turn, pieces, begun, open_streams)
+    async def begin(self) -> Self:
+        """Return once the first text is there, so that a failure before it keeps its own status.
+
+        Raises:
+            DomainError: Nobody answered.
+            Overloaded: The service stops.
+        """
+        try:
+            async for piece in self._pieces:
+                if isinstance(piece, Answering):
+                    self._begun = [piece]
+                    continue
+                self._begun.append(piece)
+                break
+        except asyncio.CancelledError:
+            await self._end()
+            if not self._takes_back_cancellation():
+                raise
+            if self._turn.is_cut_short:
+                raise Overloaded from None
+            self.status_code = _CLIENT_CLOSED_REQUEST
+        except BaseException:
+            await self._end()
+            raise
+        return self
 
     def stop(self) -> None:
         """End the stream from our side: the client gets an `error`, history a `truncated`."""
         self._turn.is_cut_short = True
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._task = task = asyncio.current_task()
-        assert task is not None
-        loop = task.get_loop()
-        watching = loop.create_task(self._watch(receive))
-        pinging = loop.create_task(self._ping(send))
-        self._open_streams.add(self)
+        start = {"type": "http.response.start", "status": self.status_code}
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await self._send_all(scope, send)
+            await send({**start, "headers": self.raw_headers})
+            if not self._has_left:
+                self._helpers.append(self._task.get_loop().create_task(self._ping(send)))
+                await self._send_all(scope, send)
         except asyncio.CancelledError:
-            if not (self._has_left or self._turn.is_cut_short):
+            await self._end()
+            if not self._takes_back_cancellation():
                 raise
-            task.uncancel()
-            await self._pieces.aclose()
             if self._turn.is_cut_short:
                 await self._send_problem(scope, send, Overloaded())
         finally:
-            self._open_streams.discard(self)
-            watching.cancel()
-            pinging.cancel()
-            await self._pieces.aclose()
+            await self._end()
+
+    async def _end(self) -> None:
+        """Stop watching and hang up on whoever answers; the second time changes nothing."""
+        self._open_streams.discard(self)
+        for helper in self._helpers:
+            helper.cancel()
+        await self._pieces.aclose()
+
+    def _takes_back_cancellation(self) -> bool:
+        """Return whether the cancellation was of our own making, so that it ends here."""
+        if not (self._has_left or self._turn.is_cut_short):
+            return False
+        self._task.uncancel()
+        return True
 
     async def _send_all(self, scope: Scope, send: Send) -> None:
         try:
             for piece in self._begun:
-                await self._send_piece(scope, send, piece)
+                await self._send_piece(send, piece)
             async for piece in self._pieces:
-                await self._send_piece(scope, send, piece)
+                await self._send_piece(send, piece)
         except DomainError as error:
             await self._send_problem(scope, send, error)
             return
@@ -110,13 +130,11 @@ class EventStream(Response):
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_piece(
-        self, scope: Scope, send: Send, piece: Answering | str | Interaction
-    ) -> None:
+    async def _send_piece(self, send: Send, piece: Answering | str | Interaction) -> None:
         if isinstance(piece, str):
             event = b"event: delta\ndata: " + orjson.dumps({"text": piece}) + b"\n\n"
         elif isinstance(piece, Interaction):
-            event = b"event: done\ndata: " + self._done(scope, piece) + b"\n\n"
+            event = b"event: done\ndata: " + _done(piece) + b"\n\n"
         elif piece.continues:
             return
         else:
@@ -134,10 +152,6 @@ class EventStream(Response):
             }
         )
 
-    def _done(self, scope: Scope, interaction: Interaction) -> bytes:
-        answer = ChatResponse.of(interaction)
-        return answer.model_dump_json(by_alias=True, exclude={"response"}).encode()
-
     async def _send_problem(self, scope: Scope, send: Send, error: DomainError) -> None:
         _, problem = problem_of_error(error, scope)
         event = b"event: error\ndata: " + orjson.dumps(problem) + b"\n\n"
@@ -147,8 +161,7 @@ class EventStream(Response):
         while (await receive())["type"] != "http.disconnect":
             pass
         self._has_left = True
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
 
     async def _ping(self, send: Send) -> None:
         while True:
@@ -157,3 +170,14 @@ class EventStream(Response):
                 self._sent_seconds, quiet_seconds = time.monotonic(), 0.0
                 await send({"type": "http.response.body", "body": _PING, "more_body": True})
             await asyncio.sleep(PING_SECONDS - quiet_seconds)
+
+
+def _done(interaction: Interaction) -> bytes:
+    answer = ChatResponse.of(interaction)
+    return answer.model_dump_json(by_alias=True, exclude={"response"}).encode()
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
