@@ -1,0 +1,177 @@
+"""An interaction as a plain dict, and back: one form for every store, the outbox and the queue.
+
+What is None or a default is left out. Readers ignore names they do not know, so fields may be added without a
+new version; `v` changes only when an old reader would misread.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.entities.interaction import Attempt, Interaction, Status
+from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.reply import NO_USAGE, FinishReason, Usage
+
+VERSION = 1
+
+Document = dict[str, Any]
+"""JSON types only; `answered` is `Interaction.is_answered`, kept so that stores can filter by it."""
+
+
+class UnreadableDocument(ValueError):
+    """Of a newer version than this program knows, or not an interaction at all."""
+
+
+def document_of(interaction: Interaction) -> Document:
+    """Return `interaction` as a dict of JSON types."""
+    document: Document = {
+        "v": VERSION,
+        "id": interaction.id,
+        "userId": interaction.user_id,
+        "model": interaction.model,
+        "status": interaction.status.value,
+        "seconds": interaction.latency_seconds,
+    }
+    if interaction.is_answered:
+        document["answered"] = True
+    if interaction.conversation_id is not None:
+        document["conversationId"] = interaction.conversation_id
+    if interaction.requested_model != interaction.model:
+        document["requested"] = interaction.requested_model
+    if interaction.provider is not None:
+        document["provider"] = interaction.provider
+    if interaction.text:
+        document["text"] = interaction.text
+    if interaction.finish_reason is not None:
+        document["finish"] = interaction.finish_reason.value
+    if interaction.fallback_used:
+        document["fallback"] = True
+    if interaction.time_to_first_token_seconds is not None:
+        document["firstSeconds"] = interaction.time_to_first_token_seconds
+    if interaction.error is not None:
+        document["error"] = interaction.error
+    if interaction.usage is not NO_USAGE and interaction.usage != NO_USAGE:
+        document["usage"] = _document_of_usage(interaction.usage)
+    if interaction.attempts:
+        document["attempts"] = [_document_of_attempt(attempt) for attempt in interaction.attempts]
+    _add_prompt(document, interaction.prompt)
+    return document
+
+
+def interaction_of(document: Mapping[str, Any]) -> Interaction:
+    """Return the interaction `document_of` was given.
+
+    Raises:
+        UnreadableDocument: Not one of ours, or of a newer version.
+    """
+    get = document.get
+    if get("v") != VERSION:
+        raise UnreadableDocument("not an interaction of a version this program knows")
+    try:
+        finish = get("finish")
+        usage = get("usage")
+        return Interaction(
+            id=document["id"],
+            user_id=document["userId"],
+            conversation_id=get("conversationId"),
+            prompt=_prompt_of(document),
+            requested_model=get("requested", document["model"]),
+            model=document["model"],
+            provider=get("provider"),
+            text=get("text", ""),
+            status=Status(document["status"]),
+            finish_reason=None if finish is None else FinishReason(finish),
+            usage=NO_USAGE if usage is None else _usage_of(usage),
+            fallback_used=get("fallback", False),
+            latency_seconds=document["seconds"],
+            time_to_first_token_seconds=get("firstSeconds"),
+            attempts=tuple([_attempt_of(attempt) for attempt in get("attempts", ())]),
+            error=get("error"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise UnreadableDocument("an interaction with a field missing or wrong") from exc
+
+
+def _add_prompt(document: Document, prompt: Prompt) -> None:
+    if len(prompt.messages) == 1:  # a prompt always has a message of the user, so this is it
+        document["prompt"] = prompt.messages[0].text
+    else:
+        document["messages"] = [[message.role.value, message.text] for message in prompt.messages]
+    if prompt.system:
+        document["system"] = prompt.system
+    if prompt.model is not None:
+        document["asked"] = prompt.model
+    if prompt.temperature is not None:
+        document["temperature"] = prompt.temperature
+    if prompt.max_output_tokens is not None:
+        document["maxOutputTokens"] = prompt.max_output_tokens
+    if prompt.top_p is not None:
+        document["topP"] = prompt.top_p
+    if prompt.stop:
+        document["stop"] = list(prompt.stop)
+    if prompt.seed is not None:
+        document["seed"] = prompt.seed
+
+
+def _prompt_of(document: Mapping[str, Any]) -> Prompt:
+    get = document.get
+    question = get("prompt")
+    if question is not None:
+        messages: tuple[Message, ...] = (Message(role=Role.USER, text=question),)
+    else:
+        messages = tuple(Message(role=Role(role), text=text) for role, text in document["messages"])
+    return Prompt(
+        messages=messages,
+        system=get("system", ""),
+        model=get("asked"),
+        temperature=get("temperature"),
+        max_output_tokens=get("maxOutputTokens"),
+        top_p=get("topP"),
+        stop=tuple(get("stop", ())),
+        seed=get("seed"),
+    )
+
+
+def _document_of_usage(usage: Usage) -> Document:
+    fields = {
+        "input": usage.input_tokens,
+        "output": usage.output_tokens,
+        "reasoning": usage.reasoning_tokens,
+        "total": usage.total_tokens,
+        "cachedInput": usage.cached_input_tokens,
+        "costUsd": usage.cost_usd,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _usage_of(document: Mapping[str, Any]) -> Usage:
+    get = document.get
+    return Usage(
+        input_tokens=get("input"),
+        output_tokens=get("output"),
+        reasoning_tokens=get("reasoning"),
+        total_tokens=get("total"),
+        cached_input_tokens=get("cachedInput"),
+        cost_usd=get("costUsd"),
+    )
+
+
+def _document_of_attempt(attempt: Attempt) -> Document:
+    document: Document = {
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "outcome": attempt.outcome,
+        "seconds": attempt.seconds,
+    }
+    if attempt.http_status is not None:
+        document["http"] = attempt.http_status
+    return document
+
+
+def _attempt_of(document: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        provider=document["provider"],
+        model=document["model"],
+        outcome=document["outcome"],
+        seconds=document["seconds"],
+        http_status=document.get("http"),
+    )
