@@ -1,0 +1,153 @@
+"""One request to the misbehaving provider, and every way to answer it, in either wire format."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER of zero seconds: closing the socket then sends a reset instead of an orderly end."""
+
+
+class Wire(StrEnum):
+    """Whose format a request came in."""
+
+    GEMINI = "gemini"
+    OPENAI = "openai"
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """What was asked, and the raw connection to answer on.
+
+    Attributes:
+        model: The upstream model named in the request; it decides the fault.
+        nth: How many requests for this model came before, plus one.
+        headers: Lower-case names.
+    """
+
+    wire: Wire
+    model: str
+    nth: int
+    headers: Mapping[str, str]
+    body: Any
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    is_chunked: bool = field(default=False, init=False)
+
+    async def status(
+        self, status: int, document: Any, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Answer with one JSON document."""
+        payload = orjson.dumps(document)
+        lines = {
+            "content-type": "application/json",
+            "content-length": str(len(payload)),
+            **(headers or {}),
+        }
+        await self.write(_head(status, lines) + payload)
+
+    async def begin(self, content_type: str = "text/event-stream") -> None:
+        """Send the head of a stream, whose end is marked by chunks."""
+        self.is_chunked = True
+        await self.write(_head(200, {"content-type": content_type, "transfer-encoding": "chunked"}))
+
+    async def event(self, document: Any) -> None:
+        """Send one server-sent event."""
+        data = document if isinstance(document, bytes) else orjson.dumps(document)
+        await self.raw(b"data: " + data + b"\n\n")
+
+    async def raw(self, payload: bytes) -> None:
+        """Send bytes of the stream as one chunk."""
+        await self.write(b"%x\r\n%s\r\n" % (len(payload), payload))
+
+    async def text(self, text: str) -> None:
+        """Send a piece of the answer."""
+        await self.event(self.piece(text))
+
+    async def finish(self, reason: str = "stop", *, done: bool = True) -> None:
+        """End the answer: the reason, the counts, and the end of the stream.
+
+        Args:
+            reason: `stop`, `length` or `content_filter`.
+            done: Whether OpenAI's `[DONE]` is sent; Gemini has none.
+        """
+        await self.event(self.end(reason))
+        if self.wire is Wire.OPENAI:
+            await self.event(
+                {
+                    "choices": [],
+                    "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12},
+                }
+            )
+            if done:
+                await self.event(b"[DONE]")
+        await self.close_stream()
+
+    async def close_stream(self) -> None:
+        """Send the last chunk."""
+        await self.write(b"0\r\n\r\n")
+
+    async def answer(self, *texts: str, reason: str = "stop") -> None:
+        """Answer as a healthy provider does."""
+        await self.begin()
+        for text in texts:
+            await self.text(text)
+        await self.finish(reason)
+
+    def piece(self, text: str) -> dict[str, Any]:
+        """Return the event that carries `text`."""
+        if self.wire is Wire.GEMINI:
+            return {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}}]}
+        return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+
+    def end(self, reason: str) -> dict[str, Any]:
+        """Return the event that ends the answer."""
+        if self.wire is Wire.GEMINI:
+            name = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}[reason]
+            return {
+                "candidates": [{"content": {"role": "model"}, "finishReason": name}],
+                "usageMetadata": {
+                    "promptTokenCount": 7,
+                    "candidatesTokenCount": 5,
+                    "totalTokenCount": 12,
+                },
+            }
+        return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+    def error(
+        self, status: int, name: str, message: str, details: Sequence[Any] = ()
+    ) -> dict[str, Any]:
+        """Return an error document of this wire."""
+        if self.wire is Wire.GEMINI:
+            error: dict[str, Any] = {"code": status, "message": message, "status": name}
+            if details:
+                error["details"] = list(details)
+            return {"error": error}
+        return {"error": {"code": name, "message": message, "type": "error", "param": None}}
+
+    def reset(self) -> None:
+        """Close so that the other side sees a reset, not an end."""
+        raw: socket.socket = self.writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.writer.transport.abort()
+
+    async def silence(self) -> None:
+        """Say nothing until the other side hangs up."""
+        while await self.reader.read(1024):
+            pass
+
+    async def write(self, payload: bytes) -> None:
+        """Send raw bytes."""
+        self.writer.write(payload)
+        await self.writer.drain()
+
+
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()

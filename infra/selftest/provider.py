@@ -1,0 +1,120 @@
+"""The misbehaving provider: a raw socket server on loopback that speaks both wire formats."""
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from infra.selftest.exchange import Exchange, Wire
+from infra.selftest.faults import FAULTS, Fault
+
+_GEMINI_PATH = re.compile(r"/v1beta/models/(?P<model>[^:]+):streamGenerateContent")
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One request that came in.
+
+    Attributes:
+        at_seconds: Monotonic time of its arrival.
+        ended_seconds: When its connection was done with; None while it is not.
+    """
+
+    model: str
+    wire: Wire
+    headers: Mapping[str, str]
+    body: Any
+    at_seconds: float
+    ended_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class FaultProvider:
+    """Answers each request with the fault its model is named after, and remembers every one.
+
+    A name that is no fault is healthy. `model@anything` is the fault `model` with a count of its own. `override`
+    replaces what a model does from now on, so that a test can take a provider down and up.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    override: dict[str, Fault] = field(default_factory=dict)
+    url: str = ""
+    _counts: Counter[str] = field(default_factory=Counter)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def count(self, model: str) -> int:
+        """Return how many requests named this model."""
+        return self._counts[model]
+
+    def under_way(self) -> int:
+        """Return how many connections are still held open by a request."""
+        return sum(call.ended_seconds is None for call in self.calls)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take one connection, to its end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while await self._exchange(reader, writer):
+                    pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        path = head[0].split(" ")[1]
+        headers = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in head[1:] if line)
+        }
+        body = orjson.loads(await reader.readexactly(int(headers.get("content-length", "0"))))
+        gemini = _GEMINI_PATH.match(path)
+        model = gemini["model"] if gemini else body["model"]
+        wire = Wire.GEMINI if gemini else Wire.OPENAI
+        self._counts[model] += 1
+        call = Call(model=model, wire=wire, headers=headers, body=body, at_seconds=time.monotonic())
+        self.calls.append(call)
+        exchange = Exchange(
+            wire=wire,
+            model=model,
+            nth=self._counts[model],
+            headers=headers,
+            body=body,
+            reader=reader,
+            writer=writer,
+        )
+        fault = self.override.get(model) or FAULTS.get(model.split("@")[0]) or FAULTS["healthy"]
+        try:
+            await fault(exchange)
+        finally:
+            call.ended_seconds = time.monotonic()
+        return not writer.is_closing()
+
+    async def end(self) -> None:
+        """Hang up on everybody."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def fault_provider(port: int = 0) -> AsyncIterator[FaultProvider]:
+    """Serve on loopback until the block ends; `url` is its base."""
+    provider = FaultProvider()
+    server = await asyncio.start_server(provider.serve, "127.0.0.1", port)
+    provider.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield provider
+    finally:
+        server.close()
+        await provider.end()
+        await server.wait_closed()
