@@ -10,9 +10,7 @@ _REQUEST_SECONDS = (
     *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
     *(20.0, 40.0, 80.0),
 )
-_OVERHEAD_SECONDS = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
-)
+_OVERHEAD_SECONDS = (*(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER_METHOD = "_OTHER"
 
@@ -50,7 +48,9 @@ class HttpMetrics(RequestObserver):
 
     def _series(self, route: str, method: str, hundreds: int) -> Series:
         status_class = f"{hundreds}xx" if hundreds else "none"
-        if method not in _METHODS:  # a caller may send any word: not kept, or it would grow without bound
+        if (
+            method not in _METHODS
+        ):  # a caller may send any word: not kept, or it would grow without bound
             return self._requests.series(_OTHER_METHOD, route, status_class)
         series = self._requests.series(method, route, status_class)
         self._known[route, method, hundreds] = series

@@ -4,16 +4,22 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
 
+from domain.entities.interaction import Attempt
+from domain.entities.reply import Usage
+from domain.entities.turn import Turn
 from domain.interfaces.telemetry import RequestObserver
+from infra.llm.resilience.metered import AttemptObserver
+from infra.telemetry.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.http_metrics import HttpMetrics
 
 
-class Metrics(RequestObserver):
+class Metrics(RequestObserver, AttemptObserver):
     """Observes requests and attempts; labels are closed sets: never a user, never a path."""
 
     def __init__(self, *, version: str, environment: str) -> None:
         self._registry = CollectorRegistry()
         self._http = HttpMetrics(self._registry)
+        self._gen_ai = GenAiMetrics(self._registry)
         ProcessCollector(registry=self._registry)
         Info("rt_build", "What is running.", registry=self._registry).info(
             {"version": version, "environment": environment}
@@ -23,6 +29,14 @@ class Metrics(RequestObserver):
         self, route: str, method: str, status: int, seconds: float, llm_seconds: float | None
     ) -> None:
         self._http.observe_request(route, method, status, seconds, llm_seconds)
+
+    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+        self._gen_ai.attempt_started(turn, provider, model)
+
+    def attempt_ended(
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
+    ) -> None:
+        self._gen_ai.attempt_ended(turn, attempt, first_text_seconds, usage)
 
     def watch_chats_in_flight(self, count: Callable[[], int]) -> None:
         """Show what `count` returns whenever the metrics are read; call it once."""

@@ -1,0 +1,8 @@
+"""What OpenTelemetry calls a provider."""
+
+_WELL_KNOWN = {"gemini": "gcp.gemini"}
+
+
+def open_telemetry_name(provider: str) -> str:
+    """Return the `gen_ai.provider.name` of a provider of the catalogue; its own name where none is laid down."""
+    return _WELL_KNOWN.get(provider, provider)

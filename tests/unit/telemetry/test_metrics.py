@@ -1,0 +1,198 @@
+"""What the metrics show after given requests and attempts, read back from the text that Prometheus reads."""
+
+import math
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from domain.entities.deadline import Deadline
+from domain.entities.interaction import Attempt
+from domain.entities.reply import NO_USAGE, Usage
+from domain.entities.turn import Turn
+from infra.telemetry.metrics import Metrics
+
+TURN = Turn(
+    id="0199a1b2-0000-7000-8000-000000000000",
+    user_id="ana",
+    model="gemini-3.8-flash",
+    started_seconds=0.0,
+    first_text_by=Deadline(60.0),
+    whole_by=Deadline(60.0),
+)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(version="1.2.3", environment="test")
+
+
+def samples(metrics: Metrics, name: str) -> dict[frozenset[tuple[str, str]], float]:
+    """Return the samples of this name by their labels."""
+    return {
+        frozenset(sample.labels.items()): sample.value
+        for family in text_string_to_metric_families(metrics.render().decode())
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def labels(**values: str) -> frozenset[tuple[str, str]]:
+    return frozenset(values.items())
+
+
+def attempt(
+    outcome: str = "ok", provider: str = "gemini", model: str = "gemini-3.8-flash"
+) -> Attempt:
+    return Attempt(provider=provider, model=model, outcome=outcome, seconds=1.5)
+
+
+ROUTE = {
+    "gen_ai_operation_name": "chat",
+    "gen_ai_provider_name": "gcp.gemini",
+    "gen_ai_request_model": "gemini-3.8-flash",
+    "gen_ai_response_model": "gemini-3.8-flash",
+}
+
+
+def test_a_call_of_a_provider_is_measured(metrics: Metrics) -> None:
+    metrics.attempt_ended(TURN, attempt(), 0.25, Usage(input_tokens=15, output_tokens=73))
+    duration = "gen_ai_client_operation_duration_seconds"
+    assert samples(metrics, f"{duration}_sum") == {labels(**ROUTE, error_type=""): 1.5}
+    assert samples(metrics, f"{duration}_count") == {labels(**ROUTE, error_type=""): 1}
+    first_chunk = "gen_ai_client_operation_time_to_first_chunk_seconds"
+    assert samples(metrics, f"{first_chunk}_sum") == {labels(**ROUTE): 0.25}
+    assert samples(metrics, "gen_ai_client_token_usage_sum") == {
+        labels(**ROUTE, gen_ai_token_type="input"): 15,
+        labels(**ROUTE, gen_ai_token_type="output"): 73,
+    }
+
+
+def test_a_call_that_failed_shows_how(metrics: Metrics) -> None:
+    metrics.attempt_ended(TURN, attempt("timeout"), None, NO_USAGE)
+    count = samples(metrics, "gen_ai_client_operation_duration_seconds_count")
+    assert count == {labels(**ROUTE, error_type="timeout"): 1}
+    assert sum(samples(metrics, "gen_ai_client_token_usage_count").values()) == 0
+    first_chunks = "gen_ai_client_operation_time_to_first_chunk_seconds_count"
+    assert sum(samples(metrics, first_chunks).values()) == 0
+
+
+def test_a_fallback_shows_who_was_asked_for_and_who_answered(metrics: Metrics) -> None:
+    metrics.attempt_started(TURN, "openrouter", "openai/gpt-5.4-mini")
+    metrics.attempt_ended(TURN, attempt("ok", "openrouter", "openai/gpt-5.4-mini"), None, NO_USAGE)
+    (found,) = samples(metrics, "gen_ai_client_operation_duration_seconds_count")
+    assert dict(found)["gen_ai_request_model"] == "gemini-3.8-flash"
+    assert dict(found)["gen_ai_response_model"] == "openai/gpt-5.4-mini"
+    assert dict(found)["gen_ai_provider_name"] == "openrouter"
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        (
+            "gen_ai_client_operation_duration_seconds",
+            [
+                0.01,
+                0.02,
+                0.04,
+                0.08,
+                0.16,
+                0.32,
+                0.64,
+                1.28,
+                2.56,
+                5.12,
+                10.24,
+                20.48,
+                40.96,
+                81.92,
+            ],
+        ),
+        (
+            "gen_ai_client_token_usage",
+            [
+                1,
+                4,
+                16,
+                64,
+                256,
+                1024,
+                4096,
+                16384,
+                65536,
+                262144,
+                1048576,
+                4194304,
+                16777216,
+                67108864,
+            ],
+        ),
+    ],
+)
+def test_the_bounds_are_those_that_open_telemetry_lays_down(
+    metrics: Metrics, name: str, bounds: list[float]
+) -> None:
+    metrics.attempt_ended(TURN, attempt(), 0.25, Usage(input_tokens=1))
+    found = {float(dict(key)["le"]) for key in samples(metrics, f"{name}_bucket")}
+    assert sorted(found) == [*bounds, math.inf]
+
+
+def test_buckets_add_up_and_include_their_bound(metrics: Metrics) -> None:
+    for seconds in (0.005, 0.006, 0.01, 500.0):
+        metrics.observe_request("/v1/models", "GET", 200, seconds, None)
+    buckets = samples(metrics, "http_server_request_duration_seconds_bucket")
+    by_bound = {float(dict(key)["le"]): value for key, value in buckets.items()}
+    assert by_bound[0.005] == 1
+    assert by_bound[0.01] == 3
+    assert by_bound[80.0] == 3
+    assert by_bound[math.inf] == 4
+
+
+def test_requests_are_counted_by_route_method_and_class_of_status(metrics: Metrics) -> None:
+    for status in (200, 204, 404, 503, 0):
+        metrics.observe_request("/v1/chat", "POST", status, 0.1, None)
+    counts = samples(metrics, "http_server_request_duration_seconds_count")
+    by_class = {dict(key)["http_response_status_class"]: value for key, value in counts.items()}
+    assert by_class == {"2xx": 2, "4xx": 1, "5xx": 1, "none": 1}
+
+
+def test_a_made_up_method_makes_no_series_of_its_own(metrics: Metrics) -> None:
+    for number in range(50):
+        metrics.observe_request("/v1/chat", f"BREW{number}", 405, 0.1, None)
+    counts = samples(metrics, "http_server_request_duration_seconds_count")
+    assert {dict(key)["http_request_method"] for key in counts} == {"_OTHER"}
+    assert sum(counts.values()) == 50
+
+
+def test_what_the_service_adds_is_told_apart(metrics: Metrics) -> None:
+    metrics.observe_request("/v1/chat", "POST", 200, 1.5, 1.25)
+    metrics.observe_request(
+        "/v1/chat", "POST", 200, 1.0, 1.25
+    )  # clocks are read at different moments
+    metrics.observe_request("/v1/models", "GET", 200, 1.0, None)
+    assert samples(metrics, "rt_request_overhead_seconds_sum") == {
+        labels(http_route="/v1/chat"): 0.25
+    }
+    assert samples(metrics, "rt_request_overhead_seconds_count") == {
+        labels(http_route="/v1/chat"): 2
+    }
+
+
+def test_what_runs_is_shown(metrics: Metrics) -> None:
+    chats = 3
+    metrics.watch_chats_in_flight(lambda: chats)
+    build = samples(metrics, "rt_build_info")
+    assert build == {labels(version="1.2.3", environment="test"): 1}
+    assert samples(metrics, "rt_chats_in_flight") == {labels(): 3}
+    chats = 4
+    assert samples(metrics, "rt_chats_in_flight") == {labels(): 4}
+
+
+def test_no_user_is_named(metrics: Metrics) -> None:
+    metrics.attempt_ended(TURN, attempt(), 0.25, NO_USAGE)
+    assert "ana" not in metrics.render().decode()
+
+
+def test_two_sets_of_metrics_do_not_meet(metrics: Metrics) -> None:
+    metrics.observe_request("/v1/chat", "POST", 200, 1.0, None)
+    other = Metrics(version="1", environment="test")
+    assert samples(other, "http_server_request_duration_seconds_count") == {}
