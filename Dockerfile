@@ -1,0 +1,28 @@
+FROM python:3.13-slim AS packages
+COPY requirements.lock .
+RUN python -m venv /opt/venv \
+    && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements.lock \
+    && /opt/venv/bin/pip uninstall --yes pip
+
+FROM python:3.13-slim
+# The service listens where a published port arrives and keeps everything it writes in one volume.
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOST=0.0.0.0 \
+    PORT=8000 \
+    DATA_DIR=/data
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin service \
+    && mkdir /data \
+    && chown service:service /data
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /srv
+COPY . .
+RUN python -m compileall -q .
+USER 10001:10001
+VOLUME /data
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["python", "-m", "app.healthcheck"]
+ENTRYPOINT ["python", "main.py"]
+CMD ["serve"]
