@@ -1,0 +1,59 @@
+"""The application's start and end."""
+
+import logging
+from typing import cast
+
+from uvicorn._types import LifespanScope
+from uvicorn.config import Config
+from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
+
+_LOGGER = logging.getLogger("app.server")
+
+
+class StartFailed(Exception):
+    """The application did not start; its cause is what it raised."""
+
+
+class Lifespan(LifespanOn):
+    """Keeps what went wrong, where uvicorn prints it."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._failure: BaseException | None = None
+
+    async def startup(self) -> None:
+        """Return once the application is ready.
+
+        Raises:
+            StartFailed: It will not be.
+        """
+        await super().startup()
+        if self.should_exit:
+            raise StartFailed from self._failure
+
+    async def shutdown(self) -> None:
+        """Return once the application has ended; `should_exit` tells that it failed to. A second call does nothing."""
+        if self.shutdown_event.is_set():
+            return
+        await super().shutdown()
+        if self.should_exit:
+            _LOGGER.error("the application did not end in order", exc_info=self._failure)
+
+    async def main(self) -> None:
+        scope: LifespanScope = {
+            "type": "lifespan",
+            "asgi": {"version": self.config.asgi_version, "spec_version": "2.0"},
+            "state": self.state,
+        }
+        try:
+            await self.config.loaded_app(scope, self.receive, self.send)
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, the process ends with it
+            self._failure = exc
+            self.error_occurred = True
+        finally:
+            self.startup_event.set()
+            self.shutdown_event.set()
+
+    async def send(self, message: LifespanSendMessage) -> None:
+        # The message is a traceback, as text.
+        await super().send(cast(LifespanSendMessage, {**message, "message": ""}))

@@ -1,0 +1,35 @@
+"""What the server is told."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """Where to listen, and what a client may take.
+
+    Attributes:
+        port: 0 lets the system choose.
+        max_connections: Further ones are answered 503 and closed.
+        max_header_bytes: Names and values of one request's headers together.
+        max_url_bytes: The request's target.
+        header_receipt_seconds: From a request's first byte, or from the connection's start, to the end of its headers.
+        body_receipt_seconds: From a request's first byte to the end of its body.
+        keep_alive_seconds: How long a connection may idle between requests; longer than a load balancer in front does.
+        write_stall_seconds: How long a client may leave the write buffer full.
+        unready_seconds: How long to go on accepting after readiness is withdrawn, for a load balancer to see it.
+        shutdown_grace_seconds: How long requests may go on after that.
+        last_words_seconds: How long what still runs then has to say so.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_connections: int = 2000
+    max_header_bytes: int = 16 * 1024
+    max_url_bytes: int = 8 * 1024
+    header_receipt_seconds: float = 10.0
+    body_receipt_seconds: float = 30.0
+    keep_alive_seconds: float = 320.0
+    write_stall_seconds: float = 30.0
+    unready_seconds: float = 0.0
+    shutdown_grace_seconds: float = 25.0
+    last_words_seconds: float = 2.0

@@ -1,0 +1,153 @@
+"""The server's life: start, serve, withdraw step by step."""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import socket
+from collections.abc import Callable, Generator
+from types import FrameType
+from typing import Any, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from app.server.connection import Connection
+from app.server.lifespan import Lifespan
+from app.server.options import ServeOptions
+
+_BACKLOG = 2048
+_TICK_SECONDS = 0.05
+_CANCEL_SECONDS = 1.0
+_LOGGER = logging.getLogger("app.server")
+
+
+class CannotListen(Exception):
+    """Another process took the address in the meantime."""
+
+
+class Server(uvicorn.Server):
+    """Serves until it is told to stop, then withdraws step by step.
+
+    SIGTERM or SIGINT: `on_stopping` is called, the sockets are closed, requests may go on for the grace; then
+    `on_grace_over` is called, and what still runs after its last words is cancelled. A second signal ends the grace.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        options: ServeOptions,
+        *,
+        on_stopping: Callable[[], None] = lambda: None,
+        on_grace_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(_config(app, options))
+        self._options = options
+        self._on_stopping = on_stopping
+        self._on_grace_over = on_grace_over
+        self._is_hurried = False
+
+    def stop(self) -> None:
+        """Begin to stop; called once more, end the grace. May be called from a signal handler or another thread."""
+        self._is_hurried = self.should_exit
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.stop()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()  # uvicorn would raise them again, and the exit code be theirs
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets=sockets)
+        except OSError as exc:
+            await self.lifespan.shutdown()
+            raise CannotListen from exc
+        for bound in sockets or ():
+            host, port = bound.getsockname()[:2]
+            _LOGGER.info(
+                "listening on http://%s:%d",
+                f"[{host}]" if ":" in host else host,
+                port,
+                extra={"ecs": {"server": {"address": host, "port": port}}},
+            )
+
+    async def on_tick(self, counter: int) -> bool:
+        self._enforce()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _LOGGER.info("stopping")
+        self._on_stopping()
+        await self._wait(self._options.unready_seconds, lambda: self._is_hurried)
+        for server in self.servers:
+            server.close()
+        # What arrived before is read, and so begun, before idle connections are closed.
+        await asyncio.sleep(_TICK_SECONDS)
+        await self._drain(self._options.shutdown_grace_seconds, lambda: self._is_hurried)
+        if self._is_busy():
+            self._on_grace_over()
+            await self._drain(self._options.last_words_seconds, lambda: False)
+        await self._cut_off()
+        await self.lifespan.shutdown()
+        _LOGGER.info("stopped")
+
+    def _is_busy(self) -> bool:
+        return bool(self.server_state.connections or self.server_state.tasks)
+
+    def _connections(self) -> list[Connection]:
+        return list(cast(set[Connection], self.server_state.connections))
+
+    async def _drain(self, seconds: float, is_over: Callable[[], bool]) -> None:
+        def is_done() -> bool:
+            for connection in self._connections():
+                connection.shutdown()
+            return not self._is_busy() or is_over()
+
+        await self._wait(seconds, is_done)
+
+    async def _wait(self, seconds: float, is_done: Callable[[], bool]) -> None:
+        loop = asyncio.get_running_loop()
+        ends_seconds = loop.time() + seconds
+        while loop.time() < ends_seconds and not is_done():
+            self._enforce()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _cut_off(self) -> None:
+        tasks = list(self.server_state.tasks)
+        if tasks:
+            _LOGGER.warning("%d requests are cut off", len(tasks))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+        for connection in self._connections():
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+    def _enforce(self) -> None:
+        now_seconds = asyncio.get_running_loop().time()
+        for connection in self._connections():
+            connection.enforce(now_seconds)
+
+
+def _config(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:
+    protocol: Any = functools.partial(Connection, options)
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        interface="asgi3",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+    )
+    config.load()
+    config.lifespan_class = Lifespan
+    return config

@@ -1,0 +1,62 @@
+"""The sockets the server listens on, and how many it may have."""
+
+import contextlib
+import socket
+import sys
+
+_UNSENT_BYTES = 128 * 1024
+_SPARE_FILES = 1024
+
+
+def bound_sockets(host: str, port: int) -> list[socket.socket]:
+    """Return a socket bound to each address of `host`, all with the same port; the system's choice when it is 0.
+
+    They do not listen yet, so clients are refused until the application has started.
+
+    Raises:
+        OSError: The name is unknown, or the address is taken, foreign or not permitted.
+    """
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            bound = socket.socket(family, kind, protocol)
+            sockets.append(bound)
+            _prepare(bound)
+            bound.bind((address[0], port, *address[2:]))
+            port = bound.getsockname()[1]
+    except BaseException:
+        for opened in sockets:
+            opened.close()
+        raise
+    return sockets
+
+
+def _prepare(bound: socket.socket) -> None:
+    if sys.platform != "win32":
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if bound.family == socket.AF_INET6:
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # Accepted sockets inherit it. Else the kernel takes megabytes for a client that reads nothing, and we never
+        # notice that it does not.
+        with contextlib.suppress(OSError):
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+
+
+def allow_open_files(connections: int) -> None:
+    """Raise the process's own limit of open files, as far as the system lets it, to serve that many connections.
+
+    Each may hold another one to a provider. Many systems start with 1 024, for the sake of old programs.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + _SPARE_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
