@@ -1,0 +1,1 @@
+"""How each provider of language models says it."""

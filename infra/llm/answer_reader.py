@@ -1,0 +1,61 @@
+"""What the transport needs to know of one provider's answers."""
+
+from abc import abstractmethod
+from typing import Protocol
+
+from domain.entities.reply import FinishReason, Usage
+
+
+class UnreadableAnswer(Exception):
+    """A body that is not what the provider documents."""
+
+
+class ErrorInAnswer(Exception):
+    """A refusal that came as part of an answer whose status was a success.
+
+    Attributes:
+        body: As parsed, of any shape.
+    """
+
+    def __init__(self, body: object) -> None:
+        super().__init__("an error in the answer")
+        self.body = body
+
+
+class AnswerReader(Protocol):
+    """Reads the JSON documents of one answer in the order they came; made anew for each answer.
+
+    Attributes:
+        finish_reason: Why the model stopped; None until the provider has said so, `ERROR` when it stopped for a
+            reason that leaves the answer unusable.
+    """
+
+    finish_reason: FinishReason | None
+
+    @abstractmethod
+    def take(self, document: object) -> str:
+        """Return the answer's text in `document`, which may be empty.
+
+        Raises:
+            ErrorInAnswer: The document is an error, or holds one.
+            UnreadableAnswer: It has a wrong shape.
+        """
+        ...
+
+    @abstractmethod
+    def done(self) -> None:
+        """Take note that the provider said in so many words that the answer is over."""
+        ...
+
+    @abstractmethod
+    def usage(self) -> Usage:
+        """Return the last counts that came."""
+        ...
+
+
+def count(value: object) -> int | None:
+    """Return a provider's count if it can be one, else None: a wrong count does not spoil an answer."""
+    return value if type(value) is int and 0 <= value < _IMPOSSIBLE_COUNT else None
+
+
+_IMPOSSIBLE_COUNT = 1 << 53  # what a JSON number holds exactly; no store takes more than 63 bits

@@ -1,0 +1,43 @@
+"""The model that is there before any key is."""
+
+from collections.abc import AsyncGenerator
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.turn import Turn
+from domain.interfaces.llm_client import LLMClient
+
+PROVIDER = "demo"
+MODEL = "demo"
+
+_ECHO_CHARACTERS = 280
+
+
+class DemoLLM(LLMClient):
+    """Lets a newcomer see the service work with no key and no network; every answer says that it is no real LLM.
+
+    It reports no tokens: it has none, and counts are never guessed. No prompt makes it fail.
+    """
+
+    async def stream(
+        self, prompt: Prompt, turn: Turn
+    ) -> AsyncGenerator[Answering | str | Reply, None]:
+        yield Answering(provider=PROVIDER, model=MODEL)
+        for sentence in _sentences(prompt):
+            yield sentence
+        yield Reply(finish_reason=FinishReason.STOP)
+
+
+def _sentences(prompt: Prompt) -> tuple[str, ...]:
+    question = " ".join(prompt.text.split())
+    if len(question) > _ECHO_CHARACTERS:
+        question = question[:_ECHO_CHARACTERS] + "…"
+    earlier = len(prompt.messages) - 1
+    return (
+        "This is the scripted demo model, not a real LLM. ",
+        f"You asked: “{question}” ",
+        f"It came with {earlier} earlier messages. " if earlier else "",
+        "The answer you are reading was streamed, timed and stored like any other. ",
+        "For real answers set GEMINI_API_KEY, OPENROUTER_API_KEY or OPENAI_API_KEY and start again; ",
+        "for a model on this machine, set OPENAI_BASE_URL and OPENAI_MODEL.",
+    )

@@ -1,0 +1,131 @@
+"""Gemini's JSON: what `streamGenerateContent` takes, and what its events say."""
+
+import orjson
+
+from domain.entities.prompt import Prompt, Role
+from domain.entities.reply import NO_USAGE, FinishReason, Usage
+from infra.llm.answer_reader import AnswerReader, ErrorInAnswer, UnreadableAnswer, count
+
+_ROLES = {Role.USER: "user", Role.ASSISTANT: "model"}
+_UNSET = ("FINISH_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED")
+_FINISH_REASONS = {
+    "STOP": FinishReason.STOP,
+    "MAX_TOKENS": FinishReason.LENGTH,
+    "SAFETY": FinishReason.CONTENT_FILTER,
+    "RECITATION": FinishReason.CONTENT_FILTER,
+    "LANGUAGE": FinishReason.CONTENT_FILTER,
+    "BLOCKLIST": FinishReason.CONTENT_FILTER,
+    "PROHIBITED_CONTENT": FinishReason.CONTENT_FILTER,
+    "SPII": FinishReason.CONTENT_FILTER,
+    "MODEL_ARMOR": FinishReason.CONTENT_FILTER,
+}
+
+
+def request_body(prompt: Prompt) -> bytes:
+    """Return the body of a request; what the caller did not choose is not sent, Google's defaults hold."""
+    config: dict[str, object] = {}
+    if prompt.temperature is not None:
+        config["temperature"] = prompt.temperature
+    if prompt.max_output_tokens is not None:
+        config["maxOutputTokens"] = prompt.max_output_tokens
+    if prompt.top_p is not None:
+        config["topP"] = prompt.top_p
+    if prompt.stop:
+        config["stopSequences"] = prompt.stop
+    if prompt.seed is not None:
+        config["seed"] = prompt.seed
+    body: dict[str, object] = {
+        "contents": [
+            {"role": _ROLES[message.role], "parts": [{"text": message.text}]}
+            for message in prompt.messages
+        ]
+    }
+    if prompt.system:
+        body["systemInstruction"] = {"parts": [{"text": prompt.system}]}
+    if config:
+        body["generationConfig"] = config
+    return orjson.dumps(body)
+
+
+class GeminiReader(AnswerReader):
+    """Reads `GenerateContentResponse` objects."""
+
+    def __init__(self) -> None:
+        self.finish_reason: FinishReason | None = None
+        self._counts: object = None
+
+    def take(self, document: object) -> str:
+        if type(document) is list:
+            return "".join([self.take(item) for item in document])  # the format without `alt=sse`
+        if type(document) is not dict:
+            raise UnreadableAnswer("not an object")
+        if document.get("error"):
+            raise ErrorInAnswer(document)
+        if (counts := document.get("usageMetadata")) is not None:
+            self._counts = counts  # each event carries the running totals
+        candidates = document.get("candidates")
+        if not candidates:
+            self._take_feedback(document.get("promptFeedback"))
+            return ""
+        if type(candidates) is not list or type(candidate := candidates[0]) is not dict:
+            raise UnreadableAnswer("candidates of a wrong shape")
+        if (reason := candidate.get("finishReason")) and reason not in _UNSET:
+            self.finish_reason = _finish_reason(reason)
+        content = candidate.get("content")
+        return _text(content) if content is not None else ""
+
+    def done(self) -> None:
+        """Google never says so, and a server that does in its place still owes a reason."""
+
+    def usage(self) -> Usage:
+        counts = self._counts
+        if not isinstance(counts, dict):
+            return NO_USAGE
+        answer = count(counts.get("candidatesTokenCount"))
+        thoughts = count(counts.get("thoughtsTokenCount"))
+        return Usage(
+            input_tokens=count(counts.get("promptTokenCount")),
+            # Thoughts are billed as output and not contained in the candidates' count.
+            output_tokens=_sum(answer, thoughts),
+            reasoning_tokens=thoughts,
+            total_tokens=count(counts.get("totalTokenCount")),
+            cached_input_tokens=count(counts.get("cachedContentTokenCount")),
+        )
+
+    def _take_feedback(self, feedback: object) -> None:
+        if type(feedback) is dict:
+            reason = feedback.get("blockReason")
+            if reason and reason not in _UNSET:
+                self.finish_reason = FinishReason.CONTENT_FILTER
+
+
+def _finish_reason(reason: object) -> FinishReason:
+    if type(reason) is not str:
+        raise UnreadableAnswer("a finish reason that is not text")
+    if reason.startswith("IMAGE_"):
+        return FinishReason.CONTENT_FILTER
+    return _FINISH_REASONS.get(reason, FinishReason.ERROR)
+
+
+def _sum(answer: int | None, thoughts: int | None) -> int | None:
+    return None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
+
+
+def _text(content: object) -> str:
+    """Return the answer in a candidate's content: its text parts, but not the model's thoughts."""
+    if type(content) is not dict:
+        raise UnreadableAnswer("content of a wrong shape")
+    parts = content.get("parts") or []
+    if type(parts) is not list:
+        raise UnreadableAnswer("parts of a wrong shape")
+    text = ""
+    for part in parts:
+        if type(part) is not dict:
+            raise UnreadableAnswer("a part of a wrong shape")
+        piece = part.get("text")
+        if piece is None or part.get("thought"):
+            continue
+        if type(piece) is not str:
+            raise UnreadableAnswer("a text that is none")
+        text += piece
+    return text

@@ -1,0 +1,74 @@
+"""From what goes wrong on the wire to what the domain calls it. Nothing a provider wrote gets into a message."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import aiohttp
+import orjson
+
+from domain.exceptions import (
+    ContentBlocked,
+    ContextTooLong,
+    LLMError,
+    LLMMisconfigured,
+    LLMRateLimited,
+    LLMRejected,
+    LLMTimeout,
+    LLMUnavailable,
+)
+from infra.llm.answer_reader import UnreadableAnswer
+from infra.llm.retry_delay import retry_after_seconds
+from infra.llm.wire_error import WireError
+
+
+@contextmanager
+def speaking_domain(provider: str) -> Iterator[None]:
+    """Turn the HTTP driver's errors, and bodies we cannot read, into ours; the cause stays attached."""
+    try:
+        yield
+    except TimeoutError as exc:
+        raise LLMTimeout(f"{provider} could not be reached in time") from exc
+    except (aiohttp.ClientSSLError, aiohttp.ClientResponseError, aiohttp.InvalidURL) as exc:
+        raise LLMUnavailable(f"{provider} does not speak as configured") from exc
+    except (aiohttp.ClientError, ConnectionError) as exc:
+        raise LLMUnavailable(f"the connection to {provider} broke", connection_broke=True) from exc
+    except (UnreadableAnswer, orjson.JSONDecodeError) as exc:
+        raise unreadable(provider) from exc
+
+
+def unreadable(provider: str) -> LLMUnavailable:
+    """Return the error for an answer that came whole and makes no sense."""
+    return LLMUnavailable(f"{provider} sent an answer we cannot read", http_status=200)
+
+
+def refusal(provider: str, status: int, body: object, headers: Mapping[str, str]) -> LLMError:
+    """Return what a refusal means.
+
+    Args:
+        provider: Its name in the catalogue.
+        status: The answer's, or the one its body names where the answer itself was a 200.
+        body: The parsed body, of any type; None when it could not be parsed.
+        headers: The answer's.
+    """
+    error = WireError.of(body)
+    message = f"{provider} answered {status}"
+    if error.says_our_account_is_at_fault:
+        return LLMMisconfigured(message, http_status=status)
+    if error.says_context_too_long and status in _ABOUT_THE_REQUEST:
+        return ContextTooLong(message, http_status=status)
+    if error.says_blocked and status in _MAY_BE_A_BLOCK:
+        return ContentBlocked(message, http_status=status)
+    delay_seconds = retry_after_seconds(headers, error.retry_delay)
+    if status == 429 or (status == 402 and error.says_credit_is_only_reserved):
+        return LLMRateLimited(message, http_status=status, retry_after_seconds=delay_seconds)
+    if status in _ABOUT_OUR_SETTINGS:
+        return LLMMisconfigured(message, http_status=status)
+    if 400 <= status < 500 and status not in _TRANSIENT:
+        return LLMRejected(message, http_status=status)
+    return LLMUnavailable(message, http_status=status, retry_after_seconds=delay_seconds)
+
+
+_ABOUT_THE_REQUEST = frozenset({400, 413, 422})
+_MAY_BE_A_BLOCK = frozenset({400, 403, 422})
+_ABOUT_OUR_SETTINGS = frozenset({401, 402, 403, 404, 405, 407, 410})
+_TRANSIENT = frozenset({408, 409, 425, 499})

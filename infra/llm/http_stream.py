@@ -1,0 +1,161 @@
+"""One streamed answer over HTTP: asked for, read, and hung up on."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from domain.entities.reply import Answering, Reply, Usage
+from domain.exceptions import LLMError
+from infra.llm.answer_reader import AnswerReader, UnreadableAnswer
+from infra.llm.http_errors import refusal, speaking_domain
+from infra.llm.received_answer import ReceivedAnswer
+
+_READ_BUFFER_BYTES = 64 * 1024
+_REFUSAL_BYTES = 64 * 1024
+_REFUSAL_SECONDS = 2.0
+_AFTERMATH_SECONDS = 2.0
+
+
+def provider_session(connect_seconds: float) -> aiohttp.ClientSession:
+    """Return the session all providers share; whoever asked for it closes it. Needs a running loop.
+
+    It bounds connecting only: silence and the whole belong to `Deadline`, how many at once to the limit on chats.
+    It keeps no cookies, and takes neither proxy nor password from the environment.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+        timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,  # nothing compressed is asked for, so nothing small can swell
+        read_bufsize=_READ_BUFFER_BYTES,
+    )
+
+
+class Endpoint:
+    """One model at one provider.
+
+    Args:
+        session: As `provider_session` makes it.
+        provider: Its name in the catalogue.
+        model: The model's id in the catalogue.
+        url: Where to post. Redirects from there are not followed.
+        headers: What authorises us.
+        max_answer_bytes: A longer answer is cut there, in UTF-8, and the provider hung up on.
+        cost: Adds the price to what was used.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        provider: str,
+        model: str,
+        url: str,
+        headers: Mapping[str, str],
+        max_answer_bytes: int,
+        cost: Callable[[Usage], Usage],
+    ) -> None:
+        self._session = session
+        self._provider = provider
+        self._answering = Answering(provider=provider, model=model)
+        self._url = URL(url, encoded=True)
+        self._headers = {
+            **headers,
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",
+        }
+        self._max_answer_bytes = max_answer_bytes
+        self._cost = cost
+
+    async def ask(
+        self, body: bytes, reader: AnswerReader, *, may_be_empty: bool
+    ) -> AsyncGenerator[Answering | str | Reply, None]:
+        """Post `body` and yield what `LLMClient.stream` promises; closing it hangs up at once.
+
+        Args:
+            body: The request, in the provider's JSON.
+            reader: New, for this answer.
+            may_be_empty: The model was asked to go on from a text that may have been whole already.
+        """
+        yield self._answering
+        with speaking_domain(self._provider):
+            response = await self._session.post(
+                self._url, data=body, headers=self._headers, allow_redirects=False
+            )
+            try:
+                if response.status != 200:
+                    raise await self._refusal(response)
+                if response.headers.get("Content-Encoding", "identity") != "identity":
+                    raise UnreadableAnswer("compressed, which was not asked for")
+                answer = ReceivedAnswer(
+                    self._provider,
+                    reader,
+                    response.headers,
+                    max_bytes=self._max_answer_bytes,
+                    may_be_empty=may_be_empty,
+                )
+                while not answer.is_over:
+                    chunk = await _next_chunk(response.content, is_finished=answer.is_finished)
+                    if text := answer.take(chunk):
+                        yield text
+                reply = answer.reply(self._cost)
+            except BaseException:
+                response.close()
+                raise
+        if answer.was_cut:
+            response.close()
+        else:
+            _let_go(response)
+        yield reply
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> LLMError:
+        body = await _start_of(response.content)
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            document = None  # the status says enough
+        return refusal(self._provider, response.status, document, response.headers)
+
+
+async def _next_chunk(content: aiohttp.StreamReader, *, is_finished: bool) -> bytes:
+    """Return what one read of the network brought; nothing at the end of the body.
+
+    Once the provider has given its reason for stopping, the answer is whole: neither a provider that does not hang
+    up nor a connection that breaks can spoil it any more.
+    """
+    if not is_finished:
+        return await content.readany()
+    try:
+        async with asyncio.timeout(_AFTERMATH_SECONDS):
+            return await content.readany()
+    except (TimeoutError, aiohttp.ClientError):
+        return b""
+
+
+def _let_go(response: aiohttp.ClientResponse) -> None:
+    """Hang up once the body has ended, or soon; a body that ends leaves the connection for the next call.
+
+    The last bytes tend to come just after the last event. The caller need not wait for them.
+    """
+    if response.content.is_eof():
+        response.close()
+        return
+    hang_up = asyncio.get_running_loop().call_later(_AFTERMATH_SECONDS, response.close)
+    response.content.on_eof(hang_up.cancel)
+
+
+async def _start_of(content: aiohttp.StreamReader) -> bytes:
+    """Return as much of a refusal's body as can matter, without waiting long for it."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_REFUSAL_SECONDS):
+            while len(body) < _REFUSAL_BYTES and (chunk := await content.readany()):
+                body += chunk
+    except (TimeoutError, aiohttp.ClientError):
+        pass
+    return bytes(body[:_REFUSAL_BYTES])

@@ -1,0 +1,67 @@
+"""OpenAI, OpenRouter, and any server that speaks Chat Completions: Ollama, vLLM, llama.cpp."""
+
+from collections.abc import AsyncGenerator, Callable
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from domain.entities.prompt import Prompt, Role
+from domain.entities.reply import Answering, Reply, Usage
+from domain.entities.turn import Turn
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.http_stream import Endpoint
+from infra.llm.openai_wire import OpenAIReader, request_body
+
+_RENAMED_LIMIT = (".openai.com", ".openai.azure.com")
+
+
+class OpenAICompatibleClient(LLMClient):
+    """Asks one model of such a server. Bounds neither time nor silence itself: that is `Deadline`'s.
+
+    Args:
+        session: As `provider_session` makes it.
+        provider: Its name in the catalogue.
+        model: The model's id in the catalogue.
+        upstream: The server's name for the model.
+        base_url: What `/chat/completions` is appended to.
+        api_key: Sent as a bearer token; None sends no `Authorization` at all, for a local server.
+        max_answer_bytes: A longer answer is cut there.
+        cost: Adds the price to what was used, which may already hold what the server says it charges.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        provider: str,
+        model: str,
+        upstream: str,
+        base_url: str,
+        api_key: str | None,
+        max_answer_bytes: int,
+        cost: Callable[[Usage], Usage],
+    ) -> None:
+        self._upstream = upstream
+        self._limit_field = _limit_field(base_url)
+        self._endpoint = Endpoint(
+            session,
+            provider=provider,
+            model=model,
+            url=f"{base_url.rstrip('/')}/chat/completions",
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            max_answer_bytes=max_answer_bytes,
+            cost=cost,
+        )
+
+    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[Answering | str | Reply, None]:
+        return self._endpoint.ask(
+            request_body(prompt, model=self._upstream, limit_field=self._limit_field),
+            OpenAIReader(),
+            may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
+        )
+
+
+def _limit_field(base_url: str) -> str:
+    """Return the name of the bound on output: OpenAI's newer models refuse the old one, others know only that."""
+    host = urlsplit(base_url).hostname or ""
+    return "max_completion_tokens" if f".{host}".endswith(_RENAMED_LIMIT) else "max_tokens"

@@ -1,0 +1,1 @@
+"""Clients around clients: each adds one thing to the way an answer is got."""

@@ -1,0 +1,84 @@
+"""No attempt may be silent for long, or outlive the request."""
+
+from collections.abc import AsyncGenerator
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Answering, Reply
+from domain.entities.turn import Turn
+from domain.exceptions import LLMTimeout
+from domain.interfaces.clock import Clock
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.resilience.alarm import Alarm
+
+
+class Deadline(LLMClient):
+    """Bounds the silence of one route: until its first text, and between pieces of it.
+
+    Only waiting for the route counts, not how long the taker of a piece keeps it.
+    """
+
+    def __init__(
+        self,
+        inner: LLMClient,
+        *,
+        clock: Clock,
+        first_token_seconds: float,
+        first_token_share: float,
+        idle_seconds: float,
+    ) -> None:
+        """Wrap one route.
+
+        Args:
+            inner: The route.
+            clock: What the turn's deadlines are counted on.
+            first_token_seconds: How long it may be silent at first while somebody else could still be asked. With
+                nobody left, it has all the time of the turn.
+            first_token_share: The same as a share of the time left, where that is less.
+            idle_seconds: How long it may be silent after its first text.
+        """
+        self._inner = inner
+        self._clock = clock
+        self._first_token_seconds = first_token_seconds
+        self._first_token_share = first_token_share
+        self._idle_seconds = idle_seconds
+
+    async def stream(
+        self, prompt: Prompt, turn: Turn
+    ) -> AsyncGenerator[Answering | str | Reply, None]:
+        monotonic = self._clock.monotonic
+        now_seconds = monotonic()
+        usual_limit_at = now_seconds + self._first_token_seconds
+        limit_at = self._first_text_limit(turn, now_seconds)
+        end_at = turn.whole_by.at_seconds
+        has_text = False
+        alarm = Alarm(self._clock)
+        pieces = self._inner.stream(prompt, turn)
+        try:
+            while True:
+                alarm.arm(limit_at, now_seconds)
+                try:
+                    piece = await anext(pieces)
+                except BaseException as exc:
+                    alarm.disarm_after(exc)
+                    raise
+                alarm.disarm()
+                yield piece
+                now_seconds = monotonic()
+                if has_text or isinstance(piece, str):
+                    has_text = True
+                    usual_limit_at = now_seconds + self._idle_seconds
+                    limit_at = min(usual_limit_at, end_at)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as exc:
+            raise LLMTimeout(caller_was_hasty=limit_at < usual_limit_at) from exc
+        finally:
+            alarm.stop()
+            await pieces.aclose()
+
+    def _first_text_limit(self, turn: Turn, now_seconds: float) -> float:
+        end_at = min(turn.first_text_by.at_seconds, turn.whole_by.at_seconds)
+        if not turn.has_fallback:
+            return end_at
+        share_seconds = self._first_token_share * (end_at - now_seconds)
+        return now_seconds + min(self._first_token_seconds, share_seconds)
