@@ -38,13 +38,27 @@ class Settings(BaseSettings):
     )
     docs_enabled: bool = Field(default=True, description="Serves `/docs` and `/openapi.json`.")
 
-    gemini_api_key: SecretStr | None = None
-    gemini_base_url: str | None = None
-    openrouter_api_key: SecretStr | None = None
-    openrouter_base_url: str | None = None
-    openai_api_key: SecretStr | None = None
-    openai_base_url: str | None = None
-    openai_model: str | None = None
+    gemini_api_key: SecretStr | None = Field(
+        default=None, description="Lets the catalogue's Gemini models in."
+    )
+    gemini_base_url: str | None = Field(
+        default=None, description="Another address for Gemini than the catalogue's."
+    )
+    openrouter_api_key: SecretStr | None = Field(
+        default=None, description="Lets the catalogue's OpenRouter models in."
+    )
+    openrouter_base_url: str | None = Field(
+        default=None, description="Another address for OpenRouter than the catalogue's."
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        description="Sent to OPENAI_BASE_URL, or to OpenAI itself when that is not set.",
+    )
+    openai_base_url: str | None = Field(
+        default=None,
+        description="An OpenAI-compatible server: Ollama, vLLM, llama.cpp; `/chat/completions` is appended.",
+    )
+    openai_model: str | None = Field(default=None, description="The model to ask there.")
     models_file: Path | None = Field(
         default=None, description="A models file of your own, instead of the built-in one."
     )
@@ -64,8 +78,13 @@ class Settings(BaseSettings):
     accept_reserve_seconds: float = Field(
         default=1.0, description="Kept back of the request's time for storing the answer."
     )
-    connect_seconds: float = 2.0
-    first_token_seconds: float = 12.0
+    connect_seconds: float = Field(
+        default=2.0, description="Longest wait for a connection to a provider."
+    )
+    first_token_seconds: float = Field(
+        default=12.0,
+        description="What one route may take to its first word while another exists; a model may say otherwise.",
+    )
     first_token_share: float = Field(
         default=0.6,
         description="Of the time left, what one route may take to its first word while another exists.",
@@ -75,17 +94,27 @@ class Settings(BaseSettings):
         default=2.0, description="No attempt starts with less time left."
     )
 
-    max_body_bytes: int = 256 * 1024
-    max_header_bytes: int = 16 * 1024
-    max_url_bytes: int = 8 * 1024
-    max_json_depth: int = 32
-    max_answer_bytes: int = 1024 * 1024
+    max_body_bytes: int = Field(default=256 * 1024, description="A larger body is a 413.")
+    max_header_bytes: int = Field(default=16 * 1024, description="Larger headers are a 431.")
+    max_url_bytes: int = Field(default=8 * 1024, description="A longer URL is a 414.")
+    max_json_depth: int = Field(default=32, description="A body nested deeper is a 400.")
+    max_answer_bytes: int = Field(
+        default=1024 * 1024, description="A longer answer is cut there and recorded as truncated."
+    )
     max_concurrent_chats: int = Field(default=1000, description="More are shed with a 503.")
-    max_connections: int = 2000
-    header_receipt_seconds: float = 10.0
-    body_receipt_seconds: float = 30.0
-    keep_alive_seconds: float = 320.0
-    shutdown_grace_seconds: float = 25.0
+    max_connections: int = Field(default=2000, description="More are answered with a 503.")
+    header_receipt_seconds: float = Field(
+        default=10.0, description="A request whose headers take longer to arrive is a 408."
+    )
+    body_receipt_seconds: float = Field(
+        default=30.0, description="A request whose body takes longer to arrive is a 408."
+    )
+    keep_alive_seconds: float = Field(
+        default=320.0, description="How long an idle connection stays open."
+    )
+    shutdown_grace_seconds: float = Field(
+        default=25.0, description="After SIGTERM, how long requests under way may go on."
+    )
 
     history_read_seconds: float = Field(
         default=2.5, description="A history read that takes longer is a 503."
@@ -98,7 +127,9 @@ class Settings(BaseSettings):
         description="After its deadline, how long until a request whose process died is recorded.",
     )
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="`debug` is for our own loggers only; others stay at `info`."
+    )
     log_format: Literal["json", "pretty"] = Field(
         default="json", description="`json` is one ECS object a line; `pretty` is for a terminal."
     )
