@@ -20,9 +20,9 @@ from app.controllers import (
     models_controller,
 )
 from app.dto.problem import Problem
+from app.lifecycle import Lifecycle
 from app.middleware.gate import Gate, GateRules
 from app.middleware.request_scope import RequestScope
-from app.sse import OpenStreams
 from domain.interfaces.telemetry import RequestObserver
 
 Running = Callable[[], AbstractAsyncContextManager[Container]]
@@ -59,7 +59,7 @@ class Options:
     limits: Limits = field(default_factory=Limits)
 
 
-def create_app(options: Options, running: Running) -> ASGIApp:
+def create_app(options: Options, running: Running, lifecycle: Lifecycle | None = None) -> ASGIApp:
     """Return the application; `running` opens what it needs when the server starts it."""
     middleware = [Middleware(Gate, rules=options.gate, problem_of=errors.problem_of)]
     if options.cors_origins:
@@ -94,8 +94,7 @@ def create_app(options: Options, running: Running) -> ASGIApp:
     )
     app.state.limits = options.limits
     app.state.container = None
-    streams: OpenStreams = set()
-    app.state.streams = streams
+    app.state.lifecycle = lifecycle or Lifecycle()
     errors.install(app)
     for controller in (
         chat_controller,

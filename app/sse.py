@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.dto.interaction import ChatResponse
 from app.errors import problem_of_error
+from app.lifecycle import Stoppable
 from app.services.chat_service import Pieces
 from domain.entities.interaction import Interaction
 from domain.entities.reply import Answering
@@ -27,7 +28,6 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 
-OpenStreams = set["EventStream"]
 _logger = logging.getLogger("app.sse")
 
 
@@ -39,7 +39,7 @@ class EventStream(Response):
     """
 
     def __init__(
-        self, turn: Turn, pieces: Pieces, receive: Receive, open_streams: OpenStreams
+        self, turn: Turn, pieces: Pieces, receive: Receive, open_streams: set[Stoppable]
     ) -> None:
         super().__init__()
         self.raw_headers = [*_HEADERS, (b"x-interaction-id", turn.id.encode())]

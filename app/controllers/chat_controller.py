@@ -81,7 +81,9 @@ async def ask(
     )
     request.scope["state"]["turn"] = turn
     if body.stream:
-        return await EventStream(turn, pieces, request.receive, request.app.state.streams).begin()
+        return await EventStream(
+            turn, pieces, request.receive, request.app.state.lifecycle.streams
+        ).begin()
     interaction = await _whole(pieces)
     response.headers["X-Interaction-Id"] = turn.id
     response.headers["Server-Timing"] = _server_timing(request, turn)

@@ -47,7 +47,7 @@ async def live() -> Live:
 async def ready(request: Request, response: Response) -> Ready:
     """Tell whether chats can be answered and kept; a store or provider that is away does not unready the service."""
     health = container_of(request).health
-    is_ready = health.is_ready()
+    is_ready = health.is_ready() and not request.app.state.lifecycle.is_stopping
     if not is_ready:
         response.status_code = 503
     return Ready(

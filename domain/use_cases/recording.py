@@ -57,8 +57,11 @@ class Recording:
         return self._told(status, FinishReason.ERROR, error=error.code)
 
     def abandoned(self) -> Interaction:
-        """Broken off before the end: the caller left, or the service stops."""
-        if self.turn.is_cut_short:
+        """Broken off before the end: the caller left, or the service stops.
+
+        A plain call runs on when its caller leaves, so only the service's end breaks one off.
+        """
+        if self.turn.is_cut_short or not self.turn.is_streamed:
             return self.broken(Overloaded.code)
         return self._told(Status.CLIENT_CANCELLED, None)
 
