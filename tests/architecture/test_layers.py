@@ -1,0 +1,47 @@
+"""Arrows point inwards, seen from the source itself."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAY_IMPORT: dict[str, set[str]] = {"domain": set(), "app": {"domain"}, "infra": {"domain"}}
+OURS = {*MAY_IMPORT, "dependency_injection", "main", "tests"}
+
+
+def imported_by(file: Path) -> Iterator[str]:
+    """Yield the top-level names of what a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name.split(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively, which hides the layer"
+            assert node.module is not None
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("layer", MAY_IMPORT)
+def test_a_layer_knows_only_what_is_further_in(layer: str) -> None:
+    files = list((ROOT / layer).rglob("*.py"))
+    assert files
+    allowed = {layer} | MAY_IMPORT[layer]
+    for file in files:
+        assert not (set(imported_by(file)) & OURS) - allowed, file
+
+
+def test_domain_needs_nothing_but_python() -> None:
+    for file in (ROOT / "domain").rglob("*.py"):
+        strangers = set(imported_by(file)) - {"domain"} - set(sys.stdlib_module_names)
+        assert not strangers, f"{file} imports {strangers}"
+
+
+def test_only_the_wiring_and_the_entry_join_the_layers() -> None:
+    joining = {
+        file.name
+        for file in ROOT.glob("*.py")
+        if {"app", "infra"} <= set(imported_by(file)) or "dependency_injection" in imported_by(file)
+    }
+    assert joining <= {"dependency_injection.py", "main.py"}
