@@ -1,0 +1,59 @@
+"""What is imported is required by name, and what is locked is what is required."""
+
+import re
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.test_layers import OURS, ROOT, imported_by
+
+PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
+
+
+def pinned(file: str) -> dict[str, str]:
+    """Return the packages a requirements file pins, by their normalised names."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in PINNED.findall(text)}
+
+
+def packages_behind(files: list[Path]) -> set[str]:
+    """Return the names of the packages that files import."""
+    distributions = packages_distributions()
+    names = {name for file in files for name in imported_by(file)} - sys.stdlib_module_names - OURS
+    return {
+        re.sub(r"[-_.]+", "-", distribution).lower()
+        for name in names
+        for distribution in distributions.get(name, [name])[:1]
+    }
+
+
+def test_the_service_names_every_package_it_imports() -> None:
+    files = [
+        *ROOT.glob("*.py"),
+        *(file for layer in ("app", "domain", "infra") for file in (ROOT / layer).rglob("*.py")),
+    ]
+    assert packages_behind(files) <= set(pinned("requirements.txt"))
+
+
+def test_the_tests_name_every_package_they_import() -> None:
+    required = {*pinned("requirements.txt"), *pinned("requirements-dev.txt")}
+    assert packages_behind(list((ROOT / "tests").rglob("*.py"))) <= required
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_the_lock_holds_what_is_required(name: str) -> None:
+    assert pinned(f"{name}.txt").items() <= pinned(f"{name}.lock").items()
+
+
+def test_the_tests_run_with_the_versions_that_are_delivered() -> None:
+    assert pinned("requirements.lock").items() <= pinned("requirements-dev.lock").items()
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_every_locked_package_is_hashed_and_no_index_is_named(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[A-Za-z0-9])", text)[1:]
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert "://" not in text
