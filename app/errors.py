@@ -96,10 +96,14 @@ def install(app: FastAPI) -> None:
             response.headers["Allow"] = error.headers["Allow"]
         return response
 
+    async def our_bug(request: Request, error: Exception) -> Response:
+        return problem_response(table.INTERNAL, request.scope)
+
     app.add_exception_handler(DomainError, domain_error)
     app.add_exception_handler(RefusedBody, refused_body)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(Exception, our_bug)
 
 
 def _response(

@@ -39,21 +39,25 @@ class RequestScope:
         state["request_id"] = request_id
         state["started_seconds"] = started_seconds
         status = 0
+        is_whole = False
 
         async def send_named(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_whole
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            elif message["type"] == "http.response.body":
+                is_whole = not message.get("more_body", False)
             await send(message)
 
         try:
             await self._app(scope, receive, send_named)
         except Exception:
             _logger.exception("unhandled error", extra={"ecs": {"trace": {"id": request_id}}})
-            if status:
+            if not status:
+                await problem_response(INTERNAL, scope)(scope, receive, send_named)
+            elif not is_whole:
                 raise
-            await problem_response(INTERNAL, scope)(scope, receive, send_named)
         finally:
             self._tell(scope, status, time.perf_counter() - started_seconds)
 

@@ -1,0 +1,64 @@
+"""The ways in: `app` for `uvicorn main:app`, and the commands of `python main.py`.
+
+Importing this module reads no setting and opens nothing.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.cli import Progress
+    from infra.settings import Settings
+
+
+def __getattr__(name: str) -> Any:
+    """Make the application when a server asks for `app`; importing this module alone makes none."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import dependency_injection as wiring
+
+    settings = wiring.read_settings()
+    wiring.log_as_configured(settings)
+    return wiring.application(settings)
+
+
+def serve() -> int:
+    """Serve until told to stop; return the exit code."""
+    import dependency_injection as wiring
+    from app.lifecycle import Lifecycle
+    from app.server import serve as serve_http
+
+    settings = wiring.read_settings()
+    wiring.log_as_configured(settings)
+    lifecycle = Lifecycle()
+    return serve_http(
+        wiring.application(settings, lifecycle),
+        wiring.serve_options(settings),
+        on_stopping=lifecycle.withdraw_readiness,
+        on_grace_over=lifecycle.end_streams,
+        exit_code_of=wiring.exit_code_of,
+    )
+
+
+def backup(file: Path, overwrite: bool, progress: "Progress") -> int:
+    """Copy the embedded store to `file` and return its size in bytes."""
+    import dependency_injection as wiring
+
+    return wiring.back_up(wiring.read_settings(), file, overwrite=overwrite, progress=progress)
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out one command line and return the exit code."""
+    from app.cli import EXIT_CONFIGURATION, Commands, run
+    from infra.configuration import ConfigurationError
+
+    try:
+        return run(arguments, Commands(serve=serve, backup=backup))
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIGURATION
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,183 @@
+"""What callers see when we fail ourselves, and who is let in: the whole application over parts a test can break."""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.types import ASGIApp
+
+from app.application import Options, create_app
+from app.container import Container, Degraded
+from app.middleware.gate import GateRules
+from dependency_injection import wire
+from domain.entities.history_query import HistoryQuery
+from domain.entities.model import Model
+from domain.entities.reply import Answering
+from domain.exceptions import UnknownModel
+from domain.interfaces.cursor_codec import CursorCodec
+from domain.interfaces.model_catalogue import ModelCatalogue
+from infra.clock import SystemClock
+from infra.settings import Settings
+from infra.telemetry.metrics import Metrics
+from tests.fakes.history import RememberingHistory
+from tests.fakes.model import Step, SteppingLLM
+
+WHO = Answering(provider="p", model="m")
+BODY = {"userId": "ana", "userPrompt": "hi"}
+
+
+class OneModel(ModelCatalogue):
+    model = Model(id="m", owned_by="p", context_tokens=100, max_output_tokens=10)
+
+    def models(self) -> list[Model]:
+        return [self.model]
+
+    def resolve(self, name: str | None) -> Model:
+        if name not in (None, "m"):
+            raise UnknownModel(("m",))
+        return self.model
+
+
+class PlainCursors(CursorCodec):
+    def seal(self, query: HistoryQuery, next_id: str) -> str:
+        return next_id
+
+    def open(self, query: HistoryQuery, cursor: str) -> str:
+        return cursor
+
+
+class Fine:
+    def is_ready(self) -> bool:
+        return True
+
+    def degraded(self) -> list[Degraded]:
+        return []
+
+
+class Whole:
+    """The application over fakes, called as `client` from `address`."""
+
+    def __init__(self, *steps: Step, rules: GateRules | None = None, **options: Any) -> None:
+        self.history = RememberingHistory()
+        settings = Settings(_env_file=None)
+
+        @asynccontextmanager
+        async def running() -> AsyncIterator[Container]:
+            container = wire(
+                settings,
+                llm=SteppingLLM(*steps),
+                catalogue=OneModel(),
+                history=self.history,
+                cursors=PlainCursors(),
+                clock=SystemClock(),
+                metrics=Metrics(version="0", environment="test"),
+                health=Fine(),
+            )
+            yield container
+            await container.chat.answer_prompt.drain()
+
+        gate = rules or GateRules.without_authentication(allow_anonymous=False, allowed_hosts=())
+        self.app: ASGIApp = create_app(Options(version="0", gate=gate, **options), running)
+
+    @asynccontextmanager
+    async def client(self, address: str = "127.0.0.1") -> AsyncIterator[httpx2.AsyncClient]:
+        transport = httpx2.ASGITransport(app=self.app, client=(address, 1))
+        async with (
+            _lifespan(self.app),
+            httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            yield client
+
+
+@asynccontextmanager
+async def _lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    fastapi = app._app  # type: ignore[attr-defined]
+    async with fastapi.router.lifespan_context(fastapi):
+        yield
+
+
+async def test_an_unhandled_error_is_a_problem_and_a_failed_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    whole = Whole(WHO, ZeroDivisionError("a secret in a message"))
+    async with whole.client() as client:
+        with caplog.at_level(logging.INFO):
+            response = await client.post("/v1/chat", json=BODY)
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert (problem["type"], problem["requestId"]) == (
+        "/problems/internal",
+        response.headers["X-Request-Id"],
+    )
+    assert "secret" not in response.text
+    (record,) = whole.history.kept.values()
+    assert (record.status, record.error) == ("failed", "internal")
+    assert any(line.levelname == "ERROR" and line.exc_info for line in caplog.records)
+
+
+async def test_an_error_in_the_middle_of_a_stream_ends_it_with_a_problem() -> None:
+    whole = Whole(WHO, "some", ZeroDivisionError())
+    async with whole.client() as client:
+        response = await client.post("/v1/chat", json={**BODY, "stream": True})
+    problem = json.loads(response.text.rpartition("event: error\ndata: ")[2])
+    assert problem["type"] == "/problems/internal"
+    assert "event: done" not in response.text
+    (record,) = whole.history.kept.values()
+    assert (record.status, record.text) == ("truncated", "some")
+
+
+async def test_only_clients_of_this_machine_are_let_in_without_authentication() -> None:
+    whole = Whole()
+    async with whole.client("10.1.2.3") as client:
+        for path in ("/v1/history/ana", "/docs", "/metrics", "/openapi.json", "/nothing"):
+            response = await client.get(path)
+            assert response.status_code == 403
+            assert "ALLOW_ANONYMOUS" in response.json()["detail"]
+        assert (await client.get("/health/live")).status_code == 200
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+async def test_every_loopback_address_is_this_machine(address: str) -> None:
+    async with Whole().client(address) as client:
+        assert (await client.get("/v1/models")).status_code == 200
+
+
+async def test_allow_anonymous_lets_anybody_in_under_any_name() -> None:
+    rules = GateRules.without_authentication(allow_anonymous=True, allowed_hosts=())
+    async with Whole(rules=rules).client("10.1.2.3") as client:
+        assert (await client.get("/v1/models", headers={"Host": "a.b"})).status_code == 200
+
+
+async def test_allowed_hosts_bind_also_those_who_let_anybody_in() -> None:
+    rules = GateRules.without_authentication(allow_anonymous=True, allowed_hosts=("Chat.Example",))
+    async with Whole(rules=rules).client("10.1.2.3") as client:
+        assert (await client.get("/v1/models", headers={"Host": "evil"})).status_code == 403
+        for host in ("chat.example", "chat.example:443", "localhost"):
+            assert (await client.get("/v1/models", headers={"Host": host})).status_code == 200
+
+
+async def test_no_origin_is_let_in_unless_it_is_named() -> None:
+    ask = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    async with Whole().client() as client:
+        response = await client.options("/v1/chat", headers=ask)
+        assert "access-control-allow-origin" not in response.headers
+    async with Whole(cors_origins=("https://a.example",)).client() as client:
+        response = await client.options("/v1/chat", headers=ask)
+        assert response.headers["access-control-allow-origin"] == "https://a.example"
+        assert "access-control-allow-credentials" not in response.headers
+        response = await client.options("/v1/chat", headers={**ask, "Origin": "https://evil"})
+        assert "access-control-allow-origin" not in response.headers
+        response = await client.get("/v1/models", headers={"Origin": "https://a.example"})
+        assert "X-Request-Id" in response.headers["access-control-expose-headers"]
+
+
+async def test_documentation_can_be_turned_off() -> None:
+    async with Whole(docs_enabled=False).client() as client:
+        for path in ("/docs", "/openapi.json", "/docs/assets/swagger-ui.css"):
+            assert (await client.get(path)).status_code == 404
