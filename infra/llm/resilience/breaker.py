@@ -1,0 +1,196 @@
+"""When a route is left alone, and how it is let back in."""
+
+import logging
+from dataclasses import dataclass
+from random import Random
+
+from domain.interfaces.clock import Clock
+from infra.llm.resilience.failure_window import FailureWindow
+from infra.llm.resilience.route_health import Closable, Closure, RouteState
+
+logger = logging.getLogger(__name__)
+
+# What is told to those who come while a probe is out: its answer is worth a second's wait.
+_PROBE_WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerPolicy:
+    """When a breaker opens, and for how long.
+
+    Attributes:
+        growth: By how much longer it opens after each probe that failed.
+        jitter: The share by which an opening is longer or shorter, so that processes do not probe together.
+        probe_grace_seconds: A probe that says nothing for so long past its own limit counts as lost.
+        misconfigured_seconds: How long a route is left alone whose provider refuses our key.
+    """
+
+    consecutive_failures: int = 5
+    failure_ratio: float = 0.5
+    minimum_calls: int = 10
+    window_seconds: float = 30.0
+    open_seconds: float = 10.0
+    growth: float = 1.5
+    open_cap_seconds: float = 20.0
+    jitter: float = 0.2
+    probe_grace_seconds: float = 5.0
+    successes_to_close: int = 2
+    misconfigured_seconds: float = 300.0
+
+
+@dataclass(eq=False, slots=True)
+class Permit:
+    """Leave for one call; what became of it is told with it.
+
+    Attributes:
+        era: The state it was given in. News from an era that is over no longer counts.
+    """
+
+    era: int
+
+
+class Breaker(Closable):
+    """Closed it lets every call through, open none, half-open one probe at a time.
+
+    A probe is a lease: when nothing is heard of it in time, the next one may go. Late news of it still counts.
+    """
+
+    def __init__(self, name: str, policy: BreakerPolicy, clock: Clock, random: Random) -> None:
+        """Make a closed one.
+
+        Args:
+            name: The route, for the log.
+            policy: When to open.
+            clock: For openings.
+            random: For jitter.
+        """
+        self._name = name
+        self._policy = policy
+        self._clock = clock
+        self._random = random
+        self._window = FailureWindow(policy.window_seconds)
+        self._state = RouteState.HEALTHY
+        self._consecutive_failures = 0
+        self._openings = 0
+        self._successes = 0
+        self._open_until_seconds = 0.0
+        self._since_milliseconds = 0
+        self._is_misconfigured = False
+        self._permit = Permit(0)
+        self._probe: Permit | None = None
+        self._probe_until_seconds = 0.0
+
+    @property
+    def is_misconfigured(self) -> bool:
+        """Whether it is not closed because the provider refuses our key or our name for the model."""
+        return self._is_misconfigured
+
+    def admit(self, attempt_seconds: float) -> Permit | None:
+        """Return leave for a call, or None when it must not be made.
+
+        Args:
+            attempt_seconds: How long the provider may keep silent, should this be a probe.
+        """
+        if self._state is RouteState.HEALTHY:
+            return self._permit
+        now_seconds = self._clock.monotonic()
+        if self._state is RouteState.OPEN:
+            if now_seconds < self._open_until_seconds:
+                return None
+            self._begin(RouteState.HALF_OPEN)
+            self._successes = 0
+        elif self._probe is not None and now_seconds < self._probe_until_seconds:
+            return None
+        self._probe = Permit(self._permit.era)
+        self._probe_until_seconds = now_seconds + attempt_seconds + self._policy.probe_grace_seconds
+        return self._probe
+
+    def release(self, permit: Permit) -> None:
+        """Note that the call is over; on its own it says nothing for or against the route."""
+        if self._probe is permit:
+            self._probe = None
+
+    def succeed(self, permit: Permit) -> None:
+        """Note a whole answer."""
+        self.release(permit)
+        if permit.era != self._permit.era:
+            return
+        if self._state is RouteState.HEALTHY:
+            self._consecutive_failures = 0
+            self._window.add(self._clock.monotonic(), failed=False)
+            return
+        self._successes += 1
+        if self._successes >= self._policy.successes_to_close:
+            self._close()
+
+    def fail(self, permit: Permit) -> None:
+        """Note a failure that is the provider's."""
+        self.release(permit)
+        if permit.era != self._permit.era:
+            return
+        if self._state is RouteState.HEALTHY and not self._has_had_enough():
+            return
+        policy = self._policy
+        longest = min(policy.open_cap_seconds, policy.open_seconds * policy.growth**self._openings)
+        self._open(longest * self._random.uniform(1 - policy.jitter, 1 + policy.jitter))
+        logger.warning("circuit opened: %s", self._name)
+
+    def misconfigure(self, permit: Permit) -> None:
+        """Note that the provider refuses our key, or does not know the model: an operator has to look."""
+        self.release(permit)
+        if permit.era != self._permit.era:
+            return
+        self._is_misconfigured = True
+        self._open(self._policy.misconfigured_seconds)
+        logger.error("provider refuses our key or does not know the model: %s", self._name)
+
+    def closed_for_seconds(self) -> float:
+        """Return how long calls will be refused; 0 when one may be tried."""
+        if self._state is RouteState.HEALTHY:
+            return 0.0
+        now_seconds = self._clock.monotonic()
+        if self._state is RouteState.OPEN:
+            return max(0.0, self._open_until_seconds - now_seconds)
+        if self._probe is None:
+            return 0.0
+        return min(_PROBE_WAIT_SECONDS, max(0.0, self._probe_until_seconds - now_seconds))
+
+    def closure(self) -> Closure | None:
+        """Return why not every call is let through; None when every one is."""
+        if self._state is RouteState.HEALTHY:
+            return None
+        return Closure(
+            state=RouteState.MISCONFIGURED if self._is_misconfigured else self._state,
+            since_milliseconds=self._since_milliseconds,
+            retry_after_seconds=self.closed_for_seconds(),
+        )
+
+    def _has_had_enough(self) -> bool:
+        now_seconds = self._clock.monotonic()
+        self._consecutive_failures += 1
+        self._window.add(now_seconds, failed=True)
+        policy = self._policy
+        return (
+            self._consecutive_failures >= policy.consecutive_failures
+            or self._window.failure_ratio(now_seconds, policy.minimum_calls) >= policy.failure_ratio
+        )
+
+    def _open(self, seconds: float) -> None:
+        if self._state is RouteState.HEALTHY:
+            self._since_milliseconds = self._clock.now_milliseconds()
+        self._openings += 1
+        self._open_until_seconds = self._clock.monotonic() + seconds
+        self._begin(RouteState.OPEN)
+
+    def _close(self) -> None:
+        self._openings = 0
+        self._consecutive_failures = 0
+        self._window.clear()
+        self._is_misconfigured = False
+        self._begin(RouteState.HEALTHY)
+        logger.info("circuit closed: %s", self._name)
+
+    def _begin(self, state: RouteState) -> None:
+        self._state = state
+        self._permit = Permit(self._permit.era + 1)
+        self._probe = None

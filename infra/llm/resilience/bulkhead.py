@@ -1,0 +1,35 @@
+"""One provider's trouble does not fill the whole ship."""
+
+from domain.entities.turn import Turn
+from domain.exceptions import BulkheadFull
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.resilience.gate import Gate
+
+
+class Compartment:
+    """The calls on their way to one provider, of all its models together.
+
+    Attributes:
+        limit: How many there may be.
+        in_flight: How many there are.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.in_flight = 0
+
+
+class Bulkhead(Gate[None]):
+    """Refuses a call when its provider's compartment is full; nobody queues, for the next route is better."""
+
+    def __init__(self, inner: LLMClient, *, compartment: Compartment) -> None:
+        super().__init__(inner)
+        self._compartment = compartment
+
+    def enter(self, turn: Turn) -> None:
+        if self._compartment.in_flight >= self._compartment.limit:
+            raise BulkheadFull
+        self._compartment.in_flight += 1
+
+    def leave(self, call: None) -> None:
+        self._compartment.in_flight -= 1

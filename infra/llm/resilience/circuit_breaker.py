@@ -1,0 +1,58 @@
+"""A route that keeps failing is not asked, so that nobody waits for it."""
+
+from domain.entities.reply import FinishReason, Reply
+from domain.entities.turn import Turn
+from domain.exceptions import LLMMisconfigured, LLMTimeout, LLMUnavailable, NoRoute
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.resilience.breaker import Breaker, Permit
+from infra.llm.resilience.gate import Gate
+
+
+class CircuitBreaker(Gate[Permit]):
+    """Puts a `Breaker` before one provider and model, and tells it how the calls end.
+
+    Failures are timeouts, lost connections, 5xx and broken answers. What is the caller's doing, a safety block,
+    a rate limit or a caller who left says nothing about the route, and gives the permit back.
+    """
+
+    def __init__(self, inner: LLMClient, *, breaker: Breaker, first_token_seconds: float) -> None:
+        """Wrap one route.
+
+        Args:
+            inner: The route.
+            breaker: Its state.
+            first_token_seconds: How long the provider may keep silent while somebody else could answer.
+        """
+        super().__init__(inner)
+        self._breaker = breaker
+        self._first_token_seconds = first_token_seconds
+
+    def enter(self, turn: Turn) -> Permit:
+        # with nobody else to ask, the provider has all the turn's time
+        attempt_seconds = (
+            self._first_token_seconds
+            if turn.has_fallback
+            else turn.first_text_by.at_seconds - turn.started_seconds
+        )
+        permit = self._breaker.admit(attempt_seconds)
+        if permit is not None:
+            return permit
+        wait_seconds = self._breaker.closed_for_seconds()
+        if self._breaker.is_misconfigured:
+            raise LLMMisconfigured("left alone", retry_after_seconds=wait_seconds)
+        raise NoRoute("circuit open", retry_after_seconds=wait_seconds)
+
+    def answer(self, call: Permit, turn: Turn, reply: Reply) -> None:
+        if reply.finish_reason is not FinishReason.CONTENT_FILTER:
+            self._breaker.succeed(call)
+
+    def fail(self, call: Permit, turn: Turn, error: BaseException) -> None:
+        if isinstance(error, LLMMisconfigured):
+            self._breaker.misconfigure(call)
+        elif isinstance(error, LLMUnavailable) or (
+            isinstance(error, LLMTimeout) and not error.caller_was_hasty
+        ):
+            self._breaker.fail(call)
+
+    def leave(self, call: Permit) -> None:
+        self._breaker.release(call)

@@ -1,0 +1,77 @@
+"""Somebody else, where the one who was asked cannot answer."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.turn import Turn
+from domain.exceptions import ContentBlocked, LLMError
+from domain.interfaces.clock import Clock
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.resilience.continuation import continuing
+from infra.llm.resilience.route import Route
+from infra.llm.resilience.succession import FallbackPolicy, Succession
+
+
+class Fallback(LLMClient):
+    """Asks routes in order until one answers; the first is the model that was asked for.
+
+    Until a word has reached the caller the next route starts anew; a plain caller sees nothing before the end, so its
+    answer may start anew at any time. Words that went out stay: only a model that takes up a partial answer may go
+    on with it, else the stream ends with the error. Attempts are counted in `turn.attempts`, so the routes have to
+    log them there.
+
+    Raises:
+        Overloaded: Every provider has as many calls as we allow.
+    """
+
+    def __init__(self, routes: Sequence[Route], *, policy: FallbackPolicy, clock: Clock) -> None:
+        """Join routes.
+
+        Args:
+            routes: In the order in which to ask; at least one.
+            policy: How far to go.
+            clock: For what is left of a turn.
+        """
+        self._routes = tuple(routes)
+        self._policy = policy
+        self._clock = clock
+
+    async def stream(
+        self, prompt: Prompt, turn: Turn
+    ) -> AsyncGenerator[Answering | str | Reply, None]:
+        routes = self._routes if turn.may_fall_back else self._routes[:1]
+        succession = Succession(routes, turn, self._policy, self._clock)
+        said: list[str] = []
+        question = prompt
+        while True:
+            turn.has_fallback = succession.has_another(going_on=bool(said))
+            pieces = succession.client.stream(question, turn)
+            try:
+                async for piece in pieces:
+                    if isinstance(piece, str):
+                        if turn.is_streamed:
+                            said.append(piece)
+                        yield piece
+                    elif said and isinstance(piece, Answering):
+                        yield replace(piece, continues=True)
+                    else:
+                        yield piece
+                return
+            except ContentBlocked:
+                if not said:
+                    raise
+                break
+            except LLMError as error:
+                if said:
+                    succession.step_over_break(error, is_first_break=question is prompt)
+                    question = continuing(prompt, "".join(said))
+                    # the first word did come in time; what bounds the next one is the whole
+                    turn.first_text_by = turn.whole_by
+                else:
+                    succession.step_on(error)
+            finally:
+                await pieces.aclose()
+        # who went on refused to; what the first one said stands
+        yield Reply(finish_reason=FinishReason.CONTENT_FILTER)

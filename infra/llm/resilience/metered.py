@@ -1,0 +1,134 @@
+"""Every call of a provider is counted, whatever becomes of it."""
+
+import asyncio
+from abc import abstractmethod
+from typing import Final, Protocol
+
+from domain.entities.interaction import Attempt
+from domain.entities.reply import NO_USAGE, FinishReason, Reply, Usage
+from domain.entities.turn import Turn
+from domain.exceptions import ContentBlocked, LLMError
+from domain.interfaces.clock import Clock
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.resilience.gate import Gate
+
+OK: Final = "ok"
+CANCELLED: Final = "cancelled"
+
+
+class AttemptObserver(Protocol):
+    """Is told of every call of a provider; returns at once and never fails.
+
+    Attempts of one turn follow each other, so `turn.id` says which start an end belongs to.
+    """
+
+    @abstractmethod
+    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+        """Take note of a call that is about to be made."""
+        ...
+
+    @abstractmethod
+    def attempt_ended(
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
+    ) -> None:
+        """Take note of how it ended.
+
+        Args:
+            turn: As at the start.
+            attempt: Who was asked, the outcome, the provider's status and the seconds it took.
+            first_text_seconds: From the start of the attempt to its first text; None when there was none.
+            usage: With its price, where one is known; nothing but None for a call that did not end well.
+        """
+        ...
+
+
+class MeteredCall:
+    """One call under way.
+
+    Attributes:
+        started_seconds: Monotonic.
+        first_text_seconds: From the start; None until there was text.
+        is_over: It is in the log.
+    """
+
+    __slots__ = ("first_text_seconds", "is_over", "started_seconds")
+
+    def __init__(self, started_seconds: float) -> None:
+        self.started_seconds = started_seconds
+        self.first_text_seconds: float | None = None
+        self.is_over = False
+
+
+class Metered(Gate[MeteredCall]):
+    """Logs each call in `turn.attempts` with its outcome and times, and tells the observer.
+
+    The attempt is in the log before the `Reply` is handed on; that of a caller who left is there too.
+    """
+
+    def __init__(
+        self,
+        inner: LLMClient,
+        *,
+        provider: str,
+        model: str,
+        answered_status: int | None,
+        clock: Clock,
+        observer: AttemptObserver,
+    ) -> None:
+        """Wrap the client of one model.
+
+        Args:
+            inner: The client.
+            provider: Its name in the attempts.
+            model: Its name in the attempts.
+            answered_status: The status of a call that was answered; None where the client does not speak HTTP.
+            clock: For the times.
+            observer: Is told of each call.
+        """
+        super().__init__(inner)
+        self._provider = provider
+        self._model = model
+        self._answered_status = answered_status
+        self._clock = clock
+        self._observer = observer
+
+    def enter(self, turn: Turn) -> MeteredCall:
+        self._observer.attempt_started(turn, self._provider, self._model)
+        return MeteredCall(self._clock.monotonic())
+
+    def speak(self, call: MeteredCall) -> None:
+        call.first_text_seconds = self._clock.monotonic() - call.started_seconds
+
+    def answer(self, call: MeteredCall, turn: Turn, reply: Reply) -> None:
+        blocked = reply.finish_reason is FinishReason.CONTENT_FILTER
+        outcome = ContentBlocked.outcome if blocked else OK
+        self._log(call, turn, outcome, self._answered_status, reply.usage)
+
+    def fail(self, call: MeteredCall, turn: Turn, error: BaseException) -> None:
+        if call.is_over:
+            return
+        if isinstance(error, LLMError):
+            self._log(call, turn, error.outcome, error.http_status)
+        elif isinstance(error, GeneratorExit | asyncio.CancelledError):
+            self._log(call, turn, CANCELLED)
+        else:
+            self._log(call, turn, LLMError.outcome)
+
+    def _log(
+        self,
+        call: MeteredCall,
+        turn: Turn,
+        outcome: str,
+        http_status: int | None = None,
+        usage: Usage = NO_USAGE,
+    ) -> None:
+        call.is_over = True
+        attempt = Attempt(
+            provider=self._provider,
+            model=self._model,
+            outcome=outcome,
+            seconds=self._clock.monotonic() - call.started_seconds,
+            http_status=http_status,
+        )
+        turn.attempts.append(attempt)
+        self._observer.attempt_ended(turn, attempt, call.first_text_seconds, usage)

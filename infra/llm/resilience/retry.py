@@ -1,0 +1,157 @@
+"""The same route once more, where that is likely to help. No other file retries."""
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Answering, Reply
+from domain.entities.turn import Turn
+from domain.exceptions import (
+    BulkheadFull,
+    LLMError,
+    LLMTimeout,
+    LLMUnavailable,
+    NoRoute,
+)
+from domain.interfaces.clock import Clock
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
+from infra.llm.resilience.time_left import seconds_to_first_text
+
+# What passes by itself. Other failures with a status, and answers that cannot be read, are likely to come again.
+RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When a failed attempt is worth another at the same provider.
+
+    Attributes:
+        attempts_per_route: Of one turn at one provider and model.
+        attempts_per_turn: At all of them together.
+        cap_seconds: The longest pause; a provider that asks for a longer one is left alone.
+        min_attempt_seconds: No attempt starts with less time left.
+    """
+
+    attempts_per_route: int = 2
+    attempts_per_turn: int = 3
+    base_seconds: float = 0.2
+    cap_seconds: float = 2.0
+    min_attempt_seconds: float = 2.0
+    budget: RetryBudgetPolicy = field(default_factory=RetryBudgetPolicy)
+
+
+class Retry(LLMClient):
+    """Asks the same route again after failures that pass: lost connections, 5xx, a short rate limit.
+
+    Never after words reached a streamed caller, never after silence, and never when the budget of the route is spent.
+    Attempts are counted in `turn.attempts`, so whoever is inside has to log them there.
+    """
+
+    def __init__(
+        self,
+        inner: LLMClient,
+        *,
+        provider: str,
+        model: str,
+        policy: RetryPolicy,
+        clock: Clock,
+        random: Random,
+        closed_for_seconds: Callable[[], float],
+    ) -> None:
+        """Wrap one route.
+
+        Args:
+            inner: The route.
+            provider: Its name in the attempts.
+            model: Its name in the attempts.
+            policy: When to ask again.
+            clock: For pauses.
+            random: For jitter.
+            closed_for_seconds: How long the route itself will refuse calls; no point in waiting for a refusal.
+        """
+        self._inner = inner
+        self._provider = provider
+        self._model = model
+        self._policy = policy
+        self._clock = clock
+        self._random = random
+        self._closed_for_seconds = closed_for_seconds
+        self.budget = RetryBudget(policy.budget)
+
+    async def stream(
+        self, prompt: Prompt, turn: Turn
+    ) -> AsyncGenerator[Answering | str | Reply, None]:
+        retries = 0
+        failure: LLMError | None = None
+        while True:
+            has_text = False
+            pieces = self._inner.stream(prompt, turn)
+            try:
+                async for piece in pieces:
+                    if isinstance(piece, str):
+                        has_text = True
+                    elif isinstance(piece, Reply) and not retries:
+                        self.budget.refund_success()
+                    yield piece
+                return
+            except (NoRoute, BulkheadFull) as refusal:
+                if failure is None:
+                    raise
+                # the route closed while we paused; the call that failed says more than the refusal
+                raise failure from refusal
+            except LLMError as error:
+                failure = error
+                if isinstance(error, LLMTimeout) and not error.caller_was_hasty:
+                    self.budget.pay_timeout()
+                pause_seconds = self._pause_before_retry(error, turn, retries, has_text)
+                if pause_seconds is None:
+                    raise
+            finally:
+                await pieces.aclose()
+            retries += 1
+            await self._clock.sleep(pause_seconds)
+
+    def _pause_before_retry(
+        self, error: LLMError, turn: Turn, retries: int, has_text: bool
+    ) -> float | None:
+        """Return the seconds to wait and take them from the budget; None when there is to be no retry."""
+        if not passes_by_itself(error) or (has_text and turn.is_streamed):
+            return None
+        if not self._has_attempts_left(turn):
+            return None
+        pause_seconds = self._pause_seconds(error.retry_after_seconds, retries)
+        if pause_seconds is None or self._closed_for_seconds() > pause_seconds:
+            return None
+        left_seconds = seconds_to_first_text(turn, self._clock.monotonic())
+        if left_seconds - pause_seconds < self._policy.min_attempt_seconds:
+            return None
+        return pause_seconds if self.budget.take_retry() else None
+
+    def _has_attempts_left(self, turn: Turn) -> bool:
+        here = sum(
+            attempt.provider == self._provider and attempt.model == self._model
+            for attempt in turn.attempts
+        )
+        left = self._policy.attempts_per_turn - len(turn.attempts)
+        # the last attempt of a turn is better spent on somebody else
+        return here < self._policy.attempts_per_route and left > (1 if turn.has_fallback else 0)
+
+    def _pause_seconds(self, asked_seconds: float | None, retries: int) -> float | None:
+        policy = self._policy
+        if asked_seconds is None or asked_seconds <= 0:
+            return self._random.uniform(
+                0, min(policy.cap_seconds, policy.base_seconds * 2**retries)
+            )
+        if asked_seconds > policy.cap_seconds:
+            return None
+        # a little later than asked: never early by a clock's rounding, and not all callers at one moment
+        return asked_seconds + self._random.uniform(policy.base_seconds / 10, policy.base_seconds)
+
+
+def passes_by_itself(error: LLMError) -> bool:
+    """Return whether the same route may well answer a moment later."""
+    if isinstance(error, LLMUnavailable):
+        return error.connection_broke or error.http_status in RETRIED_STATUSES
+    return error.same_may_recover
