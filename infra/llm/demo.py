@@ -33,10 +33,11 @@ def _sentences(prompt: Prompt) -> tuple[str, ...]:
     if len(question) > _ECHO_CHARACTERS:
         question = question[:_ECHO_CHARACTERS] + "…"
     earlier = len(prompt.messages) - 1
+    context = (f"It came with {earlier} earlier messages. ",) if earlier else ()
     return (
         "This is the scripted demo model, not a real LLM. ",
         f"You asked: “{question}” ",
-        f"It came with {earlier} earlier messages. " if earlier else "",
+        *context,
         "The answer you are reading was streamed, timed and stored like any other. ",
         "For real answers set GEMINI_API_KEY, OPENROUTER_API_KEY or OPENAI_API_KEY and start again; ",
         "for a model on this machine, set OPENAI_BASE_URL and OPENAI_MODEL.",

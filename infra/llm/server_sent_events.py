@@ -54,7 +54,7 @@ class EventDecoder:
             if line.startswith(b"data:"):
                 self._data.append(line[5:].strip())
                 self._data_bytes += len(line)
-            elif not line or line == b"\r":
+            elif not line.strip():
                 if self._data:
                     yield self._event()
             elif line.lstrip().startswith(_JSON):

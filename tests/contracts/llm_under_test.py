@@ -1,0 +1,186 @@
+"""Every implementation of the LLM port, made to behave as a test says.
+
+To put a decorator under the contract, add a line to `BUILDERS`: `"retry": around(lambda inner: Retry(inner, …))`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from domain.entities.reply import FinishReason, Reply, Usage
+from domain.exceptions import (
+    ContentBlocked,
+    ContextTooLong,
+    LLMError,
+    LLMMisconfigured,
+    LLMRateLimited,
+    LLMRejected,
+    LLMUnavailable,
+)
+from domain.interfaces.llm_client import LLMClient
+from infra.clock import SystemClock
+from infra.llm.demo import DemoLLM
+from infra.llm.gemini import GeminiClient
+from infra.llm.http_stream import provider_session
+from infra.llm.openai_compatible import OpenAICompatibleClient
+from infra.llm.resilience.deadline import Deadline
+from infra.llm.scripted import Piece, ScriptedLLM
+from tests.fakes.behaviour import Behaviour, Blocks, Breaks, Hangs, Raw, Refuses, Says
+from tests.fakes.gemini import FakeGemini
+from tests.fakes.http_provider import FakeProvider
+from tests.fakes.openai import FakeOpenAI
+
+HANG_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class LLMUnderTest:
+    """A client, and what happened behind it.
+
+    Attributes:
+        client: What is tested.
+        until_asked: Returns once the provider has a request.
+        until_hung_up: Returns once the provider has seen the client leave; fails after a second.
+    """
+
+    client: LLMClient
+    until_asked: Callable[[], Awaitable[None]]
+    until_hung_up: Callable[[], Awaitable[None]]
+
+
+Builder = Callable[[AsyncExitStack, Sequence[Behaviour]], Awaitable[LLMUnderTest]]
+
+
+def expected_error(refuses: Refuses) -> LLMError:
+    """Return what a provider's refusal means to the domain."""
+    status, delay = refuses.status, refuses.retry_after_seconds
+    if refuses.reason == "bad key":
+        return LLMMisconfigured(http_status=status)
+    if refuses.reason == "too long":
+        return ContextTooLong(http_status=status)
+    if status == 429:
+        return LLMRateLimited(http_status=status, retry_after_seconds=delay)
+    if status in (401, 402, 403, 404):
+        return LLMMisconfigured(http_status=status)
+    if status in (400, 413, 422):
+        return LLMRejected(http_status=status)
+    return LLMUnavailable(http_status=status, retry_after_seconds=delay)
+
+
+def around(decorate: Callable[[LLMClient], LLMClient]) -> Builder:
+    """Return the builder of a decorator: the same contract holds with a scripted model inside it."""
+
+    async def build(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> LLMUnderTest:
+        scripted = ScriptedLLM(*(_script(behaviour) for behaviour in behaviours))
+
+        async def until_asked() -> None:
+            await _until(lambda: bool(scripted.asked))
+
+        async def until_hung_up() -> None:
+            await _until(lambda: scripted.hung_up > 0)
+
+        return LLMUnderTest(decorate(scripted), until_asked, until_hung_up)
+
+    return build
+
+
+async def _gemini(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> LLMUnderTest:
+    provider = await stack.enter_async_context(FakeGemini(*behaviours))
+    session = await stack.enter_async_context(provider_session(2.0))
+    client = GeminiClient(
+        session,
+        provider="gemini",
+        model="a-model",
+        upstream="gemini-3.8-flash",
+        base_url=provider.base_url,
+        api_key="test-key",
+        max_answer_bytes=1024 * 1024,
+        cost=_free,
+    )
+    return _behind(provider, client)
+
+
+async def _openai(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> LLMUnderTest:
+    provider = await stack.enter_async_context(FakeOpenAI(*behaviours))
+    session = await stack.enter_async_context(provider_session(2.0))
+    client = OpenAICompatibleClient(
+        session,
+        provider="openrouter",
+        model="a-model",
+        upstream="openai/gpt-5.4-mini",
+        base_url=provider.base_url,
+        api_key="test-key",
+        max_answer_bytes=1024 * 1024,
+        cost=_free,
+    )
+    return _behind(provider, client)
+
+
+async def _demo(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> LLMUnderTest:
+    async def until() -> None:
+        """Nobody is behind it."""
+
+    return LLMUnderTest(DemoLLM(), until, until)
+
+
+def _deadline(inner: LLMClient) -> LLMClient:
+    return Deadline(
+        inner,
+        clock=SystemClock(),
+        first_token_seconds=12.0,
+        first_token_share=0.6,
+        idle_seconds=15.0,
+    )
+
+
+BUILDERS: dict[str, Builder] = {
+    "gemini": _gemini,
+    "openai-compatible": _openai,
+    "scripted": around(lambda inner: inner),
+    "deadline": around(_deadline),
+}
+"""Clients that can be told what to do."""
+
+SELF_WILLED: dict[str, Builder] = {"demo": _demo}
+"""Clients that keep the contract but do as they like."""
+
+
+def _free(usage: Usage) -> Usage:
+    return usage
+
+
+def _behind(provider: FakeProvider, client: LLMClient) -> LLMUnderTest:
+    async def until_asked() -> None:
+        await _until(lambda: bool(provider.seen))
+
+    async def until_hung_up() -> None:
+        await _until(lambda: bool(provider.left))
+
+    return LLMUnderTest(client, until_asked, until_hung_up)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(HANG_UP_SECONDS):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def _script(behaviour: Behaviour) -> LLMError | Sequence[Piece]:
+    match behaviour:
+        case Says(pieces, FinishReason.STOP) if not pieces:
+            return LLMUnavailable(http_status=200)
+        case Says():
+            return (*behaviour.pieces, Reply(finish_reason=behaviour.finish, usage=behaviour.usage))
+        case Blocks(pieces) if pieces:
+            return (*pieces, Reply(finish_reason=FinishReason.CONTENT_FILTER))
+        case Blocks():
+            return ContentBlocked()
+        case Refuses():
+            return expected_error(behaviour)
+        case Breaks(pieces):
+            return (*pieces, LLMUnavailable(connection_broke=True))
+        case Hangs(pieces):
+            return (*pieces, asyncio.Event())
+        case Raw():
+            raise NotImplementedError("bytes are for those that speak over a wire")

@@ -1,0 +1,171 @@
+"""Google's Generative Language API, as far as this service uses it. The official client is satisfied with it."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from domain.entities.reply import FinishReason, Usage
+from tests.fakes.behaviour import Behaviour, Blocks, Breaks, Cut, Hangs, Piece, Raw, Refuses, Says
+from tests.fakes.http_provider import FakeProvider, Seen
+
+_FINISH = {
+    FinishReason.STOP: "STOP",
+    FinishReason.LENGTH: "MAX_TOKENS",
+    FinishReason.CONTENT_FILTER: "SAFETY",
+    FinishReason.ERROR: "OTHER",
+}
+_STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_FIELDS = {"contents", "systemInstruction", "generationConfig"}
+_CONFIG_FIELDS = {"temperature", "maxOutputTokens", "topP", "stopSequences", "seed"}
+
+
+class FakeGemini(FakeProvider):
+    """Speaks `generateContent` and `streamGenerateContent`, and refuses what Google would refuse."""
+
+    @property
+    def base_url(self) -> str:
+        return self.origin
+
+    def refusal_of(self, seen: Seen) -> Raw | None:
+        model, _, verb = seen.path.removeprefix("/v1beta/models/").partition(":")
+        if not seen.path.startswith("/v1beta/models/") or not model:
+            return error(404)
+        if verb == "streamGenerateContent" and seen.query.get("alt") != "sse":
+            return error(400)
+        if verb not in ("generateContent", "streamGenerateContent"):
+            return error(404)
+        if self.api_key is not None and seen.headers.get("x-goog-api-key") != self.api_key:
+            return bad_key()
+        return None if _is_valid(seen.body) else error(400)
+
+    def render(self, behaviour: Behaviour, seen: Seen) -> Raw:
+        is_stream = "streamGenerateContent" in seen.path
+        match behaviour:
+            case Raw():
+                return behaviour
+            case Refuses():
+                return _refuse(behaviour)
+            case Says():
+                return _answer(is_stream, behaviour.pieces, behaviour.finish, behaviour.usage)
+            case Blocks(pieces) if pieces:
+                return _answer(is_stream, pieces, FinishReason.CONTENT_FILTER, None)
+            case Blocks():
+                feedback = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}
+                return Raw([event(feedback)]) if is_stream else whole(feedback)
+            case Breaks(pieces):
+                return Raw([*_events(pieces), Cut()])
+            case Hangs(pieces):
+                return Raw([*_events(pieces), asyncio.Event()])
+
+
+def event(document: Any) -> bytes:
+    """Return one event as Google frames it."""
+    return b"data: " + orjson.dumps(document) + b"\r\n\r\n"
+
+
+def whole(document: Any, *, status: int = 200) -> Raw:
+    """Return a JSON answer."""
+    body = orjson.dumps(document)
+    return Raw([body], status=status, content_type="application/json; charset=UTF-8", whole=True)
+
+
+def candidate(text: str | None, **more: Any) -> dict[str, Any]:
+    """Return a response with one candidate."""
+    content: dict[str, Any] = {"role": "model"}
+    if text is not None:
+        content["parts"] = [{"text": text}]
+    return {"candidates": [{"content": content, "index": 0, **more}], "modelVersion": "fake"}
+
+
+def error(status: int, *details: dict[str, Any], message: str = "made up", word: str = "") -> Raw:
+    """Return an error answer."""
+    body = {
+        "error": {
+            "code": status,
+            "message": message,
+            "status": word or _STATUS.get(status, "UNKNOWN"),
+            "details": list(details),
+        }
+    }
+    return whole(body, status=status)
+
+
+def bad_key() -> Raw:
+    """Return what Google says to a wrong key: a 400, of all things."""
+    detail = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "API_KEY_INVALID",
+        "domain": "googleapis.com",
+    }
+    return error(400, detail, message="API key not valid. Please pass a valid API key.")
+
+
+def _refuse(refuses: Refuses) -> Raw:
+    if refuses.reason == "bad key":
+        return bad_key()
+    if refuses.reason == "too long":
+        return error(
+            400,
+            message="The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+        )
+    if refuses.retry_after_seconds is None:
+        return error(refuses.status)
+    delay = f"{refuses.retry_after_seconds}s"
+    detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
+    return error(refuses.status, detail)
+
+
+def _answer(
+    is_stream: bool, pieces: Sequence[Piece], finish: FinishReason, usage: Usage | None
+) -> Raw:
+    ending: dict[str, Any] = {"finishReason": _FINISH[finish]}
+    counts = {} if usage is None else {"usageMetadata": _counts(usage)}
+    if not is_stream:
+        text = "".join(piece for piece in pieces if isinstance(piece, str))
+        return whole({**candidate(text or None, **ending), **counts})
+    return Raw([*_events(pieces), event({**candidate(None, **ending), **counts})])
+
+
+def _events(pieces: Sequence[Piece]) -> Iterator[bytes | asyncio.Event]:
+    for piece in pieces:
+        yield event(candidate(piece)) if isinstance(piece, str) else piece
+
+
+def _counts(usage: Usage) -> dict[str, int]:
+    """Return Google's counts, where thoughts are not contained in the candidates' count."""
+    thoughts = usage.reasoning_tokens or 0
+    counts = {
+        "promptTokenCount": usage.input_tokens,
+        "candidatesTokenCount": usage.output_tokens and usage.output_tokens - thoughts,
+        "thoughtsTokenCount": usage.reasoning_tokens,
+        "totalTokenCount": usage.total_tokens,
+        "cachedContentTokenCount": usage.cached_input_tokens,
+    }
+    return {name: number for name, number in counts.items() if number is not None}
+
+
+def _is_valid(body: Any) -> bool:
+    """Say whether Google would accept it: known fields only, and nothing empty."""
+    if not isinstance(body, dict) or not body.get("contents") or not body.keys() <= _FIELDS:
+        return False
+    contents = [
+        *body["contents"],
+        *([body["systemInstruction"]] if "systemInstruction" in body else []),
+    ]
+    return (
+        body.get("generationConfig", {}).keys() <= _CONFIG_FIELDS
+        and all(content.get("role", "user") in ("user", "model") for content in contents)
+        and all(part.get("text") for content in contents for part in content["parts"])
+    )
