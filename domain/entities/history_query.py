@@ -53,6 +53,8 @@ class HistoryQuery:
 class Page:
     """Interactions in the query's order.
 
+    A page may be short, even empty, and still have a next one: a store that looked through much for little stops there.
+
     Attributes:
         next_id: `after_id` of the page that follows; None when this is the last.
     """

@@ -29,8 +29,11 @@ J_contra = TypeVar("J_contra", bound=Job, contravariant=True)
 class Committer(Protocol[J_contra]):
     """Writes for a `GroupCommit`, always in its thread."""
 
-    def commit(self, batch: Sequence[J_contra]) -> None:
+    def commit(self, batch: Sequence[J_contra]) -> bool:
         """Make all of `batch` durable, in order, or nothing of it.
+
+        Returns:
+            Whether anything had to be written: else its success says nothing about the disk.
 
         Raises:
             HistoryUnavailable: Nothing was written; safe to try again.
@@ -54,7 +57,7 @@ class GroupCommit(Generic[J]):
     tried anew, so a full disk heals without a restart.
 
     Attributes:
-        has_failed: Whether the last batch failed.
+        has_failed: Whether the last batch that had something to write failed.
     """
 
     def __init__(self, committer: Committer[J], *, name: str) -> None:
@@ -86,7 +89,7 @@ class GroupCommit(Generic[J]):
         """
         done: asyncio.Future[None] = self._loop.create_future()
         if self._is_closed:
-            done.set_exception(HistoryUnavailable("the store is closed"))
+            _fail(done, HistoryUnavailable("the store is closed"))
         else:
             self._jobs.put((job, done))
         return done
@@ -130,12 +133,13 @@ class GroupCommit(Generic[J]):
 
     def _write(self, jobs: Sequence[J], waiters: Sequence[asyncio.Future[None]]) -> None:
         error: BaseException | None = None
+        has_written = False
         self._busy_since = time.monotonic()
         try:
-            self._committer.commit(jobs)
+            has_written = self._committer.commit(jobs)
         except BaseException as exc:  # noqa: BLE001 - whatever it is, those who wait must hear of it, and the thread live on
             error = exc
-        self._tell(lambda: self._wake(waiters, error))
+        self._tell(lambda: self._wake(waiters, error, has_written))
         self._committer.settle()
         self._busy_since = None
 
@@ -143,17 +147,29 @@ class GroupCommit(Generic[J]):
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(callback)
 
-    def _wake(self, waiters: Sequence[asyncio.Future[None]], error: BaseException | None) -> None:
-        self.has_failed = error is not None
+    def _wake(
+        self,
+        waiters: Sequence[asyncio.Future[None]],
+        error: BaseException | None,
+        has_written: bool,
+    ) -> None:
+        if error is not None or has_written:
+            self.has_failed = error is not None
         for done in waiters:
             if done.done():  # cancelled
                 continue
             if error is None:
                 done.set_result(None)
             elif isinstance(error, HistoryUnavailable):
-                done.set_exception(_another(error))
+                _fail(done, _another(error))
             else:
-                done.set_exception(error)
+                _fail(done, error)
+
+
+def _fail(done: asyncio.Future[None], error: BaseException) -> None:
+    """Set the exception; a job nobody waits for may fail without a complaint of the loop."""
+    done.set_exception(error)
+    done.exception()
 
 
 def _another(error: HistoryUnavailable) -> HistoryUnavailable:

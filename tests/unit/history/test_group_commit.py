@@ -29,19 +29,21 @@ class Notebook(Committer[Note]):
         self.batches: list[list[Note]] = []
         self.settled = 0
         self.is_closed = False
+        self.has_something_to_write = True
         self.fails_with: BaseException | None = None
         self.may_commit = threading.Event()
         self.may_commit.set()
         self.has_begun = threading.Event()
         self.threads: set[str] = set()
 
-    def commit(self, batch: Sequence[Note]) -> None:
+    def commit(self, batch: Sequence[Note]) -> bool:
         self.threads.add(threading.current_thread().name)
         self.has_begun.set()
         assert self.may_commit.wait(PATIENCE_SECONDS)
         if self.fails_with is not None and batch[0].number != STALLED:
             raise self.fails_with
         self.batches.append(list(batch))
+        return self.has_something_to_write
 
     def settle(self) -> None:
         self.settled += 1
@@ -126,6 +128,18 @@ async def test_a_failure_reaches_exactly_those_of_its_batch(
     assert len({id(error) for error in errors}) == 3
     assert not commits.has_failed
     assert notebook.batches[-1] == [Note(9)]
+
+
+async def test_a_batch_with_nothing_to_write_heals_nothing(
+    commits: GroupCommit[Note], notebook: Notebook
+) -> None:
+    notebook.fails_with = HistoryUnavailable("full")
+    await asyncio.wait([commits.submit(Note())])
+    notebook.fails_with = None
+    notebook.has_something_to_write = False
+    await commits.submit(Note())
+
+    assert commits.has_failed
 
 
 async def test_a_bug_in_a_commit_is_told_and_the_thread_lives_on(

@@ -1,0 +1,198 @@
+"""History in a SQLite file of this process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import apsw
+import orjson
+
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.interfaces.clock import Clock
+from domain.interfaces.history import HistoryRepository
+from infra.configuration import ConfigurationError
+from infra.history import sqlite_pages
+from infra.history.admission import LOOK_SECONDS, Admission
+from infra.history.background import going_on, repeat
+from infra.history.documents import document_of
+from infra.history.file_lock import FileLock
+from infra.history.group_commit import GroupCommit
+from infra.history.sqlite_committer import SqliteCommitter
+from infra.history.sqlite_jobs import Append, EraseOne, EraseUser, Reap, SqlJob
+from infra.history.sqlite_reader import ReadPool
+from infra.history.sqlite_schema import HISTORY_MIGRATIONS, open_writer
+from infra.history.start_markers import StartMarkers
+from infra.private_files import make_private_folder
+
+HISTORY_FILE = "history.db"
+REAP_SECONDS = 5.0
+
+
+class SqliteHistory(HistoryRepository):
+    """One file, one writing thread; `append` returns after the sync of the group it was committed with."""
+
+    def __init__(
+        self,
+        path: Path,
+        commits: GroupCommit[SqlJob],
+        reads: ReadPool,
+        admission: Admission,
+        clock: Clock,
+    ) -> None:
+        self.path = path
+        self.commits = commits
+        self.reads = reads
+        self.markers = StartMarkers(commits.submit)
+        self._admission = admission
+        self._clock = clock
+
+    def admit(self) -> None:
+        self._admission.check()
+
+    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+        self.markers.begin(interaction, lost_after_seconds)
+
+    async def append(self, interaction: Interaction) -> None:
+        marker = self.markers.end(interaction.id)
+        try:
+            await self.commits.submit(Append(orjson.dumps(document_of(interaction))))
+        except HistoryUnavailable:
+            if marker is not None:
+                self.markers.reopen(marker)
+            raise
+
+    async def append_many(self, interactions: Sequence[Interaction]) -> None:
+        if interactions:
+            rows = b",".join([orjson.dumps(document_of(one)) for one in interactions])
+            await self.commits.submit(Append(rows))
+
+    async def search(self, query: HistoryQuery) -> Page:
+        return await self.reads.run(
+            lambda connections: sqlite_pages.search(connections.to(self.path), query)
+        )
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        return await self.reads.run(
+            lambda connections: sqlite_pages.find(
+                connections.to(self.path), user_id, interaction_id
+            )
+        )
+
+    async def erase(self, user_id: str, interaction_id: str) -> None:
+        self.markers.end(interaction_id)
+        await self._erase(EraseOne(user_id, interaction_id))
+
+    async def erase_all(self, user_id: str, until_id: str) -> int:
+        erased = 0
+        while True:
+            job = EraseUser(user_id, until_id)
+            await self._erase(job)
+            erased += job.erased
+            if job.is_finished:
+                return erased
+
+    async def reap(self) -> None:
+        """Make the start markers whose time has come into `interrupted` interactions."""
+        await asyncio.wait([self.commits.submit(Reap(self._clock.now_milliseconds()))])
+
+    async def _erase(self, job: SqlJob) -> None:
+        try:
+            await self.commits.submit(job)
+        except HistoryUnavailable as exc:
+            raise HistoryUnreadable("the embedded store cannot be written") from exc
+
+
+@asynccontextmanager
+async def open_sqlite(
+    data_dir: Path,
+    *,
+    clock: Clock,
+    read_seconds: float,
+    min_free_disk_bytes: int,
+    reap_seconds: float = REAP_SECONDS,
+) -> AsyncIterator[SqliteHistory]:
+    """Open `history.db` under `data_dir`, made where it is missing; only one process may.
+
+    Args:
+        data_dir: Made with mode 0700 where it is missing.
+        clock: Tells when start markers are due.
+        read_seconds: A read that takes longer is given up.
+        min_free_disk_bytes: Below it nothing new is admitted.
+        reap_seconds: How often start markers are looked at.
+
+    Raises:
+        ConfigurationError: Another process has it, or it cannot be opened.
+    """
+    path = data_dir / HISTORY_FILE
+    with opening(path):
+        make_private_folder(data_dir)
+        lock = FileLock.try_to_hold(lock_path(path))
+    if lock is None:
+        raise ConfigurationError(f"{path} is in use by another process of this service")
+    try:
+        async with open_file(
+            path,
+            clock=clock,
+            read_seconds=read_seconds,
+            min_free_disk_bytes=min_free_disk_bytes,
+            reap_seconds=reap_seconds,
+        ) as history:
+            yield history
+    finally:
+        lock.release()
+
+
+def lock_path(path: Path) -> Path:
+    """Return the file whose lock guards the SQLite file `path`."""
+    return path.with_name(path.name + ".lock")
+
+
+@asynccontextmanager
+async def open_file(
+    path: Path,
+    *,
+    clock: Clock,
+    read_seconds: float,
+    min_free_disk_bytes: int,
+    reap_seconds: float = REAP_SECONDS,
+    migrations: Sequence[str] = HISTORY_MIGRATIONS,
+    committing: Callable[[apsw.Connection], SqliteCommitter] = SqliteCommitter,
+) -> AsyncIterator[SqliteHistory]:
+    """Open the SQLite file `path`, whose lock the caller holds, and close it after all that waits was written.
+
+    `migrations` make the file's tables, `committing` makes who writes over its connection.
+
+    Raises:
+        ConfigurationError: It cannot be opened.
+    """
+    with opening(path):
+        connection = await asyncio.to_thread(open_writer, path, migrations)
+    async with AsyncExitStack() as stack:
+        commits = GroupCommit[SqlJob](committing(connection), name=f"write {path.name}")
+        stack.push_async_callback(commits.close)
+        reads = ReadPool(seconds=read_seconds)
+        stack.push_async_callback(reads.close)
+        admission = Admission(commits, path.parent, min_free_disk_bytes=min_free_disk_bytes)
+        history = SqliteHistory(path, commits, reads, admission, clock)
+        stack.callback(history.markers.close)
+        await history.reap()
+        await admission.look()
+        await stack.enter_async_context(
+            going_on(
+                repeat(admission.look, seconds=LOOK_SECONDS, clock=clock),
+                repeat(history.reap, seconds=reap_seconds, clock=clock),
+            )
+        )
+        yield history
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Turn what a file fails with when it is opened into one line for the operator."""
+    try:
+        yield
+    except (OSError, apsw.Error) as exc:
+        raise ConfigurationError(f"{path} cannot be opened: {exc}") from exc

@@ -1,0 +1,169 @@
+"""What can be written to an embedded store, as jobs for its one writing thread."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import apsw
+
+from domain.entities.interaction import first_id_at, milliseconds_of
+
+ERASED_AT_ONCE = 500
+
+_INSERT = """
+INSERT INTO interaction (user_id, id, conversation_id, model, provider, status, answered, body)
+SELECT user_id, id, conversation_id, model, provider, status, answered, body FROM (
+    SELECT
+        body ->> 'userId' AS user_id,
+        body ->> 'id' AS id,
+        body ->> 'conversationId' AS conversation_id,
+        body ->> 'model' AS model,
+        body ->> 'provider' AS provider,
+        body ->> 'status' AS status,
+        body ->> 'answered' IS NOT NULL AS answered,
+        body
+    FROM ({source})
+) AS new
+WHERE NOT EXISTS (SELECT 1 FROM erased_interaction AS e WHERE e.user_id = new.user_id AND e.id = new.id)
+AND NOT EXISTS (SELECT 1 FROM erased_user AS e WHERE e.user_id = new.user_id AND e.before_id > new.id)
+ON CONFLICT (user_id, id) DO UPDATE SET
+    conversation_id = excluded.conversation_id,
+    model = excluded.model,
+    provider = excluded.provider,
+    status = excluded.status,
+    answered = excluded.answered,
+    body = excluded.body
+WHERE interaction.status = 'interrupted' AND excluded.status <> 'interrupted'
+"""
+_INSERT_BATCH = _INSERT.format(source="SELECT value AS body FROM json_each(CAST(? AS TEXT))")
+_INSERT_DUE = _INSERT.format(source="SELECT body FROM started WHERE due_ms <= ?")
+
+_KEEP_MARKERS = """
+INSERT OR IGNORE INTO started (id, user_id, due_ms, body)
+SELECT value ->> '$.of.id', value ->> '$.of.userId', value ->> 'dueMs', value -> 'of'
+FROM json_each(CAST(? AS TEXT))
+"""
+
+
+class SqlJob(Protocol):
+    """One thing to write, within a transaction that others share."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def run(self, connection: apsw.Connection) -> None:
+        """Write it; runs in the writer's thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Interactions to keep if absent: JSON documents, joined by commas."""
+
+    rows: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.rows)
+
+    def run(self, connection: apsw.Connection) -> None:
+        insert(connection, self.rows)
+
+
+def insert(connection: apsw.Connection, rows: bytes) -> None:
+    """Keep JSON documents joined by commas: what is there or erased stays so, an outcome replaces `interrupted`.
+
+    One statement does it all, without the interpreter: a thread that had to come back for every row would queue
+    behind a busy event loop each time.
+    """
+    connection.execute(_INSERT_BATCH, (b"[" + rows + b"]",))
+
+
+@dataclass(frozen=True, slots=True)
+class KeepMarkers:
+    """Start markers: JSON objects `{"dueMs", "of": document}`, joined by commas."""
+
+    rows: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.rows)
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute(_KEEP_MARKERS, (b"[" + self.rows + b"]",))
+
+
+@dataclass(frozen=True, slots=True)
+class Reap:
+    """Makes start markers whose time has come into `interrupted` interactions."""
+
+    now_milliseconds: int
+    size_bytes: int = 0
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute(_INSERT_DUE, (self.now_milliseconds,))
+        connection.execute("DELETE FROM started WHERE due_ms <= ?", (self.now_milliseconds,))
+
+
+@dataclass(frozen=True, slots=True)
+class EraseOne:
+    """Erases one interaction, and for ever."""
+
+    user_id: str
+    interaction_id: str
+    size_bytes: int = 0
+
+    def run(self, connection: apsw.Connection) -> None:
+        key = (self.user_id, self.interaction_id)
+        connection.execute("INSERT OR IGNORE INTO erased_interaction VALUES (?, ?)", key)
+        connection.execute("DELETE FROM interaction WHERE user_id = ? AND id = ?", key)
+        connection.execute("DELETE FROM started WHERE user_id = ? AND id = ?", key)
+
+
+@dataclass(slots=True)
+class EraseUser:
+    """Erases the first 500 of a user's interactions up to a moment, and all that are appended later.
+
+    Follow it with another until one `is_finished`, so that others are not kept waiting; a process that dies in
+    between finishes at its next start.
+
+    Attributes:
+        erased: How many this one removed, once it is committed.
+    """
+
+    user_id: str
+    until_id: str
+    erased: int = field(default=0, init=False)
+    is_finished: bool = field(default=False, init=False)
+    size_bytes: int = field(default=0, init=False)
+
+    def run(self, connection: apsw.Connection) -> None:
+        before_id = first_id_at(milliseconds_of(self.until_id) + 1)
+        connection.execute(
+            "INSERT INTO erased_user VALUES (?, ?, 1) ON CONFLICT (user_id) DO UPDATE SET"
+            " before_id = max(before_id, excluded.before_id), unfinished = 1",
+            (self.user_id, before_id),
+        )
+        connection.execute(
+            "DELETE FROM started WHERE user_id = ? AND id < ?", (self.user_id, before_id)
+        )
+        connection.execute(
+            "DELETE FROM interaction WHERE seq IN"
+            " (SELECT seq FROM interaction INDEXED BY by_id WHERE user_id = ? AND id < ? LIMIT ?)",
+            (self.user_id, before_id, ERASED_AT_ONCE),
+        )
+        self.erased = connection.changes()
+        self.is_finished = self.erased < ERASED_AT_ONCE
+        if self.is_finished:
+            connection.execute(
+                "UPDATE erased_user SET unfinished = 0 WHERE user_id = ?", (self.user_id,)
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Writes a page and takes it back, to see whether the disk lets us."""
+
+    size_bytes: int = 0
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute(f"PRAGMA user_version = {connection.pragma('user_version')}")
