@@ -1,4 +1,10 @@
-"""What is wrong with how the service was set up."""
+"""What the operator set up, and what is wrong with it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
 
 
 class ConfigurationError(Exception):
@@ -6,3 +12,12 @@ class ConfigurationError(Exception):
 
     Its text is one line, shown as it is: it names the file or setting and says what to do, and holds no secret.
     """
+
+
+def read_environment(env_file: Path) -> Mapping[str, str]:
+    """Return every variable, as the settings see them: those of the process before those of the file.
+
+    For variables whose names only the operator knows. Empty ones count as not set; a missing file has none.
+    """
+    merged = {**dotenv_values(env_file), **os.environ}
+    return {name: value for name, value in merged.items() if value}

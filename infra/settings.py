@@ -94,6 +94,58 @@ class Settings(BaseSettings):
         default=2.0, description="No attempt starts with less time left."
     )
 
+    attempts_per_route: int = Field(
+        default=2,
+        description="Calls of one provider and model for one question, the first included.",
+    )
+    attempts_per_turn: int = Field(
+        default=3, description="Calls of all providers together for one question."
+    )
+    retry_base_seconds: float = Field(
+        default=0.2, description="A first retry waits between 0 and this."
+    )
+    retry_cap_seconds: float = Field(
+        default=2.0,
+        description="A provider that asks for a longer pause is left alone instead of asked again.",
+    )
+    retry_budget_tokens: int = Field(
+        default=100,
+        description="What a route may spend on retries; each costs 5, a timeout 10, and an answer brings 1.",
+    )
+    cooldown_cap_seconds: float = Field(
+        default=60.0, description="The longest pause that is believed of a provider."
+    )
+    breaker_consecutive_failures: int = Field(
+        default=5, description="So many failures in a row close a route to calls."
+    )
+    breaker_failure_ratio: float = Field(
+        default=0.5, description="So large a share of failures does it too."
+    )
+    breaker_minimum_calls: int = Field(default=10, description="Of fewer calls no share is taken.")
+    breaker_window_seconds: float = Field(
+        default=30.0, description="The time over which the share is taken."
+    )
+    breaker_open_seconds: float = Field(
+        default=10.0, description="How long a failing route is left alone at first."
+    )
+    breaker_open_cap_seconds: float = Field(
+        default=20.0, description="How long at most, each failed probe adding a half."
+    )
+    breaker_successes_to_close: int = Field(
+        default=2,
+        description="So many probes have to be answered before all calls are let in again.",
+    )
+    breaker_misconfigured_seconds: float = Field(
+        default=300.0, description="How long a provider that refuses our key is left alone."
+    )
+    max_calls_per_provider: int = Field(
+        default=1000, description="More under way at once go to the next route, or are a 503."
+    )
+    price_lookup_enabled: bool = Field(
+        default=True,
+        description="Looks prices up at start, in a process of its own; else only prices stated in MODELS_FILE count.",
+    )
+
     max_body_bytes: int = Field(default=256 * 1024, description="A larger body is a 413.")
     max_header_bytes: int = Field(default=16 * 1024, description="Larger headers are a 431.")
     max_url_bytes: int = Field(default=8 * 1024, description="A longer URL is a 414.")

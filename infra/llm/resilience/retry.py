@@ -1,6 +1,6 @@
 """The same route once more, where that is likely to help. No other file retries."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -17,6 +17,7 @@ from domain.exceptions import (
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
+from infra.llm.resilience.route_health import Closable
 from infra.llm.resilience.time_left import seconds_to_first_text
 
 # What passes by itself. Other failures with a status, and answers that cannot be read, are likely to come again.
@@ -58,7 +59,7 @@ class Retry(LLMClient):
         policy: RetryPolicy,
         clock: Clock,
         random: Random,
-        closed_for_seconds: Callable[[], float],
+        doors: Sequence[Closable],
     ) -> None:
         """Wrap one route.
 
@@ -69,7 +70,7 @@ class Retry(LLMClient):
             policy: When to ask again.
             clock: For pauses.
             random: For jitter.
-            closed_for_seconds: How long the route itself will refuse calls; no point in waiting for a refusal.
+            doors: What in the route may refuse a call before it is made: no point in waiting for that.
         """
         self._inner = inner
         self._provider = provider
@@ -77,7 +78,7 @@ class Retry(LLMClient):
         self._policy = policy
         self._clock = clock
         self._random = random
-        self._closed_for_seconds = closed_for_seconds
+        self._doors = tuple(doors)
         self.budget = RetryBudget(policy.budget)
 
     async def stream(
@@ -122,7 +123,7 @@ class Retry(LLMClient):
         if not self._has_attempts_left(turn):
             return None
         pause_seconds = self._pause_seconds(error.retry_after_seconds, retries)
-        if pause_seconds is None or self._closed_for_seconds() > pause_seconds:
+        if pause_seconds is None or self._will_refuse_after(pause_seconds):
             return None
         left_seconds = seconds_to_first_text(turn, self._clock.monotonic())
         if left_seconds - pause_seconds < self._policy.min_attempt_seconds:
@@ -137,6 +138,9 @@ class Retry(LLMClient):
         left = self._policy.attempts_per_turn - len(turn.attempts)
         # the last attempt of a turn is better spent on somebody else
         return here < self._policy.attempts_per_route and left > (1 if turn.has_fallback else 0)
+
+    def _will_refuse_after(self, pause_seconds: float) -> bool:
+        return any(door.closed_for_seconds() > pause_seconds for door in self._doors)
 
     def _pause_seconds(self, asked_seconds: float | None, retries: int) -> float | None:
         policy = self._policy

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.route_health import Closable
+from infra.llm.resilience.bulkhead import Compartment
+from infra.llm.resilience.retry_budget import RetryBudget
+from infra.llm.resilience.route_health import Closable, RouteHealth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -18,6 +20,8 @@ class Route:
         client: Asks it, and once more where that may help.
         once: The same without a second try.
         doors: What may refuse a call before it is made.
+        compartment: Counts the calls on their way to the provider.
+        budget: Pays for its retries.
     """
 
     provider: str
@@ -27,6 +31,8 @@ class Route:
     client: LLMClient
     once: LLMClient
     doors: tuple[Closable, ...]
+    compartment: Compartment
+    budget: RetryBudget
 
     def closed_for_seconds(self) -> float:
         """Return how long calls will be refused; 0 when one may be tried."""
@@ -34,3 +40,14 @@ class Route:
         for door in self.doors:
             longest = max(longest, door.closed_for_seconds())
         return longest
+
+    def health(self) -> RouteHealth:
+        """Return its state at this moment: that of the door which opens last."""
+        closures = [closure for door in self.doors if (closure := door.closure()) is not None]
+        return RouteHealth(
+            provider=self.provider,
+            model=self.model,
+            closure=max(closures, key=lambda closure: closure.retry_after_seconds, default=None),
+            in_flight=self.compartment.in_flight,
+            retry_tokens=self.budget.tokens,
+        )

@@ -1,0 +1,188 @@
+"""Which models there are: those of the models file whose provider has its key, and those of the environment."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from domain.entities.model import Model
+from domain.interfaces.clock import Clock
+from infra.configuration import ConfigurationError
+from infra.llm.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind
+from infra.llm.demo import MODEL as DEMO_MODEL
+from infra.llm.demo import PROVIDER as DEMO_PROVIDER
+from infra.llm.models_file import ModelsFile, ModelTable, provider_url, read_models_file
+from infra.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+BUILT_IN_MODELS_FILE = Path(__file__).with_name("models.toml")
+
+_OPENAI = "openai"
+_OPENAI_URL = "https://api.openai.com/v1"
+_OPENAI_MODEL = Model(
+    id="gpt-5.4-mini", owned_by=_OPENAI, context_tokens=400_000, max_output_tokens=128_000
+)
+# Of a model that only a variable names nothing is known; a models file can say more.
+_UNKNOWN_CONTEXT_TOKENS = 128_000
+_UNKNOWN_MAX_OUTPUT_TOKENS = 32_768
+
+
+def load_catalogue(settings: Settings, environment: Mapping[str, str], clock: Clock) -> Catalogue:
+    """Return the models that can be asked; with nothing configured, the demo alone.
+
+    Args:
+        settings: Name the models file, keys and addresses.
+        environment: Where keys are looked up that only the models file names.
+        clock: For shutdown dates.
+
+    Raises:
+        ConfigurationError: The models file or an address is wrong.
+    """
+    file = read_models_file(settings.models_file or BUILT_IN_MODELS_FILE)
+    providers = dict(_providers(file, settings, environment))
+    entries = {
+        name: _entry(name, table, providers[table.provider], providers, file)
+        for name, table in file.models.items()
+        if table.provider in providers
+    }
+    if (openai := _openai(settings, providers.get(_OPENAI))) is not None:
+        if openai.id in entries:
+            logger.warning("OPENAI_MODEL is ignored: %s is in the models file", openai.id)
+        entries.setdefault(openai.id, openai)
+    if not entries:
+        entries[DEMO_MODEL] = _demo()
+    default = entries.pop(file.default, None)
+    in_order = [*([default] if default else []), *entries.values()]
+    return Catalogue(in_order, clock=clock)
+
+
+def _providers(
+    file: ModelsFile, settings: Settings, environment: Mapping[str, str]
+) -> Iterator[tuple[str, Provider]]:
+    overrides = {
+        "gemini": settings.gemini_base_url,
+        "openrouter": settings.openrouter_base_url,
+        _OPENAI: settings.openai_base_url,
+    }
+    for name, table in file.providers.items():
+        api_key = None
+        if table.api_key_env is not None:
+            api_key = _secret(table.api_key_env, settings, environment)
+            if not api_key:
+                logger.info("provider %s is left out: %s is not set", name, table.api_key_env)
+                continue
+        override = overrides.get(name)
+        yield (
+            name,
+            Provider(
+                name=name,
+                kind=ProviderKind(table.kind),
+                base_url=_address(f"{name.upper()}_BASE_URL", override) or table.base_url,
+                api_key=api_key,
+                allow_http=table.allow_http,
+                price_url=table.base_url,
+            ),
+        )
+
+
+def _secret(name: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
+    known = getattr(settings, name.lower(), None)
+    if isinstance(known, SecretStr):
+        return known.get_secret_value()
+    return environment.get(name)
+
+
+def _address(variable: str, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return provider_url(text)
+    except ValueError as exc:
+        raise ConfigurationError(f"{variable}: {exc}") from exc
+
+
+def _entry(
+    name: str,
+    table: ModelTable,
+    provider: Provider,
+    providers: Mapping[str, Provider],
+    file: ModelsFile,
+) -> CatalogueModel:
+    usd_per_million = None
+    if table.input_usd_per_million is not None and table.output_usd_per_million is not None:
+        usd_per_million = (table.input_usd_per_million, table.output_usd_per_million)
+    return CatalogueModel(
+        model=Model(
+            id=name,
+            owned_by=provider.name,
+            aliases=tuple(table.aliases),
+            context_tokens=table.context_tokens,
+            max_output_tokens=table.max_output_tokens,
+            shutdown_date=table.shutdown_date,
+        ),
+        provider=provider,
+        upstream=table.upstream or name,
+        fallbacks=tuple(
+            other for other in table.fallbacks if file.models[other].provider in providers
+        ),
+        first_token_seconds=table.first_token_seconds,
+        continues=table.continues,
+        successor=table.successor,
+        usd_per_million=usd_per_million,
+    )
+
+
+def _openai(settings: Settings, of_file: Provider | None) -> CatalogueModel | None:
+    """Return the model that OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL describe; None when they do not."""
+    if of_file is not None:
+        provider = of_file
+        if settings.openai_model is None:
+            return None
+    else:
+        key = settings.openai_api_key
+        address = _address("OPENAI_BASE_URL", settings.openai_base_url)
+        if key is None and (address is None or settings.openai_model is None):
+            if address is not None or settings.openai_model is not None:
+                logger.warning(
+                    "provider openai is left out: set OPENAI_API_KEY, or both OPENAI_BASE_URL and OPENAI_MODEL"
+                )
+            return None
+        provider = Provider(
+            name=_OPENAI,
+            kind=ProviderKind.OPENAI,
+            base_url=address or _OPENAI_URL,
+            api_key=key.get_secret_value() if key else None,
+            allow_http=False,
+            price_url=address or _OPENAI_URL,
+        )
+    model = _OPENAI_MODEL
+    if settings.openai_model not in (None, model.id):
+        model = Model(
+            id=str(settings.openai_model),
+            owned_by=provider.name,
+            context_tokens=_UNKNOWN_CONTEXT_TOKENS,
+            max_output_tokens=_UNKNOWN_MAX_OUTPUT_TOKENS,
+        )
+    return CatalogueModel(model=model, provider=provider, upstream=model.id)
+
+
+def _demo() -> CatalogueModel:
+    return CatalogueModel(
+        model=Model(
+            id=DEMO_MODEL,
+            owned_by=DEMO_PROVIDER,
+            context_tokens=1_048_576,
+            max_output_tokens=65_536,
+        ),
+        provider=Provider(
+            name=DEMO_PROVIDER,
+            kind=ProviderKind.DEMO,
+            base_url="",
+            api_key=None,
+            allow_http=False,
+            price_url="",
+        ),
+        upstream=DEMO_MODEL,
+    )

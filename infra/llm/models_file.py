@@ -1,0 +1,161 @@
+"""The format of a models file. Whatever is wrong with one is told in one line: file, table, key."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+)
+
+from infra.configuration import ConfigurationError
+
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/+-]*$", max_length=128)
+]
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def provider_url(text: str) -> str:
+    """Return `text` without a slash at its end.
+
+    Raises:
+        ValueError: It is not where a provider can be reached.
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("should be an address like https://host/path")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("should have no user, query or fragment")
+    return text.rstrip("/")
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys are refused, and nothing is turned into another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ProviderTable(Table):
+    """Where a provider is, and what it speaks."""
+
+    kind: Literal["gemini", "openai"]
+    base_url: Annotated[str, AfterValidator(provider_url)]
+    api_key_env: VariableName | None = None
+    allow_http: bool = False
+
+
+class ModelTable(Table):
+    """A model, and what is known of it."""
+
+    provider: Name
+    upstream: str | None = Field(default=None, min_length=1)
+    aliases: list[Name] = []
+    fallbacks: list[Name] = []
+    context_tokens: PositiveInt
+    max_output_tokens: PositiveInt
+    first_token_seconds: PositiveFloat | None = None
+    continues: bool = False
+    shutdown_date: date | None = None
+    successor: Name | None = None
+    input_usd_per_million: NonNegativeFloat | None = None
+    output_usd_per_million: NonNegativeFloat | None = None
+
+
+class ModelsFile(Table):
+    """The whole file."""
+
+    default: Name
+    providers: dict[Name, ProviderTable]
+    models: dict[Name, ModelTable]
+
+
+def read_models_file(path: Path) -> ModelsFile:
+    """Read a file and check it, its names against each other too.
+
+    Raises:
+        ConfigurationError: The first thing that is wrong with it.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigurationError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{path}: is not TOML: {exc}") from exc
+    try:
+        file = ModelsFile.model_validate(document)
+    except ValidationError as exc:
+        raise ConfigurationError(f"{path}: {_told(exc.errors()[0])}") from exc
+    for mistake in _wrong_names(file):
+        raise ConfigurationError(f"{path}: {mistake}")
+    return file
+
+
+def table_name(kind: str, name: str) -> str:
+    """Return how a table is headed in the file."""
+    bare = name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+    return f"[{kind}.{name}]" if bare else f'[{kind}."{name}"]'
+
+
+_MESSAGES = {
+    "extra_forbidden": "unknown key",
+    "missing": "is missing",
+    "model_type": "should be a table",
+    "model_attributes_type": "should be a table",
+    "dict_type": "should be a table",
+}
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    message = _MESSAGES.get(error["type"])
+    if message is None:
+        message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+        message = message.removeprefix("String ")
+    where = [str(part) for part in error["loc"] if part != "[key]"]
+    if error["type"] == "extra_forbidden" and isinstance(error["input"], dict) and len(where) > 2:
+        message += "; a name with a dot in it needs quotes"
+    if len(where) < 2:
+        return f"{where[0] if where else 'the file'}: {message}"
+    table, *key = where[1:]
+    head = table_name(where[0], table)
+    return f"{head} {'.'.join(key)}: {message}" if key else f"{head} {message}"
+
+
+def _wrong_names(file: ModelsFile) -> Iterator[str]:
+    if file.default not in file.models:
+        yield f"default: there is no {table_name('models', file.default)}"
+    owners: dict[str, str] = {}
+    for name, model in file.models.items():
+        head = table_name("models", name)
+        if model.provider not in file.providers:
+            yield f"{head} provider: there is no {table_name('providers', model.provider)}"
+        for key, others in (("fallbacks", model.fallbacks), ("successor", [model.successor])):
+            for other in others:
+                if other is not None and other not in file.models:
+                    yield f"{head} {key}: there is no {table_name('models', other)}"
+                if other == name:
+                    yield f"{head} {key}: names the model itself"
+        if len(set(model.fallbacks)) < len(model.fallbacks):
+            yield f"{head} fallbacks: names a model twice"
+        if (model.input_usd_per_million is None) != (model.output_usd_per_million is None):
+            yield f"{head} input_usd_per_million, output_usd_per_million: state both or neither"
+        if model.max_output_tokens > model.context_tokens:
+            yield f"{head} max_output_tokens: more than context_tokens"
+        for alias in model.aliases:
+            if alias in owners:
+                yield f"{head} aliases: {alias} is an alias of {owners[alias]} too"
+            # the name of a model that will be shut down may be taken over on that day
+            if alias in file.models and file.models[alias].shutdown_date is None:
+                yield f"{head} aliases: {alias} is a model itself"
+            owners[alias] = name
