@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -29,12 +30,13 @@ async def test_a_copy_made_under_load_holds_a_whole_moment(
     kept = [an_interaction(number, text="x" * 20_000) for number in range(300)]
     await history.append_many(kept)
     seen: list[tuple[int, int]] = []
-    has_begun, written_meanwhile = asyncio.Event(), 0
+    has_begun, has_written, written_meanwhile = asyncio.Event(), threading.Event(), 0
     loop = asyncio.get_running_loop()
 
     def progress(done: int, pages: int) -> None:
         seen.append((done, pages))
         loop.call_soon_threadsafe(has_begun.set)
+        assert has_written.wait(10.0)
 
     target = tmp_path / "copy.db"
     copying = asyncio.create_task(
@@ -44,6 +46,7 @@ async def test_a_copy_made_under_load_holds_a_whole_moment(
     while not copying.done():
         await history.append(an_interaction(1000 + written_meanwhile, text="x" * 20_000))
         written_meanwhile += 1
+        has_written.set()
     size_bytes = await copying
 
     assert size_bytes == target.stat().st_size
