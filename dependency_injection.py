@@ -1,12 +1,18 @@
 """The wiring: the only file that knows every class. Opens nothing when imported."""
 
-import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
-from app.application import Limits, Options
-from app.container import Container, Degraded, Health
+import dotenv
+from pydantic import ValidationError
+from starlette.types import ASGIApp
+
+from app.application import Limits, Options, create_app
+from app.cli import EXIT_CONFIGURATION, CommandFailed
+from app.container import Container
+from app.lifecycle import Lifecycle
 from app.middleware.gate import GateRules
 from app.server import ServeOptions
 from app.services.chat_service import ChatLimits, ChatService
@@ -14,6 +20,7 @@ from app.services.history_service import HistoryService
 from app.services.model_service import ModelService
 from domain.interfaces.clock import Clock
 from domain.interfaces.cursor_codec import CursorCodec
+from domain.interfaces.health import Health
 from domain.interfaces.history import HistoryRepository
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
@@ -21,10 +28,155 @@ from domain.use_cases.answer_prompt import AnswerPrompt
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.list_models import ListModels
 from domain.use_cases.read_interaction import ReadInteraction
+from domain.use_cases.recall_conversation import RecallConversation
 from domain.use_cases.search_history import SearchHistory
+from infra.clock import SystemClock
+from infra.configuration import ConfigurationError
+from infra.history.backup import BackupFailed, back_up as copy_store
+from infra.history.sqlite import HISTORY_FILE, open_sqlite
 from infra.ids import InteractionIds
+from infra.llm.chain import open_llm
+from infra.llm.configured_models import load_catalogue
+from infra.logging.configuration import configure_logging
+from infra.production import refuse_unsafe
+from infra.security.cursors import SignedCursors, load_or_make_secret
 from infra.settings import Settings
+from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics import Metrics
+
+SERVICE_NAME = "rt-genai"
+VERSION = "0.1.0"
+
+
+def read_settings() -> Settings:
+    """Return the settings of the environment and `.env`.
+
+    Raises:
+        ConfigurationError: One of them is not valid; named, without its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"{'.'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
+            for one in error.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigurationError("; ".join(wrong)) from error
+
+
+def log_as_configured(settings: Settings) -> None:
+    """Let everything the process says go through one formatter."""
+    configure_logging(
+        settings.log_level,
+        service_name=SERVICE_NAME,
+        version=VERSION,
+        environment=settings.environment,
+        log_format=settings.log_format,
+    )
+
+
+def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIApp:
+    """Return the HTTP application; its parts are opened when a server starts it."""
+    options = Options(
+        version=VERSION,
+        gate=GateRules.without_authentication(
+            allow_anonymous=settings.allow_anonymous, allowed_hosts=settings.allowed_hosts
+        ),
+        cors_origins=settings.cors_origins,
+        docs_enabled=settings.docs_enabled,
+        limits=Limits(body_bytes=settings.max_body_bytes, json_depth=settings.max_json_depth),
+    )
+    return create_app(options, lambda: running(settings), lifecycle)
+
+
+def serve_options(settings: Settings) -> ServeOptions:
+    """Return what the server is told."""
+    return ServeOptions(
+        host=settings.host,
+        port=settings.port,
+        max_connections=settings.max_connections,
+        max_header_bytes=settings.max_header_bytes,
+        max_url_bytes=settings.max_url_bytes,
+        header_receipt_seconds=settings.header_receipt_seconds,
+        body_receipt_seconds=settings.body_receipt_seconds,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        shutdown_grace_seconds=settings.shutdown_grace_seconds,
+    )
+
+
+def exit_code_of(error: BaseException) -> int | None:
+    """Return the exit code for what kept the service from starting; None for what nobody foresaw."""
+    return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else None
+
+
+def back_up(
+    settings: Settings, file: Path, *, overwrite: bool, progress: Callable[[int, int], None]
+) -> int:
+    """Copy the embedded store to `file` and return the copy's size in bytes."""
+    try:
+        return copy_store(
+            settings.data_dir / HISTORY_FILE, file, overwrite=overwrite, progress=progress
+        )
+    except BackupFailed as error:
+        raise CommandFailed(str(error)) from error
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Container]:
+    """Open the real adapters, hand over the services, close everything in reverse."""
+    clock = SystemClock()
+    catalogue = load_catalogue(settings, _environment(), clock)
+    refuse_unsafe(settings, catalogue)
+    metrics = Metrics(version=VERSION, environment=settings.environment)
+    async with AsyncExitStack() as stack:
+        history = await stack.enter_async_context(_open_history(settings, clock))
+        llm = await stack.enter_async_context(
+            open_llm(catalogue, settings, clock=clock, observer=metrics)
+        )
+        container = wire(
+            settings,
+            llm=llm.client,
+            catalogue=catalogue,
+            history=history,
+            cursors=SignedCursors(_cursor_secret(settings)),
+            clock=clock,
+            metrics=metrics,
+            health=ServiceHealth(history, llm.health),
+        )
+        metrics.watch_chats_in_flight(lambda: container.chat.chats_under_way)
+        stack.push_async_callback(container.chat.answer_prompt.drain)
+        yield container
+
+
+def _open_history(
+    settings: Settings, clock: Clock
+) -> AbstractAsyncContextManager[HistoryRepository]:
+    if settings.mongo_uri is not None:
+        from infra.history.mongo import open_mongo  # pymongo is loaded only where it is configured
+
+        return open_mongo(
+            settings.mongo_uri.get_secret_value(),
+            database=settings.mongo_db,
+            read_seconds=settings.history_read_seconds,
+        )
+    return open_sqlite(
+        settings.data_dir,
+        clock=clock,
+        read_seconds=settings.history_read_seconds,
+        min_free_disk_bytes=settings.min_free_disk_bytes,
+    )
+
+
+def _environment() -> Mapping[str, str]:
+    """Return the environment, with what only `.env` says beneath it: keys may be named in a models file alone."""
+    in_file = {name: value for name, value in dotenv.dotenv_values(".env").items() if value}
+    return {**in_file, **os.environ}
+
+
+def _cursor_secret(settings: Settings) -> bytes:
+    if settings.cursor_secret is not None:
+        return settings.cursor_secret.get_secret_value().encode()
+    return load_or_make_secret(settings.data_dir / "cursor.secret")
 
 
 def wire(
@@ -49,6 +201,9 @@ def wire(
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
+            recall_conversation=RecallConversation(
+                history=history, read_seconds=settings.history_read_seconds
+            ),
             catalogue=catalogue,
             clock=clock,
             new_id=new_id,

@@ -18,6 +18,7 @@ from app.controllers import (
     history_controller,
     metrics_controller,
     models_controller,
+    openai_controller,
 )
 from app.dto.problem import Problem
 from app.lifecycle import Lifecycle
@@ -98,6 +99,7 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
     errors.install(app)
     for controller in (
         chat_controller,
+        openai_controller,
         history_controller,
         models_controller,
         health_controller,

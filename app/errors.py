@@ -12,10 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
+from app import openai_errors as openai
 from app import problem_table as table
 from app.dto.interaction import AttemptDto
 from app.dto.problem import MEDIA_TYPE
-from app.field_errors import field_errors
+from app.field_errors import UNSUPPORTED, field_errors
 from app.problem_table import ProblemKind, problem_body
 from app.strict_route import RefusedBody
 from domain.exceptions import (
@@ -66,7 +67,7 @@ def problem_of_error(error: DomainError, scope: Scope) -> tuple[ProblemKind, dic
 
 
 def problem_response(kind: ProblemKind, scope: Scope, **members: Any) -> Response:
-    """Return the answer for a row of the table."""
+    """Return the answer for a row of the table, in the words of the route's callers."""
     return _response(kind, problem_body(kind, scope["state"]["request_id"], **members), scope)
 
 
@@ -84,9 +85,10 @@ def install(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return problem_response(
-            table.INVALID_REQUEST, request.scope, errors=field_errors(error.errors())
-        )
+        errors = error.errors()
+        unsupported = [one for one in errors if one["type"] == UNSUPPORTED]
+        kind = table.UNSUPPORTED_PARAMETER if unsupported else table.INVALID_REQUEST
+        return problem_response(kind, request.scope, errors=field_errors(unsupported or errors))
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -109,7 +111,15 @@ def install(app: FastAPI) -> None:
 def _response(
     kind: ProblemKind, body: dict[str, Any], scope: Scope, retry_after_seconds: int | None = None
 ) -> Response:
-    response = Response(orjson.dumps(body), status_code=kind.status, media_type=MEDIA_TYPE)
+    if openai.speaks_openai(scope["path"]):
+        response = Response(
+            orjson.dumps(openai.openai_error(kind, body.get("errors", ()))),
+            status_code=openai.openai_status(kind),
+            headers={"x-should-retry": openai.should_retry(kind)},
+            media_type=openai.MEDIA_TYPE,
+        )
+    else:
+        response = Response(orjson.dumps(body), status_code=kind.status, media_type=MEDIA_TYPE)
     seconds = retry_after_seconds or kind.retry_after_seconds
     if seconds is not None:
         response.headers["Retry-After"] = str(seconds)

@@ -4,9 +4,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+UNSUPPORTED = "unsupported_parameter"
+"""The type of a validation error that says: known, but this service does not do it."""
+
 _MOST_ERRORS = 20
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-_WORDS = {"extra_forbidden": "unknown; not taken here", "repeated": "may be given once only"}
+_WORDS = {
+    "extra_forbidden": "unknown; not taken here",
+    "repeated": "may be given once only",
+    UNSUPPORTED: "not supported by this service",
+}
 _FIXED = re.compile(
     r"^(Field required|(Input|String|Value|List) should .*|Value error, (must|one of) .*)$",
     re.ASCII,

@@ -58,6 +58,12 @@ MALFORMED_BODY = _kind(
     "Malformed body",
     "The body is not valid JSON in UTF-8, repeats a key, or is nested too deep.",
 )
+UNSUPPORTED_PARAMETER = _kind(
+    "unsupported-parameter",
+    400,
+    "Unsupported parameter",
+    "The request asks for something this service does not do.",
+)
 INVALID_CURSOR = _kind(
     "invalid-cursor",
     400,

@@ -1,16 +1,14 @@
-"""An answer as server-sent events."""
+"""An answer as server-sent events, in whatever format the caller speaks."""
 
 import asyncio
 import logging
 import time
-from typing import Any, Self
+from abc import abstractmethod
+from typing import Any, Protocol, Self
 
-import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.dto.interaction import ChatResponse
-from app.errors import problem_of_error
 from app.lifecycle import Stoppable
 from app.services.chat_service import Pieces
 from domain.entities.interaction import Interaction
@@ -31,20 +29,40 @@ _HEADERS = [
 _logger = logging.getLogger("app.sse")
 
 
+class Framing(Protocol):
+    """The format of one stream's events."""
+
+    @abstractmethod
+    def piece(self, piece: Answering | str | Interaction) -> bytes:
+        """Return the events that tell of `piece`; empty when this format does not."""
+        ...
+
+    @abstractmethod
+    def problem(self, error: DomainError, scope: Scope) -> bytes:
+        """Return the events that end a stream which broke."""
+        ...
+
+
 class EventStream(Response):
-    """`meta`, `delta`…, then `done` or `error`.
+    """One answer, event by event.
 
     Watches the client from the start. When it leaves, the answer is closed, which hangs up on the provider and
     keeps the partial answer.
     """
 
     def __init__(
-        self, turn: Turn, pieces: Pieces, receive: Receive, open_streams: set[Stoppable]
+        self,
+        turn: Turn,
+        pieces: Pieces,
+        framing: Framing,
+        receive: Receive,
+        open_streams: set[Stoppable],
     ) -> None:
         super().__init__()
         self.raw_headers = [*_HEADERS, (b"x-interaction-id", turn.id.encode())]
         self._turn = turn
         self._pieces = pieces
+        self._framing = framing
         self._open_streams = open_streams
         self._begun: list[Answering | str | Interaction] = []
         self._task = _this_task()
@@ -131,31 +149,13 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_piece(self, send: Send, piece: Answering | str | Interaction) -> None:
-        if isinstance(piece, str):
-            event = b"event: delta\ndata: " + orjson.dumps({"text": piece}) + b"\n\n"
-        elif isinstance(piece, Interaction):
-            event = b"event: done\ndata: " + _done(piece) + b"\n\n"
-        elif piece.continues:
-            return
-        else:
-            event = b"event: meta\ndata: " + self._meta(piece) + b"\n\n"
-        self._sent_seconds = time.monotonic()
-        await send({"type": "http.response.body", "body": event, "more_body": True})
-
-    def _meta(self, answering: Answering) -> bytes:
-        return orjson.dumps(
-            {
-                "id": self._turn.id,
-                "model": answering.model,
-                "provider": answering.provider,
-                "conversationId": self._turn.conversation_id,
-            }
-        )
+        if events := self._framing.piece(piece):
+            self._sent_seconds = time.monotonic()
+            await send({"type": "http.response.body", "body": events, "more_body": True})
 
     async def _send_problem(self, scope: Scope, send: Send, error: DomainError) -> None:
-        _, problem = problem_of_error(error, scope)
-        event = b"event: error\ndata: " + orjson.dumps(problem) + b"\n\n"
-        await send({"type": "http.response.body", "body": event, "more_body": False})
+        events = self._framing.problem(error, scope)
+        await send({"type": "http.response.body", "body": events, "more_body": False})
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -170,11 +170,6 @@ class EventStream(Response):
                 self._sent_seconds, quiet_seconds = time.monotonic(), 0.0
                 await send({"type": "http.response.body", "body": _PING, "more_body": True})
             await asyncio.sleep(PING_SECONDS - quiet_seconds)
-
-
-def _done(interaction: Interaction) -> bytes:
-    answer = ChatResponse.of(interaction)
-    return answer.model_dump_json(by_alias=True, exclude={"response"}).encode()
 
 
 def _this_task() -> asyncio.Task[Any]:

@@ -1,4 +1,4 @@
-"""Routes that take nothing they do not know: media type, size, JSON and query, each checked before a controller runs."""
+"""Routes that look at what they get before a controller runs: media type, size, JSON and, unless they are lenient, the query."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -95,8 +95,20 @@ def _is_json(content_type: str) -> bool:
     return not charset.startswith("charset=") or charset in ("charset=utf-8", "charset=utf8")
 
 
-class StrictRoute(APIRoute):
-    """Refuses unknown and repeated query parameters, and bodies that are not plain JSON."""
+class LenientRoute(APIRoute):
+    """Refuses bodies that are not plain JSON; what the query says and no route asks for is nobody's business."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return checked
+
+
+class StrictRoute(LenientRoute):
+    """Refuses unknown and repeated query parameters as well."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -105,7 +117,7 @@ class StrictRoute(APIRoute):
         async def strictly(request: Request) -> Response:
             if request.scope["query_string"]:
                 _check_query(request, known, repeatable)
-            return await handle(StrictRequest(request.scope, request.receive))
+            return await handle(request)
 
         return strictly
 

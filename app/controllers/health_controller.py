@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from app.dependencies import container_of
-from app.dto.wire import Dto
+from app.dto.wire import Dto, time_of, wire_time
 from app.strict_route import StrictRoute
 
 router = APIRouter(prefix="/health", route_class=StrictRoute, tags=["health"])
@@ -53,7 +53,11 @@ async def ready(request: Request, response: Response) -> Ready:
     return Ready(
         status="ready" if is_ready else "not_ready",
         degraded=[
-            DegradedPart(component=part.component, reason=part.reason, since=part.since)
+            DegradedPart(
+                component=part.component,
+                reason=part.reason,
+                since=wire_time(time_of(part.since_milliseconds)),
+            )
             for part in health.degraded()
         ],
     )

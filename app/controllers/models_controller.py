@@ -6,20 +6,20 @@ from fastapi import APIRouter, Path, Request
 
 from app.dependencies import caller_of, container_of
 from app.dto.models import ModelDto, ModelList
-from app.dto.problem import problems
-from app.strict_route import StrictRoute
+from app.dto.openai_error import openai_errors
+from app.strict_route import LenientRoute
 
-router = APIRouter(prefix="/v1/models", route_class=StrictRoute, tags=["models"])
+router = APIRouter(prefix="/v1/models", route_class=LenientRoute, tags=["models"])
 
 
-@router.get("", summary="List the models that can be asked", responses=problems(403, 422, 500))
+@router.get("", summary="List the models that can be asked", responses=openai_errors(403, 500))
 async def list_models(request: Request) -> ModelList:
     """Every model of the catalogue, the default one first."""
     models = container_of(request).models.all(caller_of(request))
     return ModelList(data=[ModelDto.of(model) for model in models])
 
 
-@router.get("/{modelId:path}", summary="Read one model", responses=problems(403, 404, 422, 500))
+@router.get("/{modelId:path}", summary="Read one model", responses=openai_errors(403, 404, 500))
 async def read_model(
     model_id: Annotated[
         str,

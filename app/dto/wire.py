@@ -37,7 +37,9 @@ def without_nul(text: str) -> str:
     return text
 
 
-def _at_most_bytes(limit_bytes: int) -> AfterValidator:
+def at_most_bytes(limit_bytes: int) -> AfterValidator:
+    """Return the check that a text takes no more than `limit_bytes` of UTF-8."""
+
     def check(text: str) -> str:
         # A character takes four bytes at the most, so most texts need not be encoded to be measured.
         if len(text) * 4 > limit_bytes and len(text.encode()) > limit_bytes:
@@ -59,10 +61,10 @@ PromptText = Annotated[
     str,
     Field(min_length=1, max_length=131_072),
     AfterValidator(without_nul),
-    _at_most_bytes(131_072),
+    at_most_bytes(131_072),
 ]
 SystemText = Annotated[
-    str, Field(max_length=32_768), AfterValidator(without_nul), _at_most_bytes(32_768)
+    str, Field(max_length=32_768), AfterValidator(without_nul), at_most_bytes(32_768)
 ]
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 
@@ -72,6 +74,11 @@ def milliseconds_of_time(moment: datetime) -> int:
     since = moment - _EPOCH
     microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     return -(-microseconds // 1000)
+
+
+def time_of(milliseconds: int) -> datetime:
+    """Return the moment so many milliseconds after the start of 1970, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def wire_time(moment: datetime) -> str:

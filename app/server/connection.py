@@ -19,7 +19,7 @@ _LINGER_SECONDS = 2.0
 class Connection(Reading):
     """Gives up on a client that takes too much or too long.
 
-    It has no timer: the server calls `enforce` a few times a second.
+    It has no timer: the server asks `is_over_time` a few times a second.
     """
 
     _write_deadline_seconds = inf
@@ -66,15 +66,23 @@ class Connection(Reading):
         super().resume_writing()
         self._write_deadline_seconds = inf
 
-    def enforce(self, now_seconds: float) -> None:
-        """End what is over time at `now_seconds` of the loop's clock."""
+    def is_over_time(self, now_seconds: float) -> bool:
+        """Tell whether `give_up` is due at `now_seconds` of the loop's clock."""
+        return (
+            now_seconds >= self._deadline_seconds
+            or now_seconds >= self._write_deadline_seconds
+            or (self._deadline_seconds == inf and self.transport.is_closing())
+        )
+
+    def give_up(self, now_seconds: float) -> None:
+        """End what is over time."""
         if now_seconds >= self._write_deadline_seconds:
             self.transport.abort()
-        elif now_seconds >= self._deadline_seconds:
-            self._expire()
-        elif self._deadline_seconds == inf and self.transport.is_closing():
+        elif now_seconds < self._deadline_seconds:
             # It closes when everything is written; a client that does not read would keep it for ever.
             self._deadline_seconds = now_seconds + self._options.write_stall_seconds
+        else:
+            self._expire()
 
     def shutdown(self) -> None:
         """Close after what was asked, or begun to be asked, is answered. A second call changes nothing."""
@@ -167,4 +175,7 @@ class Connection(Reading):
             self._is_deaf = self._is_lingering = True
             self._deadline_seconds = self.loop.time() + _LINGER_SECONDS
             self.flow.resume_reading()
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:  # it has left without our having read so
+                self.transport.abort()

@@ -129,9 +129,11 @@ class Server(uvicorn.Server):
         await asyncio.sleep(0)
 
     def _enforce(self) -> None:
-        now_seconds = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now_seconds = loop.time()
         for connection in self._connections():
-            connection.enforce(now_seconds)
+            if connection.is_over_time(now_seconds):
+                loop.call_soon(connection.give_up, now_seconds)
 
 
 def _config(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from domain.entities.caller import Caller, Scope
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Interaction
+from domain.entities.model import Model
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering
 from domain.entities.turn import Turn
@@ -14,6 +15,7 @@ from domain.exceptions import InvalidInput, Overloaded
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.recall_conversation import RecallConversation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +40,12 @@ class Asking:
     """How a caller wants to be answered.
 
     Attributes:
+        brings_context: The prompt is a conversation already, so that no earlier turns are put before it.
         timeout_seconds: Shortens the request's time; None leaves it.
     """
 
     conversation_id: str | None = None
+    brings_context: bool = False
     is_streamed: bool = False
     may_fall_back: bool = True
     timeout_seconds: float | None = None
@@ -52,9 +56,10 @@ Pieces = AsyncGenerator[Answering | str | Interaction, None]
 
 @dataclass(slots=True)
 class ChatService:
-    """May this caller ask, and how many at once; then the answer, piece by piece."""
+    """May this caller ask, how many at once, and with what said before; then the answer, piece by piece."""
 
     answer_prompt: AnswerPrompt
+    recall_conversation: RecallConversation
     catalogue: ModelCatalogue
     clock: Clock
     new_id: Callable[[], str]
@@ -82,7 +87,7 @@ class ChatService:
         if prompt.model is None:
             prompt = replace(prompt, model=model.id)
         turn = self._turn(user_id, model.id, asking)
-        return turn, self._counted(turn, prompt)
+        return turn, self._counted(turn, prompt, None if asking.brings_context else model)
 
     def _turn(self, user_id: str, model: str, asking: Asking) -> Turn:
         started_seconds = self.clock.monotonic()
@@ -107,9 +112,14 @@ class ChatService:
             may_fall_back=asking.may_fall_back,
         )
 
-    async def _counted(self, turn: Turn, prompt: Prompt) -> Pieces:
+    async def _counted(self, turn: Turn, prompt: Prompt, recalling: Model | None) -> Pieces:
+        """Answer `prompt`, after the earlier turns of its conversation that `recalling` can take, if it is in one."""
         self.chats_under_way += 1
         try:
+            if recalling is not None and turn.conversation_id is not None:
+                prompt = await self.recall_conversation(
+                    prompt, turn.user_id, turn.conversation_id, recalling
+                )
             async with aclosing(self.answer_prompt(turn, prompt)) as pieces:
                 async for piece in pieces:
                     yield piece

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from domain.entities.caller import Caller, Scope
 from domain.entities.model import Model
-from domain.exceptions import Forbidden, NotFound, UnknownModel
+from domain.exceptions import Forbidden
 from domain.use_cases.list_models import ListModels
 
 
@@ -21,12 +21,9 @@ class ModelService:
         return self.list_models()
 
     def one(self, caller: Caller, name: str) -> Model:
-        """Return the model with this id or alias; raises `Forbidden` or `NotFound`."""
+        """Return the model with this id or alias; raises `Forbidden` or `UnknownModel`."""
         self._permit(caller)
-        try:
-            return self.list_models.one(name)
-        except UnknownModel as exc:
-            raise NotFound from exc
+        return self.list_models.one(name)
 
     @staticmethod
     def _permit(caller: Caller) -> None:

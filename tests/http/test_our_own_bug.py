@@ -11,13 +11,14 @@ import pytest
 from starlette.types import ASGIApp
 
 from app.application import Options, create_app
-from app.container import Container, Degraded
+from app.container import Container
 from app.middleware.gate import GateRules
 from dependency_injection import wire
 from domain.entities.history_query import HistoryQuery
 from domain.entities.model import Model
 from domain.entities.reply import Answering
 from domain.exceptions import UnknownModel
+from domain.interfaces.health import Degraded, Health
 from domain.interfaces.cursor_codec import CursorCodec
 from domain.interfaces.model_catalogue import ModelCatalogue
 from infra.clock import SystemClock
@@ -50,7 +51,7 @@ class PlainCursors(CursorCodec):
         return cursor
 
 
-class Fine:
+class Fine(Health):
     def is_ready(self) -> bool:
         return True
 
