@@ -1,0 +1,68 @@
+"""POST /v1/chat/completions: the same chat, for callers who speak OpenAI's format."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.dependencies import caller_of, container_of
+from app.dto.openai_answer import ChatCompletion
+from app.dto.openai_error import openai_errors
+from app.dto.openai_request import ChatCompletionRequest
+from app.openai_stream import OpenAIFraming
+from app.plain_answer import ANSWER_HEADERS, TimeoutHeader, plain_answer
+from app.services.chat_service import Asking
+from app.sse import EventStream
+from app.strict_route import LenientRoute
+
+router = APIRouter(route_class=LenientRoute, tags=["chat"])
+
+_STREAM = {
+    "text/event-stream": {
+        "schema": {"type": "string"},
+        "example": 'data: {"id":"chatcmpl-019aabb1-…","object":"chat.completion.chunk","created":1795341600,'
+        '"model":"demo","choices":[{"index":0,"delta":{"content":"Hello"},"logprobs":null,"finish_reason":null}]}\n\n'
+        "data: [DONE]\n\n",
+    }
+}
+
+
+@router.post(
+    "/v1/chat/completions",
+    summary="Ask a model, in OpenAI's format",
+    response_model=ChatCompletion,
+    responses={
+        200: {"content": _STREAM, "headers": ANSWER_HEADERS},
+        **openai_errors(400, 403, 404, 408, 413, 415, 422, 429, 500, 502, 503, 504),
+    },
+)
+async def complete(
+    body: ChatCompletionRequest,
+    request: Request,
+    response: Response,
+    timeout_milliseconds: TimeoutHeader = None,
+) -> ChatCompletion | Response:
+    """Answer a list of messages and keep the interaction, as POST /v1/chat does.
+
+    The list sent is the context. `metadata.conversation_id` files the turn under that conversation; when the list
+    is a single question, the conversation's earlier turns are put before it.
+    """
+    caller = caller_of(request)
+    turn, pieces = container_of(request).chat.ask(
+        caller,
+        body.user_of(caller),
+        body.to_prompt(),
+        Asking(
+            conversation_id=body.conversation_id,
+            brings_context=body.brings_context,
+            is_streamed=bool(body.stream),
+            timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,
+        ),
+    )
+    request.scope["state"]["turn"] = turn
+    if body.stream:
+        return await EventStream(
+            turn,
+            pieces,
+            OpenAIFraming(turn, with_usage=body.wants_usage),
+            request.receive,
+            request.app.state.lifecycle.streams,
+        ).begin()
+    return ChatCompletion.of(await plain_answer(turn, pieces, request, response))

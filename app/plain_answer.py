@@ -1,0 +1,64 @@
+"""A whole answer, and what its headers tell."""
+
+import time
+from typing import Annotated
+
+from fastapi import Header, Request, Response
+
+from app.services.chat_service import Pieces
+from domain.entities.interaction import Interaction
+from domain.entities.turn import Turn
+
+_LEAST_TIMEOUT_MILLISECONDS = 3000
+
+TimeoutHeader = Annotated[
+    int | None,
+    Header(
+        alias="X-Request-Timeout-Ms",
+        ge=_LEAST_TIMEOUT_MILLISECONDS,
+        description="Milliseconds the caller is ready to wait; more than the default is clamped to it.",
+    ),
+]
+
+ANSWER_HEADERS = {
+    "X-Request-Id": {
+        "schema": {"type": "string"},
+        "description": "Names this request in our logs.",
+    },
+    "X-Interaction-Id": {"schema": {"type": "string"}, "description": "The interaction's id."},
+    "Server-Timing": {
+        "schema": {"type": "string"},
+        "description": "`llm`, `history` and `app` in milliseconds; not on streams.",
+    },
+}
+
+
+async def plain_answer(
+    turn: Turn, pieces: Pieces, request: Request, response: Response
+) -> Interaction:
+    """Return the interaction once it is kept, and set the headers that go with it."""
+    interaction = await _whole(pieces)
+    response.headers["X-Interaction-Id"] = turn.id
+    response.headers["Server-Timing"] = _server_timing(request, turn)
+    return interaction
+
+
+async def _whole(pieces: Pieces) -> Interaction:
+    interaction = None
+    async for (
+        piece
+    ) in pieces:  # to its end, so that nothing is left for the garbage collector to close
+        if isinstance(piece, Interaction):
+            interaction = piece
+    if interaction is None:
+        raise RuntimeError("an answer ended without an interaction")
+    return interaction
+
+
+def _server_timing(request: Request, turn: Turn) -> str:
+    whole_seconds = time.perf_counter() - request.scope["state"]["started_seconds"]
+    app_seconds = max(0.0, whole_seconds - turn.llm_seconds - turn.history_seconds)
+    return (
+        f"llm;dur={turn.llm_seconds * 1000:.1f}, "
+        f"history;dur={turn.history_seconds * 1000:.1f}, app;dur={app_seconds * 1000:.1f}"
+    )

@@ -1,0 +1,102 @@
+"""Remember what was said before."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from domain.entities.history_query import HistoryFilter, HistoryQuery
+from domain.entities.interaction import Interaction, Status
+from domain.entities.model import Model
+from domain.entities.prompt import Message, Prompt, Role
+from domain.exceptions import HistoryUnreadable
+from domain.interfaces.history import HistoryRepository
+
+_SAID = frozenset({Status.COMPLETED, Status.TRUNCATED})
+_BYTES_PER_TOKEN = 3
+_PAGE_TURNS = 50
+_MOST_TURNS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RecallConversation:
+    """Puts the earlier turns of a conversation before the question.
+
+    Attributes:
+        read_seconds: What all reads of one conversation may take.
+    """
+
+    history: HistoryRepository
+    read_seconds: float = 2.5
+
+    async def __call__(
+        self, prompt: Prompt, user_id: str, conversation_id: str, model: Model
+    ) -> Prompt:
+        """Return `prompt` with the newest earlier turns that fit, oldest first; whole turns, 1 000 at the most.
+
+        Args:
+            prompt: Always sent whole.
+            user_id: Authorised.
+            conversation_id: Of that user.
+            model: Who is asked. Its window, less what the answer may take, bounds all that is sent, at three bytes
+                of UTF-8 a token.
+
+        Raises:
+            HistoryUnreadable: The turns cannot be read; going on without them would be another conversation.
+        """
+        left_bytes = _window_tokens(prompt, model) * _BYTES_PER_TOKEN - _size_bytes(
+            prompt.system, *(message.text for message in prompt.messages)
+        )
+        if left_bytes <= 0:
+            return prompt
+        try:
+            async with asyncio.timeout(self.read_seconds):
+                turns = await self._newest(user_id, conversation_id, left_bytes)
+        except TimeoutError as exc:
+            raise HistoryUnreadable("a conversation took too long to read") from exc
+        earlier = [message for turn in reversed(turns) for message in _messages(turn)]
+        return replace(prompt, messages=(*earlier, *prompt.messages)) if earlier else prompt
+
+    async def _newest(
+        self, user_id: str, conversation_id: str, left_bytes: int
+    ) -> list[Interaction]:
+        """Return the newest turns that fit into `left_bytes`, newest first."""
+        turns: list[Interaction] = []
+        query = HistoryQuery(
+            user_id=user_id,
+            filter=HistoryFilter(conversation_id=conversation_id, statuses=_SAID),
+            limit=_PAGE_TURNS,
+        )
+        while True:
+            page = await self.history.search(query)
+            for turn in page.interactions:
+                if not turn.text:
+                    continue
+                left_bytes -= _size_bytes(turn.prompt.text, turn.text)
+                if left_bytes < 0 or len(turns) == _MOST_TURNS:
+                    return turns
+                turns.append(turn)
+            if page.next_id is None:
+                return turns
+            query = replace(query, after_id=page.next_id)
+
+
+def _window_tokens(prompt: Prompt, model: Model) -> int:
+    """Return what may be sent.
+
+    Some models may fill their whole window with an answer. A caller that set no bound means no such answer, and half
+    of the window is kept for what is sent.
+    """
+    answer_tokens = prompt.max_output_tokens
+    if answer_tokens is None:
+        answer_tokens = min(model.max_output_tokens, model.context_tokens // 2)
+    return model.context_tokens - answer_tokens
+
+
+def _messages(turn: Interaction) -> tuple[Message, Message]:
+    return (
+        Message(role=Role.USER, text=turn.prompt.text),
+        Message(role=Role.ASSISTANT, text=turn.text),
+    )
+
+
+def _size_bytes(*texts: str) -> int:
+    return sum([len(text.encode()) for text in texts])
