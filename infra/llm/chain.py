@@ -5,34 +5,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
-import aiohttp
-
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.catalogue import Catalogue, CatalogueModel, ProviderKind
-from infra.llm.demo import DemoLLM
-from infra.llm.gemini import GeminiClient
+from infra.llm.catalogue import Catalogue, ProviderKind
 from infra.llm.http_stream import provider_session
-from infra.llm.openai_compatible import OpenAICompatibleClient
-from infra.llm.priced import Priced
-from infra.llm.prices import Prices, Wanted, open_prices
-from infra.llm.resilience.breaker import Breaker, BreakerPolicy
-from infra.llm.resilience.bulkhead import Bulkhead, Compartment
-from infra.llm.resilience.circuit_breaker import CircuitBreaker
-from infra.llm.resilience.cooldown import Cooldown
-from infra.llm.resilience.deadline import Deadline
+from infra.llm.prices import Wanted, open_prices
 from infra.llm.resilience.fallback import Fallback
-from infra.llm.resilience.metered import AttemptObserver, Metered
-from infra.llm.resilience.retry import Retry, RetryPolicy
-from infra.llm.resilience.retry_budget import RetryBudgetPolicy
+from infra.llm.resilience.metered import AttemptObserver
 from infra.llm.resilience.route import Route
 from infra.llm.resilience.route_health import RouteHealth
 from infra.llm.resilience.succession import FallbackPolicy
+from infra.llm.route_builder import RouteBuilder
 from infra.llm.routes import Routes
 from infra.llm.tariff import Tariff
 from infra.settings import Settings
-
-_HTTP_OK = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +61,14 @@ async def open_llm(
             open_prices(_stated(catalogue), _wanted(catalogue, settings), clock)
         )
         dice = random or Random()  # noqa: S311 - for jitter; nothing depends on its being secret
-        builder = _Builder(settings, clock, observer, dice, session, prices, {})
+        builder = RouteBuilder(
+            settings=settings,
+            clock=clock,
+            observer=observer,
+            random=dice,
+            session=session,
+            prices=prices,
+        )
         routes = {entry.id: builder.route(entry) for entry in catalogue.entries}
         policy = FallbackPolicy(
             attempts_per_route=settings.attempts_per_route,
@@ -109,116 +102,3 @@ def _wanted(catalogue: Catalogue, settings: Settings) -> list[Wanted]:
         for entry in catalogue.entries
         if entry.provider.kind is not ProviderKind.DEMO and entry.usd_per_million is None
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Builder:
-    settings: Settings
-    clock: Clock
-    observer: AttemptObserver
-    random: Random
-    session: aiohttp.ClientSession
-    prices: Prices
-    compartments: dict[str, Compartment]
-
-    def route(self, entry: CatalogueModel) -> Route:
-        """Return the way to one model, with everything but fallback."""
-        settings, clock = self.settings, self.clock
-        provider, model = entry.provider.name, entry.id
-        first_token_seconds = entry.first_token_seconds or settings.first_token_seconds
-        compartment = self.compartments.setdefault(
-            provider, Compartment(settings.max_calls_per_provider)
-        )
-        breaker = Breaker(f"{provider} {model}", self._breaker_policy(), clock, self.random)
-        is_demo = entry.provider.kind is ProviderKind.DEMO
-        bounded = Deadline(
-            self._client(entry),
-            clock=clock,
-            first_token_seconds=first_token_seconds,
-            first_token_share=settings.first_token_share,
-            idle_seconds=settings.idle_seconds,
-        )
-        metered = Metered(
-            Priced(bounded, prices=self.prices, cost=self.prices.of(model)),
-            provider=provider,
-            model=model,
-            answered_status=None if is_demo else _HTTP_OK,
-            clock=clock,
-            observer=self.observer,
-        )
-        broken = CircuitBreaker(
-            Bulkhead(metered, compartment=compartment),
-            breaker=breaker,
-            first_token_seconds=first_token_seconds,
-        )
-        cooled = Cooldown(broken, cap_seconds=settings.cooldown_cap_seconds, clock=clock)
-        retried = Retry(
-            cooled,
-            provider=provider,
-            model=model,
-            policy=self._retry_policy(),
-            clock=clock,
-            random=self.random,
-            doors=(cooled, breaker),
-        )
-        return Route(
-            provider=provider,
-            model=model,
-            context_tokens=entry.model.context_tokens,
-            continues=entry.continues,
-            client=retried,
-            once=cooled,
-            doors=(cooled, breaker),
-            compartment=compartment,
-            budget=retried.budget,
-        )
-
-    def _client(self, entry: CatalogueModel) -> LLMClient:
-        provider = entry.provider
-        if provider.kind is ProviderKind.DEMO:
-            return DemoLLM()
-        if provider.kind is ProviderKind.GEMINI:
-            return GeminiClient(
-                self.session,
-                provider=provider.name,
-                model=entry.id,
-                upstream=entry.upstream,
-                base_url=provider.base_url,
-                api_key=provider.api_key or "",
-                max_answer_bytes=self.settings.max_answer_bytes,
-                cost=self.prices.of(entry.id),
-            )
-        return OpenAICompatibleClient(
-            self.session,
-            provider=provider.name,
-            model=entry.id,
-            upstream=entry.upstream,
-            base_url=provider.base_url,
-            api_key=provider.api_key,
-            max_answer_bytes=self.settings.max_answer_bytes,
-            cost=self.prices.of(entry.id),
-        )
-
-    def _retry_policy(self) -> RetryPolicy:
-        settings = self.settings
-        return RetryPolicy(
-            attempts_per_route=settings.attempts_per_route,
-            attempts_per_turn=settings.attempts_per_turn,
-            base_seconds=settings.retry_base_seconds,
-            cap_seconds=settings.retry_cap_seconds,
-            min_attempt_seconds=settings.min_attempt_seconds,
-            budget=RetryBudgetPolicy(capacity_tokens=settings.retry_budget_tokens),
-        )
-
-    def _breaker_policy(self) -> BreakerPolicy:
-        settings = self.settings
-        return BreakerPolicy(
-            consecutive_failures=settings.breaker_consecutive_failures,
-            failure_ratio=settings.breaker_failure_ratio,
-            minimum_calls=settings.breaker_minimum_calls,
-            window_seconds=settings.breaker_window_seconds,
-            open_seconds=settings.breaker_open_seconds,
-            open_cap_seconds=settings.breaker_open_cap_seconds,
-            successes_to_close=settings.breaker_successes_to_close,
-            misconfigured_seconds=settings.breaker_misconfigured_seconds,
-        )
