@@ -32,7 +32,8 @@ from domain.use_cases.recall_conversation import RecallConversation
 from domain.use_cases.search_history import SearchHistory
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
-from infra.history.backup import BackupFailed, back_up as copy_store
+from infra.history.backup import BackupFailed
+from infra.history.backup import back_up as copy_store
 from infra.history.sqlite import HISTORY_FILE, open_sqlite
 from infra.ids import InteractionIds
 from infra.llm.chain import open_llm

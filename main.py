@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from app.cli import Progress
-    from infra.settings import Settings
 
 
 def __getattr__(name: str) -> Any:

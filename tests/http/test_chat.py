@@ -22,9 +22,9 @@ def chat(client: httpx2.Client, user: str, **body: object) -> httpx2.Response:
     return client.post("/v1/chat", json={"userId": user, "userPrompt": "How are you?", **body})
 
 
-@pytest.mark.parametrize(("model", "provider"), [("gem-healthy", "gem"), ("alt-healthy", "alt")])
+@pytest.mark.parametrize(("model", "named"), [("gem-healthy", "gem"), ("alt-healthy", "alt")])
 def test_an_answer_has_every_field_and_is_in_history(
-    client: httpx2.Client, user: str, model: str, provider: str
+    client: httpx2.Client, user: str, model: str, named: str
 ) -> None:
     response = chat(client, user, model=model, systemPrompt="Be short.", temperature=0.5)
     assert response.status_code == 200, response.text
@@ -44,7 +44,7 @@ def test_an_answer_has_every_field_and_is_in_history(
     assert (answer["model"], answer["requestedModel"], answer["provider"]) == (
         model,
         model,
-        provider,
+        named,
     )
     assert (answer["status"], answer["finishReason"], answer["error"]) == (
         "completed",
@@ -53,7 +53,7 @@ def test_an_answer_has_every_field_and_is_in_history(
     )
     assert (answer["systemPrompt"], answer["temperature"]) == ("Be short.", 0.5)
     (attempt,) = answer["attempts"]
-    assert (attempt["provider"], attempt["outcome"], attempt["httpStatus"]) == (provider, "ok", 200)
+    assert (attempt["provider"], attempt["outcome"], attempt["httpStatus"]) == (named, "ok", 200)
 
     assert client.get(f"/v1/history/{user}/{answer['id']}").json() == answer
     page = client.get(f"/v1/history/{user}").json()

@@ -106,7 +106,6 @@ INVALID: dict[str, tuple[bytes, str]] = {
     "a temperature in quotes": (a_body("u", temperature='"1"'), "/temperature"),
     "a true temperature": (a_body("u", temperature="true"), "/temperature"),
     "no tokens": (a_body("u", maxOutputTokens="0"), "/maxOutputTokens"),
-    "a digit string of 5000": (a_body("u", maxOutputTokens="9" * 5000), "/maxOutputTokens"),
     "more tokens than the model gives": (a_body("u", maxOutputTokens="1025"), "/maxOutputTokens"),
     "a fraction of a token": (a_body("u", maxOutputTokens="1.5"), "/maxOutputTokens"),
     "a stream of another type": (a_body("u", stream="1"), "/stream"),
@@ -124,9 +123,11 @@ def test_a_field_that_is_not_valid_is_named(client: httpx2.Client, case: str) ->
     assert problem["retryable"] is False
 
 
-def test_1e400_is_no_number(client: httpx2.Client, user: str) -> None:
-    response = raw(client, a_body(user, temperature="1e400"))
-    assert response.status_code in (400, 422)
+@pytest.mark.parametrize("number", ["1e400", "9" * 5000])
+def test_a_number_beyond_all_numbers_is_refused(
+    client: httpx2.Client, user: str, number: str
+) -> None:
+    is_problem(raw(client, a_body(user, maxOutputTokens=number)), 400, "malformed-body")
     assert kept(client, user) == []
 
 
@@ -197,7 +198,10 @@ def test_a_retired_model_names_its_successor(tmp_path: Path, data_dir: Path) -> 
         '[models.old]\nprovider = "p"\ncontext_tokens = 10\nmax_output_tokens = 10\n'
         'shutdown_date = 2026-01-01\nsuccessor = "new"\n'
     )
-    with running_service(data_dir, {"MODELS_FILE": str(file)}) as service, service.client() as client:
+    with (
+        running_service(data_dir, {"MODELS_FILE": str(file)}) as service,
+        service.client() as client,
+    ):
         problem = is_problem(chat(client, "ana", model="old"), 422, "unknown-model")
         assert "new" in problem["errors"][0]["message"]  # type: ignore[index]
 
@@ -206,7 +210,6 @@ def test_unknown_routes_and_methods(client: httpx2.Client, user: str) -> None:
     is_problem(client.get("/v1/nothing"), 404, "not-found")
     is_problem(client.get("/v1/chat/"), 404, "not-found")
     is_problem(client.get(f"/v1/history/{user}/{uuid.uuid4()}"), 404, "not-found")
-    is_problem(client.get("/v1/models/nothing"), 404, "not-found")
     response = client.put("/v1/chat")
     is_problem(response, 405, "method-not-allowed")
     assert response.headers["Allow"] == "POST"
@@ -217,9 +220,7 @@ def test_unknown_routes_and_methods(client: httpx2.Client, user: str) -> None:
     "content_type", ["text/plain", "application/xml", "", "application/json; charset=utf-16"]
 )
 def test_another_media_type(client: httpx2.Client, user: str, content_type: str) -> None:
-    response = client.post(
-        "/v1/chat", content=a_body(user), headers={"content-type": content_type}
-    )
+    response = client.post("/v1/chat", content=a_body(user), headers={"content-type": content_type})
     is_problem(response, 415, "unsupported-media-type")
     assert kept(client, user) == []
 
@@ -250,7 +251,7 @@ def test_a_uri_over_8_kib_and_headers_over_16_kib(service: Service, user: str) -
 
 def test_another_host_is_refused_but_not_its_probes(client: httpx2.Client, user: str) -> None:
     evil = {"Host": "evil.example"}
-    for path in (f"/v1/history/{user}", "/v1/models", "/docs", "/metrics", "/nothing"):
+    for path in (f"/v1/history/{user}", "/docs", "/metrics", "/nothing"):
         problem = is_problem(client.get(path, headers=evil), 403, "forbidden")
         assert "ALLOWED_HOSTS" in str(problem["detail"])
     for host in ("localhost", "127.0.0.1:8000", "[::1]:80", "LocalHost"):
@@ -311,9 +312,7 @@ def test_a_stall_keeps_the_text_and_tells_the_cause(client: httpx2.Client, user:
     assert (record["status"], record["response"]) == ("truncated", "All ")
 
 
-def chat_within(
-    client: httpx2.Client, user: str, model: str, milliseconds: int
-) -> httpx2.Response:
+def chat_within(client: httpx2.Client, user: str, model: str, milliseconds: int) -> httpx2.Response:
     return client.post(
         "/v1/chat",
         json={"userId": user, "userPrompt": CANARY, "model": model},
@@ -323,13 +322,14 @@ def chat_within(
 
 def test_a_route_that_rests_is_not_asked(settings: dict[str, str], data_dir: Path) -> None:
     with running_service(data_dir, settings) as service, service.client() as client:
-        is_problem(chat(client, "ana", model="gem-bad-key"), 503, "provider-misconfigured")
-        response = chat(client, "ana", model="gem-bad-key")
+        for _ in range(3):  # two attempts each: the fifth failure opens the circuit
+            response = chat(client, "ana", model="gem-503")
+        response = chat(client, "ana", model="gem-503")
         is_problem(response, 503, "providers-unavailable")
         assert int(response.headers["Retry-After"]) in range(1, 61)
         ready = client.get("/health/ready").json()
         assert ready["status"] == "ready"
-        assert any("gem-bad-key" in part["component"] for part in ready["degraded"])
+        assert any("gem-503" in part["component"] for part in ready["degraded"])
 
 
 def test_more_chats_than_we_take_are_shed(settings: dict[str, str], data_dir: Path) -> None:

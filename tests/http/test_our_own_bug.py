@@ -18,8 +18,8 @@ from domain.entities.history_query import HistoryQuery
 from domain.entities.model import Model
 from domain.entities.reply import Answering
 from domain.exceptions import UnknownModel
-from domain.interfaces.health import Degraded, Health
 from domain.interfaces.cursor_codec import CursorCodec
+from domain.interfaces.health import Degraded, Health
 from domain.interfaces.model_catalogue import ModelCatalogue
 from infra.clock import SystemClock
 from infra.settings import Settings

@@ -1,0 +1,157 @@
+"""`python main.py`: commands, exit codes, and what is said when a start is refused."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import httpx2
+import pytest
+
+from tests.service import ROOT, environment, running_service
+
+BODY = {"userId": "ana", "userPrompt": "hi"}
+
+
+def command(data_dir: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), *arguments],
+        cwd=data_dir.parent,
+        env=environment(data_dir, settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that says why."""
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    said = [line["message"] for line in lines if line["log"]["level"] in ("critical", "error")]
+    said += done.stderr.splitlines()
+    assert len(said) == 1, said
+    return str(said[0])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["backup", "--help"]])
+def test_every_command_explains_itself(data_dir: Path, arguments: list[str]) -> None:
+    done = command(data_dir, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: python main.py" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["backup"]])
+def test_what_is_not_understood_exits_with_2(data_dir: Path, arguments: list[str]) -> None:
+    assert command(data_dir, *arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"PORT": "99999999"}, "PORT"),
+        ({"REQUEST_TIMEOUT_SECONDS": "1"}, "REQUEST_TIMEOUT_SECONDS"),
+        ({"MODELS_FILE": "/nowhere/models.toml"}, "models.toml"),
+        ({"OPENAI_BASE_URL": "ftp://x", "OPENAI_MODEL": "m"}, "OPENAI_BASE_URL"),
+        ({"ENVIRONMENT": "production"}, "AUTHENTICATION"),
+        ({"ENVIRONMENT": "production"}, "demo"),
+        ({"ENVIRONMENT": "production"}, "CURSOR_SECRET"),
+        ({"ENVIRONMENT": "production", "CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
+        (
+            {
+                "ENVIRONMENT": "production",
+                "OPENAI_BASE_URL": "http://models.example/v1",
+                "OPENAI_MODEL": "m",
+            },
+            "allow_http",
+        ),
+    ],
+)
+def test_a_configuration_that_will_not_do_exits_with_78_and_one_line(
+    data_dir: Path, settings: dict[str, str], named: str
+) -> None:
+    done = command(data_dir, "serve", **settings)
+    assert done.returncode == 78, done.stdout + done.stderr
+    assert named in last_words(done)
+
+
+def test_a_second_server_on_the_same_data_exits_with_78(data_dir: Path) -> None:
+    with running_service(data_dir) as service, service.client() as client:
+        done = command(data_dir, "serve")
+        assert done.returncode == 78
+        assert "in use" in last_words(done)
+        assert client.post("/v1/chat", json=BODY).status_code == 200
+
+
+def test_a_port_that_is_taken_exits_with_1(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = command(data_dir, "serve", PORT=str(port))
+    assert done.returncode == 1
+    assert str(port) in last_words(done)
+
+
+def test_the_demo_answers_without_any_configuration_and_says_what_it_is(data_dir: Path) -> None:
+    with running_service(data_dir) as service, service.client() as client:
+        answer = client.post("/v1/chat", json=BODY).json()
+        assert (answer["model"], answer["provider"]) == ("demo", "demo")
+        assert "demo" in answer["response"].lower()
+        assert client.get("/v1/models").json()["data"][0]["id"] == "demo"
+        assert service.stop() == 0
+    assert data_dir.stat().st_mode & 0o777 == 0o700
+    for file in data_dir.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_settings_come_from_a_dotenv_file_too(data_dir: Path) -> None:
+    (data_dir.parent / ".env").write_text("DOCS_ENABLED=false\n")
+    with running_service(data_dir) as service, service.client() as client:
+        assert client.get("/docs").status_code == 404
+
+
+def test_a_backup_made_under_load_restores(data_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with running_service(data_dir) as service, service.client() as client:
+        asked = {client.post("/v1/chat", json=BODY).json()["id"] for _ in range(20)}
+        done = command(data_dir, "backup", str(copy))
+        assert done.returncode == 0, done.stderr
+        client.post("/v1/chat", json=BODY)
+    assert command(data_dir, "backup", str(copy)).returncode == 1  # never over a file unasked
+    assert apsw.Connection(str(copy)).pragma("integrity_check") == "ok"
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    copy.rename(restored / "history.db")
+    with running_service(restored) as service, service.client() as client:
+        page = client.get("/v1/history/ana", params={"limit": 100}).json()
+        assert {item["id"] for item in page["history"]} == asked
+
+
+def test_a_backup_of_nothing_says_so(data_dir: Path, tmp_path: Path) -> None:
+    done = command(data_dir, "backup", str(tmp_path / "copy.db"))
+    assert done.returncode == 1
+    assert "does not exist" in done.stderr
+
+
+def test_plain_uvicorn_serves_main_app(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port)],
+        cwd=ROOT,
+        env=environment(data_dir),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        assert process.stdout is not None
+        while b"running on" not in (line := process.stdout.readline()):
+            assert line, "it ended"
+        answer = httpx2.post(f"http://127.0.0.1:{port}/v1/chat", json=BODY, trust_env=False)
+        assert answer.status_code == 200
+    finally:
+        process.terminate()
+        process.wait(30)
+        if process.stdout is not None:
+            process.stdout.close()

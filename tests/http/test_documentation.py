@@ -1,0 +1,113 @@
+"""The description of the API, and its page: whole, true, and without the internet."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.service import Service, running_service
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service as `make run` starts it: without any configuration."""
+    with running_service(tmp_path_factory.mktemp("demo") / "data") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def description(demo: Service) -> dict[str, Any]:
+    with demo.client() as client:
+        return dict(client.get("/openapi.json").json())
+
+
+def operations(description: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (method, path, operation)
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_the_page_asks_for_nothing_from_elsewhere(demo: Service) -> None:
+    with demo.client() as client:
+        page = client.get("/docs")
+        assert page.status_code == 200
+        links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert links
+        assert not re.findall(r"https?://", page.text)
+        for link in links:
+            assert client.get(link).status_code == 200, link
+
+
+def test_every_operation_parameter_and_field_is_described(description: dict[str, Any]) -> None:
+    for method, path, operation in operations(description):
+        assert operation.get("summary"), (method, path)
+        assert operation.get("description"), (method, path)
+        for parameter in operation.get("parameters", []):
+            assert parameter.get("description"), (method, path, parameter["name"])
+    for name, schema in description["components"]["schemas"].items():
+        for field, content in schema.get("properties", {}).items():
+            is_constant = "const" in content or content.get("type") == "null"
+            assert is_constant or content.get("description"), (name, field)
+
+
+def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
+    references = re.findall(r"'\$ref': '#/components/schemas/(\w+)'", str(description))
+    assert references
+    assert set(references) <= set(description["components"]["schemas"])
+
+
+def test_the_description_names_no_status_that_is_not_ours(description: dict[str, Any]) -> None:
+    assert "HTTPValidationError" not in description["components"]["schemas"]
+
+
+def _example(content: dict[str, Any], description: dict[str, Any]) -> Any:
+    schema = content["schema"]
+    if "$ref" in schema:
+        schema = description["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema["examples"][0]
+
+
+def test_the_examples_work_as_they_stand(demo: Service, description: dict[str, Any]) -> None:
+    """Each operation, with the example values Swagger UI puts into its form."""
+    tried = 0
+    with demo.client() as client:
+        in_order = sorted(operations(description), key=lambda one: one[0] == "delete")
+        for method, path, operation in in_order:
+            body = None
+            if "requestBody" in operation:
+                body = _example(
+                    operation["requestBody"]["content"]["application/json"], description
+                )
+            address = path
+            for parameter in operation.get("parameters", []):
+                if parameter["in"] == "path":
+                    (value,) = (one["value"] for one in parameter["examples"].values())
+                    address = address.replace(f"{{{parameter['name']}}}", value)
+            response = client.request(method, address, json=body)
+            expected = (
+                (404,) if address.endswith("0f1d2c3b4a59") and method == "get" else (200, 204)
+            )
+            assert response.status_code in expected, (method, address, response.text)
+            tried += 1
+    assert tried >= 9
+
+
+def test_every_answer_is_as_described(demo: Service, description: dict[str, Any]) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="not installed")
+    body = {"userId": "ana", "userPrompt": "hi"}
+    with demo.client() as client:
+        answers: list[tuple[str, httpx2.Response]] = [
+            ("ChatResponse", client.post("/v1/chat", json=body)),
+            ("HistoryPage", client.get("/v1/history/ana")),
+            ("Problem", client.post("/v1/chat", json={"userId": "!"})),
+            ("ModelList", client.get("/v1/models")),
+            ("Ready", client.get("/health/ready")),
+            ("Live", client.get("/health/live")),
+        ]
+    for name, response in answers:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": description["components"]}
+        jsonschema.validate(response.json(), schema)
