@@ -4,18 +4,24 @@ from collections.abc import Sequence
 
 from domain.entities.history_query import HistoryQuery, Order, Page
 from domain.entities.interaction import Interaction
-from domain.exceptions import HistoryUnavailable
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
 
 
 class RememberingHistory(HistoryRepository):
-    """Keeps everything in memory; `is_full` and `refuses` make it fail."""
+    """Keeps everything in memory; `is_full`, `refuses` and `is_unreadable` make it fail.
+
+    Attributes:
+        searches: How many pages were read.
+    """
 
     def __init__(self) -> None:
         self.kept: dict[str, Interaction] = {}
         self.begun: list[Interaction] = []
         self.is_full = False
         self.refuses = 0
+        self.is_unreadable = False
+        self.searches = 0
 
     def admit(self) -> None:
         if self.is_full:
@@ -35,12 +41,19 @@ class RememberingHistory(HistoryRepository):
             await self.append(interaction)
 
     async def search(self, query: HistoryQuery) -> Page:
+        self.searches += 1
+        if self.is_unreadable:
+            raise HistoryUnreadable
+        is_newest_first = query.order is Order.DESC
         found = sorted(
-            (i for i in self.kept.values() if i.user_id == query.user_id),
+            (i for i in self.kept.values() if i.user_id == query.user_id and _passes(i, query)),
             key=lambda i: i.id,
-            reverse=query.order is Order.DESC,
+            reverse=is_newest_first,
         )
-        return Page(interactions=found[: query.limit])
+        if (after_id := query.after_id) is not None:
+            found = [i for i in found if (i.id < after_id if is_newest_first else i.id > after_id)]
+        page = found[: query.limit]
+        return Page(interactions=page, next_id=page[-1].id if len(found) > len(page) else None)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         found = self.kept.get(interaction_id)
@@ -55,3 +68,14 @@ class RememberingHistory(HistoryRepository):
         for interaction_id in gone:
             del self.kept[interaction_id]
         return len(gone)
+
+
+def _passes(interaction: Interaction, query: HistoryQuery) -> bool:
+    wanted = query.filter
+    return (
+        (interaction.status in wanted.statuses if wanted.statuses else interaction.is_answered)
+        and wanted.model in (None, interaction.model)
+        and wanted.provider in (None, interaction.provider)
+        and wanted.conversation_id in (None, interaction.conversation_id)
+        and (wanted.from_id or "") <= interaction.id < (wanted.to_id or "~")
+    )

@@ -1,0 +1,187 @@
+"""What was said before goes before the question, as far as the model's window reaches."""
+
+import asyncio
+
+import pytest
+
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction, Status
+from domain.entities.model import Model
+from domain.entities.prompt import Message, Prompt, Role
+from domain.exceptions import HistoryUnreadable
+from domain.use_cases.recall_conversation import RecallConversation
+from tests.fakes.history import RememberingHistory
+from tests.fakes.interactions import an_interaction
+
+
+def a_model(context_tokens: int = 1000, max_output_tokens: int = 100) -> Model:
+    return Model(
+        id="m", owned_by="p", context_tokens=context_tokens, max_output_tokens=max_output_tokens
+    )
+
+
+def a_turn(number: int, question: str, answer: str, **changes: object) -> Interaction:
+    return an_interaction(
+        number,
+        **{
+            "conversation_id": "c",
+            "prompt": Prompt.asking(question),
+            "text": answer,
+            **changes,
+        },
+    )
+
+
+async def recalled(
+    history: RememberingHistory, prompt: Prompt, model: Model | None = None
+) -> list[str]:
+    """Return the texts sent, in order."""
+    recall = RecallConversation(history=history)
+    return [m.text for m in (await recall(prompt, "ana", "c", model or a_model())).messages]
+
+
+async def a_history(*turns: Interaction) -> RememberingHistory:
+    history = RememberingHistory()
+    await history.append_many(turns)
+    return history
+
+
+async def test_earlier_turns_stand_before_the_question_oldest_first() -> None:
+    history = await a_history(a_turn(1, "one", "1"), a_turn(3, "three", "3"), a_turn(2, "two", "2"))
+    prompt = Prompt.asking("now", system="be short", temperature=0.5)
+    recalled = await RecallConversation(history=history)(prompt, "ana", "c", a_model())
+    assert recalled == Prompt(
+        messages=(
+            Message(role=Role.USER, text="one"),
+            Message(role=Role.ASSISTANT, text="1"),
+            Message(role=Role.USER, text="two"),
+            Message(role=Role.ASSISTANT, text="2"),
+            Message(role=Role.USER, text="three"),
+            Message(role=Role.ASSISTANT, text="3"),
+            Message(role=Role.USER, text="now"),
+        ),
+        system="be short",
+        temperature=0.5,
+    )
+    assert recalled.as_kept() == prompt
+
+
+async def test_a_new_conversation_is_the_question_itself() -> None:
+    prompt = Prompt.asking("now")
+    recall = RecallConversation(history=await a_history())
+    assert await recall(prompt, "ana", "c", a_model()) is prompt
+
+
+async def test_only_this_user_and_this_conversation_are_recalled() -> None:
+    history = await a_history(
+        a_turn(1, "of bob", "x", user_id="bob"),
+        a_turn(2, "of another", "x", conversation_id="d"),
+        a_turn(3, "of none", "x", conversation_id=None),
+        a_turn(4, "mine", "x"),
+    )
+    assert await recalled(history, Prompt.asking("now")) == ["mine", "x", "now"]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "is_recalled"),
+    [
+        (Status.COMPLETED, "x", True),
+        (Status.TRUNCATED, "x", True),
+        (Status.COMPLETED, "", False),
+        (Status.BLOCKED, "x", False),
+        (Status.CLIENT_CANCELLED, "x", False),
+        (Status.FAILED, "", False),
+        (Status.INTERRUPTED, "", False),
+    ],
+)
+async def test_only_answers_with_text_are_recalled(
+    status: Status, text: str, is_recalled: bool
+) -> None:
+    history = await a_history(a_turn(1, "then", text, status=status))
+    expected = ["then", text, "now"] if is_recalled else ["now"]
+    assert await recalled(history, Prompt.asking("now")) == expected
+
+
+async def test_the_newest_turns_that_fit_are_kept_whole() -> None:
+    history = await a_history(
+        a_turn(1, "a" * 5, "b" * 5), a_turn(2, "c" * 20, "d" * 20), a_turn(3, "e" * 20, "f" * 20)
+    )
+    prompt = Prompt.asking("n" * 10, system="s" * 10, max_output_tokens=100)
+
+    async def fitting(window_tokens: int) -> int:
+        model = a_model(context_tokens=100 + window_tokens)
+        return len(await recalled(history, prompt, model)) // 2
+
+    # 20 bytes are the question and the instructions; a turn is 40, the oldest 10; a token is three bytes.
+    assert await fitting(6) == 0
+    assert await fitting(19) == 0
+    assert await fitting(20) == 1
+    assert await fitting(33) == 1
+    assert await fitting(34) == 2
+    assert await fitting(36) == 2
+    assert await fitting(37) == 3
+
+
+async def test_bytes_are_counted_not_characters() -> None:
+    history = await a_history(a_turn(1, "€" * 10, "€" * 10))
+    prompt = Prompt.asking("n" * 3, max_output_tokens=1)
+    assert len(await recalled(history, prompt, a_model(context_tokens=1 + 20))) == 1
+    assert len(await recalled(history, prompt, a_model(context_tokens=1 + 21))) == 3
+
+
+async def test_a_turn_that_does_not_fit_ends_it_also_when_older_ones_would() -> None:
+    history = await a_history(a_turn(1, "a", "b"), a_turn(2, "c" * 500, "d"), a_turn(3, "e", "f"))
+    prompt = Prompt.asking("now", max_output_tokens=1)
+    assert await recalled(history, prompt, a_model(context_tokens=101)) == ["e", "f", "now"]
+
+
+async def test_nothing_is_read_when_the_question_alone_fills_the_window() -> None:
+    history = await a_history(a_turn(1, "one", "1"))
+    prompt = Prompt.asking("n" * 300, max_output_tokens=10)
+    assert len(await recalled(history, prompt, a_model(context_tokens=110))) == 1
+    assert history.searches == 0
+
+
+async def test_a_model_that_may_fill_its_window_with_an_answer_still_remembers() -> None:
+    history = await a_history(a_turn(1, "one", "1"))
+    model = a_model(context_tokens=100, max_output_tokens=100)
+    assert await recalled(history, Prompt.asking("now"), model) == ["one", "1", "now"]
+
+
+async def test_long_conversations_are_read_page_by_page() -> None:
+    history = await a_history(*(a_turn(n, f"q{n}", f"a{n}") for n in range(120)))
+    texts = await recalled(history, Prompt.asking("now"), a_model(context_tokens=10_000))
+    assert texts == [text for n in range(120) for text in (f"q{n}", f"a{n}")] + ["now"]
+    assert history.searches == 3
+
+
+async def test_reading_ends_once_the_window_is_full() -> None:
+    history = await a_history(*(a_turn(n, "q" * 30, "a" * 30) for n in range(120)))
+    prompt = Prompt.asking("now", max_output_tokens=1)
+    texts = await recalled(history, prompt, a_model(context_tokens=102))
+    assert len(texts) == 2 * 5 + 1
+    assert history.searches == 1
+
+
+async def test_a_thousand_turns_are_the_most() -> None:
+    history = await a_history(*(a_turn(n, "q", "a") for n in range(1001)))
+    texts = await recalled(history, Prompt.asking("now"), a_model(context_tokens=10_000))
+    assert len(texts) == 2001
+
+
+async def test_what_cannot_be_read_is_not_left_out() -> None:
+    history = await a_history(a_turn(1, "one", "1"))
+    history.is_unreadable = True
+    with pytest.raises(HistoryUnreadable):
+        await recalled(history, Prompt.asking("now"))
+
+
+async def test_a_store_that_hangs_is_one_that_cannot_be_read() -> None:
+    class Hanging(RememberingHistory):
+        async def search(self, query: HistoryQuery) -> Page:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    recall = RecallConversation(history=Hanging(), read_seconds=0.01)
+    with pytest.raises(HistoryUnreadable):
+        await recall(Prompt.asking("now"), "ana", "c", a_model())
