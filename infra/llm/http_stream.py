@@ -17,6 +17,7 @@ _READ_BUFFER_BYTES = 64 * 1024
 _REFUSAL_BYTES = 64 * 1024
 _REFUSAL_SECONDS = 2.0
 _AFTERMATH_SECONDS = 2.0
+_LAST_BYTES_SECONDS = 1.0
 
 
 def provider_session(connect_seconds: float) -> aiohttp.ClientSession:
@@ -107,10 +108,10 @@ class Endpoint:
             except BaseException:
                 response.close()
                 raise
-        if answer.was_cut:
-            response.close()
-        else:
+        if chunk and not answer.was_cut:
             _let_go(response)
+        else:
+            response.close()
         yield reply
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> LLMError:
@@ -138,15 +139,13 @@ async def _next_chunk(content: aiohttp.StreamReader, *, is_finished: bool) -> by
 
 
 def _let_go(response: aiohttp.ClientResponse) -> None:
-    """Hang up once the body has ended, or soon; a body that ends leaves the connection for the next call.
+    """Hang up soon, unless the body ends by then, which leaves the connection for the next call.
 
-    The last bytes tend to come just after the last event. The caller need not wait for them.
+    Its last bytes tend to come just after the last event. The caller need not wait for them.
     """
-    if response.content.is_eof():
-        response.close()
-        return
-    hang_up = asyncio.get_running_loop().call_later(_AFTERMATH_SECONDS, response.close)
-    response.content.on_eof(hang_up.cancel)
+    if not response.content.is_eof():
+        hang_up = asyncio.get_running_loop().call_later(_LAST_BYTES_SECONDS, response.close)
+        response.content.on_eof(hang_up.cancel)
 
 
 async def _start_of(content: aiohttp.StreamReader) -> bytes:

@@ -1,7 +1,6 @@
 """OpenAI, OpenRouter, and any server that speaks Chat Completions: Ollama, vLLM, llama.cpp."""
 
 from collections.abc import AsyncGenerator, Callable
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -10,9 +9,7 @@ from domain.entities.reply import Answering, Reply, Usage
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.http_stream import Endpoint
-from infra.llm.openai_wire import OpenAIReader, request_body
-
-_RENAMED_LIMIT = (".openai.com", ".openai.azure.com")
+from infra.llm.openai_wire import OpenAIReader, limit_field, request_body
 
 
 class OpenAICompatibleClient(LLMClient):
@@ -42,7 +39,7 @@ class OpenAICompatibleClient(LLMClient):
         cost: Callable[[Usage], Usage],
     ) -> None:
         self._upstream = upstream
-        self._limit_field = _limit_field(base_url)
+        self._limit_field = limit_field(base_url)
         self._endpoint = Endpoint(
             session,
             provider=provider,
@@ -55,13 +52,7 @@ class OpenAICompatibleClient(LLMClient):
 
     def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[Answering | str | Reply, None]:
         return self._endpoint.ask(
-            request_body(prompt, model=self._upstream, limit_field=self._limit_field),
+            request_body(prompt, model=self._upstream, limit=self._limit_field),
             OpenAIReader(),
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
         )
-
-
-def _limit_field(base_url: str) -> str:
-    """Return the name of the bound on output: OpenAI's newer models refuse the old one, others know only that."""
-    host = urlsplit(base_url).hostname or ""
-    return "max_completion_tokens" if f".{host}".endswith(_RENAMED_LIMIT) else "max_tokens"

@@ -1,6 +1,7 @@
 """The JSON of OpenAI's Chat Completions, as OpenAI, OpenRouter, Ollama, vLLM and llama.cpp speak it."""
 
 from math import inf
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -15,13 +16,22 @@ _FINISH_REASONS = {
 }
 
 
-def request_body(prompt: Prompt, *, model: str, limit_field: str) -> bytes:
+_RENAMED_LIMIT = (".openai.com", ".openai.azure.com")
+
+
+def limit_field(base_url: str) -> str:
+    """Return what a server calls the bound on output: OpenAI's newer models refuse the old name, others want it."""
+    host = urlsplit(base_url).hostname or ""
+    return "max_completion_tokens" if f".{host}".endswith(_RENAMED_LIMIT) else "max_tokens"
+
+
+def request_body(prompt: Prompt, *, model: str, limit: str) -> bytes:
     """Return the body of a request; what the caller did not choose is not sent.
 
     Args:
         prompt: What is asked. A last message of the assistant is one to go on from.
         model: The provider's name for it.
-        limit_field: What the server calls the bound on output tokens.
+        limit: As `limit_field` says.
     """
     messages = [
         {"role": message.role.value, "content": message.text} for message in prompt.messages
@@ -37,7 +47,7 @@ def request_body(prompt: Prompt, *, model: str, limit_field: str) -> bytes:
     if prompt.temperature is not None:
         body["temperature"] = prompt.temperature
     if prompt.max_output_tokens is not None:
-        body[limit_field] = prompt.max_output_tokens
+        body[limit] = prompt.max_output_tokens
     if prompt.top_p is not None:
         body["top_p"] = prompt.top_p
     if prompt.stop:

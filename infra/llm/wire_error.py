@@ -15,6 +15,7 @@ _BLOCK_CODES = frozenset({"content_filter", "content_policy_violation"})
 _ACCOUNT_CODES = frozenset({"API_KEY_INVALID", "FAILED_PRECONDITION", "invalid_api_key"})
 _THREE_DIGITS = re.compile(r"\d{3}", re.ASCII)
 _STATUS_OF_CODE = {
+    **dict.fromkeys(_CONTEXT_CODES | _BLOCK_CODES, 400),
     "invalid_request_error": 400,
     "invalid_api_key": 401,
     "authentication_error": 401,

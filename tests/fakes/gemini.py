@@ -1,6 +1,7 @@
 """Google's Generative Language API, as far as this service uses it. The official client is satisfied with it."""
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ _STATUS = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_CALL = re.compile(r"/v1(beta)?/models/[^/]+:(?P<verb>generateContent|streamGenerateContent)")
 _FIELDS = {"contents", "systemInstruction", "generationConfig"}
 _CONFIG_FIELDS = {"temperature", "maxOutputTokens", "topP", "stopSequences", "seed"}
 
@@ -39,13 +41,11 @@ class FakeGemini(FakeProvider):
         return self.origin
 
     def refusal_of(self, seen: Seen) -> Raw | None:
-        model, _, verb = seen.path.removeprefix("/v1beta/models/").partition(":")
-        if not seen.path.startswith("/v1beta/models/") or not model:
+        call = _CALL.fullmatch(seen.path)
+        if call is None:
             return error(404)
-        if verb == "streamGenerateContent" and seen.query.get("alt") != "sse":
+        if call["verb"] == "streamGenerateContent" and seen.query.get("alt") != "sse":
             return error(400)
-        if verb not in ("generateContent", "streamGenerateContent"):
-            return error(404)
         if self.api_key is not None and seen.headers.get("x-goog-api-key") != self.api_key:
             return bad_key()
         return None if _is_valid(seen.body) else error(400)

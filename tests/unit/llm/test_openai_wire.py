@@ -8,12 +8,12 @@ import pytest
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
 from infra.llm.answer_reader import ErrorInAnswer, UnreadableAnswer
-from infra.llm.openai_wire import OpenAIReader, request_body
+from infra.llm.openai_wire import OpenAIReader, limit_field, request_body
 from tests.fakes.openai import chunk, completion
 
 
 def body_of(prompt: Prompt) -> Any:
-    return orjson.loads(request_body(prompt, model="openai/x", limit_field="max_tokens"))
+    return orjson.loads(request_body(prompt, model="openai/x", limit="max_tokens"))
 
 
 def test_a_question_is_sent_with_nothing_that_was_not_chosen() -> None:
@@ -55,6 +55,20 @@ def test_everything_that_was_chosen_is_sent() -> None:
         "stop": ["END", "STOP"],
         "seed": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("base_url", "field"),
+    [
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("https://my-company.openai.azure.com/openai/v1", "max_completion_tokens"),
+        ("https://openrouter.ai/api/v1", "max_tokens"),
+        ("http://localhost:11434/v1", "max_tokens"),
+        ("https://notopenai.com/v1", "max_tokens"),
+    ],
+)
+def test_the_bound_on_output_is_named_as_the_server_knows_it(base_url: str, field: str) -> None:
+    assert limit_field(base_url) == field
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.llm.answer_reader import UnreadableAnswer
@@ -48,6 +48,7 @@ def test_a_body_is_split_into_the_data_of_its_events(body: bytes, events: list[b
     assert events_of(body) == events
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 200), max_size=30))
 def test_where_the_network_cuts_makes_no_difference(cuts: Sequence[int]) -> None:
     body = (

@@ -1,0 +1,469 @@
+"""What happens on the wire: what is sent, what is refused, when the connection ends."""
+
+import asyncio
+import gzip
+import socket
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+import pytest
+
+from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.reply import Answering, FinishReason, Reply
+from domain.exceptions import LLMError, LLMMisconfigured, LLMRateLimited, LLMTimeout, LLMUnavailable
+from domain.interfaces.llm_client import LLMClient
+from infra.llm import http_stream
+from infra.llm.gemini import GeminiClient
+from infra.llm.http_stream import provider_session
+from infra.llm.openai_compatible import OpenAICompatibleClient
+from tests.fakes import openai
+from tests.fakes.behaviour import Behaviour, Cut, Hangs, Raw, Refuses, Says
+from tests.fakes.gemini import FakeGemini
+from tests.fakes.openai import FakeOpenAI
+from tests.fakes.turns import a_turn
+
+PROMPT = Prompt.asking("Hi")
+STOPPED = openai.event(openai.chunk({}, "stop"))
+
+
+def said(text: str) -> bytes:
+    return openai.event(openai.chunk({"content": text}))
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with provider_session(2.0) as session, asyncio.timeout(20):
+        yield session
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[FakeOpenAI]:
+    async with FakeOpenAI() as provider:
+        yield provider
+
+
+@pytest.fixture
+def is_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make what is waited for out of politeness short."""
+    for name in ("_REFUSAL_SECONDS", "_AFTERMATH_SECONDS", "_LAST_BYTES_SECONDS"):
+        monkeypatch.setattr(http_stream, name, 0.05)
+
+
+Asks = Callable[..., OpenAICompatibleClient]
+
+
+@pytest.fixture
+def client_of(session: aiohttp.ClientSession, provider: FakeOpenAI) -> Asks:
+    def make(**options: Any) -> OpenAICompatibleClient:
+        settings: dict[str, Any] = {
+            "provider": "openrouter",
+            "model": "a-model",
+            "upstream": "openai/x",
+            "base_url": provider.base_url,
+            "api_key": "test-key",
+            "max_answer_bytes": 1024,
+            "cost": lambda usage: usage,
+        }
+        return OpenAICompatibleClient(session, **(settings | options))
+
+    return make
+
+
+async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[Answering | str | Reply]:
+    return [piece async for piece in client.stream(prompt, a_turn())]
+
+
+async def failure_of(client: LLMClient) -> LLMUnavailable:
+    with pytest.raises(LLMUnavailable) as raised:
+        await heard(client)
+    return raised.value
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_gemini_is_asked_at_its_address_with_the_key_in_a_header(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with FakeGemini() as provider:
+        client = GeminiClient(
+            session,
+            provider="gemini",
+            model="a-model",
+            upstream="gemini-3.8-flash",
+            base_url=provider.base_url + "/",
+            api_key="test-key",
+            max_answer_bytes=1024,
+            cost=lambda usage: usage,
+        )
+        assert (await heard(client))[0] == Answering(provider="gemini", model="a-model")
+        (seen,) = provider.seen
+    assert seen.path == "/v1beta/models/gemini-3.8-flash:streamGenerateContent"
+    assert seen.query == {"alt": "sse"}
+    assert seen.headers["x-goog-api-key"] == "test-key"
+    assert "Authorization" not in seen.headers
+    assert seen.headers["Accept-Encoding"] == "identity"
+
+
+async def test_a_model_name_cannot_leave_its_place_in_the_path(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with FakeGemini() as provider:
+        client = GeminiClient(
+            session,
+            provider="gemini",
+            model="a-model",
+            upstream="a?key=1#b c%2F",
+            base_url=provider.base_url,
+            api_key="test-key",
+            max_answer_bytes=1024,
+            cost=lambda usage: usage,
+        )
+        await heard(client)
+        (seen,) = provider.seen
+    assert seen.path == "/v1beta/models/a?key=1#b c%2F:streamGenerateContent"
+    assert seen.query == {"alt": "sse"}
+
+
+async def test_a_chat_completions_server_is_asked_with_a_bearer_token(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    first, *_ = await heard(client_of(base_url=provider.base_url + "/"))
+    assert first == Answering(provider="openrouter", model="a-model")
+    (seen,) = provider.seen
+    assert seen.path == "/api/v1/chat/completions"
+    assert seen.headers["Authorization"] == "Bearer test-key"
+    assert seen.headers["Content-Type"] == "application/json"
+    assert seen.body["model"] == "openai/x"
+
+
+async def test_without_a_key_no_authorization_is_sent(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.api_key = None
+    await heard(client_of(api_key=None))
+    assert "Authorization" not in provider.seen[0].headers
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_a_failure_and_not_followed(
+    client_of: Asks, provider: FakeOpenAI, status: int
+) -> None:
+    headers = {"Location": f"{provider.base_url}/chat/completions"}
+    provider.then(Raw([b"{}"], status=status, headers=headers, whole=True))
+    assert (await failure_of(client_of())).http_status == status
+    assert len(provider.seen) == 1
+
+
+async def test_no_proxy_is_taken_from_the_environment(
+    client_of: Asks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert isinstance((await heard(client_of()))[-1], Reply)
+
+
+async def test_no_cookie_is_kept(client_of: Asks, provider: FakeOpenAI) -> None:
+    provider.then(Raw([said("a"), openai.DONE], headers={"Set-Cookie": "a=b"}))
+    await heard(client_of())
+    await heard(client_of())
+    assert "Cookie" not in provider.seen[1].headers
+
+
+@pytest.mark.parametrize(
+    ("coding", "compressed"),
+    [
+        ("gzip", gzip.compress(said("a") * 1_000_000)),
+        ("deflate", zlib.compress(said("a") * 1_000_000)),
+        ("br", b"\x00"),
+    ],
+    ids=["gzip", "deflate", "br"],
+)
+async def test_a_compressed_answer_is_refused_unopened(
+    client_of: Asks, provider: FakeOpenAI, coding: str, compressed: bytes
+) -> None:
+    headers = {"Content-Encoding": coding}
+    provider.then(Raw([compressed], headers=headers, whole=True))
+    assert not (await failure_of(client_of())).connection_broke
+
+
+async def test_nobody_listening_is_a_broken_connection(client_of: Asks) -> None:
+    error = await failure_of(client_of(base_url="http://127.0.0.1:1/v1"))
+    assert error.connection_broke
+    assert error.http_status is None
+
+
+async def test_connecting_takes_no_longer_than_allowed(client_of: Asks) -> None:
+    # A backlog of none that is full: the kernel neither accepts nor refuses.
+    async with full_listener() as port, provider_session(0.1) as hurried:
+        client = OpenAICompatibleClient(
+            hurried,
+            provider="openrouter",
+            model="a-model",
+            upstream="x",
+            base_url=f"http://127.0.0.1:{port}",
+            api_key=None,
+            max_answer_bytes=1024,
+            cost=lambda usage: usage,
+        )
+        with pytest.raises(LLMTimeout):
+            await heard(client)
+
+
+@asynccontextmanager
+async def full_listener() -> AsyncIterator[int]:
+    sockets = [socket.socket() for _ in range(8)]
+    listener = sockets[0]
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    for other in sockets[1:]:
+        other.setblocking(False)
+        other.connect_ex(listener.getsockname())
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 5000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"",
+    ],
+    ids=["length", "chunks", "until close", "in the head", "before the head"],
+)
+async def test_a_body_that_is_cut_is_a_broken_connection(client_of: Asks, head: bytes) -> None:
+    event = said("a")
+    body = b"%x\r\n%s\r\n" % (len(event), event) if b"chunked" in head else event
+    async with raw_server(head + (body if head.endswith(b"\r\n\r\n") else b"")) as base_url:
+        assert (await failure_of(client_of(base_url=base_url))).connection_broke
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+    ],
+)
+async def test_what_is_no_http_or_no_answer_is_a_failure(client_of: Asks, answer: bytes) -> None:
+    async with raw_server(answer) as base_url:
+        await failure_of(client_of(base_url=base_url))
+
+
+@asynccontextmanager
+async def raw_server(answer: bytes) -> AsyncIterator[str]:
+    """Give these bytes to whoever asks, and hang up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_refusal_is_understood_from_the_start_of_its_body(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    flood = [b'{"error":{"code":429}}'] + [b" " * 65_536] * 64
+    provider.then(Raw(flood, status=429, headers={"Retry-After": "3"}))
+    with pytest.raises(LLMRateLimited) as raised:
+        await heard(client_of())
+    assert raised.value.retry_after_seconds == 3.0
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [[b"<html>"], [b"\xff\xfe"], [b'{"error":', Cut()], []],
+    ids=["html", "binary", "cut", "none"],
+)
+async def test_a_refusal_whose_body_says_nothing_is_known_by_its_status(
+    client_of: Asks, provider: FakeOpenAI, steps: list[Any]
+) -> None:
+    provider.then(Raw(steps, status=401))
+    with pytest.raises(LLMMisconfigured):
+        await heard(client_of())
+
+
+@pytest.mark.usefixtures("is_hurried")
+async def test_a_refusal_is_not_waited_for_to_its_end(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.then(Raw([b'{"error":', asyncio.Event()], status=503))
+    assert (await failure_of(client_of())).http_status == 503
+    await until(lambda: bool(provider.left))
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Says(["a"]),
+        Says([]),
+        Refuses(400),
+        Refuses(503),
+        Raw([said("a"), openai.DONE, b": bye\n\n"]),
+    ],
+    ids=["answer", "empty", "400", "503", "more after the end"],
+)
+async def test_a_connection_whose_answer_came_to_its_end_is_used_again(
+    client_of: Asks, provider: FakeOpenAI, behaviour: Behaviour
+) -> None:
+    provider.then(behaviour)
+    client = client_of()
+    with suppress(LLMError):
+        await heard(client)
+    await asyncio.sleep(
+        0.05
+    )  # the body's last bytes may come after the answer; shorter only tests less
+    await heard(client)
+    assert len(provider.peers) == 1
+
+
+@pytest.mark.usefixtures("is_hurried")
+async def test_done_ends_an_answer_although_the_provider_keeps_the_line(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.then(Raw([said("a"), STOPPED, openai.DONE, asyncio.Event()]))
+    async with asyncio.timeout(1):
+        *_, reply = await heard(client_of())
+    assert isinstance(reply, Reply)
+    await until(lambda: bool(provider.left))
+
+
+@pytest.mark.usefixtures("is_hurried")
+async def test_a_reason_ends_an_answer_soon_although_the_provider_keeps_the_line(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.then(Raw([said("a"), STOPPED, asyncio.Event()]))
+    *_, reply = await heard(client_of())
+    assert isinstance(reply, Reply)
+    await until(lambda: bool(provider.left))
+
+
+async def test_counts_that_come_after_the_reason_are_waited_for(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    counts = openai.event({"choices": [], "usage": {"total_tokens": 7}})
+    gate = asyncio.Event()
+    provider.then(Raw([said("a"), STOPPED, gate, counts]))
+    async with aclosing(client_of().stream(PROMPT, a_turn())) as pieces:
+        assert [await anext(pieces), await anext(pieces)][1] == "a"
+        reply = asyncio.ensure_future(anext(pieces))
+        await asyncio.sleep(0)
+        gate.set()
+        assert (await reply).usage.total_tokens == 7  # type: ignore[union-attr]
+
+
+async def test_a_line_that_breaks_after_the_reason_spoils_nothing(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.then(Raw([said("a"), STOPPED, Cut()]))
+    *_, reply = await heard(client_of())
+    assert isinstance(reply, Reply)
+
+
+async def test_an_answer_too_long_is_cut_and_the_provider_hung_up_on_before_we_go_on(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.then(Raw([said("a" * 1000), said("b" * 1000), asyncio.Event()]))
+    async with aclosing(client_of().stream(PROMPT, a_turn())) as pieces:
+        received = [piece async for piece in until_reply(pieces)]
+        await until(lambda: bool(provider.left))
+    assert "".join(p for p in received if isinstance(p, str)) == "a" * 1000 + "b" * 24
+    assert received[-1] == Reply(finish_reason=FinishReason.LENGTH, cut_by_us=True)
+
+
+async def until_reply(
+    pieces: AsyncIterator[Answering | str | Reply],
+) -> AsyncIterator[Answering | str | Reply]:
+    async for piece in pieces:
+        yield piece
+        if isinstance(piece, Reply):
+            return
+
+
+async def test_a_flood_that_is_no_answer_is_hung_up_on(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.then(Raw([b'{"choices":[{"message":{"content":"'] + [b"x" * 65_536] * 800))
+    await failure_of(client_of())
+    await until(lambda: bool(provider.left))
+
+
+async def test_one_byte_at_a_time_is_the_same_answer(client_of: Asks, provider: FakeOpenAI) -> None:
+    body = said("olá ") + said("世界") + STOPPED + openai.DONE
+    provider.then(Raw([bytes([byte]) for byte in body]))
+    pieces = await heard(client_of())
+    assert "".join(piece for piece in pieces if isinstance(piece, str)) == "olá 世界"
+
+
+async def test_each_word_is_handed_on_before_the_next_comes(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    gates = [asyncio.Event(), asyncio.Event()]
+    provider.then(Raw([said("a"), gates[0], said("b"), gates[1], STOPPED, openai.DONE]))
+    texts = []
+    async for piece in client_of().stream(PROMPT, a_turn()):
+        if isinstance(piece, str):
+            gates[len(texts)].set()
+            texts.append(piece)
+    assert texts == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        openai.whole(openai.completion("text")),
+        Raw([b'{"choices":[{"message":{"content":"te', b'xt"},"finish_reason":"stop"}]}\n']),
+    ],
+)
+async def test_a_server_that_ignores_streaming_is_understood(
+    client_of: Asks, provider: FakeOpenAI, raw: Raw
+) -> None:
+    provider.then(raw)
+    _, text, reply = await heard(client_of())
+    assert text == "text"
+    assert isinstance(reply, Reply)
+
+
+async def test_a_partial_answer_that_was_whole_may_be_gone_on_from(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.then(Says([]))
+    prompt = Prompt(
+        messages=(Message(role=Role.USER, text="2+2?"), Message(role=Role.ASSISTANT, text="4"))
+    )
+    _, reply = await heard(client_of(), prompt)
+    assert isinstance(reply, Reply)
+    assert provider.seen[0].body["messages"][-1] == {"role": "assistant", "content": "4"}
+
+
+async def test_leaving_in_mid_answer_hangs_up_at_once(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.then(Hangs(["a"]))
+    pieces = client_of().stream(PROMPT, a_turn())
+    assert [await anext(pieces), await anext(pieces)][1] == "a"
+    await pieces.aclose()
+    async with asyncio.timeout(1):
+        await until(lambda: bool(provider.left))
