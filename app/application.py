@@ -20,7 +20,7 @@ from app.controllers import (
     models_controller,
     openai_controller,
 )
-from app.dto.problem import Problem
+from app.description import describe_truly
 from app.lifecycle import Lifecycle
 from app.middleware.gate import Gate, GateRules
 from app.middleware.request_scope import RequestScope
@@ -108,28 +108,10 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         app.include_router(controller.router)
     if options.docs_enabled:
         docs_controller.install(app)
-        _describe_problems(app)
+        describe_truly(app)
 
     def observer() -> RequestObserver | None:
         container: Container | None = app.state.container
         return None if container is None else container.requests
 
     return RequestScope(app, observer)
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Add the problem's schema, which no route names as its own model, to the description."""
-    describe = app.openapi
-
-    def with_problems() -> dict[str, object]:
-        description = describe()
-        schema = Problem.model_json_schema(
-            ref_template="#/components/schemas/{model}", mode="serialization"
-        )
-        schemas = description.setdefault("components", {}).setdefault("schemas", {})
-        for name, inner in schema.pop("$defs", {}).items():
-            schemas.setdefault(name, inner)
-        schemas["Problem"] = schema
-        return description
-
-    app.openapi = with_problems  # type: ignore[method-assign]

@@ -1,0 +1,47 @@
+"""The OpenAPI description: what FastAPI derives from the routes, made true."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.dto.problem import Problem
+
+_REFERENCE = "#/components/schemas/{model}"
+_FASTAPI_ERROR = _REFERENCE.format(model="HTTPValidationError")
+
+
+def describe_truly(app: FastAPI) -> None:
+    """Add the problem's schema, which no route names as its model, and take out FastAPI's own error answers.
+
+    FastAPI adds a 422 of its own shape to routes that describe none; such a route has none.
+    """
+    derive = app.openapi
+    made: dict[str, Any] = {}
+
+    def description() -> dict[str, Any]:
+        if not made:
+            made.update(derive())
+            _add_problem(made)
+            _drop_foreign_errors(made)
+        return made
+
+    app.openapi = description  # type: ignore[method-assign]
+
+
+def _add_problem(description: dict[str, Any]) -> None:
+    schema = Problem.model_json_schema(ref_template=_REFERENCE, mode="serialization")
+    schemas = description.setdefault("components", {}).setdefault("schemas", {})
+    for name, inner in schema.pop("$defs", {}).items():
+        schemas.setdefault(name, inner)
+    schemas["Problem"] = schema
+
+
+def _drop_foreign_errors(description: dict[str, Any]) -> None:
+    for path in description["paths"].values():
+        for operation in path.values():
+            answer = operation["responses"].get("422", {})
+            schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+            if schema.get("$ref") == _FASTAPI_ERROR:
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        description["components"]["schemas"].pop(name, None)
