@@ -1,4 +1,5 @@
 FROM python:3.13-slim AS packages
+WORKDIR /packages
 COPY requirements.lock .
 RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements.lock \
