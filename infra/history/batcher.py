@@ -1,0 +1,65 @@
+"""Many appends, few round trips."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from domain.entities.interaction import Interaction
+from domain.exceptions import HistoryUnavailable
+
+MAX_BATCH_ROWS = 256
+
+_Waiting = tuple[Interaction, "asyncio.Future[None]"]
+
+
+class Batcher:
+    """Writes what gathers while the write before is under way, at most 256 at once; nobody waits for company."""
+
+    def __init__(self, write: Callable[[Sequence[Interaction]], Awaitable[None]]) -> None:
+        """Batch for `write`, which keeps all it is given or raises `HistoryUnavailable`."""
+        self._write = write
+        self._waiting: list[_Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def add(self, interaction: Interaction) -> None:
+        """Return once `interaction` is written; raises what the write of its batch raised."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((interaction, done))
+        if self._writing is None:
+            self._writing = loop.create_task(self._write_all())
+        await done
+
+    async def drain(self) -> None:
+        """Return once nothing waits any more."""
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._waiting[:MAX_BATCH_ROWS]
+                del self._waiting[:MAX_BATCH_ROWS]
+                await self._write_batch(batch)
+        finally:
+            self._writing = None
+
+    async def _write_batch(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            await self._write([interaction for interaction, _ in batch])
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(_for_one(exc))
+        else:
+            for _, done in batch:
+                if not done.done():
+                    done.set_result(None)
+
+
+def _for_one(error: BaseException) -> BaseException:
+    """Return an error that one waiter may raise: a shared one would gather everybody's tracebacks."""
+    if isinstance(error, HistoryUnavailable):
+        own = type(error)(*error.args)
+        own.__cause__ = error
+        return own
+    return error

@@ -1,0 +1,216 @@
+"""History in MongoDB."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pymongo.errors
+from pymongo import AsyncMongoClient, ReplaceOne
+from pymongo.asynchronous.database import AsyncDatabase
+
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction, Status, first_id_at, milliseconds_of
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.interfaces.history import HistoryRepository
+from infra.configuration import ConfigurationError
+from infra.history.background import going_on
+from infra.history.batcher import Batcher
+from infra.history.documents import Document, UnreadableDocument
+from infra.history.mongo_erasures import MongoErasures, pairs_of
+from infra.history.mongo_errors import speaking_domain
+from infra.history.mongo_queries import INDEXES, direction_of, filter_of, read, stored
+
+logger = logging.getLogger(__name__)
+
+SELECTION_SECONDS = 2.0
+WRITE_SECONDS = 10.0
+ACKNOWLEDGE_SECONDS = 5.0
+ERASED_AT_ONCE = 5000
+RETRY_INDEXES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+_DUPLICATE_KEY = 11000
+
+
+class MongoHistory(HistoryRepository):
+    """One database: `interactions` by id, `erasures` beside them.
+
+    A write is acknowledged by the majority's journals: one that only the primary has seen is lost when that is killed.
+    Appends made at the same time travel together.
+    """
+
+    def __init__(self, database: AsyncDatabase[Document], *, read_seconds: float) -> None:
+        self._interactions = database["interactions"]
+        self._erasures = MongoErasures(database["erasures"])
+        self._read_seconds = read_seconds
+        self._batcher = Batcher(self.append_many)
+
+    def admit(self) -> None:
+        """Return always: what can be known here without asking the server is known by the outbox in front of it."""
+
+    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+        """Do nothing: a marker over the network costs what the outcome costs; the outbox in front keeps them."""
+
+    async def append(self, interaction: Interaction) -> None:
+        await self._batcher.add(interaction)
+
+    async def append_many(self, interactions: Sequence[Interaction]) -> None:
+        if not interactions:
+            return
+        documents = [stored(one) for one in interactions]
+        with speaking_domain(HistoryUnavailable):
+            async with asyncio.timeout(WRITE_SECONDS):
+                await self._insert(documents)
+                await self._remove_erased(documents)
+
+    async def search(self, query: HistoryQuery) -> Page:
+        with speaking_domain(HistoryUnreadable):
+            async with asyncio.timeout(self._read_seconds):
+                found = (
+                    await self._interactions.find(
+                        filter_of(query), max_time_ms=round(self._read_seconds * 1000)
+                    )
+                    .sort("_id", direction_of(query))
+                    .limit(query.limit + 1)
+                    .to_list()
+                )
+        next_id = found[query.limit - 1]["_id"] if len(found) > query.limit else None
+        return Page(interactions=_all_of(found[: query.limit]), next_id=next_id)
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        with speaking_domain(HistoryUnreadable):
+            async with asyncio.timeout(self._read_seconds):
+                found = await self._interactions.find_one(
+                    {"_id": interaction_id, "userId": user_id}
+                )
+        return None if found is None else _all_of([found])[0]
+
+    async def erase(self, user_id: str, interaction_id: str) -> None:
+        with speaking_domain(HistoryUnreadable):
+            async with asyncio.timeout(WRITE_SECONDS):
+                await self._erasures.add_one(user_id, interaction_id)
+                await self._interactions.delete_one({"_id": interaction_id, "userId": user_id})
+
+    async def erase_all(self, user_id: str, until_id: str) -> int:
+        before_id = first_id_at(milliseconds_of(until_id) + 1)
+        with speaking_domain(HistoryUnreadable):
+            async with asyncio.timeout(WRITE_SECONDS):
+                await self._erasures.add_all(user_id, before_id)
+            erased = 0
+            while True:
+                async with asyncio.timeout(WRITE_SECONDS):
+                    count, is_last = await self._erase_some(user_id, before_id)
+                erased += count
+                if is_last:
+                    return erased
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        """Return which of the user's interactions were erased; raises `HistoryUnreadable`."""
+        with speaking_domain(HistoryUnreadable):
+            async with asyncio.timeout(self._read_seconds):
+                pairs = [(user_id, interaction_id) for interaction_id in interaction_ids]
+                erased = await self._erasures.among(pairs)
+        return frozenset(erased.get(user_id, ()))
+
+    async def make_indexes(self) -> None:
+        """Return once the indexes are there; tries until it works, since the service does not wait for it."""
+        pauses = iter(RETRY_INDEXES_SECONDS)
+        pause_seconds = 0.0
+        while True:
+            try:
+                await self._interactions.create_indexes(INDEXES)
+                return
+            except pymongo.errors.PyMongoError as exc:
+                pause_seconds = next(pauses, pause_seconds)
+                logger.warning(
+                    "MongoDB's indexes could not be made (%s); trying again in %.0f s",
+                    type(exc).__name__,
+                    pause_seconds,
+                )
+            await asyncio.sleep(pause_seconds)
+
+    async def drain(self) -> None:
+        """Return once no append waits any more."""
+        await self._batcher.drain()
+
+    async def _insert(self, documents: Sequence[Document]) -> None:
+        try:
+            await self._interactions.insert_many(documents, ordered=False)
+        except pymongo.errors.BulkWriteError as exc:
+            errors: list[dict[str, Any]] = exc.details["writeErrors"]
+            is_only_there = all(error["code"] == _DUPLICATE_KEY for error in errors)
+            if not is_only_there or exc.details["writeConcernErrors"]:
+                raise
+            await self._replace_interrupted([documents[error["index"]] for error in errors])
+
+    async def _replace_interrupted(self, documents: Sequence[Document]) -> None:
+        """Let outcomes win over `interrupted`; everything else that is there stays as it is."""
+        replacing = [
+            ReplaceOne(
+                {"_id": one["_id"], "userId": one["userId"], "status": Status.INTERRUPTED.value},
+                one,
+            )
+            for one in documents
+            if one["status"] != Status.INTERRUPTED.value
+        ]
+        if replacing:
+            await self._interactions.bulk_write(replacing, ordered=False)
+
+    async def _remove_erased(self, documents: Sequence[Document]) -> None:
+        """Delete what lost against an erasure: read after the write, so that no order of the two lets it live."""
+        for user_id, lost in (await self._erasures.among(pairs_of(documents))).items():
+            await self._interactions.delete_many({"_id": {"$in": lost}, "userId": user_id})
+
+    async def _erase_some(self, user_id: str, before_id: str) -> tuple[int, bool]:
+        """Delete up to 5 000 of what is below `before_id`; return how many, and whether they were the last."""
+        below = {"userId": user_id, "_id": {"$lt": before_id}}
+        following = await (
+            self._interactions.find(below, {"_id": 1}).sort("_id", 1).skip(ERASED_AT_ONCE).limit(1)
+        ).to_list()
+        if following:
+            below = {"userId": user_id, "_id": {"$lt": following[0]["_id"]}}
+        result = await self._interactions.delete_many(below)
+        return result.deleted_count, not following
+
+
+def _all_of(documents: Sequence[Document]) -> list[Interaction]:
+    try:
+        return [read(document) for document in documents]
+    except UnreadableDocument as exc:
+        raise HistoryUnreadable("a document cannot be read") from exc
+
+
+@asynccontextmanager
+async def open_mongo(
+    uri: str, *, database: str, read_seconds: float
+) -> AsyncIterator[MongoHistory]:
+    """Use MongoDB at `uri`; connects when it is first needed, and again whenever that is possible.
+
+    Args:
+        uri: May hold a password, and is never shown.
+        database: Made by the server where it is missing.
+        read_seconds: A read that takes longer is given up.
+
+    Raises:
+        ConfigurationError: The URI or the name is not one.
+    """
+    try:
+        client: AsyncMongoClient[Document] = AsyncMongoClient(
+            uri,
+            w="majority",
+            journal=True,
+            wTimeoutMS=round(ACKNOWLEDGE_SECONDS * 1000),
+            serverSelectionTimeoutMS=round(SELECTION_SECONDS * 1000),
+            connectTimeoutMS=round(SELECTION_SECONDS * 1000),
+        )
+        opened = client[database]
+    except (pymongo.errors.ConfigurationError, pymongo.errors.InvalidName, ValueError) as exc:
+        raise ConfigurationError("MONGO_URI or MONGO_DB is not valid") from exc
+    history = MongoHistory(opened, read_seconds=read_seconds)
+    try:
+        async with going_on(history.make_indexes()):
+            yield history
+            await history.drain()
+    finally:
+        await client.close()

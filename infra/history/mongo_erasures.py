@@ -1,0 +1,57 @@
+"""What was erased from MongoDB, remembered so that late writes lose."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pymongo.asynchronous.collection import AsyncCollection
+
+from infra.history.documents import Document
+
+
+class MongoErasures:
+    """One tombstone for each erased interaction, one for each erased user.
+
+    They never expire: a host that comes back after months may still hold what was erased meanwhile.
+    """
+
+    def __init__(self, collection: AsyncCollection[Document]) -> None:
+        self._collection = collection
+
+    async def add_one(self, user_id: str, interaction_id: str) -> None:
+        """Remember one interaction as erased."""
+        await self._collection.update_one(
+            {"_id": _key(user_id, interaction_id)}, {"$currentDate": {"at": True}}, upsert=True
+        )
+
+    async def add_all(self, user_id: str, before_id: str) -> None:
+        """Remember that all of the user's interactions below `before_id` are erased."""
+        await self._collection.update_one(
+            {"_id": _key(user_id)},
+            {"$max": {"before": before_id}, "$currentDate": {"at": True}},
+            upsert=True,
+        )
+
+    async def among(self, written: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+        """Return which of these (user, interaction) pairs are erased, by user."""
+        pairs = list(written)
+        keys = {_key(user_id) for user_id, _ in pairs}
+        keys.update(_key(user_id, interaction_id) for user_id, interaction_id in pairs)
+        tombstones: Mapping[str, Any] = {
+            found["_id"]: found.get("before")
+            async for found in self._collection.find({"_id": {"$in": sorted(keys)}})
+        }
+        erased: dict[str, list[str]] = {}
+        for user_id, interaction_id in pairs if tombstones else ():
+            is_below = interaction_id < (tombstones.get(_key(user_id)) or "")
+            if is_below or _key(user_id, interaction_id) in tombstones:
+                erased.setdefault(user_id, []).append(interaction_id)
+        return erased
+
+
+def _key(user_id: str, interaction_id: str = "") -> str:
+    return f"{user_id}/{interaction_id}"  # a user id holds no slash
+
+
+def pairs_of(documents: Sequence[Document]) -> list[tuple[str, str]]:
+    """Return the (user, interaction) pairs of documents as MongoDB keeps them."""
+    return [(document["userId"], document["_id"]) for document in documents]

@@ -1,0 +1,31 @@
+"""The MongoDB driver's errors in the domain's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bson.errors import BSONError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
+
+from domain.exceptions import HistoryError
+from infra.history.unstorable import Unstorable
+
+# BadValue, DocumentValidationFailure, BSONObjectTooLarge
+_REFUSED_FOR_EVER = frozenset({2, 121, 10334})
+
+
+@contextmanager
+def speaking_domain(error: type[HistoryError]) -> Iterator[None]:
+    """Turn the driver's errors and an elapsed `asyncio.timeout` into `error`; the cause stays attached.
+
+    What the server refuses because of its content is `Unstorable`.
+    """
+    try:
+        yield
+    except (BSONError, OverflowError, DocumentTooLarge) as exc:
+        raise Unstorable("MongoDB cannot hold it") from exc
+    except BulkWriteError as exc:
+        if any(one.get("code") in _REFUSED_FOR_EVER for one in exc.details["writeErrors"]):
+            raise Unstorable("MongoDB refuses it") from exc
+        raise error("MongoDB did not keep all of it") from exc
+    except (PyMongoError, TimeoutError) as exc:
+        raise error("MongoDB does not answer as it should") from exc

@@ -1,0 +1,61 @@
+"""What is asked of MongoDB's `interactions`, and the indexes that answer it."""
+
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from domain.entities.history_query import HistoryQuery, Order
+from domain.entities.interaction import Interaction
+from infra.history.documents import Document, document_of, interaction_of
+
+INDEXES = [
+    IndexModel([("userId", ASCENDING), ("_id", DESCENDING)]),
+    IndexModel([("userId", ASCENDING), ("model", ASCENDING), ("_id", DESCENDING)]),
+    IndexModel([("userId", ASCENDING), ("conversationId", ASCENDING), ("_id", DESCENDING)]),
+    IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
+]
+
+
+def stored(interaction: Interaction) -> Document:
+    """Return the document MongoDB keeps: the common one, under `_id`."""
+    document = document_of(interaction)
+    document["_id"] = document.pop("id")
+    return document
+
+
+def read(document: Document) -> Interaction:
+    """Return the interaction of a document MongoDB kept; raises `UnreadableDocument`."""
+    return interaction_of(document | {"id": document.get("_id")})
+
+
+def filter_of(query: HistoryQuery) -> Document:
+    """Return the query's conditions: the user as an equality, the place and the times as one range of ids."""
+    wanted = query.filter
+    conditions: Document = {"userId": query.user_id}
+    for name, value in (
+        ("model", wanted.model),
+        ("provider", wanted.provider),
+        ("conversationId", wanted.conversation_id),
+    ):
+        if value is not None:
+            conditions[name] = {"$eq": value}
+    if wanted.statuses:
+        conditions["status"] = {"$in": sorted(wanted.statuses)}
+    else:
+        conditions["answered"] = True
+    bounds: list[dict[str, Any]] = []
+    if wanted.from_id is not None:
+        bounds.append({"_id": {"$gte": wanted.from_id}})
+    if wanted.to_id is not None:
+        bounds.append({"_id": {"$lt": wanted.to_id}})
+    if query.after_id is not None:
+        beyond = "$lt" if query.order is Order.DESC else "$gt"
+        bounds.append({"_id": {beyond: query.after_id}})
+    if bounds:
+        conditions["$and"] = bounds
+    return conditions
+
+
+def direction_of(query: HistoryQuery) -> int:
+    """Return how the ids are sorted."""
+    return DESCENDING if query.order is Order.DESC else ASCENDING

@@ -1,0 +1,211 @@
+"""What only MongoDB's adapter promises: it outlives the server, asks it little and waits for it shortly."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+
+from domain.entities.history_query import HistoryFilter, HistoryQuery
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from infra.configuration import ConfigurationError
+from infra.history.mongo import MongoHistory, open_mongo
+from infra.history.mongo_queries import filter_of
+from infra.history.unstorable import Unstorable
+from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
+from tests.contracts.history_walks import asking, walk
+from tests.fakes.interactions import an_id, an_interaction
+from tests.mongod import Mongod, need_mongod, shared_mongo_uri
+
+PATIENCE_SECONDS = 60.0
+LONGEST_READ_SECONDS = 2.5 + 1.5
+
+
+@pytest.fixture
+async def history(tmp_path: Path) -> AsyncIterator[MongoHistory]:
+    async with mongo(tmp_path) as history:
+        assert isinstance(history, MongoHistory)
+        yield history
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Mongod]:
+    need_mongod()
+    server = Mongod(tmp_path / "mongod")
+    yield server
+    server.kill()
+
+
+@asynccontextmanager
+async def opened(server: Mongod) -> AsyncIterator[MongoHistory]:
+    async with open_mongo(server.uri, database="rt", read_seconds=2.5) as history:
+        yield history
+
+
+async def until_kept(history: MongoHistory, number: int) -> None:
+    """Append until it is kept."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                return await history.append(an_interaction(number))
+            except HistoryUnavailable:
+                await asyncio.sleep(0.05)
+
+
+async def test_it_starts_without_the_server_and_heals_by_itself(server: Mongod) -> None:
+    async with opened(server) as history:
+        history.admit()
+        for attempt in (history.search(asking()), history.find("ana", an_id())):
+            started = time.monotonic()
+            with pytest.raises(HistoryUnreadable):
+                await attempt
+            assert time.monotonic() - started < LONGEST_READ_SECONDS
+        with pytest.raises(HistoryUnavailable):
+            await history.append(an_interaction())
+        with pytest.raises(HistoryUnreadable):
+            await history.erase("ana", an_id())
+        with pytest.raises(HistoryUnreadable):
+            await history.erase_all("ana", an_id())
+
+        await asyncio.to_thread(server.start)
+        await until_kept(history, 1)
+        assert await walk(history, asking()) == [an_interaction(1)]
+        await until_indexed(server)
+
+
+async def until_indexed(server: Mongod) -> None:
+    """Return once all indexes are there."""
+    async with (
+        pymongo.AsyncMongoClient[dict[str, object]](server.uri) as client,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        while len(await client["rt"]["interactions"].index_information()) < 5:
+            await asyncio.sleep(0.1)
+
+
+async def test_a_server_that_hangs_is_not_waited_for(server: Mongod) -> None:
+    await asyncio.to_thread(server.start)
+    async with opened(server) as history:
+        await until_kept(history, 1)
+        server.pause()
+        try:
+            started = time.monotonic()
+            with pytest.raises(HistoryUnreadable):
+                await history.search(asking())
+            assert time.monotonic() - started < LONGEST_READ_SECONDS
+        finally:
+            server.resume()
+        await until_kept(history, 2)
+        assert await walk(history, asking()) == [an_interaction(2), an_interaction(1)]
+
+
+async def test_what_was_acknowledged_survives_the_server_being_killed(server: Mongod) -> None:
+    await asyncio.to_thread(server.start)
+    acknowledged: list[int] = []
+    async with opened(server) as history:
+
+        async def write(first: int) -> None:
+            for number in range(first, first + 100_000):
+                try:
+                    await history.append(an_interaction(number))
+                except HistoryUnavailable:
+                    await asyncio.sleep(0.02)
+                else:
+                    acknowledged.append(number)
+
+        writers = [asyncio.create_task(write(n * 1_000_000)) for n in range(20)]
+        for _ in range(3):
+            aim = len(acknowledged) + 300
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while len(acknowledged) < aim:
+                    await asyncio.sleep(0.01)
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+        for writer in writers:
+            writer.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+        await until_kept(history, 999_999_999)
+        found = {one.id for one in await walk(history, asking())}
+
+    assert {an_id(number) for number in acknowledged} <= found
+
+
+async def test_a_page_examines_no_more_than_it_shows(history: MongoHistory) -> None:
+    everything = [an_interaction(number, model=f"m{number % 2}") for number in range(1000)]
+    for start in range(0, 1000, 250):
+        await history.append_many(everything[start : start + 250])
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await history.make_indexes()
+
+    for wanted, after in (
+        (HistoryFilter(), 900),
+        (HistoryFilter(), 100),
+        (HistoryFilter(model="m1"), 100),
+    ):
+        query = HistoryQuery(user_id="ana", filter=wanted, after_id=an_id(after))
+        plan: dict[str, Any] = (
+            await history._interactions.find(filter_of(query)).sort("_id", -1).limit(21).explain()
+        )
+        assert plan["executionStats"]["totalKeysExamined"] <= 22
+        assert plan["executionStats"]["totalDocsExamined"] <= 22
+        assert "SORT" not in str(plan["queryPlanner"]["winningPlan"]).replace("sortPattern", "")
+
+
+async def test_writes_wait_for_the_majoritys_journals(history: MongoHistory) -> None:
+    for collection in (history._interactions, history._erasures._collection):
+        assert collection.write_concern.document == {"w": "majority", "j": True, "wtimeout": 5000}
+
+
+async def test_what_the_server_refuses_for_its_content_is_told_apart(history: MongoHistory) -> None:
+    async with pymongo.AsyncMongoClient[dict[str, object]](shared_mongo_uri()) as client:
+        database = client[MONGO_DATABASE]
+        await database.command("collMod", "interactions", validator={"text": {"$ne": "refused"}})
+        try:
+            with pytest.raises(Unstorable):
+                await history.append_many([an_interaction(1), an_interaction(2, text="refused")])
+            assert await history.find("ana", an_id(1)) == an_interaction(1)
+        finally:
+            await database.command("collMod", "interactions", validator={})
+
+
+async def test_what_cannot_be_a_document_is_told_apart(history: MongoHistory) -> None:
+    with pytest.raises(Unstorable):
+        await history.append(
+            an_interaction(usage=an_interaction().usage.__class__(input_tokens=2**64))
+        )
+
+
+async def test_a_document_of_a_newer_program_cannot_be_read(history: MongoHistory) -> None:
+    await history.append(an_interaction())
+    async with pymongo.AsyncMongoClient[dict[str, object]](shared_mongo_uri()) as client:
+        await client[MONGO_DATABASE]["interactions"].update_one(
+            {"_id": an_id()}, {"$set": {"v": 2}}
+        )
+
+    with pytest.raises(HistoryUnreadable):
+        await history.find("ana", an_id())
+    with pytest.raises(HistoryUnreadable):
+        await history.search(asking())
+
+
+async def test_it_says_which_of_several_were_erased(history: MongoHistory) -> None:
+    await history.erase("ana", an_id(7))
+    await history.erase_all("ana", an_id(3))
+    await history.erase_all("bob", an_id(9))
+
+    asked = [an_id(number) for number in (2, 3, 4, 7, 8)]
+    assert await history.erased_among("ana", asked) == {an_id(2), an_id(3), an_id(7)}
+    assert await history.erased_among("eve", asked) == frozenset()
+    assert await history.erased_among("ana", []) == frozenset()
+
+
+@pytest.mark.parametrize("uri", ["", "mongo://ana:secret@host", "mongodb://ana:secret:@host:port/"])
+async def test_a_uri_that_is_none_is_told_without_its_password(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="MONGO_URI") as caught:
+        async with open_mongo(uri, database="rt", read_seconds=READ_SECONDS):
+            pass
+    assert "secret" not in str(caught.value)
