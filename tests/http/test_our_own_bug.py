@@ -2,103 +2,15 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
-import httpx2
 import pytest
-from starlette.types import ASGIApp
 
-from app.application import Options, create_app
-from app.container import Container
 from app.middleware.gate import GateRules
-from dependency_injection import wire
-from domain.entities.history_query import HistoryQuery
-from domain.entities.model import Model
 from domain.entities.reply import Answering
-from domain.exceptions import UnknownModel
-from domain.interfaces.cursor_codec import CursorCodec
-from domain.interfaces.health import Degraded, Health
-from domain.interfaces.model_catalogue import ModelCatalogue
-from infra.clock import SystemClock
-from infra.settings import Settings
-from infra.telemetry.metrics import Metrics
-from tests.fakes.history import RememberingHistory
-from tests.fakes.model import Step, SteppingLLM
+from tests.fakes.application import Whole
 
 WHO = Answering(provider="p", model="m")
 BODY = {"userId": "ana", "userPrompt": "hi"}
-
-
-class OneModel(ModelCatalogue):
-    model = Model(id="m", owned_by="p", context_tokens=100, max_output_tokens=10)
-
-    def models(self) -> list[Model]:
-        return [self.model]
-
-    def resolve(self, name: str | None) -> Model:
-        if name not in (None, "m"):
-            raise UnknownModel(("m",))
-        return self.model
-
-
-class PlainCursors(CursorCodec):
-    def seal(self, query: HistoryQuery, next_id: str) -> str:
-        return next_id
-
-    def open(self, query: HistoryQuery, cursor: str) -> str:
-        return cursor
-
-
-class Fine(Health):
-    def is_ready(self) -> bool:
-        return True
-
-    def degraded(self) -> list[Degraded]:
-        return []
-
-
-class Whole:
-    """The application over fakes, called as `client` from `address`."""
-
-    def __init__(self, *steps: Step, rules: GateRules | None = None, **options: Any) -> None:
-        self.history = RememberingHistory()
-        settings = Settings(_env_file=None)
-
-        @asynccontextmanager
-        async def running() -> AsyncIterator[Container]:
-            container = wire(
-                settings,
-                llm=SteppingLLM(*steps),
-                catalogue=OneModel(),
-                history=self.history,
-                cursors=PlainCursors(),
-                clock=SystemClock(),
-                metrics=Metrics(version="0", environment="test"),
-                health=Fine(),
-            )
-            yield container
-            await container.chat.answer_prompt.drain()
-
-        gate = rules or GateRules.without_authentication(allow_anonymous=False, allowed_hosts=())
-        self.app: ASGIApp = create_app(Options(version="0", gate=gate, **options), running)
-
-    @asynccontextmanager
-    async def client(self, address: str = "127.0.0.1") -> AsyncIterator[httpx2.AsyncClient]:
-        transport = httpx2.ASGITransport(app=self.app, client=(address, 1))
-        async with (
-            _lifespan(self.app),
-            httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
-        ):
-            yield client
-
-
-@asynccontextmanager
-async def _lifespan(app: ASGIApp) -> AsyncIterator[None]:
-    fastapi = app._app  # type: ignore[attr-defined]
-    async with fastapi.router.lifespan_context(fastapi):
-        yield
 
 
 async def test_an_unhandled_error_is_a_problem_and_a_failed_record(
