@@ -1,5 +1,6 @@
 """The wiring: the only file that knows every class. Opens nothing when imported."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -39,6 +40,7 @@ from infra.ids import InteractionIds
 from infra.llm.chain import open_llm
 from infra.llm.configured_models import load_catalogue
 from infra.logging.configuration import configure_logging
+from infra.logging.unhandled import log_unhandled_in
 from infra.production import refuse_unsafe
 from infra.security.cursors import SignedCursors, load_or_make_secret
 from infra.settings import Settings
@@ -125,6 +127,7 @@ def back_up(
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Container]:
     """Open the real adapters, hand over the services, close everything in reverse."""
+    log_unhandled_in(asyncio.get_running_loop())
     clock = SystemClock()
     catalogue = load_catalogue(settings, _environment(), clock)
     refuse_unsafe(settings, catalogue)
