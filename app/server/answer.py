@@ -60,14 +60,21 @@ class Answer(RequestResponseCycle):
             self.on_response = lambda: None  # it holds the connection, which holds this
 
     async def receive(self) -> ASGIReceiveEvent:
-        if self.has_client_left and self._is_body_given:
-            return {"type": "http.disconnect"}
-        message = await super().receive()
-        if message["type"] == "http.request":
-            if self._is_body_given:  # woken because the client left
+        """As uvicorn's, but for a client that has left."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        if not (self.disconnected or self.response_complete):
+            self.flow.resume_reading()
+            await self.message_event.wait()
+            if self.has_client_left and self._is_body_given:
                 return {"type": "http.disconnect"}
-            self._is_body_given = not message["more_body"]
-        return message
+            self.message_event.clear()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body, self.body = bytes(self.body), bytearray()
+        self._is_body_given = not self.more_body
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     async def _end_with(self, kind: ProblemKind) -> None:
         """Send a problem, or, when another answer has begun, break it off."""

@@ -111,10 +111,29 @@ class Connection(Reading):
         elif self._part is BODY and self.expect_100_continue:
             self._hang_up()  # the body may never come, and what does could be either
 
+    def _begin(self, *, keep_alive: bool) -> None:
+        has_turn = self._is_answered()
+        self.cycle = answer = Answer(
+            scope=self.scope,
+            transport=self._outlet,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        if has_turn:
+            self._start_asgi_task(answer, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((answer, self.app))
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.__class__ = Answer  # uvicorn leaves no other way to name the class of its cycles
-        cycle = cast(Answer, cycle)
-        cycle.transport = self._outlet
+        assert isinstance(cycle, Answer)
         cycle.has_client_left = self._has_client_left
         if self._is_last and not self.pipeline:
             cycle.keep_alive = False

@@ -19,6 +19,7 @@ class Lifespan(LifespanOn):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        self.logger = logging.Logger("uvicorn.lifespan", logging.CRITICAL)
         self._failure: BaseException | None = None
 
     async def startup(self) -> None:

@@ -17,7 +17,7 @@ from app.problem_table import (
     URI_TOO_LONG,
     ProblemKind,
 )
-from app.server.head import check_head, head_without_upgrade, new_parser
+from app.server.head import complete_scope, head_without_upgrade, new_parser
 from app.server.options import ServeOptions
 from app.server.refusal import Refusal
 
@@ -60,6 +60,10 @@ class Reading(HttpToolsProtocol):
 
     def _refuse(self, kind: ProblemKind) -> None:
         """Take nothing more from this client, and tell it why."""
+        raise NotImplementedError
+
+    def _begin(self, *, keep_alive: bool) -> None:
+        """Hand the request that `scope` describes to the application when its turn comes; `cycle` is it from now on."""
         raise NotImplementedError
 
     def data_received(self, data: bytes) -> None:
@@ -124,22 +128,21 @@ class Reading(HttpToolsProtocol):
             raise Refusal(URI_TOO_LONG)
 
     def on_headers_complete(self) -> None:
+        """In place of uvicorn's, which has no setting for the class of its answers."""
         limit_bytes = self._options.max_header_bytes
         if self._overhead_bytes + self._read_bytes > limit_bytes:
             lines_bytes = sum(len(name) + len(value) + 4 for name, value in self.headers)
             if lines_bytes > limit_bytes:
                 raise Refusal(HEADERS_TOO_LARGE)
         parser = self.parser
-        version = parser.get_http_version()
-        check_head(self.url, version, self.headers)
+        method, version = parser.get_method(), parser.get_http_version()
         if parser.should_upgrade():
-            self._plain_head = head_without_upgrade(
-                parser.get_method(), self.url, version, self.headers
-            )
+            self._plain_head = head_without_upgrade(method, self.url, version, self.headers)
             return
         if len(self.pipeline) >= _MAX_PIPELINED:
             raise Refusal(OVERLOADED)
-        super().on_headers_complete()
+        complete_scope(self.scope, method, self.url, version)
+        self._begin(keep_alive=version == "1.1" and parser.should_keep_alive())
         self.headers = []  # trailers end here, not among the headers the application sees
         self._part = BODY
         self._read_bytes = self._overhead_bytes = 0
@@ -167,7 +170,7 @@ def _reason_of(exc: httptools.HttpParserError) -> ProblemKind:
     cause = exc.__context__
     if isinstance(cause, Refusal):
         return cause.kind
-    if cause is None or isinstance(cause, httptools.HttpParserError | UnicodeDecodeError):
+    if cause is None or isinstance(cause, httptools.HttpParserError):
         return MALFORMED_REQUEST
     _LOGGER.error("a request could not be started", exc_info=cause)
     return INTERNAL

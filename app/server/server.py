@@ -83,10 +83,11 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         _LOGGER.info("stopping")
         self._on_stopping()
+        # Whoever came before the signal is let in, and, before idle connections are closed, read.
+        await asyncio.sleep(_TICK_SECONDS)
         await self._wait(self._options.unready_seconds, lambda: self._is_hurried)
         for server in self.servers:
             server.close()
-        # What arrived before is read, and so begun, before idle connections are closed.
         await asyncio.sleep(_TICK_SECONDS)
         await self._drain(self._options.shutdown_grace_seconds, lambda: self._is_hurried)
         if self._is_busy():
@@ -120,7 +121,7 @@ class Server(uvicorn.Server):
     async def _cut_off(self) -> None:
         tasks = list(self.server_state.tasks)
         if tasks:
-            _LOGGER.warning("%d requests are cut off", len(tasks))
+            _LOGGER.warning("requests cut off: %d", len(tasks))
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
