@@ -44,7 +44,7 @@ def provider_url(text: str) -> str:
 class Table(BaseModel):
     """A table of the file: unknown keys are refused, and nothing is turned into another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class ProviderTable(Table):
@@ -96,7 +96,7 @@ def read_models_file(path: Path) -> ModelsFile:
     try:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
-        raise ConfigurationError(f"{path}: {_told(exc.errors()[0])}") from exc
+        raise ConfigurationError(f"{path}: {_told(_telling(exc))}") from exc
     for mistake in _wrong_names(file):
         raise ConfigurationError(f"{path}: {mistake}")
     return file
@@ -115,6 +115,12 @@ _MESSAGES = {
     "model_attributes_type": "should be a table",
     "dict_type": "should be a table",
 }
+
+
+def _telling(exc: ValidationError) -> Mapping[str, Any]:
+    """Return the mistake to tell: a key that is misspelt is often the reason why another is missing."""
+    mistakes = exc.errors()
+    return next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
 
 
 def _told(error: Mapping[str, Any]) -> str:

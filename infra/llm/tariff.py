@@ -77,6 +77,7 @@ class Tariff:
         """
         self._periods = periods
         self._steps: tuple[Rates, ...] = ()
+        self._good_from_milliseconds = 0
         self._good_until_milliseconds = 0
 
     @classmethod
@@ -100,7 +101,7 @@ class Tariff:
         input_tokens, output_tokens = usage.input_tokens, usage.output_tokens
         if input_tokens is None or output_tokens is None:
             return None
-        if now_milliseconds >= self._good_until_milliseconds:
+        if not self._good_from_milliseconds <= now_milliseconds < self._good_until_milliseconds:
             self._look_up(now_milliseconds)
         for rates in self._steps:
             if input_tokens > rates.above_input_tokens:
@@ -111,10 +112,16 @@ class Tariff:
         now = datetime.fromtimestamp(now_milliseconds / 1000, UTC)
         self._steps = next(period.steps for period in self._periods if period.holds(now))
         if any(period.daily for period in self._periods):
-            until = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+            start, length = now.replace(second=0, microsecond=0), timedelta(minutes=1)
         else:
-            until = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
-        self._good_until_milliseconds = int(until.timestamp() * 1000)
+            start, length = datetime.combine(now.date(), time(), UTC), timedelta(days=1)
+        # both ends, since the host's clock may be set back
+        self._good_from_milliseconds = _milliseconds(start)
+        self._good_until_milliseconds = _milliseconds(start + length)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
 def _period(found: dict[str, Any]) -> Period | None:
