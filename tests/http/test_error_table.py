@@ -332,7 +332,9 @@ def test_a_route_that_rests_is_not_asked(settings: dict[str, str], data_dir: Pat
         assert any("gem-503" in part["component"] for part in ready["degraded"])
 
 
-def test_more_chats_than_we_take_are_shed(settings: dict[str, str], data_dir: Path) -> None:
+def test_more_chats_than_we_take_are_shed(
+    settings: dict[str, str], data_dir: Path, provider: FaultProvider
+) -> None:
     limited = {**settings, "MAX_CONCURRENT_CHATS": "1"}
     with running_service(data_dir, limited) as service, service.client() as client:
         first: list[httpx2.Response] = []
@@ -341,11 +343,14 @@ def test_more_chats_than_we_take_are_shed(settings: dict[str, str], data_dir: Pa
             with service.client() as other:
                 first.append(chat_within(other, "ana", "gem-silent", 4000))
 
+        calls = provider.count("silent")
         asking = threading.Thread(target=ask)
         asking.start()
-        deadline = time.monotonic() + 3
-        while (response := chat(client, "bob")).status_code == 200:
-            assert time.monotonic() < deadline, "nothing was shed"
+        deadline = time.monotonic() + 10
+        while provider.count("silent") == calls:
+            assert time.monotonic() < deadline, "the first chat did not begin"
+            time.sleep(0.01)
+        response = chat(client, "bob")
         is_problem(response, 503, "overloaded")
         assert response.headers["Retry-After"] == "1"
         asking.join(20)
