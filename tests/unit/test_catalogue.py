@@ -34,6 +34,12 @@ max_output_tokens = 100
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_variables_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
 def loaded(
     *, environment: dict[str, str] | None = None, clock: FakeClock | None = None, **settings: Any
 ) -> Catalogue:
