@@ -1,0 +1,70 @@
+"""The worked examples for clients work as they stand."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.docs.markdown import ROOT, Block, blocks
+from tests.service import Service, running_service
+
+DOCUMENT = "docs/clients.md"
+RUNNERS = {
+    "sh": ["bash", "-euo", "pipefail", "-c"],
+    "python": [sys.executable, "-W", "error", "-c"],
+    "javascript": ["node", "--input-type=module", "-e"],
+}
+ANSWER = "This is the scripted demo model"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running_service(tmp_path_factory.mktemp("service") / "data") as service:
+        yield service
+
+
+def examples(*languages: str) -> list[Block]:
+    return [one for one in blocks(DOCUMENT) if one.marker == "run" and one.language in languages]
+
+
+def test_every_example_is_run_here_or_says_why_not() -> None:
+    for block in blocks(DOCUMENT):
+        assert block.language in RUNNERS
+        assert block.marker == "run" or block.marker.startswith("not run: "), block.text
+    assert {block.language for block in examples(*RUNNERS)} == set(RUNNERS)
+
+
+@pytest.mark.parametrize("block", examples("sh", "javascript"), ids=lambda block: block.language)
+def test_an_example_for_the_shell_or_a_page_runs_as_it_stands(
+    service: Service, block: Block
+) -> None:
+    if shutil.which(RUNNERS[block.language][0]) is None:
+        pytest.skip(f"{RUNNERS[block.language][0]} is not installed")
+    assert ANSWER in run(service, block)
+
+
+def test_the_examples_in_python_run_as_they_stand_and_are_in_history(tmp_path: Path) -> None:
+    with running_service(tmp_path / "data") as service, service.client() as client:
+        asking, failing, chain = examples("python")
+        assert run(service, asking).count(ANSWER) == 2
+        assert run(service, failing).startswith("model_not_found model ")
+        assert run(service, chain).count(ANSWER) == 5
+        assert len(_history(client, "ana")) == 7
+        assert len(_history(client, "ana", conversationId="loops")) == 1
+
+
+def run(service: Service, block: Block) -> str:
+    """Run a block against the service; return what it printed."""
+    text = block.text.replace("127.0.0.1:8000", f"127.0.0.1:{service.port}")
+    command = [*RUNNERS[block.language], text]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=False)
+    assert ran.returncode == 0, f"{block.text}\n{ran.stderr.decode()}"
+    return ran.stdout.decode()
+
+
+def _history(client: httpx2.Client, user: str, **filters: str) -> list[object]:
+    return list(client.get(f"/v1/history/{user}", params=filters).json()["history"])
