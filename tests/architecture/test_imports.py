@@ -11,10 +11,12 @@ ROOT = Path(__file__).parents[2]
 ADAPTER_OF = {
     "pymongo": ("mongo",),
     "bson": ("mongo",),
-    "aiobotocore": ("dynamodb", "sqs"),
-    "botocore": ("dynamodb", "sqs"),
+    "aiobotocore": ("dynamo", "sqs", "aws"),
+    "botocore": ("dynamo", "sqs", "aws"),
     "opentelemetry.sdk": ("tracing",),
-    "genai_prices": ("pric",),
+    "genai_prices": ("price_reader",),
+    "jwt": ("jwt", "jwk_set"),
+    "cryptography": ("jwt", "jwk_set"),
 }
 """By a word in the module's name, so that the file says what it needs."""
 SOURCES = [".env", *(str(ROOT / layer) for layer in ("app", "domain", "infra"))]
@@ -38,7 +40,7 @@ sys.meta_path.insert(0, Blocked())
 loud = {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.mkdir"}
 done = []
 def watch(event, args):
-    if event in loud:
+    if event in loud and args[1:] != (("::1", 0),):  # urllib3 tries so whether IPv6 is there
         done.append(f"{event} {args!r}")
     elif event == "open" and isinstance(args[0], str):
         writes = isinstance(args[1], str) and set(args[1]) & set("wax+")
