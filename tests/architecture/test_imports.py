@@ -15,8 +15,8 @@ ADAPTER_OF = {
     "botocore": ("dynamo", "sqs", "aws"),
     "opentelemetry.sdk": ("tracing",),
     "genai_prices": ("price_reader",),
-    "jwt": ("jwt", "jwk_set"),
-    "cryptography": ("jwt", "jwk_set"),
+    "jwt": ("jwt", "jwk"),
+    "cryptography": ("jwt", "jwk"),
 }
 """By a word in the module's name, so that the file says what it needs."""
 SOURCES = [".env", *(str(ROOT / layer) for layer in ("app", "domain", "infra"))]
