@@ -12,10 +12,15 @@ Step = Answering | str | Reply | BaseException | asyncio.Event
 
 
 class SteppingLLM(LLMClient):
-    """Plays steps in order: yields pieces, raises exceptions, waits for events; counts who hung up on it."""
+    """Plays steps in order: yields pieces, raises exceptions, waits for events; counts who hung up on it.
+
+    Attributes:
+        in_turn: The steps of the calls to come, one after the other; then those it was made with.
+    """
 
     def __init__(self, *steps: Step) -> None:
         self.steps = steps
+        self.in_turn: list[tuple[Step, ...]] = []
         self.asked: list[Prompt] = []
         self.hung_up = 0
 
@@ -23,8 +28,9 @@ class SteppingLLM(LLMClient):
         self, prompt: Prompt, turn: Turn
     ) -> AsyncGenerator[Answering | str | Reply, None]:
         self.asked.append(prompt)
+        steps = self.in_turn.pop(0) if self.in_turn else self.steps
         try:
-            for step in self.steps:
+            for step in steps:
                 if isinstance(step, BaseException):
                     raise step
                 if isinstance(step, asyncio.Event):
