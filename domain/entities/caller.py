@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from domain.exceptions import Forbidden
 
+USER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@|+-]{0,127}$"
+"""What names a user, wherever the name comes from: a body, a path, a key or a token."""
+
 
 class Scope(StrEnum):
     """A permission."""
@@ -20,14 +23,16 @@ class Caller:
     """An authenticated principal.
 
     Attributes:
-        principal: Names the caller in limits and idempotency records; never shown to others.
+        principal: Names the caller in idempotency records; never shown to others.
         user_id: The only user it may act for; None acts for any user.
         scopes: What it may do.
+        limited_as: Whose limits it uses up; None is unlimited.
     """
 
     principal: str
     user_id: str | None = None
     scopes: frozenset[Scope]
+    limited_as: str | None = None
 
     def may(self, scope: Scope, user_id: str) -> None:
         """Return when allowed.

@@ -1,13 +1,19 @@
 """Everything that can go wrong, in the domain's words.
 
     DomainError
+    ├── Unauthenticated              no credentials, or none that hold
+    ├── AuthUnavailable              credentials cannot be checked
     ├── Forbidden                    another user, a missing scope, a client that is not let in
+    ├── RateLimited                  the caller's own limit is used up
     ├── NotFound                     this user has no such interaction
     ├── InvalidInput                 a value that only the domain can judge
     ├── InvalidCursor                edited, or made for another query
     ├── UnknownModel                 not in the catalogue; names what is
     ├── RetiredModel                 once known; names its successor
     ├── Overloaded                   more at once than we take
+    ├── IdempotencyInProgress        the first request with this key still runs
+    ├── IdempotencyMismatch          the key was used with another request
+    ├── IdempotencyUnavailable       keys cannot be kept
     ├── HistoryError
     │   ├── HistoryUnavailable       nothing can be kept; nobody was asked yet
     │   ├── HistoryNotDurable        answered, but it could not be kept
@@ -26,6 +32,7 @@
 Facts only: no HTTP, no provider's text, nothing of the caller's input.
 """
 
+from domain.exceptions.access import AuthUnavailable, RateLimited, Unauthenticated
 from domain.exceptions.base import (
     DomainError,
     Forbidden,
@@ -42,6 +49,11 @@ from domain.exceptions.history import (
     HistoryUnavailable,
     HistoryUnreadable,
 )
+from domain.exceptions.idempotency import (
+    IdempotencyInProgress,
+    IdempotencyMismatch,
+    IdempotencyUnavailable,
+)
 from domain.exceptions.llm import (
     BulkheadFull,
     ContentBlocked,
@@ -56,6 +68,7 @@ from domain.exceptions.llm import (
 )
 
 __all__ = [
+    "AuthUnavailable",
     "BulkheadFull",
     "ContentBlocked",
     "ContextTooLong",
@@ -65,6 +78,9 @@ __all__ = [
     "HistoryNotDurable",
     "HistoryUnavailable",
     "HistoryUnreadable",
+    "IdempotencyInProgress",
+    "IdempotencyMismatch",
+    "IdempotencyUnavailable",
     "InvalidCursor",
     "InvalidInput",
     "LLMError",
@@ -76,6 +92,8 @@ __all__ = [
     "NoRoute",
     "NotFound",
     "Overloaded",
+    "RateLimited",
     "RetiredModel",
+    "Unauthenticated",
     "UnknownModel",
 ]

@@ -1,0 +1,43 @@
+"""Bearer credentials: keys, tokens, or both."""
+
+from abc import abstractmethod
+from typing import Protocol
+
+from domain.entities.caller import Caller
+from domain.exceptions import Unauthenticated
+from domain.interfaces.credentials import Authenticator
+from infra.security.api_key_format import PREFIX
+
+
+class Keys(Protocol):
+    """Tells who shows a key; see `KeyRing`."""
+
+    @abstractmethod
+    def caller_of(self, key: bytes) -> Caller: ...
+
+
+class Tokens(Protocol):
+    """Tells who shows a token; see `TokenVerifier`."""
+
+    @abstractmethod
+    async def caller_of(self, token: bytes) -> Caller: ...
+
+
+class BearerAuthenticator(Authenticator):
+    """Takes `Bearer` credentials: what begins like a key is a key, anything else a token, where that is configured."""
+
+    def __init__(self, *, keys: Keys | None = None, tokens: Tokens | None = None) -> None:
+        self._keys = keys
+        self._tokens = tokens
+
+    async def caller_of(self, authorization: bytes | None) -> Caller:
+        if authorization is None:
+            raise Unauthenticated(were_given=False)
+        scheme, _, credentials = authorization.partition(b" ")
+        credentials = credentials.strip(b" ")
+        if scheme.lower() == b"bearer" and credentials:
+            if self._keys is not None and credentials.startswith(PREFIX):
+                return self._keys.caller_of(credentials)
+            if self._tokens is not None:
+                return await self._tokens.caller_of(credentials)
+        raise Unauthenticated(were_given=True)

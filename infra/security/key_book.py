@@ -1,0 +1,92 @@
+"""Makes and revokes the keys in `keys.db`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from domain.entities.api_key import ApiKey
+from domain.entities.caller import Scope
+from domain.interfaces.clock import Clock
+from domain.interfaces.key_book import KeyBook
+from infra.configuration import ConfigurationError
+from infra.security.api_key_format import digest_of, new_key
+from infra.security.key_file import (
+    KEYS_FILE,
+    NewerKeyFile,
+    insert_key,
+    read_keys,
+    revoke_key,
+    writing_keys,
+)
+
+
+class FileKeyBook(KeyBook):
+    """The keys under `data_dir`; what cannot be read or written is a `ConfigurationError`."""
+
+    def __init__(self, data_dir: Path, clock: Clock) -> None:
+        self._path = data_dir / KEYS_FILE
+        self._clock = clock
+
+    def create(
+        self,
+        *,
+        name: str,
+        user_id: str | None,
+        scopes: frozenset[Scope],
+        expires_milliseconds: int | None,
+    ) -> tuple[ApiKey, str]:
+        record, key = made_key(
+            self._clock,
+            name=name,
+            user_id=user_id,
+            scopes=scopes,
+            expires_milliseconds=expires_milliseconds,
+        )
+        with self._telling(), writing_keys(self._path) as connection:
+            insert_key(connection, record)
+        return record, key
+
+    def keys(self) -> Sequence[ApiKey]:
+        with self._telling():
+            return read_keys(self._path)
+
+    def revoke(self, key_id: str) -> bool:
+        if not self._path.exists():
+            return False
+        with self._telling(), writing_keys(self._path) as connection:
+            return revoke_key(connection, key_id, self._clock.now_milliseconds())
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, apsw.Error) as exc:
+            raise ConfigurationError(f"{self._path} cannot be read or written: {exc}") from exc
+        except NewerKeyFile as exc:
+            raise ConfigurationError(
+                f"{self._path} was written by a newer version of this program"
+            ) from exc
+
+
+def made_key(
+    clock: Clock,
+    *,
+    name: str,
+    user_id: str | None,
+    scopes: frozenset[Scope],
+    expires_milliseconds: int | None,
+) -> tuple[ApiKey, str]:
+    """Return a new key and what to keep of it; nothing is kept yet."""
+    key_id, key = new_key()
+    record = ApiKey(
+        id=key_id,
+        digest=digest_of(key.encode()),
+        name=name,
+        user_id=user_id,
+        scopes=scopes,
+        created_milliseconds=clock.now_milliseconds(),
+        expires_milliseconds=expires_milliseconds,
+    )
+    return record, key

@@ -1,0 +1,126 @@
+"""Where the keys that hold are read from, again and again."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+
+from domain.entities.api_key import ApiKey
+from domain.interfaces.clock import Clock
+from domain.interfaces.health import Degraded
+from infra.security.api_key_lines import BadKeyLine, parse_lines
+from infra.security.key_file import NewerKeyFile, read_keys, stamp_of
+
+_MOST_LINE_FILE_BYTES = 4 * 1024 * 1024
+_logger = logging.getLogger("infra.security")
+
+
+class KeySource(ABC):
+    """A file with keys, and what was last read from it.
+
+    What cannot be read any more is not the same as empty: a disk that went away must not lock everybody out, so the
+    keys last read go on holding for a while.
+
+    Attributes:
+        keys: As last read.
+        degraded: Since when and why it cannot be read; None while it can.
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, stale_seconds: float) -> None:
+        self.keys: Sequence[ApiKey] = ()
+        self.degraded: Degraded | None = None
+        self._path = path
+        self._clock = clock
+        self._stale_seconds = stale_seconds
+        self._good_until_seconds = -1.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `keys` may be relied on: read just now, or not too long ago."""
+        return self.degraded is None or self._clock.monotonic() < self._good_until_seconds
+
+    def look(self) -> bool:
+        """Read the file if it changed, and return whether `keys` may be others now. Blocks, and never raises."""
+        try:
+            found = self._read_if_changed()
+        except (OSError, ValueError, apsw.Error, NewerKeyFile) as exc:
+            self._forget_what_was_read()
+            self._degrade(exc)
+            return False
+        self._recover()
+        self._good_until_seconds = self._clock.monotonic() + self._stale_seconds
+        if found is None:
+            return False
+        self.keys = found
+        return True
+
+    @abstractmethod
+    def _read_if_changed(self) -> Sequence[ApiKey] | None:
+        """Return the keys, or None when they are those of the last time."""
+
+    @abstractmethod
+    def _forget_what_was_read(self) -> None:
+        """Let the next look read in any case."""
+
+    def _degrade(self, exc: Exception) -> None:
+        if self.degraded is not None:
+            return
+        self.degraded = Degraded(
+            component="api keys",
+            reason=f"{self._path.name} cannot be read",
+            since_milliseconds=self._clock.now_milliseconds(),
+        )
+        _logger.error("keys cannot be read from %s: %s", self._path, exc)
+
+    def _recover(self) -> None:
+        if self.degraded is not None:
+            self.degraded = None
+            _logger.info("keys can be read again from %s", self._path)
+
+
+class KeyFileSource(KeySource):
+    """`keys.db`. There may be none yet; one that was there and is gone counts as unreadable."""
+
+    def __init__(self, path: Path, clock: Clock, *, stale_seconds: float) -> None:
+        super().__init__(path, clock, stale_seconds=stale_seconds)
+        self._stamp: tuple[int, ...] | None = None
+        self._was_there = False
+
+    def _read_if_changed(self) -> Sequence[ApiKey] | None:
+        stamp = stamp_of(self._path)
+        if not stamp and self._was_there:
+            raise FileNotFoundError("it is gone")
+        if stamp == self._stamp:
+            return None
+        keys = read_keys(self._path)
+        self._stamp = stamp
+        self._was_there = bool(stamp)
+        return keys
+
+    def _forget_what_was_read(self) -> None:
+        self._stamp = None
+
+
+class KeyLinesSource(KeySource):
+    """A file of key lines, as an orchestrator mounts a secret."""
+
+    def __init__(self, path: Path, clock: Clock, *, stale_seconds: float) -> None:
+        super().__init__(path, clock, stale_seconds=stale_seconds)
+        self._content: bytes | None = None
+
+    def _read_if_changed(self) -> Sequence[ApiKey] | None:
+        # A small file read whole each time: its time of change is too coarse to tell two quick changes apart.
+        with self._path.open("rb") as file:
+            content = file.read(_MOST_LINE_FILE_BYTES + 1)
+        if len(content) > _MOST_LINE_FILE_BYTES:
+            raise BadKeyLine("the file is too large for a list of keys")
+        if content == self._content:
+            return None
+        keys = list(parse_lines(content.decode().splitlines()))
+        self._content = content
+        return keys
+
+    def _forget_what_was_read(self) -> None:
+        self._content = None
