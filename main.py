@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from app.cli import Progress
+    from collections.abc import Callable, Sequence
+
+    from app.cli import Progress, Verdict
 
 
 def __getattr__(name: str) -> Any:
@@ -47,13 +49,24 @@ def backup(file: Path, overwrite: bool, progress: "Progress") -> int:
     return wiring.back_up(wiring.read_settings(), file, overwrite=overwrite, progress=progress)
 
 
+def selftest(told: "Callable[[Verdict], object]") -> "Sequence[Verdict]":
+    """Send faults through the real chain; tell each outcome as it comes, and return them all."""
+    import asyncio
+    import logging
+
+    from infra.selftest.bench import run
+
+    logging.getLogger("infra").setLevel(logging.CRITICAL)  # every alarm in it is a drill
+    return asyncio.run(run(told))
+
+
 def main(arguments: list[str]) -> int:
     """Carry out one command line and return the exit code."""
     from app.cli import EXIT_CONFIGURATION, Commands, run
     from infra.configuration import ConfigurationError
 
     try:
-        return run(arguments, Commands(serve=serve, backup=backup))
+        return run(arguments, Commands(serve=serve, backup=backup, selftest=selftest))
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION

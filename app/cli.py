@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tqdm import tqdm
 
@@ -17,6 +18,21 @@ Progress = Callable[[int, int], None]
 """Told how much is done and how much there is, as often as it likes."""
 
 
+class Verdict(Protocol):
+    """What became of one fault."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def got(self) -> str: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def is_right(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commands:
     """What each command does; given by `main.py`, which knows the wiring.
@@ -24,10 +40,12 @@ class Commands:
     Attributes:
         serve: Serves until told to stop; returns the exit code.
         backup: Copies the embedded store to a file; returns how many bytes it has.
+        selftest: Sends faults through the real chain; tells each verdict as it comes, and returns them all.
     """
 
     serve: Callable[[], int]
     backup: Callable[[Path, bool, Progress], int]
+    selftest: Callable[[Callable[[Verdict], object]], Sequence[Verdict]]
 
 
 class CommandFailed(Exception):
@@ -40,6 +58,8 @@ def run(arguments: Sequence[str], commands: Commands) -> int:
     try:
         if parsed.command == "serve":
             return commands.serve()
+        if parsed.command == "selftest":
+            return _selftest(commands)
         return _backup(parsed, commands)
     except CommandFailed as failure:
         print(f"{parsed.command}: {failure}", file=sys.stderr)
@@ -59,6 +79,21 @@ def _backup(parsed: argparse.Namespace, commands: Commands) -> int:
     return EXIT_OK
 
 
+def _selftest(commands: Commands) -> int:
+    with tqdm(unit="fault", desc="selftest", disable=None) as bar:
+        verdicts = commands.selftest(lambda _: bar.update())
+    print(f"{'fault':36} {'the caller got':18} {'attempts':>8} {'seconds':>8}  verdict")
+    for one in verdicts:
+        verdict = "ok" if one.is_right else "WRONG"
+        print(f"{one.title:36} {one.got:18} {one.attempts:8} {one.seconds:8.2f}  {verdict}")
+    wrong = sum(not one.is_right for one in verdicts)
+    if wrong:
+        print(f"{wrong} of {len(verdicts)} are not as they should be.", file=sys.stderr)
+        return EXIT_FAILED
+    print(f"All {len(verdicts)} are as they should be.")
+    return EXIT_OK
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python main.py",
@@ -71,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
         "serve",
         help="serve HTTP on HOST and PORT (127.0.0.1:8000)",
         description="Serve HTTP until SIGTERM or SIGINT; then finish what is under way and exit 0.",
+    )
+    commands.add_parser(
+        "selftest",
+        help="see fail-over work against a provider that misbehaves, without a key or a network",
+        description="Start a misbehaving provider on loopback, send its faults through the real chain on scaled "
+        "clocks, and print what came of each. Takes some ten seconds and touches no data.",
     )
     backup = commands.add_parser(
         "backup",

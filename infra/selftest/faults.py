@@ -9,6 +9,11 @@ Fault = Callable[[Exchange], Awaitable[None]]
 
 FAULTS: dict[str, Fault] = {}
 _TEXTS = ("All ", "is ", "well.")
+WHOLE_TEXT = "".join(_TEXTS)
+"""What a healthy provider says."""
+
+FIRST_TEXT = _TEXTS[0]
+"""How far an answer comes that breaks."""
 
 
 def _fault(name: str) -> Callable[[Fault], Fault]:
@@ -29,6 +34,15 @@ async def healthy(exchange: Exchange) -> None:
 async def rate_limited(exchange: Exchange) -> None:
     """429 without a delay, always."""
     await exchange.status(429, exchange.error(429, "RESOURCE_EXHAUSTED", "slow down"))
+
+
+@_fault("rate-limited-once")
+async def rate_limited_at_first(exchange: Exchange) -> None:
+    """429 without a delay, then an answer."""
+    if exchange.nth == 1:
+        await rate_limited(exchange)
+    else:
+        await exchange.answer(*_TEXTS)
 
 
 @_fault("rate-limited-once-1s")

@@ -1,0 +1,224 @@
+"""Sends the misbehaving provider through the real chain, on scaled clocks."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from domain.entities.deadline import Deadline
+from domain.entities.interaction import Attempt
+from domain.entities.model import Model
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Answering, Usage
+from domain.entities.turn import Turn
+from domain.exceptions import DomainError
+from infra.clock import SystemClock
+from infra.llm.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind
+from infra.llm.chain import LLM, open_llm
+from infra.llm.resilience.metered import AttemptObserver
+from infra.selftest.cases import CASES, OUTAGE, PRIMARY, STANDBY, Case
+from infra.selftest.faults import FAULTS, WHOLE_TEXT
+from infra.selftest.provider import FaultProvider, fault_provider
+from infra.settings import Settings
+
+SCALE = 20
+"""A minute of an outage, and the breaker's patience with it, take a twentieth of their time here."""
+
+OUTAGE_SECONDS = 60 / SCALE
+RECOVERY_SECONDS = 30 / SCALE
+ASK_EVERY_SECONDS = 4 / SCALE
+MOST_REQUESTS_IN_OUTAGE = 6
+"""So many requests may try the first provider while it is down: three until the circuit opens on the fifth failed
+call, then one probe after each opening of 10, 15 and 20 s."""
+_REQUEST_SECONDS = 4.0
+_REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one case.
+
+    Attributes:
+        got: Who answered, or the code of the error.
+        attempts: Calls of all providers.
+        is_right: Whether it is what has to come of this fault.
+    """
+
+    title: str
+    got: str
+    attempts: int
+    seconds: float
+    is_right: bool
+
+
+class _Unobserved(AttemptObserver):
+    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+        return
+
+    def attempt_ended(
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
+    ) -> None:
+        return
+
+
+async def run(
+    told: Callable[[Outcome], object], kind: ProviderKind = ProviderKind.GEMINI
+) -> list[Outcome]:
+    """Try every fault and then the outage; tell each outcome as it comes, and return them all.
+
+    Uses loopback only, no key and no network; takes some eight seconds.
+
+    Args:
+        told: Is called with each outcome.
+        kind: What the first provider speaks; the second one speaks the other format.
+    """
+    outcomes = []
+    async with fault_provider() as provider, _chain(provider, kind) as llm:
+        for number, case in enumerate(CASES):
+            outcome = await _try_case(llm, case, _name(number))
+            outcomes.append(outcome)
+            told(outcome)
+        outcome = await _outage(llm, provider)
+        outcomes.append(outcome)
+        told(outcome)
+    return outcomes
+
+
+async def _try_case(llm: LLM, case: Case, model: str) -> Outcome:
+    turn, got, text, seconds = await _ask(llm, model, is_streamed=case.is_streamed)
+    at_primary = sum(attempt.provider != STANDBY for attempt in turn.attempts)
+    return Outcome(
+        title=case.title,
+        got=got,
+        attempts=len(turn.attempts),
+        seconds=seconds,
+        is_right=(got, text) == (case.expected, case.text)
+        and 1 <= at_primary <= case.most_attempts
+        and case.least_seconds <= seconds < _REQUEST_SECONDS,
+    )
+
+
+async def _outage(llm: LLM, provider: FaultProvider) -> Outcome:
+    """The first provider is down for a (scaled) minute; everybody is answered, and it is soon used again."""
+    started_seconds = time.monotonic()
+    answered, attempts, tried_in_vain = True, 0, 0
+    provider.override[OUTAGE] = FAULTS["503"]
+    while time.monotonic() - started_seconds < OUTAGE_SECONDS:
+        turn, _, text, _ = await _ask(llm, OUTAGE)
+        answered = answered and text == WHOLE_TEXT
+        attempts += len(turn.attempts)
+        tried_in_vain += any(attempt.provider == PRIMARY for attempt in turn.attempts)
+        await asyncio.sleep(ASK_EVERY_SECONDS)
+    del provider.override[OUTAGE]
+    back_by_seconds = time.monotonic() + RECOVERY_SECONDS
+    got = ""
+    while got != PRIMARY and time.monotonic() < back_by_seconds:
+        turn, got, text, _ = await _ask(llm, OUTAGE)
+        answered = answered and text == WHOLE_TEXT
+        attempts += len(turn.attempts)
+        await asyncio.sleep(ASK_EVERY_SECONDS)
+    return Outcome(
+        title=f"S16 outage of a minute, 1:{SCALE}",
+        got=got,
+        attempts=attempts,
+        seconds=time.monotonic() - started_seconds,
+        is_right=answered and got == PRIMARY and tried_in_vain <= MOST_REQUESTS_IN_OUTAGE,
+    )
+
+
+async def _ask(llm: LLM, model: str, *, is_streamed: bool = False) -> tuple[Turn, str, str, float]:
+    """Return the turn, who answered or the error's code, the text the caller has, and the seconds it took."""
+    now = time.monotonic()
+    by = Deadline(now + _REQUEST_SECONDS)
+    turn = Turn(
+        id=str(uuid4()),
+        user_id="selftest",
+        model=model,
+        started_seconds=now,
+        first_text_by=by,
+        whole_by=by,
+        is_streamed=is_streamed,
+    )
+    who, texts = "", list[str]()
+    try:
+        async with aclosing(llm.client.stream(Prompt.asking("How are you?"), turn)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, str):
+                    texts.append(piece)
+                elif isinstance(piece, Answering):
+                    who = STANDBY if piece.provider == STANDBY else PRIMARY
+                    if not piece.continues:
+                        texts.clear()
+    except DomainError as error:
+        who = error.code
+        if not is_streamed:
+            texts.clear()  # a plain caller is shown nothing of a broken answer
+    return turn, who, "".join(texts), time.monotonic() - now
+
+
+@asynccontextmanager
+async def _chain(provider: FaultProvider, kind: ProviderKind) -> AsyncIterator[LLM]:
+    """The real chain with a catalogue in which each case has a route of its own, all falling back to one."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    is_gemini = kind is ProviderKind.GEMINI
+    primary = _provider(PRIMARY, kind, provider.url)
+    refusing = _provider(_REFUSED, kind, nobody)
+    standby = _provider(
+        STANDBY, ProviderKind.OPENAI if is_gemini else ProviderKind.GEMINI, provider.url
+    )
+    entries = [
+        *(
+            _entry(_name(number), refusing if case.fault == _REFUSED else primary, case)
+            for number, case in enumerate(CASES)
+        ),
+        _entry(OUTAGE, primary, Case(title=OUTAGE, fault=OUTAGE, expected=PRIMARY)),
+        _entry(STANDBY, standby, None),
+        _entry(f"{STANDBY} that goes on", standby, CASES[0], goes_on=True),
+    ]
+    clock = SystemClock()
+    async with open_llm(
+        Catalogue(entries, clock=clock), _settings(), clock=clock, observer=_Unobserved()
+    ) as llm:
+        yield llm
+
+
+def _settings() -> Settings:
+    return Settings(
+        _env_file=None,  # what this run needs does not depend on where it is run
+        first_token_seconds=0.6,
+        idle_seconds=0.4,
+        min_attempt_seconds=0.2,
+        retry_base_seconds=0.2 / SCALE,
+        breaker_open_seconds=10 / SCALE,
+        breaker_open_cap_seconds=20 / SCALE,
+        price_lookup_enabled=False,
+    )
+
+
+def _provider(name: str, kind: ProviderKind, url: str) -> Provider:
+    return Provider(
+        name=name, kind=kind, base_url=url, api_key="selftest", allow_http=True, price_url=url
+    )
+
+
+def _entry(
+    name: str, provider: Provider, case: Case | None, *, goes_on: bool = False
+) -> CatalogueModel:
+    fallbacks: tuple[str, ...] = ()
+    if case is not None and not goes_on:
+        fallbacks = (f"{STANDBY} that goes on" if case.continues else STANDBY,)
+    return CatalogueModel(
+        model=Model(id=name, owned_by=provider.name, context_tokens=8192, max_output_tokens=1024),
+        provider=provider,
+        upstream=case.fault if case is not None and not goes_on else "healthy",
+        fallbacks=fallbacks,
+        continues=goes_on or (case is not None and case.continues),
+    )
+
+
+def _name(number: int) -> str:
+    return f"case {number + 1}"
