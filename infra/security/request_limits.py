@@ -1,0 +1,75 @@
+"""Limits on requests, in this process's memory."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from domain.exceptions import RateLimited
+from domain.interfaces.clock import Clock
+from domain.interfaces.rate_limiter import RateLimiter, Standing
+
+WINDOW_SECONDS = 60.0
+_BUSY_RETRY_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at_seconds: float
+    under_way: int = 0
+
+
+class MemoryRateLimiter(RateLimiter):
+    """A token bucket for each caller: full it lets a minute's requests through at once, and it fills evenly."""
+
+    def __init__(self, clock: Clock, *, requests_per_minute: int, concurrent_requests: int) -> None:
+        self._clock = clock
+        self._capacity = float(requests_per_minute)
+        self._per_second = requests_per_minute / WINDOW_SECONDS
+        self._concurrent = concurrent_requests
+        self._buckets: dict[str, _Bucket] = {}
+        self._swept_seconds = clock.monotonic()
+
+    def admit(self, name: str) -> Standing:
+        bucket = self._filled(name)
+        if bucket.under_way >= self._concurrent:
+            raise RateLimited(_BUSY_RETRY_SECONDS)
+        if bucket.tokens < 1:
+            raise RateLimited((1 - bucket.tokens) / self._per_second)
+        bucket.tokens -= 1
+        bucket.under_way += 1
+        return self._standing(bucket)
+
+    def leave(self, name: str) -> None:
+        self._buckets[name].under_way -= 1
+
+    def standing(self, name: str) -> Standing:
+        return self._standing(self._filled(name))
+
+    def _filled(self, name: str) -> _Bucket:
+        """Return the caller's bucket as it is by now."""
+        now = self._clock.monotonic()
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            self._sweep(now)
+            bucket = self._buckets[name] = _Bucket(self._capacity, now)
+            return bucket
+        gained = (now - bucket.at_seconds) * self._per_second
+        bucket.tokens = min(self._capacity, bucket.tokens + gained)
+        bucket.at_seconds = now
+        return bucket
+
+    def _standing(self, bucket: _Bucket) -> Standing:
+        remaining = int(bucket.tokens)
+        missing = self._capacity - bucket.tokens if remaining else 1 - bucket.tokens
+        return Standing(remaining, ceil(missing / self._per_second))
+
+    def _sweep(self, now: float) -> None:
+        """Forget, once a minute, who has not called for one: their buckets are full again."""
+        if now - self._swept_seconds < WINDOW_SECONDS:
+            return
+        self._swept_seconds = now
+        self._buckets = {
+            name: bucket
+            for name, bucket in self._buckets.items()
+            if bucket.under_way or now - bucket.at_seconds < WINDOW_SECONDS
+        }
