@@ -21,7 +21,7 @@ AGAIN = 4  # more often than anything that tries again would
 
 @pytest.fixture
 async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack, asyncio.timeout(20):
+    async with AsyncExitStack() as stack:
         yield stack
 
 
@@ -37,15 +37,17 @@ def llm(request: pytest.FixtureRequest, stack: AsyncExitStack) -> Build:
 
 
 async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[Answering | str | Reply]:
-    return [piece async for piece in client.stream(prompt, a_turn())]
+    async with asyncio.timeout(10):
+        return [piece async for piece in client.stream(prompt, a_turn())]
 
 
 async def heard_until_failure(client: LLMClient) -> tuple[str, LLMError]:
     text = ""
     with pytest.raises(LLMError) as raised:
-        async for piece in client.stream(PROMPT, a_turn()):
-            assert not isinstance(piece, Reply)
-            text += piece if isinstance(piece, str) else ""
+        async with asyncio.timeout(10):
+            async for piece in client.stream(PROMPT, a_turn()):
+                assert not isinstance(piece, Reply)
+                text += piece if isinstance(piece, str) else ""
     return text, raised.value
 
 

@@ -29,6 +29,7 @@ class FakeProvider(ABC):
 
     Attributes:
         seen: Every request, in order.
+        answered: How many answers went out whole.
         left: The requests whose client hung up before its answer was complete.
         peers: The address and port of every connection so far.
     """
@@ -37,6 +38,7 @@ class FakeProvider(ABC):
         self.behaviours = deque(behaviours)
         self.api_key = api_key
         self.seen: list[Seen] = []
+        self.answered = 0
         self.left: list[Seen] = []
         self.peers: set[object] = set()
         self._runner: web.AppRunner | None = None
@@ -89,7 +91,9 @@ class FakeProvider(ABC):
             behaviour = self.behaviours.popleft() if self.behaviours else self._default(seen)
             refusal = self.render(behaviour, seen)
         try:
-            return await _play(request, refusal)
+            response = await _play(request, refusal)
+            self.answered += 1
+            return response
         except (asyncio.CancelledError, ConnectionError):
             self.left.append(seen)
             raise

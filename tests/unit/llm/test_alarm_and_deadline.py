@@ -24,13 +24,6 @@ LONG = 30.0
 """What would be noticed: every test ends within a few times `SHORT`."""
 
 
-@pytest.fixture(autouse=True)
-def _promptly() -> AsyncGenerator[None, None]:
-    started = time.monotonic()
-    yield
-    assert time.monotonic() - started < LONG / 3
-
-
 def bounded(
     inner: LLMClient,
     *,
@@ -48,14 +41,16 @@ def bounded(
 
 
 async def heard(client: LLMClient, turn: Turn) -> list[object]:
-    return [piece async for piece in client.stream(PROMPT, turn)]
+    async with asyncio.timeout(LONG / 3):
+        return [piece async for piece in client.stream(PROMPT, turn)]
 
 
 async def timeout_of(client: LLMClient, turn: Turn) -> tuple[str, LLMTimeout]:
     text = ""
     with pytest.raises(LLMTimeout) as raised:
-        async for piece in client.stream(PROMPT, turn):
-            text += piece if isinstance(piece, str) else ""
+        async with asyncio.timeout(LONG / 3):
+            async for piece in client.stream(PROMPT, turn):
+                text += piece if isinstance(piece, str) else ""
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0

@@ -35,7 +35,7 @@ def said(text: str) -> bytes:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with provider_session(2.0) as session, asyncio.timeout(20):
+    async with provider_session(2.0) as session:
         yield session
 
 
@@ -73,7 +73,8 @@ def client_of(session: aiohttp.ClientSession, provider: FakeOpenAI) -> Asks:
 
 
 async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[Answering | str | Reply]:
-    return [piece async for piece in client.stream(prompt, a_turn())]
+    async with asyncio.timeout(10):
+        return [piece async for piece in client.stream(prompt, a_turn())]
 
 
 async def failure_of(client: LLMClient) -> LLMUnavailable:
@@ -339,6 +340,21 @@ async def test_a_connection_whose_answer_came_to_its_end_is_used_again(
     assert len(provider.peers) == 1
 
 
+async def test_nobody_waits_for_the_last_bytes_after_done_yet_the_connection_is_used_again(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    gate = asyncio.Event()
+    provider.then(Raw([said("a"), STOPPED, openai.DONE, gate, b": bye\n\n"]))
+    client = client_of()
+    *_, reply = await heard(client)
+    assert isinstance(reply, Reply)
+    gate.set()
+    await until(lambda: provider.answered == 1)
+    await asyncio.sleep(0.05)  # for those bytes to arrive
+    await heard(client)
+    assert len(provider.peers) == 1
+
+
 @pytest.mark.usefixtures("is_hurried")
 async def test_done_ends_an_answer_although_the_provider_keeps_the_line(
     client_of: Asks, provider: FakeOpenAI
@@ -383,8 +399,9 @@ async def test_a_line_that_breaks_after_the_reason_spoils_nothing(
 
 
 async def test_an_answer_too_long_is_cut_and_the_provider_hung_up_on_before_we_go_on(
-    client_of: Asks, provider: FakeOpenAI
+    client_of: Asks, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(http_stream, "_LAST_BYTES_SECONDS", 60.0)
     provider.then(Raw([said("a" * 1000), said("b" * 1000), asyncio.Event()]))
     async with aclosing(client_of().stream(PROMPT, a_turn())) as pieces:
         received = [piece async for piece in until_reply(pieces)]
