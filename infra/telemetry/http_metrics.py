@@ -48,9 +48,8 @@ class HttpMetrics(RequestObserver):
 
     def _series(self, route: str, method: str, hundreds: int) -> Series:
         status_class = f"{hundreds}xx" if hundreds else "none"
-        if (
-            method not in _METHODS
-        ):  # a caller may send any word: not kept, or it would grow without bound
+        if method not in _METHODS:
+            # a caller may send any word, and would make what is known grow without bound
             return self._requests.series(_OTHER_METHOD, route, status_class)
         series = self._requests.series(method, route, status_class)
         self._known[route, method, hundreds] = series
