@@ -13,6 +13,16 @@ class HistoryUnavailable(HistoryError):
     code = "history-unavailable"
 
 
+class Unstorable(HistoryUnavailable):
+    """The store refuses one of these interactions, and would refuse it again; the others may be kept."""
+
+
+class QueueUnavailable(HistoryError):
+    """The queue in front of the store does not answer; what is in it stays there."""
+
+    code = "history-unavailable"
+
+
 class HistoryNotDurable(HistoryError):
     """The answer came, but could not be kept."""
 

@@ -1,7 +1,5 @@
 """What no retry can help."""
 
-from domain.exceptions import HistoryUnavailable
+from domain.exceptions.history import Unstorable
 
-
-class Unstorable(HistoryUnavailable):
-    """The store refuses one of these interactions, and would refuse it again; the others may be kept."""
+__all__ = ["Unstorable"]
