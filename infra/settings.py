@@ -67,6 +67,32 @@ class Settings(BaseSettings):
         default=None, description="History goes to MongoDB instead of the embedded store."
     )
     mongo_db: str = Field(default="rt_genai", description="The database in MongoDB.")
+    dynamodb_table: str | None = Field(
+        default=None, description="History goes to this DynamoDB table instead of the embedded store."
+    )
+    sqs_queue_url: str | None = Field(
+        default=None,
+        description="Answers go through this SQS queue; `python main.py worker` carries them to the store.",
+    )
+    sqs_dlq_url: str | None = Field(
+        default=None,
+        description="Where messages go that can never be stored; else SQS_QUEUE_URL with `-dlq` appended.",
+    )
+    aws_region: str | None = Field(
+        default=None, description="Region of the table and the queues; else the shared AWS files'."
+    )
+    aws_endpoint_url: str | None = Field(
+        default=None, description="An AWS emulator; the table and the queues are made there."
+    )
+    aws_access_key_id: str | None = Field(
+        default=None, description="Else the role of the task or machine, or the shared AWS files."
+    )
+    aws_secret_access_key: SecretStr | None = Field(
+        default=None, description="Belongs to AWS_ACCESS_KEY_ID."
+    )
+    aws_session_token: SecretStr | None = Field(
+        default=None, description="Belongs to AWS_ACCESS_KEY_ID where that is temporary."
+    )
     cursor_secret: SecretStr | None = Field(
         default=None, description="Signs cursors; else one is made under DATA_DIR."
     )
