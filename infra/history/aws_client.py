@@ -1,0 +1,103 @@
+"""A client of one AWS service that heals by itself."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
+
+from infra.configuration import ConfigurationError
+from infra.history.aws_access import AwsAccess
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 1.0
+READ_SECONDS = 2.0
+MAX_CONNECTIONS = 50
+
+
+class AwsClient:
+    """Calls operations of one service.
+
+    Credentials that cannot be had yet are looked for again with the next call.
+    """
+
+    def __init__(self, service: str, access: AwsAccess, *, tries: int, read_seconds: float) -> None:
+        self._service = service
+        self._access = access
+        self._config = AioConfig(
+            retries={"total_max_attempts": tries, "mode": "standard"},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=read_seconds,
+            max_pool_connections=MAX_CONNECTIONS,
+            tcp_keepalive=True,
+            parameter_validation=False,  # ours are right, and checking them costs as much as sending them
+        )
+        self._session = AioSession()
+        self._opened = AsyncExitStack()
+        self._lock = asyncio.Lock()
+        self._client: Any = None
+
+    async def __call__(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Return the answer to one call.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: Not reached, or no credentials.
+            botocore.exceptions.ClientError: Refused.
+        """
+        client = self._client or await self.connect()
+        answer: dict[str, Any] = await getattr(client, operation)(**parameters)
+        return answer
+
+    async def connect(self) -> Any:
+        """Return the driver's client, made if there is none; it connects when it is used."""
+        async with self._lock:
+            if self._client is None:
+                arguments = self._access.client_arguments()
+                if (
+                    arguments["aws_access_key_id"] is None
+                    and await self._session.get_credentials() is None
+                ):
+                    raise NoCredentialsError
+                self._client = await self._opened.enter_async_context(
+                    self._session.create_client(self._service, config=self._config, **arguments)
+                )
+        return self._client
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._opened.aclose()
+
+
+@asynccontextmanager
+async def open_client(
+    service: str, access: AwsAccess, *, tries: int, read_seconds: float = READ_SECONDS
+) -> AsyncIterator[AwsClient]:
+    """Use a service of AWS; that it cannot be reached yet is no error.
+
+    Args:
+        service: As the driver names it.
+        access: Where and as whom.
+        tries: How often a call is made that was throttled or not answered; 1 is no retry.
+        read_seconds: Longest silence within one try.
+
+    Raises:
+        ConfigurationError: No region is known, or the endpoint is no URL.
+    """
+    client = AwsClient(service, access, tries=tries, read_seconds=read_seconds)
+    try:
+        try:
+            await client.connect()
+        except NoRegionError as exc:
+            raise ConfigurationError("AWS_REGION is not set") from exc
+        except ValueError as exc:
+            raise ConfigurationError("AWS_ENDPOINT_URL is not valid") from exc
+        except BotoCoreError as exc:
+            logger.warning("no credentials for AWS yet (%s)", type(exc).__name__)
+        yield client
+    finally:
+        await client.close()

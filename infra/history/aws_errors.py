@@ -1,0 +1,24 @@
+"""The AWS driver's errors in the domain's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from domain.exceptions import HistoryError
+
+
+@contextmanager
+def speaking_domain(error: type[HistoryError], service: str) -> Iterator[None]:
+    """Turn the driver's errors and an elapsed `asyncio.timeout` into `error`; the cause stays attached."""
+    try:
+        yield
+    except (BotoCoreError, ClientError, TimeoutError) as exc:
+        raise error(f"{service} does not answer as it should") from exc
+
+
+def code_of(error: ClientError) -> str:
+    """Return the name AWS gives to what is wrong."""
+    details: dict[str, Any] = error.response.get("Error", {})
+    return str(details.get("Code", ""))

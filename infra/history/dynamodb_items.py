@@ -1,0 +1,142 @@
+"""Interactions as items of the DynamoDB table, and back.
+
+    pk           sk            holds
+    U#<user>     <id>          an interaction, or the mark that it was erased
+    P#<user>     <id>#0001     a part of a body that is too long for one item
+    E#<user>     all           up to which id all of the user's are erased
+
+The id sorts by time, is the cursor and makes writing twice harmless. A user id never holds a `#`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from domain.entities.interaction import Interaction
+from infra.history.compression import compressed, decompressed
+from infra.history.documents import UnreadableDocument, document_of, interaction_of
+from infra.history.unstorable import Unstorable
+
+Item = dict[str, dict[str, Any]]
+"""Attributes by name, each as `{type: value}`."""
+
+COMPRESSED_FROM_BYTES = 1024
+PART_BYTES = 300 * 1024
+MAX_PACKED_BYTES = 3_900_000
+"""An item and its parts are written in one transaction, which takes 4 MB."""
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An interaction as it is written.
+
+    Attributes:
+        parts: What goes into items of their own, in the same transaction.
+    """
+
+    user_id: str
+    id: str
+    status: str
+    item: Item
+    parts: tuple[Item, ...] = ()
+
+    @property
+    def key(self) -> Item:
+        """Return where it stands."""
+        return key_of(self.user_id, self.id)
+
+
+def key_of(user_id: str, interaction_id: str) -> Item:
+    """Return the key of an interaction."""
+    return {"pk": {"S": f"U#{user_id}"}, "sk": {"S": interaction_id}}
+
+
+def part_key(user_id: str, interaction_id: str, number: int) -> Item:
+    """Return the key of part 1, 2 and so on of an interaction's body."""
+    return {"pk": {"S": f"P#{user_id}"}, "sk": {"S": f"{interaction_id}#{number:04d}"}}
+
+
+def mark_key(user_id: str) -> Item:
+    """Return the key of what says that all of a user's were erased."""
+    return {"pk": {"S": f"E#{user_id}"}, "sk": {"S": "all"}}
+
+
+async def row_of(interaction: Interaction) -> Row:
+    """Return `interaction` as it is written.
+
+    Raises:
+        Unstorable: Longer than a transaction takes, even compressed.
+    """
+    document = document_of(interaction)
+    body = orjson.dumps(document)
+    user_id = interaction.user_id
+    item = key_of(user_id, interaction.id) | {
+        "status": {"S": document["status"]},
+        "model": {"S": interaction.model},
+        "userModel": {"S": f"{user_id}#{interaction.model}"},
+    }
+    if "answered" in document:
+        item["answered"] = {"BOOL": True}
+    if interaction.provider is not None:
+        item["provider"] = {"S": interaction.provider}
+    if interaction.conversation_id is not None:
+        item["userConversation"] = {"S": f"{user_id}#{interaction.conversation_id}"}
+    if len(body) > COMPRESSED_FROM_BYTES:
+        body = await compressed(body)
+        item["packed"] = {"BOOL": True}
+    if len(body) > MAX_PACKED_BYTES:
+        raise Unstorable("longer than DynamoDB takes at once")
+    parts: tuple[Item, ...] = ()
+    if len(body) > PART_BYTES:
+        starts = range(0, len(body), PART_BYTES)
+        parts = tuple(
+            part_key(user_id, interaction.id, number)
+            | {"body": {"B": body[start : start + PART_BYTES]}}
+            for number, start in enumerate(starts, start=1)
+        )
+        item["parts"] = {"N": str(len(parts))}
+    else:
+        item["body"] = {"B": body}
+    return Row(user_id, interaction.id, document["status"], item, parts)
+
+
+def is_erased(item: Item) -> bool:
+    """Return whether it only says that an interaction was erased."""
+    return "erased" in item
+
+
+def part_keys_of(item: Item) -> list[Item]:
+    """Return where the parts of its body are; nothing for most."""
+    if "parts" not in item:
+        return []
+    user_id, interaction_id = item["pk"]["S"].removeprefix("U#"), item["sk"]["S"]
+    return [
+        part_key(user_id, interaction_id, number)
+        for number in range(1, int(item["parts"]["N"]) + 1)
+    ]
+
+
+async def interaction_in(item: Item, parts: Mapping[str, Item]) -> Interaction:
+    """Return the interaction of an item.
+
+    Args:
+        item: Not erased.
+        parts: By sort key, with at least its own among them.
+
+    Raises:
+        UnreadableDocument: Not one that a program of this version wrote.
+        KeyError: A part is missing.
+        zlib.error: Damaged.
+    """
+    keys = part_keys_of(item)
+    chunks = [parts[key["sk"]["S"]]["body"]["B"] for key in keys] or [item["body"]["B"]]
+    body = b"".join(chunks)
+    if "packed" in item:
+        body = await decompressed(body, max_bytes=MAX_BODY_BYTES)
+    try:
+        return interaction_of(orjson.loads(body))
+    except orjson.JSONDecodeError as exc:
+        raise UnreadableDocument("not JSON") from exc

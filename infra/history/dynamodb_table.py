@@ -1,0 +1,168 @@
+"""Calls about many items of the DynamoDB table at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from random import Random
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from domain.exceptions import HistoryUnavailable
+from infra.history.aws_client import AwsClient
+from infra.history.dynamodb_items import Item
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+GET_AT_ONCE = 100
+WRITE_AT_ONCE = 25
+CALLS_AT_ONCE = 8
+
+_LONGEST_PAUSE_SECONDS = 1.0
+_TAKEN = "DuplicateItem"
+_PASSING = frozenset(
+    {
+        "InternalServerError",
+        "ProvisionedThroughputExceeded",
+        "RequestLimitExceeded",
+        "ThrottlingError",
+        "TransactionConflict",
+    }
+)
+"""What DynamoDB says of single items that it would take a moment later."""
+
+
+class Table:
+    """One table. What was not processed is sent again after a pause, for as long as the caller has time."""
+
+    def __init__(self, dynamodb: AwsClient, name: str) -> None:
+        self._dynamodb = dynamodb
+        self._name = name
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+
+    async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Return the answer to a call about this table."""
+        return await self._dynamodb(operation, TableName=self._name, **parameters)
+
+    async def get_many(self, keys: Iterable[Item], *, only: str = "") -> list[Item]:
+        """Return those of the items that are there, as they are now, in any order.
+
+        Args:
+            keys: Each once.
+            only: The attributes to return, separated by commas; all where it is empty.
+        """
+        projection = {"ProjectionExpression": only} if only else {}
+        found = await self._in_chunks(keys, GET_AT_ONCE, lambda chunk: self._get(chunk, projection))
+        return [item for chunk in found for item in chunk]
+
+    async def delete_many(self, keys: Iterable[Item]) -> None:
+        """Delete items; those that are not there are no error."""
+        await self._in_chunks(keys, WRITE_AT_ONCE, self._delete)
+
+    async def insert_many(self, items: Iterable[Item]) -> list[Item]:
+        """Keep the items whose key is free, and return those whose key is not.
+
+        Raises:
+            HistoryUnavailable: Some were neither kept nor are they there.
+        """
+        taken = await self._in_chunks(items, WRITE_AT_ONCE, self._insert)
+        return [item for chunk in taken for item in chunk]
+
+    async def put_together(self, puts: Sequence[dict[str, Any]]) -> bool:
+        """Put all items or none; return False when the first one's condition does not hold.
+
+        Raises:
+            HistoryUnavailable: Refused for another reason.
+        """
+        transaction = [{"Put": {"TableName": self._name, **put}} for put in puts]
+        pause = _Pause()
+        while True:
+            try:
+                await self._dynamodb("transact_write_items", TransactItems=transaction)
+                return True
+            except ClientError as exc:
+                reasons = exc.response.get("CancellationReasons")
+                if not reasons:
+                    raise
+                if reasons[0]["Code"] == "ConditionalCheckFailed":
+                    return False
+                if not {reason["Code"] for reason in reasons} <= _PASSING | {"None"}:
+                    raise HistoryUnavailable("DynamoDB refuses a transaction") from exc
+            await pause()
+
+    async def _get(self, keys: list[Item], projection: dict[str, str]) -> list[Item]:
+        found: list[Item] = []
+        request = {self._name: {"Keys": keys, "ConsistentRead": True, **projection}}
+        pause = _Pause()
+        while True:
+            answer = await self._dynamodb("batch_get_item", RequestItems=request)
+            found += answer["Responses"].get(self._name, ())
+            request = answer.get("UnprocessedKeys", {})
+            if not request:
+                return found
+            await pause()
+
+    async def _delete(self, keys: list[Item]) -> None:
+        request = {self._name: [{"DeleteRequest": {"Key": key}} for key in keys]}
+        pause = _Pause()
+        while True:
+            answer = await self._dynamodb("batch_write_item", RequestItems=request)
+            request = answer.get("UnprocessedItems", {})
+            if not request:
+                return
+            await pause()
+
+    async def _insert(self, items: list[Item]) -> list[Item]:
+        """Insert by statements: the only batch of DynamoDB's that leaves alone what is there."""
+        taken: list[Item] = []
+        pause = _Pause()
+        while True:
+            statements = [self._insertion(item) for item in items]
+            answer = await self._dynamodb("batch_execute_statement", Statements=statements)
+            told = [
+                (item, response["Error"]["Code"])
+                for item, response in zip(items, answer["Responses"], strict=True)
+                if "Error" in response
+            ]
+            taken += [item for item, code in told if code == _TAKEN]
+            items = [item for item, code in told if code in _PASSING]
+            if not {code for _, code in told} <= _PASSING | {_TAKEN}:
+                raise HistoryUnavailable("DynamoDB refuses an item")
+            if not items:
+                return taken
+            await pause()
+
+    def _insertion(self, item: Item) -> dict[str, Any]:
+        places = ", ".join([f"'{name}': ?" for name in item])
+        return {
+            "Statement": f'INSERT INTO "{self._name}" VALUE {{{places}}}',
+            "Parameters": list(item.values()),
+        }
+
+    async def _in_chunks(
+        self, what: Iterable[T], size: int, work: Callable[[list[T]], Awaitable[R]]
+    ) -> list[R]:
+        async def one(chunk: list[T]) -> R:
+            async with self._slots:
+                return await work(chunk)
+
+        return await asyncio.gather(*(one(chunk) for chunk in _chunks(what, size)))
+
+
+class _Pause:
+    """Waits longer each time, with full jitter."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.05
+        self._random = Random()  # noqa: S311 - for jitter; nothing depends on its being secret
+
+    async def __call__(self) -> None:
+        await asyncio.sleep(self._random.uniform(0, self._seconds))
+        self._seconds = min(2 * self._seconds, _LONGEST_PAUSE_SECONDS)
+
+
+def _chunks(what: Iterable[T], size: int) -> Iterator[list[T]]:
+    left = iter(what)
+    while chunk := list(islice(left, size)):
+        yield chunk
