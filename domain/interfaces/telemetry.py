@@ -21,3 +21,17 @@ class RequestObserver(Protocol):
             llm_seconds: The part of it spent on waiting for a model; None when none was asked.
         """
         ...
+
+
+class QueueObserver(Protocol):
+    """Is told what became of messages that came through the queue."""
+
+    @abstractmethod
+    def observe_recorded(self, lag_seconds: float) -> None:
+        """Take note of one that the store now has, so long after it was sent; returns at once and never fails."""
+        ...
+
+    @abstractmethod
+    def observe_buried(self, reason: str) -> None:
+        """Take note of one that can never be stored; `reason` is one of a handful of fixed texts."""
+        ...

@@ -1,0 +1,146 @@
+"""Receives from the queue and stores, until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from domain.exceptions import HistoryUnavailable
+from domain.exceptions.history import QueueUnavailable
+from domain.interfaces.clock import Clock
+from domain.interfaces.interaction_queue import Delivery, InteractionQueue
+from domain.use_cases.record_interaction import RecordInteraction
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RECEIVERS = 4
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 8.0
+
+
+class Worker:
+    """Several receivers beside each other, each with one batch in hand.
+
+    While the store is away nothing is received, since every receive brings a message nearer to the dead letters. One
+    batch stays in hand and is tried again and again, which tells when the store is back. All others are given back.
+    """
+
+    def __init__(
+        self,
+        record: RecordInteraction,
+        queue: InteractionQueue,
+        clock: Clock,
+        *,
+        receivers: int = RECEIVERS,
+    ) -> None:
+        self._record = record
+        self._queue = queue
+        self._clock = clock
+        self._receivers = receivers
+        self._stopping = asyncio.Event()
+        self._store_answers = asyncio.Event()
+        self._store_answers.set()
+
+    def stop(self) -> None:
+        """Let `run` return once what is in hand is stored, or given back where it cannot be."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`; the queue and the store may be away, now and at any time."""
+        logger.info("worker started")
+        async with asyncio.TaskGroup() as receivers:
+            for _ in range(self._receivers):
+                receivers.create_task(self._receive_and_store())
+        logger.info("worker stopped")
+
+    async def _receive_and_store(self) -> None:
+        pause_seconds = FIRST_PAUSE_SECONDS
+        while not self._stopping.is_set():
+            try:
+                await self._unless_stopping(self._store_answers.wait())
+                deliveries = await self._unless_stopping(self._queue.receive())
+                if deliveries:
+                    await self._handle(deliveries)
+            except QueueUnavailable:
+                logger.warning("the queue does not answer; trying again")
+                await self._unless_stopping(self._clock.sleep(pause_seconds))
+                pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+            else:
+                pause_seconds = FIRST_PAUSE_SECONDS
+
+    async def _handle(self, deliveries: Sequence[Delivery]) -> None:
+        async with self._held(deliveries):
+            if self._store_answers.is_set():
+                try:
+                    await self._record(deliveries)
+                    return
+                except HistoryUnavailable:
+                    if self._store_answers.is_set():
+                        await self._wait_for_store(deliveries)
+                        return
+            # Another batch is in hand already, to tell when the store is back.
+            await self._give_back(deliveries)
+
+    async def _wait_for_store(self, deliveries: Sequence[Delivery]) -> None:
+        """Try this batch until it is stored; nothing is received meanwhile."""
+        self._store_answers.clear()
+        logger.warning("the store does not answer; receiving stops")
+        pause_seconds = FIRST_PAUSE_SECONDS
+        try:
+            while not self._stopping.is_set():
+                await self._unless_stopping(self._clock.sleep(pause_seconds))
+                pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+                try:
+                    await self._record(deliveries)
+                except HistoryUnavailable:
+                    continue
+                logger.info("the store answers again")
+                return
+            await self._give_back(deliveries)
+        finally:
+            self._store_answers.set()
+
+    async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+        with suppress(QueueUnavailable):  # then they come back by themselves, a little later
+            await self._queue.give_back(deliveries)
+
+    @asynccontextmanager
+    async def _held(self, deliveries: Sequence[Delivery]) -> AsyncIterator[None]:
+        """Keep others from getting them, however long it takes."""
+
+        async def hold() -> None:
+            while True:
+                await self._clock.sleep(self._queue.hold_seconds / 2)
+                with suppress(QueueUnavailable):
+                    await self._queue.hold(deliveries)
+
+        holding = asyncio.create_task(hold())
+        try:
+            yield
+        finally:
+            holding.cancel()
+            await asyncio.wait([holding])
+
+    async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return what `work` returns; None when told to stop before it did."""
+        working = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
+        finally:
+            for task in (working, stopping):
+                task.cancel()
+            await asyncio.wait({working, stopping})
+
+
+async def run_until_signalled(worker: Worker) -> None:
+    """Run `worker` until SIGTERM or SIGINT, then let it finish what is in hand."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    await worker.run()
