@@ -1,0 +1,44 @@
+"""Who is carrying out which request."""
+
+from abc import abstractmethod
+from typing import Protocol
+
+from domain.entities.once import Claim, OnceKey
+
+
+class IdempotencyStore(Protocol):
+    """Keeps one claim for each key, for all processes that share the store.
+
+    Every method may raise `IdempotencyUnavailable`; whether anything was changed is not known then.
+    """
+
+    @abstractmethod
+    async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
+        """Keep `claim`, unless there is one that has not expired.
+
+        Of any number who call this at the same time one gets None; by then its claim survives a crash.
+
+        Returns:
+            None when `claim` is kept now, else the one that is.
+        """
+        ...
+
+    @abstractmethod
+    async def replace(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
+        """Keep `claim` instead of `seen`; return False, and change nothing, when another is kept by now."""
+        ...
+
+    @abstractmethod
+    async def release(self, key: OnceKey, claim: Claim) -> None:
+        """Forget `claim`, so that the key is free; nothing happens when another is kept by now."""
+        ...
+
+    @abstractmethod
+    async def forget_interaction(self, user_id: str, interaction_id: str) -> None:
+        """Forget the user's claim that became this interaction, if there is one."""
+        ...
+
+    @abstractmethod
+    async def forget_user(self, user_id: str) -> None:
+        """Forget every claim of the user's."""
+        ...

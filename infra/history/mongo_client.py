@@ -1,0 +1,45 @@
+"""The way to a MongoDB server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pymongo.errors
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+
+from infra.configuration import ConfigurationError
+from infra.history.documents import Document
+
+SELECTION_SECONDS = 2.0
+ACKNOWLEDGE_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def connected_when_needed(uri: str, database: str) -> AsyncIterator[AsyncDatabase[Document]]:
+    """Use a database; the server is looked for when it is first needed, and again whenever that is possible.
+
+    A write is acknowledged by the majority's journals.
+
+    Args:
+        uri: May hold a password, and is never shown.
+        database: Made by the server where it is missing.
+
+    Raises:
+        ConfigurationError: The URI or the name is not one.
+    """
+    try:
+        client: AsyncMongoClient[Document] = AsyncMongoClient(
+            uri,
+            w="majority",
+            journal=True,
+            wTimeoutMS=round(ACKNOWLEDGE_SECONDS * 1000),
+            serverSelectionTimeoutMS=round(SELECTION_SECONDS * 1000),
+            connectTimeoutMS=round(SELECTION_SECONDS * 1000),
+        )
+        opened = client[database]
+    except (pymongo.errors.ConfigurationError, pymongo.errors.InvalidName, ValueError) as exc:
+        raise ConfigurationError("MONGO_URI or MONGO_DB is not valid") from exc
+    try:
+        yield opened
+    finally:
+        await client.close()

@@ -1,0 +1,150 @@
+"""Claims in MongoDB, for all machines that share it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pymongo.errors
+from pymongo import IndexModel
+from pymongo.asynchronous.database import AsyncDatabase
+
+from domain.entities.once import Claim, OnceKey
+from domain.exceptions import IdempotencyUnavailable
+from domain.interfaces.idempotency import IdempotencyStore
+from infra.history.documents import Document
+from infra.history.mongo_client import connected_when_needed
+
+CALL_SECONDS = 4.0
+
+_TRIES = 3
+_INDEXES = [
+    IndexModel([("userId", 1), ("interactionId", 1)], name="byUser"),
+    IndexModel([("expiresAt", 1)], name="expiry", expireAfterSeconds=0),
+]
+_logger = logging.getLogger(__name__)
+
+
+class MongoIdempotency(IdempotencyStore):
+    """One document for each key, in `claims`; the server forgets those that expired.
+
+    The indexes are made with the first claim: who sends no key, for them nothing is asked of the server.
+    """
+
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
+        self._claims = database["claims"]
+        self._making_indexes: asyncio.Task[None] | None = None
+
+    async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
+        if self._making_indexes is None:
+            self._making_indexes = asyncio.create_task(self._make_indexes())
+        document = {"_id": key.digest, "userId": key.user_id, **_fields(claim)}
+        async with _calling():
+            for _ in range(_TRIES):
+                try:
+                    await self._claims.insert_one(document)
+                except pymongo.errors.DuplicateKeyError:
+                    there = await self._claims.find_one({"_id": key.digest})
+                else:
+                    return None
+                if there is None:
+                    continue  # released or expired just now
+                seen = _claim(there)
+                if seen.expires_milliseconds > now_milliseconds:
+                    return seen
+                if await self._replaced(key, seen, claim):
+                    return None
+        raise IdempotencyUnavailable("others keep claiming and releasing the key")
+
+    async def replace(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
+        async with _calling():
+            return await self._replaced(key, seen, claim)
+
+    async def release(self, key: OnceKey, claim: Claim) -> None:
+        async with _calling():
+            await self._claims.delete_one(_exactly(key, claim))
+
+    async def forget_interaction(self, user_id: str, interaction_id: str) -> None:
+        async with _calling():
+            await self._claims.delete_many({"userId": user_id, "interactionId": interaction_id})
+
+    async def forget_user(self, user_id: str) -> None:
+        async with _calling():
+            await self._claims.delete_many({"userId": user_id})
+
+    async def close(self) -> None:
+        """Stop making indexes."""
+        if self._making_indexes is not None:
+            self._making_indexes.cancel()
+            await asyncio.gather(self._making_indexes, return_exceptions=True)
+
+    async def _replaced(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
+        result = await self._claims.update_one(_exactly(key, seen), {"$set": _fields(claim)})
+        return result.matched_count == 1
+
+    async def _make_indexes(self) -> None:
+        try:
+            await self._claims.create_indexes(_INDEXES)
+        except pymongo.errors.PyMongoError as exc:
+            self._making_indexes = None  # the next claim tries again
+            _logger.warning("the indexes of claims could not be made (%s)", type(exc).__name__)
+
+
+@asynccontextmanager
+async def open_mongo_idempotency(uri: str, *, database: str) -> AsyncIterator[MongoIdempotency]:
+    """Keep claims in MongoDB at `uri`; connects when the first key comes.
+
+    Raises:
+        ConfigurationError: The URI or the name is not one.
+    """
+    async with connected_when_needed(uri, database) as opened:
+        store = MongoIdempotency(opened)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+def _fields(claim: Claim) -> Document:
+    return {
+        "fingerprint": claim.fingerprint,
+        "interactionId": claim.interaction_id,
+        "leaseUntilMs": claim.lease_until_milliseconds,
+        "expiresAt": datetime.fromtimestamp(claim.expires_milliseconds / 1000, UTC),
+    }
+
+
+def _claim(document: Mapping[str, Any]) -> Claim:
+    expires_at: datetime = document["expiresAt"].replace(tzinfo=UTC)
+    return Claim(
+        fingerprint=document["fingerprint"],
+        interaction_id=document["interactionId"],
+        lease_until_milliseconds=document["leaseUntilMs"],
+        expires_milliseconds=round(expires_at.timestamp() * 1000),
+    )
+
+
+def _exactly(key: OnceKey, claim: Claim) -> Document:
+    return {
+        "_id": key.digest,
+        "interactionId": claim.interaction_id,
+        "leaseUntilMs": claim.lease_until_milliseconds,
+    }
+
+
+@asynccontextmanager
+async def _calling() -> AsyncIterator[None]:
+    """Turn the driver's errors, and a server that takes too long, into `IdempotencyUnavailable`."""
+    with _speaking_domain():
+        async with asyncio.timeout(CALL_SECONDS):
+            yield
+
+
+@contextmanager
+def _speaking_domain() -> Iterator[None]:
+    try:
+        yield
+    except (pymongo.errors.PyMongoError, TimeoutError) as exc:
+        raise IdempotencyUnavailable("MongoDB does not answer as it should") from exc

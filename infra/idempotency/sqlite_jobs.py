@@ -1,0 +1,146 @@
+"""What is read and written in `idempotency.db`, as jobs for its one thread."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import apsw
+
+from domain.entities.once import Claim, OnceKey
+
+SCHEMA = """
+CREATE TABLE claim (
+    key TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    interaction_id TEXT NOT NULL,
+    lease_until_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX claim_by_user ON claim (user_id, interaction_id);
+CREATE INDEX claim_by_expiry ON claim (expires_ms);
+"""
+
+
+class ClaimJob(Protocol):
+    """One step, within a transaction that others share.
+
+    Attributes:
+        needs_file: False: where there is no file there is nothing to do.
+    """
+
+    needs_file: bool
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def run(self, connection: apsw.Connection) -> None:
+        """Do it; runs in the file's thread."""
+        ...
+
+
+@dataclass(slots=True)
+class Make:
+    """Keeps a claim where none is, or only one that has expired.
+
+    Attributes:
+        found: The one that is kept instead, once this is committed.
+    """
+
+    key: OnceKey
+    claim: Claim
+    now_milliseconds: int
+    found: Claim | None = field(default=None, init=False)
+    needs_file: bool = field(default=True, init=False)
+    size_bytes: int = field(default=0, init=False)
+
+    def run(self, connection: apsw.Connection) -> None:
+        digest = self.key.digest
+        row = connection.execute(
+            "SELECT fingerprint, interaction_id, lease_until_ms, expires_ms FROM claim"
+            " WHERE key = ? AND expires_ms > ?",
+            (digest, self.now_milliseconds),
+        ).fetchone()
+        if row is not None:
+            self.found = Claim(
+                fingerprint=row[0],
+                interaction_id=row[1],
+                lease_until_milliseconds=row[2],
+                expires_milliseconds=row[3],
+            )
+            return
+        claim = self.claim
+        connection.execute(
+            "INSERT OR REPLACE INTO claim VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                digest,
+                self.key.user_id,
+                claim.fingerprint,
+                claim.interaction_id,
+                claim.lease_until_milliseconds,
+                claim.expires_milliseconds,
+            ),
+        )
+
+
+@dataclass(slots=True)
+class Replace:
+    """Keeps a claim instead of the one that was seen.
+
+    Attributes:
+        is_done: Whether that one was still there, once this is committed.
+    """
+
+    key: OnceKey
+    seen: Claim
+    claim: Claim
+    is_done: bool = field(default=False, init=False)
+    needs_file: bool = field(default=False, init=False)
+    size_bytes: int = field(default=0, init=False)
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute(
+            "UPDATE claim SET fingerprint = ?, interaction_id = ?, lease_until_ms = ?, expires_ms = ?"
+            " WHERE key = ? AND interaction_id = ? AND lease_until_ms = ?",
+            (
+                self.claim.fingerprint,
+                self.claim.interaction_id,
+                self.claim.lease_until_milliseconds,
+                self.claim.expires_milliseconds,
+                self.key.digest,
+                self.seen.interaction_id,
+                self.seen.lease_until_milliseconds,
+            ),
+        )
+        self.is_done = connection.changes() == 1
+
+
+@dataclass(slots=True)
+class Release:
+    """Forgets a claim, if it is still there."""
+
+    key: OnceKey
+    claim: Claim
+    needs_file: bool = field(default=False, init=False)
+    size_bytes: int = field(default=0, init=False)
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute(
+            "DELETE FROM claim WHERE key = ? AND interaction_id = ? AND lease_until_ms = ?",
+            (self.key.digest, self.claim.interaction_id, self.claim.lease_until_milliseconds),
+        )
+
+
+@dataclass(slots=True)
+class Forget:
+    """Forgets a user's claims: one interaction's, or all."""
+
+    user_id: str
+    interaction_id: str | None = None
+    needs_file: bool = field(default=False, init=False)
+    size_bytes: int = field(default=0, init=False)
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute(
+            "DELETE FROM claim WHERE user_id = ?1 AND (?2 IS NULL OR interaction_id = ?2)",
+            (self.user_id, self.interaction_id),
+        )

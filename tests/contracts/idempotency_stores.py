@@ -1,0 +1,58 @@
+"""Every implementation of the idempotency port, opened for a contract."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from domain.interfaces.idempotency import IdempotencyStore
+from infra.clock import SystemClock
+from infra.history.aws_client import open_client
+from infra.history.dynamodb_schema import make_table
+from infra.history.dynamodb_table import Table
+from infra.idempotency.dynamodb import DynamoIdempotency
+from infra.idempotency.mongo import open_mongo_idempotency
+from infra.idempotency.sqlite import open_sqlite_idempotency
+from tests.aws_emulator import shared_emulator
+from tests.mongod import shared_mongo_uri
+
+Stores = tuple[IdempotencyStore, IdempotencyStore]
+"""Two that share what they keep, as two processes do."""
+
+
+@asynccontextmanager
+async def sqlite(folder: Path) -> AsyncIterator[Stores]:
+    """The file of one host."""
+    clock = SystemClock()
+    async with (
+        open_sqlite_idempotency(folder, clock) as one,
+        open_sqlite_idempotency(folder, clock) as other,
+    ):
+        yield one, other
+
+
+@asynccontextmanager
+async def mongo(_folder: Path) -> AsyncIterator[Stores]:
+    """MongoDB, in a database of its own."""
+    name = f"claims_{secrets.token_hex(6)}"
+    async with (
+        open_mongo_idempotency(shared_mongo_uri(), database=name) as one,
+        open_mongo_idempotency(shared_mongo_uri(), database=name) as other,
+    ):
+        yield one, other
+
+
+@asynccontextmanager
+async def dynamodb(_folder: Path) -> AsyncIterator[Stores]:
+    """DynamoDB, in a table of its own."""
+    name = f"claims-{secrets.token_hex(6)}"
+    access = shared_emulator().access
+    async with (
+        open_client("dynamodb", access, tries=2) as one,
+        open_client("dynamodb", access, tries=2) as other,
+    ):
+        await make_table(one, name)
+        yield DynamoIdempotency(Table(one, name)), DynamoIdempotency(Table(other, name))
+
+
+STORES = {"sqlite": sqlite, "mongo": mongo, "dynamodb": dynamodb}
