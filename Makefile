@@ -14,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format lock clean
+.PHONY: help run test faults check lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,9 @@ run: $(RUNNABLE) ## Serve on 127.0.0.1:8000 (HOST, PORT and every other setting:
 
 test: $(TESTABLE) ## Run the tests (ARGS="-k name" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: $(TESTABLE) ## Crashes, outages and floods, at their full length
+	@$(BIN)/python -m pytest -m 'faults or not faults' tests/faults $(ARGS)
 
 check: lint test ## Everything that has to hold before a commit
 
