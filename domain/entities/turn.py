@@ -20,6 +20,7 @@ class Turn:
         may_fall_back: False: only `model` may answer.
         has_fallback: Another route could still be tried after the one under way; set by who falls back.
         is_cut_short: We end it ourselves, because the service stops.
+        is_replayed: It was answered before, and the answer is told again.
         attempts: Every call of a provider so far, whatever became of it.
         interaction: What was recorded; None until then.
         llm_seconds: From receipt to the end of the answer.
@@ -37,6 +38,7 @@ class Turn:
     may_fall_back: bool = True
     has_fallback: bool = False
     is_cut_short: bool = False
+    is_replayed: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     interaction: Interaction | None = None
     llm_seconds: float = 0.0

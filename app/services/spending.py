@@ -1,0 +1,61 @@
+"""Keeps callers within their tokens."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from domain.entities.interaction import Interaction
+from domain.entities.model import Model
+from domain.entities.prompt import Prompt
+from domain.entities.turn import Turn
+from domain.interfaces.rate_limiter import TokenBudget
+
+_BYTES_PER_TOKEN = 3
+"""Few tokens are shorter, in any script: what is estimated by it is rather too much than too little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Sets a call's tokens aside before it is made, and settles what it took afterwards.
+
+    What is set aside is the most it may take. Near the end of a budget that is what is left: the model is told to
+    write no more, so that calls made at the same time cannot spend it twice.
+    """
+
+    budget: TokenBudget
+
+    @asynccontextmanager
+    async def of(
+        self, name: str, turn: Turn, prompt: Prompt, model: Model
+    ) -> AsyncIterator[Prompt]:
+        """Give the prompt to send.
+
+        Raises:
+            RateLimited: Not enough is left of `name`'s day.
+        """
+        sent = _tokens_in(prompt.system, *(message.text for message in prompt.messages))
+        most_written = prompt.max_output_tokens or model.max_output_tokens
+        reservation = self.budget.reserve(name, least=sent + 1, most=sent + most_written)
+        affordable = reservation.tokens - sent
+        if affordable < most_written:
+            prompt = replace(prompt, max_output_tokens=affordable)
+        try:
+            yield prompt
+        finally:
+            self.budget.settle(reservation, _spent(turn.interaction, sent))
+
+
+def _spent(interaction: Interaction | None, sent: int) -> int:
+    """Return what the provider counted; without its count, an estimate for as much as came back."""
+    if interaction is None:
+        return 0
+    usage = interaction.usage
+    if usage.total_tokens is not None:
+        return usage.total_tokens
+    if usage.input_tokens is not None or usage.output_tokens is not None:
+        return (usage.input_tokens or 0) + (usage.output_tokens or 0)
+    return sent + _tokens_in(interaction.text) if interaction.text else 0
+
+
+def _tokens_in(*texts: str) -> int:
+    return -(-sum(len(text.encode()) for text in texts) // _BYTES_PER_TOKEN)
