@@ -68,7 +68,8 @@ class Settings(BaseSettings):
     )
     mongo_db: str = Field(default="rt_genai", description="The database in MongoDB.")
     dynamodb_table: str | None = Field(
-        default=None, description="History goes to this DynamoDB table instead of the embedded store."
+        default=None,
+        description="History goes to this DynamoDB table instead of the embedded store.",
     )
     sqs_queue_url: str | None = Field(
         default=None,
