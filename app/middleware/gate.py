@@ -1,35 +1,46 @@
-"""Who is let in before anything is read: the rule for hosts and, without authentication, for clients."""
+"""Who is let in before anything is read: hosts, clients, callers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from ipaddress import ip_address
+from dataclasses import dataclass, field, replace
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import problem_response
+from app.middleware.client_address import TrustedProxies, limited_network
 from app.problem_table import ProblemKind
-from domain.entities.caller import ANONYMOUS
-from domain.exceptions import Forbidden
+from domain.entities.caller import ANONYMOUS, Caller
+from domain.exceptions import AuthUnavailable, DomainError, Forbidden, Unauthenticated
+from domain.interfaces.credentials import Authenticator
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_OPEN_PREFIX = "/health/"
+_PROBED = "/health/"
+_PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/metrics", "/favicon.ico"})
+_PUBLIC_FOLDERS = ("/docs/", "/console/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
-    """Which clients and host names are let in.
+    """Which clients, host names and callers are let in.
 
     Attributes:
         any_client: Also those that are not on this machine.
         hosts: Names the service answers to; empty answers to any.
+        needs_credentials: A caller has to say who it is.
+        proxies: Who may tell a client's address.
     """
 
     any_client: bool
     hosts: frozenset[str]
+    needs_credentials: bool = False
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
 
     @classmethod
     def without_authentication(
-        cls, *, allow_anonymous: bool, allowed_hosts: tuple[str, ...]
+        cls,
+        *,
+        allow_anonymous: bool,
+        allowed_hosts: tuple[str, ...],
+        trusted_proxies: tuple[str, ...] = (),
     ) -> "GateRules":
         """Return the rules while nobody has to say who they are.
 
@@ -37,51 +48,88 @@ class GateRules:
         made to point here can use it; `allow_anonymous` opens it to all.
         """
         named = frozenset(host.lower() for host in allowed_hosts)
+        proxies = TrustedProxies.of(trusted_proxies)
         if allow_anonymous:
-            return cls(any_client=True, hosts=named and named | LOOPBACK_HOSTS)
-        return cls(any_client=False, hosts=named | LOOPBACK_HOSTS)
+            return cls(any_client=True, hosts=named and named | LOOPBACK_HOSTS, proxies=proxies)
+        return cls(any_client=False, hosts=named | LOOPBACK_HOSTS, proxies=proxies)
+
+    @classmethod
+    def with_authentication(cls, *, allowed_hosts: tuple[str, ...]) -> "GateRules":
+        """Return the rules where everybody shows a key or a token; where they come from does not matter."""
+        named = frozenset(host.lower() for host in allowed_hosts)
+        return cls(any_client=True, hosts=named and named | LOOPBACK_HOSTS, needs_credentials=True)
 
 
 class Gate:
-    """Refuses by the rules, and puts the `caller` into the scope's state. Health stays open for probes."""
+    """Refuses by the rules, and puts the `caller` into the scope's state. Health stays open for probes.
+
+    It goes by the path that the router goes by, never by a URL put together from what the client sent.
+    """
 
     def __init__(
-        self, app: ASGIApp, rules: GateRules, problem_of: Callable[[Forbidden], ProblemKind]
+        self,
+        app: ASGIApp,
+        rules: GateRules,
+        problem_of: Callable[[DomainError], ProblemKind],
+        authenticator: Callable[[], Authenticator | None] = lambda: None,
     ) -> None:
         self._app = app
         self._rules = rules
         self._problem_of = problem_of
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith(_OPEN_PREFIX):
-            cause = self._refusal(scope)
-            if cause is not None:
-                kind = self._problem_of(Forbidden(cause))
-                await problem_response(kind, scope)(scope, receive, send)
+        if scope["type"] == "http" and not scope["path"].startswith(_PROBED):
+            try:
+                self._check_client_and_host(scope)
+                if not self._rules.needs_credentials:
+                    scope["state"]["caller"] = self._anonymous(scope)
+                elif not _is_public(scope["path"]):
+                    scope["state"]["caller"] = await self._caller(scope)
+            except (Forbidden, Unauthenticated, AuthUnavailable) as error:
+                response = problem_response(self._problem_of(error), scope)
+                if isinstance(error, Unauthenticated):
+                    response.headers["WWW-Authenticate"] = (
+                        'Bearer error="invalid_token"' if error.were_given else "Bearer"
+                    )
+                await response(scope, receive, send)
                 return
-            scope["state"]["caller"] = ANONYMOUS
         await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> str | None:
+    def _check_client_and_host(self, scope: Scope) -> None:
         rules = self._rules
-        if not rules.any_client and not _is_loopback(scope.get("client")):
-            return Forbidden.CLIENT
+        if not rules.any_client and not self._is_on_this_machine(scope):
+            raise Forbidden(Forbidden.CLIENT)
         if rules.hosts and _host(scope) not in rules.hosts:
-            return Forbidden.HOST
-        return None
+            raise Forbidden(Forbidden.HOST)
+
+    def _anonymous(self, scope: Scope) -> Caller:
+        """Return the caller nobody knows: without limits on this machine, else limited by its address."""
+        if not self._rules.any_client or self._is_on_this_machine(scope):
+            return ANONYMOUS
+        address = self._rules.proxies.client_of(scope)
+        return replace(ANONYMOUS, limited_as=f"address:{limited_network(address)}")
+
+    async def _caller(self, scope: Scope) -> Caller:
+        authenticator = self._authenticator()
+        if authenticator is None:
+            raise AuthUnavailable
+        shown = [value for name, value in scope["headers"] if name == b"authorization"]
+        if len(shown) > 1:
+            raise Unauthenticated(were_given=True)
+        return await authenticator.caller_of(shown[0] if shown else None)
+
+    def _is_on_this_machine(self, scope: Scope) -> bool:
+        proxies = self._rules.proxies
+        client = scope.get("client")
+        if not proxies.networks and client is not None and client[0] == "127.0.0.1":
+            return True  # the usual case, without parsing
+        address = proxies.client_of(scope)
+        return address is not None and address.is_loopback
 
 
-def _is_loopback(client: tuple[str, int] | None) -> bool:
-    if client is None:
-        return False
-    if client[0] == "127.0.0.1":
-        return True
-    try:
-        address = ip_address(client[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+def _is_public(path: str) -> bool:
+    return path in _PUBLIC or path.startswith(_PUBLIC_FOLDERS)
 
 
 def _host(scope: Scope) -> str:

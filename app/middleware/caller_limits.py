@@ -1,0 +1,67 @@
+"""Keeps each caller within its limits on requests, before anything of a request is read."""
+
+from collections.abc import Callable
+from math import ceil
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import problem_response
+from app.problem_table import RATE_LIMITED
+from domain.entities.caller import Caller
+from domain.exceptions import RateLimited
+from domain.interfaces.rate_limiter import RateLimiter, Standing
+
+
+class CallerLimits:
+    """Counts what callers send and have under way, and tells them with every answer what is left.
+
+    The headers are those of the IETF's draft (draft-ietf-httpapi-ratelimit-headers): `RateLimit-Policy` names the
+    limit, `RateLimit` what remains of it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limiter: Callable[[], RateLimiter | None],
+        *,
+        requests_per_minute: int,
+    ) -> None:
+        self._app = app
+        self._limiter = limiter
+        self._policy = b'"requests";q=%d;w=60' % requests_per_minute
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = _limited_as(scope)
+        limiter = None if name is None else self._limiter()
+        if name is None or limiter is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            standing = limiter.admit(name)
+        except RateLimited as error:
+            response = problem_response(RATE_LIMITED, scope)
+            response.headers["Retry-After"] = str(ceil(error.retry_after_seconds))
+            response.raw_headers += self._headers(limiter.standing(name))
+            await response(scope, receive, send)
+            return
+
+        async def send_with_standing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self._headers(standing)]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_standing)
+        finally:
+            limiter.leave(name)
+
+    def _headers(self, standing: Standing) -> list[tuple[bytes, bytes]]:
+        left = b'"requests";r=%d;t=%d' % (standing.remaining, standing.reset_seconds)
+        return [(b"ratelimit-policy", self._policy), (b"ratelimit", left)]
+
+
+def _limited_as(scope: Scope) -> str | None:
+    if scope["type"] != "http":
+        return None
+    caller: Caller | None = scope["state"].get("caller")
+    return None if caller is None else caller.limited_as
