@@ -287,3 +287,12 @@ async def test_an_alarm_that_rang_for_somebody_who_swallowed_it_leaves_no_trace(
     assert task is not None
     assert task.cancelling() == 0
     alarm.stop()
+
+
+async def test_an_alarm_is_silent_after_a_wait_that_failed() -> None:
+    clock = SystemClock()
+    alarm = Alarm(clock)
+    alarm.arm(clock.monotonic() + SHORT, clock.monotonic())
+    alarm.disarm_after(ValueError())
+    await asyncio.sleep(3 * SHORT)  # would be cancelled
+    alarm.stop()

@@ -286,11 +286,12 @@ async def raw_server(answer: bytes) -> AsyncIterator[str]:
 async def test_a_refusal_is_understood_from_the_start_of_its_body(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
-    flood = [b'{"error":{"code":429}}'] + [b" " * 65_536] * 64
+    flood = [b'{"error":{"code":429}}'] + [b" " * 65_536] * 256
     provider.then(Raw(flood, status=429, headers={"Retry-After": "3"}))
     with pytest.raises(LLMRateLimited) as raised:
         await heard(client_of())
     assert raised.value.retry_after_seconds == 3.0
+    await until(lambda: bool(provider.left))  # the rest of it was not wanted
 
 
 @pytest.mark.parametrize(
