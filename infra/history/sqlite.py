@@ -12,18 +12,19 @@ from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
-from domain.interfaces.history import HistoryRepository
 from infra.configuration import ConfigurationError
 from infra.history import sqlite_pages
 from infra.history.admission import LOOK_SECONDS, Admission
 from infra.history.background import going_on, repeat
 from infra.history.documents import document_of
+from infra.history.durable_store import DurableStore
 from infra.history.file_lock import FileLock
 from infra.history.group_commit import GroupCommit
 from infra.history.sqlite_committer import SqliteCommitter
 from infra.history.sqlite_jobs import Append, EraseOne, EraseUser, Reap, SqlJob
 from infra.history.sqlite_reader import ReadPool
 from infra.history.sqlite_schema import HISTORY_MIGRATIONS, open_writer
+from infra.history.sqlite_tombstones import erased_among
 from infra.history.start_markers import StartMarkers
 from infra.private_files import make_private_folder
 
@@ -31,7 +32,7 @@ HISTORY_FILE = "history.db"
 REAP_SECONDS = 5.0
 
 
-class SqliteHistory(HistoryRepository):
+class SqliteHistory(DurableStore):
     """One file, one writing thread; `append` returns after the sync of the group it was committed with."""
 
     def __init__(
@@ -93,6 +94,11 @@ class SqliteHistory(HistoryRepository):
             erased += job.erased
             if job.is_finished:
                 return erased
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        return await self.reads.run(
+            lambda connections: erased_among(connections.to(self.path), user_id, interaction_ids)
+        )
 
     async def reap(self) -> None:
         """Make the start markers whose time has come into `interrupted` interactions."""

@@ -291,6 +291,21 @@ async def test_a_request_answered_at_once_costs_no_marker(
     reader.close()
 
 
+async def test_erasing_takes_the_start_marker_along(history: SqliteHistory, tmp_path: Path) -> None:
+    reader = open_reader(tmp_path / HISTORY_FILE)
+    for number in (1, 2, 3):
+        history.begin(an_interaction(number, status=Status.INTERRUPTED), lost_after_seconds=1e9)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while reader.execute("SELECT count(*) FROM started").get < 3:
+            await asyncio.sleep(0.02)
+
+    await history.erase("ana", an_id(2))
+    assert reader.execute("SELECT id FROM started").fetchall() == [(an_id(1),), (an_id(3),)]
+    await history.erase_all("ana", an_id(2))
+    assert reader.execute("SELECT id FROM started").fetchall() == [(an_id(3),)]
+    reader.close()
+
+
 async def test_an_erasure_cut_short_is_finished_at_the_next_start(tmp_path: Path) -> None:
     async with opened(tmp_path) as history:
         await history.append_many([an_interaction(number) for number in range(20)])

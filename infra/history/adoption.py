@@ -1,0 +1,91 @@
+"""Takes over what processes that died had accepted."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+
+from domain.exceptions import HistoryUnavailable
+from infra.history.file_lock import FileLock
+from infra.history.group_commit import GroupCommit
+from infra.history.outbox_file import hold_left_behind, remove
+from infra.history.outbox_schema import OUTBOX_MIGRATIONS
+from infra.history.sqlite_jobs import Append, KeepMarkers, SqlJob
+from infra.history.sqlite_schema import open_writer
+from infra.history.sqlite_tombstones import KeepTombstones, told_by
+
+logger = logging.getLogger(__name__)
+
+_ROWS_AT_ONCE = 200
+
+_UNDELIVERED = """
+SELECT max(seq), CAST(group_concat(body, ',' ORDER BY seq) AS BLOB) FROM (
+    SELECT i.seq, i.body FROM interaction AS i
+    WHERE i.seq > ? AND (
+        EXISTS (SELECT 1 FROM undelivered WHERE undelivered.seq = i.seq)
+        OR EXISTS (SELECT 1 FROM refused WHERE refused.seq = i.seq)
+    )
+    ORDER BY i.seq LIMIT ?
+)
+"""
+_MARKERS = """
+SELECT max(rowid), CAST(group_concat(marker, ',') AS BLOB) FROM (
+    SELECT rowid, json_object('dueMs', due_ms, 'of', json(body)) AS marker FROM started
+    WHERE rowid > ? ORDER BY rowid LIMIT ?
+)
+"""
+
+
+async def adopt_all(folder: Path, own: Path, commits: GroupCommit[SqlJob]) -> None:
+    """Move everything from outboxes nobody holds into our own, durably, then remove their files.
+
+    A crash in the middle moves some of it twice, which changes nothing. A file that fails is left for the next time.
+    """
+    for path in await asyncio.to_thread(lambda: sorted(folder.glob("*.db"))):
+        if path == own:
+            continue
+        lock = await asyncio.to_thread(hold_left_behind, path)
+        if lock is not None:
+            await _adopt(path, lock, commits)
+
+
+async def _adopt(path: Path, lock: FileLock, commits: GroupCommit[SqlJob]) -> None:
+    try:
+        with closing(await asyncio.to_thread(open_writer, path, OUTBOX_MIGRATIONS)) as orphan:
+            await commits.submit(KeepTombstones(await asyncio.to_thread(told_by, orphan)))
+            moved = await _move(orphan, _UNDELIVERED, Append, commits)
+            await _move(orphan, _MARKERS, KeepMarkers, commits)
+        await asyncio.to_thread(remove, path, lock)
+    except (apsw.Error, OSError, HistoryUnavailable):
+        logger.exception("an outbox that was left behind could not be taken over: %s", path)
+        lock.release()
+    except BaseException:
+        lock.release()
+        raise
+    else:
+        logger.info("took over %s with %d undelivered batches", path, moved)
+
+
+async def _move(
+    orphan: apsw.Connection,
+    sql: str,
+    job_of: type[Append] | type[KeepMarkers],
+    commits: GroupCommit[SqlJob],
+) -> int:
+    """Copy what `sql` finds, so many rows at a time; return how many times."""
+    last, count = 0, 0
+    while True:
+        found = await asyncio.to_thread(_first, orphan, sql, (last, _ROWS_AT_ONCE))
+        if found[0] is None:
+            return count
+        last = found[0]
+        count += 1
+        await commits.submit(job_of(found[1]))
+
+
+def _first(connection: apsw.Connection, sql: str, values: Sequence[int]) -> tuple[int, bytes]:
+    row: tuple[int, bytes] = next(connection.execute(sql, values))
+    return row

@@ -1,0 +1,88 @@
+"""What all processes of this host hold in their outboxes, read together."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction
+from infra.history import sqlite_pages
+from infra.history.merged_pages import better, merged
+from infra.history.sqlite_reader import ReadConnections, ReadPool
+from infra.history.sqlite_tombstones import erased_among
+
+T = TypeVar("T")
+
+
+class HostReader:
+    """Reads every outbox in a folder; what one of them knows to be erased is shown from none."""
+
+    def __init__(self, folder: Path, reads: ReadPool) -> None:
+        self._folder = folder
+        self._reads = reads
+
+    async def search(self, query: HistoryQuery) -> Page:
+        """Return one page of what this host holds; raises `HistoryUnreadable`."""
+
+        def read(connections: ReadConnections) -> Page:
+            files = self._files(connections)
+            page = merged(query, _each(files, lambda file: sqlite_pages.search(file, query)))
+            erased = _erased(files, query.user_id, [one.id for one in page.interactions])
+            return without(page, erased)
+
+        return await self._reads.run(read)
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        """Return the interaction if this host holds it; raises `HistoryUnreadable`."""
+
+        def read(connections: ReadConnections) -> Interaction | None:
+            files = self._files(connections)
+            best: Interaction | None = None
+            for found in _each(
+                files, lambda file: sqlite_pages.find(file, user_id, interaction_id)
+            ):
+                best = best if found is None else better(best, found)
+            if best is not None and _erased(files, user_id, [interaction_id]):
+                return None
+            return best
+
+        return await self._reads.run(read)
+
+    def _files(self, connections: ReadConnections) -> list[apsw.Connection]:
+        paths = sorted(self._folder.glob("*.db"))
+        connections.keep_only(paths)
+        files = []
+        for path in paths:
+            try:
+                files.append(connections.to(path))
+            except apsw.CantOpenError:
+                continue  # adopted by another process a moment ago
+        return files
+
+
+def without(page: Page, erased: frozenset[str]) -> Page:
+    """Return the page without what was erased."""
+    if not erased:
+        return page
+    shown = [one for one in page.interactions if one.id not in erased]
+    return Page(interactions=shown, next_id=page.next_id)
+
+
+def _each(files: Sequence[apsw.Connection], read: Callable[[apsw.Connection], T]) -> list[T]:
+    """Return what is read of each file that has its tables: one that is being made has none yet."""
+    results = []
+    for file in files:
+        try:
+            results.append(read(file))
+        except apsw.SQLError:
+            if file.pragma("user_version") != 0:
+                raise
+    return results
+
+
+def _erased(files: Sequence[apsw.Connection], user_id: str, ids: Sequence[str]) -> frozenset[str]:
+    if len(files) < 2 or not ids:
+        return frozenset()  # a file does not hold what it knows to be erased
+    return frozenset().union(*_each(files, lambda file: erased_among(file, user_id, ids)))

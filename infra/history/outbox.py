@@ -1,0 +1,312 @@
+"""Accepts for a store that may be slow or away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from domain.entities.conversation import ConversationPage, ConversationQuery
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.interfaces.clock import Clock
+from domain.interfaces.health import Degraded
+from domain.interfaces.history import HistoryRepository
+from infra.history.background import going_on, repeat
+from infra.history.durable_store import DurableStore
+from infra.history.host_reader import HostReader, without
+from infra.history.merged_pages import better, merged
+from infra.history.outbox_file import OutboxCommitter, hold_one
+from infra.history.outbox_housekeeping import Housekeeping
+from infra.history.outbox_jobs import (
+    Backlog,
+    RetryRefused,
+    count_undelivered,
+    last_waiting_turn,
+)
+from infra.history.outbox_schema import OUTBOX_MIGRATIONS
+from infra.history.relay import Relay, Sink
+from infra.history.sqlite import REAP_SECONDS, SqliteHistory, open_file, opening
+from infra.history.sqlite_reader import ReadConnections
+from infra.history.store_state import StoreState
+from infra.private_files import make_private_folder
+
+OUTBOX_FOLDER = "outbox"
+HOUSEKEEPING_SECONDS = 5.0
+DRAIN_SECONDS = 5.0
+KEEP_DELIVERED_SECONDS = 3600.0
+MAX_ROWS = 500_000
+MAX_BYTES = 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an `Outbox` works with."""
+
+    file: SqliteHistory
+    host: HostReader
+    relay: Relay
+    housekeeping: Housekeeping
+    store: DurableStore
+    state: StoreState
+    backlog: Callable[[], Backlog]
+
+
+class Outbox(HistoryRepository):
+    """History whose `append` returns when this host's disk has it; a relay carries it to the store.
+
+    Reads show both, so that who wrote something here can read it here at once, even while the store is away.
+    """
+
+    def __init__(
+        self, parts: Parts, clock: Clock, *, max_rows: int, max_bytes: int, read_seconds: float
+    ) -> None:
+        self._parts = parts
+        self._clock = clock
+        self._read_seconds = read_seconds
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+
+    def admit(self) -> None:
+        self._parts.file.admit()
+        backlog = self._parts.backlog()
+        if backlog.rows >= self._max_rows or backlog.size_bytes >= self._max_bytes:
+            raise HistoryUnavailable("the outbox is full")
+
+    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+        self._parts.file.begin(interaction, lost_after_seconds=lost_after_seconds)
+
+    async def append(self, interaction: Interaction) -> None:
+        await self._parts.file.append(interaction)
+        self._parts.relay.wake()
+
+    async def append_many(self, interactions: Sequence[Interaction]) -> None:
+        await self._parts.file.append_many(interactions)
+        self._parts.relay.wake()
+
+    async def search(self, query: HistoryQuery) -> Page:
+        try:
+            async with asyncio.timeout(self._read_seconds):
+                return await self._search(query)
+        except TimeoutError as exc:
+            raise HistoryUnreadable("history took too long to read") from exc
+
+    async def recall(self, query: HistoryQuery) -> Page:
+        if self._parts.state.is_away():
+            here = await self._parts.host.search(query)
+            if here.interactions:
+                return here
+        try:
+            return await self.search(query)
+        except HistoryUnreadable:
+            here = await self._parts.host.search(query)
+            if not here.interactions:
+                raise
+            return here
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        try:
+            async with asyncio.timeout(self._read_seconds):
+                await self._deliver_turns_of(query.user_id)
+                with self._parts.state.noting():
+                    return await self._parts.store.conversations(query)
+        except TimeoutError as exc:
+            raise HistoryUnreadable("the store is busy, or away") from exc
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        state, store = self._parts.state, self._parts.store
+        here = await self._parts.host.find(user_id, interaction_id)
+        if here is not None and state.is_away():
+            return here
+        try:
+            with state.noting():
+                there = await store.find(user_id, interaction_id)
+                if there is not None:
+                    return there if here is None else better(there, here)
+                if here is None:
+                    return None
+                erased = await store.erased_among(user_id, [interaction_id])
+        except HistoryUnreadable:
+            if here is None:
+                raise
+            return here
+        return None if erased else here
+
+    async def erase(self, user_id: str, interaction_id: str) -> None:
+        with self._parts.state.noting():
+            await self._parts.store.erase(user_id, interaction_id)
+        await self._parts.file.erase(user_id, interaction_id)
+
+    async def erase_all(self, user_id: str, until_id: str) -> int:
+        before_id = first_id_at(milliseconds_of(until_id) + 1)
+        async with self._no_delivery():
+            waiting = await self._count_undelivered(user_id, before_id)
+            with self._parts.state.noting():
+                erased = await self._parts.store.erase_all(user_id, until_id)
+            await self._parts.file.erase_all(user_id, until_id)
+        return erased + waiting
+
+    def backlog(self) -> Backlog:
+        """Return what this process has still to deliver, as of its last commit."""
+        return self._parts.backlog()
+
+    def lag_seconds(self) -> float:
+        """Return the age of the oldest row this host has still to deliver; 0.0 when there is none."""
+        backlogs = [self._parts.backlog(), *self._parts.housekeeping.others]
+        oldest = [
+            one.oldest_milliseconds for one in backlogs if one.oldest_milliseconds is not None
+        ]
+        if not oldest:
+            return 0.0
+        return max(0.0, (self._clock.now_milliseconds() - min(oldest)) / 1000)
+
+    def degraded(self) -> Sequence[Degraded]:
+        """Return that the store is away, if it is."""
+        since_milliseconds = self._parts.state.away_since_milliseconds
+        if since_milliseconds is None:
+            return ()
+        away = Degraded(
+            component="history store",
+            reason="does not answer",
+            since_milliseconds=since_milliseconds,
+        )
+        return (away,)
+
+    async def drain(self, *, seconds: float) -> bool:
+        """Return whether everything was delivered, after at most so many seconds; what was not is durable."""
+        return await self._parts.relay.drain(seconds=seconds)
+
+    async def _search(self, query: HistoryQuery) -> Page:
+        # The host first: what leaves it between the two reads has reached the store by the second.
+        here = await self._parts.host.search(query)
+        with self._parts.state.noting():
+            there = await self._parts.store.search(query)
+            page = merged(query, [here, there])
+            known = {one.id for one in there.interactions}
+            unknown = [one.id for one in page.interactions if one.id not in known]
+            if not unknown:
+                return page
+            return without(page, await self._parts.store.erased_among(query.user_id, unknown))
+
+    async def _deliver_turns_of(self, user_id: str) -> None:
+        """Return once what the user has said so far is delivered: turns cannot be counted here and there."""
+        file = self._parts.file
+        position: int | None = None
+
+        def look(connections: ReadConnections) -> int | None:
+            return last_waiting_turn(connections.to(file.path), user_id, position)
+
+        while True:
+            tried = self._parts.relay.next_try()
+            position = await file.reads.run(look)
+            if position is None:
+                return
+            await asyncio.shield(tried)
+
+    async def _count_undelivered(self, user_id: str, before_id: str) -> int:
+        file = self._parts.file
+        return await file.reads.run(
+            lambda connections: count_undelivered(connections.to(file.path), user_id, before_id)
+        )
+
+    @asynccontextmanager
+    async def _no_delivery(self) -> AsyncIterator[None]:
+        """Hold the relay back, so that nothing is counted here and in the store."""
+        delivering = self._parts.relay.delivering
+        try:
+            async with asyncio.timeout(self._read_seconds):
+                await delivering.acquire()
+        except TimeoutError as exc:
+            raise HistoryUnreadable("the store is busy, or away") from exc
+        try:
+            yield
+        finally:
+            delivering.release()
+
+
+@asynccontextmanager
+async def open_outbox(
+    data_dir: Path,
+    *,
+    store: DurableStore,
+    sink: Sink | None = None,
+    clock: Clock,
+    read_seconds: float,
+    min_free_disk_bytes: int,
+    keep_delivered_seconds: float = KEEP_DELIVERED_SECONDS,
+    max_rows: int = MAX_ROWS,
+    max_bytes: int = MAX_BYTES,
+    reap_seconds: float = REAP_SECONDS,
+    housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
+    drain_seconds: float = DRAIN_SECONDS,
+) -> AsyncIterator[Outbox]:
+    """Open this process's outbox under `data_dir`/outbox and start its relay; neither waits for the store.
+
+    Args:
+        data_dir: Shared by the processes of this host; made with mode 0700 where it is missing.
+        store: Is read, and erased from.
+        sink: Gets what was accepted; None: the store itself.
+        clock: Tells when things are due.
+        read_seconds: A read that takes longer is given up.
+        min_free_disk_bytes: Below it nothing new is admitted.
+        keep_delivered_seconds: How long what was delivered stays readable here.
+        max_rows: With so many undelivered nothing new is admitted.
+        max_bytes: The same, for their size.
+        reap_seconds: How often start markers are looked at.
+        housekeeping_seconds: How often outboxes left behind are looked for.
+        drain_seconds: How long closing waits for the relay; what remains is durable.
+
+    Raises:
+        ConfigurationError: The folder or the file cannot be made or opened.
+    """
+    folder = data_dir / OUTBOX_FOLDER
+    with opening(folder):
+        make_private_folder(data_dir)
+        make_private_folder(folder)
+        path, lock = await asyncio.to_thread(hold_one, folder)
+    committers: list[OutboxCommitter] = []
+
+    def committing(connection: apsw.Connection) -> OutboxCommitter:
+        committers.append(OutboxCommitter(connection))
+        return committers[0]
+
+    async with AsyncExitStack() as stack:
+        stack.callback(lock.release)
+        file = await stack.enter_async_context(
+            open_file(
+                path,
+                clock=clock,
+                read_seconds=read_seconds,
+                min_free_disk_bytes=min_free_disk_bytes,
+                reap_seconds=reap_seconds,
+                migrations=OUTBOX_MIGRATIONS,
+                committing=committing,
+            )
+        )
+        await asyncio.wait([file.commits.submit(RetryRefused())])
+        state = StoreState(clock)
+        relay = Relay(file, sink or store, state, clock)
+        housekeeping = Housekeeping(
+            file, relay, clock, keep_delivered_seconds=keep_delivered_seconds
+        )
+        parts = Parts(
+            file=file,
+            host=HostReader(folder, file.reads),
+            relay=relay,
+            housekeeping=housekeeping,
+            store=store,
+            state=state,
+            backlog=lambda: committers[0].backlog,
+        )
+        outbox = Outbox(
+            parts, clock, max_rows=max_rows, max_bytes=max_bytes, read_seconds=read_seconds
+        )
+        await housekeeping()
+        await stack.enter_async_context(
+            going_on(relay.run(), repeat(housekeeping, seconds=housekeeping_seconds, clock=clock))
+        )
+        yield outbox
+        await outbox.drain(seconds=drain_seconds)

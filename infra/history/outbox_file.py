@@ -1,0 +1,75 @@
+"""The SQLite file in which a process keeps what it accepted."""
+
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+
+from infra.history.file_lock import FileLock
+from infra.history.outbox_jobs import backlog_of
+from infra.history.sqlite import lock_path
+from infra.history.sqlite_committer import SqliteCommitter
+
+_LOG_FILES = ("-wal", "-shm")
+
+
+class OutboxCommitter(SqliteCommitter):
+    """Also knows what is still to be delivered.
+
+    Attributes:
+        backlog: As of the last commit.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        super().__init__(connection)
+        self.backlog = backlog_of(connection)
+
+    def settle(self) -> None:
+        with suppress(apsw.Error):  # the figures of a moment ago do as well
+            self.backlog = backlog_of(self._connection)
+        super().settle()
+
+
+def hold_one(folder: Path) -> tuple[Path, FileLock]:
+    """Return an outbox for this process alone, and its lock: the fullest one nobody holds, else a new one.
+
+    Taking up the file of a process that died saves copying what is in it.
+    """
+    left_behind = sorted(folder.glob("*.db"), key=_size_bytes, reverse=True)
+    for path in left_behind:
+        lock = hold_left_behind(path)
+        if lock is not None:
+            return path, lock
+    while True:
+        path = folder / f"{secrets.token_hex(8)}.db"
+        lock = FileLock.try_to_hold(lock_path(path))
+        if lock is not None:
+            return path, lock
+
+
+def hold_left_behind(path: Path) -> FileLock | None:
+    """Return the lock of an outbox whose process died; None when it lives, or another has taken the file over."""
+    lock = FileLock.try_to_hold(lock_path(path))
+    if lock is not None and not path.exists():
+        lock.path.unlink(missing_ok=True)
+        lock.release()
+        return None
+    return lock
+
+
+def remove(path: Path, lock: FileLock) -> None:
+    """Remove an outbox from which everything was taken over."""
+    path.unlink()
+    for name in _LOG_FILES:
+        path.with_name(path.name + name).unlink(missing_ok=True)
+    lock.path.unlink(missing_ok=True)
+    lock.release()
+
+
+def _size_bytes(path: Path) -> int:
+    sizes = 0
+    for name in ("", *_LOG_FILES):
+        with suppress(FileNotFoundError):
+            sizes += path.with_name(path.name + name).stat().st_size
+    return sizes

@@ -1,0 +1,147 @@
+"""What is written to an outbox beside interactions, and what its relay reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import apsw
+import orjson
+
+_PURGED_AT_ONCE = 500
+
+_NEXT = """
+SELECT json_group_array(position ORDER BY position), CAST(group_concat(body, ',' ORDER BY position) AS BLOB)
+FROM (
+    SELECT position, seq, bytes, sum(bytes) OVER (ORDER BY position) AS running
+    FROM (SELECT position, seq, bytes FROM undelivered ORDER BY position LIMIT :rows)
+)
+JOIN interaction USING (seq)
+WHERE running - bytes < :bytes
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is still to be delivered.
+
+    Attributes:
+        oldest_milliseconds: When the oldest of it was accepted, since 1970 UTC; None when there is none.
+    """
+
+    rows: int = 0
+    size_bytes: int = 0
+    oldest_milliseconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Marks rows as delivered, from now on kept for reading only."""
+
+    positions: Sequence[int]
+    now_milliseconds: int
+    size_bytes: int = 0
+
+    def run(self, connection: apsw.Connection) -> None:
+        positions = orjson.dumps(list(self.positions))
+        connection.execute(
+            "INSERT OR REPLACE INTO delivered SELECT seq, ? FROM undelivered"
+            " WHERE position IN (SELECT value FROM json_each(CAST(? AS TEXT)))",
+            (self.now_milliseconds, positions),
+        )
+        connection.execute(
+            "DELETE FROM undelivered"
+            " WHERE position IN (SELECT value FROM json_each(CAST(? AS TEXT)))",
+            (positions,),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Sets a row aside that the store refuses for good; it stays readable and is tried again at the next start."""
+
+    position: int
+    size_bytes: int = 0
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute(
+            "INSERT OR IGNORE INTO refused SELECT seq FROM undelivered WHERE position = ?",
+            (self.position,),
+        )
+        connection.execute("DELETE FROM undelivered WHERE position = ?", (self.position,))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRefused:
+    """Puts what was set aside back in line."""
+
+    size_bytes: int = 0
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute(
+            "INSERT OR IGNORE INTO undelivered (seq, bytes)"
+            " SELECT seq, octet_length(body) FROM refused JOIN interaction USING (seq)"
+        )
+        connection.execute("DELETE FROM refused")
+
+
+@dataclass(slots=True)
+class Purge:
+    """Removes up to 500 rows that were delivered before a moment.
+
+    Attributes:
+        is_finished: Whether it found fewer than that, once it is committed.
+    """
+
+    before_milliseconds: int
+    is_finished: bool = field(default=False, init=False)
+    size_bytes: int = field(default=0, init=False)
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute(
+            "DELETE FROM interaction WHERE seq IN"
+            " (SELECT seq FROM delivered WHERE at_ms <= ? ORDER BY at_ms LIMIT ?)",
+            (self.before_milliseconds, _PURGED_AT_ONCE),
+        )
+        self.is_finished = connection.changes() < _PURGED_AT_ONCE
+
+
+def next_undelivered(
+    connection: apsw.Connection, *, rows: int, size_bytes: int
+) -> list[tuple[int, dict[str, Any]]]:
+    """Return the oldest undelivered documents and their positions: at most so many, of about so many bytes."""
+    positions, bodies = next(connection.execute(_NEXT, {"rows": rows, "bytes": size_bytes}))
+    documents = [] if bodies is None else orjson.loads(b"[" + bodies + b"]")
+    return list(zip(orjson.loads(positions), documents, strict=True))
+
+
+def backlog_of(connection: apsw.Connection) -> Backlog:
+    """Return what is still to be delivered; costs the same whatever that is."""
+    return Backlog(
+        *next(
+            connection.execute(
+                "SELECT rows, bytes,"
+                " (SELECT accepted_ms FROM undelivered ORDER BY position LIMIT 1) FROM backlog"
+            )
+        )
+    )
+
+
+def count_undelivered(connection: apsw.Connection, user_id: str, before_id: str) -> int:
+    """Return how many of a user's interactions below an id are still to be delivered."""
+    counted: int = connection.execute(
+        "SELECT count(*) FROM interaction AS i INDEXED BY by_id JOIN undelivered USING (seq)"
+        " WHERE i.user_id = ? AND i.id < ?",
+        (user_id, before_id),
+    ).get
+    return counted
+
+
+def last_waiting_turn(connection: apsw.Connection, user_id: str, up_to: int | None) -> int | None:
+    """Return the last position, up to one, of a turn of the user's conversations still to be delivered."""
+    position: int | None = connection.execute(
+        "SELECT max(position) FROM interaction AS i INDEXED BY by_conversation"
+        " CROSS JOIN undelivered USING (seq)"
+        " WHERE i.user_id = ? AND i.conversation_id IS NOT NULL AND position <= coalesce(?, position)",
+        (user_id, up_to),
+    ).get
+    return position

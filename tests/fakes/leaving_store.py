@@ -1,0 +1,88 @@
+"""A store that comes and goes."""
+
+import asyncio
+from collections.abc import Sequence
+
+from domain.entities.conversation import ConversationPage, ConversationQuery
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from infra.history.durable_store import DurableStore
+from infra.history.unstorable import Unstorable
+
+
+class LeavingStore(DurableStore):
+    """Stands before a real store.
+
+    Attributes:
+        is_away: Everything fails at once.
+        hangs: Reads never end.
+        may_write: While it is cleared, batches wait.
+        has_batch: Set when a batch has arrived.
+        refused: Ids it refuses for good, with all that comes with them.
+        fails_after_writing: How many of the next batches are kept although they are said not to be.
+        batches: What arrived, also in vain.
+    """
+
+    def __init__(self, behind: DurableStore) -> None:
+        self.behind = behind
+        self.is_away = False
+        self.hangs = False
+        self.may_write = asyncio.Event()
+        self.may_write.set()
+        self.has_batch = asyncio.Event()
+        self.refused: set[str] = set()
+        self.fails_after_writing = 0
+        self.batches: list[list[str]] = []
+
+    def admit(self) -> None:
+        self.behind.admit()
+
+    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+        self.behind.begin(interaction, lost_after_seconds=lost_after_seconds)
+
+    async def append(self, interaction: Interaction) -> None:
+        await self.append_many([interaction])
+
+    async def append_many(self, interactions: Sequence[Interaction]) -> None:
+        self.batches.append([one.id for one in interactions])
+        self.has_batch.set()
+        await self.may_write.wait()
+        if self.is_away:
+            raise HistoryUnavailable
+        if self.refused & {one.id for one in interactions}:
+            raise Unstorable
+        await self.behind.append_many(interactions)
+        if self.fails_after_writing:
+            self.fails_after_writing -= 1
+            raise HistoryUnavailable
+
+    async def search(self, query: HistoryQuery) -> Page:
+        await self._read()
+        return await self.behind.search(query)
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        await self._read()
+        return await self.behind.conversations(query)
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        await self._read()
+        return await self.behind.find(user_id, interaction_id)
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        await self._read()
+        return await self.behind.erased_among(user_id, interaction_ids)
+
+    async def erase(self, user_id: str, interaction_id: str) -> None:
+        await self._read()
+        await self.behind.erase(user_id, interaction_id)
+
+    async def erase_all(self, user_id: str, until_id: str) -> int:
+        await self._read()
+        return await self.behind.erase_all(user_id, until_id)
+
+    async def _read(self) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.is_away:
+            raise HistoryUnreadable
