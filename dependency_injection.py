@@ -27,6 +27,7 @@ from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.use_cases.answer_prompt import AnswerPrompt
 from domain.use_cases.erase_history import EraseHistory
+from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.list_models import ListModels
 from domain.use_cases.read_interaction import ReadInteraction
 from domain.use_cases.recall_conversation import RecallConversation
@@ -46,6 +47,7 @@ from infra.security.cursors import SignedCursors, load_or_make_secret
 from infra.settings import Settings
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics import Metrics
+from infra.telemetry.provider_names import open_telemetry_name
 
 SERVICE_NAME = "rt-genai"
 VERSION = "0.1.0"
@@ -82,6 +84,7 @@ def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIA
     """Return the HTTP application; its parts are opened when a server starts it."""
     options = Options(
         version=VERSION,
+        provider_name=open_telemetry_name,
         gate=GateRules.without_authentication(
             allow_anonymous=settings.allow_anonymous, allowed_hosts=settings.allowed_hosts
         ),
@@ -222,6 +225,7 @@ def wire(
             search_history=SearchHistory(history=history, clock=clock),
             read_interaction=ReadInteraction(history=history),
             erase_history=EraseHistory(history=history, new_id=new_id),
+            list_conversations=ListConversations(history=history),
             cursors=cursors,
         ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),

@@ -1,6 +1,7 @@
 """The one line a request leaves in the log, in the Elastic Common Schema. No prompt, no answer, no user id."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import Scope
@@ -8,10 +9,14 @@ from starlette.types import Scope
 from domain.entities.interaction import Interaction
 from domain.entities.turn import Turn
 
+ProviderName = Callable[[str], str]
+
 _NANOSECONDS = 1_000_000_000
 
 
-def access_line(scope: Scope, status: int, seconds: float) -> tuple[str, dict[str, Any]]:
+def access_line(
+    scope: Scope, status: int, seconds: float, provider_name: ProviderName
+) -> tuple[str, dict[str, Any]]:
     """Return the message and the fields.
 
     The path is the route's template where one matched, because a path may hold a user's id.
@@ -20,6 +25,7 @@ def access_line(scope: Scope, status: int, seconds: float) -> tuple[str, dict[st
         scope: The request's ASGI scope, at its end.
         status: The HTTP status sent; 0 when none was.
         seconds: From receipt to the last byte handed over.
+        provider_name: Tells what OpenTelemetry calls a provider of the catalogue.
     """
     state = scope["state"]
     fields: dict[str, Any] = {
@@ -47,16 +53,18 @@ def access_line(scope: Scope, status: int, seconds: float) -> tuple[str, dict[st
         "attempts": len(turn.attempts),
     }
     if (interaction := turn.interaction) is not None:
-        _add_outcome(fields, interaction)
+        _add_outcome(fields, interaction, provider_name)
     return "chat completed", fields
 
 
-def _add_outcome(fields: dict[str, Any], interaction: Interaction) -> None:
+def _add_outcome(
+    fields: dict[str, Any], interaction: Interaction, provider_name: ProviderName
+) -> None:
     usage = interaction.usage
     fields["rt"]["status"] = interaction.status
     fields["rt"]["fallback"] = interaction.fallback_used
     fields["gen_ai"] = {
-        "provider": {"name": interaction.provider},
+        "provider": {"name": provider_name(interaction.provider) if interaction.provider else None},
         "request": {"model": interaction.requested_model},
         "response": {"model": interaction.model},
         "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},

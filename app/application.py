@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import errors
+from app.access_line import ProviderName
 from app.container import Container
 from app.controllers import (
     chat_controller,
@@ -50,10 +51,12 @@ class Options:
     """How the application shows itself.
 
     Attributes:
+        provider_name: Tells what the log calls a provider of the catalogue.
         cors_origins: Origins whose pages may call; cookies are never involved, so credentials are not allowed.
     """
 
     version: str
+    provider_name: ProviderName = str
     gate: GateRules
     cors_origins: tuple[str, ...] = ()
     docs_enabled: bool = True
@@ -114,4 +117,4 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         container: Container | None = app.state.container
         return None if container is None else container.requests
 
-    return RequestScope(app, observer)
+    return RequestScope(app, observer, options.provider_name)

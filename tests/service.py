@@ -49,6 +49,14 @@ class Service:
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log]
 
+    def lines_with(self, text: str, seconds: float = 10.0) -> list[str]:
+        """The lines that hold `text`, once there is one: a line may come a moment after the answer it is about."""
+        deadline = time.monotonic() + seconds
+        while not (found := [line for line in self.log if text in line]):
+            assert time.monotonic() < deadline, f"nothing was said of {text}"
+            time.sleep(0.01)
+        return found
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(10)

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access_line import access_line
+from app.access_line import ProviderName, access_line
 from app.errors import problem_response
 from app.problem_table import INTERNAL
 from domain.interfaces.telemetry import RequestObserver
@@ -25,9 +25,15 @@ class RequestScope:
     when the answer has begun, the connection is closed by letting the exception through.
     """
 
-    def __init__(self, app: ASGIApp, observer: Callable[[], RequestObserver | None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        observer: Callable[[], RequestObserver | None],
+        provider_name: ProviderName,
+    ) -> None:
         self._app = app
         self._observer = observer
+        self._provider_name = provider_name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -72,7 +78,7 @@ class RequestScope:
                 turn.llm_seconds if turn is not None else None,
             )
         if _logger.isEnabledFor(logging.INFO):
-            message, fields = access_line(scope, status, seconds)
+            message, fields = access_line(scope, status, seconds, self._provider_name)
             _logger.info(message, extra={"ecs": fields})
 
 

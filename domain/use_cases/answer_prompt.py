@@ -86,7 +86,7 @@ class AnswerPrompt:
                 await self.history.append(interaction)
         except (HistoryError, TimeoutError) as exc:
             raise HistoryNotDurable from exc
-        turn.history_seconds = self.clock.monotonic() - started
+        turn.history_seconds = round(self.clock.monotonic() - started, 6)
 
     async def _keep_failure(self, interaction: Interaction) -> None:
         """Record a failure; that it cannot be recorded never changes what the caller is told."""

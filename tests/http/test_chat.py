@@ -177,7 +177,7 @@ def test_one_line_is_logged_for_a_chat_and_no_word_of_it(
 ) -> None:
     response = chat(client, user, userPrompt="a-secret-question", systemPrompt="a-secret-order")
     request_id = response.headers["X-Request-Id"]
-    lines = [line for line in service.log if request_id in line]
+    lines = service.lines_with(request_id)
     assert len(lines) == 1
     line = json.loads(lines[0])
     assert line["event"]["action"] == "llm.chat"

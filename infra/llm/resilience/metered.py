@@ -127,7 +127,7 @@ class Metered(Gate[MeteredCall]):
             provider=self._provider,
             model=self._model,
             outcome=outcome,
-            seconds=self._clock.monotonic() - call.started_seconds,
+            seconds=round(self._clock.monotonic() - call.started_seconds, 6),
             http_status=http_status,
         )
         turn.attempts.append(attempt)
