@@ -37,7 +37,7 @@ class Cooldown(Gate[None], Closable):
         if not isinstance(error, LLMRateLimited | LLMUnavailable):
             return
         delay_seconds = error.retry_after_seconds
-        if delay_seconds is None or delay_seconds <= 0:
+        if delay_seconds is None:
             return
         now_seconds = self._clock.monotonic()
         if self._until_seconds <= now_seconds:

@@ -93,7 +93,7 @@ class Succession:
 
     def _step_on(self, error: LLMError) -> bool:
         if isinstance(error, ContextTooLong):
-            self._window_tokens = max(self._window_tokens, self._route.context_tokens)
+            self._window_tokens = self._route.context_tokens
         elif not error.another_may_help:
             return False
         if not self._may_ask_again(seconds_to_first_text(self.turn, self.clock.monotonic())):

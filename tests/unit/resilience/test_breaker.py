@@ -139,10 +139,20 @@ def test_one_failed_probe_opens_it_again(clock: FakeClock) -> None:
 def test_once_closed_it_has_forgotten_everything(clock: FakeClock) -> None:
     breaker = half_open(clock)
     succeed(breaker, 2)
+    succeed(breaker, 5)
     fail(breaker, 4)
     assert not refuses(breaker)
     fail(breaker)
     assert breaker.closed_for_seconds() == pytest.approx(10.0)
+
+
+def test_the_probes_of_an_earlier_opening_do_not_help_to_close_this_one(clock: FakeClock) -> None:
+    breaker = half_open(clock)
+    succeed(breaker)
+    fail(breaker)
+    clock.advance(breaker.closed_for_seconds())
+    succeed(breaker)
+    assert breaker.closure() is not None
 
 
 def test_a_probe_that_says_nothing_for_or_against_makes_room_for_the_next(
@@ -194,6 +204,7 @@ def test_calls_let_in_before_it_opened_change_nothing_afterwards(clock: FakeCloc
     breaker.release(old[13])
     assert refuses(breaker)
     breaker.succeed(probe)
+    assert breaker.closure() is not None
     succeed(breaker)
     for permit in old[14:]:
         breaker.fail(permit)

@@ -174,6 +174,12 @@ async def test_it_says_whether_somebody_else_could_still_be_asked(clock: FakeClo
     await hear(falling_back(clock, first, second), a_turn(clock))
     assert seen == [True, False]
     seen.clear()
+    third = Rig(clock, "yes", model="c")
+    down = Rig(clock, inner=Curious(DOWN, DOWN))
+    second = Rig(clock, model="b", inner=Curious("yes"))
+    await hear(falling_back(clock, down, second, third), a_turn(clock))
+    assert seen == [True, True, False]  # the third call is the last, whoever else there is
+    seen.clear()
     resting = Rig(clock, LLMRateLimited(retry_after_seconds=30.0), model="c")
     await hear(resting.route.once, a_turn(clock))
     await hear(falling_back(clock, first, resting), a_turn(clock))
@@ -204,8 +210,42 @@ async def test_when_every_call_failed_the_last_failure_is_told(clock: FakeClock)
 
 
 async def test_when_the_last_failure_was_a_timeout_it_is_a_timeout(clock: FakeClock) -> None:
-    rigs = Rig(clock, DOWN, DOWN), Rig(clock, LLMTimeout(), model="b", breaker=OPENS_AT_ONCE)
-    assert isinstance(await told(clock, *rigs), LLMTimeout)
+    first = Rig(clock, DOWN, breaker=OPENS_AT_ONCE)
+    second = Rig(clock, LLMTimeout(), model="b", breaker=OPENS_AT_ONCE)
+    assert isinstance(await told(clock, first, second), LLMTimeout)
+    assert first.route.closed_for_seconds()
+    assert second.route.closed_for_seconds()
+
+
+async def test_when_no_time_was_left_to_ask_who_could_answer_it_is_a_timeout(
+    clock: FakeClock,
+) -> None:
+    first = Rig(clock, DOWN, breaker=OPENS_AT_ONCE)
+    await hear(first.route.once, a_turn(clock))
+    error = await told(clock, first, Rig(clock, "yes", model="b"), seconds=1.9)
+    assert isinstance(error, LLMTimeout)
+    assert error.caller_was_hasty
+
+
+async def test_a_larger_window_that_rests_is_waited_for(clock: FakeClock) -> None:
+    first = Rig(clock, ContextTooLong(), context_tokens=1_000)
+    second = Rig(clock, DOWN, model="b", context_tokens=2_000, breaker=OPENS_AT_ONCE)
+    await hear(second.route.once, a_turn(clock))
+    error = await told(clock, first, second)
+    assert isinstance(error, NoRoute)
+    assert error.retry_after_seconds == pytest.approx(10.0)
+
+
+async def test_a_refusal_that_no_door_knows_of_is_told_with_a_second(clock: FakeClock) -> None:
+    error = await told(clock, Rig(clock, NoRoute(retry_after_seconds=5.0)))
+    assert isinstance(error, NoRoute)
+    assert error.retry_after_seconds == 1.0
+
+
+async def test_a_failed_call_says_more_than_a_full_bulkhead(clock: FakeClock) -> None:
+    full = Compartment(0)
+    first, second = Rig(clock, DOWN, DOWN), Rig(clock, "no", model="b", compartment=full)
+    assert await told(clock, first, second) is DOWN
 
 
 async def test_a_rate_limit_without_a_delay_is_a_failed_call(clock: FakeClock) -> None:

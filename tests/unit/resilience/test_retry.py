@@ -22,7 +22,7 @@ from infra.llm.resilience.breaker import BreakerPolicy
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
 from tests.fakes.clock import FakeClock
-from tests.unit.resilience.parts import DONE, Rig, Script, a_turn, hear
+from tests.unit.resilience.parts import DONE, PROMPT, Rig, Script, a_turn, hear
 
 NEVER_OPENS = BreakerPolicy(consecutive_failures=10**9, failure_ratio=2.0)
 
@@ -205,6 +205,14 @@ async def test_who_leaves_during_the_pause_is_not_asked_for_again() -> None:
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert rig.calls == 1
+
+
+async def test_who_hangs_up_on_it_hangs_up_on_the_provider(clock: FakeClock) -> None:
+    rig = a_rig(clock, "because")
+    pieces = rig.retry.stream(PROMPT, a_turn(clock))
+    await anext(pieces)
+    await pieces.aclose()
+    assert rig.llm.hung_up == 1
 
 
 async def test_the_budget_runs_dry_and_comes_back_with_answers(clock: FakeClock) -> None:
