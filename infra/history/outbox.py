@@ -17,20 +17,18 @@ from domain.interfaces.health import Degraded
 from domain.interfaces.history import HistoryRepository
 from infra.history.background import going_on, repeat
 from infra.history.durable_store import DurableStore
-from infra.history.host_reader import HostReader, without
-from infra.history.merged_pages import better, merged
+from infra.history.host_reader import HostReader
 from infra.history.outbox_file import OutboxCommitter, hold_one
 from infra.history.outbox_housekeeping import Housekeeping
 from infra.history.outbox_jobs import (
     Backlog,
     RetryRefused,
     count_undelivered,
-    last_waiting_turn,
 )
+from infra.history.outbox_reading import OutboxReading
 from infra.history.outbox_schema import OUTBOX_MIGRATIONS
 from infra.history.relay import Relay, Sink
 from infra.history.sqlite import REAP_SECONDS, SqliteHistory, open_file, opening
-from infra.history.sqlite_reader import ReadConnections
 from infra.history.store_state import StoreState
 from infra.private_files import make_private_folder
 
@@ -47,7 +45,7 @@ class Parts:
     """What an `Outbox` works with."""
 
     file: SqliteHistory
-    host: HostReader
+    reading: OutboxReading
     relay: Relay
     housekeeping: Housekeeping
     store: DurableStore
@@ -88,52 +86,16 @@ class Outbox(HistoryRepository):
         self._parts.relay.wake()
 
     async def search(self, query: HistoryQuery) -> Page:
-        try:
-            async with asyncio.timeout(self._read_seconds):
-                return await self._search(query)
-        except TimeoutError as exc:
-            raise HistoryUnreadable("history took too long to read") from exc
+        return await self._parts.reading.search(query)
 
     async def recall(self, query: HistoryQuery) -> Page:
-        if self._parts.state.is_away():
-            here = await self._parts.host.search(query)
-            if here.interactions:
-                return here
-        try:
-            return await self.search(query)
-        except HistoryUnreadable:
-            here = await self._parts.host.search(query)
-            if not here.interactions:
-                raise
-            return here
+        return await self._parts.reading.recall(query)
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        try:
-            async with asyncio.timeout(self._read_seconds):
-                await self._deliver_turns_of(query.user_id)
-                with self._parts.state.noting():
-                    return await self._parts.store.conversations(query)
-        except TimeoutError as exc:
-            raise HistoryUnreadable("the store is busy, or away") from exc
+        return await self._parts.reading.conversations(query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
-        state, store = self._parts.state, self._parts.store
-        here = await self._parts.host.find(user_id, interaction_id)
-        if here is not None and state.is_away():
-            return here
-        try:
-            with state.noting():
-                there = await store.find(user_id, interaction_id)
-                if there is not None:
-                    return there if here is None else better(there, here)
-                if here is None:
-                    return None
-                erased = await store.erased_among(user_id, [interaction_id])
-        except HistoryUnreadable:
-            if here is None:
-                raise
-            return here
-        return None if erased else here
+        return await self._parts.reading.find(user_id, interaction_id)
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
         with self._parts.state.noting():
@@ -178,33 +140,6 @@ class Outbox(HistoryRepository):
     async def drain(self, *, seconds: float) -> bool:
         """Return whether everything was delivered, after at most so many seconds; what was not is durable."""
         return await self._parts.relay.drain(seconds=seconds)
-
-    async def _search(self, query: HistoryQuery) -> Page:
-        # The host first: what leaves it between the two reads has reached the store by the second.
-        here = await self._parts.host.search(query)
-        with self._parts.state.noting():
-            there = await self._parts.store.search(query)
-            page = merged(query, [here, there])
-            known = {one.id for one in there.interactions}
-            unknown = [one.id for one in page.interactions if one.id not in known]
-            if not unknown:
-                return page
-            return without(page, await self._parts.store.erased_among(query.user_id, unknown))
-
-    async def _deliver_turns_of(self, user_id: str) -> None:
-        """Return once what the user has said so far is delivered: turns cannot be counted here and there."""
-        file = self._parts.file
-        position: int | None = None
-
-        def look(connections: ReadConnections) -> int | None:
-            return last_waiting_turn(connections.to(file.path), user_id, position)
-
-        while True:
-            tried = self._parts.relay.next_try()
-            position = await file.reads.run(look)
-            if position is None:
-                return
-            await asyncio.shield(tried)
 
     async def _count_undelivered(self, user_id: str, before_id: str) -> int:
         file = self._parts.file
@@ -294,7 +229,14 @@ async def open_outbox(
         )
         parts = Parts(
             file=file,
-            host=HostReader(folder, file.reads),
+            reading=OutboxReading(
+                file,
+                HostReader(folder, file.reads),
+                store,
+                state,
+                relay,
+                read_seconds=read_seconds,
+            ),
             relay=relay,
             housekeeping=housekeeping,
             store=store,

@@ -400,7 +400,7 @@ async def test_what_was_delivered_long_ago_is_read_from_the_store(
     async with opened(keep_delivered_seconds=0.0) as outbox:
         await outbox.append_many(kept)
         await until_stored(store, *kept)
-        host = outbox._parts.host
+        host = outbox._parts.reading._host
         await until(lambda: _not(_has_any(host.search(asking()))))
         assert await walk(outbox, asking(order=Order.ASC)) == kept
         assert await outbox.find("ana", an_id(5)) == kept[5]
