@@ -22,23 +22,31 @@ from infra.llm.wire_error import WireError
 
 
 @contextmanager
-def speaking_domain(provider: str) -> Iterator[None]:
-    """Turn the HTTP driver's errors, and bodies we cannot read, into ours; the cause stays attached."""
+def speaking_domain(provider: str, http_status: int | None = None) -> Iterator[None]:
+    """Turn the HTTP driver's errors, and bodies we cannot read, into ours; the cause stays attached.
+
+    Args:
+        provider: Its name in the catalogue.
+        http_status: The answer's; None while there is none.
+    """
     try:
         yield
     except TimeoutError as exc:
-        raise LLMTimeout(f"{provider} could not be reached in time") from exc
+        raise LLMTimeout(
+            f"{provider} could not be reached in time", http_status=http_status
+        ) from exc
     except (aiohttp.ClientSSLError, aiohttp.ClientResponseError, aiohttp.InvalidURL) as exc:
-        raise LLMUnavailable(f"{provider} does not speak as configured") from exc
+        raise LLMUnavailable(
+            f"{provider} does not speak as configured", http_status=http_status
+        ) from exc
     except (aiohttp.ClientError, ConnectionError) as exc:
-        raise LLMUnavailable(f"the connection to {provider} broke", connection_broke=True) from exc
+        raise LLMUnavailable(
+            f"the connection to {provider} broke", http_status=http_status, connection_broke=True
+        ) from exc
     except (UnreadableAnswer, orjson.JSONDecodeError) as exc:
-        raise unreadable(provider) from exc
-
-
-def unreadable(provider: str) -> LLMUnavailable:
-    """Return the error for an answer that came whole and makes no sense."""
-    return LLMUnavailable(f"{provider} sent an answer we cannot read", http_status=200)
+        raise LLMUnavailable(
+            f"{provider} sent an answer we cannot read", http_status=http_status
+        ) from exc
 
 
 def refusal(provider: str, status: int, body: object, headers: Mapping[str, str]) -> LLMError:

@@ -88,7 +88,8 @@ class Endpoint:
             response = await self._session.post(
                 self._url, data=body, headers=self._headers, allow_redirects=False
             )
-            try:
+        try:
+            with speaking_domain(self._provider, response.status):
                 if response.status != 200:
                     raise await self._refusal(response)
                 if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -105,9 +106,9 @@ class Endpoint:
                     if text := answer.take(chunk):
                         yield text
                 reply = answer.reply(self._cost)
-            except BaseException:
-                response.close()
-                raise
+        except BaseException:
+            response.close()
+            raise
         if chunk and not answer.was_cut:
             _let_go(response)
         else:

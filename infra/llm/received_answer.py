@@ -7,11 +7,12 @@ import orjson
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMUnavailable
 from infra.llm.answer_reader import AnswerReader, ErrorInAnswer, UnreadableAnswer
-from infra.llm.http_errors import refusal, unreadable
+from infra.llm.http_errors import refusal
 from infra.llm.server_sent_events import DONE, EventDecoder
 from infra.llm.wire_error import WireError
 
 _EVENT_OVERHEAD = 4  # a whole answer in one event: JSON's escapes, signatures of thoughts beside it
+_LEAST_EVENT_BYTES = 256 * 1024  # signatures do not shrink with the limit on answers
 
 
 class ReceivedAnswer:
@@ -43,7 +44,7 @@ class ReceivedAnswer:
         self._reader = reader
         self._headers = headers
         self._room_bytes = max_bytes
-        self._decoder = EventDecoder(_EVENT_OVERHEAD * max_bytes)
+        self._decoder = EventDecoder(max(_EVENT_OVERHEAD * max_bytes, _LEAST_EVENT_BYTES))
         self._has_text = may_be_empty
         self._failure: Exception | None = None
         self.is_over = False
@@ -91,7 +92,7 @@ class ReceivedAnswer:
         finish_reason = self._reader.finish_reason
         if finish_reason is None:
             if self._decoder.is_bare:
-                raise unreadable(self._provider)
+                raise UnreadableAnswer("no answer in it")
             raise LLMUnavailable(
                 f"{self._provider} broke off", connection_broke=True, http_status=200
             )

@@ -186,9 +186,10 @@ def test_nothing_a_provider_wrote_gets_into_a_message(status: int) -> None:
 def test_the_driver_s_errors_become_ours_with_their_cause(
     cause: Exception, kind: type[LLMError], connection_broke: bool | None
 ) -> None:
-    with pytest.raises(kind) as raised, speaking_domain("gemini"):
+    with pytest.raises(kind) as raised, speaking_domain("gemini", 200):
         raise cause
     assert raised.value.__cause__ is cause
+    assert raised.value.http_status == 200
     assert getattr(raised.value, "connection_broke", None) is connection_broke
     assert CANARY not in str(raised.value)
 

@@ -248,7 +248,9 @@ async def test_a_body_that_is_cut_is_a_broken_connection(client_of: Asks, head: 
     event = said("a")
     body = b"%x\r\n%s\r\n" % (len(event), event) if b"chunked" in head else event
     async with raw_server(head + (body if head.endswith(b"\r\n\r\n") else b"")) as base_url:
-        assert (await failure_of(client_of(base_url=base_url))).connection_broke
+        error = await failure_of(client_of(base_url=base_url))
+    assert error.connection_broke
+    assert error.http_status == (200 if head.endswith(b"\r\n\r\n") else None)
 
 
 @pytest.mark.parametrize(
