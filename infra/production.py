@@ -6,6 +6,8 @@ from infra.configuration import ConfigurationError
 from infra.llm.catalogue import Catalogue
 from infra.settings import Settings
 
+_LEAST_SECRET_CHARACTERS = 32
+
 
 def refuse_unsafe(settings: Settings, catalogue: Catalogue) -> None:
     """Return when it is safe to serve.
@@ -28,6 +30,10 @@ def _reasons(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
         yield "CORS_ORIGINS is *"
     if settings.cursor_secret is None:
         yield "CURSOR_SECRET is missing"
+    elif len(settings.cursor_secret.get_secret_value()) < _LEAST_SECRET_CHARACTERS:
+        yield f"CURSOR_SECRET is shorter than {_LEAST_SECRET_CHARACTERS} characters"
+    if "jwt" in settings.authentication and not (settings.jwks_url or "").startswith("https://"):
+        yield "JWKS_URL is not an https URL"
     for provider in catalogue.plain_http_providers():
         yield f"provider {provider} is reached over plain http (allow_http = true in MODELS_FILE permits it)"
     if catalogue.is_demo_only():

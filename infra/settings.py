@@ -1,5 +1,6 @@
 """Every setting, from the environment or `.env`."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,8 +25,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on.")
     data_dir: Path = Field(default=Path("data"), description="Where the embedded store lives.")
 
-    authentication: Literal["none"] = Field(
-        default="none", description="Who is let in: `none` is loopback clients only."
+    authentication: Literal["none", "api_keys", "jwt", "api_keys,jwt"] = Field(
+        default="none",
+        description="Who is let in: `none` (loopback clients only), `api_keys`, `jwt`, or `api_keys,jwt`.",
     )
     allow_anonymous: bool = Field(
         default=False, description="Lets any client in although there is no authentication."
@@ -33,9 +35,31 @@ class Settings(BaseSettings):
     allowed_hosts: Names = Field(
         default=(), description="Host names this service answers to, besides loopback ones."
     )
+    trusted_proxies: Names = Field(
+        default=(), description="Addresses and networks whose X-Forwarded-For counts."
+    )
     cors_origins: Names = Field(
         default=(), description="Origins whose pages may call this service."
     )
+    api_keys: Names = Field(
+        default=(), description="Keys as hash lines, as `keys create --line` prints them."
+    )
+    api_keys_file: Path | None = Field(
+        default=None, description="A file of such lines; changes are seen within 2 s."
+    )
+    keys_stale_seconds: float = Field(
+        default=900.0, description="How long keys go on holding when their file cannot be read."
+    )
+    jwt_issuer: str | None = Field(default=None, description="The `iss` of a token, exactly.")
+    jwt_audience: str | None = Field(default=None, description="What a token's `aud` must name.")
+    jwks_url: str | None = Field(
+        default=None, description="Where the issuer publishes its keys; nothing else is ever asked."
+    )
+    jwt_user_claim: str = Field(default="sub", description="Where a token names its user.")
+    jwt_leeway_seconds: float = Field(
+        default=30.0, ge=0.0, le=60.0, description="By how much the issuer's clock may differ."
+    )
+
     docs_enabled: bool = Field(default=True, description="Serves `/docs` and `/openapi.json`.")
 
     gemini_api_key: SecretStr | None = Field(
@@ -180,6 +204,24 @@ class Settings(BaseSettings):
     max_answer_bytes: int = Field(
         default=1024 * 1024, description="A longer answer is cut there and recorded as truncated."
     )
+    caller_requests_per_minute: int = Field(
+        default=600, ge=1, description="Of one key or user, in one process; more are a 429."
+    )
+    caller_concurrent_requests: int = Field(
+        default=50, ge=1, description="Of one key or user at once, in one process; more are a 429."
+    )
+    caller_daily_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Of one key or user in a day (UTC), in one process; more are a 429.",
+    )
+    idempotency_keep_seconds: float = Field(
+        default=86_400.0, ge=60.0, description="How long an Idempotency-Key is remembered."
+    )
+    idempotency_lease_seconds: float = Field(
+        default=10.0,
+        description="After its deadline, how long until a request with a key counts as dead.",
+    )
     max_concurrent_chats: int = Field(default=1000, description="More are shed with a 503.")
     max_connections: int = Field(default=2000, description="More are answered with a 503.")
     header_receipt_seconds: float = Field(
@@ -213,7 +255,21 @@ class Settings(BaseSettings):
         default="json", description="`json` is one ECS object a line; `pretty` is for a terminal."
     )
 
-    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @field_validator("authentication", mode="before")
+    @classmethod
+    def _in_order(cls, value: object) -> object:
+        if isinstance(value, str):
+            return ",".join(sorted(part.strip().lower() for part in value.split(",")))
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            ip_network(name)
+        return value
+
+    @field_validator("allowed_hosts", "api_keys", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

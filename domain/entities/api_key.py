@@ -34,3 +34,18 @@ class ApiKey:
         return Caller(
             principal=principal, user_id=self.user_id, scopes=self.scopes, limited_as=principal
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """A key just made.
+
+    Attributes:
+        record: What is kept of it.
+        key: The key itself; it cannot be had again.
+        line: The record as text, for deployments that cannot write.
+    """
+
+    record: ApiKey
+    key: str
+    line: str

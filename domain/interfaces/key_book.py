@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
-from domain.entities.api_key import ApiKey
+from domain.entities.api_key import ApiKey, MadeKey
 from domain.entities.caller import Scope
 
 
@@ -12,15 +12,20 @@ class KeyBook(Protocol):
     """The keys of this installation. Blocks: for the command line, while the service may be running."""
 
     @abstractmethod
-    def create(
+    def make(
         self,
         *,
         name: str,
         user_id: str | None,
         scopes: frozenset[Scope],
         expires_milliseconds: int | None,
-    ) -> tuple[ApiKey, str]:
-        """Make and keep a key; return what is kept, and the key itself, which cannot be had again."""
+    ) -> MadeKey:
+        """Return a new key; it holds where its record is kept, or its line is given to a service."""
+        ...
+
+    @abstractmethod
+    def keep(self, record: ApiKey) -> None:
+        """Keep a new key, so that it holds."""
         ...
 
     @abstractmethod

@@ -12,7 +12,7 @@ import orjson
 
 from domain.entities.history_query import HistoryQuery
 from domain.exceptions import InvalidCursor
-from domain.interfaces.cursor_codec import CursorCodec
+from domain.interfaces.cursor_codec import CursorCodec, Walk
 from infra.configuration import ConfigurationError
 from infra.private_files import make_private_folder, sync_folder
 
@@ -35,11 +35,11 @@ class SignedCursors(CursorCodec):
             raise ValueError("a cursor needs a secret")
         self._secret = secret
 
-    def seal(self, query: HistoryQuery, next_id: str) -> str:
+    def seal(self, query: Walk, next_id: str) -> str:
         body = orjson.dumps(self._bound_to(query) | {"k": next_id})
         return base64.urlsafe_b64encode(body + self._sign(body)).rstrip(b"=").decode()
 
-    def open(self, query: HistoryQuery, cursor: str) -> str:
+    def open(self, query: Walk, cursor: str) -> str:
         sealed = _decoded(cursor)
         body, signature = sealed[:-_SIGNATURE_BYTES], sealed[-_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._sign(body)):
@@ -50,21 +50,11 @@ class SignedCursors(CursorCodec):
             raise InvalidCursor
         return next_id
 
-    def _bound_to(self, query: HistoryQuery) -> dict[str, int | str]:
-        wanted = query.filter
-        filters = [
-            query.order.value,
-            wanted.model,
-            wanted.provider,
-            wanted.conversation_id,
-            sorted(wanted.statuses),
-            wanted.from_id,
-            wanted.to_id,
-        ]
+    def _bound_to(self, query: Walk) -> dict[str, int | str]:
         return {
             "v": _VERSION,
             "u": self._fingerprint(b"user", query.user_id.encode()),
-            "f": self._fingerprint(b"filter", orjson.dumps(filters)),
+            "f": self._fingerprint(b"filter", orjson.dumps(_shape(query))),
         }
 
     def _fingerprint(self, kind: bytes, content: bytes) -> str:
@@ -73,6 +63,22 @@ class SignedCursors(CursorCodec):
 
     def _sign(self, body: bytes) -> bytes:
         return hmac.digest(self._secret, b"cursor\0" + body, "sha256")
+
+
+def _shape(query: Walk) -> list[object]:
+    """Return what stays the same from page to page of one walk, and differs between two."""
+    if not isinstance(query, HistoryQuery):
+        return ["conversations"]
+    wanted = query.filter
+    return [
+        query.order.value,
+        wanted.model,
+        wanted.provider,
+        wanted.conversation_id,
+        sorted(wanted.statuses),
+        wanted.from_id,
+        wanted.to_id,
+    ]
 
 
 def load_or_make_secret(path: Path) -> bytes:

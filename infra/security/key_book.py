@@ -6,12 +6,13 @@ from pathlib import Path
 
 import apsw
 
-from domain.entities.api_key import ApiKey
+from domain.entities.api_key import ApiKey, MadeKey
 from domain.entities.caller import Scope
 from domain.interfaces.clock import Clock
 from domain.interfaces.key_book import KeyBook
 from infra.configuration import ConfigurationError
 from infra.security.api_key_format import digest_of, new_key
+from infra.security.api_key_lines import line_of
 from infra.security.key_file import (
     KEYS_FILE,
     NewerKeyFile,
@@ -29,24 +30,29 @@ class FileKeyBook(KeyBook):
         self._path = data_dir / KEYS_FILE
         self._clock = clock
 
-    def create(
+    def make(
         self,
         *,
         name: str,
         user_id: str | None,
         scopes: frozenset[Scope],
         expires_milliseconds: int | None,
-    ) -> tuple[ApiKey, str]:
-        record, key = made_key(
-            self._clock,
+    ) -> MadeKey:
+        key_id, key = new_key()
+        record = ApiKey(
+            id=key_id,
+            digest=digest_of(key.encode()),
             name=name,
             user_id=user_id,
             scopes=scopes,
+            created_milliseconds=self._clock.now_milliseconds(),
             expires_milliseconds=expires_milliseconds,
         )
+        return MadeKey(record, key, line_of(record))
+
+    def keep(self, record: ApiKey) -> None:
         with self._telling(), writing_keys(self._path) as connection:
             insert_key(connection, record)
-        return record, key
 
     def keys(self) -> Sequence[ApiKey]:
         with self._telling():
@@ -68,25 +74,3 @@ class FileKeyBook(KeyBook):
             raise ConfigurationError(
                 f"{self._path} was written by a newer version of this program"
             ) from exc
-
-
-def made_key(
-    clock: Clock,
-    *,
-    name: str,
-    user_id: str | None,
-    scopes: frozenset[Scope],
-    expires_milliseconds: int | None,
-) -> tuple[ApiKey, str]:
-    """Return a new key and what to keep of it; nothing is kept yet."""
-    key_id, key = new_key()
-    record = ApiKey(
-        id=key_id,
-        digest=digest_of(key.encode()),
-        name=name,
-        user_id=user_id,
-        scopes=scopes,
-        created_milliseconds=clock.now_milliseconds(),
-        expires_milliseconds=expires_milliseconds,
-    )
-    return record, key

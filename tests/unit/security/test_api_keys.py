@@ -18,7 +18,7 @@ from domain.exceptions import AuthUnavailable, Unauthenticated
 from infra.configuration import ConfigurationError
 from infra.security.api_key_format import digest_of, key_id_of, new_key
 from infra.security.api_key_lines import BadKeyLine, line_of, parse_lines
-from infra.security.key_book import FileKeyBook, made_key
+from infra.security.key_book import FileKeyBook
 from infra.security.key_file import KEYS_FILE
 from infra.security.key_ring import LOOK_SECONDS, KeyRing, open_key_ring
 from infra.security.key_source import KeyFileSource
@@ -38,8 +38,9 @@ class Keys:
 
     def create(self, **changes: Any) -> tuple[ApiKey, bytes]:
         usual = {"name": "", "user_id": None, "scopes": ALL, "expires_milliseconds": None}
-        record, key = self.book.create(**usual | changes)
-        return record, key.encode()
+        made = self.book.make(**usual | changes)
+        self.book.keep(made.record)
+        return made.record, made.key.encode()
 
     @asynccontextmanager
     async def ring(
@@ -234,37 +235,44 @@ async def test_without_any_key_nobody_is_let_in(keys: Keys) -> None:
     assert not keys.folder.exists()
 
 
-async def test_keys_given_as_lines_hold_and_can_be_revoked_in_the_file(keys: Keys) -> None:
-    record, key = made_key(
-        keys.clock,
+async def test_keys_given_as_lines_hold(keys: Keys) -> None:
+    made = keys.book.make(
         name="phone",
         user_id="ana:1|x",
         scopes=frozenset({Scope.HISTORY_READ}),
         expires_milliseconds=keys.clock.now_milliseconds() + 60_000,
     )
-    async with keys.ring(lines=[line_of(record)]) as ring:
-        caller = ring.caller_of(key.encode())
+    key = made.key.encode()
+    async with keys.ring(lines=[made.line]) as ring:
+        caller = ring.caller_of(key)
         assert (caller.user_id, caller.scopes) == ("ana:1|x", {Scope.HISTORY_READ})
         keys.clock.advance(60)
-        assert not holds(ring, key.encode())
+        assert not holds(ring, key)
+
+
+async def test_what_was_revoked_does_not_hold_by_a_line_either(keys: Keys) -> None:
+    record, key = keys.create()
+    keys.book.revoke(record.id)
+    async with keys.ring(lines=[line_of(record)]) as ring:
+        assert not holds(ring, key)
 
 
 async def test_a_file_of_lines_is_read_again_when_it_changes(keys: Keys, tmp_path: Path) -> None:
     file = tmp_path / "keys.txt"
     first, second = (
-        made_key(keys.clock, name="", user_id=None, scopes=ALL, expires_milliseconds=None)
+        keys.book.make(name="", user_id=None, scopes=ALL, expires_milliseconds=None)
         for _ in range(2)
     )
-    file.write_text(f"# ours\n\n{line_of(first[0])}\n")
+    file.write_text(f"# ours\n\n{first.line}\n")
     async with keys.ring(lines_file=file) as ring:
-        assert holds(ring, first[1].encode())
-        file.write_text(line_of(second[0]))
+        assert holds(ring, first.key.encode())
+        file.write_text(second.line)
         await ring.refresh()
-        assert not holds(ring, first[1].encode())
-        assert holds(ring, second[1].encode())
+        assert not holds(ring, first.key.encode())
+        assert holds(ring, second.key.encode())
         file.write_text("id=nonsense")
         await ring.refresh()
-        assert holds(ring, second[1].encode())
+        assert holds(ring, second.key.encode())
         assert ring.degraded()
 
 
@@ -318,7 +326,8 @@ from infra.clock import SystemClock
 from infra.security.key_book import FileKeyBook
 book = FileKeyBook(Path(sys.argv[1]), SystemClock())
 for _ in range(20):
-    book.create(name="", user_id=None, scopes=frozenset(Scope), expires_milliseconds=None)
+    made = book.make(name="", user_id=None, scopes=frozenset(Scope), expires_milliseconds=None)
+    book.keep(made.record)
 """
 
 

@@ -1,0 +1,93 @@
+"""Who is let in, as the settings say it."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from yarl import URL
+
+from domain.interfaces.clock import Clock
+from domain.interfaces.credentials import Authenticator
+from domain.interfaces.health import Degraded
+from infra.configuration import ConfigurationError
+from infra.security.bearer import BearerAuthenticator, Tokens
+from infra.security.key_ring import open_key_ring
+from infra.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What tells callers.
+
+    Attributes:
+        authenticator: None where nobody has to say who they are.
+        degraded: Returns what of it does not work as it should.
+    """
+
+    authenticator: Authenticator | None
+    degraded: Callable[[], Sequence[Degraded]]
+
+
+@asynccontextmanager
+async def open_access(settings: Settings, clock: Clock) -> AsyncIterator[Access]:
+    """Open what `AUTHENTICATION` names; an issuer or a key file that is away is no error.
+
+    Raises:
+        ConfigurationError: A setting is missing or not valid.
+    """
+    if settings.authentication == "none":
+        yield Access(authenticator=None, degraded=tuple)
+        return
+    ways = settings.authentication.split(",")
+    keys = None
+    tokens = None
+    parts: list[Callable[[], Sequence[Degraded]]] = []
+    async with AsyncExitStack() as stack:
+        if "api_keys" in ways:
+            keys = await stack.enter_async_context(
+                open_key_ring(
+                    settings.data_dir,
+                    lines=settings.api_keys,
+                    lines_file=settings.api_keys_file,
+                    stale_seconds=settings.keys_stale_seconds,
+                    clock=clock,
+                )
+            )
+            parts.append(keys.degraded)
+        if "jwt" in ways:
+            tokens, degradations = await _open_tokens(settings, clock, stack)
+            parts.append(degradations)
+        yield Access(
+            authenticator=BearerAuthenticator(keys=keys, tokens=tokens),
+            degraded=lambda: [one for part in parts for one in part()],
+        )
+
+
+async def _open_tokens(
+    settings: Settings, clock: Clock, stack: AsyncExitStack
+) -> tuple[Tokens, Callable[[], Sequence[Degraded]]]:
+    issuer, audience, url = settings.jwt_issuer, settings.jwt_audience, settings.jwks_url
+    if not issuer or not audience or not url:
+        raise ConfigurationError("AUTHENTICATION=jwt needs JWT_ISSUER, JWT_AUDIENCE and JWKS_URL")
+    if not _is_http_url(url):
+        raise ConfigurationError("JWKS_URL is not an http or https URL")
+    # PyJWT and cryptography are loaded only where they are configured.
+    from infra.security.jwks import open_jwks
+    from infra.security.jwt_tokens import TokenRules, TokenVerifier
+
+    jwks = await stack.enter_async_context(open_jwks(url, clock))
+    rules = TokenRules(
+        issuer=issuer,
+        audience=audience,
+        user_claim=settings.jwt_user_claim,
+        leeway_seconds=settings.jwt_leeway_seconds,
+    )
+    return TokenVerifier(rules, jwks, clock), jwks.degradations
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        url = URL(text)
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
