@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.dependencies import caller_of, container_of
+from app.dto.conversation import ConversationList, ConversationParameters
 from app.dto.history import Erased, HistoryPage, HistoryParameters
 from app.dto.interaction import InteractionDto
 from app.dto.problem import problems
@@ -53,6 +54,26 @@ async def read_page(
             cursor=parameters.cursor,
             with_id=parameters.after_id,
             wait_seconds=parameters.wait,
+        )
+    )
+
+
+# Before the route of one interaction, which would take the word for an id.
+@router.get(
+    "/{userId}/conversations",
+    summary="List a user's conversations",
+    responses=problems(400, 403, 422, 500, 503),
+)
+async def list_conversations(
+    user_id: UserIdInPath, parameters: Annotated[ConversationParameters, Query()], request: Request
+) -> ConversationList:
+    """The user's conversations, last active first.
+
+    A conversation that goes on while they are walked moves to the front, and is not met further back.
+    """
+    return ConversationList.of(
+        await container_of(request).history.conversations(
+            caller_of(request), parameters.to_query(user_id), cursor=parameters.cursor
         )
     )
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, replace
 
 from domain.entities.caller import Caller, Scope
+from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from domain.interfaces.cursor_codec import CursorCodec
 from domain.use_cases.erase_history import EraseHistory
+from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.read_interaction import ReadInteraction
 from domain.use_cases.search_history import SearchHistory
 
@@ -25,6 +27,18 @@ class FoundPage:
     is_complete: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundConversations:
+    """A page of conversations as a caller may have it.
+
+    Attributes:
+        next_cursor: Opaque; None when this is the last page.
+    """
+
+    page: ConversationPage
+    next_cursor: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryService:
     """Authorises before any store is touched, and turns cursors into places and back."""
@@ -32,6 +46,7 @@ class HistoryService:
     search_history: SearchHistory
     read_interaction: ReadInteraction
     erase_history: EraseHistory
+    list_conversations: ListConversations
     cursors: CursorCodec
 
     async def page(
@@ -58,6 +73,23 @@ class HistoryService:
         )
         next_cursor = None if page.next_id is None else self.cursors.seal(query, page.next_id)
         return FoundPage(page=page, next_cursor=next_cursor, is_complete=is_complete)
+
+    async def conversations(
+        self, caller: Caller, query: ConversationQuery, *, cursor: str | None = None
+    ) -> FoundConversations:
+        """Return one page of `query`, from `cursor` on.
+
+        Raises:
+            Forbidden: Not this caller's to read.
+            InvalidCursor: Not made for this user's conversations.
+            HistoryUnreadable: The store cannot be read.
+        """
+        caller.may(Scope.HISTORY_READ, query.user_id)
+        if cursor is not None:
+            query = replace(query, after_id=self.cursors.open(query, cursor))
+        page = await self.list_conversations(query)
+        next_cursor = None if page.next_id is None else self.cursors.seal(query, page.next_id)
+        return FoundConversations(page=page, next_cursor=next_cursor)
 
     async def one(self, caller: Caller, user_id: str, interaction_id: str) -> Interaction:
         """Return one interaction; raises `Forbidden`, `NotFound` or `HistoryUnreadable`."""

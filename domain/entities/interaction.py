@@ -76,7 +76,7 @@ class Interaction:
     @property
     def asked_at(self) -> datetime:
         """Receipt, in UTC with milliseconds."""
-        return datetime.fromtimestamp(self.milliseconds / 1000, UTC)
+        return asked_at(self.id)
 
     @property
     def is_answered(self) -> bool:
@@ -92,6 +92,11 @@ ANSWERED = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLE
 def milliseconds_of(interaction_id: str) -> int:
     """Return the millisecond time a UUIDv7 carries (RFC 9562, section 5.7)."""
     return int(interaction_id[:8] + interaction_id[9:13], 16)
+
+
+def asked_at(interaction_id: str) -> datetime:
+    """Return the time of receipt that an id carries, in UTC with milliseconds."""
+    return datetime.fromtimestamp(milliseconds_of(interaction_id) / 1000, UTC)
 
 
 def first_id_at(milliseconds: int) -> str:

@@ -3,19 +3,23 @@
 from abc import abstractmethod
 from typing import Protocol
 
+from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import HistoryQuery
+
+Walk = HistoryQuery | ConversationQuery
+"""A page of it is asked for; limit and place aside, it stays the same from page to page."""
 
 
 class CursorCodec(Protocol):
     """Turns a place in a walk through history into an opaque text and back."""
 
     @abstractmethod
-    def seal(self, query: HistoryQuery, next_id: str) -> str:
+    def seal(self, query: Walk, next_id: str) -> str:
         """Return a cursor for the page of `query` that starts behind `next_id`."""
         ...
 
     @abstractmethod
-    def open(self, query: HistoryQuery, cursor: str) -> str:
+    def open(self, query: Walk, cursor: str) -> str:
         """Return the id in `cursor`.
 
         Raises:

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
+from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 
@@ -52,6 +53,25 @@ class HistoryRepository(HistoryWriter, Protocol):
     @abstractmethod
     async def search(self, query: HistoryQuery) -> Page:
         """Return one page; an unknown user has an empty history.
+
+        Raises:
+            HistoryUnreadable: The store cannot be read.
+        """
+        ...
+
+    async def recall(self, query: HistoryQuery) -> Page:
+        """Return one page of a conversation's earlier turns, to be sent along with its next.
+
+        As `search`, but while the store is away it may be answered from what this host holds, if it holds any.
+
+        Raises:
+            HistoryUnreadable: Neither can be read.
+        """
+        return await self.search(query)
+
+    @abstractmethod
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        """Return one page of the user's conversations; a page may be shorter than asked for and not be the last.
 
         Raises:
             HistoryUnreadable: The store cannot be read.

@@ -66,7 +66,7 @@ class RecallConversation:
             limit=_PAGE_TURNS,
         )
         while True:
-            page = await self.history.search(query)
+            page = await self.history.recall(query)
             for turn in page.interactions:
                 if not turn.text:
                     continue

@@ -10,14 +10,16 @@ import pymongo.errors
 from pymongo import AsyncMongoClient, ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
 
+from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, Status, first_id_at, milliseconds_of
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
-from domain.interfaces.history import HistoryRepository
 from infra.configuration import ConfigurationError
 from infra.history.background import going_on
 from infra.history.batcher import Batcher
 from infra.history.documents import Document, UnreadableDocument
+from infra.history.durable_store import DurableStore
+from infra.history.mongo_conversations import TURNS_BY_ID, conversations
 from infra.history.mongo_erasures import MongoErasures, pairs_of
 from infra.history.mongo_errors import speaking_domain
 from infra.history.mongo_queries import INDEXES, direction_of, filter_of, read, stored
@@ -33,7 +35,7 @@ RETRY_INDEXES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _DUPLICATE_KEY = 11000
 
 
-class MongoHistory(HistoryRepository):
+class MongoHistory(DurableStore):
     """One database: `interactions` by id, `erasures` beside them.
 
     A write is acknowledged by the majority's journals: one that only the primary has seen is lost when that is killed.
@@ -78,6 +80,13 @@ class MongoHistory(HistoryRepository):
         next_id = found[query.limit - 1]["_id"] if len(found) > query.limit else None
         return Page(interactions=_all_of(found[: query.limit]), next_id=next_id)
 
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        with speaking_domain(HistoryUnreadable):
+            async with asyncio.timeout(self._read_seconds):
+                return await conversations(
+                    self._interactions, query, milliseconds=round(self._read_seconds * 1000)
+                )
+
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         with speaking_domain(HistoryUnreadable):
             async with asyncio.timeout(self._read_seconds):
@@ -106,7 +115,6 @@ class MongoHistory(HistoryRepository):
                     return erased
 
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
-        """Return which of the user's interactions were erased; raises `HistoryUnreadable`."""
         with speaking_domain(HistoryUnreadable):
             async with asyncio.timeout(self._read_seconds):
                 pairs = [(user_id, interaction_id) for interaction_id in interaction_ids]
@@ -119,7 +127,7 @@ class MongoHistory(HistoryRepository):
         pause_seconds = 0.0
         while True:
             try:
-                await self._interactions.create_indexes(INDEXES)
+                await self._interactions.create_indexes([*INDEXES, TURNS_BY_ID])
                 return
             except pymongo.errors.PyMongoError as exc:
                 pause_seconds = next(pauses, pause_seconds)

@@ -8,12 +8,13 @@ from pathlib import Path
 import apsw
 import orjson
 
+from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
-from infra.history import sqlite_pages
+from infra.history import sqlite_conversations, sqlite_pages
 from infra.history.admission import LOOK_SECONDS, Admission
 from infra.history.background import going_on, repeat
 from infra.history.documents import document_of
@@ -73,6 +74,13 @@ class SqliteHistory(DurableStore):
     async def search(self, query: HistoryQuery) -> Page:
         return await self.reads.run(
             lambda connections: sqlite_pages.search(connections.to(self.path), query)
+        )
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        return await self.reads.run(
+            lambda connections: sqlite_conversations.conversations(
+                connections.to(self.path), query
+            )
         )
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:

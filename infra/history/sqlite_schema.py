@@ -56,7 +56,12 @@ CREATE TABLE erased_user (
 ) WITHOUT ROWID;
 """
 
-HISTORY_MIGRATIONS: tuple[str, ...] = (INTERACTIONS,)
+TURNS_BY_ID = """
+CREATE INDEX turns_by_id ON interaction (user_id, id, conversation_id)
+    WHERE conversation_id IS NOT NULL;
+"""
+
+HISTORY_MIGRATIONS: tuple[str, ...] = (INTERACTIONS, TURNS_BY_ID)
 """Each step makes the next `user_version` of the file; steps are only ever added at the end."""
 
 _FINISH_ERASURES = """

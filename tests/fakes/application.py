@@ -11,10 +11,9 @@ from app.application import Options, create_app
 from app.container import Container
 from app.middleware.gate import GateRules
 from dependency_injection import wire
-from domain.entities.history_query import HistoryQuery
 from domain.entities.model import Model
 from domain.exceptions import UnknownModel
-from domain.interfaces.cursor_codec import CursorCodec
+from domain.interfaces.cursor_codec import CursorCodec, Walk
 from domain.interfaces.health import Degraded, Health
 from domain.interfaces.model_catalogue import ModelCatalogue
 from infra.clock import SystemClock
@@ -37,10 +36,10 @@ class OneModel(ModelCatalogue):
 
 
 class PlainCursors(CursorCodec):
-    def seal(self, query: HistoryQuery, next_id: str) -> str:
+    def seal(self, query: Walk, next_id: str) -> str:
         return next_id
 
-    def open(self, query: HistoryQuery, cursor: str) -> str:
+    def open(self, query: Walk, cursor: str) -> str:
         return cursor
 
 

@@ -2,6 +2,12 @@
 
 from collections.abc import Sequence
 
+from domain.entities.conversation import (
+    OPENING_CHARACTERS,
+    Conversation,
+    ConversationPage,
+    ConversationQuery,
+)
 from domain.entities.history_query import HistoryQuery, Order, Page
 from domain.entities.interaction import Interaction
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
@@ -55,6 +61,26 @@ class RememberingHistory(HistoryRepository):
         page = found[: query.limit]
         return Page(interactions=page, next_id=page[-1].id if len(found) > len(page) else None)
 
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        found = []
+        turns = sorted((i for i in self.kept.values() if i.user_id == query.user_id), key=_id)
+        for conversation_id in {i.conversation_id for i in turns} - {None}:
+            mine = [i for i in turns if i.conversation_id == conversation_id]
+            found.append(
+                Conversation(
+                    id=str(conversation_id),
+                    turns=len(mine),
+                    first_id=mine[0].id,
+                    last_id=mine[-1].id,
+                    opening=mine[0].prompt.text[:OPENING_CHARACTERS],
+                )
+            )
+        found.sort(key=lambda one: one.last_id, reverse=True)
+        found = [one for one in found if query.after_id is None or one.last_id < query.after_id]
+        page = found[: query.limit]
+        is_last = len(found) == len(page)
+        return ConversationPage(conversations=page, next_id=None if is_last else page[-1].last_id)
+
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         found = self.kept.get(interaction_id)
         return found if found is not None and found.user_id == user_id else None
@@ -68,6 +94,10 @@ class RememberingHistory(HistoryRepository):
         for interaction_id in gone:
             del self.kept[interaction_id]
         return len(gone)
+
+
+def _id(interaction: Interaction) -> str:
+    return interaction.id
 
 
 def _passes(interaction: Interaction, query: HistoryQuery) -> bool:

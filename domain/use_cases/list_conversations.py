@@ -1,0 +1,17 @@
+"""List a user's conversations."""
+
+from dataclasses import dataclass
+
+from domain.entities.conversation import ConversationPage, ConversationQuery
+from domain.interfaces.history import HistoryRepository
+
+
+@dataclass(frozen=True, slots=True)
+class ListConversations:
+    """One page of them, last active first."""
+
+    history: HistoryRepository
+
+    async def __call__(self, query: ConversationQuery) -> ConversationPage:
+        """Return the page; raises `HistoryUnreadable`."""
+        return await self.history.conversations(query)

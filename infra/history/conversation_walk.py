@@ -1,0 +1,95 @@
+"""Lists conversations out of a store that can only tell turns by id, and turns by conversation."""
+
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.entities.conversation import Conversation, ConversationPage, ConversationQuery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """Some of a user's interactions that belong to a conversation, newest first.
+
+    Attributes:
+        conversation_ids: Of each of them.
+        next_id: Behind which the next ones are; None when there are none.
+    """
+
+    conversation_ids: Sequence[str]
+    next_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How far one conversation reaches; fields as `Conversation` has them."""
+
+    conversation_id: str
+    turns: int
+    first_id: str
+    last_id: str
+
+
+class TurnReader(Protocol):
+    """Reads one user's turns."""
+
+    @abstractmethod
+    async def turns(self, after_id: str | None) -> Turns:
+        """Return the next turns older than `after_id`."""
+        ...
+
+    @abstractmethod
+    async def extents(self, conversation_ids: Collection[str]) -> Sequence[Extent]:
+        """Return how far each of them reaches; those that are gone are left out."""
+        ...
+
+    @abstractmethod
+    async def openings(self, interaction_ids: Collection[str]) -> Mapping[str, str]:
+        """Return the start of each prompt by id; those that are gone are left out."""
+        ...
+
+
+async def walk(query: ConversationQuery, reader: TurnReader, *, reads: int) -> ConversationPage:
+    """Return one page of `query`.
+
+    Args:
+        query: What is asked for.
+        reader: Of that user.
+        reads: After so many reads of turns the page ends early and tells where to go on, so that a giant
+            conversation blocks none.
+    """
+    met: set[str] = set()
+    found: list[Extent] = []
+    next_id = query.after_id
+    for _ in range(reads):
+        turns = await reader.turns(next_id)
+        next_id = turns.next_id
+        fresh = set(turns.conversation_ids) - met
+        met |= fresh
+        # One that was active later than this page begins was listed before it.
+        found += [
+            one
+            for one in (await reader.extents(fresh) if fresh else ())
+            if query.after_id is None or one.last_id < query.after_id
+        ]
+        if next_id is None or len(found) > query.limit:
+            break
+    found.sort(key=lambda one: one.last_id, reverse=True)
+    if len(found) > query.limit:
+        found = found[: query.limit]
+        next_id = found[-1].last_id
+    openings = await reader.openings([one.first_id for one in found]) if found else {}
+    return ConversationPage(
+        conversations=[
+            Conversation(
+                id=one.conversation_id,
+                turns=one.turns,
+                first_id=one.first_id,
+                last_id=one.last_id,
+                opening=openings.get(one.first_id, ""),
+            )
+            for one in found
+        ],
+        next_id=next_id,
+    )

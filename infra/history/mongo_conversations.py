@@ -1,0 +1,91 @@
+"""Conversations from MongoDB."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.asynchronous.collection import AsyncCollection
+
+from domain.entities.conversation import OPENING_CHARACTERS, ConversationPage, ConversationQuery
+from infra.history.conversation_walk import Extent, TurnReader, Turns, walk
+from infra.history.documents import Document
+
+TURNS_AT_ONCE = 500
+READS_A_PAGE = 20
+
+# As a range, not as `$exists`: that would be looked up in the documents.
+_IS_A_TURN: Document = {"conversationId": {"$gt": ""}}
+
+TURNS_BY_ID = IndexModel(
+    [("userId", ASCENDING), ("_id", DESCENDING), ("conversationId", ASCENDING)],
+    partialFilterExpression=_IS_A_TURN,
+)
+
+
+async def conversations(
+    interactions: AsyncCollection[Document], query: ConversationQuery, *, milliseconds: int
+) -> ConversationPage:
+    """Return one page of `query`.
+
+    Args:
+        interactions: With an index `TURNS_BY_ID`, and one by user, conversation and id.
+        query: What is asked for.
+        milliseconds: What a single read may take.
+    """
+    reader = MongoTurns(interactions, query.user_id, milliseconds)
+    return await walk(query, reader, reads=READS_A_PAGE)
+
+
+class MongoTurns(TurnReader):
+    """Turns and extents come from the indexes alone."""
+
+    def __init__(
+        self, interactions: AsyncCollection[Document], user_id: str, milliseconds: int
+    ) -> None:
+        self._interactions = interactions
+        self._user_id = user_id
+        self._milliseconds = milliseconds
+
+    async def turns(self, after_id: str | None) -> Turns:
+        wanted: Document = {"userId": self._user_id, **_IS_A_TURN}
+        if after_id is not None:
+            wanted["_id"] = {"$lt": after_id}
+        found = await (
+            self._interactions.find(wanted, {"conversationId": 1}, max_time_ms=self._milliseconds)
+            .sort("_id", DESCENDING)
+            .limit(TURNS_AT_ONCE)
+            .to_list()
+        )
+        return Turns(
+            conversation_ids=[one["conversationId"] for one in found],
+            next_id=found[-1]["_id"] if len(found) == TURNS_AT_ONCE else None,
+        )
+
+    async def extents(self, conversation_ids: Collection[str]) -> Sequence[Extent]:
+        wanted = {"userId": self._user_id, "conversationId": {"$in": list(conversation_ids)}}
+        extent = {
+            "_id": "$conversationId",
+            "turns": {"$sum": 1},
+            "first": {"$min": "$_id"},
+            "last": {"$max": "$_id"},
+        }
+        cursor = await self._interactions.aggregate(
+            [{"$match": wanted}, {"$group": extent}], maxTimeMS=self._milliseconds
+        )
+        return [
+            Extent(
+                conversation_id=one["_id"],
+                turns=one["turns"],
+                first_id=one["first"],
+                last_id=one["last"],
+            )
+            for one in await cursor.to_list()
+        ]
+
+    async def openings(self, interaction_ids: Collection[str]) -> Mapping[str, str]:
+        opening = {"$substrCP": [{"$ifNull": ["$prompt", ""]}, 0, OPENING_CHARACTERS]}
+        found = await self._interactions.find(
+            {"_id": {"$in": list(interaction_ids)}, "userId": self._user_id},
+            {"opening": opening},
+            max_time_ms=self._milliseconds,
+        ).to_list()
+        return {one["_id"]: one["opening"] for one in found}
