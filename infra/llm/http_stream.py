@@ -130,7 +130,7 @@ async def _next_chunk(content: aiohttp.StreamReader, *, is_finished: bool) -> by
     Once the provider has given its reason for stopping, the answer is whole: neither a provider that does not hang
     up nor a connection that breaks can spoil it any more.
     """
-    if not is_finished:
+    if not is_finished or content.is_eof():
         return await content.readany()
     try:
         async with asyncio.timeout(_AFTERMATH_SECONDS):
