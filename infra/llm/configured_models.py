@@ -90,8 +90,16 @@ def _providers(
 def _secret(name: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
     known = getattr(settings, name.lower(), None)
     if isinstance(known, SecretStr):
-        return known.get_secret_value()
-    return environment.get(name)
+        return _header_value(name, known.get_secret_value())
+    return _header_value(name, environment.get(name, ""))
+
+
+def _header_value(name: str, key: str) -> str:
+    """Return a key as it can travel in a header; files and shells like to leave a line's end behind it."""
+    key = key.strip()
+    if not key.isprintable():
+        raise ConfigurationError(f"{name}: a key holds no control characters")
+    return key
 
 
 def _address(variable: str, text: str | None) -> str | None:
@@ -153,7 +161,7 @@ def _openai(settings: Settings, of_file: Provider | None) -> CatalogueModel | No
             name=_OPENAI,
             kind=ProviderKind.OPENAI,
             base_url=address or _OPENAI_URL,
-            api_key=key.get_secret_value() if key else None,
+            api_key=_header_value("OPENAI_API_KEY", key.get_secret_value()) if key else None,
             allow_http=False,
             price_url=address or _OPENAI_URL,
         )

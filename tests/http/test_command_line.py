@@ -55,6 +55,7 @@ def test_what_is_not_understood_exits_with_2(data_dir: Path, arguments: list[str
         ({"REQUEST_TIMEOUT_SECONDS": "1"}, "REQUEST_TIMEOUT_SECONDS"),
         ({"MODELS_FILE": "/nowhere/models.toml"}, "models.toml"),
         ({"OPENAI_BASE_URL": "ftp://x", "OPENAI_MODEL": "m"}, "OPENAI_BASE_URL"),
+        ({"GEMINI_API_KEY": "a\nb"}, "GEMINI_API_KEY"),
         ({"ENVIRONMENT": "production"}, "AUTHENTICATION"),
         ({"ENVIRONMENT": "production"}, "demo"),
         ({"ENVIRONMENT": "production"}, "CURSOR_SECRET"),
