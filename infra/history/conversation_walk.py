@@ -7,6 +7,12 @@ from typing import Protocol
 
 from domain.entities.conversation import Conversation, ConversationPage, ConversationQuery
 
+SCANNED_TURNS = 10_000
+"""What one page looks through, about; then it ends early and tells where to go on, so that a giant conversation blocks none."""
+
+_TURNS_A_CONVERSATION = 4
+_GROWTH = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
@@ -35,7 +41,7 @@ class TurnReader(Protocol):
     """Reads one user's turns."""
 
     @abstractmethod
-    async def turns(self, after_id: str | None) -> Turns:
+    async def turns(self, after_id: str | None, at_most: int) -> Turns:
         """Return the next turns older than `after_id`."""
         ...
 
@@ -50,21 +56,21 @@ class TurnReader(Protocol):
         ...
 
 
-async def walk(query: ConversationQuery, reader: TurnReader, *, reads: int) -> ConversationPage:
+async def walk(query: ConversationQuery, reader: TurnReader) -> ConversationPage:
     """Return one page of `query`.
 
     Args:
         query: What is asked for.
         reader: Of that user.
-        reads: After so many reads of turns the page ends early and tells where to go on, so that a giant
-            conversation blocks none.
     """
     met: set[str] = set()
     found: list[Extent] = []
     next_id = query.after_id
-    for _ in range(reads):
-        turns = await reader.turns(next_id)
+    scanned, at_most = 0, _TURNS_A_CONVERSATION * (query.limit + 1)
+    while scanned < SCANNED_TURNS:
+        turns = await reader.turns(next_id, at_most)
         next_id = turns.next_id
+        scanned, at_most = scanned + at_most, _GROWTH * at_most
         fresh = set(turns.conversation_ids) - met
         met |= fresh
         # One that was active later than this page begins was listed before it.

@@ -9,9 +9,6 @@ from domain.entities.conversation import OPENING_CHARACTERS, ConversationPage, C
 from infra.history.conversation_walk import Extent, TurnReader, Turns, walk
 from infra.history.documents import Document
 
-TURNS_AT_ONCE = 500
-READS_A_PAGE = 20
-
 # As a range, not as `$exists`: that would be looked up in the documents.
 _IS_A_TURN: Document = {"conversationId": {"$gt": ""}}
 
@@ -31,8 +28,7 @@ async def conversations(
         query: What is asked for.
         milliseconds: What a single read may take.
     """
-    reader = MongoTurns(interactions, query.user_id, milliseconds)
-    return await walk(query, reader, reads=READS_A_PAGE)
+    return await walk(query, MongoTurns(interactions, query.user_id, milliseconds))
 
 
 class MongoTurns(TurnReader):
@@ -45,19 +41,19 @@ class MongoTurns(TurnReader):
         self._user_id = user_id
         self._milliseconds = milliseconds
 
-    async def turns(self, after_id: str | None) -> Turns:
+    async def turns(self, after_id: str | None, at_most: int) -> Turns:
         wanted: Document = {"userId": self._user_id, **_IS_A_TURN}
         if after_id is not None:
             wanted["_id"] = {"$lt": after_id}
         found = await (
             self._interactions.find(wanted, {"conversationId": 1}, max_time_ms=self._milliseconds)
             .sort("_id", DESCENDING)
-            .limit(TURNS_AT_ONCE)
+            .limit(at_most)
             .to_list()
         )
         return Turns(
             conversation_ids=[one["conversationId"] for one in found],
-            next_id=found[-1]["_id"] if len(found) == TURNS_AT_ONCE else None,
+            next_id=found[-1]["_id"] if len(found) == at_most else None,
         )
 
     async def extents(self, conversation_ids: Collection[str]) -> Sequence[Extent]:

@@ -41,7 +41,7 @@ FROM ({_LISTED}) AS listed JOIN interaction AS first INDEXED BY by_id
 ON first.user_id = :user_id AND first.id = listed.first_id
 ORDER BY listed.id DESC
 """
-_SCANNED_TO = f"{_TURNS} LIMIT 1 OFFSET :scanned - 1"
+_SCANNED_TO = f"SELECT id FROM ({_TURNS} LIMIT 1 OFFSET :scanned - 1)"
 
 _AFTER_ALL = "~"  # sorts behind every id
 
