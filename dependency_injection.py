@@ -19,10 +19,15 @@ from app.server import ServeOptions
 from app.services.chat_service import ChatLimits, ChatService
 from app.services.history_service import HistoryService
 from app.services.model_service import ModelService
+from app.services.once_per_key import OncePerKey
+from app.services.spending import Spending
 from domain.interfaces.clock import Clock
+from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
 from domain.interfaces.health import Health
 from domain.interfaces.history import HistoryRepository
+from domain.interfaces.idempotency import IdempotencyStore
+from domain.interfaces.key_book import KeyBook
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.use_cases.answer_prompt import AnswerPrompt
@@ -37,13 +42,18 @@ from infra.configuration import ConfigurationError
 from infra.history.backup import BackupFailed
 from infra.history.backup import back_up as copy_store
 from infra.history.sqlite import HISTORY_FILE, open_sqlite
+from infra.idempotency.sqlite import open_sqlite_idempotency
 from infra.ids import InteractionIds
 from infra.llm.chain import open_llm
 from infra.llm.configured_models import load_catalogue
 from infra.logging.configuration import configure_logging
 from infra.logging.unhandled import log_unhandled_in
 from infra.production import refuse_unsafe
+from infra.security.access import open_access
 from infra.security.cursors import SignedCursors, load_or_make_secret
+from infra.security.key_book import FileKeyBook
+from infra.security.request_limits import MemoryRateLimiter
+from infra.security.token_budget import MemoryTokenBudget
 from infra.settings import Settings
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics import Metrics
@@ -85,14 +95,23 @@ def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIA
     options = Options(
         version=VERSION,
         provider_name=open_telemetry_name,
-        gate=GateRules.without_authentication(
-            allow_anonymous=settings.allow_anonymous, allowed_hosts=settings.allowed_hosts
-        ),
+        gate=_gate_rules(settings),
         cors_origins=settings.cors_origins,
         docs_enabled=settings.docs_enabled,
+        caller_requests_per_minute=settings.caller_requests_per_minute,
         limits=Limits(body_bytes=settings.max_body_bytes, json_depth=settings.max_json_depth),
     )
     return create_app(options, lambda: running(settings), lifecycle)
+
+
+def _gate_rules(settings: Settings) -> GateRules:
+    if settings.authentication != "none":
+        return GateRules.with_authentication(allowed_hosts=settings.allowed_hosts)
+    return GateRules.without_authentication(
+        allow_anonymous=settings.allow_anonymous,
+        allowed_hosts=settings.allowed_hosts,
+        trusted_proxies=settings.trusted_proxies,
+    )
 
 
 def serve_options(settings: Settings) -> ServeOptions:
@@ -136,7 +155,9 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
     refuse_unsafe(settings, catalogue)
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with AsyncExitStack() as stack:
+        access = await stack.enter_async_context(open_access(settings, clock))
         history = await stack.enter_async_context(_open_history(settings, clock))
+        claims = await stack.enter_async_context(_open_claims(settings, clock))
         llm = await stack.enter_async_context(
             open_llm(catalogue, settings, clock=clock, observer=metrics)
         )
@@ -145,13 +166,16 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             llm=llm.client,
             catalogue=catalogue,
             history=history,
+            claims=claims,
+            authenticator=access.authenticator,
             cursors=SignedCursors(_cursor_secret(settings)),
             clock=clock,
             metrics=metrics,
-            health=ServiceHealth(history, llm.health),
+            health=ServiceHealth(history, llm.health, access.degraded),
         )
         metrics.watch_chats_in_flight(lambda: container.chat.chats_under_way)
         stack.push_async_callback(container.chat.answer_prompt.drain)
+        stack.push_async_callback(container.chat.once_per_key.drain)
         yield container
 
 
@@ -174,6 +198,21 @@ def _open_history(
     )
 
 
+def _open_claims(settings: Settings, clock: Clock) -> AbstractAsyncContextManager[IdempotencyStore]:
+    if settings.mongo_uri is not None:
+        from infra.idempotency.mongo import open_mongo_idempotency
+
+        return open_mongo_idempotency(
+            settings.mongo_uri.get_secret_value(), database=settings.mongo_db
+        )
+    return open_sqlite_idempotency(settings.data_dir, clock)
+
+
+def key_book(settings: Settings) -> KeyBook:
+    """Return where the keys of this installation are made and revoked."""
+    return FileKeyBook(settings.data_dir, SystemClock())
+
+
 def _environment() -> Mapping[str, str]:
     """Return the environment, with what only `.env` says beneath it: keys may be named in a models file alone."""
     in_file = {name: value for name, value in dotenv.dotenv_values(".env").items() if value}
@@ -192,6 +231,8 @@ def wire(
     llm: LLMClient,
     catalogue: ModelCatalogue,
     history: HistoryRepository,
+    claims: IdempotencyStore,
+    authenticator: Authenticator | None,
     cursors: CursorCodec,
     clock: Clock,
     metrics: Metrics,
@@ -205,6 +246,7 @@ def wire(
         clock=clock,
         lost_after_seconds=settings.interrupted_grace_seconds,
     )
+    read_interaction = ReadInteraction(history=history)
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
@@ -214,6 +256,14 @@ def wire(
             catalogue=catalogue,
             clock=clock,
             new_id=new_id,
+            once_per_key=OncePerKey(
+                claims=claims,
+                read_interaction=read_interaction,
+                clock=clock,
+                lease_seconds=settings.idempotency_lease_seconds,
+                keep_seconds=settings.idempotency_keep_seconds,
+            ),
+            spending=_spending(settings, clock),
             limits=ChatLimits(
                 request_seconds=settings.request_timeout_seconds,
                 stream_seconds=settings.stream_total_seconds,
@@ -223,13 +273,25 @@ def wire(
         ),
         history=HistoryService(
             search_history=SearchHistory(history=history, clock=clock),
-            read_interaction=ReadInteraction(history=history),
-            erase_history=EraseHistory(history=history, new_id=new_id),
+            read_interaction=read_interaction,
+            erase_history=EraseHistory(history=history, claims=claims, new_id=new_id),
             list_conversations=ListConversations(history=history),
             cursors=cursors,
         ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),
+        authenticator=authenticator,
+        caller_limits=MemoryRateLimiter(
+            clock,
+            requests_per_minute=settings.caller_requests_per_minute,
+            concurrent_requests=settings.caller_concurrent_requests,
+        ),
         health=health,
         requests=metrics,
         render_metrics=metrics.render,
     )
+
+
+def _spending(settings: Settings, clock: Clock) -> Spending | None:
+    if settings.caller_daily_tokens is None:
+        return None
+    return Spending(MemoryTokenBudget(clock, tokens_per_day=settings.caller_daily_tokens))

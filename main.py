@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from app.cli import Progress, Verdict
+    from domain.interfaces.key_book import KeyBook
 
 
 def __getattr__(name: str) -> Any:
@@ -49,6 +50,13 @@ def backup(file: Path, overwrite: bool, progress: "Progress") -> int:
     return wiring.back_up(wiring.read_settings(), file, overwrite=overwrite, progress=progress)
 
 
+def key_book() -> "KeyBook":
+    """Return where the keys of this installation are made and revoked."""
+    import dependency_injection as wiring
+
+    return wiring.key_book(wiring.read_settings())
+
+
 def selftest(told: "Callable[[Verdict], object]") -> "Sequence[Verdict]":
     """Send faults through the real chain; tell each outcome as it comes, and return them all."""
     import asyncio
@@ -66,7 +74,9 @@ def main(arguments: list[str]) -> int:
     from infra.configuration import ConfigurationError
 
     try:
-        return run(arguments, Commands(serve=serve, backup=backup, selftest=selftest))
+        return run(
+            arguments, Commands(serve=serve, backup=backup, key_book=key_book, selftest=selftest)
+        )
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION

@@ -23,13 +23,25 @@ from app.controllers import (
 )
 from app.description import describe_truly
 from app.lifecycle import Lifecycle
+from app.middleware.caller_limits import CallerLimits
 from app.middleware.gate import Gate, GateRules
 from app.middleware.request_scope import RequestScope
+from domain.interfaces.credentials import Authenticator
+from domain.interfaces.rate_limiter import RateLimiter
 from domain.interfaces.telemetry import RequestObserver
 
 Running = Callable[[], AbstractAsyncContextManager[Container]]
 
-_EXPOSED_HEADERS = ["X-Request-Id", "X-Interaction-Id", "Server-Timing", "Retry-After"]
+_EXPOSED_HEADERS = [
+    "X-Request-Id",
+    "X-Interaction-Id",
+    "Idempotency-Replayed",
+    "Server-Timing",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "WWW-Authenticate",
+]
 _DESCRIPTION = """
 Ask a language model over HTTP and keep every interaction. When a chat is answered with 200, it is in the user's
 history: it survives a crash of this service and of its database.
@@ -53,6 +65,7 @@ class Options:
     Attributes:
         provider_name: Tells what the log calls a provider of the catalogue.
         cors_origins: Origins whose pages may call; cookies are never involved, so credentials are not allowed.
+        caller_requests_per_minute: What callers are told of their limit.
     """
 
     version: str
@@ -60,12 +73,42 @@ class Options:
     gate: GateRules
     cors_origins: tuple[str, ...] = ()
     docs_enabled: bool = True
+    caller_requests_per_minute: int = 600
     limits: Limits = field(default_factory=Limits)
 
 
 def create_app(options: Options, running: Running, lifecycle: Lifecycle | None = None) -> ASGIApp:
     """Return the application; `running` opens what it needs when the server starts it."""
-    middleware = [Middleware(Gate, rules=options.gate, problem_of=errors.problem_of)]
+
+    def container() -> Container | None:
+        opened: Container | None = app.state.container
+        return opened
+
+    def authenticator() -> Authenticator | None:
+        opened = container()
+        return None if opened is None else opened.authenticator
+
+    def caller_limits() -> RateLimiter | None:
+        opened = container()
+        return None if opened is None else opened.caller_limits
+
+    def observer() -> RequestObserver | None:
+        opened = container()
+        return None if opened is None else opened.requests
+
+    middleware = [
+        Middleware(
+            Gate, rules=options.gate, problem_of=errors.problem_of, authenticator=authenticator
+        )
+    ]
+    if options.gate.any_client:  # else all callers are on this machine, and without limits
+        middleware.append(
+            Middleware(
+                CallerLimits,
+                limiter=caller_limits,
+                requests_per_minute=options.caller_requests_per_minute,
+            )
+        )
     if options.cors_origins:
         middleware.insert(
             0,
@@ -111,10 +154,6 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         app.include_router(controller.router)
     if options.docs_enabled:
         docs_controller.install(app)
-        describe_truly(app)
-
-    def observer() -> RequestObserver | None:
-        container: Container | None = app.state.container
-        return None if container is None else container.requests
+        describe_truly(app, needs_credentials=options.gate.needs_credentials)
 
     return RequestScope(app, observer, options.provider_name)

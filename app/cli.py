@@ -9,6 +9,9 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from app.keys_commands import UnknownKey, add_keys_parser, run_keys
+from domain.interfaces.key_book import KeyBook
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 78
@@ -40,11 +43,13 @@ class Commands:
     Attributes:
         serve: Serves until told to stop; returns the exit code.
         backup: Copies the embedded store to a file; returns how many bytes it has.
+        key_book: Returns where keys are made and revoked.
         selftest: Sends faults through the real chain; tells each verdict as it comes, and returns them all.
     """
 
     serve: Callable[[], int]
     backup: Callable[[Path, bool, Progress], int]
+    key_book: Callable[[], KeyBook]
     selftest: Callable[[Callable[[Verdict], object]], Sequence[Verdict]]
 
 
@@ -60,8 +65,10 @@ def run(arguments: Sequence[str], commands: Commands) -> int:
             return commands.serve()
         if parsed.command == "selftest":
             return _selftest(commands)
+        if parsed.command == "keys":
+            return _keys(parsed, commands)
         return _backup(parsed, commands)
-    except CommandFailed as failure:
+    except (CommandFailed, UnknownKey) as failure:
         print(f"{parsed.command}: {failure}", file=sys.stderr)
         return EXIT_FAILED
 
@@ -76,6 +83,12 @@ def _backup(parsed: argparse.Namespace, commands: Commands) -> int:
         size_bytes = commands.backup(parsed.file, parsed.force, progress)
     print(f"{parsed.file}: {size_bytes} bytes, checked.")
     print("To restore, stop the service and put it in place of history.db in DATA_DIR.")
+    return EXIT_OK
+
+
+def _keys(parsed: argparse.Namespace, commands: Commands) -> int:
+    for line in run_keys(parsed, commands.key_book()):
+        print(line)
     return EXIT_OK
 
 
@@ -113,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Start a misbehaving provider on loopback, send its faults through the real chain on scaled "
         "clocks, and print what came of each. Takes some ten seconds and touches no data.",
     )
+    add_keys_parser(commands)
     backup = commands.add_parser(
         "backup",
         help="copy the embedded store to a file, also while it is in use",

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from app.services.chat_service import ChatService
 from app.services.history_service import HistoryService
 from app.services.model_service import ModelService
+from domain.interfaces.credentials import Authenticator
 from domain.interfaces.health import Health
+from domain.interfaces.rate_limiter import RateLimiter
 from domain.interfaces.telemetry import RequestObserver
 
 
@@ -15,12 +17,16 @@ class Container:
     """Everything a controller or a command may use, joined by `dependency_injection`.
 
     Attributes:
+        authenticator: Tells callers; None where nobody has to say who they are.
+        caller_limits: Counts what each caller sends.
         render_metrics: Returns the process's metrics as Prometheus text.
     """
 
     chat: ChatService
     history: HistoryService
     models: ModelService
+    authenticator: Authenticator | None
+    caller_limits: RateLimiter
     health: Health
     requests: RequestObserver
     render_metrics: Callable[[], bytes]

@@ -10,10 +10,19 @@ _REFERENCE = "#/components/schemas/{model}"
 _FASTAPI_ERROR = _REFERENCE.format(model="HTTPValidationError")
 
 
-def describe_truly(app: FastAPI) -> None:
+_PUBLIC = ("/health/", "/metrics")
+_CREDENTIALS = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key (`rtg_…`) or a token of the configured issuer.",
+}
+
+
+def describe_truly(app: FastAPI, *, needs_credentials: bool) -> None:
     """Add the problem's schema, which no route names as its model, and take out FastAPI's own error answers.
 
-    FastAPI adds a 422 of its own shape to routes that describe none; such a route has none.
+    FastAPI adds a 422 of its own shape to routes that describe none; such a route has none. Where callers have to say
+    who they are, the description says which routes ask for it.
     """
     derive = app.openapi
     made: dict[str, Any] = {}
@@ -23,6 +32,8 @@ def describe_truly(app: FastAPI) -> None:
             made.update(derive())
             _add_problem(made)
             _drop_foreign_errors(made)
+            if needs_credentials:
+                _add_credentials(made)
         return made
 
     app.openapi = description  # type: ignore[method-assign]
@@ -45,3 +56,11 @@ def _drop_foreign_errors(description: dict[str, Any]) -> None:
                 del operation["responses"]["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         description["components"]["schemas"].pop(name, None)
+
+
+def _add_credentials(description: dict[str, Any]) -> None:
+    description["components"]["securitySchemes"] = {"credentials": _CREDENTIALS}
+    for path, operations in description["paths"].items():
+        if not path.startswith(_PUBLIC):
+            for operation in operations.values():
+                operation["security"] = [{"credentials": []}]

@@ -24,6 +24,7 @@ from domain.exceptions import (
     Forbidden,
     InvalidInput,
     LLMError,
+    RateLimited,
     RetiredModel,
     UnknownModel,
 )
@@ -126,11 +127,15 @@ def _response(
     turn = scope["state"].get("turn")
     if turn is not None:
         response.headers["X-Interaction-Id"] = turn.id
+        if turn.is_replayed:
+            response.headers["Idempotency-Replayed"] = "true"
     return response
 
 
 def _retry_after_seconds(kind: ProblemKind, error: DomainError) -> int | None:
-    """Return the provider's own delay in whole seconds, where this row tells one at all."""
+    """Return the delay the error names in whole seconds, where this row tells one at all."""
+    if isinstance(error, RateLimited):
+        return max(1, ceil(error.retry_after_seconds))
     if kind.retry_after_seconds is None or not isinstance(error, LLMError):
         return None
     if error.retry_after_seconds is None:

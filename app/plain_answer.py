@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Header, Request, Response
 
-from app.services.chat_service import Pieces
+from app.services.pieces import Pieces
 from domain.entities.interaction import Interaction
 from domain.entities.turn import Turn
 
@@ -26,6 +26,14 @@ ANSWER_HEADERS = {
         "description": "Names this request in our logs.",
     },
     "X-Interaction-Id": {"schema": {"type": "string"}, "description": "The interaction's id."},
+    "Idempotency-Replayed": {
+        "schema": {"type": "string", "const": "true"},
+        "description": "Present when this is the answer to an earlier request with the same Idempotency-Key.",
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": "What is left of the caller's requests, and seconds until all are back (IETF draft).",
+    },
     "Server-Timing": {
         "schema": {"type": "string"},
         "description": "`llm`, `history` and `app` in milliseconds; not on streams.",
@@ -39,6 +47,8 @@ async def plain_answer(
     """Return the interaction once it is kept, and set the headers that go with it."""
     interaction = await _whole(pieces)
     response.headers["X-Interaction-Id"] = turn.id
+    if turn.is_replayed:
+        response.headers["Idempotency-Replayed"] = "true"
     response.headers["Server-Timing"] = _server_timing(request, turn)
     return interaction
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.lifecycle import Stoppable
-from app.services.chat_service import Pieces
+from app.services.pieces import Pieces
 from domain.entities.interaction import Interaction
 from domain.entities.reply import Answering
 from domain.entities.turn import Turn
@@ -60,6 +60,8 @@ class EventStream(Response):
     ) -> None:
         super().__init__()
         self.raw_headers = [*_HEADERS, (b"x-interaction-id", turn.id.encode())]
+        if turn.is_replayed:
+            self.raw_headers.append((b"idempotency-replayed", b"true"))
         self._turn = turn
         self._pieces = pieces
         self._framing = framing

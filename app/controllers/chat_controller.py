@@ -6,6 +6,7 @@ from app.dependencies import caller_of, container_of
 from app.dto.chat import ChatRequest
 from app.dto.interaction import ChatResponse
 from app.dto.problem import problems
+from app.idempotency_key import IdempotencyHeader, once_of
 from app.native_stream import NativeFraming
 from app.plain_answer import ANSWER_HEADERS, TimeoutHeader, plain_answer
 from app.services.chat_service import Asking
@@ -30,7 +31,7 @@ _STREAM = {
     response_model=ChatResponse,
     responses={
         200: {"content": _STREAM, "headers": ANSWER_HEADERS},
-        **problems(400, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504),
+        **problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504),
     },
 )
 async def ask(
@@ -38,6 +39,7 @@ async def ask(
     request: Request,
     response: Response,
     timeout_milliseconds: TimeoutHeader = None,
+    idempotency_key: IdempotencyHeader = None,
 ) -> ChatResponse | Response:
     """Answer one prompt and keep the interaction in the user's history.
 
@@ -45,7 +47,7 @@ async def ask(
     answer comes as server-sent events: `meta`, `delta`…, then `done` or `error`; no `done` means not complete.
     """
     caller = caller_of(request)
-    turn, pieces = container_of(request).chat.ask(
+    turn, pieces = await container_of(request).chat.ask(
         caller,
         body.user_of(caller),
         body.to_prompt(),
@@ -54,6 +56,7 @@ async def ask(
             is_streamed=body.stream,
             may_fall_back=body.fallback,
             timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,
+            once=once_of(idempotency_key, request, body, names_user={"user_id"}),
         ),
     )
     request.scope["state"]["turn"] = turn

@@ -9,8 +9,9 @@ from app.dto.conversation import ConversationList, ConversationParameters
 from app.dto.history import Erased, HistoryPage, HistoryParameters
 from app.dto.interaction import InteractionDto
 from app.dto.problem import problems
-from app.dto.wire import INTERACTION_ID_PATTERN, USER_ID_PATTERN
+from app.dto.wire import INTERACTION_ID_PATTERN
 from app.strict_route import StrictRoute
+from domain.entities.caller import USER_ID_PATTERN
 
 router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history"])
 
@@ -37,7 +38,7 @@ InteractionIdInPath = Annotated[
 @router.get(
     "/{userId}",
     summary="Read a page of a user's history",
-    responses=problems(400, 403, 422, 500, 503),
+    responses=problems(400, 401, 403, 422, 429, 500, 503),
 )
 async def read_page(
     user_id: UserIdInPath, parameters: Annotated[HistoryParameters, Query()], request: Request
@@ -62,7 +63,7 @@ async def read_page(
 @router.get(
     "/{userId}/conversations",
     summary="List a user's conversations",
-    responses=problems(400, 403, 422, 500, 503),
+    responses=problems(400, 401, 403, 422, 429, 500, 503),
 )
 async def list_conversations(
     user_id: UserIdInPath, parameters: Annotated[ConversationParameters, Query()], request: Request
@@ -81,7 +82,7 @@ async def list_conversations(
 @router.get(
     "/{userId}/{interactionId}",
     summary="Read one interaction",
-    responses=problems(403, 404, 422, 500, 503),
+    responses=problems(401, 403, 404, 422, 429, 500, 503),
 )
 async def read_one(
     user_id: UserIdInPath, interaction_id: InteractionIdInPath, request: Request
@@ -93,7 +94,9 @@ async def read_one(
 
 
 @router.delete(
-    "/{userId}", summary="Erase all of a user's history", responses=problems(403, 422, 500, 503)
+    "/{userId}",
+    summary="Erase all of a user's history",
+    responses=problems(401, 403, 422, 429, 500, 503),
 )
 async def erase_all(user_id: UserIdInPath, request: Request) -> Erased:
     """Erase every interaction of the user up to now, also those still on their way to the store."""
@@ -107,7 +110,7 @@ async def erase_all(user_id: UserIdInPath, request: Request) -> Erased:
     summary="Erase one interaction",
     status_code=204,
     response_class=Response,
-    responses=problems(403, 422, 500, 503),
+    responses=problems(401, 403, 422, 429, 500, 503),
 )
 async def erase_one(
     user_id: UserIdInPath, interaction_id: InteractionIdInPath, request: Request

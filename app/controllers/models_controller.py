@@ -12,14 +12,22 @@ from app.strict_route import LenientRoute
 router = APIRouter(prefix="/v1/models", route_class=LenientRoute, tags=["models"])
 
 
-@router.get("", summary="List the models that can be asked", responses=openai_errors(403, 500))
+@router.get(
+    "",
+    summary="List the models that can be asked",
+    responses=openai_errors(401, 403, 429, 500, 503),
+)
 async def list_models(request: Request) -> ModelList:
     """Every model of the catalogue, the default one first."""
     models = container_of(request).models.all(caller_of(request))
     return ModelList(data=[ModelDto.of(model) for model in models])
 
 
-@router.get("/{modelId:path}", summary="Read one model", responses=openai_errors(403, 404, 500))
+@router.get(
+    "/{modelId:path}",
+    summary="Read one model",
+    responses=openai_errors(401, 403, 404, 429, 500, 503),
+)
 async def read_model(
     model_id: Annotated[
         str,

@@ -6,6 +6,7 @@ from app.dependencies import caller_of, container_of
 from app.dto.openai_answer import ChatCompletion
 from app.dto.openai_error import openai_errors
 from app.dto.openai_request import ChatCompletionRequest
+from app.idempotency_key import IdempotencyHeader, once_of
 from app.openai_stream import OpenAIFraming
 from app.plain_answer import ANSWER_HEADERS, TimeoutHeader, plain_answer
 from app.services.chat_service import Asking
@@ -30,7 +31,7 @@ _STREAM = {
     response_model=ChatCompletion,
     responses={
         200: {"content": _STREAM, "headers": ANSWER_HEADERS},
-        **openai_errors(400, 403, 404, 408, 413, 415, 422, 429, 500, 502, 503, 504),
+        **openai_errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504),
     },
 )
 async def complete(
@@ -38,6 +39,7 @@ async def complete(
     request: Request,
     response: Response,
     timeout_milliseconds: TimeoutHeader = None,
+    idempotency_key: IdempotencyHeader = None,
 ) -> ChatCompletion | Response:
     """Answer a list of messages and keep the interaction, as POST /v1/chat does.
 
@@ -45,7 +47,7 @@ async def complete(
     is a single question, the conversation's earlier turns are put before it.
     """
     caller = caller_of(request)
-    turn, pieces = container_of(request).chat.ask(
+    turn, pieces = await container_of(request).chat.ask(
         caller,
         body.user_of(caller),
         body.to_prompt(),
@@ -54,6 +56,7 @@ async def complete(
             brings_context=body.brings_context,
             is_streamed=bool(body.stream),
             timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,
+            once=once_of(idempotency_key, request, body, names_user={"user", "safety_identifier"}),
         ),
     )
     request.scope["state"]["turn"] = turn

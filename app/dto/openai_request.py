@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.dto.openai_message import ChatMessage
 from app.dto.openai_values import Absent, Never, SingleChoice, Stop, TextFormat, TextModality
-from app.dto.wire import USER_ID_PATTERN, UserId
-from domain.entities.caller import Caller
+from app.dto.wire import UserId
+from domain.entities.caller import USER_ID_PATTERN, Caller
 from domain.entities.prompt import Message, Prompt, Role
 from domain.exceptions import InvalidInput
 

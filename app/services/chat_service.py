@@ -1,15 +1,16 @@
 """Guards the way to the model."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from app.services.once_per_key import Once, OncePerKey
+from app.services.pieces import Pieces
+from app.services.spending import Spending
 from domain.entities.caller import Caller, Scope
 from domain.entities.deadline import Deadline
-from domain.entities.interaction import Interaction
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering
 from domain.entities.turn import Turn
 from domain.exceptions import InvalidInput, Overloaded
 from domain.interfaces.clock import Clock
@@ -42,6 +43,7 @@ class Asking:
     Attributes:
         brings_context: The prompt is a conversation already, so that no earlier turns are put before it.
         timeout_seconds: Shortens the request's time; None leaves it.
+        once: Carries the request out once; None every time it is sent.
     """
 
     conversation_id: str | None = None
@@ -49,33 +51,40 @@ class Asking:
     is_streamed: bool = False
     may_fall_back: bool = True
     timeout_seconds: float | None = None
-
-
-Pieces = AsyncGenerator[Answering | str | Interaction, None]
+    once: Once | None = None
 
 
 @dataclass(slots=True)
 class ChatService:
-    """May this caller ask, how many at once, and with what said before; then the answer, piece by piece."""
+    """May this caller ask, how often, how many at once, and with what said before; then the answer, piece by piece.
+
+    Attributes:
+        spending: Keeps callers within their tokens; None where they have no limit.
+    """
 
     answer_prompt: AnswerPrompt
     recall_conversation: RecallConversation
     catalogue: ModelCatalogue
     clock: Clock
     new_id: Callable[[], str]
+    once_per_key: OncePerKey
+    spending: Spending | None = None
     limits: ChatLimits = field(default_factory=ChatLimits)
     chats_under_way: int = field(default=0, init=False)
 
-    def ask(
+    async def ask(
         self, caller: Caller, user_id: str, prompt: Prompt, asking: Asking
     ) -> tuple[Turn, Pieces]:
-        """Return the turn and its answer; nothing happens until the answer is read.
+        """Return the turn and its answer; nothing happens until the answer is read, but that a key is claimed.
 
         Raises:
             Forbidden: This caller may not ask for `user_id`.
             UnknownModel: Not in the catalogue.
             InvalidInput: More output tokens than the model gives.
             Overloaded: Too many chats at once.
+            IdempotencyInProgress: The first request with this key still runs.
+            IdempotencyMismatch: The first request with this key was another.
+            IdempotencyUnavailable: Keys cannot be looked up.
         """
         caller.may(Scope.CHAT_WRITE, user_id)
         model = self.catalogue.resolve(prompt.model)
@@ -87,7 +96,13 @@ class ChatService:
         if prompt.model is None:
             prompt = replace(prompt, model=model.id)
         turn = self._turn(user_id, model.id, asking)
-        return turn, self._counted(turn, prompt, None if asking.brings_context else model)
+
+        def run() -> Pieces:
+            return self._counted(caller, turn, prompt, model, recalls=not asking.brings_context)
+
+        if asking.once is None:
+            return turn, run()
+        return turn, await self.once_per_key(caller, turn, asking.once, run)
 
     def _turn(self, user_id: str, model: str, asking: Asking) -> Turn:
         started_seconds = self.clock.monotonic()
@@ -112,15 +127,21 @@ class ChatService:
             may_fall_back=asking.may_fall_back,
         )
 
-    async def _counted(self, turn: Turn, prompt: Prompt, recalling: Model | None) -> Pieces:
-        """Answer `prompt`, after the earlier turns of its conversation that `recalling` can take, if it is in one."""
+    async def _counted(
+        self, caller: Caller, turn: Turn, prompt: Prompt, model: Model, *, recalls: bool
+    ) -> Pieces:
+        """Answer `prompt`, after the earlier turns of its conversation if it `recalls` them and is in one."""
         self.chats_under_way += 1
         try:
-            if recalling is not None and turn.conversation_id is not None:
+            if recalls and turn.conversation_id is not None:
                 prompt = await self.recall_conversation(
-                    prompt, turn.user_id, turn.conversation_id, recalling
+                    prompt, turn.user_id, turn.conversation_id, model
                 )
-            async with aclosing(self.answer_prompt(turn, prompt)) as pieces:
+            if self.spending is None or caller.limited_as is None:
+                answer = self.answer_prompt(turn, prompt)
+            else:
+                answer = self.spending(caller.limited_as, turn, prompt, model, self.answer_prompt)
+            async with aclosing(answer) as pieces:
                 async for piece in pieces:
                     yield piece
         finally:

@@ -1,11 +1,12 @@
 """Carries a request out once, however often it is sent."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.services.pieces import Pieces
 from domain.entities.caller import Caller
 from domain.entities.interaction import Interaction, Status
 from domain.entities.once import Claim, OnceKey
@@ -23,8 +24,6 @@ from domain.exceptions import (
 from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
 from domain.use_cases.read_interaction import ReadInteraction
-
-Pieces = AsyncGenerator[Answering | str | Interaction, None]
 
 _REPLAYED = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.BLOCKED})
 

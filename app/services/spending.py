@@ -1,9 +1,10 @@
 """Keeps callers within their tokens."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from app.services.pieces import Pieces
 from domain.entities.interaction import Interaction
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
@@ -24,11 +25,15 @@ class Spending:
 
     budget: TokenBudget
 
-    @asynccontextmanager
-    async def of(
-        self, name: str, turn: Turn, prompt: Prompt, model: Model
-    ) -> AsyncIterator[Prompt]:
-        """Give the prompt to send.
+    async def __call__(
+        self,
+        name: str,
+        turn: Turn,
+        prompt: Prompt,
+        model: Model,
+        answer: Callable[[Turn, Prompt], Pieces],
+    ) -> Pieces:
+        """Yield what `answer` yields to the prompt, or to one that asks for no more than is left.
 
         Raises:
             RateLimited: Not enough is left of `name`'s day.
@@ -40,7 +45,9 @@ class Spending:
         if affordable < most_written:
             prompt = replace(prompt, max_output_tokens=affordable)
         try:
-            yield prompt
+            async with aclosing(answer(turn, prompt)) as pieces:
+                async for piece in pieces:
+                    yield piece
         finally:
             self.budget.settle(reservation, _spent(turn.interaction, sent))
 

@@ -1,20 +1,24 @@
 """Forget."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from domain.exceptions import HistoryUnreadable, IdempotencyUnavailable
 from domain.interfaces.history import HistoryRepository
+from domain.interfaces.idempotency import IdempotencyStore
 
 
 @dataclass(frozen=True, slots=True)
 class EraseHistory:
-    """Erases one interaction or all of a user's; writes still on their way lose.
+    """Erases one interaction or all of a user's, with the keys that led to them; writes still on their way lose.
 
     Attributes:
         new_id: Makes an id not below any made before in this process: its time is "now".
     """
 
     history: HistoryRepository
+    claims: IdempotencyStore
     new_id: Callable[[], str]
 
     async def one(self, user_id: str, interaction_id: str) -> None:
@@ -23,6 +27,9 @@ class EraseHistory:
         Raises:
             HistoryUnreadable: The store is away; nothing was done.
         """
+        # The key first: one that outlived its interaction would run again as an id that stays erased.
+        with _one_store_away():
+            await self.claims.forget_interaction(user_id, interaction_id)
         await self.history.erase(user_id, interaction_id)
 
     async def all(self, user_id: str) -> int:
@@ -31,4 +38,16 @@ class EraseHistory:
         Raises:
             HistoryUnreadable: The store is away; nothing was done.
         """
-        return await self.history.erase_all(user_id, self.new_id())
+        until_id = self.new_id()  # before the keys go: what is asked meanwhile keeps both
+        with _one_store_away():
+            await self.claims.forget_user(user_id)
+        return await self.history.erase_all(user_id, until_id)
+
+
+@contextmanager
+def _one_store_away() -> Iterator[None]:
+    """Tell of keys that cannot be erased as of history that cannot: to a caller they are one."""
+    try:
+        yield
+    except IdempotencyUnavailable as exc:
+        raise HistoryUnreadable("keys cannot be erased") from exc

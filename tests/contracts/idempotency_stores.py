@@ -14,6 +14,7 @@ from infra.idempotency.dynamodb import DynamoIdempotency
 from infra.idempotency.mongo import open_mongo_idempotency
 from infra.idempotency.sqlite import open_sqlite_idempotency
 from tests.aws_emulator import shared_emulator
+from tests.fakes.claims import RememberingClaims
 from tests.mongod import shared_mongo_uri
 
 Stores = tuple[IdempotencyStore, IdempotencyStore]
@@ -55,4 +56,11 @@ async def dynamodb(_folder: Path) -> AsyncIterator[Stores]:
         yield DynamoIdempotency(Table(one, name)), DynamoIdempotency(Table(other, name))
 
 
-STORES = {"sqlite": sqlite, "mongo": mongo, "dynamodb": dynamodb}
+@asynccontextmanager
+async def remembering(_folder: Path) -> AsyncIterator[Stores]:
+    """The fake of other tests."""
+    claims = RememberingClaims()
+    yield claims, claims
+
+
+STORES = {"remembering": remembering, "sqlite": sqlite, "mongo": mongo, "dynamodb": dynamodb}

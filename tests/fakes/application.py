@@ -13,12 +13,14 @@ from app.middleware.gate import GateRules
 from dependency_injection import wire
 from domain.entities.model import Model
 from domain.exceptions import UnknownModel
+from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec, Walk
 from domain.interfaces.health import Degraded, Health
 from domain.interfaces.model_catalogue import ModelCatalogue
 from infra.clock import SystemClock
 from infra.settings import Settings
 from infra.telemetry.metrics import Metrics
+from tests.fakes.claims import RememberingClaims
 from tests.fakes.history import RememberingHistory
 from tests.fakes.model import Step, SteppingLLM
 
@@ -54,8 +56,15 @@ class Fine(Health):
 class Whole:
     """The application over fakes, called as `client` from `address`."""
 
-    def __init__(self, *steps: Step, rules: GateRules | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *steps: Step,
+        rules: GateRules | None = None,
+        authenticator: Authenticator | None = None,
+        **options: Any,
+    ) -> None:
         self.history = RememberingHistory()
+        self.claims = RememberingClaims()
         self.llm = SteppingLLM(*steps)
         settings = Settings(_env_file=None)
 
@@ -66,12 +75,15 @@ class Whole:
                 llm=self.llm,
                 catalogue=OneModel(),
                 history=self.history,
+                claims=self.claims,
+                authenticator=authenticator,
                 cursors=PlainCursors(),
                 clock=SystemClock(),
                 metrics=Metrics(version="0", environment="test"),
                 health=Fine(),
             )
             yield container
+            await container.chat.once_per_key.drain()
             await container.chat.answer_prompt.drain()
 
         gate = rules or GateRules.without_authentication(allow_anonymous=False, allowed_hosts=())

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.services.once_per_key import Once, OncePerKey, Pieces
+from app.services.once_per_key import Once, OncePerKey
+from app.services.pieces import Pieces
 from domain.entities.caller import ANONYMOUS, Caller
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Interaction, Status
