@@ -1,6 +1,7 @@
 """A client of one AWS service that heals by itself."""
 
 import asyncio
+import io
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,6 +9,7 @@ from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
 
 from infra.configuration import ConfigurationError
@@ -18,6 +20,7 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 1.0
 READ_SECONDS = 2.0
 MAX_CONNECTIONS = 50
+LONG_BODY_BYTES = 256 * 1024
 
 
 class AwsClient:
@@ -38,6 +41,7 @@ class AwsClient:
             parameter_validation=False,  # ours are right, and checking them costs as much as sending them
         )
         self._session = AioSession()
+        self._session.register("before-send", _stream_long_body)
         self._opened = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._client: Any = None
@@ -71,6 +75,12 @@ class AwsClient:
     async def close(self) -> None:
         """Close its connections."""
         await self._opened.aclose()
+
+
+def _stream_long_body(request: AWSPreparedRequest, **_: Any) -> None:
+    """Have a long body written piece by piece, so that others get their turn."""
+    if isinstance(request.body, bytes) and len(request.body) > LONG_BODY_BYTES:
+        request.body = io.BytesIO(request.body)
 
 
 @asynccontextmanager

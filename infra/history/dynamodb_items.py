@@ -84,6 +84,7 @@ async def row_of(interaction: Interaction) -> Row:
         item["provider"] = {"S": interaction.provider}
     if interaction.conversation_id is not None:
         item["userConversation"] = {"S": f"{user_id}#{interaction.conversation_id}"}
+        item["turnOf"] = {"S": user_id}
     if len(body) > COMPRESSED_FROM_BYTES:
         body = await compressed(body)
         item["packed"] = {"BOOL": True}
@@ -106,6 +107,11 @@ async def row_of(interaction: Interaction) -> Row:
 def is_erased(item: Item) -> bool:
     """Return whether it only says that an interaction was erased."""
     return "erased" in item
+
+
+def conversation_in(item: Item) -> str:
+    """Return the conversation of an item that has one."""
+    return str(item["userConversation"]["S"]).partition("#")[2]
 
 
 def part_keys_of(item: Item) -> list[Item]:

@@ -9,6 +9,7 @@ from infra.history.aws_errors import code_of
 
 BY_MODEL = "byModel"
 BY_CONVERSATION = "byConversation"
+BY_TURN = "byTurn"
 
 _FILTERED = ["status", "answered", "provider"]
 
@@ -16,7 +17,7 @@ TABLE: dict[str, Any] = {
     "BillingMode": "PAY_PER_REQUEST",
     "AttributeDefinitions": [
         {"AttributeName": name, "AttributeType": "S"}
-        for name in ("pk", "sk", "userModel", "userConversation")
+        for name in ("pk", "sk", "userModel", "userConversation", "turnOf")
     ],
     "KeySchema": [
         {"AttributeName": "pk", "KeyType": "HASH"},
@@ -34,10 +35,12 @@ TABLE: dict[str, Any] = {
         for index, attribute, filtered in (
             (BY_MODEL, "userModel", _FILTERED),
             (BY_CONVERSATION, "userConversation", [*_FILTERED, "model"]),
+            (BY_TURN, "turnOf", ["userConversation"]),
         )
     ],
 }
-"""The indexes hold keys and what is filtered by, no bodies: that makes them cheap to write and to look through."""
+"""The indexes hold keys and what is filtered by, no bodies: that makes them cheap to write and to look through.
+Interactions without a conversation are in the first alone."""
 
 TIME_TO_LIVE = {"Enabled": True, "AttributeName": "expiresAt"}
 

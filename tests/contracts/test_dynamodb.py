@@ -1,0 +1,283 @@
+"""What only the DynamoDB store has to show: long bodies, sifted pages, batches done by halves, outages."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from domain.entities.history_query import HistoryQuery, Order
+from domain.entities.interaction import Interaction, Status
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.exceptions.history import Unstorable
+from infra.clock import SystemClock
+from infra.configuration import ConfigurationError
+from infra.history.aws_access import AwsAccess
+from infra.history.aws_client import open_client
+from infra.history.dynamodb import DynamoHistory, open_dynamo
+from tests.aws_emulator import AwsEmulator, shared_emulator
+from tests.contracts.history_walks import EVERY_STATUS, asking, walk
+from tests.fakes.grudging_dynamodb import grudging
+from tests.fakes.interactions import an_id, an_interaction
+
+READ_SECONDS = 10.0
+PATIENCE_SECONDS = 20.0
+
+
+def opened(
+    access: AwsAccess, table: str, *, read_seconds: float = READ_SECONDS
+) -> AbstractAsyncContextManager[DynamoHistory]:
+    return open_dynamo(access, table=table, clock=SystemClock(), read_seconds=read_seconds)
+
+
+@pytest.fixture
+def table() -> str:
+    return f"history-{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+async def history(table: str) -> AsyncIterator[DynamoHistory]:
+    async with opened(shared_emulator().access, table) as history:
+        yield history
+
+
+async def items_in(table: str) -> list[dict[str, Any]]:
+    """Return all that is in a table, as DynamoDB has it."""
+    found: list[dict[str, Any]] = []
+    start: dict[str, Any] = {}
+    async with open_client("dynamodb", shared_emulator().access, tries=1) as dynamodb:
+        while True:
+            page = await dynamodb("scan", TableName=table, **start)
+            found += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return found
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+
+def noise(characters: int, seed: int = 1) -> str:
+    """Return a text that hardly compresses: four bytes a character, of which some twenty bits are chance."""
+    chance = random.Random(seed)
+    return "".join([chr(chance.randrange(0x10000, 0x110000)) for _ in range(characters)])
+
+
+async def test_a_body_too_long_for_an_item_is_kept_in_parts(
+    history: DynamoHistory, table: str
+) -> None:
+    long = an_interaction(1, text=noise(260_000), conversation_id="c")
+    await history.append_many([long, an_interaction(2, conversation_id="c")])
+    await history.append(long)
+
+    assert await history.find("ana", long.id) == long
+    for filters in ({}, {"model": "demo"}, {"conversation_id": "c"}):
+        assert await walk(history, asking(**filters)) == [
+            an_interaction(2, conversation_id="c"),
+            long,
+        ]
+    items = await items_in(table)
+    parts = [item for item in items if item["pk"]["S"] == "P#ana"]
+    assert len(parts) >= 3
+    assert all(len(item["body"]["B"]) <= 300 * 1024 for item in items if "body" in item)
+
+
+async def test_a_long_outcome_replaces_an_interruption_and_is_replaced_by_nothing(
+    history: DynamoHistory,
+) -> None:
+    interrupted = an_interaction(1, text="", status=Status.INTERRUPTED)
+    await history.append(interrupted)
+    long = an_interaction(1, text=noise(110_000))
+    await history.append(long)
+    await history.append(interrupted)
+    await history.append(an_interaction(1, text=noise(110_000, seed=2)))
+
+    assert await history.find("ana", an_id(1)) == long
+
+
+async def test_of_an_outcome_and_an_interruption_in_one_batch_the_outcome_stays(
+    history: DynamoHistory,
+) -> None:
+    interrupted = [an_interaction(n, text="", status=Status.INTERRUPTED) for n in (1, 2)]
+    outcomes = [an_interaction(n) for n in (1, 2)]
+    await history.append_many([interrupted[0], outcomes[0], outcomes[1], interrupted[1]])
+
+    assert await walk(history, asking(statuses=EVERY_STATUS)) == outcomes[::-1]
+
+
+async def test_what_no_transaction_takes_is_refused_for_good_and_the_rest_is_kept(
+    history: DynamoHistory,
+) -> None:
+    with pytest.raises(Unstorable):
+        await history.append_many(
+            [an_interaction(1), an_interaction(2, text=noise(1_700_000)), an_interaction(3)]
+        )
+
+    assert await walk(history, asking()) == [an_interaction(3), an_interaction(1)]
+    history.admit()
+
+
+async def test_of_what_was_erased_nothing_but_marks_is_left(
+    history: DynamoHistory, table: str
+) -> None:
+    long = an_interaction(1, text=noise(120_000))
+    await history.append_many([long, an_interaction(2), replace(long, id=an_id(3))])
+    await history.erase("ana", an_id(1))
+    await history.erase("ana", an_id(2))
+    assert {tuple(sorted(i)) for i in await items_in(table) if i["sk"]["S"] < an_id(3)} == {
+        ("erased", "pk", "sk")
+    }
+    assert await history.erase_all("ana", an_id(9)) == 1
+    await history.append_many([long, replace(long, id=an_id(4))])
+
+    assert [(item["pk"]["S"], sorted(item)) for item in await items_in(table)] == [
+        ("E#ana", ["before", "pk", "sk"])
+    ]
+
+
+async def test_erasing_finishes_what_an_earlier_try_left(
+    history: DynamoHistory, table: str
+) -> None:
+    long = an_interaction(1, text=noise(120_000))
+    await history.append(long)
+    async with open_client("dynamodb", shared_emulator().access, tries=1) as dynamodb:
+        await dynamodb(  # as if the process had died before it deleted the parts
+            "put_item",
+            TableName=table,
+            Item={"pk": {"S": "U#ana"}, "sk": {"S": long.id}, "erased": {"BOOL": True}},
+        )
+    await history.erase("ana", long.id)
+
+    assert [sorted(item) for item in await items_in(table)] == [["erased", "pk", "sk"]]
+
+
+async def test_of_two_that_write_the_same_id_at_once_one_stays_whole(table: str) -> None:
+    access = shared_emulator().access
+    async with opened(access, table) as one, opened(access, table) as other:
+        mine = [an_interaction(n, text="mine" * 400) for n in range(200)]
+        theirs = [an_interaction(n, text="theirs" * 400) for n in range(200)]
+        await asyncio.gather(one.append_many(mine), other.append_many(theirs))
+        found = await walk(one, asking(order=Order.ASC))
+
+    assert all(pair[0] in pair[1:] for pair in zip(found, mine, theirs, strict=True))
+
+
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize(
+    "filters",
+    [{"provider": "rare"}, {"statuses": frozenset({Status.FAILED})}, {"model": "demo", "provider": "rare"}],
+    ids=str,
+)  # fmt: skip
+async def test_a_page_looks_through_so_much_and_tells_where_to_go_on(
+    history: DynamoHistory, filters: dict[str, object], order: Order
+) -> None:
+    rare_status = Status.FAILED if "statuses" in filters else Status.COMPLETED
+
+    def numbered(number: int) -> Interaction:
+        if number % 250 == 7:
+            return an_interaction(number, provider="rare", status=rare_status)
+        return an_interaction(number, provider="common")
+
+    everything = [numbered(number) for number in range(600)]
+    await history.append_many(everything)
+    query = asking(limit=2, order=order, **filters)
+
+    pages, next_id = [], None
+    while True:
+        page = await history.search(replace(query, after_id=next_id))
+        pages.append(list(page.interactions))
+        next_id = page.next_id
+        if next_id is None:
+            break
+    found = [one for page in pages for one in page]
+    expected = [everything[7], everything[257], everything[507]]
+    assert found == (expected if order is Order.ASC else expected[::-1])
+    assert len(pages) > 3, "it did not look through everything for one page"
+
+
+async def test_a_cursor_outside_the_range_ends_the_walk(history: DynamoHistory) -> None:
+    await history.append_many([an_interaction(number) for number in range(5)])
+
+    query = HistoryQuery(user_id="ana", order=Order.ASC, after_id=an_id(3))
+    ended = replace(query, filter=replace(query.filter, to_id=an_id(2)))
+    assert (await history.search(ended)).next_id is None
+    assert not (await history.search(ended)).interactions
+
+
+async def test_what_a_busy_table_leaves_undone_is_done_in_the_end(table: str) -> None:
+    written = [an_interaction(number, text="x" * 2000) for number in range(60)]
+    written.append(an_interaction(60, text=noise(230_000)))
+    async with grudging(shared_emulator().url) as proxy:
+        async with opened(replace(shared_emulator().access, endpoint_url=proxy.url), table) as history:  # fmt: skip
+            await history.append_many(written)
+            assert await walk(history, asking(model="demo", order=Order.ASC)) == written
+            assert await history.erase_all("ana", an_id(49)) == 50
+            assert await walk(history, asking(order=Order.ASC)) == written[50:]
+        busy = {"BatchExecuteStatement", "BatchGetItem", "BatchWriteItem"}
+        assert {one for one in busy if proxy.calls.count(one) > 3} == busy
+
+
+@pytest.fixture
+def emulator() -> AsyncIterator[AwsEmulator]:
+    """One that may be paused without holding up anybody else's."""
+    emulator = AwsEmulator()
+    yield emulator
+    emulator.end()
+
+
+async def test_an_outage_is_told_in_time_and_heals_by_itself(
+    emulator: AwsEmulator, table: str
+) -> None:
+    clock = SystemClock()
+    async with opened(emulator.access, table, read_seconds=0.5) as history:
+        await history.append(an_interaction(1))
+        emulator.pause()
+        started = clock.monotonic()
+        reading = await asyncio.gather(
+            history.find("ana", an_id(1)),
+            history.search(asking()),
+            history.erased_among("ana", [an_id(1)]),
+            return_exceptions=True,
+        )
+        assert clock.monotonic() - started < 5
+        assert {type(error) for error in reading} == {HistoryUnreadable}
+        writing = await asyncio.gather(
+            *(history.append_many([an_interaction(number)]) for number in (2, 3)),
+            return_exceptions=True,
+        )
+        assert {type(error) for error in writing} == {HistoryUnavailable}
+        with pytest.raises(HistoryUnavailable):
+            history.admit()
+        assert [one.component for one in history.reachability.degraded()] == ["DynamoDB"]
+        with pytest.raises(HistoryUnreadable):
+            await history.erase("ana", an_id(1))
+        emulator.resume()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while history.reachability.degraded():
+                await asyncio.sleep(0.05)
+        history.admit()
+        await history.append(an_interaction(4))
+        assert await history.find("ana", an_id(4)) == an_interaction(4)
+
+
+async def test_it_starts_while_dynamodb_is_away_and_makes_the_table_later(
+    emulator: AwsEmulator, table: str
+) -> None:
+    emulator.pause()
+    async with opened(emulator.access, table) as history:
+        emulator.resume()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    await history.append(an_interaction(1))
+                    break
+                except HistoryUnavailable:
+                    await asyncio.sleep(0.05)
+        assert await history.find("ana", an_id(1)) == an_interaction(1)
+
+
+async def test_a_name_that_can_be_no_table_is_told_to_the_operator() -> None:
+    with pytest.raises(ConfigurationError, match="DYNAMODB_TABLE"):
+        async with opened(shared_emulator().access, 'x" VALUE {}'):
+            raise AssertionError("opened")
