@@ -52,26 +52,28 @@ class RedriveDeadLetters:
         total = await self.dead_letters.count()
         sent_back = erased = unreadable = 0
         seen: set[str] = set()
-        left: list[Delivery] = []
+        in_hand: dict[str, Delivery] = {}
         try:
             while new := [
                 one for one in await self.dead_letters.take() if one.message_id not in seen
             ]:
                 seen.update(one.message_id for one in new)
+                in_hand.update((one.message_id, one) for one in new)
                 older = [one for one in new if one.sent_milliseconds < started_milliseconds]
                 readable = [one for one in older if one.interaction is not None]
                 lost = await self._erased(readable)
                 back = [one for one in readable if one not in lost]
-                left += new if is_dry_run else [one for one in new if one not in readable]
                 if not is_dry_run:
                     await self.dead_letters.remove(lost)
                     await self.dead_letters.send_back(back)
+                    for one in readable:
+                        del in_hand[one.message_id]
                 sent_back += len(back)
                 erased += len(lost)
                 unreadable += len(older) - len(readable)
                 progress(len(seen), max(total, len(seen)))
         finally:
-            await self.dead_letters.give_back(left)
+            await self.dead_letters.give_back(list(in_hand.values()))
         return Redriven(sent_back=sent_back, erased=erased, unreadable=unreadable)
 
     async def _erased(self, deliveries: Sequence[Delivery]) -> list[Delivery]:

@@ -16,6 +16,7 @@ from infra.history.sqs_sender import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES
 REASON = "reason"
 """The attribute of a dead letter that tells why it is one."""
 
+_SEND = "send_message_batch"
 _CALL_SECONDS = 5.0
 
 
@@ -68,11 +69,11 @@ class SqsMessages:
         for one in deliveries:
             message_bytes = len(one.body.encode()) + len(reason) + len(REASON)
             if batch and size_bytes + message_bytes > MAX_BATCH_BYTES:
-                await self._for_each("send_message_batch", batch)
+                await self._for_each(_SEND, batch)
                 batch, size_bytes = [], 0
             batch.append({"MessageBody": one.body, **attributes})
             size_bytes += message_bytes
-        await self._for_each("send_message_batch", batch)
+        await self._for_each(_SEND, batch)
 
     async def count(self) -> int:
         """Return about how many messages there are, held ones included."""
@@ -81,7 +82,10 @@ class SqsMessages:
         return sum([int(answer["Attributes"][name]) for name in names])
 
     async def _for_each(self, operation: str, what: Sequence[dict[str, Any]]) -> None:
-        """Do it for all, ten at a time; then complain if it failed for some."""
+        """Do it for all, ten at a time; then complain if it failed for some.
+
+        A message we have no more, because it is gone or in another's hands, is no failure.
+        """
         failed = 0
         for start in range(0, len(what), MAX_BATCH_MESSAGES):
             entries = [
@@ -89,7 +93,9 @@ class SqsMessages:
                 for number, one in enumerate(what[start : start + MAX_BATCH_MESSAGES])
             ]
             answer = await self._call(operation, _CALL_SECONDS, Entries=entries)
-            failed += len(answer.get("Failed", ()))
+            failed += sum(
+                [operation == _SEND or not one["SenderFault"] for one in answer.get("Failed", ())]
+            )
         if failed:
             raise QueueUnavailable(f"SQS did not do it for {failed} messages")
 

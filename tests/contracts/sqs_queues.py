@@ -1,0 +1,94 @@
+"""Queues of an emulator, fresh for each test."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from domain.entities.interaction import Interaction
+from domain.interfaces.interaction_queue import Delivery
+from infra.clock import SystemClock
+from infra.history.aws_access import AwsAccess
+from infra.history.aws_client import AwsClient, open_client
+from infra.history.sqs_envelope import message_of
+from infra.history.sqs_queue import SqsDeadLetters, SqsQueue, open_queues
+from infra.history.sqs_queues import SqsNames
+from tests.aws_emulator import AwsEmulator
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A queue, its dead letters, and the service itself, to see behind the adapters."""
+
+    access: AwsAccess
+    names: SqsNames
+    queue: SqsQueue
+    dead_letters: SqsDeadLetters
+    sqs: AwsClient
+
+    async def send(self, *what: Interaction | str) -> None:
+        """Put interactions, or bodies as they are, on the queue."""
+        bodies = [one if isinstance(one, str) else await message_of(one) for one in what]
+        for start in range(0, len(bodies), 10):
+            await self.sqs(
+                "send_message_batch",
+                QueueUrl=self.names.queue_url,
+                Entries=[
+                    {"Id": str(number), "MessageBody": body}
+                    for number, body in enumerate(bodies[start : start + 10])
+                ],
+            )
+
+    async def depths(self) -> tuple[int, int]:
+        """Return how many messages wait or are held on the queue, and how many are dead letters."""
+        return await self._depth(self.names.queue_url), await self._depth(
+            self.names.dead_letter_url
+        )
+
+    async def received(self, url: str, count: int) -> list[dict[str, Any]]:
+        """Return so many raw messages of a queue, or what there is, and hold them."""
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            answer = await self.sqs(
+                "receive_message",
+                QueueUrl=url,
+                MaxNumberOfMessages=10,
+                WaitTimeSeconds=1,
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+                MessageAttributeNames=["All"],
+            )
+            if "Messages" not in answer:
+                break
+            found += answer["Messages"]
+        return found
+
+    async def _depth(self, url: str) -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = await self.sqs("get_queue_attributes", QueueUrl=url, AttributeNames=names)
+        return sum([int(answer["Attributes"][name]) for name in names])
+
+
+def some_names(emulator: AwsEmulator) -> SqsNames:
+    """Return queues that nobody else uses."""
+    return SqsNames.of(emulator.queue_url(f"history-{secrets.token_hex(8)}"), None)
+
+
+@asynccontextmanager
+async def open_rig(
+    emulator: AwsEmulator, names: SqsNames | None = None, *, hold_seconds: int = 60
+) -> AsyncIterator[Rig]:
+    """Open fresh queues, or those of `names`."""
+    names = names or some_names(emulator)
+    async with (
+        open_queues(
+            emulator.access, names, clock=SystemClock(), hold_seconds=hold_seconds
+        ) as queues,
+        open_client("sqs", emulator.access, tries=1) as sqs,
+    ):
+        yield Rig(emulator.access, names, queues.queue, queues.dead_letters, sqs)
+
+
+def ids_of(deliveries: list[Delivery]) -> list[str]:
+    """Return the ids of what deliveries carry."""
+    return [one.interaction.id for one in deliveries if one.interaction is not None]

@@ -1,0 +1,231 @@
+"""History through SQS: what is queued, what goes past the queue, and an outage of it."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from domain.entities.interaction import Interaction, Status
+from domain.exceptions import HistoryUnavailable
+from infra.clock import SystemClock
+from infra.history.sqs import PATIENCE_SECONDS, TRY_SECONDS, SqsHistory, SqsSink, open_senders
+from infra.history.sqs_envelope import interaction_from
+from infra.history.sqs_sender import SqsSender
+from tests.aws_emulator import AwsEmulator, shared_emulator
+from tests.contracts.sqs_queues import Rig, open_rig
+from tests.fakes.history import RememberingHistory
+from tests.fakes.interactions import an_id, an_interaction
+
+PATIENT_SECONDS = 20.0
+UNHURRIED_SECONDS = 20.0
+"""Far above the product's own limit: a busy test machine is no outage."""
+
+
+@dataclass(slots=True)
+class Front:
+    """A queue with everything around it.
+
+    Attributes:
+        sends: How many messages each call carried.
+    """
+
+    rig: Rig
+    history: SqsHistory
+    sink: SqsSink
+    sender: SqsSender
+    behind: RememberingHistory
+    sends: list[int]
+    ended: list[str]
+
+    async def queued(self, count: int) -> dict[str, Interaction]:
+        """Return what is on the queue: so many, each once or more."""
+        messages = await self.rig.received(self.rig.names.queue_url, count)
+        found = [await interaction_from(one["Body"]) for one in messages]
+        return {one.id: one for one in found}
+
+
+@asynccontextmanager
+async def open_front(
+    emulator: AwsEmulator, *, try_seconds: float = TRY_SECONDS
+) -> AsyncIterator[Front]:
+    async with (
+        open_rig(emulator) as rig,
+        open_senders(
+            rig.access, rig.names, clock=SystemClock(), try_seconds=try_seconds
+        ) as senders,
+    ):
+        sends: list[int] = []
+
+        async def listening(operation: str, **parameters: Any) -> dict[str, Any]:
+            if operation == "send_message_batch":
+                sends.append(len(parameters["Entries"]))
+            return await rig.sqs(operation, **parameters)
+
+        behind, ended = RememberingHistory(), list[str]()
+        senders.chats._sqs = listening  # type: ignore[assignment]
+        yield Front(
+            rig=rig,
+            history=SqsHistory(
+                senders.chats, behind, end_marker=ended.append, patience_seconds=2 * try_seconds
+            ),
+            sink=SqsSink(senders.backlog, behind),
+            sender=senders.chats,
+            behind=behind,
+            sends=sends,
+            ended=ended,
+        )
+
+
+@pytest.fixture
+async def front() -> AsyncIterator[Front]:
+    async with open_front(shared_emulator(), try_seconds=UNHURRIED_SECONDS) as front:
+        yield front
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENT_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def noise(characters: int) -> str:
+    chance = random.Random(1)
+    return "".join([chr(chance.randrange(0x10000, 0x110000)) for _ in range(characters)])
+
+
+async def test_what_is_appended_is_on_the_queue_and_nowhere_else(front: Front) -> None:
+    await front.history.append(an_interaction(1))
+
+    assert await front.queued(1) == {an_id(1): an_interaction(1)}
+    assert front.behind.kept == {}
+
+
+async def test_many_at_once_travel_together(front: Front) -> None:
+    await asyncio.gather(*(front.history.append(an_interaction(n)) for n in range(200)))
+
+    assert len(await front.queued(200)) == 200
+    assert sum(front.sends) == 200
+    assert len(front.sends) <= 30
+    assert max(front.sends) == 10
+
+
+async def test_long_ones_share_no_call_that_would_be_too_long(front: Front) -> None:
+    long = [an_interaction(n, text=noise(45_000)) for n in range(8)]
+    await asyncio.gather(*(front.history.append(one) for one in [*long, *long]))
+
+    assert front.behind.kept == {}
+    assert len(await front.queued(16)) == 8
+
+
+async def test_what_the_queue_does_not_take_goes_past_it(front: Front) -> None:
+    front.sender.max_message_bytes = 900_000  # the emulator takes less, and refuses single messages
+    refused, small = an_interaction(1, text=noise(120_000)), an_interaction(2)
+    await asyncio.gather(front.history.append(refused), front.history.append(small))
+    await front.history.append(an_interaction(3, text=noise(400_000)))
+
+    assert await front.queued(1) == {an_id(2): small}
+    assert sorted(front.behind.kept) == [an_id(1), an_id(3)]
+    assert not front.sender.reachability.is_away
+
+
+async def test_how_long_a_message_may_be_is_learnt_from_the_queue(front: Front) -> None:
+    assert front.sender.max_message_bytes == 256 * 1024
+    await front.history.append(an_interaction(1, text=noise(120_000)))
+
+    assert front.sends == []
+    assert sorted(front.behind.kept) == [an_id(1)]
+
+
+async def test_markers_are_kept_behind_and_ended_when_the_queue_has_the_outcome(
+    front: Front,
+) -> None:
+    begun = an_interaction(1, status=Status.INTERRUPTED, text="")
+    front.history.begin(begun, lost_after_seconds=1)
+    await front.history.append(an_interaction(1))
+
+    assert front.behind.begun == [begun]
+    assert front.ended == [an_id(1)]
+
+
+async def test_a_relay_gives_to_the_store_what_the_queue_never_takes(front: Front) -> None:
+    mixed = [an_interaction(n, text=noise(120_000) if n % 7 == 0 else "short") for n in range(50)]
+    await front.sink.append_many(mixed)
+
+    assert sorted(front.behind.kept) == [one.id for one in mixed[::7]]
+    assert len(await front.queued(50)) == 42
+
+
+async def test_an_outage_costs_the_first_some_patience_and_the_rest_nothing() -> None:
+    emulator = AwsEmulator()
+    try:
+        async with open_front(emulator) as front:
+            await front.history.append(an_interaction(0))
+            emulator.pause()
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            await asyncio.gather(*(front.history.append(an_interaction(n)) for n in range(1, 101)))
+            assert loop.time() - started < 10 * PATIENCE_SECONDS
+            assert len(front.behind.kept) == 100
+            await until(lambda: front.sender.reachability.is_away)
+            before = len(front.sends)
+            for number in range(101, 201):
+                await front.history.append(an_interaction(number))
+            assert len(front.sends) == before, "nobody waits for a queue that is known to be away"
+            with pytest.raises(HistoryUnavailable):
+                await front.sink.append_many([an_interaction(999)])
+            front.history.admit()
+            front.behind.is_full = True
+            with pytest.raises(HistoryUnavailable):
+                front.history.admit()
+
+            emulator.resume()
+            await until(lambda: not front.sender.reachability.is_away)
+            front.history.admit()
+            await front.history.append(an_interaction(201))
+            assert an_id(201) not in front.behind.kept
+            found = await front.queued(100)  # what was given up may have arrived all the same
+            assert {an_id(0), an_id(201)} <= set(found)
+    finally:
+        emulator.end()
+
+
+async def test_a_call_that_hangs_holds_up_nobody_for_longer_than_their_patience() -> None:
+    emulator = AwsEmulator()
+    try:
+        async with open_front(emulator) as front:
+            emulator.pause()
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            await front.history.append(an_interaction(1))
+            assert loop.time() - started < 10 * PATIENCE_SECONDS
+            assert sorted(front.behind.kept) == [an_id(1)]
+            assert not front.sender.reachability.is_away, "one failure is no outage"
+            emulator.resume()
+            await front.history.append(an_interaction(2))
+            assert an_id(2) in await front.queued(2)
+    finally:
+        emulator.end()
+
+
+async def test_one_whose_caller_is_gone_before_it_was_sent_is_not_sent(front: Front) -> None:
+    appending = [asyncio.create_task(front.history.append(an_interaction(n))) for n in range(60)]
+    await asyncio.sleep(0)
+    for one in appending[50:]:
+        one.cancel()
+    await asyncio.gather(*appending, return_exceptions=True)
+
+    assert set(await front.queued(60)) >= {an_id(n) for n in range(50)}
+
+
+async def test_messages_are_json_of_ascii_with_a_version_and_an_id(front: Front) -> None:
+    await front.history.append(an_interaction(1, text="€\x00\ufffe"))
+    (message,) = await front.rig.received(front.rig.names.queue_url, 1)
+
+    assert message["Body"].isascii()
+    assert json.loads(message["Body"])["v"] == 1
+    assert json.loads(message["Body"])["id"] == an_id(1)

@@ -1,0 +1,237 @@
+"""The queue and its dead letters, over an emulator of SQS."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from domain.exceptions.history import QueueUnavailable
+from domain.interfaces.interaction_queue import DeadLetters, Delivery
+from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
+from infra.clock import SystemClock
+from infra.configuration import ConfigurationError
+from infra.history.sqs_queues import SqsNames
+from infra.history.sqs_receiving import SqsMessages
+from tests.aws_emulator import AwsEmulator, shared_emulator
+from tests.contracts.sqs_queues import Rig, ids_of, open_rig, some_names
+from tests.fakes.interactions import an_id, an_interaction
+
+PATIENCE_SECONDS = 20.0
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    async with open_rig(shared_emulator()) as rig:
+        yield rig
+
+
+async def test_what_is_sent_is_handed_out_once_while_it_is_held(rig: Rig) -> None:
+    await rig.send(an_interaction(1), an_interaction(2))
+    first = await rig.queue.receive()
+
+    assert sorted(ids_of(first)) == [an_id(1), an_id(2)]
+    assert all(one.problem == "" and one.sent_milliseconds > 0 for one in first)
+    assert await rig.received(rig.names.queue_url, 1) == []
+
+
+async def test_what_is_given_back_comes_again_and_what_is_removed_does_not(rig: Rig) -> None:
+    await rig.send(an_interaction(1), an_interaction(2))
+    first = await rig.queue.receive()
+    await rig.queue.give_back(first)
+    again = await rig.queue.receive()
+    assert {one.message_id for one in again} == {one.message_id for one in first}
+
+    await rig.queue.remove(again)
+    await rig.queue.remove(again)
+    assert await rig.depths() == (0, 0)
+
+
+async def test_what_is_held_again_stays_held(rig: Rig) -> None:
+    await rig.send(an_interaction(1))
+    first = await rig.queue.receive()
+    await rig.queue.give_back(first)
+    again = await rig.queue.receive()
+    await rig.queue.hold(again)
+
+    assert await rig.received(rig.names.queue_url, 1) == []
+
+
+async def test_the_unreadable_is_told_apart_and_buried_with_its_reason(rig: Rig) -> None:
+    await rig.send(an_interaction(1), "{", '{"v": 99}')
+    deliveries = await rig.queue.receive()
+    bad = [one for one in deliveries if one.interaction is None]
+    assert sorted(one.problem for one in bad) == ["not JSON", "not of a version this program knows"]
+    for one in bad:
+        await rig.queue.bury(one, one.problem)
+
+    assert await rig.depths() == (1, 2)
+    buried = await rig.received(rig.names.dead_letter_url, 2)
+    assert {one["Body"]: one["MessageAttributes"]["reason"]["StringValue"] for one in buried} == {
+        "{": "not JSON",
+        '{"v": 99}': "not of a version this program knows",
+    }
+
+
+async def test_a_long_batch_is_sent_in_pieces_sqs_takes(rig: Rig) -> None:
+    bodies = ["x" * 250_000] * 9
+    deliveries = [
+        Delivery(message_id=str(n), receipt="", body=body, sent_milliseconds=0)
+        for n, body in enumerate(bodies)
+    ]
+    await SqsMessages(rig.sqs, rig.names.queue_url).send(deliveries)
+
+    assert await rig.depths() == (9, 0)
+
+
+async def test_the_queues_are_made_as_documented(rig: Rig) -> None:
+    answer = await rig.sqs(
+        "get_queue_attributes", QueueUrl=rig.names.queue_url, AttributeNames=["All"]
+    )
+    attributes = answer["Attributes"]
+    assert attributes["MessageRetentionPeriod"] == str(4 * 24 * 3600)
+    assert attributes["VisibilityTimeout"] == "60"
+    policy = json.loads(attributes["RedrivePolicy"])
+    assert int(policy["maxReceiveCount"]) == 10
+    assert policy["deadLetterTargetArn"].endswith("-dlq")
+    dead = await rig.sqs(
+        "get_queue_attributes", QueueUrl=rig.names.dead_letter_url, AttributeNames=["All"]
+    )
+    assert dead["Attributes"]["MessageRetentionPeriod"] == str(14 * 24 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("queue", "dead"),
+    [("", None), ("history", None), ("http://h/1/", None), ("http://h/1/a", "x"), ("http://h/1/a", "http://h/1/a")],
+)  # fmt: skip
+def test_urls_of_no_queue_are_told_to_the_operator(queue: str, dead: str | None) -> None:
+    with pytest.raises(ConfigurationError, match="SQS_"):
+        SqsNames.of(queue, dead)
+
+
+async def test_an_outage_is_told_in_time_and_queues_are_made_once_it_is_over() -> None:
+    emulator = AwsEmulator()
+    try:
+        emulator.pause()
+        async with open_rig(emulator, some_names(emulator)) as rig:
+            with pytest.raises(QueueUnavailable):
+                await rig.dead_letters.count()
+            emulator.resume()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    try:
+                        await rig.dead_letters.count()
+                        break
+                    except QueueUnavailable:
+                        await asyncio.sleep(0.05)
+            await rig.send(an_interaction(1))
+            assert ids_of(await rig.queue.receive()) == [an_id(1)]
+    finally:
+        emulator.end()
+
+
+class Erased:
+    """Remembers some as erased."""
+
+    def __init__(self, *ids: str) -> None:
+        self._ids = frozenset(ids)
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        return self._ids & set(interaction_ids) if user_id == "ana" else frozenset()
+
+
+async def bury_all(rig: Rig, count: int) -> None:
+    """Bury everything on the queue."""
+    while count:
+        for one in await rig.queue.receive():
+            await rig.queue.bury(one, one.problem or "the store refuses it")
+            count -= 1
+    await asyncio.sleep(0.002)  # their time of sending is before that of what comes next
+
+
+def nobody(_done: int, _whole: int) -> None:
+    """Progress nobody looks at."""
+
+
+async def test_dead_letters_go_back_but_for_the_erased_and_the_unreadable(rig: Rig) -> None:
+    await rig.send(*(an_interaction(n) for n in range(25)), "{", an_interaction(30, user_id="bob"))
+    await bury_all(rig, 27)
+    redrive = RedriveDeadLetters(rig.dead_letters, Erased(an_id(3), an_id(30)), SystemClock())
+    told: list[tuple[int, int]] = []
+
+    def progress(done: int, whole: int) -> None:
+        told.append((done, whole))
+
+    expected = Redriven(sent_back=25, erased=1, unreadable=1)
+    assert await redrive(is_dry_run=True, progress=nobody) == expected
+    assert await rig.depths() == (0, 27)
+    assert await redrive(is_dry_run=False, progress=progress) == expected
+    assert await rig.depths() == (25, 1)
+    assert told[-1] == (27, 27)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert await redrive(is_dry_run=False, progress=nobody) == Redriven(unreadable=1)
+
+    back = [one for _ in range(3) for one in ids_of(await rig.queue.receive())]
+    assert sorted(back) == sorted({an_id(n) for n in range(25)} - {an_id(3)} | {an_id(30)})
+
+
+class StopsAfter(DeadLetters):
+    """Dies between two steps."""
+
+    def __init__(self, behind: DeadLetters, steps: int) -> None:
+        self.behind = behind
+        self.steps = steps
+
+    def _step(self) -> None:
+        self.steps -= 1
+        if self.steps < 0:
+            raise RuntimeError("killed")
+
+    async def count(self) -> int:
+        return await self.behind.count()
+
+    async def take(self) -> Sequence[Delivery]:
+        self._step()
+        return await self.behind.take()
+
+    async def send_back(self, deliveries: Sequence[Delivery]) -> None:
+        self._step()
+        await self.behind.send_back(deliveries)
+
+    async def remove(self, deliveries: Sequence[Delivery]) -> None:
+        self._step()
+        await self.behind.remove(deliveries)
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        await self.behind.give_back(deliveries)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 6])
+async def test_a_redrive_that_dies_loses_nothing(rig: Rig, steps: int) -> None:
+    await rig.send(*(an_interaction(n) for n in range(25)))
+    await bury_all(rig, 25)
+    dying = StopsAfter(rig.dead_letters, steps)
+    with pytest.raises(RuntimeError, match="killed"):
+        await RedriveDeadLetters(dying, Erased(), SystemClock())(is_dry_run=False, progress=nobody)
+
+    assert sum(await rig.depths()) >= 25
+    await RedriveDeadLetters(rig.dead_letters, Erased(), SystemClock())(
+        is_dry_run=False, progress=nobody
+    )
+    waiting, dead = await rig.depths()
+    assert dead == 0
+    back = [one for _ in range(waiting // 10 + 1) for one in ids_of(await rig.queue.receive())]
+    assert set(back) == {an_id(n) for n in range(25)}
+
+
+async def test_what_is_buried_meanwhile_is_left_for_the_next_time(rig: Rig) -> None:
+    await rig.send(an_interaction(1), an_interaction(2))
+    await bury_all(rig, 2)
+
+    class Past(SystemClock):
+        def now_milliseconds(self) -> int:
+            return super().now_milliseconds() - 3_600_000
+
+    redrive = RedriveDeadLetters(rig.dead_letters, Erased(), Past())
+    assert await redrive(is_dry_run=False, progress=nobody) == Redriven()
+    assert await rig.depths() == (0, 2)
