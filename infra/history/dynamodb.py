@@ -20,9 +20,10 @@ from infra.history.aws_client import AwsClient, open_client
 from infra.history.aws_errors import speaking_domain
 from infra.history.background import going_on
 from infra.history.batcher import Batcher
+from infra.history.conversation_walk import walk
 from infra.history.documents import UnreadableDocument
 from infra.history.durable_store import DurableStore
-from infra.history.dynamodb_conversations import conversations
+from infra.history.dynamodb_conversations import DynamoTurns
 from infra.history.dynamodb_erasures import erase_all, erase_one, erased_among, remove_erased
 from infra.history.dynamodb_items import Row, key_of, row_of
 from infra.history.dynamodb_pages import find_items, passes
@@ -99,7 +100,7 @@ class DynamoHistory(DurableStore):
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         with self._reading():
             async with asyncio.timeout(self._read_seconds):
-                return await conversations(self._table, query)
+                return await walk(query, DynamoTurns(self._table, query.user_id))
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         with self._reading():
