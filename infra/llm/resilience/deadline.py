@@ -1,5 +1,6 @@
 """No attempt may be silent for long, or outlive the request."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from domain.entities.prompt import Prompt
@@ -8,7 +9,7 @@ from domain.entities.turn import Turn
 from domain.exceptions import LLMTimeout
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.alarm import Alarm
+from infra.llm.resilience.alarm import Alarm, AlarmClock
 
 
 class Deadline(LLMClient):
@@ -41,35 +42,42 @@ class Deadline(LLMClient):
         self._first_token_seconds = first_token_seconds
         self._first_token_share = first_token_share
         self._idle_seconds = idle_seconds
+        self._alarms = AlarmClock(clock)
 
     async def stream(
         self, prompt: Prompt, turn: Turn
     ) -> AsyncGenerator[Answering | str | Reply, None]:
-        monotonic = self._clock.monotonic
+        monotonic, current_task = self._clock.monotonic, asyncio.current_task
+        alarms, loop = self._alarms, asyncio.get_running_loop()
         now_seconds = monotonic()
         usual_limit_at = now_seconds + self._first_token_seconds
         limit_at = self._first_text_limit(turn, now_seconds)
         end_at = turn.whole_by.at_seconds
         has_text = False
-        alarm = Alarm(self._clock)
+        alarm = Alarm(alarms)
         pieces = self._inner.stream(prompt, turn)
         try:
-            while True:
+            try:
                 alarm.arm(limit_at, now_seconds)
-                try:
-                    piece = await anext(pieces)
-                except BaseException as exc:
-                    alarm.disarm_after(exc)
-                    raise
+                async for piece in pieces:
+                    alarm.disarm()
+                    yield piece
+                    now_seconds = monotonic()
+                    if has_text or isinstance(piece, str):
+                        has_text = True
+                        usual_limit_at = now_seconds + self._idle_seconds
+                        limit_at = usual_limit_at if usual_limit_at < end_at else end_at
+                    if limit_at <= now_seconds or limit_at < alarms.rings_at_seconds:
+                        alarm.arm(limit_at, now_seconds)
+                    elif (waiter := current_task(loop)) is not None:
+                        # what `arm` would do, without the call: this is done for every piece
+                        alarm.waiter = waiter
+                        alarm.waiter_cancelling = waiter.cancelling()
+                        alarm.at_seconds = limit_at
                 alarm.disarm()
-                yield piece
-                now_seconds = monotonic()
-                if has_text or isinstance(piece, str):
-                    has_text = True
-                    usual_limit_at = now_seconds + self._idle_seconds
-                    limit_at = min(usual_limit_at, end_at)
-        except StopAsyncIteration:
-            return
+            except BaseException as exc:
+                alarm.disarm_after(exc)
+                raise
         except TimeoutError as exc:
             raise LLMTimeout(caller_was_hasty=limit_at < usual_limit_at) from exc
         finally:

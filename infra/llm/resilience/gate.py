@@ -1,7 +1,7 @@
 """What is passed on the way to a provider, and passed again on the way back."""
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Generic, TypeVar
 
 from domain.entities.prompt import Prompt
@@ -26,6 +26,10 @@ class Gate(LLMClient, Generic[Call]):
         if isinstance(inner, Gate):
             self._inner = inner._inner
             self._gates = (self, *inner._gates)
+        inwards = list(enumerate(self._gates))
+        self._listening = _overriding("speak", inwards)
+        self._answering = _overriding("answer", reversed(inwards))
+        self._leaving = _overriding("leave", reversed(inwards))
 
     @abstractmethod
     def enter(self, turn: Turn) -> Call:
@@ -47,10 +51,10 @@ class Gate(LLMClient, Generic[Call]):
     async def stream(
         self, prompt: Prompt, turn: Turn
     ) -> AsyncGenerator[Answering | str | Reply, None]:
-        calls: list[tuple[Gate[Any], Any]] = []
+        calls: list[Any] = []
         try:
             for gate in self._gates:
-                calls.append((gate, gate.enter(turn)))
+                calls.append(gate.enter(turn))
             has_text = False
             pieces = self._inner.stream(prompt, turn)
             try:
@@ -58,19 +62,25 @@ class Gate(LLMClient, Generic[Call]):
                     if isinstance(piece, str):
                         if not has_text:
                             has_text = True
-                            for gate, call in calls:
-                                gate.speak(call)
+                            for number, gate in self._listening:
+                                gate.speak(calls[number])
                     elif isinstance(piece, Reply):
                         # before it is handed on: who has the reply may never ask for another piece
-                        for gate, call in reversed(calls):
-                            gate.answer(call, turn, piece)
+                        for number, gate in self._answering:
+                            gate.answer(calls[number], turn, piece)
                     yield piece
             finally:
                 await pieces.aclose()
         except BaseException as error:
-            for gate, call in reversed(calls):
-                gate.fail(call, turn, error)
+            for number in reversed(range(len(calls))):
+                self._gates[number].fail(calls[number], turn, error)
             raise
         finally:
-            for gate, call in reversed(calls):
-                gate.leave(call)
+            for number, gate in self._leaving:
+                if number < len(calls):
+                    gate.leave(calls[number])
+
+
+def _overriding(hook: str, gates: Iterable[tuple[int, Gate[Any]]]) -> list[tuple[int, Gate[Any]]]:
+    """Return those of `gates`, with their numbers, that have more to do there than nothing."""
+    return [one for one in gates if getattr(type(one[1]), hook) is not getattr(Gate, hook)]

@@ -41,6 +41,13 @@ class Route:
             longest = max(longest, door.closed_for_seconds())
         return longest
 
+    def is_closed(self) -> bool:
+        """Return whether a call would be refused."""
+        for door in self.doors:  # noqa: SIM110 - `any` makes a generator, for every answer
+            if door.closed_for_seconds():
+                return True
+        return False
+
     def health(self) -> RouteHealth:
         """Return its state at this moment: that of the door which opens last."""
         closures = [closure for door in self.doors if (closure := door.closure()) is not None]

@@ -59,7 +59,7 @@ class Succession:
         if len(self.turn.attempts) + 1 >= self.policy.attempts_per_turn:
             return False
         for route in self.routes[self._position + 1 :]:
-            if (route.continues or not going_on) and not route.closed_for_seconds():
+            if (route.continues or not going_on) and not route.is_closed():
                 return True
         return False
 

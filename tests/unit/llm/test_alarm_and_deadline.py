@@ -12,7 +12,7 @@ from domain.entities.turn import Turn
 from domain.exceptions import LLMRejected, LLMTimeout, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
-from infra.llm.resilience.alarm import Alarm
+from infra.llm.resilience.alarm import Alarm, AlarmClock
 from infra.llm.resilience.deadline import Deadline
 from infra.llm.scripted import Piece, ScriptedLLM
 from tests.fakes.clock import FakeClock
@@ -238,20 +238,67 @@ async def test_it_can_be_left_between_two_pieces_without_harm_to_who_left() -> N
     assert inner.hung_up == 1
 
 
-async def test_closing_gives_the_timer_back() -> None:
-    inner = ScriptedLLM(("a", "b"))
+def timers() -> int:
     loop = asyncio.get_running_loop()
-    pieces = bounded(inner).stream(PROMPT, a_turn())
-    await anext(pieces)
-    await pieces.aclose()
-    assert not [h for h in loop._scheduled if not h.cancelled()]  # type: ignore[attr-defined]
+    return sum(not handle.cancelled() for handle in loop._scheduled)  # type: ignore[attr-defined]
+
+
+async def test_a_hundred_calls_share_one_timer_and_leave_no_more_behind() -> None:
+    inner = ScriptedLLM(*[("a", "b")] * 100)
+    client, before = bounded(inner), timers()
+    calls = [client.stream(PROMPT, a_turn(has_fallback=True)) for _ in range(100)]
+    for pieces in calls:
+        await anext(pieces)
+    assert timers() == before + 1
+    for pieces in calls:
+        await pieces.aclose()
+    assert timers() == before + 1
+
+
+async def test_of_many_who_wait_each_is_called_at_its_own_moment() -> None:
+    inner = ScriptedLLM(*[(asyncio.Event(),)] * 20)
+    client, ended = bounded(inner), list[float]()
+
+    async def wait(seconds: float) -> None:
+        with pytest.raises(LLMTimeout):
+            await heard(client, a_turn(first_text_seconds=seconds))
+        ended.append(seconds)
+
+    limits = [SHORT * (1 + number % 4) for number in range(20)]
+    await asyncio.gather(*(wait(seconds) for seconds in limits))
+    assert ended == sorted(limits)
+
+
+async def test_nobody_who_was_not_late_is_called_with_who_was() -> None:
+    gate = asyncio.Event()
+    inner = ScriptedLLM((asyncio.Event(),), ("a", gate, "b"))
+    client = bounded(inner, idle_seconds=LONG)
+    late = asyncio.create_task(timeout_of(client, a_turn(first_text_seconds=SHORT)))
+    well = asyncio.create_task(heard(client, a_turn()))
+    await late
+    await asyncio.sleep(SHORT)
+    gate.set()
+    assert (await well)[1:3] == ["a", "b"]
+
+
+def test_it_serves_one_event_loop_after_another() -> None:
+    client = bounded(ScriptedLLM("yes", (asyncio.Event(),)))
+
+    async def ask(seconds: float) -> None:
+        async with asyncio.timeout(LONG / 3):
+            async for _ in client.stream(PROMPT, a_turn(first_text_seconds=seconds)):
+                pass
+
+    asyncio.run(ask(LONG))
+    with pytest.raises(LLMTimeout):
+        asyncio.run(ask(SHORT))
 
 
 async def test_the_alarm_is_set_once_for_many_waits() -> None:
     loop = asyncio.get_running_loop()
     set_before = len(loop._scheduled)  # type: ignore[attr-defined]
     clock = FakeClock()
-    alarm = Alarm(clock)
+    alarm = Alarm(AlarmClock(clock))
     for _ in range(100):
         clock.advance(0.1)
         alarm.arm(clock.seconds + LONG, clock.seconds)
@@ -262,7 +309,7 @@ async def test_the_alarm_is_set_once_for_many_waits() -> None:
 
 async def test_a_moment_that_comes_nearer_is_not_missed() -> None:
     clock = SystemClock()
-    alarm = Alarm(clock)
+    alarm = Alarm(AlarmClock(clock))
     alarm.arm(clock.monotonic() + LONG, clock.monotonic())
     alarm.disarm()
     alarm.arm(clock.monotonic() + SHORT, clock.monotonic())
@@ -277,7 +324,7 @@ async def test_a_moment_that_comes_nearer_is_not_missed() -> None:
 
 async def test_an_alarm_that_rang_for_somebody_who_swallowed_it_leaves_no_trace() -> None:
     clock = SystemClock()
-    alarm = Alarm(clock)
+    alarm = Alarm(AlarmClock(clock))
     alarm.arm(clock.monotonic() + SHORT, clock.monotonic())
     try:
         await asyncio.sleep(LONG)
@@ -291,7 +338,7 @@ async def test_an_alarm_that_rang_for_somebody_who_swallowed_it_leaves_no_trace(
 
 async def test_an_alarm_is_silent_after_a_wait_that_failed() -> None:
     clock = SystemClock()
-    alarm = Alarm(clock)
+    alarm = Alarm(AlarmClock(clock))
     alarm.arm(clock.monotonic() + SHORT, clock.monotonic())
     alarm.disarm_after(ValueError())
     await asyncio.sleep(3 * SHORT)  # would be cancelled
