@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from random import Random
 
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import (
@@ -24,12 +25,25 @@ from infra.llm.demo import DemoLLM
 from infra.llm.gemini import GeminiClient
 from infra.llm.http_stream import provider_session
 from infra.llm.openai_compatible import OpenAICompatibleClient
+from infra.llm.priced import Priced
+from infra.llm.prices import Prices
+from infra.llm.resilience.breaker import Breaker, BreakerPolicy
+from infra.llm.resilience.bulkhead import Bulkhead, Compartment
+from infra.llm.resilience.circuit_breaker import CircuitBreaker
+from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.deadline import Deadline
+from infra.llm.resilience.fallback import Fallback
+from infra.llm.resilience.metered import Metered
+from infra.llm.resilience.retry import Retry, RetryPolicy
+from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
+from infra.llm.resilience.route import Route
+from infra.llm.resilience.succession import FallbackPolicy
 from infra.llm.scripted import Piece, ScriptedLLM
 from tests.fakes.behaviour import Behaviour, Blocks, Breaks, Hangs, Raw, Refuses, Says
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.http_provider import FakeProvider
 from tests.fakes.openai import FakeOpenAI
+from tests.unit.resilience.parts import Watching
 
 HANG_UP_SECONDS = 1.0
 
@@ -134,11 +148,76 @@ def _deadline(inner: LLMClient) -> LLMClient:
     )
 
 
+def _priced(inner: LLMClient) -> LLMClient:
+    prices = Prices({}, SystemClock())
+    asyncio.get_running_loop().call_soon(asyncio.ensure_future, prices.load([]))
+    return Priced(inner, prices=prices, cost=prices.of("a-model"))
+
+
+def _metered(inner: LLMClient) -> LLMClient:
+    return Metered(
+        inner,
+        provider="scripted",
+        model="a-model",
+        answered_status=200,
+        clock=SystemClock(),
+        observer=Watching(),
+    )
+
+
+def _bulkhead(inner: LLMClient) -> LLMClient:
+    return Bulkhead(inner, compartment=Compartment(1_000))
+
+
+def _circuit_breaker(inner: LLMClient) -> LLMClient:
+    breaker = Breaker("scripted", BreakerPolicy(), SystemClock(), Random())
+    return CircuitBreaker(inner, breaker=breaker, first_token_seconds=12.0)
+
+
+def _cooldown(inner: LLMClient) -> LLMClient:
+    return Cooldown(inner, cap_seconds=60.0, clock=SystemClock())
+
+
+def _retry(inner: LLMClient) -> Retry:
+    return Retry(
+        inner,
+        provider="scripted",
+        model="a-model",
+        policy=RetryPolicy(base_seconds=0.001),
+        clock=SystemClock(),
+        random=Random(),
+        doors=(),
+    )
+
+
+def _fallback(inner: LLMClient) -> LLMClient:
+    route = Route(
+        provider="scripted",
+        model="a-model",
+        context_tokens=1_000,
+        continues=False,
+        client=inner,
+        once=inner,
+        doors=(),
+        compartment=Compartment(1_000),
+        budget=RetryBudget(RetryBudgetPolicy()),
+    )
+    return Fallback([route], policy=FallbackPolicy(), clock=SystemClock())
+
+
 BUILDERS: dict[str, Builder] = {
     "gemini": _gemini,
     "openai-compatible": _openai,
     "scripted": around(lambda inner: inner),
     "deadline": around(_deadline),
+    "priced": around(_priced),
+    "metered": around(_metered),
+    "bulkhead": around(_bulkhead),
+    "circuit breaker": around(_circuit_breaker),
+    "cooldown": around(_cooldown),
+    "retry": around(_retry),
+    "fallback": around(_fallback),
+    "gates in gates": around(lambda inner: _cooldown(_circuit_breaker(_bulkhead(_metered(inner))))),
 }
 """Clients that can be told what to do."""
 

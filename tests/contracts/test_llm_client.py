@@ -47,7 +47,10 @@ async def heard_until_failure(client: LLMClient) -> tuple[str, LLMError]:
         async with asyncio.timeout(10):
             async for piece in client.stream(PROMPT, a_turn()):
                 assert not isinstance(piece, Reply)
-                text += piece if isinstance(piece, str) else ""
+                if isinstance(piece, str):
+                    text += piece
+                elif not piece.continues:
+                    text = ""  # somebody starts anew
     return text, raised.value
 
 

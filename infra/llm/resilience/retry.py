@@ -120,7 +120,7 @@ class Retry(LLMClient):
         """Return the seconds to wait and take them from the budget; None when there is to be no retry."""
         if not passes_by_itself(error) or (has_text and turn.is_streamed):
             return None
-        if not self._has_attempts_left(turn):
+        if not self._has_attempts_left(turn, retries):
             return None
         pause_seconds = self._pause_seconds(error.retry_after_seconds, retries)
         if pause_seconds is None or self._will_refuse_after(pause_seconds):
@@ -130,11 +130,12 @@ class Retry(LLMClient):
             return None
         return pause_seconds if self.budget.take_retry() else None
 
-    def _has_attempts_left(self, turn: Turn) -> bool:
-        here = sum(
+    def _has_attempts_left(self, turn: Turn, retries: int) -> bool:
+        logged = sum(
             attempt.provider == self._provider and attempt.model == self._model
             for attempt in turn.attempts
         )
+        here = max(logged, retries + 1)
         left = self._policy.attempts_per_turn - len(turn.attempts)
         # the last attempt of a turn is better spent on somebody else
         return here < self._policy.attempts_per_route and left > (1 if turn.has_fallback else 0)
