@@ -12,7 +12,7 @@ from domain.entities.turn import Turn
 class LLMClient(Protocol):
     """Turns a prompt into a reply, piece by piece.
 
-    Safe to share between tasks. Never leaks a driver's exception: whatever goes wrong is an `LLMError`.
+    Safe to share between tasks. Never leaks a driver's exception: whatever goes wrong there is an `LLMError`.
     """
 
     @abstractmethod
@@ -35,5 +35,7 @@ class LLMClient(Protocol):
             ContextTooLong: More than the model's window.
             ContentBlocked: A safety filter, before any text. After text it is a `Reply` with `CONTENT_FILTER`.
             NoRoute: Nobody may be asked now.
+            Overloaded: Every provider that could answer has as many calls as we allow. The one error that is no
+                `LLMError`: it is our own doing.
         """
         ...
