@@ -1,0 +1,19 @@
+"""Remembers what became of messages."""
+
+from collections import Counter
+
+from domain.interfaces.telemetry import QueueObserver
+
+
+class RememberingQueueObserver(QueueObserver):
+    """Keeps every lag, and counts the buried by reason."""
+
+    def __init__(self) -> None:
+        self.lags_seconds: list[float] = []
+        self.buried: Counter[str] = Counter()
+
+    def observe_recorded(self, lag_seconds: float) -> None:
+        self.lags_seconds.append(lag_seconds)
+
+    def observe_buried(self, reason: str) -> None:
+        self.buried[reason] += 1
