@@ -34,7 +34,7 @@ def add_keys_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         description="Make a key and print it as the last line. It is kept as a hash only and cannot be shown again. "
         "Without --user it is a backend's and acts for any user; without --scope it may do everything.",
     )
-    create.add_argument("--name", type=_name, default="", help="what you call it")
+    create.add_argument("--name", type=_name, metavar="NAME", help="what you call it")
     create.add_argument("--user", type=_user, metavar="USER", help="the only user it acts for")
     create.add_argument(
         "--scope",
@@ -78,7 +78,7 @@ def run_keys(parsed: argparse.Namespace, book: KeyBook) -> list[str]:
 
 def _create(parsed: argparse.Namespace, book: KeyBook) -> list[str]:
     made = book.make(
-        name=parsed.name,
+        name=parsed.name or "",
         user_id=parsed.user,
         scopes=frozenset(parsed.scope or Scope),
         expires_milliseconds=parsed.expires,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from starlette.types import Scope
@@ -25,8 +26,7 @@ class TrustedProxies:
 
         None when that is not known, as on a Unix socket or when what a proxy tells is no address.
         """
-        client = scope.get("client")
-        address = _address(client[0]) if client else None
+        address = peer_of(scope)
         if not self.networks or address is None or not self._trusts(address):
             return address
         for told in reversed(_forwarded(scope)):
@@ -39,6 +39,12 @@ class TrustedProxies:
         return any(address in network for network in self.networks)
 
 
+def peer_of(scope: Scope) -> Address | None:
+    """Return who holds the other end of the connection; None on a Unix socket."""
+    client = scope.get("client")
+    return _address(client[0]) if client else None
+
+
 def limited_network(address: Address | None) -> str:
     """Return whom an address stands for when there is nothing else to go by: itself, or its /64 in IPv6."""
     if isinstance(address, IPv6Address):
@@ -46,6 +52,7 @@ def limited_network(address: Address | None) -> str:
     return str(address)
 
 
+@lru_cache(maxsize=1024)
 def _address(text: str) -> Address | None:
     try:
         address = ip_address(text)

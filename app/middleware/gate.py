@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import problem_response
-from app.middleware.client_address import TrustedProxies, limited_network
+from app.middleware.client_address import TrustedProxies, limited_network, peer_of
 from app.problem_table import ProblemKind
 from domain.entities.caller import ANONYMOUS, Caller
 from domain.exceptions import AuthUnavailable, DomainError, Forbidden, Unauthenticated
@@ -120,12 +120,11 @@ class Gate:
         return await authenticator.caller_of(shown[0] if shown else None)
 
     def _is_on_this_machine(self, scope: Scope) -> bool:
-        proxies = self._rules.proxies
-        client = scope.get("client")
-        if not proxies.networks and client is not None and client[0] == "127.0.0.1":
-            return True  # the usual case, without parsing
-        address = proxies.client_of(scope)
-        return address is not None and address.is_loopback
+        peer = peer_of(scope)
+        if peer is None or not peer.is_loopback:
+            return False  # what a proxy elsewhere calls loopback is another machine
+        client = self._rules.proxies.client_of(scope)
+        return client is not None and client.is_loopback
 
 
 def _is_public(path: str) -> bool:

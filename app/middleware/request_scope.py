@@ -79,7 +79,8 @@ class RequestScope:
             )
         if _logger.isEnabledFor(logging.INFO):
             message, fields = access_line(scope, status, seconds, self._provider_name)
-            _logger.info(message, extra={"ecs": fields})
+            level = logging.INFO if turn is None or turn.is_kept else logging.ERROR
+            _logger.log(level, message, extra={"ecs": fields})
 
 
 def _request_id(scope: Scope) -> str:

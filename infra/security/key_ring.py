@@ -112,14 +112,14 @@ async def open_key_ring(
     try:
         given = list(parse_lines(lines))
     except BadKeyLine as exc:
-        raise ConfigurationError(f"API_KEYS: {exc}") from exc
+        raise ConfigurationError(f"API_KEYS, {exc}") from exc
     sources: list[KeySource] = []
     if lines_file is not None:
         sources.append(KeyLinesSource(lines_file, clock, stale_seconds=stale_seconds))
     sources.append(KeyFileSource(data_dir / KEYS_FILE, clock, stale_seconds=stale_seconds))
     ring = KeyRing(given, sources, clock)
     await ring.refresh()
-    if lines_file is not None and sources[0].degraded is not None:
-        raise ConfigurationError(f"API_KEYS_FILE: {lines_file} cannot be read, or holds a bad line")
+    if lines_file is not None and (failure := sources[0].failure) is not None:
+        raise ConfigurationError(f"API_KEYS_FILE, {failure}") from failure
     async with going_on(repeat(ring.refresh, seconds=LOOK_SECONDS, clock=clock)):
         yield ring

@@ -25,12 +25,14 @@ class KeySource(ABC):
 
     Attributes:
         keys: As last read.
-        degraded: Since when and why it cannot be read; None while it can.
+        degraded: Since when it cannot be read; None while it can.
+        failure: Why not.
     """
 
     def __init__(self, path: Path, clock: Clock, *, stale_seconds: float) -> None:
         self.keys: Sequence[ApiKey] = ()
         self.degraded: Degraded | None = None
+        self.failure: Exception | None = None
         self._path = path
         self._clock = clock
         self._stale_seconds = stale_seconds
@@ -65,6 +67,7 @@ class KeySource(ABC):
         """Let the next look read in any case."""
 
     def _degrade(self, exc: Exception) -> None:
+        self.failure = exc
         if self.degraded is not None:
             return
         self.degraded = Degraded(
@@ -75,6 +78,7 @@ class KeySource(ABC):
         _logger.error("keys cannot be read from %s: %s", self._path, exc)
 
     def _recover(self) -> None:
+        self.failure = None
         if self.degraded is not None:
             self.degraded = None
             _logger.info("keys can be read again from %s", self._path)

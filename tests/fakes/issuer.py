@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import jwt
@@ -91,3 +92,27 @@ async def issuing(issuer: Issuer, port: int = 0) -> AsyncIterator[Issuer]:
         yield issuer
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def issuer_in_thread(port: int = 0) -> Iterator[Issuer]:
+    """Serve from a thread of its own until the block ends, for tests that have no loop."""
+    issuer = Issuer()
+    is_up = threading.Event()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with issuing(issuer, port):
+            is_up.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    assert is_up.wait(10), "the issuer did not start"
+    try:
+        yield issuer
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()

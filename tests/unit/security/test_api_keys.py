@@ -294,7 +294,7 @@ async def test_a_file_of_lines_is_read_again_when_it_changes(keys: Keys, tmp_pat
 async def test_a_line_that_cannot_be_read_keeps_the_service_from_starting(
     keys: Keys, tmp_path: Path, line: str
 ) -> None:
-    with pytest.raises(BadKeyLine, match=r"^key 1: "):
+    with pytest.raises(BadKeyLine, match=r"^line 1: "):
         list(parse_lines([line]))
     with pytest.raises(ConfigurationError, match="API_KEYS"):
         async with keys.ring(lines=[line]):
