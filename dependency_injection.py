@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dotenv
 from pydantic import ValidationError
@@ -21,6 +22,9 @@ from app.services.history_service import HistoryService
 from app.services.model_service import ModelService
 from app.services.once_per_key import OncePerKey
 from app.services.spending import Spending
+from app.worker import Worker, run_until_signalled
+from domain.exceptions import HistoryUnreadable
+from domain.exceptions.history import QueueUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
@@ -36,12 +40,16 @@ from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.list_models import ListModels
 from domain.use_cases.read_interaction import ReadInteraction
 from domain.use_cases.recall_conversation import RecallConversation
+from domain.use_cases.record_interaction import RecordInteraction
+from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
 from domain.use_cases.search_history import SearchHistory
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
 from infra.history.backup import BackupFailed
 from infra.history.backup import back_up as copy_store
-from infra.history.sqlite import HISTORY_FILE, open_sqlite
+from infra.history.configured_history import aws_access, has_store, open_history, open_store
+from infra.history.durable_store import DurableStore
+from infra.history.sqlite import HISTORY_FILE
 from infra.idempotency.sqlite import open_sqlite_idempotency
 from infra.ids import InteractionIds
 from infra.llm.chain import open_llm
@@ -58,6 +66,9 @@ from infra.settings import Settings
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics import Metrics
 from infra.telemetry.provider_names import open_telemetry_name
+
+if TYPE_CHECKING:
+    from infra.history.sqs_queue import Queues
 
 SERVICE_NAME = "rt-genai"
 VERSION = "0.1.0"
@@ -156,7 +167,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with AsyncExitStack() as stack:
         access = await stack.enter_async_context(open_access(settings, clock))
-        history = await stack.enter_async_context(_open_history(settings, clock))
+        history = await stack.enter_async_context(open_history(settings, clock))
         claims = await stack.enter_async_context(_open_claims(settings, clock))
         llm = await stack.enter_async_context(
             open_llm(catalogue, settings, clock=clock, observer=metrics)
@@ -165,37 +176,29 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             settings,
             llm=llm.client,
             catalogue=catalogue,
-            history=history,
+            history=history.repository,
             claims=claims,
             authenticator=access.authenticator,
             cursors=SignedCursors(_cursor_secret(settings)),
             clock=clock,
             metrics=metrics,
-            health=ServiceHealth(history, llm.health, access.degraded),
+            health=ServiceHealth(
+                history.repository,
+                llm.health,
+                lambda: [*access.degraded(), *history.degraded()],
+            ),
+            history_lag_seconds=history.lag_seconds,
         )
         metrics.watch_chats_in_flight(lambda: container.chat.chats_under_way)
+        if (outbox := history.outbox) is not None:
+            metrics.watch_outbox(
+                lambda: outbox.backlog().rows,
+                lambda: outbox.backlog().size_bytes,
+                outbox.lag_seconds,
+            )
         stack.push_async_callback(container.chat.answer_prompt.drain)
         stack.push_async_callback(container.chat.once_per_key.drain)
         yield container
-
-
-def _open_history(
-    settings: Settings, clock: Clock
-) -> AbstractAsyncContextManager[HistoryRepository]:
-    if settings.mongo_uri is not None:
-        from infra.history.mongo import open_mongo  # pymongo is loaded only where it is configured
-
-        return open_mongo(
-            settings.mongo_uri.get_secret_value(),
-            database=settings.mongo_db,
-            read_seconds=settings.history_read_seconds,
-        )
-    return open_sqlite(
-        settings.data_dir,
-        clock=clock,
-        read_seconds=settings.history_read_seconds,
-        min_free_disk_bytes=settings.min_free_disk_bytes,
-    )
 
 
 def _open_claims(settings: Settings, clock: Clock) -> AbstractAsyncContextManager[IdempotencyStore]:
@@ -206,6 +209,58 @@ def _open_claims(settings: Settings, clock: Clock) -> AbstractAsyncContextManage
             settings.mongo_uri.get_secret_value(), database=settings.mongo_db
         )
     return open_sqlite_idempotency(settings.data_dir, clock)
+
+
+async def work(settings: Settings) -> None:
+    """Carry interactions from the queue to the store until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: No queue or no store is configured.
+    """
+    log_unhandled_in(asyncio.get_running_loop())
+    clock = SystemClock()
+    metrics = Metrics(version=VERSION, environment=settings.environment)
+    async with _queues(settings, clock) as (queues, store):
+        record = RecordInteraction(queues.queue, store, clock, metrics.count_queue())
+        await run_until_signalled(Worker(record, queues.queue, clock))
+
+
+async def redrive(
+    settings: Settings, *, is_dry_run: bool, progress: Callable[[int, int], None]
+) -> Redriven:
+    """Put dead letters back on the queue, but for what was erased or cannot be read.
+
+    Raises:
+        ConfigurationError: No queue or no store is configured.
+        CommandFailed: The queue or the store does not answer; what was done so far stays done.
+    """
+    clock = SystemClock()
+    async with _queues(settings, clock) as (queues, store):
+        redrive_dead_letters = RedriveDeadLetters(queues.dead_letters, store, clock)
+        try:
+            return await redrive_dead_letters(is_dry_run=is_dry_run, progress=progress)
+        except (QueueUnavailable, HistoryUnreadable) as error:
+            raise CommandFailed(
+                "the queue or the store does not answer; what was moved so far stays moved, so start it again later"
+            ) from error
+
+
+@asynccontextmanager
+async def _queues(settings: Settings, clock: Clock) -> AsyncIterator[tuple["Queues", DurableStore]]:
+    if settings.sqs_queue_url is None or not has_store(settings):
+        raise ConfigurationError(
+            "set SQS_QUEUE_URL, and MONGO_URI or DYNAMODB_TABLE: there is no queue to carry from, or no store to carry to"
+        )
+    from infra.history.sqs_queue import open_queues
+    from infra.history.sqs_queues import SqsNames
+
+    names = SqsNames.of(settings.sqs_queue_url, settings.sqs_dlq_url)
+    async with AsyncExitStack() as stack:
+        store, _ = await open_store(settings, clock, stack)
+        queues = await stack.enter_async_context(
+            open_queues(aws_access(settings), names, clock=clock)
+        )
+        yield queues, store
 
 
 def key_book(settings: Settings) -> KeyBook:
@@ -237,6 +292,7 @@ def wire(
     clock: Clock,
     metrics: Metrics,
     health: Health,
+    history_lag_seconds: Callable[[], float | None] = lambda: None,
 ) -> Container:
     """Join ready-made parts; opens nothing. Tests call this with fakes."""
     new_id = InteractionIds(clock)
@@ -244,6 +300,7 @@ def wire(
         llm=llm,
         history=history,
         clock=clock,
+        must_keep=settings.history_mode == "strict",
         lost_after_seconds=settings.interrupted_grace_seconds,
     )
     read_interaction = ReadInteraction(history=history)
@@ -287,6 +344,7 @@ def wire(
         ),
         health=health,
         requests=metrics,
+        history_lag_seconds=history_lag_seconds,
         render_metrics=metrics.render,
     )
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from app.cli import Progress, Verdict
     from domain.interfaces.key_book import KeyBook
+    from domain.use_cases.redrive_dead_letters import Redriven
 
 
 def __getattr__(name: str) -> Any:
@@ -41,6 +42,27 @@ def serve() -> int:
         on_grace_over=lifecycle.end_streams,
         exit_code_of=wiring.exit_code_of,
     )
+
+
+def work() -> None:
+    """Carry interactions from the queue to the store until told to stop."""
+    import asyncio
+
+    import dependency_injection as wiring
+
+    settings = wiring.read_settings()
+    wiring.log_as_configured(settings)
+    asyncio.run(wiring.work(settings))
+
+
+def redrive(is_dry_run: bool, progress: "Progress") -> "Redriven":
+    """Put dead letters back on the queue, or only look at them."""
+    import asyncio
+
+    import dependency_injection as wiring
+
+    settings = wiring.read_settings()
+    return asyncio.run(wiring.redrive(settings, is_dry_run=is_dry_run, progress=progress))
 
 
 def backup(file: Path, overwrite: bool, progress: "Progress") -> int:
@@ -74,9 +96,15 @@ def main(arguments: list[str]) -> int:
     from infra.configuration import ConfigurationError
 
     try:
-        return run(
-            arguments, Commands(serve=serve, backup=backup, key_book=key_book, selftest=selftest)
+        commands = Commands(
+            serve=serve,
+            work=work,
+            redrive=redrive,
+            backup=backup,
+            key_book=key_book,
+            selftest=selftest,
         )
+        return run(arguments, commands)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION

@@ -52,6 +52,8 @@ def access_line(
         "history_seconds": turn.history_seconds,
         "attempts": len(turn.attempts),
     }
+    if not turn.is_kept:
+        fields["rt"]["history"] = "not_persisted"
     if (interaction := turn.interaction) is not None:
         _add_outcome(fields, interaction, provider_name)
     return "chat completed", fields

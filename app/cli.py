@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from tqdm import tqdm
 
 from app.keys_commands import UnknownKey, add_keys_parser, run_keys
 from domain.interfaces.key_book import KeyBook
+from domain.use_cases.redrive_dead_letters import Redriven
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -42,12 +43,16 @@ class Commands:
 
     Attributes:
         serve: Serves until told to stop; returns the exit code.
+        work: Carries interactions from the queue to the store until told to stop.
+        redrive: Puts dead letters back on the queue, or only looks at them; returns what it did.
         backup: Copies the embedded store to a file; returns how many bytes it has.
         key_book: Returns where keys are made and revoked.
         selftest: Sends faults through the real chain; tells each verdict as it comes, and returns them all.
     """
 
     serve: Callable[[], int]
+    work: Callable[[], None]
+    redrive: Callable[[bool, Progress], Redriven]
     backup: Callable[[Path, bool, Progress], int]
     key_book: Callable[[], KeyBook]
     selftest: Callable[[Callable[[Verdict], object]], Sequence[Verdict]]
@@ -63,6 +68,11 @@ def run(arguments: Sequence[str], commands: Commands) -> int:
     try:
         if parsed.command == "serve":
             return commands.serve()
+        if parsed.command == "worker":
+            commands.work()
+            return EXIT_OK
+        if parsed.command == "redrive":
+            return _redrive(parsed, commands)
         if parsed.command == "selftest":
             return _selftest(commands)
         if parsed.command == "keys":
@@ -73,16 +83,29 @@ def run(arguments: Sequence[str], commands: Commands) -> int:
         return EXIT_FAILED
 
 
+def _shown_by(bar: "tqdm[NoReturn]") -> Progress:
+    def progress(done: int, whole: int) -> None:
+        bar.total = whole
+        bar.update(done - bar.n)
+
+    return progress
+
+
 def _backup(parsed: argparse.Namespace, commands: Commands) -> int:
     with tqdm(unit="page", desc="backup", disable=None) as bar:
-
-        def progress(done: int, whole: int) -> None:
-            bar.total = whole
-            bar.update(done - bar.n)
-
-        size_bytes = commands.backup(parsed.file, parsed.force, progress)
+        size_bytes = commands.backup(parsed.file, parsed.force, _shown_by(bar))
     print(f"{parsed.file}: {size_bytes} bytes, checked.")
     print("To restore, stop the service and put it in place of history.db in DATA_DIR.")
+    return EXIT_OK
+
+
+def _redrive(parsed: argparse.Namespace, commands: Commands) -> int:
+    with tqdm(unit="message", desc="redrive", disable=None) as bar:
+        redriven = commands.redrive(parsed.dry_run, _shown_by(bar))
+    would = "would be " if parsed.dry_run else ""
+    print(f"{redriven.sent_back} {would}sent back to the queue.")
+    print(f"{redriven.erased} {would}deleted, because their interactions were erased meanwhile.")
+    print(f"{redriven.unreadable} left where they are: this version cannot read them.")
     return EXIT_OK
 
 
@@ -120,6 +143,19 @@ def _parser() -> argparse.ArgumentParser:
         help="serve HTTP on HOST and PORT (127.0.0.1:8000)",
         description="Serve HTTP until SIGTERM or SIGINT; then finish what is under way and exit 0.",
     )
+    commands.add_parser(
+        "worker",
+        help="carry interactions from the queue to the store",
+        description="Receive from SQS_QUEUE_URL and write to the store, until SIGTERM or SIGINT; then finish what is "
+        "in hand and exit 0.",
+    )
+    redrive = commands.add_parser(
+        "redrive",
+        help="put dead letters back on the queue",
+        description="Move what is in the dead-letter queue back to the queue, but for what was erased or cannot be "
+        "read. It may be interrupted and started again.",
+    )
+    redrive.add_argument("--dry-run", action="store_true", help="only tell what would be done")
     commands.add_parser(
         "selftest",
         help="see fail-over work against a provider that misbehaves, without a key or a network",

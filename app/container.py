@@ -19,6 +19,7 @@ class Container:
     Attributes:
         authenticator: Tells callers; None where nobody has to say who they are.
         caller_limits: Counts what each caller sends.
+        history_lag_seconds: Returns the age of what this host has still to deliver; None where it delivers nothing.
         render_metrics: Returns the process's metrics as Prometheus text.
     """
 
@@ -29,4 +30,5 @@ class Container:
     caller_limits: RateLimiter
     health: Health
     requests: RequestObserver
+    history_lag_seconds: Callable[[], float | None]
     render_metrics: Callable[[], bytes]

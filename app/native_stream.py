@@ -22,7 +22,7 @@ class NativeFraming(Framing):
         if isinstance(piece, str):
             return b"event: delta\ndata: " + orjson.dumps({"text": piece}) + b"\n\n"
         if isinstance(piece, Interaction):
-            return b"event: done\ndata: " + _done(piece) + b"\n\n"
+            return b"event: done\ndata: " + _done(piece, is_kept=self._turn.is_kept) + b"\n\n"
         if piece.continues:
             return b""
         return b"event: meta\ndata: " + self._meta(piece) + b"\n\n"
@@ -42,6 +42,6 @@ class NativeFraming(Framing):
         )
 
 
-def _done(interaction: Interaction) -> bytes:
-    answer = ChatResponse.of(interaction)
+def _done(interaction: Interaction, *, is_kept: bool) -> bytes:
+    answer = ChatResponse.of(interaction, is_kept=is_kept)
     return answer.model_dump_json(by_alias=True, exclude={"response"}).encode()

@@ -118,6 +118,23 @@ class Settings(BaseSettings):
     aws_session_token: SecretStr | None = Field(
         default=None, description="Belongs to AWS_ACCESS_KEY_ID where that is temporary."
     )
+    outbox_enabled: bool = Field(
+        default=True,
+        description="An answer is kept on this disk until the store has it; `false` where the disk ends with the process.",
+    )
+    outbox_keep_delivered_seconds: float = Field(
+        default=3600.0, description="How long what the store has stays readable here as well."
+    )
+    outbox_max_rows: int = Field(
+        default=500_000, description="With so many undelivered nothing new is accepted."
+    )
+    outbox_max_bytes: int = Field(
+        default=1024 * 1024 * 1024, description="The same, for their size."
+    )
+    history_mode: Literal["strict", "best_effort"] = Field(
+        default="strict",
+        description="`best_effort` answers also when the answer cannot be kept, and says so in it and in the log.",
+    )
     cursor_secret: SecretStr | None = Field(
         default=None, description="Signs cursors; else one is made under DATA_DIR."
     )

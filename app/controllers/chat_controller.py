@@ -68,4 +68,5 @@ async def ask(
             request.receive,
             request.app.state.lifecycle.streams,
         ).begin()
-    return ChatResponse.of(await plain_answer(turn, pieces, request, response))
+    interaction = await plain_answer(turn, pieces, request, response)
+    return ChatResponse.of(interaction, is_kept=turn.is_kept)

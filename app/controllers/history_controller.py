@@ -41,15 +41,21 @@ InteractionIdInPath = Annotated[
     responses=problems(400, 401, 403, 422, 429, 500, 503),
 )
 async def read_page(
-    user_id: UserIdInPath, parameters: Annotated[HistoryParameters, Query()], request: Request
+    user_id: UserIdInPath,
+    parameters: Annotated[HistoryParameters, Query()],
+    request: Request,
+    response: Response,
 ) -> HistoryPage:
     """One page of the user's interactions, newest first unless asked otherwise.
 
     Walk on with `cursor` set to the page's `nextCursor`, until it is null: every interaction that was visible when
     the walk began comes exactly once, whatever is being written meanwhile.
     """
+    container = container_of(request)
+    if (lag_seconds := container.history_lag_seconds()) is not None:
+        response.headers["X-History-Lag-Seconds"] = f"{lag_seconds:.3f}"
     return HistoryPage.of(
-        await container_of(request).history.page(
+        await container.history.page(
             caller_of(request),
             parameters.to_query(user_id),
             cursor=parameters.cursor,

@@ -118,23 +118,25 @@ class InteractionDto(Dto):
 class HistoryReceipt(Dto):
     """What is promised about keeping the answer."""
 
-    status: Literal["accepted"] = Field(
-        description="`accepted`: it is kept, also if everything crashes now."
+    status: Literal["accepted", "not_persisted"] = Field(
+        description="`accepted`: it is kept, also if everything crashes now. `not_persisted`: it could not be kept, and HISTORY_MODE=best_effort answers all the same."
     )
 
 
 _ACCEPTED = HistoryReceipt(status="accepted")
+_NOT_PERSISTED = HistoryReceipt(status="not_persisted")
 
 
 class ChatResponse(InteractionDto):
-    """The answer to a chat: the interaction it became, by now kept."""
+    """The answer to a chat: the interaction it became."""
 
     history: HistoryReceipt = Field(description="What is promised about keeping it.")
 
     @classmethod
-    def of(cls, interaction: Interaction) -> Self:
+    def of(cls, interaction: Interaction, *, is_kept: bool = True) -> Self:
         """Return the interaction with its receipt."""
-        return cls(**_fields(interaction), history=_ACCEPTED)
+        receipt = _ACCEPTED if is_kept else _NOT_PERSISTED
+        return cls(**_fields(interaction), history=receipt)
 
 
 def _fields(interaction: Interaction) -> dict[str, object]:

@@ -22,6 +22,7 @@ class Turn:
         is_cut_short: We end it ourselves, because the service stops.
         is_replayed: It was answered before, and the answer is told again.
         attempts: Every call of a provider so far, whatever became of it.
+        is_kept: False: the answer is given although it could not be kept.
         interaction: What was recorded; None until then.
         llm_seconds: From receipt to the end of the answer.
         history_seconds: Spent waiting for the interaction to be durable.
@@ -40,6 +41,7 @@ class Turn:
     is_cut_short: bool = False
     is_replayed: bool = False
     attempts: list[Attempt] = field(default_factory=list)
+    is_kept: bool = True
     interaction: Interaction | None = None
     llm_seconds: float = 0.0
     history_seconds: float = 0.0

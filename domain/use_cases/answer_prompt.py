@@ -9,7 +9,7 @@ from domain.entities.interaction import Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, Reply
 from domain.entities.turn import Turn
-from domain.exceptions import HistoryError, HistoryNotDurable, LLMError
+from domain.exceptions import HistoryError, HistoryNotDurable, HistoryUnavailable, LLMError
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryWriter
 from domain.interfaces.llm_client import LLMClient
@@ -23,12 +23,14 @@ class AnswerPrompt:
     """Prompt in, interaction out: asked, timed, and in history, whatever became of it.
 
     Attributes:
+        must_keep: False: answer also when the answer cannot be kept, and say so in `turn.is_kept`.
         lost_after_seconds: How long after its deadline a request whose process died is recorded as interrupted.
     """
 
     llm: LLMClient
     history: HistoryWriter
     clock: Clock
+    must_keep: bool = True
     lost_after_seconds: float = 30.0
     _saves: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
@@ -37,12 +39,12 @@ class AnswerPrompt:
     ) -> AsyncGenerator[Answering | str | Interaction, None]:
         """Yield who answers and the text as it comes, then the interaction it became, by then durable.
 
-        Raises:
+        Raises (the first and the last only where the answer must be kept):
             HistoryUnavailable: Nothing could be kept, so nobody was asked.
             LLMError: Nobody answered; that is in history as well.
             HistoryNotDurable: The answer came but could not be kept.
         """
-        self.history.admit()
+        self._admit(turn)
         recording = Recording(turn, prompt, self.clock)
         self.history.begin(
             recording.interaction(Status.INTERRUPTED),
@@ -76,6 +78,14 @@ class AnswerPrompt:
             raise
         yield outcome
 
+    def _admit(self, turn: Turn) -> None:
+        try:
+            self.history.admit()
+        except HistoryUnavailable:
+            if self.must_keep:
+                raise
+            turn.is_kept = False
+
     async def _keep(self, turn: Turn, interaction: Interaction) -> None:
         started = self.clock.monotonic()
         patience_seconds = max(
@@ -84,8 +94,11 @@ class AnswerPrompt:
         try:
             async with asyncio.timeout(patience_seconds):
                 await self.history.append(interaction)
+            turn.is_kept = True
         except (HistoryError, TimeoutError) as exc:
-            raise HistoryNotDurable from exc
+            turn.is_kept = False
+            if self.must_keep:
+                raise HistoryNotDurable from exc
         turn.history_seconds = round(self.clock.monotonic() - started, 6)
 
     async def _keep_failure(self, interaction: Interaction) -> None:

@@ -29,6 +29,7 @@ from infra.history.outbox_reading import OutboxReading
 from infra.history.outbox_schema import OUTBOX_MIGRATIONS
 from infra.history.relay import Relay, Sink
 from infra.history.sqlite import REAP_SECONDS, SqliteHistory, open_file, opening
+from infra.history.sqlite_jobs import EndMarker
 from infra.history.store_state import StoreState
 from infra.private_files import make_private_folder
 
@@ -76,6 +77,11 @@ class Outbox(HistoryRepository):
 
     def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
         self._parts.file.begin(interaction, lost_after_seconds=lost_after_seconds)
+
+    def end_marker(self, interaction_id: str) -> None:
+        """Forget that the interaction was begun: its outcome is kept elsewhere. Nobody waits for that."""
+        if self._parts.file.markers.end(interaction_id) is None:
+            self._parts.file.commits.submit(EndMarker(interaction_id))
 
     async def append(self, interaction: Interaction) -> None:
         await self._parts.file.append(interaction)

@@ -93,6 +93,17 @@ class KeepMarkers:
 
 
 @dataclass(frozen=True, slots=True)
+class EndMarker:
+    """Forgets a start marker whose outcome is kept elsewhere."""
+
+    interaction_id: str
+    size_bytes: int = 0
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute("DELETE FROM started WHERE id = ?", (self.interaction_id,))
+
+
+@dataclass(frozen=True, slots=True)
 class Reap:
     """Makes start markers whose time has come into `interrupted` interactions."""
 

@@ -7,10 +7,11 @@ from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, 
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Usage
 from domain.entities.turn import Turn
-from domain.interfaces.telemetry import RequestObserver
+from domain.interfaces.telemetry import QueueObserver, RequestObserver
 from infra.llm.resilience.metered import AttemptObserver
 from infra.telemetry.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.http_metrics import HttpMetrics
+from infra.telemetry.queue_metrics import QueueMetrics
 
 
 class Metrics(RequestObserver, AttemptObserver):
@@ -43,6 +44,31 @@ class Metrics(RequestObserver, AttemptObserver):
         Gauge("rt_chats_in_flight", "Chats being answered.", registry=self._registry).set_function(
             count
         )
+
+    def watch_outbox(
+        self,
+        rows: Callable[[], float],
+        size_bytes: Callable[[], float],
+        lag_seconds: Callable[[], float],
+    ) -> None:
+        """Show what these return whenever the metrics are read; call it once.
+
+        Args:
+            rows: Interactions still to be delivered.
+            size_bytes: Their size.
+            lag_seconds: The age of the oldest of them.
+        """
+        shown = (
+            ("rt_outbox_rows", "Interactions this process has still to deliver.", rows),
+            ("rt_outbox_bytes", "Their size.", size_bytes),
+            ("rt_outbox_lag_seconds", "The age of the oldest of this host.", lag_seconds),
+        )
+        for name, meaning, read in shown:
+            Gauge(name, meaning, registry=self._registry).set_function(read)
+
+    def count_queue(self) -> QueueObserver:
+        """Return who counts what comes through the queue; call it once, in a worker."""
+        return QueueMetrics(self._registry)
 
     def render(self) -> bytes:
         """Return all figures since start, as Prometheus text 0.0.4."""

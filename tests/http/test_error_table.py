@@ -402,6 +402,10 @@ def test_a_store_that_is_away_fails_reads_and_nothing_else(
         assert response.headers["Retry-After"] == "5"
         assert time.monotonic() - started < 4
         is_problem(client.delete("/v1/history/ana"), 503, "history-store-unavailable")
+        answer = chat(client, "ana")
+        assert answer.status_code == 200
+        found = client.get(f"/v1/history/ana/{answer.json()['id']}")
+        assert found.json()["response"] == answer.json()["response"]
         ready = client.get("/health/ready")
         assert ready.status_code == 200
         assert ready.json()["degraded"]

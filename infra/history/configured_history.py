@@ -1,0 +1,174 @@
+"""Where history is kept, as configured: the table of docs/operations.md, in code."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from domain.interfaces.clock import Clock
+from domain.interfaces.health import Degraded
+from domain.interfaces.history import HistoryRepository
+from infra.configuration import ConfigurationError
+from infra.history.aws_access import AwsAccess
+from infra.history.durable_store import DurableStore
+from infra.history.outbox import Outbox, open_outbox
+from infra.history.relay import Sink
+from infra.history.sqlite import open_sqlite
+from infra.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredHistory:
+    """History, and what can be told of the parts it consists of.
+
+    Attributes:
+        outbox: What this host has still to deliver; None where there is none.
+    """
+
+    repository: HistoryRepository
+    outbox: Outbox | None
+    _watched: tuple[Callable[[], Sequence[Degraded]], ...] = ()
+
+    def degraded(self) -> Sequence[Degraded]:
+        """Return which stores and queues are away."""
+        return [part for watch in self._watched for part in watch()]
+
+    def lag_seconds(self) -> float | None:
+        """Return the age of what this host has still to deliver; None where it delivers nothing itself."""
+        return None if self.outbox is None else self.outbox.lag_seconds()
+
+
+@asynccontextmanager
+async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[ConfiguredHistory]:
+    """Open what the settings name: the embedded store; or an outbox before a store, or a queue before either.
+
+    Raises:
+        ConfigurationError: The settings do not go together, or name what cannot be.
+    """
+    _check(settings)
+    async with AsyncExitStack() as stack:
+        if not has_store(settings):
+            embedded = await stack.enter_async_context(
+                open_sqlite(
+                    settings.data_dir,
+                    clock=clock,
+                    read_seconds=settings.history_read_seconds,
+                    min_free_disk_bytes=settings.min_free_disk_bytes,
+                )
+            )
+            yield ConfiguredHistory(repository=embedded, outbox=None)
+            return
+        store, store_degraded = await open_store(settings, clock, stack)
+        if settings.sqs_queue_url is not None:
+            yield await _behind_queue(settings, clock, stack, store, store_degraded)
+        elif settings.outbox_enabled:
+            outbox = await _open_outbox(settings, clock, stack, store)
+            yield ConfiguredHistory(repository=outbox, outbox=outbox, _watched=(outbox.degraded,))
+        else:
+            yield ConfiguredHistory(repository=store, outbox=None, _watched=(store_degraded,))
+
+
+def has_store(settings: Settings) -> bool:
+    """Return whether a store outside this process is configured."""
+    return settings.mongo_uri is not None or settings.dynamodb_table is not None
+
+
+def aws_access(settings: Settings) -> AwsAccess:
+    """Return where and as whom AWS is reached."""
+    secret, token = settings.aws_secret_access_key, settings.aws_session_token
+    return AwsAccess(
+        region=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url,
+        access_key_id=settings.aws_access_key_id,
+        secret_access_key=None if secret is None else secret.get_secret_value(),
+        session_token=None if token is None else token.get_secret_value(),
+    )
+
+
+async def open_store(
+    settings: Settings, clock: Clock, stack: AsyncExitStack
+) -> tuple[DurableStore, Callable[[], Sequence[Degraded]]]:
+    """Open the store outside this process, and what tells whether it is away.
+
+    Drivers are imported here, so that only the one that is configured is loaded.
+    """
+    if settings.dynamodb_table is not None:
+        from infra.history.dynamodb import open_dynamo
+
+        dynamo = await stack.enter_async_context(
+            open_dynamo(
+                aws_access(settings),
+                table=settings.dynamodb_table,
+                clock=clock,
+                read_seconds=settings.history_read_seconds,
+            )
+        )
+        return dynamo, dynamo.reachability.degraded
+    from infra.history.mongo import open_mongo
+
+    assert settings.mongo_uri is not None
+    mongo = await stack.enter_async_context(
+        open_mongo(
+            settings.mongo_uri.get_secret_value(),
+            database=settings.mongo_db,
+            read_seconds=settings.history_read_seconds,
+        )
+    )
+    return mongo, tuple
+
+
+async def _behind_queue(
+    settings: Settings,
+    clock: Clock,
+    stack: AsyncExitStack,
+    store: DurableStore,
+    store_degraded: Callable[[], Sequence[Degraded]],
+) -> ConfiguredHistory:
+    from infra.history.sqs import SqsHistory, SqsSink, open_senders
+    from infra.history.sqs_queues import SqsNames
+
+    names = SqsNames.of(str(settings.sqs_queue_url), settings.sqs_dlq_url)
+    senders = await stack.enter_async_context(
+        open_senders(aws_access(settings), names, clock=clock)
+    )
+    queue_degraded = senders.chats.reachability.degraded
+    if not settings.outbox_enabled:
+        return ConfiguredHistory(
+            repository=SqsHistory(senders.chats, store),
+            outbox=None,
+            _watched=(queue_degraded, store_degraded),
+        )
+    outbox = await _open_outbox(settings, clock, stack, store, SqsSink(senders.backlog, store))
+    return ConfiguredHistory(
+        repository=SqsHistory(senders.chats, outbox, end_marker=outbox.end_marker),
+        outbox=outbox,
+        _watched=(queue_degraded, outbox.degraded),
+    )
+
+
+async def _open_outbox(
+    settings: Settings,
+    clock: Clock,
+    stack: AsyncExitStack,
+    store: DurableStore,
+    sink: Sink | None = None,
+) -> Outbox:
+    return await stack.enter_async_context(
+        open_outbox(
+            settings.data_dir,
+            store=store,
+            sink=sink,
+            clock=clock,
+            read_seconds=settings.history_read_seconds,
+            min_free_disk_bytes=settings.min_free_disk_bytes,
+            keep_delivered_seconds=settings.outbox_keep_delivered_seconds,
+            max_rows=settings.outbox_max_rows,
+            max_bytes=settings.outbox_max_bytes,
+        )
+    )
+
+
+def _check(settings: Settings) -> None:
+    if settings.mongo_uri is not None and settings.dynamodb_table is not None:
+        raise ConfigurationError("MONGO_URI and DYNAMODB_TABLE are both set: choose one store")
+    if settings.sqs_queue_url is not None and not has_store(settings):
+        raise ConfigurationError("SQS_QUEUE_URL needs a store: set MONGO_URI or DYNAMODB_TABLE")
