@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from domain.exceptions import HistoryUnavailable
-from domain.exceptions.history import QueueUnavailable
+from domain.exceptions import HistoryUnavailable, QueueUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.interaction_queue import Delivery, InteractionQueue
 from domain.use_cases.record_interaction import RecordInteraction

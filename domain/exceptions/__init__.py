@@ -16,6 +16,8 @@
     ├── IdempotencyUnavailable       keys cannot be kept
     ├── HistoryError
     │   ├── HistoryUnavailable       nothing can be kept; nobody was asked yet
+    │   │   └── Unstorable           this can never be kept; the rest may be
+    │   ├── QueueUnavailable         the queue before the store does not answer
     │   ├── HistoryNotDurable        answered, but it could not be kept
     │   └── HistoryUnreadable        the store does not answer
     └── LLMError
@@ -48,6 +50,8 @@ from domain.exceptions.history import (
     HistoryNotDurable,
     HistoryUnavailable,
     HistoryUnreadable,
+    QueueUnavailable,
+    Unstorable,
 )
 from domain.exceptions.idempotency import (
     IdempotencyInProgress,
@@ -92,8 +96,10 @@ __all__ = [
     "NoRoute",
     "NotFound",
     "Overloaded",
+    "QueueUnavailable",
     "RateLimited",
     "RetiredModel",
     "Unauthenticated",
     "UnknownModel",
+    "Unstorable",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.exceptions.history import Unstorable
+from domain.exceptions import Unstorable
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
 from domain.interfaces.interaction_queue import Delivery, InteractionQueue

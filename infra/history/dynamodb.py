@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
-from domain.exceptions import HistoryError, HistoryUnavailable, HistoryUnreadable
+from domain.exceptions import HistoryError, HistoryUnavailable, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
 from infra.history.aws_access import AwsAccess
@@ -32,7 +32,6 @@ from infra.history.dynamodb_schema import make_table
 from infra.history.dynamodb_table import Table
 from infra.history.dynamodb_writes import insert
 from infra.history.reachability import Reachability
-from infra.history.unstorable import Unstorable
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from typing import Any
 import orjson
 
 from domain.entities.interaction import Interaction
+from domain.exceptions import Unstorable
 from infra.history.compression import compressed, decompressed
 from infra.history.documents import UnreadableDocument, document_of, interaction_of
-from infra.history.unstorable import Unstorable
 
 Item = dict[str, dict[str, Any]]
 """Attributes by name, each as `{type: value}`."""

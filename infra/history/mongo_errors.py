@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from bson.errors import BSONError
 from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
 
-from domain.exceptions import HistoryError
-from infra.history.unstorable import Unstorable
+from domain.exceptions import HistoryError, Unstorable
 
 # BadValue, DocumentValidationFailure, BSONObjectTooLarge
 _REFUSED_FOR_EVER = frozenset({2, 121, 10334})

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from domain.entities.interaction import Interaction
-from domain.exceptions import HistoryError, HistoryUnavailable
+from domain.exceptions import HistoryError, HistoryUnavailable, Unstorable
 from domain.interfaces.clock import Clock
 from infra.history.documents import UnreadableDocument, interaction_of
 from infra.history.outbox_jobs import Delivered, Refuse, next_undelivered
 from infra.history.sqlite import SqliteHistory
 from infra.history.store_state import StoreState
-from infra.history.unstorable import Unstorable
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from domain.exceptions.history import QueueUnavailable
+from domain.exceptions import QueueUnavailable
 from domain.interfaces.interaction_queue import Delivery
 from infra.history.aws_client import AwsClient
 from infra.history.sqs_envelope import UnreadableMessage, interaction_from

@@ -12,8 +12,7 @@ import pytest
 
 from domain.entities.history_query import HistoryQuery, Order
 from domain.entities.interaction import Interaction, Status
-from domain.exceptions import HistoryUnavailable, HistoryUnreadable
-from domain.exceptions.history import Unstorable
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
 from infra.history.aws_access import AwsAccess

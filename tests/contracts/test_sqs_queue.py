@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from domain.exceptions.history import QueueUnavailable
+from domain.exceptions import QueueUnavailable
 from domain.interfaces.interaction_queue import DeadLetters, Delivery
 from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
 from infra.clock import SystemClock

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
-from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.history.durable_store import DurableStore
-from infra.history.unstorable import Unstorable
 
 
 class LeavingStore(DurableStore):

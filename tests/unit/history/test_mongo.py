@@ -11,11 +11,10 @@ import pymongo
 import pytest
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery
-from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.configuration import ConfigurationError
 from infra.history.mongo import MongoHistory, open_mongo
 from infra.history.mongo_queries import filter_of
-from infra.history.unstorable import Unstorable
 from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
 from tests.contracts.history_walks import asking, walk
 from tests.fakes.interactions import an_id, an_interaction
