@@ -10,7 +10,6 @@ from pathlib import Path
 
 from domain.exceptions import HistoryUnavailable
 from infra.clock import SystemClock
-from infra.history.durable_store import DurableStore
 from infra.history.mongo import open_mongo
 from infra.history.outbox import Outbox, open_outbox
 from infra.history.sqlite import open_sqlite
@@ -39,7 +38,7 @@ async def outbox_in(host: Path, store: str, *, is_stalled: bool = False) -> Asyn
         )
     )
     async with opening as behind:
-        sink = LeavingStore(_durable(behind))
+        sink = LeavingStore(behind)
         if is_stalled:
             sink.may_write.clear()
         async with open_outbox(
@@ -51,10 +50,6 @@ async def outbox_in(host: Path, store: str, *, is_stalled: bool = False) -> Asyn
             drain_seconds=0.0,
         ) as outbox:
             yield outbox
-
-
-def _durable(store: DurableStore) -> DurableStore:
-    return store
 
 
 async def accept(outbox: Outbox, first: int, count: int) -> None:
@@ -72,18 +67,20 @@ async def accept(outbox: Outbox, first: int, count: int) -> None:
 
 
 async def main() -> None:
-    """Accept for ever, or until so many."""
+    """Accept so many, then wait to be killed, or end."""
     parser = argparse.ArgumentParser()
     parser.add_argument("host", type=Path)
     parser.add_argument("store")
     parser.add_argument("--first", type=int, required=True)
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--stalled", action="store_true")
+    parser.add_argument("--ends", action="store_true")
     given = parser.parse_args()
     async with outbox_in(given.host, given.store, is_stalled=given.stalled) as outbox:
         await accept(outbox, given.first, given.count)
         os.write(sys.stdout.fileno(), b"all\n")
-        await asyncio.Event().wait()
+        if not given.ends:
+            await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
