@@ -67,9 +67,10 @@ class Answer(RequestResponseCycle):
         if not (self.disconnected or self.response_complete):
             self.flow.resume_reading()
             await self.message_event.wait()
-            if self.has_client_left and self._is_body_given:
+            if not self.has_client_left:
+                self.message_event.clear()
+            elif self._is_body_given:
                 return {"type": "http.disconnect"}
-            self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         body, self.body = bytes(self.body), bytearray()

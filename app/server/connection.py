@@ -2,7 +2,6 @@
 
 import asyncio
 from math import inf
-from typing import cast
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -33,7 +32,7 @@ class Connection(Reading):
         has_room = len(self.connections) < self._options.max_connections
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        self._outlet = cast(asyncio.Transport, Outlet(transport, self._hang_up))
+        self._outlet = Outlet(transport, self._hang_up)
         self._deadline_seconds = self.loop.time() + self._options.header_receipt_seconds
         if not has_room:
             self.connections.discard(self)
@@ -46,10 +45,11 @@ class Connection(Reading):
             self._answer.disconnected = True
             self._answer.message_event.set()
         self.pipeline.clear()
+        self._outlet.close = self.transport.close  # nothing holds this connection any more
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Answer what was asked completely; a client may close its sending half and read on."""
-        if self._part is not NOTHING or self._is_lingering or self._is_answered():
+        if self._part is not NOTHING or self._is_lingering:
             return None
         self._has_client_left = True
         self.shutdown()
@@ -115,7 +115,7 @@ class Connection(Reading):
         has_turn = self._is_answered()
         self.cycle = answer = Answer(
             scope=self.scope,
-            transport=self._outlet,
+            transport=self._outlet,  # type: ignore[arg-type]
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
@@ -162,8 +162,6 @@ class Connection(Reading):
                 self._send_refusal(kind)
             else:
                 self._refusal = kind
-        elif self._is_answered():
-            self._linger()
         elif self.pipeline:
             self.pipeline.popleft()
             self._refusal = kind

@@ -9,8 +9,6 @@ from uvicorn._types import HTTPScope
 from app.problem_table import MALFORMED_REQUEST
 from app.server.refusal import Refusal
 
-_UPGRADING = frozenset({b"upgrade", b"http2-settings"})
-
 
 def new_parser(protocol: object) -> httptools.HttpRequestParser:
     """Return a parser that reports to `protocol`."""
@@ -63,12 +61,5 @@ def head_without_upgrade(
     """
     if method == b"CONNECT":
         raise Refusal(MALFORMED_REQUEST)
-    lines = [b"%s %s HTTP/%s" % (method, url, version.encode())]
-    for name, value in headers:
-        if name == b"connection":
-            options = [option.strip() for option in value.split(b",")]
-            kept = b", ".join(option for option in options if option.lower() not in _UPGRADING)
-            lines.append(b"connection: " + kept)
-        elif name not in _UPGRADING:
-            lines.append(b"%s: %s" % (name, value))
-    return b"\r\n".join([*lines, b"", b""])
+    lines = [b"%s: %s\r\n" % header for header in headers if header[0] != b"upgrade"]
+    return b"%s %s HTTP/%s\r\n%s\r\n" % (method, url, version.encode(), b"".join(lines))

@@ -1,11 +1,10 @@
 """The server's life: start, serve, withdraw step by step."""
 
 import asyncio
-import contextlib
 import functools
 import logging
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, cast
 
@@ -53,13 +52,8 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Unlike uvicorn's, keep no note to raise the signal again at the end: the exit code would be the signal's."""
         self.stop()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        with super().capture_signals():
-            yield
-            self._captured_signals.clear()  # uvicorn would raise them again, and the exit code be theirs
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:

@@ -1,47 +1,61 @@
 """The sockets the server listens on, and how many it may have."""
 
 import contextlib
+import errno
 import socket
 import sys
 
 _UNSENT_BYTES = 128 * 1024
 _SPARE_FILES = 1024
+_NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 def bound_sockets(host: str, port: int) -> list[socket.socket]:
     """Return a socket bound to each address of `host`, all with the same port; the system's choice when it is 0.
 
-    They do not listen yet, so clients are refused until the application has started.
+    They do not listen yet, so clients are refused until the application has started. An address this machine does not
+    have is left out while there is another: `localhost` often names IPv6 where there is none.
 
     Raises:
-        OSError: The name is unknown, or the address is taken, foreign or not permitted.
+        OSError: The name is unknown, or an address is taken or not permitted, or none is ours.
     """
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            bound = socket.socket(family, kind, protocol)
-            sockets.append(bound)
-            _prepare(bound)
-            bound.bind((address[0], port, *address[2:]))
-            port = bound.getsockname()[1]
-    except BaseException:
-        for opened in sockets:
-            opened.close()
-        raise
+    not_ours: OSError | None = None
+    with contextlib.ExitStack() as on_failure:
+        for family, _, _, _, address in found:
+            try:
+                bound = _bound(family, (address[0], port, *address[2:]))
+            except OSError as exc:
+                if exc.errno not in _NOT_OURS:
+                    raise
+                not_ours = exc
+            else:
+                sockets.append(on_failure.enter_context(bound))
+                port = bound.getsockname()[1]
+        if not_ours is not None and not sockets:
+            raise not_ours
+        on_failure.pop_all()
     return sockets
 
 
-def _prepare(bound: socket.socket) -> None:
-    if sys.platform != "win32":
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if bound.family == socket.AF_INET6:
-        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        # Accepted sockets inherit it. Else the kernel takes megabytes for a client that reads nothing, and we never
-        # notice that it does not.
-        with contextlib.suppress(OSError):
-            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+def _bound(family: int, address: tuple[str | int, ...]) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            # Accepted sockets inherit it. Else the kernel takes megabytes for a client that reads nothing, and we never
+            # notice that it does not.
+            with contextlib.suppress(OSError):
+                bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def allow_open_files(connections: int) -> None:

@@ -1,9 +1,11 @@
 """Turns, failures of the application, and clients that leave in odd ways."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
 
+from app.server.connection import Connection
 from app.server.options import ServeOptions
 from tests.http.server_fixtures.client import Client
 from tests.http.server_fixtures.loops import LOOPS
@@ -104,6 +106,32 @@ def test_a_stream_hears_that_its_client_left(
     assert client.read_line() == b"HTTP/1.1 200 OK"
     leave(client)
     server.wait_for(lambda: path in server.application.left)
+
+
+def test_a_request_behind_a_stream_hears_that_its_client_left(
+    server: Running, client: Client
+) -> None:
+    del server.application.left[:]
+    lines = (
+        f"GET /stream/{1 << 40} HTTP/1.1\r\nHost: a\r\n\r\nGET /watch HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
+    client.send(lines.encode())
+    client.half_close()
+    server.wait_for(lambda: server.application.left == [f"/stream/{1 << 40}", "/watch"])
+
+
+def test_connections_leave_nothing_to_the_garbage_collector(server: Running) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            with server.client() as client:
+                client.get("/quick")
+                assert client.receive().status == 200
+                client.get("/slow/0.01")
+        server.wait_for(lambda: not any(isinstance(it, Connection) for it in gc.get_objects()))
+    finally:
+        gc.enable()
 
 
 def test_a_silent_application_hears_that_its_client_left_and_nobody_is_answered(

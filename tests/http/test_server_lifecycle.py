@@ -211,10 +211,10 @@ def test_a_failure_nobody_foresaw_is_1_and_shows_where_it_came_from() -> None:
 
 
 def test_every_address_of_a_host_gets_the_same_port() -> None:
-    sockets = bound_sockets("localhost", 0)
+    sockets = bound_sockets("", 0)
     try:
         assert len({bound.getsockname()[1] for bound in sockets}) == 1
-        assert {bound.getsockname()[0] for bound in sockets} <= {"127.0.0.1", "::1"}
+        assert "0.0.0.0" in {bound.getsockname()[0] for bound in sockets}
     finally:
         for bound in sockets:
             bound.close()

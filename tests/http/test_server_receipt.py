@@ -93,13 +93,28 @@ def test_an_answer_may_take_longer_than_a_request(hasty: Running) -> None:
         assert client.receive().body == b"slow"
 
 
-def test_waiting_behind_an_earlier_request_does_not_count(hasty: Running) -> None:
+@pytest.mark.parametrize("part", [HEAD[:20], HEAD, HEAD + b"123"])
+def test_waiting_behind_an_earlier_request_does_not_count(hasty: Running, part: bytes) -> None:
     with hasty.client() as client:
         client.get("/slow/0.9")
-        client.send(HEAD + b"123")
+        hasty.catch_up()
+        client.send(part)
+        hasty.catch_up()
+        client.send((HEAD + b"123").removeprefix(part))
         assert client.receive().body == b"slow"
-        client.send(b"4567890")
+        client.send(b"45")
+        time.sleep(0.15)  # the server looks at its clients every 0.1 s
+        client.send(b"67890")
         assert client.receive().body == b"10"
+
+
+def test_each_request_has_its_own_time(hasty: Running) -> None:
+    with hasty.client() as client:
+        for _ in range(2):
+            client.send(b"GET /slow/0.5 HT")
+            time.sleep(0.15)  # the server looks at its clients every 0.1 s
+            client.send(b"TP/1.1\r\nHost: a\r\n\r\n")
+            assert client.receive().body == b"slow"
 
 
 def test_a_body_nobody_waits_for_ends_with_the_connection_and_without_a_second_answer(
@@ -108,6 +123,21 @@ def test_a_body_nobody_waits_for_ends_with_the_connection_and_without_a_second_a
     with hasty.client() as client:
         client.send(HEAD.replace(b"/echo", b"/refuse") + b"123")
         assert client.receive().status == 413
+        assert client.is_closed()
+
+
+def test_a_body_nobody_waits_for_may_come_and_the_connection_idles_after_it(
+    hasty: Running,
+) -> None:
+    with hasty.client() as client:
+        client.send(HEAD.replace(b"/echo", b"/refuse") + b"123")
+        assert client.receive().status == 413
+        client.send(b"4567890")
+        client.get("/quick")
+        assert client.receive().body == b"quick"
+        client.send(HEAD.replace(b"/echo", b"/refuse") + b"123")
+        assert client.receive().status == 413
+        client.send(b"4567890")
         assert client.is_closed()
 
 
@@ -145,6 +175,15 @@ def test_a_client_that_does_not_read_is_cut_off(hasty: Running) -> None:
         client.get("/stream/1048576")
         hasty.wait_for(lambda: "/stream/1048576" in hasty.application.left)
         hasty.wait_for(lambda: hasty.connections() == 0)
+
+
+def test_a_client_that_reads_again_in_time_is_served_on(hasty: Running) -> None:
+    with hasty.client() as client:
+        client.get("/stream/1048576")
+        time.sleep(0.2)  # what is not read meanwhile has stalled the answer
+        assert len(client.receive().body) > 1048576
+        client.get("/slow/0.9")
+        assert client.receive().body == b"slow"
 
 
 @pytest.mark.parametrize("size_bytes", [65536, 131072, 196608])

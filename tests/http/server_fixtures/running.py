@@ -27,6 +27,12 @@ class Running:
     def client(self) -> Client:
         return Client(self.port)
 
+    def catch_up(self) -> None:
+        """Return once the server has read everything that was sent before."""
+        with self.client() as client:
+            client.get("/quick")
+            assert client.receive().status == 200
+
     def connections(self) -> int:
         return len(self.server.server_state.connections)
 
