@@ -1,0 +1,221 @@
+"""API and worker as processes of their own, with SQS between them and DynamoDB behind: the way through the cloud."""
+
+import asyncio
+import json
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from infra.history.aws_client import open_client
+from tests.aws_emulator import AwsEmulator
+from tests.service import ROOT, Service, environment, running_service
+
+PATIENT_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[AwsEmulator]:
+    emulator = AwsEmulator()
+    yield emulator
+    emulator.end()
+
+
+@pytest.fixture
+def settings(emulator: AwsEmulator) -> dict[str, str]:
+    name = secrets.token_hex(8)
+    return {
+        "AWS_ENDPOINT_URL": emulator.url,
+        "DYNAMODB_TABLE": f"history-{name}",
+        "SQS_QUEUE_URL": emulator.queue_url(f"history-{name}"),
+    }
+
+
+@contextmanager
+def running_worker(
+    data_dir: Path, settings: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`python main.py worker`, at work."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "main.py"), "worker"],
+        cwd=data_dir.parent,
+        env=environment(data_dir, settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    lines: list[bytes] = []
+    started = threading.Event()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            lines.append(line)
+            if b"worker started" in line:
+                started.set()
+
+    reading = threading.Thread(target=read, daemon=True)
+    reading.start()
+    try:
+        assert started.wait(60), lines
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+        reading.join(5)
+        process.stdout.close()
+
+
+def chat(client: httpx2.Client, user: str = "ana", prompt: str = "hi") -> str:
+    response = client.post("/v1/chat", json={"userId": user, "userPrompt": prompt})
+    assert response.status_code == 200, response.text
+    return str(response.json()["id"])
+
+
+def ids_of(client: httpx2.Client, user: str = "ana", **parameters: Any) -> list[str]:
+    """Return the ids of the whole history, oldest first."""
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        query = {"limit": 100, "order": "asc", **parameters, **cursor}
+        page = client.get(f"/v1/history/{user}", params=query)
+        assert page.status_code == 200, page.text
+        found += [item["id"] for item in page.json()["history"]]
+        if page.json()["nextCursor"] is None:
+            return found
+        cursor = {"cursor": page.json()["nextCursor"]}
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENT_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.05)
+
+
+def depth(emulator: AwsEmulator, url: str) -> int:
+    """Return how many messages a queue has, held ones included."""
+
+    async def ask() -> int:
+        async with open_client("sqs", emulator.access, tries=1) as sqs:
+            names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+            answer = await sqs("get_queue_attributes", QueueUrl=url, AttributeNames=names)
+            return sum([int(answer["Attributes"][name]) for name in names])
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("outbox", ["true", "false"])
+def test_what_was_answered_is_in_history_once_the_worker_had_it(
+    tmp_path: Path, emulator: AwsEmulator, settings: dict[str, str], outbox: str
+) -> None:
+    settings["OUTBOX_ENABLED"] = outbox
+    with (
+        running_service(tmp_path / "data", settings) as service,
+        running_worker(tmp_path / "worker", settings) as worker,
+        service.client() as client,
+    ):
+        asked = [chat(client) for _ in range(30)]
+        page = client.get("/v1/history/ana", params={"afterId": asked[-1], "wait": 5}).json()
+        assert page["complete"] is True
+        assert page["history"][0]["id"] == asked[-1]
+        until(lambda: ids_of(client) == asked)
+        assert client.delete("/v1/history/ana").json() == {"deleted": 30}
+        assert ids_of(client) == []
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+        until(lambda: depth(emulator, settings["SQS_QUEUE_URL"]) == 0)
+        assert depth(emulator, settings["SQS_QUEUE_URL"] + "-dlq") == 0
+        assert service.stop() == 0
+
+
+def flood(service: Service, seconds: float) -> list[str]:
+    """Chat from several clients for so long; return the ids of what was answered, which has to be all."""
+
+    def ask(_number: int) -> list[str]:
+        asked: list[str] = []
+        with service.client() as client:
+            while time.monotonic() < until_seconds:
+                asked.append(chat(client))
+        return asked
+
+    until_seconds = time.monotonic() + seconds
+    with ThreadPoolExecutor(8) as clients:
+        return [one for asked in clients.map(ask, range(8)) for one in asked]
+
+
+@pytest.mark.parametrize("seconds", [4, pytest.param(60, marks=pytest.mark.faults)])
+def test_a_queue_that_is_away_costs_no_answer_and_loses_none(
+    tmp_path: Path, settings: dict[str, str], seconds: float
+) -> None:
+    queue = AwsEmulator()
+    settings |= {"AWS_ENDPOINT_URL_SQS": queue.url}
+    try:
+        with (
+            running_service(tmp_path / "data", settings) as service,
+            running_worker(tmp_path / "worker", settings),
+            service.client() as client,
+        ):
+            asked = flood(service, 1)
+            queue.pause()
+            asked += flood(service, seconds)
+            ready = client.get("/health/ready")
+            assert ready.status_code == 200
+            assert "SQS" in {one["component"] for one in ready.json()["degraded"]}
+            queue.resume()
+            until(lambda: client.get("/health/ready").json()["degraded"] == [])
+            asked += flood(service, 1)
+            until(lambda: len(ids_of(client)) == len(asked))
+            assert ids_of(client) == sorted(asked)
+    finally:
+        queue.end()
+
+
+def test_dead_letters_are_looked_at_and_sent_back(
+    tmp_path: Path, emulator: AwsEmulator, settings: dict[str, str]
+) -> None:
+    def redrive(*options: str) -> str:
+        ran = subprocess.run(
+            [sys.executable, str(ROOT / "main.py"), "redrive", *options],
+            cwd=tmp_path,
+            env=environment(tmp_path / "data", settings),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.decode()
+
+    async def send(url: str, *bodies: str) -> None:
+        async with open_client("sqs", emulator.access, tries=1) as sqs:
+            for body in bodies:
+                await sqs("send_message", QueueUrl=url, MessageBody=body)
+
+    async def take(url: str) -> str:
+        async with open_client("sqs", emulator.access, tries=1) as sqs:
+            answer = await sqs("receive_message", QueueUrl=url)
+            (message,) = answer["Messages"]
+            await sqs("delete_message", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            return str(message["Body"])
+
+    url, dead_url = settings["SQS_QUEUE_URL"], settings["SQS_QUEUE_URL"] + "-dlq"
+    with running_service(tmp_path / "data", settings) as service, service.client() as client:
+        asked = chat(client)
+        until(lambda: depth(emulator, url) == 1)
+        asyncio.run(send(dead_url, asyncio.run(take(url)), json.dumps({"v": 99})))
+        assert "1 would be sent back" in redrive("--dry-run")
+        assert depth(emulator, dead_url) == 2
+        assert "1 sent back" in redrive()
+        assert (depth(emulator, url), depth(emulator, dead_url)) == (1, 1)
+        with running_worker(tmp_path / "worker", settings):
+            until(lambda: ids_of(client) == [asked])
