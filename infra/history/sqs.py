@@ -161,7 +161,7 @@ async def open_senders(
     Raises:
         ConfigurationError: No region is known.
     """
-    async with open_client("sqs", access, tries=1) as sqs:
+    async with open_client("sqs", names.reached_by(access), tries=1) as sqs:
         chats = SqsSender(sqs, names.queue_url, clock=clock, try_seconds=try_seconds)
         backlog = SqsSender(sqs, names.queue_url, clock=clock, try_seconds=BACKLOG_TRY_SECONDS)
         works = [chats.reachability.watch(), backlog.reachability.watch()]

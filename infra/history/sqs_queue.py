@@ -104,7 +104,9 @@ async def open_queues(
     Raises:
         ConfigurationError: No region is known.
     """
-    async with open_client("sqs", access, tries=1, read_seconds=_SILENCE_SECONDS) as sqs:
+    async with open_client(
+        "sqs", names.reached_by(access), tries=1, read_seconds=_SILENCE_SECONDS
+    ) as sqs:
         works = []
         if access.is_emulator and not await try_to_make_queues(sqs, names):
             works.append(keep_making_queues(sqs, names, clock))

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
+from infra.history.aws_access import AwsAccess
 from infra.history.aws_client import AwsClient
 from infra.history.aws_errors import code_of
 
@@ -45,6 +46,13 @@ class SqsNames:
         if names.queue_url == names.dead_letter_url:
             raise ConfigurationError("SQS_QUEUE_URL and SQS_DLQ_URL are the same queue")
         return names
+
+    def reached_by(self, access: AwsAccess) -> AwsAccess:
+        """Return `access` to the service these queues are in: an emulator's is where their URL says."""
+        if not access.is_emulator:
+            return access
+        parts = urlsplit(self.queue_url)
+        return replace(access, endpoint_url=f"{parts.scheme}://{parts.netloc}")
 
 
 async def try_to_make_queues(sqs: AwsClient, names: SqsNames) -> bool:

@@ -159,7 +159,7 @@ def test_a_queue_that_is_away_costs_no_answer_and_loses_none(
     tmp_path: Path, settings: dict[str, str], seconds: float
 ) -> None:
     queue = AwsEmulator()
-    settings |= {"AWS_ENDPOINT_URL_SQS": queue.url}
+    settings |= {"SQS_QUEUE_URL": queue.queue_url("history")}
     try:
         with (
             running_service(tmp_path / "data", settings) as service,
