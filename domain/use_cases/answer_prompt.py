@@ -9,7 +9,13 @@ from domain.entities.interaction import Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, Reply
 from domain.entities.turn import Turn
-from domain.exceptions import HistoryError, HistoryNotDurable, HistoryUnavailable, LLMError
+from domain.exceptions import (
+    HistoryError,
+    HistoryNotDurable,
+    HistoryUnavailable,
+    LLMError,
+    Overloaded,
+)
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryWriter
 from domain.interfaces.llm_client import LLMClient
@@ -42,6 +48,7 @@ class AnswerPrompt:
         Raises (the first and the last only where the answer must be kept):
             HistoryUnavailable: Nothing could be kept, so nobody was asked.
             LLMError: Nobody answered; that is in history as well.
+            Overloaded: Every provider has as many calls as we allow; in history as well.
             HistoryNotDurable: The answer came but could not be kept.
         """
         self._admit(turn)
@@ -72,6 +79,9 @@ class AnswerPrompt:
             self._keep_detached(outcome or recording.abandoned())
             raise
         except HistoryNotDurable:
+            raise
+        except Overloaded:
+            await self._keep_failure(recording.broken(Overloaded.code))
             raise
         except BaseException:
             self._keep_detached(recording.broken())

@@ -16,6 +16,7 @@ from domain.exceptions import (
     HistoryUnavailable,
     LLMTimeout,
     LLMUnavailable,
+    Overloaded,
 )
 from domain.use_cases.answer_prompt import AnswerPrompt
 from infra.clock import SystemClock
@@ -104,6 +105,7 @@ async def test_who_continues_adds_to_the_text() -> None:
         ((FIRST, LLMTimeout()), Status.FAILED, "provider-timeout", ""),
         ((FIRST, "some", LLMUnavailable()), Status.TRUNCATED, "providers-failed", "some"),
         ((FIRST, ContentBlocked()), Status.BLOCKED, "content-blocked", ""),
+        ((FIRST, Overloaded()), Status.FAILED, "overloaded", ""),
     ],
 )
 async def test_a_failure_is_kept_and_told(
@@ -111,7 +113,7 @@ async def test_a_failure_is_kept_and_told(
 ) -> None:
     answer, history, _ = parts(*steps)
     turn = a_turn()
-    with pytest.raises((LLMTimeout, LLMUnavailable, ContentBlocked)):
+    with pytest.raises((LLMTimeout, LLMUnavailable, ContentBlocked, Overloaded)):
         async for _ in answer(turn, Prompt.asking("hi")):
             pass
     kept = history.kept[turn.id]
