@@ -18,7 +18,8 @@ from tests.mongod import Mongod, need_mongod
 
 RATE = 100
 CATCH_UP_SECONDS = 60.0
-LONGEST_READ_SECONDS = 2.5 + 1.5
+LONGEST_READ_SECONDS = 10.0
+"""Of 2.5 s, on a busy machine; the driver left alone waits for 30 s and more."""
 
 
 @pytest.fixture

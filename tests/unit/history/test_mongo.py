@@ -11,6 +11,7 @@ import pymongo
 import pytest
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery
+from domain.entities.interaction import Interaction
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.configuration import ConfigurationError
 from infra.history.mongo import MongoHistory, open_mongo
@@ -21,7 +22,8 @@ from tests.fakes.interactions import an_id, an_interaction
 from tests.mongod import Mongod, need_mongod, shared_mongo_uri
 
 PATIENCE_SECONDS = 60.0
-LONGEST_READ_SECONDS = 2.5 + 1.5
+LONGEST_READ_SECONDS = 10.0
+"""Of 2.5 s, on a busy machine; the driver left alone waits for 30 s and more."""
 
 
 @pytest.fixture
@@ -53,6 +55,14 @@ async def until_kept(history: MongoHistory, number: int) -> None:
                 return await history.append(an_interaction(number))
             except HistoryUnavailable:
                 await asyncio.sleep(0.05)
+
+
+async def found_by(history: MongoHistory) -> list[Interaction]:
+    """Return all of the history; nothing while it cannot be read."""
+    try:
+        return await walk(history, asking())
+    except HistoryUnreadable:
+        return []
 
 
 async def test_it_starts_without_the_server_and_heals_by_itself(server: Mongod) -> None:
@@ -99,7 +109,9 @@ async def test_a_server_that_hangs_is_not_waited_for(server: Mongod) -> None:
         finally:
             server.resume()
         await until_kept(history, 2)
-        assert await walk(history, asking()) == [an_interaction(2), an_interaction(1)]
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await found_by(history) != [an_interaction(2), an_interaction(1)]:
+                await asyncio.sleep(0.05)
 
 
 async def test_what_was_acknowledged_survives_the_server_being_killed(server: Mongod) -> None:
