@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 
 SERVICE_NAME = "rt-genai"
 VERSION = "0.1.0"
+HOST_READ_SECONDS = 1.0
 
 
 def read_settings() -> Settings:
@@ -308,7 +309,9 @@ def wire(
         chat=ChatService(
             answer_prompt=answer_prompt,
             recall_conversation=RecallConversation(
-                history=history, read_seconds=settings.history_read_seconds
+                # A store that hangs is given up after the one, and this host is asked within the other.
+                history=history,
+                read_seconds=settings.history_read_seconds + HOST_READ_SECONDS,
             ),
             catalogue=catalogue,
             clock=clock,

@@ -21,11 +21,12 @@ class RecallConversation:
     """Puts the earlier turns of a conversation before the question.
 
     Attributes:
-        read_seconds: What all reads of one conversation may take.
+        read_seconds: What all reads of one conversation may take; longer than the store's own limit, so that what
+            it does not tell in time may still come from elsewhere.
     """
 
     history: HistoryRepository
-    read_seconds: float = 2.5
+    read_seconds: float = 3.5
 
     async def __call__(
         self, prompt: Prompt, user_id: str, conversation_id: str, model: Model
