@@ -2,15 +2,19 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pymongo
 
 from domain.interfaces.history import HistoryRepository
 from infra.clock import SystemClock
+from infra.history.durable_store import DurableStore
+from infra.history.dynamodb import open_dynamo
 from infra.history.mongo import open_mongo
+from infra.history.outbox import open_outbox
 from infra.history.sqlite import open_sqlite
+from tests.aws_emulator import shared_emulator
 from tests.mongod import shared_mongo_uri
 
 MONGO_DATABASE = f"rt_genai_test_{secrets.token_hex(4)}"
@@ -19,7 +23,7 @@ READ_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def sqlite(folder: Path) -> AsyncIterator[HistoryRepository]:
+async def sqlite(folder: Path) -> AsyncIterator[DurableStore]:
     """The embedded store."""
     async with open_sqlite(
         folder,
@@ -32,7 +36,7 @@ async def sqlite(folder: Path) -> AsyncIterator[HistoryRepository]:
 
 
 @asynccontextmanager
-async def mongo(_folder: Path) -> AsyncIterator[HistoryRepository]:
+async def mongo(_folder: Path) -> AsyncIterator[DurableStore]:
     """MongoDB, in an empty database."""
     uri = shared_mongo_uri()
     async with pymongo.AsyncMongoClient[dict[str, object]](uri) as client:
@@ -42,6 +46,52 @@ async def mongo(_folder: Path) -> AsyncIterator[HistoryRepository]:
         yield history
 
 
-STORES = {"sqlite": sqlite, "mongo": mongo}
-FORGETS_WHAT_BEGAN = {"mongo"}
+@asynccontextmanager
+async def dynamodb(_folder: Path) -> AsyncIterator[DurableStore]:
+    """DynamoDB, in a table of its own."""
+    async with open_dynamo(
+        shared_emulator().access,
+        table=f"history-{secrets.token_hex(8)}",
+        clock=SystemClock(),
+        read_seconds=READ_SECONDS,
+    ) as history:
+        yield history
+
+
+@asynccontextmanager
+async def _outbox_around(
+    store: AbstractAsyncContextManager[DurableStore], folder: Path
+) -> AsyncIterator[HistoryRepository]:
+    async with (
+        store as behind,
+        open_outbox(
+            folder / "host",
+            store=behind,
+            clock=SystemClock(),
+            read_seconds=READ_SECONDS,
+            min_free_disk_bytes=0,
+            reap_seconds=0.05,
+        ) as history,
+    ):
+        yield history
+
+
+def outbox_around_sqlite(folder: Path) -> AbstractAsyncContextManager[HistoryRepository]:
+    """An outbox whose relay goes on meanwhile."""
+    return _outbox_around(sqlite(folder), folder)
+
+
+def outbox_around_mongo(folder: Path) -> AbstractAsyncContextManager[HistoryRepository]:
+    """The usual way to MongoDB."""
+    return _outbox_around(mongo(folder), folder)
+
+
+STORES = {
+    "sqlite": sqlite,
+    "mongo": mongo,
+    "dynamodb": dynamodb,
+    "outbox around sqlite": outbox_around_sqlite,
+    "outbox around mongo": outbox_around_mongo,
+}
+FORGETS_WHAT_BEGAN = {"mongo", "dynamodb"}
 """Stores that keep no start markers by themselves, and say so."""
