@@ -1,40 +1,16 @@
-"""The official `openai` package against the real service."""
+"""What the official `openai` package gets from the real service."""
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
-import httpx2
 import openai
 import pytest
-from openai import OpenAI
 from openai.types import Model
-from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
+from tests.e2e.openai_client import ASKING, Counted
 from tests.service import Service
-
-ASKING: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How are you?"}]
-
-
-class Counted(OpenAI):
-    """Counts what it sends; asks once unless told to try again."""
-
-    def __init__(self, url: str, *, max_retries: int = 0, **options: Any) -> None:
-        self.sent = 0
-        http_client = openai.DefaultHttpxClient(
-            trust_env=False, event_hooks={"request": [self._count]}
-        )
-        super().__init__(
-            base_url=f"{url}/v1",
-            api_key="unused",
-            max_retries=max_retries,
-            http_client=http_client,
-            **options,
-        )
-
-    def _count(self, _request: httpx2.Request) -> None:
-        self.sent += 1
 
 
 @pytest.fixture
@@ -133,84 +109,6 @@ def test_models(client: Counted) -> None:
     with pytest.raises(openai.NotFoundError) as refused:
         client.models.retrieve("openai/none")
     assert refused.value.code == "model_not_found"
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(
-    ("model", "error", "code"),
-    [
-        ("blocked", openai.BadRequestError, "content_filter"),
-        ("context-too-long", openai.BadRequestError, "context_length_exceeded"),
-        ("rejected", openai.UnprocessableEntityError, "provider_rejected"),
-        ("nothing", openai.NotFoundError, "model_not_found"),
-        ("empty", openai.InternalServerError, "providers_failed"),
-    ],
-)
-def test_a_failure_before_the_first_word_is_an_exception_of_its_class(
-    client: Counted,
-    stream: bool,
-    model: str,
-    error: type[openai.APIStatusError],
-    code: str,
-) -> None:
-    # A circuit opens where one model fails too often, so each way of asking has a model of its own.
-    name = f"{'alt' if stream else 'gem'}-{model}"
-    with pytest.raises(error) as raised:
-        client.chat.completions.create(model=name, messages=ASKING, stream=stream)
-    assert raised.value.code == code
-    assert raised.value.request_id == raised.value.response.headers["X-Request-Id"]
-    assert isinstance(raised.value.body, dict)
-    assert raised.value.body["message"] in str(raised.value)
-
-
-def test_a_wrong_value_names_its_field(client: Counted) -> None:
-    with pytest.raises(openai.UnprocessableEntityError) as refused:
-        client.chat.completions.create(model="gem-healthy", messages=ASKING, temperature=3)
-    assert (refused.value.param, refused.value.code) == ("temperature", "invalid_request")
-    with pytest.raises(openai.BadRequestError) as unsupported:
-        client.chat.completions.create(model="gem-healthy", messages=ASKING, n=2)
-    assert (unsupported.value.param, unsupported.value.code) == ("n", "unsupported_parameter")
-
-
-def test_a_client_that_is_not_let_in(service: Service) -> None:
-    with (
-        Counted(service.url, default_headers={"Host": "evil.example"}) as client,
-        pytest.raises(openai.PermissionDeniedError) as refused,
-    ):
-        client.models.list()
-    assert refused.value.type == "permission_error"
-
-
-def test_a_stream_that_breaks_raises_after_its_text(client: Counted) -> None:
-    heard = []
-    with pytest.raises(openai.APIError) as broken:
-        for chunk in client.chat.completions.create(
-            model="gem-cut", messages=ASKING, stream=True, user="broken"
-        ):
-            heard.append(chunk.choices[0].delta.content)
-    assert heard == ["", "All "]
-    assert broken.value.code == "providers_failed"
-    assert "No provider could answer." in str(broken.value)
-
-
-def test_a_client_out_of_patience(service: Service) -> None:
-    with (
-        Counted(service.url, timeout=0.3) as client,
-        pytest.raises(openai.APITimeoutError),
-    ):
-        client.chat.completions.create(
-            model="alt-silent", messages=ASKING, extra_headers={"X-Request-Timeout-Ms": "3000"}
-        )
-
-
-@pytest.mark.parametrize(
-    ("model", "sent"), [("gem-empty", 2), ("gem-blocked", 1), ("gem-rejected", 1)]
-)
-def test_it_asks_again_only_where_that_may_help(service: Service, model: str, sent: int) -> None:
-    with Counted(service.url, max_retries=1) as client:
-        with pytest.raises(openai.APIStatusError):
-            client.chat.completions.create(model=model, messages=ASKING)
-        assert client.sent == sent
 
 
 async def test_many_at_once_through_the_asynchronous_client(service: Service) -> None:
