@@ -13,11 +13,15 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 
+DEPLOY_VENV := .venv-deploy
+DEPLOY_BIN := $(CURDIR)/$(DEPLOY_VENV)/bin
+DEPLOYABLE := $(DEPLOY_VENV)/.deployable
+
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check lint format lock clean
+.PHONY: help run test faults check lint format lock clean deploy-synth deploy-test deploy-lock
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 run: $(RUNNABLE) ## Serve on 127.0.0.1:8000 (HOST, PORT and every other setting: the environment or .env)
 	@exec $(BIN)/python main.py serve
@@ -44,8 +48,17 @@ lock: $(TESTABLE) ## Write the hashed locks anew after a change of requirements*
 	@$(LOCK) requirements.txt -o requirements.lock
 	@$(LOCK) requirements-dev.txt -c requirements.lock -o requirements-dev.lock
 
-clean: ## Remove the virtual environment and caches; data/ stays
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+deploy-synth: $(DEPLOYABLE) ## Write the CloudFormation templates to deploy/aws/cdk.out (ARGS="size=medium imageTag=2 …")
+	@cd deploy/aws && $(DEPLOY_BIN)/python synth.py $(ARGS)
+
+deploy-test: $(DEPLOYABLE) ## Synthesise every variant of the templates, test, lint and check them
+	@cd deploy/aws && $(DEPLOY_BIN)/python -m pytest -q $(ARGS)
+
+deploy-lock: $(TESTABLE) ## Write the hashed lock of deploy/aws anew after a change of its requirements.txt
+	@cd deploy/aws && $(CURDIR)/$(subst make lock,make deploy-lock,$(LOCK)) requirements.txt -o requirements.lock
+
+clean: ## Remove the virtual environments and caches; data/ stays
+	@rm -rf $(VENV) $(DEPLOY_VENV) deploy/aws/cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(RUNNABLE): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
@@ -59,4 +72,12 @@ $(RUNNABLE): requirements.lock
 $(TESTABLE): $(RUNNABLE) requirements-dev.lock
 	@echo "Adding what the tests need"
 	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+$(DEPLOYABLE): deploy/aws/requirements.lock
+	@command -v node >/dev/null || { echo "The CDK needs Node.js 22 or newer, and there is no node here."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Name it: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Making $(DEPLOY_VENV)"
+	@$(PYTHON) -m venv --clear $(DEPLOY_VENV)
+	@$(DEPLOY_BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r deploy/aws/requirements.lock
 	@touch $@

@@ -1,0 +1,48 @@
+"""Where the rules of cdk-nag's AwsSolutions do not hold, and why that is right."""
+
+from aws_cdk import Acknowledgment, App, Validations
+
+_ENVIRONMENT = (
+    "Settings that are no secrets stand in the task definition; secrets come from Secrets Manager."
+)
+_TOKEN = (
+    "ecr:GetAuthorizationToken knows no resource; every other action of this role names its own."
+)
+_CREDENTIALS = "The service checks API keys and tokens itself, the same wherever it runs."
+
+# Below this construct, this rule of AwsSolutions, for this reason.
+_EXCEPTIONS = (
+    (
+        "rt-data/ProviderKeys",
+        "SMG4",
+        "Providers give keys by hand; a new one is put in and the service redeployed.",
+    ),
+    ("rt-data/ApiKeys", "SMG4", "Hashes of keys, each with an end of its own."),
+    ("rt-data/CursorSecret", "SMG4", "A new one would make every cursor in use invalid."),
+    ("rt-app/Balancer/AccessLogs", "S1", "It holds access logs and nothing else."),
+    ("rt-app/Tasks/ApiTask", "ECS2", _ENVIRONMENT),
+    ("rt-app/Tasks/WorkerTask", "ECS2", _ENVIRONMENT),
+    ("rt-app/Tasks/ApiTask/ExecutionRole", "IAM5[Resource::*]", _TOKEN),
+    ("rt-app/Tasks/WorkerTask/ExecutionRole", "IAM5[Resource::*]", _TOKEN),
+    (
+        "rt-app/Edge/Api",
+        "APIG2",
+        "The service validates every request, and answers with its own problem format.",
+    ),
+    (
+        "rt-app/Edge/Api/CloudWatchRole",
+        "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]",
+        "The gateway writes its logs with the policy AWS made for that.",
+    ),
+    ("rt-app/Edge/Api", "APIG4", _CREDENTIALS),
+    ("rt-app/Edge/Api", "COG4", _CREDENTIALS),
+)
+
+
+def acknowledge_exceptions(app: App) -> None:
+    """Tell cdk-nag of them."""
+    everything = {construct.node.path: construct for construct in app.node.find_all()}
+    for path, rule, reason in _EXCEPTIONS:
+        Validations.of(everything[path]).acknowledge(
+            Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason)
+        )

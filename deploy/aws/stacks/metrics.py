@@ -1,0 +1,54 @@
+"""The figures that alarms, scaling and the dashboard look at: AWS's own, and those the service writes into its log."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_elasticloadbalancingv2 as elb
+
+from stacks.parameters import PREFIX
+
+NAMESPACE = "RtGenAi"
+SERVICE = "rt-genai"
+_MINUTE = Duration.minutes(1)
+
+
+def own(name: str, statistic: str = "Sum", **dimensions: str) -> cloudwatch.Metric:
+    """Return a figure of the service's own, over all tasks and the given dimensions."""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=name,
+        dimensions_map={"service": SERVICE, **dimensions},
+        statistic=statistic,
+        period=_MINUTE,
+    )
+
+
+def running_tasks(service: str) -> cloudwatch.Metric:
+    """Return how many tasks of a service run."""
+    return cloudwatch.Metric(
+        namespace="ECS/ContainerInsights",
+        metric_name="RunningTaskCount",
+        dimensions_map={"ClusterName": PREFIX, "ServiceName": service},
+        statistic="Minimum",
+        period=_MINUTE,
+    )
+
+
+def share(part: cloudwatch.IMetric, whole: cloudwatch.IMetric, least: int) -> cloudwatch.IMetric:
+    """Return part / whole in percent; 0 below `least` of the whole, where a share says nothing."""
+    return cloudwatch.MathExpression(
+        expression=f"IF(whole >= {least}, 100 * FILL(part, 0) / whole, 0)",
+        using_metrics={"part": part, "whole": whole},
+        period=_MINUTE,
+        label="%",
+    )
+
+
+def server_errors(balancer: elb.ApplicationLoadBalancer) -> cloudwatch.IMetric:
+    """Return the share of requests that tasks answered with a 5xx, in percent."""
+    return share(
+        balancer.metrics.http_code_target(
+            elb.HttpCodeTarget.TARGET_5XX_COUNT, statistic="Sum", period=_MINUTE
+        ),
+        balancer.metrics.request_count(statistic="Sum", period=_MINUTE),
+        20,
+    )

@@ -1,0 +1,195 @@
+"""What an operator chooses, read from the CDK context (`cdk.json`, or `-c name=value`)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from constructs import Node
+
+PREFIX = "rt"
+"""Of every name that has to be known before anything is deployed."""
+
+PORT = 8000
+
+PROVIDER_KEYS = frozenset({"GEMINI_API_KEY", "OPENROUTER_API_KEY", "OPENAI_API_KEY"})
+
+
+class Authentication(StrEnum):
+    """How callers say who they are; `none` is no choice for a service in the internet."""
+
+    API_KEYS = "api_keys"
+    JWT = "jwt"
+    BOTH = "api_keys,jwt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much of everything.
+
+    Attributes:
+        api_cpu: In 1/1024 of a core; the service is one process, so more than 1024 is not used.
+        api_least: Tasks, at least one per availability zone.
+        chats_per_task: Chats under way on one task, in the mean, before another is added.
+        requests_per_task_minute: The same for requests.
+        nat_gateways: One is cheaper, three survive the loss of any zone.
+        has_interface_endpoints: Keep AWS's own traffic off the NAT gateways; pays from about 2.5 TB a month.
+        throttle_per_second: Requests the gateway lets in; the burst is twice that.
+    """
+
+    api_cpu: int
+    api_memory_mib: int
+    api_least: int
+    api_most: int
+    worker_cpu: int
+    worker_memory_mib: int
+    worker_least: int
+    worker_most: int
+    chats_per_task: int
+    requests_per_task_minute: int
+    nat_gateways: int
+    has_interface_endpoints: bool
+    throttle_per_second: int
+
+
+_SMALL = Size(
+    api_cpu=256,
+    api_memory_mib=512,
+    api_least=3,
+    api_most=6,
+    worker_cpu=256,
+    worker_memory_mib=512,
+    worker_least=1,
+    worker_most=3,
+    chats_per_task=100,
+    requests_per_task_minute=2_000,
+    nat_gateways=1,
+    has_interface_endpoints=False,
+    throttle_per_second=100,
+)
+_MEDIUM = Size(
+    api_cpu=1024,
+    api_memory_mib=2048,
+    api_least=3,
+    api_most=20,
+    worker_cpu=512,
+    worker_memory_mib=1024,
+    worker_least=2,
+    worker_most=10,
+    chats_per_task=400,
+    requests_per_task_minute=6_000,
+    nat_gateways=3,
+    has_interface_endpoints=False,
+    throttle_per_second=500,
+)
+_LARGE = Size(
+    api_cpu=1024,
+    api_memory_mib=2048,
+    api_least=6,
+    api_most=100,
+    worker_cpu=1024,
+    worker_memory_mib=2048,
+    worker_least=3,
+    worker_most=30,
+    chats_per_task=400,
+    requests_per_task_minute=6_000,
+    nat_gateways=3,
+    has_interface_endpoints=True,
+    throttle_per_second=2_000,
+)
+SIZES = {"small": _SMALL, "medium": _MEDIUM, "large": _LARGE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """The name clients use. Without one they use the gateway's own, and the load balancer speaks plain HTTP inside the VPC.
+
+    Attributes:
+        certificate_arn: Of ACM, in the stack's region, for `name`.
+        hosted_zone_id: Where the record is made; None leaves that to the operator.
+    """
+
+    name: str
+    certificate_arn: str
+    hosted_zone_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """Everything that differs between two deployments.
+
+    Attributes:
+        image_tag: In the repository that `rt-data` makes.
+        providers: Names of keys in the secret `rt/providers` that tasks get.
+        jwt: Issuer, audience and key set, as the service's settings of those names.
+        alarm_email: Who is told of alarms; None leaves subscribing to the operator.
+        is_protected: Tables cannot be deleted and outlive their stack.
+    """
+
+    size: Size
+    image_tag: str
+    authentication: Authentication
+    providers: tuple[str, ...]
+    jwt: dict[str, str]
+    domain: Domain | None
+    alarm_email: str | None
+    is_protected: bool
+
+
+class BadParameter(ValueError):
+    """A value of the context that means nothing."""
+
+
+def read_parameters(node: Node) -> Parameters:
+    """Return the parameters of the context.
+
+    Raises:
+        BadParameter: One is missing or means nothing; the message names it.
+    """
+    size = _text(node, "size") or "small"
+    if size not in SIZES:
+        raise BadParameter(f"size is {size}, not one of {', '.join(SIZES)}")
+    try:
+        authentication = Authentication(_text(node, "authentication") or "api_keys")
+    except ValueError as exc:
+        raise BadParameter("authentication is not api_keys, jwt or api_keys,jwt") from exc
+    providers = tuple((_text(node, "providers") or "GEMINI_API_KEY").split(","))
+    if not set(providers) <= PROVIDER_KEYS:
+        raise BadParameter(f"providers are not among {', '.join(sorted(PROVIDER_KEYS))}")
+    return Parameters(
+        size=SIZES[size],
+        image_tag=_text(node, "imageTag") or "latest",
+        authentication=authentication,
+        providers=providers,
+        jwt=_jwt(node) if "jwt" in authentication else {},
+        domain=_domain(node),
+        alarm_email=_text(node, "alarmEmail"),
+        is_protected=_text(node, "protected") != "false",
+    )
+
+
+def _text(node: Node, name: str) -> str | None:
+    value: Any = node.try_get_context(name)
+    return str(value) if value else None
+
+
+def _jwt(node: Node) -> dict[str, str]:
+    named = {
+        "JWT_ISSUER": _text(node, "jwtIssuer"),
+        "JWT_AUDIENCE": _text(node, "jwtAudience"),
+        "JWKS_URL": _text(node, "jwksUrl"),
+    }
+    given = {name: value for name, value in named.items() if value is not None}
+    if len(given) < len(named):
+        raise BadParameter("jwt needs jwtIssuer, jwtAudience and jwksUrl")
+    return given
+
+
+def _domain(node: Node) -> Domain | None:
+    name, certificate_arn = _text(node, "domainName"), _text(node, "certificateArn")
+    if name is None:
+        return None
+    if certificate_arn is None:
+        raise BadParameter("domainName needs certificateArn")
+    return Domain(
+        name=name, certificate_arn=certificate_arn, hosted_zone_id=_text(node, "hostedZoneId")
+    )

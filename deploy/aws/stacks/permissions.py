@@ -1,0 +1,46 @@
+"""What tasks may do: each action by its name, on one resource."""
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_iam as iam
+
+from stacks.data import INDEXES, DataStack
+
+_READ_AND_WRITE = (
+    "dynamodb:BatchGetItem",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PartiQLInsert",  # the only batch that leaves alone what is there is one of statements
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+)
+_CLAIM_AND_ERASE = ("dynamodb:DeleteItem", "dynamodb:UpdateItem")
+_SEND = ("sqs:GetQueueAttributes", "sqs:SendMessage")
+_RECEIVE = (
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+)
+
+
+def api_permissions(data: DataStack) -> list[iam.PolicyStatement]:
+    """Read, write and erase history; send to the queue."""
+    return [
+        _allow([*_READ_AND_WRITE, *_CLAIM_AND_ERASE], data.table.table_arn),
+        _allow(["dynamodb:Query"], *(f"{data.table.table_arn}/index/{name}" for name in INDEXES)),
+        _allow(_SEND, data.queue.queue_arn),
+    ]
+
+
+def worker_permissions(data: DataStack) -> list[iam.PolicyStatement]:
+    """Carry from the queue to the table; bury what cannot be stored, and bring it back when told to."""
+    return [
+        _allow(_READ_AND_WRITE, data.table.table_arn),
+        _allow([*_RECEIVE, "sqs:SendMessage"], data.queue.queue_arn),
+        _allow([*_RECEIVE, "sqs:SendMessage"], data.dead_letters.queue_arn),
+    ]
+
+
+def _allow(actions: Sequence[str], *resources: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=list(actions), resources=list(resources))

@@ -1,0 +1,45 @@
+"""Synthesises what the tests look at, once a run: it takes seconds."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import aws_cdk as cdk
+import cdk_nag
+import pytest
+
+from synth import make_app
+
+VARIANTS = {
+    "small": {},
+    "large": {
+        "size": "large",
+        "authentication": "api_keys,jwt",
+        "jwtIssuer": "https://id.example.com",
+        "jwtAudience": "chat",
+        "jwksUrl": "https://id.example.com/keys",
+        "domainName": "chat.example.com",
+        "certificateArn": "arn:aws:acm:eu-west-1:111122223333:certificate/1",
+        "hostedZoneId": "Z1",
+        "alarmEmail": "on-call@example.com",
+        "providers": "GEMINI_API_KEY,OPENROUTER_API_KEY",
+    },
+    "thrown away": {"protected": "false"},
+}
+
+Synthesis = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    """Return where the templates of a variant are; cdk-nag has looked at them, and an objection of its ends the test."""
+
+    @cache
+    def directory(variant: str) -> Path:
+        output = tmp_path_factory.mktemp(variant.replace(" ", "-"))
+        app = make_app(VARIANTS[variant], output=output)
+        cdk.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks())
+        app.synth()
+        return output
+
+    return directory
