@@ -10,14 +10,6 @@ from app.problem_table import MALFORMED_REQUEST
 from app.server.refusal import Refusal
 
 
-def new_parser(protocol: object) -> httptools.HttpRequestParser:
-    """Return a parser that reports to `protocol`."""
-    parser = httptools.HttpRequestParser(protocol)
-    # What a client sends after its last request does not spoil the answer to that one.
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)
-    return parser
-
-
 def complete_scope(scope: HTTPScope, method: bytes, url: bytes, version: str) -> None:
     """Write what the first line says into `scope`, whose headers are complete.
 

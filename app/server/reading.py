@@ -17,7 +17,7 @@ from app.problem_table import (
     URI_TOO_LONG,
     ProblemKind,
 )
-from app.server.head import complete_scope, head_without_upgrade, new_parser
+from app.server.head import complete_scope, head_without_upgrade
 from app.server.options import ServeOptions
 from app.server.refusal import Refusal
 
@@ -89,7 +89,7 @@ class Reading(HttpToolsProtocol):
             else:
                 return
             self._plain_head = None
-            self.parser = new_parser(self)
+            self.parser = httptools.HttpRequestParser(self)
 
     def _await_rest(self) -> None:
         """Count what came of an incomplete request, and set when the rest has to be here."""

@@ -171,6 +171,7 @@ def test_a_connection_too_many_is_a_503_and_the_next_after_one_left_is_served(
             received = client.receive()
             assert (received.status, received.slug) == (503, "overloaded")
             assert received.headers["retry-after"] == "1"
+            assert server.connections() == 40
             assert client.is_closed()
             clients.pop().__exit__()
             server.wait_for(lambda: server.connections() == 39)

@@ -180,10 +180,24 @@ def test_a_client_that_does_not_read_is_cut_off(hasty: Running) -> None:
 def test_a_client_that_reads_again_in_time_is_served_on(hasty: Running) -> None:
     with hasty.client() as client:
         client.get("/stream/1048576")
-        time.sleep(0.2)  # what is not read meanwhile has stalled the answer
+        (connection,) = hasty.server.server_state.connections
+        hasty.wait_for(lambda: connection.flow.write_paused)  # type: ignore[union-attr]
         assert len(client.receive().body) > 1048576
         client.get("/slow/0.9")
         assert client.receive().body == b"slow"
+
+
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_a_client_that_does_not_read_does_not_outlive_the_server(
+    loop_factory: LoopFactory,
+) -> None:
+    options = ServeOptions(last_words_seconds=0.1)
+    with running_server(loop_factory, options) as running, running.client() as client:
+        client.get("/stream/1048576")
+        running.wait_for(lambda: running.connections() == 1)
+        (connection,) = running.server.server_state.connections
+        running.wait_for(lambda: connection.flow.write_paused)  # type: ignore[union-attr]
+        running.stop()
 
 
 @pytest.mark.parametrize("size_bytes", [65536, 131072, 196608])

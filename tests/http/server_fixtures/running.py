@@ -23,6 +23,14 @@ class Running:
     server: Server
     application: Application
     port: int
+    thread: threading.Thread
+
+    def stop(self) -> None:
+        """Stop at once, and return when it has."""
+        self.server.stop()
+        self.server.stop()
+        self.thread.join(WAIT_SECONDS)
+        assert not self.thread.is_alive()
 
     def client(self) -> Client:
         return Client(self.port)
@@ -66,15 +74,12 @@ def running_server(loop_factory: LoopFactory, options: ServeOptions) -> Iterator
 
     thread = threading.Thread(target=run)
     thread.start()
-    running = Running(server, application, sockets[0].getsockname()[1])
+    running = Running(server, application, sockets[0].getsockname()[1], thread)
     try:
         running.wait_for(lambda: server.started)
         yield running
     finally:
-        server.stop()
-        server.stop()
-        thread.join(WAIT_SECONDS)
-        assert not thread.is_alive()
+        running.stop()
     assert failures == []
     assert not server.server_state.connections
     assert not server.server_state.tasks
