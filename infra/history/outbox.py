@@ -229,7 +229,8 @@ async def open_outbox(
         )
         await asyncio.wait([file.commits.submit(RetryRefused())])
         state = StoreState(clock)
-        relay = Relay(file, sink or store, state, clock)
+        # A queue that is away says nothing of the store, which is still read.
+        relay = Relay(file, sink or store, state if sink is None else StoreState(clock), clock)
         housekeeping = Housekeeping(
             file, relay, clock, keep_delivered_seconds=keep_delivered_seconds
         )

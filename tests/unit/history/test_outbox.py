@@ -105,6 +105,26 @@ async def test_it_accepts_and_shows_what_the_store_cannot_take(
         assert await walk(outbox, asking()) == [an_interaction(1)]
 
 
+async def test_a_queue_that_is_away_does_not_make_the_store_unread(
+    opened: Opened, store: LeavingStore
+) -> None:
+    queue = LeavingStore(store.behind)
+    queue.is_away = True
+    first, second = an_interaction(1, conversation_id="c"), an_interaction(2, conversation_id="c")
+    await store.append_many([first])
+    async with opened(sink=queue) as outbox:
+        await outbox.append(second)
+        await until(lambda: _has_tried(queue))
+        page = await outbox.recall(asking(conversation_id="c", order=Order.ASC))
+
+        assert list(page.interactions) == [first, second]
+        assert outbox.degraded() == ()
+
+
+async def _has_tried(store: LeavingStore) -> bool:
+    return len(store.batches) > 1
+
+
 async def test_a_conversation_is_recalled_from_the_host_while_the_store_is_away(
     opened: Opened, store: LeavingStore
 ) -> None:
