@@ -20,7 +20,8 @@ from infra.llm.catalogue import Catalogue, CatalogueModel, Provider, ProviderKin
 from infra.llm.chain import LLM, open_llm
 from infra.llm.resilience.metered import AttemptObserver
 from infra.selftest.cases import CASES, OUTAGE, PRIMARY, STANDBY, Case
-from infra.selftest.faults import FAULTS, WHOLE_TEXT
+from infra.selftest.fault import WHOLE_TEXT
+from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider, fault_provider
 from infra.settings import Settings
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infra.selftest.faults import FIRST_TEXT, WHOLE_TEXT
+from infra.selftest.fault import FIRST_TEXT, WHOLE_TEXT
 
 PRIMARY = "primary"
 STANDBY = "standby"

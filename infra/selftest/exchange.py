@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -27,7 +27,7 @@ class Exchange:
 
     Attributes:
         model: The upstream model named in the request; it decides the fault.
-        nth: How many requests for this model came before, plus one.
+        nth: How many requests with this question for this model came before, plus one.
         headers: Lower-case names.
     """
 
@@ -38,29 +38,41 @@ class Exchange:
     body: Any
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    is_chunked: bool = field(default=False, init=False)
 
     async def status(
         self, status: int, document: Any, headers: Mapping[str, str] | None = None
     ) -> None:
         """Answer with one JSON document."""
-        payload = orjson.dumps(document)
-        lines = {
-            "content-type": "application/json",
-            "content-length": str(len(payload)),
-            **(headers or {}),
-        }
-        await self.write(_head(status, lines) + payload)
+        await self.document(orjson.dumps(document), "application/json", headers, status=status)
+
+    async def document(
+        self,
+        payload: bytes,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+        *,
+        status: int = 200,
+    ) -> None:
+        """Answer with a body of any bytes, of a length that is told."""
+        lines = {"content-type": content_type, "content-length": str(len(payload))}
+        await self.write(_head(status, {**lines, **(headers or {})}) + payload)
+
+    async def head(self, status: int, headers: Mapping[str, str]) -> None:
+        """Send a head alone."""
+        await self.write(_head(status, headers))
 
     async def begin(self, content_type: str = "text/event-stream") -> None:
         """Send the head of a stream, whose end is marked by chunks."""
-        self.is_chunked = True
-        await self.write(_head(200, {"content-type": content_type, "transfer-encoding": "chunked"}))
+        await self.head(200, {"content-type": content_type, "transfer-encoding": "chunked"})
 
     async def event(self, document: Any) -> None:
         """Send one server-sent event."""
+        await self.raw(self.as_event(document))
+
+    def as_event(self, document: Any) -> bytes:
+        """Return the bytes of one server-sent event; `document` may be bytes already."""
         data = document if isinstance(document, bytes) else orjson.dumps(document)
-        await self.raw(b"data: " + data + b"\n\n")
+        return b"data: " + data + b"\n\n"
 
     async def raw(self, payload: bytes) -> None:
         """Send bytes of the stream as one chunk."""
@@ -141,6 +153,15 @@ class Exchange:
         """Say nothing until the other side hangs up."""
         while await self.reader.read(1024):
             pass
+
+    async def hangs_up_within(self, seconds: float) -> bool:
+        """Say nothing for so long; return whether the other side hung up meanwhile."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.silence()
+        except TimeoutError:
+            return False
+        return True
 
     async def write(self, payload: bytes) -> None:
         """Send raw bytes."""

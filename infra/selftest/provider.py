@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 
 from infra.selftest.exchange import Exchange, Wire
-from infra.selftest.faults import FAULTS, Fault
+from infra.selftest.fault import Fault
+from infra.selftest.faults import FAULTS
 
 _GEMINI_PATH = re.compile(r"/v1beta/models/(?P<model>[^:]+):streamGenerateContent")
 
@@ -33,6 +34,15 @@ class Call:
     at_seconds: float
     ended_seconds: float | None = None
 
+    @property
+    def question(self) -> str:
+        """The last thing the user said, whichever the format."""
+        if self.wire is Wire.GEMINI:
+            said = [turn for turn in self.body["contents"] if turn["role"] == "user"]
+            return str(said[-1]["parts"][0]["text"])
+        said = [message for message in self.body["messages"] if message["role"] == "user"]
+        return str(said[-1]["content"])
+
 
 @dataclass(slots=True)
 class FaultProvider:
@@ -40,12 +50,18 @@ class FaultProvider:
 
     A name that is no fault is healthy. `model@anything` is the fault `model` with a count of its own. `override`
     replaces what a model does from now on, so that a test can take a provider down and up.
+
+    Attributes:
+        most_under_way: By model, how many requests it had at once at the most.
     """
 
     calls: list[Call] = field(default_factory=list)
     override: dict[str, Fault] = field(default_factory=dict)
     url: str = ""
+    most_under_way: Counter[str] = field(default_factory=Counter)
     _counts: Counter[str] = field(default_factory=Counter)
+    _questions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _at_once: Counter[str] = field(default_factory=Counter)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def count(self, model: str) -> int:
@@ -80,13 +96,16 @@ class FaultProvider:
         gemini = _GEMINI_PATH.match(path)
         model = gemini["model"] if gemini else body["model"]
         wire = Wire.GEMINI if gemini else Wire.OPENAI
-        self._counts[model] += 1
         call = Call(model=model, wire=wire, headers=headers, body=body, at_seconds=time.monotonic())
         self.calls.append(call)
+        self._counts[model] += 1
+        self._questions[model, call.question] += 1
+        self._at_once[model] += 1
+        self.most_under_way[model] = max(self.most_under_way[model], self._at_once[model])
         exchange = Exchange(
             wire=wire,
             model=model,
-            nth=self._counts[model],
+            nth=self._questions[model, call.question],
             headers=headers,
             body=body,
             reader=reader,
@@ -96,6 +115,7 @@ class FaultProvider:
         try:
             await fault(exchange)
         finally:
+            self._at_once[model] -= 1
             call.ended_seconds = time.monotonic()
         return not writer.is_closing()
 

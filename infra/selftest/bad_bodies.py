@@ -1,0 +1,109 @@
+"""200s whose body is not an answer: broken, empty, huge, swelling, in another alphabet."""
+
+import zlib
+from functools import cache
+
+import orjson
+
+from infra.selftest.exchange import Exchange, Wire
+from infra.selftest.fault import WHOLE_TEXT, Faults
+
+BAD_BODIES = Faults()
+
+HUGE_BYTES = 50 * 1024 * 1024
+_BLOCK = b"more and " * (64 * 1024 // 9)
+_JSON = "application/json"
+
+
+@BAD_BODIES.named("malformed-json")
+async def malformed_json(exchange: Exchange) -> None:
+    """Half a document."""
+    await exchange.document(b'{"candidates": [{"cont')
+
+
+@BAD_BODIES.named("error-document")
+async def error_document(exchange: Exchange) -> None:
+    """An error where the answer should be, with a status of success."""
+    await exchange.status(200, {"error": {"code": 502, "message": "upstream broke"}})
+
+
+@BAD_BODIES.named("no-choices")
+async def no_choices(exchange: Exchange) -> None:
+    """A document without an answer in it."""
+    name = "candidates" if exchange.wire is Wire.GEMINI else "choices"
+    await exchange.status(200, {name: []})
+
+
+@BAD_BODIES.named("latin-1")
+async def latin_1(exchange: Exchange) -> None:
+    """Events in another alphabet than JSON's."""
+    await exchange.begin("text/event-stream; charset=iso-8859-1")
+    document = orjson.dumps(exchange.piece("Tudo está bem.")).decode()
+    await exchange.event(document.encode("latin-1"))
+    await exchange.finish()
+
+
+@BAD_BODIES.named("utf-16")
+async def utf_16(exchange: Exchange) -> None:
+    """A document in two bytes a character."""
+    document = orjson.dumps(exchange.piece(WHOLE_TEXT)).decode()
+    await exchange.document(document.encode("utf-16"), "application/json; charset=utf-16")
+
+
+@BAD_BODIES.named("huge-event")
+async def huge_event(exchange: Exchange) -> None:
+    """An event of 50 MB."""
+    await exchange.begin()
+    await exchange.raw(b'data: {"text": "')
+    for _ in range(HUGE_BYTES // len(_BLOCK)):
+        await exchange.raw(_BLOCK)
+    await exchange.raw(b'"}\n\n')
+    await exchange.finish()
+
+
+@BAD_BODIES.named("huge-document")
+async def huge_document(exchange: Exchange) -> None:
+    """A document of 50 MB, of a length that is told."""
+    await exchange.head(200, {"content-type": _JSON, "content-length": str(HUGE_BYTES)})
+    await exchange.write(b"{")
+    for _ in range(HUGE_BYTES // len(_BLOCK)):
+        await exchange.write(_BLOCK)
+
+
+@BAD_BODIES.named("huge-answer")
+async def huge_answer(exchange: Exchange) -> None:
+    """50 MB of proper events."""
+    await exchange.begin()
+    text = _BLOCK.decode()
+    for _ in range(HUGE_BYTES // len(_BLOCK)):
+        await exchange.text(text)
+    await exchange.finish()
+
+
+@BAD_BODIES.named("huge-refusal")
+async def huge_refusal(exchange: Exchange) -> None:
+    """A 503 that says so in 50 MB."""
+    await exchange.head(503, {"content-type": _JSON, "content-length": str(HUGE_BYTES)})
+    for _ in range(HUGE_BYTES // len(_BLOCK)):
+        await exchange.write(_BLOCK)
+
+
+@BAD_BODIES.named("gzip-bomb")
+async def gzip_bomb(exchange: Exchange) -> None:
+    """50 KB that swell to 50 MB, although nothing compressed was asked for."""
+    await exchange.document(
+        _bomb(), "text/event-stream", {"content-encoding": "gzip", "vary": "accept-encoding"}
+    )
+
+
+@BAD_BODIES.named("gzip-bomb-unnamed")
+async def gzip_bomb_unnamed(exchange: Exchange) -> None:
+    """The same bytes, and no word of their being compressed."""
+    await exchange.document(_bomb(), "text/event-stream")
+
+
+@cache
+def _bomb() -> bytes:
+    squeezed = zlib.compressobj(wbits=31)  # a gzip header
+    blank = b" " * (1024 * 1024)
+    return b"".join([squeezed.compress(blank) for _ in range(50)]) + squeezed.flush()
