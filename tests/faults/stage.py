@@ -1,0 +1,210 @@
+"""The real service before a provider that misbehaves, asked over HTTP; and what came of each question."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from infra.selftest.fault import FIRST_TEXT, WHOLE_TEXT
+from infra.selftest.provider import Call, FaultProvider
+from tests.fakes.provider import provider_in_thread
+from tests.faults.pace import SCALED, Pace
+from tests.faults.routes import write_catalogue
+from tests.service import Service, running_service
+
+HANG_UP_SECONDS = 1.0
+WHOLE_ANSWERS = (
+    WHOLE_TEXT,
+    f"{WHOLE_TEXT} Ça va.\U0001f642",
+    FIRST_TEXT + WHOLE_TEXT,  # of two models, the second going on
+    FIRST_TEXT + FIRST_TEXT + WHOLE_TEXT,  # of three calls
+)
+_PATIENCE_SECONDS = 90.0
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a caller was told, and what history and the provider know of it.
+
+    Attributes:
+        slug: Of the problem; empty when there was none.
+        is_done: A 200 that is whole: a plain one, or a stream that ended with `done`.
+        kept: The interaction as history shows it.
+        calls: What reached the provider.
+    """
+
+    status: int
+    slug: str
+    text: str
+    is_done: bool
+    seconds: float
+    first_text_seconds: float | None
+    retry_after_seconds: int | None
+    attempts: Sequence[Mapping[str, Any]]
+    kept: Mapping[str, Any]
+    calls: Sequence[Call]
+
+    @property
+    def outcomes(self) -> list[tuple[str, str]]:
+        """Who was asked, and what came of it."""
+        return [(one["provider"], one["outcome"]) for one in self.attempts]
+
+    @property
+    def gaps_seconds(self) -> list[float]:
+        """From each call's end to the next one's start, as the provider saw it."""
+        return [
+            later.at_seconds - (earlier.ended_seconds or 0.0)
+            for earlier, later in itertools.pairwise(self.calls)
+        ]
+
+
+@dataclass
+class Stage:
+    """A service, a provider, and somebody who asks."""
+
+    service: Service
+    provider: FaultProvider
+    client: httpx2.Client
+    pace: Pace
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def ask(
+        self, model: str, *, is_streamed: bool = False, timeout_seconds: float | None = None
+    ) -> Told:
+        """Ask one question, and check what has to be so whatever the answer is."""
+        number = next(_numbers)
+        question, user = f"question {number}", f"user-{number}"
+        body = {"userId": user, "userPrompt": question, "model": model, "stream": is_streamed}
+        headers = dict(self.headers)
+        if timeout_seconds is not None:
+            headers["X-Request-Timeout-Ms"] = str(round(timeout_seconds * 1000))
+        started = time.monotonic()
+        with self.client.stream("POST", "/v1/chat", json=body, headers=headers) as response:
+            events, first_text_seconds = _read(response, started)
+        seconds = time.monotonic() - started
+        last = events[-1]
+        texts = [event["text"] for event in events if set(event) == {"text"}]
+        calls = [call for call in list(self.provider.calls) if call.question == question]
+        told = Told(
+            status=response.status_code,
+            slug=last.get("type", "").removeprefix("/problems/"),
+            text=last.get("response", "") if not texts else "".join(texts),
+            is_done="usage" in last,
+            seconds=seconds,
+            first_text_seconds=first_text_seconds,
+            retry_after_seconds=_whole(response.headers.get("Retry-After")),
+            attempts=last.get("attempts", []),
+            kept=self.kept(user, response.headers["X-Interaction-Id"]),
+            calls=calls,
+        )
+        self._check(told, is_streamed)
+        return told
+
+    def ask_at_once(self, *asks: Callable[[], Told]) -> list[Told]:
+        """Ask many questions at the same time."""
+        with ThreadPoolExecutor(len(asks)) as pool:
+            return [future.result() for future in [pool.submit(ask) for ask in asks]]
+
+    def kept(self, user: str, interaction_id: str) -> Mapping[str, Any]:
+        response = self.client.get(f"/v1/history/{user}/{interaction_id}")
+        assert response.status_code == 200, response.text
+        kept: Mapping[str, Any] = response.json()
+        return kept
+
+    def kept_of(self, user: str) -> list[Mapping[str, Any]]:
+        """All of one user's interactions, whatever became of them."""
+        statuses = ["completed", "truncated", "blocked", "client_cancelled", "failed"]
+        found: list[Mapping[str, Any]] = []
+        parameters: dict[str, Any] = {"status": statuses, "limit": 100}
+        while True:
+            page = self.client.get(f"/v1/history/{user}", params=parameters).json()
+            found += page["history"]
+            if page["nextCursor"] is None:
+                return found
+            parameters["cursor"] = page["nextCursor"]
+
+    def degraded(self) -> dict[str, str]:
+        """Which routes are not healthy, and why; by model."""
+        parts = self.client.get("/health/ready").json()["degraded"]
+        return {part["component"].split(" ")[-1]: part["reason"] for part in parts}
+
+    def _check(self, told: Told, is_streamed: bool) -> None:
+        kept = told.kept
+        assert kept["attempts"] == told.attempts
+        assert told.is_done == (not told.slug)
+        if told.is_done or is_streamed:
+            assert kept["response"] == told.text
+        if told.is_done:
+            assert told.status == 200
+            assert kept["status"] in ("completed", "blocked", "truncated")
+            assert kept["error"] is None
+        else:
+            assert kept["status"] == "blocked" or kept["status"] == (
+                "truncated" if kept["response"] else "failed"
+            )
+            assert kept["error"] == told.slug
+            assert (told.status == 200) == (told.text != "")
+        if kept["status"] == "completed":
+            assert kept["response"] in WHOLE_ANSWERS, "an answer that broke passes for whole"
+        reached = [one for one in told.attempts if not one["provider"].endswith("-nobody")]
+        assert len(told.calls) == len(reached)
+        until(lambda: all(call.ended_seconds for call in told.calls), HANG_UP_SECONDS)
+
+
+def until(holds: Callable[[], bool], seconds: float) -> None:
+    """Wait for what has to come to pass within so long."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.01)
+
+
+@contextmanager
+def on_stage(
+    folder: Path,
+    faults: Sequence[str],
+    pace: Pace = SCALED,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Stage]:
+    """A service of its own before a provider of its own."""
+    with provider_in_thread() as provider:
+        environment = {
+            "MODELS_FILE": str(write_catalogue(folder / "models.toml", provider, faults)),
+            "GEM_KEY": "k",
+            "PRICE_LOOKUP_ENABLED": "false",
+            **pace.environment(),
+            **(settings or {}),
+        }
+        with (
+            running_service(folder / "data", environment) as service,
+            httpx2.Client(
+                base_url=service.url, timeout=_PATIENCE_SECONDS, trust_env=False
+            ) as client,
+        ):
+            yield Stage(service, provider, client, pace)
+
+
+def _read(response: httpx2.Response, started: float) -> tuple[list[dict[str, Any]], float | None]:
+    """The objects an answer consists of, and when its first text came."""
+    if not response.headers["content-type"].startswith("text/event-stream"):
+        return [json.loads(response.read())], None
+    events: list[dict[str, Any]] = []
+    first_text_seconds = None
+    for line in response.iter_lines():
+        if line.startswith("data: "):
+            events.append(json.loads(line.removeprefix("data: ")))
+            if first_text_seconds is None and "text" in events[-1]:
+                first_text_seconds = time.monotonic() - started
+    return events, first_text_seconds
+
+
+def _whole(text: str | None) -> int | None:
+    return None if text is None else int(text)

@@ -1,0 +1,266 @@
+"""The circuit breaker of the real service: when it opens, whom it lets in to look, and that it always closes again."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from infra.selftest.exchange import Exchange
+from infra.selftest.fault import healthy
+from infra.selftest.faults import FAULTS
+from tests.faults.load import Answered, asked_at_once, asked_at_rate, cpu_seconds, percentile
+from tests.faults.pace import SCALED, SHIPPED
+from tests.faults.routes import WIRES, behind, upstream
+from tests.faults.stage import Stage, on_stage, until
+
+AT_ONCE = 100
+LOST_PROBES = {"scaled": 12, "shipped": 100}
+STORMS = {"scaled": (100.0, 2.0), "shipped": (500.0, 8.0)}
+"""Questions a second, and for how many seconds."""
+_JITTER = 1.2
+_PROBE_GRACE_SECONDS = 5.0
+CALLERS_FAULTS = ("400", "413", "422", "blocked", "context-too-long")
+OUR_FAULTS = ("401", "402", "403", "404", "bad-key")
+ROUTES = [f"route-{number}" for number in range(LOST_PROBES["shipped"])]
+UNHURRIED = replace(SCALED, first_token_seconds=2.0, request_timeout_seconds=20.0)
+BREAKING = ("opens", "wave", "broken-wave", "dead", "alive", "both-open")
+
+
+@pytest.fixture(
+    scope="module", params=[UNHURRIED, pytest.param(SHIPPED, marks=pytest.mark.faults)], ids=str
+)
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    faults = [*CALLERS_FAULTS, *OUR_FAULTS, *BREAKING, *ROUTES[: LOST_PROBES[str(request.param)]]]
+    with on_stage(tmp_path_factory.mktemp("breaker"), faults, request.param) as stage:
+        yield stage
+
+
+def open_circuit(stage: Stage, model: str, fault: str) -> None:
+    """Fail until it is open."""
+    stage.provider.override[upstream(model, fault)] = FAULTS["503"]
+    for _ in range(10):
+        stage.ask(model)
+        if stage.degraded().get(model) == "open":
+            return
+    raise AssertionError(f"{model} is not open")
+
+
+def wait_for_probe(stage: Stage) -> None:
+    """Wait until any first opening has passed."""
+    time.sleep(stage.pace.breaker_open_seconds * _JITTER)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_it_opens_on_the_fifth_failure_and_then_nobody_waits(
+    stage: Stage, wire: str, figure: Callable[[str], None]
+) -> None:
+    model = f"{wire}-opens-safe"
+    name = upstream(model, "opens")
+    stage.provider.override[name] = FAULTS["503"]
+    per_second = 5.0 if str(stage.pace) == "shipped" else 50.0
+    direct, while_open, openings = [], [], 0
+    for number in range(20):
+        direct.append(stage.ask(f"{behind(wire)}-healthy").seconds)
+        told = stage.ask(model)
+        assert told.is_done
+        if len(told.attempts) == 1:
+            while_open.append(told.seconds)
+        elif number > 2:
+            openings += 1
+        time.sleep(1 / per_second)
+    calls = stage.provider.count(name)
+    figure(
+        f"503 always, {wire}, {stage.pace}: {calls} calls of it in 20 requests; with the circuit open the slowest"
+        f" answer took {max(while_open) * 1000:.0f} ms, the fallback alone {max(direct) * 1000:.0f} ms"
+    )
+    assert calls <= 5 + openings
+    assert len(while_open) >= 20 - 3 - openings
+    assert stage.degraded()[model] in ("open", "half open")
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_one_probe_is_under_way_whatever_the_crowd(
+    stage: Stage, wire: str, figure: Callable[[str], None]
+) -> None:
+    model = f"{wire}-wave-safe"
+    name = upstream(model, "wave")
+    provider = stage.provider
+    open_circuit(stage, model, "wave")
+    wait_for_probe(stage)
+    provider.most_under_way[name] = 0
+    for wave in range(2):  # two probes that are answered close it
+        answers = crowd(stage, model, name, wave)
+        assert Counter(one.body["provider"] for one in answers) == {
+            wire: 1,
+            behind(wire): AT_ONCE - 1,
+        }
+    most = provider.most_under_way[name]
+    figure(
+        f"half-open, {AT_ONCE} at once, {wire}, {stage.pace}: {most} probe under way at the most"
+    )
+    assert most == 1
+    assert stage.ask(model).outcomes == [(wire, "ok")]
+    assert model not in stage.degraded()
+
+
+def crowd(stage: Stage, model: str, name: str, wave: int) -> list[Answered]:
+    """Ask all at once; whoever is let through to the provider is answered after all the others."""
+    provider = stage.provider
+    standby = upstream(f"{behind(model[:3])}-healthy", "healthy")
+    others = provider.count(standby) + AT_ONCE - 1
+
+    async def last_of_all(exchange: Exchange) -> None:
+        while provider.count(standby) < others:
+            await asyncio.sleep(0.01)
+        await healthy(exchange)
+
+    provider.override[name] = last_of_all
+    user = f"crowd-{model}-{wave}"
+    answers = asked_at_once(stage.service, model, user, AT_ONCE)
+    assert {one.status for one in answers} == {200}
+    assert len(stage.kept_of(user)) == AT_ONCE
+    return answers
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_probe_that_fails_costs_one_call(stage: Stage, wire: str) -> None:
+    model = f"{wire}-broken-wave-safe"
+    name = upstream(model, "broken-wave")
+    open_circuit(stage, model, "broken-wave")
+    wait_for_probe(stage)
+    calls = stage.provider.count(name)
+    answers = asked_at_once(stage.service, model, f"crowd-{model}", AT_ONCE)
+    assert {one.status for one in answers} == {200}
+    assert stage.provider.count(name) == calls + 1
+
+
+def test_a_lost_probe_never_keeps_a_route_closed(
+    stage: Stage, figure: Callable[[str], None]
+) -> None:
+    count = LOST_PROBES[str(stage.pace)]
+    pace = stage.pace
+    lease_seconds = pace.first_token_seconds + _PROBE_GRACE_SECONDS
+    patience_seconds = lease_seconds + pace.breaker_open_cap_seconds * _JITTER + 10.0
+
+    def lose_and_recover(number: int) -> float:
+        wire, fault = WIRES[number % 2], ROUTES[number]
+        model = f"{wire}-{fault}-safe"
+        name = upstream(model, fault)
+        open_circuit(stage, model, fault)
+        wait_for_probe(stage)
+        way = number // 2 % 3
+        stage.provider.override[name] = FAULTS["400" if way == 2 else "silent"]
+        calls = stage.provider.count(name)
+        if way == 0:
+            assert stage.ask(model).outcomes == [(wire, "timeout"), (behind(wire), "ok")]
+        elif way == 1:
+            leave_stream(stage, model, name, calls)
+        else:
+            assert stage.ask(model).slug == "provider-rejected"
+        assert stage.provider.count(name) == calls + 1
+        del stage.provider.override[name]
+        recovering = time.monotonic()
+        while stage.ask(model).kept["provider"] != wire:
+            assert time.monotonic() - recovering < patience_seconds, f"{model} is stuck"
+            time.sleep(pace.breaker_open_seconds / 10)
+        return time.monotonic() - recovering
+
+    with ThreadPoolExecutor(count) as pool:
+        seconds = list(pool.map(lose_and_recover, range(count)))
+    figure(
+        f"lost probes, {pace}: {len(seconds)} of {count} routes in use again, the last after {max(seconds):.1f} s"
+    )
+    assert len(seconds) == count
+
+
+def leave_stream(stage: Stage, model: str, name: str, calls: int) -> None:
+    """Ask, and leave while the probe is out."""
+    body = {"userId": f"leaver-{model}", "userPrompt": "?", "model": model, "stream": True}
+    with ThreadPoolExecutor(1) as pool, stage.service.client() as client:
+
+        def ask() -> None:
+            with client.stream("POST", "/v1/chat", json=body):
+                pass
+
+        asking = pool.submit(ask)
+        until(lambda: stage.provider.count(name) > calls, 10.0)
+        client.close()
+        asking.exception(10.0)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_dead_model_takes_nothing_from_its_sibling(
+    stage: Stage, wire: str, figure: Callable[[str], None]
+) -> None:
+    dead, alive = f"{wire}-dead-safe", f"{wire}-alive-safe"
+    stage.provider.override[upstream(dead, "dead")] = FAULTS["503"]
+    told = []
+    for _ in range(30):
+        assert stage.ask(dead).kept["provider"] == behind(wire)
+        told.append(stage.ask(alive))
+    figure(f"sibling of a dead model, {wire}, {stage.pace}: {len(told)} of 30 answered by itself")
+    assert all(one.outcomes == [(wire, "ok")] for one in told)
+    assert alive not in stage.degraded()
+    assert stage.degraded()[dead] in ("open", "half open")
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", CALLERS_FAULTS)
+def test_what_is_the_callers_doing_opens_nothing(stage: Stage, fault: str, wire: str) -> None:
+    model = f"{wire}-{fault}-safe"
+    for _ in range(12):
+        told = stage.ask(model)
+        assert (told.status, len(told.calls), len(told.attempts)) == (422, 1, 1)
+    assert model not in stage.degraded()
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", OUR_FAULTS)
+def test_a_key_that_is_refused_is_our_fault_never_the_callers(
+    stage: Stage, fault: str, wire: str
+) -> None:
+    model = f"{wire}-{fault}-safe"
+    told = stage.ask(model)
+    assert told.outcomes == [(wire, "misconfigured"), (behind(wire), "ok")]
+    assert stage.ask(model).outcomes == [(behind(wire), "ok")]
+    assert stage.degraded()[model] == "misconfigured"
+    alone = stage.ask(f"{wire}-{fault}")
+    assert (alone.status, alone.slug) == (503, "provider-misconfigured")
+    assert alone.retry_after_seconds == 60
+    (line,) = stage.service.lines_with(f'{wire} {model}"')
+    assert '"level":"error"' in line
+
+
+def test_with_every_circuit_open_the_refusal_is_quick(
+    stage: Stage, figure: Callable[[str], None]
+) -> None:
+    per_second, seconds = STORMS[str(stage.pace)]
+    model = "gem-both-open-both"
+    for name in (model, "alt-both-open-standby"):
+        stage.provider.override[upstream(name, "both-open")] = FAULTS["503"]
+    while stage.ask(model).status != 503:
+        pass
+    user = f"refused-{stage.pace}"
+    cpu_before, before = cpu_seconds(stage.service), time.monotonic()
+    answers = asked_at_rate(stage.service, model, user, per_second=per_second, seconds=seconds)
+    cores = (cpu_seconds(stage.service) - cpu_before) / (time.monotonic() - before)
+    refused = [one for one in answers if one.status == 503]
+    times = [one.seconds for one in refused]
+    figure(
+        f"both open, {per_second:.0f} a second, {stage.pace}: {len(refused)} of {len(answers)} refused, p50"
+        f" {percentile(times, 0.5) * 1000:.1f} ms, p99 {percentile(times, 0.99) * 1000:.1f} ms, {cores:.2f} cores"
+    )
+    assert {one.body["type"] for one in refused} == {"/problems/providers-unavailable"}
+    assert {one.status for one in answers} <= {502, 503}  # a probe that fails is a 502
+    assert len(refused) >= 0.95 * len(answers)
+    assert percentile(times, 0.99) <= 1.0
+    assert cores < 1.0
+    kept = stage.kept_of(user)
+    assert len(kept) == len(answers)
+    assert {one["status"] for one in kept} == {"failed"}

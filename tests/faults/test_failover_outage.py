@@ -1,0 +1,120 @@
+"""Outages: of everybody, of half the calls, and of one provider for a minute."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from infra.selftest.fault import WHOLE_TEXT
+from infra.selftest.faults import FAULTS
+from tests.faults.load import asked_at_rate
+from tests.faults.pace import SCALED, SHIPPED
+from tests.faults.routes import WIRES, behind, upstream
+from tests.faults.stage import Stage, on_stage
+
+MOST_SHARE_OF_CALLS = 1.25
+MOST_REQUESTS_IN_OUTAGE = 6
+"""Three until the circuit opens on the fifth failed call, then one probe after each of three openings."""
+STORMS = {"scaled": 3.0, "shipped": 60.0}
+FLAPPING = {"scaled": (3.0, 0.2, 1.5), "shipped": (60.0, 4.0, 30.0)}
+"""How long it is down, how often it is asked, by when it has to be in use again; in seconds."""
+
+
+@pytest.fixture(
+    scope="module", params=[SCALED, pytest.param(SHIPPED, marks=pytest.mark.faults)], ids=str
+)
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    faults = ["503", "503-after-7s", "503-half-the-time", "flapping"]
+    with on_stage(tmp_path_factory.mktemp("outage"), faults, request.param) as stage:
+        yield stage
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_when_all_are_down_the_caller_is_told_soon_and_when_to_come_back(
+    stage: Stage, wire: str, figure: Callable[[str], None]
+) -> None:
+    told = stage.ask(f"{wire}-503-after-7s-both")
+    figure(
+        f"both down, Retry-After 7, {wire}, {stage.pace}: {told.status} after {told.seconds:.2f} s,"
+        f" Retry-After {told.retry_after_seconds}"
+    )
+    assert (told.status, told.slug) == (503, "providers-unavailable")
+    assert told.retry_after_seconds is not None
+    assert 1 <= told.retry_after_seconds <= 7
+    assert told.seconds <= 5.0
+    assert told.outcomes == [(wire, "unavailable"), (behind(wire), "unavailable")]
+    assert told.kept["status"] == "failed"
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_when_all_stay_down_502_becomes_503_once_every_route_is_open(
+    stage: Stage, wire: str, figure: Callable[[str], None]
+) -> None:
+    statuses = []
+    for _ in range(10):
+        told = stage.ask(f"{wire}-503-both")
+        statuses.append(told.status)
+        assert told.seconds <= 5.0
+        assert told.kept["status"] == "failed"
+        assert told.retry_after_seconds is not None
+        assert 1 <= told.retry_after_seconds <= 60
+        if told.status == 503:
+            assert told.slug == "providers-unavailable"
+            break
+        assert (told.status, told.slug) == (502, "providers-failed")
+    figure(f"both down, {wire}, {stage.pace}: {statuses}")
+    assert statuses[-1] == 503
+
+
+def test_half_the_calls_failing_makes_no_storm(stage: Stage, figure: Callable[[str], None]) -> None:
+    seconds = STORMS[str(stage.pace)]
+    for way in ("safe", "both", "standby"):
+        user = f"storm-{way}"
+        model = f"gem-503-half-the-time-{way}"
+        calls_before = len(stage.provider.calls)
+        answers = asked_at_rate(stage.service, model, user, per_second=200, seconds=seconds)
+        calls = len(stage.provider.calls) - calls_before
+        answered = sum(one.status == 200 for one in answers)
+        figure(
+            f"50 % errors at 200 a second, {way}, {stage.pace}: {len(answers)} requests,"
+            f" {answered} answered, {calls} calls ({calls / len(answers):.3f} each)"
+        )
+        assert calls <= MOST_SHARE_OF_CALLS * len(answers)
+        assert {one.status for one in answers} <= ({200} if way == "safe" else {200, 502, 503})
+        kept = stage.kept_of(user)
+        assert len(kept) == len(answers)
+        assert sum(one["status"] == "completed" for one in kept) == answered
+        assert all(one["response"] in ("", WHOLE_TEXT) for one in kept)
+        assert sum(len(one["attempts"]) for one in kept) == calls
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_provider_that_is_down_for_a_minute_is_left_alone_and_found_again(
+    stage: Stage, wire: str, figure: Callable[[str], None]
+) -> None:
+    down_seconds, every_seconds, back_seconds = FLAPPING[str(stage.pace)]
+    model = f"{wire}-flapping-safe"
+    name = upstream(model, "flapping")
+    tried, calls, asked = 0, 0, 0
+    stage.provider.override[name] = FAULTS["503"]
+    started = time.monotonic()
+    while asked * every_seconds < down_seconds:
+        time.sleep(max(0.0, started + asked * every_seconds - time.monotonic()))
+        told = stage.ask(model)
+        assert (told.is_done, told.kept["provider"]) == (True, behind(wire))
+        asked += 1
+        tried += any(provider == wire for provider, _ in told.outcomes)
+        calls += sum(provider == wire for provider, _ in told.outcomes)
+    del stage.provider.override[name]
+    up = time.monotonic()
+    while (told := stage.ask(model)).kept["provider"] != wire:
+        assert told.is_done
+        assert time.monotonic() - up < back_seconds, "not in use again"
+        time.sleep(every_seconds)
+    figure(
+        f"down for {down_seconds:.0f} s, {wire}, {stage.pace}: {asked} asked, all answered; {tried} of them tried it"
+        f" with {calls} calls; in use again after {time.monotonic() - up:.1f} s"
+    )
+    assert tried <= MOST_REQUESTS_IN_OUTAGE

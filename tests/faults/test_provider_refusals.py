@@ -1,0 +1,133 @@
+"""Providers that refuse: for a while, for a fault of theirs, or because of what was asked."""
+
+from collections.abc import Callable
+
+import pytest
+
+from infra.selftest.fault import FIRST_TEXT, WHOLE_TEXT
+from tests.faults.routes import WIRES, behind
+from tests.faults.stage import Stage
+
+AT_ONCE_SECONDS = 2.5
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize(
+    ("fault", "asked_seconds"),
+    [
+        ("rate-limited-once-1s", 1.0),
+        ("rate-limited-once-1.2s", 1.2),
+        ("rate-limited-once-until-1s", 1.0),
+    ],
+)
+def test_a_short_pause_is_kept_and_the_same_provider_answers(
+    scaled_stage: Stage, fault: str, asked_seconds: float, wire: str, figure: Callable[[str], None]
+) -> None:
+    told = scaled_stage.ask(f"{wire}-{fault}-safe")
+    assert told.outcomes == [(wire, "rate_limited"), (wire, "ok")]
+    (gap_seconds,) = told.gaps_seconds
+    figure(f"{fault}, {wire}: asked again after {gap_seconds:.2f} s")
+    assert gap_seconds >= asked_seconds
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "rate-limited-30s",
+        "rate-limited-once-45.837906927s",
+        "rate-limited-once-1000000000s",
+        "rate-limited-once-until-30s",
+    ],
+)
+def test_a_long_pause_goes_to_the_fallback_and_the_route_is_spared(
+    scaled_stage: Stage, fault: str, wire: str, figure: Callable[[str], None]
+) -> None:
+    model = f"{wire}-{fault}-safe"
+    told = scaled_stage.ask(model)
+    figure(f"{fault}, {wire}: the fallback answered after {told.seconds:.2f} s")
+    assert told.outcomes == [(wire, "rate_limited"), (behind(wire), "ok")]
+    assert told.seconds <= AT_ONCE_SECONDS
+    assert scaled_stage.degraded()[model] == "cooling"
+    assert scaled_stage.ask(model).outcomes == [(behind(wire), "ok")]
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize(
+    "fault", ["rate-limited-once", "rate-limited-once--1s", "rate-limited-once-1e9s"]
+)
+def test_a_pause_that_makes_no_sense_is_a_back_off(
+    scaled_stage: Stage, fault: str, wire: str
+) -> None:
+    model = f"{wire}-{fault}-safe"
+    assert scaled_stage.ask(model).outcomes == [(wire, "rate_limited"), (wire, "ok")]
+    assert model not in scaled_stage.degraded()
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_with_nobody_behind_it_a_rate_limit_is_told(scaled_stage: Stage, wire: str) -> None:
+    model = f"{wire}-rate-limited-30s"
+    for calls in (1, 0):  # the second time nobody is asked, for the route cools
+        told = scaled_stage.ask(model)
+        assert (told.status, told.slug) == (503, "providers-unavailable")
+        assert 20 <= (told.retry_after_seconds or 0) <= 30
+        assert len(told.calls) == calls
+    told = scaled_stage.ask(f"{wire}-rate-limited")
+    assert (told.status, told.slug) == (502, "providers-failed")
+    assert (told.retry_after_seconds, len(told.calls)) == (2, 2)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 529])
+def test_a_fault_that_passes_is_tried_again_and_one_that_stays_is_left(
+    stage: Stage, status: int, wire: str, figure: Callable[[str], None]
+) -> None:
+    once = stage.ask(f"{wire}-{status}-once-safe")
+    assert once.outcomes == [(wire, "unavailable"), (wire, "ok")]
+    always = stage.ask(f"{wire}-{status}-safe")
+    assert always.outcomes == [(wire, "unavailable")] * 2 + [(behind(wire), "ok")]
+    figure(f"{status} always, {wire}, {stage.pace}: answered after {always.seconds:.2f} s")
+    assert always.seconds <= AT_ONCE_SECONDS
+    assert [one["httpStatus"] for one in always.attempts] == [status, status, 200]
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_safety_block_is_never_routed_around(
+    scaled_stage: Stage, wire: str, is_streamed: bool
+) -> None:
+    told = scaled_stage.ask(f"{wire}-blocked-safe", is_streamed=is_streamed)
+    assert (told.status, told.slug) == (422, "content-blocked")
+    assert told.outcomes == [(wire, "blocked")]
+    assert (told.kept["status"], told.kept["response"]) == ("blocked", "")
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_block_after_some_words_keeps_them(
+    scaled_stage: Stage, wire: str, is_streamed: bool
+) -> None:
+    told = scaled_stage.ask(f"{wire}-blocked-mid-stream-safe", is_streamed=is_streamed)
+    assert (told.is_done, told.text) == (True, FIRST_TEXT)
+    assert told.outcomes == [(wire, "blocked")]
+    assert (told.kept["status"], told.kept["finishReason"]) == ("blocked", "content_filter")
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", ["400", "413", "422", "context-too-long"])
+def test_the_callers_fault_is_told_after_one_call(
+    scaled_stage: Stage, fault: str, wire: str
+) -> None:
+    told = scaled_stage.ask(f"{wire}-{fault}-safe")
+    slug = "provider-rejected" if fault.isdigit() else fault
+    assert (told.status, told.slug) == (422, slug)
+    assert len(told.calls) == 1
+    assert told.kept["status"] == "failed"
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_redirect_is_not_followed(scaled_stage: Stage, wire: str) -> None:
+    told = scaled_stage.ask(f"{wire}-redirect-safe")
+    assert told.text == WHOLE_TEXT
+    assert told.outcomes[0] == (wire, "unavailable")
+    assert told.outcomes[-1] == (behind(wire), "ok")
