@@ -11,6 +11,7 @@ from domain.interfaces.interaction_queue import DeadLetters, Delivery
 from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
+from infra.history.sqs_queue import SqsDeadLetters, SqsQueue
 from infra.history.sqs_queues import SqsNames
 from infra.history.sqs_receiving import SqsMessages
 from tests.aws_emulator import AwsEmulator, shared_emulator
@@ -71,6 +72,19 @@ async def test_the_unreadable_is_told_apart_and_buried_with_its_reason(rig: Rig)
         "{": "not JSON",
         '{"v": 99}': "not of a version this program knows",
     }
+
+
+async def test_what_cannot_be_put_elsewhere_stays_where_it_is(rig: Rig) -> None:
+    here = SqsMessages(rig.sqs, rig.names.queue_url)
+    nowhere = SqsMessages(rig.sqs, f"{rig.names.queue_url}-none")
+    await rig.send(an_interaction(1))
+    (delivery,) = await rig.queue.receive()
+    with pytest.raises(QueueUnavailable):
+        await SqsQueue(here, nowhere).bury(delivery, "reason")
+    with pytest.raises(QueueUnavailable):
+        await SqsDeadLetters(here, nowhere).send_back([delivery])
+
+    assert await rig.depths() == (1, 0)
 
 
 async def test_a_long_batch_is_sent_in_pieces_sqs_takes(rig: Rig) -> None:
