@@ -1,0 +1,113 @@
+"""A disk that fills up under load: refused before anybody is asked, nothing lost, and healed once there is room."""
+
+import asyncio
+import os
+import resource
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.faults.ledger_scene import PROVIDER_SECONDS, RecordProperty, Scene, scene, tell, until
+
+PER_SECOND = 50
+MOST_IN_FLIGHT = int(PER_SECOND * PROVIDER_SECONDS * 5)
+"""Five times what is under way on average: who was asked before the disk was full, on a busy machine."""
+
+SETTINGS = {"MIN_FREE_DISK_BYTES": str(1024 * 1024)}
+FULL_SECONDS = 2.0
+LONGEST_RECOVERY_SECONDS = 5.0
+UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a disk of 8 MB can only be mounted by root")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("has_store", [True, pytest.param(False, marks=pytest.mark.faults)])
+async def test_a_disk_without_room(
+    tmp_path: Path,
+    small_disk: Path,
+    has_store: bool,
+    record_property: RecordProperty,
+) -> None:
+    filler = small_disk / "filler"
+    async with scene(tmp_path, has_store=has_store, settings=SETTINGS) as stage:
+        await stage.start(small_disk / "data")
+        figures = await _fill_and_free(stage, lambda: _fill(filler), filler.unlink)
+    tell(f"8 MB disk, {figures}", record_property)
+
+
+@pytest.mark.parametrize("has_store", [False, pytest.param(True, marks=pytest.mark.faults)])
+async def test_files_that_may_not_grow(
+    tmp_path: Path, has_store: bool, record_property: RecordProperty
+) -> None:
+    async with scene(tmp_path, has_store=has_store, settings=SETTINGS) as stage:
+        await stage.start()
+        pid = stage.service.process.pid
+        figures = await _fill_and_free(
+            stage,
+            lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, UNLIMITED[1])),
+            lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, UNLIMITED),
+        )
+    tell(f"RLIMIT_FSIZE, {figures}", record_property)
+
+
+async def _fill_and_free(
+    stage: Scene, fill: Callable[[], object], free: Callable[[], object]
+) -> str:
+    async with stage.load(per_second=PER_SECOND):
+        await asyncio.sleep(1.0)
+        fill()
+
+        async def is_full() -> bool:
+            return not await stage.is_ready()
+
+        await until(is_full)
+        full_seconds = time.monotonic()
+        assert (await stage.get("/v1/history/client-0"))[0] == 200  # reading goes on
+        await asyncio.sleep(FULL_SECONDS)
+        freed_seconds = time.monotonic()
+        free()
+        await until(stage.is_ready)
+        await asyncio.sleep(0.5)
+    verdict = await stage.verify()
+    entries = stage.ledger.read()
+    calls = sum(full_seconds < call.at_seconds < freed_seconds for call in stage.provider.calls)
+    refused = [entry for entry in entries if entry.problem == "history-unavailable"]
+    in_vain = [entry for entry in entries if entry.problem == "history-not-durable"]
+    recovered = min(
+        entry.sent_seconds + entry.seconds - freed_seconds
+        for entry in entries
+        if entry.is_acknowledged and entry.sent_seconds > freed_seconds
+    )
+    assert not verdict.faults
+    assert refused
+    assert {entry.problem for entry in entries} <= {
+        "",
+        "history-unavailable",
+        "history-not-durable",
+    }
+    assert len(in_vain) <= MOST_IN_FLIGHT
+    assert recovered < LONGEST_RECOVERY_SECONDS
+    return (
+        f"{len(refused)} refused before asking, {calls} calls while it was full, {len(in_vain)} answers in flight "
+        f"not kept; accepting again after {recovered:.1f} s; {verdict}"
+    )
+
+
+def _fill(filler: Path) -> None:
+    """Leave not one byte."""
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)) == 4096:
+            pass

@@ -1,0 +1,74 @@
+"""SIGTERM under load: who was heard is answered, and what was answered is kept."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.ledger_load import keep_asking
+from tests.faults.ledger_scene import RecordProperty, scene, tell
+
+CLIENTS = 50
+THINKING_SECONDS = 0.4
+ON_ITS_WAY_SECONDS = 0.1
+"""What was sent so shortly before the signal may have arrived after it."""
+
+LONGEST_STOP_SECONDS = 30.0
+
+
+@pytest.mark.parametrize("is_stalled", [False, True])
+async def test_everybody_heard_before_sigterm_is_answered(
+    tmp_path: Path, is_stalled: bool, record_property: RecordProperty
+) -> None:
+    async with scene(tmp_path, provider_seconds=THINKING_SECONDS) as stage:
+        await stage.start()
+        process = stage.service.process
+        asking = asyncio.create_task(
+            keep_asking(
+                stage.service.url,
+                stage.ledger,
+                clients=CLIENTS,
+                is_over=lambda: process.poll() is not None,
+            )
+        )
+        await asyncio.sleep(1.5)
+        if is_stalled:
+            stage.mongod.pause()
+            await asyncio.sleep(1.0)
+        told_seconds = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(process.wait, LONGEST_STOP_SECONDS)
+        stopped_seconds = time.monotonic() - told_seconds
+        await asking
+        await stage.end()
+        if is_stalled:
+            stage.mongod.resume()
+        await stage.start()
+        verdict = await stage.verify()
+        heard = {
+            entry.prompt
+            for entry in stage.ledger.read()
+            if entry.sent_seconds < told_seconds - ON_ITS_WAY_SECONDS
+        }
+        prompts = stage.prompts_asked()
+        failed = [
+            entry
+            for entry in stage.ledger.read()
+            if not entry.is_acknowledged and entry.prompt in heard.union(prompts)
+        ]
+        under_way = [
+            entry
+            for entry in stage.ledger.read()
+            if entry.sent_seconds < told_seconds < entry.sent_seconds + entry.seconds
+        ]
+    figures = (
+        f"SIGTERM{' with the store stalled' if is_stalled else ''}: {len(under_way)} under way, {len(failed)} failed, "
+        f"exit {code} after {stopped_seconds:.1f} s; {verdict}"
+    )
+    tell(figures, record_property)
+    assert not verdict.faults
+    assert code == 0
+    assert not failed
+    assert len(under_way) > CLIENTS / 2
