@@ -32,6 +32,7 @@ def describe_truly(app: FastAPI, *, needs_credentials: bool) -> None:
             made.update(derive())
             _add_problem(made)
             _drop_foreign_errors(made)
+            _drop_null_parameters(made)
             if needs_credentials:
                 _add_credentials(made)
         return made
@@ -56,6 +57,18 @@ def _drop_foreign_errors(description: dict[str, Any]) -> None:
                 del operation["responses"]["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         description["components"]["schemas"].pop(name, None)
+
+
+def _drop_null_parameters(description: dict[str, Any]) -> None:
+    """Say of a parameter that may be left out just that: in a header or a query there is no null."""
+    for path in description["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                schema = parameter["schema"]
+                some = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+                if len(some) == 1:
+                    del schema["anyOf"]
+                    schema |= some[0]
 
 
 def _add_credentials(description: dict[str, Any]) -> None:

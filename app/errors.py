@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from app import openai_errors as openai
@@ -95,8 +96,8 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         kind = _BY_STATUS.get(error.status_code, table.INTERNAL)
         response = problem_response(kind, request.scope)
-        if error.headers and "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
+        if error.status_code == table.METHOD_NOT_ALLOWED.status:
+            response.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
         return response
 
     async def our_bug(request: Request, error: Exception) -> Response:
@@ -107,6 +108,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(Exception, our_bug)
+
+
+def _methods_of(request: Request) -> Iterable[str]:
+    """Return what the path takes: of several routes on it, the framework names the first one's methods only."""
+    methods: set[str] = set()
+    for route in request.app.router.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return methods
 
 
 def _response(

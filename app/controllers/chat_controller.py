@@ -17,7 +17,6 @@ router = APIRouter(route_class=StrictRoute, tags=["chat"])
 
 _STREAM = {
     "text/event-stream": {
-        "schema": {"type": "string"},
         "example": 'event: meta\ndata: {"id":"019aabb1-…","model":"demo","provider":"demo","conversationId":null}\n\n'
         'event: delta\ndata: {"text":"Hello"}\n\n'
         'event: done\ndata: {"id":"019aabb1-…","status":"completed","…":"…"}\n\n',

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from app.dependencies import caller_of, container_of
 from app.dto.conversation import ConversationList, ConversationParameters
@@ -24,6 +25,22 @@ UserIdInPath = Annotated[
         openapi_examples={"ana": {"value": "ana"}},
     ),
 ]
+
+
+class _InteractionIdConvertor(Convertor[str]):
+    """Leaves the words that are routes of their own to them, whatever the method."""
+
+    regex = r"(?!(?:conversations|export|stats)$)[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("interaction", _InteractionIdConvertor())
+
 InteractionIdInPath = Annotated[
     str,
     Path(
@@ -65,7 +82,6 @@ async def read_page(
     )
 
 
-# Before the route of one interaction, which would take the word for an id.
 @router.get(
     "/{userId}/conversations",
     summary="List a user's conversations",
@@ -86,7 +102,7 @@ async def list_conversations(
 
 
 @router.get(
-    "/{userId}/{interactionId}",
+    "/{userId}/{interactionId:interaction}",
     summary="Read one interaction",
     responses=problems(401, 403, 404, 422, 429, 500, 503),
 )
@@ -112,7 +128,7 @@ async def erase_all(user_id: UserIdInPath, request: Request) -> Erased:
 
 
 @router.delete(
-    "/{userId}/{interactionId}",
+    "/{userId}/{interactionId:interaction}",
     summary="Erase one interaction",
     status_code=204,
     response_class=Response,

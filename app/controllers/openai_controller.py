@@ -17,7 +17,6 @@ router = APIRouter(route_class=LenientRoute, tags=["chat"])
 
 _STREAM = {
     "text/event-stream": {
-        "schema": {"type": "string"},
         "example": 'data: {"id":"chatcmpl-019aabb1-…","object":"chat.completion.chunk","created":1795341600,'
         '"model":"demo","choices":[{"index":0,"delta":{"content":"Hello"},"logprobs":null,"finish_reason":null}]}\n\n'
         "data: [DONE]\n\n",
