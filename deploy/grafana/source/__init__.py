@@ -1,0 +1,1 @@
+"""What the dashboards show; `python generate.py` writes them as Grafana reads them."""

@@ -1,0 +1,90 @@
+"""Whom does it ask, and how do they answer?"""
+
+from source.panels import ROUTE, CloudWatch, Page, Panel, Prometheus, Unit, quantiles
+
+_CALLS = "gen_ai_client_operation_duration_seconds"
+_FIRST = "gen_ai_client_operation_time_to_first_chunk_seconds"
+_TOKENS = "gen_ai_client_token_usage"
+_ROUTE = "gen_ai_provider_name, gen_ai_response_model"
+_NAMES = "{{gen_ai_provider_name}} {{gen_ai_response_model}}"
+
+PAGE = Page(
+    uid="rt-providers",
+    title="rt-genai: providers",
+    panels=(
+        Panel(
+            title="Calls by outcome",
+            says="An empty outcome is an answer.",
+            unit=Unit.PER_SECOND,
+            prometheus=(
+                Prometheus(
+                    f"sum by ({_ROUTE}, error_type) (rate({_CALLS}_count[$__rate_interval]))",
+                    f"{_NAMES} {{{{error_type}}}}",
+                ),
+            ),
+            cloudwatch=(CloudWatch("Attempts", "Sum", ROUTE),),
+        ),
+        Panel(
+            title="Share of calls that fail",
+            says="Blocked by safety and left by the caller are no failures.",
+            unit=Unit.SHARE,
+            prometheus=(
+                Prometheus(
+                    f'sum by (gen_ai_provider_name) (rate({_CALLS}_count{{error_type!~"|blocked|cancelled"}}'
+                    "[$__rate_interval]))"
+                    f" / sum by (gen_ai_provider_name) (rate({_CALLS}_count[$__rate_interval]))",
+                    "{{gen_ai_provider_name}}",
+                ),
+            ),
+            cloudwatch=(CloudWatch("FailedAttempts", "Sum"), CloudWatch("AllAttempts", "Sum")),
+        ),
+        Panel(
+            title="Seconds of a call",
+            says="Of those that were answered.",
+            unit=Unit.SECONDS,
+            prometheus=quantiles(_CALLS, _ROUTE, '{error_type=""}'),
+            cloudwatch=(
+                CloudWatch("AttemptSeconds", "p50", ROUTE),
+                CloudWatch("AttemptSeconds", "p95", ROUTE),
+            ),
+        ),
+        Panel(
+            title="Seconds to the first word",
+            says="What a reader waits for.",
+            unit=Unit.SECONDS,
+            prometheus=quantiles(_FIRST, _ROUTE),
+            cloudwatch=(
+                CloudWatch("FirstChunkSeconds", "p50", ("provider", "model")),
+                CloudWatch("FirstChunkSeconds", "p95", ("provider", "model")),
+            ),
+        ),
+        Panel(
+            title="Tokens a second",
+            says="As billed; output includes what a model thought.",
+            unit=Unit.COUNT,
+            prometheus=(
+                Prometheus(
+                    f"sum by ({_ROUTE}, gen_ai_token_type) (rate({_TOKENS}_sum[$__rate_interval]))",
+                    f"{_NAMES} {{{{gen_ai_token_type}}}}",
+                ),
+            ),
+            cloudwatch=(
+                CloudWatch("InputTokens", "Sum", ("provider", "model")),
+                CloudWatch("OutputTokens", "Sum", ("provider", "model")),
+            ),
+        ),
+        Panel(
+            title="What is asked of whom",
+            says="Left what the caller asked for, right who was asked then: two names in a row are a fallback.",
+            unit=Unit.PER_SECOND,
+            prometheus=(
+                Prometheus(
+                    "sum by (gen_ai_request_model, gen_ai_response_model)"
+                    f" (rate({_CALLS}_count[$__rate_interval]))",
+                    "{{gen_ai_request_model}} → {{gen_ai_response_model}}",
+                ),
+            ),
+            cloudwatch=(CloudWatch("Attempts", "Sum", ROUTE),),
+        ),
+    ),
+)

@@ -1,0 +1,98 @@
+"""Is it well?"""
+
+from source.panels import CloudWatch, Page, Panel, Prometheus, Unit, quantiles
+
+_REQUESTS = "http_server_request_duration_seconds"
+_JOB = '{job="rt-genai"}'
+
+PAGE = Page(
+    uid="rt-service",
+    title="rt-genai: service",
+    panels=(
+        Panel(
+            title="Requests by route",
+            says="How much is asked, and of what.",
+            unit=Unit.PER_SECOND,
+            prometheus=(
+                Prometheus(
+                    f"sum by (http_route) (rate({_REQUESTS}_count[$__rate_interval]))",
+                    "{{http_route}}",
+                ),
+            ),
+            cloudwatch=(CloudWatch("Requests", "Sum"),),
+        ),
+        Panel(
+            title="Share of requests by status",
+            says="5xx should be next to nothing. 4xx are the callers' own.",
+            unit=Unit.SHARE,
+            prometheus=(
+                Prometheus(
+                    f"sum by (http_response_status_class) (rate({_REQUESTS}_count[$__rate_interval]))"
+                    f" / scalar(sum(rate({_REQUESTS}_count[$__rate_interval])))",
+                    "{{http_response_status_class}}",
+                ),
+            ),
+            cloudwatch=(CloudWatch("ServerErrors", "Sum"), CloudWatch("Requests", "Sum")),
+        ),
+        Panel(
+            title="Seconds of a request",
+            says="From receipt to the last byte; for chats, mostly the model's.",
+            unit=Unit.SECONDS,
+            prometheus=quantiles(_REQUESTS, "http_route"),
+            cloudwatch=(CloudWatch("RequestSeconds", "p50"), CloudWatch("RequestSeconds", "p95")),
+        ),
+        Panel(
+            title="Seconds the service adds to a chat",
+            says="All but waiting for a model. Milliseconds; more is a slow disk, a slow queue or no processor left.",
+            unit=Unit.SECONDS,
+            prometheus=quantiles("rt_request_overhead_seconds"),
+            cloudwatch=(CloudWatch("OverheadSeconds", "p50"), CloudWatch("OverheadSeconds", "p95")),
+        ),
+        Panel(
+            title="Chats under way",
+            says="Of one instance; at MAX_CONCURRENT_CHATS more are refused.",
+            unit=Unit.COUNT,
+            prometheus=(Prometheus("rt_chats_in_flight", "{{instance}}"),),
+            cloudwatch=(
+                CloudWatch("ChatsInFlight", "Average"),
+                CloudWatch("ChatsInFlight", "Maximum"),
+            ),
+        ),
+        Panel(
+            title="Processor",
+            says="Of one core. A process uses one; near 1 it is time for another.",
+            unit=Unit.SHARE,
+            prometheus=(
+                Prometheus(
+                    f"rate(process_cpu_seconds_total{_JOB}[$__rate_interval])", "{{instance}}"
+                ),
+            ),
+        ),
+        Panel(
+            title="Memory",
+            says="Flat after the first minutes.",
+            unit=Unit.BYTES,
+            prometheus=(Prometheus(f"process_resident_memory_bytes{_JOB}", "{{instance}}"),),
+        ),
+        Panel(
+            title="Open files and connections",
+            says="Of what the system allows.",
+            unit=Unit.SHARE,
+            prometheus=(
+                Prometheus(f"process_open_fds{_JOB} / process_max_fds{_JOB}", "{{instance}}"),
+            ),
+        ),
+        Panel(
+            title="Running since, and what",
+            says="Hours since start; a line that falls to 0 is a restart.",
+            unit=Unit.SECONDS,
+            prometheus=(
+                Prometheus(
+                    f"(time() - process_start_time_seconds{_JOB})"
+                    " * on (instance) group_left (version) rt_build_info",
+                    "{{instance}} {{version}}",
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,154 @@
+"""What is looked at is really there: the running service's own /metrics, and a Prometheus that reads them."""
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from infra.telemetry.metrics import Metrics
+from tests.deploy.expressions import RULES, Expression, expressions
+from tests.service import Service, running_service
+
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that has answered, with an outbox: its store is nowhere to be found."""
+    settings = {"MONGO_URI": "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=200"}
+    with running_service(tmp_path_factory.mktemp("service") / "data", settings) as started:
+        ask(started)
+        yield started
+
+
+def ask(service: Service) -> None:
+    with service.client() as client:
+        answer = client.post("/v1/chat", json={"userId": "ana", "userPrompt": "Are you there?"})
+        assert answer.status_code == 200
+
+
+def figures(text: str) -> dict[str, set[str]]:
+    """Return every sample's name with its labels."""
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def of_a_worker() -> str:
+    """Return what only a worker counts; it has no door of its own yet that could be asked."""
+    metrics = Metrics(version="1", environment="development")
+    queue = metrics.count_queue()
+    queue.observe_recorded(0.1)
+    queue.observe_buried("not JSON")
+    return metrics.render().decode()
+
+
+@pytest.fixture(scope="module")
+def there(service: Service) -> dict[str, set[str]]:
+    with service.client() as client:
+        return figures(of_a_worker()) | figures(client.get("/metrics").text)
+
+
+@pytest.mark.parametrize("expression", expressions(), ids=lambda one: one.where)
+def test_every_metric_and_label_that_is_asked_for_exists(
+    expression: Expression, there: dict[str, set[str]]
+) -> None:
+    named = expression.metrics()
+    assert named - {"up"} <= there.keys()
+    labels = set().union(*(there.get(name, set()) for name in named))
+    assert expression.labels() <= labels | {"version"}
+
+
+class Watching:
+    """A Prometheus with our rules, reading one service every second."""
+
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
+
+    def ask(self, expression: str) -> list[dict[str, object]]:
+        answer = self._client.get("/api/v1/query", params={"query": expression})
+        assert answer.status_code == 200, answer.text
+        result: list[dict[str, object]] = answer.json()["data"]["result"]
+        return result
+
+    def ask_until_told(self, expression: str) -> list[dict[str, object]]:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (told := self.ask(expression)):
+            assert time.monotonic() < deadline, f"nothing is known of {expression}"
+            time.sleep(0.1)
+        return told
+
+    def rules(self) -> list[dict[str, object]]:
+        groups = self._client.get("/api/v1/rules").json()["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+
+@pytest.fixture(scope="module")
+def watching(
+    prometheus: str, service: Service, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Watching]:
+    folder = tmp_path_factory.mktemp("prometheus")
+    configuration = (RULES.parent / "prometheus.yml").read_text(encoding="utf-8")
+    configuration = (
+        configuration.replace("15s", "1s")
+        .replace("service:8000", f"127.0.0.1:{service.port}")
+        .replace("rules.yml", str(RULES))
+    )
+    (folder / "prometheus.yml").write_text(configuration, encoding="utf-8")
+    log = folder / "log"
+    with log.open("w") as written:
+        process = subprocess.Popen(
+            [
+                prometheus,
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                "--web.listen-address=127.0.0.1:0",
+            ],
+            stdout=written,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://127.0.0.1:{port_of(process, log)}"
+        with httpx2.Client(base_url=url, timeout=10.0, trust_env=False) as client:
+            yield Watching(client)
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+def port_of(process: "subprocess.Popen[bytes]", log: Path) -> int:
+    """Return the port the system chose for it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := re.search(r"=127\.0\.0\.1:([1-9]\d*)", log.read_text())):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    return int(found[1])
+
+
+def test_a_running_prometheus_reads_a_running_service(watching: Watching) -> None:
+    (up,) = watching.ask_until_told('up{job="rt-genai"} == 1')
+    assert up
+    watching.ask_until_told('gen_ai_client_operation_duration_seconds_count{error_type=""} >= 1')
+    assert {rule["health"] for rule in watching.rules()} <= {"ok", "unknown"}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [one for one in expressions() if "json" in one.where and "rt_queue" not in one.text],
+    ids=lambda one: one.where,
+)
+def test_every_panel_shows_something(
+    watching: Watching, service: Service, expression: Expression
+) -> None:
+    ask(service)
+    # a share of nothing is nothing
+    text = expression.text.replace('{error_type!~"|blocked|cancelled"}', "")
+    watching.ask_until_told(text)
