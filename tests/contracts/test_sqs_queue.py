@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.exceptions import QueueUnavailable
 from domain.interfaces.interaction_queue import DeadLetters, Delivery
@@ -134,9 +135,11 @@ async def test_an_outage_is_told_in_time_and_queues_are_made_once_it_is_over() -
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while True:
                     try:
+                        # the queue is made after the one for dead letters
+                        await rig.sqs("get_queue_url", QueueName=rig.names.queue_url.split("/")[-1])
                         await rig.dead_letters.count()
                         break
-                    except QueueUnavailable:
+                    except (QueueUnavailable, BotoCoreError, ClientError):
                         await asyncio.sleep(0.05)
             await rig.send(an_interaction(1))
             assert ids_of(await rig.queue.receive()) == [an_id(1)]
