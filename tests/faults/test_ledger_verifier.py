@@ -12,7 +12,7 @@ TEXT = "All is well."
 
 
 def an_entry(**other: Any) -> Entry:
-    given = {
+    given: dict[str, Any] = {
         "user_id": USERS[0],
         "prompt": "question 0",
         "sent_seconds": 0.0,
