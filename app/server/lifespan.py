@@ -33,9 +33,7 @@ class Lifespan(LifespanOn):
             raise StartFailed from self._failure
 
     async def shutdown(self) -> None:
-        """Return once the application has ended; `should_exit` tells that it failed to. A second call does nothing."""
-        if self.shutdown_event.is_set():
-            return
+        """Return once the application has ended; `should_exit` tells that it failed to."""
         await super().shutdown()
         if self.should_exit:
             _LOGGER.error("the application did not end in order", exc_info=self._failure)

@@ -8,8 +8,8 @@ from starlette.types import ASGIApp
 
 from app.server.lifespan import StartFailed
 from app.server.options import ServeOptions
-from app.server.server import CannotListen, Server
-from app.server.sockets import allow_open_files, bound_sockets
+from app.server.server import Server
+from app.server.sockets import allow_open_files, listening_sockets
 
 _LOGGER = logging.getLogger("app.server")
 
@@ -36,27 +36,21 @@ def serve(
     """
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its life is told here, in fewer lines
     try:
-        sockets = bound_sockets(options.host, options.port)
+        sockets = listening_sockets(options.host, options.port)
     except OSError as exc:
-        return _cannot_listen(options, exc)
+        _LOGGER.critical("cannot listen on %s port %d: %s", options.host, options.port, exc)
+        return 1
     allow_open_files(options.max_connections)
     server = Server(app, options, on_stopping=on_stopping, on_grace_over=on_grace_over)
     try:
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(server.serve(sockets))
-    except CannotListen as exc:
-        return _cannot_listen(options, exc.__cause__)
     except StartFailed as exc:
         return _not_started(exc.__cause__, exit_code_of)
     finally:
-        for bound in sockets:
-            bound.close()
+        for listening in sockets:
+            listening.close()
     return 1 if server.lifespan.should_exit else 0
-
-
-def _cannot_listen(options: ServeOptions, exc: BaseException | None) -> int:
-    _LOGGER.critical("cannot listen on %s port %d: %s", options.host, options.port, exc)
-    return 1
 
 
 def _not_started(

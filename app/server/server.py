@@ -14,15 +14,11 @@ from starlette.types import ASGIApp
 from app.server.connection import Connection
 from app.server.lifespan import Lifespan
 from app.server.options import ServeOptions
+from app.server.sockets import BACKLOG
 
-_BACKLOG = 2048
 _TICK_SECONDS = 0.05
 _CANCEL_SECONDS = 1.0
 _LOGGER = logging.getLogger("app.server")
-
-
-class CannotListen(Exception):
-    """Another process took the address in the meantime."""
 
 
 class Server(uvicorn.Server):
@@ -56,13 +52,9 @@ class Server(uvicorn.Server):
         self.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().startup(sockets=sockets)
-        except OSError as exc:
-            await self.lifespan.shutdown()
-            raise CannotListen from exc
-        for bound in sockets or ():
-            host, port = bound.getsockname()[:2]
+        await super().startup(sockets=sockets)
+        for listening in sockets or ():
+            host, port = listening.getsockname()[:2]
             _LOGGER.info(
                 "listening on http://%s:%d",
                 f"[{host}]" if ":" in host else host,
@@ -143,7 +135,7 @@ def _config(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
     )
     config.load()
     config.lifespan_class = Lifespan

@@ -5,16 +5,19 @@ import errno
 import socket
 import sys
 
+BACKLOG = 2048
+"""How many clients may wait to be let in."""
+
 _UNSENT_BYTES = 128 * 1024
 _SPARE_FILES = 1024
 _NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
-def bound_sockets(host: str, port: int) -> list[socket.socket]:
-    """Return a socket bound to each address of `host`, all with the same port; the system's choice when it is 0.
+def listening_sockets(host: str, port: int) -> list[socket.socket]:
+    """Return a socket listening on each address of `host`, all with the same port; the system's choice when it is 0.
 
-    They do not listen yet, so clients are refused until the application has started. An address this machine does not
-    have is left out while there is another: `localhost` often names IPv6 where there is none.
+    Clients that come before the application has started wait. An address this machine does not have is left out
+    while there is another: `localhost` often names IPv6 where there is none.
 
     Raises:
         OSError: The name is unknown, or an address is taken or not permitted, or none is ours.
@@ -23,23 +26,23 @@ def bound_sockets(host: str, port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     not_ours: OSError | None = None
     with contextlib.ExitStack() as on_failure:
-        for family, _, _, _, address in found:
+        for family, _, _, _, address in dict.fromkeys(found):
             try:
-                bound = _bound(family, (address[0], port, *address[2:]))
+                listening = _listening(family, (address[0], port, *address[2:]))
             except OSError as exc:
                 if exc.errno not in _NOT_OURS:
                     raise
                 not_ours = exc
             else:
-                sockets.append(on_failure.enter_context(bound))
-                port = bound.getsockname()[1]
+                sockets.append(on_failure.enter_context(listening))
+                port = listening.getsockname()[1]
         if not_ours is not None and not sockets:
             raise not_ours
         on_failure.pop_all()
     return sockets
 
 
-def _bound(family: int, address: tuple[str | int, ...]) -> socket.socket:
+def _listening(family: int, address: tuple[str | int, ...]) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":
@@ -52,6 +55,7 @@ def _bound(family: int, address: tuple[str | int, ...]) -> socket.socket:
             with contextlib.suppress(OSError):
                 bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         bound.bind(address)
+        bound.listen(BACKLOG)
     except OSError:
         bound.close()
         raise

@@ -1,6 +1,8 @@
 """From start to exit code, as a process that gets signals."""
 
+import asyncio
 import json
+import resource
 import select
 import signal
 import socket
@@ -9,11 +11,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from app.server.sockets import bound_sockets
+from app.server.options import ServeOptions
+from app.server.server import Server
+from app.server.sockets import listening_sockets
+from tests.http.server_fixtures.application import Application
 from tests.http.server_fixtures.client import WAIT_SECONDS, Client
 
 ROOT = Path(__file__).parents[2]
@@ -22,20 +28,35 @@ ROOT = Path(__file__).parents[2]
 class Process:
     """A server in a process of its own; every line it writes has to be one JSON object."""
 
-    def __init__(self, failure: str = "none", **options: Any) -> None:
-        arguments = [json.dumps({"port": 0, **options}), failure]
+    def __init__(self, application: str = "healthy", **options: Any) -> None:
+        arguments = [json.dumps({"port": 0, **options}), application]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.http.server_fixtures.process", *arguments],
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def wait_until_listening(self) -> int:
         assert self._process.stdout is not None
         line = json.loads(self._process.stdout.readline())
         assert line["message"].startswith("listening on http://127.0.0.1:")
         return int(line["server"]["port"])
+
+    def wait_until_starting(self) -> None:
+        assert self._process.stdout is not None
+        assert json.loads(self._process.stdout.readline())["message"] == "starting"
+
+    def go_on(self) -> None:
+        """Let an application that starts slowly do so."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         self._process.send_signal(number)
@@ -52,8 +73,8 @@ class Process:
 
 
 @contextmanager
-def process(failure: str = "none", **options: Any) -> Iterator[Process]:
-    process = Process(failure, **options)
+def process(application: str = "healthy", **options: Any) -> Iterator[Process]:
+    process = Process(application, **options)
     try:
         yield process
     finally:
@@ -185,8 +206,7 @@ def test_readiness_is_withdrawn_first_while_everything_else_is_still_served() ->
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
 def test_an_address_that_cannot_be_had_is_one_line_and_1(host: str) -> None:
-    (taken,) = bound_sockets("127.0.0.1", 0)
-    taken.listen()
+    (taken,) = listening_sockets("127.0.0.1", 0)
     with taken, process(host=host, port=taken.getsockname()[1]) as server:
         code, (line,) = server.end()
     assert code == 1
@@ -210,8 +230,56 @@ def test_a_failure_nobody_foresaw_is_1_and_shows_where_it_came_from() -> None:
     assert "application.py" in line["error"]["stack_trace"]
 
 
+def test_an_application_that_fails_to_end_is_1() -> None:
+    with process("bad end") as server:
+        server.wait_until_listening()
+        server.signal()
+        code, lines = server.end()
+    assert (code, messages(lines)) == (
+        1,
+        ["stopping", "the application did not end in order", "stopped"],
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere another process's limits are hidden")
+def test_a_process_may_open_a_file_for_every_connection_and_its_provider() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        server = Process(max_connections=100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        server.wait_until_listening()
+        assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE) == (min(1224, hard), hard)
+    finally:
+        server.kill()
+
+
+def test_a_client_that_comes_before_the_application_has_started_waits() -> None:
+    (listening,) = listening_sockets("127.0.0.1", 0)
+    server = Server(Application(), ServeOptions())
+    thread = Thread(target=lambda: asyncio.run(server.serve([listening])))
+    with Client(listening.getsockname()[1]) as client:
+        client.get("/quick")
+        thread.start()
+        assert client.receive().status == 200
+    server.stop()
+    thread.join(WAIT_SECONDS)
+    assert not thread.is_alive()
+
+
+def test_a_signal_while_the_application_starts_ends_it_in_order() -> None:
+    with process("slow start") as server:
+        server.wait_until_starting()
+        server.signal()
+        server.go_on()
+        code, lines = server.end()
+    assert (code, messages(lines)[1:]) == (0, ["stopping", "stopped"])
+
+
 def test_every_address_of_a_host_gets_the_same_port() -> None:
-    sockets = bound_sockets("", 0)
+    sockets = listening_sockets("", 0)
     try:
         assert len({bound.getsockname()[1] for bound in sockets}) == 1
         assert "0.0.0.0" in {bound.getsockname()[0] for bound in sockets}

@@ -12,11 +12,13 @@ PIECE = b"x" * 1024
 class Application:
     """Plain ASGI. `seen` lists the paths that were asked for, `left` those whose client is known to have left."""
 
-    def __init__(self, start_failure: Exception | None = None) -> None:
-        self._start_failure = start_failure
+    def __init__(self, start: Callable[[], object] = str, end: Callable[[], object] = str) -> None:
+        self._start = start
+        self._end = end
         self.seen: list[str] = []
         self.left: list[str] = []
         self.is_ready = True
+        self.has_ended = False
         self.streams_end = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,10 +49,11 @@ class Application:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         assert (await receive())["type"] == "lifespan.startup"
-        if self._start_failure is not None:
-            raise self._start_failure
+        self._start()
         await send({"type": "lifespan.startup.complete"})
         assert (await receive())["type"] == "lifespan.shutdown"
+        self.has_ended = True
+        self._end()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _slow(self, seconds: float, send: Send) -> None:

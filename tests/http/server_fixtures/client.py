@@ -35,6 +35,7 @@ class Client:
         self.socket = socket.socket()
         if receive_buffer_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(WAIT_SECONDS)
         self.socket.connect(("127.0.0.1", port))
         self._file = self.socket.makefile("rb")

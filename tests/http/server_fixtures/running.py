@@ -11,7 +11,7 @@ from typing import Any
 
 from app.server.options import ServeOptions
 from app.server.server import Server
-from app.server.sockets import bound_sockets
+from app.server.sockets import listening_sockets
 from tests.http.server_fixtures.application import Application
 from tests.http.server_fixtures.client import WAIT_SECONDS, Client
 
@@ -56,7 +56,7 @@ class Running:
 def running_server(loop_factory: LoopFactory, options: ServeOptions) -> Iterator[Running]:
     """Serve on a port of the system's choice; at the end, check that nothing is left over."""
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    sockets = bound_sockets("127.0.0.1", 0)
+    sockets = listening_sockets("127.0.0.1", 0)
     application = Application()
     server = Server(
         application,
