@@ -3,7 +3,12 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -197,9 +202,20 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
                 lambda: outbox.backlog().size_bytes,
                 outbox.lag_seconds,
             )
+        await stack.enter_async_context(_writing_figures(settings, metrics, clock))
         stack.push_async_callback(container.chat.answer_prompt.drain)
         stack.push_async_callback(container.chat.once_per_key.drain)
         yield container
+
+
+def _writing_figures(
+    settings: Settings, metrics: Metrics, clock: Clock
+) -> AbstractAsyncContextManager[None]:
+    if not settings.metrics_emf_enabled:
+        return nullcontext()
+    from infra.telemetry.emf import writing_emf
+
+    return writing_emf(metrics.registry, service=SERVICE_NAME, clock=clock)
 
 
 def _open_claims(settings: Settings, clock: Clock) -> AbstractAsyncContextManager[IdempotencyStore]:
@@ -221,7 +237,10 @@ async def work(settings: Settings) -> None:
     log_unhandled_in(asyncio.get_running_loop())
     clock = SystemClock()
     metrics = Metrics(version=VERSION, environment=settings.environment)
-    async with _queues(settings, clock) as (queues, store):
+    async with (
+        _writing_figures(settings, metrics, clock),
+        _queues(settings, clock) as (queues, store),
+    ):
         record = RecordInteraction(queues.queue, store, clock, metrics.count_queue())
         await run_until_signalled(Worker(record, queues.queue, clock))
 

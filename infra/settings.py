@@ -265,6 +265,10 @@ class Settings(BaseSettings):
         description="After its deadline, how long until a request whose process died is recorded.",
     )
 
+    metrics_emf_enabled: bool = Field(
+        default=False,
+        description="Writes each minute's figures to stdout too, as lines CloudWatch makes metrics of.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="`debug` is for our own loggers only; others stay at `info`."
     )

@@ -70,6 +70,11 @@ class Metrics(RequestObserver, AttemptObserver):
         """Return who counts what comes through the queue; call it once, in a worker."""
         return QueueMetrics(self._registry)
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where all figures are."""
+        return self._registry
+
     def render(self) -> bytes:
         """Return all figures since start, as Prometheus text 0.0.4."""
         return generate_latest(self._registry)

@@ -68,7 +68,7 @@ def rules(data: DataStack, balancer: Balancer) -> list[Rule]:
         Rule(
             name="ProvidersFailing",
             says="More than half of the calls of providers fail.",
-            metric=share(failed, own("Attempts"), 20),
+            metric=share(failed, own("AllAttempts"), 20),
             limit=50,
             periods=5,
         ),

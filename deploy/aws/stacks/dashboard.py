@@ -59,7 +59,7 @@ def _provider_row() -> list[cloudwatch.IWidget]:
     return [
         _graph("Calls by outcome", _search("Attempts", "Sum")),
         _graph("Seconds of a call, 95 % are below", _search("AttemptSeconds", "p95")),
-        _graph("Failed calls", own("FailedAttempts"), own("Attempts")),
+        _graph("Failed calls", own("FailedAttempts"), own("AllAttempts")),
     ]
 
 

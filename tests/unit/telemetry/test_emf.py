@@ -1,0 +1,160 @@
+"""The lines CloudWatch makes metrics of."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from domain.entities.deadline import Deadline
+from domain.entities.interaction import Attempt
+from domain.entities.reply import NO_USAGE, Usage
+from domain.entities.turn import Turn
+from infra.telemetry.emf import PERIOD_SECONDS, EmfLines, writing_emf
+from infra.telemetry.metrics import Metrics
+from tests.fakes.clock import START_MILLISECONDS, FakeClock
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+TURN = Turn(
+    id="0199a1b2-0000-7000-8000-000000000000",
+    user_id="ana",
+    model="m",
+    started_seconds=0.0,
+    first_text_by=Deadline(60.0),
+    whole_by=Deadline(60.0),
+)
+
+
+def told(lines: EmfLines) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines.next(START_MILLISECONDS)]
+
+
+def call(metrics: Metrics, outcome: str = "ok", seconds: float = 0.5) -> None:
+    usage = Usage(input_tokens=10, output_tokens=20) if outcome == "ok" else NO_USAGE
+    attempt = Attempt(provider="gemini", model="m", outcome=outcome, seconds=seconds)
+    metrics.attempt_ended(TURN, attempt, 0.1 if outcome == "ok" else None, usage)
+
+
+def made() -> tuple[Metrics, EmfLines]:
+    metrics = Metrics(version="1", environment="production")
+    metrics.watch_chats_in_flight(lambda: 3)
+    return metrics, EmfLines(metrics.registry, "rt-genai")
+
+
+def names(line: dict[str, Any]) -> set[str]:
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    return {metric["Name"] for metric in directive["Metrics"]}
+
+
+def test_a_quiet_task_still_tells_what_it_is_at() -> None:
+    _, lines = made()
+    (line,) = told(lines)
+    assert line["service"] == "rt-genai"
+    assert line["ChatsInFlight"] == 3
+    assert line["Requests"] == line["AllAttempts"] == line["FailedAttempts"] == 0
+    assert line["_aws"]["Timestamp"] == START_MILLISECONDS
+
+
+def test_every_metric_and_dimension_stands_in_its_line() -> None:
+    metrics, lines = made()
+    metrics.observe_request("/v1/chat", "POST", 200, 0.6, 0.5)
+    call(metrics)
+    for line in told(lines):
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        named = names(line) | {one for found in directive["Dimensions"] for one in found}
+        assert named == line.keys() - {"_aws"}
+
+
+def test_requests_are_told_once_and_errors_among_them() -> None:
+    metrics, lines = made()
+    metrics.observe_request("/v1/chat", "POST", 200, 0.6, 0.5)
+    metrics.observe_request("/v1/chat", "POST", 503, 0.6, None)
+    (first, *_) = told(lines)
+    assert (first["Requests"], first["ServerErrors"]) == (2, 1)
+    assert sum(first["RequestSeconds"]["Counts"]) == 2
+    (second,) = told(lines)
+    assert second["Requests"] == 0
+    assert "RequestSeconds" not in second
+
+
+def test_calls_are_told_by_provider_model_and_outcome() -> None:
+    metrics, lines = made()
+    for outcome in ("ok", "ok", "timeout", "blocked", "cancelled"):
+        call(metrics, outcome)
+    (task, *others) = told(lines)
+    assert (task["AllAttempts"], task["FailedAttempts"]) == (5, 1)
+    routes = {line["outcome"]: line for line in others if "outcome" in line}
+    assert {name: line["Attempts"] for name, line in routes.items()} == {
+        "ok": 2,
+        "timeout": 1,
+        "blocked": 1,
+        "cancelled": 1,
+    }
+    assert {(line["provider"], line["model"]) for line in others} == {("gcp.gemini", "m")}
+    (model,) = [line for line in others if "outcome" not in line]
+    assert (model["InputTokens"], model["OutputTokens"]) == (20, 40)
+    assert sum(model["FirstChunkSeconds"]["Counts"]) == 2
+
+
+def test_seconds_are_told_within_their_bucket() -> None:
+    metrics, lines = made()
+    for seconds in (0.5, 0.5, 1_000.0):
+        call(metrics, seconds=seconds)
+    spread = next(line["AttemptSeconds"] for line in told(lines) if "AttemptSeconds" in line)
+    assert spread["Counts"] == [2, 1]
+    middle, last = spread["Values"]
+    assert 0.32 < middle < 0.64
+    assert last == 81.92
+
+
+def test_no_user_is_ever_named() -> None:
+    metrics, lines = made()
+    call(metrics)
+    assert not any(b"ana" in line for line in lines.next(0))
+
+
+def test_what_nobody_watches_is_left_out() -> None:
+    (line,) = [json.loads(line) for line in EmfLines(CollectorRegistry(), "rt").next(0)]
+    assert "ChatsInFlight" not in line
+
+
+async def test_a_line_comes_every_minute_and_the_last_part_of_one_at_the_end() -> None:
+    metrics, _ = made()
+    clock = FakeClock(sleeping_advances=False)
+    written: list[dict[str, Any]] = []
+
+    def write(line: bytes) -> None:
+        written.append(json.loads(line))
+
+    async with writing_emf(metrics.registry, service="rt-genai", clock=clock, write=write):
+        await asyncio.sleep(0)
+        assert written == []
+        clock.advance(PERIOD_SECONDS)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert len(written) == 1
+        metrics.observe_request("/v1/chat", "POST", 200, 0.6, None)
+    assert [line["Requests"] for line in written] == [0, 1]
+
+
+def test_everything_the_alarms_and_dashboards_of_aws_look_at_is_told() -> None:
+    metrics, lines = made()
+    queue = metrics.count_queue()
+    metrics.watch_outbox(lambda: 1, lambda: 1, lambda: 1)
+    metrics.observe_request("/v1/chat", "POST", 200, 0.6, 0.5)
+    queue.observe_recorded(0.1)
+    call(metrics)
+    found = {name for line in told(lines) for name in names(line)}
+    stacks = (DEPLOY / "aws" / "stacks").glob("*.py")
+    wanted = {
+        name
+        for file in stacks
+        for name in re.findall(r'\b(?:own|_search)\(\s*"(\w+)"', file.read_text(encoding="utf-8"))
+    }
+    for file in (DEPLOY / "grafana" / "cloudwatch").glob("*.json"):
+        for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]:
+            wanted |= {target["metricName"] for target in panel["targets"]}
+    assert {"ChatsInFlight", "Attempts", "FailedAttempts"} < wanted
+    assert wanted <= found
