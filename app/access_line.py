@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import Scope
 
-from domain.entities.interaction import Interaction
+from domain.entities.interaction import Attempt, Interaction
 from domain.entities.turn import Turn
 
 ProviderName = Callable[[str], str]
@@ -51,12 +51,24 @@ def access_line(
         "llm_response_seconds": turn.llm_seconds,
         "history_seconds": turn.history_seconds,
         "attempts": len(turn.attempts),
+        "attempts_detail": [_told(attempt) for attempt in turn.attempts],
     }
     if not turn.is_kept:
         fields["rt"]["history"] = "not_persisted"
     if (interaction := turn.interaction) is not None:
         _add_outcome(fields, interaction, provider_name)
     return "chat completed", fields
+
+
+def _told(attempt: Attempt) -> dict[str, Any]:
+    """Return an attempt as the line tells it: this is the one line that every call of a provider leaves."""
+    return {
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "outcome": attempt.outcome,
+        "seconds": attempt.seconds,
+        "http_status": attempt.http_status,
+    }
 
 
 def _add_outcome(
