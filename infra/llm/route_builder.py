@@ -54,6 +54,7 @@ class RouteBuilder:
             clock=clock,
             first_token_seconds=first_token_seconds,
             first_token_share=settings.first_token_share,
+            min_attempt_seconds=settings.min_attempt_seconds,
             idle_seconds=settings.idle_seconds,
         )
         metered = Metered(

@@ -144,6 +144,7 @@ def _deadline(inner: LLMClient) -> LLMClient:
         clock=SystemClock(),
         first_token_seconds=12.0,
         first_token_share=0.6,
+        min_attempt_seconds=2.0,
         idle_seconds=15.0,
     )
 

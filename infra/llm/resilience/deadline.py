@@ -11,6 +11,9 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.alarm import Alarm, AlarmClock
 
+_A_LITTLE_MORE = 1.05  # timers are late
+_LEAST_TO_SHARE = 1.5  # a third for this route, two for the next
+
 
 class Deadline(LLMClient):
     """Bounds the silence of one route: until its first text, and between pieces of it.
@@ -25,6 +28,7 @@ class Deadline(LLMClient):
         clock: Clock,
         first_token_seconds: float,
         first_token_share: float,
+        min_attempt_seconds: float,
         idle_seconds: float,
     ) -> None:
         """Wrap one route.
@@ -35,12 +39,15 @@ class Deadline(LLMClient):
             first_token_seconds: How long it may be silent at first while somebody else could still be asked. With
                 nobody left, it has all the time of the turn.
             first_token_share: The same as a share of the time left, where that is less.
+            min_attempt_seconds: The least time in which somebody else is asked; so much is kept back for them. Where
+                hardly more is left, nobody else will be asked, and the route has it all.
             idle_seconds: How long it may be silent after its first text.
         """
         self._inner = inner
         self._clock = clock
         self._first_token_seconds = first_token_seconds
         self._first_token_share = first_token_share
+        self._kept_back_seconds = _A_LITTLE_MORE * min_attempt_seconds
         self._idle_seconds = idle_seconds
         self._alarms = AlarmClock(clock)
 
@@ -86,7 +93,11 @@ class Deadline(LLMClient):
 
     def _first_text_limit(self, turn: Turn, now_seconds: float) -> float:
         end_at = min(turn.first_text_by.at_seconds, turn.whole_by.at_seconds)
-        if not turn.has_fallback:
+        left_seconds = end_at - now_seconds
+        if not turn.has_fallback or left_seconds < _LEAST_TO_SHARE * self._kept_back_seconds:
             return end_at
-        share_seconds = self._first_token_share * (end_at - now_seconds)
-        return now_seconds + min(self._first_token_seconds, share_seconds)
+        return now_seconds + min(
+            self._first_token_seconds,
+            self._first_token_share * left_seconds,
+            left_seconds - self._kept_back_seconds,
+        )

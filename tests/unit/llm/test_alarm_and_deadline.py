@@ -29,6 +29,7 @@ def bounded(
     *,
     first_token_seconds: float = LONG,
     first_token_share: float = 1.0,
+    min_attempt_seconds: float = 0.0,
     idle_seconds: float = LONG,
 ) -> Deadline:
     return Deadline(
@@ -36,6 +37,7 @@ def bounded(
         clock=SystemClock(),
         first_token_seconds=first_token_seconds,
         first_token_share=first_token_share,
+        min_attempt_seconds=min_attempt_seconds,
         idle_seconds=idle_seconds,
     )
 
@@ -85,6 +87,22 @@ async def test_a_share_of_what_is_left_is_the_limit_where_that_is_less() -> None
     turn = a_turn(first_text_seconds=SHORT * 100, whole_seconds=LONG, has_fallback=True)
     _, error = await timeout_of(bounded(inner, first_token_share=0.01), turn)
     assert error.caller_was_hasty
+
+
+async def test_what_somebody_else_needs_at_least_is_kept_back() -> None:
+    inner = ScriptedLLM((asyncio.Event(),))
+    turn = a_turn(first_text_seconds=20 * SHORT, whole_seconds=LONG, has_fallback=True)
+    await timeout_of(bounded(inner, min_attempt_seconds=12 * SHORT), turn)
+    assert turn.first_text_by.remaining_seconds(time.monotonic()) > 6 * SHORT
+
+
+async def test_with_too_little_left_to_share_the_route_has_it_all() -> None:
+    gate = asyncio.Event()
+    inner = ScriptedLLM((gate, "late, but here"))
+    asyncio.get_running_loop().call_later(3 * SHORT, gate.set)
+    turn = a_turn(first_text_seconds=LONG, has_fallback=True)
+    client = bounded(inner, first_token_seconds=SHORT, min_attempt_seconds=LONG)
+    assert "late, but here" in await heard(client, turn)
 
 
 @pytest.mark.parametrize("has_fallback", [True, False])
