@@ -72,6 +72,10 @@ class FaultProvider:
         """Return how many connections are still held open by a request."""
         return sum(call.ended_seconds is None for call in self.calls)
 
+    def under_way_of(self, model: str) -> int:
+        """Return how many requests for this model are not answered yet."""
+        return self._at_once[model]
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one connection, to its end."""
         task = asyncio.current_task()

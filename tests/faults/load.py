@@ -1,6 +1,7 @@
 """Questions at a constant rate, whether or not those before have been answered; and what came of each."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -8,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import aiohttp
+import orjson
 
 from tests.service import Service
 
 Answer = TypeVar("Answer")
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _PATIENCE_SECONDS = 90.0
+_LENGTH = re.compile(rb"content-length: (\d+)")
 _TICKS_PER_SECOND = 100  # of Linux's USER_HZ, as programs see it
 
 
@@ -68,22 +71,41 @@ def asked_at_once(service: Service, model: str, user: str, count: int) -> list[A
 async def _asking(
     service: Service, model: str, user: str
 ) -> AsyncIterator[Callable[[int], Awaitable[Answered]]]:
-    async with aiohttp.ClientSession(
-        service.url,
-        connector=aiohttp.TCPConnector(limit=0),
-        timeout=aiohttp.ClientTimeout(total=_PATIENCE_SECONDS),
-    ) as session:
+    """Hand out a way to ask; raw connections, because a client's library costs more than the service."""
+    idle: list[Connection] = []
+    everyone: list[Connection] = []
 
-        async def ask(number: int) -> Answered:
-            started = time.monotonic()
-            body = {"userId": user, "userPrompt": f"{user} asks {number}", "model": model}
-            async with session.post("/v1/chat", json=body) as response:
-                document = await response.json(content_type=None)
-            return Answered(
-                status=response.status, seconds=time.monotonic() - started, body=document
-            )
+    async def ask(number: int) -> Answered:
+        started = time.monotonic()
+        if idle:
+            reader, writer = idle.pop()
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            everyone.append((reader, writer))
+        body = {"userId": user, "userPrompt": f"{user} asks {number}", "model": model}
+        writer.write(_request(orjson.dumps(body)))
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            document = await reader.readexactly(int(_LENGTH.findall(head)[0]))
+        idle.append((reader, writer))
+        return Answered(
+            status=int(head[9:12]),
+            seconds=time.monotonic() - started,
+            body=orjson.loads(document),
+        )
 
+    try:
         yield ask
+    finally:
+        for _, writer in everyone:
+            writer.close()
+
+
+def _request(body: bytes) -> bytes:
+    return (
+        b"POST /v1/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from prometheus_client.parser import text_string_to_metric_families
 
 from infra.selftest.fault import FIRST_TEXT, WHOLE_TEXT
 from infra.selftest.provider import Call, FaultProvider
@@ -136,6 +137,15 @@ class Stage:
         parts = self.client.get("/health/ready").json()["degraded"]
         return {part["component"].split(" ")[-1]: part["reason"] for part in parts}
 
+    def metrics(self, name: str) -> dict[tuple[str, ...], float]:
+        """The samples of this name that are not 0, by the values of their labels, in the labels' alphabetical order."""
+        return {
+            tuple(sample.labels[key] for key in sorted(sample.labels)): sample.value
+            for family in text_string_to_metric_families(self.client.get("/metrics").text)
+            for sample in family.samples
+            if sample.name == name and sample.value
+        }
+
     def _check(self, told: Told, is_streamed: bool) -> None:
         kept = told.kept
         assert kept["attempts"] == told.attempts
@@ -154,6 +164,8 @@ class Stage:
             assert (told.status == 200) == (told.text != "")
         if kept["status"] == "completed":
             assert kept["response"] in WHOLE_ANSWERS, "an answer that broke passes for whole"
+        (line,) = self.service.lines_with(kept["id"])
+        assert [_in_words_of_the_wire(one) for one in _told_in(line)] == told.attempts
         reached = [one for one in told.attempts if not one["provider"].endswith("-nobody")]
         assert len(told.calls) == len(reached)
         until(lambda: all(call.ended_seconds for call in told.calls), HANG_UP_SECONDS)
@@ -204,6 +216,16 @@ def _read(response: httpx2.Response, started: float) -> tuple[list[dict[str, Any
             if first_text_seconds is None and "text" in events[-1]:
                 first_text_seconds = time.monotonic() - started
     return events, first_text_seconds
+
+
+def _told_in(line: str) -> list[dict[str, Any]]:
+    """The attempts that a request's line in the log tells of."""
+    told: list[dict[str, Any]] = json.loads(line)["rt"]["attempts_detail"]
+    return told
+
+
+def _in_words_of_the_wire(attempt: dict[str, Any]) -> dict[str, Any]:
+    return {("httpStatus" if key == "http_status" else key): attempt[key] for key in attempt}
 
 
 def _whole(text: str | None) -> int | None:

@@ -1,5 +1,6 @@
 """The sixteen faults of the Failover Bench over HTTP, in either format, with what history keeps of each."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -22,20 +23,23 @@ STATUSES = {
 @pytest.fixture(
     scope="module", params=[SCALED, pytest.param(SHIPPED, marks=pytest.mark.faults)], ids=str
 )
-def outcomes(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    figure: Callable[[str], None],
-) -> Iterator[dict[tuple[str, str], Told]]:
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    faults = sorted({case.fault for case in CASES})
+    with on_stage(tmp_path_factory.mktemp("bench"), faults, request.param) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def outcomes(stage: Stage, figure: Callable[[str], None]) -> dict[tuple[str, str], Told]:
     """All of them, asked at once: most are waiting."""
-    folder = tmp_path_factory.mktemp("bench")
-    with on_stage(folder, sorted({case.fault for case in CASES}), request.param) as stage:
-        told = stage.ask_at_once(*(partial(ask, stage, case, wire) for case, wire in BOTH))
-        for (case, wire), one in zip(BOTH, told, strict=True):
-            figure(
-                f"{case.title}, {wire}, {stage.pace}: {len(one.attempts)} calls, {one.seconds:.2f} s"
-            )
-        yield {(case.title, wire): one for (case, wire), one in zip(BOTH, told, strict=True)}
+    told = stage.ask_at_once(*(partial(ask, stage, case, wire) for case, wire in BOTH))
+    for (case, wire), one in zip(BOTH, told, strict=True):
+        figure(
+            f"{case.title}, {wire}, {stage.pace}: {len(one.attempts)} calls, {one.seconds:.2f} s"
+        )
+    return {(case.title, wire): one for (case, wire), one in zip(BOTH, told, strict=True)}
 
 
 def ask(stage: Stage, case: Case, wire: str) -> Told:
@@ -46,9 +50,7 @@ def ask(stage: Stage, case: Case, wire: str) -> Told:
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
 def test_each_fault_is_handled_as_promised(
-    outcomes: dict[tuple[str, str], Told],
-    case: Case,
-    wire: str,
+    outcomes: dict[tuple[str, str], Told], case: Case, wire: str
 ) -> None:
     told = outcomes[case.title, wire]
     at_primary = sum(not provider.startswith(behind(wire)) for provider, _ in told.outcomes)
@@ -62,3 +64,29 @@ def test_each_fault_is_handled_as_promised(
     else:
         assert told.slug == case.expected
         assert told.status == (200 if told.text else STATUSES[case.expected])
+
+
+def test_the_metrics_count_every_attempt(
+    stage: Stage, outcomes: dict[tuple[str, str], Told]
+) -> None:
+    attempts, retries, fallbacks = Counter[str](), Counter[str](), Counter[str]()
+    for told in outcomes.values():
+        asked: list[str] = []
+        for attempt in told.attempts:
+            model = attempt["model"]
+            attempts[attempt["outcome"]] += 1
+            if model in asked:
+                retries[model] += 1
+            elif model != told.kept["requestedModel"]:
+                fallbacks[model] += 1
+            asked.append(model)
+    assert {
+        model: n for (model, _), n in stage.metrics("rt_route_retries_total").items()
+    } == retries
+    found = stage.metrics("rt_route_fallbacks_total")
+    assert {model: n for (model, _), n in found.items()} == fallbacks
+    measured: Counter[str] = Counter()
+    for labels, count in stage.metrics("gen_ai_client_operation_duration_seconds_count").items():
+        measured[labels[0] or "ok"] += round(count)
+    assert measured == attempts
+    assert stage.metrics("rt_provider_calls_in_flight") == {}

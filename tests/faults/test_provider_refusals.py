@@ -49,6 +49,7 @@ def test_a_long_pause_goes_to_the_fallback_and_the_route_is_spared(
     assert told.outcomes == [(wire, "rate_limited"), (behind(wire), "ok")]
     assert told.seconds <= AT_ONCE_SECONDS
     assert scaled_stage.degraded()[model] == "cooling"
+    assert 20 <= scaled_stage.metrics("rt_route_closed_seconds")[model, wire] <= 60
     assert scaled_stage.ask(model).outcomes == [(behind(wire), "ok")]
 
 
