@@ -195,6 +195,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             ),
             history_lag_seconds=history.lag_seconds,
         )
+        metrics.watch_routes(llm.health)
         metrics.watch_chats_in_flight(lambda: container.chat.chats_under_way)
         if (outbox := history.outbox) is not None:
             metrics.watch_outbox(

@@ -1,6 +1,6 @@
 """Everything the process measures, in a registry of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
 
@@ -9,9 +9,11 @@ from domain.entities.reply import Usage
 from domain.entities.turn import Turn
 from domain.interfaces.telemetry import QueueObserver, RequestObserver
 from infra.llm.resilience.metered import AttemptObserver
+from infra.llm.resilience.route_health import RouteHealth
 from infra.telemetry.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.http_metrics import HttpMetrics
 from infra.telemetry.queue_metrics import QueueMetrics
+from infra.telemetry.route_metrics import RouteMetrics
 
 
 class Metrics(RequestObserver, AttemptObserver):
@@ -21,6 +23,8 @@ class Metrics(RequestObserver, AttemptObserver):
         self._registry = CollectorRegistry()
         self._http = HttpMetrics(self._registry)
         self._gen_ai = GenAiMetrics(self._registry)
+        self._routes = RouteMetrics()
+        self._registry.register(self._routes)
         ProcessCollector(registry=self._registry)
         Info("rt_build", "What is running.", registry=self._registry).info(
             {"version": version, "environment": environment}
@@ -32,12 +36,16 @@ class Metrics(RequestObserver, AttemptObserver):
         self._http.observe_request(route, method, status, seconds, llm_seconds)
 
     def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
-        self._gen_ai.attempt_started(turn, provider, model)
+        self._routes.attempt_started(turn, provider, model)
 
     def attempt_ended(
         self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
     ) -> None:
         self._gen_ai.attempt_ended(turn, attempt, first_text_seconds, usage)
+
+    def watch_routes(self, routes: Callable[[], Sequence[RouteHealth]]) -> None:
+        """Show the state of what `routes` returns whenever the metrics are read."""
+        self._routes.watch(routes)
 
     def watch_chats_in_flight(self, count: Callable[[], int]) -> None:
         """Show what `count` returns whenever the metrics are read; call it once."""

@@ -1,0 +1,88 @@
+"""Which routes take calls, and how often one stood in for another."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from domain.entities.interaction import Attempt
+from domain.entities.reply import Usage
+from domain.entities.turn import Turn
+from infra.llm.resilience.metered import AttemptObserver
+from infra.llm.resilience.route_health import RouteHealth, RouteState
+
+_ROUTE = ("provider", "model")
+
+
+class RouteMetrics(AttemptObserver, Collector):
+    """Asks for the state of every route when the metrics are read; counts only what is not a first call.
+
+    Providers and models are named as in the catalogue, as in `/health/ready` and in attempts.
+    """
+
+    def __init__(self) -> None:
+        self._routes: Callable[[], Sequence[RouteHealth]] = tuple
+        self._retries: Counter[tuple[str, str]] = Counter()
+        self._fallbacks: Counter[tuple[str, str]] = Counter()
+
+    def watch(self, routes: Callable[[], Sequence[RouteHealth]]) -> None:
+        """Ask `routes` from now on; before that there are none."""
+        self._routes = routes
+
+    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+        if not turn.attempts and model == turn.model:
+            return
+        if any((one.provider, one.model) == (provider, model) for one in turn.attempts):
+            self._retries[provider, model] += 1
+        else:
+            self._fallbacks[provider, model] += 1
+
+    def attempt_ended(
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
+    ) -> None:
+        """Nothing: the start told it all."""
+
+    def collect(self) -> Iterable[Metric]:
+        states = GaugeMetricFamily(
+            "rt_route_state",
+            "1 for the state a route is in, 0 for the others.",
+            labels=(*_ROUTE, "state"),
+        )
+        closed = GaugeMetricFamily(
+            "rt_route_closed_seconds",
+            "How long a route goes on refusing calls: its circuit is open, or it was asked to wait.",
+            labels=_ROUTE,
+        )
+        tokens = GaugeMetricFamily(
+            "rt_route_retry_tokens", "What a route may still spend on retries.", labels=_ROUTE
+        )
+        retries = CounterMetricFamily(
+            "rt_route_retries",
+            "Calls of a route that had been called for the same question.",
+            labels=_ROUTE,
+        )
+        fallbacks = CounterMetricFamily(
+            "rt_route_fallbacks",
+            "Calls of a route in the place of the one asked for.",
+            labels=_ROUTE,
+        )
+        in_flight: dict[str, int] = {}
+        for route in self._routes():
+            labels = (route.provider, route.model)
+            for state in RouteState:
+                states.add_metric((*labels, state), route.state is state)
+            closure = route.closure
+            closed.add_metric(labels, closure.retry_after_seconds if closure else 0.0)
+            tokens.add_metric(labels, route.retry_tokens)
+            retries.add_metric(labels, self._retries[labels])
+            fallbacks.add_metric(labels, self._fallbacks[labels])
+            in_flight[route.provider] = route.in_flight
+        calls = GaugeMetricFamily(
+            "rt_provider_calls_in_flight",
+            "Calls on their way to a provider, of all its models.",
+            labels=("provider",),
+        )
+        for provider, count in in_flight.items():
+            calls.add_metric((provider,), count)
+        return (states, closed, tokens, retries, fallbacks, calls)
