@@ -25,7 +25,7 @@ async def test_an_outage_costs_no_answer_and_no_history(
     async with scene(tmp_path) as stage:
         await stage.start()
         async with stage.load(per_second=PER_SECOND):
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(1.0)
             gone_seconds = time.monotonic()
             await asyncio.to_thread(stage.mongod.stop)
             reads = []
@@ -59,7 +59,7 @@ async def test_an_outage_costs_no_answer_and_no_history(
 
 
 @pytest.mark.parametrize(
-    ("max_rows", "seconds"), [(200, 2.0), pytest.param(5000, 30.0, marks=pytest.mark.faults)]
+    ("max_rows", "seconds"), [(200, 1.0), pytest.param(5000, 30.0, marks=pytest.mark.faults)]
 )
 async def test_a_full_outbox_refuses_before_it_asks_and_grows_no_further(
     tmp_path: Path,
