@@ -78,9 +78,7 @@ class SqliteHistory(DurableStore):
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         return await self.reads.run(
-            lambda connections: sqlite_conversations.conversations(
-                connections.to(self.path), query
-            )
+            lambda connections: sqlite_conversations.conversations(connections.to(self.path), query)
         )
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
