@@ -27,6 +27,7 @@ _CALLS = "gen_ai_client_operation_duration_seconds"
 _REQUESTS = "http_server_request_duration_seconds"
 _GAUGES = {
     "rt_chats_in_flight": ("ChatsInFlight", "Count"),
+    "rt_provider_calls_in_flight": ("ProviderCallsInFlight", "Count"),
     "rt_outbox_rows": ("OutboxRows", "Count"),
     "rt_outbox_bytes": ("OutboxBytes", "Bytes"),
     "rt_outbox_lag_seconds": ("OutboxLagSeconds", "Seconds"),
@@ -35,6 +36,11 @@ _SPREADS = {
     _REQUESTS: "RequestSeconds",
     "rt_request_overhead_seconds": "OverheadSeconds",
     "rt_queue_lag_seconds": "QueueLagSeconds",
+}
+_COUNTERS = {
+    "rt_route_retries_total": "Retries",
+    "rt_route_fallbacks_total": "Fallbacks",
+    "rt_queue_buried_total": "Buried",
 }
 _NO_FAILURES = frozenset({"", "blocked", "cancelled"})  # what the caller or a safety filter ended
 
@@ -72,7 +78,6 @@ class EmfLines:
         figures = self._figures
         requests = figures.counted(f"{_REQUESTS}_count", ["http_response_status_class"])
         calls = figures.counted(f"{_CALLS}_count", ["error_type"])
-        buried = figures.counted("rt_queue_buried_total", [])
         measured: Measured = {
             "Requests": ("Count", sum(requests.values())),
             "ServerErrors": ("Count", requests.get(("5xx",), 0.0)),
@@ -81,7 +86,10 @@ class EmfLines:
                 "Count",
                 sum([count for (kind,), count in calls.items() if kind not in _NO_FAILURES]),
             ),
-            "Buried": ("Count", sum(buried.values())),
+            **{
+                name: ("Count", figures.counted(counter, _ALL).get(_ALL, 0.0))
+                for counter, name in _COUNTERS.items()
+            },
         }
         for family, (name, unit) in _GAUGES.items():
             if (value := figures.gauge(family)) is not None:

@@ -22,6 +22,7 @@ _RANGE = re.compile(r"\[[^\]]*\]")
 _NAME = re.compile(r"[a-zA-Z_:][\w:]*")
 _WORDS = frozenset(
     [
+        "max",
         "sum",
         "rate",
         "increase",

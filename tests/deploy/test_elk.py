@@ -21,8 +21,12 @@ def mapped(properties: dict[str, Any], before: str = "") -> Iterator[str]:
 
 def leaves(fields: dict[str, Any], before: str = "") -> Iterator[str]:
     for name, what in fields.items():
-        inner = isinstance(what, dict)
-        yield from leaves(what, f"{before}{name}.") if inner else [f"{before}{name}"]
+        inner = [
+            one for one in (what if isinstance(what, list) else [what]) if isinstance(one, dict)
+        ]
+        yield from [leaf for one in inner for leaf in leaves(one, f"{before}{name}.")] or [
+            f"{before}{name}"
+        ]
 
 
 def test_every_field_of_a_running_service_is_mapped(tmp_path: Path) -> None:

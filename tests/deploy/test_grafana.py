@@ -51,6 +51,7 @@ def test_the_same_is_shown_over_cloudwatch_but_for_what_aws_shows_itself() -> No
         "Memory",
         "Open files and connections",
         "Running since, and what",
+        "Routes that are not well",
     }
 
 

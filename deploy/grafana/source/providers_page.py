@@ -74,6 +74,40 @@ PAGE = Page(
             ),
         ),
         Panel(
+            title="Routes that are not well",
+            says="1 while a route cools, is open, probes, or has a key that is refused.",
+            unit=Unit.COUNT,
+            prometheus=(
+                Prometheus(
+                    'max by (provider, model, state) (rt_route_state{state!="healthy"})',
+                    "{{provider}} {{model}} {{state}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Retries and fallbacks",
+            says="Of each route: asked once more, or asked in another's place.",
+            unit=Unit.PER_SECOND,
+            prometheus=(
+                Prometheus(
+                    "sum by (provider, model) (rate(rt_route_retries_total[$__rate_interval]))",
+                    "retry {{provider}} {{model}}",
+                ),
+                Prometheus(
+                    "sum by (provider, model) (rate(rt_route_fallbacks_total[$__rate_interval]))",
+                    "fallback {{provider}} {{model}}",
+                ),
+            ),
+            cloudwatch=(CloudWatch("Retries", "Sum"), CloudWatch("Fallbacks", "Sum")),
+        ),
+        Panel(
+            title="Calls under way",
+            says="Of one instance at one provider; at MAX_CALLS_PER_PROVIDER the next route is asked.",
+            unit=Unit.COUNT,
+            prometheus=(Prometheus("rt_provider_calls_in_flight", "{{instance}} {{provider}}"),),
+            cloudwatch=(CloudWatch("ProviderCallsInFlight", "Maximum"),),
+        ),
+        Panel(
             title="What is asked of whom",
             says="Left what the caller asked for, right who was asked then: two names in a row are a fallback.",
             unit=Unit.PER_SECOND,

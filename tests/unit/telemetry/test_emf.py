@@ -12,6 +12,7 @@ from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt
 from domain.entities.reply import NO_USAGE, Usage
 from domain.entities.turn import Turn
+from infra.llm.resilience.route_health import RouteHealth
 from infra.telemetry.emf import PERIOD_SECONDS, EmfLines, writing_emf
 from infra.telemetry.metrics import Metrics
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
@@ -142,6 +143,8 @@ async def test_a_line_comes_every_minute_and_the_last_part_of_one_at_the_end() -
 def test_everything_the_alarms_and_dashboards_of_aws_look_at_is_told() -> None:
     metrics, lines = made()
     queue = metrics.count_queue()
+    route = RouteHealth(provider="gemini", model="m", closure=None, in_flight=1, retry_tokens=100)
+    metrics.watch_routes(lambda: [route])
     metrics.watch_outbox(lambda: 1, lambda: 1, lambda: 1)
     metrics.observe_request("/v1/chat", "POST", 200, 0.6, 0.5)
     queue.observe_recorded(0.1)

@@ -1,0 +1,234 @@
+"""The synthesised data stack, deployed to an emulator: the service runs on that table and those queues."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.session import Session
+
+from infra.history import sqs_queues
+from infra.history.dynamodb_schema import TABLE
+from infra.settings import Settings
+from tests.aws_emulator import AwsEmulator
+from tests.deploy.expressions import DEPLOY
+from tests.faults.test_cloud_path import chat, ids_of, running_worker, until
+from tests.service import running_service
+
+ROOT = DEPLOY.parent
+SOURCES = DEPLOY / "aws"
+PYTHON = ROOT / ".venv-deploy" / "bin" / "python"
+STACK_SECONDS = 60.0
+ACTIONS = {
+    # what a call needs, where it is not called the same
+    "batch_execute_statement": {"dynamodb:PartiQLInsert"},
+    "transact_write_items": {"dynamodb:PutItem"},
+    "send_message_batch": {"sqs:SendMessage"},
+    "delete_message_batch": {"sqs:DeleteMessage"},
+    "change_message_visibility_batch": {"sqs:ChangeMessageVisibility"},
+}
+VERBS = frozenset(
+    [
+        "get",
+        "put",
+        "update",
+        "delete",
+        "query",
+        "scan",
+        "batch",
+        "transact",
+        "send",
+        "receive",
+        "change",
+        "create",
+        "describe",
+        "list",
+    ]
+)
+MADE_BY_THE_STACK = {"create_table", "create_queue", "update_time_to_live"}
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    folder = SOURCES / "cdk.out"
+    if not is_fresh(folder):
+        if not PYTHON.exists() or shutil.which("node") is None:
+            pytest.skip("the templates cannot be synthesised here: `make deploy-test` does it")
+        folder = tmp_path_factory.mktemp("templates")
+        synthesise(folder)
+    return {
+        stack: json.loads((folder / f"{stack}.template.json").read_text(encoding="utf-8"))
+        for stack in ("rt-data", "rt-app")
+    }
+
+
+def is_fresh(folder: Path) -> bool:
+    """Return whether the templates there are of the sources as they are."""
+    written = [folder / "rt-data.template.json", folder / "rt-app.template.json"]
+    if not all(file.exists() for file in written):
+        return False
+    sources = [SOURCES / "synth.py", SOURCES / "cdk.json", *(SOURCES / "stacks").glob("*.py")]
+    return min(file.stat().st_mtime for file in written) > max(
+        file.stat().st_mtime for file in sources
+    )
+
+
+def synthesise(folder: Path) -> None:
+    program = f"from pathlib import Path; from synth import make_app; make_app(output=Path({str(folder)!r})).synth()"
+    subprocess.run(
+        [PYTHON, "-c", program],
+        cwd=SOURCES,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        stderr=subprocess.DEVNULL,
+        timeout=180,
+        check=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[AwsEmulator]:
+    emulator = AwsEmulator()
+    yield emulator
+    emulator.end()
+
+
+@pytest.fixture(scope="module")
+def aws(emulator: AwsEmulator, templates: dict[str, dict[str, Any]]) -> "Aws":
+    aws = Aws(emulator)
+    aws.deploy("rt-data", templates["rt-data"])
+    return aws
+
+
+class Aws:
+    """The emulator, as an operator's tools see it."""
+
+    def __init__(self, emulator: AwsEmulator) -> None:
+        self._emulator = emulator
+
+    def client(self, service: str) -> Any:
+        return Session().create_client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=self._emulator.url,
+            aws_access_key_id="emulator",
+            aws_secret_access_key="emulator",
+        )
+
+    def deploy(self, name: str, template: dict[str, Any]) -> None:
+        clouds = self.client("cloudformation")
+        clouds.create_stack(StackName=name, TemplateBody=json.dumps(template))
+        deadline = time.monotonic() + STACK_SECONDS
+        while True:
+            (stack,) = clouds.describe_stacks(StackName=name)["Stacks"]
+            if stack["StackStatus"] == "CREATE_COMPLETE":
+                return
+            assert stack["StackStatus"] == "CREATE_IN_PROGRESS", stack
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def by_name(indexes: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        index["IndexName"]: (
+            index["KeySchema"],
+            index["Projection"]["ProjectionType"],
+            sorted(index["Projection"]["NonKeyAttributes"]),
+        )
+        for index in indexes
+    }
+
+
+def test_the_deployed_table_is_the_one_the_service_would_make(aws: Aws) -> None:
+    table = aws.client("dynamodb").describe_table(TableName="rt-history")["Table"]
+    assert table["KeySchema"] == TABLE["KeySchema"]
+    assert by_name(table["GlobalSecondaryIndexes"]) == by_name(TABLE["GlobalSecondaryIndexes"])
+    assert table["BillingModeSummary"]["BillingMode"] == TABLE["BillingMode"]
+
+
+def test_the_deployed_queues_are_those_the_service_would_make(
+    aws: Aws, templates: dict[str, dict[str, Any]]
+) -> None:
+    sqs = aws.client("sqs")
+    url = sqs.get_queue_url(QueueName="rt-interactions")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert int(queue["MessageRetentionPeriod"]) == sqs_queues.KEPT_SECONDS
+    assert int(queue["VisibilityTimeout"]) == sqs_queues.HOLD_SECONDS
+    # the emulator makes the queue without its way to the dead letters, so that is read where it was written
+    (redrive,) = [
+        resource["Properties"]["RedrivePolicy"]
+        for resource in templates["rt-data"]["Resources"].values()
+        if "RedrivePolicy" in resource.get("Properties", {})
+    ]
+    assert redrive["maxReceiveCount"] == sqs_queues.MAX_RECEIVES
+
+
+def test_a_chat_goes_through_the_deployed_queue_into_the_deployed_table(
+    aws: Aws, emulator: AwsEmulator, templates: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    settings = {
+        "AWS_ENDPOINT_URL": emulator.url,
+        "DYNAMODB_TABLE": "rt-history",
+        "SQS_QUEUE_URL": emulator.queue_url("rt-interactions"),
+        "SQS_DLQ_URL": emulator.queue_url("rt-interactions-dlq"),
+        "OUTBOX_ENABLED": "false",
+    }
+    with (
+        running_worker(tmp_path / "worker", settings),
+        running_service(tmp_path / "api", settings) as service,
+        service.client() as client,
+    ):
+        asked = chat(client)
+        until(lambda: ids_of(client) == [asked])
+        assert ids_of(client, model="demo") == [asked]
+    found = aws.client("dynamodb").query(
+        TableName="rt-history",
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": "U#ana"}},
+    )
+    assert [item["sk"]["S"] for item in found["Items"]] == [asked]
+
+
+def test_tasks_get_settings_that_exist(templates: dict[str, dict[str, Any]]) -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    for resource in templates["rt-app"]["Resources"].values():
+        if resource["Type"] == "AWS::ECS::TaskDefinition":
+            for container in resource["Properties"]["ContainerDefinitions"]:
+                named = [*container["Environment"], *container.get("Secrets", [])]
+                assert {one["Name"] for one in named} <= known
+
+
+def test_the_api_may_do_what_the_service_does_and_nothing_else(
+    templates: dict[str, dict[str, Any]],
+) -> None:
+    """What the code calls by name is what both roles together are allowed."""
+    calls = {
+        found
+        for file in [
+            *(ROOT / "infra/history").glob("*.py"),
+            *(ROOT / "infra/idempotency").glob("*.py"),
+        ]
+        if re.match("dynamodb|sqs", file.name)
+        for found in re.findall(r'"([a-z]+(?:_[a-z]+)+|query|scan)"', file.read_text())
+        if found.split("_")[0] in VERBS
+    } - MADE_BY_THE_STACK
+    needed = set().union(*(ACTIONS.get(call, {action_of(call)}) for call in calls))
+    allowed = {
+        action
+        for resource in templates["rt-app"]["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Policy"
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+        if action.startswith(("dynamodb:", "sqs:"))
+    }
+    assert allowed == needed
+
+
+def action_of(call: str) -> str:
+    name = "".join(word.capitalize() for word in call.split("_"))
+    return f"{'sqs' if 'message' in call or 'queue' in call else 'dynamodb'}:{name}"
