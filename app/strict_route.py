@@ -9,8 +9,15 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
-from app.problem_table import BODY_TOO_LARGE, MALFORMED_BODY, UNSUPPORTED_MEDIA_TYPE, ProblemKind
+from app.problem_table import (
+    BODY_TOO_LARGE,
+    MALFORMED_BODY,
+    MALFORMED_REQUEST,
+    UNSUPPORTED_MEDIA_TYPE,
+    ProblemKind,
+)
 
 
 class RefusedBody(HTTPException):
@@ -73,11 +80,14 @@ class StrictRequest(Request):
                 raise RefusedBody(UNSUPPORTED_MEDIA_TYPE)
             chunks: list[bytes] = []
             size_bytes = 0
-            async for chunk in self.stream():
-                size_bytes += len(chunk)
-                if size_bytes > limits.body_bytes:
-                    raise RefusedBody(BODY_TOO_LARGE)
-                chunks.append(chunk)
+            try:
+                async for chunk in self.stream():
+                    size_bytes += len(chunk)
+                    if size_bytes > limits.body_bytes:
+                        raise RefusedBody(BODY_TOO_LARGE)
+                    chunks.append(chunk)
+            except ClientDisconnect as exc:  # nobody reads the answer, but it is no fault of ours
+                raise RefusedBody(MALFORMED_REQUEST) from exc
             if not size_bytes:
                 raise RefusedBody(MALFORMED_BODY)
             self._body = b"".join(chunks)
