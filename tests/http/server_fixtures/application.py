@@ -12,7 +12,9 @@ PIECE = b"x" * 1024
 class Application:
     """Plain ASGI. `seen` lists the paths that were asked for, `left` those whose client is known to have left."""
 
-    def __init__(self, start: Callable[[], object] = str, end: Callable[[], object] = str) -> None:
+    def __init__(
+        self, start: Callable[[], object] = lambda: None, end: Callable[[], object] = lambda: None
+    ) -> None:
         self._start = start
         self._end = end
         self.seen: list[str] = []
