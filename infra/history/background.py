@@ -7,6 +7,8 @@ from typing import Any
 
 from domain.interfaces.clock import Clock
 
+LONGEST_END_SECONDS = 5.0
+
 
 async def repeat(action: Callable[[], Awaitable[None]], *, seconds: float, clock: Clock) -> None:
     """Do `action` again and again, so many seconds after it last ended; never returns."""
@@ -30,7 +32,9 @@ async def going_on(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            # not gather: one that swallows its cancellation must not keep the process from ending
+            await asyncio.wait(tasks, timeout=LONGEST_END_SECONDS)
 
 
 def _tell(task: asyncio.Task[None]) -> None:

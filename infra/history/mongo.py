@@ -7,18 +7,18 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pymongo.errors
-from pymongo import AsyncMongoClient, ReplaceOne
+from pymongo import ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, Status, first_id_at, milliseconds_of
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
-from infra.configuration import ConfigurationError
 from infra.history.background import going_on
 from infra.history.batcher import Batcher
 from infra.history.documents import Document, UnreadableDocument
 from infra.history.durable_store import DurableStore
+from infra.history.mongo_client import connected_when_needed
 from infra.history.mongo_conversations import TURNS_BY_ID, conversations
 from infra.history.mongo_erasures import MongoErasures, pairs_of
 from infra.history.mongo_errors import speaking_domain
@@ -26,9 +26,7 @@ from infra.history.mongo_queries import INDEXES, direction_of, filter_of, read, 
 
 logger = logging.getLogger(__name__)
 
-SELECTION_SECONDS = 2.0
 WRITE_SECONDS = 10.0
-ACKNOWLEDGE_SECONDS = 5.0
 ERASED_AT_ONCE = 5000
 RETRY_INDEXES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -203,22 +201,8 @@ async def open_mongo(
     Raises:
         ConfigurationError: The URI or the name is not one.
     """
-    try:
-        client: AsyncMongoClient[Document] = AsyncMongoClient(
-            uri,
-            w="majority",
-            journal=True,
-            wTimeoutMS=round(ACKNOWLEDGE_SECONDS * 1000),
-            serverSelectionTimeoutMS=round(SELECTION_SECONDS * 1000),
-            connectTimeoutMS=round(SELECTION_SECONDS * 1000),
-        )
-        opened = client[database]
-    except (pymongo.errors.ConfigurationError, pymongo.errors.InvalidName, ValueError) as exc:
-        raise ConfigurationError("MONGO_URI or MONGO_DB is not valid") from exc
-    history = MongoHistory(opened, read_seconds=read_seconds)
-    try:
+    async with connected_when_needed(uri, database) as opened:
+        history = MongoHistory(opened, read_seconds=read_seconds)
         async with going_on(history.make_indexes()):
             yield history
             await history.drain()
-    finally:
-        await client.close()

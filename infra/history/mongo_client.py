@@ -1,17 +1,19 @@
 """The way to a MongoDB server."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pymongo.errors
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from infra.configuration import ConfigurationError
+from infra.history.abandoning import within
 from infra.history.documents import Document
 
 SELECTION_SECONDS = 2.0
 ACKNOWLEDGE_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -42,4 +44,5 @@ async def connected_when_needed(uri: str, database: str) -> AsyncIterator[AsyncD
     try:
         yield opened
     finally:
-        await client.close()
+        with suppress(TimeoutError):
+            await within(CLOSE_SECONDS, client.close())

@@ -9,6 +9,7 @@ from typing import Protocol
 from domain.entities.interaction import Interaction
 from domain.exceptions import HistoryError, HistoryUnavailable, Unstorable
 from domain.interfaces.clock import Clock
+from infra.history.abandoning import within
 from infra.history.documents import UnreadableDocument, interaction_of
 from infra.history.outbox_jobs import Delivered, Refuse, next_undelivered
 from infra.history.sqlite import SqliteHistory
@@ -88,7 +89,8 @@ class Relay:
         return True
 
     def _tell_tried(self) -> None:
-        self._tried.set_result(None)
+        if not self._tried.done():
+            self._tried.set_result(None)
         self._tried = asyncio.get_running_loop().create_future()
 
     async def _deliver_batch(self) -> bool:
@@ -111,8 +113,10 @@ class Relay:
 
     async def _deliver(self, rows: Sequence[Row]) -> None:
         try:
-            async with asyncio.timeout(LONGEST_WRITE_SECONDS):
-                await self._sink.append_many([interaction for _, interaction in rows])
+            await within(
+                LONGEST_WRITE_SECONDS,
+                _appended(self._sink, [interaction for _, interaction in rows]),
+            )
         except Unstorable:
             self._state.worked()
             await self._isolate(rows)
@@ -136,6 +140,10 @@ class Relay:
     async def _refuse(self, position: int) -> None:
         logger.error("the store refuses an interaction: it is set aside in %s", self._file.path)
         await self._file.commits.submit(Refuse(position))
+
+
+async def _appended(sink: Sink, interactions: Sequence[Interaction]) -> None:
+    await sink.append_many(interactions)
 
 
 def pause_seconds(failures: int) -> float:
