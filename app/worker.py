@@ -125,7 +125,13 @@ class Worker:
             await asyncio.wait([holding])
 
     async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Return what `work` returns; None when told to stop before it did."""
+        """Return what `work` returns; None when told to stop before it did.
+
+        It is not even begun once told to stop: a receive that is broken off may take messages with it.
+        """
+        if self._stopping.is_set():
+            work.close()
+            return None
         working = asyncio.create_task(work)
         stopping = asyncio.create_task(self._stopping.wait())
         try:

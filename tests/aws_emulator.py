@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx2
 
@@ -88,7 +90,26 @@ class AwsEmulator:
 
 @functools.cache
 def shared_emulator() -> AwsEmulator:
-    """Return an emulator that all tests share, ended with them: they take turns by names of their own."""
+    """Return an emulator that all tests share, ended with them: each uses names of its own."""
+    return _ended_with_the_tests()
+
+
+@contextmanager
+def pausable_emulator() -> Iterator[AwsEmulator]:
+    """Another one, for one test at a time, that may be paused without holding up those who share the other."""
+    emulator = _pausable()
+    try:
+        yield emulator
+    finally:
+        emulator.resume()
+
+
+@functools.cache
+def _pausable() -> AwsEmulator:
+    return _ended_with_the_tests()
+
+
+def _ended_with_the_tests() -> AwsEmulator:
     emulator = AwsEmulator()
     atexit.register(emulator.end)
     return emulator

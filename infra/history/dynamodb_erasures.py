@@ -59,7 +59,7 @@ async def erased_among(table: Table, user_id: str, interaction_ids: Iterable[str
     ids = set(interaction_ids)
     before_id = (await _before_ids(table, {user_id})).get(user_id, "")
     open_ids = [one for one in ids if one >= before_id]
-    marks = await table.get_many([key_of(user_id, one) for one in open_ids], only="sk, erased")
+    marks = await table.get_many([key_of(user_id, one) for one in open_ids], only=("sk", "erased"))
     return ids.difference(open_ids) | {item["sk"]["S"] for item in marks if is_erased(item)}
 
 

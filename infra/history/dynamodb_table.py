@@ -45,14 +45,19 @@ class Table:
         """Return the answer to a call about this table."""
         return await self._dynamodb(operation, TableName=self._name, **parameters)
 
-    async def get_many(self, keys: Iterable[Item], *, only: str = "") -> list[Item]:
+    async def get_many(self, keys: Iterable[Item], *, only: Sequence[str] = ()) -> list[Item]:
         """Return those of the items that are there, as they are now, in any order.
 
         Args:
             keys: Each once.
-            only: The attributes to return, separated by commas; all where it is empty.
+            only: The attributes to return; all where it is empty.
         """
-        projection = {"ProjectionExpression": only} if only else {}
+        projection: dict[str, Any] = {}
+        if only:
+            projection = {
+                "ProjectionExpression": ", ".join([f"#{name}" for name in only]),
+                "ExpressionAttributeNames": {f"#{name}": name for name in only},
+            }
         found = await self._in_chunks(keys, GET_AT_ONCE, lambda chunk: self._get(chunk, projection))
         return [item for chunk in found for item in chunk]
 
@@ -91,7 +96,7 @@ class Table:
                     raise HistoryUnavailable("DynamoDB refuses a transaction") from exc
             await pause()
 
-    async def _get(self, keys: list[Item], projection: dict[str, str]) -> list[Item]:
+    async def _get(self, keys: list[Item], projection: dict[str, Any]) -> list[Item]:
         found: list[Item] = []
         request = {self._name: {"Keys": keys, "ConsistentRead": True, **projection}}
         pause = _Pause()

@@ -51,7 +51,7 @@ async def _insert_whole(table: Table, rows: Sequence[Row]) -> None:
     if not outcomes:
         return
     keys = [{"pk": item["pk"], "sk": item["sk"]} for item in outcomes.values()]
-    for there in await table.get_many(keys, only="pk, sk, #status"):
+    for there in await table.get_many(keys, only=("pk", "sk", "status")):
         if there.get("status", {}).get("S") == _INTERRUPTED:
             await _replace(table, outcomes[there["pk"]["S"], there["sk"]["S"]])
 

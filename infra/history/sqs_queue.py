@@ -18,7 +18,7 @@ from infra.history.sqs_queues import (
 from infra.history.sqs_receiving import SqsMessages
 
 WAIT_SECONDS = 20
-TAKE_WAIT_SECONDS = 2
+TAKE_WAIT_SECONDS = 1
 TAKE_SECONDS = 600
 
 _SILENCE_SECONDS = WAIT_SECONDS + 5.0

@@ -10,11 +10,11 @@ import pymongo
 from domain.interfaces.history import HistoryRepository
 from infra.clock import SystemClock
 from infra.history.durable_store import DurableStore
-from infra.history.dynamodb import open_dynamo
 from infra.history.mongo import open_mongo
 from infra.history.outbox import open_outbox
 from infra.history.sqlite import open_sqlite
 from tests.aws_emulator import shared_emulator
+from tests.contracts.dynamodb_tables import open_table
 from tests.mongod import shared_mongo_uri
 
 MONGO_DATABASE = f"rt_genai_test_{secrets.token_hex(4)}"
@@ -49,11 +49,8 @@ async def mongo(_folder: Path) -> AsyncIterator[DurableStore]:
 @asynccontextmanager
 async def dynamodb(_folder: Path) -> AsyncIterator[DurableStore]:
     """DynamoDB, in a table of its own."""
-    async with open_dynamo(
-        shared_emulator().access,
-        table=f"history-{secrets.token_hex(8)}",
-        clock=SystemClock(),
-        read_seconds=READ_SECONDS,
+    async with open_table(
+        shared_emulator().access, f"history-{secrets.token_hex(8)}", read_seconds=READ_SECONDS
     ) as history:
         yield history
 

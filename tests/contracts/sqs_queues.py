@@ -1,10 +1,13 @@
 """Queues of an emulator, fresh for each test."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from domain.entities.interaction import Interaction
 from domain.interfaces.interaction_queue import Delivery
@@ -15,6 +18,8 @@ from infra.history.sqs_envelope import message_of
 from infra.history.sqs_queue import SqsDeadLetters, SqsQueue, open_queues
 from infra.history.sqs_queues import SqsNames
 from tests.aws_emulator import AwsEmulator
+
+PATIENT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +81,13 @@ def some_names(emulator: AwsEmulator) -> SqsNames:
 
 @asynccontextmanager
 async def open_rig(
-    emulator: AwsEmulator, names: SqsNames | None = None, *, hold_seconds: int = 60
+    emulator: AwsEmulator,
+    names: SqsNames | None = None,
+    *,
+    hold_seconds: int = 60,
+    is_there: bool = True,
 ) -> AsyncIterator[Rig]:
-    """Open fresh queues, or those of `names`."""
+    """Open fresh queues, or those of `names`; return once they are made, unless the emulator is away."""
     names = names or some_names(emulator)
     async with (
         open_queues(
@@ -86,7 +95,20 @@ async def open_rig(
         ) as queues,
         open_client("sqs", emulator.access, tries=1) as sqs,
     ):
-        yield Rig(emulator.access, names, queues.queue, queues.dead_letters, sqs)
+        rig = Rig(emulator.access, names, queues.queue, queues.dead_letters, sqs)
+        if is_there:
+            async with asyncio.timeout(PATIENT_SECONDS):
+                while not await _is_there(rig):
+                    await asyncio.sleep(0.05)
+        yield rig
+
+
+async def _is_there(rig: Rig) -> bool:
+    try:
+        await rig.depths()
+    except ClientError:
+        return False
+    return True
 
 
 def ids_of(deliveries: list[Delivery]) -> list[str]:

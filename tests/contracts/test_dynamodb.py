@@ -3,7 +3,7 @@
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,8 @@ from infra.configuration import ConfigurationError
 from infra.history.aws_access import AwsAccess
 from infra.history.aws_client import open_client
 from infra.history.dynamodb import DynamoHistory, open_dynamo
-from tests.aws_emulator import AwsEmulator, shared_emulator
+from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.fakes.grudging_dynamodb import grudging
 from tests.fakes.interactions import an_id, an_interaction
@@ -30,7 +31,7 @@ PATIENCE_SECONDS = 20.0
 def opened(
     access: AwsAccess, table: str, *, read_seconds: float = READ_SECONDS
 ) -> AbstractAsyncContextManager[DynamoHistory]:
-    return open_dynamo(access, table=table, clock=SystemClock(), read_seconds=read_seconds)
+    return open_table(access, table, read_seconds=read_seconds)
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def noise(characters: int, seed: int = 1) -> str:
 async def test_a_body_too_long_for_an_item_is_kept_in_parts(
     history: DynamoHistory, table: str
 ) -> None:
-    long = an_interaction(1, text=noise(260_000), conversation_id="c")
+    long = an_interaction(1, text=noise(400_000), conversation_id="c")
     await history.append_many([long, an_interaction(2, conversation_id="c")])
     await history.append(long)
 
@@ -78,7 +79,7 @@ async def test_a_body_too_long_for_an_item_is_kept_in_parts(
         ]
     items = await items_in(table)
     parts = [item for item in items if item["pk"]["S"] == "P#ana"]
-    assert len(parts) >= 3
+    assert len(parts) >= 4
     assert all(len(item["body"]["B"]) <= 300 * 1024 for item in items if "body" in item)
 
 
@@ -93,6 +94,19 @@ async def test_a_long_outcome_replaces_an_interruption_and_is_replaced_by_nothin
     await history.append(an_interaction(1, text=noise(110_000, seed=2)))
 
     assert await history.find("ana", an_id(1)) == long
+
+
+async def test_an_outcome_replaces_an_interruption_wherever_it_is_looked_for(
+    history: DynamoHistory,
+) -> None:
+    interrupted = an_interaction(1, text="", status=Status.INTERRUPTED)
+    await history.append_many([interrupted, an_interaction(2)])
+    late = an_interaction(1, model="other", conversation_id="c")
+    await history.append_many([late, interrupted])
+
+    assert await history.find("ana", an_id(1)) == late
+    assert await walk(history, asking(model="other", conversation_id="c")) == [late]
+    assert await walk(history, asking(model="demo")) == [an_interaction(2)]
 
 
 async def test_of_an_outcome_and_an_interruption_in_one_batch_the_outcome_stays(
@@ -204,6 +218,13 @@ async def test_a_cursor_outside_the_range_ends_the_walk(history: DynamoHistory) 
     assert not (await history.search(ended)).interactions
 
 
+async def test_a_range_ends_before_the_id_it_ends_with(history: DynamoHistory) -> None:
+    await history.append_many([an_interaction(number) for number in range(5)])
+
+    found = await walk(history, asking(from_id=an_id(1), to_id=an_id(3), order=Order.ASC))
+    assert found == [an_interaction(1), an_interaction(2)]
+
+
 async def test_what_a_busy_table_leaves_undone_is_done_in_the_end(table: str) -> None:
     written = [an_interaction(number, text="x" * 2000) for number in range(60)]
     written.append(an_interaction(60, text=noise(230_000)))
@@ -218,11 +239,9 @@ async def test_what_a_busy_table_leaves_undone_is_done_in_the_end(table: str) ->
 
 
 @pytest.fixture
-def emulator() -> AsyncIterator[AwsEmulator]:
-    """One that may be paused without holding up anybody else's."""
-    emulator = AwsEmulator()
-    yield emulator
-    emulator.end()
+def emulator() -> Iterator[AwsEmulator]:
+    with pausable_emulator() as emulator:
+        yield emulator
 
 
 async def test_an_outage_is_told_in_time_and_heals_by_itself(
@@ -264,7 +283,9 @@ async def test_it_starts_while_dynamodb_is_away_and_makes_the_table_later(
     emulator: AwsEmulator, table: str
 ) -> None:
     emulator.pause()
-    async with opened(emulator.access, table) as history:
+    async with open_dynamo(
+        emulator.access, table=table, clock=SystemClock(), read_seconds=READ_SECONDS
+    ) as history:
         emulator.resume()
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
@@ -278,5 +299,7 @@ async def test_it_starts_while_dynamodb_is_away_and_makes_the_table_later(
 
 async def test_a_name_that_can_be_no_table_is_told_to_the_operator() -> None:
     with pytest.raises(ConfigurationError, match="DYNAMODB_TABLE"):
-        async with opened(shared_emulator().access, 'x" VALUE {}'):
+        async with open_dynamo(
+            shared_emulator().access, table='x" VALUE {}', clock=SystemClock(), read_seconds=1
+        ):
             raise AssertionError("opened")

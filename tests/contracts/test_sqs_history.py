@@ -15,8 +15,8 @@ from domain.exceptions import HistoryUnavailable
 from infra.clock import SystemClock
 from infra.history.sqs import PATIENCE_SECONDS, TRY_SECONDS, SqsHistory, SqsSink, open_senders
 from infra.history.sqs_envelope import interaction_from
-from infra.history.sqs_sender import SqsSender
-from tests.aws_emulator import AwsEmulator, shared_emulator
+from infra.history.sqs_sender import MAX_CALLS, SqsSender
+from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 from tests.contracts.sqs_queues import Rig, open_rig
 from tests.fakes.history import RememberingHistory
 from tests.fakes.interactions import an_id, an_interaction
@@ -59,6 +59,7 @@ async def open_front(
             rig.access, rig.names, clock=SystemClock(), try_seconds=try_seconds
         ) as senders,
     ):
+        await until(lambda: not senders.chats.reachability.is_away)
         sends: list[int] = []
 
         async def listening(operation: str, **parameters: Any) -> dict[str, Any]:
@@ -67,6 +68,7 @@ async def open_front(
             return await rig.sqs(operation, **parameters)
 
         behind, ended = RememberingHistory(), list[str]()
+        await senders.backlog.look()
         senders.chats._sqs = listening  # type: ignore[assignment]
         yield Front(
             rig=rig,
@@ -161,8 +163,7 @@ async def test_a_relay_gives_to_the_store_what_the_queue_never_takes(front: Fron
 
 
 async def test_an_outage_costs_the_first_some_patience_and_the_rest_nothing() -> None:
-    emulator = AwsEmulator()
-    try:
+    with pausable_emulator() as emulator:
         async with open_front(emulator) as front:
             await front.history.append(an_interaction(0))
             emulator.pause()
@@ -190,13 +191,10 @@ async def test_an_outage_costs_the_first_some_patience_and_the_rest_nothing() ->
             assert an_id(201) not in front.behind.kept
             found = await front.queued(100)  # what was given up may have arrived all the same
             assert {an_id(0), an_id(201)} <= set(found)
-    finally:
-        emulator.end()
 
 
 async def test_a_call_that_hangs_holds_up_nobody_for_longer_than_their_patience() -> None:
-    emulator = AwsEmulator()
-    try:
+    with pausable_emulator() as emulator:
         async with open_front(emulator) as front:
             emulator.pause()
             loop = asyncio.get_running_loop()
@@ -208,8 +206,19 @@ async def test_a_call_that_hangs_holds_up_nobody_for_longer_than_their_patience(
             emulator.resume()
             await front.history.append(an_interaction(2))
             assert an_id(2) in await front.queued(2)
-    finally:
-        emulator.end()
+
+
+async def test_after_five_calls_that_failed_the_rest_of_a_backlog_is_not_tried() -> None:
+    with pausable_emulator() as emulator:
+        async with open_front(emulator, try_seconds=0.05) as front:
+            emulator.pause()
+            sink = SqsSink(front.sender, front.behind)
+            with pytest.raises(HistoryUnavailable):
+                await sink.append_many([an_interaction(number) for number in range(600)])
+            await front.sender.drain()
+
+            assert 5 <= len(front.sends) <= 5 + MAX_CALLS
+            assert front.behind.kept == {}
 
 
 async def test_one_whose_caller_is_gone_before_it_was_sent_is_not_sent(front: Front) -> None:

@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from infra.history.aws_client import open_client
-from tests.aws_emulator import AwsEmulator
+from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 from tests.service import ROOT, Service, environment, running_service
 
 PATIENT_SECONDS = 120.0
@@ -26,11 +26,9 @@ CLIENTS = 8
 PAUSE_SECONDS = 0.15
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[AwsEmulator]:
-    emulator = AwsEmulator()
-    yield emulator
-    emulator.end()
+@pytest.fixture
+def emulator() -> AwsEmulator:
+    return shared_emulator()
 
 
 @pytest.fixture
@@ -161,9 +159,8 @@ def flood(service: Service, seconds: float) -> list[str]:
 def test_a_queue_that_is_away_costs_no_answer_and_loses_none(
     tmp_path: Path, settings: dict[str, str], seconds: float
 ) -> None:
-    queue = AwsEmulator()
-    settings |= {"SQS_QUEUE_URL": queue.queue_url("history")}
-    try:
+    with pausable_emulator() as queue:
+        settings |= {"SQS_QUEUE_URL": queue.queue_url(settings["DYNAMODB_TABLE"])}
         with (
             running_service(tmp_path / "data", settings) as service,
             running_worker(tmp_path / "worker", settings),
@@ -180,8 +177,6 @@ def test_a_queue_that_is_away_costs_no_answer_and_loses_none(
             asked += flood(service, 1)
             until(lambda: len(ids_of(client)) >= len(asked))
             assert ids_of(client) == sorted(asked)
-    finally:
-        queue.end()
 
 
 def test_dead_letters_are_looked_at_and_sent_back(

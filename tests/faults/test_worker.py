@@ -19,7 +19,7 @@ from domain.use_cases.record_interaction import RecordInteraction
 from infra.clock import SystemClock
 from infra.history.documents import document_of
 from infra.history.sqlite import open_sqlite
-from tests.aws_emulator import AwsEmulator, shared_emulator
+from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.contracts.sqs_queues import Rig, open_rig
 from tests.fakes.interactions import an_id, an_interaction
@@ -27,6 +27,13 @@ from tests.fakes.leaving_store import LeavingStore
 from tests.fakes.queue_observer import RememberingQueueObserver
 
 PATIENT_SECONDS = 120.0
+
+
+class HurriedClock(SystemClock):
+    """Sleeps a quarter of what it is asked to, so that pauses are short and messages held often."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds / 4)
 
 
 @dataclass(slots=True)
@@ -61,7 +68,9 @@ async def working(
         open_sqlite(folder, clock=clock, read_seconds=10.0, min_free_disk_bytes=0) as behind,
     ):
         store, observer = LeavingStore(behind), RememberingQueueObserver()
-        worker = Worker(RecordInteraction(rig.queue, store, clock, observer), rig.queue, clock)
+        worker = Worker(
+            RecordInteraction(rig.queue, store, clock, observer), rig.queue, HurriedClock()
+        )
         running = asyncio.create_task(worker.run())
         try:
             yield Working(rig, store, observer, worker, running)
@@ -180,12 +189,12 @@ async def test_what_was_erased_meanwhile_is_not_stored(tmp_path: Path) -> None:
 
 async def test_while_the_store_is_away_nothing_is_received(tmp_path: Path) -> None:
     emulator = shared_emulator()
-    async with working(tmp_path, emulator, hold_seconds=4) as at_work:
+    async with working(tmp_path, emulator, hold_seconds=3) as at_work:
         at_work.store.is_away = True
         await at_work.rig.send(*(an_interaction(number) for number in range(200)))
         await until(lambda: _tried(at_work, 6))
         # Longer than a message is held: without holding on to it, it would have come again.
-        await asyncio.sleep(6)
+        await asyncio.sleep(4)
         tried = {interaction_id for batch in at_work.store.batches for interaction_id in batch}
         assert len(tried) <= 40, "one batch for each receiver"
         assert len(set(map(tuple, at_work.store.batches[4:]))) == 1, "one batch is tried again"
@@ -201,11 +210,11 @@ async def _tried(at_work: Working, times: int) -> bool:
 
 
 async def test_what_waits_for_a_slow_store_is_given_to_nobody_else(tmp_path: Path) -> None:
-    async with working(tmp_path, shared_emulator(), hold_seconds=4) as at_work:
+    async with working(tmp_path, shared_emulator(), hold_seconds=3) as at_work:
         at_work.store.may_write.clear()
         await at_work.rig.send(an_interaction(1))
         await at_work.store.has_batch.wait()
-        await asyncio.sleep(9)
+        await asyncio.sleep(4)
         at_work.store.may_write.set()
         await until(at_work.is_done)
 
@@ -242,8 +251,7 @@ async def test_told_to_stop_while_the_store_is_away_it_gives_back_what_is_in_han
 async def test_a_queue_that_goes_away_is_received_from_again_when_it_is_back(
     tmp_path: Path,
 ) -> None:
-    emulator = AwsEmulator()
-    try:
+    with pausable_emulator() as emulator:
         async with working(tmp_path, emulator) as at_work:
             await at_work.rig.send(an_interaction(1))
             await until(at_work.is_done)
@@ -254,5 +262,3 @@ async def test_a_queue_that_goes_away_is_received_from_again_when_it_is_back(
             await until(at_work.is_done)
 
             assert [one.id for one in await at_work.kept()] == [an_id(1), an_id(2)]
-    finally:
-        emulator.end()
