@@ -220,6 +220,8 @@ def _writing_figures(
 
 
 def _open_claims(settings: Settings, clock: Clock) -> AbstractAsyncContextManager[IdempotencyStore]:
+    if settings.dynamodb_table is not None:
+        return _dynamo_claims(settings, settings.dynamodb_table)
     if settings.mongo_uri is not None:
         from infra.idempotency.mongo import open_mongo_idempotency
 
@@ -227,6 +229,17 @@ def _open_claims(settings: Settings, clock: Clock) -> AbstractAsyncContextManage
             settings.mongo_uri.get_secret_value(), database=settings.mongo_db
         )
     return open_sqlite_idempotency(settings.data_dir, clock)
+
+
+@asynccontextmanager
+async def _dynamo_claims(settings: Settings, table: str) -> AsyncIterator[IdempotencyStore]:
+    from infra.history.aws_client import open_client
+    from infra.history.dynamodb_table import Table
+    from infra.idempotency.dynamodb import DynamoIdempotency
+
+    # The table itself is made with the history that shares it.
+    async with open_client("dynamodb", aws_access(settings), tries=2) as dynamodb:
+        yield DynamoIdempotency(Table(dynamodb, table))
 
 
 async def work(settings: Settings) -> None:

@@ -96,6 +96,26 @@ def test_without_an_outbox_nobody_is_asked_while_nothing_can_be_kept(
         until(lambda: client.post("/v1/chat", json=BODY).status_code == 200)
 
 
+def test_a_key_answers_once_on_two_hosts_that_share_a_table(
+    tmp_path: Path, emulator: AwsEmulator
+) -> None:
+    settings = cloud(emulator)
+    key = {"Idempotency-Key": "once"}
+    with ExitStack() as stack:
+        clients = []
+        for host in ("one", "other"):
+            (tmp_path / host).mkdir()
+            service = stack.enter_context(running_service(tmp_path / host / "data", settings))
+            clients.append(stack.enter_context(service.client()))
+        stack.enter_context(running_worker(tmp_path / "one" / "data", settings))
+        first = clients[0].post("/v1/chat", json=BODY, headers=key)
+        assert first.status_code == 200
+        until(lambda: ids(clients[1]) == [first.json()["id"]])
+        again = clients[1].post("/v1/chat", json=BODY, headers=key)
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert again.json()["id"] == first.json()["id"]
+
+
 def test_everything_down_at_the_start_heals_without_a_restart(
     data_dir: Path, emulator: AwsEmulator
 ) -> None:
