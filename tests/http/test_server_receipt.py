@@ -180,8 +180,8 @@ def test_a_client_that_does_not_read_is_cut_off(hasty: Running) -> None:
 def test_a_client_that_reads_again_in_time_is_served_on(hasty: Running) -> None:
     with hasty.client() as client:
         client.get("/stream/1048576")
-        (connection,) = hasty.server.server_state.connections
-        hasty.wait_for(lambda: connection.flow.write_paused)  # type: ignore[union-attr]
+        connection = hasty.connection()
+        hasty.wait_for(lambda: connection.flow.write_paused)
         assert len(client.receive().body) > 1048576
         client.get("/slow/0.9")
         assert client.receive().body == b"slow"
@@ -194,9 +194,8 @@ def test_a_client_that_does_not_read_does_not_outlive_the_server(
     options = ServeOptions(last_words_seconds=0.1)
     with running_server(loop_factory, options) as running, running.client() as client:
         client.get("/stream/1048576")
-        running.wait_for(lambda: running.connections() == 1)
-        (connection,) = running.server.server_state.connections
-        running.wait_for(lambda: connection.flow.write_paused)  # type: ignore[union-attr]
+        connection = running.connection()
+        running.wait_for(lambda: connection.flow.write_paused)
         running.stop()
 
 

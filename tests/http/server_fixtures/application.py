@@ -20,7 +20,6 @@ class Application:
         self.seen: list[str] = []
         self.left: list[str] = []
         self.is_ready = True
-        self.has_ended = False
         self.streams_end = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +53,6 @@ class Application:
         self._start()
         await send({"type": "lifespan.startup.complete"})
         assert (await receive())["type"] == "lifespan.shutdown"
-        self.has_ended = True
         self._end()
         await send({"type": "lifespan.shutdown.complete"})
 

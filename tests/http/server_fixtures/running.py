@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from app.server.connection import Connection
 from app.server.options import ServeOptions
 from app.server.server import Server
 from app.server.sockets import listening_sockets
@@ -43,6 +44,13 @@ class Running:
 
     def connections(self) -> int:
         return len(self.server.server_state.connections)
+
+    def connection(self) -> Connection:
+        """Return the only one, once it is."""
+        self.wait_for(lambda: self.connections() == 1)
+        (connection,) = self.server.server_state.connections
+        assert isinstance(connection, Connection)
+        return connection
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds; fail when it does not come true."""
