@@ -2,39 +2,75 @@
 
     python -m bench.resilience
 
-Asks the demo model alone and through the whole chain, in turns, and prints the difference in CPU time a call.
+Asks a model that answers at once, alone and through the whole chain with a fallback behind it, in turns, and prints
+the difference in CPU time a call. Its answers have eight deltas; those that arrive in one read of the network are one
+piece. The attempts are counted by the service's own metrics.
 """
 
 import argparse
 import asyncio
 import statistics
 import time
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
+from random import Random
 
 from domain.entities.deadline import Deadline
-from domain.entities.interaction import Attempt
+from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Usage
+from domain.entities.reply import Answering, FinishReason, Reply, Usage
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
-from infra.llm.chain import open_llm
-from infra.llm.configured_models import load_catalogue
-from infra.llm.demo import DemoLLM
-from infra.llm.resilience.metered import AttemptObserver
+from infra.llm.catalogue import CatalogueModel, Provider, ProviderKind
+from infra.llm.http_stream import provider_session
+from infra.llm.prices import open_prices
+from infra.llm.resilience.fallback import Fallback
+from infra.llm.resilience.succession import FallbackPolicy
+from infra.llm.route_builder import RouteBuilder
 from infra.settings import Settings
+from infra.telemetry.metrics import Metrics
 
+DELTAS = 8
+READS = (1, 3, 8)
 _PROMPT = Prompt.asking("How are you?")
+_PROVIDER = Provider(
+    name="healthy",
+    kind=ProviderKind.OPENAI,
+    base_url="http://127.0.0.1:1",
+    api_key=None,
+    allow_http=True,
+    price_url="",
+)
 
 
-class _Unobserved(AttemptObserver):
-    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
-        return
+class Healthy(LLMClient):
+    """Answers at once, in so many pieces."""
 
-    def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
-    ) -> None:
-        return
+    def __init__(self, pieces: int) -> None:
+        self._pieces = pieces
+        self._reply = Reply(
+            finish_reason=FinishReason.STOP, usage=Usage(input_tokens=7, output_tokens=DELTAS)
+        )
+
+    async def stream(
+        self, prompt: Prompt, turn: Turn
+    ) -> AsyncGenerator[Answering | str | Reply, None]:
+        yield Answering(provider="healthy", model="first")
+        for _ in range(self._pieces):
+            yield "some words "
+        yield self._reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthyRoutes(RouteBuilder):
+    """The real way to a model, with a healthy one at its end."""
+
+    model: LLMClient
+
+    def client_of(self, entry: CatalogueModel) -> LLMClient:
+        return self.model
 
 
 async def cpu_microseconds(client: LLMClient, calls: int) -> float:
@@ -45,7 +81,7 @@ async def cpu_microseconds(client: LLMClient, calls: int) -> float:
         turn = Turn(
             id="1",
             user_id="bench",
-            model="demo",
+            model="first",
             started_seconds=now,
             first_text_by=Deadline(now + 59),
             whole_by=Deadline(now + 59),
@@ -57,19 +93,49 @@ async def cpu_microseconds(client: LLMClient, calls: int) -> float:
 
 
 async def measure(rounds: int, calls: int) -> None:
-    """Print the figures of both, and what is between them."""
+    """Print what each shape of answer costs alone, through the chain, and the difference."""
     settings, clock = Settings(_env_file=None), SystemClock()
-    catalogue = load_catalogue(Settings(_env_file=None, models_file=None), {}, clock)
-    async with open_llm(catalogue, settings, clock=clock, observer=_Unobserved()) as llm:
-        bare, chained = [], []
-        await cpu_microseconds(llm.client, calls)
-        for _ in range(rounds):
-            bare.append(await cpu_microseconds(DemoLLM(), calls))
-            chained.append(await cpu_microseconds(llm.client, calls))
+    metrics = Metrics(version="bench", environment="bench")
+    async with (
+        provider_session(settings.connect_seconds) as session,
+        open_prices({}, [], clock) as prices,
+    ):
+        print(f"{DELTAS} deltas, {rounds} rounds of {calls} calls; µs of CPU a call, medians")
+        for reads in READS:
+            model = Healthy(reads)
+            builder = HealthyRoutes(
+                settings=settings,
+                clock=clock,
+                observer=metrics,
+                random=Random(1),  # noqa: S311 - for jitter
+                session=session,
+                prices=prices,
+                model=model,
+            )
+            routes = [builder.route(_entry(name)) for name in ("first", "second")]
+            chain = Fallback(routes, policy=FallbackPolicy(), clock=clock)
+            await _compare(f"in {reads} reads", model, chain, rounds, calls)
+
+
+async def _compare(title: str, alone: LLMClient, chain: LLMClient, rounds: int, calls: int) -> None:
+    bare, chained = [], []
+    await cpu_microseconds(chain, calls)
+    for _ in range(rounds):
+        bare.append(await cpu_microseconds(alone, calls))
+        chained.append(await cpu_microseconds(chain, calls))
     between = [one - other for one, other in zip(chained, bare, strict=True)]
-    print(f"model alone      {statistics.median(bare):6.1f} µs of CPU a call")
-    print(f"whole chain      {statistics.median(chained):6.1f} µs")
-    print(f"resilience costs {statistics.median(between):6.1f} µs (least {min(between):.1f})")
+    print(
+        f"{title:10}  alone {statistics.median(bare):5.1f}  chain {statistics.median(chained):5.1f}"
+        f"  resilience {statistics.median(between):5.1f}  (least {min(between):.1f})"
+    )
+
+
+def _entry(name: str) -> CatalogueModel:
+    return CatalogueModel(
+        model=Model(id=name, owned_by="healthy", context_tokens=8192, max_output_tokens=1024),
+        provider=_PROVIDER,
+        upstream=name,
+    )
 
 
 def main() -> None:

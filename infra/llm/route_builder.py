@@ -50,7 +50,7 @@ class RouteBuilder:
         breaker = Breaker(f"{provider} {model}", self._breaker_policy(), clock, self.random)
         is_demo = entry.provider.kind is ProviderKind.DEMO
         bounded = Deadline(
-            self._client(entry),
+            self.client_of(entry),
             clock=clock,
             first_token_seconds=first_token_seconds,
             first_token_share=settings.first_token_share,
@@ -92,7 +92,8 @@ class RouteBuilder:
             budget=retried.budget,
         )
 
-    def _client(self, entry: CatalogueModel) -> LLMClient:
+    def client_of(self, entry: CatalogueModel) -> LLMClient:
+        """Return what asks the provider, with nothing around it."""
         provider = entry.provider
         if provider.kind is ProviderKind.DEMO:
             return DemoLLM()

@@ -67,7 +67,10 @@ class Deadline(LLMClient):
             try:
                 alarm.arm(limit_at, now_seconds)
                 async for piece in pieces:
-                    alarm.disarm()
+                    if alarm.has_rung:
+                        alarm.disarm()
+                    else:
+                        alarm.waiter = None
                     yield piece
                     now_seconds = monotonic()
                     if has_text or isinstance(piece, str):
