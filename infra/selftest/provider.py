@@ -15,6 +15,8 @@ from infra.selftest.exchange import Exchange, Wire
 from infra.selftest.fault import Fault
 from infra.selftest.faults import FAULTS
 
+_BACKLOG = 4096
+"""As many connections may wait to be taken as the kernel allows: whose attempt is dropped here would look like a fault."""
 _GEMINI_PATH = re.compile(r"/v1beta/models/(?P<model>[^:]+):streamGenerateContent")
 
 
@@ -134,7 +136,7 @@ class FaultProvider:
 async def fault_provider(port: int = 0) -> AsyncIterator[FaultProvider]:
     """Serve on loopback until the block ends; `url` is its base."""
     provider = FaultProvider()
-    server = await asyncio.start_server(provider.serve, "127.0.0.1", port)
+    server = await asyncio.start_server(provider.serve, "127.0.0.1", port, backlog=_BACKLOG)
     provider.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield provider

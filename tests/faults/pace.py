@@ -37,8 +37,8 @@ class Pace:
 
 SHIPPED = Pace()
 SCALED = Pace(
-    request_timeout_seconds=5.0,
-    stream_total_seconds=4.0,
+    request_timeout_seconds=4.0,
+    stream_total_seconds=3.0,
     first_token_seconds=1.0,
     idle_seconds=0.8,
     min_attempt_seconds=0.4,

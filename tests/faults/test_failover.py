@@ -1,4 +1,4 @@
-"""The sixteen faults of the Failover Bench, through the real chain, with either format before the other."""
+"""The sixteen faults of the Failover Bench, through the real chain, as `python main.py selftest` shows them."""
 
 import re
 
@@ -10,9 +10,8 @@ from infra.selftest.cases import CASES
 from tests.http.test_command_line import command
 
 
-@pytest.mark.parametrize("kind", [ProviderKind.GEMINI, ProviderKind.OPENAI])
-async def test_every_fault_is_handled_as_promised(kind: ProviderKind) -> None:
-    outcomes = await run(lambda _: None, kind)
+async def test_every_fault_of_the_other_format_is_handled_as_promised() -> None:
+    outcomes = await run(lambda _: None, ProviderKind.OPENAI)
     assert [outcome for outcome in outcomes if not outcome.is_right] == []
     assert len(outcomes) == len(CASES) + 1
     numbers = {re.match(r"S\d\d", outcome.title) for outcome in outcomes}
@@ -24,6 +23,6 @@ def test_the_command_shows_a_table_and_exits_with_0(
 ) -> None:
     done = command(tmp_path_factory.mktemp("selftest") / "data", "selftest")
     assert done.returncode == 0, done.stderr
-    assert "S07 silence" in done.stdout
+    assert {f"S{number:02}" for number in range(1, 17)} <= set(done.stdout.split())
     assert "WRONG" not in done.stdout
     assert done.stdout.splitlines()[-1].startswith("All ")
