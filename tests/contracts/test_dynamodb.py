@@ -238,6 +238,18 @@ async def test_what_a_busy_table_leaves_undone_is_done_in_the_end(table: str) ->
         assert {one for one in busy if proxy.calls.count(one) > 3} == busy
 
 
+async def test_where_no_statements_are_allowed_items_are_put_one_by_one(table: str) -> None:
+    written = [an_interaction(number) for number in range(30)]
+    async with grudging(shared_emulator().url) as proxy:
+        proxy.forbidden.add("BatchExecuteStatement")
+        async with opened(replace(shared_emulator().access, endpoint_url=proxy.url), table) as history:  # fmt: skip
+            await history.append(an_interaction(3, text="", status=Status.INTERRUPTED))
+            await history.append_many(written)
+            await history.append_many([replace(one, text="second") for one in written])
+            assert await walk(history, asking(order=Order.ASC)) == written
+        assert proxy.calls.count("BatchExecuteStatement") == 1
+
+
 @pytest.fixture
 def emulator() -> Iterator[AwsEmulator]:
     with pausable_emulator() as emulator:

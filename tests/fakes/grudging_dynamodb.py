@@ -17,16 +17,21 @@ class GrudgingDynamo:
     Attributes:
         url: Where it listens.
         calls: The operations that were asked of it, in order.
+        forbidden: Operations that it refuses, as a policy may.
     """
 
     def __init__(self, behind_url: str) -> None:
         self.url = ""
         self.calls: list[str] = []
+        self.forbidden: set[str] = set()
         self._behind_url = behind_url
 
     async def answer(self, request: web.Request) -> web.Response:
         operation = request.headers["X-Amz-Target"].rpartition(".")[2]
         self.calls.append(operation)
+        if operation in self.forbidden:
+            denied = {"__type": "com.amazon.coral.service#AccessDeniedException"}
+            return web.json_response(denied, status=400)
         asked = orjson.loads(await request.read())
         done, left = _halves(operation, asked)
         async with (
