@@ -1,6 +1,6 @@
 """Errors to problems: the one place where the domain's words get an HTTP status."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
 from typing import Any
 
@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from app import openai_errors as openai
@@ -113,11 +113,21 @@ def install(app: FastAPI) -> None:
 def _methods_of(request: Request) -> Iterable[str]:
     """Return what the path takes: of several routes on it, the framework names the first one's methods only."""
     methods: set[str] = set()
-    for route in request.app.router.routes:
+    for route in _routes_of(request.app.router.routes):
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()
     return methods
+
+
+def _routes_of(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Yield all routes, those of included routers instead of the routers themselves."""
+    for route in routes:
+        router = getattr(route, "original_router", None)
+        if router is None:
+            yield route
+        else:
+            yield from _routes_of(router.routes)
 
 
 def _response(
