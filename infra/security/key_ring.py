@@ -116,10 +116,12 @@ async def open_key_ring(
     sources: list[KeySource] = []
     if lines_file is not None:
         sources.append(KeyLinesSource(lines_file, clock, stale_seconds=stale_seconds))
+        try:
+            await asyncio.to_thread(sources[0].load)
+        except (OSError, ValueError) as exc:
+            raise ConfigurationError(f"API_KEYS_FILE, {exc}") from exc
     sources.append(KeyFileSource(data_dir / KEYS_FILE, clock, stale_seconds=stale_seconds))
     ring = KeyRing(given, sources, clock)
     await ring.refresh()
-    if lines_file is not None and (failure := sources[0].failure) is not None:
-        raise ConfigurationError(f"API_KEYS_FILE, {failure}") from failure
     async with going_on(repeat(ring.refresh, seconds=LOOK_SECONDS, clock=clock)):
         yield ring

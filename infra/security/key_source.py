@@ -26,13 +26,11 @@ class KeySource(ABC):
     Attributes:
         keys: As last read.
         degraded: Since when it cannot be read; None while it can.
-        failure: Why not.
     """
 
     def __init__(self, path: Path, clock: Clock, *, stale_seconds: float) -> None:
         self.keys: Sequence[ApiKey] = ()
         self.degraded: Degraded | None = None
-        self.failure: Exception | None = None
         self._path = path
         self._clock = clock
         self._stale_seconds = stale_seconds
@@ -43,20 +41,32 @@ class KeySource(ABC):
         """Whether `keys` may be relied on: read just now, or not too long ago."""
         return self.degraded is None or self._clock.monotonic() < self._good_until_seconds
 
-    def look(self) -> bool:
-        """Read the file if it changed, and return whether `keys` may be others now. Blocks, and never raises."""
-        try:
-            found = self._read_if_changed()
-        except (OSError, ValueError, apsw.Error, NewerKeyFile) as exc:
-            self._forget_what_was_read()
-            self._degrade(exc)
-            return False
-        self._recover()
+    def load(self) -> bool:
+        """Read the file if it changed, and return whether `keys` may be others now. Blocks.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: What it holds are no keys.
+            apsw.Error: It is no database.
+            NewerKeyFile: It is not for this version.
+        """
+        found = self._read_if_changed()
         self._good_until_seconds = self._clock.monotonic() + self._stale_seconds
         if found is None:
             return False
         self.keys = found
         return True
+
+    def look(self) -> bool:
+        """Do as `load`, but take it as degraded when it cannot be read."""
+        try:
+            is_changed = self.load()
+        except (OSError, ValueError, apsw.Error, NewerKeyFile) as exc:
+            self._forget_what_was_read()
+            self._degrade(exc)
+            return False
+        self._recover()
+        return is_changed
 
     @abstractmethod
     def _read_if_changed(self) -> Sequence[ApiKey] | None:
@@ -67,7 +77,6 @@ class KeySource(ABC):
         """Let the next look read in any case."""
 
     def _degrade(self, exc: Exception) -> None:
-        self.failure = exc
         if self.degraded is not None:
             return
         self.degraded = Degraded(
@@ -78,7 +87,6 @@ class KeySource(ABC):
         _logger.error("keys cannot be read from %s: %s", self._path, exc)
 
     def _recover(self) -> None:
-        self.failure = None
         if self.degraded is not None:
             self.degraded = None
             _logger.info("keys can be read again from %s", self._path)

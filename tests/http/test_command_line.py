@@ -27,6 +27,14 @@ def command(data_dir: Path, *arguments: str, **settings: str) -> subprocess.Comp
     )
 
 
+TOKENS = {
+    "AUTHENTICATION": "jwt",
+    "JWT_ISSUER": "https://issuer.example/",
+    "JWT_AUDIENCE": "rt-genai",
+    "JWKS_URL": "http://issuer.example/jwks",
+}
+
+
 def last_words(done: subprocess.CompletedProcess[str]) -> str:
     """The one line that says why."""
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -36,14 +44,34 @@ def last_words(done: subprocess.CompletedProcess[str]) -> str:
     return str(said[0])
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["backup", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["serve", "--help"],
+        ["backup", "--help"],
+        ["keys", "--help"],
+        ["keys", "create", "--help"],
+    ],
+)
 def test_every_command_explains_itself(data_dir: Path, arguments: list[str]) -> None:
     done = command(data_dir, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert "usage: python main.py" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["backup"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["backup"],
+        ["keys"],
+        ["keys", "create", "--user", "a/b"],
+        ["keys", "create", "--scope", "all"],
+        ["keys", "create", "--expires", "2020-01-01"],
+    ],
+)
 def test_what_is_not_understood_exits_with_2(data_dir: Path, arguments: list[str]) -> None:
     assert command(data_dir, *arguments).returncode == 2
 
@@ -60,6 +88,16 @@ def test_what_is_not_understood_exits_with_2(data_dir: Path, arguments: list[str
         ({"ENVIRONMENT": "production"}, "demo"),
         ({"ENVIRONMENT": "production"}, "CURSOR_SECRET"),
         ({"ENVIRONMENT": "production", "CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
+        ({"ENVIRONMENT": "production", "CURSOR_SECRET": "short"}, "CURSOR_SECRET is shorter"),
+        ({"ENVIRONMENT": "production", **TOKENS}, "JWKS_URL is not an https URL"),
+        ({**TOKENS, "JWKS_URL": "file:///etc/passwd"}, "JWKS_URL"),
+        ({**TOKENS, "JWKS_URL": ""}, "JWKS_URL"),
+        ({**TOKENS, "JWT_AUDIENCE": ""}, "JWT_AUDIENCE"),
+        ({**TOKENS, "JWT_LEEWAY_SECONDS": "61"}, "JWT_LEEWAY_SECONDS"),
+        ({"AUTHENTICATION": "basic"}, "AUTHENTICATION"),
+        ({"AUTHENTICATION": "api_keys", "API_KEYS": "id=x"}, "API_KEYS, line 1"),
+        ({"AUTHENTICATION": "api_keys", "API_KEYS_FILE": "/nowhere/keys"}, "API_KEYS_FILE"),
+        ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES"),
         (
             {
                 "ENVIRONMENT": "production",
@@ -156,3 +194,23 @@ def test_plain_uvicorn_serves_main_app(data_dir: Path) -> None:
         process.wait(30)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def test_a_key_that_is_not_there_cannot_be_revoked(data_dir: Path) -> None:
+    done = command(data_dir, "keys", "revoke", "abcdefghijkl")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "keys list" in done.stderr
+    assert not data_dir.exists()
+
+
+def test_safe_settings_are_let_into_production(data_dir: Path) -> None:
+    safe = {
+        "ENVIRONMENT": "production",
+        "AUTHENTICATION": "api_keys",
+        "CURSOR_SECRET": "0123456789abcdef0123456789abcdef",
+        "OPENAI_BASE_URL": "https://models.example/v1",
+        "OPENAI_MODEL": "m",
+    }
+    with running_service(data_dir, safe) as service, service.client() as client:
+        assert client.get("/v1/models").status_code == 401
+        assert client.get("/health/ready").status_code == 200
