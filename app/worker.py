@@ -147,5 +147,8 @@ async def run_until_signalled(worker: Worker) -> None:
     """Run `worker` until SIGTERM or SIGINT, then let it finish what is in hand."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.stop)
+        try:
+            loop.add_signal_handler(number, worker.stop)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(worker.stop))
     await worker.run()
