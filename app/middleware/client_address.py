@@ -45,6 +45,12 @@ def peer_of(scope: Scope) -> Address | None:
     return _address(client[0]) if client else None
 
 
+@lru_cache(maxsize=1024)
+def is_loopback(address: Address | None) -> bool:
+    """Return whether it is this machine's own; remembered, because the library works it out anew each time."""
+    return address is not None and address.is_loopback
+
+
 def limited_network(address: Address | None) -> str:
     """Return whom an address stands for when there is nothing else to go by: itself, or its /64 in IPv6."""
     if isinstance(address, IPv6Address):

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field, replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import problem_response
-from app.middleware.client_address import TrustedProxies, limited_network, peer_of
+from app.middleware.client_address import (
+    TrustedProxies,
+    is_loopback,
+    limited_network,
+    peer_of,
+)
 from app.problem_table import ProblemKind
 from domain.entities.caller import ANONYMOUS, Caller
 from domain.exceptions import AuthUnavailable, DomainError, Forbidden, Unauthenticated
@@ -120,11 +125,10 @@ class Gate:
         return await authenticator.caller_of(shown[0] if shown else None)
 
     def _is_on_this_machine(self, scope: Scope) -> bool:
-        peer = peer_of(scope)
-        if peer is None or not peer.is_loopback:
+        proxies = self._rules.proxies
+        if not is_loopback(peer_of(scope)):
             return False  # what a proxy elsewhere calls loopback is another machine
-        client = self._rules.proxies.client_of(scope)
-        return client is not None and client.is_loopback
+        return not proxies.networks or is_loopback(proxies.client_of(scope))
 
 
 def _is_public(path: str) -> bool:
