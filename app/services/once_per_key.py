@@ -77,7 +77,11 @@ class OncePerKey:
         )
         now = self.clock.now_milliseconds()
         claim = self._claim(turn, once, now)
-        seen = await self.claims.claim(key, claim, now_milliseconds=now)
+        try:
+            seen = await self.claims.claim(key, claim, now_milliseconds=now)
+        except IdempotencyUnavailable:
+            self._detach(self._release(key, claim))  # it may have been kept all the same
+            raise
         if seen is None:
             return self._held(key, claim, turn, run())
         if seen.fingerprint != claim.fingerprint:

@@ -27,12 +27,7 @@ class SqliteIdempotency(IdempotencyStore):
 
     async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
         job = Make(key, claim, now_milliseconds)
-        try:
-            await self._do(job)
-        except IdempotencyUnavailable:
-            # It may still be kept when the disk comes back; what stands behind it in the queue takes it away again.
-            self._started().submit(Release(key, claim))
-            raise
+        await self._do(job)
         return job.found
 
     async def replace(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:

@@ -369,6 +369,23 @@ async def test_while_history_cannot_be_read_nothing_is_done(
     assert service.calls == 1
 
 
+async def test_a_claim_that_was_kept_although_it_failed_is_freed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = service.claims.claim
+
+    async def kept_but_not_told(key: OnceKey, mine: Claim, *, now_milliseconds: int) -> None:
+        await claim(key, mine, now_milliseconds=now_milliseconds)
+        raise IdempotencyUnavailable
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service.claims, "claim", kept_but_not_told)
+        with pytest.raises(IdempotencyUnavailable):
+            await service.ask()
+    await service.settle()
+    assert await service.ask()
+
+
 async def test_somebody_elses_interaction_is_never_told(service: Service) -> None:
     first = await service.ask()
     service.history.kept[first.id] = replace(first, user_id="bob")

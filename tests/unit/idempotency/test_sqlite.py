@@ -78,7 +78,7 @@ async def test_a_file_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
             await store.claim(KEY, a_claim(1), now_milliseconds=0)
 
 
-async def test_a_claim_that_came_too_late_to_be_told_is_taken_back(
+async def test_what_came_too_late_to_be_told_is_done_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_sqlite_idempotency(tmp_path, SystemClock()) as store:
@@ -89,8 +89,12 @@ async def test_a_claim_that_came_too_late_to_be_told_is_taken_back(
         other.execute("BEGIN IMMEDIATE")
         with monkeypatch.context() as patched:
             patched.setattr(sqlite, "WAIT_SECONDS", 0.05)
-            with pytest.raises(IdempotencyUnavailable):
-                await store.claim(KEY, a_claim(1), now_milliseconds=0)
+            for call in (
+                store.claim(KEY, a_claim(1), now_milliseconds=0),
+                store.release(KEY, a_claim(1)),
+            ):
+                with pytest.raises(IdempotencyUnavailable):
+                    await call
         other.execute("ROLLBACK")
         other.close()
         assert await store.claim(KEY, a_claim(2), now_milliseconds=0) is None
