@@ -142,6 +142,7 @@ def serve_options(settings: Settings) -> ServeOptions:
         header_receipt_seconds=settings.header_receipt_seconds,
         body_receipt_seconds=settings.body_receipt_seconds,
         keep_alive_seconds=settings.keep_alive_seconds,
+        unready_seconds=settings.unready_seconds,
         shutdown_grace_seconds=settings.shutdown_grace_seconds,
     )
 

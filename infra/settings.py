@@ -250,6 +250,11 @@ class Settings(BaseSettings):
     keep_alive_seconds: float = Field(
         default=320.0, description="How long an idle connection stays open."
     )
+    unready_seconds: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="After SIGTERM, how long to go on accepting while not ready, for a load balancer to notice.",
+    )
     shutdown_grace_seconds: float = Field(
         default=25.0, description="After SIGTERM, how long requests under way may go on."
     )

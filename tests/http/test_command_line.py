@@ -1,6 +1,7 @@
 """`python main.py`: commands, exit codes, and what is said when a start is refused."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -122,6 +123,22 @@ def test_a_second_server_on_the_same_data_exits_with_78(data_dir: Path) -> None:
         assert done.returncode == 78
         assert "in use" in last_words(done)
         assert client.post("/v1/chat", json=BODY).status_code == 200
+
+
+def test_told_to_stop_it_is_first_unready_and_still_serves_for_as_long_as_it_is_told(
+    data_dir: Path,
+) -> None:
+    with running_service(data_dir, {"UNREADY_SECONDS": "3600"}) as service:
+        service.process.send_signal(signal.SIGTERM)
+        service.lines_with("stopping")
+        ready = 200
+        while ready == 200:
+            with service.client() as client:  # a connection of its own: new ones are still taken
+                ready = client.get("/health/ready").status_code
+                assert client.post("/v1/chat", json=BODY).status_code == 200
+        assert ready == 503
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
 
 
 def test_a_port_that_is_taken_exits_with_1(data_dir: Path) -> None:
