@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -130,6 +131,7 @@ async def _read(question: bytes) -> bytes:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        env=_without_secrets(os.environ),
     )
     try:
         async with asyncio.timeout(_READING_SECONDS):
@@ -141,3 +143,12 @@ async def _read(question: bytes) -> bytes:
     if process.returncode != 0:
         raise OSError(f"the price reader ended with {process.returncode}")
     return answer
+
+
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what Python itself may need: a library that knows prices has no business with keys."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(("PYTHON", "LC_")) or name in ("LANG", "PATH", "SYSTEMROOT")
+    }

@@ -202,6 +202,22 @@ async def test_without_the_library_costs_stay_unknown(
     assert "costs stay unknown" in caplog.text
 
 
+async def test_the_library_is_not_shown_the_secrets_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    reader = tmp_path / "reader.py"
+    reader.write_text(
+        f"import os, pathlib; pathlib.Path({str(seen)!r}).write_text(str(dict(os.environ))); print('{{}}')"
+    )
+    monkeypatch.setattr(prices_module, "_READER", reader)
+    monkeypatch.setenv("GEMINI_API_KEY", "canary")
+    async with open_prices({}, [FLASH], FakeClock()) as prices:
+        await prices.loaded()
+    assert "PATH" in seen.read_text()
+    assert "canary" not in seen.read_text()
+
+
 async def test_the_first_answers_wait_for_their_price() -> None:
     clock = FakeClock()
     prices = Prices({}, clock)
