@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
+from tests.e2e.browser import fresh_page, running_browser
 from tests.fakes.provider import models_file, provider_in_thread
 from tests.service import Service, running_service
 
@@ -25,3 +27,18 @@ def service(provider: FaultProvider, tmp_path_factory: pytest.TempPathFactory) -
     }
     with running_service(folder / "data", settings) as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for a module's tests; each has a page of its own, so that none sees another's storage."""
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, service: Service) -> Iterator[Page]:
+    """An empty page of the service's origin, so `page.goto("/docs")` goes there; a script that fails fails the test."""
+    with fresh_page(browser, service.url) as (page, wrong):
+        yield page
+    assert wrong == []
