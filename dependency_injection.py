@@ -17,16 +17,17 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from app.application import Limits, Options, create_app
-from app.cli import EXIT_CONFIGURATION, CommandFailed
+from app.cli import EXIT_CONFIGURATION, EXIT_FAILED, CommandFailed
 from app.container import Container
 from app.lifecycle import Lifecycle
 from app.middleware.gate import GateRules
-from app.server import ServeOptions
+from app.server import CannotListen, ServeOptions, serving_beside
 from app.services.chat_service import ChatLimits, ChatService
 from app.services.history_service import HistoryService
 from app.services.model_service import ModelService
 from app.services.once_per_key import OncePerKey
 from app.services.spending import Spending
+from app.side_door import side_door
 from app.worker import Worker, run_until_signalled
 from domain.exceptions import HistoryUnreadable
 from domain.exceptions.history import QueueUnavailable
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
 SERVICE_NAME = "rt-genai"
 VERSION = "0.1.0"
 HOST_READ_SECONDS = 1.0
+METRICS_CONNECTIONS = 32
 
 
 def read_settings() -> Settings:
@@ -115,6 +117,7 @@ def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIA
         gate=_gate_rules(settings),
         cors_origins=settings.cors_origins,
         docs_enabled=settings.docs_enabled,
+        metrics_enabled=settings.metrics_port is None,
         caller_requests_per_minute=settings.caller_requests_per_minute,
         limits=Limits(body_bytes=settings.max_body_bytes, json_depth=settings.max_json_depth),
     )
@@ -148,8 +151,10 @@ def serve_options(settings: Settings) -> ServeOptions:
 
 
 def exit_code_of(error: BaseException) -> int | None:
-    """Return the exit code for what kept the service from starting; None for what nobody foresaw."""
-    return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else None
+    """Return the exit code for what kept a process from starting; None for what nobody foresaw."""
+    if isinstance(error, ConfigurationError):
+        return EXIT_CONFIGURATION
+    return EXIT_FAILED if isinstance(error, CannotListen) else None
 
 
 def back_up(
@@ -173,6 +178,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
     refuse_unsafe(settings, catalogue)
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_serving_figures(settings, metrics))
         access = await stack.enter_async_context(open_access(settings, clock))
         history = await stack.enter_async_context(open_history(settings, clock))
         claims = await stack.enter_async_context(_open_claims(settings, clock))
@@ -220,6 +226,15 @@ def _writing_figures(
     return writing_emf(metrics.registry, service=SERVICE_NAME, clock=clock)
 
 
+def _serving_figures(settings: Settings, metrics: Metrics) -> AbstractAsyncContextManager[None]:
+    if settings.metrics_port is None:
+        return nullcontext()
+    options = ServeOptions(
+        host=settings.host, port=settings.metrics_port, max_connections=METRICS_CONNECTIONS
+    )
+    return serving_beside(side_door(metrics.render), options)
+
+
 def _open_claims(settings: Settings, clock: Clock) -> AbstractAsyncContextManager[IdempotencyStore]:
     if settings.dynamodb_table is not None:
         return _dynamo_claims(settings, settings.dynamodb_table)
@@ -253,8 +268,10 @@ async def work(settings: Settings) -> None:
     clock = SystemClock()
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with (
-        _writing_figures(settings, metrics, clock),
+        _serving_figures(settings, metrics),
         _queues(settings, clock) as (queues, store),
+        metrics.watching_queues(queues.queue, queues.dead_letters, clock),
+        _writing_figures(settings, metrics, clock),
     ):
         record = RecordInteraction(queues.queue, store, clock, metrics.count_queue())
         await run_until_signalled(Worker(record, queues.queue, clock))

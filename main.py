@@ -44,15 +44,24 @@ def serve() -> int:
     )
 
 
-def work() -> None:
-    """Carry interactions from the queue to the store until told to stop."""
+def work() -> int:
+    """Carry interactions from the queue to the store until told to stop; return the exit code."""
     import asyncio
+    import logging
 
     import dependency_injection as wiring
 
     settings = wiring.read_settings()
     wiring.log_as_configured(settings)
-    asyncio.run(wiring.work(settings))
+    try:
+        asyncio.run(wiring.work(settings))
+    except Exception as error:
+        code = wiring.exit_code_of(error)
+        if code is None:
+            raise
+        logging.getLogger("main").critical("%s", error)
+        return code
+    return 0
 
 
 def redrive(is_dry_run: bool, progress: "Progress") -> "Redriven":

@@ -65,6 +65,7 @@ class Options:
     Attributes:
         provider_name: Tells what the log calls a provider of the catalogue.
         cors_origins: Origins whose pages may call; cookies are never involved, so credentials are not allowed.
+        metrics_enabled: `/metrics` is served here; False where it has a port of its own.
         caller_requests_per_minute: What callers are told of their limit.
     """
 
@@ -73,6 +74,7 @@ class Options:
     gate: GateRules
     cors_origins: tuple[str, ...] = ()
     docs_enabled: bool = True
+    metrics_enabled: bool = True
     caller_requests_per_minute: int = 600
     limits: Limits = field(default_factory=Limits)
 
@@ -149,9 +151,10 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         history_controller,
         models_controller,
         health_controller,
-        metrics_controller,
     ):
         app.include_router(controller.router)
+    if options.metrics_enabled:
+        app.include_router(metrics_controller.router)
     if options.docs_enabled:
         docs_controller.install(app)
         describe_truly(app, needs_credentials=options.gate.needs_credentials)

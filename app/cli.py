@@ -43,7 +43,7 @@ class Commands:
 
     Attributes:
         serve: Serves until told to stop; returns the exit code.
-        work: Carries interactions from the queue to the store until told to stop.
+        work: Carries interactions from the queue to the store until told to stop; returns the exit code.
         redrive: Puts dead letters back on the queue, or only looks at them; returns what it did.
         backup: Copies the embedded store to a file; returns how many bytes it has.
         key_book: Returns where keys are made and revoked.
@@ -51,7 +51,7 @@ class Commands:
     """
 
     serve: Callable[[], int]
-    work: Callable[[], None]
+    work: Callable[[], int]
     redrive: Callable[[bool, Progress], Redriven]
     backup: Callable[[Path, bool, Progress], int]
     key_book: Callable[[], KeyBook]
@@ -69,8 +69,7 @@ def run(arguments: Sequence[str], commands: Commands) -> int:
         if parsed.command == "serve":
             return commands.serve()
         if parsed.command == "worker":
-            commands.work()
-            return EXIT_OK
+            return commands.work()
         if parsed.command == "redrive":
             return _redrive(parsed, commands)
         if parsed.command == "selftest":

@@ -1,4 +1,7 @@
-"""`python -m app.healthcheck`: exits 0 when the service on this host is alive. For a container without curl."""
+"""`python -m app.healthcheck [PORT]`: exits 0 when the process on this host is alive. For a container without curl.
+
+Without an argument the service's own port is asked; a worker is asked on its METRICS_PORT.
+"""
 
 import os
 import sys
@@ -21,4 +24,5 @@ def is_alive(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if is_alive(int(os.environ.get("PORT") or "8000")) else 1)
+    asked = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("PORT") or "8000"
+    sys.exit(0 if is_alive(int(asked)) else 1)

@@ -270,6 +270,12 @@ class Settings(BaseSettings):
         description="After its deadline, how long until a request whose process died is recorded.",
     )
 
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Serves `/metrics` there, on HOST, instead of beside the API; a worker serves it only so.",
+    )
     metrics_emf_enabled: bool = Field(
         default=False,
         description="Writes each minute's figures to stdout too, as lines CloudWatch makes metrics of.",

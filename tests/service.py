@@ -21,8 +21,11 @@ START_SECONDS = 30.0
 class Service:
     """A running process and a client to it; `log` holds every line it wrote."""
 
-    def __init__(self, process: subprocess.Popen[bytes], data_dir: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], data_dir: Path, says: str = "listening on "
+    ) -> None:
         self.process = process
+        self._says = f'"{says}'
         self.data_dir = data_dir
         self.log: list[str] = []
         self.port = 0
@@ -78,7 +81,7 @@ class Service:
         for raw in self.process.stdout:
             line = raw.decode(errors="replace").rstrip("\n")
             self.log.append(line)
-            if not self.port and '"port"' in line:
+            if not self.port and self._says in line:
                 self.port = json.loads(line)["server"]["port"]
                 self._listening.set()
 
@@ -98,14 +101,31 @@ def environment(data_dir: Path, settings: Mapping[str, str] | None = None) -> di
 @contextmanager
 def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
     """A service on a port of its own, ended when the block ends."""
+    with _running("serve", "listening on ", data_dir, settings or {}) as service:
+        yield service
+
+
+@contextmanager
+def watched_worker(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Service]:
+    """A worker at work; `port` is the one it shows its figures on."""
+    settings = {"METRICS_PORT": "0", **settings}
+    with _running("worker", "metrics on ", data_dir, settings) as worker:
+        worker.lines_with("worker started", seconds=START_SECONDS)
+        yield worker
+
+
+@contextmanager
+def _running(
+    command: str, says: str, data_dir: Path, settings: Mapping[str, str]
+) -> Iterator[Service]:
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), "serve"],
+        [sys.executable, str(ROOT / "main.py"), command],
         cwd=data_dir.parent,
         env=environment(data_dir, settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    service = Service(process, data_dir)
+    service = Service(process, data_dir, says)
     try:
         service.wait_until_listening()
         yield service

@@ -7,10 +7,10 @@ from app.strict_route import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, tags=["operations"])
 
-_PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @router.get("/metrics", summary="The process's metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Figures of this process since it started, in Prometheus's text format."""
-    return Response(container_of(request).render_metrics(), media_type=_PROMETHEUS_TEXT)
+    return Response(container_of(request).render_metrics(), media_type=PROMETHEUS_TEXT)

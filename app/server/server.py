@@ -26,7 +26,12 @@ class Server(uvicorn.Server):
 
     SIGTERM or SIGINT: `on_stopping` is called, the sockets are closed, requests may go on for the grace; then
     `on_grace_over` is called, and what still runs after its last words is cancelled. A second signal ends the grace.
+
+    Attributes:
+        named: What the log says of it once it listens.
     """
+
+    named = "listening"
 
     def __init__(
         self,
@@ -56,7 +61,8 @@ class Server(uvicorn.Server):
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
             _LOGGER.info(
-                "listening on http://%s:%d",
+                "%s on http://%s:%d",
+                self.named,
                 f"[{host}]" if ":" in host else host,
                 port,
                 extra={"ecs": {"server": {"address": host, "port": port}}},

@@ -68,6 +68,11 @@ class InteractionQueue(Protocol):
         """Put one among the dead letters, then take it off the queue; a crash in between leaves it in both."""
         ...
 
+    @abstractmethod
+    async def count(self) -> int:
+        """Return about how many there are, those in somebody's hands included."""
+        ...
+
 
 class DeadLetters(Protocol):
     """Messages that could not be stored, kept for an operator.

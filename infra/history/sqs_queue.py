@@ -54,6 +54,9 @@ class SqsQueue(InteractionQueue):
         await self._dead_letters.send([delivery], reason=reason)
         await self._queue.remove([delivery])
 
+    async def count(self) -> int:
+        return await self._queue.count()
+
 
 class SqsDeadLetters(DeadLetters):
     """What SQS moved after too many receives, and what a worker put there with a reason."""

@@ -1,17 +1,22 @@
 """Everything the process measures, in a registry of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
 
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Usage
 from domain.entities.turn import Turn
+from domain.interfaces.clock import Clock
+from domain.interfaces.interaction_queue import DeadLetters, InteractionQueue
 from domain.interfaces.telemetry import QueueObserver, RequestObserver
+from infra.history.background import going_on, repeat
 from infra.llm.resilience.metered import AttemptObserver
 from infra.llm.resilience.route_health import RouteHealth
 from infra.telemetry.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.http_metrics import HttpMetrics
+from infra.telemetry.queue_depth import LOOK_SECONDS, QueueDepth
 from infra.telemetry.queue_metrics import QueueMetrics
 from infra.telemetry.route_metrics import RouteMetrics
 
@@ -77,6 +82,16 @@ class Metrics(RequestObserver, AttemptObserver):
     def count_queue(self) -> QueueObserver:
         """Return who counts what comes through the queue; call it once, in a worker."""
         return QueueMetrics(self._registry)
+
+    @asynccontextmanager
+    async def watching_queues(
+        self, queue: InteractionQueue, dead_letters: DeadLetters, clock: Clock
+    ) -> AsyncIterator[None]:
+        """Show how much is in these while the block runs, as of the last half minute; use it once, in a worker."""
+        depth = QueueDepth(queue, dead_letters)
+        self._registry.register(depth)
+        async with going_on(depth.look(), repeat(depth.look, seconds=LOOK_SECONDS, clock=clock)):
+            yield
 
     @property
     def registry(self) -> CollectorRegistry:

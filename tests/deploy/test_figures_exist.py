@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.telemetry.metrics import Metrics
@@ -95,13 +96,13 @@ def watching(
     prometheus: str, service: Service, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Watching]:
     folder = tmp_path_factory.mktemp("prometheus")
-    configuration = (RULES.parent / "prometheus.yml").read_text(encoding="utf-8")
-    configuration = (
-        configuration.replace("15s", "1s")
-        .replace("service:8000", f"127.0.0.1:{service.port}")
-        .replace("rules.yml", str(RULES))
-    )
-    (folder / "prometheus.yml").write_text(configuration, encoding="utf-8")
+    configuration = yaml.safe_load((RULES.parent / "prometheus.yml").read_text(encoding="utf-8"))
+    configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    configuration["rule_files"] = [str(RULES)]
+    (job,) = configuration["scrape_configs"]
+    del job["dns_sd_configs"]  # names of the composition, which nobody here knows
+    job["static_configs"] = [{"targets": [f"127.0.0.1:{service.port}"]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
     log = folder / "log"
     with log.open("w") as written:
         process = subprocess.Popen(

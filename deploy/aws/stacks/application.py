@@ -13,7 +13,7 @@ from stacks.network import Network
 from stacks.parameters import PORT, Parameters
 from stacks.permissions import api_permissions, worker_permissions
 from stacks.scaling import scale_api, scale_worker
-from stacks.tasks import Tasks
+from stacks.tasks import METRICS_PORT, Tasks
 
 
 class ApplicationStack(Stack):
@@ -54,7 +54,7 @@ class ApplicationStack(Stack):
                 "worker",
                 cpu=size.worker_cpu,
                 memory_mib=size.worker_memory_mib,
-                environment={},
+                environment={"METRICS_PORT": str(METRICS_PORT)},
                 secrets={},
                 permissions=worker_permissions(data),
             ),

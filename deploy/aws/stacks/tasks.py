@@ -20,14 +20,10 @@ STOP_SECONDS = 120
 BALANCER_IDLE_SECONDS = 310
 """Above the gateway's own five minutes, so that the gateway is the one that gives up first."""
 
+METRICS_PORT = 9000
+"""Of the worker, which has no other; only its own health check reaches it."""
+
 _USER = "10001:10001"
-_ALIVE = ecs.HealthCheck(
-    command=["CMD", "python", "-m", "app.healthcheck"],
-    interval=Duration.seconds(10),
-    timeout=Duration.seconds(5),
-    retries=3,
-    start_period=Duration.seconds(30),
-)
 
 
 class Tasks(Construct):
@@ -89,7 +85,7 @@ class Tasks(Construct):
             environment=self._store() | environment,
             secrets=secrets,
             port_mappings=[ecs.PortMapping(container_port=port)] if port else None,
-            health_check=_ALIVE if port else None,
+            health_check=_alive(port or METRICS_PORT),
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix=name,
                 log_group=self._data.log_groups[name],
@@ -161,6 +157,16 @@ class Tasks(Construct):
             "KEEP_ALIVE_SECONDS": str(BALANCER_IDLE_SECONDS + 10),
             "SHUTDOWN_GRACE_SECONDS": str(STOP_SECONDS - 10),
         }
+
+
+def _alive(port: int) -> ecs.HealthCheck:
+    return ecs.HealthCheck(
+        command=["CMD", "python", "-m", "app.healthcheck", str(port)],
+        interval=Duration.seconds(10),
+        timeout=Duration.seconds(5),
+        retries=3,
+        start_period=Duration.seconds(30),
+    )
 
 
 def _field(secret: secretsmanager.Secret, name: str) -> ecs.Secret:

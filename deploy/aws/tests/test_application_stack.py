@@ -92,6 +92,15 @@ def test_both_services_run_one_image_that_cannot_write_its_own_files(
         assert [point["ContainerPath"] for point in container["MountPoints"]] == ["/data"]
 
 
+def test_both_kinds_of_task_are_asked_whether_they_live(synthesised: Synthesis) -> None:
+    found = containers(synthesised)
+    asked = {name: one["HealthCheck"]["Command"] for name, one in found.items()}
+    program = ["CMD", "python", "-m", "app.healthcheck"]
+    assert asked == {"api": [*program, "8000"], "worker": [*program, "9000"]}
+    environment = {one["Name"]: one["Value"] for one in found["worker"]["Environment"]}
+    assert environment["METRICS_PORT"] == "9000"
+
+
 def test_secrets_reach_the_api_alone_and_never_as_plain_text(synthesised: Synthesis) -> None:
     found = containers(synthesised, "large")
     assert {one["Name"] for one in found["api"]["Secrets"]} == {
