@@ -1,0 +1,154 @@
+"""The processes under measurement, started and watched from outside through /proc."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_ROOT = Path(__file__).parent.parent
+_START_SECONDS = 30.0
+ANY_USER_KEY = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A process, and the port it answers on."""
+
+    pid: int
+    port: int
+    seconds_to_answer: float = 0.0
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time it used so far, in and out of the kernel, all threads."""
+        # schedstat counts nanoseconds, where utime and stime count hundredths of a second
+        total = 0
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+        return total / 1e9
+
+    def resident_bytes(self) -> int:
+        """Return the memory it occupies now."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+
+    def open_files(self) -> int:
+        """Return how many descriptors it holds."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 - names alone are wanted
+
+    def threads(self) -> int:
+        """Return how many threads it has."""
+        return len(os.listdir(f"/proc/{self.pid}/task"))  # noqa: PTH208 - names alone are wanted
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def provider() -> Iterator[Watched]:
+    """Run the mock provider."""
+    yield from _run(["-m", "bench.provider", "--port"], {}, "/")
+
+
+@contextmanager
+def passthrough(upstream: Watched) -> Iterator[Watched]:
+    """Run the yardstick."""
+    address = f"http://127.0.0.1:{upstream.port}"
+    yield from _run(["-m", "bench.passthrough", "--upstream", address, "--port"], {}, "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The service as `python main.py serve` runs it, and a key that lets its callers in."""
+
+    process: Watched
+    key: str
+    folder: Path
+
+
+@contextmanager
+def service(upstream: Watched, **settings: str) -> Iterator[Service]:
+    """Run the service with its defaults: durable history in SQLite, limits, metrics and logs.
+
+    Callers have keys, because without them there are no limits to pay for; the limits are too high to be met.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        environment = {
+            "DATA_DIR": folder,
+            "AUTHENTICATION": "api_keys",
+            "CALLER_REQUESTS_PER_MINUTE": "100000000",
+            "CALLER_CONCURRENT_REQUESTS": "100000",
+            "GEMINI_API_KEY": "mock",
+            "GEMINI_BASE_URL": f"http://127.0.0.1:{upstream.port}",
+            **settings,
+        }
+        made = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "main.py", "keys", "create", "--name", ANY_USER_KEY],
+            cwd=_ROOT,
+            env={**_clean_environment(), **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        key = made.stdout.split()[-1]
+        with open(Path(folder) / "log.jsonl", "wb") as log:  # noqa: PTH123 - handed to the process
+            for process in _run(["main.py", "serve"], environment, "/health/ready", log):
+                yield Service(process, key, Path(folder))
+
+
+def _run(
+    arguments: list[str], environment: Mapping[str, str], path: str, log: object = None
+) -> Iterator[Watched]:
+    port = free_port()
+    if arguments[-1] == "--port":
+        arguments = [*arguments, str(port)]
+    started = time.perf_counter()
+    process = subprocess.Popen(  # noqa: S603 - our own programs
+        [sys.executable, *arguments],
+        cwd=_ROOT,
+        env={**_clean_environment(), "PORT": str(port), **environment},
+        stdout=log or subprocess.DEVNULL,  # type: ignore[call-overload]
+    )
+    try:
+        _wait_for_answer(process, port, path)
+        yield Watched(process.pid, port, time.perf_counter() - started)
+    finally:
+        process.terminate()
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_answer(process: subprocess.Popen[bytes], port: int, path: str) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+    until = time.monotonic() + _START_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+                connection.sendall(request)
+                if connection.recv(16).startswith(b"HTTP/1.1 200"):
+                    return
+        except OSError:
+            pass
+        time.sleep(0.01)
+    raise RuntimeError(f"{process.args!r} does not answer")
+
+
+def _clean_environment() -> dict[str, str]:
+    """Return the environment without settings of the service that happen to be in it."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+    return {name: os.environ[name] for name in kept if name in os.environ}
