@@ -11,6 +11,7 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.server import collector
 from app.server.connection import Connection
 from app.server.lifespan import Lifespan
 from app.server.options import ServeOptions
@@ -58,6 +59,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
+        collector.settle()
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
             _LOGGER.info(
