@@ -49,6 +49,7 @@ from domain.use_cases.recall_conversation import RecallConversation
 from domain.use_cases.record_interaction import RecordInteraction
 from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
 from domain.use_cases.search_history import SearchHistory
+from domain.use_cases.summarise_history import SummariseHistory
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
 from infra.history.backup import BackupFailed
@@ -387,6 +388,7 @@ def wire(
             read_interaction=read_interaction,
             erase_history=EraseHistory(history=history, claims=claims, new_id=new_id),
             list_conversations=ListConversations(history=history),
+            summarise_history=SummariseHistory(history=history),
             cursors=cursors,
         ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),

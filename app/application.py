@@ -17,6 +17,7 @@ from app.controllers import (
     docs_controller,
     health_controller,
     history_controller,
+    history_figures_controller,
     metrics_controller,
     models_controller,
     openai_controller,
@@ -149,6 +150,7 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         chat_controller,
         openai_controller,
         history_controller,
+        history_figures_controller,
         models_controller,
         health_controller,
     ):

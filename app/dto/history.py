@@ -5,10 +5,10 @@ from typing import Self
 from pydantic import ConfigDict, Field
 
 from app.dto.interaction import InteractionDto
-from app.dto.wire import Dto, InteractionId, Time, UserId, milliseconds_of_time
+from app.dto.wire import Dto, InteractionId, Time, UserId, id_range
 from app.services.history_service import FoundPage
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order
-from domain.entities.interaction import Status, first_id_at
+from domain.entities.interaction import Status
 
 
 class HistoryParameters(Dto):
@@ -48,6 +48,7 @@ class HistoryParameters(Dto):
 
     def to_query(self, user_id: str) -> HistoryQuery:
         """Return the same question in the domain's words."""
+        from_id, to_id = id_range(self.from_, self.to)
         return HistoryQuery(
             user_id=user_id,
             filter=HistoryFilter(
@@ -55,10 +56,8 @@ class HistoryParameters(Dto):
                 provider=self.provider,
                 conversation_id=self.conversation_id,
                 statuses=frozenset(self.status),
-                from_id=None
-                if self.from_ is None
-                else first_id_at(milliseconds_of_time(self.from_)),
-                to_id=None if self.to is None else first_id_at(milliseconds_of_time(self.to)),
+                from_id=from_id,
+                to_id=to_id,
             ),
             order=self.order,
             limit=self.limit,

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic.alias_generators import to_camel
 
 from domain.entities.caller import USER_ID_PATTERN
+from domain.entities.interaction import first_id_at
 
 INTERACTION_ID_PATTERN = (
     r"^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
@@ -75,6 +76,14 @@ def milliseconds_of_time(moment: datetime) -> int:
     since = moment - _EPOCH
     microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     return -(-microseconds // 1000)
+
+
+def id_range(start: datetime | None, end: datetime | None) -> tuple[str | None, str | None]:
+    """Return the ids between which what was received from `start` on and before `end` has its own."""
+    return (
+        None if start is None else first_id_at(milliseconds_of_time(start)),
+        None if end is None else first_id_at(milliseconds_of_time(end)),
+    )
 
 
 def time_of(milliseconds: int) -> datetime:

@@ -1,16 +1,19 @@
 """Decides whose history a caller may read and erase."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from domain.entities.caller import Caller, Scope
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
+from domain.entities.statistics import Group, StatisticsQuery
 from domain.interfaces.cursor_codec import CursorCodec
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.read_interaction import ReadInteraction
 from domain.use_cases.search_history import SearchHistory
+from domain.use_cases.summarise_history import SummariseHistory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,7 @@ class HistoryService:
     read_interaction: ReadInteraction
     erase_history: EraseHistory
     list_conversations: ListConversations
+    summarise_history: SummariseHistory
     cursors: CursorCodec
 
     async def page(
@@ -90,6 +94,11 @@ class HistoryService:
         page = await self.list_conversations(query)
         next_cursor = None if page.next_id is None else self.cursors.seal(query, page.next_id)
         return FoundConversations(page=page, next_cursor=next_cursor)
+
+    async def statistics(self, caller: Caller, query: StatisticsQuery) -> Sequence[Group]:
+        """Return the groups of `query` by key; raises `Forbidden` or `HistoryUnreadable`."""
+        caller.may(Scope.HISTORY_READ, query.user_id)
+        return await self.summarise_history(query)
 
     async def one(self, caller: Caller, user_id: str, interaction_id: str) -> Interaction:
         """Return one interaction; raises `Forbidden`, `NotFound` or `HistoryUnreadable`."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
+from domain.entities.statistics import Group, StatisticsQuery
 
 
 class HistoryWriter(Protocol):
@@ -75,6 +76,15 @@ class HistoryRepository(HistoryWriter, Protocol):
 
         Raises:
             HistoryUnreadable: The store cannot be read.
+        """
+        ...
+
+    @abstractmethod
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        """Return the user's figures, each interaction counted once; one group for each key there is, in any order.
+
+        Raises:
+            HistoryUnreadable: The store cannot be read, or not all of it in time: never a part of the sum.
         """
         ...
 

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
+from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryError, HistoryUnavailable, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
@@ -29,6 +30,7 @@ from infra.history.dynamodb_items import Row, key_of, row_of
 from infra.history.dynamodb_pages import find_items, passes
 from infra.history.dynamodb_reading import interactions_in
 from infra.history.dynamodb_schema import make_table
+from infra.history.dynamodb_statistics import statistics
 from infra.history.dynamodb_table import Table
 from infra.history.dynamodb_writes import insert
 from infra.history.reachability import Reachability
@@ -100,6 +102,11 @@ class DynamoHistory(DurableStore):
         with self._reading():
             async with asyncio.timeout(self._read_seconds):
                 return await walk(query, DynamoTurns(self._table, query.user_id))
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        with self._reading():
+            async with asyncio.timeout(self._read_seconds):
+                return await statistics(self._table, query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         with self._reading():

@@ -18,6 +18,7 @@ from domain.entities.interaction import Interaction
 from domain.exceptions import Unstorable
 from infra.history.compression import compressed, decompressed
 from infra.history.documents import UnreadableDocument, document_of, interaction_of
+from infra.history.tallies import whole_milliseconds
 
 Item = dict[str, dict[str, Any]]
 """Attributes by name, each as `{type: value}`."""
@@ -26,6 +27,7 @@ COMPRESSED_FROM_BYTES = 1024
 PART_BYTES = 300 * 1024
 MAX_PACKED_BYTES = 3_900_000
 """An item and its parts are written in one transaction, which takes 4 MB."""
+_COST_DECIMALS = 12  # DynamoDB's numbers do not go down to a float's smallest
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
@@ -77,6 +79,7 @@ async def row_of(interaction: Interaction) -> Row:
         "status": {"S": document["status"]},
         "model": {"S": interaction.model},
         "userModel": {"S": f"{user_id}#{interaction.model}"},
+        **figures_of(interaction),
     }
     if "answered" in document:
         item["answered"] = {"BOOL": True}
@@ -102,6 +105,18 @@ async def row_of(interaction: Interaction) -> Row:
     else:
         item["body"] = {"B": body}
     return Row(user_id, interaction.id, document["status"], item, parts)
+
+
+def figures_of(interaction: Interaction) -> Item:
+    """Return what statistics add up, as attributes of an item: no body needs to be read for them."""
+    usage = interaction.usage
+    figures = {
+        "milliseconds": whole_milliseconds(interaction.latency_seconds),
+        "inputTokens": usage.input_tokens,
+        "outputTokens": usage.output_tokens,
+        "costUsd": None if usage.cost_usd is None else round(usage.cost_usd, _COST_DECIMALS),
+    }
+    return {name: {"N": str(value)} for name, value in figures.items() if value is not None}
 
 
 def is_erased(item: Item) -> bool:

@@ -1,8 +1,9 @@
 """What all processes of this host hold in their outboxes, read together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import apsw
 
@@ -16,6 +17,14 @@ from infra.history.sqlite_tombstones import erased_among
 T = TypeVar("T")
 
 
+class LastWaiting(Protocol):
+    """Finds the last position of what an outbox has still to deliver of a user, up to a position."""
+
+    def __call__(
+        self, connection: apsw.Connection, user_id: str, up_to: int | None
+    ) -> int | None: ...
+
+
 class HostReader:
     """Reads every outbox in a folder; what one of them knows to be erased is shown from none."""
 
@@ -27,7 +36,7 @@ class HostReader:
         """Return one page of what this host holds; raises `HistoryUnreadable`."""
 
         def read(connections: ReadConnections) -> Page:
-            files = self._files(connections)
+            files = list(self._files(connections).values())
             page = merged(query, _each(files, lambda file: sqlite_pages.search(file, query)))
             erased = _erased(files, query.user_id, [one.id for one in page.interactions])
             return without(page, erased)
@@ -38,7 +47,7 @@ class HostReader:
         """Return the interaction if this host holds it; raises `HistoryUnreadable`."""
 
         def read(connections: ReadConnections) -> Interaction | None:
-            files = self._files(connections)
+            files = list(self._files(connections).values())
             best: Interaction | None = None
             for found in _each(
                 files, lambda file: sqlite_pages.find(file, user_id, interaction_id)
@@ -50,13 +59,39 @@ class HostReader:
 
         return await self._reads.run(read)
 
-    def _files(self, connections: ReadConnections) -> list[apsw.Connection]:
+    async def waiting(
+        self, user_id: str, last: LastWaiting, up_to: Mapping[Path, int] | None
+    ) -> dict[Path, int]:
+        """Return the outboxes that have still to deliver something of the user, and its last position in each.
+
+        Args:
+            user_id: Whose.
+            last: Finds the position in one outbox.
+            up_to: What an earlier look returned, to look only for that; None looks for all there is now.
+        """
+
+        def read(connections: ReadConnections) -> dict[Path, int]:
+            files = self._files(connections)
+            bounds: Mapping[Path, int | None] = dict.fromkeys(files)
+            if up_to is not None and up_to.keys() <= files.keys():  # else one was taken over
+                bounds = up_to
+            left = {}
+            for path, bound in bounds.items():
+                look = partial(last, user_id=user_id, up_to=bound)
+                for position in _each([files[path]], look):
+                    if position is not None:
+                        left[path] = position
+            return left
+
+        return await self._reads.run(read)
+
+    def _files(self, connections: ReadConnections) -> dict[Path, apsw.Connection]:
         paths = sorted(self._folder.glob("*.db"))
         connections.keep_only(paths)
-        files = []
+        files = {}
         for path in paths:
             try:
-                files.append(connections.to(path))
+                files[path] = connections.to(path)
             except apsw.CantOpenError:
                 continue  # adopted by another process a moment ago
         return files

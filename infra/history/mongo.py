@@ -13,6 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, Status, first_id_at, milliseconds_of
+from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from infra.history.background import going_on
 from infra.history.batcher import Batcher
@@ -23,6 +24,7 @@ from infra.history.mongo_conversations import TURNS_BY_ID, conversations
 from infra.history.mongo_erasures import MongoErasures, pairs_of
 from infra.history.mongo_errors import speaking_domain
 from infra.history.mongo_queries import INDEXES, direction_of, filter_of, read, stored
+from infra.history.mongo_statistics import statistics
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +84,13 @@ class MongoHistory(DurableStore):
         with speaking_domain(HistoryUnreadable):
             async with asyncio.timeout(self._read_seconds):
                 return await conversations(
+                    self._interactions, query, milliseconds=round(self._read_seconds * 1000)
+                )
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        with speaking_domain(HistoryUnreadable):
+            async with asyncio.timeout(self._read_seconds):
+                return await statistics(
                     self._interactions, query, milliseconds=round(self._read_seconds * 1000)
                 )
 

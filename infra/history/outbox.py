@@ -11,6 +11,7 @@ import apsw
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
+from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
@@ -99,6 +100,9 @@ class Outbox(HistoryRepository):
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         return await self._parts.reading.conversations(query)
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        return await self._parts.reading.statistics(query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         return await self._parts.reading.find(user_id, interaction_id)

@@ -136,8 +136,19 @@ def count_undelivered(connection: apsw.Connection, user_id: str, before_id: str)
     return counted
 
 
+def last_waiting(connection: apsw.Connection, user_id: str, up_to: int | None) -> int | None:
+    """Return the last position, up to one, of the user's interactions still to be delivered."""
+    position: int | None = connection.execute(
+        "SELECT max(position) FROM interaction AS i INDEXED BY by_id"
+        " CROSS JOIN undelivered USING (seq)"
+        " WHERE i.user_id = ? AND position <= coalesce(?, position)",
+        (user_id, up_to),
+    ).get
+    return position
+
+
 def last_waiting_turn(connection: apsw.Connection, user_id: str, up_to: int | None) -> int | None:
-    """Return the last position, up to one, of a turn of the user's conversations still to be delivered."""
+    """Return the same of the turns of the user's conversations alone."""
     position: int | None = connection.execute(
         "SELECT max(position) FROM interaction AS i INDEXED BY by_conversation"
         " CROSS JOIN undelivered USING (seq)"

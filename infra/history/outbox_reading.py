@@ -1,21 +1,23 @@
 """Reads what an outbox holds together with what has reached the store."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
+from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnreadable
 from infra.history.durable_store import DurableStore
-from infra.history.host_reader import HostReader, without
+from infra.history.host_reader import HostReader, LastWaiting, without
 from infra.history.merged_pages import better, merged
-from infra.history.outbox_jobs import last_waiting_turn
+from infra.history.outbox_jobs import last_waiting, last_waiting_turn
 from infra.history.relay import Relay
 from infra.history.sqlite import SqliteHistory
-from infra.history.sqlite_reader import ReadConnections
 from infra.history.store_state import StoreState
+
+_OTHERS_LOOK_SECONDS = 0.02
 
 
 class OutboxReading:
@@ -60,9 +62,15 @@ class OutboxReading:
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         async with self._in_time():
-            await self._deliver_turns_of(query.user_id)
+            await self._delivered(query.user_id, last_waiting_turn)
             with self._state.noting():
                 return await self._store.conversations(query)
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        async with self._in_time():
+            await self._delivered(query.user_id, last_waiting)
+            with self._state.noting():
+                return await self._store.statistics(query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         here = await self._host.find(user_id, interaction_id)
@@ -94,20 +102,18 @@ class OutboxReading:
                 return page
             return without(page, await self._store.erased_among(query.user_id, unknown))
 
-    async def _deliver_turns_of(self, user_id: str) -> None:
-        """Return once what the user has said so far is delivered: turns cannot be counted here and there."""
-        file = self._file
-        position: int | None = None
-
-        def look(connections: ReadConnections) -> int | None:
-            return last_waiting_turn(connections.to(file.path), user_id, position)
-
+    async def _delivered(self, user_id: str, last: LastWaiting) -> None:
+        """Return once what this host holds of the user so far is delivered: nothing can be counted here and there."""
+        left = None
         while True:
             tried = self._relay.next_try()
-            position = await file.reads.run(look)
-            if position is None:
+            left = await self._host.waiting(user_id, last, left)
+            if not left:
                 return
-            await asyncio.shield(tried)
+            if self._file.path in left:
+                await asyncio.shield(tried)
+            else:
+                await asyncio.sleep(_OTHERS_LOOK_SECONDS)
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:

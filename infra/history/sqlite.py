@@ -11,10 +11,11 @@ import orjson
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
+from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
-from infra.history import sqlite_conversations, sqlite_pages
+from infra.history import sqlite_conversations, sqlite_pages, sqlite_statistics
 from infra.history.admission import LOOK_SECONDS, Admission
 from infra.history.background import going_on, repeat
 from infra.history.documents import document_of
@@ -79,6 +80,11 @@ class SqliteHistory(DurableStore):
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         return await self.reads.run(
             lambda connections: sqlite_conversations.conversations(connections.to(self.path), query)
+        )
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        return await self.reads.run(
+            lambda connections: sqlite_statistics.statistics(connections.to(self.path), query)
         )
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
+from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
@@ -76,6 +77,9 @@ class SqsHistory(HistoryRepository):
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         return await self._behind.conversations(query)
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        return await self._behind.statistics(query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         return await self._behind.find(user_id, interaction_id)

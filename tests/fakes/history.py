@@ -1,5 +1,6 @@
 """A history that forgets when the test ends."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from domain.entities.conversation import (
@@ -10,8 +11,10 @@ from domain.entities.conversation import (
 )
 from domain.entities.history_query import HistoryQuery, Order, Page
 from domain.entities.interaction import Interaction
+from domain.entities.statistics import FAILURES, By, Group, StatisticsQuery, day_of
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
+from infra.history.tallies import Tally, whole_milliseconds
 
 
 class RememberingHistory(HistoryRepository):
@@ -80,6 +83,24 @@ class RememberingHistory(HistoryRepository):
         page = found[: query.limit]
         is_last = len(found) == len(page)
         return ConversationPage(conversations=page, next_id=None if is_last else page[-1].last_id)
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        if self.is_unreadable:
+            raise HistoryUnreadable
+        tallies: defaultdict[str | None, Tally] = defaultdict(Tally)
+        for one in self.kept.values():
+            is_within = (query.from_id or "") <= one.id < (query.to_id or "~")
+            if one.user_id == query.user_id and is_within:
+                key = {By.DAY: day_of(one.id), By.MODEL: one.model, By.PROVIDER: one.provider}
+                tally = tallies[key[query.by]]
+                tally.interactions += 1
+                tally.failures += one.status in FAILURES
+                tally.input_tokens += one.usage.input_tokens or 0
+                tally.output_tokens += one.usage.output_tokens or 0
+                tally.add_cost(one.usage.cost_usd)
+                if one.is_answered:
+                    tally.answered_in[whole_milliseconds(one.latency_seconds)] += 1
+        return [tally.group(key) for key, tally in tallies.items()]
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         found = self.kept.get(interaction_id)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
+from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.history.durable_store import DurableStore
 
@@ -63,6 +64,10 @@ class LeavingStore(DurableStore):
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         await self._read()
         return await self.behind.conversations(query)
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        await self._read()
+        return await self.behind.statistics(query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         await self._read()

@@ -12,6 +12,7 @@ import pytest
 
 from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import HistoryQuery
+from domain.entities.statistics import StatisticsQuery
 from domain.interfaces.history import HistoryRepository
 from domain.interfaces.idempotency import IdempotencyStore
 from infra.selftest.provider import FaultProvider
@@ -19,6 +20,7 @@ from tests.fakes.issuer import issuer_in_thread, token
 from tests.http.access import bearer, jwt_settings, make_key, send_raw, without_request_id
 from tests.service import Service, running_service
 
+QUERIES = (HistoryQuery, ConversationQuery, StatisticsQuery)
 BOBS = "canary-of-bob"
 VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get"]
 
@@ -157,6 +159,7 @@ def test_the_same_403_whether_the_other_exists_or_not(neighbours: Neighbours) ->
                         client.get(f"/v1/history/{user}"),
                         client.get(f"/v1/history/{user}/{one_id}"),
                         client.get(f"/v1/history/{user}/conversations"),
+                        client.get(f"/v1/history/{user}/stats"),
                         client.delete(f"/v1/history/{user}"),
                         client.delete(f"/v1/history/{user}/{one_id}"),
                         client.post("/v1/chat", json={"userId": user, "userPrompt": "hi"}),
@@ -263,6 +266,6 @@ def test_no_store_can_be_asked_without_a_user() -> None:
             parameters = list(inspect.signature(method).parameters.values())[1:]
             first = parameters[0]
             assert first.default is inspect.Parameter.empty, (port, name)
-            assert first.name == "user_id" or first.annotation in (HistoryQuery, ConversationQuery)
-    for query in (HistoryQuery, ConversationQuery):
+            assert first.name == "user_id" or first.annotation in QUERIES
+    for query in QUERIES:
         assert inspect.signature(query).parameters["user_id"].default is inspect.Parameter.empty

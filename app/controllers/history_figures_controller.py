@@ -1,0 +1,32 @@
+"""/v1/history/{userId}/stats."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from app.controllers.history_controller import UserIdInPath
+from app.dependencies import caller_of, container_of
+from app.dto.problem import problems
+from app.dto.statistics import Statistics, StatisticsParameters
+from app.strict_route import StrictRoute
+
+router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history"])
+
+
+@router.get(
+    "/{userId}/stats",
+    summary="Add up a user's history",
+    responses=problems(401, 403, 422, 429, 500, 503),
+)
+async def read_statistics(
+    user_id: UserIdInPath, parameters: Annotated[StatisticsParameters, Query()], request: Request
+) -> Statistics:
+    """Interactions, failures, tokens, costs and times by day, model or provider, over all of it or a range of time.
+
+    What was answered before the request counts, exactly once. Figures are those of all of it, or a 503.
+    """
+    return Statistics.of(
+        await container_of(request).history.statistics(
+            caller_of(request), parameters.to_query(user_id)
+        )
+    )

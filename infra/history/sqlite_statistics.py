@@ -1,0 +1,81 @@
+"""Figures from SQLite: sums over one covering index, which no body is read for."""
+
+# ruff: noqa: S608 - put together from the constants of this file; every value travels as a parameter
+
+from collections.abc import Iterator
+
+import apsw
+
+from domain.entities.interaction import first_id_at, milliseconds_of
+from domain.entities.statistics import DAY_MILLISECONDS, By, Group, StatisticsQuery, day_of
+
+_AFTER_ALL = "~"  # sorts behind every id
+
+_WHERE = "WHERE user_id = :user_id AND id >= :from_id AND id < :to_id"
+_MILLISECONDS = "CASE WHEN answered THEN CAST(body ->> '$.seconds' * 1000 + 0.5 AS INTEGER) END"
+_SUMS = f"""
+    count(*),
+    sum(status IN ('failed', 'interrupted')),
+    coalesce(sum(body ->> '$.usage.input'), 0),
+    coalesce(sum(body ->> '$.usage.output'), 0),
+    sum(body ->> '$.usage.costUsd'),
+    percentile_cont({_MILLISECONDS}, 0.5) / 1000.0,
+    percentile_cont({_MILLISECONDS}, 0.95) / 1000.0
+    FROM interaction INDEXED BY figures {_WHERE}
+"""
+_GROUPS = {
+    By.MODEL: f"SELECT model AS key, {_SUMS} GROUP BY key",
+    By.PROVIDER: f"SELECT provider AS key, {_SUMS} GROUP BY key",
+}
+_ONE_GROUP = f"SELECT :day, {_SUMS}"
+_FIRST = f"SELECT min(id) FROM interaction INDEXED BY figures {_WHERE}"
+
+
+def statistics(connection: apsw.Connection, query: StatisticsQuery) -> list[Group]:
+    """Return the groups of `query`, all of one state of the file."""
+    values = {
+        "user_id": query.user_id,
+        "from_id": query.from_id or "",
+        "to_id": query.to_id or _AFTER_ALL,
+    }
+    groups: list[Group] = []
+    with connection:  # all days see the same state
+        if query.by is By.DAY:
+            groups += _days(connection, values)
+        else:
+            groups += [_group(*row) for row in connection.execute(_GROUPS[query.by], values)]
+    return groups
+
+
+def _days(connection: apsw.Connection, values: dict[str, str]) -> Iterator[Group]:
+    """Yield day after day, from one that has interactions to the next: ids sort by time, so a day is a range of them."""
+    while (first_id := connection.execute(_FIRST, values).get) is not None:
+        day = milliseconds_of(first_id) // DAY_MILLISECONDS
+        next_day = first_id_at((day + 1) * DAY_MILLISECONDS)
+        if next_day <= first_id:  # the last day an id can name
+            next_day = _AFTER_ALL
+        within = values | {"to_id": min(next_day, values["to_id"]), "day": day_of(first_id)}
+        yield _group(*next(connection.execute(_ONE_GROUP, within)))
+        values = values | {"from_id": next_day}
+
+
+def _group(
+    key: str | None,
+    interactions: int,
+    failures: int,
+    input_tokens: int,
+    output_tokens: int,
+    cost_usd: float | None,
+    p50_seconds: float | None,
+    p95_seconds: float | None,
+) -> Group:
+    return Group(
+        key=key,
+        interactions=interactions,
+        failures=failures,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cost_usd=cost_usd,
+        p50_seconds=p50_seconds,
+        p95_seconds=p95_seconds,
+    )

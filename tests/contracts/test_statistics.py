@@ -1,0 +1,183 @@
+"""What every store adds up."""
+
+import statistics
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from domain.entities.interaction import Interaction, Status, first_id_at
+from domain.entities.reply import NO_USAGE, Usage
+from domain.entities.statistics import DAY_MILLISECONDS, By, Group, StatisticsQuery, day_of
+from domain.interfaces.history import HistoryRepository
+from tests.contracts.history_stores import STORES
+from tests.fakes.clock import START_MILLISECONDS
+from tests.fakes.interactions import an_id, an_interaction
+
+MIDNIGHT = START_MILLISECONDS // DAY_MILLISECONDS * DAY_MILLISECONDS + DAY_MILLISECONDS
+
+
+@pytest.fixture(params=STORES)
+async def history(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[HistoryRepository]:
+    async with STORES[request.param](tmp_path) as history:
+        yield history
+
+
+async def groups(
+    history: HistoryRepository, by: By = By.MODEL, **query: str | None
+) -> dict[str | None, Group]:
+    found = await history.statistics(StatisticsQuery(**{"user_id": "ana", "by": by, **query}))  # type: ignore[arg-type]
+    by_key = {group.key: group for group in found}
+    assert len(by_key) == len(found)
+    return by_key
+
+
+def varied(number: int) -> Interaction:
+    """Return one of a history over four days, of two models, three providers and every status."""
+    return an_interaction(
+        number,
+        id=an_id(number, milliseconds=MIDNIGHT + number * 2_500_000),
+        model=("large", "small")[number % 2],
+        provider=(None, "gemini", "openrouter")[number % 3],
+        status=list(Status)[number % len(Status)],
+        text="" if number % 4 == 0 else "text",
+        usage=NO_USAGE
+        if number % 5 == 0
+        else Usage(
+            input_tokens=number,
+            output_tokens=2 * number if number % 7 else None,
+            cost_usd=number / 1000 if number % 3 else None,
+        ),
+        latency_seconds=(number * 37 % 101) / 8,
+    )
+
+
+def expected(kept: list[Interaction], key: str | None) -> Group:
+    """Add up by the words of the port rather than a store's."""
+    times = sorted(one.latency_seconds for one in kept if one.is_answered)
+    costs = [one.usage.cost_usd for one in kept if one.usage.cost_usd is not None]
+    percentiles = (
+        statistics.quantiles(times, n=100, method="inclusive") if len(times) > 1 else times * 99
+    )
+    return Group(
+        key=key,
+        interactions=len(kept),
+        failures=sum(one.status in (Status.FAILED, Status.INTERRUPTED) for one in kept),
+        input_tokens=sum(one.usage.input_tokens or 0 for one in kept),
+        output_tokens=sum(one.usage.output_tokens or 0 for one in kept),
+        cost_usd=pytest.approx(sum(costs)) if costs else None,
+        p50_seconds=pytest.approx(percentiles[49]) if times else None,
+        p95_seconds=pytest.approx(percentiles[94]) if times else None,
+    )
+
+
+@pytest.mark.parametrize("by", By)
+async def test_groups_add_up(history: HistoryRepository, by: By) -> None:
+    kept = [varied(number) for number in range(150)]
+    await history.append_many(kept)
+    await history.append_many(kept[:20])
+    await history.append(an_interaction(999, user_id="bob"))
+
+    def key(one: Interaction) -> str | None:
+        return {By.DAY: day_of(one.id), By.MODEL: one.model, By.PROVIDER: one.provider}[by]
+
+    keys = {key(one) for one in kept}
+    assert len(keys) == {By.DAY: 5, By.MODEL: 2, By.PROVIDER: 3}[by]
+    assert await groups(history, by) == {
+        one: expected([i for i in kept if key(i) == one], one) for one in keys
+    }
+
+
+async def test_days_are_those_of_utc(history: HistoryRepository) -> None:
+    moments = (MIDNIGHT - 1, MIDNIGHT, MIDNIGHT + DAY_MILLISECONDS - 1, 9 * MIDNIGHT)
+    for moment in moments:
+        await history.append(an_interaction(id=an_id(milliseconds=moment)))
+    assert {key: one.interactions for key, one in (await groups(history, By.DAY)).items()} == {
+        day_of(first_id_at(MIDNIGHT - 1)): 1,
+        day_of(first_id_at(MIDNIGHT)): 2,
+        day_of(first_id_at(9 * MIDNIGHT)): 1,
+    }
+
+
+async def test_a_range_of_time_is_half_open(history: HistoryRepository) -> None:
+    for number in range(5):
+        await history.append(an_interaction(number))
+    for by in By:
+        found = await groups(
+            history,
+            by,
+            from_id=first_id_at(START_MILLISECONDS + 1),
+            to_id=first_id_at(START_MILLISECONDS + 3),
+        )
+        assert [group.interactions for group in found.values()] == [2]
+        nothing = {"from_id": an_id(3), "to_id": an_id(3)}
+        assert await groups(history, by, **nothing) == {}
+        backwards = {"from_id": an_id(4), "to_id": an_id(2)}
+        assert await groups(history, by, **backwards) == {}
+
+
+async def test_what_is_not_known_is_no_guess(history: HistoryRepository) -> None:
+    await history.append(an_interaction(1, status=Status.FAILED, text="", provider=None))
+    assert await groups(history, By.PROVIDER) == {
+        None: Group(
+            key=None,
+            interactions=1,
+            failures=1,
+            input_tokens=0,
+            output_tokens=0,
+            cost_usd=None,
+            p50_seconds=None,
+            p95_seconds=None,
+        )
+    }
+
+
+async def test_free_is_not_unknown(history: HistoryRepository) -> None:
+    await history.append(an_interaction(1, usage=Usage(cost_usd=0.0)))
+    await history.append(an_interaction(2))
+    assert (await groups(history))["demo"].cost_usd == 0.0
+
+
+async def test_times_count_to_the_millisecond(history: HistoryRepository) -> None:
+    await history.append(an_interaction(1, latency_seconds=0.0004))
+    await history.append(an_interaction(2, latency_seconds=0.0015))
+    await history.append(an_interaction(3, latency_seconds=1.001))
+    found = (await groups(history))["demo"]
+    assert (found.p50_seconds, found.p95_seconds) == (0.002, pytest.approx(0.9011))
+
+
+async def test_an_unknown_user_has_no_groups(history: HistoryRepository) -> None:
+    await history.append(an_interaction(user_id="ana"))
+    for by in By:
+        assert await groups(history, by, user_id="an") == {}
+
+
+async def test_what_is_written_counts_at_once_and_what_is_erased_no_more(
+    history: HistoryRepository,
+) -> None:
+    for number in range(10):
+        await history.append(an_interaction(number))
+        assert (await groups(history))["demo"].interactions == number + 1
+    await history.erase("ana", an_id(3))
+    assert (await groups(history))["demo"].interactions == 9
+    await history.erase_all("ana", an_id(20))
+    assert await groups(history) == {}
+
+
+async def test_an_outcome_counts_in_place_of_an_interruption(history: HistoryRepository) -> None:
+    await history.append(an_interaction(1, status=Status.INTERRUPTED, text="", model="asked"))
+    assert (await groups(history))["asked"].failures == 1
+    await history.append(an_interaction(1, latency_seconds=2.0))
+    found = await groups(history)
+    assert [*found] == ["demo"]
+    assert (found["demo"].failures, found["demo"].p50_seconds) == (0, 2.0)
+
+
+async def test_more_than_a_store_hands_out_at_once(history: HistoryRepository) -> None:
+    for start in range(0, 1500, 250):
+        await history.append_many(
+            [an_interaction(n, text=f"{n}x" * 400) for n in range(start, start + 250)]
+        )
+    assert (await groups(history))["demo"].interactions == 1500
