@@ -56,6 +56,7 @@ from infra.history.backup import BackupFailed
 from infra.history.backup import back_up as copy_store
 from infra.history.configured_history import aws_access, has_store, open_history, open_store
 from infra.history.durable_store import DurableStore
+from infra.history.outbox import Outbox
 from infra.history.sqlite import HISTORY_FILE
 from infra.idempotency.sqlite import open_sqlite_idempotency
 from infra.ids import InteractionIds
@@ -72,6 +73,7 @@ from infra.security.token_budget import MemoryTokenBudget
 from infra.settings import Settings
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics import Metrics
+from infra.telemetry.outbox_metrics import OutboxFigures
 from infra.telemetry.provider_names import open_telemetry_name
 
 if TYPE_CHECKING:
@@ -206,15 +208,22 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
         metrics.watch_routes(llm.health)
         metrics.watch_chats_in_flight(lambda: container.chat.chats_under_way)
         if (outbox := history.outbox) is not None:
-            metrics.watch_outbox(
-                lambda: outbox.backlog().rows,
-                lambda: outbox.backlog().size_bytes,
-                outbox.lag_seconds,
-            )
+            metrics.watch_outbox(lambda: _figures_of(outbox))
         await stack.enter_async_context(_writing_figures(settings, metrics, clock))
         stack.push_async_callback(container.chat.answer_prompt.drain)
         stack.push_async_callback(container.chat.once_per_key.drain)
         yield container
+
+
+def _figures_of(outbox: Outbox) -> OutboxFigures:
+    backlog = outbox.backlog()
+    return OutboxFigures(
+        rows=backlog.rows,
+        size_bytes=backlog.size_bytes,
+        fill_ratio=outbox.fill_ratio(),
+        lag_seconds=outbox.lag_seconds(),
+        relay_failures=outbox.relay_failures(),
+    )
 
 
 def _writing_figures(

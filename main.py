@@ -46,15 +46,15 @@ def serve() -> int:
 
 def work() -> int:
     """Carry interactions from the queue to the store until told to stop; return the exit code."""
-    import asyncio
     import logging
 
     import dependency_injection as wiring
+    from app.running import run_to_the_end
 
     settings = wiring.read_settings()
     wiring.log_as_configured(settings)
     try:
-        asyncio.run(wiring.work(settings))
+        run_to_the_end(wiring.work(settings))
     except Exception as error:
         code = wiring.exit_code_of(error)
         if code is None:

@@ -1,11 +1,11 @@
 """From a start to an exit code."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
+from app.running import run_to_the_end
 from app.server.lifespan import StartFailed
 from app.server.options import ServeOptions
 from app.server.server import Server
@@ -43,8 +43,7 @@ def serve(
     allow_open_files(options.max_connections)
     server = Server(app, options, on_stopping=on_stopping, on_grace_over=on_grace_over)
     try:
-        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(server.serve(sockets))
+        run_to_the_end(server.serve(sockets), server.config.get_loop_factory())
     except StartFailed as exc:
         return _not_started(exc.__cause__, exit_code_of)
     finally:

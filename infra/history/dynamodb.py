@@ -194,9 +194,9 @@ async def open_dynamo(
         raise ConfigurationError("DYNAMODB_TABLE is not the name of a table")
     async with open_client("dynamodb", access, tries=TRIES) as dynamodb:
         history = DynamoHistory(dynamodb, table, clock=clock, read_seconds=read_seconds)
-        works = [history.reachability.watch()]
+        works = [history.reachability.watch]
         if access.is_emulator and not await history.try_to_make_table():
-            works.append(history.make_table())
+            works.append(history.make_table)
         async with going_on(*works):
             yield history
             await history.drain()

@@ -1,6 +1,7 @@
 """Many callers, one thread, one sync of the disk."""
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -9,6 +10,8 @@ from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from domain.exceptions import HistoryUnavailable
+
+logger = logging.getLogger(__name__)
 
 MAX_BATCH_JOBS = 256
 MAX_BATCH_BYTES = 8 * 1024 * 1024
@@ -140,7 +143,10 @@ class GroupCommit(Generic[J]):
         except BaseException as exc:  # noqa: BLE001 - whatever it is, those who wait must hear of it, and the thread live on
             error = exc
         self._tell(lambda: self._wake(waiters, error, has_written))
-        self._committer.settle()
+        try:
+            self._committer.settle()
+        except Exception:  # against its word, and no reason to stop
+            logger.exception("what follows a commit failed")
         self._busy_since = None
 
     def _tell(self, callback: Callable[[], None]) -> None:

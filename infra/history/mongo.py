@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+import pymongo
 import pymongo.errors
 from pymongo import ReplaceOne
-from pymongo.asynchronous.database import AsyncDatabase
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
@@ -19,7 +19,7 @@ from infra.history.background import going_on
 from infra.history.batcher import Batcher
 from infra.history.documents import Document, UnreadableDocument
 from infra.history.durable_store import DurableStore
-from infra.history.mongo_client import connected_when_needed
+from infra.history.mongo_client import MongoAccess, connected_when_needed
 from infra.history.mongo_conversations import TURNS_BY_ID, conversations
 from infra.history.mongo_erasures import MongoErasures, pairs_of
 from infra.history.mongo_errors import speaking_domain
@@ -28,7 +28,10 @@ from infra.history.mongo_statistics import statistics
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 WRITE_SECONDS = 10.0
+INDEX_SECONDS = 3600.0
 ERASED_AT_ONCE = 5000
 RETRY_INDEXES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -42,10 +45,12 @@ class MongoHistory(DurableStore):
     Appends made at the same time travel together.
     """
 
-    def __init__(self, database: AsyncDatabase[Document], *, read_seconds: float) -> None:
-        self._interactions = database["interactions"]
-        self._erasures = MongoErasures(database["erasures"])
+    def __init__(self, access: MongoAccess, *, read_seconds: float) -> None:
+        self._interactions = access.database["interactions"]
+        self._erasures = MongoErasures(access.database["erasures"])
+        self._calls = access.calls
         self._read_seconds = read_seconds
+        self._read_milliseconds = round(read_seconds * 1000)
         self._batcher = Batcher(self.append_many)
 
     def admit(self) -> None:
@@ -58,34 +63,23 @@ class MongoHistory(DurableStore):
         await self._batcher.add(interaction)
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
-        if not interactions:
-            return
-        documents = [stored(one) for one in interactions]
-        with speaking_domain(HistoryUnavailable):
-            async with asyncio.timeout(WRITE_SECONDS):
-                await self._insert(documents)
-                await self._remove_erased(documents)
+        if interactions:
+            await self._written(self._append([stored(one) for one in interactions]))
 
     async def search(self, query: HistoryQuery) -> Page:
-        with speaking_domain(HistoryUnreadable):
-            async with asyncio.timeout(self._read_seconds):
-                found = (
-                    await self._interactions.find(
-                        filter_of(query), max_time_ms=round(self._read_seconds * 1000)
-                    )
-                    .sort("_id", direction_of(query))
-                    .limit(query.limit + 1)
-                    .to_list()
-                )
+        searching = (
+            self._interactions.find(filter_of(query), max_time_ms=self._read_milliseconds)
+            .sort("_id", direction_of(query))
+            .limit(query.limit + 1)
+        )
+        found = await self._read(searching.to_list())
         next_id = found[query.limit - 1]["_id"] if len(found) > query.limit else None
         return Page(interactions=_all_of(found[: query.limit]), next_id=next_id)
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        with speaking_domain(HistoryUnreadable):
-            async with asyncio.timeout(self._read_seconds):
-                return await conversations(
-                    self._interactions, query, milliseconds=round(self._read_seconds * 1000)
-                )
+        return await self._read(
+            conversations(self._interactions, query, milliseconds=self._read_milliseconds)
+        )
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         with speaking_domain(HistoryUnreadable):
@@ -95,37 +89,29 @@ class MongoHistory(DurableStore):
                 )
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
-        with speaking_domain(HistoryUnreadable):
-            async with asyncio.timeout(self._read_seconds):
-                found = await self._interactions.find_one(
-                    {"_id": interaction_id, "userId": user_id}
-                )
+        found = await self._read(
+            self._interactions.find_one(
+                {"_id": interaction_id, "userId": user_id}, max_time_ms=self._read_milliseconds
+            )
+        )
         return None if found is None else _all_of([found])[0]
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
-        with speaking_domain(HistoryUnreadable):
-            async with asyncio.timeout(WRITE_SECONDS):
-                await self._erasures.add_one(user_id, interaction_id)
-                await self._interactions.delete_one({"_id": interaction_id, "userId": user_id})
+        await self._erased(self._erase_one(user_id, interaction_id))
 
     async def erase_all(self, user_id: str, until_id: str) -> int:
         before_id = first_id_at(milliseconds_of(until_id) + 1)
-        with speaking_domain(HistoryUnreadable):
-            async with asyncio.timeout(WRITE_SECONDS):
-                await self._erasures.add_all(user_id, before_id)
-            erased = 0
-            while True:
-                async with asyncio.timeout(WRITE_SECONDS):
-                    count, is_last = await self._erase_some(user_id, before_id)
-                erased += count
-                if is_last:
-                    return erased
+        await self._erased(self._erasures.add_all(user_id, before_id))
+        erased = 0
+        while True:
+            count, is_last = await self._erased(self._erase_some(user_id, before_id))
+            erased += count
+            if is_last:
+                return erased
 
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
-        with speaking_domain(HistoryUnreadable):
-            async with asyncio.timeout(self._read_seconds):
-                pairs = [(user_id, interaction_id) for interaction_id in interaction_ids]
-                erased = await self._erasures.among(pairs)
+        pairs = [(user_id, interaction_id) for interaction_id in interaction_ids]
+        erased = await self._read(self._erasures.among(pairs))
         return frozenset(erased.get(user_id, ()))
 
     async def make_indexes(self) -> None:
@@ -134,9 +120,9 @@ class MongoHistory(DurableStore):
         pause_seconds = 0.0
         while True:
             try:
-                await self._interactions.create_indexes([*INDEXES, TURNS_BY_ID])
+                await self._calls.within(INDEX_SECONDS, self._make_indexes())
                 return
-            except pymongo.errors.PyMongoError as exc:
+            except (pymongo.errors.PyMongoError, TimeoutError) as exc:
                 pause_seconds = next(pauses, pause_seconds)
                 logger.warning(
                     "MongoDB's indexes could not be made (%s); trying again in %.0f s",
@@ -148,6 +134,33 @@ class MongoHistory(DurableStore):
     async def drain(self) -> None:
         """Return once no append waits any more."""
         await self._batcher.drain()
+
+    async def _make_indexes(self) -> None:
+        await self._interactions.database.command("ping")  # is it there at all
+        with pymongo.timeout(
+            INDEX_SECONDS
+        ):  # a large collection takes longer than any other call may
+            await self._interactions.create_indexes([*INDEXES, TURNS_BY_ID])
+
+    async def _written(self, call: Coroutine[Any, Any, T]) -> T:
+        with speaking_domain(HistoryUnavailable):
+            return await self._calls.within(WRITE_SECONDS, call)
+
+    async def _erased(self, call: Coroutine[Any, Any, T]) -> T:
+        with speaking_domain(HistoryUnreadable):
+            return await self._calls.within(WRITE_SECONDS, call)
+
+    async def _read(self, call: Coroutine[Any, Any, T]) -> T:
+        with speaking_domain(HistoryUnreadable):
+            return await self._calls.within(self._read_seconds, call)
+
+    async def _append(self, documents: Sequence[Document]) -> None:
+        await self._insert(documents)
+        await self._remove_erased(documents)
+
+    async def _erase_one(self, user_id: str, interaction_id: str) -> None:
+        await self._erasures.add_one(user_id, interaction_id)
+        await self._interactions.delete_one({"_id": interaction_id, "userId": user_id})
 
     async def _insert(self, documents: Sequence[Document]) -> None:
         try:
@@ -210,8 +223,8 @@ async def open_mongo(
     Raises:
         ConfigurationError: The URI or the name is not one.
     """
-    async with connected_when_needed(uri, database) as opened:
-        history = MongoHistory(opened, read_seconds=read_seconds)
-        async with going_on(history.make_indexes()):
+    async with connected_when_needed(uri, database) as access:
+        history = MongoHistory(access, read_seconds=read_seconds)
+        async with going_on(history.make_indexes):
             yield history
             await history.drain()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -16,7 +17,7 @@ from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 from domain.interfaces.history import HistoryRepository
-from infra.history.background import going_on, repeat
+from infra.history.background import going_on, kept_going, repeating
 from infra.history.durable_store import DurableStore
 from infra.history.host_reader import HostReader
 from infra.history.outbox_file import OutboxCommitter, hold_one
@@ -72,8 +73,7 @@ class Outbox(HistoryRepository):
 
     def admit(self) -> None:
         self._parts.file.admit()
-        backlog = self._parts.backlog()
-        if backlog.rows >= self._max_rows or backlog.size_bytes >= self._max_bytes:
+        if self.fill_ratio() >= 1.0:
             raise HistoryUnavailable("the outbox is full")
 
     def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
@@ -125,6 +125,11 @@ class Outbox(HistoryRepository):
         """Return what this process has still to deliver, as of its last commit."""
         return self._parts.backlog()
 
+    def fill_ratio(self) -> float:
+        """Return how much of what it may hold is used, of rows or of bytes, whichever is more; from 1.0 on it is full."""
+        backlog = self._parts.backlog()
+        return max(backlog.rows / self._max_rows, backlog.size_bytes / self._max_bytes)
+
     def lag_seconds(self) -> float:
         """Return the age of the oldest row this host has still to deliver; 0.0 when there is none."""
         backlogs = [self._parts.backlog(), *self._parts.housekeeping.others]
@@ -135,17 +140,21 @@ class Outbox(HistoryRepository):
             return 0.0
         return max(0.0, (self._clock.now_milliseconds() - min(oldest)) / 1000)
 
+    def relay_failures(self) -> int:
+        """Return how often the relay failed with what nobody foresaw, and was begun again."""
+        return self._parts.relay.failures
+
     def degraded(self) -> Sequence[Degraded]:
-        """Return that the store is away, if it is."""
-        since_milliseconds = self._parts.state.away_since_milliseconds
-        if since_milliseconds is None:
-            return ()
-        away = Degraded(
-            component="history store",
-            reason="does not answer",
-            since_milliseconds=since_milliseconds,
+        """Return that the store is away, and that nothing is delivered for another reason."""
+        watched = (
+            ("history store", "does not answer", self._parts.state.away_since_milliseconds),
+            ("outbox relay", "fails unexpectedly", self._parts.relay.broken_since_milliseconds),
         )
-        return (away,)
+        return [
+            Degraded(component=component, reason=reason, since_milliseconds=since_milliseconds)
+            for component, reason, since_milliseconds in watched
+            if since_milliseconds is not None
+        ]
 
     async def drain(self, *, seconds: float) -> bool:
         """Return whether everything was delivered, after at most so many seconds; what was not is durable."""
@@ -259,7 +268,10 @@ async def open_outbox(
         )
         await housekeeping()
         await stack.enter_async_context(
-            going_on(relay.run(), repeat(housekeeping, seconds=housekeeping_seconds, clock=clock))
+            going_on(
+                partial(kept_going, relay.run, on_failure=relay.note_failure),
+                repeating(housekeeping, seconds=housekeeping_seconds, clock=clock),
+            )
         )
         yield outbox
         await outbox.drain(seconds=drain_seconds)

@@ -38,12 +38,18 @@ class Relay:
     """Delivers batch after batch, oldest first, and waits longer and longer while the sink is away.
 
     A row is marked only after the sink has acknowledged it: a crash in between delivers it twice, which changes nothing.
+
+    Attributes:
+        failures: How often it failed with what nobody foresaw.
+        broken_since_milliseconds: When it first did so, of all times since it last delivered; None while it works.
     """
 
     def __init__(self, file: SqliteHistory, sink: Sink, state: StoreState, clock: Clock) -> None:
         self.delivering = asyncio.Lock()
         """Held while a batch is on its way: whoever holds it knows what was delivered and what was not."""
 
+        self.failures = 0
+        self.broken_since_milliseconds: int | None = None
         self._file = file
         self._sink = sink
         self._state = state
@@ -57,13 +63,20 @@ class Relay:
         self._is_idle.clear()
         self._woken.set()
 
+    def note_failure(self) -> None:
+        """Count a failure of `run`, which is begun again."""
+        self.failures += 1
+        if self.broken_since_milliseconds is None:
+            self.broken_since_milliseconds = self._clock.now_milliseconds()
+
     async def run(self) -> None:
-        """Deliver for ever."""
+        """Deliver for ever; raises what nobody foresaw, and may be begun again."""
         failures = 0
         while True:
             self._woken.clear()
             try:
                 delivered = await self._deliver_batch()
+                self.broken_since_milliseconds = None
                 self._tell_tried()
             except HistoryError:
                 self._tell_tried()

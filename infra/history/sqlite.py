@@ -17,7 +17,7 @@ from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
 from infra.history import sqlite_conversations, sqlite_pages, sqlite_statistics
 from infra.history.admission import LOOK_SECONDS, Admission
-from infra.history.background import going_on, repeat
+from infra.history.background import going_on, repeating
 from infra.history.documents import document_of
 from infra.history.durable_store import DurableStore
 from infra.history.file_lock import FileLock
@@ -200,8 +200,8 @@ async def open_file(
         await admission.look()
         await stack.enter_async_context(
             going_on(
-                repeat(admission.look, seconds=LOOK_SECONDS, clock=clock),
-                repeat(history.reap, seconds=reap_seconds, clock=clock),
+                repeating(admission.look, seconds=LOOK_SECONDS, clock=clock),
+                repeating(history.reap, seconds=reap_seconds, clock=clock),
             )
         )
         yield history

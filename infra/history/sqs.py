@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
@@ -14,7 +15,7 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
 from infra.history.aws_access import AwsAccess
 from infra.history.aws_client import open_client
-from infra.history.background import going_on
+from infra.history.background import Work, going_on
 from infra.history.relay import Sink
 from infra.history.sqs_envelope import message_of
 from infra.history.sqs_queues import SqsNames, keep_making_queues, try_to_make_queues
@@ -168,9 +169,9 @@ async def open_senders(
     async with open_client("sqs", names.reached_by(access), tries=1) as sqs:
         chats = SqsSender(sqs, names.queue_url, clock=clock, try_seconds=try_seconds)
         backlog = SqsSender(sqs, names.queue_url, clock=clock, try_seconds=BACKLOG_TRY_SECONDS)
-        works = [chats.reachability.watch(), backlog.reachability.watch()]
+        works: list[Work] = [chats.reachability.watch, backlog.reachability.watch]
         if access.is_emulator and not await try_to_make_queues(sqs, names):
-            works.append(keep_making_queues(sqs, names, clock))
+            works.append(partial(keep_making_queues, sqs, names, clock))
             chats.reachability.leave()
         else:
             # so that no chat waits for credentials and a connection

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from domain.interfaces.clock import Clock
 from domain.interfaces.interaction_queue import DeadLetters, Delivery, InteractionQueue
 from infra.history.aws_access import AwsAccess
 from infra.history.aws_client import open_client
-from infra.history.background import going_on
+from infra.history.background import Work, going_on
 from infra.history.sqs_queues import (
     HOLD_SECONDS,
     SqsNames,
@@ -110,9 +111,9 @@ async def open_queues(
     async with open_client(
         "sqs", names.reached_by(access), tries=1, read_seconds=_SILENCE_SECONDS
     ) as sqs:
-        works = []
+        works: list[Work] = []
         if access.is_emulator and not await try_to_make_queues(sqs, names):
-            works.append(keep_making_queues(sqs, names, clock))
+            works.append(partial(keep_making_queues, sqs, names, clock))
         queue, dead_letters = (
             SqsMessages(sqs, names.queue_url),
             SqsMessages(sqs, names.dead_letter_url),

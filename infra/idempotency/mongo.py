@@ -2,20 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pymongo.errors
 from pymongo import IndexModel
-from pymongo.asynchronous.database import AsyncDatabase
 
 from domain.entities.once import Claim, OnceKey
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
 from infra.history.documents import Document
-from infra.history.mongo_client import connected_when_needed
+from infra.history.mongo_client import MongoAccess, connected_when_needed
+
+T = TypeVar("T")
 
 CALL_SECONDS = 4.0
 
@@ -33,52 +34,58 @@ class MongoIdempotency(IdempotencyStore):
     The indexes are made with the first claim: who sends no key, for them nothing is asked of the server.
     """
 
-    def __init__(self, database: AsyncDatabase[Document]) -> None:
-        self._claims = database["claims"]
+    def __init__(self, access: MongoAccess) -> None:
+        self._claims = access.database["claims"]
+        self._calls = access.calls
         self._making_indexes: asyncio.Task[None] | None = None
 
     async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
         if self._making_indexes is None:
             self._making_indexes = asyncio.create_task(self._make_indexes())
-        document = {"_id": key.digest, "userId": key.user_id, **_fields(claim)}
-        async with _calling():
-            for _ in range(_TRIES):
-                try:
-                    await self._claims.insert_one(document)
-                except pymongo.errors.DuplicateKeyError:
-                    there = await self._claims.find_one({"_id": key.digest})
-                else:
-                    return None
-                if there is None:
-                    continue  # released or expired just now
-                seen = _claim(there)
-                if seen.expires_milliseconds > now_milliseconds:
-                    return seen
-                if await self._replaced(key, seen, claim):
-                    return None
-        raise IdempotencyUnavailable("others keep claiming and releasing the key")
+        return await self._answer(self._claim(key, claim, now_milliseconds))
 
     async def replace(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
-        async with _calling():
-            return await self._replaced(key, seen, claim)
+        return await self._answer(self._replaced(key, seen, claim))
 
     async def release(self, key: OnceKey, claim: Claim) -> None:
-        async with _calling():
-            await self._claims.delete_one(_exactly(key, claim))
+        await self._answer(self._claims.delete_one(_exactly(key, claim)))
 
     async def forget_interaction(self, user_id: str, interaction_id: str) -> None:
-        async with _calling():
-            await self._claims.delete_many({"userId": user_id, "interactionId": interaction_id})
+        wanted = {"userId": user_id, "interactionId": interaction_id}
+        await self._answer(self._claims.delete_many(wanted))
 
     async def forget_user(self, user_id: str) -> None:
-        async with _calling():
-            await self._claims.delete_many({"userId": user_id})
+        await self._answer(self._claims.delete_many({"userId": user_id}))
 
     async def close(self) -> None:
         """Stop making indexes."""
         if self._making_indexes is not None:
             self._making_indexes.cancel()
-            await asyncio.gather(self._making_indexes, return_exceptions=True)
+            await asyncio.wait([self._making_indexes])
+
+    async def _answer(self, call: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await self._calls.within(CALL_SECONDS, call)
+        except (pymongo.errors.PyMongoError, TimeoutError) as exc:
+            raise IdempotencyUnavailable("MongoDB does not answer as it should") from exc
+
+    async def _claim(self, key: OnceKey, claim: Claim, now_milliseconds: int) -> Claim | None:
+        document = {"_id": key.digest, "userId": key.user_id, **_fields(claim)}
+        for _ in range(_TRIES):
+            try:
+                await self._claims.insert_one(document)
+            except pymongo.errors.DuplicateKeyError:
+                there = await self._claims.find_one({"_id": key.digest})
+            else:
+                return None
+            if there is None:
+                continue  # released or expired just now
+            seen = _claim_of(there)
+            if seen.expires_milliseconds > now_milliseconds:
+                return seen
+            if await self._replaced(key, seen, claim):
+                return None
+        raise IdempotencyUnavailable("others keep claiming and releasing the key")
 
     async def _replaced(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
         result = await self._claims.update_one(_exactly(key, seen), {"$set": _fields(claim)})
@@ -86,8 +93,8 @@ class MongoIdempotency(IdempotencyStore):
 
     async def _make_indexes(self) -> None:
         try:
-            await self._claims.create_indexes(_INDEXES)
-        except pymongo.errors.PyMongoError as exc:
+            await self._calls.within(CALL_SECONDS, self._claims.create_indexes(_INDEXES))
+        except (pymongo.errors.PyMongoError, TimeoutError) as exc:
             self._making_indexes = None  # the next claim tries again
             _logger.warning("the indexes of claims could not be made (%s)", type(exc).__name__)
 
@@ -99,8 +106,8 @@ async def open_mongo_idempotency(uri: str, *, database: str) -> AsyncIterator[Mo
     Raises:
         ConfigurationError: The URI or the name is not one.
     """
-    async with connected_when_needed(uri, database) as opened:
-        store = MongoIdempotency(opened)
+    async with connected_when_needed(uri, database) as access:
+        store = MongoIdempotency(access)
         try:
             yield store
         finally:
@@ -116,7 +123,7 @@ def _fields(claim: Claim) -> Document:
     }
 
 
-def _claim(document: Mapping[str, Any]) -> Claim:
+def _claim_of(document: Mapping[str, Any]) -> Claim:
     expires_at: datetime = document["expiresAt"].replace(tzinfo=UTC)
     return Claim(
         fingerprint=document["fingerprint"],
@@ -132,19 +139,3 @@ def _exactly(key: OnceKey, claim: Claim) -> Document:
         "interactionId": claim.interaction_id,
         "leaseUntilMs": claim.lease_until_milliseconds,
     }
-
-
-@asynccontextmanager
-async def _calling() -> AsyncIterator[None]:
-    """Turn the driver's errors, and a server that takes too long, into `IdempotencyUnavailable`."""
-    with _speaking_domain():
-        async with asyncio.timeout(CALL_SECONDS):
-            yield
-
-
-@contextmanager
-def _speaking_domain() -> Iterator[None]:
-    try:
-        yield
-    except (pymongo.errors.PyMongoError, TimeoutError) as exc:
-        raise IdempotencyUnavailable("MongoDB does not answer as it should") from exc

@@ -134,7 +134,7 @@ async def open_jwks(url: str, clock: Clock) -> AsyncIterator[Jwks]:
                 return JwkSet.parse(await _at_most(response, _MOST_BYTES))
 
         jwks = Jwks(fetch, clock)
-        async with going_on(jwks.stay_fresh()):
+        async with going_on(jwks.stay_fresh):
             yield jwks
 
 

@@ -13,7 +13,7 @@ from domain.exceptions import AuthUnavailable, Unauthenticated
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 from infra.configuration import ConfigurationError
-from infra.history.background import going_on, repeat
+from infra.history.background import going_on, repeating
 from infra.security.api_key_format import digest_of, key_id_of
 from infra.security.api_key_lines import BadKeyLine, parse_lines
 from infra.security.key_file import KEYS_FILE
@@ -123,5 +123,5 @@ async def open_key_ring(
     sources.append(KeyFileSource(data_dir / KEYS_FILE, clock, stale_seconds=stale_seconds))
     ring = KeyRing(given, sources, clock)
     await ring.refresh()
-    async with going_on(repeat(ring.refresh, seconds=LOOK_SECONDS, clock=clock)):
+    async with going_on(repeating(ring.refresh, seconds=LOOK_SECONDS, clock=clock)):
         yield ring

@@ -12,7 +12,7 @@ import orjson
 from prometheus_client import CollectorRegistry
 
 from domain.interfaces.clock import Clock
-from infra.history.background import going_on, repeat
+from infra.history.background import going_on, repeating
 from infra.telemetry.figures import Figures, Spread
 
 NAMESPACE = "RtGenAi"
@@ -30,6 +30,7 @@ _GAUGES = {
     "rt_provider_calls_in_flight": ("ProviderCallsInFlight", "Count"),
     "rt_outbox_rows": ("OutboxRows", "Count"),
     "rt_outbox_bytes": ("OutboxBytes", "Bytes"),
+    "rt_outbox_fill_ratio": ("OutboxFillRatio", "None"),
     "rt_outbox_lag_seconds": ("OutboxLagSeconds", "Seconds"),
 }
 _SPREADS = {
@@ -41,6 +42,7 @@ _COUNTERS = {
     "rt_route_retries_total": "Retries",
     "rt_route_fallbacks_total": "Fallbacks",
     "rt_queue_buried_total": "Buried",
+    "rt_outbox_relay_failures_total": "RelayFailures",
 }
 _NO_FAILURES = frozenset({"", "blocked", "cancelled"})  # what the caller or a safety filter ended
 
@@ -170,7 +172,7 @@ async def writing_emf(
         for line in lines.next(clock.now_milliseconds()):
             put(line)
 
-    async with going_on(repeat(tell, seconds=PERIOD_SECONDS, clock=clock)):
+    async with going_on(repeating(tell, seconds=PERIOD_SECONDS, clock=clock)):
         yield
     await tell()
 

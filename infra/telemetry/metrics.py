@@ -16,6 +16,7 @@ from infra.llm.resilience.metered import AttemptObserver
 from infra.llm.resilience.route_health import RouteHealth
 from infra.telemetry.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.http_metrics import HttpMetrics
+from infra.telemetry.outbox_metrics import OutboxFigures, OutboxMetrics
 from infra.telemetry.queue_depth import LOOK_SECONDS, QueueDepth
 from infra.telemetry.queue_metrics import QueueMetrics
 from infra.telemetry.route_metrics import RouteMetrics
@@ -58,26 +59,9 @@ class Metrics(RequestObserver, AttemptObserver):
             count
         )
 
-    def watch_outbox(
-        self,
-        rows: Callable[[], float],
-        size_bytes: Callable[[], float],
-        lag_seconds: Callable[[], float],
-    ) -> None:
-        """Show what these return whenever the metrics are read; call it once.
-
-        Args:
-            rows: Interactions still to be delivered.
-            size_bytes: Their size.
-            lag_seconds: The age of the oldest of them.
-        """
-        shown = (
-            ("rt_outbox_rows", "Interactions this process has still to deliver.", rows),
-            ("rt_outbox_bytes", "Their size.", size_bytes),
-            ("rt_outbox_lag_seconds", "The age of the oldest of this host.", lag_seconds),
-        )
-        for name, meaning, read in shown:
-            Gauge(name, meaning, registry=self._registry).set_function(read)
+    def watch_outbox(self, figures: Callable[[], OutboxFigures]) -> None:
+        """Show what `figures` returns whenever the metrics are read; call it once."""
+        self._registry.register(OutboxMetrics(figures))
 
     def count_queue(self) -> QueueObserver:
         """Return who counts what comes through the queue; call it once, in a worker."""

@@ -20,6 +20,7 @@ class LeavingStore(DurableStore):
         may_write: While it is cleared, batches wait.
         has_batch: Set when a batch has arrived.
         refused: Ids it refuses for good, with all that comes with them.
+        error: Raised for every batch, as by a driver with a bug.
         fails_after_writing: How many of the next batches are kept although they are said not to be.
         batches: What arrived, also in vain.
     """
@@ -32,6 +33,7 @@ class LeavingStore(DurableStore):
         self.may_write.set()
         self.has_batch = asyncio.Event()
         self.refused: set[str] = set()
+        self.error: BaseException | None = None
         self.fails_after_writing = 0
         self.batches: list[list[str]] = []
 
@@ -48,6 +50,8 @@ class LeavingStore(DurableStore):
         self.batches.append([one.id for one in interactions])
         self.has_batch.set()
         await self.may_write.wait()
+        if self.error is not None:
+            raise self.error
         if self.is_away:
             raise HistoryUnavailable
         if self.refused & {one.id for one in interactions}:

@@ -96,7 +96,7 @@ async def test_an_outage_costs_nothing(server: Mongod, tmp_path: Path, seconds: 
         await load.stop()
         assert during > 0
         await verify(outbox, store, load.accepted)
-        assert outbox.degraded() == ()
+        assert outbox.degraded() == []
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.faults)])

@@ -55,6 +55,6 @@ async def test_background_work_that_does_not_hear_does_not_hold_up_the_end(
     async def work() -> None:
         await deaf(release)
 
-    async with asyncio.timeout(5), going_on(work()):
+    async with asyncio.timeout(5), going_on(work):
         await asyncio.sleep(0)
     release.set()

@@ -10,6 +10,7 @@ from typing import Any
 import pymongo
 import pytest
 
+from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import Interaction
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
@@ -112,6 +113,41 @@ async def test_a_server_that_hangs_is_not_waited_for(server: Mongod) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while await found_by(history) != [an_interaction(2), an_interaction(1)]:
                 await asyncio.sleep(0.05)
+
+
+async def test_no_call_of_the_driver_is_ever_broken_off(server: Mongod) -> None:
+    """A cancellation in the wrong moment leaves its lock held by nobody, and every call after it waits for ever."""
+    async with opened(server) as history:
+        callers = [
+            asyncio.create_task(call)
+            for call in (
+                history.search(asking()),
+                history.find("ana", an_id()),
+                history.append_many([an_interaction()]),
+                history.erase("ana", an_id()),
+                history.erase_all("ana", an_id()),
+                history.erased_among("ana", [an_id()]),
+                history.conversations(ConversationQuery(user_id="ana")),
+            )
+        ]
+        await asyncio.sleep(0.2)
+        under_way = [one for one in asyncio.all_tasks() if "pymongo" in _innermost_file(one)]
+        assert len(under_way) >= len(callers)
+        for caller in callers:
+            caller.cancel()
+        await asyncio.wait(callers)
+        assert all(caller.cancelled() for caller in callers)
+        assert [one for one in under_way if one.cancelling() or one.cancelled()] == []
+        await asyncio.wait(under_way, timeout=PATIENCE_SECONDS)
+
+
+def _innermost_file(task: asyncio.Task[Any]) -> str:
+    awaited: Any = task.get_coro()
+    file = ""
+    while (frame := getattr(awaited, "cr_frame", None)) is not None:
+        file = frame.f_code.co_filename
+        awaited = awaited.cr_await
+    return file
 
 
 async def test_what_was_acknowledged_survives_the_server_being_killed(server: Mongod) -> None:

@@ -101,7 +101,7 @@ async def test_it_accepts_and_shows_what_the_store_cannot_take(
         store.is_away = False
         await until_stored(store, an_interaction(1))
         await until(lambda: asyncio.sleep(0, outbox.lag_seconds() == 0.0))
-        assert outbox.degraded() == ()
+        assert outbox.degraded() == []
         assert await walk(outbox, asking()) == [an_interaction(1)]
 
 
@@ -118,7 +118,7 @@ async def test_a_queue_that_is_away_does_not_make_the_store_unread(
         page = await outbox.recall(asking(conversation_id="c", order=Order.ASC))
 
         assert list(page.interactions) == [first, second]
-        assert outbox.degraded() == ()
+        assert outbox.degraded() == []
 
 
 async def _has_tried(store: LeavingStore) -> bool:
@@ -454,6 +454,24 @@ async def test_a_row_the_store_refuses_is_set_aside_and_tried_at_the_next_start(
     store.refused = set()
     async with opened():
         await until_stored(store, *everything)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug of the driver"), asyncio.CancelledError()])
+async def test_a_relay_that_fails_unexpectedly_says_so_and_goes_on(
+    opened: Opened, store: LeavingStore, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.error = error
+    async with opened() as outbox:
+        await outbox.append(an_interaction(1))
+        await until(lambda: asyncio.sleep(0, outbox.relay_failures() >= 2))
+        assert [(one.component, one.reason) for one in outbox.degraded()] == [
+            ("outbox relay", "fails unexpectedly")
+        ]
+        assert "a background task failed, and is begun again" in caplog.text
+
+        store.error = None
+        await until_stored(store, an_interaction(1))
+        await until(lambda: asyncio.sleep(0, outbox.degraded() == []))
 
 
 async def test_a_row_that_cannot_be_read_holds_up_no_other(

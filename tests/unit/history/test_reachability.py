@@ -40,7 +40,7 @@ class Watched:
 @pytest.fixture
 async def watched() -> AsyncIterator[Watched]:
     watched = Watched()
-    async with going_on(watched.reachability.watch()):
+    async with going_on(watched.reachability.watch):
         yield watched
 
 

@@ -15,6 +15,7 @@ from domain.entities.turn import Turn
 from infra.llm.resilience.route_health import RouteHealth
 from infra.telemetry.emf import PERIOD_SECONDS, EmfLines, writing_emf
 from infra.telemetry.metrics import Metrics
+from infra.telemetry.outbox_metrics import OutboxFigures
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -26,6 +27,7 @@ TURN = Turn(
     first_text_by=Deadline(60.0),
     whole_by=Deadline(60.0),
 )
+OUTBOX = OutboxFigures(rows=1, size_bytes=1, fill_ratio=0.1, lag_seconds=1.0, relay_failures=0)
 
 
 def told(lines: EmfLines) -> list[dict[str, Any]]:
@@ -145,7 +147,7 @@ def test_everything_the_alarms_and_dashboards_of_aws_look_at_is_told() -> None:
     queue = metrics.count_queue()
     route = RouteHealth(provider="gemini", model="m", closure=None, in_flight=1, retry_tokens=100)
     metrics.watch_routes(lambda: [route])
-    metrics.watch_outbox(lambda: 1, lambda: 1, lambda: 1)
+    metrics.watch_outbox(lambda: OUTBOX)
     metrics.observe_request("/v1/chat", "POST", 200, 0.6, 0.5)
     queue.observe_recorded(0.1)
     call(metrics)

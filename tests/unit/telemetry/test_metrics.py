@@ -10,6 +10,7 @@ from domain.entities.interaction import Attempt
 from domain.entities.reply import NO_USAGE, Usage
 from domain.entities.turn import Turn
 from infra.telemetry.metrics import Metrics
+from infra.telemetry.outbox_metrics import OutboxFigures
 
 TURN = Turn(
     id="0199a1b2-0000-7000-8000-000000000000",
@@ -196,3 +197,16 @@ def test_two_sets_of_metrics_do_not_meet(metrics: Metrics) -> None:
     metrics.observe_request("/v1/chat", "POST", 200, 1.0, None)
     other = Metrics(version="1", environment="test")
     assert samples(other, "http_server_request_duration_seconds_count") == {}
+
+
+def test_the_outbox_is_asked_when_the_metrics_are_read(metrics: Metrics) -> None:
+    failures = [0]
+    metrics.watch_outbox(
+        lambda: OutboxFigures(
+            rows=3, size_bytes=900, fill_ratio=0.25, lag_seconds=1.5, relay_failures=failures[0]
+        )
+    )
+    failures[0] = 2
+    shown = ("rows", "bytes", "fill_ratio", "lag_seconds", "relay_failures_total")
+    found = [samples(metrics, f"rt_outbox_{name}")[labels()] for name in shown]
+    assert found == [3, 900, 0.25, 1.5, 2]

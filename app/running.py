@@ -1,0 +1,48 @@
+"""The event loop, from its start to an end that nothing can hold up."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+_LOGGER = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+END_SECONDS = 5.0
+
+
+def run_to_the_end(
+    work: Coroutine[Any, Any, T],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> T:
+    """Return what `work` returns, run in a loop of its own.
+
+    As `asyncio.run`, which however waits for every task that is left, for ever if one does not hear its cancellation:
+    a process told to stop would not stop. Here those are named in the log and left behind.
+    """
+    loop = (loop_factory or asyncio.new_event_loop)()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        try:
+            loop.run_until_complete(_end_tasks())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+
+
+async def _end_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if not tasks:
+        return
+    done, deaf = await asyncio.wait(tasks, timeout=END_SECONDS)
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOGGER.error("a task failed at the end (%s)", task.get_name(), exc_info=error)
+    for task in deaf:
+        _LOGGER.error("a task does not end and is left behind (%s)", task.get_name())
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it was told just now
