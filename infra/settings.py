@@ -126,10 +126,10 @@ class Settings(BaseSettings):
         default=3600.0, description="How long what the store has stays readable here as well."
     )
     outbox_max_rows: int = Field(
-        default=500_000, description="With so many undelivered nothing new is accepted."
+        default=500_000, ge=1, description="With so many undelivered nothing new is accepted."
     )
     outbox_max_bytes: int = Field(
-        default=1024 * 1024 * 1024, description="The same, for their size."
+        default=1024 * 1024 * 1024, ge=1, description="The same, for their size."
     )
     history_mode: Literal["strict", "best_effort"] = Field(
         default="strict",
