@@ -82,11 +82,9 @@ class MongoHistory(DurableStore):
         )
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
-        with speaking_domain(HistoryUnreadable):
-            async with asyncio.timeout(self._read_seconds):
-                return await statistics(
-                    self._interactions, query, milliseconds=round(self._read_seconds * 1000)
-                )
+        return await self._read(
+            statistics(self._interactions, query, milliseconds=self._read_milliseconds)
+        )
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         found = await self._read(

@@ -14,7 +14,7 @@ _REFUSED_FOR_EVER = frozenset({2, 121, 10334})
 
 @contextmanager
 def speaking_domain(error: type[HistoryError]) -> Iterator[None]:
-    """Turn the driver's errors and an elapsed `asyncio.timeout` into `error`; the cause stays attached.
+    """Turn the driver's errors and a `TimeoutError` into `error`; the cause stays attached.
 
     What the server refuses because of its content is `Unstorable`.
     """

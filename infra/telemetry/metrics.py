@@ -11,7 +11,7 @@ from domain.entities.turn import Turn
 from domain.interfaces.clock import Clock
 from domain.interfaces.interaction_queue import DeadLetters, InteractionQueue
 from domain.interfaces.telemetry import QueueObserver, RequestObserver
-from infra.history.background import going_on, repeat
+from infra.history.background import going_on, repeating
 from infra.llm.resilience.metered import AttemptObserver
 from infra.llm.resilience.route_health import RouteHealth
 from infra.telemetry.gen_ai_metrics import GenAiMetrics
@@ -74,7 +74,7 @@ class Metrics(RequestObserver, AttemptObserver):
         """Show how much is in these while the block runs, as of the last half minute; use it once, in a worker."""
         depth = QueueDepth(queue, dead_letters)
         self._registry.register(depth)
-        async with going_on(depth.look(), repeat(depth.look, seconds=LOOK_SECONDS, clock=clock)):
+        async with going_on(depth.look, repeating(depth.look, seconds=LOOK_SECONDS, clock=clock)):
             yield
 
     @property

@@ -1,6 +1,7 @@
 """Importing opens, reads and connects nothing, and needs no package that is not configured."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,12 @@ def test_starting_loads_no_package_that_is_not_configured(tmp_path: Path) -> Non
 def test_only_its_own_adapter_needs_an_optional_package(package: str, tmp_path: Path) -> None:
     without = [name for name in MODULES if not any(word in name for word in ADAPTER_OF[package])]
     imported(without, tmp_path, forbidden=(package,))
+
+
+def test_nobody_breaks_off_a_call_of_the_mongodb_driver() -> None:
+    """`infra/history/undisturbed.py` says why; `asyncio.timeout` would cancel it."""
+    users = [file for file in (ROOT / "infra").rglob("*.py") if "pymongo" in file.read_text()]
+    assert len(users) > 5
+    for file in users:
+        breaking = re.findall(r"asyncio\.(?:timeout|wait_for)\(", file.read_text())
+        assert not breaking, f"{file} cancels what the driver does"
