@@ -121,6 +121,7 @@ def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIA
         cors_origins=settings.cors_origins,
         docs_enabled=settings.docs_enabled,
         metrics_enabled=settings.metrics_port is None,
+        console_enabled=settings.console_enabled,
         caller_requests_per_minute=settings.caller_requests_per_minute,
         limits=Limits(body_bytes=settings.max_body_bytes, json_depth=settings.max_json_depth),
     )

@@ -14,6 +14,7 @@ from app.access_line import ProviderName
 from app.container import Container
 from app.controllers import (
     chat_controller,
+    console_controller,
     docs_controller,
     health_controller,
     history_controller,
@@ -75,6 +76,7 @@ class Options:
     gate: GateRules
     cors_origins: tuple[str, ...] = ()
     docs_enabled: bool = True
+    console_enabled: bool = True
     metrics_enabled: bool = True
     caller_requests_per_minute: int = 600
     limits: Limits = field(default_factory=Limits)
@@ -157,6 +159,8 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         app.include_router(controller.router)
     if options.metrics_enabled:
         app.include_router(metrics_controller.router)
+    if options.console_enabled:
+        console_controller.install(app)
     if options.docs_enabled:
         docs_controller.install(app)
         describe_truly(app, needs_credentials=options.gate.needs_credentials)

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     )
 
     docs_enabled: bool = Field(default=True, description="Serves `/docs` and `/openapi.json`.")
+    console_enabled: bool = Field(default=True, description="Serves the console at `/`.")
 
     gemini_api_key: SecretStr | None = Field(
         default=None, description="Lets the catalogue's Gemini models in."

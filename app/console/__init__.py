@@ -1,0 +1,1 @@
+"""The console: static files, and what they are served with."""

@@ -1,0 +1,157 @@
+// The chat: one conversation, and the list of the others beside it.
+
+import { say } from "./announcer.js";
+import * as api from "./api.js";
+import { Turn } from "./chat_turn.js";
+import { turnView } from "./chat_turn_view.js";
+import { composer, request } from "./composer.js";
+import { conversationList } from "./conversation_list.js";
+import { openDrawer } from "./dialog.js";
+import { fill, h } from "./dom.js";
+import { t } from "./i18n.js";
+import { icon } from "./icons.js";
+import { problemCard, titleOf } from "./problem_card.js";
+import { session } from "./session.js";
+
+const PAGE = 30;
+const NEAR_PIXELS = 80;
+
+// What is shown outlives the view, since a switch of the language makes a new one; what is being answered outlives both.
+let conversation = begun();
+let ended = () => {};
+const answered = new Map();
+
+function begun(id = null) {
+  return { id: id ?? newId(), isNew: id === null, turns: [], cursor: null };
+}
+
+/** Return the view: its element, and `open(id)`, which shows a conversation or begins one. */
+export function chatView() {
+  const list = conversationList();
+  const turns = h("div", { class: "turns" });
+  const latest = h("button", { type: "button", class: "button to-latest", hidden: true, onclick: () => stick(true) }, icon("down"), t("toLatest"));
+  const scroller = h("div", { class: "scroller", onscroll: () => (latest.hidden = isNearEnd()) }, turns);
+  const writer = composer({ onsend: ask, onstop: () => answering()?.stop() });
+  const side = h("div", { class: "side" }, list.element);
+  const element = h(
+    "section",
+    { class: "chat", "aria-labelledby": "chat-title", onkeydown: (event) => event.key === "Escape" && answering()?.stop() },
+    h("h1", { class: "unseen", id: "chat-title", tabindex: "-1" }, t("chat")),
+    side,
+    h(
+      "div",
+      { class: "talk" },
+      h("div", { class: "talk-head" }, h("button", { type: "button", class: "button", onclick: showList }, icon("list"), t("conversations")), h("a", { class: "button", href: "#/chat", "aria-label": t("newChat") }, icon("plus"))),
+      scroller,
+      h("div", { class: "talk-foot" }, latest, writer.element),
+    ),
+  );
+  let drawer = null;
+
+  function showList() {
+    drawer = openDrawer(t("conversations"), list.element, () => side.append(list.element));
+  }
+
+  async function open(id) {
+    drawer?.close();
+    const isOther = id ? id !== conversation.id : !conversation.isNew;
+    if (isOther) conversation = answered.get(id) ?? begun(id);
+    list.mark(conversation.isNew ? null : conversation.id);
+    if (isOther && !conversation.turns.length && id) await read();
+    else show();
+    if (!matchMedia("(pointer: coarse)").matches) writer.focus();
+  }
+
+  /** Read the turns before those that are shown. */
+  async function read() {
+    const mine = conversation;
+    fill(turns, h("p", { class: "loading" }, t("loading")));
+    if (!session.userId) {
+      show();
+      return;
+    }
+    try {
+      const page = await api.history({ conversationId: mine.id, status: api.STATUSES, limit: PAGE, cursor: mine.cursor });
+      mine.turns.unshift(...page.history.map(Turn.kept).reverse());
+      mine.cursor = page.nextCursor;
+      if (mine === conversation) show();
+    } catch (error) {
+      if (mine === conversation) fill(turns, problemCard(error, read));
+    }
+  }
+
+  function show() {
+    const earlier = conversation.cursor && h("button", { type: "button", class: "button earlier", onclick: read }, t("earlier"));
+    fill(turns, earlier, conversation.turns.length ? conversation.turns.map(view) : welcome());
+    writer.follow(Boolean(answering()));
+    stick(true);
+  }
+
+  function view(turn) {
+    return turnView(turn, { again: () => ask(turn.request), ongrow: stick });
+  }
+
+  function welcome() {
+    const example = (key) => h("li", null, h("button", { type: "button", class: "example", onclick: () => ask(request(t(key))) }, t(key)));
+    return h(
+      "div",
+      { class: "welcome" },
+      h("h2", null, t("hello")),
+      h("p", null, t("helloHint")),
+      h("ul", null, ["example1", "example2", "example3"].map(example)),
+    );
+  }
+
+  async function ask(body) {
+    if (answering()) return;
+    const mine = conversation;
+    const turn = new Turn({ ...body, conversationId: mine.id });
+    if (!mine.turns.length) fill(turns);
+    mine.turns.push(turn);
+    turns.append(view(turn));
+    writer.follow(true);
+    stick(true);
+    say(t("sayAnswering", { model: turn.model || t("defaultModel") }));
+    if (mine.isNew) {
+      mine.isNew = false;
+      location.replace(`#/chat/${mine.id}`);
+    }
+    answered.set(mine.id, mine);
+    await turn.ask();
+    answered.delete(mine.id);
+    say(turn.problem ? t("sayFailed", { title: titleOf(turn.problem) }) : t(turn.state === "stopped" ? "sayStopped" : "sayDone"));
+    ended();
+  }
+
+  ended = () => {
+    writer.follow(Boolean(answering()));
+    list.load();
+  };
+
+  function isNearEnd() {
+    return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PIXELS;
+  }
+
+  let wasNearEnd = true;
+  scroller.addEventListener("scroll", () => (wasNearEnd = isNearEnd()));
+
+  /** Keep the end in sight for a reader who is there, and leave one alone who reads further up. */
+  function stick(always = false) {
+    if (always === true || wasNearEnd) scroller.scrollTop = scroller.scrollHeight;
+    latest.hidden = isNearEnd();
+  }
+
+  writer.load();
+  list.load();
+  return { element, open, becomes: () => (conversation = begun()) };
+}
+
+function answering() {
+  return conversation.turns.find((turn) => !turn.isOver);
+}
+
+/** Return a new id; `crypto.randomUUID` is missing where the page is not on a secure origin. */
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(9));
+  return `c-${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}

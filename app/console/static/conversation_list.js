@@ -1,0 +1,79 @@
+// The user's conversations, last active first.
+
+import * as api from "./api.js";
+import { fill, h } from "./dom.js";
+import { moment, t } from "./i18n.js";
+import { icon } from "./icons.js";
+import { problemCard } from "./problem_card.js";
+import { session } from "./session.js";
+
+const PAGE = 30;
+
+/** Return the list: its element, `load` to read it anew, and `mark` to show which one is open. */
+export function conversationList() {
+  const items = h("ul", { class: "conversations" });
+  const end = h("div", { class: "conversations-end" });
+  const element = h(
+    "nav",
+    { class: "sidebar", "aria-label": t("conversations") },
+    h("a", { class: "button new-chat", href: "#/chat" }, icon("plus"), t("newChat")),
+    items,
+    end,
+  );
+  let current = null;
+  let cursor = null;
+  let reading = 0;
+
+  async function load() {
+    cursor = null;
+    await read(true);
+  }
+
+  async function read(isFirst) {
+    const mine = (reading += 1);
+    if (!session.userId) {
+      fill(items);
+      fill(end, h("p", { class: "hint" }, t("noConversations")));
+      return;
+    }
+    try {
+      const page = await api.conversations({ limit: PAGE, cursor });
+      if (mine !== reading) return;
+      cursor = page.nextCursor;
+      if (isFirst) fill(items);
+      items.append(...page.conversations.map(item));
+      fill(end, rest());
+      mark(current);
+    } catch (error) {
+      if (mine === reading) fill(end, problemCard(error, () => read(isFirst)));
+    }
+  }
+
+  function rest() {
+    if (!items.children.length) return h("p", { class: "hint" }, t("noConversations"));
+    return cursor && h("button", { type: "button", class: "button", onclick: () => read(false) }, t("more"));
+  }
+
+  function mark(id) {
+    current = id;
+    for (const link of items.querySelectorAll("a")) {
+      if (link.dataset.id === id) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+  }
+
+  return { element, load, mark };
+}
+
+function item({ id, title, turns, lastAt }) {
+  return h(
+    "li",
+    null,
+    h(
+      "a",
+      { href: `#/chat/${encodeURIComponent(id)}`, "data-id": id },
+      h("span", { class: "conversation-title" }, title),
+      h("span", { class: "conversation-when" }, `${moment(lastAt)} · ${t("turns", { count: turns })}`),
+    ),
+  );
+}

@@ -1,0 +1,33 @@
+// One interaction in the list of them.
+
+import { h } from "./dom.js";
+import { dollars, exactly, moment, seconds, t } from "./i18n.js";
+import { icon } from "./icons.js";
+import { excerpt, highlighted } from "./highlight.js";
+import { statusLabel } from "./interaction_facts.js";
+
+/** Return the entry; the words that were searched for are marked. */
+export function historyItem(interaction, words) {
+  const { id, userPrompt, response, status, timestamp, model, llmResponseSeconds, usage, fallbackUsed } = interaction;
+  const answer = response ? highlighted(excerpt(response, words), words) : t("noText");
+  return h(
+    "li",
+    { class: "item" },
+    h(
+      "a",
+      { href: `#/history/${id}`, "data-id": id },
+      h("span", { class: "item-question" }, highlighted(excerpt(userPrompt, words), words)),
+      h("span", { class: response ? "item-answer" : "item-answer is-empty" }, answer),
+      h(
+        "span",
+        { class: "item-facts" },
+        status !== "completed" && statusLabel(status),
+        h("time", { datetime: timestamp, title: exactly(timestamp) }, moment(timestamp)),
+        h("span", null, model),
+        h("span", null, seconds(llmResponseSeconds)),
+        usage.costUsd !== null && h("span", null, dollars(usage.costUsd)),
+        fallbackUsed && h("span", { class: "fact-fallback" }, icon("detour"), t("fallback")),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,65 @@
+// Words and numbers in the reader's language.
+
+import { preferences } from "./preferences.js";
+import { ENGLISH } from "./words_en.js";
+import { PORTUGUESE } from "./words_pt.js";
+
+const WORDS = { en: ENGLISH, "pt-BR": PORTUGUESE };
+
+/** Return the words for `key` with `{name}` filled in; words that depend on a number go by `values.count`. */
+export function t(key, values = {}) {
+  let words = WORDS[preferences.language][key] ?? ENGLISH[key] ?? key;
+  if (typeof words === "object") {
+    const plural = new Intl.PluralRules(preferences.language).select(values.count);
+    words = words[plural] ?? words.other;
+  }
+  return words.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? number(values[name]) : (values[name] ?? "")));
+}
+
+/** Return whether there are words for `key` in the reader's language. */
+export function isTold(key) {
+  return key in WORDS[preferences.language];
+}
+
+export function number(value) {
+  return new Intl.NumberFormat(preferences.language, { maximumFractionDigits: 1 }).format(value);
+}
+
+/** Return a number in as few characters as a plot's axis has. */
+export function compact(value) {
+  return new Intl.NumberFormat(preferences.language, { notation: "compact", maximumFractionDigits: 1 }).format(value);
+}
+
+export function percent(share) {
+  return new Intl.NumberFormat(preferences.language, { style: "percent", maximumFractionDigits: 1 }).format(share);
+}
+
+/** Return US dollars, down to what one short answer costs. */
+export function dollars(value) {
+  const digits = value !== 0 && Math.abs(value) < 1 ? { maximumSignificantDigits: 2, minimumFractionDigits: 2 } : { maximumFractionDigits: 2 };
+  return new Intl.NumberFormat(preferences.language, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", ...digits }).format(value);
+}
+
+export function seconds(value) {
+  const digits = value < 0.1 ? 3 : value < 10 ? 2 : 1;
+  const shown = new Intl.NumberFormat(preferences.language, { maximumFractionDigits: digits }).format(value);
+  return `${shown}\u00a0s`;
+}
+
+/** Return a time of day, with its date where that is not today. */
+export function moment(timestamp) {
+  const date = new Date(timestamp);
+  const isToday = date.toDateString() === new Date().toDateString();
+  const parts = isToday ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" };
+  return new Intl.DateTimeFormat(preferences.language, parts).format(date);
+}
+
+/** Return a time to the second. */
+export function exactly(timestamp) {
+  return new Intl.DateTimeFormat(preferences.language, { dateStyle: "full", timeStyle: "medium" }).format(new Date(timestamp));
+}
+
+/** Return a day such as `2026-11-22`, which is one in UTC. */
+export function day(key, parts = { day: "numeric", month: "short" }) {
+  return new Intl.DateTimeFormat(preferences.language, { ...parts, timeZone: "UTC" }).format(new Date(`${key}T00:00:00Z`));
+}

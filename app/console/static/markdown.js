@@ -1,0 +1,77 @@
+// Shows a model's answer. It is untrusted: elements are made one by one, and its text only ever becomes text.
+
+import { copyButton } from "./copy.js";
+import { h } from "./dom.js";
+import { t } from "./i18n.js";
+import { blocksOf } from "./markdown_blocks.js";
+import { inline } from "./markdown_inline.js";
+
+const DEEPEST = 8; // quotes and lists within each other; what lies deeper is shown as it stands
+
+/** Show `text` in `container`; called again with a longer text it touches only the blocks that changed. */
+export function showMarkdown(container, text) {
+  const blocks = blocksOf(text);
+  const shown = container.shownSources ?? [];
+  blocks.forEach((block, index) => {
+    if (shown[index] === block.source) return;
+    const element = elementOf(block, 0);
+    const before = container.children[index];
+    if (before) before.replaceWith(element);
+    else container.append(element);
+  });
+  while (container.children.length > blocks.length) container.lastElementChild.remove();
+  container.shownSources = blocks.map((block) => block.source);
+}
+
+function elementsOf(text, depth) {
+  if (depth > DEEPEST) return [text];
+  const blocks = blocksOf(text);
+  // A list item that is one paragraph reads better without the paragraph's space.
+  if (blocks.length && blocks[0].kind === "paragraph") {
+    const [first, ...others] = blocks;
+    return [h("span", null, inline(first.text)), ...others.map((block) => elementOf(block, depth))];
+  }
+  return blocks.map((block) => elementOf(block, depth));
+}
+
+function elementOf(block, depth) {
+  switch (block.kind) {
+    case "code":
+      return codeBlock(block);
+    case "heading":
+      // One level for all: an answer's own levels would tear holes into the page's outline.
+      return h("h3", { class: `heading-${block.level}` }, inline(block.text));
+    case "rule":
+      return h("hr");
+    case "quote":
+      return h("blockquote", null, depth < DEEPEST ? blocksOf(block.text).map((one) => elementOf(one, depth + 1)) : block.text);
+    case "list":
+      return h(
+        block.isOrdered ? "ol" : "ul",
+        { start: block.isOrdered && block.start !== 1 ? block.start : null },
+        block.items.map((item) => h("li", null, elementsOf(item, depth + 1))),
+      );
+    case "table":
+      return table(block);
+    default:
+      return h("p", null, inline(block.text));
+  }
+}
+
+function codeBlock({ language, text }) {
+  return h(
+    "div",
+    { class: "code" },
+    h("div", { class: "code-head" }, h("span", null, language || t("code")), copyButton(() => text, t("copyCode"))),
+    h("pre", { tabindex: "0", role: "group", "aria-label": language || t("code") }, h("code", null, text)),
+  );
+}
+
+function table({ head, rows }) {
+  const row = (cells, tag) => h("tr", null, head.map((_, index) => h(tag, null, inline(cells[index] ?? ""))));
+  return h(
+    "div",
+    { class: "table", tabindex: "0", role: "group", "aria-label": t("table") },
+    h("table", null, h("thead", null, row(head, "th")), h("tbody", null, rows.map((cells) => row(cells, "td")))),
+  );
+}

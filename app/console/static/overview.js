@@ -1,0 +1,122 @@
+// What is going on: the user's figures over time and by model, and how the service is.
+
+import { openAccount } from "./account.js";
+import * as api from "./api.js";
+import { fill, h } from "./dom.js";
+import { compact, dollars, number, percent, seconds, t } from "./i18n.js";
+import { groupTable } from "./overview_groups.js";
+import { serviceState } from "./overview_service.js";
+import { plot } from "./plot.js";
+import { problemCard } from "./problem_card.js";
+import { session } from "./session.js";
+
+const DAY_MILLISECONDS = 86_400_000;
+const PERIODS_DAYS = [7, 30, 90];
+const SERVICE_MILLISECONDS = 15_000;
+
+let periodDays = 30;
+
+/** Return the view: its element, and `open`. */
+export function overviewView() {
+  const service = serviceState();
+  const figures = h("div", { class: "overview-figures" });
+  const title = h("h1", { id: "overview-title", tabindex: "-1" }, t("overview"));
+  const element = h(
+    "section",
+    { class: "overview", "aria-labelledby": "overview-title" },
+    h("div", { class: "page-head" }, title, choice("period", t("period"), PERIODS_DAYS.map((days) => [days, t("lastDays", { count: days })]), periodDays, (days) => {
+      periodDays = days;
+      load();
+    })),
+    figures,
+    service.element,
+  );
+  let reading = 0;
+
+  async function load() {
+    const mine = (reading += 1);
+    if (!session.userId) {
+      fill(figures, h("div", { class: "empty" }, h("h2", null, t("whoFirst")), h("p", null, t("whoFirstHint")), h("button", { type: "button", class: "button primary", onclick: () => openAccount() }, t("accountTitle"))));
+      return;
+    }
+    if (!figures.children.length) fill(figures, h("p", { class: "loading" }, t("loading")));
+    const days = lastDays(periodDays);
+    const from = `${days[0]}T00:00:00Z`;
+    try {
+      const [byDay, byModel, byProvider] = await Promise.all(["day", "model", "provider"].map((by) => api.stats({ from, by })));
+      if (mine === reading) fill(figures, byDay.some((group) => group.interactions) ? shown(days, byDay, { model: byModel, provider: byProvider }) : nothing());
+    } catch (error) {
+      if (mine === reading) fill(figures, problemCard(error, load));
+    }
+  }
+
+  function open() {
+    title.focus({ preventScroll: true });
+    load();
+    service.load();
+  }
+
+  setInterval(() => element.isConnected && element.offsetParent && !document.hidden && service.load(), SERVICE_MILLISECONDS);
+  return { element, open };
+}
+
+function nothing() {
+  return h("div", { class: "empty" }, h("h2", null, t("noFigures")), h("p", null, t("noFiguresHint")));
+}
+
+function shown(days, byDay, groups) {
+  const found = new Map(byDay.map((group) => [group.key, group]));
+  const each = (value, missing = 0) => days.map((key) => (found.has(key) ? value(found.get(key)) : missing));
+  const total = (value) => byDay.reduce((sum, group) => sum + (value(group) ?? 0), 0);
+  const interactions = total((group) => group.interactions);
+  const failures = total((group) => group.failures);
+  const tokens = total((group) => group.inputTokens) + total((group) => group.outputTokens);
+  const cost = total((group) => group.costUsd);
+  const failureShare = t("ofAll", { share: percent(failures / interactions) });
+  const common = { days, kind: "bars", axis: compact };
+  return [
+    h(
+      "dl",
+      { class: "tiles" },
+      tile(t("interactionsTitle"), number(interactions)),
+      tile(t("failures"), number(failures), failureShare, failures > 0),
+      tile(t("tokensTitle"), compact(tokens)),
+      tile(t("costTitle"), dollars(cost)),
+    ),
+    h(
+      "div",
+      { class: "plots" },
+      plot({ ...common, title: t("interactionsTitle"), isWhole: true, shown: number, series: [{ name: t("answered"), style: "main", values: each((group) => group.interactions - group.failures) }, { name: t("failures"), style: "bad", values: each((group) => group.failures) }] }),
+      plot({ ...common, title: t("latencyTitle"), kind: "band", shown: seconds, axis: (value) => `${compact(value)} s`, series: [{ name: "p50", style: "low", values: each((group) => group.latencySeconds.p50, null) }, { name: "p95", style: "high", values: each((group) => group.latencySeconds.p95, null) }] }),
+      plot({ ...common, title: t("tokensTitle"), isWhole: true, shown: number, series: [{ name: t("input"), style: "soft", values: each((group) => group.inputTokens ?? 0) }, { name: t("output"), style: "main", values: each((group) => group.outputTokens ?? 0) }] }),
+      plot({ ...common, title: t("costTitle"), shown: dollars, axis: dollars, series: [{ name: t("costTitle"), style: "main", values: each((group) => group.costUsd ?? 0) }] }),
+    ),
+    grouped(groups),
+  ];
+}
+
+function tile(name, value, hint, isBad = false) {
+  return h("div", { class: isBad ? "tile is-bad" : "tile" }, h("dt", null, name), h("dd", null, value, hint && h("small", null, hint)));
+}
+
+function grouped(groups) {
+  const body = h("div");
+  const show = (by) => fill(body, groupTable(t(by === "model" ? "byModel" : "byProvider"), groups[by]));
+  show("model");
+  return h("section", { class: "card", "aria-label": t("by") }, choice("by", t("by"), [["model", t("byModel")], ["provider", t("byProvider")]], "model", show), body);
+}
+
+/** Return a choice of one among a few, as radio buttons: the arrow keys go from one to the next. */
+function choice(name, label, values, chosen, onchange) {
+  return h(
+    "fieldset",
+    { class: "segments" },
+    h("legend", { class: "unseen" }, label),
+    values.map(([value, text]) => h("label", null, h("input", { type: "radio", name, checked: value === chosen, onchange: () => onchange(value) }), h("span", null, text))),
+  );
+}
+
+/** Return the last days up to today as the API names them, in UTC. */
+function lastDays(count) {
+  return Array.from({ length: count }, (_, index) => new Date(Date.now() - (count - 1 - index) * DAY_MILLISECONDS).toISOString().slice(0, 10));
+}

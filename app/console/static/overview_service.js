@@ -1,0 +1,70 @@
+// How the service is: its routes with the state of their breakers, and whatever else is degraded.
+
+import * as api from "./api.js";
+import { fill, h } from "./dom.js";
+import { isTold, moment, t } from "./i18n.js";
+import { icon } from "./icons.js";
+import { problemCard } from "./problem_card.js";
+
+const ROUTE = /^route (\S+) (.+)$/;
+
+/** Return the panel: its element, and `load` to ask again. */
+export function serviceState() {
+  const body = h("div", { class: "service-body" }, h("p", { class: "loading" }, t("loading")));
+  const element = h("section", { class: "card service", "aria-labelledby": "service-title" }, h("h2", { id: "service-title" }, t("service")), body);
+
+  async function load() {
+    try {
+      const [health, models] = await Promise.all([api.readiness(), api.models().catch(() => [])]);
+      fill(body, summary(health), routes(models, health.degraded), others(health.degraded));
+    } catch (error) {
+      fill(body, problemCard(error, load));
+    }
+  }
+
+  return { element, load };
+}
+
+function summary({ status, degraded }) {
+  const isWell = status === "ready" && !degraded.length;
+  const level = status !== "ready" ? "bad" : isWell ? "good" : "warn";
+  const text = isWell ? t("allWell") : degraded.length ? t("degradedCount", { count: degraded.length }) : "";
+  return h("p", { class: "service-summary" }, h("span", { class: `light light-${level}` }, icon(isWell ? "check" : "alert"), t(status)), text);
+}
+
+/** The models are the routes; those that are not healthy are named among what is degraded. */
+function routes(models, degraded) {
+  const closed = new Map();
+  for (const part of degraded) {
+    const route = part.component.match(ROUTE);
+    if (route) closed.set(route[2], { ...part, provider: route[1] });
+  }
+  const known = new Map(models.map((model) => [model.id, model.owned_by]));
+  for (const [model, { provider }] of closed) known.set(model, provider);
+  if (!known.size) return null;
+  return [
+    h("h3", null, t("routes")),
+    h("ul", { class: "routes" }, [...known].map(([model, provider]) => route(model, provider, closed.get(model)))),
+  ];
+}
+
+function route(model, provider, closed) {
+  const state = (closed?.reason ?? "healthy").replaceAll(" ", "_");
+  const told = isTold(`state_${state}`) ? t(`state_${state}`) : closed.reason;
+  return h(
+    "li",
+    null,
+    h("span", { class: "route-name" }, model, h("small", null, provider)),
+    h("span", { class: `light light-${closed ? (state === "half_open" || state === "cooling" ? "warn" : "bad") : "good"}` }, icon(closed ? "alert" : "check"), told),
+    closed && h("small", { class: "route-since" }, t("since", { time: moment(closed.since) })),
+  );
+}
+
+function others(degraded) {
+  const parts = degraded.filter(({ component }) => !ROUTE.test(component));
+  if (!parts.length) return null;
+  return [
+    h("h3", null, t("degraded")),
+    h("ul", { class: "routes" }, parts.map(({ component, reason, since }) => h("li", null, h("span", { class: "route-name" }, component), h("span", { class: "light light-warn" }, icon("alert"), reason), h("small", { class: "route-since" }, t("since", { time: moment(since) }))))),
+  ];
+}

@@ -1,0 +1,41 @@
+// Shows what went wrong: the problem's title, what to do, and the request's id to hand to whoever runs the service.
+
+import { openAccount } from "./account.js";
+import { copyButton } from "./copy.js";
+import { h } from "./dom.js";
+import { isTold, t } from "./i18n.js";
+import { icon } from "./icons.js";
+
+/** Return a problem's title in the reader's language, where it is told in it. */
+export function titleOf(error) {
+  if (error.slug === "unreachable") return t("unreachableTitle");
+  return isTold(`problem_${error.slug}`) ? t(`problem_${error.slug}`) : error.message;
+}
+
+/** Return a card; `retry` is offered where the same may go well later. */
+export function problemCard(error, retry) {
+  const isUnreachable = error.slug === "unreachable";
+  return h(
+    "div",
+    { class: "problem", role: "alert" },
+    icon("alert"),
+    h(
+      "div",
+      { class: "problem-body" },
+      h("p", { class: "problem-title" }, titleOf(error)),
+      h("p", null, isUnreachable ? t("unreachableHint") : error.detail),
+      error.errors.length > 0 && h("ul", null, error.errors.map(({ pointer, message }) => h("li", null, h("code", null, pointer), ` ${message}`))),
+      error.requestId && requestLine(error.requestId),
+      h(
+        "div",
+        { class: "problem-actions" },
+        error.status === 401 && h("button", { type: "button", class: "button", onclick: () => openAccount() }, t("enterCredential")),
+        retry && (error.isRetryable || error.status === 401) && h("button", { type: "button", class: "button", onclick: retry }, icon("refresh"), t("again")),
+      ),
+    ),
+  );
+}
+
+function requestLine(id) {
+  return h("p", { class: "request" }, `${t("requestId")} `, h("code", null, id), copyButton(() => id, t("copyRequestId")));
+}

@@ -1,0 +1,83 @@
+// What the console says in English. `{name}` is filled in; `{ one, other }` go by a number.
+
+export const ENGLISH = {
+  // The frame
+  chat: "Chat", history: "History", overview: "Overview",
+  sections: "Sections", skip: "Skip to the content",
+  toOther: "Mudar para português",
+  theme_auto: "Theme: as the system", theme_light: "Theme: light", theme_dark: "Theme: dark",
+  ready: "Ready", not_ready: "Not ready", unreachable: "Unreachable", looking: "Looking…",
+  degradedCount: { one: "{count} part degraded", other: "{count} parts degraded" },
+  offline: "You are offline. What is shown stays; new questions have to wait.",
+  serviceGone: "The service does not answer. The console goes on as soon as it does.",
+  backOnline: "Connected again",
+  code: "code", table: "table", copyCode: "Copy code", copied: "Copied", close: "Close", cancel: "Cancel", save: "Save", again: "Try again", loading: "Loading…", more: "Show more",
+
+  // Who asks
+  account: "User", accountOf: "User: {user}", nobody: "no user",
+  accountTitle: "Who is asking?",
+  userId: "User", userHint: "Whose chats and history this is. Any name will do.",
+  userHintWithKey: "Leave it empty where the key or token is a user's own.",
+  userInvalid: "Letters, digits and . _ : @ | + - only, 128 at the most; a letter or digit first.",
+  credential: "Key or token", credentialHint: "Kept in this tab's memory only; a reload forgets it.",
+  credentialKept: "One is set. Leave empty to keep it.",
+  forget: "Forget the key", noCredential: "This service asks for no key.",
+  enterCredential: "Enter a key or token",
+  whoFirst: "Whose history?", whoFirstHint: "Name the user, or ask something in the chat first: the answer tells whose key this is.",
+
+  // Chat
+  conversations: "Conversations", newChat: "New chat", noConversations: "Conversations appear here once you have asked something.",
+  turns: { one: "{count} turn", other: "{count} turns" },
+  hello: "What would you like to know?",
+  helloHint: "Pick a model, ask, and watch the answer arrive. Every interaction is kept in the history.",
+  example1: "What is an event loop, in three sentences?", example2: "Compare SQLite and MongoDB in a small table.", example3: "Write a haiku about durable writes.",
+  prompt: "Your question", promptPlaceholder: "Ask something…", promptHint: "Enter sends, Shift + Enter starts a new line",
+  model: "Model", defaultModel: "default", noModels: "No models", send: "Send", stop: "Stop", options: "Options",
+  systemPrompt: "System prompt", systemPromptHint: "Instructions that stand before the question.",
+  temperature: "Temperature", temperatureHint: "0 to 2; empty leaves it to the model.",
+  mayFallBack: "Another model may answer if this one cannot",
+  you: "You", answerOf: "Answer of {model}", answer: "Answer", waiting: "Waiting for the first word", writing: "Answering…",
+  sayAnswering: "{model} is answering", sayDone: "The answer is complete", sayStopped: "Stopped", sayFailed: "The answer failed: {title}",
+  stopped: "Stopped", stoppedEarly: "Stopped before the first word.", emptyAnswer: "The model ended without any text.",
+  cutOff: "Broken off: what came until then is above.", blockedHere: "A safety filter ended the answer here.", lengthCut: "The model's limit ended the answer here.",
+  earlier: "Show earlier turns", toLatest: "To the latest", copyAnswer: "Copy the answer",
+  seeInHistory: "See in history", notPersisted: "Not kept: the history is unavailable",
+
+  // Facts of an interaction
+  tookSeconds: "{time}", firstWordAfter: "first word after {time}",
+  tokens: { one: "{count} token", other: "{count} tokens" },
+  tokenCounts: "{input} in, {output} out",
+  fallbackFor: "fallback, stood in for {model}", fallback: "Fallback",
+  attempts: { one: "{count} attempt", other: "{count} attempts" },
+  noAttempts: "No provider was asked.",
+  status_completed: "Completed", status_truncated: "Truncated", status_client_cancelled: "Cancelled", status_blocked: "Blocked", status_failed: "Failed", status_interrupted: "Interrupted",
+  outcome_ok: "answered", outcome_timeout: "no answer in time", outcome_unavailable: "not available", outcome_rate_limited: "rate limited", outcome_misconfigured: "refuses our key", outcome_rejected: "rejected the request",
+  outcome_context_too_long: "context too long", outcome_blocked: "blocked", outcome_no_route: "no route", outcome_bulkhead_full: "full", outcome_error: "failed",
+
+  // History
+  searchHistory: "Search", searchPlaceholder: "Words in questions and answers", search: "Search", filters: "Filters", filtersActive: { one: "Filters, {count} set", other: "Filters, {count} set" },
+  anyModel: "any", anyProvider: "any", provider: "Provider", conversation: "Conversation", status: "Status", statusHint: "None chosen: those with an answer.",
+  from: "From", to: "Before", order: "Order", newestFirst: "Newest first", oldestFirst: "Oldest first", apply: "Apply", clear: "Clear",
+  exportAs: "Export as {format}", exporting: "Exporting…", exported: "Exported as {file}",
+  eraseAll: "Erase all", eraseAllTitle: "Erase all of {user}’s history?", eraseAllText: "Every interaction and conversation of this user is erased for good, also those still on their way to the store.",
+  erase: "Erase", eraseTitle: "Erase this interaction?", eraseText: "It is erased for good and cannot be brought back.",
+  erased: { one: "{count} interaction erased", other: "{count} interactions erased" },
+  nothingYet: "Nothing here yet", nothingYetHint: "What you ask in the chat is kept here.", askNow: "Ask something",
+  nothingFound: "Nothing found", nothingFoundHint: "No interaction fits these filters.", clearFilters: "Clear the filters",
+  interactions: { one: "{count} interaction", other: "{count} interactions" },
+  shownSoFar: { one: "{count} shown", other: "{count} shown" }, allShown: { one: "That is all: {count} interaction", other: "That is all: {count} interactions" },
+  noText: "no text", backToList: "Back to the list", details: "Details", question: "Question", continueChat: "Open the conversation", gone: "There is no such interaction. It may have been erased.",
+  id: "Id", asked: "Asked", requestedModel: "Model asked for", answeredBy: "Answered by", finishReason: "Finish reason", duration: "Duration", firstWord: "First word", inputTokens: "Input tokens", outputTokens: "Output tokens", reasoningTokens: "of them reasoning", cost: "Cost", error: "Error", unknown: "unknown",
+
+  // Overview
+  period: "Period", lastDays: { one: "{count} day", other: "{count} days" }, overviewOf: "Figures of {user}",
+  interactionsTitle: "Interactions", failures: "Failures", answered: "Answered", tokensTitle: "Tokens", input: "Input", output: "Output", costTitle: "Cost", latencyTitle: "Latency",
+  ofAll: "{share} of all", perDay: "per day", figuresAsTable: "As a table", day: "Day", by: "By", byModel: "Model", byProvider: "Provider", latencyOf: "p50 to p95",
+  noFigures: "No interactions in this period", noFiguresHint: "Ask something in the chat, or choose a longer period.",
+  service: "Service", routes: "Routes", route: "Route", state: "State", since: "since {time}", allWell: "Everything works.", degraded: "Degraded", noRoutes: "No routes",
+  state_healthy: "healthy", state_cooling: "cooling", state_half_open: "half open", state_open: "circuit open", state_misconfigured: "misconfigured",
+  refreshed: "As of {time}", refresh: "Refresh", peak: "highest {value}",
+
+  // Failures
+  requestId: "Request", copyRequestId: "Copy the request id", unreachableTitle: "The service cannot be reached", unreachableHint: "It may be restarting, or the connection is gone.",
+};

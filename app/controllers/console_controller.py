@@ -1,0 +1,72 @@
+"""`/` and `/console/…`: the console, a page that is a client of the public API and nothing else."""
+
+from fastapi import FastAPI, HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.console.files import ConsoleFile, read_files
+
+_PAGE = "index.html"
+# Nothing but the page's own files, and nothing of them may be made into code: model output is untrusted.
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self' data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+    "Vary": "Accept-Encoding",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Read the files and add their routes, which take GET and HEAD."""
+    files = dict(read_files())
+    page = files.pop(_PAGE)
+
+    async def show_page(request: Request) -> Response:
+        return _answer(request, page)
+
+    async def show_file(request: Request) -> Response:
+        file = files.get(request.path_params["name"])
+        if file is None:
+            raise HTTPException(status_code=404)
+        return _answer(request, file)
+
+    app.add_route("/", show_page, methods=["GET"], include_in_schema=False)
+    app.add_route("/console/{name}", show_file, methods=["GET"], include_in_schema=False)
+
+
+def _answer(request: Request, file: ConsoleFile) -> Response:
+    headers = {**_HEADERS, "ETag": file.tag}
+    known = request.headers.get("If-None-Match", "")
+    if file.tag in known or known.strip() == "*":
+        return Response(status_code=304, headers=headers)
+    body = file.plain
+    if _takes_gzip(request.headers.get("Accept-Encoding", "")):
+        body = file.compressed
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, headers=headers, media_type=file.media_type)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Return whether the header names gzip, and not only to refuse it (`gzip;q=0`)."""
+    for one in accepted.lower().split(","):
+        name, _, quality = one.partition(";")
+        if name.strip() == "gzip":
+            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
