@@ -4,7 +4,7 @@ import { copyButton } from "./copy.js";
 import { fill, h, unseen } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { attemptsOnDemand, facts, statusLabel } from "./interaction_facts.js";
+import { attemptsOnDemand, facts, modelName, statusLabel } from "./interaction_facts.js";
 import { showMarkdown } from "./markdown.js";
 import { problemCard } from "./problem_card.js";
 
@@ -32,7 +32,7 @@ export function turnView(turn, { again, ongrow }) {
     isDrawing = false;
     const begun = performance.now();
     showMarkdown(text, turn.text);
-    who.textContent = turn.model ? t("answerOf", { model: turn.model }) : t("answer");
+    fill(who, unseen(`${t("answer")}: `), turn.interaction ? modelName(turn.interaction) : turn.model);
     view.classList.toggle("is-writing", !turn.isOver);
     fill(foot, turn.isOver ? ending(turn, again) : turn.state === "waiting" ? waiting() : null);
     ongrow();

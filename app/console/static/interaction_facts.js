@@ -16,7 +16,6 @@ export function facts(interaction) {
   return h(
     "ul",
     { class: "facts" },
-    h("li", { class: "fact-model" }, modelName(interaction)),
     h("li", { title: interaction.timeToFirstTokenSeconds === null ? null : t("firstWordAfter", { time: seconds(interaction.timeToFirstTokenSeconds) }) }, seconds(interaction.llmResponseSeconds)),
     counts !== null && h("li", { title: tokenCounts(usage) }, t("tokens", { count: counts })),
     usage.costUsd !== null && h("li", null, dollars(usage.costUsd)),

@@ -10,11 +10,11 @@ export const ENGLISH = {
   degradedCount: { one: "{count} part degraded", other: "{count} parts degraded" },
   offline: "You are offline. What is shown stays; new questions have to wait.",
   serviceGone: "The service does not answer. The console goes on as soon as it does.",
-  backOnline: "Connected again",
+
   code: "code", table: "table", copyCode: "Copy code", copied: "Copied", close: "Close", cancel: "Cancel", save: "Save", again: "Try again", loading: "Loading…", more: "Show more",
 
   // Who asks
-  account: "User", accountOf: "User: {user}", nobody: "no user",
+  accountOf: "User: {user}", nobody: "no user",
   accountTitle: "Who is asking?",
   userId: "User", userHint: "Whose chats and history this is. Any name will do.",
   userHintWithKey: "Leave it empty where the key or token is a user's own.",
@@ -36,7 +36,7 @@ export const ENGLISH = {
   systemPrompt: "System prompt", systemPromptHint: "Instructions that stand before the question.",
   temperature: "Temperature", temperatureHint: "0 to 2; empty leaves it to the model.",
   mayFallBack: "Another model may answer if this one cannot",
-  you: "You", answerOf: "Answer of {model}", answer: "Answer", waiting: "Waiting for the first word", writing: "Answering…",
+  you: "You", answer: "Answer", waiting: "Waiting for the first word", writing: "Answering…",
   sayAnswering: "{model} is answering", sayDone: "The answer is complete", sayStopped: "Stopped", sayFailed: "The answer failed: {title}",
   stopped: "Stopped", stoppedEarly: "Stopped before the first word.", emptyAnswer: "The model ended without any text.",
   cutOff: "Broken off: what came until then is above.", blockedHere: "A safety filter ended the answer here.", lengthCut: "The model's limit ended the answer here.",
@@ -44,7 +44,7 @@ export const ENGLISH = {
   seeInHistory: "See in history", notPersisted: "Not kept: the history is unavailable",
 
   // Facts of an interaction
-  tookSeconds: "{time}", firstWordAfter: "first word after {time}",
+  firstWordAfter: "first word after {time}",
   tokens: { one: "{count} token", other: "{count} tokens" },
   tokenCounts: "{input} in, {output} out",
   fallbackFor: "fallback, stood in for {model}", fallback: "Fallback",
@@ -70,13 +70,13 @@ export const ENGLISH = {
   id: "Id", asked: "Asked", requestedModel: "Model asked for", answeredBy: "Answered by", finishReason: "Finish reason", duration: "Duration", firstWord: "First word", inputTokens: "Input tokens", outputTokens: "Output tokens", reasoningTokens: "of them reasoning", cost: "Cost", error: "Error", unknown: "unknown",
 
   // Overview
-  period: "Period", lastDays: { one: "{count} day", other: "{count} days" }, overviewOf: "Figures of {user}",
+  period: "Period", lastDays: { one: "{count} day", other: "{count} days" },
   interactionsTitle: "Interactions", failures: "Failures", answered: "Answered", tokensTitle: "Tokens", input: "Input", output: "Output", costTitle: "Cost", latencyTitle: "Latency",
-  ofAll: "{share} of all", perDay: "per day", figuresAsTable: "As a table", day: "Day", by: "By", byModel: "Model", byProvider: "Provider", latencyOf: "p50 to p95",
+  ofAll: "{share} of all", figuresAsTable: "As a table", day: "Day", by: "By", byModel: "Model", byProvider: "Provider", latencyOf: "p50 to p95",
   noFigures: "No interactions in this period", noFiguresHint: "Ask something in the chat, or choose a longer period.",
-  service: "Service", routes: "Routes", route: "Route", state: "State", since: "since {time}", allWell: "Everything works.", degraded: "Degraded", noRoutes: "No routes",
+  service: "Service", routes: "Routes", since: "since {time}", allWell: "Everything works.", degraded: "Degraded",
   state_healthy: "healthy", state_cooling: "cooling", state_half_open: "half open", state_open: "circuit open", state_misconfigured: "misconfigured",
-  refreshed: "As of {time}", refresh: "Refresh", peak: "highest {value}",
+  peak: "highest {value}",
 
   // Failures
   requestId: "Request", copyRequestId: "Copy the request id", unreachableTitle: "The service cannot be reached", unreachableHint: "It may be restarting, or the connection is gone.",

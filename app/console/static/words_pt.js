@@ -9,10 +9,10 @@ export const PORTUGUESE = {
   degradedCount: { one: "{count} parte degradada", other: "{count} partes degradadas" },
   offline: "Você está sem conexão. O que está na tela fica; novas perguntas precisam esperar.",
   serviceGone: "O serviço não responde. O console continua assim que ele voltar.",
-  backOnline: "Conectado de novo",
+
   code: "código", table: "tabela", copyCode: "Copiar código", copied: "Copiado", close: "Fechar", cancel: "Cancelar", save: "Salvar", again: "Tentar de novo", loading: "Carregando…", more: "Mostrar mais",
 
-  account: "Usuário", accountOf: "Usuário: {user}", nobody: "sem usuário",
+  accountOf: "Usuário: {user}", nobody: "sem usuário",
   accountTitle: "Quem está perguntando?",
   userId: "Usuário", userHint: "De quem são as conversas e o histórico. Qualquer nome serve.",
   userHintWithKey: "Deixe vazio quando a chave ou o token for do próprio usuário.",
@@ -33,14 +33,14 @@ export const PORTUGUESE = {
   systemPrompt: "Instruções do sistema", systemPromptHint: "Vêm antes da pergunta.",
   temperature: "Temperatura", temperatureHint: "De 0 a 2; vazio deixa a escolha ao modelo.",
   mayFallBack: "Outro modelo pode responder se este não puder",
-  you: "Você", answerOf: "Resposta de {model}", answer: "Resposta", waiting: "Esperando a primeira palavra", writing: "Respondendo…",
+  you: "Você", answer: "Resposta", waiting: "Esperando a primeira palavra", writing: "Respondendo…",
   sayAnswering: "{model} está respondendo", sayDone: "A resposta está completa", sayStopped: "Parado", sayFailed: "A resposta falhou: {title}",
   stopped: "Parado", stoppedEarly: "Parado antes da primeira palavra.", emptyAnswer: "O modelo terminou sem nenhum texto.",
   cutOff: "Interrompida: o que chegou até aí está acima.", blockedHere: "Um filtro de segurança encerrou a resposta aqui.", lengthCut: "O limite do modelo encerrou a resposta aqui.",
   earlier: "Mostrar perguntas anteriores", toLatest: "Ir ao mais recente", copyAnswer: "Copiar a resposta",
   seeInHistory: "Ver no histórico", notPersisted: "Não guardada: o histórico está indisponível",
 
-  tookSeconds: "{time}", firstWordAfter: "primeira palavra após {time}",
+  firstWordAfter: "primeira palavra após {time}",
   tokens: { one: "{count} token", other: "{count} tokens" },
   tokenCounts: "{input} de entrada, {output} de saída",
   fallbackFor: "substituto de {model}", fallback: "Substituto",
@@ -64,13 +64,13 @@ export const PORTUGUESE = {
   noText: "sem texto", backToList: "Voltar à lista", details: "Detalhes", question: "Pergunta", continueChat: "Abrir a conversa", gone: "Não há essa interação. Talvez tenha sido apagada.",
   id: "Id", asked: "Perguntada", requestedModel: "Modelo pedido", answeredBy: "Respondida por", finishReason: "Motivo do fim", duration: "Duração", firstWord: "Primeira palavra", inputTokens: "Tokens de entrada", outputTokens: "Tokens de saída", reasoningTokens: "dos quais raciocínio", cost: "Custo", error: "Erro", unknown: "desconhecido",
 
-  period: "Período", lastDays: { one: "{count} dia", other: "{count} dias" }, overviewOf: "Números de {user}",
+  period: "Período", lastDays: { one: "{count} dia", other: "{count} dias" },
   interactionsTitle: "Interações", failures: "Falhas", answered: "Respondidas", tokensTitle: "Tokens", input: "Entrada", output: "Saída", costTitle: "Custo", latencyTitle: "Latência",
-  ofAll: "{share} do total", perDay: "por dia", figuresAsTable: "Em tabela", day: "Dia", by: "Por", byModel: "Modelo", byProvider: "Provedor", latencyOf: "p50 a p95",
+  ofAll: "{share} do total", figuresAsTable: "Em tabela", day: "Dia", by: "Por", byModel: "Modelo", byProvider: "Provedor", latencyOf: "p50 a p95",
   noFigures: "Nenhuma interação neste período", noFiguresHint: "Pergunte algo na conversa ou escolha um período maior.",
-  service: "Serviço", routes: "Rotas", route: "Rota", state: "Estado", since: "desde {time}", allWell: "Tudo funciona.", degraded: "Degradado", noRoutes: "Nenhuma rota",
+  service: "Serviço", routes: "Rotas", since: "desde {time}", allWell: "Tudo funciona.", degraded: "Degradado",
   state_healthy: "saudável", state_cooling: "em pausa", state_half_open: "meio aberto", state_open: "circuito aberto", state_misconfigured: "mal configurada",
-  refreshed: "Às {time}", refresh: "Atualizar", peak: "máximo {value}",
+  peak: "máximo {value}",
 
   requestId: "Pedido", copyRequestId: "Copiar o id do pedido", unreachableTitle: "O serviço está inacessível", unreachableHint: "Talvez esteja reiniciando, ou a conexão caiu.",
 
