@@ -7,6 +7,7 @@ there meanwhile. So a module that uses it has no asynchronous tests, and the bro
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -42,9 +43,12 @@ def running_browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def fresh_page(browser: Browser, base_url: str) -> Iterator[tuple[Page, list[str]]]:
-    """A page of a profile of its own, and what went wrong in it: errors of scripts and of the console."""
-    context = browser.new_context(base_url=base_url)
+def fresh_page(browser: Browser, base_url: str, **options: Any) -> Iterator[tuple[Page, list[str]]]:
+    """A page of a profile of its own, and what went wrong in it: errors of scripts and of the console.
+
+    `options` are Playwright's for a profile: a language, a size of the window, a colour scheme.
+    """
+    context = browser.new_context(base_url=base_url, **options)
     try:
         page = context.new_page()
         wrong: list[str] = []

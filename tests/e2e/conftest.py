@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page
 from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
 from tests.e2e.browser import fresh_page, running_browser
+from tests.e2e.console_page import ConsolePage, console_page
 from tests.fakes.provider import models_file, provider_in_thread
 from tests.service import Service, running_service
 
@@ -42,3 +43,10 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
     with fresh_page(browser, service.url) as (page, wrong):
         yield page
     assert wrong == []
+
+
+@pytest.fixture
+def console(browser: Browser, service: Service) -> Iterator[ConsolePage]:
+    """The console in a page of its own, for a user of its own."""
+    with console_page(browser, service) as console:
+        yield console

@@ -64,7 +64,6 @@ export const ENGLISH = {
   erased: { one: "{count} interaction erased", other: "{count} interactions erased" },
   nothingYet: "Nothing here yet", nothingYetHint: "What you ask in the chat is kept here.", askNow: "Ask something",
   nothingFound: "Nothing found", nothingFoundHint: "No interaction fits these filters.", clearFilters: "Clear the filters",
-  interactions: { one: "{count} interaction", other: "{count} interactions" },
   shownSoFar: { one: "{count} shown", other: "{count} shown" }, allShown: { one: "That is all: {count} interaction", other: "That is all: {count} interactions" },
   noText: "no text", backToList: "Back to the list", details: "Details", question: "Question", continueChat: "Open the conversation", gone: "There is no such interaction. It may have been erased.",
   id: "Id", asked: "Asked", requestedModel: "Model asked for", answeredBy: "Answered by", finishReason: "Finish reason", duration: "Duration", firstWord: "First word", inputTokens: "Input tokens", outputTokens: "Output tokens", reasoningTokens: "of them reasoning", cost: "Cost", error: "Error", unknown: "unknown",

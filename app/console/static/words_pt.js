@@ -59,7 +59,6 @@ export const PORTUGUESE = {
   erased: { one: "{count} interação apagada", other: "{count} interações apagadas" },
   nothingYet: "Ainda não há nada aqui", nothingYetHint: "O que você pergunta na conversa fica guardado aqui.", askNow: "Perguntar algo",
   nothingFound: "Nada encontrado", nothingFoundHint: "Nenhuma interação combina com estes filtros.", clearFilters: "Limpar os filtros",
-  interactions: { one: "{count} interação", other: "{count} interações" },
   shownSoFar: { one: "{count} na tela", other: "{count} na tela" }, allShown: { one: "Isso é tudo: {count} interação", other: "Isso é tudo: {count} interações" },
   noText: "sem texto", backToList: "Voltar à lista", details: "Detalhes", question: "Pergunta", continueChat: "Abrir a conversa", gone: "Não há essa interação. Talvez tenha sido apagada.",
   id: "Id", asked: "Perguntada", requestedModel: "Modelo pedido", answeredBy: "Respondida por", finishReason: "Motivo do fim", duration: "Duração", firstWord: "Primeira palavra", inputTokens: "Tokens de entrada", outputTokens: "Tokens de saída", reasoningTokens: "dos quais raciocínio", cost: "Custo", error: "Erro", unknown: "desconhecido",

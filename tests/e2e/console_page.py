@@ -1,0 +1,137 @@
+"""The console as a reader of the page sees it."""
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from infra.selftest.exchange import Exchange
+from tests.e2e.browser import fresh_page
+from tests.service import Service
+
+PATIENCE_MILLISECONDS = 20_000
+STATUSES = ("completed", "truncated", "client_cancelled", "blocked", "failed", "interrupted")
+_REFUSED = "Failed to load resource: the server responded with a status of"
+_numbers = itertools.count(1)
+
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
+
+
+class Dictated:
+    """A provider's answer that comes as the test says it: `say` sends a piece, `end` ends it."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str | None] = []
+        self._said = threading.Condition()
+
+    def say(self, *pieces: str) -> None:
+        self._put(*pieces)
+
+    def end(self) -> None:
+        self._put(None)
+
+    def _put(self, *pieces: str | None) -> None:
+        with self._said:
+            self._pieces += pieces
+
+    async def __call__(self, exchange: Exchange) -> None:
+        await exchange.begin()
+        for number in itertools.count():
+            while len(self._pieces) <= number:
+                if await exchange.hangs_up_within(0.01):
+                    return
+            piece = self._pieces[number]
+            if piece is None:
+                break
+            await exchange.text(piece)
+        await exchange.finish()
+
+
+@dataclass(frozen=True)
+class ConsolePage:
+    """A page with the console, and the API beside it to see what really happened."""
+
+    page: Page
+    service: Service
+    user: str
+
+    def open(self, address: str = "#/chat") -> None:
+        self.page.goto(f"/{address}")
+        expect(self.model.locator("option").first).to_be_attached()
+
+    def ask(self, question: str, model: str | None = None) -> Locator:
+        """Ask the way a reader does; return the turn that appears."""
+        if model is not None:
+            self.model.select_option(model)
+        before = self.turns.count()
+        self.prompt.fill(question)
+        self.prompt.press("Enter")
+        turn = self.turns.nth(before)
+        expect(turn).to_be_visible()
+        return turn
+
+    def asked(self, question: str, model: str | None = None) -> Locator:
+        """Ask, and wait for the end of the answer."""
+        turn = self.ask(question, model)
+        expect(self.page.get_by_role("button", name="Send")).to_be_visible()
+        return turn
+
+    @property
+    def prompt(self) -> Locator:
+        return self.page.locator(".composer > textarea")
+
+    @property
+    def model(self) -> Locator:
+        return self.page.locator(".composer select")
+
+    @property
+    def turns(self) -> Locator:
+        return self.page.locator(".turn")
+
+    @property
+    def items(self) -> Locator:
+        return self.page.locator(".item")
+
+    def kept(self) -> list[dict[str, Any]]:
+        """What history has of this user, newest first."""
+        with self.service.client() as client:
+            parameters = {"status": STATUSES, "limit": 100}
+            found = client.get(f"/v1/history/{self.user}", params=parameters)
+        interactions: list[dict[str, Any]] = found.json()["history"]
+        return interactions
+
+    def put(self, *questions: str, **fields: Any) -> None:
+        """Ask these without the page."""
+        with self.service.client() as client:
+            for question in questions:
+                body = {"userId": self.user, "userPrompt": question, **fields}
+                client.post("/v1/chat", json=body)
+
+    def violations(self) -> Sequence[str]:
+        """What axe has against the page as it stands, WCAG 2.2 AA and good practice."""
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        run = {"type": "tag", "values": tags}
+        results = Axe().run(self.page, options={"runOnly": run, "resultTypes": ["violations"]})
+        return [
+            f"{one['id']}: {node['html']}"
+            for one in results.response["violations"]
+            for node in one["nodes"]
+        ]
+
+
+@contextmanager
+def console_page(browser: Browser, service: Service, **options: Any) -> Iterator[ConsolePage]:
+    """The console for a user nobody else has; a script that fails, or a breach of the page's policy, fails the test."""
+    user = f"reader-{next(_numbers)}"
+    with fresh_page(browser, service.url, **options) as (page, wrong):
+        page.set_default_timeout(PATIENCE_MILLISECONDS)
+        page.add_init_script(
+            f"if (!sessionStorage.getItem('rt-console-user')) sessionStorage.setItem('rt-console-user', '{user}')"
+        )
+        yield ConsolePage(page, service, user)
+    assert [text for text in wrong if not text.startswith(_REFUSED)] == []
