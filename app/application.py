@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -24,10 +23,13 @@ from app.controllers import (
     openai_controller,
 )
 from app.description import describe_truly
+from app.dto.chat import ChatRequest
+from app.dto.openai_request import ChatCompletionRequest
 from app.lifecycle import Lifecycle
 from app.middleware.caller_limits import CallerLimits
 from app.middleware.gate import Gate, GateRules
 from app.middleware.request_scope import RequestScope
+from app.middleware.short_cut import ShortCut, Way
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.rate_limiter import RateLimiter
 from domain.interfaces.telemetry import RequestObserver
@@ -44,6 +46,10 @@ _EXPOSED_HEADERS = [
     "RateLimit-Policy",
     "WWW-Authenticate",
 ]
+_SHORT_WAYS = (
+    Way("/v1/chat", ChatRequest, chat_controller.ask),
+    Way("/v1/chat/completions", ChatCompletionRequest, openai_controller.complete),
+)
 _DESCRIPTION = """
 Ask a language model over HTTP and keep every interaction. When a chat is answered with 200, it is in the user's
 history: it survives a crash of this service and of its database.
@@ -101,31 +107,6 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         opened = container()
         return None if opened is None else opened.requests
 
-    middleware = [
-        Middleware(
-            Gate, rules=options.gate, problem_of=errors.problem_of, authenticator=authenticator
-        )
-    ]
-    if options.gate.any_client:  # else all callers are on this machine, and without limits
-        middleware.append(
-            Middleware(
-                CallerLimits,
-                limiter=caller_limits,
-                requests_per_minute=options.caller_requests_per_minute,
-            )
-        )
-    if options.cors_origins:
-        middleware.insert(
-            0,
-            Middleware(
-                CORSMiddleware,
-                allow_origins=options.cors_origins,
-                allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=["*"],
-                expose_headers=_EXPOSED_HEADERS,
-            ),
-        )
-
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with running() as container:
@@ -142,7 +123,6 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=middleware,
     )
     app.state.limits = options.limits
     app.state.container = None
@@ -165,4 +145,19 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         docs_controller.install(app)
         describe_truly(app, needs_credentials=options.gate.needs_credentials)
 
-    return RequestScope(app, observer, options.provider_name)
+    # Around the application rather than in its own stack, so that a short cut is behind them too.
+    guarded: ASGIApp = ShortCut(app, _SHORT_WAYS)
+    if options.gate.any_client:  # else all callers are on this machine, and without limits
+        guarded = CallerLimits(
+            guarded, caller_limits, requests_per_minute=options.caller_requests_per_minute
+        )
+    guarded = Gate(guarded, options.gate, errors.problem_of, authenticator)
+    if options.cors_origins:
+        guarded = CORSMiddleware(
+            guarded,
+            allow_origins=options.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED_HEADERS,
+        )
+    return RequestScope(guarded, observer, options.provider_name)

@@ -73,13 +73,18 @@ def problem_response(kind: ProblemKind, scope: Scope, **members: Any) -> Respons
     return _response(kind, problem_body(kind, scope["state"]["request_id"], **members), scope)
 
 
+def error_response(error: DomainError, scope: Scope) -> Response:
+    """Return the answer for `error`, in the words of the route's callers."""
+    kind, body = problem_of_error(error, scope)
+    return _response(kind, body, scope, _retry_after_seconds(kind, error))
+
+
 def install(app: FastAPI) -> None:
     """Make every error that leaves a route a problem."""
 
     async def domain_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, DomainError)
-        kind, body = problem_of_error(error, request.scope)
-        return _response(kind, body, request.scope, _retry_after_seconds(kind, error))
+        return error_response(error, request.scope)
 
     async def refused_body(request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedBody)

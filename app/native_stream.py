@@ -3,7 +3,7 @@
 import orjson
 from starlette.types import Scope
 
-from app.dto.interaction import ChatResponse
+from app.dto.interaction import chat_response
 from app.errors import problem_of_error
 from app.sse import Framing
 from domain.entities.interaction import Interaction
@@ -22,7 +22,11 @@ class NativeFraming(Framing):
         if isinstance(piece, str):
             return b"event: delta\ndata: " + orjson.dumps({"text": piece}) + b"\n\n"
         if isinstance(piece, Interaction):
-            return b"event: done\ndata: " + _done(piece, is_kept=self._turn.is_kept) + b"\n\n"
+            return (
+                b"event: done\ndata: "
+                + chat_response(piece, is_kept=self._turn.is_kept, with_text=False)
+                + b"\n\n"
+            )
         if piece.continues:
             return b""
         return b"event: meta\ndata: " + self._meta(piece) + b"\n\n"
@@ -40,8 +44,3 @@ class NativeFraming(Framing):
                 "conversationId": self._turn.conversation_id,
             }
         )
-
-
-def _done(interaction: Interaction, *, is_kept: bool) -> bytes:
-    answer = ChatResponse.of(interaction, is_kept=is_kept)
-    return answer.model_dump_json(by_alias=True, exclude={"response"}).encode()

@@ -4,11 +4,11 @@ from fastapi import APIRouter, Request, Response
 
 from app.dependencies import caller_of, container_of
 from app.dto.chat import ChatRequest
-from app.dto.interaction import ChatResponse
+from app.dto.interaction import ChatResponse, chat_response
 from app.dto.problem import problems
 from app.idempotency_key import IdempotencyHeader, once_of
 from app.native_stream import NativeFraming
-from app.plain_answer import ANSWER_HEADERS, TimeoutHeader, plain_answer
+from app.plain_answer import ANSWER_HEADERS, PlainAnswer, TimeoutHeader, whole_answer
 from app.services.chat_service import Asking
 from app.sse import EventStream
 from app.strict_route import StrictRoute
@@ -36,10 +36,9 @@ _STREAM = {
 async def ask(
     body: ChatRequest,
     request: Request,
-    response: Response,
     timeout_milliseconds: TimeoutHeader = None,
     idempotency_key: IdempotencyHeader = None,
-) -> ChatResponse | Response:
+) -> Response:
     """Answer one prompt and keep the interaction in the user's history.
 
     When a 200 arrives, the interaction is kept, also if everything crashes right then. With `"stream": true` the
@@ -67,5 +66,5 @@ async def ask(
             request.receive,
             request.app.state.lifecycle.streams,
         ).begin()
-    interaction = await plain_answer(turn, pieces, request, response)
-    return ChatResponse.of(interaction, is_kept=turn.is_kept)
+    interaction = await whole_answer(pieces)
+    return PlainAnswer(turn, chat_response(interaction, is_kept=turn.is_kept), request)

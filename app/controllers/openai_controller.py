@@ -8,7 +8,7 @@ from app.dto.openai_error import openai_errors
 from app.dto.openai_request import ChatCompletionRequest
 from app.idempotency_key import IdempotencyHeader, once_of
 from app.openai_stream import OpenAIFraming
-from app.plain_answer import ANSWER_HEADERS, TimeoutHeader, plain_answer
+from app.plain_answer import ANSWER_HEADERS, PlainAnswer, TimeoutHeader, whole_answer
 from app.services.chat_service import Asking
 from app.sse import EventStream
 from app.strict_route import LenientRoute
@@ -36,10 +36,9 @@ _STREAM = {
 async def complete(
     body: ChatCompletionRequest,
     request: Request,
-    response: Response,
     timeout_milliseconds: TimeoutHeader = None,
     idempotency_key: IdempotencyHeader = None,
-) -> ChatCompletion | Response:
+) -> Response:
     """Answer a list of messages and keep the interaction, as POST /v1/chat does.
 
     The list sent is the context. `metadata.conversation_id` files the turn under that conversation; when the list
@@ -67,4 +66,5 @@ async def complete(
             request.receive,
             request.app.state.lifecycle.streams,
         ).begin()
-    return ChatCompletion.of(await plain_answer(turn, pieces, request, response))
+    completion = ChatCompletion.of(await whole_answer(pieces))
+    return PlainAnswer(turn, completion.model_dump_json().encode(), request)

@@ -2,6 +2,7 @@
 
 from typing import Literal, Self
 
+import orjson
 from pydantic import Field
 
 from app.dto.wire import Dto, wire_time
@@ -112,7 +113,28 @@ class InteractionDto(Dto):
     @classmethod
     def of(cls, interaction: Interaction) -> Self:
         """Return the same interaction in the wire's words."""
-        return cls(**_fields(interaction))
+        prompt = interaction.prompt
+        return cls(
+            id=interaction.id,
+            user_id=interaction.user_id,
+            conversation_id=interaction.conversation_id,
+            timestamp=wire_time(interaction.asked_at),
+            user_prompt=prompt.text,
+            system_prompt=prompt.system,
+            temperature=prompt.temperature,
+            response=interaction.text,
+            model=interaction.model,
+            requested_model=interaction.requested_model,
+            provider=interaction.provider,
+            status=interaction.status,
+            finish_reason=interaction.finish_reason,
+            fallback_used=interaction.fallback_used,
+            llm_response_seconds=interaction.latency_seconds,
+            time_to_first_token_seconds=interaction.time_to_first_token_seconds,
+            usage=UsageDto.of(interaction.usage),
+            attempts=[AttemptDto.of(attempt) for attempt in interaction.attempts],
+            error=interaction.error,
+        )
 
 
 class HistoryReceipt(Dto):
@@ -123,42 +145,55 @@ class HistoryReceipt(Dto):
     )
 
 
-_ACCEPTED = HistoryReceipt(status="accepted")
-_NOT_PERSISTED = HistoryReceipt(status="not_persisted")
-
-
 class ChatResponse(InteractionDto):
     """The answer to a chat: the interaction it became."""
 
     history: HistoryReceipt = Field(description="What is promised about keeping it.")
 
-    @classmethod
-    def of(cls, interaction: Interaction, *, is_kept: bool = True) -> Self:
-        """Return the interaction with its receipt."""
-        receipt = _ACCEPTED if is_kept else _NOT_PERSISTED
-        return cls(**_fields(interaction), history=receipt)
 
+def chat_response(interaction: Interaction, *, is_kept: bool, with_text: bool = True) -> bytes:
+    """Return the JSON of the interaction's `ChatResponse`, without making one: it would check what we know already.
 
-def _fields(interaction: Interaction) -> dict[str, object]:
-    prompt = interaction.prompt
-    return {
+    `with_text=False` leaves the answer's text out, for those who have heard it.
+    """
+    prompt, usage = interaction.prompt, interaction.usage
+    document = {
         "id": interaction.id,
-        "user_id": interaction.user_id,
-        "conversation_id": interaction.conversation_id,
+        "userId": interaction.user_id,
+        "conversationId": interaction.conversation_id,
         "timestamp": wire_time(interaction.asked_at),
-        "user_prompt": prompt.text,
-        "system_prompt": prompt.system,
+        "userPrompt": prompt.text,
+        "systemPrompt": prompt.system,
         "temperature": prompt.temperature,
         "response": interaction.text,
         "model": interaction.model,
-        "requested_model": interaction.requested_model,
+        "requestedModel": interaction.requested_model,
         "provider": interaction.provider,
         "status": interaction.status,
-        "finish_reason": interaction.finish_reason,
-        "fallback_used": interaction.fallback_used,
-        "llm_response_seconds": interaction.latency_seconds,
-        "time_to_first_token_seconds": interaction.time_to_first_token_seconds,
-        "usage": UsageDto.of(interaction.usage),
-        "attempts": [AttemptDto.of(attempt) for attempt in interaction.attempts],
+        "finishReason": interaction.finish_reason,
+        "fallbackUsed": interaction.fallback_used,
+        "llmResponseSeconds": interaction.latency_seconds,
+        "timeToFirstTokenSeconds": interaction.time_to_first_token_seconds,
+        "usage": {
+            "inputTokens": usage.input_tokens,
+            "outputTokens": usage.output_tokens,
+            "reasoningTokens": usage.reasoning_tokens,
+            "totalTokens": usage.total_tokens,
+            "costUsd": usage.cost_usd,
+        },
+        "attempts": [
+            {
+                "provider": attempt.provider,
+                "model": attempt.model,
+                "outcome": attempt.outcome,
+                "seconds": attempt.seconds,
+                "httpStatus": attempt.http_status,
+            }
+            for attempt in interaction.attempts
+        ],
         "error": interaction.error,
+        "history": {"status": "accepted" if is_kept else "not_persisted"},
     }
+    if not with_text:
+        del document["response"]
+    return orjson.dumps(document)

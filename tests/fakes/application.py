@@ -1,14 +1,16 @@
 """The whole application over parts a test can break, without a process or a socket."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from app.application import Options, create_app
 from app.container import Container
+from app.lifecycle import Lifecycle
 from app.middleware.gate import GateRules
 from dependency_injection import wire
 from domain.entities.model import Model
@@ -87,7 +89,10 @@ class Whole:
             await container.chat.answer_prompt.drain()
 
         gate = rules or GateRules.without_authentication(allow_anonymous=False, allowed_hosts=())
-        self.app: ASGIApp = create_app(Options(version="0", gate=gate, **options), running)
+        self.lifecycle = Lifecycle()
+        self.app: ASGIApp = create_app(
+            Options(version="0", gate=gate, **options), running, self.lifecycle
+        )
 
     @asynccontextmanager
     async def client(self, address: str = "127.0.0.1") -> AsyncIterator[httpx2.AsyncClient]:
@@ -101,6 +106,19 @@ class Whole:
 
 @asynccontextmanager
 async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
-    fastapi = app._app  # type: ignore[attr-defined]
-    async with fastapi.router.lifespan_context(fastapi):
+    """Start and stop `app` as a server does."""
+    told: asyncio.Queue[Message] = asyncio.Queue()
+    said: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def in_turn(wish: str) -> None:
+        told.put_nowait({"type": f"lifespan.{wish}"})
+        done = await said.get()
+        assert done["type"] == f"lifespan.{wish}.complete", done
+
+    living = asyncio.create_task(app({"type": "lifespan", "state": {}}, told.get, said.put))
+    await in_turn("startup")
+    try:
         yield
+    finally:
+        await in_turn("shutdown")
+        await living

@@ -83,7 +83,7 @@ class Client:
 async def running(whole: Whole) -> AsyncIterator[None]:
     async with lifespan(whole.app), asyncio.timeout(PATIENCE_SECONDS):
         yield
-    assert whole.app._app.state.lifecycle.streams == set()  # type: ignore[attr-defined]
+    assert whole.lifecycle.streams == set()
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -143,7 +143,7 @@ async def test_a_stream_we_end_ourselves_says_so_and_is_truncated(path: str) -> 
     async with running(whole):
         client = Client(whole, path)
         await client.hears(b"some")
-        whole.app._app.state.lifecycle.end_streams()  # type: ignore[attr-defined]
+        whole.lifecycle.end_streams()
         await client.answered
         await until(lambda: whole.history.kept)
     (kept,) = whole.history.kept.values()
