@@ -25,7 +25,13 @@ from infra.history.conversation_walk import walk
 from infra.history.documents import UnreadableDocument
 from infra.history.durable_store import DurableStore
 from infra.history.dynamodb_conversations import DynamoTurns
-from infra.history.dynamodb_erasures import erase_all, erase_one, erased_among, remove_erased
+from infra.history.dynamodb_erasures import (
+    erase_all,
+    erase_one,
+    erased_among,
+    first_living_id,
+    remove_erased,
+)
 from infra.history.dynamodb_items import Row, key_of, row_of
 from infra.history.dynamodb_pages import find_items, passes
 from infra.history.dynamodb_reading import interactions_in
@@ -92,32 +98,40 @@ class DynamoHistory(DurableStore):
     async def search(self, query: HistoryQuery) -> Page:
         with self._reading():
             async with asyncio.timeout(self._read_seconds):
-                items, next_id = await find_items(self._table, query)
+                (items, next_id), first_id = await asyncio.gather(
+                    find_items(self._table, query), first_living_id(self._table, query.user_id)
+                )
                 found = await interactions_in(self._table, items)
         return Page(
-            interactions=[one for one in found if passes(one, query.filter)], next_id=next_id
+            interactions=[one for one in found if one.id >= first_id and passes(one, query.filter)],
+            next_id=next_id,
         )
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         with self._reading():
             async with asyncio.timeout(self._read_seconds):
-                return await walk(query, DynamoTurns(self._table, query.user_id))
+                first_id = await first_living_id(self._table, query.user_id)
+                return await walk(query, DynamoTurns(self._table, query.user_id, first_id))
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         with self._reading():
             async with asyncio.timeout(self._read_seconds):
-                return await statistics(self._table, query)
+                first_id = await first_living_id(self._table, query.user_id)
+                return await statistics(self._table, query, first_id)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         with self._reading():
             async with asyncio.timeout(self._read_seconds):
-                answer = await self._table.call(
-                    "get_item", Key=key_of(user_id, interaction_id), ConsistentRead=True
+                answer, first_id = await asyncio.gather(
+                    self._table.call(
+                        "get_item", Key=key_of(user_id, interaction_id), ConsistentRead=True
+                    ),
+                    first_living_id(self._table, user_id),
                 )
                 found = await interactions_in(
                     self._table, [answer["Item"]] if "Item" in answer else []
                 )
-        return found[0] if found else None
+        return found[0] if found and interaction_id >= first_id else None
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
         with speaking_domain(HistoryUnreadable, "DynamoDB"):

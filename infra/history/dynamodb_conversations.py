@@ -11,13 +11,17 @@ from infra.history.dynamodb_reading import interactions_in
 from infra.history.dynamodb_schema import BY_CONVERSATION, BY_TURN
 from infra.history.dynamodb_table import Table
 
+_BEFORE_ALL = " "  # sorts before every id
+
 
 class DynamoTurns(TurnReader):
     """One user's turns: from the indexes, but for the openings."""
 
-    def __init__(self, table: Table, user_id: str) -> None:
+    def __init__(self, table: Table, user_id: str, first_id: str) -> None:
+        """Read what is not below `first_id`: that was erased."""
         self._table = table
         self._user_id = user_id
+        self._first_id = first_id or _BEFORE_ALL
 
     async def turns(self, after_id: str | None, at_most: int) -> Turns:
         condition, values = "turnOf = :user", {":user": {"S": self._user_id}}
@@ -32,9 +36,11 @@ class DynamoTurns(TurnReader):
             ScanIndexForward=False,
             Limit=at_most,
         )
+        living = [item for item in page["Items"] if item["sk"]["S"] >= self._first_id]
+        is_last = "LastEvaluatedKey" not in page or len(living) < len(page["Items"])
         return Turns(
-            conversation_ids=[conversation_in(item) for item in page["Items"]],
-            next_id=page["LastEvaluatedKey"]["sk"]["S"] if "LastEvaluatedKey" in page else None,
+            conversation_ids=[conversation_in(item) for item in living],
+            next_id=None if is_last else page["LastEvaluatedKey"]["sk"]["S"],
         )
 
     async def extents(self, conversation_ids: Collection[str]) -> Sequence[Extent]:
@@ -53,9 +59,10 @@ class DynamoTurns(TurnReader):
             page = await self._table.call(
                 "query",
                 IndexName=BY_CONVERSATION,
-                KeyConditionExpression="userConversation = :conversation",
+                KeyConditionExpression="userConversation = :conversation AND sk >= :first",
                 ExpressionAttributeValues={
-                    ":conversation": {"S": f"{self._user_id}#{conversation_id}"}
+                    ":conversation": {"S": f"{self._user_id}#{conversation_id}"},
+                    ":first": {"S": self._first_id},
                 },
                 ProjectionExpression="sk",
                 **start,

@@ -54,10 +54,18 @@ async def remove_erased(table: Table, rows: Sequence[Row]) -> None:
         await table.delete_many(lost.values())
 
 
+async def first_living_id(table: Table, user_id: str) -> str:
+    """Return the id below which all of the user's interactions were erased; empty when none were.
+
+    Readers heed it too: a late copy is there for a moment before its writer removes it.
+    """
+    return (await _before_ids(table, {user_id})).get(user_id, "")
+
+
 async def erased_among(table: Table, user_id: str, interaction_ids: Iterable[str]) -> set[str]:
     """Return which of the user's interactions were erased."""
     ids = set(interaction_ids)
-    before_id = (await _before_ids(table, {user_id})).get(user_id, "")
+    before_id = await first_living_id(table, user_id)
     open_ids = [one for one in ids if one >= before_id]
     marks = await table.get_many([key_of(user_id, one) for one in open_ids], only=("sk", "erased"))
     return ids.difference(open_ids) | {item["sk"]["S"] for item in marks if is_erased(item)}

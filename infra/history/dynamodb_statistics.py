@@ -16,12 +16,13 @@ _READ = (
 _AFTER_ALL = "~"  # sorts behind every id
 
 
-async def statistics(table: Table, query: StatisticsQuery) -> list[Group]:
+async def statistics(table: Table, query: StatisticsQuery, first_id: str) -> list[Group]:
     """Return the groups of `query`, after all items of the user in that time were looked at.
 
-    DynamoDB adds nothing up: it hands out what is added, a megabyte of items at a time, bodies left out.
+    DynamoDB adds nothing up: it hands out what is added, a megabyte of items at a time, bodies left out. Below
+    `first_id` everything was erased.
     """
-    low, high = query.from_id or " ", query.to_id or _AFTER_ALL
+    low, high = max(query.from_id or " ", first_id), query.to_id or _AFTER_ALL
     tallies: defaultdict[str | None, Tally] = defaultdict(Tally)
     start: dict[str, Any] = {}
     while low < high:

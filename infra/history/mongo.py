@@ -74,16 +74,28 @@ class MongoHistory(DurableStore):
         )
         found = await self._read(searching.to_list())
         next_id = found[query.limit - 1]["_id"] if len(found) > query.limit else None
-        return Page(interactions=_all_of(found[: query.limit]), next_id=next_id)
+        shown = found[: query.limit]
+        # A late copy of what was erased is there for a moment, until who wrote it removes it.
+        erased = await self.erased_among(query.user_id, [one["_id"] for one in shown])
+        return Page(
+            interactions=_all_of([one for one in shown if one["_id"] not in erased]),
+            next_id=next_id,
+        )
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        living = await self._read(self._erasures.living(query.user_id))
         return await self._read(
-            conversations(self._interactions, query, milliseconds=self._read_milliseconds)
+            conversations(
+                self._interactions, query, living=living, milliseconds=self._read_milliseconds
+            )
         )
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        living = await self._read(self._erasures.living(query.user_id))
         return await self._read(
-            statistics(self._interactions, query, milliseconds=self._read_milliseconds)
+            statistics(
+                self._interactions, query, living=living, milliseconds=self._read_milliseconds
+            )
         )
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
@@ -92,7 +104,9 @@ class MongoHistory(DurableStore):
                 {"_id": interaction_id, "userId": user_id}, max_time_ms=self._read_milliseconds
             )
         )
-        return None if found is None else _all_of([found])[0]
+        if found is None or await self.erased_among(user_id, [interaction_id]):
+            return None
+        return _all_of([found])[0]
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
         await self._erased(self._erase_one(user_id, interaction_id))
@@ -108,6 +122,8 @@ class MongoHistory(DurableStore):
                 return erased
 
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        if not interaction_ids:
+            return frozenset()
         pairs = [(user_id, interaction_id) for interaction_id in interaction_ids]
         erased = await self._read(self._erasures.among(pairs))
         return frozenset(erased.get(user_id, ()))

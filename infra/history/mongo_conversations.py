@@ -19,32 +19,44 @@ TURNS_BY_ID = IndexModel(
 
 
 async def conversations(
-    interactions: AsyncCollection[Document], query: ConversationQuery, *, milliseconds: int
+    interactions: AsyncCollection[Document],
+    query: ConversationQuery,
+    *,
+    living: Document,
+    milliseconds: int,
 ) -> ConversationPage:
     """Return one page of `query`.
 
     Args:
         interactions: With an index `TURNS_BY_ID`, and one by user, conversation and id.
         query: What is asked for.
+        living: A condition on the ids of what was not erased.
         milliseconds: What a single read may take.
     """
-    return await walk(query, MongoTurns(interactions, query.user_id, milliseconds))
+    return await walk(query, MongoTurns(interactions, query.user_id, living, milliseconds))
 
 
 class MongoTurns(TurnReader):
     """Turns and extents come from the indexes alone."""
 
     def __init__(
-        self, interactions: AsyncCollection[Document], user_id: str, milliseconds: int
+        self,
+        interactions: AsyncCollection[Document],
+        user_id: str,
+        living: Document,
+        milliseconds: int,
     ) -> None:
         self._interactions = interactions
         self._user_id = user_id
+        self._living = living
         self._milliseconds = milliseconds
 
     async def turns(self, after_id: str | None, at_most: int) -> Turns:
         wanted: Document = {"userId": self._user_id, **_IS_A_TURN}
         if after_id is not None:
-            wanted["_id"] = {"$lt": after_id}
+            wanted["_id"] = {**self._living, "$lt": after_id}
+        elif self._living:
+            wanted["_id"] = self._living
         found = await (
             self._interactions.find(wanted, {"conversationId": 1}, max_time_ms=self._milliseconds)
             .sort("_id", DESCENDING)
@@ -57,7 +69,11 @@ class MongoTurns(TurnReader):
         )
 
     async def extents(self, conversation_ids: Collection[str]) -> Sequence[Extent]:
-        wanted = {"userId": self._user_id, "conversationId": {"$in": list(conversation_ids)}}
+        wanted = {
+            "userId": self._user_id,
+            "conversationId": {"$in": list(conversation_ids)},
+            **({"_id": self._living} if self._living else {}),
+        }
         extent = {
             "_id": "$conversationId",
             "turns": {"$sum": 1},

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pymongo import DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
 from infra.history.documents import Document
+
+NEWEST_ERASED = 1000
 
 
 class MongoErasures:
@@ -30,6 +33,25 @@ class MongoErasures:
             {"$max": {"before": before_id}, "$currentDate": {"at": True}},
             upsert=True,
         )
+
+    async def living(self, user_id: str) -> Document:
+        """Return a condition on the ids of the user's interactions that leaves out what was erased.
+
+        A late copy is there for a moment before its writer removes it, and must not be counted. Of those erased one by
+        one the newest thousand are left out: they are the ones that may still come.
+        """
+        condition: Document = {}
+        one_by_one: list[str] = []
+        keys = {"$gte": _key(user_id), "$lt": f"{user_id}0"}  # 0 follows the slash
+        newest = self._collection.find({"_id": keys}).sort("_id", DESCENDING).limit(NEWEST_ERASED)
+        async for found in newest:
+            one_by_one.append(found["_id"].removeprefix(_key(user_id)))
+        everything = await self._collection.find_one({"_id": _key(user_id)})
+        if everything is not None:
+            condition["$gte"] = everything["before"]
+        if one_by_one:
+            condition["$nin"] = one_by_one
+        return condition
 
     async def among(self, written: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
         """Return which of these (user, interaction) pairs are erased, by user."""

@@ -48,7 +48,11 @@ _IS_FAILURE: Document = {"$in": ["$status", sorted(FAILURES)]}
 
 
 async def statistics(
-    interactions: AsyncCollection[Document], query: StatisticsQuery, *, milliseconds: int
+    interactions: AsyncCollection[Document],
+    query: StatisticsQuery,
+    *,
+    living: Document,
+    milliseconds: int,
 ) -> list[Group]:
     """Return the groups of `query`.
 
@@ -58,11 +62,12 @@ async def statistics(
     Args:
         interactions: With an index by user and id.
         query: What is asked for.
+        living: A condition on the ids of what was not erased.
         milliseconds: What the read may take.
     """
     bounds = {"$gte": query.from_id or "", **({} if query.to_id is None else {"$lt": query.to_id})}
     pipeline: list[Document] = [
-        {"$match": {"userId": query.user_id, "_id": bounds}},
+        {"$match": {"userId": query.user_id, "$and": [{"_id": bounds}, {"_id": living}]}},
         {
             "$group": {
                 "_id": {
