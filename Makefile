@@ -10,15 +10,17 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; d
 RUNNABLE := $(VENV)/.runnable
 TESTABLE := $(VENV)/.testable
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+# What was released in the last days may be withdrawn as harmful in the next: locks take nothing younger (`make AGE= lock` does).
+AGE ?= 7 days
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--custom-compile-command 'make lock'
+	$(if $(AGE),--exclude-newer '$(AGE)') --custom-compile-command 'make lock'
 
 DEPLOY_VENV := .venv-deploy
 DEPLOY_BIN := $(CURDIR)/$(DEPLOY_VENV)/bin
 DEPLOYABLE := $(DEPLOY_VENV)/.deployable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check lint format lock clean deploy-synth deploy-test deploy-lock
+.PHONY: help run test faults check lint format audit sbom lock clean deploy-synth deploy-test deploy-lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -43,6 +45,12 @@ lint: $(TESTABLE) ## Style, types and layers, without the tests
 format: $(TESTABLE) ## Put the code into the form `make lint` asks for
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+audit: $(TESTABLE) ## Look for packages with known holes, and for others than the locked ones
+	@$(BIN)/python -m deploy.packages.audit
+
+sbom: $(TESTABLE) ## Write what the service is made of to sbom.json, in CycloneDX's form
+	@$(BIN)/python -m deploy.packages.sbom >sbom.json
 
 lock: $(TESTABLE) ## Write the hashed locks anew after a change of requirements*.txt
 	@$(LOCK) requirements.txt -o requirements.lock

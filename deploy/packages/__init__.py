@@ -1,0 +1,1 @@
+"""What the service is made of: locks, their audit, a bill of materials."""
