@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import json
 import re
 import uuid
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from domain.interfaces.idempotency import IdempotencyStore
 from infra.selftest.provider import FaultProvider
 from tests.fakes.issuer import issuer_in_thread, token
 from tests.http.access import bearer, jwt_settings, make_key, send_raw, without_request_id
+from tests.http.route_table import OF_A_USER, WITH_A_BODY, asked, calls_of_a_user, served
 from tests.service import Service, running_service
 
 QUERIES = (HistoryQuery, ConversationQuery, StatisticsQuery)
 BOBS = "canary-of-bob"
+ASKED_BY_BOTH = {"userPrompt": "What did I say?", "conversationId": "shared"}
 VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get"]
 
 
@@ -52,11 +55,10 @@ def neighbours(
     ):
         ids = []
         with service.client(headers=bearer(bob_key)) as client:
-            for number in range(3):
-                body = {"userPrompt": f"{BOBS} {number}", "conversationId": "shared"}
-                answer = client.post(
-                    "/v1/chat", json=body, headers={"Idempotency-Key": f"bobs-{number}"}
-                )
+            bodies = [{**ASKED_BY_BOTH, "userPrompt": f"{BOBS} {number}"} for number in range(3)]
+            for body in [*bodies, ASKED_BY_BOTH]:
+                headers = {"Idempotency-Key": f"bobs-{len(ids)}"}
+                answer = client.post("/v1/chat", json=body, headers=headers)
                 assert answer.status_code == 200
                 ids.append(answer.json()["id"])
         ana_token = token(sub="ana").decode()
@@ -118,28 +120,25 @@ SPELLINGS = [
 ]
 
 
-def targets(paths: list[str], ids: list[str], spelling: str) -> Iterator[str]:
-    """Every described route of a user, asked for in this spelling."""
-    for path in paths:
-        for interaction_id in ids if "{interactionId}" in path else [""]:
-            target, _, query = spelling.partition("?")
-            whole = path.replace("{userId}", target).replace("{interactionId}", interaction_id)
-            yield f"{whole}?{query}" if query else whole
+def targets(ids: list[str], spelling: str) -> Iterator[str]:
+    """Every route of a user, asked for in this spelling."""
+    user, _, query = spelling.partition("?")
+    for path in {route.path for route in served() if OF_A_USER in route.path}:
+        for interaction_id in ids if "{interactionId" in path else [""]:
+            target = asked(path, user, interaction_id)
+            yield f"{target}?{query}" if query else target
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_no_spelling_of_a_path_shows_or_changes_anothers_history(
     neighbours: Neighbours, spelling: str
 ) -> None:
-    with neighbours.client(neighbours.bob) as client:
-        paths = [path for path in client.get("/openapi.json").json()["paths"] if "{user" in path]
-    assert len(paths) >= 3
     ids = [neighbours.bobs_ids[0], neighbours.bobs_ids[1].upper()]
     port = neighbours.service.port
     for credentials, verb in itertools.product(neighbours.ana, VERBS):
         if verb == "DELETE" and spelling.startswith("ana?"):
             continue  # that is ana erasing her own
-        for target in targets(paths, ids, spelling):
+        for target in targets(ids, spelling):
             answer = send_raw(port, verb, target, bearer(credentials))
             told = (verb, target, answer)
             assert BOBS not in answer.text, told
@@ -149,22 +148,91 @@ def test_no_spelling_of_a_path_shows_or_changes_anothers_history(
                 assert re.match(r"ana(\?|$)", spelling), told
 
 
+QUESTIONS = [
+    "q=canary",
+    f"q={BOBS}",
+    "conversationId=shared",
+    "model=gem-healthy",
+    "provider=gem",
+    "status=completed&status=blocked",
+    "by=model",
+    "by=day&from=2020-01-01T00:00:00Z",
+    "format=csv",
+    "format=jsonl",
+    "userId=bob",
+    "user=bob&userId=bob",
+]
+
+
+@pytest.mark.parametrize("query", QUESTIONS)
+def test_no_question_about_ones_own_history_tells_of_anothers(
+    neighbours: Neighbours, query: str
+) -> None:
+    """What a route does not know it refuses, so every route is asked everything."""
+    port = neighbours.service.port
+    for credentials, target in itertools.product(
+        neighbours.ana, targets(neighbours.bobs_ids, f"ana?{query}")
+    ):
+        answer = send_raw(port, "GET", target, bearer(credentials))
+        assert answer.status in (200, 404, 422), (target, answer)
+        for told in (BOBS, *neighbours.bobs_ids):
+            assert told not in answer.text.replace(query, ""), (target, answer)
+
+
+def spellings_of(path: str) -> list[str]:
+    """A path as it is, and in ways that routers and proxies may take for it."""
+    first, last = path.rsplit("/", 1)
+    return [
+        path,
+        f"{first}/%{ord(last[0]):02x}{last[1:]}",
+        f"{path}?userId=bob",
+        f"{path}?user=ana&user=bob",
+        f"{path}/",
+        f"{path}%2f",
+        f"{path};bob",
+        f"{path}%00",
+        path.upper(),
+        f"/{path}",
+        f"{first}//{last}",
+        f"{first}/./{last}",
+        f"{first}/x/../{last}",
+        f"{first}/x/%2e%2e/{last}",
+        f"/v1/history/bob/../../..{path}",
+    ]
+
+
+@pytest.mark.parametrize("path", WITH_A_BODY)
+def test_no_way_to_ask_files_anything_under_anothers_name(
+    neighbours: Neighbours, path: str
+) -> None:
+    port = neighbours.service.port
+    for credentials, verb, target, body in itertools.product(
+        neighbours.ana, VERBS, spellings_of(path), WITH_A_BODY[path]
+    ):
+        headers = {**bearer(credentials), "Content-Type": "application/json"}
+        answer = send_raw(port, verb, target, headers, json.dumps(body).encode())
+        told = (verb, target, body, answer)
+        assert BOBS not in answer.text, told
+        assert 200 <= answer.status < 500, told
+        if answer.status == 200:  # OpenAI's door takes the credentials' user whatever is named
+            one_id = json.loads(answer.text)["id"].removeprefix("chatcmpl-")
+            kept = send_raw(port, "GET", f"/v1/history/ana/{one_id}", bearer(credentials))
+            assert json.loads(kept.text)["userId"] == "ana", told
+
+
 def test_the_same_403_whether_the_other_exists_or_not(neighbours: Neighbours) -> None:
+    calls = list(calls_of_a_user())
+    assert len(calls) >= 5
     seen = []
     for credentials in neighbours.ana:
         with neighbours.client(credentials) as client:
             for user in ("bob", f"nobody-{uuid.uuid4()}"):
                 for one_id in (neighbours.bobs_ids[0], str(uuid.uuid4())):
                     for response in (
-                        client.get(f"/v1/history/{user}"),
-                        client.get(f"/v1/history/{user}/{one_id}"),
-                        client.get(f"/v1/history/{user}/conversations"),
-                        client.get(f"/v1/history/{user}/stats"),
-                        client.delete(f"/v1/history/{user}"),
-                        client.delete(f"/v1/history/{user}/{one_id}"),
+                        *(client.request(verb, asked(path, user, one_id)) for verb, path in calls),
                         client.post("/v1/chat", json={"userId": user, "userPrompt": "hi"}),
                     ):
-                        assert response.status_code == 403
+                        assert response.status_code == 403, response.request.url
                         headers = {
                             name: value
                             for name, value in response.headers.items()
@@ -172,6 +240,15 @@ def test_the_same_403_whether_the_other_exists_or_not(neighbours: Neighbours) ->
                         }
                         seen.append((without_request_id(response), headers))
     assert all(one == seen[0] for one in seen)
+
+
+def test_what_is_public_tells_of_nobody(neighbours: Neighbours) -> None:
+    for route in served():
+        if route.is_public:
+            answer = send_raw(neighbours.service.port, "GET", route.path, {})
+            assert answer.status < 500, route.path
+            for told in (BOBS, *neighbours.bobs_ids, '"bob"'):
+                assert told not in answer.text, route.path
 
 
 def test_anothers_interaction_under_ones_own_name_is_not_found(neighbours: Neighbours) -> None:
@@ -204,8 +281,7 @@ def test_anothers_conversation_of_the_same_name_is_not_sent_along(
 ) -> None:
     for credentials in neighbours.ana:
         with neighbours.client(credentials) as client:
-            body = {"userPrompt": "What did I say?", "conversationId": "shared"}
-            assert client.post("/v1/chat", json=body).status_code == 200
+            assert client.post("/v1/chat", json=ASKED_BY_BOTH).status_code == 200
             assert BOBS not in str(provider.calls[-1].body)
             openai = {
                 "messages": [{"role": "user", "content": "What did I say?"}],
@@ -220,15 +296,12 @@ def test_anothers_conversation_of_the_same_name_is_not_sent_along(
 def test_anothers_idempotency_key_leads_to_nothing(neighbours: Neighbours) -> None:
     for credentials in neighbours.ana:
         with neighbours.client(credentials) as client:
-            for number in range(3):
-                body = {"userPrompt": f"{BOBS} {number}", "conversationId": "shared"}
-                key = {"Idempotency-Key": f"bobs-{number}"}
-                answer = client.post("/v1/chat", json=body, headers=key)
+            for _ in range(2):
+                key = {"Idempotency-Key": "bobs-3"}
+                answer = client.post("/v1/chat", json=ASKED_BY_BOTH, headers=key)
                 assert answer.status_code == 200
+                assert answer.json()["userId"] == "ana"
                 assert answer.json()["id"] not in neighbours.bobs_ids
-                assert (
-                    "Idempotency-Replayed" not in answer.headers or answer.json()["userId"] == "ana"
-                )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""Every route the service has, and how it names a user: what tests of access go through, new routes included."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.routing import iter_route_contexts
+
+from app.middleware.gate import _is_public
+from dependency_injection import application
+from infra.settings import Settings
+
+OF_A_USER = "{userId}"
+WITH_A_BODY: dict[str, list[dict[str, Any]]] = {
+    "/v1/chat": [{"userPrompt": "hi", "userId": "bob"}],
+    "/v1/chat/completions": [
+        {"messages": [{"role": "user", "content": "hi"}], **named}
+        for named in (
+            {"user": "bob"},
+            {"safety_identifier": "bob"},
+            {"user": "ana", "safety_identifier": "bob", "userId": "bob"},
+            {"metadata": {"user": "bob", "user_id": "bob", "userId": "bob"}},
+        )
+    ],
+}
+"""By route, bodies that name bob in every way the route, or any other program, knows."""
+OF_NOBODY = {"/v1/models", "/v1/models/{modelId:path}"}
+HIDDEN = {"/docs", "/docs/assets", "/openapi.json"}
+"""What the description leaves out: pages, and itself."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A path and what it may be asked with."""
+
+    path: str
+    methods: frozenset[str]
+    is_described: bool
+
+    @property
+    def is_public(self) -> bool:
+        return _is_public(self.path) or self.path.startswith(("/health/", *HIDDEN))
+
+
+def served() -> list[Served]:
+    """The route table of the application as it is wired."""
+    application_ = application(Settings(_env_file=None))
+    return [
+        Served(
+            route.path or "/",
+            frozenset(route.methods or {"GET"}),
+            bool(getattr(route, "include_in_schema", False)),
+        )
+        for route in iter_route_contexts(application_._app.routes)  # type: ignore[attr-defined]
+    ]
+
+
+def asked(path: str, user: str, interaction_id: str) -> str:
+    """A path of a user as a client writes it."""
+    filled = path.replace(OF_A_USER, user).replace("{interactionId:interaction}", interaction_id)
+    assert "{" not in filled.replace(user, ""), f"say here what else to write into {path}"
+    return filled
+
+
+def calls_of_a_user() -> Iterator[tuple[str, str]]:
+    """Every method and path that names a user."""
+    for route in served():
+        if OF_A_USER in route.path:
+            yield from ((method, route.path) for method in sorted(route.methods))
