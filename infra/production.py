@@ -1,5 +1,6 @@
 """What production does not start with."""
 
+import re
 from collections.abc import Iterator
 
 from infra.configuration import ConfigurationError
@@ -7,6 +8,10 @@ from infra.llm.catalogue import Catalogue
 from infra.settings import Settings
 
 _LEAST_SECRET_CHARACTERS = 32
+_SAYS_WHETHER_TLS = re.compile(r"[?&](?:tls|ssl)=", re.IGNORECASE)
+_ON_THIS_MACHINE = re.compile(
+    r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\]|%2f[^,/]*)(?::\d+)?", re.IGNORECASE
+)
 
 
 def refuse_unsafe(settings: Settings, catalogue: Catalogue) -> None:
@@ -34,7 +39,19 @@ def _reasons(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
         yield f"CURSOR_SECRET is shorter than {_LEAST_SECRET_CHARACTERS} characters"
     if "jwt" in settings.authentication and not (settings.jwks_url or "").startswith("https://"):
         yield "JWKS_URL is not an https URL"
+    if settings.mongo_uri is not None and not _is_private(settings.mongo_uri.get_secret_value()):
+        yield "MONGO_URI does not ask for TLS (tls=true in it does, tls=false permits it)"
+    if (endpoint := settings.aws_endpoint_url) and not endpoint.startswith("https://"):
+        yield "AWS_ENDPOINT_URL is not an https URL"
     for provider in catalogue.plain_http_providers():
         yield f"provider {provider} is reached over plain http (allow_http = true in MODELS_FILE permits it)"
     if catalogue.is_demo_only():
         yield "no provider is configured, so only the demo model would answer"
+
+
+def _is_private(mongo_uri: str) -> bool:
+    """Return whether nobody on the way can read along, or the operator said that this is all right."""
+    if mongo_uri.startswith("mongodb+srv://") or _SAYS_WHETHER_TLS.search(mongo_uri):
+        return True
+    hosts = mongo_uri.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    return all(_ON_THIS_MACHINE.fullmatch(host) for host in hosts.split(","))

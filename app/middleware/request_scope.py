@@ -15,6 +15,10 @@ from app.problem_table import INTERNAL
 from domain.interfaces.telemetry import RequestObserver
 
 _KEPT_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
+_AS_SAID = (b"x-content-type-options", b"nosniff")
+"""No browser takes an answer for something else than its media type says."""
+_NOT_KEPT = (b"cache-control", b"no-store")
+"""What concerns a user stays in no cache between the service and its client."""
 _logger = logging.getLogger("app.access")
 
 
@@ -44,6 +48,7 @@ class RequestScope:
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["started_seconds"] = started_seconds
+        concerns_a_user = scope["path"].startswith("/v1/")
         status = 0
         is_whole = False
 
@@ -51,7 +56,10 @@ class RequestScope:
             nonlocal status, is_whole
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                headers = [*message["headers"], _AS_SAID, (b"x-request-id", request_id.encode())]
+                if concerns_a_user and not any(name == b"cache-control" for name, _ in headers):
+                    headers.append(_NOT_KEPT)
+                message["headers"] = headers
             elif message["type"] == "http.response.body":
                 is_whole = not message.get("more_body", False)
             await send(message)

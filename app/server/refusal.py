@@ -29,6 +29,7 @@ def problem_headers(kind: ProblemKind, body: bytes, request_id: str) -> list[tup
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
+        (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", request_id.encode()),
     ]
     if kind.retry_after_seconds is not None:

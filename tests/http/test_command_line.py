@@ -99,6 +99,8 @@ def test_what_is_not_understood_exits_with_2(data_dir: Path, arguments: list[str
         ({"AUTHENTICATION": "api_keys", "API_KEYS": "id=x"}, "API_KEYS, line 1"),
         ({"AUTHENTICATION": "api_keys", "API_KEYS_FILE": "/nowhere/keys"}, "API_KEYS_FILE"),
         ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES"),
+        ({"ENVIRONMENT": "production", "MONGO_URI": "mongodb://db.example/"}, "MONGO_URI"),
+        ({"ENVIRONMENT": "production", "AWS_ENDPOINT_URL": "http://aws"}, "AWS_ENDPOINT_URL"),
         (
             {
                 "ENVIRONMENT": "production",
