@@ -18,6 +18,7 @@ from tests.fakes.issuer import Issuer, issuer_in_thread, token
 from tests.http.access import bearer, jwt_settings, make_key, send_raw
 from tests.http.test_error_table import is_problem
 from tests.service import ROOT, Service, environment, running_service
+from tests.unit.security.test_jwt_tokens import BAD
 
 PROTECTED = [
     ("POST", "/v1/chat"),
@@ -189,6 +190,22 @@ def test_nothing_of_a_body_is_read_before_the_caller_is_known(guarded: Guarded) 
     with socket.create_connection(("127.0.0.1", guarded.service.port), timeout=20) as raw:
         raw.sendall(head.encode())
         assert raw.recv(100).startswith(b"HTTP/1.1 401 ")
+
+
+def test_no_bad_token_is_let_in_and_none_makes_us_ask_the_issuer_more_than_once(
+    guarded: Guarded,
+) -> None:
+    asked = guarded.issuer.fetches
+    for case, made in BAD.items():
+        headers = {"Authorization": f"Bearer {made().decode('latin-1')}"}
+        answer = send_raw(guarded.service.port, "GET", "/v1/history/ana", headers)
+        assert answer.status == 401, case
+    with guarded.client() as client:
+        for number in range(1000):
+            unknown = bearer(token(headers={"kid": f"made-up-{number}"}))
+            assert client.get("/v1/history/ana", headers=unknown).status_code == 401
+    assert guarded.issuer.fetches <= asked + 1
+    assert set(guarded.issuer.paths) == {"/jwks"}
 
 
 def test_openai_clients_are_told_in_their_words(guarded: Guarded) -> None:

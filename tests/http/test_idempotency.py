@@ -122,14 +122,20 @@ def test_a_stream_in_openais_format_is_told_again(
     assert len(provider.calls) == calls
 
 
+@pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("door", DOORS)
 def test_of_fifty_at_once_one_is_carried_out(
-    client: httpx2.Client, service: Service, user: str, provider: FaultProvider, door: str
+    client: httpx2.Client,
+    service: Service,
+    user: str,
+    provider: FaultProvider,
+    door: str,
+    streamed: bool,
 ) -> None:
     calls = provider.count("healthy")
     with held_up(provider, "healthy") as go_on, ThreadPoolExecutor(50) as pool:
         clients = [service.client() for _ in range(50)]
-        answers = [pool.submit(send, one, door, user) for one in clients]
+        answers = [pool.submit(send, one, door, user, stream=streamed) for one in clients]
         until(lambda: sum(answer.done() for answer in answers) == 49)
         go_on.set()
         found = [answer.result(30) for answer in answers]
@@ -195,6 +201,15 @@ def test_after_a_failure_the_key_is_free(
     assert again.status_code == 200
     assert "Idempotency-Replayed" not in again.headers
     assert len(kept(client, user)) == 2
+
+
+def test_after_a_timeout_the_key_is_free(client: httpx2.Client, user: str) -> None:
+    body, headers = body_of(NATIVE, user, model="gem-silent"), {"Idempotency-Key": "k"}
+    late = client.post(NATIVE, json=body, headers={**headers, "X-Request-Timeout-Ms": "3000"})
+    is_problem(late, 504, "provider-timeout")
+    again = send(client, NATIVE, user)
+    assert again.status_code == 200
+    assert "Idempotency-Replayed" not in again.headers
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -1,24 +1,39 @@
-"""One key, two machines: claims in MongoDB are shared by all that use it."""
+"""One key, two machines: claims in MongoDB and DynamoDB are shared by all that use them."""
 
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from infra.selftest.provider import FaultProvider
+from tests.aws_emulator import shared_emulator
 from tests.http.test_idempotency import NATIVE, held_up, send, until
 from tests.mongod import shared_mongo_uri
 from tests.service import running_service
 
 
-def test_of_fifty_on_two_machines_one_is_carried_out(
-    settings: dict[str, str], tmp_path: Path, provider: FaultProvider
-) -> None:
-    shared = {
-        **settings,
-        "MONGO_URI": shared_mongo_uri(),
-        "MONGO_DB": f"machines_{secrets.token_hex(4)}",
+def mongo() -> dict[str, str]:
+    return {"MONGO_URI": shared_mongo_uri(), "MONGO_DB": f"machines_{secrets.token_hex(4)}"}
+
+
+def dynamodb() -> dict[str, str]:
+    return {
+        "DYNAMODB_TABLE": f"machines-{secrets.token_hex(4)}",
+        "AWS_ENDPOINT_URL": shared_emulator().url,
     }
+
+
+@pytest.mark.parametrize("store", [mongo, dynamodb], ids=lambda store: store.__name__)
+def test_of_fifty_on_two_machines_one_is_carried_out(
+    settings: dict[str, str],
+    tmp_path: Path,
+    provider: FaultProvider,
+    store: Callable[[], dict[str, str]],
+) -> None:
+    shared = {**settings, **store()}
     folders = [tmp_path / "one", tmp_path / "other"]
     for folder in folders:
         folder.mkdir()
