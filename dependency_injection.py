@@ -35,11 +35,12 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
 from domain.interfaces.health import Health
-from domain.interfaces.history import HistoryRepository
+from domain.interfaces.history import HistoryRepository, HistoryWriter
 from domain.interfaces.idempotency import IdempotencyStore
 from domain.interfaces.key_book import KeyBook
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
+from domain.interfaces.telemetry import RequestTracer
 from domain.use_cases.answer_prompt import AnswerPrompt
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.list_conversations import ListConversations
@@ -78,6 +79,7 @@ from infra.telemetry.provider_names import open_telemetry_name
 
 if TYPE_CHECKING:
     from infra.history.sqs_queue import Queues
+    from infra.telemetry.tracing.tracing import Tracing
 
 SERVICE_NAME = "rt-genai"
 VERSION = "0.1.0"
@@ -183,17 +185,34 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(_serving_figures(settings, metrics))
+        tracing = await stack.enter_async_context(_tracing(settings))
         access = await stack.enter_async_context(open_access(settings, clock))
-        history = await stack.enter_async_context(open_history(settings, clock))
+        history = await stack.enter_async_context(
+            open_history(settings, clock, traceparent=tracing.traceparent)
+            if tracing
+            else open_history(settings, clock)
+        )
         claims = await stack.enter_async_context(_open_claims(settings, clock))
         llm = await stack.enter_async_context(
-            open_llm(catalogue, settings, clock=clock, observer=metrics)
+            open_llm(
+                catalogue,
+                settings,
+                clock=clock,
+                observer=tracing.attempts_beside(metrics) if tracing else metrics,
+                following=[tracing.calls()] if tracing else [],
+            )
         )
         container = wire(
             settings,
             llm=llm.client,
             catalogue=catalogue,
             history=history.repository,
+            keeping=(
+                tracing.accepts_of(history.repository, is_queue=settings.sqs_queue_url is not None)
+                if tracing
+                else None
+            ),
+            tracer=tracing.requests if tracing else None,
             claims=claims,
             authenticator=access.authenticator,
             cursors=SignedCursors(_cursor_secret(settings)),
@@ -235,6 +254,14 @@ def _writing_figures(
     from infra.telemetry.emf import writing_emf
 
     return writing_emf(metrics.registry, service=SERVICE_NAME, clock=clock)
+
+
+def _tracing(settings: Settings) -> AbstractAsyncContextManager["Tracing | None"]:
+    if settings.otel_exporter_otlp_endpoint is None:
+        return nullcontext()
+    from infra.telemetry.tracing.tracing import open_tracing
+
+    return open_tracing(settings, version=VERSION)
 
 
 def _serving_figures(settings: Settings, metrics: Metrics) -> AbstractAsyncContextManager[None]:
@@ -280,11 +307,15 @@ async def work(settings: Settings) -> None:
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with (
         _serving_figures(settings, metrics),
+        _tracing(settings) as tracing,
         _queues(settings, clock) as (queues, store),
         metrics.watching_queues(queues.queue, queues.dead_letters, clock),
         _writing_figures(settings, metrics, clock),
     ):
-        record = RecordInteraction(queues.queue, store, clock, metrics.count_queue())
+        observer = metrics.count_queue()
+        if tracing:
+            observer = tracing.messages_beside(observer, str(settings.sqs_queue_url))
+        record = RecordInteraction(queues.queue, store, clock, observer)
         await run_until_signalled(Worker(record, queues.queue, clock))
 
 
@@ -355,13 +386,18 @@ def wire(
     clock: Clock,
     metrics: Metrics,
     health: Health,
+    keeping: HistoryWriter | None = None,
+    tracer: RequestTracer | None = None,
     history_lag_seconds: Callable[[], float | None] = lambda: None,
 ) -> Container:
-    """Join ready-made parts; opens nothing. Tests call this with fakes."""
+    """Join ready-made parts; opens nothing. Tests call this with fakes.
+
+    What is answered is kept through `keeping`; None: through `history` itself.
+    """
     new_id = InteractionIds(clock)
     answer_prompt = AnswerPrompt(
         llm=llm,
-        history=history,
+        history=keeping or history,
         clock=clock,
         must_keep=settings.history_mode == "strict",
         lost_after_seconds=settings.interrupted_grace_seconds,
@@ -410,6 +446,7 @@ def wire(
         ),
         health=health,
         requests=metrics,
+        tracer=tracer,
         history_lag_seconds=history_lag_seconds,
         render_metrics=metrics.render,
     )

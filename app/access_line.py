@@ -1,13 +1,11 @@
 """The one line a request leaves in the log, in the Elastic Common Schema. No prompt, no answer, no user id."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from starlette.types import Scope
-
 from domain.entities.interaction import Attempt, Interaction
-from domain.entities.turn import Turn
+from domain.interfaces.telemetry import Answered
 
 ProviderName = Callable[[str], str]
 
@@ -15,33 +13,33 @@ _NANOSECONDS = 1_000_000_000
 
 
 def access_line(
-    scope: Scope, status: int, seconds: float, provider_name: ProviderName
+    state: Mapping[str, Any], answered: Answered, provider_name: ProviderName
 ) -> tuple[str, dict[str, Any]]:
     """Return the message and the fields.
 
     The path is the route's template where one matched, because a path may hold a user's id.
 
     Args:
-        scope: The request's ASGI scope, at its end.
-        status: The HTTP status sent; 0 when none was.
-        seconds: From receipt to the last byte handed over.
+        state: What the request left in its ASGI scope.
+        answered: What became of it.
         provider_name: Tells what OpenTelemetry calls a provider of the catalogue.
     """
-    state = scope["state"]
     fields: dict[str, Any] = {
-        "trace": {"id": state["request_id"]},
+        "trace": {"id": state["trace_id"]},
         "http": {
-            "request": {"id": state["request_id"], "method": scope["method"]},
-            "response": {"status_code": status},
+            "request": {"id": state["request_id"], "method": answered.method},
+            "response": {"status_code": answered.status},
         },
-        "url": {"path": getattr(scope.get("route"), "path", "unmatched")},
+        "url": {"path": answered.route},
         "event": {
             "action": "http.request",
-            "outcome": "success" if 0 < status < 400 else "failure",
-            "duration": int(seconds * _NANOSECONDS),
+            "outcome": "success" if 0 < answered.status < 400 else "failure",
+            "duration": int(answered.seconds * _NANOSECONDS),
         },
     }
-    turn: Turn | None = state.get("turn")
+    if answered.problem is not None:
+        fields["error"] = {"code": answered.problem}
+    turn = answered.turn
     if turn is None:
         return "request completed", fields
     fields["event"]["action"] = "llm.chat"

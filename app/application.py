@@ -32,7 +32,7 @@ from app.middleware.request_scope import RequestScope
 from app.middleware.short_cut import ShortCut, Way
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.rate_limiter import RateLimiter
-from domain.interfaces.telemetry import RequestObserver
+from domain.interfaces.telemetry import RequestObserver, RequestTracer
 
 Running = Callable[[], AbstractAsyncContextManager[Container]]
 
@@ -107,6 +107,10 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         opened = container()
         return None if opened is None else opened.requests
 
+    def tracer() -> RequestTracer | None:
+        opened = container()
+        return None if opened is None else opened.tracer
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with running() as container:
@@ -160,4 +164,4 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
             allow_headers=["*"],
             expose_headers=_EXPOSED_HEADERS,
         )
-    return RequestScope(guarded, observer, options.provider_name)
+    return RequestScope(guarded, observer, tracer, options.provider_name)

@@ -9,7 +9,7 @@ from app.services.model_service import ModelService
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.health import Health
 from domain.interfaces.rate_limiter import RateLimiter
-from domain.interfaces.telemetry import RequestObserver
+from domain.interfaces.telemetry import RequestObserver, RequestTracer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,7 @@ class Container:
     Attributes:
         authenticator: Tells callers; None where nobody has to say who they are.
         caller_limits: Counts what each caller sends.
+        tracer: Follows each request; None where nobody wants to see traces.
         history_lag_seconds: Returns the age of what this host has still to deliver; None where it delivers nothing.
         render_metrics: Returns the process's metrics as Prometheus text.
     """
@@ -30,5 +31,6 @@ class Container:
     caller_limits: RateLimiter
     health: Health
     requests: RequestObserver
+    tracer: RequestTracer | None
     history_lag_seconds: Callable[[], float | None]
     render_metrics: Callable[[], bytes]

@@ -55,8 +55,14 @@ def problem_of(error: DomainError) -> ProblemKind:
 
 
 def problem_of_error(error: DomainError, scope: Scope) -> tuple[ProblemKind, dict[str, Any]]:
-    """Return the row for `error` and the problem object, with the attempts made and what is wrong where that is known."""
+    """Return the row for `error` and the problem object, with the attempts made and what is wrong where that is known.
+
+    The scope's state gets the `problem`, for the log and the figures.
+    """
     kind = problem_of(error)
+    scope["state"]["problem"] = kind.slug
+    if isinstance(error, RateLimited):
+        scope["state"]["limit"] = error.limit
     members: dict[str, Any] = {}
     if errors := _errors_of(error):
         members["errors"] = errors
@@ -70,6 +76,7 @@ def problem_of_error(error: DomainError, scope: Scope) -> tuple[ProblemKind, dic
 
 def problem_response(kind: ProblemKind, scope: Scope, **members: Any) -> Response:
     """Return the answer for a row of the table, in the words of the route's callers."""
+    scope["state"]["problem"] = kind.slug
     return _response(kind, problem_body(kind, scope["state"]["request_id"], **members), scope)
 
 

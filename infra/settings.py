@@ -281,6 +281,28 @@ class Settings(BaseSettings):
         default=False,
         description="Writes each minute's figures to stdout too, as lines CloudWatch makes metrics of.",
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None,
+        description="A collector that takes traces over OTLP/HTTP; `/v1/traces` is appended.",
+    )
+    otel_exporter_otlp_headers: SecretStr | None = Field(
+        default=None, description="Sent to it, as `name=value`, separated by commas."
+    )
+    otel_service_name: str = Field(default="rt-genai", description="What traces call this service.")
+    otel_traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = Field(
+        default="parentbased_always_on",
+        description="Which traces are kept; `parentbased_` leaves it to the caller where it says.",
+    )
+    otel_traces_sampler_arg: float = Field(
+        default=1.0, ge=0.0, le=1.0, description="The share of them that `traceidratio` keeps."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="`debug` is for our own loggers only; others stay at `info`."
     )

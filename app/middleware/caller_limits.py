@@ -39,6 +39,7 @@ class CallerLimits:
         try:
             standing = limiter.admit(name)
         except RateLimited as error:
+            scope["state"]["limit"] = error.limit
             response = problem_response(RATE_LIMITED, scope)
             response.headers["Retry-After"] = str(ceil(error.retry_after_seconds))
             response.raw_headers += self._headers(limiter.standing(name))

@@ -4,7 +4,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.access_line import ProviderName, access_line
 from app.errors import problem_response
 from app.problem_table import INTERNAL
-from domain.interfaces.telemetry import RequestObserver
+from domain.interfaces.telemetry import Answered, RequestObserver, RequestTracer
 
 _KEPT_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
 _AS_SAID = (b"x-content-type-options", b"nosniff")
@@ -23,7 +23,9 @@ _logger = logging.getLogger("app.access")
 
 
 class RequestScope:
-    """The outermost layer. Puts `request_id` and `started_seconds` into the scope's state.
+    """The outermost layer. Puts `request_id`, `trace_id` and `started_seconds` into the scope's state.
+
+    Both names are the same unless somebody follows the request, as part of a trace that may have begun elsewhere.
 
     An exception that nobody translated is our bug: it is logged with its stack and answered with a 500, or,
     when the answer has begun, the connection is closed by letting the exception through.
@@ -33,10 +35,12 @@ class RequestScope:
         self,
         app: ASGIApp,
         observer: Callable[[], RequestObserver | None],
+        tracer: Callable[[], RequestTracer | None],
         provider_name: ProviderName,
     ) -> None:
         self._app = app
         self._observer = observer
+        self._tracer = tracer
         self._provider_name = provider_name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +50,11 @@ class RequestScope:
         started_seconds = time.perf_counter()
         request_id = _request_id(scope)
         state: dict[str, Any] = scope.setdefault("state", {})
-        state["request_id"] = request_id
+        state["request_id"] = state["trace_id"] = request_id
+        span = None
+        if (tracer := self._tracer()) is not None:
+            span = tracer.begin(scope["method"], scope["headers"])
+            state["trace_id"] = span.trace_id
         state["started_seconds"] = started_seconds
         concerns_a_user = scope["path"].startswith("/v1/")
         status = 0
@@ -67,26 +75,32 @@ class RequestScope:
         try:
             await self._app(scope, receive, send_named)
         except Exception:
-            _logger.exception("unhandled error", extra={"ecs": {"trace": {"id": request_id}}})
+            fields = {"trace": {"id": state["trace_id"]}, "http": {"request": {"id": request_id}}}
+            _logger.exception("unhandled error", extra={"ecs": fields})
             if not status:
                 await problem_response(INTERNAL, scope)(scope, receive, send_named)
             elif not is_whole:
                 raise
         finally:
-            self._tell(scope, status, time.perf_counter() - started_seconds)
-
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        turn = scope["state"].get("turn")
-        if (observer := self._observer()) is not None:
-            observer.observe_request(
-                getattr(scope.get("route"), "path", "unmatched"),
-                scope["method"],
-                status,
-                seconds,
-                turn.llm_seconds if turn is not None else None,
+            answered = Answered(
+                route=getattr(scope.get("route"), "path", "unmatched"),
+                method=scope["method"],
+                status=status,
+                seconds=time.perf_counter() - started_seconds,
+                turn=state.get("turn"),
+                problem=state.get("problem"),
+                limit=state.get("limit"),
             )
+            self._tell(state, answered)
+            if span is not None:
+                span.end(answered)
+
+    def _tell(self, state: Mapping[str, Any], answered: Answered) -> None:
+        if (observer := self._observer()) is not None:
+            observer.observe_request(answered)
         if _logger.isEnabledFor(logging.INFO):
-            message, fields = access_line(scope, status, seconds, self._provider_name)
+            turn = answered.turn
+            message, fields = access_line(state, answered, self._provider_name)
             level = logging.INFO if turn is None or turn.is_kept else logging.ERROR
             _logger.log(level, message, extra={"ecs": fields})
 

@@ -1,5 +1,7 @@
 """Who is calling, and how much they may."""
 
+from typing import Literal
+
 from domain.exceptions.base import DomainError
 
 
@@ -28,10 +30,16 @@ class RateLimited(DomainError):
 
     Attributes:
         retry_after_seconds: When the same request may be let in.
+        limit: Which one it is: how many in a while, how many at once, or what they may cost in a day.
     """
 
     code = "rate-limited"
 
-    def __init__(self, retry_after_seconds: float) -> None:
+    def __init__(
+        self,
+        retry_after_seconds: float,
+        limit: Literal["requests", "concurrency", "tokens"] = "requests",
+    ) -> None:
         super().__init__("limit used up")
         self.retry_after_seconds = retry_after_seconds
+        self.limit = limit

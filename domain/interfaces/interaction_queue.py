@@ -20,6 +20,7 @@ class Delivery:
         problem: Why it cannot be read; empty when it can. Never anything of its content.
         reason: Why it was buried, if it was; the words of whoever did.
         sent_milliseconds: When it was sent, since 1970 UTC.
+        traceparent: The span it was sent in, as W3C Trace Context writes it; empty when nobody followed it.
     """
 
     message_id: str
@@ -29,6 +30,7 @@ class Delivery:
     problem: str = ""
     reason: str = ""
     sent_milliseconds: int
+    traceparent: str = ""
 
 
 class InteractionQueue(Protocol):

@@ -1,37 +1,87 @@
-"""Who keeps count of what the service does."""
+"""Who keeps count of what the service does, and who follows a request through it."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+from domain.entities.turn import Turn
+from domain.interfaces.interaction_queue import Delivery
+
+
+@dataclass(slots=True, kw_only=True)
+class Answered:
+    """A request that has ended.
+
+    Attributes:
+        route: The template that matched, never the path itself: a path may name a user.
+        method: As the client sent it; known ones are told apart.
+        status: The HTTP status sent; 0 when the connection ended before one was.
+        seconds: From receipt to the last byte handed over.
+        turn: What became of the chat it was; None when no model was asked.
+        problem: The slug of the problem the caller was told of; None when all went well.
+        limit: Which of the caller's limits was used up, where that was the problem.
+    """
+
+    route: str
+    method: str
+    status: int
+    seconds: float
+    turn: Turn | None = None
+    problem: str | None = None
+    limit: str | None = None
 
 
 class RequestObserver(Protocol):
     """Is told of every request once it has ended."""
 
     @abstractmethod
-    def observe_request(
-        self, route: str, method: str, status: int, seconds: float, llm_seconds: float | None
-    ) -> None:
-        """Take note of one request; returns at once and never fails.
+    def observe_request(self, answered: Answered) -> None:
+        """Take note of one request; returns at once and never fails."""
+        ...
 
-        Args:
-            route: The template that matched, never the path itself: a path may name a user.
-            method: As the client sent it; known ones are told apart.
-            status: The HTTP status sent; 0 when the connection ended before one was.
-            seconds: From receipt to the last byte handed over.
-            llm_seconds: The part of it spent on waiting for a model; None when none was asked.
-        """
+
+class RequestSpan(Protocol):
+    """One request as a tracer follows it; what is done within it, in the same task or one made there, belongs to it."""
+
+    @property
+    @abstractmethod
+    def trace_id(self) -> str:
+        """The trace's name in hexadecimal, shared by all processes the request passes through."""
+        ...
+
+    @abstractmethod
+    def end(self, answered: Answered) -> None:
+        """Tell what became of it; once, in the task that began it. Never fails."""
+        ...
+
+
+class RequestTracer(Protocol):
+    """Follows requests for whoever wants to see later where their time went."""
+
+    @abstractmethod
+    def begin(self, method: str, headers: Sequence[tuple[bytes, bytes]]) -> RequestSpan:
+        """Begin to follow a request, as part of the trace its headers name if they do; never fails."""
         ...
 
 
 class QueueObserver(Protocol):
-    """Is told what became of messages that came through the queue."""
+    """Is told what became of messages that came through the queue. Returns at once and never fails."""
 
     @abstractmethod
-    def observe_recorded(self, lag_seconds: float) -> None:
-        """Take note of one that the store now has, so long after it was sent; returns at once and never fails."""
+    def observe_recorded(
+        self, delivery: Delivery, *, lag_seconds: float, work_seconds: float
+    ) -> None:
+        """Take note of one that the store now has.
+
+        Args:
+            delivery: What came.
+            lag_seconds: Since it was sent.
+            work_seconds: Since work on it began.
+        """
         ...
 
     @abstractmethod
-    def observe_buried(self, reason: str) -> None:
+    def observe_buried(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
         """Take note of one that can never be stored; `reason` is one of a handful of fixed texts."""
         ...

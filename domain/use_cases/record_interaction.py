@@ -30,14 +30,16 @@ class RecordInteraction:
             HistoryUnavailable: The store is away; nothing that was not stored left the queue.
             QueueUnavailable: Some are stored but still on the queue, or could not be buried; they come again.
         """
+        started_seconds = self.clock.monotonic()
         stored, refused = await self._store([one for one in deliveries if one.interaction])
         if stored:
             await self.queue.remove(stored)
-            self._observe(stored)
+            self._observe(stored, started_seconds)
         unreadable = [(one, one.problem) for one in deliveries if one.interaction is None]
         for delivery, reason in [*unreadable, *((one, REFUSED) for one in refused)]:
             await self.queue.bury(delivery, reason)
-            self.observer.observe_buried(reason)
+            work_seconds = self.clock.monotonic() - started_seconds
+            self.observer.observe_buried(delivery, reason, work_seconds=work_seconds)
 
     async def _store(
         self, deliveries: Sequence[Delivery]
@@ -60,8 +62,11 @@ class RecordInteraction:
             [one.interaction for one in deliveries if one.interaction is not None]
         )
 
-    def _observe(self, deliveries: Sequence[Delivery]) -> None:
+    def _observe(self, deliveries: Sequence[Delivery], started_seconds: float) -> None:
+        work_seconds = self.clock.monotonic() - started_seconds
         now_milliseconds = self.clock.now_milliseconds()
         for one in deliveries:
             lag_milliseconds = now_milliseconds - one.sent_milliseconds
-            self.observer.observe_recorded(max(0.0, lag_milliseconds / 1000))
+            self.observer.observe_recorded(
+                one, lag_seconds=max(0.0, lag_milliseconds / 1000), work_seconds=work_seconds
+            )

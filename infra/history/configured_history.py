@@ -38,8 +38,15 @@ class ConfiguredHistory:
 
 
 @asynccontextmanager
-async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[ConfiguredHistory]:
+async def open_history(
+    settings: Settings, clock: Clock, *, traceparent: Callable[[], str | None] = lambda: None
+) -> AsyncIterator[ConfiguredHistory]:
     """Open what the settings name: the embedded store; or an outbox before a store, or a queue before either.
+
+    Args:
+        settings: What to open, and where.
+        clock: Tells when things are due.
+        traceparent: Returns what names the current span to whoever takes an interaction from the queue.
 
     Raises:
         ConfigurationError: The settings do not go together, or name what cannot be.
@@ -59,7 +66,7 @@ async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Config
             return
         store, store_degraded = await open_store(settings, clock, stack)
         if settings.sqs_queue_url is not None:
-            yield await _behind_queue(settings, clock, stack, store, store_degraded)
+            yield await _behind_queue(settings, clock, stack, store, store_degraded, traceparent)
         elif settings.outbox_enabled:
             outbox = await _open_outbox(settings, clock, stack, store)
             yield ConfiguredHistory(repository=outbox, outbox=outbox, _watched=(outbox.degraded,))
@@ -122,6 +129,7 @@ async def _behind_queue(
     stack: AsyncExitStack,
     store: DurableStore,
     store_degraded: Callable[[], Sequence[Degraded]],
+    traceparent: Callable[[], str | None],
 ) -> ConfiguredHistory:
     from infra.history.sqs import SqsHistory, SqsSink, open_senders
     from infra.history.sqs_queues import SqsNames
@@ -133,13 +141,15 @@ async def _behind_queue(
     queue_degraded = senders.chats.reachability.degraded
     if not settings.outbox_enabled:
         return ConfiguredHistory(
-            repository=SqsHistory(senders.chats, store),
+            repository=SqsHistory(senders.chats, store, traceparent=traceparent),
             outbox=None,
             _watched=(queue_degraded, store_degraded),
         )
     outbox = await _open_outbox(settings, clock, stack, store, SqsSink(senders.backlog, store))
     return ConfiguredHistory(
-        repository=SqsHistory(senders.chats, outbox, end_marker=outbox.end_marker),
+        repository=SqsHistory(
+            senders.chats, outbox, end_marker=outbox.end_marker, traceparent=traceparent
+        ),
         outbox=outbox,
         _watched=(queue_degraded, outbox.degraded),
     )

@@ -39,6 +39,7 @@ class SqsHistory(HistoryRepository):
         behind: HistoryRepository,
         *,
         end_marker: Callable[[str], None] | None = None,
+        traceparent: Callable[[], str | None] = lambda: None,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         """Put a queue before a history.
@@ -47,12 +48,14 @@ class SqsHistory(HistoryRepository):
             sender: To the queue.
             behind: Keeps start markers and what the queue does not take; is read.
             end_marker: Tells `behind` that the outcome of an interaction it noted as begun is kept elsewhere.
+            traceparent: Returns what names the span an append is made in.
             patience_seconds: How long an append waits for the queue.
         """
         self._patience_seconds = patience_seconds
         self._sender = sender
         self._behind = behind
         self._end_marker = end_marker
+        self._traceparent = traceparent
 
     def admit(self) -> None:
         if self._sender.reachability.is_away:
@@ -99,7 +102,7 @@ class SqsHistory(HistoryRepository):
             return False
         try:
             async with asyncio.timeout(self._patience_seconds):
-                await self._sender.send(message)
+                await self._sender.send(message, traceparent=self._traceparent())
         except (HistoryUnavailable, MessageRefused, TimeoutError):
             return False
         return True

@@ -10,11 +10,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from domain.exceptions import QueueUnavailable
 from domain.interfaces.interaction_queue import Delivery
 from infra.history.aws_client import AwsClient
+from infra.history.sqs_attributes import (
+    REASON,
+    TRACEPARENT,
+    attributes_of,
+    size_of,
+    value_in,
+)
 from infra.history.sqs_envelope import UnreadableMessage, interaction_from
 from infra.history.sqs_sender import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES
-
-REASON = "reason"
-"""The attribute of a dead letter that tells why it is one."""
 
 _SEND = "send_message_batch"
 _CALL_SECONDS = 5.0
@@ -36,7 +40,7 @@ class SqsMessages:
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=hold_seconds,
             MessageSystemAttributeNames=["SentTimestamp"],
-            MessageAttributeNames=[REASON],
+            MessageAttributeNames=[REASON, TRACEPARENT],
         )
         return [await _delivery_of(message) for message in answer.get("Messages", ())]
 
@@ -54,24 +58,20 @@ class SqsMessages:
         )
 
     async def send(self, deliveries: Sequence[Delivery], *, reason: str = "") -> None:
-        """Put what was delivered elsewhere on this queue.
+        """Put what was delivered elsewhere on this queue, with the trace it belongs to.
 
         Raises:
             QueueUnavailable: Not all of it is.
         """
-        attributes = (
-            {"MessageAttributes": {REASON: {"DataType": "String", "StringValue": reason}}}
-            if reason
-            else {}
-        )
         batch: list[dict[str, Any]] = []
         size_bytes = 0
         for one in deliveries:
-            message_bytes = len(one.body.encode()) + len(reason) + len(REASON)
+            beside = {REASON: reason, TRACEPARENT: one.traceparent}
+            message_bytes = len(one.body.encode()) + size_of(beside)
             if batch and size_bytes + message_bytes > MAX_BATCH_BYTES:
                 await self._for_each(_SEND, batch)
                 batch, size_bytes = [], 0
-            batch.append({"MessageBody": one.body, **attributes})
+            batch.append({"MessageBody": one.body, **attributes_of(beside)})
             size_bytes += message_bytes
         await self._for_each(_SEND, batch)
 
@@ -126,6 +126,7 @@ async def _delivery_of(message: dict[str, Any]) -> Delivery:
         body=body,
         interaction=interaction,
         problem=problem,
-        reason=message.get("MessageAttributes", {}).get(REASON, {}).get("StringValue", ""),
+        reason=value_in(message, REASON),
+        traceparent=value_in(message, TRACEPARENT),
         sent_milliseconds=int(message["Attributes"]["SentTimestamp"]),
     )

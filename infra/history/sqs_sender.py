@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,6 +12,7 @@ from domain.interfaces.clock import Clock
 from infra.history.aws_client import AwsClient
 from infra.history.aws_errors import speaking_domain
 from infra.history.reachability import Reachability
+from infra.history.sqs_attributes import TRACEPARENT, attributes_of, size_of
 from infra.history.sqs_envelope import MAX_MESSAGE_BYTES
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class MessageRefused(Exception):
 @dataclass(eq=False, slots=True)
 class _Message:
     body: str
+    beside: Mapping[str, str | None]
     sent: "asyncio.Future[None]"
 
 
@@ -58,15 +60,19 @@ class SqsSender:
         self._waiting: list[_Message] = []
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def send(self, body: str) -> None:
+    async def send(self, body: str, *, traceparent: str | None = None) -> None:
         """Return once SQS has the message; cancelled while it waits, it is not sent.
+
+        Args:
+            body: The message.
+            traceparent: Names the span it is sent in to whoever receives it; None when nobody follows it.
 
         Raises:
             HistoryUnavailable: Not acknowledged; SQS may have it all the same.
             MessageRefused: SQS does not take it.
         """
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Message(body, sent))
+        self._waiting.append(_Message(body, {TRACEPARENT: traceparent}, sent))
         self._start_calls()
         await sent
 
@@ -118,7 +124,7 @@ class SqsSender:
         size_bytes = taken = 0
         for message in self._waiting[:MAX_BATCH_MESSAGES]:
             if not message.sent.cancelled():
-                size_bytes += len(message.body)
+                size_bytes += len(message.body) + size_of(message.beside)
                 if batch and size_bytes > MAX_BATCH_BYTES:
                     break
                 batch.append(message)
@@ -136,7 +142,8 @@ class SqsSender:
     async def _try(self, batch: list[_Message]) -> list[_Message]:
         """Send a batch once; return what has to be sent again."""
         entries = [
-            {"Id": str(number), "MessageBody": message.body} for number, message in enumerate(batch)
+            {"Id": str(number), "MessageBody": message.body, **attributes_of(message.beside)}
+            for number, message in enumerate(batch)
         ]
         try:
             async with asyncio.timeout(self._try_seconds):

@@ -1,9 +1,11 @@
 """The way to every model, composed once: what stands around each provider's client, and in which order."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
+
+import aiohttp
 
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
@@ -45,6 +47,7 @@ async def open_llm(
     clock: Clock,
     observer: AttemptObserver,
     random: Random | None = None,
+    following: Sequence[aiohttp.TraceConfig] = (),
 ) -> AsyncIterator[LLM]:
     """Yield the way to every model of the catalogue; hangs up on every provider at the end.
 
@@ -54,9 +57,12 @@ async def open_llm(
         clock: For deadlines, pauses and openings.
         observer: Is told of each call of a provider.
         random: For jitter; None takes a seed of its own.
+        following: Who else is told of the calls as HTTP requests.
     """
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(provider_session(settings.connect_seconds))
+        session = await stack.enter_async_context(
+            provider_session(settings.connect_seconds, following=following)
+        )
         prices = await stack.enter_async_context(
             open_prices(_stated(catalogue), _wanted(catalogue, settings), clock)
         )

@@ -1,7 +1,7 @@
 """One streamed answer over HTTP: asked for, read, and hung up on."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 import aiohttp
 import orjson
@@ -20,7 +20,9 @@ _AFTERMATH_SECONDS = 2.0
 _LAST_BYTES_SECONDS = 1.0
 
 
-def provider_session(connect_seconds: float) -> aiohttp.ClientSession:
+def provider_session(
+    connect_seconds: float, *, following: Sequence[aiohttp.TraceConfig] = ()
+) -> aiohttp.ClientSession:
     """Return the session all providers share; whoever asked for it closes it. Needs a running loop.
 
     It bounds connecting only: silence and the whole belong to `Deadline`, how many at once to the limit on chats.
@@ -33,6 +35,7 @@ def provider_session(connect_seconds: float) -> aiohttp.ClientSession:
         trust_env=False,
         auto_decompress=False,  # nothing compressed is asked for, so nothing small can swell
         read_bufsize=_READ_BUFFER_BYTES,
+        trace_configs=list(following),
     )
 
 

@@ -32,7 +32,7 @@ class MemoryRateLimiter(RateLimiter):
     def admit(self, name: str) -> Standing:
         bucket = self._filled(name)
         if bucket.under_way >= self._concurrent:
-            raise RateLimited(_BUSY_RETRY_SECONDS)
+            raise RateLimited(_BUSY_RETRY_SECONDS, "concurrency")
         if bucket.tokens < 1:
             raise RateLimited((1 - bucket.tokens) / self._per_second)
         bucket.tokens -= 1

@@ -32,7 +32,8 @@ class MemoryTokenBudget(TokenBudget):
         left = unspent - account.reserved
         if left < least:
             # Others under way may give back what they set aside; what is spent is spent until tomorrow.
-            raise RateLimited(_BUSY_RETRY_SECONDS if unspent >= least else self._to_midnight())
+            retry_after_seconds = _BUSY_RETRY_SECONDS if unspent >= least else self._to_midnight()
+            raise RateLimited(retry_after_seconds, "tokens")
         reservation = Reservation(name, min(most, left), self._day)
         account.reserved += reservation.tokens
         return reservation

@@ -12,7 +12,7 @@ from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Usage
+from domain.entities.reply import Answering, Reply
 from domain.entities.turn import Turn
 from domain.exceptions import DomainError
 from infra.clock import SystemClock
@@ -60,7 +60,7 @@ class _Unobserved(AttemptObserver):
         return
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
     ) -> None:
         return
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from domain.entities.interaction import Attempt
-from domain.entities.reply import Usage
+from domain.entities.reply import Reply
 from domain.entities.turn import Turn
 from infra.llm.resilience.metered import OK, AttemptObserver
 from infra.telemetry.histogram import Histogram, Series
@@ -63,7 +63,7 @@ class GenAiMetrics(AttemptObserver):
         """Nothing yet: the end tells it all."""
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
     ) -> None:
         key = (attempt.provider, turn.model, attempt.model)
         route = self._routes.get(key) or self._open(*key)
@@ -75,10 +75,12 @@ class GenAiMetrics(AttemptObserver):
         duration.observe(attempt.seconds)
         if first_text_seconds is not None:
             route.first_chunks.observe(first_text_seconds)
-        if usage.input_tokens is not None:
-            route.input_tokens.observe(usage.input_tokens)
-        if usage.output_tokens is not None:
-            route.output_tokens.observe(usage.output_tokens)
+        if reply is None:
+            return
+        if reply.usage.input_tokens is not None:
+            route.input_tokens.observe(reply.usage.input_tokens)
+        if reply.usage.output_tokens is not None:
+            route.output_tokens.observe(reply.usage.output_tokens)
 
     def _open(self, provider: str, requested_model: str, model: str) -> _Route:
         labels = (_OPERATION, open_telemetry_name(provider), requested_model, model)

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from domain.interfaces.telemetry import RequestObserver
+from domain.interfaces.telemetry import Answered, RequestObserver
 from infra.telemetry.histogram import Histogram, Series
 
 # OpenTelemetry's bounds for http.server.request.duration, then three more: a model takes longer than a web page.
@@ -35,16 +35,15 @@ class HttpMetrics(RequestObserver):
         registry.register(self._overheads)
         self._known: dict[tuple[str, str, int], Series] = {}
 
-    def observe_request(
-        self, route: str, method: str, status: int, seconds: float, llm_seconds: float | None
-    ) -> None:
-        key = (route, method, status // 100)
+    def observe_request(self, answered: Answered) -> None:
+        key = (answered.route, answered.method, answered.status // 100)
         series = self._known.get(key)
         if series is None:
             series = self._series(*key)
-        series.observe(seconds)
-        if llm_seconds is not None:
-            self._overheads.series(route).observe(max(seconds - llm_seconds, 0.0))
+        series.observe(answered.seconds)
+        if answered.turn is not None:
+            added_seconds = answered.seconds - answered.turn.llm_seconds
+            self._overheads.series(answered.route).observe(max(added_seconds, 0.0))
 
     def _series(self, route: str, method: str, hundreds: int) -> Series:
         status_class = f"{hundreds}xx" if hundreds else "none"

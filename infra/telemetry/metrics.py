@@ -6,14 +6,15 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
 
 from domain.entities.interaction import Attempt
-from domain.entities.reply import Usage
+from domain.entities.reply import Reply
 from domain.entities.turn import Turn
 from domain.interfaces.clock import Clock
 from domain.interfaces.interaction_queue import DeadLetters, InteractionQueue
-from domain.interfaces.telemetry import QueueObserver, RequestObserver
+from domain.interfaces.telemetry import Answered, QueueObserver, RequestObserver
 from infra.history.background import going_on, repeating
 from infra.llm.resilience.metered import AttemptObserver
 from infra.llm.resilience.route_health import RouteHealth
+from infra.telemetry.chat_metrics import ChatMetrics
 from infra.telemetry.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.http_metrics import HttpMetrics
 from infra.telemetry.outbox_metrics import OutboxFigures, OutboxMetrics
@@ -28,6 +29,7 @@ class Metrics(RequestObserver, AttemptObserver):
     def __init__(self, *, version: str, environment: str) -> None:
         self._registry = CollectorRegistry()
         self._http = HttpMetrics(self._registry)
+        self._chats = ChatMetrics(self._registry)
         self._gen_ai = GenAiMetrics(self._registry)
         self._routes = RouteMetrics()
         self._registry.register(self._routes)
@@ -36,18 +38,17 @@ class Metrics(RequestObserver, AttemptObserver):
             {"version": version, "environment": environment}
         )
 
-    def observe_request(
-        self, route: str, method: str, status: int, seconds: float, llm_seconds: float | None
-    ) -> None:
-        self._http.observe_request(route, method, status, seconds, llm_seconds)
+    def observe_request(self, answered: Answered) -> None:
+        self._http.observe_request(answered)
+        self._chats.observe_request(answered)
 
     def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
         self._routes.attempt_started(turn, provider, model)
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
     ) -> None:
-        self._gen_ai.attempt_ended(turn, attempt, first_text_seconds, usage)
+        self._gen_ai.attempt_ended(turn, attempt, first_text_seconds, reply)
 
     def watch_routes(self, routes: Callable[[], Sequence[RouteHealth]]) -> None:
         """Show the state of what `routes` returns whenever the metrics are read."""

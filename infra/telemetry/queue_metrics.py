@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from domain.interfaces.interaction_queue import Delivery
 from domain.interfaces.telemetry import QueueObserver
 
 _LAG_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
@@ -24,8 +25,10 @@ class QueueMetrics(QueueObserver):
             registry=registry,
         )
 
-    def observe_recorded(self, lag_seconds: float) -> None:
+    def observe_recorded(
+        self, delivery: Delivery, *, lag_seconds: float, work_seconds: float
+    ) -> None:
         self._lags.observe(lag_seconds)
 
-    def observe_buried(self, reason: str) -> None:
+    def observe_buried(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
         self._buried.labels(reason).inc()

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from domain.entities.interaction import Attempt
-from domain.entities.reply import Usage
+from domain.entities.reply import Reply
 from domain.entities.turn import Turn
 from infra.llm.resilience.metered import AttemptObserver
 from infra.llm.resilience.route_health import RouteHealth, RouteState
@@ -39,7 +39,7 @@ class RouteMetrics(AttemptObserver, Collector):
             self._fallbacks[provider, model] += 1
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
     ) -> None:
         """Nothing: the start told it all."""
 

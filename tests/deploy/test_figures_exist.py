@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from infra.telemetry.metrics import Metrics
 from tests.deploy.expressions import RULES, Expression, expressions
+from tests.fakes.ends import a_delivery
 from tests.service import Service, running_service
 
 PATIENCE_SECONDS = 60.0
@@ -46,8 +47,8 @@ def of_a_worker() -> str:
     """Return what only a worker counts; it has no door of its own yet that could be asked."""
     metrics = Metrics(version="1", environment="development")
     queue = metrics.count_queue()
-    queue.observe_recorded(0.1)
-    queue.observe_buried("not JSON")
+    queue.observe_recorded(a_delivery(), lag_seconds=0.1, work_seconds=0.01)
+    queue.observe_buried(a_delivery(), "not JSON", work_seconds=0.01)
     return metrics.render().decode()
 
 

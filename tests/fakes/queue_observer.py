@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from domain.interfaces.interaction_queue import Delivery
 from domain.interfaces.telemetry import QueueObserver
 
 
@@ -12,8 +13,10 @@ class RememberingQueueObserver(QueueObserver):
         self.lags_seconds: list[float] = []
         self.buried: Counter[str] = Counter()
 
-    def observe_recorded(self, lag_seconds: float) -> None:
+    def observe_recorded(
+        self, delivery: Delivery, *, lag_seconds: float, work_seconds: float
+    ) -> None:
         self.lags_seconds.append(lag_seconds)
 
-    def observe_buried(self, reason: str) -> None:
+    def observe_buried(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
         self.buried[reason] += 1

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from typing import Final, Protocol
 
 from domain.entities.interaction import Attempt
-from domain.entities.reply import NO_USAGE, FinishReason, Reply, Usage
+from domain.entities.reply import FinishReason, Reply
 from domain.entities.turn import Turn
 from domain.exceptions import ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
@@ -29,7 +29,7 @@ class AttemptObserver(Protocol):
 
     @abstractmethod
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
     ) -> None:
         """Take note of how it ended.
 
@@ -37,7 +37,7 @@ class AttemptObserver(Protocol):
             turn: As at the start.
             attempt: Who was asked, the outcome, the provider's status and the seconds it took.
             first_text_seconds: From the start of the attempt to its first text; None when there was none.
-            usage: With its price, where one is known; nothing but None for a call that did not end well.
+            reply: What ended it, with what was used and its price where that is known; None for a call that failed.
         """
         ...
 
@@ -102,7 +102,7 @@ class Metered(Gate[MeteredCall]):
     def answer(self, call: MeteredCall, turn: Turn, reply: Reply) -> None:
         blocked = reply.finish_reason is FinishReason.CONTENT_FILTER
         outcome = ContentBlocked.outcome if blocked else OK
-        self._log(call, turn, outcome, self._answered_status, reply.usage)
+        self._log(call, turn, outcome, self._answered_status, reply)
 
     def fail(self, call: MeteredCall, turn: Turn, error: BaseException) -> None:
         if call.is_over:
@@ -120,7 +120,7 @@ class Metered(Gate[MeteredCall]):
         turn: Turn,
         outcome: str,
         http_status: int | None = None,
-        usage: Usage = NO_USAGE,
+        reply: Reply | None = None,
     ) -> None:
         call.is_over = True
         attempt = Attempt(
@@ -131,4 +131,4 @@ class Metered(Gate[MeteredCall]):
             http_status=http_status,
         )
         turn.attempts.append(attempt)
-        self._observer.attempt_ended(turn, attempt, call.first_text_seconds, usage)
+        self._observer.attempt_ended(turn, attempt, call.first_text_seconds, reply)

@@ -8,7 +8,7 @@ from random import Random
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply, Usage
+from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply, Usage
 from domain.entities.turn import Turn
 from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
@@ -42,8 +42,9 @@ class Watching(AttemptObserver):
         self.started.append((provider, model))
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, usage: Usage
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
     ) -> None:
+        usage = NO_USAGE if reply is None else reply.usage
         self.ended.append((attempt, first_text_seconds, usage))
 
 

@@ -10,13 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt
-from domain.entities.reply import NO_USAGE, Usage
+from domain.entities.reply import FinishReason, Reply, Usage
 from domain.entities.turn import Turn
 from infra.llm.resilience.route_health import RouteHealth
 from infra.telemetry.emf import PERIOD_SECONDS, EmfLines, writing_emf
 from infra.telemetry.metrics import Metrics
 from infra.telemetry.outbox_metrics import OutboxFigures
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
+from tests.fakes.ends import a_delivery, answered
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 TURN = Turn(
@@ -35,9 +36,14 @@ def told(lines: EmfLines) -> list[dict[str, Any]]:
 
 
 def call(metrics: Metrics, outcome: str = "ok", seconds: float = 0.5) -> None:
-    usage = Usage(input_tokens=10, output_tokens=20) if outcome == "ok" else NO_USAGE
     attempt = Attempt(provider="gemini", model="m", outcome=outcome, seconds=seconds)
-    metrics.attempt_ended(TURN, attempt, 0.1 if outcome == "ok" else None, usage)
+    if outcome == "ok":
+        usage = Usage(input_tokens=10, output_tokens=20)
+        metrics.attempt_ended(
+            TURN, attempt, 0.1, Reply(finish_reason=FinishReason.STOP, usage=usage)
+        )
+    else:
+        metrics.attempt_ended(TURN, attempt, None, None)
 
 
 def made() -> tuple[Metrics, EmfLines]:
@@ -62,7 +68,7 @@ def test_a_quiet_task_still_tells_what_it_is_at() -> None:
 
 def test_every_metric_and_dimension_stands_in_its_line() -> None:
     metrics, lines = made()
-    metrics.observe_request("/v1/chat", "POST", 200, 0.6, 0.5)
+    metrics.observe_request(answered("/v1/chat", "POST", 200, 0.6, llm_seconds=0.5))
     call(metrics)
     for line in told(lines):
         (directive,) = line["_aws"]["CloudWatchMetrics"]
@@ -72,8 +78,8 @@ def test_every_metric_and_dimension_stands_in_its_line() -> None:
 
 def test_requests_are_told_once_and_errors_among_them() -> None:
     metrics, lines = made()
-    metrics.observe_request("/v1/chat", "POST", 200, 0.6, 0.5)
-    metrics.observe_request("/v1/chat", "POST", 503, 0.6, None)
+    metrics.observe_request(answered("/v1/chat", "POST", 200, 0.6, llm_seconds=0.5))
+    metrics.observe_request(answered("/v1/chat", "POST", 503, 0.6))
     (first, *_) = told(lines)
     assert (first["Requests"], first["ServerErrors"]) == (2, 1)
     assert sum(first["RequestSeconds"]["Counts"]) == 2
@@ -138,7 +144,7 @@ async def test_a_line_comes_every_minute_and_the_last_part_of_one_at_the_end() -
         for _ in range(3):
             await asyncio.sleep(0)
         assert len(written) == 1
-        metrics.observe_request("/v1/chat", "POST", 200, 0.6, None)
+        metrics.observe_request(answered("/v1/chat", "POST", 200, 0.6))
     assert [line["Requests"] for line in written] == [0, 1]
 
 
@@ -148,8 +154,8 @@ def test_everything_the_alarms_and_dashboards_of_aws_look_at_is_told() -> None:
     route = RouteHealth(provider="gemini", model="m", closure=None, in_flight=1, retry_tokens=100)
     metrics.watch_routes(lambda: [route])
     metrics.watch_outbox(lambda: OUTBOX)
-    metrics.observe_request("/v1/chat", "POST", 200, 0.6, 0.5)
-    queue.observe_recorded(0.1)
+    metrics.observe_request(answered("/v1/chat", "POST", 200, 0.6, llm_seconds=0.5))
+    queue.observe_recorded(a_delivery(), lag_seconds=0.1, work_seconds=0.01)
     call(metrics)
     found = {name for line in told(lines) for name in names(line)}
     stacks = (DEPLOY / "aws" / "stacks").glob("*.py")

@@ -7,10 +7,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt
-from domain.entities.reply import NO_USAGE, Usage
+from domain.entities.reply import FinishReason, Reply, Usage
 from domain.entities.turn import Turn
 from infra.telemetry.metrics import Metrics
 from infra.telemetry.outbox_metrics import OutboxFigures
+from tests.fakes.ends import answered
 
 TURN = Turn(
     id="0199a1b2-0000-7000-8000-000000000000",
@@ -47,6 +48,10 @@ def attempt(
     return Attempt(provider=provider, model=model, outcome=outcome, seconds=1.5)
 
 
+def a_reply(usage: Usage) -> Reply:
+    return Reply(finish_reason=FinishReason.STOP, usage=usage)
+
+
 ROUTE = {
     "gen_ai_operation_name": "chat",
     "gen_ai_provider_name": "gcp.gemini",
@@ -56,7 +61,7 @@ ROUTE = {
 
 
 def test_a_call_of_a_provider_is_measured(metrics: Metrics) -> None:
-    metrics.attempt_ended(TURN, attempt(), 0.25, Usage(input_tokens=15, output_tokens=73))
+    metrics.attempt_ended(TURN, attempt(), 0.25, a_reply(Usage(input_tokens=15, output_tokens=73)))
     duration = "gen_ai_client_operation_duration_seconds"
     assert samples(metrics, f"{duration}_sum") == {labels(**ROUTE, error_type=""): 1.5}
     assert samples(metrics, f"{duration}_count") == {labels(**ROUTE, error_type=""): 1}
@@ -69,7 +74,7 @@ def test_a_call_of_a_provider_is_measured(metrics: Metrics) -> None:
 
 
 def test_a_call_that_failed_shows_how(metrics: Metrics) -> None:
-    metrics.attempt_ended(TURN, attempt("timeout"), None, NO_USAGE)
+    metrics.attempt_ended(TURN, attempt("timeout"), None, None)
     count = samples(metrics, "gen_ai_client_operation_duration_seconds_count")
     assert count == {labels(**ROUTE, error_type="timeout"): 1}
     assert sum(samples(metrics, "gen_ai_client_token_usage_count").values()) == 0
@@ -79,7 +84,7 @@ def test_a_call_that_failed_shows_how(metrics: Metrics) -> None:
 
 def test_a_fallback_shows_who_was_asked_for_and_who_answered(metrics: Metrics) -> None:
     metrics.attempt_started(TURN, "openrouter", "openai/gpt-5.4-mini")
-    metrics.attempt_ended(TURN, attempt("ok", "openrouter", "openai/gpt-5.4-mini"), None, NO_USAGE)
+    metrics.attempt_ended(TURN, attempt("ok", "openrouter", "openai/gpt-5.4-mini"), None, None)
     (found,) = samples(metrics, "gen_ai_client_operation_duration_seconds_count")
     assert dict(found)["gen_ai_request_model"] == "gemini-3.8-flash"
     assert dict(found)["gen_ai_response_model"] == "openai/gpt-5.4-mini"
@@ -132,14 +137,14 @@ def test_a_fallback_shows_who_was_asked_for_and_who_answered(metrics: Metrics) -
 def test_the_bounds_are_those_that_open_telemetry_lays_down(
     metrics: Metrics, name: str, bounds: list[float]
 ) -> None:
-    metrics.attempt_ended(TURN, attempt(), 0.25, Usage(input_tokens=1))
+    metrics.attempt_ended(TURN, attempt(), 0.25, a_reply(Usage(input_tokens=1)))
     found = {float(dict(key)["le"]) for key in samples(metrics, f"{name}_bucket")}
     assert sorted(found) == [*bounds, math.inf]
 
 
 def test_buckets_add_up_and_include_their_bound(metrics: Metrics) -> None:
     for seconds in (0.005, 0.006, 0.01, 500.0):
-        metrics.observe_request("/v1/models", "GET", 200, seconds, None)
+        metrics.observe_request(answered("/v1/models", "GET", 200, seconds))
     buckets = samples(metrics, "http_server_request_duration_seconds_bucket")
     by_bound = {float(dict(key)["le"]): value for key, value in buckets.items()}
     assert by_bound[0.005] == 1
@@ -150,7 +155,7 @@ def test_buckets_add_up_and_include_their_bound(metrics: Metrics) -> None:
 
 def test_requests_are_counted_by_route_method_and_class_of_status(metrics: Metrics) -> None:
     for status in (200, 204, 404, 503, 0):
-        metrics.observe_request("/v1/chat", "POST", status, 0.1, None)
+        metrics.observe_request(answered("/v1/chat", "POST", status, 0.1))
     counts = samples(metrics, "http_server_request_duration_seconds_count")
     by_class = {dict(key)["http_response_status_class"]: value for key, value in counts.items()}
     assert by_class == {"2xx": 2, "4xx": 1, "5xx": 1, "none": 1}
@@ -158,18 +163,18 @@ def test_requests_are_counted_by_route_method_and_class_of_status(metrics: Metri
 
 def test_a_made_up_method_makes_no_series_of_its_own(metrics: Metrics) -> None:
     for number in range(50):
-        metrics.observe_request("/v1/chat", f"BREW{number}", 405, 0.1, None)
+        metrics.observe_request(answered("/v1/chat", f"BREW{number}", 405, 0.1))
     counts = samples(metrics, "http_server_request_duration_seconds_count")
     assert {dict(key)["http_request_method"] for key in counts} == {"_OTHER"}
     assert sum(counts.values()) == 50
 
 
 def test_what_the_service_adds_is_told_apart(metrics: Metrics) -> None:
-    metrics.observe_request("/v1/chat", "POST", 200, 1.5, 1.25)
+    metrics.observe_request(answered("/v1/chat", "POST", 200, 1.5, llm_seconds=1.25))
     metrics.observe_request(
-        "/v1/chat", "POST", 200, 1.0, 1.25
+        answered("/v1/chat", "POST", 200, 1.0, llm_seconds=1.25)
     )  # clocks are read at different moments
-    metrics.observe_request("/v1/models", "GET", 200, 1.0, None)
+    metrics.observe_request(answered("/v1/models", "GET", 200, 1.0))
     assert samples(metrics, "rt_request_overhead_seconds_sum") == {
         labels(http_route="/v1/chat"): 0.25
     }
@@ -189,12 +194,12 @@ def test_what_runs_is_shown(metrics: Metrics) -> None:
 
 
 def test_no_user_is_named(metrics: Metrics) -> None:
-    metrics.attempt_ended(TURN, attempt(), 0.25, NO_USAGE)
+    metrics.attempt_ended(TURN, attempt(), 0.25, None)
     assert "ana" not in metrics.render().decode()
 
 
 def test_two_sets_of_metrics_do_not_meet(metrics: Metrics) -> None:
-    metrics.observe_request("/v1/chat", "POST", 200, 1.0, None)
+    metrics.observe_request(answered("/v1/chat", "POST", 200, 1.0))
     other = Metrics(version="1", environment="test")
     assert samples(other, "http_server_request_duration_seconds_count") == {}
 

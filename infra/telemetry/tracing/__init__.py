@@ -1,0 +1,1 @@
+"""Traces for whoever runs an OpenTelemetry collector; imported only when there is one."""

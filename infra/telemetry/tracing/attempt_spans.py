@@ -1,0 +1,100 @@
+"""One client span a call of a provider, in OpenTelemetry's words for generative AI. Never a prompt, never an answer."""
+
+from contextvars import ContextVar
+from types import SimpleNamespace
+
+import aiohttp
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+
+from domain.entities.interaction import Attempt
+from domain.entities.reply import Reply
+from domain.entities.turn import Turn
+from domain.exceptions import ContentBlocked
+from infra.llm.resilience.metered import CANCELLED, OK, AttemptObserver
+from infra.telemetry.provider_names import open_telemetry_name
+from infra.telemetry.tracing.propagation import HEADER, traceparent_of
+
+_OPERATION = "chat"
+_NO_FAULT = frozenset({OK, CANCELLED, ContentBlocked.outcome})
+
+
+class AttemptSpans(AttemptObserver):
+    """Attempts of one turn follow each other, so the span under way is known by the turn's id."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._under_way: dict[str, Span] = {}
+        self._latest: ContextVar[Span | None] = ContextVar("latest attempt", default=None)
+
+    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+        span = self._tracer.start_span(
+            f"{_OPERATION} {model}",
+            kind=SpanKind.CLIENT,
+            attributes={
+                "gen_ai.operation.name": _OPERATION,
+                "gen_ai.provider.name": open_telemetry_name(provider),
+                "gen_ai.request.model": turn.model,
+                "gen_ai.response.model": model,
+                "gen_ai.request.stream": True,
+                "rt.interaction_id": turn.id,
+                "rt.attempt": len(turn.attempts) + 1,
+            },
+        )
+        self._under_way[turn.id] = span
+        # Every request runs in a context of its own, and ends with it.
+        self._latest.set(span)
+
+    def attempt_ended(
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+    ) -> None:
+        span = self._under_way.pop(turn.id, None)
+        if span is None:
+            return
+        if first_text_seconds is not None:
+            span.set_attribute("gen_ai.response.time_to_first_chunk", first_text_seconds)
+        if attempt.http_status is not None:
+            span.set_attribute("http.response.status_code", attempt.http_status)
+        if reply is not None:
+            span.set_attribute("gen_ai.response.finish_reasons", (reply.finish_reason.value,))
+            if reply.usage.input_tokens is not None:
+                span.set_attribute("gen_ai.usage.input_tokens", reply.usage.input_tokens)
+            if reply.usage.output_tokens is not None:
+                span.set_attribute("gen_ai.usage.output_tokens", reply.usage.output_tokens)
+        if attempt.outcome != OK:
+            span.set_attribute("error.type", attempt.outcome)
+        if attempt.outcome not in _NO_FAULT:
+            span.set_status(StatusCode.ERROR)
+        span.end()
+
+    def naming_themselves(self) -> aiohttp.TraceConfig:
+        """Return what lets a session's requests carry the name of their attempt's span to the provider."""
+
+        async def name(
+            _session: aiohttp.ClientSession,
+            _context: SimpleNamespace,
+            request: aiohttp.TraceRequestStartParams,
+        ) -> None:
+            span = self._latest.get()
+            if span is not None and (traceparent := traceparent_of(span)) is not None:
+                request.headers[HEADER] = traceparent
+
+        config = aiohttp.TraceConfig()
+        config.on_request_start.append(name)
+        return config
+
+
+class BothAttempts(AttemptObserver):
+    """Two observers in the place of one."""
+
+    def __init__(self, first: AttemptObserver, second: AttemptObserver) -> None:
+        self._both = (first, second)
+
+    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+        for observer in self._both:
+            observer.attempt_started(turn, provider, model)
+
+    def attempt_ended(
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+    ) -> None:
+        for observer in self._both:
+            observer.attempt_ended(turn, attempt, first_text_seconds, reply)

@@ -1,0 +1,73 @@
+"""One server span a request, as part of the caller's trace where it names one."""
+
+from collections.abc import Sequence
+from contextvars import Token
+
+from opentelemetry import context
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Span,
+    SpanKind,
+    StatusCode,
+    Tracer,
+    format_trace_id,
+    set_span_in_context,
+)
+
+from domain.interfaces.telemetry import Answered, RequestSpan, RequestTracer
+from infra.telemetry.tracing.propagation import remote_context
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OTHER_METHOD = "_OTHER"
+_NAME_OF_OTHERS = "HTTP"
+
+
+class RequestSpans(RequestTracer):
+    """Makes the span the current one of the task, so that what is done for the request finds its parent."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    def begin(self, method: str, headers: Sequence[tuple[bytes, bytes]]) -> RequestSpan:
+        known = method if method in _METHODS else _OTHER_METHOD
+        span = self._tracer.start_span(
+            known if known != _OTHER_METHOD else _NAME_OF_OTHERS,
+            context=remote_context(headers),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": known, "url.scheme": "http"},
+        )
+        return _RequestSpan(span, context.attach(set_span_in_context(span)))
+
+
+class _RequestSpan(RequestSpan):
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span, token: Token[Context]) -> None:
+        self._span = span
+        self._token = token
+
+    @property
+    def trace_id(self) -> str:
+        return format_trace_id(self._span.get_span_context().trace_id)
+
+    def end(self, answered: Answered) -> None:
+        context.detach(self._token)
+        span = self._span
+        if not span.is_recording():
+            return
+        name = answered.method if answered.method in _METHODS else _NAME_OF_OTHERS
+        span.update_name(f"{name} {answered.route}")
+        # the template, because a path may name a user
+        span.set_attribute("http.route", answered.route)
+        span.set_attribute("url.path", answered.route)
+        if answered.status:
+            span.set_attribute("http.response.status_code", answered.status)
+        if answered.turn is not None:
+            span.set_attribute("rt.interaction_id", answered.turn.id)
+            span.set_attribute("rt.attempts", len(answered.turn.attempts))
+            span.set_attribute("rt.replayed", answered.turn.is_replayed)
+        if answered.problem is not None:
+            span.set_attribute("error.type", answered.problem)
+        if answered.status >= 500 or not answered.status:
+            span.set_status(StatusCode.ERROR)
+        span.end()

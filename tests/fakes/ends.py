@@ -1,0 +1,26 @@
+"""What a request or a message came to, as whoever keeps count is told."""
+
+from dataclasses import replace
+from typing import Any
+
+from domain.interfaces.interaction_queue import Delivery
+from domain.interfaces.telemetry import Answered
+from tests.fakes.turns import a_turn
+
+
+def answered(
+    route: str,
+    method: str,
+    status: int,
+    seconds: float,
+    *,
+    llm_seconds: float | None = None,
+    **more: Any,
+) -> Answered:
+    """Return a request that has ended; one that waited for a model is a chat."""
+    turn = None if llm_seconds is None else replace(a_turn(), llm_seconds=llm_seconds)
+    return Answered(route=route, method=method, status=status, seconds=seconds, turn=turn, **more)
+
+
+def a_delivery() -> Delivery:
+    return Delivery(message_id="1", receipt="r", body="{}", sent_milliseconds=0)
