@@ -15,6 +15,7 @@ ADAPTER_OF = {
     "aiobotocore": ("dynamo", "sqs", "aws"),
     "botocore": ("dynamo", "sqs", "aws"),
     "opentelemetry.sdk": ("tracing",),
+    "opentelemetry.exporter": ("tracing",),
     "genai_prices": ("price_reader",),
     "jwt": ("jwt", "jwk"),
     "cryptography": ("jwt", "jwk"),
