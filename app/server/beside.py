@@ -1,6 +1,7 @@
 """A second, small server in the same process, for what is none of the callers' business."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -42,6 +43,7 @@ async def serving_beside(app: ASGIApp, options: ServeOptions) -> AsyncIterator[N
     Raises:
         CannotListen: The address is taken, or not this machine's.
     """
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # nobody asks when it came and went
     try:
         sockets = listening_sockets(options.host, options.port)
     except OSError as exc:
