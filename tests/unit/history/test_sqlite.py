@@ -367,7 +367,14 @@ async def test_an_early_end_bounds_the_work(
         HistoryFilter(statuses=frozenset({Status.FAILED}), provider="p"),
         HistoryFilter(model="m", provider="p", from_id=an_id(1), to_id=an_id(2)),
     ],
-    ids=str,
+    ids=[
+        "nothing",
+        "model",
+        "conversation",
+        "statuses",
+        "status and provider",
+        "model, provider and times",
+    ],
 )
 @pytest.mark.parametrize("order", Order)
 async def test_no_page_sorts_or_scans_the_table(
