@@ -15,6 +15,9 @@ AGE ?= 7 days
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	$(if $(AGE),--exclude-newer '$(AGE)') --custom-compile-command 'make lock'
 
+# Most tests wait for processes they started, so three at a time suit two cores. Each file stays in one process.
+TEST_PROCESSES ?= 3
+
 DEPLOY_VENV := .venv-deploy
 DEPLOY_BIN := $(CURDIR)/$(DEPLOY_VENV)/bin
 DEPLOYABLE := $(DEPLOY_VENV)/.deployable
@@ -28,8 +31,8 @@ help: ## Show this list
 run: $(RUNNABLE) ## Serve on 127.0.0.1:8000 (HOST, PORT and every other setting: the environment or .env)
 	@exec $(BIN)/python main.py serve
 
-test: $(TESTABLE) ## Run the tests (ARGS="-k name" for some of them)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(TESTABLE) ## Run the tests (ARGS="-k name" for some of them; TEST_PROCESSES=0 one after the other)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 faults: $(TESTABLE) ## Crashes, outages and floods, at their full length
 	@$(BIN)/python -m pytest -m 'faults or not faults' tests/faults $(ARGS)

@@ -1,4 +1,4 @@
-"""Figures that tests measure, shown at the end of the run; and the stages they share."""
+"""Figures that tests measure, shown at the end of a run in one process (`make faults`); and the stages they share."""
 
 from collections.abc import Callable, Iterator
 
