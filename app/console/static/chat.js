@@ -59,6 +59,11 @@ export function chatView() {
     list.mark(conversation.isNew ? null : conversation.id);
     if (isOther && !conversation.turns.length && id) await read();
     else show();
+    focus();
+  }
+
+  /** Let the reader write at once, but for those to whom that shows a keyboard over half of the screen. */
+  function focus() {
     if (!matchMedia("(pointer: coarse)").matches) writer.focus();
   }
 
@@ -143,7 +148,7 @@ export function chatView() {
 
   writer.load();
   list.load();
-  return { element, open, becomes: () => (conversation = begun()) };
+  return { element, open, focus, becomes: () => (conversation = begun()) };
 }
 
 function answering() {

@@ -141,10 +141,10 @@ export function historyView() {
     }
     if (isComing) search();
     if (id) detail.open(id, words);
-    else (items.querySelector(`[data-id="${before}"]`) ?? title).focus({ preventScroll: true });
+    else if (!isComing) items.querySelector(`[data-id="${before}"]`)?.focus({ preventScroll: true });
   }
 
-  return { element, open };
+  return { element, open, focus: () => openId || title.focus({ preventScroll: true }) };
 }
 
 function empty(title, hint, action) {

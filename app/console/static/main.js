@@ -31,7 +31,7 @@ function build() {
   shown = null;
   showBar();
   showBanner();
-  route();
+  route(false);
 }
 
 function showBar() {
@@ -63,7 +63,7 @@ function markTab() {
 }
 
 /** Show what the address names: `#/chat/{conversation}`, `#/history/{interaction}`, `#/overview`. */
-function route() {
+function route(isMoving = true) {
   const [, name, id] = location.hash.match(/^#\/(\w+)(?:\/(.+))?$/) ?? [];
   const next = name in VIEWS ? name : "chat";
   const isComing = next !== shown;
@@ -71,6 +71,8 @@ function route() {
   for (const [one, view] of Object.entries(views)) view.element.hidden = one !== next;
   markTab();
   views[next].open(id ? decodeURIComponent(id) : null, isComing);
+  // Who has only just come to the page begins at its beginning.
+  if (isComing && isMoving) views[next].focus();
 }
 
 function switchLanguage() {
@@ -105,7 +107,7 @@ async function look() {
   const isGone = standing.key === "unreachable";
   if (wasGone && !isGone) {
     shown = null;
-    route();
+    route(false);
   }
   looking = setTimeout(look, isGone ? LOOK_AGAIN_MILLISECONDS : LOOK_MILLISECONDS);
 }
@@ -122,7 +124,7 @@ session.on("change", () => {
   build();
 });
 session.on("learnt", showBar);
-window.addEventListener("hashchange", route);
+window.addEventListener("hashchange", () => route());
 window.addEventListener("online", look);
 window.addEventListener("offline", showBanner);
 document.addEventListener("visibilitychange", look);

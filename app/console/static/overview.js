@@ -51,13 +51,12 @@ export function overviewView() {
   }
 
   function open() {
-    title.focus({ preventScroll: true });
     load();
     service.load();
   }
 
   setInterval(() => element.isConnected && element.offsetParent && !document.hidden && service.load(), SERVICE_MILLISECONDS);
-  return { element, open };
+  return { element, open, focus: () => title.focus({ preventScroll: true }) };
 }
 
 function nothing() {

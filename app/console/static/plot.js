@@ -41,7 +41,7 @@ export function plot({ title, sum, days, series, kind, shown, axis, isWhole = fa
   return h(
     "figure",
     { class: "plot" },
-    h("figcaption", null, h("h3", null, title), sum && h("p", { class: "plot-sum" }, sum), series.length > 1 && h("ul", { class: "legend" }, series.map(({ name, style }) => h("li", { class: `key key-${style}` }, name)))),
+    h("figcaption", null, h("h2", null, title), sum && h("p", { class: "plot-sum" }, sum), series.length > 1 && h("ul", { class: "legend" }, series.map(({ name, style }) => h("li", { class: `key key-${style}` }, name)))),
     stage,
     table(title, days, series, shown),
   );
