@@ -101,7 +101,7 @@ async function send(path, options = {}) {
   const headers = { ...options.headers, ...session.headers() };
   const response = await fetched(path, { ...options, headers });
   if (response.ok) return response;
-  if (response.status === 401) session.asksWho = true;
+  if (response.status === 401) session.beAsked();
   throw await Problem.of(response);
 }
 

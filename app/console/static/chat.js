@@ -67,26 +67,42 @@ export function chatView() {
     if (!matchMedia("(pointer: coarse)").matches) writer.focus();
   }
 
-  /** Read the turns before those that are shown. */
+  /** Read the last turns of a conversation that was not shown yet. */
   async function read() {
     const mine = conversation;
     fill(turns, h("p", { class: "loading" }, t("loading")));
-    if (!session.userId) {
-      show();
-      return;
-    }
     try {
-      const page = await api.history({ conversationId: mine.id, status: api.STATUSES, limit: PAGE, cursor: mine.cursor });
-      mine.turns.unshift(...page.history.map(Turn.kept).reverse());
-      mine.cursor = page.nextCursor;
+      if (session.userId) await readBefore(mine);
       if (mine === conversation) show();
     } catch (error) {
       if (mine === conversation) fill(turns, problemCard(error, read));
     }
   }
 
+  async function readBefore(mine) {
+    const page = await api.history({ conversationId: mine.id, status: api.STATUSES, limit: PAGE, cursor: mine.cursor });
+    mine.turns.unshift(...page.history.map(Turn.kept).reverse());
+    mine.cursor = page.nextCursor;
+  }
+
+  /** Read what was said before, and leave what the reader sees where it is. */
+  async function readEarlier(event) {
+    const mine = conversation;
+    const button = event.currentTarget;
+    button.disabled = true;
+    try {
+      await readBefore(mine);
+      if (mine !== conversation) return;
+      const fromEnd = scroller.scrollHeight - scroller.scrollTop;
+      show();
+      scroller.scrollTop = scroller.scrollHeight - fromEnd;
+    } catch (error) {
+      if (mine === conversation) button.replaceWith(problemCard(error, show));
+    }
+  }
+
   function show() {
-    const earlier = conversation.cursor && h("button", { type: "button", class: "button earlier", onclick: read }, t("earlier"));
+    const earlier = conversation.cursor && h("button", { type: "button", class: "button earlier", onclick: readEarlier }, t("earlier"));
     fill(turns, earlier, conversation.turns.length ? conversation.turns.map(view) : welcome());
     writer.follow(Boolean(answering()));
     stick(true);

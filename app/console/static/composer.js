@@ -102,10 +102,23 @@ function options() {
   const system = h("textarea", { rows: "3", value: chosen.systemPrompt, oninput: () => (chosen.systemPrompt = system.value) });
   const temperature = h("input", { type: "number", min: "0", max: "2", step: "0.1", value: chosen.temperature, oninput: () => (chosen.temperature = temperature.value) });
   const fallback = h("input", { type: "checkbox", checked: chosen.fallback, onchange: () => (chosen.fallback = fallback.checked) });
-  return h(
+  const details = h(
     "details",
-    { class: "options", onkeydown: (event) => event.key === "Escape" && event.currentTarget.removeAttribute("open") },
+    { class: "options", onkeydown: close, ontoggle: () => document[details.open ? "addEventListener" : "removeEventListener"]("pointerdown", leave) },
     h("summary", { title: t("options") }, icon("filter"), h("span", null, t("options"))),
     h("div", { class: "options-body" }, field(t("systemPrompt"), system, t("systemPromptHint")), field(t("temperature"), temperature, t("temperatureHint")), h("label", { class: "check" }, fallback, t("mayFallBack"))),
   );
+
+  function close(event) {
+    if (event.key !== "Escape" || !details.open) return;
+    event.stopPropagation();
+    details.open = false;
+    details.firstElementChild.focus();
+  }
+
+  function leave(event) {
+    if (!details.contains(event.target)) details.open = false;
+  }
+
+  return details;
 }

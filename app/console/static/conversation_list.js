@@ -45,7 +45,8 @@ export function conversationList() {
       fill(end, rest());
       mark(current);
     } catch (error) {
-      if (mine === reading) fill(end, problemCard(error, () => read(isFirst)));
+      // That a key is needed is told where one writes.
+      if (mine === reading) fill(end, error.status === 401 ? h("p", { class: "hint" }, t("noConversations")) : problemCard(error, () => read(isFirst)));
     }
   }
 

@@ -4,10 +4,10 @@
 export class Problem extends Error {
   constructor(body, status, requestId) {
     const said = body.error ?? body;
-    super(said.title ?? said.message ?? `HTTP ${status}`);
+    super(said.title ?? `HTTP ${status}`);
     this.status = status;
     this.slug = (said.type ?? "").startsWith("/problems/") ? said.type.slice(10) : (said.code ?? "").replaceAll("_", "-");
-    this.detail = said.detail ?? "";
+    this.detail = said.detail ?? said.message ?? "";
     this.requestId = said.requestId ?? requestId;
     this.isRetryable = said.retryable ?? status >= 500;
     this.attempts = said.attempts ?? [];

@@ -124,8 +124,12 @@ export function historyView() {
     });
   }
 
+  function linkTo(id) {
+    return [...items.querySelectorAll("a")].find((link) => link.dataset.id === id);
+  }
+
   function forget(id) {
-    items.querySelector(`[data-id="${id}"]`)?.parentElement.remove();
+    linkTo(id)?.parentElement.remove();
     location.hash = "#/history";
     showEnd();
   }
@@ -141,7 +145,7 @@ export function historyView() {
     }
     if (isComing) search();
     if (id) detail.open(id, words);
-    else if (!isComing) items.querySelector(`[data-id="${before}"]`)?.focus({ preventScroll: true });
+    else if (!isComing) linkTo(before)?.focus({ preventScroll: true });
   }
 
   return { element, open, focus: () => openId || title.focus({ preventScroll: true }) };

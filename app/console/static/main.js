@@ -64,15 +64,23 @@ function markTab() {
 
 /** Show what the address names: `#/chat/{conversation}`, `#/history/{interaction}`, `#/overview`. */
 function route(isMoving = true) {
-  const [, name, id] = location.hash.match(/^#\/(\w+)(?:\/(.+))?$/) ?? [];
+  const [, name, id] = location.hash.match(/^#\/(\w+)(?:\/([^/]+))?$/) ?? [];
   const next = name in VIEWS ? name : "chat";
   const isComing = next !== shown;
   shown = next;
   for (const [one, view] of Object.entries(views)) view.element.hidden = one !== next;
   markTab();
-  views[next].open(id ? decodeURIComponent(id) : null, isComing);
+  views[next].open(id ? decoded(id) : null, isComing);
   // Who has only just come to the page begins at its beginning.
   if (isComing && isMoving) views[next].focus();
+}
+
+function decoded(id) {
+  try {
+    return decodeURIComponent(id);
+  } catch {
+    return id; // typed by hand, and nothing of ours
+  }
 }
 
 function switchLanguage() {
@@ -92,7 +100,9 @@ async function look() {
   const wasGone = standing.key === "unreachable";
   if (!document.hidden) {
     try {
-      const { status, degraded } = await api.readiness();
+      const health = await api.readiness();
+      const { status, degraded } = health;
+      views.overview.showHealth(health);
       if (status !== "ready") standing = { key: "not_ready", level: "bad" };
       else if (degraded.length) standing = { key: "degradedCount", count: degraded.length, level: "warn" };
       else standing = { key: "ready", level: "good" };
@@ -118,6 +128,7 @@ function showBanner() {
   banner.hidden = !text;
 }
 
+session.on("asked", openAccount);
 session.on("change", () => {
   location.hash = "#/chat";
   views.chat.becomes();

@@ -12,7 +12,6 @@ import { session } from "./session.js";
 
 const DAY_MILLISECONDS = 86_400_000;
 const PERIODS_DAYS = [7, 30, 90];
-const SERVICE_MILLISECONDS = 15_000;
 
 let periodDays = 30;
 
@@ -55,8 +54,7 @@ export function overviewView() {
     service.load();
   }
 
-  setInterval(() => element.isConnected && element.offsetParent && !document.hidden && service.load(), SERVICE_MILLISECONDS);
-  return { element, open, focus: () => title.focus({ preventScroll: true }) };
+  return { element, open, showHealth: service.show, focus: () => title.focus({ preventScroll: true }) };
 }
 
 function nothing() {

@@ -8,21 +8,28 @@ import { problemCard } from "./problem_card.js";
 
 const ROUTE = /^route (\S+) (.+)$/;
 
-/** Return the panel: its element, and `load` to ask again. */
+/** Return the panel: its element, `load` to ask how it is, and `show` for whoever has asked already. */
 export function serviceState() {
   const body = h("div", { class: "service-body" }, h("p", { class: "loading" }, t("loading")));
   const element = h("section", { class: "card service", "aria-labelledby": "service-title" }, h("h2", { id: "service-title" }, t("service")), body);
 
+  let models = [];
+
   async function load() {
     try {
-      const [health, models] = await Promise.all([api.readiness(), api.models().catch(() => [])]);
-      fill(body, summary(health), routes(models, health.degraded), others(health.degraded));
+      const [health, found] = await Promise.all([api.readiness(), api.models().catch(() => [])]);
+      models = found;
+      show(health);
     } catch (error) {
       fill(body, problemCard(error, load));
     }
   }
 
-  return { element, load };
+  function show(health) {
+    fill(body, summary(health), routes(models, health.degraded), others(health.degraded));
+  }
+
+  return { element, load, show };
 }
 
 function summary({ status, degraded }) {

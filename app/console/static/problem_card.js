@@ -29,7 +29,8 @@ export function problemCard(error, retry) {
       h(
         "div",
         { class: "problem-actions" },
-        error.status === 401 && h("button", { type: "button", class: "button", onclick: () => openAccount() }, t("enterCredential")),
+        error.status === 401 && h("button", { type: "button", class: "button", onclick: openAccount }, t("enterCredential")),
+        error.errors.some(({ pointer }) => pointer === "/userId") && h("button", { type: "button", class: "button", onclick: openAccount }, t("accountTitle")),
         retry && (error.isRetryable || error.status === 401) && h("button", { type: "button", class: "button", onclick: retry }, icon("refresh"), t("again")),
       ),
     ),

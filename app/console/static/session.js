@@ -12,6 +12,13 @@ export const session = {
   /** Whether the service said that it wants to know who calls. */
   asksWho: false,
 
+  /** Take note that it does; whoever has said nothing yet is asked, once. */
+  beAsked() {
+    const isNews = !this.asksWho && !credential;
+    this.asksWho = true;
+    if (isNews) changed.dispatchEvent(new Event("asked"));
+  },
+
   get hasCredential() {
     return credential !== "";
   },

@@ -77,6 +77,7 @@ export const ENGLISH = {
   state_healthy: "healthy", state_cooling: "cooling", state_half_open: "half open", state_open: "circuit open", state_misconfigured: "misconfigured",
   peak: "highest {value}",
 
-  // Failures
+  // Failures; /v1/models answers in OpenAI's format, which has no titles.
+  "problem_unauthenticated": "Not authenticated", "problem_forbidden": "Forbidden", "problem_rate-limited": "Too many requests", "problem_internal": "Internal error", "problem_auth-unavailable": "Authentication unavailable",
   requestId: "Request", copyRequestId: "Copy the request id", unreachableTitle: "The service cannot be reached", unreachableHint: "It may be restarting, or the connection is gone.",
 };
