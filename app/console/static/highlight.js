@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 
 const WORD = /[\p{L}\p{N}\p{M}]+/gu;
 const EXCERPT = 220; // characters
+const MARKS = /^[|:\s-]+$|^#+ |^```.*$|\*\*|[`|]/gm; // of markdown
 const LOOKED_THROUGH = 20_000; // of a text for it
 const LEAD = 60; // of them before the first word found
 
@@ -27,7 +28,7 @@ export function highlighted(text, words) {
 
 /** Return the part of a long text that holds the first word found, without the signs of markdown. */
 export function excerpt(text, words) {
-  const flat = text.slice(0, LOOKED_THROUGH).replace(/\*\*|[`|]|^#+ /gm, "").replace(/\s+/g, " ").trim();
+  const flat = text.slice(0, LOOKED_THROUGH).replace(MARKS, " ").replace(/\s+/g, " ").trim();
   let start = 0;
   for (const { 0: word, index } of words.size ? flat.matchAll(WORD) : []) {
     if (!words.has(plain(word))) continue;

@@ -31,7 +31,7 @@ export const ENGLISH = {
   hello: "What would you like to know?",
   helloHint: "Pick a model, ask, and watch the answer arrive. Every interaction is kept in the history.",
   example1: "What is an event loop, in three sentences?", example2: "Compare SQLite and MongoDB in a small table.", example3: "Write a haiku about durable writes.",
-  prompt: "Your question", promptPlaceholder: "Ask something…", promptHint: "Enter sends, Shift + Enter starts a new line",
+  prompt: "Your question", promptPlaceholder: "Ask something…", promptHint: "Shift + Enter for a new line",
   model: "Model", defaultModel: "default", noModels: "No models", send: "Send", stop: "Stop", options: "Options",
   systemPrompt: "System prompt", systemPromptHint: "Instructions that stand before the question.",
   temperature: "Temperature", temperatureHint: "0 to 2; empty leaves it to the model.",

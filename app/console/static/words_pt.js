@@ -28,7 +28,7 @@ export const PORTUGUESE = {
   hello: "O que você gostaria de saber?",
   helloHint: "Escolha um modelo, pergunte e veja a resposta chegar. Cada interação fica no histórico.",
   example1: "O que é um event loop, em três frases?", example2: "Compare SQLite e MongoDB em uma tabela pequena.", example3: "Escreva um haicai sobre gravações duráveis.",
-  prompt: "Sua pergunta", promptPlaceholder: "Pergunte algo…", promptHint: "Enter envia, Shift + Enter começa outra linha",
+  prompt: "Sua pergunta", promptPlaceholder: "Pergunte algo…", promptHint: "Shift + Enter para outra linha",
   model: "Modelo", defaultModel: "padrão", noModels: "Nenhum modelo", send: "Enviar", stop: "Parar", options: "Opções",
   systemPrompt: "Instruções do sistema", systemPromptHint: "Vêm antes da pergunta.",
   temperature: "Temperatura", temperatureHint: "De 0 a 2; vazio deixa a escolha ao modelo.",
