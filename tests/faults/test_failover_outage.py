@@ -21,8 +21,10 @@ MOST_REQUESTS_IN_OUTAGE = 6
 """Three until the circuit opens on the fifth failed call, then one probe after each of three openings."""
 STORMS = {"scaled": (2.0, ["safe"]), "shipped": (60.0, ["safe", "both", "standby"])}
 """For how many seconds, and with whom behind: a healthy model, one that fails as often, nobody."""
-FLAPPING = {"scaled": (3.0, 0.2, 1.5), "shipped": (60.0, 4.0, 30.0)}
-"""How long it is down, how often it is asked, by when it has to be in use again; in seconds."""
+MOST_CALLS_WHEN_FLAPPING = 6
+"""Five until the circuit opens, and one probe: the next one finds it up again."""
+OUTAGES = {"scaled": (3.0, 0.2, 1.5), "shipped": (60.0, 4.0, 30.0)}
+"""How long a minute is, how often it is asked, by when it has to be in use again; in seconds."""
 
 
 @pytest.fixture(
@@ -31,7 +33,7 @@ FLAPPING = {"scaled": (3.0, 0.2, 1.5), "shipped": (60.0, 4.0, 30.0)}
 def stage(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
-    faults = ["503", "503-after-7s", "503-half-the-time", "flapping"]
+    faults = ["503", "503-after-7s", "503-half-the-time", "outage", "flapping"]
     with on_stage(tmp_path_factory.mktemp("outage"), faults, request.param) as stage:
         yield stage
 
@@ -107,14 +109,29 @@ def test_a_provider_that_is_down_for_a_minute_is_left_alone_and_found_again(
     stage: Stage, figure: Callable[[str], None]
 ) -> None:
     with ThreadPoolExecutor(len(WIRES)) as pool:
-        flappings = list(pool.map(partial(flap, stage), WIRES))
-    for one in flappings:
-        figure(f"{stage.pace}: {one}")
+        outages = list(pool.map(partial(live_through, stage, "outage", 1.0), WIRES))
+    for one in outages:
+        figure(f"down for a minute, {stage.pace}: {one}")
         assert one.tried <= MOST_REQUESTS_IN_OUTAGE
 
 
+def test_a_provider_that_flaps_is_hardly_called_while_it_is_down(
+    stage: Stage, figure: Callable[[str], None]
+) -> None:
+    """Half a minute down, half a minute up, and down again: each time it is back in use before it goes."""
+
+    def flap(wire: str) -> list[Outage]:
+        return [live_through(stage, "flapping", 0.5, wire) for _ in range(2)]
+
+    with ThreadPoolExecutor(len(WIRES)) as pool:
+        outages = [one for both in pool.map(flap, WIRES) for one in both]
+    for one in outages:
+        figure(f"down for half a minute, {stage.pace}: {one}")
+        assert one.calls <= MOST_CALLS_WHEN_FLAPPING
+
+
 @dataclass(kw_only=True)
-class Flapping:
+class Outage:
     """What became of an outage.
 
     Attributes:
@@ -131,27 +148,29 @@ class Flapping:
     back_seconds: float = 0.0
 
 
-def flap(stage: Stage, wire: str) -> Flapping:
-    """Take a provider down, ask all the while, bring it back, and ask until it is in use again."""
-    down_seconds, every_seconds, back_seconds = FLAPPING[str(stage.pace)]
-    model = f"{wire}-flapping-safe"
-    name = upstream(model, "flapping")
-    seen = Flapping(wire=wire)
+def live_through(stage: Stage, fault: str, minutes: float, wire: str) -> Outage:
+    """Take a provider down, ask all the while, bring it back, and ask until the circuit is closed."""
+    minute_seconds, every_seconds, back_seconds = OUTAGES[str(stage.pace)]
+    model = f"{wire}-{fault}-safe"
+    name = upstream(model, fault)
+    seen = Outage(wire=wire)
     stage.provider.override[name] = FAULTS["503"]
     started = time.monotonic()
-    while seen.asked * every_seconds < down_seconds:
-        time.sleep(max(0.0, started + seen.asked * every_seconds - time.monotonic()))
+    while time.monotonic() - started < minutes * minute_seconds:
         told = stage.ask(model)
         assert (told.is_done, told.kept["provider"]) == (True, behind(wire))
         seen.asked += 1
         calls = sum(provider == wire for provider, _ in told.outcomes)
         seen.tried += calls > 0
         seen.calls += calls
+        time.sleep(max(0.0, started + seen.asked * every_seconds - time.monotonic()))
     del stage.provider.override[name]
     up = time.monotonic()
-    while (told := stage.ask(model)).kept["provider"] != wire:
+    while model in stage.degraded():
+        told = stage.ask(model)
         assert told.is_done
+        if told.kept["provider"] == wire and not seen.back_seconds:
+            seen.back_seconds = time.monotonic() - up
         assert time.monotonic() - up < back_seconds, "not in use again"
         time.sleep(every_seconds)
-    seen.back_seconds = time.monotonic() - up
     return seen
