@@ -150,6 +150,7 @@ def serve_options(settings: Settings) -> ServeOptions:
         max_url_bytes=settings.max_url_bytes,
         header_receipt_seconds=settings.header_receipt_seconds,
         body_receipt_seconds=settings.body_receipt_seconds,
+        write_stall_seconds=settings.write_stall_seconds,
         keep_alive_seconds=settings.keep_alive_seconds,
         unready_seconds=settings.unready_seconds,
         shutdown_grace_seconds=settings.shutdown_grace_seconds,

@@ -248,6 +248,11 @@ class Settings(BaseSettings):
     body_receipt_seconds: float = Field(
         default=30.0, description="A request whose body takes longer to arrive is a 408."
     )
+    write_stall_seconds: float = Field(
+        default=30.0,
+        gt=0.0,
+        description="A client that takes nothing of its answer for so long is disconnected.",
+    )
     keep_alive_seconds: float = Field(
         default=320.0, description="How long an idle connection stays open."
     )

@@ -66,6 +66,11 @@ class FaultProvider:
     _at_once: Counter[str] = field(default_factory=Counter)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
+    @property
+    def connections(self) -> int:
+        """How many there are, idle ones included."""
+        return len(self._tasks)
+
     def count(self, model: str) -> int:
         """Return how many requests named this model."""
         return self._counts[model]
