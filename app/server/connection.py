@@ -1,6 +1,8 @@
 """One client's connection: whose turn it is, how long anything may take, and how it ends."""
 
 import asyncio
+import socket
+import struct
 from math import inf
 
 from uvicorn._types import ASGI3Application
@@ -11,8 +13,10 @@ from app.server.answer import Answer, Outlet
 from app.server.reading import BODY, NOTHING, Reading
 from app.server.refusal import last_answer
 
-_WRITE_BUFFER_BYTES = 64 * 1024
+_WRITE_BUFFER_BYTES = 32 * 1024
 _LINGER_SECONDS = 2.0
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER, on, of zero seconds."""
 
 
 class Connection(Reading):
@@ -77,7 +81,7 @@ class Connection(Reading):
     def give_up(self, now_seconds: float) -> None:
         """End what is over time."""
         if now_seconds >= self._write_deadline_seconds:
-            self.transport.abort()
+            self._break_off()
         elif now_seconds < self._deadline_seconds:
             # It closes when everything is written; a client that does not read would keep it for ever.
             self._deadline_seconds = now_seconds + self._options.write_stall_seconds
@@ -146,7 +150,7 @@ class Connection(Reading):
     def _expire(self) -> None:
         self._deadline_seconds = inf
         if self._is_lingering or self.transport.is_closing():
-            self.transport.abort()
+            self._break_off()
         elif self._part is NOTHING:
             self.transport.close()
         else:
@@ -183,6 +187,13 @@ class Connection(Reading):
             self.transport.close()
         else:
             self._linger()
+
+    def _break_off(self) -> None:
+        """Reset the connection: closed, the kernel would hold what was not taken, and go on offering it."""
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
+        )
+        self.transport.abort()
 
     def _linger(self) -> None:
         """Close, but read on for a while: a reset would take the answer from a client that is still sending."""

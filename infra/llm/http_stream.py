@@ -1,6 +1,7 @@
 """One streamed answer over HTTP: asked for, read, and hung up on."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 import aiohttp
@@ -13,7 +14,10 @@ from infra.llm.answer_reader import AnswerReader, UnreadableAnswer
 from infra.llm.http_errors import refusal, speaking_domain
 from infra.llm.received_answer import ReceivedAnswer
 
-_READ_BUFFER_BYTES = 64 * 1024
+# What one answer may hold while its reader is slow. A model's words come at a fraction of what these let through.
+_READ_BUFFER_BYTES = 16 * 1024
+_PIECE_BYTES = 16 * 1024
+_RECEIVE_BUFFER_BYTES = 32 * 1024
 _REFUSAL_BYTES = 64 * 1024
 _REFUSAL_SECONDS = 2.0
 _AFTERMATH_SECONDS = 2.0
@@ -29,7 +33,9 @@ def provider_session(
     It keeps no cookies, and takes neither proxy nor password from the environment.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+        connector=aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=60, socket_factory=_provider_socket
+        ),
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -37,6 +43,14 @@ def provider_session(
         read_bufsize=_READ_BUFFER_BYTES,
         trace_configs=list(following),
     )
+
+
+def _provider_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Return a socket for which the kernel holds little, since all that it holds is read at once and then held here."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+    return made
 
 
 class Endpoint:
@@ -128,16 +142,16 @@ class Endpoint:
 
 
 async def _next_chunk(content: aiohttp.StreamReader, *, is_finished: bool) -> bytes:
-    """Return what one read of the network brought; nothing at the end of the body.
+    """Return what has come, up to a bound; nothing at the end of the body.
 
     Once the provider has given its reason for stopping, the answer is whole: neither a provider that does not hang
     up nor a connection that breaks can spoil it any more.
     """
     if not is_finished or content.is_eof():
-        return await content.readany()
+        return await content.read(_PIECE_BYTES)
     try:
         async with asyncio.timeout(_AFTERMATH_SECONDS):
-            return await content.readany()
+            return await content.read(_PIECE_BYTES)
     except (TimeoutError, aiohttp.ClientError):
         return b""
 

@@ -1,9 +1,11 @@
-"""What a service's process holds: files and sockets as the kernel counts them, tasks as it tells itself."""
+"""What a service's process holds: memory, files and sockets as the kernel counts them, tasks as it tells itself."""
 
 import json
 import signal
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.service import Service
 
@@ -39,3 +41,26 @@ def tasks(service: Service) -> int:
 def files(service: Service) -> int:
     """How many files and sockets are open."""
     return len(list(Path(f"/proc/{service.process.pid}/fd").iterdir()))
+
+
+class Memory:
+    """How much the process holds, and how much it held at the most since it was last asked."""
+
+    def __init__(self, service: Service) -> None:
+        self._folder = Path(f"/proc/{service.process.pid}")
+        if not (self._folder / "clear_refs").exists():
+            pytest.skip("the kernel does not tell the peak of a process's memory")
+
+    def now_bytes(self) -> int:
+        """Return what is resident, and begin a new peak."""
+        (self._folder / "clear_refs").write_text("5")
+        return self._bytes("VmRSS")
+
+    def peak_bytes(self) -> int:
+        return self._bytes("VmHWM")
+
+    def _bytes(self, name: str) -> int:
+        for line in (self._folder / "status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError(f"no {name}")

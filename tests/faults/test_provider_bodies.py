@@ -1,14 +1,13 @@
 """Bodies that are no answers, or too much of one: the fallback answers, and memory stays where it was."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from infra.selftest.fault import WHOLE_TEXT
+from tests.faults.inside import Memory
 from tests.faults.routes import WIRES, behind
 from tests.faults.stage import Stage
-from tests.service import Service
 
 MOST_GROWTH_BYTES = 20_000_000
 MOST_ANSWER_BYTES = 1024 * 1024
@@ -24,29 +23,6 @@ BAD = [
     "gzip-bomb",
     "gzip-bomb-unnamed",
 ]
-
-
-class Memory:
-    """How much the process holds, and how much it held at the most since it was last asked."""
-
-    def __init__(self, service: Service) -> None:
-        self._folder = Path(f"/proc/{service.process.pid}")
-        if not (self._folder / "clear_refs").exists():
-            pytest.skip("the kernel does not tell the peak of a process's memory")
-
-    def now_bytes(self) -> int:
-        """Return what is resident, and begin a new peak."""
-        (self._folder / "clear_refs").write_text("5")
-        return self._bytes("VmRSS")
-
-    def peak_bytes(self) -> int:
-        return self._bytes("VmHWM")
-
-    def _bytes(self, name: str) -> int:
-        for line in (self._folder / "status").read_text().splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError(f"no {name}")
 
 
 @pytest.fixture(scope="module")

@@ -175,6 +175,9 @@ def test_a_client_that_does_not_read_is_cut_off(hasty: Running) -> None:
         client.get("/stream/1048576")
         hasty.wait_for(lambda: "/stream/1048576" in hasty.application.left)
         hasty.wait_for(lambda: hasty.connections() == 0)
+        with pytest.raises(ConnectionResetError):
+            while client.socket.recv(65536):  # nor does the kernel go on offering the rest
+                pass
 
 
 def test_a_client_that_reads_again_in_time_is_served_on(hasty: Running) -> None:
