@@ -4,10 +4,10 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from uvicorn._types import ASGI3Application, ASGIReceiveEvent
+from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.problem_table import INTERNAL, OVERLOADED, ProblemKind, problem_body
@@ -19,15 +19,43 @@ _LOGGER = logging.getLogger("app.server")
 class Outlet:
     """A connection's transport as an answer sees it: how it closes is for the connection to say.
 
-    The other methods are the transport's own, so that they cost nothing.
+    After `hold_head` the next write waits for the one after it, so that a head and its body are one packet, and one
+    call of the kernel.
     """
 
-    __slots__ = ("close", "is_closing", "write")
+    __slots__ = ("_close", "_head", "_is_holding", "_write", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
         self.is_closing = transport.is_closing
-        self.close = close
+        self._write = transport.write
+        self._close = close
+        self._head = b""
+        self._is_holding = False
+
+    def hold_head(self) -> None:
+        """Let the next write wait for the one after it, or for the end."""
+        self._is_holding = True
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, after the head if that was held."""
+        if self._is_holding:
+            self._head, self._is_holding = data, False
+        elif self._head:
+            head, self._head = self._head, b""
+            self._write(head + data)
+        else:
+            self._write(data)
+
+    def close(self) -> None:
+        """Send what was held, and close as the connection says."""
+        if self._head:
+            self.write(b"")
+        self._close()
+
+    def let_go(self, transport: asyncio.Transport) -> None:
+        """Forget the connection, which is over."""
+        self._close = transport.close
+        self._head = b""
 
 
 class Answer(RequestResponseCycle):
@@ -58,6 +86,12 @@ class Answer(RequestResponseCycle):
                 await self._end_with(INTERNAL)
         finally:
             self.on_response = lambda: None  # it holds the connection, which holds this
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """As uvicorn's, but the head of an answer goes out with the first part of its body."""
+        if not self.response_started and self.scope["method"] != "HEAD":  # which has no body
+            cast(Outlet, self.transport).hold_head()
+        await super().send(message)
 
     async def receive(self) -> ASGIReceiveEvent:
         """As uvicorn's, but for a client that has left."""

@@ -49,7 +49,7 @@ class Connection(Reading):
             self._answer.disconnected = True
             self._answer.message_event.set()
         self.pipeline.clear()
-        self._outlet.close = self.transport.close  # nothing holds this connection any more
+        self._outlet.let_go(self.transport)  # nothing holds this connection any more
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Answer what was asked completely; a client may close its sending half and read on."""
