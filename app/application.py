@@ -90,7 +90,6 @@ class Options:
 
 def create_app(options: Options, running: Running, lifecycle: Lifecycle | None = None) -> ASGIApp:
     """Return the application; `running` opens what it needs when the server starts it."""
-
     opened: Container | None = (
         None  # asked four times a request, of which `app.state` would make microseconds
     )

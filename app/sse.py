@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, Self
 
 from starlette.responses import Response
@@ -17,6 +18,8 @@ from domain.entities.turn import Turn
 from domain.exceptions import DomainError, Overloaded
 
 PING_SECONDS = 15.0
+_WATCH_AFTER_SECONDS = 0.2
+"""Well below the second within which a client's leaving has to reach the provider."""
 _CLIENT_CLOSED_REQUEST = 499
 """What the access line shows for a client that left before its answer began (nginx's number)."""
 _PING = b": ping\n\n"
@@ -46,7 +49,7 @@ class Framing(Protocol):
 class EventStream(Response):
     """One answer, event by event.
 
-    Watches the client from the start. When it leaves, the answer is closed, which hangs up on the provider and
+    Watches the client nearly from the start. When it leaves, the answer is closed, which hangs up on the provider and
     keeps the partial answer.
     """
 
@@ -69,8 +72,10 @@ class EventStream(Response):
         self._begun: list[Answering | str | Interaction] = []
         self._task = _this_task()
         self._has_left = False
+        self._is_done = False
         self._sent_seconds = 0.0
-        self._helpers = [self._task.get_loop().create_task(self._watch(receive))]
+        self._helpers: list[asyncio.Task[None] | asyncio.TimerHandle] = []
+        self._help_after(_WATCH_AFTER_SECONDS, self._watch, receive)
         open_streams.add(self)
 
     async def begin(self) -> Self:
@@ -109,7 +114,7 @@ class EventStream(Response):
         try:
             await send({**start, "headers": self.raw_headers})
             if not self._has_left:
-                self._helpers.append(self._task.get_loop().create_task(self._ping(send)))
+                self._help_after(PING_SECONDS, self._ping, send)
                 await self._send_all(scope, send)
         except asyncio.CancelledError:
             await self._end()
@@ -123,8 +128,7 @@ class EventStream(Response):
     async def _end(self) -> None:
         """Stop watching and hang up on whoever answers; the second time changes nothing."""
         self._open_streams.discard(self)
-        for helper in self._helpers:
-            helper.cancel()
+        self._dismiss_helpers()
         await self._pieces.aclose()
 
     def _takes_back_cancellation(self) -> bool:
@@ -136,10 +140,9 @@ class EventStream(Response):
 
     async def _send_all(self, scope: Scope, send: Send) -> None:
         try:
-            for piece in self._begun:
-                await self._send_piece(send, piece)
+            await self._send_pieces(send, self._begun)
             async for piece in self._pieces:
-                await self._send_piece(send, piece)
+                await self._send_pieces(send, (piece,))
         except DomainError as error:
             await self._send_problem(scope, send, error)
             return
@@ -148,16 +151,40 @@ class EventStream(Response):
             _logger.exception("a stream broke")
             await self._send_problem(scope, send, DomainError())
             return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if not self._is_done:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_piece(self, send: Send, piece: Answering | str | Interaction) -> None:
-        if events := self._framing.piece(piece):
+    async def _send_pieces(
+        self, send: Send, pieces: Sequence[Answering | str | Interaction]
+    ) -> None:
+        """Send the events of `pieces` in one go. An interaction is the last, and the end goes with it."""
+        events = b"".join([self._framing.piece(piece) for piece in pieces])
+        if pieces and isinstance(pieces[-1], Interaction):
+            self._is_done = True
+            self._dismiss_helpers()  # to them, the end would look as if the client had left
+        if events or self._is_done:
             self._sent_seconds = time.monotonic()
-            await send({"type": "http.response.body", "body": events, "more_body": True})
+            await send(
+                {"type": "http.response.body", "body": events, "more_body": not self._is_done}
+            )
 
     async def _send_problem(self, scope: Scope, send: Send, error: DomainError) -> None:
         events = self._framing.problem(error, scope)
         await send({"type": "http.response.body", "body": events, "more_body": False})
+
+    def _help_after(
+        self, seconds: float, help_: Callable[[Any], Coroutine[Any, Any, None]], door: Any
+    ) -> None:
+        """Start a helper after so long: most answers are over by then, and a task costs more than a timer."""
+        loop = self._task.get_loop()
+        self._helpers.append(
+            loop.call_later(seconds, lambda: self._helpers.append(loop.create_task(help_(door))))
+        )
+
+    def _dismiss_helpers(self) -> None:
+        for helper in self._helpers:
+            helper.cancel()
+        self._helpers.clear()
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -1,0 +1,159 @@
+"""What the service costs, beside the least that anything in its place would.
+
+make bench                  # about five minutes, all of it; writes bench/RESULTS.md and bench/plots
+make bench ARGS="--quick"   # one minute, to compare two versions; writes nothing
+"""
+
+import argparse
+import os
+import statistics
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from tqdm import tqdm
+
+from bench import measures, processes
+from bench.load import closed_loop
+from bench.measures import Added, Costs, Target
+from bench.report import Row, as_table, write_results
+
+_MIB = 2**20
+_CONNECTIONS = 64
+_STARTS = 5
+_OWN_WRITES = "mock(gap=0.000001)"
+
+
+async def run(*, rounds: int, seconds: float, is_quick: bool) -> None:
+    """Measure everything and print it; write it down unless it was quick."""
+    load_before = os.getloadavg()[0]
+    rows: list[Row] = []
+    with ExitStack() as stack:
+        upstream = stack.enter_context(processes.provider())
+        yardstick = stack.enter_context(processes.passthrough(upstream))
+        starts = _starts(upstream, 1 if is_quick else _STARTS)
+        service = stack.enter_context(processes.service(upstream))
+        rows += [
+            Row("seconds to the first answer", f"{statistics.median(starts):.2f}", "≤ 1.0"),
+            _resident("RSS at start", service.process.resident_bytes(), "≤ 90 MiB"),
+        ]
+        targets = [
+            Target("mock provider", upstream, measures.direct()),
+            Target("yardstick", yardstick, measures.direct()),
+            Target("chat, in one write", service.process, measures.chat(service)),
+            Target(
+                "chat, each on its own",
+                service.process,
+                measures.chat(service, manner=_OWN_WRITES),
+            ),
+            Target(
+                "stream of 30",
+                service.process,
+                measures.chat(service, manner="mock(chunks=30)", stream=True),
+            ),
+        ]
+        with tqdm(total=len(targets) * (rounds + 1), desc="CPU", file=sys.stderr) as bar:
+            costs = await measures.costs(
+                targets, rounds=rounds, seconds=seconds, connections=_CONNECTIONS, told=bar.update
+            )
+        rows += _cost_rows(costs)
+        added: dict[str, Added] = {}
+        if not is_quick:
+            added = await _added(service, upstream, rows)
+            await _crowds(service, rows)
+            await _overload(upstream, rows)
+    print(as_table(rows))
+    if not is_quick:
+        from bench import plots  # matplotlib takes seconds to import
+
+        pictures = [plots.draw_costs(costs), plots.draw_added(added)]
+        write_results(rows, (load_before, os.getloadavg()[0]), pictures)
+
+
+def _starts(upstream: processes.Watched, times: int) -> list[float]:
+    taken = []
+    for _ in tqdm(range(times), desc="starts", file=sys.stderr):
+        with processes.service(upstream) as service:
+            taken.append(service.process.seconds_to_answer)
+    return taken
+
+
+def _cost_rows(costs: Mapping[str, Costs]) -> list[Row]:
+    yardstick = costs["yardstick"].cpu
+    promised = {"chat, in one write": ("≤ 0.50", "≥ 0.20"), "stream of 30": ("≤ 0.67", "")}
+    rows = []
+    for name, cost in costs.items():
+        cpu, ratio = promised.get(name, ("", ""))
+        rows += [
+            Row(f"{name}: CPU ms", f"{cost.cpu:.3f}", cpu),
+            Row(f"{name}: in a core's second", f"{cost.per_core_second:,.0f}"),
+            Row(f"{name}: of the yardstick", f"{yardstick / cost.cpu:.2f}", ratio),
+            Row(f"{name}: errors at {_CONNECTIONS} connections", str(cost.errors), "0"),
+        ]
+    return rows
+
+
+async def _added(
+    service: processes.Service, upstream: processes.Watched, rows: list[Row]
+) -> dict[str, Added]:
+    sync = measures.disk_sync_milliseconds(service.folder)
+    rows.append(Row("the disk's own sync, ms", f"{sync:.2f}"))
+    found = {}
+    for title, stream in (("whole answer", False), ("first word of a stream", True)):
+        with tqdm(total=6, desc=title, file=sys.stderr) as bar:
+            both = await measures.added(
+                service, upstream, stream=stream, rounds=3, seconds=8, told=bar.update
+            )
+        found[title] = both
+        most = "≤ 2" if stream else f"≤ {2 + sync:.2f}"
+        rows += [
+            Row(f"{title}: added at 50/s, p50 ms", f"{both.at(0.5):.2f}", most),
+            Row(f"{title}: added at 50/s, p99 ms", f"{both.at(0.99):.2f}"),
+        ]
+    return found
+
+
+async def _crowds(service: processes.Service, rows: list[Row]) -> None:
+    port = service.process.port
+    crowd = await closed_loop(port, measures.chat(service), connections=1000, seconds=5)
+    rows.append(Row("errors at 1000 connections", str(crowd.errors), "0"))
+    with tqdm(total=30_000, desc="1000 in flight", file=sys.stderr) as bar:
+        outcome = await measures.in_flight(service, calls=1000, seconds=60, told=bar.update)
+    per_second = outcome.answered / outcome.seconds
+    rows += [
+        Row("1000 in flight at 2 s: answers/s", f"{per_second:.0f}", "≥ 475"),
+        Row("1000 in flight at 2 s: errors", str(outcome.errors), "0"),
+        _resident("RSS after it", service.process.resident_bytes(), "≤ 200 MiB"),
+    ]
+
+
+async def _overload(upstream: processes.Watched, rows: list[Row]) -> None:
+    with processes.service(upstream, MAX_CONCURRENT_CHATS="50") as service:
+        found = await measures.overload(service, chats=50, seconds=20)
+    rows += [
+        Row("three times too much: answers/s of peak", f"{found.good / found.peak:.2f}", "≥ 0.80"),
+        Row("three times too much: refused in, p99 ms", f"{found.refused_p99:.0f}", "≤ 100"),
+        Row("right after it: share answered", f"{found.recovered:.3f}", "1"),
+    ]
+
+
+def _resident(name: str, size_bytes: int, promised: str) -> Row:
+    return Row(name, f"{size_bytes / _MIB:.0f} MiB", promised)
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    import uvloop
+
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--quick", action="store_true", help="CPU only, and write nothing down")
+    parser.add_argument("--rounds", type=int, default=9, help="turns of all (9)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each turn (2)")
+    arguments = parser.parse_args()
+    uvloop.run(run(rounds=arguments.rounds, seconds=arguments.seconds, is_quick=arguments.quick))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""What is measured, one function each; nothing is judged here."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from bench.load import Outcome, closed_loop, open_loop, post, quantile
+from bench.processes import Service, Watched
+
+CHAT = "/v1/chat"
+DIRECT = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
+Told = Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that answers one request, over and over."""
+
+    name: str
+    process: Watched
+    request: bytes
+
+
+@dataclass(slots=True)
+class Costs:
+    """What rounds of one target came to, a value for each round."""
+
+    cpu_milliseconds: list[float] = field(default_factory=list)
+    per_second: list[float] = field(default_factory=list)
+    errors: int = 0
+
+    @property
+    def cpu(self) -> float:
+        """CPU milliseconds a request; the median of the rounds."""
+        return statistics.median(self.cpu_milliseconds)
+
+    @property
+    def per_core_second(self) -> float:
+        """Requests a second that one core has time for."""
+        return 1000 / self.cpu
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Seconds through the service and without it, at the same rate, in turns."""
+
+    direct: list[float]
+    through: list[float]
+
+    def at(self, share: float) -> float:
+        """Return by how much the service is later, in milliseconds."""
+        return (quantile(self.through, share) - quantile(self.direct, share)) * 1000
+
+
+def chat(service: Service, *, manner: str = "", stream: bool = False) -> bytes:
+    """Return a chat that the mock provider answers in that `manner`."""
+    document = {
+        "userId": "ana",
+        "userPrompt": f"Explain event loops in one sentence. {manner}",
+        "stream": stream,
+    }
+    return post(CHAT, orjson.dumps(document), key=service.key)
+
+
+def direct(*, manner: str = "") -> bytes:
+    """Return the same question as the provider gets it."""
+    text = f"Explain event loops in one sentence. {manner}"
+    body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+    return post(DIRECT, orjson.dumps(body))
+
+
+async def costs(
+    targets: list[Target], *, rounds: int, seconds: float, connections: int, told: Told
+) -> Mapping[str, Costs]:
+    """Return what each target costs, measured in turns so that a noisy machine is noisy for all of them.
+
+    The first round warms up and does not count.
+    """
+    found = {target.name: Costs() for target in targets}
+    for number in range(rounds + 1):
+        for target in targets:
+            before = target.process.cpu_seconds()
+            outcome = await closed_loop(
+                target.process.port, target.request, connections=connections, seconds=seconds
+            )
+            told(1)
+            cost = found[target.name]
+            cost.errors += outcome.errors
+            if number:
+                cpu_seconds = target.process.cpu_seconds() - before
+                cost.cpu_milliseconds.append(cpu_seconds / max(1, outcome.answered) * 1000)
+                cost.per_second.append(outcome.answered / outcome.seconds)
+    return found
+
+
+async def added(
+    service: Service,
+    upstream: Watched,
+    *,
+    stream: bool,
+    rounds: int,
+    seconds: float,
+    told: Told,
+    per_second: float = 50.0,
+) -> Added:
+    """Return what the service adds to an answer (to its first word, of a stream) at a constant rate."""
+    manner = "mock(latency=0.05)"
+    found = Added([], [])
+    for _ in range(rounds):
+        for port, request, values in (
+            (upstream.port, direct(manner=manner), found.direct),
+            (
+                service.process.port,
+                chat(service, manner=manner, stream=stream),
+                found.through,
+            ),
+        ):
+            outcome = await open_loop(port, request, per_second=per_second, seconds=seconds)
+            told(1)
+            values.extend(outcome.first_tokens_seconds if stream else outcome.latencies_seconds)
+    return found
+
+
+async def in_flight(service: Service, *, calls: int, seconds: float, told: Told) -> Outcome:
+    """Return what comes of so many calls at once, each of which the provider takes two seconds for."""
+    request = chat(service, manner="mock(latency=2)")
+    return await closed_loop(
+        service.process.port, request, connections=calls, seconds=seconds, told=told
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Overload:
+    """A service asked for three times what it takes on.
+
+    Attributes:
+        peak: Answers a second when it is asked for exactly what it takes on.
+        good: Answers a second under the overload.
+        refused_p99: Milliseconds to a refusal.
+        recovered: Share of a modest load that is answered right after it.
+    """
+
+    peak: float
+    good: float
+    refused_p99: float
+    recovered: float
+
+
+async def overload(service: Service, *, chats: int, seconds: float) -> Overload:
+    """Return what is left of the service's work when it is asked for three times as much as `chats` at once."""
+    request, port = chat(service, manner="mock(latency=0.2)"), service.process.port
+    peak = await closed_loop(port, request, connections=chats, seconds=5)
+    under = await open_loop(port, request, per_second=3 * chats / 0.2, seconds=seconds)
+    after = await open_loop(port, request, per_second=chats / 0.4, seconds=5)
+    return Overload(
+        peak=peak.answered / peak.seconds,
+        good=under.answered / under.seconds,
+        refused_p99=quantile(under.refused_seconds, 0.99) * 1000,
+        recovered=after.answered / sum(after.statuses.values()),
+    )
+
+
+def disk_sync_milliseconds(folder: Path, *, times: int = 60) -> float:
+    """Return how long the disk takes to sync a page appended to a file; the median."""
+    taken = []
+    with open(folder / "sync.probe", "wb", buffering=0) as file:  # noqa: PTH123 - unbuffered
+        for _ in range(times):
+            file.write(bytes(4096))
+            started = time.perf_counter()
+            os.fdatasync(file.fileno())
+            taken.append(time.perf_counter() - started)
+    return statistics.median(taken) * 1000
