@@ -23,7 +23,7 @@ DEPLOY_BIN := $(CURDIR)/$(DEPLOY_VENV)/bin
 DEPLOYABLE := $(DEPLOY_VENV)/.deployable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check lint format audit sbom lock clean deploy-synth deploy-test deploy-lock
+.PHONY: help run test faults check lint format bench soak audit sbom lock clean deploy-synth deploy-test deploy-lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,12 @@ lint: $(TESTABLE) ## Style, types and layers, without the tests
 format: $(TESTABLE) ## Put the code into the form `make lint` asks for
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+bench: $(TESTABLE) ## What the service costs, as bench/RESULTS.md and plots (ARGS=--quick: CPU only, nothing written)
+	@$(BIN)/python -m bench $(ARGS)
+
+soak: $(TESTABLE) ## 200 000 chats, some of them faulty or left, and what is left over afterwards
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 audit: $(TESTABLE) ## Look for packages with known holes, and for others than the locked ones
 	@$(BIN)/python -m deploy.packages.audit

@@ -227,6 +227,8 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             history_lag_seconds=history.lag_seconds,
         )
         metrics.watch_routes(llm.health)
+        loop = asyncio.get_running_loop()
+        metrics.watch_tasks(lambda: len(asyncio.all_tasks(loop)))
         metrics.watch_chats_in_flight(lambda: container.chat.chats_under_way)
         if (outbox := history.outbox) is not None:
             metrics.watch_outbox(lambda: _figures_of(outbox))

@@ -60,6 +60,14 @@ class Metrics(RequestObserver, AttemptObserver):
             count
         )
 
+    def watch_tasks(self, count: Callable[[], int]) -> None:
+        """Show what `count` returns whenever the metrics are read; call it once."""
+        Gauge(
+            "rt_asyncio_tasks",
+            "Tasks of the event loop that are not done.",
+            registry=self._registry,
+        ).set_function(count)
+
     def watch_outbox(self, figures: Callable[[], OutboxFigures]) -> None:
         """Show what `figures` returns whenever the metrics are read; call it once."""
         self._registry.register(OutboxMetrics(figures))

@@ -186,9 +186,11 @@ def test_what_the_service_adds_is_told_apart(metrics: Metrics) -> None:
 def test_what_runs_is_shown(metrics: Metrics) -> None:
     chats = 3
     metrics.watch_chats_in_flight(lambda: chats)
+    metrics.watch_tasks(lambda: chats + 1)
     build = samples(metrics, "rt_build_info")
     assert build == {labels(version="1.2.3", environment="test"): 1}
     assert samples(metrics, "rt_chats_in_flight") == {labels(): 3}
+    assert samples(metrics, "rt_asyncio_tasks") == {labels(): 4}
     chats = 4
     assert samples(metrics, "rt_chats_in_flight") == {labels(): 4}
 
