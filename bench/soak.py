@@ -138,12 +138,15 @@ def _tasks_of(port: int) -> int:
 async def run(total: int) -> bool:
     """Soak and report; return whether everything promised held."""
     load = os.getloadavg()[0]
-    with processes.provider() as upstream, processes.service(upstream) as service:
-        with tqdm(total=_WARM_UP + total, desc="soak", unit=" chats", file=sys.stderr) as bar:
-            # What is opened once and kept, such as the threads that look at the disk, is there after some chats.
-            start = await Soak(service, _WARM_UP, bar).left_over()
-            soak = Soak(service, total, bar)
-            end = await soak.left_over()
+    with (
+        processes.provider() as upstream,
+        processes.service(upstream) as service,
+        tqdm(total=_WARM_UP + total, desc="soak", unit=" chats", file=sys.stderr) as bar,
+    ):
+        # What is opened once and kept, such as the threads that look at the disk, is there after some chats.
+        start = await Soak(service, _WARM_UP, bar).left_over()
+        soak = Soak(service, total, bar)
+        end = await soak.left_over()
     (_, first_mib), (count, last_mib) = soak.resident[0], soak.resident[-1]
     settled_mib = next((mib for at, mib in soak.resident if at >= _SETTLED_AFTER), first_mib)
     growth = last_mib / settled_mib - 1
