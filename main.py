@@ -28,6 +28,9 @@ def __getattr__(name: str) -> Any:
 
 def serve() -> int:
     """Serve until told to stop; return the exit code."""
+    from app import collector
+
+    collector.rest()
     import dependency_injection as wiring
     from app.lifecycle import Lifecycle
     from app.server import serve as serve_http

@@ -11,7 +11,7 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.server import collector
+from app import collector
 from app.server.connection import Connection
 from app.server.lifespan import Lifespan
 from app.server.options import ServeOptions
