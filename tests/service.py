@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,9 +99,23 @@ def environment(data_dir: Path, settings: Mapping[str, str] | None = None) -> di
 
 
 @contextmanager
-def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """A service on a port of its own, ended when the block ends."""
-    with _running("serve", "listening on ", data_dir, settings or {}) as service:
+def running_service(
+    data_dir: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    python: Sequence[str] = (sys.executable,),
+    program: Sequence[str] = (str(ROOT / "main.py"),),
+) -> Iterator[Service]:
+    """A service on a port of its own, ended when the block ends.
+
+    Args:
+        data_dir: Where it keeps what it keeps.
+        settings: Its environment, beside what every process has.
+        python: How Python is started: with a tracer before it, say.
+        program: What Python runs; `serve` follows.
+    """
+    command = [*python, *program, "serve"]
+    with _running(command, "listening on ", data_dir, settings or {}) as service:
         yield service
 
 
@@ -109,17 +123,18 @@ def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -
 def watched_worker(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Service]:
     """A worker at work; `port` is the one it shows its figures on."""
     settings = {"METRICS_PORT": "0", **settings}
-    with _running("worker", "metrics on ", data_dir, settings) as worker:
+    command = [sys.executable, str(ROOT / "main.py"), "worker"]
+    with _running(command, "metrics on ", data_dir, settings) as worker:
         worker.lines_with("worker started", seconds=START_SECONDS)
         yield worker
 
 
 @contextmanager
 def _running(
-    command: str, says: str, data_dir: Path, settings: Mapping[str, str]
+    command: Sequence[str], says: str, data_dir: Path, settings: Mapping[str, str]
 ) -> Iterator[Service]:
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), command],
+        command,
         cwd=data_dir.parent,
         env=environment(data_dir, settings),
         stdout=subprocess.PIPE,

@@ -56,8 +56,10 @@ class Load:
         url: Where the next request goes; may be changed at any time.
     """
 
-    def __init__(self, url: str, ledger: Ledger, *, per_second: float) -> None:
+    def __init__(self, url: str, ledger: Ledger, *, per_second: float, first: int = 0) -> None:
+        """Ask for `first` and the numbers after it; they must be no other load's."""
         self.url = url
+        self._first = first
         self._ledger = ledger
         self._per_second = per_second
         self._under_way: set[asyncio.Task[None]] = set()
@@ -82,7 +84,7 @@ class Load:
         started = time.monotonic()
         for number in itertools.count():
             await asyncio.sleep(started + number / self._per_second - time.monotonic())
-            task = asyncio.create_task(self._ask(number))
+            task = asyncio.create_task(self._ask(self._first + number))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 

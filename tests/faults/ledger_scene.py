@@ -59,10 +59,11 @@ class Scene:
         assert self._service is not None
         return self._service
 
-    async def start(self, data_dir: Path | None = None) -> None:
-        """Start the service and return once it listens."""
-        self._running = running_service(data_dir or self._folder / "data", self.settings)
-        self._service = await asyncio.to_thread(self._running.__enter__)
+    async def start(self, data_dir: Path | None = None, **how: Any) -> None:
+        """Start the service, as `running_service` can be told to, and return once it listens."""
+        starting = running_service(data_dir or self._folder / "data", self.settings, **how)
+        self._service = await asyncio.to_thread(starting.__enter__)
+        self._running = starting
 
     async def end(self) -> None:
         """Stop the service, if it runs, and let go of it."""

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.ledger import Entry
 from tests.faults.ledger_scene import PROVIDER_SECONDS, RecordProperty, Scene, scene, tell, until
+from tests.service import ROOT
 
 PER_SECOND = 50
 MOST_IN_FLIGHT = int(PER_SECOND * PROVIDER_SECONDS * 5)
 """Five times what is under way on average: who was asked before the disk was full, on a busy machine."""
 
 SETTINGS = {"MIN_FREE_DISK_BYTES": str(1024 * 1024)}
+KNOWN_PROBLEMS = {"", "history-unavailable", "history-not-durable"}
 FULL_SECONDS = 1.0
 LONGEST_RECOVERY_SECONDS = 5.0
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -64,6 +67,39 @@ async def test_files_that_may_not_grow(
     tell(f"RLIMIT_FSIZE, {figures}", record_property)
 
 
+@pytest.mark.parametrize("has_store", [False, pytest.param(True, marks=pytest.mark.faults)])
+async def test_a_disk_that_refuses_some_writes(
+    tmp_path: Path, has_store: bool, record_property: RecordProperty
+) -> None:
+    """What a commit wrote before the write that failed must not come to light, and what was told as kept must."""
+    switch = tmp_path / "switch"
+    odd = {"ODD_SWITCH": str(switch), "ODD_FULL_EVERY": "5", "PYTHONPATH": str(ROOT)}
+    async with scene(tmp_path, has_store=has_store, settings=SETTINGS | odd) as stage:
+        await stage.start(program=("-m", "tests.faults.odd_host"))
+        async with stage.load(per_second=PER_SECOND):
+            await asyncio.sleep(1.0)
+            switch.touch()
+            await asyncio.sleep(4.0)
+            switch.unlink()
+            freed_seconds = time.monotonic()
+            await until(stage.is_ready)
+            await asyncio.sleep(1.0)
+        verdict = await stage.verify()
+    entries = stage.ledger.read()
+    refused = [entry for entry in entries if entry.problem == "history-unavailable"]
+    in_vain = [entry for entry in entries if entry.problem == "history-not-durable"]
+    recovered = _recovered(entries, freed_seconds)
+    tell(
+        f"every 5th write fails: {len(refused)} refused before asking, {len(in_vain)} answers in flight not kept; "
+        f"accepting again after {recovered:.1f} s; {verdict}",
+        record_property,
+    )
+    assert not verdict.faults
+    assert in_vain
+    assert {entry.problem for entry in entries} <= KNOWN_PROBLEMS
+    assert recovered < LONGEST_RECOVERY_SECONDS
+
+
 async def _fill_and_free(
     stage: Scene, fill: Callable[[], object], free: Callable[[], object]
 ) -> str:
@@ -87,23 +123,24 @@ async def _fill_and_free(
     calls = sum(full_seconds < call.at_seconds < freed_seconds for call in stage.provider.calls)
     refused = [entry for entry in entries if entry.problem == "history-unavailable"]
     in_vain = [entry for entry in entries if entry.problem == "history-not-durable"]
-    recovered = min(
-        entry.sent_seconds + entry.seconds - freed_seconds
-        for entry in entries
-        if entry.is_acknowledged and entry.sent_seconds > freed_seconds
-    )
+    recovered = _recovered(entries, freed_seconds)
     assert not verdict.faults
     assert refused
-    assert {entry.problem for entry in entries} <= {
-        "",
-        "history-unavailable",
-        "history-not-durable",
-    }
+    assert {entry.problem for entry in entries} <= KNOWN_PROBLEMS
     assert len(in_vain) <= MOST_IN_FLIGHT
     assert recovered < LONGEST_RECOVERY_SECONDS
     return (
         f"{len(refused)} refused before asking, {calls} calls while it was full, {len(in_vain)} answers in flight "
         f"not kept; accepting again after {recovered:.1f} s; {verdict}"
+    )
+
+
+def _recovered(entries: list[Entry], freed_seconds: float) -> float:
+    """Return how long after there was room again the first one asked since was answered and kept."""
+    return min(
+        entry.sent_seconds + entry.seconds - freed_seconds
+        for entry in entries
+        if entry.is_acknowledged and entry.sent_seconds > freed_seconds
     )
 
 
