@@ -44,7 +44,7 @@ class Scene:
         self.provider = provider
         self.ledger = Ledger(folder / "ledger.jsonl")
         self.settings = settings
-        self._folder = folder
+        self.data_dir = folder / "data"
         self._mongod = mongod
         self._running: AbstractContextManager[Service] | None = None
         self._service: Service | None = None
@@ -61,7 +61,7 @@ class Scene:
 
     async def start(self, data_dir: Path | None = None, **how: Any) -> None:
         """Start the service, as `running_service` can be told to, and return once it listens."""
-        starting = running_service(data_dir or self._folder / "data", self.settings, **how)
+        starting = running_service(data_dir or self.data_dir, self.settings, **how)
         self._service = await asyncio.to_thread(starting.__enter__)
         self._running = starting
 
@@ -85,9 +85,10 @@ class Scene:
         """Return what the provider was asked, from its own log."""
         return [call.body["contents"][-1]["parts"][0]["text"] for call in self.provider.calls]
 
-    async def metric(self, name: str) -> float:
-        """Return one unlabelled figure of /metrics."""
-        async with a_session() as session, session.get(f"{self.service.url}/metrics") as response:
+    async def metric(self, name: str, service: Service | None = None) -> float:
+        """Return one unlabelled figure of /metrics: of this service, or of another."""
+        url = (service or self.service).url
+        async with a_session() as session, session.get(f"{url}/metrics") as response:
             lines = (await response.text()).splitlines()
         return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
 

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,10 @@ import httpx2
 import pytest
 
 from infra.history.aws_client import open_client
-from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
-from tests.service import ROOT, Service, environment, running_service
+from tests.aws_emulator import AwsEmulator, shared_emulator
+from tests.service import ROOT, environment, running_service
 
 PATIENT_SECONDS = 120.0
-CLIENTS = 8
-PAUSE_SECONDS = 0.15
 
 
 @pytest.fixture
@@ -137,46 +134,6 @@ def test_what_was_answered_is_in_history_once_the_worker_had_it(
         until(lambda: depth(emulator, settings["SQS_QUEUE_URL"]) == 0)
         assert depth(emulator, settings["SQS_QUEUE_URL"] + "-dlq") == 0
         assert service.stop() == 0
-
-
-def flood(service: Service, seconds: float) -> list[str]:
-    """Send some fifty chats a second for so long; return the ids of what was answered, which has to be all."""
-
-    def ask(_number: int) -> list[str]:
-        asked: list[str] = []
-        with service.client() as client:
-            while time.monotonic() < until_seconds:
-                asked.append(chat(client))
-                time.sleep(PAUSE_SECONDS)
-        return asked
-
-    until_seconds = time.monotonic() + seconds
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        return [one for asked in clients.map(ask, range(CLIENTS)) for one in asked]
-
-
-@pytest.mark.parametrize("seconds", [4, pytest.param(60, marks=pytest.mark.faults)])
-def test_a_queue_that_is_away_costs_no_answer_and_loses_none(
-    tmp_path: Path, settings: dict[str, str], seconds: float
-) -> None:
-    with pausable_emulator() as queue:
-        settings |= {"SQS_QUEUE_URL": queue.queue_url(settings["DYNAMODB_TABLE"])}
-        with (
-            running_service(tmp_path / "data", settings) as service,
-            running_worker(tmp_path / "worker", settings),
-            service.client() as client,
-        ):
-            asked = flood(service, 1)
-            queue.pause()
-            asked += flood(service, seconds)
-            ready = client.get("/health/ready")
-            assert ready.status_code == 200
-            assert "SQS" in {one["component"] for one in ready.json()["degraded"]}
-            queue.resume()
-            until(lambda: client.get("/health/ready").json()["degraded"] == [])
-            asked += flood(service, 1)
-            until(lambda: len(ids_of(client)) >= len(asked))
-            assert ids_of(client) == sorted(asked)
 
 
 def test_dead_letters_are_looked_at_and_sent_back(
