@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length: "
-_FIRST_TOKEN = (b"event: delta", b'"text": "')
+_FIRST_TOKEN = (b"event: delta", b'"text": "', b'"delta":{"content"')
 Told = Callable[[int], object]
 
 
