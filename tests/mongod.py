@@ -69,6 +69,7 @@ class Mongod:
         """Let it answer nobody, with its connections open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)  # until all its threads have heard
 
     def resume(self) -> None:
         """Let it go on."""

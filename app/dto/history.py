@@ -5,10 +5,11 @@ from typing import Self
 from pydantic import ConfigDict, Field
 
 from app.dto.interaction import InteractionDto
-from app.dto.wire import Dto, InteractionId, Time, UserId, id_range
+from app.dto.wire import Dto, InteractionId, SearchText, Time, UserId, id_range
 from app.services.history_service import FoundPage
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order
 from domain.entities.interaction import Status
+from domain.entities.words import words_of
 
 
 class HistoryParameters(Dto):
@@ -33,6 +34,11 @@ class HistoryParameters(Dto):
         default=None, alias="from", description="Not before this time (RFC 3339)."
     )
     to: Time | None = Field(default=None, description="Before this time (RFC 3339).")
+    q: SearchText | None = Field(
+        default=None,
+        description="Words that must all occur in prompt or response, whole, in any order. Case does not count, nor do accents on a to z; of what is written without spaces only the whole is found.",
+        examples=["event loop"],
+    )
     order: Order = Field(default=Order.DESC, description="`desc`: newest first.")
     limit: int = Field(default=20, ge=1, le=100, description="Interactions in a page.")
     cursor: str | None = Field(
@@ -58,6 +64,7 @@ class HistoryParameters(Dto):
                 statuses=frozenset(self.status),
                 from_id=from_id,
                 to_id=to_id,
+                words=words_of(self.q or ""),
             ),
             order=self.order,
             limit=self.limit,

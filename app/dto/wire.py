@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from domain.entities.caller import USER_ID_PATTERN
 from domain.entities.interaction import first_id_at
+from domain.entities.words import MAX_SEARCH_CHARACTERS, words_of
 
 INTERACTION_ID_PATTERN = (
     r"^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
@@ -36,6 +37,13 @@ def without_nul(text: str) -> str:
     """Return `text`; some stores cannot hold a NUL, so none may."""
     if "\x00" in text:
         raise ValueError("must not contain NUL characters")
+    return text
+
+
+def with_a_word(text: str) -> str:
+    """Return `text`, which is searched for."""
+    if not words_of(text):
+        raise ValueError("must hold a word: a letter or a digit at least")
     return text
 
 
@@ -68,6 +76,7 @@ PromptText = Annotated[
 SystemText = Annotated[
     str, Field(max_length=32_768), AfterValidator(without_nul), at_most_bytes(32_768)
 ]
+SearchText = Annotated[str, Field(max_length=MAX_SEARCH_CHARACTERS), AfterValidator(with_a_word)]
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 
 

@@ -22,6 +22,7 @@ class HistoryFilter:
         statuses: Any of these; empty means those with an answer (`Interaction.is_answered`).
         from_id: Only ids not below this one.
         to_id: Only ids below this one.
+        words: All of them occur in the question or the answer; in the form of `words_of`.
     """
 
     model: str | None = None
@@ -30,6 +31,7 @@ class HistoryFilter:
     statuses: frozenset[Status] = frozenset()
     from_id: str | None = None
     to_id: str | None = None
+    words: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from domain.entities.prompt import Prompt
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
+from domain.entities.words import words_of
 
 
 class Status(StrEnum):
@@ -84,6 +85,10 @@ class Interaction:
         if self.status is Status.BLOCKED:
             return bool(self.text)
         return self.status in ANSWERED
+
+    def says(self, words: frozenset[str]) -> bool:
+        """Return whether all of these words occur in the question or the answer."""
+        return not words or words <= words_of(self.prompt.text, self.text)
 
 
 ANSWERED = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLED})

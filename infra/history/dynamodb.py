@@ -40,6 +40,7 @@ from infra.history.dynamodb_statistics import statistics
 from infra.history.dynamodb_table import Table
 from infra.history.dynamodb_writes import insert
 from infra.history.reachability import Reachability
+from infra.history.sifting import Sifting
 
 logger = logging.getLogger(__name__)
 
@@ -98,14 +99,11 @@ class DynamoHistory(DurableStore):
     async def search(self, query: HistoryQuery) -> Page:
         with self._reading():
             async with asyncio.timeout(self._read_seconds):
-                (items, next_id), first_id = await asyncio.gather(
-                    find_items(self._table, query), first_living_id(self._table, query.user_id)
-                )
-                found = await interactions_in(self._table, items)
-        return Page(
-            interactions=[one for one in found if one.id >= first_id and passes(one, query.filter)],
-            next_id=next_id,
-        )
+                sifting = Sifting(query)
+                while True:
+                    page = sifting.take(await self._page(sifting.query))
+                    if page is not None:
+                        return page
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         with self._reading():
@@ -166,6 +164,16 @@ class DynamoHistory(DurableStore):
         """Return once the table is there."""
         while not await self.try_to_make_table():
             await self._clock.sleep(MAKE_TABLE_SECONDS)
+
+    async def _page(self, query: HistoryQuery) -> Page:
+        (items, next_id), first_id = await asyncio.gather(
+            find_items(self._table, query), first_living_id(self._table, query.user_id)
+        )
+        found = await interactions_in(self._table, items)
+        return Page(
+            interactions=[one for one in found if one.id >= first_id and passes(one, query.filter)],
+            next_id=next_id,
+        )
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from infra.history import sqlite_pages
 from infra.history.merged_pages import better, merged
+from infra.history.sifting import Sifting
 from infra.history.sqlite_reader import ReadConnections, ReadPool
 from infra.history.sqlite_tombstones import erased_among
 
@@ -37,7 +38,7 @@ class HostReader:
 
         def read(connections: ReadConnections) -> Page:
             files = list(self._files(connections).values())
-            page = merged(query, _each(files, lambda file: sqlite_pages.search(file, query)))
+            page = merged(query, _each(files, lambda file: _sifted(file, query)))
             erased = _erased(files, query.user_id, [one.id for one in page.interactions])
             return without(page, erased)
 
@@ -95,6 +96,15 @@ class HostReader:
             except apsw.CantOpenError:
                 continue  # adopted by another process a moment ago
         return files
+
+
+def _sifted(file: apsw.Connection, query: HistoryQuery) -> Page:
+    """Return one page of an outbox: it has no index of words, since what it holds is on its way to a store that has."""
+    sifting = Sifting(query)
+    while True:
+        page = sifting.take(sqlite_pages.search(file, sifting.query))
+        if page is not None:
+            return page
 
 
 def without(page: Page, erased: frozenset[str]) -> Page:

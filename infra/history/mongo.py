@@ -25,6 +25,7 @@ from infra.history.mongo_erasures import MongoErasures, pairs_of
 from infra.history.mongo_errors import speaking_domain
 from infra.history.mongo_queries import INDEXES, direction_of, filter_of, read, stored
 from infra.history.mongo_statistics import statistics
+from infra.history.mongo_words import rarest_first
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +68,20 @@ class MongoHistory(DurableStore):
             await self._written(self._append([stored(one) for one in interactions]))
 
     async def search(self, query: HistoryQuery) -> Page:
+        words: Sequence[str] = ()
+        if query.filter.words:
+            words = await self._read(
+                rarest_first(
+                    self._interactions,
+                    query.user_id,
+                    query.filter.words,
+                    milliseconds=self._read_milliseconds,
+                )
+            )
         searching = (
-            self._interactions.find(filter_of(query), max_time_ms=self._read_milliseconds)
+            self._interactions.find(
+                filter_of(query, words), {"words": 0}, max_time_ms=self._read_milliseconds
+            )
             .sort("_id", direction_of(query))
             .limit(query.limit + 1)
         )
@@ -101,7 +114,9 @@ class MongoHistory(DurableStore):
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         found = await self._read(
             self._interactions.find_one(
-                {"_id": interaction_id, "userId": user_id}, max_time_ms=self._read_milliseconds
+                {"_id": interaction_id, "userId": user_id},
+                {"words": 0},
+                max_time_ms=self._read_milliseconds,
             )
         )
         if found is None or await self.erased_among(user_id, [interaction_id]):

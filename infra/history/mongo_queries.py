@@ -1,25 +1,30 @@
 """What is asked of MongoDB's `interactions`, and the indexes that answer it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from domain.entities.history_query import HistoryQuery, Order
 from domain.entities.interaction import Interaction
+from domain.entities.words import MAX_SEARCH_CHARACTERS, words_of
 from infra.history.documents import Document, document_of, interaction_of
 
 INDEXES = [
     IndexModel([("userId", ASCENDING), ("_id", DESCENDING)]),
     IndexModel([("userId", ASCENDING), ("model", ASCENDING), ("_id", DESCENDING)]),
     IndexModel([("userId", ASCENDING), ("conversationId", ASCENDING), ("_id", DESCENDING)]),
+    IndexModel([("userId", ASCENDING), ("words", ASCENDING), ("_id", DESCENDING)]),
     IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
 ]
 
 
 def stored(interaction: Interaction) -> Document:
-    """Return the document MongoDB keeps: the common one, under `_id`."""
+    """Return the document MongoDB keeps: the common one, under `_id`, and the words that can be searched for."""
     document = document_of(interaction)
     document["_id"] = document.pop("id")
+    words = words_of(interaction.prompt.text, interaction.text)
+    document["words"] = [word for word in words if len(word) <= MAX_SEARCH_CHARACTERS]
     return document
 
 
@@ -28,8 +33,13 @@ def read(document: Document) -> Interaction:
     return interaction_of(document | {"id": document.get("_id")})
 
 
-def filter_of(query: HistoryQuery) -> Document:
-    """Return the query's conditions: the user as an equality, the place and the times as one range of ids."""
+def filter_of(query: HistoryQuery, words: Sequence[str] = ()) -> Document:
+    """Return the query's conditions: the user as an equality, the place and the times as one range of ids.
+
+    Args:
+        query: What is asked for.
+        words: Its words, the one first that is to be looked up in the index.
+    """
     wanted = query.filter
     conditions: Document = {"userId": query.user_id}
     for name, value in (
@@ -39,6 +49,8 @@ def filter_of(query: HistoryQuery) -> Document:
     ):
         if value is not None:
             conditions[name] = {"$eq": value}
+    if wanted.words:
+        conditions["words"] = {"$all": list(words or wanted.words)}
     if wanted.statuses:
         conditions["status"] = {"$in": sorted(wanted.statuses)}
     else:

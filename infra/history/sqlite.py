@@ -15,7 +15,7 @@ from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
-from infra.history import sqlite_conversations, sqlite_pages, sqlite_statistics
+from infra.history import sqlite_conversations, sqlite_pages, sqlite_statistics, sqlite_words
 from infra.history.admission import LOOK_SECONDS, Admission
 from infra.history.background import going_on, repeating
 from infra.history.documents import document_of
@@ -25,7 +25,7 @@ from infra.history.group_commit import GroupCommit
 from infra.history.sqlite_committer import SqliteCommitter
 from infra.history.sqlite_jobs import Append, EraseOne, EraseUser, Reap, SqlJob
 from infra.history.sqlite_reader import ReadPool
-from infra.history.sqlite_schema import HISTORY_MIGRATIONS, open_writer
+from infra.history.sqlite_schema import HISTORY_MIGRATIONS, Step, open_writer
 from infra.history.sqlite_tombstones import erased_among
 from infra.history.start_markers import StartMarkers
 from infra.private_files import make_private_folder
@@ -73,9 +73,8 @@ class SqliteHistory(DurableStore):
             await self.commits.submit(Append(rows))
 
     async def search(self, query: HistoryQuery) -> Page:
-        return await self.reads.run(
-            lambda connections: sqlite_pages.search(connections.to(self.path), query)
-        )
+        search = sqlite_words.search if query.filter.words else sqlite_pages.search
+        return await self.reads.run(lambda connections: search(connections.to(self.path), query))
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         return await self.reads.run(
@@ -176,7 +175,7 @@ async def open_file(
     read_seconds: float,
     min_free_disk_bytes: int,
     reap_seconds: float = REAP_SECONDS,
-    migrations: Sequence[str] = HISTORY_MIGRATIONS,
+    migrations: Sequence[Step] = HISTORY_MIGRATIONS,
     committing: Callable[[apsw.Connection], SqliteCommitter] = SqliteCommitter,
 ) -> AsyncIterator[SqliteHistory]:
     """Open the SQLite file `path`, whose lock the caller holds, and close it after all that waits was written.

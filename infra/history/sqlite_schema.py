@@ -1,11 +1,12 @@
 """The embedded store's file: its tables, their versions, how it is opened."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import apsw
 
 from infra.configuration import ConfigurationError
+from infra.history.sqlite_words import index_of_words
 from infra.private_files import make_private_file
 
 # Older ones can corrupt a write-ahead log under load (fixed in 3.51.3).
@@ -69,7 +70,10 @@ CREATE INDEX figures ON interaction (
 );
 """
 
-HISTORY_MIGRATIONS: tuple[str, ...] = (INTERACTIONS, TURNS_BY_ID, FIGURES)
+Step = str | Callable[[], str]
+"""Statements, or what returns them: those that take work to put together are made when a file needs them."""
+
+HISTORY_MIGRATIONS: tuple[Step, ...] = (INTERACTIONS, TURNS_BY_ID, FIGURES, index_of_words)
 """Each step makes the next `user_version` of the file; steps are only ever added at the end."""
 
 _FINISH_ERASURES = """
@@ -82,7 +86,7 @@ UPDATE erased_user SET unfinished = 0 WHERE unfinished;
 """
 
 
-def open_writer(path: Path, migrations: Sequence[str]) -> apsw.Connection:
+def open_writer(path: Path, migrations: Sequence[Step]) -> apsw.Connection:
     """Return the one connection that may write `path`, made and brought up to date where needed.
 
     Blocks; the caller holds the file's lock.
@@ -130,11 +134,11 @@ def open_reader(path: Path) -> apsw.Connection:
     return connection
 
 
-def _migrate(connection: apsw.Connection, migrations: Sequence[str], path: Path) -> None:
+def _migrate(connection: apsw.Connection, migrations: Sequence[Step], path: Path) -> None:
     version = connection.pragma("user_version")
     if version > len(migrations):
         raise ConfigurationError(f"{path} was written by a newer version of this program")
     for number, step in enumerate(migrations[version:], start=version + 1):
         with connection:
-            connection.execute(step)
+            connection.execute(step if isinstance(step, str) else step())
             connection.pragma("user_version", number)

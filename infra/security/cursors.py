@@ -78,6 +78,7 @@ def _shape(query: Walk) -> list[object]:
         sorted(wanted.statuses),
         wanted.from_id,
         wanted.to_id,
+        *sorted(wanted.words),
     ]
 
 

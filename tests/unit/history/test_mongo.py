@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ import pytest
 from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import Interaction
+from domain.entities.words import words_of
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.configuration import ConfigurationError
 from infra.history.mongo import MongoHistory, open_mongo
 from infra.history.mongo_queries import filter_of
+from infra.history.mongo_words import rarest_first
 from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
 from tests.contracts.history_walks import asking, walk
 from tests.fakes.interactions import an_id, an_interaction
@@ -93,7 +95,7 @@ async def until_indexed(server: Mongod) -> None:
         pymongo.AsyncMongoClient[dict[str, object]](server.uri) as client,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
-        while len(await client["rt"]["interactions"].index_information()) < 5:
+        while len(await client["rt"]["interactions"].index_information()) < 7:
             await asyncio.sleep(0.1)
 
 
@@ -192,10 +194,21 @@ async def test_a_page_examines_no_more_than_it_shows(history: MongoHistory) -> N
         (HistoryFilter(), 900),
         (HistoryFilter(), 100),
         (HistoryFilter(model="m1"), 100),
+        (HistoryFilter(words=words_of("question")), 900),
+        (HistoryFilter(words=words_of("question 77 answer")), 900),
+        (HistoryFilter(words=words_of("question 1000")), 900),
     ):
         query = HistoryQuery(user_id="ana", filter=wanted, after_id=an_id(after))
+        words: Sequence[str] = ()
+        if wanted.words:
+            words = await rarest_first(
+                history._interactions, "ana", wanted.words, milliseconds=10_000
+            )
         plan: dict[str, Any] = (
-            await history._interactions.find(filter_of(query)).sort("_id", -1).limit(21).explain()
+            await history._interactions.find(filter_of(query, words))
+            .sort("_id", -1)
+            .limit(21)
+            .explain()
         )
         assert plan["executionStats"]["totalKeysExamined"] <= 22
         assert plan["executionStats"]["totalDocsExamined"] <= 22

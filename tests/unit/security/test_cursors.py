@@ -31,6 +31,7 @@ queries = st.builds(
         statuses=st.frozensets(st.sampled_from(Status)),
         from_id=st.sampled_from([None, an_id(1)]),
         to_id=st.sampled_from([None, an_id(1)]),
+        words=st.frozensets(st.sampled_from(["a", "b", "ab", an_id(1)])),
     ),
     order=st.sampled_from(Order),
     limit=st.integers(1, 100),

@@ -1,0 +1,241 @@
+"""Searching by words: what every store finds, and what it does not."""
+
+# ruff: noqa: RUF001 - words that look alike are what is tested
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from domain.entities.history_query import Order
+from domain.entities.interaction import Interaction, Status
+from domain.entities.prompt import Prompt
+from domain.entities.words import words_of
+from domain.interfaces.history import HistoryRepository
+from tests.contracts.history_stores import FORGETS_WHAT_BEGAN, STORES
+from tests.contracts.history_walks import EVERY_STATUS, FILTERS, asking, mixed, passes, walk
+from tests.fakes.interactions import an_id, an_interaction
+
+
+@pytest.fixture(params=STORES)
+async def history(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[HistoryRepository]:
+    async with STORES[request.param](tmp_path) as history:
+        yield history
+
+
+def said(number: int, prompt: str, text: str = "", **changes: object) -> Interaction:
+    return an_interaction(number, prompt=Prompt.asking(prompt), text=text, **changes)
+
+
+async def found(history: HistoryRepository, q: str, **changes: object) -> list[int]:
+    """Return the numbers of what is found, oldest first."""
+    asked = {"statuses": EVERY_STATUS, "order": Order.ASC, **changes}
+    walked = await walk(history, asking(words=words_of(q), **asked))
+    return [int(one.id[-12:], 16) for one in walked]
+
+
+SAID = [
+    said(0, "What is an Event Loop?", "It waits for events, and calls back."),
+    said(1, "Où est le café ?", "Près de l’église, à gauche."),
+    said(2, "Ação, coração e pão", "ÀÉÎÕÜ ñ ç Å"),
+    said(3, "snake_case and kebab-case, don't", "foo.bar(baz); a+b=c; mail@example.org"),
+    said(4, "Straße, Łódź, smørrebrød", "ß ł ø"),
+    said(5, "東京タワー 日本語", "한국어 좋아요"),
+    said(6, "Hallo🤔Welt 👍🏽 🏳️‍🌈", "🦩flamingo"),
+    said(7, "ΟΔΟΣ και οδός", "Привет, МИР"),
+    said(8, "e\u0301te\u0301 decomposed", "İstanbul ırmak"),
+    said(9, "NEAR OR AND NOT", "x" * 300 + " 12345 3.14"),
+    said(10, "हिन्दी भाषा", "שָׁלוֹם עולם"),
+    said(11, "a\0nul \ufffe \uf8ffprivate\uf8ffuse", "zero\u200bwidth soft\u00adhyphen"),
+    said(12, "nothing came of it", "", status=Status.FAILED),
+]
+
+SEARCHES = {
+    "event": [0],
+    "EVENT": [0],
+    "events": [0],
+    "even": [],
+    "vent": [],
+    "event waits": [0],
+    "waits event": [0],
+    "event event": [0],
+    "event missing": [],
+    "cafe": [1],
+    "CAFÉ": [1],
+    "cafe\u0301": [1],
+    "pres eglise": [1],
+    "l eglise": [1],
+    "coracao acao": [2],
+    "aeiou n c a": [2],
+    "snake": [3],
+    "case": [3],
+    "kebab-case": [3],
+    "don t": [3],
+    "foo bar baz": [3],
+    "example.org": [3],
+    "ple": [],
+    "straße": [4],
+    "STRASSE": [],
+    "łodz": [4],
+    "lodz": [],
+    "smørrebrød": [4],
+    "東京タワー": [5],
+    "東京": [],
+    "日本語": [5],
+    "한국어": [5],
+    "한국": [],
+    "hallo": [6],
+    "hallo welt": [6],
+    "flamingo": [6],
+    "οδος": [7],
+    "οδός": [7],
+    "привет мир": [7],
+    "ete": [8],
+    "été decomposed": [8],
+    "istanbul": [8],
+    "ırmak": [8],
+    "irmak": [],
+    "near or and not": [9],
+    "x" * 256: [],
+    "12345": [9],
+    "3.14": [9],
+    "314": [],
+    "हिन्दी": [10],
+    "שָׁלוֹם": [10],
+    "nul": [11],
+    "private use": [11],
+    "width hyphen": [11],
+    "came nothing": [12],
+    '"event': [0],
+    "even*": [],
+    "ev*": [],
+    "-event": [0],
+    "event -waits": [0],
+    "event NOT waits": [],
+    "event OR nothing": [],
+    "NEAR(event loop)": [],
+    "^event": [0],
+    "words:event": [],
+    "prompt : event": [],
+    '" OR 1=1 --': [],
+    "event'; DROP TABLE interaction; --": [],
+    '{"$gt": ""}': [],
+    "\uf8ff616e61 event": [],
+    "616e61": [],
+}
+
+
+@pytest.mark.parametrize("is_stored_before", [True, False], ids=["at once", "one by one"])
+async def test_words_are_found_whole(history: HistoryRepository, is_stored_before: bool) -> None:
+    if is_stored_before:
+        await history.append_many(SAID)
+    else:
+        for one in reversed(SAID):
+            await history.append(one)
+    for q, expected in SEARCHES.items():
+        assert await found(history, q) == expected, q
+
+
+async def test_nobody_finds_someone_elses(history: HistoryRepository) -> None:
+    await history.append(said(1, "a secret word"))
+    await history.append(said(2, "another word", user_id="bob"))
+    spoof = f"\uf8ff{b'ana'.hex()} {b'ana'.hex()} secret"
+    await history.append(said(3, spoof, user_id="bob"))
+    assert await found(history, "secret") == [1]
+    assert await found(history, "word") == [1]
+    assert await found(history, "word", user_id="bob") == [2]
+    assert await found(history, "secret", user_id="bob") == [3]
+    assert await found(history, "word", user_id="an") == []
+    assert await found(history, b"ana".hex(), user_id="bob") == [3]
+
+
+async def test_only_answered_ones_are_found_unless_asked(history: HistoryRepository) -> None:
+    await history.append_many(SAID)
+    assert await found(history, "nothing", statuses=frozenset()) == []
+    assert await found(history, "nothing", statuses=frozenset({Status.FAILED})) == [12]
+
+
+@pytest.mark.parametrize(
+    ("filters", "order"),
+    [(filters, list(Order)[number % 2]) for number, filters in enumerate(FILTERS)],
+)
+async def test_a_walk_finds_each_once_and_in_order_while_others_write(
+    history: HistoryRepository, filters: dict[str, object], order: Order
+) -> None:
+    def spoken(number: int) -> Interaction:
+        words = ("often rarely", "often", "never")[number % 3] + (" once" if number == 99 else "")
+        return replace(mixed(number), prompt=Prompt.asking(words))
+
+    before = [spoken(number) for number in range(250)]
+    await history.append_many(before[150:])
+    await history.append_many(before[:150])
+    await history.append_many([replace(spoken(n + 1), user_id="bob") for n in range(60)])
+
+    async def keep_writing() -> None:
+        for number in range(1000, 1_000_000):
+            await history.append(spoken(number))
+
+    writing = asyncio.create_task(keep_writing())
+    bounded = filters if "to_id" in filters else {"to_id": an_id(999), **filters}
+    try:
+        for q in ("RARELY often", "once"):
+            walked = await walk(history, asking(order=order, limit=7, words=words_of(q), **bounded))
+            expected = [one for one in before if passes(one, **filters) and one.says(words_of(q))]
+            assert walked == (expected if order is Order.ASC else expected[::-1])
+    finally:
+        writing.cancel()
+
+
+async def test_one_millisecond_of_many_is_walked_in_order(history: HistoryRepository) -> None:
+    """Also where they came in another order."""
+    prefix = an_id(5)[:14]
+    ids = [f"{prefix}7{n % 4:03x}-8000-{n:012x}" for n in range(40)]
+    for interaction_id in ids[::-3] + ids[::-1]:
+        await history.append(said(0, "many at once", id=interaction_id))
+    for order in Order:
+        for limit in (1, 3, 50):
+            walked = await walk(
+                history, asking(order=order, limit=limit, words=words_of("once many"))
+            )
+            assert [one.id for one in walked] == sorted(ids, reverse=order is Order.DESC)
+
+
+async def test_what_is_erased_is_not_found(history: HistoryRepository) -> None:
+    await history.append_many([said(n, f"common only{n}") for n in range(6)])
+    await history.erase("ana", an_id(2))
+    assert await found(history, "only2") == []
+    assert await found(history, "common") == [0, 1, 3, 4, 5]
+    await history.append(said(2, "common only2"))
+    assert await found(history, "common") == [0, 1, 3, 4, 5]
+    await history.erase_all("ana", an_id(4))
+    assert await found(history, "common") == [5]
+
+
+async def test_an_outcome_is_found_by_its_own_words(
+    history: HistoryRepository, request: pytest.FixtureRequest
+) -> None:
+    await history.append(said(1, "asked", status=Status.INTERRUPTED))
+    assert await found(history, "asked") == [1]
+    await history.append(said(1, "asked", "answered at last"))
+    assert await found(history, "asked last") == [1]
+    await history.append(said(1, "asked", status=Status.INTERRUPTED))
+    assert await found(history, "asked last") == [1]
+    await history.erase("ana", an_id(1))
+    assert await found(history, "asked") == []
+    if request.node.callspec.params["history"] not in FORGETS_WHAT_BEGAN:
+        history.begin(said(2, "lost", status=Status.INTERRUPTED), lost_after_seconds=-1e9)
+        async with asyncio.timeout(20):
+            while await found(history, "lost") != [2]:
+                await asyncio.sleep(0.01)
+
+
+async def test_long_texts_are_searched_to_their_end(history: HistoryRepository) -> None:
+    text = " ".join(f"word{n}" for n in range(60_000))
+    await history.append(said(1, "long", f"{text} needle"))
+    await history.append(said(2, "one word", "y" * 500_000))
+    assert await found(history, "needle word31415 long") == [1]
+    assert await found(history, "one word") == [2]

@@ -1,0 +1,102 @@
+"""The one definition of a word, held against the index that SQLite brings along."""
+
+# ruff: noqa: RUF001 - words that look alike are what is tested
+
+import unicodedata
+from collections.abc import Callable
+
+import apsw
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.entities.words import words_of
+from infra.history.sqlite_words import index_of_words
+
+
+def test_words_are_runs_of_letters_and_digits() -> None:
+    assert words_of("It's 3.14, isn't_it?", "\u00a1S\u00ed!") == {
+        *("it", "s", "3", "14", "isn", "t", "si"),
+    }
+
+
+@pytest.mark.parametrize("text", ["", " ", "?!", "-", "*", "👍🏽", "\u200b", "_", "\uf8ff", "\0"])
+def test_what_holds_no_letter_holds_no_word(text: str) -> None:
+    assert words_of(text) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("É", "e", True),
+        ("e\u0301", "é", True),
+        ("Å", "a", True),
+        ("İ", "i", True),
+        ("ΣΟΦΟΣ", "σοφος", True),
+        ("σοφος", "σοφοσ", True),
+        ("МИР", "мир", True),
+        ("ß", "ss", False),
+        ("ß", "ẞ", True),
+        ("ł", "l", False),
+        ("ø", "o", False),
+        ("ı", "i", False),
+        ("й", "и", False),
+        ("ά", "α", False),
+        ("が", "か", False),
+        ("한", "하", False),
+    ],
+)
+def test_case_and_accents_on_a_to_z_do_not_count(one: str, other: str, is_same: bool) -> None:
+    assert (words_of(one) == words_of(other)) is is_same
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Callable[[str], set[str]]:
+    """Return the tokens of SQLite's index."""
+    connection = apsw.Connection(":memory:")
+    statements = index_of_words()
+    name, *arguments = statements.partition('tokenize="')[2].partition('"')[0].split(" ")
+    assert name == "unicode61"
+    arguments = [one.strip("'") for one in _joined(arguments)]
+    tokenizer = connection.fts5_tokenizer(name, arguments)
+
+    def tokenize(text: str) -> set[str]:
+        found = tokenizer(text.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
+        return {token for tokens in found for token in tokens} - {""}
+
+    return tokenize
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """Put together again what stands between quotes."""
+    joined: list[str] = []
+    for one in arguments:
+        if joined and joined[-1].count("'") == 1:
+            joined[-1] += f" {one}"
+        else:
+            joined.append(one)
+    return joined
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.characters(max_codepoint=0x24F, exclude_categories=["Cs"]), max_size=60))
+def test_sqlite_and_we_agree_on_latin(tokens: Callable[[str], set[str]], text: str) -> None:
+    assert tokens(text) == words_of(text)
+
+
+def test_sqlite_and_we_agree_on_nearly_every_character(tokens: Callable[[str], set[str]]) -> None:
+    """All but capitals that came after 2012, and a handful of others, none of which splits a word."""
+    differing = []
+    for code in range(1, 0x20000):
+        character = chr(code)
+        if unicodedata.category(character) in ("Co", "Cs", "Cn"):
+            continue
+        text = f"x{character}y {character}"
+        theirs, ours = tokens(text), words_of(text)
+        if theirs != ours:
+            assert len(theirs) == len(ours), f"U+{code:04X}"
+            differing.append(character)
+    younger = [one for one in differing if unicodedata.category(one) == "Lu"]
+    assert len(younger) < 500
+    assert len(differing) - len(younger) < 30
+    assert min(ord(one) for one in differing) >= 0x1E0, "in common use"
