@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from app.middleware.gate import _is_public
@@ -25,7 +26,7 @@ WITH_A_BODY: dict[str, list[dict[str, Any]]] = {
 }
 """By route, bodies that name bob in every way the route, or any other program, knows."""
 OF_NOBODY = {"/v1/models", "/v1/models/{modelId:path}"}
-HIDDEN = {"/docs", "/docs/assets", "/openapi.json"}
+HIDDEN = {"/", "/console/{name}", "/docs", "/docs/assets", "/openapi.json"}
 """What the description leaves out: pages, and itself."""
 
 
@@ -44,14 +45,16 @@ class Served:
 
 def served() -> list[Served]:
     """The route table of the application as it is wired."""
-    application_ = application(Settings(_env_file=None))
+    whole: Any = application(Settings(_env_file=None))
+    while not isinstance(whole, FastAPI):
+        whole = whole._app if hasattr(whole, "_app") else whole.app
     return [
         Served(
             route.path or "/",
             frozenset(route.methods or {"GET"}),
             bool(getattr(route, "include_in_schema", False)),
         )
-        for route in iter_route_contexts(application_._app.routes)  # type: ignore[attr-defined]
+        for route in iter_route_contexts(whole.routes)
     ]
 
 
