@@ -62,6 +62,8 @@ MALFORMED: dict[str, Callable[[str], bytes]] = {
     "BOM": lambda user: b"\xef\xbb\xbf" + a_body(user),
     "lone surrogate": lambda user: a_body(user, systemPrompt='"\\ud800"'),
     "lone surrogate in a key": lambda user: a_body(user, **{"\\udfff": "1"}),
+    "lone surrogate in a wrong type": lambda user: a_body(user, temperature='["\\udfff"]'),
+    "an integer of 5000 digits": lambda user: a_body(user, maxOutputTokens="9" * 5000),
     "duplicate key": lambda user: a_body(user)[:-1] + b',"userPrompt":"other"}',
     "duplicate key inside": lambda user: a_body(user, metadata='{"a":1,"a":2}'),
     "depth 33": lambda user: a_body(user, metadata="[" * 32 + "]" * 32),

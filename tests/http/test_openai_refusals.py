@@ -5,6 +5,7 @@ import pytest
 
 from infra.selftest.provider import FaultProvider
 from tests.http.openai_door import QUESTION, complete, is_error
+from tests.http.test_error_table import CANARY, MALFORMED
 
 
 def test_an_unknown_model_is_a_404_that_names_those_there_are(
@@ -155,6 +156,17 @@ def test_every_other_refusal_speaks_openais_format_too(client: httpx2.Client, us
         path, json={"messages": [QUESTION]}, headers={"X-Request-Timeout-Ms": "5"}
     )
     assert is_error(response, 422, "invalid_request")["param"] == "X-Request-Timeout-Ms"
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_a_body_that_is_not_plain_json_is_malformed_at_this_door_too(
+    client: httpx2.Client, user: str, case: str
+) -> None:
+    sent = MALFORMED[case](user)
+    headers = {"content-type": "application/json"}
+    response = client.post("/v1/chat/completions", content=sent, headers=headers)
+    is_error(response, 400, "malformed_body")
+    assert CANARY not in response.text
 
 
 def test_the_native_routes_keep_their_own_format(client: httpx2.Client) -> None:
