@@ -11,7 +11,7 @@ from yarl import URL
 from domain.entities.reply import Answering, Reply, Usage
 from domain.exceptions import LLMError
 from infra.llm.answer_reader import AnswerReader, UnreadableAnswer
-from infra.llm.http_errors import refusal, speaking_domain
+from infra.llm.http_errors import SpeakingDomain, refusal
 from infra.llm.received_answer import ReceivedAnswer
 
 # What one answer may hold while its reader is slow. A model's words come at a fraction of what these let through.
@@ -101,12 +101,12 @@ class Endpoint:
             may_be_empty: The model was asked to go on from a text that may have been whole already.
         """
         yield self._answering
-        with speaking_domain(self._provider):
+        with SpeakingDomain(self._provider):
             response = await self._session.post(
                 self._url, data=body, headers=self._headers, allow_redirects=False
             )
         try:
-            with speaking_domain(self._provider, response.status):
+            with SpeakingDomain(self._provider, response.status):
                 if response.status != 200:
                     raise await self._refusal(response)
                 if response.headers.get("Content-Encoding", "identity") != "identity":

@@ -13,7 +13,7 @@ from domain.entities.reply import Reply
 from domain.exceptions import LLMError
 from infra.llm.answer_reader import AnswerReader
 from infra.llm.gemini_wire import GeminiReader
-from infra.llm.http_errors import refusal, speaking_domain
+from infra.llm.http_errors import SpeakingDomain, refusal
 from infra.llm.openai_wire import OpenAIReader
 from infra.llm.received_answer import ReceivedAnswer
 from tests.fakes import gemini, openai
@@ -59,7 +59,7 @@ def ends_well(make_reader: Callable[[], AnswerReader], chunks: list[bytes]) -> N
             text += answer.take(chunk)
     assert len(text.encode()) <= MAX_BYTES
     try:
-        with speaking_domain("provider"):
+        with SpeakingDomain("provider"):
             reply = answer.reply(lambda usage: usage)
     except LLMError:
         return
