@@ -31,8 +31,8 @@ _CONNECTIONS = 64
 _SETTLED_AFTER = 20_000
 _SAMPLE_EVERY = 2_000
 _WARM_UP = 1_000
-_IDLE_SECONDS = 65.0
-"""Longer than idle connections to a provider are kept."""
+_IDLE_SECONDS = 125.0
+"""Longer than idle connections to a provider are kept: looked at once a minute, and closed after one."""
 _FAULTS = ("flaky-503", "flaky-reset", "flaky-cut", "503", "400", "429")
 _MIB = 2**20
 
