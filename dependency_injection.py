@@ -229,9 +229,11 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
         metrics.watch_routes(llm.health)
         loop = asyncio.get_running_loop()
         metrics.watch_tasks(lambda: len(asyncio.all_tasks(loop)))
-        metrics.watch_chats_in_flight(lambda: container.chat.chats_under_way)
+        metrics.watch_chats_in_flight(
+            lambda: container.chat.chats_under_way, limit=settings.max_concurrent_chats
+        )
         if (outbox := history.outbox) is not None:
-            metrics.watch_outbox(lambda: _figures_of(outbox))
+            outbox.watch_deliveries(metrics.watch_outbox(lambda: _figures_of(outbox), clock))
         await stack.enter_async_context(_writing_figures(settings, metrics, clock))
         stack.push_async_callback(container.chat.answer_prompt.drain)
         stack.push_async_callback(container.chat.once_per_key.drain)
@@ -312,7 +314,7 @@ async def work(settings: Settings) -> None:
         _serving_figures(settings, metrics),
         _tracing(settings) as tracing,
         _queues(settings, clock) as (queues, store),
-        metrics.watching_queues(queues.queue, queues.dead_letters, clock),
+        metrics.watching_queues(queues.queue.count, queues.dead_letters.count, clock),
         _writing_figures(settings, metrics, clock),
     ):
         observer = metrics.count_queue()

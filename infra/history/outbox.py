@@ -130,6 +130,10 @@ class Outbox(HistoryRepository):
         backlog = self._parts.backlog()
         return max(backlog.rows / self._max_rows, backlog.size_bytes / self._max_bytes)
 
+    def watch_deliveries(self, told: Callable[[Sequence[Interaction]], None]) -> None:
+        """Tell `told` of everything that is delivered from now on; it returns at once and never fails."""
+        self._parts.relay.on_delivered = told
+
     def lag_seconds(self) -> float:
         """Return the age of the oldest row this host has still to deliver; 0.0 when there is none."""
         backlogs = [self._parts.backlog(), *self._parts.housekeeping.others]

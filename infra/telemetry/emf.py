@@ -32,10 +32,14 @@ _GAUGES = {
     "rt_outbox_bytes": ("OutboxBytes", "Bytes"),
     "rt_outbox_fill_ratio": ("OutboxFillRatio", "None"),
     "rt_outbox_lag_seconds": ("OutboxLagSeconds", "Seconds"),
+    "rt_queue_messages": ("QueueMessages", "Count"),
+    "rt_queue_dead_letters": ("DeadLetters", "Count"),
 }
 _SPREADS = {
     _REQUESTS: "RequestSeconds",
     "rt_request_overhead_seconds": "OverheadSeconds",
+    "rt_accept_seconds": "AcceptSeconds",
+    "rt_outbox_delivery_seconds": "DeliverySeconds",
     "rt_queue_lag_seconds": "QueueLagSeconds",
 }
 _COUNTERS = {
@@ -43,6 +47,9 @@ _COUNTERS = {
     "rt_route_fallbacks_total": "Fallbacks",
     "rt_queue_buried_total": "Buried",
     "rt_outbox_relay_failures_total": "RelayFailures",
+    "rt_chats_not_persisted_total": "NotKept",
+    "rt_problems_total": "Problems",
+    "rt_idempotent_replays_total": "Replays",
 }
 _NO_FAILURES = frozenset({"", "blocked", "cancelled"})  # what the caller or a safety filter ended
 
@@ -93,6 +100,8 @@ class EmfLines:
                 for counter, name in _COUNTERS.items()
             },
         }
+        for (status,), count in figures.counted("rt_chats_total", ["status"]).items():
+            measured[f"Chats{status.title().replace('_', '')}"] = ("Count", count)
         for family, (name, unit) in _GAUGES.items():
             if (value := figures.gauge(family)) is not None:
                 measured[name] = (unit, value)

@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
 
-from domain.entities.interaction import Attempt
+from domain.entities.interaction import Attempt, Interaction
 from domain.entities.reply import Reply
 from domain.entities.turn import Turn
 from domain.interfaces.clock import Clock
-from domain.interfaces.interaction_queue import DeadLetters, InteractionQueue
 from domain.interfaces.telemetry import Answered, QueueObserver, RequestObserver
 from infra.history.background import going_on, repeating
 from infra.llm.resilience.metered import AttemptObserver
@@ -18,7 +17,7 @@ from infra.telemetry.chat_metrics import ChatMetrics
 from infra.telemetry.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.http_metrics import HttpMetrics
 from infra.telemetry.outbox_metrics import OutboxFigures, OutboxMetrics
-from infra.telemetry.queue_depth import LOOK_SECONDS, QueueDepth
+from infra.telemetry.queue_depth import LOOK_SECONDS, Count, QueueDepth
 from infra.telemetry.queue_metrics import QueueMetrics
 from infra.telemetry.route_metrics import RouteMetrics
 
@@ -54,8 +53,11 @@ class Metrics(RequestObserver, AttemptObserver):
         """Show the state of what `routes` returns whenever the metrics are read."""
         self._routes.watch(routes)
 
-    def watch_chats_in_flight(self, count: Callable[[], int]) -> None:
-        """Show what `count` returns whenever the metrics are read; call it once."""
+    def watch_chats_in_flight(self, count: Callable[[], int], *, limit: int) -> None:
+        """Show what `count` returns whenever the metrics are read, and at how many more are refused; call it once."""
+        Gauge("rt_chats_limit", "At so many chats more are refused.", registry=self._registry).set(
+            limit
+        )
         Gauge("rt_chats_in_flight", "Chats being answered.", registry=self._registry).set_function(
             count
         )
@@ -68,9 +70,13 @@ class Metrics(RequestObserver, AttemptObserver):
             registry=self._registry,
         ).set_function(count)
 
-    def watch_outbox(self, figures: Callable[[], OutboxFigures]) -> None:
-        """Show what `figures` returns whenever the metrics are read; call it once."""
-        self._registry.register(OutboxMetrics(figures))
+    def watch_outbox(
+        self, figures: Callable[[], OutboxFigures], clock: Clock
+    ) -> Callable[[Sequence[Interaction]], None]:
+        """Show what `figures` returns whenever the metrics are read; return who is to be told of what was delivered."""
+        outbox = OutboxMetrics(figures, clock)
+        self._registry.register(outbox)
+        return outbox.observe_delivered
 
     def count_queue(self) -> QueueObserver:
         """Return who counts what comes through the queue; call it once, in a worker."""
@@ -78,10 +84,10 @@ class Metrics(RequestObserver, AttemptObserver):
 
     @asynccontextmanager
     async def watching_queues(
-        self, queue: InteractionQueue, dead_letters: DeadLetters, clock: Clock
+        self, messages: Count, dead_letters: Count, clock: Clock
     ) -> AsyncIterator[None]:
-        """Show how much is in these while the block runs, as of the last half minute; use it once, in a worker."""
-        depth = QueueDepth(queue, dead_letters)
+        """Show what these return while the block runs, as of the last half minute; use it once, in a worker."""
+        depth = QueueDepth(messages, dead_letters)
         self._registry.register(depth)
         async with going_on(depth.look, repeating(depth.look, seconds=LOOK_SECONDS, clock=clock)):
             yield

@@ -1,10 +1,16 @@
 """What waits in the outbox, and whether it is carried away."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from domain.entities.interaction import Interaction, milliseconds_of
+from domain.interfaces.clock import Clock
+from infra.telemetry.histogram import Histogram
+
+_DELIVERY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0, 300.0, 3600.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +33,25 @@ class OutboxFigures:
 
 
 class OutboxMetrics(Collector):
-    """Asks for the figures when the metrics are read."""
+    """Asks for the figures when the metrics are read, and measures how long delivery takes."""
 
-    def __init__(self, figures: Callable[[], OutboxFigures]) -> None:
+    def __init__(self, figures: Callable[[], OutboxFigures], clock: Clock) -> None:
         self._figures = figures
+        self._clock = clock
+        self._deliveries = Histogram(
+            "rt_outbox_delivery_seconds",
+            "From the end of an answer until the store, or the queue before it, had it from the outbox.",
+            (),
+            _DELIVERY_SECONDS,
+        )
+        self._delivered = self._deliveries.series()
+
+    def observe_delivered(self, interactions: Sequence[Interaction]) -> None:
+        """Take note of interactions that have just been delivered."""
+        now_seconds = self._clock.now_milliseconds() / 1000
+        for one in interactions:
+            answered_seconds = milliseconds_of(one.id) / 1000 + one.latency_seconds
+            self._delivered.observe(max(0.0, now_seconds - answered_seconds))
 
     def collect(self) -> Iterable[Metric]:
         now = self._figures()
@@ -46,3 +67,4 @@ class OutboxMetrics(Collector):
             "How often what delivers them failed unexpectedly, and was begun again.",
             value=now.relay_failures,
         )
+        yield from self._deliveries.collect()

@@ -1,41 +1,37 @@
 """How much waits in the queue and among the dead letters, asked for now and then."""
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from domain.exceptions import QueueUnavailable
-from domain.interfaces.interaction_queue import DeadLetters, InteractionQueue
 
 LOOK_SECONDS = 30.0
 
-_logger = logging.getLogger(__name__)
+Count = Callable[[], Awaitable[int]]
+"""Raises `QueueUnavailable` when the queue does not answer."""
 
 
 class QueueDepth(Collector):
-    """Shows what the last look found; nothing at all while the queues do not answer, rather than an old figure."""
+    """Shows what the last look found; nothing at all while a queue does not answer, rather than an old figure."""
 
-    def __init__(self, queue: InteractionQueue, dead_letters: DeadLetters) -> None:
-        self._counts = {
-            (
-                "rt_queue_messages",
-                "Interactions in the queue, those in a worker's hands included.",
-            ): (queue.count),
-            ("rt_queue_dead_letters", "Interactions that could not be stored."): dead_letters.count,
-        }
-        self._found: dict[tuple[str, str], int] = {}
+    def __init__(self, messages: Count, dead_letters: Count) -> None:
+        self._shown = (
+            ("rt_queue_messages", "Interactions in the queue, also in a worker's hands.", messages),
+            ("rt_queue_dead_letters", "Interactions that could not be stored.", dead_letters),
+        )
+        self._found: dict[str, int] = {}
 
     async def look(self) -> None:
         """Ask both queues; costs a request each."""
-        for shown, count in self._counts.items():
+        for name, _, count in self._shown:
             try:
-                self._found[shown] = await count()
+                self._found[name] = await count()
             except QueueUnavailable:
-                self._found.pop(shown, None)
-                _logger.debug("%s is not known now", shown[0])
+                self._found.pop(name, None)
 
     def collect(self) -> Iterable[Metric]:
-        for (name, meaning), found in self._found.items():
-            yield GaugeMetricFamily(name, meaning, value=found)
+        for name, meaning, _ in self._shown:
+            if name in self._found:
+                yield GaugeMetricFamily(name, meaning, value=self._found[name])

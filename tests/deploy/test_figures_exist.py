@@ -1,6 +1,8 @@
 """What is looked at is really there: the running service's own /metrics, and a Prometheus that reads them."""
 
+import asyncio
 import re
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,10 +13,12 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.telemetry.metrics import Metrics
+from infra.history.aws_client import open_client
+from infra.history.sqs_envelope import message_of
+from tests.aws_emulator import shared_emulator
 from tests.deploy.expressions import RULES, Expression, expressions
-from tests.fakes.ends import a_delivery
-from tests.service import Service, running_service
+from tests.fakes.interactions import an_interaction
+from tests.service import Service, running_service, watched_worker
 
 PATIENCE_SECONDS = 60.0
 
@@ -32,6 +36,7 @@ def ask(service: Service) -> None:
     with service.client() as client:
         answer = client.post("/v1/chat", json={"userId": "ana", "userPrompt": "Are you there?"})
         assert answer.status_code == 200
+        assert client.get("/nowhere").status_code == 404
 
 
 def figures(text: str) -> dict[str, set[str]]:
@@ -43,19 +48,37 @@ def figures(text: str) -> dict[str, set[str]]:
     return found
 
 
-def of_a_worker() -> str:
-    """Return what only a worker counts; it has no door of its own yet that could be asked."""
-    metrics = Metrics(version="1", environment="development")
-    queue = metrics.count_queue()
-    queue.observe_recorded(a_delivery(), lag_seconds=0.1, work_seconds=0.01)
-    queue.observe_buried(a_delivery(), "not JSON", work_seconds=0.01)
-    return metrics.render().decode()
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A worker that has stored a message and buried one."""
+    emulator, name = shared_emulator(), f"figures-{secrets.token_hex(8)}"
+    url = emulator.queue_url(name)
+    settings = {"AWS_ENDPOINT_URL": emulator.url, "DYNAMODB_TABLE": name, "SQS_QUEUE_URL": url}
+
+    async def send() -> None:
+        async with open_client("sqs", emulator.access, tries=1) as sqs:
+            for body in (await message_of(an_interaction()), "not a message of ours"):
+                await sqs("send_message", QueueUrl=url, MessageBody=body)
+
+    with watched_worker(tmp_path_factory.mktemp("worker") / "data", settings) as started:
+        asyncio.run(send())
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not {"rt_queue_buried_total", "rt_queue_dead_letters"} <= told_by(started).keys():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield started
+
+
+def told_by(service: Service) -> dict[str, set[str]]:
+    with service.client() as client:
+        return figures(client.get("/metrics").text)
 
 
 @pytest.fixture(scope="module")
-def there(service: Service) -> dict[str, set[str]]:
-    with service.client() as client:
-        return figures(of_a_worker()) | figures(client.get("/metrics").text)
+def there(service: Service, worker: Service) -> dict[str, set[str]]:
+    of_a_service, of_a_worker = told_by(service), told_by(worker)
+    names = of_a_service.keys() | of_a_worker.keys()
+    return {name: of_a_service.get(name, set()) | of_a_worker.get(name, set()) for name in names}
 
 
 @pytest.mark.parametrize("expression", expressions(), ids=lambda one: one.where)
@@ -69,7 +92,7 @@ def test_every_metric_and_label_that_is_asked_for_exists(
 
 
 class Watching:
-    """A Prometheus with our rules, reading one service every second."""
+    """A Prometheus with our rules, reading a service and a worker every second."""
 
     def __init__(self, client: httpx2.Client) -> None:
         self._client = client
@@ -94,7 +117,7 @@ class Watching:
 
 @pytest.fixture(scope="module")
 def watching(
-    prometheus: str, service: Service, tmp_path_factory: pytest.TempPathFactory
+    prometheus: str, service: Service, worker: Service, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Watching]:
     folder = tmp_path_factory.mktemp("prometheus")
     configuration = yaml.safe_load((RULES.parent / "prometheus.yml").read_text(encoding="utf-8"))
@@ -102,7 +125,8 @@ def watching(
     configuration["rule_files"] = [str(RULES)]
     (job,) = configuration["scrape_configs"]
     del job["dns_sd_configs"]  # names of the composition, which nobody here knows
-    job["static_configs"] = [{"targets": [f"127.0.0.1:{service.port}"]}]
+    targets = [f"127.0.0.1:{one.port}" for one in (service, worker)]
+    job["static_configs"] = [{"targets": targets}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
     log = folder / "log"
     with log.open("w") as written:
@@ -136,15 +160,14 @@ def port_of(process: "subprocess.Popen[bytes]", log: Path) -> int:
 
 
 def test_a_running_prometheus_reads_a_running_service(watching: Watching) -> None:
-    (up,) = watching.ask_until_told('up{job="rt-genai"} == 1')
-    assert up
+    watching.ask_until_told('count(up{job="rt-genai"} == 1) == 2')
     watching.ask_until_told('gen_ai_client_operation_duration_seconds_count{error_type=""} >= 1')
     assert {rule["health"] for rule in watching.rules()} <= {"ok", "unknown"}
 
 
 @pytest.mark.parametrize(
     "expression",
-    [one for one in expressions() if "json" in one.where and "rt_queue" not in one.text],
+    [one for one in expressions() if "json" in one.where],
     ids=lambda one: one.where,
 )
 def test_every_panel_shows_something(

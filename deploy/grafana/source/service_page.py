@@ -59,6 +59,41 @@ PAGE = Page(
             ),
         ),
         Panel(
+            title="Problems by their name",
+            says="What callers were told. Some are their own; `limit` says which of a caller's was used up.",
+            unit=Unit.PER_SECOND,
+            prometheus=(
+                Prometheus(
+                    "sum by (problem, limit) (rate(rt_problems_total[$__rate_interval]))",
+                    "{{problem}} {{limit}}",
+                ),
+            ),
+            cloudwatch=(CloudWatch("Problems", "Sum"),),
+        ),
+        Panel(
+            title="Chats by what became of them",
+            says="`truncated` and `failed` are the providers' or ours; `client_cancelled` left by themselves.",
+            unit=Unit.PER_SECOND,
+            prometheus=(
+                Prometheus(
+                    "sum by (status) (rate(rt_chats_total[$__rate_interval]))", "{{status}}"
+                ),
+            ),
+            cloudwatch=tuple(
+                CloudWatch(f"Chats{status}", "Sum")
+                for status in ("Completed", "Truncated", "Blocked", "ClientCancelled", "Failed")
+            ),
+        ),
+        Panel(
+            title="Told again for their Idempotency-Key",
+            says="Clients that retried something that had been answered: each was spared a call.",
+            unit=Unit.PER_SECOND,
+            prometheus=(
+                Prometheus("sum(rate(rt_idempotent_replays_total[$__rate_interval]))", "replays"),
+            ),
+            cloudwatch=(CloudWatch("Replays", "Sum"),),
+        ),
+        Panel(
             title="Processor",
             says="Of one core. A process uses one; near 1 it is time for another.",
             unit=Unit.SHARE,

@@ -3,21 +3,25 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from domain.entities.deadline import Deadline
-from domain.entities.interaction import Attempt
+from domain.entities.interaction import Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.entities.turn import Turn
+from domain.interfaces.telemetry import Answered
 from infra.llm.resilience.route_health import RouteHealth
 from infra.telemetry.emf import PERIOD_SECONDS, EmfLines, writing_emf
 from infra.telemetry.metrics import Metrics
 from infra.telemetry.outbox_metrics import OutboxFigures
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
 from tests.fakes.ends import a_delivery, answered
+from tests.fakes.interactions import an_interaction
+from tests.fakes.turns import a_turn
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 TURN = Turn(
@@ -48,7 +52,7 @@ def call(metrics: Metrics, outcome: str = "ok", seconds: float = 0.5) -> None:
 
 def made() -> tuple[Metrics, EmfLines]:
     metrics = Metrics(version="1", environment="production")
-    metrics.watch_chats_in_flight(lambda: 3)
+    metrics.watch_chats_in_flight(lambda: 3, limit=1000)
     return metrics, EmfLines(metrics.registry, "rt-genai")
 
 
@@ -148,15 +152,31 @@ async def test_a_line_comes_every_minute_and_the_last_part_of_one_at_the_end() -
     assert [line["Requests"] for line in written] == [0, 1]
 
 
-def test_everything_the_alarms_and_dashboards_of_aws_look_at_is_told() -> None:
-    metrics, lines = made()
+async def everything_happens(metrics: Metrics) -> None:
+    """Let there be something to tell of each figure: in a service and a worker in one."""
     queue = metrics.count_queue()
     route = RouteHealth(provider="gemini", model="m", closure=None, in_flight=1, retry_tokens=100)
     metrics.watch_routes(lambda: [route])
-    metrics.watch_outbox(lambda: OUTBOX)
-    metrics.observe_request(answered("/v1/chat", "POST", 200, 0.6, llm_seconds=0.5))
+    delivered = metrics.watch_outbox(lambda: OUTBOX, FakeClock())
+    delivered([an_interaction()])
+    for status in (one for one in Status if one is not Status.INTERRUPTED):
+        chat = replace(a_turn(), history_seconds=0.1, interaction=an_interaction(status=status))
+        metrics.observe_request(
+            Answered(route="/v1/chat", method="POST", status=200, seconds=0.6, turn=chat)
+        )
     queue.observe_recorded(a_delivery(), lag_seconds=0.1, work_seconds=0.01)
     call(metrics)
+
+    async def count() -> int:
+        return 1
+
+    async with metrics.watching_queues(count, count, FakeClock(sleeping_advances=False)):
+        await asyncio.sleep(0)
+
+
+async def test_everything_the_alarms_and_dashboards_of_aws_look_at_is_told() -> None:
+    metrics, lines = made()
+    await everything_happens(metrics)
     found = {name for line in told(lines) for name in names(line)}
     stacks = (DEPLOY / "aws" / "stacks").glob("*.py")
     wanted = {

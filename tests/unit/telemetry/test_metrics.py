@@ -1,17 +1,23 @@
 """What the metrics show after given requests and attempts, read back from the text that Prometheus reads."""
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from domain.entities.deadline import Deadline
-from domain.entities.interaction import Attempt
+from domain.entities.interaction import Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.entities.turn import Turn
+from domain.interfaces.telemetry import Answered
 from infra.telemetry.metrics import Metrics
 from infra.telemetry.outbox_metrics import OutboxFigures
+from tests.fakes.clock import START_MILLISECONDS, FakeClock
 from tests.fakes.ends import answered
+from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.turns import a_turn
 
 TURN = Turn(
     id="0199a1b2-0000-7000-8000-000000000000",
@@ -185,11 +191,12 @@ def test_what_the_service_adds_is_told_apart(metrics: Metrics) -> None:
 
 def test_what_runs_is_shown(metrics: Metrics) -> None:
     chats = 3
-    metrics.watch_chats_in_flight(lambda: chats)
+    metrics.watch_chats_in_flight(lambda: chats, limit=1000)
     metrics.watch_tasks(lambda: chats + 1)
     build = samples(metrics, "rt_build_info")
     assert build == {labels(version="1.2.3", environment="test"): 1}
     assert samples(metrics, "rt_chats_in_flight") == {labels(): 3}
+    assert samples(metrics, "rt_chats_limit") == {labels(): 1000}
     assert samples(metrics, "rt_asyncio_tasks") == {labels(): 4}
     chats = 4
     assert samples(metrics, "rt_chats_in_flight") == {labels(): 4}
@@ -211,9 +218,82 @@ def test_the_outbox_is_asked_when_the_metrics_are_read(metrics: Metrics) -> None
     metrics.watch_outbox(
         lambda: OutboxFigures(
             rows=3, size_bytes=900, fill_ratio=0.25, lag_seconds=1.5, relay_failures=failures[0]
-        )
+        ),
+        FakeClock(),
     )
     failures[0] = 2
     shown = ("rows", "bytes", "fill_ratio", "lag_seconds", "relay_failures_total")
     found = [samples(metrics, f"rt_outbox_{name}")[labels()] for name in shown]
     assert found == [3, 900, 0.25, 1.5, 2]
+
+
+def test_how_long_delivery_took_is_counted_from_the_end_of_the_answer(metrics: Metrics) -> None:
+    nothing = OutboxFigures(rows=0, size_bytes=0, fill_ratio=0, lag_seconds=0, relay_failures=0)
+    clock = FakeClock()
+    tell = metrics.watch_outbox(lambda: nothing, clock)
+    clock.advance(3.0)
+    early = an_interaction(id=an_id(milliseconds=START_MILLISECONDS), latency_seconds=2.0)
+    tell([early, an_interaction(id=early.id, latency_seconds=99.0)])
+    assert samples(metrics, "rt_outbox_delivery_seconds_count") == {labels(): 2}
+    assert samples(metrics, "rt_outbox_delivery_seconds_sum") == {labels(): 1.0}
+
+
+def told_of(metrics: Metrics, *, problem: str | None = None, **changes: Any) -> None:
+    turn = replace(a_turn(), **changes)
+    metrics.observe_request(
+        Answered(
+            route="/v1/chat", method="POST", status=200, seconds=1.0, turn=turn, problem=problem
+        )
+    )
+
+
+def test_chats_are_counted_by_what_history_says_of_them(metrics: Metrics) -> None:
+    for status in (Status.COMPLETED, Status.COMPLETED, Status.FAILED):
+        told_of(metrics, interaction=an_interaction(status=status))
+    told_of(metrics, interaction=an_interaction(), is_replayed=True)
+    counts = {
+        dict(key)["status"]: value for key, value in samples(metrics, "rt_chats_total").items()
+    }
+    assert counts == {
+        "completed": 2,
+        "failed": 1,
+        "truncated": 0,
+        "blocked": 0,
+        "client_cancelled": 0,
+    }
+    assert samples(metrics, "rt_idempotent_replays_total") == {labels(): 1}
+
+
+def test_how_long_an_answer_took_to_be_durable_is_measured(metrics: Metrics) -> None:
+    told_of(metrics, history_seconds=0.004)
+    told_of(metrics)
+    assert samples(metrics, "rt_accept_seconds_count") == {labels(): 1}
+    assert samples(metrics, "rt_accept_seconds_sum") == {labels(): 0.004}
+
+
+def test_what_was_answered_without_being_kept_is_counted_apart(metrics: Metrics) -> None:
+    told_of(metrics, is_kept=False)
+    told_of(metrics, is_kept=False, problem="history-not-durable")
+    told_of(metrics)
+    assert samples(metrics, "rt_chats_not_persisted_total") == {labels(): 1}
+
+
+def test_refusals_are_told_by_their_problem_and_limits_apart(metrics: Metrics) -> None:
+    for problem, limit in (
+        ("rate-limited", "tokens"),
+        ("rate-limited", "requests"),
+        ("overloaded", None),
+        ("overloaded", None),
+    ):
+        metrics.observe_request(
+            answered("/v1/chat", "POST", 503, 0.1, problem=problem, limit=limit)
+        )
+    found = {
+        (dict(key)["problem"], dict(key)["limit"]): value
+        for key, value in samples(metrics, "rt_problems_total").items()
+    }
+    assert found == {
+        ("rate-limited", "tokens"): 1,
+        ("rate-limited", "requests"): 1,
+        ("overloaded", ""): 2,
+    }
