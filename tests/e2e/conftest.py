@@ -9,6 +9,7 @@ from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
 from tests.e2e.browser import fresh_page, running_browser
 from tests.e2e.console_page import ConsolePage, console_page
+from tests.e2e.slowly import DEFAULT, Slowly
 from tests.fakes.provider import models_file, provider_in_thread
 from tests.service import Service, running_service
 
@@ -50,3 +51,12 @@ def console(browser: Browser, service: Service) -> Iterator[ConsolePage]:
     """The console in a page of its own, for a user of its own."""
     with console_page(browser, service) as console:
         yield console
+
+
+@pytest.fixture
+def slowly(provider: FaultProvider) -> Iterator[Slowly]:
+    """The default model, going on when it is told to."""
+    slowly = provider.override[DEFAULT] = Slowly()
+    yield slowly
+    slowly.may_go_on.set()
+    del provider.override[DEFAULT]

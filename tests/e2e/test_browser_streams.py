@@ -1,25 +1,22 @@
 """The worked example for a page, in a real browser: word by word, to its end or until the page is left."""
 
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from infra.selftest.exchange import Exchange
-from infra.selftest.fault import FIRST_TEXT, TEXTS, WHOLE_TEXT
+from infra.selftest.fault import FIRST_TEXT, WHOLE_TEXT
 from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
 from tests.docs.markdown import blocks
 from tests.e2e.browser import fresh_page
+from tests.e2e.slowly import DEFAULT, Slowly
 from tests.fakes.provider import models_file
 from tests.service import Service, running_service
 
 ORIGIN = "http://app.localhost"
-MODEL = "healthy"  # what the provider calls the default; the example names none
 PATIENCE_SECONDS = 20.0
 HANG_UP_SECONDS = 1.0
 
@@ -28,32 +25,6 @@ def example(service: Service) -> str:
     """Return the script of docs/clients.md, for this service; it logs each piece of text."""
     (text,) = [block.text for block in blocks("docs/clients.md") if "await fetch(" in block.text]
     return text.replace("http://127.0.0.1:8000", service.url)
-
-
-class Slowly:
-    """Says its first word, and the others when it is told to."""
-
-    def __init__(self) -> None:
-        self.may_go_on = threading.Event()
-
-    async def __call__(self, exchange: Exchange) -> None:
-        first, *others = TEXTS
-        await exchange.begin()
-        await exchange.text(first)
-        while not self.may_go_on.is_set():
-            if await exchange.hangs_up_within(0.01):
-                return
-        for text in others:
-            await exchange.text(text)
-        await exchange.finish()
-
-
-@pytest.fixture
-def slowly(provider: FaultProvider) -> Iterator[Slowly]:
-    slowly = provider.override[MODEL] = Slowly()
-    yield slowly
-    slowly.may_go_on.set()
-    del provider.override[MODEL]
 
 
 def begin(page: Page, service: Service) -> list[str]:
@@ -92,12 +63,12 @@ def test_words_are_there_as_they_come(service: Service, page: Page, slowly: Slow
 def test_an_answer_that_breaks_is_an_error_in_the_page(
     service: Service, page: Page, provider: FaultProvider
 ) -> None:
-    provider.override[MODEL] = FAULTS["cut"]
+    provider.override[DEFAULT] = FAULTS["cut"]
     try:
         page.goto("/docs")
         told = outcome(page, service)
     finally:
-        del provider.override[MODEL]
+        del provider.override[DEFAULT]
     assert told == "Providers failed"
     assert newest(service)["status"] == "truncated"
 

@@ -12,6 +12,7 @@ from tests.fakes.provider import models_file, provider_in_thread
 from tests.mongod import Mongod, need_mongod
 from tests.service import Service, running_service
 
+Door = Callable[[str, str], tuple[str, dict[str, Any]]]
 ANSWER = "All is well."
 TURNS = 20
 TURNS_BEFORE_THE_OUTAGE = 7
@@ -41,6 +42,7 @@ def service(server: Mongod, provider: FaultProvider, tmp_path: Path) -> Iterator
     }
     with running_service(tmp_path / "data", settings) as service:
         yield service
+        service.kill()  # stopped in order, it would wait for a store that is away
 
 
 def native(question: str, conversation_id: str) -> tuple[str, dict[str, Any]]:
@@ -61,19 +63,28 @@ def openai(question: str, conversation_id: str) -> tuple[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("how", [Mongod.stop, pytest.param(Mongod.pause, marks=pytest.mark.faults)])
+@pytest.mark.parametrize(
+    ("how", "doors"),
+    [
+        (Mongod.stop, (native, openai)),
+        pytest.param(Mongod.stop, (native,), marks=pytest.mark.faults),
+        pytest.param(Mongod.stop, (openai,), marks=pytest.mark.faults),
+        pytest.param(Mongod.pause, (openai, native), marks=pytest.mark.faults),
+    ],
+)
 def test_it_sees_its_past_at_once_with_the_store_and_without(
     service: Service,
     server: Mongod,
     provider: FaultProvider,
     how: Callable[[Mongod], None],
+    doors: tuple[Door, ...],
 ) -> None:
     expected: list[str] = []
     with service.client() as client:
         for turn in range(TURNS):
             if turn == TURNS_BEFORE_THE_OUTAGE:
                 how(server)
-            path, body = (native, openai)[turn % 2](f"question {turn}", "c")
+            path, body = doors[turn % len(doors)](f"question {turn}", "c")
             response = client.post(path, json=body)
             assert response.status_code == 200, response.text
             expected.append(f"question {turn}")

@@ -143,10 +143,21 @@ def _told(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "model", ["gem-healthy", "alt-healthy", "gem-blocked", "gem-blocked-mid-stream"]
+    ("model", "status"),
+    [
+        ("gem-healthy", "completed"),
+        ("alt-healthy", "completed"),
+        ("gem-blocked", "blocked"),
+        ("gem-blocked-mid-stream", "blocked"),
+        ("gem-empty", "failed"),
+        ("gem-context-too-long", "failed"),
+        ("alt-rejected", "failed"),
+        ("alt-huge-answer", "truncated"),
+        ("safe-empty", "completed"),
+    ],
 )
 def test_streamed_and_plain_through_either_door_leave_the_same_record(
-    client: httpx2.Client, user: str, model: str
+    client: httpx2.Client, user: str, model: str, status: str
 ) -> None:
     for stream in (False, True):
         common = {"model": model, "stream": stream, "temperature": 0.5}
@@ -157,7 +168,7 @@ def test_streamed_and_plain_through_either_door_leave_the_same_record(
         client.post("/v1/chat/completions", json=openai_body)
     statuses = {"status": ["completed", "truncated", "blocked", "failed"]}
     records = client.get(f"/v1/history/{user}", params=statuses).json()["history"]
-    assert len(records) == 4
+    assert [record["status"] for record in records] == [status] * 4
     assert all(_told(record) == _told(records[0]) for record in records[1:])
 
 
