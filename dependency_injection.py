@@ -43,6 +43,7 @@ from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.interfaces.telemetry import RequestTracer
 from domain.use_cases.answer_prompt import AnswerPrompt
 from domain.use_cases.erase_history import EraseHistory
+from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.list_models import ListModels
 from domain.use_cases.read_interaction import ReadInteraction
@@ -440,6 +441,7 @@ def wire(
             erase_history=EraseHistory(history=history, claims=claims, new_id=new_id),
             list_conversations=ListConversations(history=history),
             summarise_history=SummariseHistory(history=history),
+            export_history=ExportHistory(history=history, clock=clock),
             cursors=cursors,
         ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),

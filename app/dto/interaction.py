@@ -1,6 +1,6 @@
 """An interaction, as callers see it."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import orjson
 from pydantic import Field
@@ -156,8 +156,17 @@ def chat_response(interaction: Interaction, *, is_kept: bool, with_text: bool = 
 
     `with_text=False` leaves the answer's text out, for those who have heard it.
     """
+    document = wire_document(interaction)
+    document["history"] = {"status": "accepted" if is_kept else "not_persisted"}
+    if not with_text:
+        del document["response"]
+    return orjson.dumps(document)
+
+
+def wire_document(interaction: Interaction) -> dict[str, Any]:
+    """Return what the interaction's `InteractionDto` is as JSON."""
     prompt, usage = interaction.prompt, interaction.usage
-    document = {
+    return {
         "id": interaction.id,
         "userId": interaction.user_id,
         "conversationId": interaction.conversation_id,
@@ -192,8 +201,4 @@ def chat_response(interaction: Interaction, *, is_kept: bool, with_text: bool = 
             for attempt in interaction.attempts
         ],
         "error": interaction.error,
-        "history": {"status": "accepted" if is_kept else "not_persisted"},
     }
-    if not with_text:
-        del document["response"]
-    return orjson.dumps(document)

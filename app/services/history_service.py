@@ -1,6 +1,6 @@
 """Decides whose history a caller may read and erase."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 from domain.entities.caller import Caller, Scope
@@ -10,6 +10,7 @@ from domain.entities.interaction import Interaction
 from domain.entities.statistics import Group, StatisticsQuery
 from domain.interfaces.cursor_codec import CursorCodec
 from domain.use_cases.erase_history import EraseHistory
+from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.read_interaction import ReadInteraction
 from domain.use_cases.search_history import SearchHistory
@@ -51,6 +52,7 @@ class HistoryService:
     erase_history: EraseHistory
     list_conversations: ListConversations
     summarise_history: SummariseHistory
+    export_history: ExportHistory
     cursors: CursorCodec
 
     async def page(
@@ -99,6 +101,11 @@ class HistoryService:
         """Return the groups of `query` by key; raises `Forbidden` or `HistoryUnreadable`."""
         caller.may(Scope.HISTORY_READ, query.user_id)
         return await self.summarise_history(query)
+
+    def export(self, caller: Caller, user_id: str) -> AsyncGenerator[Sequence[Interaction], None]:
+        """Return all of the user's interactions, page after page; raises `Forbidden` at once."""
+        caller.may(Scope.HISTORY_EXPORT, user_id)
+        return self.export_history(user_id)
 
     async def one(self, caller: Caller, user_id: str, interaction_id: str) -> Interaction:
         """Return one interaction; raises `Forbidden`, `NotFound` or `HistoryUnreadable`."""

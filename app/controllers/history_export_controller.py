@@ -1,0 +1,78 @@
+"""/v1/history/{userId}/export."""
+
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import ConfigDict, Field
+
+from app.controllers.history_controller import UserIdInPath
+from app.dependencies import caller_of, container_of
+from app.dto.problem import problems
+from app.dto.wire import Dto
+from app.export_formats import MEDIA_TYPES, ExportFormat, head_of, lines_of
+from app.file_stream import FileStream
+from app.strict_route import StrictRoute
+from domain.entities.interaction import Interaction
+
+router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history"])
+
+_FILE = {
+    "application/x-ndjson": {
+        "schema": {"type": "string"},
+        "example": '{"id":"019aabb1-…","userId":"ana","userPrompt":"Hello","response":"Hi","…":"…"}\n',
+    },
+    "text/csv": {
+        "schema": {"type": "string"},
+        "example": "id,userId,conversationId,timestamp,userPrompt,…\r\n019aabb1-…,ana,,2026-11-22T10:00:00.123Z,Hello,…\r\n",
+    },
+}
+
+
+class ExportParameters(Dto):
+    """The query of GET /v1/history/{userId}/export."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    format: ExportFormat = Field(
+        default=ExportFormat.JSONL,
+        description="`jsonl`: an interaction a line, as everywhere else. `csv`: flattened, the same columns always; texts that a spreadsheet would take for a formula begin with a `'`.",
+    )
+
+
+@router.get(
+    "/{userId}/export",
+    summary="Download all of a user's history",
+    response_class=Response,
+    responses={
+        200: {"description": "The file, oldest first.", "content": _FILE},
+        **problems(401, 403, 422, 429, 500, 503),
+    },
+)
+async def export(
+    user_id: UserIdInPath, parameters: Annotated[ExportParameters, Query()], request: Request
+) -> Response:
+    """Everything of the user that was asked before this request, of every status, each interaction once.
+
+    The file is made while it is sent, however long it is. When the store fails meanwhile, the connection is closed
+    before the end of the body, which clients report: a file that arrived without an error is whole.
+    """
+    pages = container_of(request).history.export(caller_of(request), user_id)
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", user_id)
+    return await FileStream(
+        _file(parameters.format, pages),
+        media_type=MEDIA_TYPES[parameters.format],
+        name=f"history-{name}.{parameters.format}",
+    ).begin()
+
+
+async def _file(
+    file: ExportFormat, pages: AsyncGenerator[Sequence[Interaction], None]
+) -> AsyncGenerator[bytes, None]:
+    head = head_of(file)
+    async with aclosing(pages):
+        async for interactions in pages:
+            yield head + lines_of(file, interactions)
+            head = b""
