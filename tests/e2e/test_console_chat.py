@@ -51,6 +51,8 @@ def test_a_newcomer_asks_once_and_finds_it_in_history(console: ConsolePage) -> N
     console.page.get_by_role("link", name="History", exact=True).click()
     expect(console.items).to_have_count(1)
     expect(console.items).to_contain_text("What is an event loop, in three sentences?")
+    console.page.get_by_role("link", name="Chat", exact=True).click()
+    expect(console.turns).to_have_count(1)  # where it was left
 
 
 def test_a_fallback_names_who_answered_and_who_was_tried(console: ConsolePage) -> None:

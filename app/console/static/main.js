@@ -20,6 +20,7 @@ const main = document.getElementById("main");
 const banner = document.getElementById("banner");
 let views = {};
 let shown = null;
+let lastChat = "#/chat";
 let standing = { key: "looking", level: "dim" };
 let looking = null;
 
@@ -56,6 +57,7 @@ function showBar() {
 
 function markTab() {
   document.title = shown ? `${t(shown)} · RT GenAI` : "RT GenAI";
+  bar.querySelector("[data-view=chat]").href = lastChat;
   for (const link of bar.querySelectorAll("[data-view]")) {
     if (link.dataset.view === shown) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -68,6 +70,7 @@ function route(isMoving = true) {
   const next = name in VIEWS ? name : "chat";
   const isComing = next !== shown;
   shown = next;
+  if (next === "chat") lastChat = location.hash || "#/chat";
   for (const [one, view] of Object.entries(views)) view.element.hidden = one !== next;
   markTab();
   views[next].open(id ? decoded(id) : null, isComing);
