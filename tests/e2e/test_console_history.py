@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.e2e.console_page import ConsolePage
 
@@ -86,6 +86,37 @@ def test_each_filter_is_the_apis(console: ConsolePage) -> None:
     form.get_by_label("From").fill("2020-01-01T00:00")
     form.get_by_label("Before").fill("2100-01-01T00:00")
     only(["two", "one"])
+
+
+def test_words_are_found_and_marked_whatever_their_accents(console: ConsolePage) -> None:
+    console.put("Como está a Conexão?", "nothing of the kind", "conexao again")
+    console.open("#/history")
+    search(console, "CONEXAO")
+    expect(console.items).to_have_count(2)
+    assert console.items.locator("mark").all_inner_texts() == ["conexao", "Conexão"]
+    console.items.last.get_by_role("link").click()
+    expect(console.page.locator(".detail mark").first).to_have_text("Conexão")
+
+
+def test_an_empty_page_is_not_taken_for_the_end(console: ConsolePage) -> None:
+    console.put("found at last")
+    empty = {"history": [], "nextCursor": "further", "complete": True}
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) < 3:
+            route.fulfill(json=empty)
+        else:
+            assert "cursor=further" in route.request.url
+            route.continue_(
+                url=route.request.url.replace("cursor=further&", "").replace("&cursor=further", "")
+            )
+
+    console.page.route(f"**/v1/history/{console.user}?*", answer)
+    console.open("#/history")
+    expect(console.items).to_have_count(1)
+    expect(console.page.get_by_text("That is all: 1 interaction")).to_be_visible()
 
 
 def test_one_interaction_shows_everything_that_is_known_of_it(console: ConsolePage) -> None:

@@ -26,9 +26,17 @@ export async function* chat(body, signal) {
   }
 }
 
-/** Return one page of the user's history; `filters` are the API's own parameters. */
-export function history(filters, signal) {
-  return json(`${user()}?${query(filters)}`, { signal });
+/**
+ * Return one page of the user's history; `filters` are the API's own parameters. A store that has to look through
+ * everything may send an empty page that is not the last: it goes on until there is something, or nothing more.
+ */
+export async function history(filters, signal) {
+  let cursor = filters.cursor;
+  for (;;) {
+    const page = await json(`${user()}?${query({ ...filters, cursor })}`, { signal });
+    if (page.history.length || !page.nextCursor) return page;
+    cursor = page.nextCursor;
+  }
 }
 
 /** Return one interaction. */

@@ -51,8 +51,8 @@ export function conversationList() {
   }
 
   function rest() {
-    if (!items.children.length) return h("p", { class: "hint" }, t("noConversations"));
-    return cursor && h("button", { type: "button", class: "button", onclick: () => read(false) }, t("more"));
+    if (cursor) return h("button", { type: "button", class: "button", onclick: () => read(false) }, t("more"));
+    return !items.children.length && h("p", { class: "hint" }, t("noConversations"));
   }
 
   function mark(id) {

@@ -1,4 +1,4 @@
-// Marks what the API's `q` found: whole words, whatever their case and accents.
+// Marks what the API's `q` found: whole words, whatever their case, and on the letters a to z whatever their accents.
 
 import { h } from "./dom.js";
 
@@ -52,5 +52,5 @@ export function highlightWithin(element, words) {
 }
 
 function plain(word) {
-  return word.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  return word.normalize("NFD").toLowerCase().replace(/([a-z])\p{M}+/gu, "$1");
 }
