@@ -66,7 +66,7 @@ from infra.llm.chain import open_llm
 from infra.llm.configured_models import load_catalogue
 from infra.logging.configuration import configure_logging
 from infra.logging.unhandled import log_unhandled_in
-from infra.production import refuse_unsafe
+from infra.production import refuse_unsafe, refuse_unsafe_stores
 from infra.security.access import open_access
 from infra.security.cursors import SignedCursors, load_or_make_secret
 from infra.security.key_book import FileKeyBook
@@ -306,8 +306,9 @@ async def work(settings: Settings) -> None:
     """Carry interactions from the queue to the store until SIGTERM or SIGINT.
 
     Raises:
-        ConfigurationError: No queue or no store is configured.
+        ConfigurationError: No queue or no store is configured, or production is told to use one that is unsafe.
     """
+    refuse_unsafe_stores(settings)
     log_unhandled_in(asyncio.get_running_loop())
     clock = SystemClock()
     metrics = Metrics(version=VERSION, environment=settings.environment)

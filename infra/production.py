@@ -1,7 +1,7 @@
 """What production does not start with."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from infra.configuration import ConfigurationError
 from infra.llm.catalogue import Catalogue
@@ -21,14 +21,20 @@ def refuse_unsafe(settings: Settings, catalogue: Catalogue) -> None:
         ConfigurationError: `ENVIRONMENT=production` with a setting that is only good for trying things out; the
             message names every one of them in one line.
     """
-    if settings.environment != "production":
-        return
-    reasons = list(_reasons(settings, catalogue))
-    if reasons:
+    _refuse(settings, [*_serving(settings), *_stores(settings), *_providers(catalogue)])
+
+
+def refuse_unsafe_stores(settings: Settings) -> None:
+    """Return when it is safe to carry interactions to the store; else raise as `refuse_unsafe` does."""
+    _refuse(settings, list(_stores(settings)))
+
+
+def _refuse(settings: Settings, reasons: Sequence[str]) -> None:
+    if reasons and settings.environment == "production":
         raise ConfigurationError(f"ENVIRONMENT=production refuses to start: {'; '.join(reasons)}")
 
 
-def _reasons(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
+def _serving(settings: Settings) -> Iterator[str]:
     if settings.authentication == "none":
         yield "AUTHENTICATION is none"
     if "*" in settings.cors_origins:
@@ -39,10 +45,16 @@ def _reasons(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
         yield f"CURSOR_SECRET is shorter than {_LEAST_SECRET_CHARACTERS} characters"
     if "jwt" in settings.authentication and not (settings.jwks_url or "").startswith("https://"):
         yield "JWKS_URL is not an https URL"
+
+
+def _stores(settings: Settings) -> Iterator[str]:
     if settings.mongo_uri is not None and not _is_private(settings.mongo_uri.get_secret_value()):
         yield "MONGO_URI does not ask for TLS (tls=true in it does, tls=false permits it)"
     if (endpoint := settings.aws_endpoint_url) and not endpoint.startswith("https://"):
         yield "AWS_ENDPOINT_URL is not an https URL"
+
+
+def _providers(catalogue: Catalogue) -> Iterator[str]:
     for provider in catalogue.plain_http_providers():
         yield f"provider {provider} is reached over plain http (allow_http = true in MODELS_FILE permits it)"
     if catalogue.is_demo_only():

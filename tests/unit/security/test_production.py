@@ -6,7 +6,7 @@ import pytest
 
 from infra.configuration import ConfigurationError
 from infra.llm.configured_models import load_catalogue
-from infra.production import refuse_unsafe
+from infra.production import refuse_unsafe, refuse_unsafe_stores
 from infra.settings import Settings
 from tests.fakes.clock import FakeClock
 
@@ -76,3 +76,10 @@ def test_every_cause_is_told_at_once_and_outside_production_none_is() -> None:
 )
 def test_a_store_reached_over_tls_or_by_the_operators_word_is_safe(uri: str) -> None:
     start(mongo_uri=uri)
+
+
+def test_a_worker_refuses_unsafe_stores_and_nothing_else() -> None:
+    worker: dict[str, Any] = {"environment": "production", "mongo_uri": "mongodb://db.example"}
+    with pytest.raises(ConfigurationError, match="MONGO_URI does not ask for TLS"):
+        refuse_unsafe_stores(Settings(_env_file=None, **worker))
+    refuse_unsafe_stores(Settings(_env_file=None, **{**worker, "mongo_uri": "mongodb+srv://db"}))
