@@ -38,6 +38,7 @@ _GAUGES = {
 _SPREADS = {
     _REQUESTS: "RequestSeconds",
     "rt_request_overhead_seconds": "OverheadSeconds",
+    "gen_ai_client_operation_time_to_first_chunk_seconds": "FirstChunkSeconds",
     "rt_accept_seconds": "AcceptSeconds",
     "rt_outbox_delivery_seconds": "DeliverySeconds",
     "rt_queue_lag_seconds": "QueueLagSeconds",
@@ -51,6 +52,7 @@ _COUNTERS = {
     "rt_problems_total": "Problems",
     "rt_idempotent_replays_total": "Replays",
 }
+_USABLE = frozenset({"healthy", "half_open"})  # the states of a route that lets calls through
 _NO_FAILURES = frozenset({"", "blocked", "cancelled"})  # what the caller or a safety filter ended
 
 Measured = dict[str, tuple[str, float | Spread]]
@@ -105,6 +107,8 @@ class EmfLines:
         for family, (name, unit) in _GAUGES.items():
             if (value := figures.gauge(family)) is not None:
                 measured[name] = (unit, value)
+        if (usable := figures.gauge("rt_route_state", state=_USABLE)) is not None:
+            measured["UsableRoutes"] = ("Count", usable)
         for family, name in _SPREADS.items():
             if (spread := figures.spreads(family, _ALL).get(_ALL)) is not None:
                 measured[name] = ("Seconds", spread)

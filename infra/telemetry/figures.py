@@ -42,10 +42,17 @@ class Figures:
                 self._samples[sample.name].append(sample)
                 self._now[_key_of(sample)] = sample.value
 
-    def gauge(self, name: str) -> float | None:
-        """Return the sum over all labels; None where there is no such metric."""
+    def gauge(self, name: str, **among: frozenset[str]) -> float | None:
+        """Return the sum over all samples whose labels are among these; None where there is no such metric."""
         samples = self._samples.get(name)
-        return None if samples is None else sum([sample.value for sample in samples])
+        if samples is None:
+            return None
+        wanted = [
+            sample
+            for sample in samples
+            if all(sample.labels[label] in values for label, values in among.items())
+        ]
+        return sum([sample.value for sample in wanted])
 
     def counted(self, name: str, labels: Sequence[str]) -> dict[Key, float]:
         """Return by how much a counter has grown, by these labels; what has not grown is left out."""

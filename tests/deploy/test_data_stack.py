@@ -1,30 +1,19 @@
 """The synthesised data stack, deployed to an emulator: the service runs on that table and those queues."""
 
-import json
-import os
 import re
-import shutil
-import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
-from botocore.session import Session
 
 from infra.history import sqs_queues
 from infra.history.dynamodb_schema import TABLE
 from infra.settings import Settings
 from tests.aws_emulator import AwsEmulator
+from tests.deploy.conftest import Aws
 from tests.deploy.expressions import DEPLOY
 from tests.faults.test_cloud_path import chat, ids_of, running_worker, until
 from tests.service import running_service
 
 ROOT = DEPLOY.parent
-SOURCES = DEPLOY / "aws"
-PYTHON = ROOT / ".venv-deploy" / "bin" / "python"
-STACK_SECONDS = 60.0
 ACTIONS = {
     # what a call needs, where it is not called the same
     "batch_execute_statement": {"dynamodb:PartiQLInsert"},
@@ -52,85 +41,6 @@ VERBS = frozenset(
     ]
 )
 MADE_BY_THE_STACK = {"create_table", "create_queue", "update_time_to_live"}
-
-
-@pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    folder = SOURCES / "cdk.out"
-    if not is_fresh(folder):
-        if not PYTHON.exists() or shutil.which("node") is None:
-            pytest.skip("the templates cannot be synthesised here: `make deploy-test` does it")
-        folder = tmp_path_factory.mktemp("templates")
-        synthesise(folder)
-    return {
-        stack: json.loads((folder / f"{stack}.template.json").read_text(encoding="utf-8"))
-        for stack in ("rt-data", "rt-app")
-    }
-
-
-def is_fresh(folder: Path) -> bool:
-    """Return whether the templates there are of the sources as they are."""
-    written = [folder / "rt-data.template.json", folder / "rt-app.template.json"]
-    if not all(file.exists() for file in written):
-        return False
-    sources = [SOURCES / "synth.py", SOURCES / "cdk.json", *(SOURCES / "stacks").glob("*.py")]
-    return min(file.stat().st_mtime for file in written) > max(
-        file.stat().st_mtime for file in sources
-    )
-
-
-def synthesise(folder: Path) -> None:
-    program = f"from pathlib import Path; from synth import make_app; make_app(output=Path({str(folder)!r})).synth()"
-    subprocess.run(
-        [PYTHON, "-c", program],
-        cwd=SOURCES,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-        stderr=subprocess.DEVNULL,
-        timeout=180,
-        check=True,
-    )
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[AwsEmulator]:
-    emulator = AwsEmulator()
-    yield emulator
-    emulator.end()
-
-
-@pytest.fixture(scope="module")
-def aws(emulator: AwsEmulator, templates: dict[str, dict[str, Any]]) -> "Aws":
-    aws = Aws(emulator)
-    aws.deploy("rt-data", templates["rt-data"])
-    return aws
-
-
-class Aws:
-    """The emulator, as an operator's tools see it."""
-
-    def __init__(self, emulator: AwsEmulator) -> None:
-        self._emulator = emulator
-
-    def client(self, service: str) -> Any:
-        return Session().create_client(
-            service,
-            region_name="us-east-1",
-            endpoint_url=self._emulator.url,
-            aws_access_key_id="emulator",
-            aws_secret_access_key="emulator",
-        )
-
-    def deploy(self, name: str, template: dict[str, Any]) -> None:
-        clouds = self.client("cloudformation")
-        clouds.create_stack(StackName=name, TemplateBody=json.dumps(template))
-        deadline = time.monotonic() + STACK_SECONDS
-        while True:
-            (stack,) = clouds.describe_stacks(StackName=name)["Stacks"]
-            if stack["StackStatus"] == "CREATE_COMPLETE":
-                return
-            assert stack["StackStatus"] == "CREATE_IN_PROGRESS", stack
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
 
 
 def by_name(indexes: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""What docs/aws.md tells an operator to type is what there is."""
+"""What the documents tell an operator to type and to set is what there is."""
 
 import json
 import re
 
+from infra.settings import Settings
 from tests.deploy.expressions import DEPLOY
 
 TEXT = (DEPLOY.parent / "docs" / "aws.md").read_text(encoding="utf-8")
@@ -32,3 +33,20 @@ def test_what_is_put_into_the_secret_of_the_providers_is_what_tasks_take_from_it
     (secret,) = re.findall(r"--secret-string '(\{.*\})'", TEXT)
     kept = re.findall(r"PROVIDER_KEYS = frozenset\(\{(.*?)\}\)", PARAMETERS)
     assert set(json.loads(secret)) == set(re.findall(r'"(\w+)"', kept[0]))
+
+
+def test_every_setting_of_the_service_that_observability_tells_of_exists() -> None:
+    text = (DEPLOY.parent / "docs" / "observability.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(OTEL_\w+)` \| us \|", text, re.MULTILINE)
+    known = {name.upper() for name in Settings.model_fields}
+    assert set(rows) == {name for name in known if name.startswith("OTEL_")}
+    named = set(re.findall(r"`((?:METRICS|LOG|HISTORY|MAX)_[A-Z_]+)", text))
+    assert named - {"HISTORY_MODE"} <= known
+
+
+def test_links_of_the_operators_documents_lead_somewhere() -> None:
+    for name in ("observability.md", "operations.md", "aws.md", "scaling.md"):
+        file = DEPLOY.parent / "docs" / name
+        text = file.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (file.parent / target).exists(), (name, target)

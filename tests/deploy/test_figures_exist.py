@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from infra.history.aws_client import open_client
 from infra.history.sqs_envelope import message_of
 from tests.aws_emulator import shared_emulator
-from tests.deploy.expressions import RULES, Expression, expressions
+from tests.deploy.expressions import DEPLOY, RULES, Expression, expressions
 from tests.fakes.interactions import an_interaction
 from tests.service import Service, running_service, watched_worker
 
@@ -177,3 +177,25 @@ def test_every_panel_shows_something(
     # a share of nothing is nothing
     text = expression.text.replace('{error_type!~"|blocked|cancelled"}', "")
     watching.ask_until_told(text)
+
+
+def test_the_table_of_the_documents_names_every_metric_there_is(
+    service: Service, worker: Service
+) -> None:
+    shown = set()
+    for one in (service, worker):
+        with one.client() as client:
+            shown |= set(re.findall(r"^# TYPE (\S+)", client.get("/metrics").text, re.MULTILINE))
+    text = (DEPLOY.parent / "docs" / "observability.md").read_text(encoding="utf-8")
+    table = set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE))
+    assert table == {name for name in shown if not name.startswith("process_")}
+
+
+def test_no_label_holds_what_a_caller_wrote(service: Service) -> None:
+    with service.client() as client:
+        for path in ("/canary-path-5c", "/v1/history/canary-user-5c", "/v1/models/canary-model-5c"):
+            client.get(path)
+        client.request("CANARY5C", "/v1/chat")
+        body = {"userId": "canary-user-5c", "userPrompt": "hi", "model": "canary-model-5c"}
+        assert client.post("/v1/chat", json=body).status_code == 422
+        assert "canary" not in client.get("/metrics").text.lower()

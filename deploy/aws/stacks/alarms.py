@@ -13,7 +13,7 @@ from constructs import Construct
 
 from stacks.balancer import Balancer
 from stacks.data import DataStack
-from stacks.metrics import own, running_tasks, server_errors, share
+from stacks.metrics import own, running_tasks, server_errors, share, throttled_writes
 from stacks.network import ZONES
 from stacks.parameters import PREFIX
 
@@ -73,6 +73,21 @@ def rules(data: DataStack, balancer: Balancer) -> list[Rule]:
             periods=5,
         ),
         Rule(
+            name="ProviderIsSilent",
+            says="One call in twenty waits more than ten seconds for its first word.",
+            metric=own("FirstChunkSeconds", "p95"),
+            limit=10,
+            periods=10,
+        ),
+        Rule(
+            name="EveryRouteIsOpen",
+            says="A task has no provider left to ask.",
+            metric=own("UsableRoutes", "Minimum"),
+            limit=1,
+            periods=2,
+            comparison=_BELOW,
+        ),
+        Rule(
             name="ProviderRefusesKey",
             says="A provider refuses our key or does not know our model.",
             metric=own("Attempts", outcome="misconfigured"),
@@ -118,7 +133,7 @@ def rules(data: DataStack, balancer: Balancer) -> list[Rule]:
         Rule(
             name="TableThrottles",
             says="DynamoDB refuses for going too fast, again and again.",
-            metric=table.metric("ThrottledRequests", statistic="Sum", period=_MINUTE),
+            metric=throttled_writes(table),
             limit=0,
             periods=5,
             of=10,
@@ -144,6 +159,20 @@ def rules(data: DataStack, balancer: Balancer) -> list[Rule]:
             ),
             limit=10,
             periods=3,
+        ),
+        Rule(
+            name="ServiceIsSlow",
+            says="The service itself adds more than a quarter of a second to one chat in twenty.",
+            metric=own("OverheadSeconds", "p95"),
+            limit=0.25,
+            periods=10,
+        ),
+        Rule(
+            name="ChatsNotKept",
+            says="Chats are answered that cannot be kept.",
+            metric=own("NotKept"),
+            limit=0,
+            periods=1,
         ),
         Rule(
             name="ChatsShed",

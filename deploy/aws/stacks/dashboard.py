@@ -8,7 +8,14 @@ from constructs import Construct
 from stacks.alarms import Alarms
 from stacks.balancer import Balancer
 from stacks.data import DataStack
-from stacks.metrics import NAMESPACE, SERVICE, own, running_tasks, server_errors
+from stacks.metrics import (
+    NAMESPACE,
+    SERVICE,
+    own,
+    running_tasks,
+    server_errors,
+    throttled_writes,
+)
 from stacks.parameters import PREFIX
 
 _MINUTE = Duration.minutes(1)
@@ -75,7 +82,7 @@ def _history_row(data: DataStack) -> list[cloudwatch.IWidget]:
         _graph(
             "Written to the table, and refused",
             data.table.metric_consumed_write_capacity_units(period=_MINUTE),
-            right=[data.table.metric("ThrottledRequests", statistic="Sum", period=_MINUTE)],
+            right=[throttled_writes(data.table)],
         ),
     ]
 

@@ -2,6 +2,7 @@
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 
 from stacks.parameters import PREFIX
@@ -41,6 +42,11 @@ def share(part: cloudwatch.IMetric, whole: cloudwatch.IMetric, least: int) -> cl
         period=_MINUTE,
         label="%",
     )
+
+
+def throttled_writes(table: dynamodb.Table) -> cloudwatch.Metric:
+    """Return how many writes were refused for going too fast; `ThrottledRequests` is told for each operation alone."""
+    return table.metric("WriteThrottleEvents", statistic="Sum", period=_MINUTE)
 
 
 def server_errors(balancer: elb.ApplicationLoadBalancer) -> cloudwatch.IMetric:
