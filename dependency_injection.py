@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
+    contextmanager,
     nullcontext,
 )
 from pathlib import Path
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp
 from app.application import Limits, Options, create_app
 from app.cli import EXIT_CONFIGURATION, EXIT_FAILED, CommandFailed
 from app.container import Container
+from app.history_commands import ExportOrder, ImportOrder
 from app.lifecycle import Lifecycle
 from app.middleware.gate import GateRules
 from app.server import CannotListen, ServeOptions, serving_beside
@@ -29,7 +31,10 @@ from app.services.once_per_key import OncePerKey
 from app.services.spending import Spending
 from app.side_door import side_door
 from app.worker import Worker, run_until_signalled
-from domain.exceptions import HistoryUnreadable
+from domain.entities.checksum import Checksum
+from domain.entities.copy_progress import CopyProgress
+from domain.entities.store_kind import StoreKind
+from domain.exceptions import HistoryError, HistoryUnreadable
 from domain.exceptions.history import QueueUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.credentials import Authenticator
@@ -42,6 +47,7 @@ from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.interfaces.telemetry import RequestTracer
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.copy_history import CopyHistory
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
@@ -54,12 +60,19 @@ from domain.use_cases.search_history import SearchHistory
 from domain.use_cases.summarise_history import SummariseHistory
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
+from infra.history.archives import configured_kind, open_archive, open_archive_reader
 from infra.history.backup import BackupFailed
 from infra.history.backup import back_up as copy_store
 from infra.history.configured_history import aws_access, has_store, open_history, open_store
+from infra.history.copy_file import CopyFile
+from infra.history.documents import UnreadableDocument
 from infra.history.durable_store import DurableStore
+from infra.history.export_file import ExportFailed, export_to
+from infra.history.interaction_file import InteractionFile
+from infra.history.interaction_lines import InvalidLine, digest_of_line
 from infra.history.outbox import Outbox
 from infra.history.sqlite import HISTORY_FILE
+from infra.history.store_source import StoreSource, digest_of
 from infra.idempotency.sqlite import open_sqlite_idempotency
 from infra.ids import InteractionIds
 from infra.llm.chain import open_llm
@@ -175,6 +188,96 @@ def back_up(
         )
     except BackupFailed as error:
         raise CommandFailed(str(error)) from error
+
+
+async def import_history(
+    settings: Settings, order: ImportOrder, progress: Callable[[int, int], None]
+) -> CopyProgress:
+    """Bring a file's interactions into the configured store, or only look whether that can be done.
+
+    Raises:
+        ConfigurationError: The embedded store is in use by the service.
+        CommandFailed: A line is no interaction, the file cannot be read, or the store does not answer.
+    """
+    clock = SystemClock()
+    source = InteractionFile(order.file, order.skip)
+    with _copying():
+        if order.is_dry_run:
+            return await source.looked_through(progress)
+        fingerprint = source.fingerprint()  # before a store is made for a file that is not there
+        async with open_archive(configured_kind(settings), settings, clock) as target:
+            state = CopyFile(settings.data_dir, fingerprint, target.name)
+            copy = CopyHistory(source, target.archive, state, digest_of_line, clock)
+            return await copy(progress)
+
+
+async def export_history(
+    settings: Settings, order: ExportOrder, progress: Callable[[int, int], None]
+) -> Checksum:
+    """Write the configured store, or one user's part of it, to a file.
+
+    Raises:
+        ConfigurationError: Two stores are configured.
+        CommandFailed: There is nothing to export, the store does not answer, or the file cannot be written.
+    """
+    kind = configured_kind(settings)
+    _refuse_nothing(kind, settings)
+    with _copying():
+        async with open_archive_reader(kind, settings, SystemClock()) as store:
+            return await export_to(
+                order.file,
+                store.reader,
+                store_name=store.name,
+                user_id=order.user_id,
+                overwrite=order.overwrite,
+                progress=progress,
+            )
+
+
+async def migrate(
+    settings: Settings,
+    source: StoreKind,
+    target: StoreKind,
+    progress: Callable[[int, int], None],
+) -> CopyProgress:
+    """Copy history from one store to another.
+
+    Raises:
+        ConfigurationError: One of them is not configured, or the embedded one is in use by the service.
+        CommandFailed: They are the same, or one does not answer.
+    """
+    if source is target:
+        raise CommandFailed(f"{source} to {target} is no migration; copy it with its own means")
+    _refuse_nothing(source, settings)
+    clock = SystemClock()
+    with _copying():
+        async with (
+            open_archive(source, settings, clock) as opened,
+            open_archive(target, settings, clock) as into,
+        ):
+            state = CopyFile(settings.data_dir, opened.name, into.name)
+            copy = CopyHistory(StoreSource(opened.archive), into.archive, state, digest_of, clock)
+            return await copy(progress)
+
+
+def _refuse_nothing(source: StoreKind, settings: Settings) -> None:
+    file = settings.data_dir / HISTORY_FILE
+    if source is StoreKind.SQLITE and not file.is_file():
+        raise CommandFailed(f"{file} does not exist: set DATA_DIR to where history is")
+
+
+@contextmanager
+def _copying() -> Iterator[None]:
+    """Turn what a copy fails with into one line that says what to do next."""
+    try:
+        yield
+    except (InvalidLine, ExportFailed, UnreadableDocument, OSError) as error:
+        raise CommandFailed(str(error)) from error
+    except HistoryError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
+        raise CommandFailed(
+            f"{error}{cause}; what was copied so far stays, and running it again goes on from there"
+        ) from error
 
 
 @asynccontextmanager

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from app.cli import Progress, Verdict
+    from app.cli import Verdict
+    from app.history_commands import ExportOrder, ImportOrder, Progress
+    from domain.entities.checksum import Checksum
+    from domain.entities.copy_progress import CopyProgress
+    from domain.entities.store_kind import StoreKind
     from domain.interfaces.key_book import KeyBook
     from domain.use_cases.redrive_dead_letters import Redriven
 
@@ -84,6 +88,33 @@ def backup(file: Path, overwrite: bool, progress: "Progress") -> int:
     return wiring.back_up(wiring.read_settings(), file, overwrite=overwrite, progress=progress)
 
 
+def import_history(order: "ImportOrder", progress: "Progress") -> "CopyProgress":
+    """Bring a file's interactions into the configured store, or only look whether that can be done."""
+    import asyncio
+
+    import dependency_injection as wiring
+
+    return asyncio.run(wiring.import_history(wiring.read_settings(), order, progress))
+
+
+def export_history(order: "ExportOrder", progress: "Progress") -> "Checksum":
+    """Write the configured store, or one user's part of it, to a file."""
+    import asyncio
+
+    import dependency_injection as wiring
+
+    return asyncio.run(wiring.export_history(wiring.read_settings(), order, progress))
+
+
+def migrate(source: "StoreKind", target: "StoreKind", progress: "Progress") -> "CopyProgress":
+    """Copy history from one store to another."""
+    import asyncio
+
+    import dependency_injection as wiring
+
+    return asyncio.run(wiring.migrate(wiring.read_settings(), source, target, progress))
+
+
 def key_book() -> "KeyBook":
     """Return where the keys of this installation are made and revoked."""
     import dependency_injection as wiring
@@ -105,6 +136,7 @@ def selftest(told: "Callable[[Verdict], object]") -> "Sequence[Verdict]":
 def main(arguments: list[str]) -> int:
     """Carry out one command line and return the exit code."""
     from app.cli import EXIT_CONFIGURATION, Commands, run
+    from app.history_commands import HistoryCommands
     from infra.configuration import ConfigurationError
 
     try:
@@ -113,6 +145,7 @@ def main(arguments: list[str]) -> int:
             work=work,
             redrive=redrive,
             backup=backup,
+            history=HistoryCommands(import_=import_history, export=export_history, migrate=migrate),
             key_book=key_book,
             selftest=selftest,
         )

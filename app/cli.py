@@ -9,17 +9,22 @@ from typing import NoReturn, Protocol
 
 from tqdm import tqdm
 
+from app.history_commands import (
+    CopyIsWrong,
+    HistoryCommands,
+    Progress,
+    add_history_parsers,
+    run_history,
+)
 from app.keys_commands import UnknownKey, add_keys_parser, run_keys
 from domain.interfaces.key_book import KeyBook
 from domain.use_cases.redrive_dead_letters import Redriven
 
 EXIT_OK = 0
 EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: starting again changes nothing until somebody changes the configuration."""
-
-Progress = Callable[[int, int], None]
-"""Told how much is done and how much there is, as often as it likes."""
 
 
 class Verdict(Protocol):
@@ -46,6 +51,7 @@ class Commands:
         work: Carries interactions from the queue to the store until told to stop; returns the exit code.
         redrive: Puts dead letters back on the queue, or only looks at them; returns what it did.
         backup: Copies the embedded store to a file; returns how many bytes it has.
+        history: Carries history into a store, out of one, and from one to another.
         key_book: Returns where keys are made and revoked.
         selftest: Sends faults through the real chain; tells each verdict as it comes, and returns them all.
     """
@@ -54,6 +60,7 @@ class Commands:
     work: Callable[[], int]
     redrive: Callable[[bool, Progress], Redriven]
     backup: Callable[[Path, bool, Progress], int]
+    history: HistoryCommands
     key_book: Callable[[], KeyBook]
     selftest: Callable[[Callable[[Verdict], object]], Sequence[Verdict]]
 
@@ -63,7 +70,7 @@ class CommandFailed(Exception):
 
 
 def run(arguments: Sequence[str], commands: Commands) -> int:
-    """Carry out one command line and return the exit code: 0, 1 failed, 2 not understood, 78 configuration."""
+    """Carry out one command line and return the exit code: 0, 1 failed, 2 not understood, 78 configuration, 130 interrupted."""
     parsed = _parser().parse_args(arguments)
     try:
         if parsed.command == "serve":
@@ -76,10 +83,15 @@ def run(arguments: Sequence[str], commands: Commands) -> int:
             return _selftest(commands)
         if parsed.command == "keys":
             return _keys(parsed, commands)
+        if parsed.command in ("import", "export", "migrate"):
+            return _history(parsed, commands)
         return _backup(parsed, commands)
-    except (CommandFailed, UnknownKey) as failure:
+    except (CommandFailed, CopyIsWrong, UnknownKey) as failure:
         print(f"{parsed.command}: {failure}", file=sys.stderr)
         return EXIT_FAILED
+    except KeyboardInterrupt:
+        print(f"{parsed.command}: interrupted; run it again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 def _shown_by(bar: "tqdm[NoReturn]") -> Progress:
@@ -95,6 +107,15 @@ def _backup(parsed: argparse.Namespace, commands: Commands) -> int:
         size_bytes = commands.backup(parsed.file, parsed.force, _shown_by(bar))
     print(f"{parsed.file}: {size_bytes} bytes, checked.")
     print("To restore, stop the service and put it in place of history.db in DATA_DIR.")
+    return EXIT_OK
+
+
+def _history(parsed: argparse.Namespace, commands: Commands) -> int:
+    unit = "B" if parsed.command == "import" else "interaction"
+    with tqdm(unit=unit, unit_scale=True, desc=parsed.command, disable=None) as bar:
+        lines = run_history(parsed, commands.history, _shown_by(bar), tqdm.write)
+    for line in lines:
+        print(line)
     return EXIT_OK
 
 
@@ -134,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python main.py",
         description="RT GenAI Platform: an LLM chat backend that never loses history. "
         "Settings come from the environment and .env; .env.example names them all.",
-        epilog="Exit codes: 0 done, 1 failed, 2 command line not understood, 78 configuration refused.",
+        epilog="Exit codes: 0 done, 1 failed, 2 command line not understood, 78 configuration refused, 130 interrupted.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser(
@@ -162,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         "clocks, and print what came of each. Takes some ten seconds and touches no data.",
     )
     add_keys_parser(commands)
+    add_history_parsers(commands)
     backup = commands.add_parser(
         "backup",
         help="copy the embedded store to a file, also while it is in use",

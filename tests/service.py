@@ -149,3 +149,16 @@ def _running(
             service.stop()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def command(data_dir: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run one command of `main.py` to its end."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), *arguments],
+        cwd=data_dir.parent,
+        env=environment(data_dir, settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

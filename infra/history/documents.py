@@ -7,8 +7,11 @@ new version; `v` changes only when an old reader would misread.
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.record import Place, Record
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
 
 VERSION = 1
@@ -93,6 +96,38 @@ def interaction_of(document: Mapping[str, Any]) -> Interaction:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UnreadableDocument("an interaction with a field missing or wrong") from exc
+
+
+def record_of(interaction: Interaction) -> Record:
+    """Return `interaction` as the embedded store would hand it over."""
+    return Record(
+        Place(interaction.user_id, interaction.id), orjson.dumps(document_of(interaction))
+    )
+
+
+def record_holding(body: bytes) -> Record:
+    """Return the record of a body as `record_of` makes it.
+
+    Raises:
+        UnreadableDocument: Not an interaction.
+    """
+    try:
+        document = orjson.loads(body)
+        return Record(Place(document["userId"], document["id"]), body)
+    except (orjson.JSONDecodeError, KeyError, TypeError) as exc:
+        raise UnreadableDocument("not an interaction") from exc
+
+
+def interaction_in(record: Record) -> Interaction:
+    """Return the interaction of a record.
+
+    Raises:
+        UnreadableDocument: Not one of ours, or of a newer version.
+    """
+    try:
+        return interaction_of(orjson.loads(record.body))
+    except (orjson.JSONDecodeError, AttributeError) as exc:
+        raise UnreadableDocument("not JSON") from exc
 
 
 def _add_prompt(document: Document, prompt: Prompt) -> None:

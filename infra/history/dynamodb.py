@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
+import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
@@ -22,7 +23,7 @@ from infra.history.aws_errors import speaking_domain
 from infra.history.background import going_on
 from infra.history.batcher import Batcher
 from infra.history.conversation_walk import walk
-from infra.history.documents import UnreadableDocument
+from infra.history.documents import UnreadableDocument, document_of
 from infra.history.durable_store import DurableStore
 from infra.history.dynamodb_conversations import DynamoTurns
 from infra.history.dynamodb_erasures import (
@@ -69,6 +70,11 @@ class DynamoHistory(DurableStore):
         self._read_seconds = read_seconds
         self._batcher = Batcher(self.append_many)
 
+    @property
+    def table(self) -> Table:
+        """The table, for those who copy it as a whole."""
+        return self._table
+
     def admit(self) -> None:
         if self.reachability.is_away:
             raise HistoryUnavailable("DynamoDB does not answer")
@@ -80,13 +86,16 @@ class DynamoHistory(DurableStore):
         await self._batcher.add(interaction)
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
-        if not interactions:
-            return
+        if interactions:
+            await self.insert([(one, orjson.dumps(document_of(one))) for one in interactions])
+
+    async def insert(self, bodies: Sequence[tuple[Interaction, bytes]]) -> None:
+        """Keep interactions as `append_many` does, each with the JSON that is kept of it."""
         rows: list[Row] = []
         refused: Unstorable | None = None
-        for interaction in interactions:
+        for interaction, body in bodies:
             try:
-                rows.append(await row_of(interaction))
+                rows.append(await row_of(interaction, body))
             except Unstorable as exc:
                 refused = exc
         with self._noting(), speaking_domain(HistoryUnavailable, "DynamoDB"):
@@ -97,7 +106,7 @@ class DynamoHistory(DurableStore):
             raise refused
 
     async def search(self, query: HistoryQuery) -> Page:
-        with self._reading():
+        with self.reading():
             async with asyncio.timeout(self._read_seconds):
                 sifting = Sifting(query)
                 while True:
@@ -106,19 +115,19 @@ class DynamoHistory(DurableStore):
                         return page
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        with self._reading():
+        with self.reading():
             async with asyncio.timeout(self._read_seconds):
                 first_id = await first_living_id(self._table, query.user_id)
                 return await walk(query, DynamoTurns(self._table, query.user_id, first_id))
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
-        with self._reading():
+        with self.reading():
             async with asyncio.timeout(self._read_seconds):
                 first_id = await first_living_id(self._table, query.user_id)
                 return await statistics(self._table, query, first_id)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
-        with self._reading():
+        with self.reading():
             async with asyncio.timeout(self._read_seconds):
                 answer, first_id = await asyncio.gather(
                     self._table.call(
@@ -176,7 +185,8 @@ class DynamoHistory(DurableStore):
         )
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def reading(self) -> Iterator[None]:
+        """Turn whatever a read fails with into `HistoryUnreadable`."""
         try:
             with speaking_domain(HistoryUnreadable, "DynamoDB"):
                 yield

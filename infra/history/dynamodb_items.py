@@ -12,12 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from domain.entities.interaction import Interaction
 from domain.exceptions import Unstorable
 from infra.history.compression import compressed, decompressed
-from infra.history.documents import UnreadableDocument, document_of, interaction_of
 from infra.history.tallies import whole_milliseconds
 
 Item = dict[str, dict[str, Any]]
@@ -66,22 +63,24 @@ def mark_key(user_id: str) -> Item:
     return {"pk": {"S": f"E#{user_id}"}, "sk": {"S": "all"}}
 
 
-async def row_of(interaction: Interaction) -> Row:
+async def row_of(interaction: Interaction, body: bytes) -> Row:
     """Return `interaction` as it is written.
+
+    Args:
+        interaction: What it is found by.
+        body: Its document as JSON, with whatever else is kept of it.
 
     Raises:
         Unstorable: Longer than a transaction takes, even compressed.
     """
-    document = document_of(interaction)
-    body = orjson.dumps(document)
     user_id = interaction.user_id
     item = key_of(user_id, interaction.id) | {
-        "status": {"S": document["status"]},
+        "status": {"S": interaction.status.value},
         "model": {"S": interaction.model},
         "userModel": {"S": f"{user_id}#{interaction.model}"},
         **figures_of(interaction),
     }
-    if "answered" in document:
+    if interaction.is_answered:
         item["answered"] = {"BOOL": True}
     if interaction.provider is not None:
         item["provider"] = {"S": interaction.provider}
@@ -104,7 +103,7 @@ async def row_of(interaction: Interaction) -> Row:
         item["parts"] = {"N": str(len(parts))}
     else:
         item["body"] = {"B": body}
-    return Row(user_id, interaction.id, document["status"], item, parts)
+    return Row(user_id, interaction.id, interaction.status.value, item, parts)
 
 
 def figures_of(interaction: Interaction) -> Item:
@@ -140,15 +139,14 @@ def part_keys_of(item: Item) -> list[Item]:
     ]
 
 
-async def interaction_in(item: Item, parts: Mapping[str, Item]) -> Interaction:
-    """Return the interaction of an item.
+async def body_in(item: Item, parts: Mapping[str, Item]) -> bytes:
+    """Return the body of an item, as JSON.
 
     Args:
         item: Not erased.
         parts: By sort key, with at least its own among them.
 
     Raises:
-        UnreadableDocument: Not one that a program of this version wrote.
         KeyError: A part is missing.
         zlib.error: Damaged.
     """
@@ -157,7 +155,4 @@ async def interaction_in(item: Item, parts: Mapping[str, Item]) -> Interaction:
     body = b"".join(chunks)
     if "packed" in item:
         body = await decompressed(body, max_bytes=MAX_BODY_BYTES)
-    try:
-        return interaction_of(orjson.loads(body))
-    except orjson.JSONDecodeError as exc:
-        raise UnreadableDocument("not JSON") from exc
+    return body

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pymongo
 import pymongo.errors
 from pymongo import ReplaceOne
+from pymongo.asynchronous.collection import AsyncCollection
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
@@ -17,7 +18,7 @@ from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from infra.history.background import going_on
 from infra.history.batcher import Batcher
-from infra.history.documents import Document, UnreadableDocument
+from infra.history.documents import Document, UnreadableDocument, document_of
 from infra.history.durable_store import DurableStore
 from infra.history.mongo_client import MongoAccess, connected_when_needed
 from infra.history.mongo_conversations import TURNS_BY_ID, conversations
@@ -54,6 +55,16 @@ class MongoHistory(DurableStore):
         self._read_milliseconds = round(read_seconds * 1000)
         self._batcher = Batcher(self.append_many)
 
+    @property
+    def interactions(self) -> AsyncCollection[Document]:
+        """All interactions, for those who copy them as a whole."""
+        return self._interactions
+
+    @property
+    def erasures(self) -> MongoErasures:
+        """All tombstones, for the same."""
+        return self._erasures
+
     def admit(self) -> None:
         """Return always: what can be known here without asking the server is known by the outbox in front of it."""
 
@@ -65,7 +76,11 @@ class MongoHistory(DurableStore):
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
         if interactions:
-            await self._written(self._append([stored(one) for one in interactions]))
+            await self.insert([stored(one, document_of(one)) for one in interactions])
+
+    async def insert(self, documents: Sequence[Document]) -> None:
+        """Keep documents as `stored` returns them; the rules are those of `append_many`."""
+        await self._written(self._append(documents))
 
     async def search(self, query: HistoryQuery) -> Page:
         words: Sequence[str] = ()
@@ -85,7 +100,7 @@ class MongoHistory(DurableStore):
             .sort("_id", direction_of(query))
             .limit(query.limit + 1)
         )
-        found = await self._read(searching.to_list())
+        found = await self.read(searching.to_list())
         next_id = found[query.limit - 1]["_id"] if len(found) > query.limit else None
         shown = found[: query.limit]
         # A late copy of what was erased is there for a moment, until who wrote it removes it.
@@ -96,23 +111,23 @@ class MongoHistory(DurableStore):
         )
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        living = await self._read(self._erasures.living(query.user_id))
-        return await self._read(
+        living = await self.read(self._erasures.living(query.user_id))
+        return await self.read(
             conversations(
                 self._interactions, query, living=living, milliseconds=self._read_milliseconds
             )
         )
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
-        living = await self._read(self._erasures.living(query.user_id))
-        return await self._read(
+        living = await self.read(self._erasures.living(query.user_id))
+        return await self.read(
             statistics(
                 self._interactions, query, living=living, milliseconds=self._read_milliseconds
             )
         )
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
-        found = await self._read(
+        found = await self.read(
             self._interactions.find_one(
                 {"_id": interaction_id, "userId": user_id},
                 {"words": 0},
@@ -140,7 +155,7 @@ class MongoHistory(DurableStore):
         if not interaction_ids:
             return frozenset()
         pairs = [(user_id, interaction_id) for interaction_id in interaction_ids]
-        erased = await self._read(self._erasures.among(pairs))
+        erased = await self.read(self._erasures.among(pairs))
         return frozenset(erased.get(user_id, ()))
 
     async def make_indexes(self) -> None:
@@ -179,7 +194,12 @@ class MongoHistory(DurableStore):
         with speaking_domain(HistoryUnreadable):
             return await self._calls.within(WRITE_SECONDS, call)
 
-    async def _read(self, call: Coroutine[Any, Any, T]) -> T:
+    async def read(self, call: Coroutine[Any, Any, T]) -> T:
+        """Return what a reading call does, in the time that a read may take.
+
+        Raises:
+            HistoryUnreadable: It fails, or takes longer.
+        """
         with speaking_domain(HistoryUnreadable):
             return await self._calls.within(self._read_seconds, call)
 

@@ -6,6 +6,7 @@ from typing import Any
 from pymongo import DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
+from domain.entities.record import Erasure
 from infra.history.documents import Document
 
 NEWEST_ERASED = 1000
@@ -68,6 +69,23 @@ class MongoErasures:
             if is_below or _key(user_id, interaction_id) in tombstones:
                 erased.setdefault(user_id, []).append(interaction_id)
         return erased
+
+    async def after(self, last_key: str, at_most: int) -> list[tuple[str, Erasure]]:
+        """Return the tombstones behind a key, each with its own."""
+        found = await (
+            self._collection.find({"_id": {"$gt": last_key}})
+            .sort("_id", 1)
+            .limit(at_most)
+            .to_list()
+        )
+        return [(one["_id"], _erasure(one)) for one in found]
+
+
+def _erasure(tombstone: Document) -> Erasure:
+    user_id, _, interaction_id = tombstone["_id"].partition("/")
+    if interaction_id:
+        return Erasure(user_id=user_id, interaction_id=interaction_id)
+    return Erasure(user_id=user_id, before_id=tombstone["before"])
 
 
 def _key(user_id: str, interaction_id: str = "") -> str:

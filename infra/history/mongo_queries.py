@@ -8,7 +8,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from domain.entities.history_query import HistoryQuery, Order
 from domain.entities.interaction import Interaction
 from domain.entities.words import MAX_SEARCH_CHARACTERS, words_of
-from infra.history.documents import Document, document_of, interaction_of
+from infra.history.documents import Document, interaction_of
 
 INDEXES = [
     IndexModel([("userId", ASCENDING), ("_id", DESCENDING)]),
@@ -18,19 +18,29 @@ INDEXES = [
     IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
 ]
 
+_ONLY_HERE = ("_id", "words", "expiresAt")
+"""What is MongoDB's own in its documents."""
 
-def stored(interaction: Interaction) -> Document:
-    """Return the document MongoDB keeps: the common one, under `_id`, and the words that can be searched for."""
-    document = document_of(interaction)
+
+def stored(interaction: Interaction, document: Document) -> Document:
+    """Return what MongoDB keeps: `document`, which is `interaction`, under `_id`, and the words that can be searched for."""
     document["_id"] = document.pop("id")
     words = words_of(interaction.prompt.text, interaction.text)
     document["words"] = [word for word in words if len(word) <= MAX_SEARCH_CHARACTERS]
     return document
 
 
-def read(document: Document) -> Interaction:
+def document_in(kept: Document) -> Document:
+    """Return the common document of one that MongoDB kept, its names in the order they had."""
+    own = {"v": kept.get("v"), "id": kept.get("_id")} | kept
+    for name in _ONLY_HERE:
+        own.pop(name, None)
+    return own
+
+
+def read(kept: Document) -> Interaction:
     """Return the interaction of a document MongoDB kept; raises `UnreadableDocument`."""
-    return interaction_of(document | {"id": document.get("_id")})
+    return interaction_of(kept | {"id": kept.get("_id")})
 
 
 def filter_of(query: HistoryQuery, words: Sequence[str] = ()) -> Document:

@@ -130,6 +130,7 @@ async def open_sqlite(
     read_seconds: float,
     min_free_disk_bytes: int,
     reap_seconds: float = REAP_SECONDS,
+    committing: Callable[[apsw.Connection], SqliteCommitter] = SqliteCommitter,
 ) -> AsyncIterator[SqliteHistory]:
     """Open `history.db` under `data_dir`, made where it is missing; only one process may.
 
@@ -139,6 +140,7 @@ async def open_sqlite(
         read_seconds: A read that takes longer is given up.
         min_free_disk_bytes: Below it nothing new is admitted.
         reap_seconds: How often start markers are looked at.
+        committing: Makes who writes over the file's one connection.
 
     Raises:
         ConfigurationError: Another process has it, or it cannot be opened.
@@ -156,6 +158,7 @@ async def open_sqlite(
             read_seconds=read_seconds,
             min_free_disk_bytes=min_free_disk_bytes,
             reap_seconds=reap_seconds,
+            committing=committing,
         ) as history:
             yield history
     finally:

@@ -11,21 +11,9 @@ import apsw
 import httpx2
 import pytest
 
-from tests.service import ROOT, environment, running_service
+from tests.service import ROOT, command, environment, running_service
 
 BODY = {"userId": "ana", "userPrompt": "hi"}
-
-
-def command(data_dir: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), *arguments],
-        cwd=data_dir.parent,
-        env=environment(data_dir, settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 TOKENS = {

@@ -1,0 +1,28 @@
+"""A checksum of many interactions that does not depend on their order."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_MODULUS = 1 << 256
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """How many there are, and the sum of their SHA-256 digests modulo 2^256.
+
+    A sum, and no XOR: two that are alike must not cancel each other out.
+    """
+
+    count: int = 0
+    total: int = 0
+
+    def plus(self, digests: Iterable[bytes]) -> "Checksum":
+        """Return the checksum of these and of those before."""
+        numbers = [int.from_bytes(digest) for digest in digests]
+        return Checksum(self.count + len(numbers), (self.total + sum(numbers)) % _MODULUS)
+
+    def __str__(self) -> str:
+        return f"{self.count} interactions, checksum {self.total:064x}"
+
+
+NOTHING_SUMMED = Checksum()

@@ -1,0 +1,75 @@
+"""How far a copy is, and what became of what was copied."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.entities.checksum import NOTHING_SUMMED, Checksum
+from domain.entities.record import Erasure, Place, Record
+
+SHOWN_PLACES = 10
+"""How many of the differing are named; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A place in a source, behind which it can go on; which fields count, the source knows.
+
+    Attributes:
+        place: Of the last record before it; None where there was none yet.
+        offset_bytes: In a file.
+        line: How many lines of a file are before it.
+    """
+
+    place: Place | None = None
+    offset_bytes: int = 0
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Some of what is to be copied.
+
+    Attributes:
+        digests: SHA-256 of each record, as this kind of copy compares them.
+        position: Where the source goes on behind this batch.
+        invalid: How many were left out because they are no interactions.
+        done: How much of the source is behind, in units of its own.
+        whole: How much there is; 0 where nobody knows.
+    """
+
+    records: Sequence[Record]
+    digests: Sequence[bytes]
+    erasures: Sequence[Erasure] = ()
+    position: Position
+    invalid: int = 0
+    done: int
+    whole: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyProgress:
+    """What a copy came to so far.
+
+    Attributes:
+        source: Of what was read, without what was erased in the target.
+        target: Of what then was there, read back.
+        erased: Left out, because they were erased in the target.
+        invalid: Left out, because they are no interactions.
+        erasures: What was erased in the source, and now is in the target.
+        differing: How many are missing in the target, or are something else there, which was left as it was.
+        differing_places: The first of them.
+    """
+
+    position: Position = Position()
+    source: Checksum = NOTHING_SUMMED
+    target: Checksum = NOTHING_SUMMED
+    erased: int = 0
+    invalid: int = 0
+    erasures: int = 0
+    differing: int = 0
+    differing_places: tuple[Place, ...] = ()
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the target holds all that was to be copied, as it was."""
+        return self.source == self.target

@@ -1,0 +1,161 @@
+"""Copy interactions into a store, and see that they are there."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from domain.entities.copy_progress import SHOWN_PLACES, Batch, CopyProgress, Position
+from domain.entities.record import Place, Record
+from domain.exceptions import HistoryError, Unstorable
+from domain.interfaces.clock import Clock
+from domain.interfaces.copy_state import CopyState
+from domain.interfaces.history_archive import HistoryArchive
+
+T = TypeVar("T")
+
+PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""How long a store that does not answer is waited for, before a copy is given up until it is started again."""
+
+
+class CopySource(Protocol):
+    """What is copied: a file, or another store."""
+
+    def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
+        """Yield everything behind `after`, in batches of at most so many records.
+
+        Raises:
+            HistoryUnreadable: It cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CopyHistory:
+    """Carries batches from a source to a store, while the next one is read, and reads each back.
+
+    It may be stopped anywhere, however hard, and started again: what is there already stays as it is, and where the
+    state is kept it goes on behind the last batch that was seen in the target.
+
+    Attributes:
+        digest_of: SHA-256 of a record found in the target, as the source digests its own.
+    """
+
+    source: CopySource
+    target: HistoryArchive
+    state: CopyState
+    digest_of: Callable[[Record], bytes]
+    clock: Clock
+
+    async def __call__(self, progress: Callable[[int, int], None]) -> CopyProgress:
+        """Copy everything once.
+
+        Args:
+            progress: Told how much of the source is behind, and how much there is.
+
+        Returns:
+            What it came to. Where that is not right, the next run starts at the beginning.
+
+        Raises:
+            HistoryError: A store does not answer; what was copied stays copied.
+        """
+        so_far = await self._resumed()
+        settling: asyncio.Task[CopyProgress] | None = None
+        try:
+            async with aclosing(
+                self.source.batches(so_far.position, self.target.records_at_once)
+            ) as batches:
+                async for batch in batches:
+                    if settling is not None:
+                        so_far = await settling
+                    settling = asyncio.create_task(self._settle(batch, so_far))
+                    await asyncio.sleep(0)  # let it begin: the store writes while we read on
+                    progress(batch.done, batch.whole)
+            if settling is not None:
+                so_far = await settling
+        finally:
+            if settling is not None and not settling.done():
+                await asyncio.wait([settling])  # what was begun is finished and noted
+        self.state.clear()
+        return so_far
+
+    async def _resumed(self) -> CopyProgress:
+        """Return where an earlier run ended, unless the target has lost since then what that run saw there."""
+        noted = self.state.load()
+        if noted is None:
+            return CopyProgress()
+        last = noted.position.place
+        if last is not None and not await self.target.kept([last]):
+            erased = await self.target.erased_among(last.user_id, [last.interaction_id])
+            if not erased:
+                return CopyProgress()
+        return noted
+
+    async def _settle(self, batch: Batch, before: CopyProgress) -> CopyProgress:
+        if batch.erasures:
+            await self._patiently(lambda: self.target.erase_again(batch.erasures))
+        if batch.records:
+            await self._patiently(lambda: self.target.keep(batch.records))
+        after = replace(
+            await self._read_back(batch, before),
+            position=batch.position,
+            invalid=before.invalid + batch.invalid,
+            erasures=before.erasures + len(batch.erasures),
+        )
+        self.state.save(after)
+        return after
+
+    async def _read_back(self, batch: Batch, before: CopyProgress) -> CopyProgress:
+        """Return what `before` becomes by what of the batch now is in the target."""
+        places = [record.place for record in batch.records]
+        found = {record.place: record for record in await self._found(places)}
+        missing = [place for place in places if place not in found]
+        erased = await self._erased(missing) if missing else frozenset[Place]()
+        expected: list[bytes] = []
+        there: list[bytes] = []
+        differing: list[Place] = []
+        for record, digest in zip(batch.records, batch.digests, strict=True):
+            if record.place in erased:
+                continue
+            expected.append(digest)
+            kept = found.get(record.place)
+            if kept is None:
+                differing.append(record.place)
+            elif kept.body == record.body:
+                there.append(digest)
+            else:
+                there.append(kept_digest := self.digest_of(kept))
+                if kept_digest != digest:
+                    differing.append(record.place)
+        return replace(
+            before,
+            source=before.source.plus(expected),
+            target=before.target.plus(there),
+            erased=before.erased + len(batch.records) - len(expected),
+            differing=before.differing + len(differing),
+            differing_places=(*before.differing_places, *differing)[:SHOWN_PLACES],
+        )
+
+    async def _found(self, places: Sequence[Place]) -> Sequence[Record]:
+        return await self._patiently(lambda: self.target.kept(places)) if places else ()
+
+    async def _erased(self, places: Sequence[Place]) -> frozenset[Place]:
+        by_user: dict[str, list[str]] = {}
+        for place in places:
+            by_user.setdefault(place.user_id, []).append(place.interaction_id)
+        erased: set[Place] = set()
+        for user_id, ids in by_user.items():
+            gone = await self.target.erased_among(user_id, ids)
+            erased.update(Place(user_id, one) for one in gone)
+        return frozenset(erased)
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        for pause_seconds in PAUSES_SECONDS:
+            try:
+                return await work()
+            except Unstorable:
+                raise
+            except HistoryError:
+                await self.clock.sleep(pause_seconds)
+        return await work()

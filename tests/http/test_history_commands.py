@@ -1,0 +1,272 @@
+"""`python main.py import | export | migrate`, as an operator uses them."""
+
+import asyncio
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+import orjson
+import pytest
+
+from domain.entities.interaction import Interaction
+from infra.clock import SystemClock
+from infra.history.documents import record_of
+from infra.history.interaction_lines import line_of
+from infra.history.sqlite import open_sqlite
+from tests.fakes.interactions import an_id, an_interaction
+from tests.mongod import shared_mongo_uri
+from tests.service import ROOT, command, environment, running_service
+
+SECONDS = 60.0
+
+
+def some(count: int = 30) -> list[Interaction]:
+    return [an_interaction(number, user_id=f"user-{number % 3}") for number in range(count)]
+
+
+def write(file: Path, interactions: Sequence[Interaction]) -> Path:
+    file.write_bytes(b"".join(line_of(record_of(one)) + b"\n" for one in interactions))
+    return file
+
+
+def keep(data_dir: Path, interactions: Sequence[Interaction], *, erased: str | None = None) -> None:
+    """Keep interactions in the embedded store of `data_dir`, and erase one."""
+
+    async def keep_them() -> None:
+        async with open_sqlite(
+            data_dir, clock=SystemClock(), read_seconds=SECONDS, min_free_disk_bytes=0
+        ) as history:
+            await history.append_many(interactions)
+            if erased is not None:
+                await history.erase("user-0", erased)
+
+    asyncio.run(keep_them())
+
+
+def bodies(data_dir: Path) -> list[tuple[str, str, str]]:
+    """What is in the embedded store."""
+    connection = apsw.Connection(str(data_dir / "history.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    rows = connection.execute("SELECT user_id, id, body FROM interaction ORDER BY user_id, id")
+    found = list(rows)
+    connection.close()
+    return found
+
+
+def checksums(done: "subprocess.CompletedProcess[str]") -> set[str]:
+    """What a command says that it counted."""
+    return {line.partition(": ")[2] for line in done.stdout.splitlines() if "checksum" in line}
+
+
+def test_what_is_exported_can_be_imported_elsewhere_and_is_the_same(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    keep(data_dir, some())
+    file, again = tmp_path / "all.jsonl", tmp_path / "again.jsonl"
+    exported = command(data_dir, "export", str(file))
+    assert exported.returncode == 0, exported.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    other = tmp_path / "other"
+
+    imported = command(other, "import", str(file))
+
+    assert imported.returncode == 0, imported.stderr
+    assert bodies(other) == bodies(data_dir)
+    assert command(other, "import", str(file)).returncode == 0  # twice is once
+    assert bodies(other) == bodies(data_dir)
+    assert command(other, "export", str(again)).returncode == 0
+    assert again.read_bytes() == file.read_bytes()
+    assert checksums(imported) == checksums(exported)
+    assert len(checksums(imported)) == 1
+    assert "30 interactions" in exported.stdout
+    assert not list(other.glob("copy-*"))
+    with running_service(other) as service, service.client() as client:
+        page = client.get("/v1/history/user-1", params={"limit": 100}).json()
+        assert [one["id"] for one in page["history"]] == [an_id(n) for n in range(28, 0, -3)]
+
+
+def test_a_running_service_is_exported_but_not_imported_into(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    with running_service(data_dir) as service, service.client() as client:
+        for user in ("ana", "bob"):
+            client.post("/v1/chat", json={"userId": user, "userPrompt": "hi"})
+        shown = client.get("/v1/history/ana").json()["history"]
+        file = tmp_path / "ana.jsonl"
+        assert command(data_dir, "export", str(file), "--user", "ana").returncode == 0
+        assert [orjson.loads(line) for line in file.read_bytes().splitlines()] == shown
+        for refused in (
+            command(data_dir, "import", str(file)),
+            command(
+                data_dir,
+                "migrate",
+                "--from",
+                "sqlite",
+                "--to",
+                "mongodb",
+                MONGO_URI="mongodb://127.0.0.1:1",
+            ),
+        ):
+            assert refused.returncode == 78
+            assert refused.stdout == ""
+            assert refused.stderr.count("\n") == 1
+            assert "in use" in refused.stderr
+
+
+def test_an_export_replaces_no_file_unasked(data_dir: Path, tmp_path: Path) -> None:
+    keep(data_dir, some())
+    file = tmp_path / "all.jsonl"
+    file.write_text("mine")
+    refused = command(data_dir, "export", str(file))
+    assert (refused.returncode, file.read_text()) == (1, "mine")
+    assert "--force" in refused.stderr
+    assert command(data_dir, "export", str(file), "--force").returncode == 0
+    assert len(file.read_bytes().splitlines()) == 30
+    assert list(tmp_path.glob(".all*")) == []
+
+
+def test_a_bad_line_is_named_and_nothing_of_its_batch_is_stored(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "all.jsonl", some())
+    lines = file.read_bytes().splitlines(keepends=True)
+    bad = orjson.loads(lines[16]) | {"response": 5, "userPrompt": "a secret"}
+    file.write_bytes(b"".join([*lines[:16], orjson.dumps(bad), b"\n\n", *lines[17:]]))
+
+    done = command(data_dir, "import", str(file))
+
+    assert done.returncode == 1
+    assert "line 17: response: " in done.stderr
+    assert "secret" not in done.stderr
+    assert bodies(data_dir) == []
+    looked = command(data_dir, "import", str(file), "--skip-invalid", "--dry-run")
+    assert "29 interactions" in looked.stdout
+    assert bodies(data_dir) == []
+
+    skipped = command(data_dir, "import", str(file), "--skip-invalid")
+
+    assert skipped.returncode == 0
+    assert "line 17" in skipped.stdout + skipped.stderr
+    assert "no interactions: 1." in skipped.stdout
+    assert len(bodies(data_dir)) == 29
+
+
+def test_what_was_erased_stays_erased(data_dir: Path, tmp_path: Path) -> None:
+    keep(data_dir, some(), erased=an_id(3))
+    done = command(data_dir, "import", str(write(tmp_path / "all.jsonl", some())))
+    assert done.returncode == 0, done.stderr
+    assert "1 more were erased" in done.stdout
+    assert an_id(3) not in {row[1] for row in bodies(data_dir)}
+
+
+def test_what_is_there_as_something_else_is_left_and_named(data_dir: Path, tmp_path: Path) -> None:
+    keep(data_dir, [an_interaction(4, user_id="user-1", text="changed")])
+    done = command(data_dir, "import", str(write(tmp_path / "all.jsonl", some())))
+    assert done.returncode == 1
+    assert f"user-1/{an_id(4)}" in done.stderr
+    assert len(bodies(data_dir)) == 30
+    assert "changed" in bodies(data_dir)[11][2]
+
+
+def test_a_file_that_is_not_there_is_named(data_dir: Path, tmp_path: Path) -> None:
+    done = command(data_dir, "import", str(tmp_path / "none.jsonl"))
+    assert done.returncode == 1
+    assert "none.jsonl" in done.stderr
+    assert command(data_dir, "export", str(tmp_path / "x")).returncode == 1
+
+
+def killed_once(data_dir: Path, *arguments: str, when: Path) -> None:
+    """Start a command and kill it as a power cut would, once a file is there."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "main.py"), *arguments],
+        cwd=data_dir.parent,
+        env=environment(data_dir),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + SECONDS
+    while not list(when.parent.glob(when.name)):
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.kill()
+    process.wait(10)
+
+
+def test_an_import_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path: Path) -> None:
+    everything = some(60_000)
+    file = write(tmp_path / "all.jsonl", everything)
+    killed_once(data_dir, "import", str(file), when=data_dir / "copy-*.json")
+    state = orjson.loads(next(data_dir.glob("copy-*.json")).read_bytes())
+    there = len(bodies(data_dir))
+    assert 0 < state["position"]["offset_bytes"] < file.stat().st_size
+    assert state["source"]["count"] <= there < len(everything)
+
+    done = command(data_dir, "import", str(file))
+
+    assert done.returncode == 0, done.stderr
+    assert len(checksums(done)) == 1
+    assert checksums(done) == checksums(command(data_dir, "import", str(file), "--dry-run"))
+    assert [row[1] for row in sorted(bodies(data_dir), key=lambda row: row[1])] == [
+        one.id for one in everything
+    ]
+
+
+def test_an_export_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path: Path) -> None:
+    keep(data_dir, some(20_000))
+    file, whole = tmp_path / "all.jsonl", tmp_path / "whole.jsonl"
+    assert command(data_dir, "export", str(whole)).returncode == 0
+    killed_once(data_dir, "export", str(file), when=tmp_path / ".all.jsonl.*.partial")
+    partial = next(tmp_path.glob(".all.jsonl.*.partial"))
+    begun = whole.read_bytes()[:1_000_000]
+    partial.write_bytes(begun)  # in the middle of a line
+    assert not file.exists()
+
+    done = command(data_dir, "export", str(file))
+
+    assert done.returncode == 0, done.stderr
+    assert file.read_bytes() == whole.read_bytes()
+    assert "20000 interactions" in done.stdout
+
+
+def test_history_moves_to_mongodb_and_back(data_dir: Path, tmp_path: Path) -> None:
+    keep(data_dir, some(), erased=an_id(3))
+    mongo = {"MONGO_URI": shared_mongo_uri(), "MONGO_DB": f"rt_move_{secrets.token_hex(4)}"}
+    there = command(data_dir, "migrate", "--from", "sqlite", "--to", "mongodb", **mongo)
+    assert there.returncode == 0, there.stderr
+    assert len(checksums(there)) == 1
+    assert "1 erasures were taken over" in there.stdout
+    other = tmp_path / "other"
+
+    back = command(other, "migrate", "--from", "mongodb", "--to", "sqlite", **mongo)
+
+    assert back.returncode == 0, back.stderr
+    assert checksums(back) == checksums(there)
+    assert bodies(other) == bodies(data_dir)
+    late = command(other, "import", str(write(tmp_path / "late.jsonl", some())))
+    assert "1 more were erased" in late.stdout
+    with running_service(data_dir, mongo) as service, service.client() as client:
+        assert len(client.get("/v1/history/user-0").json()["history"]) == 9
+    exported = command(data_dir, "export", str(tmp_path / "mongo.jsonl"), **mongo)
+    assert "29 interactions" in exported.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (["--from", "sqlite", "--to", "sqlite"], 1, "no migration"),
+        (["--from", "sqlite", "--to", "mongodb"], 1, "history.db does not exist"),
+        (["--from", "mongodb", "--to", "sqlite"], 78, "MONGO_URI"),
+        (["--from", "dynamodb", "--to", "sqlite"], 78, "DYNAMODB_TABLE"),
+        (["--from", "postgres", "--to", "sqlite"], 2, "postgres"),
+    ],
+)
+def test_a_migration_that_cannot_be_says_why(
+    data_dir: Path, arguments: list[str], code: int, named: str
+) -> None:
+    done = command(data_dir, "migrate", *arguments)
+    assert done.returncode == code
+    assert named in done.stderr

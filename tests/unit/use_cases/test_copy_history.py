@@ -1,0 +1,154 @@
+"""Copying goes on through hiccups, and tells when it cannot."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+
+from domain.entities.copy_progress import Batch, CopyProgress, Position
+from domain.entities.record import ArchivePage, Erasure, Place, Record
+from domain.exceptions import HistoryError, HistoryUnavailable, Unstorable
+from domain.interfaces.copy_state import CopyState
+from domain.interfaces.history_archive import HistoryArchive
+from domain.use_cases.copy_history import PAUSES_SECONDS, CopyHistory, CopySource
+from infra.history.documents import record_of
+from infra.history.store_source import digest_of
+from tests.fakes.clock import FakeClock
+from tests.fakes.interactions import an_interaction
+
+
+class MemoryArchive(HistoryArchive):
+    """Keeps records in memory, but for the first so many times it is asked to."""
+
+    records_at_once = 2
+
+    def __init__(self, *, failures: int = 0, error: HistoryError | None = None) -> None:
+        self.there: dict[Place, Record] = {}
+        self.failures = failures
+        self.error = error or HistoryUnavailable("away")
+        self.asked = 0
+
+    async def pages(
+        self, after: Place | None = None, *, user_id: str | None = None
+    ) -> AsyncGenerator[ArchivePage, None]:
+        yield ArchivePage(records=list(self.there.values()))
+
+    async def about_how_many(self) -> int:
+        return len(self.there)
+
+    async def keep(self, records: Sequence[Record]) -> None:
+        self.asked += 1
+        if self.failures:
+            self.failures -= 1
+            raise self.error
+        for record in records:
+            self.there.setdefault(record.place, record)
+
+    async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+        return [self.there[place] for place in places if place in self.there]
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        return frozenset()
+
+    async def erase_again(self, erasures: Sequence[Erasure]) -> None:
+        assert not erasures
+
+
+class Numbered(CopySource):
+    """So many interactions; breaks after some of them, if told to."""
+
+    def __init__(self, count: int, *, breaks_after: int | None = None) -> None:
+        self.count = count
+        self.breaks_after = breaks_after
+
+    async def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
+        for first in range(after.line, self.count, at_most):
+            if self.breaks_after is not None and first >= self.breaks_after:
+                raise HistoryUnavailable("the source is away")
+            numbers = range(first, min(first + at_most, self.count))
+            records = [record_of(an_interaction(number)) for number in numbers]
+            yield Batch(
+                records=records,
+                digests=[digest_of(record) for record in records],
+                position=Position(place=records[-1].place, line=numbers.stop),
+                done=numbers.stop,
+                whole=self.count,
+            )
+
+
+class Noted(CopyState):
+    """Notes in memory."""
+
+    def __init__(self) -> None:
+        self.progress: CopyProgress | None = None
+        self.cleared = 0
+
+    def load(self) -> CopyProgress | None:
+        return self.progress
+
+    def save(self, progress: CopyProgress) -> None:
+        self.progress = progress
+
+    def clear(self) -> None:
+        self.progress = None
+        self.cleared += 1
+
+
+def copying(
+    source: CopySource, target: HistoryArchive, state: CopyState, clock: FakeClock
+) -> CopyHistory:
+    return CopyHistory(source, target, state, digest_of, clock)
+
+
+async def test_everything_is_copied_and_told_of() -> None:
+    told: list[tuple[int, int]] = []
+    target, state = MemoryArchive(), Noted()
+    copied = await copying(Numbered(5), target, state, FakeClock())(
+        lambda done, whole: told.append((done, whole))
+    )
+    assert (copied.is_right, copied.source.count, len(target.there)) == (True, 5, 5)
+    assert told == [(2, 5), (4, 5), (5, 5)]
+    assert (state.progress, state.cleared) == (None, 1)
+
+
+async def test_a_store_that_comes_back_is_waited_for() -> None:
+    target, clock = MemoryArchive(failures=3), FakeClock()
+    copied = await copying(Numbered(5), target, Noted(), clock)(lambda *_: None)
+    assert copied.is_right
+    assert clock.slept == list(PAUSES_SECONDS[:3])
+
+
+async def test_one_that_stays_away_ends_the_copy_which_can_go_on() -> None:
+    target, state = MemoryArchive(), Noted()
+    state.save(CopyProgress(position=Position(line=2)))
+    target.failures = len(PAUSES_SECONDS) + 1
+    with pytest.raises(HistoryUnavailable):
+        await copying(Numbered(5), target, state, FakeClock())(lambda *_: None)
+    assert state.progress == CopyProgress(position=Position(line=2))
+    copied = await copying(Numbered(5), target, state, FakeClock())(lambda *_: None)
+    assert (copied.is_right, copied.source.count) == (True, 3)
+
+
+async def test_what_can_never_be_kept_is_not_tried_again() -> None:
+    target = MemoryArchive(failures=1, error=Unstorable("too long"))
+    with pytest.raises(Unstorable):
+        await copying(Numbered(5), target, Noted(), FakeClock())(lambda *_: None)
+    assert target.asked == 1
+
+
+async def test_a_source_that_breaks_leaves_what_was_begun_finished_and_noted() -> None:
+    target, state = MemoryArchive(), Noted()
+    with pytest.raises(HistoryUnavailable):
+        await copying(Numbered(5, breaks_after=4), target, state, FakeClock())(lambda *_: None)
+    assert len(target.there) == 4
+    assert state.progress is not None
+    assert state.progress.position.line == 4
+
+
+async def test_a_record_that_the_store_swallows_is_seen() -> None:
+    class Swallowing(MemoryArchive):
+        async def keep(self, records: Sequence[Record]) -> None:
+            await super().keep(records[:-1])
+
+    copied = await copying(Numbered(4), Swallowing(), Noted(), FakeClock())(lambda *_: None)
+    assert not copied.is_right
+    assert (copied.source.count, copied.target.count, copied.differing) == (4, 2, 2)
