@@ -197,7 +197,7 @@ def killed_once(data_dir: Path, *arguments: str, when: Path) -> None:
 
 
 def test_an_import_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path: Path) -> None:
-    everything = some(60_000)
+    everything = some(25_000)
     file = write(tmp_path / "all.jsonl", everything)
     killed_once(data_dir, "import", str(file), when=data_dir / "copy-*.json")
     state = orjson.loads(next(data_dir.glob("copy-*.json")).read_bytes())
@@ -216,7 +216,7 @@ def test_an_import_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path:
 
 
 def test_an_export_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path: Path) -> None:
-    keep(data_dir, some(20_000))
+    keep(data_dir, some(5_000))
     file, whole = tmp_path / "all.jsonl", tmp_path / "whole.jsonl"
     assert command(data_dir, "export", str(whole)).returncode == 0
     killed_once(data_dir, "export", str(file), when=tmp_path / ".all.jsonl.*.partial")
@@ -229,7 +229,7 @@ def test_an_export_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path:
 
     assert done.returncode == 0, done.stderr
     assert file.read_bytes() == whole.read_bytes()
-    assert "20000 interactions" in done.stdout
+    assert "5000 interactions" in done.stdout
 
 
 def test_history_moves_to_mongodb_and_back(data_dir: Path, tmp_path: Path) -> None:
