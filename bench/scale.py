@@ -1,0 +1,289 @@
+"""What history costs as it grows: pages, filters, search, statistics and export, at ten thousand to ten million.
+
+    python -m bench.scale                                  # SQLite, 10 000 to 1 000 000
+    python -m bench.scale --sizes 10000,10000000
+    python -m bench.scale --store mongodb --sizes 10000,1000000 --mongo-uri mongodb://…
+
+Each size is a store of its own, filled through the product's own bulk path (batches, durable, read back), served by the
+product's own process, and asked over HTTP. The cost of a request is the CPU time of that process, all threads, for the
+whole request. Writes bench/results/scale-<store>.json and .png, and bench/SCALE.md from all of them.
+"""
+
+import argparse
+import asyncio
+import http.client
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from pydantic import SecretStr
+from tqdm import tqdm
+
+from bench.processes import Watched, service
+from bench.scale_data import (
+    COMMON_WORD,
+    LARGE_USER,
+    MEASURED_ROWS,
+    MEASURED_USER,
+    RARE_PROVIDER,
+    RARE_WORD,
+    MadeUpHistory,
+)
+from bench.scale_report import write_report
+from domain.entities.history_query import HistoryQuery
+from domain.entities.store_kind import StoreKind
+from domain.use_cases.copy_history import CopyHistory
+from infra.clock import SystemClock
+from infra.history.archives import open_archive
+from infra.history.copy_file import CopyFile
+from infra.history.store_source import digest_of
+from infra.security.cursors import SignedCursors
+from infra.settings import Settings
+
+CURSOR_SECRET = "a-secret-for-cursors-of-the-bench"  # noqa: S105 - of the bench alone
+RESULTS = Path(__file__).parent / "results"
+REQUESTS = 200
+_ROOT = Path(__file__).parents[1]
+_NOWHERE = Watched(os.getpid(), 1)
+"""There is no provider: nobody chats here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where history of one size is: what the service is told of it."""
+
+    kind: StoreKind
+    folder: Path
+    environment: dict[str, str]
+
+    def settings(self) -> Settings:
+        """Return the same for our own part."""
+        uri = self.environment.get("MONGO_URI")
+        return Settings(
+            _env_file=None,
+            data_dir=self.folder,
+            mongo_uri=None if uri is None else SecretStr(uri),
+            mongo_db=self.environment.get("MONGO_DB", "unused"),
+        )
+
+
+async def fill(store: Store, history: MadeUpHistory) -> dict[str, float]:
+    """Fill an empty store and return what that cost."""
+    kept = store.folder / "fill.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text()))
+    started, cpu = time.perf_counter(), time.process_time()
+    clock = SystemClock()
+    state = CopyFile(store.folder, f"made up {history.count}", str(store.kind))
+    with tqdm(total=history.count, unit="row", unit_scale=True, desc="fill", disable=None) as bar:
+        async with open_archive(store.kind, store.settings(), clock) as opened:
+            copy = CopyHistory(history, opened.archive, state, digest_of, clock)
+            copied = await copy(lambda done, _whole: bar.update(done - bar.n))
+    assert copied.is_right, copied
+    assert copied.target.count == history.count
+    costs = {
+        "fill_wall_us": (time.perf_counter() - started) / history.count * 1e6,
+        "fill_cpu_us": (time.process_time() - cpu) / history.count * 1e6,
+    }
+    kept.write_text(json.dumps(costs))
+    return costs
+
+
+def questions(history: MadeUpHistory) -> dict[str, tuple[str, dict[str, str]]]:
+    """Return what is asked, by name: path and query."""
+    page = f"/v1/history/{MEASURED_USER}"
+    large = f"/v1/history/{LARGE_USER}"
+    everything = {"limit": "20"}
+    asked = {
+        "first page": (page, everything),
+        "last page": (page, everything | {"cursor": _cursor(history, MEASURED_USER)}),
+        "filter: status": (page, everything | {"status": "failed"}),
+        "filter: model": (page, everything | {"model": "small"}),
+        "filter: conversation": (page, everything | {"conversationId": "c-500"}),
+        "filter: rare provider": (page, everything | {"provider": RARE_PROVIDER}),
+        "filter: provider nobody has": (page, everything | {"provider": "nobody"}),
+        "conversations": (f"{page}/conversations", everything),
+        "search: common word": (page, everything | {"q": COMMON_WORD}),
+        "search: rare word": (page, everything | {"q": RARE_WORD}),
+        "search: two words": (page, everything | {"q": f"{COMMON_WORD} {RARE_WORD}"}),
+        "stats by day": (f"{page}/stats", {"by": "day"}),
+        "stats by model": (f"{page}/stats", {"by": "model"}),
+        "export of the user": (f"{page}/export", {"format": "jsonl"}),
+    }
+    if history.count > MEASURED_ROWS:
+        asked["large user: first page"] = (large, everything)
+        asked["large user: last page"] = (
+            large,
+            everything | {"cursor": _cursor(history, LARGE_USER)},
+        )
+        asked["large user: search"] = (large, everything | {"q": RARE_WORD})
+    return asked
+
+
+def _cursor(history: MadeUpHistory, user_id: str) -> str:
+    """Return the cursor of the user's last page of 20, newest first."""
+    oldest = (number for number in range(history.count) if history.user_of(number) == user_id)
+    kept = [next(oldest) for _ in range(22)]
+    # some have no answer and are not listed, so the page may be a little shorter
+    return SignedCursors(CURSOR_SECRET.encode()).seal(
+        HistoryQuery(user_id=user_id), history.id_of(kept[21])
+    )
+
+
+def ask(store: Store, history: MadeUpHistory) -> dict[str, object]:
+    """Serve the store, ask everything, and return CPU milliseconds of each, and memory."""
+    costs: dict[str, float] = {}
+    walls: dict[str, float] = {}
+    with service(
+        _NOWHERE, **store.environment, DATA_DIR=str(store.folder), CURSOR_SECRET=CURSOR_SECRET
+    ) as served:
+        connection = http.client.HTTPConnection("127.0.0.1", served.process.port, timeout=600)
+        headers = {"Authorization": f"Bearer {served.key}"}
+
+        def get(path: str, query: dict[str, str]) -> tuple[int, bytes]:
+            connection.request("GET", f"{path}?{urlencode(query)}", headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+        at_start_bytes = served.process.resident_bytes()
+        for name, (path, query) in tqdm(questions(history).items(), desc="ask", disable=None):
+            status, body = get(path, query)
+            if status in (404, 422):
+                continue  # this version cannot be asked that
+            assert status == 200, (name, status, body)
+            times = 5 if path.endswith(("export", "stats")) else REQUESTS
+            for _ in range(max(times // 10, 1)):
+                get(path, query)
+            started, cpu = time.perf_counter(), served.process.cpu_seconds()
+            for _ in range(times):
+                get(path, query)
+            costs[name] = (served.process.cpu_seconds() - cpu) / times * 1000
+            walls[name] = (time.perf_counter() - started) / times * 1000
+        connection.close()
+        memory = served.process.resident_bytes()
+    return {"cpu_ms": costs, "wall_ms": walls, "rss_start": at_start_bytes, "rss_end": memory}
+
+
+def export(store: Store, history: MadeUpHistory) -> dict[str, float]:
+    """Export the whole store by the command, and return what that cost."""
+    file = store.folder / "export.jsonl"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "main.py", "export", str(file)],
+        cwd=_ROOT,
+        env={**os.environ, **store.environment, "DATA_DIR": str(store.folder)},
+        stdout=subprocess.DEVNULL,
+    )
+    peak_bytes = 0
+    while process.poll() is None:
+        peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
+        time.sleep(0.05)
+    assert process.returncode == 0
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    size = file.stat().st_size
+    file.unlink()
+    return {
+        "export_cpu_us": (used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime)
+        / history.count
+        * 1e6,
+        "export_wall_us": (time.perf_counter() - started) / history.count * 1e6,
+        "export_peak_rss": peak_bytes,
+        "export_bytes": size,
+    }
+
+
+def _peak_bytes(pid: int) -> int:
+    """Return the most memory a process occupied so far; 0 when it has just ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    kibibytes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(kibibytes[0]) * 1024 if kibibytes else 0
+
+
+def measure(
+    kind: StoreKind, count: int, folder: Path, mongo_uri: str | None, *, keep: bool
+) -> dict[str, object]:
+    """Return everything about a store of one size; it is gone afterwards unless it is to be kept."""
+    environment = {}
+    if kind is StoreKind.MONGODB:
+        assert mongo_uri is not None
+        environment = {"MONGO_URI": mongo_uri, "MONGO_DB": f"scale_{count}"}
+    store = Store(kind, folder / f"scale-{kind}-{count}", environment)
+    store.folder.mkdir(parents=True, exist_ok=True)
+    history = MadeUpHistory(count)
+    found: dict[str, object] = {"count": count, **asyncio.run(fill(store, history))}
+    found |= ask(store, history)
+    file = store.folder / "history.db"
+    found["store_bytes"] = file.stat().st_size if file.exists() else None
+    found |= export(store, history)
+    if not keep:
+        shutil.rmtree(store.folder)
+    return found
+
+
+def main() -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.scale", description=(__doc__ or "").partition("\n\n")[0]
+    )
+    parser.add_argument(
+        "--store",
+        type=StoreKind,
+        choices=[StoreKind.SQLITE, StoreKind.MONGODB],
+        default=StoreKind.SQLITE,
+    )
+    parser.add_argument(
+        "--sizes", default="10000,100000,1000000", help="how many interactions, by commas"
+    )
+    parser.add_argument(
+        "--mongo-uri", help="an empty MongoDB; without it the tests' own is started"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the stores there, to be asked again"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the stores go meanwhile: ten million take some 20 GB"
+    )
+    parsed = parser.parse_args()
+    sizes = [int(size) for size in parsed.sizes.split(",")]
+    folder = parsed.folder or Path(tempfile.gettempdir())
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        mongo_uri = parsed.mongo_uri
+        if parsed.store is StoreKind.MONGODB and mongo_uri is None:
+            from tests.mongod import Mongod
+
+            data = Path(tempfile.mkdtemp(prefix="scale-mongod-", dir=folder))
+            stack.callback(shutil.rmtree, data)
+            mongod = Mongod(data)
+            mongod.start()
+            stack.callback(mongod.stop)
+            mongo_uri = mongod.uri
+        measured = []
+        for size in sizes:
+            print(f"{parsed.store}: {size} interactions", flush=True)
+            measured.append(measure(parsed.store, size, folder, mongo_uri, keep=parsed.keep))
+            print(json.dumps(measured[-1], indent=1), flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    write_report(
+        RESULTS,
+        parsed.store,
+        f"python -m bench.scale --store {parsed.store} --sizes {parsed.sizes}",
+        measured,
+    )
+
+
+if __name__ == "__main__":
+    main()
