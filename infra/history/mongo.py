@@ -85,7 +85,7 @@ class MongoHistory(DurableStore):
     async def search(self, query: HistoryQuery) -> Page:
         words: Sequence[str] = ()
         if query.filter.words:
-            words = await self._read(
+            words = await self.read(
                 rarest_first(
                     self._interactions,
                     query.user_id,

@@ -13,6 +13,8 @@ from infra.history.documents import Document, interaction_of
 INDEXES = [
     IndexModel([("userId", ASCENDING), ("_id", DESCENDING)]),
     IndexModel([("userId", ASCENDING), ("model", ASCENDING), ("_id", DESCENDING)]),
+    IndexModel([("userId", ASCENDING), ("provider", ASCENDING), ("_id", DESCENDING)]),
+    IndexModel([("userId", ASCENDING), ("status", ASCENDING), ("_id", DESCENDING)]),
     IndexModel([("userId", ASCENDING), ("conversationId", ASCENDING), ("_id", DESCENDING)]),
     IndexModel([("userId", ASCENDING), ("words", ASCENDING), ("_id", DESCENDING)]),
     IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
