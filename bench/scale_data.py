@@ -1,6 +1,7 @@
 """Made-up history of many users, as alike to a real one as page, search and statistics can tell."""
 
 from collections.abc import AsyncGenerator, Callable
+from itertools import accumulate
 from random import Random
 
 from domain.entities.copy_progress import Batch, Position
@@ -151,8 +152,11 @@ class MadeUpHistory(CopySource):
             }
         )
         random.shuffle(words)
-        weights = [1 / (rank + 3) for rank in range(len(words))]
+        weights = list(accumulate(1 / (rank + 3) for rank in range(len(words))))
         return [
-            " ".join(random.choices(words, weights, k=random.randint(12, 18))).capitalize() + "."
+            " ".join(
+                random.choices(words, cum_weights=weights, k=random.randint(12, 18))
+            ).capitalize()
+            + "."
             for _ in range(_SENTENCES)
         ]

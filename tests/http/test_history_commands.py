@@ -2,11 +2,13 @@
 
 import asyncio
 import secrets
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 import orjson
@@ -178,8 +180,10 @@ def test_a_file_that_is_not_there_is_named(data_dir: Path, tmp_path: Path) -> No
     assert command(data_dir, "export", str(tmp_path / "x")).returncode == 1
 
 
-def killed_once(data_dir: Path, *arguments: str, when: Path) -> None:
-    """Start a command and kill it as a power cut would, once a file is there."""
+def ended_early(
+    data_dir: Path, *arguments: str, when: Callable[[], bool], by: signal.Signals
+) -> int:
+    """Start a command, send it a signal once something is so, and return its exit code."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "main.py"), *arguments],
         cwd=data_dir.parent,
@@ -188,38 +192,57 @@ def killed_once(data_dir: Path, *arguments: str, when: Path) -> None:
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + SECONDS
-    while not list(when.parent.glob(when.name)):
-        assert process.poll() is None, "it ended before it could be killed"
+    while not when():
+        assert process.poll() is None, "it ended by itself"
         assert time.monotonic() < deadline
         time.sleep(0.001)
-    process.kill()
-    process.wait(10)
+    process.send_signal(by)
+    return process.wait(30)
 
 
-def test_an_import_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path: Path) -> None:
-    everything = some(25_000)
+def state_of(data_dir: Path) -> Any:
+    """How far the import under way is; None before it noted anything."""
+    files = list(data_dir.glob("copy-*.json"))
+    return orjson.loads(files[0].read_bytes()) if files else None
+
+
+def test_an_import_that_is_broken_off_or_killed_goes_on_where_it_was(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    everything = some(40_000)
     file = write(tmp_path / "all.jsonl", everything)
-    killed_once(data_dir, "import", str(file), when=data_dir / "copy-*.json")
-    state = orjson.loads(next(data_dir.glob("copy-*.json")).read_bytes())
-    there = len(bodies(data_dir))
-    assert 0 < state["position"]["offset_bytes"] < file.stat().st_size
-    assert state["source"]["count"] <= there < len(everything)
+    code = ended_early(
+        data_dir, "import", str(file), when=lambda: state_of(data_dir) is not None, by=signal.SIGINT
+    )
+    begun = state_of(data_dir)
+    assert code == 130
+    ended_early(
+        data_dir, "import", str(file), when=lambda: state_of(data_dir) != begun, by=signal.SIGKILL
+    )
+    state = state_of(data_dir)
+    assert 0 < begun["position"]["line"] < state["position"]["line"] < len(everything)
+    assert state["source"]["count"] <= len(bodies(data_dir)) < len(everything)
 
     done = command(data_dir, "import", str(file))
 
     assert done.returncode == 0, done.stderr
     assert len(checksums(done)) == 1
     assert checksums(done) == checksums(command(data_dir, "import", str(file), "--dry-run"))
-    assert [row[1] for row in sorted(bodies(data_dir), key=lambda row: row[1])] == [
-        one.id for one in everything
-    ]
+    found = sorted(row[1] for row in bodies(data_dir))
+    assert found == [one.id for one in everything]
 
 
 def test_an_export_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path: Path) -> None:
     keep(data_dir, some(5_000))
     file, whole = tmp_path / "all.jsonl", tmp_path / "whole.jsonl"
     assert command(data_dir, "export", str(whole)).returncode == 0
-    killed_once(data_dir, "export", str(file), when=tmp_path / ".all.jsonl.*.partial")
+    ended_early(
+        data_dir,
+        "export",
+        str(file),
+        when=lambda: bool(list(tmp_path.glob(".all.jsonl.*.partial"))),
+        by=signal.SIGKILL,
+    )
     partial = next(tmp_path.glob(".all.jsonl.*.partial"))
     begun = whole.read_bytes()[:1_000_000]
     partial.write_bytes(begun)  # in the middle of a line
