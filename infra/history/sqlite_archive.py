@@ -89,8 +89,9 @@ class SqliteArchive(SqliteArchiveReader, HistoryArchive):
         self._history = history
 
     async def keep(self, records: Sequence[Record]) -> None:
-        # In the order of the indexes, so that neighbours meet while their pages are at hand.
-        rows = [record.body for record in sorted(records, key=lambda record: record.place)]
+        # In the order of time: the index of words closes what it gathered whenever it has to step back.
+        in_time = sorted(records, key=lambda record: record.place.interaction_id)
+        rows = [record.body for record in in_time]
         await self._history.commits.submit(Append(b",".join(rows)))
 
     async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
