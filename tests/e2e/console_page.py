@@ -127,13 +127,20 @@ class ConsolePage:
 
 
 @contextmanager
-def console_page(browser: Browser, service: Service, **options: Any) -> Iterator[ConsolePage]:
-    """The console for a user nobody else has; a script that fails, or a breach of the page's policy, fails the test."""
-    user = f"reader-{next(_numbers)}"
+def fresh_console(
+    browser: Browser, service: Service, user: str = "", **options: Any
+) -> Iterator[ConsolePage]:
+    """The console as it is for who comes for the first time; a script that fails, or a breach of the page's policy, fails the test."""
     with fresh_page(browser, service.url, **options) as (page, wrong):
         page.set_default_timeout(PATIENCE_MILLISECONDS)
-        page.add_init_script(
-            f"if (!sessionStorage.getItem('rt-console-user')) sessionStorage.setItem('rt-console-user', '{user}')"
-        )
         yield ConsolePage(page, service, user)
     assert [text for text in wrong if not text.startswith(_REFUSED)] == []
+
+
+@contextmanager
+def console_page(browser: Browser, service: Service, **options: Any) -> Iterator[ConsolePage]:
+    """The console for a user nobody else has."""
+    user = f"reader-{next(_numbers)}"
+    with fresh_console(browser, service, user, **options) as console:
+        console.page.add_init_script(f"sessionStorage.setItem('rt-console-user', '{user}')")
+        yield console

@@ -1,7 +1,6 @@
 """Whoever the reader is: with a keyboard alone, with a screen reader, on a small screen, in the dark, with a key."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -9,9 +8,10 @@ from playwright.sync_api import Browser, expect
 from infra.selftest.exchange import Exchange
 from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
-from tests.e2e.console_page import ConsolePage, console_page
+from tests.e2e.console_page import ConsolePage, console_page, fresh_console
+from tests.fakes.issuer import issuer_in_thread, token
 from tests.fakes.provider import models_file
-from tests.http.access import make_key
+from tests.http.access import jwt_settings, make_key
 from tests.service import Service, running_service
 
 RICH = """# An answer
@@ -171,19 +171,28 @@ def test_a_theme_is_chosen_and_kept(console: ConsolePage) -> None:
     assert console.page.evaluate(ground) != light
 
 
+@pytest.fixture(scope="module")
+def guarded(
+    provider: FaultProvider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, str]]:
+    """A service that asks who calls, and a key of ana's."""
+    folder = tmp_path_factory.mktemp("guarded")
+    _, key = make_key(folder / "data", user="ana")
+    with issuer_in_thread() as issuer:
+        settings = {
+            "MODELS_FILE": str(models_file(folder / "models.toml", provider, list(FAULTS))),
+            "GEM_KEY": "a-key",
+            **jwt_settings(issuer),
+        }
+        with running_service(folder / "data", settings) as service:
+            yield service, key
+
+
 def test_a_key_is_asked_for_and_forgotten_with_the_tab(
-    browser: Browser, provider: FaultProvider, tmp_path: Path
+    browser: Browser, guarded: tuple[Service, str]
 ) -> None:
-    _, key = make_key(tmp_path / "data", user="ana")
-    settings = {
-        "MODELS_FILE": str(models_file(tmp_path / "models.toml", provider, list(FAULTS))),
-        "GEM_KEY": "a-key",
-        "AUTHENTICATION": "api_keys",
-    }
-    with (
-        running_service(tmp_path / "data", settings) as service,
-        console_page(browser, service) as console,
-    ):
+    service, key = guarded
+    with fresh_console(browser, service) as console:
         page = console.page
         page.goto("/")
         page.get_by_label("Key or token").fill("rtg_wrong")
@@ -191,7 +200,6 @@ def test_a_key_is_asked_for_and_forgotten_with_the_tab(
         expect(page.get_by_role("alert")).to_contain_text("Not authenticated")
         page.get_by_role("button", name="Enter a key or token").click()
         page.get_by_label("Key or token").fill(key)
-        page.get_by_label("User", exact=True).fill("")
         page.get_by_role("button", name="Save").click()
         turn = console.asked("hello")
         expect(turn.locator(".facts")).to_be_visible()
@@ -205,3 +213,14 @@ def test_a_key_is_asked_for_and_forgotten_with_the_tab(
         assert "rtg_" not in stored
         page.reload()
         expect(page.get_by_label("Key or token")).to_be_focused()  # asked for again
+
+
+def test_a_token_says_whose_history_it_is(browser: Browser, guarded: tuple[Service, str]) -> None:
+    service, _ = guarded
+    with fresh_console(browser, service) as console:
+        console.page.goto("/#/history")
+        console.page.get_by_label("Key or token").fill(token(sub="bia.souza").decode())
+        console.page.get_by_role("button", name="Save").click()
+        expect(console.page.get_by_role("button", name="User: bia.souza")).to_be_visible()
+        console.page.get_by_role("link", name="History", exact=True).click()
+        expect(console.page.get_by_role("heading", name="Nothing here yet")).to_be_visible()

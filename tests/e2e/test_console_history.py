@@ -1,7 +1,12 @@
 """The console's history and overview, in a real browser before the real service."""
 
+import csv
+import io
+import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Route, expect
 
 from tests.e2e.console_page import ConsolePage
@@ -133,6 +138,24 @@ def test_one_interaction_shows_everything_that_is_known_of_it(console: ConsolePa
     expect(detail).to_be_hidden()
     console.open(f"#/history/{kept['id'][:-1]}{'0' if kept['id'][-1] != '0' else '1'}")
     expect(detail).to_contain_text("There is no such interaction")
+
+
+@pytest.mark.parametrize("file", ["jsonl", "csv"])
+def test_an_export_is_downloaded_whole(console: ConsolePage, tmp_path: Path, file: str) -> None:
+    console.put("one", "two", "=three")
+    console.open("#/history")
+    with console.page.expect_download() as downloading:
+        console.page.get_by_role("button", name=f"Export as {file.upper()}").click()
+    download = downloading.value
+    assert download.suggested_filename == f"history-{console.user}.{file}"
+    download.save_as(tmp_path / file)
+    text = (tmp_path / file).read_text(encoding="utf-8")
+    rows = (
+        [json.loads(line) for line in text.splitlines()]
+        if file == "jsonl"
+        else list(csv.DictReader(io.StringIO(text)))
+    )
+    assert {row["id"] for row in rows} == {one["id"] for one in console.kept()}
 
 
 def test_one_interaction_is_erased_when_that_is_confirmed(console: ConsolePage) -> None:

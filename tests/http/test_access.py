@@ -33,7 +33,15 @@ PROTECTED = [
     ("PUT", "/v1/chat"),
     ("GET", "/no/such/route"),
 ]
-PUBLIC = ["/health/live", "/health/ready", "/docs", "/openapi.json", "/metrics"]
+PUBLIC = [
+    "/health/live",
+    "/health/ready",
+    "/docs",
+    "/openapi.json",
+    "/metrics",
+    "/",
+    "/console/main.js",
+]
 
 
 @dataclass(frozen=True)

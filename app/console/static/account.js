@@ -8,7 +8,7 @@ import { USER_ID_PATTERN, session } from "./session.js";
 /** Ask for the user and, where the service wants one, a key or token. */
 export function openAccount() {
   const wantsCredential = session.asksWho || session.hasCredential;
-  const user = h("input", { name: "user", value: session.userId, autocomplete: "off", autocapitalize: "none", spellcheck: "false", pattern: USER_ID_PATTERN, title: t("userInvalid") });
+  const user = h("input", { name: "user", value: wantsCredential ? session.named : session.userId, autocomplete: "off", autocapitalize: "none", spellcheck: "false", pattern: USER_ID_PATTERN, title: t("userInvalid") });
   const credential = h("input", { name: "credential", type: "password", autocomplete: "off", spellcheck: "false" });
   const hint = session.hasCredential ? `${t("credentialHint")} ${t("credentialKept")}` : t("credentialHint");
   let kept = session.hasCredential ? session.headers().Authorization.slice("Bearer ".length) : "";

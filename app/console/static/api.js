@@ -62,7 +62,7 @@ export async function stats(filters) {
 
 /** Return all of the user's history as a file. */
 export async function exported(format) {
-  return (await send(`${user()}/export?${query({ format })}`)).blob();
+  return whole((await send(`${user()}/export?${query({ format })}`)).blob());
 }
 
 /** Erase one interaction. */
@@ -79,7 +79,7 @@ export async function eraseAll() {
 export async function readiness() {
   const response = await fetched("/health/ready");
   if (![200, 503].includes(response.status)) throw await Problem.of(response);
-  return response.json();
+  return whole(response.json());
 }
 
 function user() {
@@ -97,11 +97,15 @@ function query(filters) {
 }
 
 async function json(path, options) {
-  const response = await send(path, options);
+  return whole((await send(path, options)).json(), options?.signal);
+}
+
+/** Return an answer, or its body, once it is there; one that breaks off is as good as none. */
+async function whole(answer, signal) {
   try {
-    return await response.json();
+    return await answer;
   } catch (error) {
-    throw options?.signal?.aborted ? error : new Unreachable(error);
+    throw signal?.aborted ? error : new Unreachable(error);
   }
 }
 
@@ -114,9 +118,5 @@ async function send(path, options = {}) {
 }
 
 async function fetched(path, options = {}) {
-  try {
-    return await fetch(path, { cache: "no-store", credentials: "omit", ...options });
-  } catch (error) {
-    throw options.signal?.aborted ? error : new Unreachable(error);
-  }
+  return whole(fetch(path, { cache: "no-store", credentials: "omit", ...options }), options.signal);
 }

@@ -8,6 +8,8 @@ const changed = new EventTarget();
 let credential = "";
 
 export const session = {
+  /** Whom the reader named; empty when nobody. */
+  named: remembered() ?? "",
   userId: remembered() ?? DEFAULT_USER,
   /** Whether the service said that it wants to know who calls. */
   asksWho: false,
@@ -31,8 +33,9 @@ export const session = {
   /** Become somebody; an empty user is found out by the first answer. */
   become(userId, newCredential) {
     credential = newCredential;
+    this.named = userId;
     this.userId = userId || (newCredential ? userOf(newCredential) : DEFAULT_USER);
-    remember(this.userId);
+    remember(userId);
     changed.dispatchEvent(new Event("change"));
   },
 
@@ -61,7 +64,7 @@ function userOf(token) {
 
 function remembered() {
   try {
-    return sessionStorage.getItem(USER_KEY);
+    return sessionStorage.getItem(USER_KEY) || null;
   } catch {
     return null;
   }
