@@ -148,7 +148,8 @@ class EventStream(Response):
             return
         except Exception:
             # The status is long sent; the client is told in the stream, the log gets the stack.
-            _logger.exception("a stream broke")
+            fields = {"trace": {"id": scope["state"]["trace_id"]}}
+            _logger.exception("a stream broke", extra={"ecs": fields})
             await self._send_problem(scope, send, DomainError())
             return
         if not self._is_done:

@@ -14,11 +14,13 @@ from infra.configuration import ConfigurationError
 from infra.history.sqs_queue import SqsDeadLetters, SqsQueue
 from infra.history.sqs_queues import SqsNames
 from infra.history.sqs_receiving import SqsMessages
+from infra.history.sqs_sender import SqsSender
 from tests.aws_emulator import pausable_emulator, shared_emulator
 from tests.contracts.sqs_queues import Rig, ids_of, open_rig, some_names
 from tests.fakes.interactions import an_id, an_interaction
 
 PATIENCE_SECONDS = 20.0
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture
@@ -72,6 +74,26 @@ async def test_the_unreadable_is_told_apart_and_buried_with_its_reason(rig: Rig)
         "{": "not JSON",
         '{"v": 99}': "not of a version this program knows",
     }
+
+
+async def test_the_trace_of_a_message_stays_with_it_wherever_it_goes(rig: Rig) -> None:
+    sender = SqsSender(rig.sqs, rig.names.queue_url, clock=SystemClock(), try_seconds=5.0)
+    await sender.send("{", traceparent=TRACEPARENT)
+    (sent,) = await rig.queue.receive()
+    assert sent.traceparent == TRACEPARENT
+    await rig.queue.bury(sent, "reason")
+    (buried,) = await rig.dead_letters.take()
+    assert (buried.traceparent, buried.reason) == (TRACEPARENT, "reason")
+    await rig.dead_letters.send_back([buried])
+    (back,) = await rig.queue.receive()
+    assert (back.traceparent, back.reason) == (TRACEPARENT, "")
+
+
+async def test_a_message_of_an_older_version_belongs_to_no_trace(rig: Rig) -> None:
+    await rig.send(an_interaction(1))
+    (delivery,) = await rig.queue.receive()
+    assert delivery.traceparent == ""
+    assert delivery.interaction is not None
 
 
 async def test_what_cannot_be_put_elsewhere_stays_where_it_is(rig: Rig) -> None:

@@ -85,3 +85,24 @@ def test_the_compose_profile_mounts_what_is_there() -> None:
         for volume in services[name]["volumes"]:
             source = volume.partition(":")[0]
             assert not source.startswith(".") or (DEPLOY.parent / source).is_dir()
+
+
+def test_prometheus_reads_the_ports_the_composition_serves_figures_on() -> None:
+    services = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text())["services"]
+    (job,) = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())[
+        "scrape_configs"
+    ]
+    read = {
+        tuple(target.split(":")) for one in job["static_configs"] for target in one["targets"]
+    } | {(name, str(one["port"])) for one in job["dns_sd_configs"] for name in one["names"]}
+    served = {
+        (name, one["environment"].get("METRICS_PORT") or one["environment"]["PORT"])
+        for name, one in services.items()
+        if "DATA_DIR" in one.get("environment", {})
+    }
+    assert read == served
+    assert services["worker"]["healthcheck"]["test"][-1] == dict(served)["worker"]
+    (asked,) = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yml").read_text())[
+        "datasources"
+    ]
+    assert asked["url"] == "http://prometheus:9090"

@@ -64,6 +64,8 @@ def test_more_requests_than_a_minute_holds_are_refused(
         assert openai.json()["error"]["code"] == "rate_limited"
         for path in ("/health/live", "/metrics", "/openapi.json"):
             assert one.get(path).status_code == 200
+        counted = 'http_route="unmatched",limit="requests",problem="rate-limited"} 2.0'
+        assert counted in one.get("/metrics").text
         assert other.post("/v1/chat", json=BODY).status_code == 200
 
 

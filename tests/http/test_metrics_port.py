@@ -107,3 +107,8 @@ def test_a_worker_tells_how_much_waits(worker: Service) -> None:
 
 def test_a_worker_can_be_asked_whether_it_lives(worker: Service) -> None:
     assert exit_code_for(worker.port, as_argument=True) == 0
+
+
+def test_every_line_of_a_worker_is_one_object(worker: Service) -> None:
+    messages = {line["message"] for line in worker.lines()}
+    assert "worker started" in messages
