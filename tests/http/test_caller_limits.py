@@ -133,7 +133,14 @@ def test_calls_at_the_same_time_never_spend_more_than_a_days_tokens(
         ThreadPoolExecutor(20) as pool,
     ):
         body = {**BODY, "maxOutputTokens": 20}
-        answers = list(pool.map(lambda _: one.post("/v1/chat", json=body), range(40)))
+        messages = [{"role": "user", "content": BODY["userPrompt"]}]
+        openai = {"messages": messages, "user": BODY["userId"], "max_completion_tokens": 20}
+        asked = [
+            (door, {**sent, "stream": streamed})
+            for door, sent in (("/v1/chat", body), ("/v1/chat/completions", openai))
+            for streamed in (False, True)
+        ]
+        answers = list(pool.map(lambda case: one.post(case[0], json=case[1]), asked * 10))
         spent = SPENT * sum(answer.status_code == 200 for answer in answers)
         assert {answer.status_code for answer in answers} == {200, 429}
         while (answer := one.post("/v1/chat", json=body)).status_code == 200:
