@@ -3,8 +3,13 @@
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -111,6 +116,48 @@ def test_a_hole_that_the_database_knows_fails_the_audit(
     monkeypatch.setattr(audit, "ask_database", lambda _: (["a 1: PYSEC-1, fixed in 2"], 1, 0))
     assert audit.main() == 1
     assert "a 1: PYSEC-1" in capsys.readouterr().out
+
+
+@contextmanager
+def database(hole: dict[str, Any]) -> Iterator[str]:
+    """A database of holes that knows of one in Starlette, as osv.dev tells it; yields where it is asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            found = {"vulns": [hole]} if asked["package"]["name"] == "starlette" else {}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(found).encode())
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_pip_audit_is_asked_about_every_package_and_its_answer_is_understood(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixed = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99.0"}]}
+    package = {"name": "starlette", "ecosystem": "PyPI"}
+    hole = {"id": "PYSEC-1", "affected": [{"package": package, "ranges": [fixed]}]}
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("PIP_AUDIT_VULNERABILITY_SERVICE", "osv")
+    with database(hole) as url:
+        monkeypatch.setenv("PIP_AUDIT_OSV_URL", url)
+        answer = audit.ask_database("requirements.lock")
+    assert answer is not None
+    (told,), looked_up, skipped = answer
+    assert told.endswith("PYSEC-1, fixed in 99.0")
+    assert (looked_up, skipped) == (len(for_here(pins_of(ROOT / "requirements.lock"))), 0)
 
 
 def test_the_bill_of_materials_is_valid_and_names_every_package_with_its_hashes() -> None:
