@@ -19,7 +19,7 @@ from bench.load import closed_loop, open_loop, post, quantile
 from bench.processes import Service, Watched
 
 _MIB = 2**20
-_PER_SECOND = 50.0
+_PER_SECOND = 20.0
 _AT_ONCE = 50
 _SLICE_SECONDS = 2.0
 _SETTLED_SHARE = 0.2
@@ -111,7 +111,7 @@ def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=8, help="turns at each door (8)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of one turn (3)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one turn (4)")
     parser.add_argument("--streams", type=int, default=10_000, help="for the memory (10 000)")
     arguments = parser.parse_args()
     asyncio.run(
