@@ -22,7 +22,7 @@ _MIB = 2**20
 _PER_SECOND = 20.0
 _AT_ONCE = 50
 _SLICE_SECONDS = 2.0
-_SETTLED_SHARE = 0.2
+_SETTLED_SHARE = 0.4
 """Of the streams, after which memory has to stay where it is: until then pools and caches fill."""
 _DIRECT = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
 _QUESTION = "Explain event loops in one sentence."

@@ -13,7 +13,7 @@ from app.server.answer import Answer, Outlet
 from app.server.reading import BODY, NOTHING, Reading
 from app.server.refusal import last_answer
 
-_WRITE_BUFFER_BYTES = 32 * 1024
+_WRITE_BUFFER_BYTES = 16 * 1024
 _LINGER_SECONDS = 2.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER, on, of zero seconds."""

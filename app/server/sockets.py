@@ -8,7 +8,7 @@ import sys
 BACKLOG = 2048
 """How many clients may wait to be let in."""
 
-_UNSENT_BYTES = 32 * 1024
+_UNSENT_BYTES = 16 * 1024
 _SPARE_FILES = 1024
 _NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 

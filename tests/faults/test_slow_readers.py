@@ -13,11 +13,13 @@ from infra.selftest.exchange import Exchange
 from tests.faults.inside import Memory
 from tests.faults.leaving import request
 from tests.faults.load import percentile
+from tests.faults.pace import SHIPPED
 from tests.faults.routes import WIRES, upstream
 from tests.faults.stage import Stage, on_stage, until
 
 ANSWER_BYTES = 1_000_000
 PIECE = "a" * 1_000
+ARRIVING_EVERY_SECONDS = 0.02
 LATE_SECONDS = 5.0
 """By how much a busy machine may be late."""
 _PATIENCE_SECONDS = 30.0
@@ -50,7 +52,7 @@ def crowd(request: pytest.FixtureRequest) -> Crowd:
 @pytest.fixture
 def stage(crowd: Crowd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     settings = {"WRITE_STALL_SECONDS": str(crowd.stall_seconds)}
-    with on_stage(tmp_path_factory.mktemp("slow"), ["flood"], settings=settings) as stage:
+    with on_stage(tmp_path_factory.mktemp("slow"), ["flood"], SHIPPED, settings) as stage:
         for wire in WIRES:
             stage.provider.override[upstream(f"{wire}-flood", "flood")] = flood
         yield stage
@@ -68,7 +70,7 @@ def test_who_hardly_reads_is_cut_off_and_costs_others_nothing(
     stage: Stage, crowd: Crowd, figure: Callable[[str], None]
 ) -> None:
     memory = Memory(stage.service)
-    alone = [stage.ask("alt-healthy").seconds for _ in range(50)]
+    alone = [stage.ask("alt-healthy").seconds for _ in range(200)]  # warm by then
     before = memory.now_bytes()
     held, beside = asyncio.run(crawl(stage, crowd))
     growth = memory.peak_bytes() - before
@@ -109,6 +111,7 @@ async def crawl_once(stage: Stage, crowd: Crowd, number: int) -> float:
         "model": f"{WIRES[number % 2]}-flood",
         "stream": True,
     }
+    await asyncio.sleep(number * ARRIVING_EVERY_SECONDS)
     loop = asyncio.get_running_loop()
     with socket.socket() as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
