@@ -51,6 +51,7 @@ def test_a_page_can_be_asked_for_by_keyboard(console: ConsolePage) -> None:
     )
     console.open("#/history")
     expect(console.items).to_have_count(50)
+    console.page.get_by_role("searchbox", name="Search").fill("typed, but not searched for")
     more = console.page.get_by_role("button", name="Show more")
     more.focus()
     more.press("Enter")

@@ -54,12 +54,20 @@ export function chatView() {
 
   async function open(id) {
     drawer?.close();
+    writer.reload();
     const isOther = id ? id !== conversation.id : !conversation.isNew;
     if (isOther) conversation = answered.get(id) ?? begun(id);
     list.mark(conversation.isNew ? null : conversation.id);
     if (isOther && !conversation.turns.length && id) await read();
     else show();
     focus();
+  }
+
+  /** Leave the conversation, and return whether there was anything in it. */
+  function leave() {
+    const wasBegun = conversation.turns.length > 0;
+    conversation = begun();
+    return wasBegun;
   }
 
   /** Let the reader write at once, but for those to whom that shows a keyboard over half of the screen. */
@@ -164,7 +172,7 @@ export function chatView() {
 
   writer.load();
   list.load();
-  return { element, open, focus, becomes: () => (conversation = begun()) };
+  return { element, open, focus, leave };
 }
 
 function answering() {

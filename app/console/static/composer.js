@@ -7,13 +7,13 @@ import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { problemCard } from "./problem_card.js";
 
-const chosen = { model: "", systemPrompt: "", temperature: "", fallback: true };
+const chosen = { words: "", model: "", systemPrompt: "", temperature: "", fallback: true };
 
 /** Return the composer: its element, and what the chat does with it. */
 export function composer({ onsend, onstop }) {
   const trouble = h("div");
   const models = h("select", { "aria-label": t("model"), onchange: () => (chosen.model = models.value) });
-  const words = h("textarea", { rows: "1", "aria-label": t("prompt"), placeholder: t("promptPlaceholder"), "aria-describedby": "prompt-hint", oninput: grow, onkeydown: keys });
+  const words = h("textarea", { rows: "1", "aria-label": t("prompt"), placeholder: t("promptPlaceholder"), "aria-describedby": "prompt-hint", value: chosen.words, oninput: grow, onkeydown: keys });
   const button = h("button", { class: "button primary send" });
   const form = h(
     "form",
@@ -23,6 +23,7 @@ export function composer({ onsend, onstop }) {
     h("div", { class: "composer-bar" }, h("div", { class: "select" }, models), options(), h("p", { class: "hint", id: "prompt-hint" }, t("promptHint")), button),
   );
   let isAnswering = false;
+  let hasFailed = false;
 
   function submit(event) {
     event.preventDefault();
@@ -47,17 +48,20 @@ export function composer({ onsend, onstop }) {
   }
 
   function grow() {
+    chosen.words = words.value;
     words.style.height = "auto";
     words.style.height = `${words.scrollHeight}px`;
   }
 
   async function load() {
+    hasFailed = false;
     fill(trouble);
     try {
       const found = await api.models();
       if (!found.some((model) => model.id === chosen.model)) chosen.model = found[0]?.id ?? "";
       fill(models, found.length ? found.map(choice) : h("option", { value: "" }, t("noModels")));
     } catch (error) {
+      hasFailed = true;
       fill(models, h("option", { value: chosen.model }, chosen.model || t("defaultModel")));
       fill(trouble, problemCard(error, load));
     }
@@ -67,6 +71,8 @@ export function composer({ onsend, onstop }) {
   const view = {
     element: form,
     load,
+    /** Try again what has failed: the service may be back. */
+    reload: () => hasFailed && load(),
     focus: () => words.focus(),
     /** Show the button that fits: one sends, one stops. */
     follow(isOn) {

@@ -36,6 +36,7 @@ export function historyView() {
   const sentinel = new IntersectionObserver(([entry]) => entry.isIntersecting && cursor && more(), { root: element.firstElementChild, rootMargin: AHEAD });
   let cursor = null;
   let walk = null;
+  let asked = {}; // what this walk goes by, whatever is being typed meanwhile
   let words = new Set();
   let isReading = false;
   let openId = null;
@@ -54,7 +55,8 @@ export function historyView() {
     walk = new AbortController();
     cursor = null;
     isReading = false;
-    words = wordsOf(filters.values().q);
+    asked = filters.values();
+    words = wordsOf(asked.q);
     fill(items);
     fill(note);
     if (session.userId) read();
@@ -70,7 +72,7 @@ export function historyView() {
     isReading = true;
     fill(end, h("p", { class: "loading" }, t("loading")));
     try {
-      const page = await api.history({ ...filters.values(), limit: PAGE, cursor }, mine.signal);
+      const page = await api.history({ ...asked, limit: PAGE, cursor }, mine.signal);
       if (mine !== walk) return;
       cursor = page.nextCursor;
       items.append(...page.history.map((interaction) => historyItem(interaction, words)));

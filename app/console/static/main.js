@@ -133,8 +133,9 @@ function showBanner() {
 
 session.on("asked", openAccount);
 session.on("change", () => {
-  location.hash = "#/chat";
-  views.chat.becomes();
+  lastChat = "#/chat";
+  // Another user's conversation is left; what an address named that could not be read until now is read.
+  if (views.chat.leave() && shown === "chat") location.hash = lastChat;
   build();
 });
 session.on("learnt", showBar);
