@@ -14,7 +14,7 @@ from domain.entities.interaction import Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.entities.turn import Turn
 from domain.interfaces.telemetry import Answered
-from infra.llm.resilience.route_health import RouteHealth
+from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
 from infra.telemetry.emf import PERIOD_SECONDS, EmfLines, writing_emf
 from infra.telemetry.metrics import Metrics
 from infra.telemetry.outbox_metrics import OutboxFigures
@@ -120,6 +120,25 @@ def test_seconds_are_told_within_their_bucket() -> None:
     middle, last = spread["Values"]
     assert 0.32 < middle < 0.64
     assert last == 81.92
+
+
+def test_a_route_is_usable_while_it_lets_calls_through() -> None:
+    metrics, lines = made()
+    routes = [
+        RouteHealth(
+            provider="gemini",
+            model=f"{number}",
+            closure=Closure(state=state, since_milliseconds=0, retry_after_seconds=1.0),
+            in_flight=0,
+            retry_tokens=100,
+        )
+        for number, state in enumerate(
+            [RouteState.HALF_OPEN, RouteState.HALF_OPEN, RouteState.OPEN, RouteState.COOLING]
+        )
+    ]
+    metrics.watch_routes(lambda: routes)
+    assert told(lines)[0]["UsableRoutes"] == 2
+    assert "UsableRoutes" not in told(EmfLines(CollectorRegistry(), "a worker"))[0]
 
 
 def test_no_user_is_ever_named() -> None:

@@ -1,5 +1,6 @@
 """What the metrics show after given requests and attempts, read back from the text that Prometheus reads."""
 
+import asyncio
 import math
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,11 @@ from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.entities.turn import Turn
+from domain.exceptions import QueueUnavailable
 from domain.interfaces.telemetry import Answered
 from infra.telemetry.metrics import Metrics
 from infra.telemetry.outbox_metrics import OutboxFigures
+from infra.telemetry.queue_depth import LOOK_SECONDS
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
 from tests.fakes.ends import answered
 from tests.fakes.interactions import an_id, an_interaction
@@ -297,3 +300,29 @@ def test_refusals_are_told_by_their_problem_and_limits_apart(metrics: Metrics) -
         ("rate-limited", "requests"): 1,
         ("overloaded", ""): 2,
     }
+
+
+async def test_a_queue_that_does_not_answer_shows_nothing_rather_than_what_was(
+    metrics: Metrics,
+) -> None:
+    answers: list[int | QueueUnavailable] = [7, QueueUnavailable("away"), 9]
+
+    async def messages() -> int:
+        answer = answers.pop(0)
+        if isinstance(answer, QueueUnavailable):
+            raise answer
+        return answer
+
+    async def dead_letters() -> int:
+        return 1
+
+    clock = FakeClock(sleeping_advances=False)
+    found = []
+    async with metrics.watching_queues(messages, dead_letters, clock):
+        for _ in range(3):
+            for _ in range(3):
+                await asyncio.sleep(0)
+            found.append(samples(metrics, "rt_queue_messages"))
+            clock.advance(LOOK_SECONDS)
+    assert found == [{labels(): 7}, {}, {labels(): 9}]
+    assert samples(metrics, "rt_queue_dead_letters") == {labels(): 1}
