@@ -63,7 +63,13 @@ from infra.configuration import ConfigurationError
 from infra.history.archives import configured_kind, open_archive, open_archive_reader
 from infra.history.backup import BackupFailed
 from infra.history.backup import back_up as copy_store
-from infra.history.configured_history import aws_access, has_store, open_history, open_store
+from infra.history.configured_history import (
+    aws_access,
+    has_store,
+    open_history,
+    open_store,
+    retention_of,
+)
 from infra.history.copy_file import CopyFile
 from infra.history.documents import UnreadableDocument
 from infra.history.durable_store import DurableStore
@@ -71,6 +77,7 @@ from infra.history.export_file import ExportFailed, export_to
 from infra.history.interaction_file import InteractionFile
 from infra.history.interaction_lines import InvalidLine, digest_of_line
 from infra.history.outbox import Outbox
+from infra.history.retention import RetainedHistory
 from infra.history.sqlite import HISTORY_FILE
 from infra.history.store_source import StoreSource, digest_of
 from infra.idempotency.sqlite import open_sqlite_idempotency
@@ -311,11 +318,11 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             settings,
             llm=llm.client,
             catalogue=catalogue,
-            history=history.repository,
+            history=_shown(settings, history.repository, clock),
             keeping=(
                 tracing.accepts_of(history.repository, is_queue=settings.sqs_queue_url is not None)
                 if tracing
-                else None
+                else history.repository
             ),
             tracer=tracing.requests if tracing else None,
             claims=claims,
@@ -561,6 +568,13 @@ def wire(
         history_lag_seconds=history_lag_seconds,
         render_metrics=metrics.render,
     )
+
+
+def _shown(settings: Settings, history: HistoryRepository, clock: Clock) -> HistoryRepository:
+    """Return the history that is read: without what has expired, where anything does."""
+    if settings.history_retention_days is None:
+        return history
+    return RetainedHistory(history, retention_of(settings), clock)
 
 
 def _spending(settings: Settings, clock: Clock) -> Spending | None:

@@ -136,6 +136,11 @@ class Settings(BaseSettings):
         default="strict",
         description="`best_effort` answers also when the answer cannot be kept, and says so in it and in the log.",
     )
+    history_retention_days: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="How long an interaction is kept; else for ever. Counts from when it is written on.",
+    )
     cursor_secret: SecretStr | None = Field(
         default=None, description="Signs cursors; else one is made under DATA_DIR."
     )

@@ -12,6 +12,7 @@ from infra.history.aws_access import AwsAccess
 from infra.history.durable_store import DurableStore
 from infra.history.outbox import Outbox, open_outbox
 from infra.history.relay import Sink
+from infra.history.retention import Retention
 from infra.history.sqlite import open_sqlite
 from infra.settings import Settings
 
@@ -60,6 +61,7 @@ async def open_history(
                     clock=clock,
                     read_seconds=settings.history_read_seconds,
                     min_free_disk_bytes=settings.min_free_disk_bytes,
+                    retention=retention_of(settings),
                 )
             )
             yield ConfiguredHistory(repository=embedded, outbox=None)
@@ -77,6 +79,11 @@ async def open_history(
 def has_store(settings: Settings) -> bool:
     """Return whether a store outside this process is configured."""
     return settings.mongo_uri is not None or settings.dynamodb_table is not None
+
+
+def retention_of(settings: Settings) -> Retention:
+    """Return how long history is kept."""
+    return Retention(settings.history_retention_days)
 
 
 def aws_access(settings: Settings) -> AwsAccess:
@@ -107,6 +114,7 @@ async def open_store(
                 table=settings.dynamodb_table,
                 clock=clock,
                 read_seconds=settings.history_read_seconds,
+                retention=retention_of(settings),
             )
         )
         return dynamo, dynamo.reachability.degraded
@@ -118,6 +126,7 @@ async def open_store(
             settings.mongo_uri.get_secret_value(),
             database=settings.mongo_db,
             read_seconds=settings.history_read_seconds,
+            retention=retention_of(settings),
         )
     )
     return mongo, tuple
@@ -173,6 +182,7 @@ async def _open_outbox(
             keep_delivered_seconds=settings.outbox_keep_delivered_seconds,
             max_rows=settings.outbox_max_rows,
             max_bytes=settings.outbox_max_bytes,
+            retention=retention_of(settings),
         )
     )
 

@@ -41,6 +41,7 @@ from infra.history.dynamodb_statistics import statistics
 from infra.history.dynamodb_table import Table
 from infra.history.dynamodb_writes import insert
 from infra.history.reachability import Reachability
+from infra.history.retention import FOR_EVER, Retention
 from infra.history.sifting import Sifting
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,13 @@ class DynamoHistory(DurableStore):
     """One table; see `dynamodb_items` for what is where. Appends made at the same time travel together."""
 
     def __init__(
-        self, dynamodb: AwsClient, table: str, *, clock: Clock, read_seconds: float
+        self,
+        dynamodb: AwsClient,
+        table: str,
+        *,
+        clock: Clock,
+        read_seconds: float,
+        retention: Retention = FOR_EVER,
     ) -> None:
         self.reachability = Reachability(
             "DynamoDB", self._probe, clock, failures=FAILURES_TO_BE_AWAY
@@ -68,6 +75,7 @@ class DynamoHistory(DurableStore):
         self._clock = clock
         self._table = Table(dynamodb, table)
         self._read_seconds = read_seconds
+        self._retention = retention
         self._batcher = Batcher(self.append_many)
 
     @property
@@ -95,7 +103,7 @@ class DynamoHistory(DurableStore):
         refused: Unstorable | None = None
         for interaction, body in bodies:
             try:
-                rows.append(await row_of(interaction, body))
+                rows.append(await row_of(interaction, body, self._retention))
             except Unstorable as exc:
                 refused = exc
         with self._noting(), speaking_domain(HistoryUnavailable, "DynamoDB"):
@@ -209,7 +217,12 @@ class DynamoHistory(DurableStore):
 
 @asynccontextmanager
 async def open_dynamo(
-    access: AwsAccess, *, table: str, clock: Clock, read_seconds: float
+    access: AwsAccess,
+    *,
+    table: str,
+    clock: Clock,
+    read_seconds: float,
+    retention: Retention = FOR_EVER,
 ) -> AsyncIterator[DynamoHistory]:
     """Use a table of DynamoDB; that it cannot be reached yet is no error. An emulator's is made where it is missing.
 
@@ -218,6 +231,7 @@ async def open_dynamo(
         table: Its name.
         clock: For pauses.
         read_seconds: A read that takes longer is given up.
+        retention: What is written expires after it.
 
     Raises:
         ConfigurationError: That can be no table, or no region is known.
@@ -225,7 +239,9 @@ async def open_dynamo(
     if not _TABLE_NAME.fullmatch(table):
         raise ConfigurationError("DYNAMODB_TABLE is not the name of a table")
     async with open_client("dynamodb", access, tries=TRIES) as dynamodb:
-        history = DynamoHistory(dynamodb, table, clock=clock, read_seconds=read_seconds)
+        history = DynamoHistory(
+            dynamodb, table, clock=clock, read_seconds=read_seconds, retention=retention
+        )
         works = [history.reachability.watch]
         if access.is_emulator and not await history.try_to_make_table():
             works.append(history.make_table)

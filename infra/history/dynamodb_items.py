@@ -15,6 +15,7 @@ from typing import Any
 from domain.entities.interaction import Interaction
 from domain.exceptions import Unstorable
 from infra.history.compression import compressed, decompressed
+from infra.history.retention import FOR_EVER, Retention
 from infra.history.tallies import whole_milliseconds
 
 Item = dict[str, dict[str, Any]]
@@ -63,12 +64,13 @@ def mark_key(user_id: str) -> Item:
     return {"pk": {"S": f"E#{user_id}"}, "sk": {"S": "all"}}
 
 
-async def row_of(interaction: Interaction, body: bytes) -> Row:
+async def row_of(interaction: Interaction, body: bytes, retention: Retention = FOR_EVER) -> Row:
     """Return `interaction` as it is written.
 
     Args:
         interaction: What it is found by.
         body: Its document as JSON, with whatever else is kept of it.
+        retention: It expires after it.
 
     Raises:
         Unstorable: Longer than a transaction takes, even compressed.
@@ -103,6 +105,10 @@ async def row_of(interaction: Interaction, body: bytes) -> Row:
         item["parts"] = {"N": str(len(parts))}
     else:
         item["body"] = {"B": body}
+    expires_milliseconds = retention.expires_milliseconds(interaction.id)
+    if expires_milliseconds is not None:
+        for one in (item, *parts):
+            one["expiresAt"] = {"N": str(expires_milliseconds // 1000)}
     return Row(user_id, interaction.id, interaction.status.value, item, parts)
 
 

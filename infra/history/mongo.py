@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pymongo
@@ -27,6 +28,7 @@ from infra.history.mongo_errors import speaking_domain
 from infra.history.mongo_queries import INDEXES, direction_of, filter_of, read, stored
 from infra.history.mongo_statistics import statistics
 from infra.history.mongo_words import rarest_first
+from infra.history.retention import FOR_EVER, Retention
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +49,14 @@ class MongoHistory(DurableStore):
     Appends made at the same time travel together.
     """
 
-    def __init__(self, access: MongoAccess, *, read_seconds: float) -> None:
+    def __init__(
+        self, access: MongoAccess, *, read_seconds: float, retention: Retention = FOR_EVER
+    ) -> None:
         self._interactions = access.database["interactions"]
         self._erasures = MongoErasures(access.database["erasures"])
         self._calls = access.calls
         self._read_seconds = read_seconds
+        self._retention = retention
         self._read_milliseconds = round(read_seconds * 1000)
         self._batcher = Batcher(self.append_many)
 
@@ -80,6 +85,10 @@ class MongoHistory(DurableStore):
 
     async def insert(self, documents: Sequence[Document]) -> None:
         """Keep documents as `stored` returns them; the rules are those of `append_many`."""
+        for document in documents:
+            expires_milliseconds = self._retention.expires_milliseconds(document["_id"])
+            if expires_milliseconds is not None:
+                document["expiresAt"] = datetime.fromtimestamp(expires_milliseconds / 1000, UTC)
         await self._written(self._append(documents))
 
     async def search(self, query: HistoryQuery) -> Page:
@@ -260,7 +269,7 @@ def _all_of(documents: Sequence[Document]) -> list[Interaction]:
 
 @asynccontextmanager
 async def open_mongo(
-    uri: str, *, database: str, read_seconds: float
+    uri: str, *, database: str, read_seconds: float, retention: Retention = FOR_EVER
 ) -> AsyncIterator[MongoHistory]:
     """Use MongoDB at `uri`; connects when it is first needed, and again whenever that is possible.
 
@@ -268,12 +277,13 @@ async def open_mongo(
         uri: May hold a password, and is never shown.
         database: Made by the server where it is missing.
         read_seconds: A read that takes longer is given up.
+        retention: What is written expires after it.
 
     Raises:
         ConfigurationError: The URI or the name is not one.
     """
     async with connected_when_needed(uri, database) as access:
-        history = MongoHistory(access, read_seconds=read_seconds)
+        history = MongoHistory(access, read_seconds=read_seconds, retention=retention)
         async with going_on(history.make_indexes):
             yield history
             await history.drain()

@@ -30,6 +30,7 @@ from infra.history.outbox_jobs import (
 from infra.history.outbox_reading import OutboxReading
 from infra.history.outbox_schema import OUTBOX_MIGRATIONS
 from infra.history.relay import Relay, Sink
+from infra.history.retention import FOR_EVER, Retention
 from infra.history.sqlite import REAP_SECONDS, SqliteHistory, open_file, opening
 from infra.history.sqlite_jobs import EndMarker
 from infra.history.store_state import StoreState
@@ -200,6 +201,7 @@ async def open_outbox(
     reap_seconds: float = REAP_SECONDS,
     housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
     drain_seconds: float = DRAIN_SECONDS,
+    retention: Retention = FOR_EVER,
 ) -> AsyncIterator[Outbox]:
     """Open this process's outbox under `data_dir`/outbox and start its relay; neither waits for the store.
 
@@ -216,6 +218,7 @@ async def open_outbox(
         reap_seconds: How often start markers are looked at.
         housekeeping_seconds: How often outboxes left behind are looked for.
         drain_seconds: How long closing waits for the relay; what remains is durable.
+        retention: What has been kept for longer is removed, here as well.
 
     Raises:
         ConfigurationError: The folder or the file cannot be made or opened.
@@ -249,7 +252,7 @@ async def open_outbox(
         # A queue that is away says nothing of the store, which is still read.
         relay = Relay(file, sink or store, state if sink is None else StoreState(clock), clock)
         housekeeping = Housekeeping(
-            file, relay, clock, keep_delivered_seconds=keep_delivered_seconds
+            file, relay, clock, keep_delivered_seconds=keep_delivered_seconds, retention=retention
         )
         parts = Parts(
             file=file,

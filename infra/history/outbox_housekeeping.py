@@ -7,7 +7,9 @@ from domain.interfaces.clock import Clock
 from infra.history.adoption import adopt_all
 from infra.history.outbox_jobs import Backlog, Purge, backlog_of
 from infra.history.relay import Relay
+from infra.history.retention import FOR_EVER, Retention
 from infra.history.sqlite import SqliteHistory
+from infra.history.sqlite_expiry import ExpireInOutbox, expire_all
 from infra.history.sqlite_tombstones import KeepTombstones, told_by
 
 
@@ -19,12 +21,19 @@ class Housekeeping:
     """
 
     def __init__(
-        self, file: SqliteHistory, relay: Relay, clock: Clock, *, keep_delivered_seconds: float
+        self,
+        file: SqliteHistory,
+        relay: Relay,
+        clock: Clock,
+        *,
+        keep_delivered_seconds: float,
+        retention: Retention = FOR_EVER,
     ) -> None:
         self.others: list[Backlog] = []
         self._file = file
         self._relay = relay
         self._clock = clock
+        self._retention = retention
         self._keep_delivered_milliseconds = round(keep_delivered_seconds * 1000)
         self._told: dict[Path, bytes] = {}
 
@@ -39,7 +48,11 @@ class Housekeeping:
             return
 
     async def _purge(self) -> None:
-        before_milliseconds = self._clock.now_milliseconds() - self._keep_delivered_milliseconds
+        now_milliseconds = self._clock.now_milliseconds()
+        await expire_all(
+            self._file.commits, ExpireInOutbox, self._retention.first_kept_id(now_milliseconds)
+        )
+        before_milliseconds = now_milliseconds - self._keep_delivered_milliseconds
         while True:
             job = Purge(before_milliseconds)
             await self._file.commits.submit(job)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -22,8 +22,11 @@ from infra.history.documents import document_of
 from infra.history.durable_store import DurableStore
 from infra.history.file_lock import FileLock
 from infra.history.group_commit import GroupCommit
+from infra.history.retention import FOR_EVER, Retention
 from infra.history.sqlite_committer import SqliteCommitter
-from infra.history.sqlite_jobs import Append, EraseOne, EraseUser, Reap, SqlJob
+from infra.history.sqlite_expiry import Expire, expire_all
+from infra.history.sqlite_jobs import Append, EraseOne, EraseUser, FinishErasures, Reap, SqlJob
+from infra.history.sqlite_purging import Purging
 from infra.history.sqlite_reader import ReadPool
 from infra.history.sqlite_schema import HISTORY_MIGRATIONS, Step, open_writer
 from infra.history.sqlite_tombstones import erased_among
@@ -32,6 +35,9 @@ from infra.private_files import make_private_folder
 
 HISTORY_FILE = "history.db"
 REAP_SECONDS = 5.0
+EXPIRE_SECONDS = 60.0
+PURGE_SECONDS = 3600.0
+PURGE_PAUSE_SECONDS = 0.02
 
 
 class SqliteHistory(DurableStore):
@@ -115,6 +121,27 @@ class SqliteHistory(DurableStore):
         """Make the start markers whose time has come into `interrupted` interactions."""
         await asyncio.wait([self.commits.submit(Reap(self._clock.now_milliseconds()))])
 
+    async def expire(self, first_kept_id: str) -> None:
+        """Remove what is below an id, some at a time; what fails is done the next time."""
+        with suppress(HistoryUnavailable):
+            await expire_all(self.commits, Expire, first_kept_id)
+
+    async def finish_erasures(self) -> None:
+        """Go on with erasures whose process died; raises `HistoryUnavailable`."""
+        while True:
+            job = FinishErasures()
+            await self.commits.submit(job)
+            if job.is_finished:
+                return
+
+    async def purge_words(self) -> None:
+        """Take what was erased out of the index of words too, a little at a time, if anything was since the last time."""
+        purging = Purging()
+        with suppress(HistoryUnavailable):
+            while not purging.is_finished:
+                await self.commits.submit(purging)
+                await self._clock.sleep(PURGE_PAUSE_SECONDS)
+
     async def _erase(self, job: SqlJob) -> None:
         try:
             await self.commits.submit(job)
@@ -131,6 +158,9 @@ async def open_sqlite(
     min_free_disk_bytes: int,
     reap_seconds: float = REAP_SECONDS,
     committing: Callable[[apsw.Connection], SqliteCommitter] = SqliteCommitter,
+    retention: Retention = FOR_EVER,
+    expire_seconds: float = EXPIRE_SECONDS,
+    purge_seconds: float = PURGE_SECONDS,
 ) -> AsyncIterator[SqliteHistory]:
     """Open `history.db` under `data_dir`, made where it is missing; only one process may.
 
@@ -141,6 +171,9 @@ async def open_sqlite(
         min_free_disk_bytes: Below it nothing new is admitted.
         reap_seconds: How often start markers are looked at.
         committing: Makes who writes over the file's one connection.
+        retention: What has been kept for longer is removed.
+        expire_seconds: How often that is looked for.
+        purge_seconds: How long after an erasure at most its words begin to be taken out of the index's pages.
 
     Raises:
         ConfigurationError: Another process has it, or it cannot be opened.
@@ -160,7 +193,15 @@ async def open_sqlite(
             reap_seconds=reap_seconds,
             committing=committing,
         ) as history:
-            yield history
+
+            async def expire() -> None:
+                await history.expire(retention.first_kept_id(clock.now_milliseconds()))
+
+            async with going_on(
+                repeating(expire, seconds=expire_seconds, clock=clock),
+                repeating(history.purge_words, seconds=purge_seconds, clock=clock),
+            ):
+                yield history
     finally:
         lock.release()
 
@@ -204,6 +245,7 @@ async def open_file(
             going_on(
                 repeating(admission.look, seconds=LOOK_SECONDS, clock=clock),
                 repeating(history.reap, seconds=reap_seconds, clock=clock),
+                history.finish_erasures,
             )
         )
         yield history

@@ -1,5 +1,7 @@
 """What can be written to an embedded store, as jobs for its one writing thread."""
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -7,7 +9,9 @@ import apsw
 
 from domain.entities.interaction import first_id_at, milliseconds_of
 
-ERASED_AT_ONCE = 500
+REMOVED_AT_ONCE = 100
+REMOVING_SECONDS = 0.02
+"""How long a job goes on removing rows: a chat's commit may wait behind it."""
 
 _INSERT = """
 INSERT INTO interaction (user_id, id, conversation_id, model, provider, status, answered, body)
@@ -132,7 +136,7 @@ class EraseOne:
 
 @dataclass(slots=True)
 class EraseUser:
-    """Erases the first 500 of a user's interactions up to a moment, and all that are appended later.
+    """Erases some of a user's interactions up to a moment, and all that are appended later.
 
     Follow it with another until one `is_finished`, so that others are not kept waiting; a process that dies in
     between finishes at its next start.
@@ -157,17 +161,61 @@ class EraseUser:
         connection.execute(
             "DELETE FROM started WHERE user_id = ? AND id < ?", (self.user_id, before_id)
         )
-        connection.execute(
-            "DELETE FROM interaction WHERE seq IN"
-            " (SELECT seq FROM interaction INDEXED BY by_id WHERE user_id = ? AND id < ? LIMIT ?)",
-            (self.user_id, before_id, ERASED_AT_ONCE),
-        )
-        self.erased = connection.changes()
-        self.is_finished = self.erased < ERASED_AT_ONCE
-        if self.is_finished:
-            connection.execute(
-                "UPDATE erased_user SET unfinished = 0 WHERE user_id = ?", (self.user_id,)
-            )
+        self.erased, self.is_finished = _erase(connection, self.user_id, before_id)
+
+
+@dataclass(slots=True)
+class FinishErasures:
+    """Goes on with erasures whose process died; follow it with another until one `is_finished`.
+
+    Attributes:
+        is_finished: There was none left, once it is committed.
+    """
+
+    is_finished: bool = field(default=False, init=False)
+    size_bytes: int = field(default=0, init=False)
+
+    def run(self, connection: apsw.Connection) -> None:
+        for user_id, before_id in connection.execute(
+            "SELECT user_id, before_id FROM erased_user WHERE unfinished LIMIT 1"
+        ):
+            _erase(connection, user_id, before_id)
+            return
+        self.is_finished = True
+
+
+def _erase(connection: apsw.Connection, user_id: str, before_id: str) -> tuple[int, bool]:
+    """Remove a user's interactions below an id; return how many, and whether none are left."""
+    removed, is_finished = remove_some(
+        connection,
+        "SELECT seq FROM interaction INDEXED BY by_id WHERE user_id = :user_id AND id < :id LIMIT :rows",
+        {"user_id": user_id, "id": before_id},
+    )
+    if is_finished:
+        connection.execute("UPDATE erased_user SET unfinished = 0 WHERE user_id = ?", (user_id,))
+    return removed, is_finished
+
+
+def remove_some(
+    connection: apsw.Connection, seqs: str, values: Mapping[str, str | int]
+) -> tuple[int, bool]:
+    """Remove interactions for some milliseconds; return how many, and whether none are left.
+
+    Args:
+        connection: Within a transaction.
+        seqs: Selects the next `:rows` of them.
+        values: For `seqs`.
+    """
+    sql = f"DELETE FROM interaction WHERE seq IN ({seqs})"  # noqa: S608 - a constant of the caller's
+    until_seconds = time.monotonic() + REMOVING_SECONDS
+    removed = 0
+    while True:
+        connection.execute(sql, {**values, "rows": REMOVED_AT_ONCE})
+        removed += (found := connection.changes())
+        if found < REMOVED_AT_ONCE:
+            return removed, True
+        if time.monotonic() > until_seconds:
+            return removed, False
 
 
 @dataclass(frozen=True, slots=True)

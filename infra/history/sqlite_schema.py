@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 
 from infra.configuration import ConfigurationError
+from infra.history.sqlite_purging import PURGE
 from infra.history.sqlite_words import index_of_words
 from infra.private_files import make_private_file
 
@@ -73,17 +74,8 @@ CREATE INDEX figures ON interaction (
 Step = str | Callable[[], str]
 """Statements, or what returns them: those that take work to put together are made when a file needs them."""
 
-HISTORY_MIGRATIONS: tuple[Step, ...] = (INTERACTIONS, TURNS_BY_ID, FIGURES, index_of_words)
+HISTORY_MIGRATIONS: tuple[Step, ...] = (INTERACTIONS, TURNS_BY_ID, FIGURES, index_of_words, PURGE)
 """Each step makes the next `user_version` of the file; steps are only ever added at the end."""
-
-_FINISH_ERASURES = """
-DELETE FROM interaction WHERE seq IN (
-    SELECT i.seq FROM erased_user AS e
-    JOIN interaction AS i ON i.user_id = e.user_id AND i.id < e.before_id
-    WHERE e.unfinished
-);
-UPDATE erased_user SET unfinished = 0 WHERE unfinished;
-"""
 
 
 def open_writer(path: Path, migrations: Sequence[Step]) -> apsw.Connection:
@@ -114,7 +106,6 @@ def open_writer(path: Path, migrations: Sequence[Step]) -> apsw.Connection:
         ):
             connection.pragma(name, value)
         _migrate(connection, migrations, path)
-        connection.execute(_FINISH_ERASURES)
     except BaseException:
         connection.close()
         raise

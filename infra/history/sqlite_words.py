@@ -15,7 +15,7 @@ from infra.history.documents import interaction_of
 SCANNED_ROWS = 10_000
 """What one page looks through for the other filters; then it ends early and tells where to go on."""
 
-_PLACES_A_MILLISECOND = 1 << 16
+PLACES_A_MILLISECOND = 1 << 16
 _LAST_MILLISECOND = (1 << 47) - 1
 """In the year 6429; beyond it SQLite's numbers end."""
 _AFTER_ALL = first_id_at(1 << 48)
@@ -31,14 +31,13 @@ _WORDS = (
 # Of an id that is none the time is 0.
 _FIRST_PLACE = (
     f"(iif(json_valid({_MILLISECONDS}, 2), {_MILLISECONDS} ->> '$', 0) & {_LAST_MILLISECOND})"
-    f" * {_PLACES_A_MILLISECOND}"
+    f" * {PLACES_A_MILLISECOND}"
 )
 _INDEX = """
 CREATE TABLE place (place INTEGER PRIMARY KEY, seq INTEGER NOT NULL UNIQUE);
 CREATE VIRTUAL TABLE said USING fts5(
     words, content='', detail=none, columnsize=0, tokenize="{tokenize}"
 );
-INSERT INTO said (said, rank) VALUES ('secure-delete', 1);
 
 INSERT INTO place
 SELECT first + row_number() OVER (PARTITION BY first ORDER BY id) - 1, seq
@@ -92,7 +91,7 @@ def index_of_words() -> str:
     )
     return _INDEX.format(
         tokenize=tokenize,
-        last=_PLACES_A_MILLISECOND - 1,
+        last=PLACES_A_MILLISECOND - 1,
         first_of_old=_FIRST_PLACE.format(row="old"),
         first_of_new=_FIRST_PLACE.format(row="NEW"),
         words_of_old=_WORDS.format(row="old"),
@@ -151,8 +150,8 @@ def _found(
         low, high = (low, min(high, after_id)) if is_newest_first else (max(low, after_id), high)
     values: dict[str, Any] = {
         "words": " ".join(f'"{word}"' for word in (_owner(query.user_id), *sorted(wanted.words))),
-        "low": min(milliseconds_of(low), _LAST_MILLISECOND) * _PLACES_A_MILLISECOND,
-        "high": (min(milliseconds_of(high), _LAST_MILLISECOND) + 1) * _PLACES_A_MILLISECOND - 1,
+        "low": min(milliseconds_of(low), _LAST_MILLISECOND) * PLACES_A_MILLISECOND,
+        "high": (min(milliseconds_of(high), _LAST_MILLISECOND) + 1) * PLACES_A_MILLISECOND - 1,
         "user_id": query.user_id,
     }
     sql = _FOUND.format(order="DESC" if is_newest_first else "ASC")

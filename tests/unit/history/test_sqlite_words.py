@@ -77,6 +77,8 @@ async def test_no_word_of_what_was_erased_is_left_in_the_file(tmp_path: Path) ->
         await history.append(an_interaction(99, text="heron"))
         await history.erase("ana", an_id(7))
         await history.erase_all("ana", an_id(49))
+        await history.purge_words()
+        await history.purge_words()
     content = (tmp_path / HISTORY_FILE).read_bytes()
     assert b"heron" in content
     assert b"anary" not in content

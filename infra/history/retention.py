@@ -1,0 +1,88 @@
+"""How long history is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from domain.entities.conversation import ConversationPage, ConversationQuery
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
+from domain.entities.statistics import DAY_MILLISECONDS, Group, StatisticsQuery
+from domain.interfaces.clock import Clock
+from domain.interfaces.history import HistoryRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """From receipt on; without `days`, for ever."""
+
+    days: float | None = None
+
+    def first_kept_id(self, now_milliseconds: int) -> str:
+        """Return the id below which all has expired; empty when nothing ever does."""
+        if self.days is None:
+            return ""
+        return first_id_at(now_milliseconds - round(self.days * DAY_MILLISECONDS))
+
+    def expires_milliseconds(self, interaction_id: str) -> int | None:
+        """Return when it expires, since 1970 UTC; None when it never does."""
+        if self.days is None:
+            return None
+        return milliseconds_of(interaction_id) + round(self.days * DAY_MILLISECONDS)
+
+
+FOR_EVER = Retention()
+
+
+class RetainedHistory(HistoryRepository):
+    """Shows nothing that has expired, however late the store removes it.
+
+    But for the list of conversations, which counts what is there.
+    """
+
+    def __init__(self, history: HistoryRepository, retention: Retention, clock: Clock) -> None:
+        self._history = history
+        self._retention = retention
+        self._clock = clock
+
+    def admit(self) -> None:
+        self._history.admit()
+
+    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+        self._history.begin(interaction, lost_after_seconds=lost_after_seconds)
+
+    async def append(self, interaction: Interaction) -> None:
+        await self._history.append(interaction)
+
+    async def append_many(self, interactions: Sequence[Interaction]) -> None:
+        await self._history.append_many(interactions)
+
+    async def search(self, query: HistoryQuery) -> Page:
+        return await self._history.search(self._kept(query))
+
+    async def recall(self, query: HistoryQuery) -> Page:
+        return await self._history.recall(self._kept(query))
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        return await self._history.conversations(query)
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        from_id = max(query.from_id or "", self._first_kept_id())
+        return await self._history.statistics(replace(query, from_id=from_id))
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        if interaction_id < self._first_kept_id():
+            return None
+        return await self._history.find(user_id, interaction_id)
+
+    async def erase(self, user_id: str, interaction_id: str) -> None:
+        await self._history.erase(user_id, interaction_id)
+
+    async def erase_all(self, user_id: str, until_id: str) -> int:
+        return await self._history.erase_all(user_id, until_id)
+
+    def _kept(self, query: HistoryQuery) -> HistoryQuery:
+        from_id = max(query.filter.from_id or "", self._first_kept_id())
+        return replace(query, filter=replace(query.filter, from_id=from_id))
+
+    def _first_kept_id(self) -> str:
+        return self._retention.first_kept_id(self._clock.now_milliseconds())
