@@ -11,7 +11,7 @@ from domain.entities.store_kind import StoreKind
 from domain.interfaces.clock import Clock
 from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
 from infra.configuration import ConfigurationError
-from infra.history.configured_history import aws_access
+from infra.history.configured_history import aws_access, retention_of
 from infra.history.sqlite import HISTORY_FILE, open_sqlite
 from infra.history.sqlite_archive import SqliteArchive, SqliteArchiveReader
 from infra.history.sqlite_committer import SqliteCommitter
@@ -82,7 +82,12 @@ async def open_archive(
         from infra.history.mongo_archive import MongoArchive
 
         uri = settings.mongo_uri.get_secret_value()
-        async with open_mongo(uri, database=settings.mongo_db, read_seconds=READ_SECONDS) as mongo:
+        async with open_mongo(
+            uri,
+            database=settings.mongo_db,
+            read_seconds=READ_SECONDS,
+            retention=retention_of(settings),
+        ) as mongo:
             name = f"mongodb {sha256(uri.encode()).hexdigest()} {settings.mongo_db}"
             yield OpenedArchive(MongoArchive(mongo), name)
     else:
@@ -93,7 +98,11 @@ async def open_archive(
 
         access = aws_access(settings)
         async with open_dynamo(
-            access, table=settings.dynamodb_table, clock=clock, read_seconds=READ_SECONDS
+            access,
+            table=settings.dynamodb_table,
+            clock=clock,
+            read_seconds=READ_SECONDS,
+            retention=retention_of(settings),
         ) as dynamo:
             where = access.endpoint_url or access.region
             yield OpenedArchive(
