@@ -66,8 +66,9 @@ async def statistics(
         milliseconds: What the read may take.
     """
     bounds = {"$gte": query.from_id or "", **({} if query.to_id is None else {"$lt": query.to_id})}
+    ids = [{"_id": condition} for condition in (bounds, living) if condition]
     pipeline: list[Document] = [
-        {"$match": {"userId": query.user_id, "$and": [{"_id": bounds}, {"_id": living}]}},
+        {"$match": {"userId": query.user_id, "$and": ids}},
         {
             "$group": {
                 "_id": {
