@@ -23,6 +23,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from pydantic import SecretStr
@@ -140,7 +141,7 @@ def _cursor(history: MadeUpHistory, user_id: str) -> str:
     )
 
 
-def ask(store: Store, history: MadeUpHistory) -> dict[str, object]:
+def ask(store: Store, history: MadeUpHistory) -> dict[str, Any]:
     """Serve the store, ask everything, and return CPU milliseconds of each, and memory."""
     costs: dict[str, float] = {}
     walls: dict[str, float] = {}
@@ -215,25 +216,36 @@ def _peak_bytes(pid: int) -> int:
     return int(kibibytes[0]) * 1024 if kibibytes else 0
 
 
-def measure(
-    kind: StoreKind, count: int, folder: Path, mongo_uri: str | None, *, keep: bool
-) -> dict[str, object]:
-    """Return everything about a store of one size; it is gone afterwards unless it is to be kept."""
-    environment = {}
-    if kind is StoreKind.MONGODB:
-        assert mongo_uri is not None
-        environment = {"MONGO_URI": mongo_uri, "MONGO_DB": f"scale_{count}"}
-    store = Store(kind, folder / f"scale-{kind}-{count}", environment)
-    store.folder.mkdir(parents=True, exist_ok=True)
-    history = MadeUpHistory(count)
-    found: dict[str, object] = {"count": count, **asyncio.run(fill(store, history))}
-    found |= ask(store, history)
-    file = store.folder / "history.db"
-    found["store_bytes"] = file.stat().st_size if file.exists() else None
-    found |= export(store, history)
-    if not keep:
-        shutil.rmtree(store.folder)
-    return found
+def merged(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
+    """Return the least of each figure: what others do on the machine only ever adds to it."""
+    return now | {name: min(value, now.get(name, value)) for name, value in before.items()}
+
+
+def measure(stores: dict[int, Store], parsed: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return everything about stores of some sizes; they are gone afterwards unless they are to be kept.
+
+    All are filled first, and then asked in turns, so that what they are compared by was measured at the same time.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for count, store in stores.items():
+        store.folder.mkdir(parents=True, exist_ok=True)
+        found[count] = {"count": count, **asyncio.run(fill(store, MadeUpHistory(count)))}
+        file = store.folder / "history.db"
+        found[count]["store_bytes"] = file.stat().st_size if file.exists() else None
+    for number in range(parsed.rounds):
+        for count, store in stores.items():
+            asked = ask(store, MadeUpHistory(count))
+            for figures in ("cpu_ms", "wall_ms"):
+                asked[figures] = merged(found[count].get(figures, {}), asked[figures])
+            found[count] |= asked
+            print(json.dumps({"round": number, **found[count]}), flush=True)
+    for count, store in stores.items():
+        if not parsed.no_export:
+            found[count] |= export(store, MadeUpHistory(count))
+            print(json.dumps(found[count]), flush=True)
+        if not parsed.keep:
+            shutil.rmtree(store.folder)
+    return list(found.values())
 
 
 def main() -> None:
@@ -254,7 +266,13 @@ def main() -> None:
         "--mongo-uri", help="an empty MongoDB; without it the tests' own is started"
     )
     parser.add_argument(
+        "--rounds", type=int, default=3, help="how often every store is asked; the least counts"
+    )
+    parser.add_argument(
         "--keep", action="store_true", help="leave the stores there, to be asked again"
+    )
+    parser.add_argument(
+        "--no-export", action="store_true", help="leave out the export of the whole store"
     )
     parser.add_argument(
         "--folder", type=Path, help="where the stores go meanwhile: ten million take some 20 GB"
@@ -264,7 +282,7 @@ def main() -> None:
     folder = parsed.folder or Path(tempfile.gettempdir())
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        mongo_uri = parsed.mongo_uri
+        mongo_uri = parsed.mongo_uri if parsed.store is StoreKind.MONGODB else None
         if parsed.store is StoreKind.MONGODB and mongo_uri is None:
             from tests.mongod import Mongod
 
@@ -274,11 +292,13 @@ def main() -> None:
             mongod.start()
             stack.callback(mongod.stop)
             mongo_uri = mongod.uri
-        measured = []
+        stores = {}
         for size in sizes:
-            print(f"{parsed.store}: {size} interactions", flush=True)
-            measured.append(measure(parsed.store, size, folder, mongo_uri, keep=parsed.keep))
-            print(json.dumps(measured[-1], indent=1), flush=True)
+            environment = {}
+            if mongo_uri is not None:
+                environment = {"MONGO_URI": mongo_uri, "MONGO_DB": f"scale_{size}"}
+            stores[size] = Store(parsed.store, folder / f"scale-{parsed.store}-{size}", environment)
+        measured = measure(stores, parsed)
     RESULTS.mkdir(exist_ok=True)
     write_report(
         RESULTS,

@@ -9,6 +9,7 @@ from typing import Any
 
 _PAGES = ("first page", "last page", "large user: first page", "large user: last page")
 _MIB = 1024 * 1024
+_NONE = float("nan")
 
 
 def write_report(results: Path, store: str, command: str, measured: list[dict[str, Any]]) -> None:
@@ -66,7 +67,7 @@ def _write_table(results: Path) -> None:
                 )
         lines.append("")
         lines += [
-            f"- {_spaced(run['count'])}: {run['date']}, {run['machine']}, `{run['command']}`"
+            f"- {_spaced(run['count'])}: {run['date']}, {run['machine']}, `{run['command']}`{_note(run)}"
             for run in runs
         ]
     (results.parent / "SCALE.md").write_text("\n".join(lines) + "\n")
@@ -83,7 +84,7 @@ def _plot(file: Path, store: str, runs: list[dict[str, Any]]) -> None:
     names = list(dict.fromkeys(name for run in runs for name in run["cpu_ms"]))
     for name in names:
         axes = pages if name in _PAGES else others
-        values = [run["cpu_ms"].get(name, float("nan")) for run in runs]
+        values = [run["cpu_ms"].get(name, _NONE) for run in runs]
         axes.plot(sizes, values, marker="o", label=name)
     pages.set(title="a page of 20", ylabel="CPU ms a request", ylim=(0, None))
     others.set(title="a user of 10 000", ylabel="CPU ms a request", yscale="log")
@@ -91,9 +92,12 @@ def _plot(file: Path, store: str, runs: list[dict[str, Any]]) -> None:
         ("fill_cpu_us", "fill, µs CPU an interaction"),
         ("export_cpu_us", "export, µs CPU an interaction"),
     ):
-        whole.plot(sizes, [run[key] for run in runs], marker="o", label=label)
+        whole.plot(sizes, [run.get(key, _NONE) for run in runs], marker="o", label=label)
     whole.plot(
-        sizes, [run["export_peak_rss"] / _MIB for run in runs], marker="s", label="export, peak MiB"
+        sizes,
+        [run.get("export_peak_rss", _NONE) / _MIB for run in runs],
+        marker="s",
+        label="export, peak MiB",
     )
     whole.plot(sizes, [run["rss_end"] / _MIB for run in runs], marker="s", label="service, MiB")
     whole.set(title="the whole store", ylim=(0, None))
@@ -111,6 +115,11 @@ def _number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def _note(run: dict[str, Any]) -> str:
+    """Return what somebody wrote into the results beside what was measured."""
+    return f"; {run['note']}" if "note" in run else ""
 
 
 def _spaced(count: int) -> str:
