@@ -149,7 +149,7 @@ def _told(record: dict[str, Any]) -> dict[str, Any]:
         ("alt-healthy", "completed"),
         ("gem-blocked", "blocked"),
         ("gem-blocked-mid-stream", "blocked"),
-        ("gem-empty", "failed"),
+        ("alt-empty", "failed"),
         ("gem-context-too-long", "failed"),
         ("alt-rejected", "failed"),
         ("alt-huge-answer", "truncated"),
