@@ -5,8 +5,10 @@ import gc
 # Nearly everything a request makes is freed by its last reference; cycles are the exception. By default the collector
 # looks at all of it every 700 new objects, which took a sixth of a request's time (docs/decisions/hot-path.md).
 _NEW_OBJECTS = 10_000
-_YOUNG_COLLECTIONS = 20
-_MIDDLE_COLLECTIONS = 50
+# What is in flight survives being looked at while young. With a thousand chats that is a great deal, so the middle ones
+# are looked at after every second time, when there are few: nobody waits long, and the sum is the same.
+_YOUNG_COLLECTIONS = 2
+_MIDDLE_COLLECTIONS = 100
 
 
 def rest() -> None:

@@ -128,11 +128,17 @@ class Caller(asyncio.Protocol):
 
 
 async def closed_loop(
-    port: int, request: bytes, *, connections: int, seconds: float, told: Told = int
+    port: int,
+    request: bytes,
+    *,
+    connections: int,
+    seconds: float,
+    ramp_seconds: float = 0.0,
+    told: Told = int,
 ) -> Outcome:
     """Keep one request under way on each connection for so long, then let the last ones end.
 
-    `told` hears how many were answered, now and then.
+    They begin evenly over `ramp_seconds`. `told` hears how many were answered, now and then.
     """
     loop = asyncio.get_running_loop()
     outcome = Outcome()
@@ -161,13 +167,20 @@ async def closed_loop(
         callers.append(caller)
     started = time.perf_counter()
     until = started + seconds
-    for caller in callers:
+    for number, caller in enumerate(callers):
+        if (delay := started + ramp_seconds * number / connections - time.perf_counter()) > 0:
+            await asyncio.sleep(delay)
         caller.ask(request, time.perf_counter(), None)
     await over.wait()
     outcome.seconds = time.perf_counter() - started
     for caller in callers:
         caller.close()
     return outcome
+
+
+def get(path: str) -> bytes:
+    """Return a whole request without a body."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench/1\r\n\r\n".encode()
 
 
 async def open_loop(

@@ -1,5 +1,6 @@
 """What is measured, one function each; nothing is judged here."""
 
+import asyncio
 import os
 import statistics
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from bench.load import Outcome, closed_loop, open_loop, post, quantile
+from bench.load import Outcome, closed_loop, get, open_loop, post, quantile
 from bench.processes import Service, Watched
 
 CHAT = "/v1/chat"
@@ -126,11 +127,17 @@ async def added(
     return found
 
 
-async def in_flight(service: Service, *, calls: int, seconds: float, told: Told) -> Outcome:
-    """Return what comes of so many calls at once, each of which the provider takes two seconds for."""
-    request = chat(service, manner="mock(latency=2)")
-    return await closed_loop(
-        service.process.port, request, connections=calls, seconds=seconds, told=told
+async def in_flight(
+    service: Service, *, calls: int, seconds: float, told: Told
+) -> tuple[Outcome, Outcome]:
+    """Return what comes of so many calls at once, each of which the provider takes two seconds for.
+
+    The second outcome is that of `/health/live`, asked meanwhile: how long the event loop lets others wait.
+    """
+    request, port = chat(service, manner="mock(latency=2)"), service.process.port
+    return await asyncio.gather(
+        closed_loop(port, request, connections=calls, seconds=seconds, ramp_seconds=2.0, told=told),
+        open_loop(port, get("/health/live"), per_second=20.0, seconds=seconds),
     )
 
 

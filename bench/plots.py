@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -54,7 +55,7 @@ def draw_soak(rows: list[tuple[int, float]]) -> Path:
     return _saved(figure, "soak.png")
 
 
-def _saved(figure: "plt.Figure", name: str) -> Path:
+def _saved(figure: Any, name: str) -> Path:
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / name
     figure.savefig(path, dpi=110, metadata={"Software": None})

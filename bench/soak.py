@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -72,7 +73,7 @@ def chats(service: processes.Service, seed: int) -> Iterator[tuple[bytes, float 
 class Soak:
     """Keeps one chat under way on each of some connections, and makes a new one when a caller has hung up."""
 
-    def __init__(self, service: processes.Service, total: int, bar: "tqdm[None]") -> None:
+    def __init__(self, service: processes.Service, total: int, bar: "tqdm[Any]") -> None:
         self.outcome = Outcome()
         self.resident: list[tuple[int, float]] = []
         self._service = service
