@@ -34,7 +34,15 @@ async def run(*, rounds: int, seconds: float, is_quick: bool) -> None:
         starts = _starts(upstream, 1 if is_quick else _STARTS)
         service = stack.enter_context(processes.service(upstream))
         rows += [
-            Row("seconds to the first answer", f"{statistics.median(starts):.2f}", "≤ 1.0"),
+            Row(
+                "seconds to the first answer",
+                f"{statistics.median([start.seconds_to_answer for start in starts]):.2f}",
+                "≤ 1.0",
+            ),
+            Row(
+                "of which CPU",
+                f"{statistics.median([start.cpu_seconds_to_answer for start in starts]):.2f}",
+            ),
             _resident("RSS at start", service.process.resident_bytes(), "≤ 90 MiB"),
         ]
         targets = [
@@ -70,11 +78,11 @@ async def run(*, rounds: int, seconds: float, is_quick: bool) -> None:
         write_results(rows, (load_before, os.getloadavg()[0]), pictures)
 
 
-def _starts(upstream: processes.Watched, times: int) -> list[float]:
+def _starts(upstream: processes.Watched, times: int) -> list[processes.Watched]:
     taken = []
     for _ in tqdm(range(times), desc="starts", file=sys.stderr):
         with processes.service(upstream) as service:
-            taken.append(service.process.seconds_to_answer)
+            taken.append(service.process)
     return taken
 
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _ROOT = Path(__file__).parent.parent
 _START_SECONDS = 30.0
@@ -20,19 +19,16 @@ ANY_USER_KEY = "bench"
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A process, and the port it answers on."""
+    """A process, the port it answers on, and what it took to its first answer."""
 
     pid: int
     port: int
-    seconds_to_answer: float = 0.0
+    seconds_to_answer: float
+    cpu_seconds_to_answer: float
 
     def cpu_seconds(self) -> float:
         """Return the CPU time it used so far, in and out of the kernel, all threads."""
-        # schedstat counts nanoseconds, where utime and stime count hundredths of a second
-        total = 0
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
+        return _cpu_seconds(self.pid)
 
     def resident_bytes(self) -> int:
         """Return the memory it occupies now."""
@@ -121,7 +117,8 @@ def _run(
     )
     try:
         _wait_for_answer(process, port, path)
-        yield Watched(process.pid, port, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        yield Watched(process.pid, port, seconds, _cpu_seconds(process.pid))
     finally:
         process.terminate()
         try:
@@ -146,6 +143,12 @@ def _wait_for_answer(process: subprocess.Popen[bytes], port: int, path: str) -> 
             pass
         time.sleep(0.01)
     raise RuntimeError(f"{process.args!r} does not answer")
+
+
+def _cpu_seconds(pid: int) -> float:
+    # schedstat counts nanoseconds, where utime and stime count hundredths of a second
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _clean_environment() -> dict[str, str]:
