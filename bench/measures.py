@@ -48,10 +48,15 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Seconds through the service and without it, at the same rate, in turns."""
+    """Seconds through the service and without it, at the same rate, in turns.
+
+    Attributes:
+        sync_milliseconds: What the disk takes to sync a page, between the turns.
+    """
 
     direct: list[float]
     through: list[float]
+    sync_milliseconds: list[float]
 
     def at(self, share: float) -> float:
         """Return by how much the service is later, in milliseconds."""
@@ -111,8 +116,9 @@ async def added(
 ) -> Added:
     """Return what the service adds to an answer (to its first word, of a stream) at a constant rate."""
     manner = "mock(latency=0.05)"
-    found = Added([], [])
+    found = Added([], [], [])
     for _ in range(rounds):
+        found.sync_milliseconds.append(disk_sync_milliseconds(service.folder))
         for port, request, values in (
             (upstream.port, direct(manner=manner), found.direct),
             (
