@@ -40,6 +40,8 @@ VERBS = frozenset(
         "list",
     ]
 )
+OF_OPERATORS = {"dynamodb_archive.py"}
+"""Commands that read the whole table, run with an operator's own credentials: no task may do so."""
 MADE_BY_THE_STACK = {"create_table", "create_queue", "update_time_to_live"}
 
 
@@ -123,7 +125,7 @@ def test_the_api_may_do_what_the_service_does_and_nothing_else(
             *(ROOT / "infra/history").glob("*.py"),
             *(ROOT / "infra/idempotency").glob("*.py"),
         ]
-        if re.match("dynamodb|sqs", file.name)
+        if re.match("dynamodb|sqs", file.name) and file.name not in OF_OPERATORS
         for found in re.findall(r'"([a-z]+(?:_[a-z]+)+|query|scan)"', file.read_text())
         if found.split("_")[0] in VERBS
     } - MADE_BY_THE_STACK
