@@ -85,6 +85,7 @@ async def open_archive(
         async with open_mongo(
             uri,
             database=settings.mongo_db,
+            clock=clock,
             read_seconds=READ_SECONDS,
             retention=retention_of(settings),
         ) as mongo:

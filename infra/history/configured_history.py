@@ -125,11 +125,12 @@ async def open_store(
         open_mongo(
             settings.mongo_uri.get_secret_value(),
             database=settings.mongo_db,
+            clock=clock,
             read_seconds=settings.history_read_seconds,
             retention=retention_of(settings),
         )
     )
-    return mongo, tuple
+    return mongo, mongo.reachability.degraded
 
 
 async def _behind_queue(

@@ -1,45 +1,39 @@
 """History in MongoDB."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import pymongo
-import pymongo.errors
-from pymongo import ReplaceOne
 from pymongo.asynchronous.collection import AsyncCollection
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
-from domain.entities.interaction import Interaction, Status, first_id_at, milliseconds_of
+from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
 from domain.entities.statistics import Group, StatisticsQuery
-from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
+from domain.interfaces.clock import Clock
 from infra.history.background import going_on
 from infra.history.batcher import Batcher
 from infra.history.documents import Document, UnreadableDocument, document_of
 from infra.history.durable_store import DurableStore
 from infra.history.mongo_client import MongoAccess, connected_when_needed
-from infra.history.mongo_conversations import TURNS_BY_ID, conversations
-from infra.history.mongo_erasures import MongoErasures, pairs_of
+from infra.history.mongo_conversations import conversations
+from infra.history.mongo_erasures import MongoErasures
 from infra.history.mongo_errors import speaking_domain
-from infra.history.mongo_queries import INDEXES, direction_of, filter_of, read, stored
+from infra.history.mongo_indexes import make_indexes
+from infra.history.mongo_queries import direction_of, filter_of, read, stored
 from infra.history.mongo_statistics import statistics
 from infra.history.mongo_words import rarest_first
+from infra.history.mongo_writes import MongoWrites
+from infra.history.reachability import Reachability
 from infra.history.retention import FOR_EVER, Retention
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 WRITE_SECONDS = 10.0
-INDEX_SECONDS = 3600.0
-ERASED_AT_ONCE = 5000
-RETRY_INDEXES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
-
-_DUPLICATE_KEY = 11000
+PROBE_SECONDS = 2.5
+FAILURES_TO_BE_AWAY = 2
 
 
 class MongoHistory(DurableStore):
@@ -50,10 +44,19 @@ class MongoHistory(DurableStore):
     """
 
     def __init__(
-        self, access: MongoAccess, *, read_seconds: float, retention: Retention = FOR_EVER
+        self,
+        access: MongoAccess,
+        *,
+        clock: Clock,
+        read_seconds: float,
+        retention: Retention = FOR_EVER,
     ) -> None:
+        self.reachability = Reachability(
+            "MongoDB", self._probe, clock, failures=FAILURES_TO_BE_AWAY
+        )
         self._interactions = access.database["interactions"]
         self._erasures = MongoErasures(access.database["erasures"])
+        self._writes = MongoWrites(self._interactions, self._erasures)
         self._calls = access.calls
         self._read_seconds = read_seconds
         self._retention = retention
@@ -71,7 +74,8 @@ class MongoHistory(DurableStore):
         return self._erasures
 
     def admit(self) -> None:
-        """Return always: what can be known here without asking the server is known by the outbox in front of it."""
+        if self.reachability.is_away:
+            raise HistoryUnavailable("MongoDB does not answer")
 
     def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
         """Do nothing: a marker over the network costs what the outcome costs; the outbox in front keeps them."""
@@ -89,7 +93,7 @@ class MongoHistory(DurableStore):
             expires_milliseconds = self._retention.expires_milliseconds(document["_id"])
             if expires_milliseconds is not None:
                 document["expiresAt"] = datetime.fromtimestamp(expires_milliseconds / 1000, UTC)
-        await self._written(self._append(documents))
+        await self._written(self._writes.append(documents))
 
     async def search(self, query: HistoryQuery) -> Page:
         words: Sequence[str] = ()
@@ -148,14 +152,14 @@ class MongoHistory(DurableStore):
         return _all_of([found])[0]
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
-        await self._erased(self._erase_one(user_id, interaction_id))
+        await self._erased(self._writes.erase_one(user_id, interaction_id))
 
     async def erase_all(self, user_id: str, until_id: str) -> int:
         before_id = first_id_at(milliseconds_of(until_id) + 1)
         await self._erased(self._erasures.add_all(user_id, before_id))
         erased = 0
         while True:
-            count, is_last = await self._erased(self._erase_some(user_id, before_id))
+            count, is_last = await self._erased(self._writes.erase_some(user_id, before_id))
             erased += count
             if is_last:
                 return erased
@@ -168,36 +172,33 @@ class MongoHistory(DurableStore):
         return frozenset(erased.get(user_id, ()))
 
     async def make_indexes(self) -> None:
-        """Return once the indexes are there; tries until it works, since the service does not wait for it."""
-        pauses = iter(RETRY_INDEXES_SECONDS)
-        pause_seconds = 0.0
-        while True:
-            try:
-                await self._calls.within(INDEX_SECONDS, self._make_indexes())
-                return
-            except (pymongo.errors.PyMongoError, TimeoutError) as exc:
-                pause_seconds = next(pauses, pause_seconds)
-                logger.warning(
-                    "MongoDB's indexes could not be made (%s); trying again in %.0f s",
-                    type(exc).__name__,
-                    pause_seconds,
-                )
-            await asyncio.sleep(pause_seconds)
+        """Return once the indexes are there."""
+        await make_indexes(self._interactions, self._calls, self.reachability.leave)
 
     async def drain(self) -> None:
         """Return once no append waits any more."""
         await self._batcher.drain()
 
-    async def _make_indexes(self) -> None:
-        await self._interactions.database.command("ping")  # is it there at all
-        with pymongo.timeout(
-            INDEX_SECONDS
-        ):  # a large collection takes longer than any other call may
-            await self._interactions.create_indexes([*INDEXES, TURNS_BY_ID])
+    async def _probe(self) -> None:
+        with speaking_domain(HistoryUnavailable):
+            told = await self._calls.within(PROBE_SECONDS, self._hello())
+        if not told.get("isWritablePrimary"):
+            raise HistoryUnavailable("MongoDB takes no writes")
+
+    async def _hello(self) -> Document:
+        return await self._interactions.database.command("hello")
 
     async def _written(self, call: Coroutine[Any, Any, T]) -> T:
-        with speaking_domain(HistoryUnavailable):
-            return await self._calls.within(WRITE_SECONDS, call)
+        try:
+            with speaking_domain(HistoryUnavailable):
+                written = await self._calls.within(WRITE_SECONDS, call)
+        except Unstorable:
+            raise  # it answered
+        except HistoryUnavailable:
+            self.reachability.fail()
+            raise
+        self.reachability.succeed()
+        return written
 
     async def _erased(self, call: Coroutine[Any, Any, T]) -> T:
         with speaking_domain(HistoryUnreadable):
@@ -212,53 +213,6 @@ class MongoHistory(DurableStore):
         with speaking_domain(HistoryUnreadable):
             return await self._calls.within(self._read_seconds, call)
 
-    async def _append(self, documents: Sequence[Document]) -> None:
-        await self._insert(documents)
-        await self._remove_erased(documents)
-
-    async def _erase_one(self, user_id: str, interaction_id: str) -> None:
-        await self._erasures.add_one(user_id, interaction_id)
-        await self._interactions.delete_one({"_id": interaction_id, "userId": user_id})
-
-    async def _insert(self, documents: Sequence[Document]) -> None:
-        try:
-            await self._interactions.insert_many(documents, ordered=False)
-        except pymongo.errors.BulkWriteError as exc:
-            errors: list[dict[str, Any]] = exc.details["writeErrors"]
-            is_only_there = all(error["code"] == _DUPLICATE_KEY for error in errors)
-            if not is_only_there or exc.details["writeConcernErrors"]:
-                raise
-            await self._replace_interrupted([documents[error["index"]] for error in errors])
-
-    async def _replace_interrupted(self, documents: Sequence[Document]) -> None:
-        """Let outcomes win over `interrupted`; everything else that is there stays as it is."""
-        replacing = [
-            ReplaceOne(
-                {"_id": one["_id"], "userId": one["userId"], "status": Status.INTERRUPTED.value},
-                one,
-            )
-            for one in documents
-            if one["status"] != Status.INTERRUPTED.value
-        ]
-        if replacing:
-            await self._interactions.bulk_write(replacing, ordered=False)
-
-    async def _remove_erased(self, documents: Sequence[Document]) -> None:
-        """Delete what lost against an erasure: read after the write, so that no order of the two lets it live."""
-        for user_id, lost in (await self._erasures.among(pairs_of(documents))).items():
-            await self._interactions.delete_many({"_id": {"$in": lost}, "userId": user_id})
-
-    async def _erase_some(self, user_id: str, before_id: str) -> tuple[int, bool]:
-        """Delete up to 5 000 of what is below `before_id`; return how many, and whether they were the last."""
-        below = {"userId": user_id, "_id": {"$lt": before_id}}
-        following = await (
-            self._interactions.find(below, {"_id": 1}).sort("_id", 1).skip(ERASED_AT_ONCE).limit(1)
-        ).to_list()
-        if following:
-            below = {"userId": user_id, "_id": {"$lt": following[0]["_id"]}}
-        result = await self._interactions.delete_many(below)
-        return result.deleted_count, not following
-
 
 def _all_of(documents: Sequence[Document]) -> list[Interaction]:
     try:
@@ -269,13 +223,14 @@ def _all_of(documents: Sequence[Document]) -> list[Interaction]:
 
 @asynccontextmanager
 async def open_mongo(
-    uri: str, *, database: str, read_seconds: float, retention: Retention = FOR_EVER
+    uri: str, *, database: str, clock: Clock, read_seconds: float, retention: Retention = FOR_EVER
 ) -> AsyncIterator[MongoHistory]:
     """Use MongoDB at `uri`; connects when it is first needed, and again whenever that is possible.
 
     Args:
         uri: May hold a password, and is never shown.
         database: Made by the server where it is missing.
+        clock: For pauses.
         read_seconds: A read that takes longer is given up.
         retention: What is written expires after it.
 
@@ -283,7 +238,7 @@ async def open_mongo(
         ConfigurationError: The URI or the name is not one.
     """
     async with connected_when_needed(uri, database) as access:
-        history = MongoHistory(access, read_seconds=read_seconds, retention=retention)
-        async with going_on(history.make_indexes):
+        history = MongoHistory(access, clock=clock, read_seconds=read_seconds, retention=retention)
+        async with going_on(history.make_indexes, history.reachability.watch):
             yield history
             await history.drain()

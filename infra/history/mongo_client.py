@@ -59,6 +59,7 @@ async def connected_when_needed(uri: str, database: str) -> AsyncIterator[MongoA
     try:
         yield access
     finally:
+        await access.calls.settle(SETTLE_SECONDS)
         with suppress(TimeoutError):
             await within(CLOSE_SECONDS, client.close())
-        await access.calls.settle(SETTLE_SECONDS)  # they hear that it is closed
+        await access.calls.end(SETTLE_SECONDS)  # nobody needs the driver's locks any more

@@ -43,7 +43,7 @@ class MongoErasures:
         """
         condition: Document = {}
         one_by_one: list[str] = []
-        keys = {"$gte": _key(user_id), "$lt": f"{user_id}0"}  # 0 follows the slash
+        keys = {"$gt": _key(user_id), "$lt": f"{user_id}0"}  # 0 follows the slash
         newest = self._collection.find({"_id": keys}).sort("_id", DESCENDING).limit(NEWEST_ERASED)
         async for found in newest:
             one_by_one.append(found["_id"].removeprefix(_key(user_id)))

@@ -38,6 +38,12 @@ class Undisturbed:
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=seconds)
 
+    async def end(self, seconds: float) -> None:
+        """Break off what is under way, and wait for that, so long at most; nothing may be asked of the driver after it."""
+        for task in self._under_way:
+            task.cancel()
+        await self.settle(seconds)
+
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():

@@ -42,7 +42,9 @@ async def mongo(_folder: Path) -> AsyncIterator[DurableStore]:
     async with pymongo.AsyncMongoClient[dict[str, object]](uri) as client:
         for collection in ("interactions", "erasures"):
             await client[MONGO_DATABASE][collection].delete_many({})
-    async with open_mongo(uri, database=MONGO_DATABASE, read_seconds=READ_SECONDS) as history:
+    async with open_mongo(
+        uri, database=MONGO_DATABASE, clock=SystemClock(), read_seconds=READ_SECONDS
+    ) as history:
         yield history
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 import pymongo
 import pytest
 
@@ -16,6 +17,7 @@ from domain.entities.statistics import By, StatisticsQuery
 from domain.interfaces.history import HistoryRepository
 from infra.clock import SystemClock
 from infra.history.aws_client import open_client
+from infra.history.documents import document_of
 from infra.history.durable_store import DurableStore
 from infra.history.dynamodb_items import row_of
 from infra.history.dynamodb_table import Table
@@ -47,7 +49,7 @@ async def mongodb(folder: Path) -> AsyncIterator[Behind]:
         pymongo.AsyncMongoClient[dict[str, object]](shared_mongo_uri()) as client,
     ):
         interactions = client[MONGO_DATABASE]["interactions"]
-        yield Behind(store, lambda one: interactions.insert_one(stored(one)))
+        yield Behind(store, lambda one: interactions.insert_one(stored(one, document_of(one))))
 
 
 @asynccontextmanager
@@ -59,7 +61,7 @@ async def dynamodb(_folder: Path) -> AsyncIterator[Behind]:
     ):
 
         async def slip_in(one: Interaction) -> None:
-            await insert(Table(client, table), [await row_of(one)])
+            await insert(Table(client, table), [await row_of(one, orjson.dumps(document_of(one)))])
 
         yield Behind(store, slip_in)
 

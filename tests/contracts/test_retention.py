@@ -135,6 +135,7 @@ async def test_mongodb_is_told_when_an_interaction_expires(tmp_path: Path) -> No
         open_mongo(
             shared_mongo_uri(),
             database=MONGO_DATABASE,
+            clock=SystemClock(),
             read_seconds=READ_SECONDS,
             retention=TEN_DAYS,
         ) as history,

@@ -31,7 +31,7 @@ async def outbox_in(host: Path, store: str, *, is_stalled: bool = False) -> Asyn
         is_stalled: Nothing is ever delivered: what a fast and healthy store would hide comes to light.
     """
     opening = (
-        open_mongo(store, database=MONGO_DATABASE, read_seconds=READ_SECONDS)
+        open_mongo(store, database=MONGO_DATABASE, clock=SystemClock(), read_seconds=READ_SECONDS)
         if store.startswith("mongodb://")
         else open_sqlite(
             Path(store), clock=SystemClock(), read_seconds=READ_SECONDS, min_free_disk_bytes=0

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
+import pty
 import secrets
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -140,15 +143,23 @@ def test_dead_letters_are_looked_at_and_sent_back(
     tmp_path: Path, emulator: AwsEmulator, settings: dict[str, str]
 ) -> None:
     def redrive(*options: str) -> str:
+        """Return what it says to somebody at a terminal."""
+        ours, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 80))
         ran = subprocess.run(
             [sys.executable, str(ROOT / "main.py"), "redrive", *options],
             cwd=tmp_path,
             env=environment(tmp_path / "data", settings),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=terminal,
             timeout=60,
             check=False,
         )
-        assert ran.returncode == 0, ran.stderr
+        shown = os.read(ours, 65536).decode()
+        os.close(ours)
+        os.close(terminal)
+        assert ran.returncode == 0, shown
+        assert "redrive: " in shown, "a bar shows how far it is"
         return ran.stdout.decode()
 
     async def send(url: str, *bodies: str) -> None:
@@ -165,12 +176,19 @@ def test_dead_letters_are_looked_at_and_sent_back(
 
     url, dead_url = settings["SQS_QUEUE_URL"], settings["SQS_QUEUE_URL"] + "-dlq"
     with running_service(tmp_path / "data", settings) as service, service.client() as client:
-        asked = chat(client)
-        until(lambda: depth(emulator, url) == 1)
-        asyncio.run(send(dead_url, asyncio.run(take(url)), json.dumps({"v": 99})))
-        assert "1 would be sent back" in redrive("--dry-run")
-        assert depth(emulator, dead_url) == 2
-        assert "1 sent back" in redrive()
+        kept, erased = chat(client), chat(client)
+        until(lambda: depth(emulator, url) == 2)
+        bodies = [asyncio.run(take(url)) for _ in range(2)]
+        asyncio.run(send(dead_url, *bodies, json.dumps({"v": 99})))
+        assert client.delete(f"/v1/history/ana/{erased}").status_code == 204
+
+        told = redrive("--dry-run")
+        assert "1 would be sent back" in told
+        assert "1 would be deleted" in told
+        assert depth(emulator, dead_url) == 3
+        told = redrive()
+        assert "1 sent back" in told
+        assert "1 deleted" in told
         assert (depth(emulator, url), depth(emulator, dead_url)) == (1, 1)
         with running_worker(tmp_path / "worker", settings):
-            until(lambda: ids_of(client) == [asked])
+            until(lambda: ids_of(client) == [kept])

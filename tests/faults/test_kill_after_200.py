@@ -13,8 +13,6 @@ from infra.selftest.provider import FaultProvider
 from tests.fakes.provider import models_file, provider_in_thread
 from tests.service import running_service
 
-KILLS = 20
-
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[FaultProvider]:
@@ -22,9 +20,10 @@ def provider() -> Iterator[FaultProvider]:
         yield provider
 
 
-def test_a_killed_server_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.faults)])
+def test_a_killed_server_loses_nothing_it_acknowledged(tmp_path: Path, kills: int) -> None:
     asked: list[str] = []
-    for kill in range(KILLS):
+    for kill in range(kills):
         with running_service(tmp_path / "data") as service, service.client() as client:
             history = client.get("/v1/history/ana", params={"limit": 100}).json()["history"]
             assert [item["id"] for item in history] == asked[::-1]

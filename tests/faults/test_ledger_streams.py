@@ -17,10 +17,13 @@ PIECE_SECONDS = 0.1
 ENDLESS_SECONDS = 300.0
 
 
-@pytest.mark.parametrize("is_impatient", [False, True], ids=["once", "twice"])
 @pytest.mark.parametrize(
-    ("grace_seconds", "short_seconds"),
-    [(3.0, 1.5), pytest.param(25.0, 20.0, marks=pytest.mark.faults)],
+    ("grace_seconds", "short_seconds", "is_impatient"),
+    [
+        (2.5, 1.5, False),
+        pytest.param(25.0, 20.0, False, marks=pytest.mark.faults),
+        pytest.param(25.0, 1.5, True, marks=pytest.mark.faults),
+    ],
 )
 async def test_a_stream_ends_well_or_with_a_word_and_is_kept(
     tmp_path: Path,

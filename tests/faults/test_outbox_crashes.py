@@ -112,6 +112,7 @@ async def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
     await kill_again_and_again(tmp_path, kills=20)
 
 
+@pytest.mark.faults  # the short sibling is that of whole services, in test_ledger_processes.py
 async def test_living_processes_deliver_for_one_that_was_killed_while_the_store_was_away(
     tmp_path: Path,
 ) -> None:

@@ -81,7 +81,10 @@ def tracer(tmp_path: Path) -> tuple[Path, tuple[str, ...]]:
     return trace, command
 
 
-@pytest.mark.parametrize("settings", [{}, NOWHERE], ids=["embedded", "outbox"])
+@pytest.mark.parametrize(
+    "settings",
+    [pytest.param({}, id="embedded", marks=pytest.mark.faults), pytest.param(NOWHERE, id="outbox")],
+)
 def test_every_200_follows_the_sync_of_its_row(
     tmp_path: Path,
     tracer: tuple[Path, tuple[str, ...]],

@@ -1,5 +1,6 @@
 """What a caller sees of the whole service while its parts are away, killed or refused."""
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,7 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.aws_emulator import AwsEmulator
+from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from tests.fakes.provider import models_file, provider_in_thread
 from tests.faults.test_cloud_path import running_worker
 from tests.mongod import Mongod, need_mongod
 from tests.service import running_service
@@ -22,10 +24,14 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def emulator() -> Iterator[AwsEmulator]:
-    emulator = AwsEmulator()
-    yield emulator
-    emulator.end()
+def emulator() -> AwsEmulator:
+    return shared_emulator()
+
+
+@pytest.fixture
+def pausable() -> Iterator[AwsEmulator]:
+    with pausable_emulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
@@ -38,10 +44,11 @@ def mongod(tmp_path: Path) -> Iterator[Mongod]:
 
 
 def cloud(emulator: AwsEmulator, **more: str) -> dict[str, str]:
+    name = f"interactions-{secrets.token_hex(4)}"
     return {
         "AWS_ENDPOINT_URL": emulator.url,
-        "DYNAMODB_TABLE": "interactions",
-        "SQS_QUEUE_URL": emulator.queue_url("interactions"),
+        "DYNAMODB_TABLE": name,
+        "SQS_QUEUE_URL": emulator.queue_url(name),
         **more,
     }
 
@@ -55,6 +62,10 @@ def ask(client: httpx2.Client) -> str:
 def ids(client: httpx2.Client) -> list[str]:
     response = client.get("/v1/history/ana", params={"limit": "100"})
     return [item["id"] for item in response.json().get("history", [])]
+
+
+def degraded(client: httpx2.Client) -> list[dict[str, object]]:
+    return list(client.get("/health/ready").json()["degraded"])
 
 
 def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -80,20 +91,51 @@ def test_what_is_erased_before_the_worker_has_it_stays_erased(
 
 @pytest.mark.faults
 def test_without_an_outbox_nobody_is_asked_while_nothing_can_be_kept(
-    data_dir: Path, emulator: AwsEmulator
+    data_dir: Path, pausable: AwsEmulator
 ) -> None:
-    settings = cloud(emulator, OUTBOX_ENABLED="false")
+    settings = cloud(pausable, OUTBOX_ENABLED="false")
     with running_service(data_dir, settings) as service, service.client() as client:
         ask(client)
-        emulator.pause()
+        pausable.pause()
 
         def is_refused() -> bool:
             problem = client.post("/v1/chat", json=BODY).json()
             return bool(problem.get("type") == "/problems/history-unavailable")
 
         until(is_refused)
-        emulator.resume()
+        pausable.resume()
         until(lambda: client.post("/v1/chat", json=BODY).status_code == 200)
+
+
+def test_without_outbox_or_queue_nobody_is_asked_while_mongodb_is_away(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    need_mongod()
+    mongod = Mongod(tmp_path / "mongod")
+    with provider_in_thread() as provider:
+        settings = {
+            "MODELS_FILE": str(models_file(tmp_path / "models.toml", provider, ["healthy"])),
+            "GEM_KEY": "k",
+            "MONGO_URI": mongod.uri,
+            "OUTBOX_ENABLED": "false",
+        }
+        with running_service(data_dir, settings) as service, service.client() as client:
+            until(lambda: client.get("/health/ready").status_code == 503)
+            assert [one["component"] for one in degraded(client)] == ["MongoDB"]
+            response = client.post("/v1/chat", json=BODY)
+            assert response.status_code == 503
+            assert response.json()["type"] == "/problems/history-unavailable"
+            assert provider.calls == []
+            try:
+                mongod.start()
+                until(lambda: client.get("/health/ready").status_code == 200)
+                assert ids(client) == []
+                kept = ask(client)
+                page = client.get("/v1/history/ana")
+                assert [item["id"] for item in page.json()["history"]] == [kept]
+                assert "X-History-Lag-Seconds" not in page.headers, "this host delivers nothing"
+            finally:
+                mongod.kill()
 
 
 def test_a_key_answers_once_on_two_hosts_that_share_a_table(
@@ -117,10 +159,10 @@ def test_a_key_answers_once_on_two_hosts_that_share_a_table(
 
 
 def test_everything_down_at_the_start_heals_without_a_restart(
-    data_dir: Path, emulator: AwsEmulator
+    data_dir: Path, pausable: AwsEmulator
 ) -> None:
-    settings = cloud(emulator)
-    emulator.pause()
+    settings = cloud(pausable)
+    pausable.pause()
     with ExitStack() as stack:
         service = stack.enter_context(running_service(data_dir, settings))
         client = stack.enter_context(service.client())
@@ -128,7 +170,7 @@ def test_everything_down_at_the_start_heals_without_a_restart(
         asked = [ask(client) for _ in range(3)]
         ready = client.get("/health/ready")
         assert (ready.status_code, bool(ready.json()["degraded"])) == (200, True)
-        emulator.resume()
+        pausable.resume()
         until(lambda: ids(client) == asked[::-1])
 
 
@@ -144,11 +186,20 @@ def test_chats_go_on_while_mongodb_is_away_and_it_catches_up(
         assert client.get(f"/v1/history/ana/{asked[-1]}").status_code == 200  # read what you wrote
         page = client.get("/v1/history/ana")
         assert page.json()["type"] == "/problems/history-store-unavailable"
-        assert float(page.headers.get("X-History-Lag-Seconds", "1")) >= 0
+        erasing = client.delete("/v1/history/ana")
+        assert (erasing.status_code, erasing.json()["type"]) == (
+            503,
+            "/problems/history-store-unavailable",
+        )
+        assert [one["component"] for one in degraded(client)] == ["history store"]
         mongod.start()
         until(lambda: ids(client) == asked[::-1])
+        until(lambda: degraded(client) == [])
+        page = client.get("/v1/history/ana")
+        assert float(page.headers["X-History-Lag-Seconds"]) >= 0
 
 
+@pytest.mark.faults  # the short sibling is under load, in test_ledger_kill.py
 def test_what_a_killed_process_had_not_delivered_is_delivered_by_the_next(
     data_dir: Path, mongod: Mongod
 ) -> None:

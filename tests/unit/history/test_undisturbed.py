@@ -56,11 +56,12 @@ async def test_who_is_cancelled_leaves_it_running() -> None:
     assert call.outcome == "ended"
 
 
-async def test_settling_waits_no_longer_than_it_is_told() -> None:
+async def test_settling_waits_no_longer_than_it_is_told_and_the_end_breaks_off() -> None:
     calls, call = Undisturbed(), Call()
     with pytest.raises(TimeoutError):
         await calls.within(0.01, call())
     async with asyncio.timeout(5):
         await calls.settle(0.01)
-    call.may_end.set()
-    await calls.settle(5)
+        assert call.outcome == "under way"
+        await calls.end(5)
+    assert call.outcome == "broken off"
