@@ -16,7 +16,7 @@ from infra.llm.received_answer import ReceivedAnswer
 
 # What one answer may hold while its reader is slow. A model's words come at a fraction of what these let through.
 _READ_BUFFER_BYTES = 8 * 1024
-_PIECE_BYTES = 8 * 1024
+_PIECE_BYTES = 16 * 1024
 _RECEIVE_BUFFER_BYTES = 32 * 1024
 _REFUSAL_BYTES = 64 * 1024
 _REFUSAL_SECONDS = 2.0
