@@ -23,11 +23,13 @@ def __getattr__(name: str) -> Any:
     """Make the application when a server asks for `app`; importing this module alone makes none."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import dependency_injection as wiring
+    from dependency_injection import application
+    from infra.logging.configuration import log_as_configured
+    from infra.settings import read_settings
 
-    settings = wiring.read_settings()
-    wiring.log_as_configured(settings)
-    return wiring.application(settings)
+    settings = read_settings()
+    log_as_configured(settings)
+    return application(settings)
 
 
 def serve() -> int:
@@ -35,19 +37,21 @@ def serve() -> int:
     from app import collector
 
     collector.rest()
-    import dependency_injection as wiring
     from app.lifecycle import Lifecycle
     from app.server import serve as serve_http
+    from dependency_injection import application, serve_options
+    from infra.logging.configuration import log_as_configured
+    from infra.settings import read_settings
 
-    settings = wiring.read_settings()
-    wiring.log_as_configured(settings)
+    settings = read_settings()
+    log_as_configured(settings)
     lifecycle = Lifecycle()
     return serve_http(
-        wiring.application(settings, lifecycle),
-        wiring.serve_options(settings),
+        application(settings, lifecycle),
+        serve_options(settings),
         on_stopping=lifecycle.withdraw_readiness,
         on_grace_over=lifecycle.end_streams,
-        exit_code_of=wiring.exit_code_of,
+        exit_code_of=exit_code_of,
     )
 
 
@@ -55,15 +59,17 @@ def work() -> int:
     """Carry interactions from the queue to the store until told to stop; return the exit code."""
     import logging
 
-    import dependency_injection as wiring
     from app.running import run_to_the_end
+    from commands import queue
+    from infra.logging.configuration import log_as_configured
+    from infra.settings import read_settings
 
-    settings = wiring.read_settings()
-    wiring.log_as_configured(settings)
+    settings = read_settings()
+    log_as_configured(settings)
     try:
-        run_to_the_end(wiring.work(settings))
+        run_to_the_end(queue.work(settings))
     except Exception as error:
-        code = wiring.exit_code_of(error)
+        code = exit_code_of(error)
         if code is None:
             raise
         logging.getLogger("main").critical("%s", error)
@@ -71,55 +77,72 @@ def work() -> int:
     return 0
 
 
+def exit_code_of(error: BaseException) -> int | None:
+    """Return the exit code for what kept a process from starting; None for what nobody foresaw."""
+    from app.cli import EXIT_CONFIGURATION, EXIT_FAILED
+    from app.server import CannotListen
+    from infra.configuration import ConfigurationError
+
+    if isinstance(error, ConfigurationError):
+        return EXIT_CONFIGURATION
+    return EXIT_FAILED if isinstance(error, CannotListen) else None
+
+
 def redrive(is_dry_run: bool, progress: "Progress") -> "Redriven":
     """Put dead letters back on the queue, or only look at them."""
     import asyncio
 
-    import dependency_injection as wiring
+    from commands import queue
+    from infra.settings import read_settings
 
-    settings = wiring.read_settings()
-    return asyncio.run(wiring.redrive(settings, is_dry_run=is_dry_run, progress=progress))
+    return asyncio.run(queue.redrive(read_settings(), is_dry_run=is_dry_run, progress=progress))
 
 
 def backup(file: Path, overwrite: bool, progress: "Progress") -> int:
     """Copy the embedded store to `file` and return its size in bytes."""
-    import dependency_injection as wiring
+    from commands import history
+    from infra.settings import read_settings
 
-    return wiring.back_up(wiring.read_settings(), file, overwrite=overwrite, progress=progress)
+    return history.back_up(read_settings(), file, overwrite=overwrite, progress=progress)
 
 
 def import_history(order: "ImportOrder", progress: "Progress") -> "CopyProgress":
     """Bring a file's interactions into the configured store, or only look whether that can be done."""
     import asyncio
 
-    import dependency_injection as wiring
+    from commands import history
+    from infra.settings import read_settings
 
-    return asyncio.run(wiring.import_history(wiring.read_settings(), order, progress))
+    return asyncio.run(history.import_history(read_settings(), order, progress))
 
 
 def export_history(order: "ExportOrder", progress: "Progress") -> "Checksum":
     """Write the configured store, or one user's part of it, to a file."""
     import asyncio
 
-    import dependency_injection as wiring
+    from commands import history
+    from infra.settings import read_settings
 
-    return asyncio.run(wiring.export_history(wiring.read_settings(), order, progress))
+    return asyncio.run(history.export_history(read_settings(), order, progress))
 
 
 def migrate(source: "StoreKind", target: "StoreKind", progress: "Progress") -> "CopyProgress":
     """Copy history from one store to another."""
     import asyncio
 
-    import dependency_injection as wiring
+    from commands import history
+    from infra.settings import read_settings
 
-    return asyncio.run(wiring.migrate(wiring.read_settings(), source, target, progress))
+    return asyncio.run(history.migrate(read_settings(), source, target, progress))
 
 
 def key_book() -> "KeyBook":
     """Return where the keys of this installation are made and revoked."""
-    import dependency_injection as wiring
+    from infra.clock import SystemClock
+    from infra.security.key_book import FileKeyBook
+    from infra.settings import read_settings
 
-    return wiring.key_book(wiring.read_settings())
+    return FileKeyBook(read_settings().data_dir, SystemClock())
 
 
 def selftest(told: "Callable[[Verdict], object]") -> "Sequence[Verdict]":

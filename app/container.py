@@ -14,7 +14,7 @@ from domain.interfaces.telemetry import RequestObserver, RequestTracer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """Everything a controller or a command may use, joined by `dependency_injection`.
+    """Everything a controller may use, joined by `dependency_injection`.
 
     Attributes:
         authenticator: Tells callers; None where nobody has to say who they are.

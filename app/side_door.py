@@ -1,6 +1,7 @@
 """What an operator's tools ask on METRICS_PORT: the figures, and whether the process is alive."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -9,6 +10,23 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.controllers.metrics_controller import PROMETHEUS_TEXT
+from app.server import ServeOptions, serving_beside
+
+MAX_CONNECTIONS = 32
+
+
+def serving_figures(
+    render_metrics: Callable[[], bytes], *, host: str, port: int | None
+) -> AbstractAsyncContextManager[None]:
+    """Serve them on a port of their own while the block runs; without one, do nothing.
+
+    Raises:
+        CannotListen: The address is taken, or not of this machine.
+    """
+    if port is None:
+        return nullcontext()
+    options = ServeOptions(host=host, port=port, max_connections=MAX_CONNECTIONS)
+    return serving_beside(side_door(render_metrics), options)
 
 
 def side_door(render_metrics: Callable[[], bytes]) -> ASGIApp:

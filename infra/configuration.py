@@ -19,5 +19,9 @@ def read_environment(env_file: Path) -> Mapping[str, str]:
 
     For variables whose names only the operator knows. Empty ones count as not set; a missing file has none.
     """
-    merged = {**dotenv_values(env_file), **os.environ}
-    return {name: value for name, value in merged.items() if value}
+    return {
+        name: value
+        for source in (dotenv_values(env_file), os.environ)
+        for name, value in source.items()
+        if value
+    }

@@ -4,8 +4,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from infra.configuration import ConfigurationError
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
@@ -340,3 +342,19 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+
+def read_settings() -> Settings:
+    """Return the settings of the environment and `.env`.
+
+    Raises:
+        ConfigurationError: One of them is not valid; named, without its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"{'.'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
+            for one in error.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigurationError("; ".join(wrong)) from error

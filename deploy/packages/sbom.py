@@ -58,7 +58,7 @@ def _license_of(name: str) -> str | None:
 
 def main() -> int:
     """Write the bill of what `make run` and the image install."""
-    from dependency_injection import SERVICE_NAME, VERSION
+    from infra.product import SERVICE_NAME, VERSION
 
     bill = bill_of(pins_of(ROOT / "requirements.lock"), name=SERVICE_NAME, version=VERSION)
     sys.stdout.write(json.dumps(bill, indent=1) + "\n")

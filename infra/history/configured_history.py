@@ -12,7 +12,7 @@ from infra.history.aws_access import AwsAccess
 from infra.history.durable_store import DurableStore
 from infra.history.outbox import Outbox, open_outbox
 from infra.history.relay import Sink
-from infra.history.retention import Retention
+from infra.history.retention import RetainedHistory, Retention
 from infra.history.sqlite import open_sqlite
 from infra.settings import Settings
 
@@ -74,6 +74,15 @@ async def open_history(
             yield ConfiguredHistory(repository=outbox, outbox=outbox, _watched=(outbox.degraded,))
         else:
             yield ConfiguredHistory(repository=store, outbox=None, _watched=(store_degraded,))
+
+
+def without_expired(
+    settings: Settings, history: HistoryRepository, clock: Clock
+) -> HistoryRepository:
+    """Return the history that is read: where anything expires, it is seen no more, however late it is removed."""
+    if settings.history_retention_days is None:
+        return history
+    return RetainedHistory(history, retention_of(settings), clock)
 
 
 def has_store(settings: Settings) -> bool:

@@ -7,8 +7,10 @@ from typing import IO, Literal
 from infra.logging.ecs import EcsFormatter
 from infra.logging.pretty import PrettyFormatter
 from infra.logging.unhandled import log_unhandled
+from infra.product import SERVICE_NAME, VERSION
+from infra.settings import Settings
 
-_OURS = ("app", "domain", "infra", "main", "dependency_injection")
+_OURS = ("app", "domain", "infra", "main", "dependency_injection", "commands")
 
 
 class _LineHandler(logging.Handler):
@@ -25,6 +27,17 @@ class _LineHandler(logging.Handler):
             self._stream.flush()
         except (OSError, ValueError):  # a broken pipe, a closed stream: there is no place to say so
             return
+
+
+def log_as_configured(settings: Settings) -> None:
+    """Let everything the process says go through one formatter."""
+    configure_logging(
+        settings.log_level,
+        service_name=SERVICE_NAME,
+        version=VERSION,
+        environment=settings.environment,
+        log_format=settings.log_format,
+    )
 
 
 def configure_logging(

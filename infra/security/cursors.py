@@ -15,6 +15,7 @@ from domain.exceptions import InvalidCursor
 from domain.interfaces.cursor_codec import CursorCodec, Walk
 from infra.configuration import ConfigurationError
 from infra.private_files import make_private_folder, sync_folder
+from infra.settings import Settings
 
 _VERSION = 1
 _SIGNATURE_BYTES = hashlib.sha256().digest_size
@@ -80,6 +81,17 @@ def _shape(query: Walk) -> list[object]:
         wanted.to_id,
         *sorted(wanted.words),
     ]
+
+
+def configured_cursors(settings: Settings) -> SignedCursors:
+    """Return cursors signed with CURSOR_SECRET, else with a secret of DATA_DIR, made where there is none.
+
+    Raises:
+        ConfigurationError: It can be neither read nor made.
+    """
+    if settings.cursor_secret is not None:
+        return SignedCursors(settings.cursor_secret.get_secret_value().encode())
+    return SignedCursors(load_or_make_secret(settings.data_dir / "cursor.secret"))
 
 
 def load_or_make_secret(path: Path) -> bytes:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from domain.entities.interaction import Interaction, milliseconds_of
 from domain.interfaces.clock import Clock
+from infra.history.outbox import Outbox
 from infra.telemetry.histogram import Histogram
 
 _DELIVERY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0, 300.0, 3600.0)
@@ -30,6 +32,18 @@ class OutboxFigures:
     fill_ratio: float
     lag_seconds: float
     relay_failures: int
+
+    @classmethod
+    def of(cls, outbox: Outbox) -> Self:
+        """Return those of this moment."""
+        backlog = outbox.backlog()
+        return cls(
+            rows=backlog.rows,
+            size_bytes=backlog.size_bytes,
+            fill_ratio=outbox.fill_ratio(),
+            lag_seconds=outbox.lag_seconds(),
+            relay_failures=outbox.relay_failures(),
+        )
 
 
 class OutboxMetrics(Collector):

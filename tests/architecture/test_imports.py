@@ -21,10 +21,10 @@ ADAPTER_OF = {
     "cryptography": ("jwt", "jwk"),
 }
 """By a word in the module's name, so that the file says what it needs."""
-SOURCES = [".env", *(str(ROOT / layer) for layer in ("app", "domain", "infra"))]
+SOURCES = [".env", *(str(ROOT / layer) for layer in ("app", "commands", "domain", "infra"))]
 MODULES = [
     ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for layer in ("app", "domain", "infra")
+    for layer in ("app", "commands", "domain", "infra")
     for file in sorted((ROOT / layer).rglob("*.py"))
 ] + ["dependency_injection", "main"]
 
@@ -88,7 +88,9 @@ def test_importing_everything_opens_nothing(tmp_path: Path) -> None:
 
 
 def test_starting_loads_no_package_that_is_not_configured(tmp_path: Path) -> None:
-    _, modules = imported(["main", "dependency_injection"], tmp_path)
+    _, modules = imported(
+        ["main", "dependency_injection", "commands.history", "commands.queue"], tmp_path
+    )
     assert modules.isdisjoint(ADAPTER_OF)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAY_IMPORT: dict[str, set[str]] = {"domain": set(), "app": {"domain"}, "infra": {"domain"}}
-OURS = {*MAY_IMPORT, "bench", "dependency_injection", "deploy", "main", "tests"}
+OURS = {*MAY_IMPORT, "bench", "commands", "dependency_injection", "deploy", "main", "tests"}
 
 
 def imported_by(file: Path) -> Iterator[str]:
@@ -45,3 +45,8 @@ def test_only_the_wiring_and_the_entry_join_the_layers() -> None:
         if {"app", "infra"} <= set(imported_by(file)) or "dependency_injection" in imported_by(file)
     }
     assert joining <= {"dependency_injection.py", "main.py"}
+
+
+def test_commands_need_nothing_of_the_service() -> None:
+    for file in (ROOT / "commands").glob("*.py"):
+        assert not {"dependency_injection", "main", "commands"} & set(imported_by(file)), file

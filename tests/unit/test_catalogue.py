@@ -233,6 +233,7 @@ output_usd_per_million = 3.5
         env_file = tmp_path / ".env"
         env_file.write_text("FAR_KEY='from file'\nNEAR_KEY=from file\nEMPTY=\n", encoding="utf-8")
         monkeypatch.setenv("NEAR_KEY", "from process")
+        monkeypatch.setenv("FAR_KEY", "")  # as compose hands on what nobody set
         found = read_environment(env_file)
         assert (found["FAR_KEY"], found["NEAR_KEY"]) == ("from file", "from process")
         assert "EMPTY" not in found

@@ -1,0 +1,1 @@
+"""What the commands of `python main.py` other than `serve` are made of. Opens nothing when imported."""

@@ -1,0 +1,127 @@
+"""Copies of history as a whole: out to a file, in from one, from one store to another."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.cli import CommandFailed
+from app.history_commands import ExportOrder, ImportOrder
+from domain.entities.checksum import Checksum
+from domain.entities.copy_progress import CopyProgress
+from domain.entities.store_kind import StoreKind
+from domain.exceptions import HistoryError
+from domain.use_cases.copy_history import CopyHistory
+from infra.clock import SystemClock
+from infra.history.archives import configured_kind, open_archive, open_archive_reader
+from infra.history.backup import BackupFailed
+from infra.history.backup import back_up as copy_store
+from infra.history.copy_file import CopyFile
+from infra.history.documents import UnreadableDocument
+from infra.history.export_file import ExportFailed, export_to
+from infra.history.interaction_file import InteractionFile
+from infra.history.interaction_lines import InvalidLine, digest_of_line
+from infra.history.sqlite import HISTORY_FILE
+from infra.history.store_source import StoreSource, digest_of
+from infra.settings import Settings
+
+
+def back_up(
+    settings: Settings, file: Path, *, overwrite: bool, progress: Callable[[int, int], None]
+) -> int:
+    """Copy the embedded store to `file` and return the copy's size in bytes."""
+    try:
+        return copy_store(
+            settings.data_dir / HISTORY_FILE, file, overwrite=overwrite, progress=progress
+        )
+    except BackupFailed as error:
+        raise CommandFailed(str(error)) from error
+
+
+async def import_history(
+    settings: Settings, order: ImportOrder, progress: Callable[[int, int], None]
+) -> CopyProgress:
+    """Bring a file's interactions into the configured store, or only look whether that can be done.
+
+    Raises:
+        ConfigurationError: The embedded store is in use by the service.
+        CommandFailed: A line is no interaction, the file cannot be read, or the store does not answer.
+    """
+    clock = SystemClock()
+    source = InteractionFile(order.file, order.skip)
+    with _copying():
+        if order.is_dry_run:
+            return await source.looked_through(progress)
+        fingerprint = source.fingerprint()  # before a store is made for a file that is not there
+        async with open_archive(configured_kind(settings), settings, clock) as target:
+            state = CopyFile(settings.data_dir, fingerprint, target.name)
+            copy = CopyHistory(source, target.archive, state, digest_of_line, clock)
+            return await copy(progress)
+
+
+async def export_history(
+    settings: Settings, order: ExportOrder, progress: Callable[[int, int], None]
+) -> Checksum:
+    """Write the configured store, or one user's part of it, to a file.
+
+    Raises:
+        ConfigurationError: Two stores are configured.
+        CommandFailed: There is nothing to export, the store does not answer, or the file cannot be written.
+    """
+    kind = configured_kind(settings)
+    _refuse_nothing(kind, settings)
+    with _copying():
+        async with open_archive_reader(kind, settings, SystemClock()) as store:
+            return await export_to(
+                order.file,
+                store.reader,
+                store_name=store.name,
+                user_id=order.user_id,
+                overwrite=order.overwrite,
+                progress=progress,
+            )
+
+
+async def migrate(
+    settings: Settings,
+    source: StoreKind,
+    target: StoreKind,
+    progress: Callable[[int, int], None],
+) -> CopyProgress:
+    """Copy history from one store to another.
+
+    Raises:
+        ConfigurationError: One of them is not configured, or the embedded one is in use by the service.
+        CommandFailed: They are the same, or one does not answer.
+    """
+    if source is target:
+        raise CommandFailed(f"{source} to {target} is no migration; copy it with its own means")
+    _refuse_nothing(source, settings)
+    clock = SystemClock()
+    with _copying():
+        async with (
+            open_archive(source, settings, clock) as opened,
+            open_archive(target, settings, clock) as into,
+        ):
+            state = CopyFile(settings.data_dir, opened.name, into.name)
+            copy = CopyHistory(StoreSource(opened.archive), into.archive, state, digest_of, clock)
+            return await copy(progress)
+
+
+def _refuse_nothing(source: StoreKind, settings: Settings) -> None:
+    file = settings.data_dir / HISTORY_FILE
+    if source is StoreKind.SQLITE and not file.is_file():
+        raise CommandFailed(f"{file} does not exist: set DATA_DIR to where history is")
+
+
+@contextmanager
+def _copying() -> Iterator[None]:
+    """Turn what a copy fails with into one line that says what to do next."""
+    try:
+        yield
+    except (InvalidLine, ExportFailed, UnreadableDocument, OSError) as error:
+        raise CommandFailed(str(error)) from error
+    except HistoryError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
+        raise CommandFailed(
+            f"{error}{cause}; what was copied so far stays, and running it again goes on from there"
+        ) from error

@@ -1,0 +1,90 @@
+"""What has to do with the queue: carrying it to the store, and giving its dead letters another try."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from app.cli import CommandFailed
+from app.side_door import serving_figures
+from app.worker import Worker, run_until_signalled
+from domain.exceptions import HistoryUnreadable
+from domain.exceptions.history import QueueUnavailable
+from domain.interfaces.clock import Clock
+from domain.use_cases.record_interaction import RecordInteraction
+from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
+from infra.clock import SystemClock
+from infra.configuration import ConfigurationError
+from infra.history.configured_history import aws_access, has_store, open_store
+from infra.history.durable_store import DurableStore
+from infra.logging.unhandled import log_unhandled_in
+from infra.product import VERSION
+from infra.production import refuse_unsafe_stores
+from infra.settings import Settings
+from infra.telemetry.configured_telemetry import tracing_of, writing_figures
+from infra.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from infra.history.sqs_queue import Queues
+
+
+async def work(settings: Settings) -> None:
+    """Carry interactions from the queue to the store until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: No queue or no store is configured, or production is told to use one that is unsafe.
+    """
+    refuse_unsafe_stores(settings)
+    log_unhandled_in(asyncio.get_running_loop())
+    clock = SystemClock()
+    metrics = Metrics(version=VERSION, environment=settings.environment)
+    async with (
+        serving_figures(metrics.render, host=settings.host, port=settings.metrics_port),
+        tracing_of(settings) as tracing,
+        _queues(settings, clock) as (queues, store),
+        metrics.watching_queues(queues.queue.count, queues.dead_letters.count, clock),
+        writing_figures(settings, metrics, clock),
+    ):
+        observer = metrics.count_queue()
+        if tracing:
+            observer = tracing.messages_beside(observer, str(settings.sqs_queue_url))
+        record = RecordInteraction(queues.queue, store, clock, observer)
+        await run_until_signalled(Worker(record, queues.queue, clock))
+
+
+async def redrive(
+    settings: Settings, *, is_dry_run: bool, progress: Callable[[int, int], None]
+) -> Redriven:
+    """Put dead letters back on the queue, but for what was erased or cannot be read.
+
+    Raises:
+        ConfigurationError: No queue or no store is configured.
+        CommandFailed: The queue or the store does not answer; what was done so far stays done.
+    """
+    clock = SystemClock()
+    async with _queues(settings, clock) as (queues, store):
+        redrive_dead_letters = RedriveDeadLetters(queues.dead_letters, store, clock)
+        try:
+            return await redrive_dead_letters(is_dry_run=is_dry_run, progress=progress)
+        except (QueueUnavailable, HistoryUnreadable) as error:
+            raise CommandFailed(
+                "the queue or the store does not answer; what was moved so far stays moved, so start it again later"
+            ) from error
+
+
+@asynccontextmanager
+async def _queues(settings: Settings, clock: Clock) -> AsyncIterator[tuple["Queues", DurableStore]]:
+    if settings.sqs_queue_url is None or not has_store(settings):
+        raise ConfigurationError(
+            "set SQS_QUEUE_URL, and MONGO_URI or DYNAMODB_TABLE: there is no queue to carry from, or no store to carry to"
+        )
+    from infra.history.sqs_queue import open_queues
+    from infra.history.sqs_queues import SqsNames
+
+    names = SqsNames.of(settings.sqs_queue_url, settings.sqs_dlq_url)
+    async with AsyncExitStack() as stack:
+        store, _ = await open_store(settings, clock, stack)
+        queues = await stack.enter_async_context(
+            open_queues(aws_access(settings), names, clock=clock)
+        )
+        yield queues, store
