@@ -105,7 +105,12 @@ def _import(
         [f"Lines left out, being no interactions: {imported.invalid}."] if imported.invalid else []
     )
     if parsed.dry_run:
-        return [f"{parsed.file}: {imported.source}", *left_out, "Nothing was stored."]
+        return [
+            f"{parsed.file}: {imported.source}",
+            *_expired(imported),
+            *left_out,
+            "Nothing was stored.",
+        ]
     return [*_compared(imported, str(parsed.file), "the store"), *left_out]
 
 
@@ -126,7 +131,13 @@ def _compared(copied: CopyProgress, source: str, target: str) -> list[str]:
         )
     if copied.erased:
         lines.append(f"{copied.erased} more were erased in {target}, and stay erased.")
-    return lines
+    return [*lines, *_expired(copied)]
+
+
+def _expired(copied: CopyProgress) -> list[str]:
+    if not copied.expired:
+        return []
+    return [f"{copied.expired} more are left out: older than HISTORY_RETENTION_DAYS allows."]
 
 
 def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -10,11 +10,13 @@ from domain.entities.checksum import Checksum
 from domain.entities.copy_progress import CopyProgress
 from domain.entities.store_kind import StoreKind
 from domain.exceptions import HistoryError
+from domain.interfaces.clock import Clock
 from domain.use_cases.copy_history import CopyHistory
 from infra.clock import SystemClock
 from infra.history.archives import configured_kind, open_archive, open_archive_reader
 from infra.history.backup import BackupFailed
 from infra.history.backup import back_up as copy_store
+from infra.history.configured_history import retention_of
 from infra.history.copy_file import CopyFile
 from infra.history.documents import UnreadableDocument
 from infra.history.export_file import ExportFailed, export_to
@@ -50,11 +52,18 @@ async def import_history(
     source = InteractionFile(order.file, order.skip)
     with _copying():
         if order.is_dry_run:
-            return await source.looked_through(progress)
+            return await source.looked_through(progress, _first_kept_id(settings, clock))
         fingerprint = source.fingerprint()  # before a store is made for a file that is not there
         async with open_archive(configured_kind(settings), settings, clock) as target:
             state = CopyFile(settings.data_dir, fingerprint, target.name)
-            copy = CopyHistory(source, target.archive, state, digest_of_line, clock)
+            copy = CopyHistory(
+                source,
+                target.archive,
+                state,
+                digest_of_line,
+                clock,
+                lambda: _first_kept_id(settings, clock),
+            )
             return await copy(progress)
 
 
@@ -69,8 +78,9 @@ async def export_history(
     """
     kind = configured_kind(settings)
     _refuse_nothing(kind, settings)
+    clock = SystemClock()
     with _copying():
-        async with open_archive_reader(kind, settings, SystemClock()) as store:
+        async with open_archive_reader(kind, settings, clock) as store:
             return await export_to(
                 order.file,
                 store.reader,
@@ -78,6 +88,7 @@ async def export_history(
                 user_id=order.user_id,
                 overwrite=order.overwrite,
                 progress=progress,
+                first_kept_id=_first_kept_id(settings, clock),
             )
 
 
@@ -103,8 +114,19 @@ async def migrate(
             open_archive(target, settings, clock) as into,
         ):
             state = CopyFile(settings.data_dir, opened.name, into.name)
-            copy = CopyHistory(StoreSource(opened.archive), into.archive, state, digest_of, clock)
+            copy = CopyHistory(
+                StoreSource(opened.archive),
+                into.archive,
+                state,
+                digest_of,
+                clock,
+                lambda: _first_kept_id(settings, clock),
+            )
             return await copy(progress)
+
+
+def _first_kept_id(settings: Settings, clock: Clock) -> str:
+    return retention_of(settings).first_kept_id(clock.now_milliseconds())
 
 
 def _refuse_nothing(source: StoreKind, settings: Settings) -> None:

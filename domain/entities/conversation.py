@@ -52,11 +52,13 @@ class ConversationQuery:
         user_id: Authorised before the query was made; every store applies it as an equality.
         limit: 1 to 100.
         after_id: Only conversations whose last interaction is older than this one.
+        from_id: Interactions below it are not there: they have expired.
     """
 
     user_id: str
     limit: int = 20
     after_id: str | None = None
+    from_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

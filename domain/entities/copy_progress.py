@@ -1,7 +1,8 @@
 """How far a copy is, and what became of what was copied."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from domain.entities.checksum import NOTHING_SUMMED, Checksum
 from domain.entities.record import Erasure, Place, Record
@@ -45,15 +46,29 @@ class Batch:
     done: int
     whole: int
 
+    def without_expired(self, first_kept_id: str) -> Self:
+        """Return the batch without the records below an id."""
+        kept = [
+            (record, digest)
+            for record, digest in zip(self.records, self.digests, strict=True)
+            if record.place.interaction_id >= first_kept_id
+        ]
+        if len(kept) == len(self.records):
+            return self
+        return replace(
+            self, records=[record for record, _ in kept], digests=[digest for _, digest in kept]
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyProgress:
     """What a copy came to so far.
 
     Attributes:
-        source: Of what was read, without what was erased in the target.
+        source: Of what was read, without what was erased in the target or has expired.
         target: Of what then was there, read back.
         erased: Left out, because they were erased in the target.
+        expired: Left out, because nothing so old is kept.
         invalid: Left out, because they are no interactions.
         erasures: What was erased in the source, and now is in the target.
         differing: How many are missing in the target, or are something else there, which was left as it was.
@@ -64,6 +79,7 @@ class CopyProgress:
     source: Checksum = NOTHING_SUMMED
     target: Checksum = NOTHING_SUMMED
     erased: int = 0
+    expired: int = 0
     invalid: int = 0
     erasures: int = 0
     differing: int = 0

@@ -40,6 +40,7 @@ class CopyHistory:
 
     Attributes:
         digest_of: SHA-256 of a record found in the target, as the source digests its own.
+        first_kept_id: Returns the id below which all has expired: such records are left out; empty when none ever do.
     """
 
     source: CopySource
@@ -47,6 +48,7 @@ class CopyHistory:
     state: CopyState
     digest_of: Callable[[Record], bytes]
     clock: Clock
+    first_kept_id: Callable[[], str] = lambda: ""
 
     async def __call__(self, progress: Callable[[int, int], None]) -> CopyProgress:
         """Copy everything once.
@@ -86,7 +88,9 @@ class CopyHistory:
         if noted is None:
             return CopyProgress()
         last = noted.position.place
-        if last is not None and not await self.target.kept([last]):
+        if last is None or last.interaction_id < self.first_kept_id():
+            return noted
+        if not await self.target.kept([last]):
             erased = await self.target.erased_among(last.user_id, [last.interaction_id])
             if not erased:
                 return CopyProgress()
@@ -95,10 +99,13 @@ class CopyHistory:
     async def _settle(self, batch: Batch, before: CopyProgress) -> CopyProgress:
         if batch.erasures:
             await self._patiently(lambda: self.target.erase_again(batch.erasures))
-        if batch.records:
-            await self._patiently(lambda: self.target.keep(batch.records))
+        kept = batch.without_expired(self.first_kept_id())
+        if kept.records:
+            await self._patiently(lambda: self.target.keep(kept.records))
+        seen = await self._read_back(kept, before)
         after = replace(
-            await self._read_back(batch, before),
+            seen,
+            expired=seen.expired + len(batch.records) - len(kept.records),
             position=batch.position,
             invalid=before.invalid + batch.invalid,
             erasures=before.erasures + len(batch.erasures),
@@ -110,13 +117,17 @@ class CopyHistory:
         """Return what `before` becomes by what of the batch now is in the target."""
         places = [record.place for record in batch.records]
         found = {record.place: record for record in await self._found(places)}
-        missing = [place for place in places if place not in found]
+        first_kept_id = self.first_kept_id()
+        expired = {
+            place for place in places if place.interaction_id < first_kept_id and place not in found
+        }
+        missing = [place for place in places if place not in found and place not in expired]
         erased = await self._erased(missing) if missing else frozenset[Place]()
         expected: list[bytes] = []
         there: list[bytes] = []
         differing: list[Place] = []
         for record, digest in zip(batch.records, batch.digests, strict=True):
-            if record.place in erased:
+            if record.place in erased or record.place in expired:
                 continue
             expected.append(digest)
             kept = found.get(record.place)
@@ -132,7 +143,8 @@ class CopyHistory:
             before,
             source=before.source.plus(expected),
             target=before.target.plus(there),
-            erased=before.erased + len(batch.records) - len(expected),
+            erased=before.erased + len(batch.records) - len(expired) - len(expected),
+            expired=before.expired + len(expired),
             differing=before.differing + len(differing),
             differing_places=(*before.differing_places, *differing)[:SHOWN_PLACES],
         )

@@ -74,6 +74,7 @@ def _progress_of(plain: dict[str, Any]) -> CopyProgress:
         source=_checksum_of(plain["source"]),
         target=_checksum_of(plain["target"]),
         erased=plain["erased"],
+        expired=plain["expired"],
         invalid=plain["invalid"],
         erasures=plain["erasures"],
         differing=plain["differing"],

@@ -125,7 +125,8 @@ class DynamoHistory(DurableStore):
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         with self.reading():
             async with asyncio.timeout(self._read_seconds):
-                first_id = await first_living_id(self._table, query.user_id)
+                living = await first_living_id(self._table, query.user_id)
+                first_id = max(living, query.from_id)
                 return await walk(query, DynamoTurns(self._table, query.user_id, first_id))
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:

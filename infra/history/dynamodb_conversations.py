@@ -18,7 +18,7 @@ class DynamoTurns(TurnReader):
     """One user's turns: from the indexes, but for the openings."""
 
     def __init__(self, table: Table, user_id: str, first_id: str) -> None:
-        """Read what is not below `first_id`: that was erased."""
+        """Read what is not below `first_id`: that was erased, or has expired."""
         self._table = table
         self._user_id = user_id
         self._first_id = first_id or _BEFORE_ALL

@@ -33,6 +33,7 @@ async def export_to(
     user_id: str | None,
     overwrite: bool,
     progress: Callable[[int, int], None],
+    first_kept_id: str = "",
 ) -> Checksum:
     """Write every interaction as a line to `target`, at constant memory, and read the file back.
 
@@ -45,6 +46,7 @@ async def export_to(
         user_id: Only this user's.
         overwrite: Whether a file that is already at `target` is replaced.
         progress: Told how many are written, and about how many there are.
+        first_kept_id: What is below it has expired, and is left out.
 
     Raises:
         ExportFailed: Something is at `target`, it cannot be written, or what was written cannot be read back.
@@ -58,7 +60,11 @@ async def export_to(
         with partial.open("ab") as file:
             async with aclosing(store.pages(last, user_id=user_id)) as pages:
                 async for page in pages:
-                    lines = [line_of(record) for record in page.records]
+                    lines = [
+                        line_of(record)
+                        for record in page.records
+                        if record.place.interaction_id >= first_kept_id
+                    ]
                     file.writelines(line + b"\n" for line in lines)
                     summed = summed.plus(_digests(lines))
                     progress(summed.count, max(whole, summed.count))

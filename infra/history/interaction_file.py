@@ -44,19 +44,23 @@ class InteractionFile(CopySource):
                 yield batch
                 after = batch.position
 
-    async def looked_through(self, progress: Callable[[int, int], None]) -> CopyProgress:
-        """Read all of it and return what its lines come to.
+    async def looked_through(
+        self, progress: Callable[[int, int], None], first_kept_id: str = ""
+    ) -> CopyProgress:
+        """Read all of it and return what its lines come to, those below an id left out.
 
         Raises:
             InvalidLine: A line is no interaction, and none may be skipped.
             OSError: The file cannot be read.
         """
-        source, invalid = NOTHING_SUMMED, 0
+        source, expired, invalid = NOTHING_SUMMED, 0, 0
         async for batch in self.batches(Position(), LOOKED_AT_ONCE):
-            source = source.plus(batch.digests)
+            kept = batch.without_expired(first_kept_id)
+            source = source.plus(kept.digests)
+            expired += len(batch.records) - len(kept.records)
             invalid += batch.invalid
             progress(batch.done, batch.whole)
-        return CopyProgress(source=source, invalid=invalid)
+        return CopyProgress(source=source, expired=expired, invalid=invalid)
 
     def fingerprint(self) -> str:
         """Return what tells this file, in its present state, from others.

@@ -33,6 +33,8 @@ async def conversations(
         living: A condition on the ids of what was not erased.
         milliseconds: What a single read may take.
     """
+    if query.from_id:
+        living = {**living, "$gte": max(query.from_id, living.get("$gte", ""))}
     return await walk(query, MongoTurns(interactions, query.user_id, living, milliseconds))
 
 

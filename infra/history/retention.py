@@ -34,10 +34,7 @@ FOR_EVER = Retention()
 
 
 class RetainedHistory(HistoryRepository):
-    """Shows nothing that has expired, however late the store removes it.
-
-    But for the list of conversations, which counts what is there.
-    """
+    """Shows nothing that has expired, however late the store removes it."""
 
     def __init__(self, history: HistoryRepository, retention: Retention, clock: Clock) -> None:
         self._history = history
@@ -63,7 +60,7 @@ class RetainedHistory(HistoryRepository):
         return await self._history.recall(self._kept(query))
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        return await self._history.conversations(query)
+        return await self._history.conversations(replace(query, from_id=self._first_kept_id()))
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         from_id = max(query.from_id or "", self._first_kept_id())

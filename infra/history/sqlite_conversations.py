@@ -17,12 +17,12 @@ SCANNED_TURNS = 10_000
 
 _TURNS = """
 SELECT id, conversation_id FROM interaction INDEXED BY turns_by_id
-WHERE user_id = :user_id AND conversation_id IS NOT NULL AND id < :after_id
+WHERE user_id = :user_id AND conversation_id IS NOT NULL AND id < :after_id AND id >= :from_id
 ORDER BY id DESC
 """
 _OF_CONVERSATION = """
 FROM interaction INDEXED BY by_conversation
-WHERE user_id = :user_id AND conversation_id = turn.conversation_id
+WHERE user_id = :user_id AND conversation_id = turn.conversation_id AND id >= :from_id
 """
 # A turn stands for its conversation when none is newer: each conversation is met once, where it was last active.
 _LISTED = f"""
@@ -51,6 +51,7 @@ def conversations(connection: apsw.Connection, query: ConversationQuery) -> Conv
     values: dict[str, str | int] = {
         "user_id": query.user_id,
         "after_id": query.after_id or _AFTER_ALL,
+        "from_id": query.from_id,
         "scanned": SCANNED_TURNS,
     }
     with connection:  # both statements see the same state

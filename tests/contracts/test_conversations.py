@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,18 +28,18 @@ def a_turn(number: int, conversation_id: str | None, **changes: object) -> Inter
 
 
 async def listed(
-    history: HistoryRepository, *, user_id: str = "ana", limit: int = 100
+    history: HistoryRepository, *, user_id: str = "ana", limit: int = 100, from_id: str = ""
 ) -> list[Conversation]:
     """Walk all pages."""
     found: list[Conversation] = []
-    query = ConversationQuery(user_id=user_id, limit=limit)
+    query = ConversationQuery(user_id=user_id, limit=limit, from_id=from_id)
     while True:
         page = await history.conversations(query)
         assert len(page.conversations) <= limit
         found += page.conversations
         if page.next_id is None:
             return found
-        query = ConversationQuery(user_id=user_id, limit=limit, after_id=page.next_id)
+        query = replace(query, after_id=page.next_id)
 
 
 async def names(history: HistoryRepository, **query: object) -> list[str]:
@@ -54,6 +55,18 @@ async def test_last_active_comes_first_with_its_extent(history: HistoryRepositor
         Conversation(id="a", turns=2, first_id=an_id(1), last_id=an_id(4), opening="question 1"),
         Conversation(id="b", turns=1, first_id=an_id(2), last_id=an_id(2), opening="question 2"),
     ]
+
+
+@pytest.mark.parametrize("limit", [1, 100])
+async def test_what_has_expired_is_not_counted(history: HistoryRepository, limit: int) -> None:
+    await history.append_many(
+        [a_turn(1, "a"), a_turn(2, "gone"), a_turn(3, "b"), a_turn(4, "a"), a_turn(5, "a")]
+    )
+    assert await listed(history, limit=limit, from_id=an_id(3)) == [
+        Conversation(id="a", turns=2, first_id=an_id(4), last_id=an_id(5), opening="question 4"),
+        Conversation(id="b", turns=1, first_id=an_id(3), last_id=an_id(3), opening="question 3"),
+    ]
+    assert await listed(history, limit=limit, from_id=an_id(6)) == []
 
 
 async def test_the_order_of_arrival_does_not_matter(history: HistoryRepository) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pymongo
 import pytest
 
+from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import Order
 from domain.entities.interaction import Interaction, first_id_at
 from domain.entities.statistics import DAY_MILLISECONDS, By, StatisticsQuery
@@ -184,18 +185,21 @@ async def test_nothing_expired_is_shown_however_late_it_is_removed() -> None:
     behind = RememberingHistory()
     history = RetainedHistory(behind, TEN_DAYS, clock)
     for number in range(10):
-        await history.append(of_day(number))
+        await history.append(of_day(number, conversation_id="c" if number else "gone"))
     clock.pass_days(14.5)
+    kept = [of_day(n, conversation_id="c") for n in range(5, 10)]
 
-    assert await walk(history, asking(order=Order.ASC)) == [of_day(n) for n in range(5, 10)]
+    assert await walk(history, asking(order=Order.ASC)) == kept
     early = asking(order=Order.ASC, from_id=first_id_at(START_MILLISECONDS))
-    assert (await history.recall(early)).interactions == [of_day(n) for n in range(5, 10)]
+    assert (await history.recall(early)).interactions == kept
     late = asking(order=Order.ASC, from_id=of_day(8).id)
-    assert await walk(history, late) == [of_day(8), of_day(9)]
+    assert await walk(history, late) == kept[3:]
     (group,) = await history.statistics(StatisticsQuery(user_id="ana", by=By.MODEL))
     assert group.interactions == 5
+    (conversation,) = (await history.conversations(ConversationQuery(user_id="ana"))).conversations
+    assert (conversation.id, conversation.turns, conversation.first_id) == ("c", 5, kept[0].id)
     assert await history.find("ana", of_day(4).id) is None
-    assert await history.find("ana", of_day(5).id) == of_day(5)
+    assert await history.find("ana", of_day(5).id) == kept[0]
     await history.erase("ana", of_day(5).id)
     assert await history.find("ana", of_day(5).id) is None
     assert await history.erase_all("ana", of_day(9).id) == 9

@@ -66,7 +66,10 @@ class RememberingHistory(HistoryRepository):
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         found = []
-        turns = sorted((i for i in self.kept.values() if i.user_id == query.user_id), key=_id)
+        turns = sorted(
+            (i for i in self.kept.values() if i.user_id == query.user_id and i.id >= query.from_id),
+            key=_id,
+        )
         for conversation_id in {i.conversation_id for i in turns} - {None}:
             mine = [i for i in turns if i.conversation_id == conversation_id]
             found.append(

@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from domain.entities.interaction import Interaction
+from domain.entities.statistics import DAY_MILLISECONDS
 from infra.clock import SystemClock
 from infra.history.documents import record_of
 from infra.history.interaction_lines import line_of
@@ -154,6 +155,35 @@ def test_a_bad_line_is_named_and_nothing_of_its_batch_is_stored(
     assert "line 17" in skipped.stdout + skipped.stderr
     assert "no interactions: 1." in skipped.stdout
     assert len(bodies(data_dir)) == 29
+
+
+def test_what_is_older_than_the_retention_is_left_out_and_counted(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    keeping = {"HISTORY_RETENTION_DAYS": "1"}
+    now = round(time.time() * 1000)
+    old, fresh = (
+        [an_interaction(n, id=an_id(n, milliseconds=at)) for n in range(30)]
+        for at in (now - 2 * DAY_MILLISECONDS, now)
+    )
+    file, out = write(tmp_path / "all.jsonl", [*old, *fresh]), tmp_path / "out.jsonl"
+
+    looked = command(data_dir, "import", str(file), "--dry-run", **keeping)
+    imported = command(data_dir, "import", str(file), **keeping)
+
+    for done in (looked, imported):
+        assert done.returncode == 0, done.stderr
+        assert "30 more are left out: older than HISTORY_RETENTION_DAYS allows." in done.stdout
+    assert checksums(looked) == checksums(imported)
+    assert len(bodies(data_dir)) == 30
+    command(data_dir, "import", str(file))  # as it was before there was a retention
+    assert command(data_dir, "export", str(out), **keeping).returncode == 0
+    assert out.read_bytes() == write(tmp_path / "fresh.jsonl", fresh).read_bytes()
+    mongo = {"MONGO_URI": shared_mongo_uri(), "MONGO_DB": f"rt_old_{secrets.token_hex(4)}"}
+    moved = command(data_dir, "migrate", "--from", "sqlite", "--to", "mongodb", **mongo, **keeping)
+    assert moved.returncode == 0, moved.stderr
+    assert len(checksums(moved)) == 1
+    assert "30 more are left out" in moved.stdout
 
 
 def test_what_was_erased_stays_erased(data_dir: Path, tmp_path: Path) -> None:

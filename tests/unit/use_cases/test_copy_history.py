@@ -1,6 +1,7 @@
 """Copying goes on through hiccups, and tells when it cannot."""
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from domain.use_cases.copy_history import PAUSES_SECONDS, CopyHistory, CopySourc
 from infra.history.documents import record_of
 from infra.history.store_source import digest_of
 from tests.fakes.clock import FakeClock
-from tests.fakes.interactions import an_interaction
+from tests.fakes.interactions import an_id, an_interaction
 
 
 class MemoryArchive(HistoryArchive):
@@ -108,6 +109,41 @@ async def test_everything_is_copied_and_told_of() -> None:
     assert (copied.is_right, copied.source.count, len(target.there)) == (True, 5, 5)
     assert told == [(2, 5), (4, 5), (5, 5)]
     assert (state.progress, state.cleared) == (None, 1)
+
+
+async def test_what_has_expired_is_left_out_and_counted() -> None:
+    target, state = MemoryArchive(), Noted()
+    copy = replace(copying(Numbered(7), target, state, FakeClock()), first_kept_id=lambda: an_id(3))
+    copied = await copy(lambda *_: None)
+    assert (copied.is_right, copied.source.count, copied.expired) == (True, 4, 3)
+    assert {place.interaction_id for place in target.there} == {an_id(n) for n in range(3, 7)}
+
+
+async def test_what_expires_between_writing_and_reading_back_is_not_missing() -> None:
+    class Expiring(MemoryArchive):
+        async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+            nonlocal first_kept_id
+            first_kept_id = an_id(3)
+            return [
+                one for one in await super().kept(places) if one.place.interaction_id >= an_id(3)
+            ]
+
+    first_kept_id = ""
+    copy = replace(
+        copying(Numbered(5), Expiring(), Noted(), FakeClock()), first_kept_id=lambda: first_kept_id
+    )
+    copied = await copy(lambda *_: None)
+    assert (copied.is_right, copied.source.count, copied.expired) == (True, 2, 3)
+
+
+async def test_a_copy_whose_last_record_expired_goes_on_behind_it() -> None:
+    target, state = MemoryArchive(), Noted()
+    with pytest.raises(HistoryUnavailable):
+        await copying(Numbered(6, breaks_after=4), target, state, FakeClock())(lambda *_: None)
+    target.there.clear()
+    copy = replace(copying(Numbered(6), target, state, FakeClock()), first_kept_id=lambda: an_id(4))
+    copied = await copy(lambda *_: None)
+    assert (copied.source.count, len(target.there)) == (6, 2)
 
 
 async def test_a_store_that_comes_back_is_waited_for() -> None:
