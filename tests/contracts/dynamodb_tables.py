@@ -1,4 +1,4 @@
-"""Tables of an emulator, fresh for each test."""
+"""Opens tables of an emulator."""
 
 import asyncio
 from collections.abc import AsyncIterator

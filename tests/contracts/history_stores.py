@@ -15,6 +15,7 @@ from infra.history.outbox import open_outbox
 from infra.history.sqlite import open_sqlite
 from tests.aws_emulator import shared_emulator
 from tests.contracts.dynamodb_tables import open_table
+from tests.data_stack import deploy_data_stack
 from tests.mongod import shared_mongo_uri
 
 MONGO_DATABASE = f"rt_genai_test_{secrets.token_hex(4)}"
@@ -50,10 +51,9 @@ async def mongo(_folder: Path) -> AsyncIterator[DurableStore]:
 
 @asynccontextmanager
 async def dynamodb(_folder: Path) -> AsyncIterator[DurableStore]:
-    """DynamoDB, in a table of its own."""
-    async with open_table(
-        shared_emulator().access, f"history-{secrets.token_hex(8)}", read_seconds=READ_SECONDS
-    ) as history:
+    """DynamoDB, in the table of a data stack of its own."""
+    stack = deploy_data_stack(shared_emulator())
+    async with open_table(stack.emulator.access, stack.table, read_seconds=READ_SECONDS) as history:
         yield history
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from domain.interfaces.idempotency import IdempotencyStore
 from infra.clock import SystemClock
 from infra.history.aws_client import open_client
-from infra.history.dynamodb_schema import make_table
 from infra.history.dynamodb_table import Table
 from infra.idempotency.dynamodb import DynamoIdempotency
 from infra.idempotency.mongo import open_mongo_idempotency
 from infra.idempotency.sqlite import open_sqlite_idempotency
 from tests.aws_emulator import shared_emulator
+from tests.data_stack import deploy_data_stack
 from tests.fakes.claims import RememberingClaims
 from tests.mongod import shared_mongo_uri
 
@@ -45,15 +45,17 @@ async def mongo(_folder: Path) -> AsyncIterator[Stores]:
 
 @asynccontextmanager
 async def dynamodb(_folder: Path) -> AsyncIterator[Stores]:
-    """DynamoDB, in a table of its own."""
-    name = f"claims-{secrets.token_hex(6)}"
-    access = shared_emulator().access
+    """DynamoDB, in the table of a data stack of its own."""
+    stack = deploy_data_stack(shared_emulator())
+    access = stack.emulator.access
     async with (
         open_client("dynamodb", access, tries=2) as one,
         open_client("dynamodb", access, tries=2) as other,
     ):
-        await make_table(one, name)
-        yield DynamoIdempotency(Table(one, name)), DynamoIdempotency(Table(other, name))
+        yield (
+            DynamoIdempotency(Table(one, stack.table)),
+            DynamoIdempotency(Table(other, stack.table)),
+        )
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Queues of an emulator, fresh for each test."""
+"""The queues of a data stack on an emulator, fresh for each test."""
 
 import asyncio
 import secrets
@@ -18,6 +18,7 @@ from infra.history.sqs_envelope import message_of
 from infra.history.sqs_queue import SqsDeadLetters, SqsQueue, open_queues
 from infra.history.sqs_queues import SqsNames
 from tests.aws_emulator import AwsEmulator
+from tests.data_stack import deploy_data_stack
 
 PATIENT_SECONDS = 60.0
 
@@ -75,7 +76,7 @@ class Rig:
 
 
 def some_names(emulator: AwsEmulator) -> SqsNames:
-    """Return queues that nobody else uses."""
+    """Return queues that are not there, and are nobody else's later."""
     return SqsNames.of(emulator.queue_url(f"history-{secrets.token_hex(8)}"), None)
 
 
@@ -87,8 +88,8 @@ async def open_rig(
     hold_seconds: int = 60,
     is_there: bool = True,
 ) -> AsyncIterator[Rig]:
-    """Open fresh queues, or those of `names`; return once they are made, unless the emulator is away."""
-    names = names or some_names(emulator)
+    """Open the queues of a data stack of one's own, or those of `names`; return once they are there, unless the emulator is away."""
+    names = names or deploy_data_stack(emulator).queues
     async with (
         open_queues(
             emulator.access, names, clock=SystemClock(), hold_seconds=hold_seconds

@@ -21,6 +21,7 @@ from infra.history.dynamodb import DynamoHistory, open_dynamo
 from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
+from tests.data_stack import deploy_data_stack
 from tests.fakes.grudging_dynamodb import grudging
 from tests.fakes.interactions import an_id, an_interaction
 
@@ -36,7 +37,7 @@ def opened(
 
 @pytest.fixture
 def table() -> str:
-    return f"history-{secrets.token_hex(8)}"
+    return deploy_data_stack(shared_emulator()).table
 
 
 @pytest.fixture
@@ -256,10 +257,8 @@ def emulator() -> Iterator[AwsEmulator]:
         yield emulator
 
 
-async def test_an_outage_is_told_in_time_and_heals_by_itself(
-    emulator: AwsEmulator, table: str
-) -> None:
-    clock = SystemClock()
+async def test_an_outage_is_told_in_time_and_heals_by_itself(emulator: AwsEmulator) -> None:
+    clock, table = SystemClock(), deploy_data_stack(emulator).table
     async with opened(emulator.access, table, read_seconds=0.5) as history:
         await history.append(an_interaction(1))
         emulator.pause()
@@ -292,8 +291,9 @@ async def test_an_outage_is_told_in_time_and_heals_by_itself(
 
 
 async def test_it_starts_while_dynamodb_is_away_and_makes_the_table_later(
-    emulator: AwsEmulator, table: str
+    emulator: AwsEmulator,
 ) -> None:
+    table = f"history-{secrets.token_hex(8)}"
     emulator.pause()
     async with open_dynamo(
         emulator.access, table=table, clock=SystemClock(), read_seconds=READ_SECONDS

@@ -1,6 +1,5 @@
 """A late copy of what was erased is never shown, not even in the moment before whoever wrote it removes it again."""
 
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from tests.aws_emulator import shared_emulator
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
 from tests.contracts.history_walks import asking, walk
+from tests.data_stack import deploy_data_stack
 from tests.fakes.interactions import an_id, an_interaction
 from tests.mongod import shared_mongo_uri
 
@@ -54,7 +54,8 @@ async def mongodb(folder: Path) -> AsyncIterator[Behind]:
 
 @asynccontextmanager
 async def dynamodb(_folder: Path) -> AsyncIterator[Behind]:
-    access, table = shared_emulator().access, f"history-{secrets.token_hex(8)}"
+    stack = deploy_data_stack(shared_emulator())
+    access, table = stack.emulator.access, stack.table
     async with (
         open_table(access, table, read_seconds=READ_SECONDS) as store,
         open_client("dynamodb", access, tries=1) as client,

@@ -1,7 +1,6 @@
 """What has been kept long enough goes, from every store, and is shown no more even before."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC
@@ -29,6 +28,7 @@ from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.contracts.test_dynamodb import items_in, noise
+from tests.data_stack import deploy_data_stack
 from tests.fakes.clock import START_MILLISECONDS
 from tests.fakes.history import RememberingHistory
 from tests.fakes.interactions import an_id, an_interaction
@@ -155,8 +155,8 @@ async def test_mongodb_is_told_when_an_interaction_expires(tmp_path: Path) -> No
 
 
 async def test_dynamodb_is_told_when_an_interaction_expires() -> None:
-    table = f"retention-{secrets.token_hex(8)}"
-    access = shared_emulator().access
+    stack = deploy_data_stack(shared_emulator())
+    access, table = stack.emulator.access, stack.table
     async with (
         open_table(access, table, read_seconds=READ_SECONDS),
         open_dynamo(

@@ -15,7 +15,7 @@ from domain.exceptions import HistoryUnavailable
 from infra.clock import SystemClock
 from infra.history.sqs import PATIENCE_SECONDS, TRY_SECONDS, SqsHistory, SqsSink, open_senders
 from infra.history.sqs_envelope import interaction_from
-from infra.history.sqs_sender import MAX_CALLS, SqsSender
+from infra.history.sqs_sender import MAX_CALLS, MAX_MESSAGE_BYTES, SqsSender
 from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 from tests.contracts.sqs_queues import Rig, open_rig
 from tests.fakes.history import RememberingHistory
@@ -38,9 +38,18 @@ class Front:
     history: SqsHistory
     sink: SqsSink
     sender: SqsSender
+    backlog: SqsSender
     behind: RememberingHistory
     sends: list[int]
     ended: list[str]
+
+    async def takes(self, most_bytes: int) -> None:
+        """Let the queue take no longer messages than that; without it, it takes 1 MiB."""
+        await self.rig.sqs(
+            "set_queue_attributes",
+            QueueUrl=self.rig.names.queue_url,
+            Attributes={"MaximumMessageSize": str(most_bytes)},
+        )
 
     async def queued(self, count: int) -> dict[str, Interaction]:
         """Return what is on the queue: so many, each once or more."""
@@ -77,6 +86,7 @@ async def open_front(
             ),
             sink=SqsSink(senders.backlog, behind),
             sender=senders.chats,
+            backlog=senders.backlog,
             behind=behind,
             sends=sends,
             ended=ended,
@@ -125,7 +135,8 @@ async def test_long_ones_share_no_call_that_would_be_too_long(front: Front) -> N
 
 
 async def test_what_the_queue_does_not_take_goes_past_it(front: Front) -> None:
-    front.sender.max_message_bytes = 900_000  # the emulator takes less, and refuses single messages
+    front.sender.max_message_bytes = 900_000  # more than the queue takes by now
+    await front.takes(256 * 1024)
     refused, small = an_interaction(1, text=noise(120_000)), an_interaction(2)
     await asyncio.gather(front.history.append(refused), front.history.append(small))
     await front.history.append(an_interaction(3, text=noise(400_000)))
@@ -136,6 +147,9 @@ async def test_what_the_queue_does_not_take_goes_past_it(front: Front) -> None:
 
 
 async def test_how_long_a_message_may_be_is_learnt_from_the_queue(front: Front) -> None:
+    assert front.sender.max_message_bytes == MAX_MESSAGE_BYTES
+    await front.takes(256 * 1024)
+    await front.sender.look()
     assert front.sender.max_message_bytes == 256 * 1024
     await front.history.append(an_interaction(1, text=noise(120_000)))
 
@@ -155,6 +169,8 @@ async def test_markers_are_kept_behind_and_ended_when_the_queue_has_the_outcome(
 
 
 async def test_a_relay_gives_to_the_store_what_the_queue_never_takes(front: Front) -> None:
+    await front.takes(256 * 1024)
+    await front.backlog.look()
     mixed = [an_interaction(n, text=noise(120_000) if n % 7 == 0 else "short") for n in range(50)]
     await front.sink.append_many(mixed)
 

@@ -120,20 +120,25 @@ async def test_a_long_batch_is_sent_in_pieces_sqs_takes(rig: Rig) -> None:
     assert await rig.depths() == (9, 0)
 
 
-async def test_the_queues_are_made_as_documented(rig: Rig) -> None:
-    answer = await rig.sqs(
-        "get_queue_attributes", QueueUrl=rig.names.queue_url, AttributeNames=["All"]
-    )
-    attributes = answer["Attributes"]
+@pytest.mark.parametrize("made_by", ["the data stack", "the service"])
+async def test_the_queues_are_made_as_documented(made_by: str) -> None:
+    emulator = shared_emulator()
+    names = some_names(emulator) if made_by == "the service" else None
+    async with open_rig(emulator, names) as rig:
+        attributes = await attributes_of(rig, rig.names.queue_url)
+        dead = await attributes_of(rig, rig.names.dead_letter_url)
     assert attributes["MessageRetentionPeriod"] == str(4 * 24 * 3600)
     assert attributes["VisibilityTimeout"] == "60"
     policy = json.loads(attributes["RedrivePolicy"])
     assert int(policy["maxReceiveCount"]) == 10
     assert policy["deadLetterTargetArn"].endswith("-dlq")
-    dead = await rig.sqs(
-        "get_queue_attributes", QueueUrl=rig.names.dead_letter_url, AttributeNames=["All"]
-    )
-    assert dead["Attributes"]["MessageRetentionPeriod"] == str(14 * 24 * 3600)
+    assert dead["MessageRetentionPeriod"] == str(14 * 24 * 3600)
+
+
+async def attributes_of(rig: Rig, url: str) -> dict[str, str]:
+    answer = await rig.sqs("get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
+    attributes: dict[str, str] = answer["Attributes"]
+    return attributes
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,17 @@ import json
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.session import Session
 
-from tests.aws_emulator import AwsEmulator
+from tests.aws_emulator import AwsEmulator, shared_emulator
+from tests.data_stack import deploy
 from tests.deploy.expressions import DEPLOY
 
 SOURCES = DEPLOY / "aws"
 PYTHON = DEPLOY.parent / ".venv-deploy" / "bin" / "python"
-STACK_SECONDS = 60.0
 
 Template = dict[str, Any]
 
@@ -76,47 +73,14 @@ def synthesise(folder: Path) -> None:
     )
 
 
-@pytest.fixture(scope="session")
-def emulator() -> Iterator[AwsEmulator]:
-    emulator = AwsEmulator()
-    yield emulator
-    emulator.end()
+@pytest.fixture
+def emulator() -> AwsEmulator:
+    return shared_emulator()
 
 
 @pytest.fixture(scope="session")
-def emulated(emulator: AwsEmulator) -> "Aws":
-    return Aws(emulator)
-
-
-@pytest.fixture(scope="session")
-def aws(emulated: "Aws", templates: dict[str, Template]) -> "Aws":
-    emulated.deploy("rt-data", templates["rt-data"])
-    return emulated
-
-
-class Aws:
-    """The emulator, as an operator's tools see it."""
-
-    def __init__(self, emulator: AwsEmulator) -> None:
-        self._emulator = emulator
-
-    def client(self, service: str) -> Any:
-        return Session().create_client(
-            service,
-            region_name="us-east-1",
-            endpoint_url=self._emulator.url,
-            aws_access_key_id="emulator",
-            aws_secret_access_key="emulator",
-        )
-
-    def deploy(self, name: str, template: Template) -> None:
-        clouds = self.client("cloudformation")
-        clouds.create_stack(StackName=name, TemplateBody=json.dumps(template))
-        deadline = time.monotonic() + STACK_SECONDS
-        while True:
-            (stack,) = clouds.describe_stacks(StackName=name)["Stacks"]
-            if stack["StackStatus"] == "CREATE_COMPLETE":
-                return
-            assert stack["StackStatus"] == "CREATE_IN_PROGRESS", stack
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+def aws(templates: dict[str, Template]) -> AwsEmulator:
+    """An account whose data stack is the one just synthesised, under its own names."""
+    emulator = shared_emulator()
+    deploy(emulator, "rt-data", templates["rt-data"])
+    return emulator

@@ -12,8 +12,10 @@ from domain.entities.interaction import Attempt
 from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
 from infra.telemetry.emf import EmfLines
 from infra.telemetry.metrics import Metrics as ServiceMetrics
+from tests.aws_emulator import AwsEmulator
+from tests.data_stack import client_of
 from tests.deploy.cloudwatch import Metrics, Name, fires, names_in
-from tests.deploy.conftest import Aws, Template
+from tests.deploy.conftest import Template
 from tests.deploy.expressions import rules
 from tests.fakes.ends import answered
 from tests.fakes.provider import models_file, provider_in_thread
@@ -215,10 +217,10 @@ def test_what_a_running_service_writes_into_its_log_makes_an_alarm_fire(
 
 
 def test_the_emulator_fires_what_it_can_and_tells_the_topic(
-    emulated: Aws, alarms: dict[str, dict[str, Any]]
+    emulator: AwsEmulator, alarms: dict[str, dict[str, Any]]
 ) -> None:
     """It evaluates plain alarms over one metric, without dimensions or metric math."""
-    clouds, topics, queues = (emulated.client(one) for one in ("cloudwatch", "sns", "sqs"))
+    clouds, topics, queues = (client_of(emulator, one) for one in ("cloudwatch", "sns", "sqs"))
     topic = topics.create_topic(Name="alarms")["TopicArn"]
     url = queues.create_queue(QueueName="told")["QueueUrl"]
     told = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])

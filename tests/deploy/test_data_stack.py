@@ -1,5 +1,6 @@
 """The synthesised data stack, deployed to an emulator: the service runs on that table and those queues."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from infra.history import sqs_queues
 from infra.history.dynamodb_schema import TABLE
 from infra.settings import Settings
 from tests.aws_emulator import AwsEmulator
-from tests.deploy.conftest import Aws
+from tests.data_stack import TEMPLATE, client_of
 from tests.deploy.expressions import DEPLOY
 from tests.faults.test_cloud_path import chat, ids_of, running_worker, until
 from tests.service import running_service
@@ -56,38 +57,41 @@ def by_name(indexes: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def test_the_deployed_table_is_the_one_the_service_would_make(aws: Aws) -> None:
-    table = aws.client("dynamodb").describe_table(TableName="rt-history")["Table"]
+def test_the_stack_that_other_tests_deploy_is_the_one_just_synthesised(
+    templates: dict[str, dict[str, Any]],
+) -> None:
+    assert json.loads(TEMPLATE.read_text(encoding="utf-8")) == templates["rt-data"]
+
+
+def test_the_deployed_table_is_the_one_the_service_would_make(aws: AwsEmulator) -> None:
+    table = client_of(aws, "dynamodb").describe_table(TableName="rt-history")["Table"]
     assert table["KeySchema"] == TABLE["KeySchema"]
     assert by_name(table["GlobalSecondaryIndexes"]) == by_name(TABLE["GlobalSecondaryIndexes"])
     assert table["BillingModeSummary"]["BillingMode"] == TABLE["BillingMode"]
 
 
 def test_the_deployed_queues_are_those_the_service_would_make(
-    aws: Aws, templates: dict[str, dict[str, Any]]
+    aws: AwsEmulator,
 ) -> None:
-    sqs = aws.client("sqs")
+    sqs = client_of(aws, "sqs")
     url = sqs.get_queue_url(QueueName="rt-interactions")["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert int(queue["MessageRetentionPeriod"]) == sqs_queues.KEPT_SECONDS
     assert int(queue["VisibilityTimeout"]) == sqs_queues.HOLD_SECONDS
-    # the emulator makes the queue without its way to the dead letters, so that is read where it was written
-    (redrive,) = [
-        resource["Properties"]["RedrivePolicy"]
-        for resource in templates["rt-data"]["Resources"].values()
-        if "RedrivePolicy" in resource.get("Properties", {})
-    ]
+    assert int(queue["MaximumMessageSize"]) == sqs_queues.MAX_MESSAGE_BYTES
+    redrive = json.loads(queue["RedrivePolicy"])
     assert redrive["maxReceiveCount"] == sqs_queues.MAX_RECEIVES
+    assert redrive["deadLetterTargetArn"].endswith(":rt-interactions-dlq")
 
 
 def test_a_chat_goes_through_the_deployed_queue_into_the_deployed_table(
-    aws: Aws, emulator: AwsEmulator, templates: dict[str, dict[str, Any]], tmp_path: Path
+    aws: AwsEmulator, tmp_path: Path
 ) -> None:
     settings = {
-        "AWS_ENDPOINT_URL": emulator.url,
+        "AWS_ENDPOINT_URL": aws.url,
         "DYNAMODB_TABLE": "rt-history",
-        "SQS_QUEUE_URL": emulator.queue_url("rt-interactions"),
-        "SQS_DLQ_URL": emulator.queue_url("rt-interactions-dlq"),
+        "SQS_QUEUE_URL": aws.queue_url("rt-interactions"),
+        "SQS_DLQ_URL": aws.queue_url("rt-interactions-dlq"),
         "OUTBOX_ENABLED": "false",
     }
     with (
@@ -98,7 +102,7 @@ def test_a_chat_goes_through_the_deployed_queue_into_the_deployed_table(
         asked = chat(client)
         until(lambda: ids_of(client) == [asked])
         assert ids_of(client, model="demo") == [asked]
-    found = aws.client("dynamodb").query(
+    found = client_of(aws, "dynamodb").query(
         TableName="rt-history",
         KeyConditionExpression="pk = :pk",
         ExpressionAttributeValues={":pk": {"S": "U#ana"}},

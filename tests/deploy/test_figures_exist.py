@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import secrets
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from infra.history.aws_client import open_client
 from infra.history.sqs_envelope import message_of
 from tests.aws_emulator import shared_emulator
+from tests.data_stack import deploy_data_stack
 from tests.deploy.expressions import DEPLOY, RULES, Expression, expressions
 from tests.fakes.interactions import an_interaction
 from tests.service import Service, running_service, watched_worker
@@ -51,16 +51,14 @@ def figures(text: str) -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A worker that has stored a message and buried one."""
-    emulator, name = shared_emulator(), f"figures-{secrets.token_hex(8)}"
-    url = emulator.queue_url(name)
-    settings = {"AWS_ENDPOINT_URL": emulator.url, "DYNAMODB_TABLE": name, "SQS_QUEUE_URL": url}
+    stack = deploy_data_stack(shared_emulator())
 
     async def send() -> None:
-        async with open_client("sqs", emulator.access, tries=1) as sqs:
+        async with open_client("sqs", stack.emulator.access, tries=1) as sqs:
             for body in (await message_of(an_interaction()), "not a message of ours"):
-                await sqs("send_message", QueueUrl=url, MessageBody=body)
+                await sqs("send_message", QueueUrl=stack.queues.queue_url, MessageBody=body)
 
-    with watched_worker(tmp_path_factory.mktemp("worker") / "data", settings) as started:
+    with watched_worker(tmp_path_factory.mktemp("worker") / "data", stack.settings) as started:
         asyncio.run(send())
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not {"rt_queue_buried_total", "rt_queue_dead_letters"} <= told_by(started).keys():

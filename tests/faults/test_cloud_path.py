@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import pty
-import secrets
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import pytest
 
 from infra.history.aws_client import open_client
 from tests.aws_emulator import AwsEmulator, shared_emulator
+from tests.data_stack import deploy_data_stack
 from tests.service import ROOT, environment, running_service
 
 PATIENT_SECONDS = 120.0
@@ -33,12 +33,7 @@ def emulator() -> AwsEmulator:
 
 @pytest.fixture
 def settings(emulator: AwsEmulator) -> dict[str, str]:
-    name = secrets.token_hex(8)
-    return {
-        "AWS_ENDPOINT_URL": emulator.url,
-        "DYNAMODB_TABLE": f"history-{name}",
-        "SQS_QUEUE_URL": emulator.queue_url(f"history-{name}"),
-    }
+    return deploy_data_stack(emulator).settings
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from tests.data_stack import deploy_data_stack
 from tests.faults.ledger import Entry, quantile_milliseconds, share_of_200s
 from tests.faults.ledger_load import a_session, ask
 from tests.faults.ledger_scene import (
@@ -33,13 +34,13 @@ FIRST = 5
 """So many find out that the queue is away; after them nobody waits for it."""
 
 
-def behind_a_queue(queue: AwsEmulator, name: str) -> dict[str, str]:
+def behind_a_queue(queue: AwsEmulator) -> dict[str, str]:
     """Return the settings of a service that gives to a queue, whose worker stores in MongoDB."""
     return {
         "AWS_ENDPOINT_URL": queue.url,
-        "SQS_QUEUE_URL": queue.queue_url(name),
+        "SQS_QUEUE_URL": deploy_data_stack(queue).queues.queue_url,
         "MONGO_URI": shared_mongo_uri(),
-        "MONGO_DB": f"{MONGO_DB}-{name}",
+        "MONGO_DB": f"{MONGO_DB}-{secrets.token_hex(4)}",
     }
 
 
@@ -69,9 +70,8 @@ async def all_stored(stage: Scene, queue: AwsEmulator) -> None:
 async def test_a_queue_that_hangs_costs_no_answer_and_loses_none(
     tmp_path: Path, seconds: float, record_property: RecordProperty
 ) -> None:
-    name = f"queue-{secrets.token_hex(4)}"
     with pausable_emulator() as queue:
-        settings = behind_a_queue(queue, name)
+        settings = behind_a_queue(queue)
         async with scene(tmp_path, has_store=False, settings=settings) as stage:
             await stage.start()
             async with with_worker(tmp_path, stage):
@@ -127,7 +127,7 @@ def _added(before: list[Entry], during: list[Entry]) -> str:
 async def test_who_waits_for_an_answer_to_be_readable_sees_it_soon(
     tmp_path: Path, seconds: float, record_property: RecordProperty
 ) -> None:
-    queue, name = shared_emulator(), f"queue-{secrets.token_hex(4)}"
+    queue = shared_emulator()
     lags_seconds: list[float] = []
     incomplete: list[str] = []
 
@@ -145,7 +145,7 @@ async def test_who_waits_for_an_answer_to_be_readable_sees_it_soon(
         lags_seconds.append(time.monotonic() - answered_seconds)
         assert entry.interaction_id in {item["id"] for item in page["history"]}
 
-    settings = behind_a_queue(queue, name)
+    settings = behind_a_queue(queue)
     async with scene(tmp_path, has_store=False, settings=settings) as stage, a_session() as session:
         await stage.start()
         async with with_worker(tmp_path, stage), asyncio.TaskGroup() as asking:

@@ -1,6 +1,5 @@
 """What a caller sees of the whole service while its parts are away, killed or refused."""
 
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ import httpx2
 import pytest
 
 from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from tests.data_stack import deploy_data_stack
 from tests.fakes.provider import models_file, provider_in_thread
 from tests.faults.test_cloud_path import running_worker
 from tests.mongod import Mongod, need_mongod
@@ -44,13 +44,7 @@ def mongod(tmp_path: Path) -> Iterator[Mongod]:
 
 
 def cloud(emulator: AwsEmulator, **more: str) -> dict[str, str]:
-    name = f"interactions-{secrets.token_hex(4)}"
-    return {
-        "AWS_ENDPOINT_URL": emulator.url,
-        "DYNAMODB_TABLE": name,
-        "SQS_QUEUE_URL": emulator.queue_url(name),
-        **more,
-    }
+    return {**deploy_data_stack(emulator).settings, **more}
 
 
 def ask(client: httpx2.Client) -> str:

@@ -1,7 +1,6 @@
 """Worker processes killed, stopped, and left without a store: nothing is lost, nothing is a dead letter."""
 
 import asyncio
-import secrets
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ from tests.aws_emulator import shared_emulator
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.contracts.sqs_queues import Rig, open_rig
+from tests.data_stack import deploy_data_stack
 from tests.fakes.gate import Gate, open_gate
 from tests.fakes.interactions import an_interaction
 
@@ -72,13 +72,14 @@ class Pipeline:
 
 @pytest.fixture
 async def pipeline() -> AsyncIterator[Pipeline]:
-    emulator, table = shared_emulator(), f"history-{secrets.token_hex(8)}"
+    emulator = shared_emulator()
+    stack = deploy_data_stack(emulator)
     async with (
         open_gate(emulator.port) as gate,
-        open_rig(emulator, hold_seconds=HOLD_SECONDS) as rig,
-        open_table(emulator.access, table, read_seconds=20.0) as history,
+        open_rig(emulator, stack.queues, hold_seconds=HOLD_SECONDS) as rig,
+        open_table(emulator.access, stack.table, read_seconds=20.0) as history,
     ):
-        yield Pipeline(rig, gate, table, history)
+        yield Pipeline(rig, gate, stack.table, history)
 
 
 def some(count: int) -> list[Interaction]:

@@ -10,6 +10,7 @@ import pytest
 
 from infra.selftest.provider import FaultProvider
 from tests.aws_emulator import shared_emulator
+from tests.data_stack import deploy_data_stack
 from tests.http.test_idempotency import NATIVE, held_up, send, until
 from tests.mongod import shared_mongo_uri
 from tests.service import running_service
@@ -20,10 +21,8 @@ def mongo() -> dict[str, str]:
 
 
 def dynamodb() -> dict[str, str]:
-    return {
-        "DYNAMODB_TABLE": f"machines-{secrets.token_hex(4)}",
-        "AWS_ENDPOINT_URL": shared_emulator().url,
-    }
+    stack = deploy_data_stack(shared_emulator())
+    return {"DYNAMODB_TABLE": stack.table, "AWS_ENDPOINT_URL": stack.emulator.url}
 
 
 @pytest.mark.parametrize("store", [mongo, dynamodb], ids=lambda store: store.__name__)

@@ -1,7 +1,6 @@
 """Figures on a port of their own: of a service, whose callers then do not see them, and of a worker, which has no other."""
 
 import re
-import secrets
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.aws_emulator import shared_emulator
+from tests.data_stack import deploy_data_stack
 from tests.http.test_healthcheck import exit_code_for
 from tests.service import ROOT, Service, environment, running_service, watched_worker
 
@@ -80,12 +80,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_1(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    emulator, name = shared_emulator(), f"figures-{secrets.token_hex(8)}"
-    settings = {
-        "AWS_ENDPOINT_URL": emulator.url,
-        "DYNAMODB_TABLE": name,
-        "SQS_QUEUE_URL": emulator.queue_url(name),
-    }
+    settings = deploy_data_stack(shared_emulator()).settings
     with watched_worker(tmp_path_factory.mktemp("worker") / "data", settings) as started:
         yield started
 

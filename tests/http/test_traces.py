@@ -13,6 +13,7 @@ import pytest
 
 from infra.selftest.provider import FaultProvider
 from tests.aws_emulator import shared_emulator
+from tests.data_stack import deploy_data_stack
 from tests.fakes.collector import Collector, Seen, collecting
 from tests.service import Service, running_service, watched_worker
 
@@ -186,12 +187,10 @@ def test_what_is_sent_holds_neither_secrets_nor_words_nor_users(
 def test_a_queued_chat_shows_the_workers_span_in_the_same_trace(
     collector: Collector, tmp_path: Path
 ) -> None:
-    emulator, name = shared_emulator(), f"traces-{secrets.token_hex(8)}"
+    stack = deploy_data_stack(shared_emulator())
     settings = {
         **SOON,
-        "AWS_ENDPOINT_URL": emulator.url,
-        "DYNAMODB_TABLE": name,
-        "SQS_QUEUE_URL": emulator.queue_url(name),
+        **stack.settings,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
     }
     with (
@@ -207,7 +206,7 @@ def test_a_queued_chat_shows_the_workers_span_in_the_same_trace(
             lambda it: [one for one in it.of(accept.trace_id) if one.kind == "consumer"]
         )
         assert work.parent_id == accept.span_id
-        assert work.name == f"process {name}"
+        assert work.name == f"process {stack.queues.queue_url.rpartition('/')[2]}"
         assert work.attributes["messaging.system"] == "aws_sqs"
         assert work.attributes["rt.interaction_id"] == answer.headers["x-interaction-id"]
         assert work.attributes["rt.queue_lag_seconds"] >= 0

@@ -1,5 +1,8 @@
 """What is kept: it is safe from accidents, and as the service expects it."""
 
+import json
+from pathlib import Path
+
 import pytest
 from aws_cdk.assertions import Match, Template
 
@@ -49,6 +52,16 @@ def test_what_cannot_be_stored_waits_longer_than_it_was_queued(template: Templat
             "MessageRetentionPeriod": 14 * DAY_SECONDS,
             "MaximumMessageSize": 1024 * 1024,
         },
+    )
+
+
+def test_the_services_own_tests_run_on_this_table_and_these_queues(
+    synthesised: Synthesis,
+) -> None:
+    """They deploy the template that stands beside this file, so that they need no CDK; after a change, put the new one there."""
+    kept = json.loads((Path(__file__).parent / "rt-data.template.json").read_text(encoding="utf-8"))
+    assert kept == read(synthesised("small"), "rt-data"), (
+        "cp deploy/aws/cdk.out/rt-data.template.json deploy/aws/tests/"
     )
 
 
