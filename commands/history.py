@@ -1,5 +1,6 @@
 """Copies of history as a whole: out to a file, in from one, from one store to another."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ from infra.history.sqlite import HISTORY_FILE
 from infra.history.store_source import StoreSource, digest_of
 from infra.settings import Settings
 
+_GOES_ON = re.compile(r" \(configured timeouts|, full error:")
+
 
 def back_up(
     settings: Settings, file: Path, *, overwrite: bool, progress: Callable[[int, int], None]
@@ -51,11 +54,11 @@ async def import_history(
     clock = SystemClock()
     source = InteractionFile(order.file, order.skip)
     with _copying():
+        _refuse_no_file(order.file)
         if order.is_dry_run:
             return await source.looked_through(progress, _first_kept_id(settings, clock))
-        fingerprint = source.fingerprint()  # before a store is made for a file that is not there
         async with open_archive(configured_kind(settings), settings, clock) as target:
-            state = CopyFile(settings.data_dir, fingerprint, target.name)
+            state = CopyFile(settings.data_dir, source.fingerprint(), target.name)
             copy = CopyHistory(
                 source,
                 target.archive,
@@ -129,6 +132,13 @@ def _first_kept_id(settings: Settings, clock: Clock) -> str:
     return retention_of(settings).first_kept_id(clock.now_milliseconds())
 
 
+def _refuse_no_file(file: Path) -> None:
+    if not file.exists():
+        raise CommandFailed(f"{file} does not exist")
+    if not file.is_file():
+        raise CommandFailed(f"{file} is not a file: an import needs one, to go on where it was")
+
+
 def _refuse_nothing(source: StoreKind, settings: Settings) -> None:
     file = settings.data_dir / HISTORY_FILE
     if source is StoreKind.SQLITE and not file.is_file():
@@ -140,10 +150,23 @@ def _copying() -> Iterator[None]:
     """Turn what a copy fails with into one line that says what to do next."""
     try:
         yield
-    except (InvalidLine, ExportFailed, UnreadableDocument, OSError) as error:
-        raise CommandFailed(str(error)) from error
-    except HistoryError as error:
-        cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
+    except InvalidLine as error:
         raise CommandFailed(
-            f"{error}{cause}; what was copied so far stays, and running it again goes on from there"
+            f"{error}; correct it and run this again, or leave such lines out with --skip-invalid"
         ) from error
+    except (ExportFailed, UnreadableDocument) as error:
+        raise CommandFailed(str(error)) from error
+    except OSError as error:
+        raise CommandFailed(f"{error.filename}: {error.strerror}") from error
+    except HistoryError as error:
+        raise CommandFailed(
+            f"{error}{_cause_of(error)}; what was copied so far stays, and running it again goes on from there"
+        ) from error
+
+
+def _cause_of(error: BaseException) -> str:
+    """Return what a driver first said, in brackets: pymongo goes on about its timeouts and its topology."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return "" if cause is error else f" ({_GOES_ON.split(str(cause))[0]})"

@@ -52,6 +52,7 @@ async def export_to(
         ExportFailed: Something is at `target`, it cannot be written, or what was written cannot be read back.
         HistoryUnreadable: The store cannot be read; what was written so far is gone on from the next time.
     """
+    target = _whole_path(target)
     _refuse_taken(target, overwrite=overwrite)
     partial = _partial_of(target, store_name, user_id)
     try:
@@ -76,14 +77,21 @@ async def export_to(
         partial.replace(target)
         sync_folder(target.parent)
     except OSError as exc:
-        raise ExportFailed(f"{target} cannot be written: {exc}") from exc
+        raise ExportFailed(f"{target} cannot be written: {exc.strerror}") from exc
     except UnreadableDocument as exc:
         raise ExportFailed(f"the store holds {exc}: export with the version that wrote it") from exc
     return summed
 
 
+def _whole_path(target: Path) -> Path:
+    """Return where the lines really go: what a link leads to is replaced, not the link."""
+    return target.resolve()
+
+
 def _refuse_taken(target: Path, *, overwrite: bool) -> None:
-    if target.is_dir() or (target.exists() and not overwrite):
+    if target.exists() and not target.is_file():
+        raise ExportFailed(f"{target} is not a file: choose another name")
+    if target.exists() and not overwrite:
         raise ExportFailed(f"{target} exists already: choose another name, or add --force")
 
 

@@ -183,7 +183,9 @@ async def open_sqlite(
         make_private_folder(data_dir)
         lock = FileLock.try_to_hold(lock_path(path))
     if lock is None:
-        raise ConfigurationError(f"{path} is in use by another process of this service")
+        raise ConfigurationError(
+            f"{path} is in use by another process of this service: stop that one first, or set another DATA_DIR"
+        )
     try:
         async with open_file(
             path,

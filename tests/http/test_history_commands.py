@@ -1,6 +1,7 @@
 """`python main.py import | export | migrate`, as an operator uses them."""
 
 import asyncio
+import resource
 import secrets
 import signal
 import subprocess
@@ -117,6 +118,7 @@ def test_a_running_service_is_exported_but_not_imported_into(
             assert refused.stdout == ""
             assert refused.stderr.count("\n") == 1
             assert "in use" in refused.stderr
+            assert "stop that one first" in refused.stderr
 
 
 def test_an_export_replaces_no_file_unasked(data_dir: Path, tmp_path: Path) -> None:
@@ -129,6 +131,17 @@ def test_an_export_replaces_no_file_unasked(data_dir: Path, tmp_path: Path) -> N
     assert command(data_dir, "export", str(file), "--force").returncode == 0
     assert len(file.read_bytes().splitlines()) == 30
     assert list(tmp_path.glob(".all*")) == []
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    assert command(data_dir, "export", str(link)).returncode == 1
+    assert command(data_dir, "export", str(link), "--force").returncode == 0
+    assert link.is_symlink()
+    for no_file in (tmp_path, Path("/dev/null")):  # a rename would put a file in its place
+        refused = command(data_dir, "export", str(no_file), "--force")
+        assert refused.returncode == 1
+        assert "is not a file" in refused.stderr
+    refused = command(data_dir, "export", str(tmp_path / "no folder" / "x"))
+    assert refused.stderr.endswith("/no folder/x cannot be written: No such file or directory\n")
 
 
 def test_a_bad_line_is_named_and_nothing_of_its_batch_is_stored(
@@ -144,6 +157,7 @@ def test_a_bad_line_is_named_and_nothing_of_its_batch_is_stored(
     assert done.returncode == 1
     assert "line 17: response: " in done.stderr
     assert "secret" not in done.stderr
+    assert "--skip-invalid" in done.stderr
     assert bodies(data_dir) == []
     looked = command(data_dir, "import", str(file), "--skip-invalid", "--dry-run")
     assert "29 interactions" in looked.stdout
@@ -205,8 +219,12 @@ def test_what_is_there_as_something_else_is_left_and_named(data_dir: Path, tmp_p
 
 def test_a_file_that_is_not_there_is_named(data_dir: Path, tmp_path: Path) -> None:
     done = command(data_dir, "import", str(tmp_path / "none.jsonl"))
-    assert done.returncode == 1
-    assert "none.jsonl" in done.stderr
+    assert (done.returncode, data_dir.exists()) == (1, False)
+    assert "none.jsonl does not exist" in done.stderr
+    for no_file in (tmp_path, Path("/dev/null")):
+        done = command(data_dir, "import", str(no_file))
+        assert (done.returncode, data_dir.exists()) == (1, False)
+        assert "is not a file" in done.stderr
     assert command(data_dir, "export", str(tmp_path / "x")).returncode == 1
 
 
@@ -283,6 +301,39 @@ def test_an_export_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path:
     assert done.returncode == 0, done.stderr
     assert file.read_bytes() == whole.read_bytes()
     assert "5000 interactions" in done.stdout
+
+
+@pytest.mark.faults  # a store that cannot be written is tried for half a minute
+def test_a_disk_that_is_full_is_named_and_gone_on_from(data_dir: Path, tmp_path: Path) -> None:
+    """`RLIMIT_FSIZE` stands for it, as elsewhere: no file may grow beyond."""
+    file = write(tmp_path / "all.jsonl", some(3_000))
+
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), "import", str(file)],
+        cwd=tmp_path,
+        env=environment(data_dir),
+        capture_output=True,
+        text=True,
+        preexec_fn=little_room,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "cannot be written (disk I/O error); what was copied so far stays" in done.stderr
+    assert command(data_dir, "import", str(file)).returncode == 0
+    assert len(bodies(data_dir)) == 3_000
+
+
+def test_a_store_that_does_not_answer_is_said_in_a_line(data_dir: Path, tmp_path: Path) -> None:
+    done = command(data_dir, "export", str(tmp_path / "x"), MONGO_URI="mongodb://127.0.0.1:1")
+    assert done.returncode == 1
+    *_, said = done.stderr.splitlines()
+    assert "export: MongoDB does not answer as it should (127.0.0.1:1: " in said
+    assert "opology" not in said
+    assert len(said) < 250
 
 
 def test_history_moves_to_mongodb_and_back(data_dir: Path, tmp_path: Path) -> None:
