@@ -4,11 +4,12 @@ Importing this module reads no setting and opens nothing.
 """
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from app.cli import Verdict
     from app.history_commands import ExportOrder, ImportOrder, Progress
@@ -27,9 +28,10 @@ def __getattr__(name: str) -> Any:
     from infra.logging.configuration import log_as_configured
     from infra.settings import read_settings
 
-    settings = read_settings()
-    log_as_configured(settings)
-    return application(settings)
+    with _start_told_in_the_log():
+        settings = read_settings()
+        log_as_configured(settings)
+        return application(settings)
 
 
 def serve() -> int:
@@ -37,44 +39,60 @@ def serve() -> int:
     from app import collector
 
     collector.rest()
-    from app.lifecycle import Lifecycle
-    from app.server import serve as serve_http
-    from dependency_injection import application, serve_options
-    from infra.logging.configuration import log_as_configured
-    from infra.settings import read_settings
+    with _start_told_in_the_log():
+        from app.lifecycle import Lifecycle
+        from app.server import serve as serve_http
+        from dependency_injection import application, serve_options
+        from infra.logging.configuration import log_as_configured
+        from infra.settings import read_settings
 
-    settings = read_settings()
-    log_as_configured(settings)
-    lifecycle = Lifecycle()
-    return serve_http(
-        application(settings, lifecycle),
-        serve_options(settings),
-        on_stopping=lifecycle.withdraw_readiness,
-        on_grace_over=lifecycle.end_streams,
-        exit_code_of=exit_code_of,
-    )
+        settings = read_settings()
+        log_as_configured(settings)
+        lifecycle = Lifecycle()
+        return serve_http(
+            application(settings, lifecycle),
+            serve_options(settings),
+            on_stopping=lifecycle.withdraw_readiness,
+            on_grace_over=lifecycle.end_streams,
+            exit_code_of=exit_code_of,
+        )
 
 
 def work() -> int:
     """Carry interactions from the queue to the store until told to stop; return the exit code."""
+    with _start_told_in_the_log():
+        from app.running import run_to_the_end
+        from commands import queue
+        from infra.logging.configuration import log_as_configured
+        from infra.settings import read_settings
+
+        settings = read_settings()
+        log_as_configured(settings)
+        run_to_the_end(queue.work(settings))
+    return 0
+
+
+@contextmanager
+def _start_told_in_the_log() -> "Iterator[None]":
+    """End the process with one line in its log, and an exit code, if it is not to start."""
     import logging
 
-    from app.running import run_to_the_end
-    from commands import queue
-    from infra.logging.configuration import log_as_configured
-    from infra.settings import read_settings
+    from app.cli import EXIT_INTERRUPTED
+    from app.running import tell_why_it_does_not_start
+    from infra.logging.configuration import log_until_settings_are_known
 
-    settings = read_settings()
-    log_as_configured(settings)
+    log_until_settings_are_known()
     try:
-        run_to_the_end(queue.work(settings))
+        yield
     except Exception as error:
         code = exit_code_of(error)
         if code is None:
             raise
-        logging.getLogger("main").critical("%s", error)
-        return code
-    return 0
+        tell_why_it_does_not_start(error, code)
+        raise SystemExit(code) from None
+    except KeyboardInterrupt:
+        logging.getLogger("main").info("interrupted")
+        raise SystemExit(EXIT_INTERRUPTED) from None
 
 
 def exit_code_of(error: BaseException) -> int | None:

@@ -33,6 +33,15 @@ def run_to_the_end(
             loop.close()
 
 
+def tell_why_it_does_not_start(error: BaseException, exit_code: int) -> None:
+    """Log one line with what somebody has to change, in the error's own words."""
+    fields = {
+        "error": {"type": type(error).__qualname__, "message": str(error)},
+        "process": {"exit_code": exit_code},
+    }
+    _LOGGER.critical("%s", error, extra={"ecs": fields})
+
+
 async def _end_tasks() -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:

@@ -17,7 +17,11 @@ class Settings(BaseSettings):
     """Read once at start, never changed. Units stand in the names; secrets never print."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     environment: Literal["development", "production"] = Field(
@@ -348,10 +352,12 @@ def read_settings() -> Settings:
     """Return the settings of the environment and `.env`.
 
     Raises:
-        ConfigurationError: One of them is not valid; named, without its value.
+        ConfigurationError: One of them is not valid; named, without its value. Or `.env` cannot be read.
     """
     try:
         return Settings()
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(f".env cannot be read ({type(error).__name__})") from error
     except ValidationError as error:
         wrong = [
             f"{'.'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"

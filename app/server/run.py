@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
-from app.running import run_to_the_end
+from app.running import run_to_the_end, tell_why_it_does_not_start
 from app.server.lifespan import StartFailed
 from app.server.options import ServeOptions
 from app.server.server import Server
@@ -56,8 +56,8 @@ def _not_started(
     cause: BaseException | None, exit_code_of: Callable[[BaseException], int | None]
 ) -> int:
     code = None if cause is None else exit_code_of(cause)
-    if code is None:
+    if cause is None or code is None:
         _LOGGER.critical("the application failed to start", exc_info=cause)
         return 1
-    _LOGGER.critical("%s", cause)
+    tell_why_it_does_not_start(cause, code)
     return code

@@ -2,8 +2,10 @@
 
 import logging
 import sys
+from pathlib import Path
 from typing import IO, Literal
 
+from infra.configuration import read_environment
 from infra.logging.ecs import EcsFormatter
 from infra.logging.pretty import PrettyFormatter
 from infra.logging.unhandled import log_unhandled
@@ -37,6 +39,25 @@ def log_as_configured(settings: Settings) -> None:
         version=VERSION,
         environment=settings.environment,
         log_format=settings.log_format,
+    )
+
+
+def log_until_settings_are_known() -> None:
+    """Let everything go through one formatter before the settings are read, which may fail.
+
+    Without LOG_FORMAT a person at a terminal gets the format for persons.
+    """
+    try:
+        said = read_environment(Path(".env"))
+    except (OSError, ValueError):  # whoever reads the settings says so
+        said = {}
+    log_format = said.get("LOG_FORMAT") or ("pretty" if sys.stdout.isatty() else "json")
+    configure_logging(
+        "info",
+        service_name=SERVICE_NAME,
+        version=VERSION,
+        environment=said.get("ENVIRONMENT", "development"),
+        log_format="pretty" if log_format == "pretty" else "json",
     )
 
 

@@ -1,6 +1,8 @@
 """`python main.py`: commands, exit codes, and what is said when a start is refused."""
 
 import json
+import os
+import pty
 import signal
 import socket
 import subprocess
@@ -105,6 +107,68 @@ def test_a_configuration_that_will_not_do_exits_with_78_and_one_line(
     done = command(data_dir, "serve", **settings)
     assert done.returncode == 78, done.stdout + done.stderr
     assert named in last_words(done)
+    assert done.stderr == "", "a service says everything in its log"
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert line["error"] == {"type": "ConfigurationError", "message": line["message"]}
+    assert line["process"] == {"exit_code": 78}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["main.py", "serve"], ["main.py", "worker"], ["-m", "uvicorn", "main:app"]],
+    ids=str,
+)
+def test_a_setting_that_cannot_be_read_is_one_line_of_the_log_and_not_quoted(
+    data_dir: Path, arguments: list[str]
+) -> None:
+    wrong = {"METRICS_PORT": "canary-7f3a", "ENVIRONMENT": "production"}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment(data_dir, wrong),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 78
+    line = json.loads(done.stdout)
+    assert line["log"]["level"] == "critical"
+    assert line["service"]["environment"] == "production"
+    assert line["message"].startswith("METRICS_PORT: ")
+    assert b"canary" not in done.stdout
+
+
+def test_an_env_file_that_is_no_text_is_one_line_of_the_log(data_dir: Path) -> None:
+    (data_dir.parent / ".env").write_bytes(b"PORT=\xff\xfe")
+    done = command(data_dir, "serve")
+    assert done.returncode == 78
+    assert ".env cannot be read" in last_words(done)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("log_format", "is_json"), [(None, False), ("json", True)])
+def test_a_person_at_a_terminal_reads_why_it_does_not_start(
+    data_dir: Path, log_format: str | None, is_json: bool
+) -> None:
+    ours, terminal = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), "serve"],
+        cwd=data_dir.parent,
+        env=environment(
+            data_dir, {"PORT": "x"} | ({"LOG_FORMAT": log_format} if log_format else {})
+        ),
+        stdout=terminal,
+        stderr=terminal,
+        timeout=60,
+        check=False,
+    )
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    os.close(terminal)
+    assert done.returncode == 78
+    assert "PORT: " in shown
+    assert shown.startswith("{") is is_json
 
 
 def test_a_second_server_on_the_same_data_exits_with_78(data_dir: Path) -> None:

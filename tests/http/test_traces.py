@@ -113,6 +113,21 @@ def test_a_chat_that_falls_back_is_one_trace_with_two_attempts_and_the_accept(
     assert accept.attributes["rt.interaction_id"] == answer.headers["x-interaction-id"]
 
 
+def test_what_is_logged_deep_inside_names_the_request_it_belongs_to(
+    traced: Service, collector: Collector
+) -> None:
+    answer = chat(traced, "gem-bad-key")
+    trace_id = trace_of(traced, collector, answer)[0].trace_id
+    (refusal,) = [json.loads(line) for line in traced.lines_with("refuses our key")]
+    (server,) = [span for span in collector.of(trace_id) if span.kind == "server"]
+    assert refusal["log"]["logger"].startswith("infra.llm.")
+    assert (refusal["trace"], refusal["span"]) == ({"id": trace_id}, {"id": server.span_id})
+    chat_line = line_of(traced, answer.headers["x-request-id"])
+    assert (chat_line["trace"], chat_line["span"]) == (refusal["trace"], refusal["span"])
+    (start,) = [json.loads(line) for line in traced.lines_with("listening on")]
+    assert not {"trace", "span"} & start.keys()
+
+
 def test_a_caller_who_names_a_trace_gets_its_spans_there(
     traced: Service, collector: Collector, provider: FaultProvider
 ) -> None:

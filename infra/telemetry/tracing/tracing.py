@@ -27,6 +27,7 @@ from infra.llm.resilience.metered import AttemptObserver
 from infra.settings import Settings
 from infra.telemetry.tracing.accept_spans import AcceptSpans
 from infra.telemetry.tracing.attempt_spans import AttemptSpans, BothAttempts
+from infra.telemetry.tracing.log_lines import naming_their_span
 from infra.telemetry.tracing.message_spans import BothQueueObservers, MessageSpans
 from infra.telemetry.tracing.propagation import current_traceparent
 from infra.telemetry.tracing.request_spans import RequestSpans
@@ -91,12 +92,13 @@ async def open_tracing(settings: Settings, *, version: str) -> AsyncIterator[Tra
     provider.add_span_processor(processor)
     tracer = provider.get_tracer("rt_genai", version)
     try:
-        yield Tracing(
-            requests=RequestSpans(tracer),
-            traceparent=current_traceparent,
-            _tracer=tracer,
-            _attempts=AttemptSpans(tracer),
-        )
+        with naming_their_span():
+            yield Tracing(
+                requests=RequestSpans(tracer),
+                traceparent=current_traceparent,
+                _tracer=tracer,
+                _attempts=AttemptSpans(tracer),
+            )
     finally:
         await _ended(provider)
 
