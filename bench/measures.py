@@ -112,10 +112,14 @@ async def added(
     rounds: int,
     seconds: float,
     told: Told,
-    per_second: float = 50.0,
+    per_second: float,
+    latency_seconds: float,
 ) -> Added:
-    """Return what the service adds to an answer (to its first word, of a stream) at a constant rate."""
-    manner = "mock(latency=0.05)"
+    """Return what the service adds to an answer (to its first word, of a stream) at a constant rate.
+
+    The provider takes `latency_seconds`.
+    """
+    manner = f"mock(latency={latency_seconds})"
     found = Added([], [], [])
     for _ in range(rounds):
         found.sync_milliseconds.append(disk_sync_milliseconds(service.folder))
@@ -156,25 +160,31 @@ class Overload:
         good: Answers a second under the overload.
         refused_p99: Milliseconds to a refusal.
         recovered: Share of a modest load that is answered right after it.
+        slowest_live: The most milliseconds that `/health/live` took meanwhile: how long the event loop let others wait.
     """
 
     peak: float
     good: float
     refused_p99: float
     recovered: float
+    slowest_live: float
 
 
 async def overload(service: Service, *, chats: int, seconds: float) -> Overload:
     """Return what is left of the service's work when it is asked for three times as much as `chats` at once."""
     request, port = chat(service, manner="mock(latency=0.2)"), service.process.port
     peak = await closed_loop(port, request, connections=chats, seconds=5)
-    under = await open_loop(port, request, per_second=3 * chats / 0.2, seconds=seconds)
+    under, live = await asyncio.gather(
+        open_loop(port, request, per_second=3 * chats / 0.2, seconds=seconds),
+        open_loop(port, get("/health/live"), per_second=20.0, seconds=seconds),
+    )
     after = await open_loop(port, request, per_second=chats / 0.4, seconds=5)
     return Overload(
         peak=peak.answered / peak.seconds,
         good=under.answered / under.seconds,
         refused_p99=quantile(under.refused_seconds, 0.99) * 1000,
         recovered=after.answered / sum(after.statuses.values()),
+        slowest_live=max(live.latencies_seconds) * 1000,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 
+from bench.load import quantile
 from bench.measures import Added, Costs
 
 mpl.use("agg")
@@ -37,7 +38,7 @@ def draw_added(added: Mapping[str, Added]) -> Path:
             ordered = sorted(value * 1000 for value in values)
             shares = [number / len(ordered) for number in range(len(ordered))]
             axes.plot(ordered, shares, label=label)
-        axes.set_xlim(left=45, right=sorted(both.through)[int(len(both.through) * 0.99)] * 1000)
+        axes.set_xlim(left=900 * min(both.direct), right=1000 * quantile(both.through, 0.99))
         axes.set_xlabel("milliseconds")
         axes.set_ylabel("share answered by then")
         axes.set_title(title)

@@ -54,7 +54,7 @@ CURSOR_SECRET = "a-secret-for-cursors-of-the-bench"  # noqa: S105 - of the bench
 RESULTS = Path(__file__).parent / "results"
 REQUESTS = 200
 _ROOT = Path(__file__).parents[1]
-_NOWHERE = Watched(os.getpid(), 1)
+_NOWHERE = Watched(os.getpid(), 1, 0.0, 0.0)
 """There is no provider: nobody chats here."""
 
 
@@ -88,7 +88,11 @@ async def fill(store: Store, history: MadeUpHistory) -> dict[str, float]:
     with tqdm(total=history.count, unit="row", unit_scale=True, desc="fill", disable=None) as bar:
         async with open_archive(store.kind, store.settings(), clock) as opened:
             copy = CopyHistory(history, opened.archive, state, digest_of, clock)
-            copied = await copy(lambda done, _whole: bar.update(done - bar.n))
+
+            def progress(done: int, _whole: int) -> None:
+                bar.update(done - bar.n)
+
+            copied = await copy(progress)
     assert copied.is_right, copied
     assert copied.target.count == history.count
     costs = {

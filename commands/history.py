@@ -14,10 +14,10 @@ from domain.exceptions import HistoryError
 from domain.interfaces.clock import Clock
 from domain.use_cases.copy_history import CopyHistory
 from infra.clock import SystemClock
-from infra.history.archives import configured_kind, open_archive, open_archive_reader
+from infra.history.archives import open_archive, open_archive_reader
 from infra.history.backup import BackupFailed
 from infra.history.backup import back_up as copy_store
-from infra.history.configured_history import retention_of
+from infra.history.configured_history import configured_kind, retention_of
 from infra.history.copy_file import CopyFile
 from infra.history.documents import UnreadableDocument
 from infra.history.export_file import ExportFailed, export_to

@@ -44,19 +44,6 @@ class OpenedReader:
     name: str
 
 
-def configured_kind(settings: Settings) -> StoreKind:
-    """Return where the settings say that history is kept.
-
-    Raises:
-        ConfigurationError: In two places.
-    """
-    if settings.mongo_uri is not None and settings.dynamodb_table is not None:
-        raise ConfigurationError("MONGO_URI and DYNAMODB_TABLE are both set: choose one store")
-    if settings.mongo_uri is not None:
-        return StoreKind.MONGODB
-    return StoreKind.SQLITE if settings.dynamodb_table is None else StoreKind.DYNAMODB
-
-
 @asynccontextmanager
 async def open_archive(
     kind: StoreKind, settings: Settings, clock: Clock

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from domain.entities.store_kind import StoreKind
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 from domain.interfaces.history import HistoryRepository
@@ -83,6 +84,19 @@ def without_expired(
     if settings.history_retention_days is None:
         return history
     return RetainedHistory(history, retention_of(settings), clock)
+
+
+def configured_kind(settings: Settings) -> StoreKind:
+    """Return where the settings say that history is kept.
+
+    Raises:
+        ConfigurationError: In two places.
+    """
+    if settings.mongo_uri is not None and settings.dynamodb_table is not None:
+        raise ConfigurationError("MONGO_URI and DYNAMODB_TABLE are both set: choose one store")
+    if settings.mongo_uri is not None:
+        return StoreKind.MONGODB
+    return StoreKind.SQLITE if settings.dynamodb_table is None else StoreKind.DYNAMODB
 
 
 def has_store(settings: Settings) -> bool:
@@ -198,7 +212,6 @@ async def _open_outbox(
 
 
 def _check(settings: Settings) -> None:
-    if settings.mongo_uri is not None and settings.dynamodb_table is not None:
-        raise ConfigurationError("MONGO_URI and DYNAMODB_TABLE are both set: choose one store")
+    configured_kind(settings)
     if settings.sqs_queue_url is not None and not has_store(settings):
         raise ConfigurationError("SQS_QUEUE_URL needs a store: set MONGO_URI or DYNAMODB_TABLE")
