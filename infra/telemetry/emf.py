@@ -46,6 +46,7 @@ _SPREADS = {
 _COUNTERS = {
     "rt_route_retries_total": "Retries",
     "rt_route_fallbacks_total": "Fallbacks",
+    "rt_provider_calls_refused_total": "ProviderCallsRefused",
     "rt_queue_buried_total": "Buried",
     "rt_outbox_relay_failures_total": "RelayFailures",
     "rt_chats_not_persisted_total": "NotKept",
@@ -104,6 +105,8 @@ class EmfLines:
         }
         for (status,), count in figures.counted("rt_chats_total", ["status"]).items():
             measured[f"Chats{status.title().replace('_', '')}"] = ("Count", count)
+        if files := figures.gauge("process_max_fds"):
+            measured["OpenFilesRatio"] = ("None", (figures.gauge("process_open_fds") or 0) / files)
         for family, (name, unit) in _GAUGES.items():
             if (value := figures.gauge(family)) is not None:
                 measured[name] = (unit, value)

@@ -67,7 +67,7 @@ class RouteMetrics(AttemptObserver, Collector):
             "Calls of a route in the place of the one asked for.",
             labels=_ROUTE,
         )
-        in_flight: dict[str, int] = {}
+        providers: dict[str, RouteHealth] = {}
         for route in self._routes():
             labels = (route.provider, route.model)
             for state in RouteState:
@@ -77,12 +77,18 @@ class RouteMetrics(AttemptObserver, Collector):
             tokens.add_metric(labels, route.retry_tokens)
             retries.add_metric(labels, self._retries[labels])
             fallbacks.add_metric(labels, self._fallbacks[labels])
-            in_flight[route.provider] = route.in_flight
+            providers[route.provider] = route
         calls = GaugeMetricFamily(
             "rt_provider_calls_in_flight",
             "Calls on their way to a provider, of all its models.",
             labels=("provider",),
         )
-        for provider, count in in_flight.items():
-            calls.add_metric((provider,), count)
-        return (states, closed, tokens, retries, fallbacks, calls)
+        refused = CounterMetricFamily(
+            "rt_provider_calls_refused",
+            "Calls that were not made, because as many as allowed were on their way to the provider.",
+            labels=("provider",),
+        )
+        for provider, route in providers.items():
+            calls.add_metric((provider,), route.in_flight)
+            refused.add_metric((provider,), route.refused)
+        return (states, closed, tokens, retries, fallbacks, calls, refused)

@@ -73,5 +73,5 @@ class ApplicationStack(Stack):
             log_group=data.log_groups["gateway"],
         )
         Firewall(self, "Firewall", edge.api)
-        alarms = Alarms(self, "Alarms", data, balancer, parameters.alarm_email)
+        alarms = Alarms(self, "Alarms", data, balancer, tasks.cluster, parameters.alarm_email)
         add_dashboard(self, data, balancer, [api, worker], alarms)

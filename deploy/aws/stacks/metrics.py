@@ -4,11 +4,15 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_elasticloadbalancingv2 as elb
+from aws_cdk import aws_sqs as sqs
 
 from stacks.parameters import PREFIX
 
 NAMESPACE = "RtGenAi"
 SERVICE = "rt-genai"
+STOPS = f"{PREFIX}-stops"
+"""EventBridge's rule for tasks that end by themselves."""
+
 _MINUTE = Duration.minutes(1)
 
 
@@ -34,6 +38,32 @@ def running_tasks(service: str) -> cloudwatch.Metric:
     )
 
 
+def healthy_tasks(targets: elb.ApplicationTargetGroup) -> cloudwatch.IMetric:
+    """Return how many tasks of the API answer the load balancer."""
+    return targets.metrics.healthy_host_count(statistic="Minimum", period=_MINUTE)
+
+
+def tasks_that_ended() -> cloudwatch.Metric:
+    """Return how many tasks ended although nobody stopped them."""
+    return cloudwatch.Metric(
+        namespace="AWS/Events",
+        metric_name="Invocations",
+        dimensions_map={"RuleName": STOPS},
+        statistic="Sum",
+        period=_MINUTE,
+    )
+
+
+def waiting(queue: sqs.IQueue) -> cloudwatch.Metric:
+    """Return how many messages can be received."""
+    return queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=_MINUTE)
+
+
+def waiting_seconds(queue: sqs.IQueue) -> cloudwatch.Metric:
+    """Return the age of the oldest message."""
+    return queue.metric_approximate_age_of_oldest_message(statistic="Maximum", period=_MINUTE)
+
+
 def share(part: cloudwatch.IMetric, whole: cloudwatch.IMetric, least: int) -> cloudwatch.IMetric:
     """Return part / whole in percent; 0 below `least` of the whole, where a share says nothing."""
     return cloudwatch.MathExpression(
@@ -57,4 +87,23 @@ def server_errors(balancer: elb.ApplicationLoadBalancer) -> cloudwatch.IMetric:
         ),
         balancer.metrics.request_count(statistic="Sum", period=_MINUTE),
         20,
+    )
+
+
+def gateway_errors(balancer: elb.ApplicationLoadBalancer) -> cloudwatch.IMetric:
+    """Return how many requests the gateway answered with a 5xx that no task sent."""
+    gateway = cloudwatch.Metric(
+        namespace="AWS/ApiGateway",
+        metric_name="5XXError",
+        dimensions_map={"ApiName": PREFIX},
+        statistic="Sum",
+        period=_MINUTE,
+    )
+    target = balancer.metrics.http_code_target(
+        elb.HttpCodeTarget.TARGET_5XX_COUNT, statistic="Sum", period=_MINUTE
+    )
+    return cloudwatch.MathExpression(
+        expression="FILL(gateway, 0) - FILL(target, 0)",
+        using_metrics={"gateway": gateway, "target": target},
+        period=_MINUTE,
     )

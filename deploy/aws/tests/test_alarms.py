@@ -33,8 +33,19 @@ def test_silence_of_what_must_be_there_is_an_alarm(synthesised: Synthesis) -> No
     treated = {alarm["AlarmName"]: alarm["TreatMissingData"] for alarm in alarms(synthesised)}
     assert {name for name, how in treated.items() if how == "breaching"} == {
         "rt-NoWorker",
+        "rt-ServiceDown",
         "rt-TooFewTasks",
     }
+
+
+def test_only_a_task_that_ended_by_itself_counts_as_a_restart(synthesised: Synthesis) -> None:
+    template = read(synthesised("small"), "rt-app")
+    (rule,) = of_type(template, "AWS::Events::Rule")
+    ended = rule["EventPattern"]["detail"]
+    assert (ended["lastStatus"], ended["stopCode"]) == (["STOPPED"], ["EssentialContainerExited"])
+    (alarm,) = [one for one in alarms(synthesised) if one["AlarmName"] == "rt-ServiceRestarts"]
+    assert alarm["Dimensions"] == [{"Name": "RuleName", "Value": rule["Name"]}]
+    assert [target["Arn"] for target in rule["Targets"]] == alarm["AlarmActions"]
 
 
 def test_alarms_go_to_the_address_that_was_given(synthesised: Synthesis) -> None:

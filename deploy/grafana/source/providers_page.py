@@ -108,6 +108,18 @@ PAGE = Page(
             cloudwatch=(CloudWatch("ProviderCallsInFlight", "Maximum"),),
         ),
         Panel(
+            title="Calls a full provider was spared",
+            says="Refused at MAX_CALLS_PER_PROVIDER; none is good. The next route was asked, or the chat shed.",
+            unit=Unit.PER_SECOND,
+            prometheus=(
+                Prometheus(
+                    "sum by (provider) (rate(rt_provider_calls_refused_total[$__rate_interval]))",
+                    "{{provider}}",
+                ),
+            ),
+            cloudwatch=(CloudWatch("ProviderCallsRefused", "Sum"),),
+        ),
+        Panel(
             title="What is asked of whom",
             says="Left what the caller asked for, right who was asked then: two names in a row are a fallback.",
             unit=Unit.PER_SECOND,

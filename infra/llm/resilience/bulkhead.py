@@ -12,11 +12,13 @@ class Compartment:
     Attributes:
         limit: How many there may be.
         in_flight: How many there are.
+        refused: How many more were wanted while it was full, since the start.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.in_flight = 0
+        self.refused = 0
 
 
 class Bulkhead(Gate[None]):
@@ -28,6 +30,7 @@ class Bulkhead(Gate[None]):
 
     def enter(self, turn: Turn) -> None:
         if self._compartment.in_flight >= self._compartment.limit:
+            self._compartment.refused += 1
             raise BulkheadFull
         self._compartment.in_flight += 1
 

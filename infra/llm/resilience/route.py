@@ -56,5 +56,6 @@ class Route:
             model=self.model,
             closure=max(closures, key=lambda closure: closure.retry_after_seconds, default=None),
             in_flight=self.compartment.in_flight,
+            refused=self.compartment.refused,
             retry_tokens=self.budget.tokens,
         )

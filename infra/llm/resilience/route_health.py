@@ -37,6 +37,7 @@ class RouteHealth:
     Attributes:
         closure: Why it does not let every call through; None when it does.
         in_flight: Calls on their way to the provider, those of its other models included.
+        refused: Calls that the provider's full bulkhead refused since the start, those of its other models included.
         retry_tokens: What is left of the route's retry budget.
     """
 
@@ -44,6 +45,7 @@ class RouteHealth:
     model: str
     closure: Closure | None
     in_flight: int
+    refused: int = 0
     retry_tokens: int
 
     @property

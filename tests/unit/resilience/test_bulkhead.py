@@ -21,11 +21,11 @@ async def test_a_full_one_refuses_at_once_and_takes_the_next_when_one_has_left()
     while len(llm.asked) < 3:
         await asyncio.sleep(0)
     assert isinstance((await hear(siblings[0], a_turn(clock))).error, BulkheadFull)
-    assert compartment.in_flight == 3
+    assert (compartment.in_flight, compartment.refused) == (3, 1)
     go_on.set()
     await asyncio.gather(*inside)
     assert (await hear(siblings[1], a_turn(clock))).text == "yes"
-    assert compartment.in_flight == 0
+    assert (compartment.in_flight, compartment.refused) == (0, 1)
 
 
 @pytest.mark.parametrize("ending", ["fails", "is cancelled", "is closed"])

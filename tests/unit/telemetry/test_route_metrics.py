@@ -19,13 +19,22 @@ def metrics() -> Metrics:
 
 
 def a_route(
-    state: RouteState = RouteState.HEALTHY, *, in_flight: int = 0, seconds: float = 0.0
+    state: RouteState = RouteState.HEALTHY,
+    *,
+    in_flight: int = 0,
+    refused: int = 0,
+    seconds: float = 0.0,
 ) -> RouteHealth:
     closure = None
     if state is not RouteState.HEALTHY:
         closure = Closure(state=state, since_milliseconds=0, retry_after_seconds=seconds)
     return RouteHealth(
-        provider="gemini", model="flash", closure=closure, in_flight=in_flight, retry_tokens=85
+        provider="gemini",
+        model="flash",
+        closure=closure,
+        in_flight=in_flight,
+        refused=refused,
+        retry_tokens=85,
     )
 
 
@@ -47,10 +56,11 @@ def test_a_route_is_in_one_state(metrics: Metrics, state: RouteState) -> None:
 
 
 def test_the_state_is_that_of_the_moment(metrics: Metrics) -> None:
-    routes = [a_route(in_flight=3)]
+    routes = [a_route(in_flight=3, refused=7)]
     metrics.watch_routes(lambda: routes)
     assert samples(metrics, "rt_route_closed_seconds") == {labels(**FLASH): 0.0}
     assert samples(metrics, "rt_provider_calls_in_flight") == {labels(provider="gemini"): 3.0}
+    assert samples(metrics, "rt_provider_calls_refused_total") == {labels(provider="gemini"): 7.0}
     assert samples(metrics, "rt_route_retry_tokens") == {labels(**FLASH): 85.0}
     routes[0] = a_route(RouteState.COOLING, seconds=12.5)
     assert samples(metrics, "rt_route_closed_seconds") == {labels(**FLASH): 12.5}
