@@ -102,6 +102,10 @@ def _shown_by(bar: "tqdm[NoReturn]") -> Progress:
     return progress
 
 
+def _warn(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)
+
+
 def _backup(parsed: argparse.Namespace, commands: Commands) -> int:
     with tqdm(unit="page", desc="backup", disable=None) as bar:
         size_bytes = commands.backup(parsed.file, parsed.force, _shown_by(bar))
@@ -113,7 +117,7 @@ def _backup(parsed: argparse.Namespace, commands: Commands) -> int:
 def _history(parsed: argparse.Namespace, commands: Commands) -> int:
     unit = "B" if parsed.command == "import" else "interaction"
     with tqdm(unit=unit, unit_scale=True, desc=parsed.command, disable=None) as bar:
-        lines = run_history(parsed, commands.history, _shown_by(bar), tqdm.write)
+        lines = run_history(parsed, commands.history, _shown_by(bar), _warn)
     for line in lines:
         print(line)
     return EXIT_OK

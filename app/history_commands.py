@@ -36,11 +36,17 @@ class ImportOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOrder:
-    """What `export` was asked for; `user_id` None exports everybody's."""
+    """What `export` was asked for.
+
+    Attributes:
+        user_id: Whose; None exports everybody's.
+        waiting: Told how many interactions this host has still to deliver to the store, if there are any.
+    """
 
     file: Path
     user_id: str | None
     overwrite: bool
+    waiting: Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +78,7 @@ def run_history(
         CopyIsWrong: The target does not hold all that was to be copied, as it was.
     """
     if parsed.command == "export":
-        order = ExportOrder(file=parsed.file, user_id=parsed.user, overwrite=parsed.force)
-        return [f"{parsed.file}: {commands.export(order, progress)}"]
+        return _export(parsed, commands, progress, warn)
     if parsed.command == "import":
         return _import(parsed, commands, progress, warn)
     source, target = StoreKind(parsed.from_), StoreKind(parsed.to_)
@@ -87,6 +92,18 @@ def run_history(
         *lines,
         f"{source} was left as it is. Now set what {target} needs, and start the service.",
     ]
+
+
+def _export(
+    parsed: argparse.Namespace, commands: HistoryCommands, progress: Progress, warn: Warn
+) -> list[str]:
+    def waiting(count: int) -> None:
+        warn(f"export: {count} interactions of this host are not in the store yet, and left out")
+
+    order = ExportOrder(
+        file=parsed.file, user_id=parsed.user, overwrite=parsed.force, waiting=waiting
+    )
+    return [f"{parsed.file}: {commands.export(order, progress)}"]
 
 
 def _import(
@@ -166,7 +183,7 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="write the store, or one user's part of it, to a file",
         description="Write every interaction of the configured store to FILE as JSON lines, also while the service "
         "runs. FILE appears when it is whole. Interrupted, start it again within a day: it goes on where it was. What "
-        "hosts have still to deliver to MongoDB or DynamoDB is not in the store yet.",
+        "hosts have still to deliver to MongoDB or DynamoDB is not in the store yet; of this host it is told.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="where the lines go")
     parser.add_argument("--user", type=_user, metavar="USER", help="only this user's")

@@ -23,6 +23,8 @@ from infra.history.documents import UnreadableDocument
 from infra.history.export_file import ExportFailed, export_to
 from infra.history.interaction_file import InteractionFile
 from infra.history.interaction_lines import InvalidLine, digest_of_line
+from infra.history.outbox import OUTBOX_FOLDER
+from infra.history.outbox_file import waiting_in
 from infra.history.sqlite import HISTORY_FILE
 from infra.history.store_source import StoreSource, digest_of
 from infra.settings import Settings
@@ -81,6 +83,8 @@ async def export_history(
     """
     kind = configured_kind(settings)
     _refuse_nothing(kind, settings)
+    if waiting := _waiting(kind, settings):
+        order.waiting(waiting)
     clock = SystemClock()
     with _copying():
         async with open_archive_reader(kind, settings, clock) as store:
@@ -105,11 +109,16 @@ async def migrate(
 
     Raises:
         ConfigurationError: One of them is not configured, or the embedded one is in use by the service.
-        CommandFailed: They are the same, or one does not answer.
+        CommandFailed: They are the same, one does not answer, or this host has still to deliver to the source.
     """
     if source is target:
         raise CommandFailed(f"{source} to {target} is no migration; copy it with its own means")
     _refuse_nothing(source, settings)
+    if waiting := _waiting(source, settings):
+        raise CommandFailed(
+            f"{waiting} interactions in {settings.data_dir / OUTBOX_FOLDER} are not in {source} yet: start the service "
+            "as it was until they are delivered (rt_outbox_rows is 0), stop it, and run this again"
+        )
     clock = SystemClock()
     with _copying():
         async with (
@@ -143,6 +152,11 @@ def _refuse_nothing(source: StoreKind, settings: Settings) -> None:
     file = settings.data_dir / HISTORY_FILE
     if source is StoreKind.SQLITE and not file.is_file():
         raise CommandFailed(f"{file} does not exist: set DATA_DIR to where history is")
+
+
+def _waiting(source: StoreKind, settings: Settings) -> int:
+    """Return how many interactions this host has accepted that are not in the store yet."""
+    return 0 if source is StoreKind.SQLITE else waiting_in(settings.data_dir / OUTBOX_FOLDER)
 
 
 @contextmanager

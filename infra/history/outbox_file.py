@@ -1,7 +1,7 @@
 """The SQLite file in which a process keeps what it accepted."""
 
 import secrets
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import apsw
@@ -10,6 +10,7 @@ from infra.history.file_lock import FileLock
 from infra.history.outbox_jobs import backlog_of
 from infra.history.sqlite import lock_path
 from infra.history.sqlite_committer import SqliteCommitter
+from infra.history.sqlite_schema import open_reader
 
 _LOG_FILES = ("-wal", "-shm")
 
@@ -29,6 +30,16 @@ class OutboxCommitter(SqliteCommitter):
         with suppress(apsw.Error):  # the figures of a moment ago do as well
             self.backlog = backlog_of(self._connection)
         super().settle()
+
+
+def waiting_in(folder: Path) -> int:
+    """Return how many interactions the outboxes in a folder have still to deliver, also those of running processes."""
+    waiting = 0
+    for path in sorted(folder.glob("*.db")):
+        # one that is being made has no tables yet, one that was taken over a moment ago is gone
+        with suppress(apsw.CantOpenError, apsw.SQLError), closing(open_reader(path)) as file:
+            waiting += backlog_of(file).rows
+    return waiting
 
 
 def hold_one(folder: Path) -> tuple[Path, FileLock]:

@@ -166,7 +166,7 @@ def test_a_bad_line_is_named_and_nothing_of_its_batch_is_stored(
     skipped = command(data_dir, "import", str(file), "--skip-invalid")
 
     assert skipped.returncode == 0
-    assert "line 17" in skipped.stdout + skipped.stderr
+    assert "line 17" in skipped.stderr
     assert "no interactions: 1." in skipped.stdout
     assert len(bodies(data_dir)) == 29
 
@@ -356,6 +356,30 @@ def test_history_moves_to_mongodb_and_back(data_dir: Path, tmp_path: Path) -> No
         assert len(client.get("/v1/history/user-0").json()["history"]) == 9
     exported = command(data_dir, "export", str(tmp_path / "mongo.jsonl"), **mongo)
     assert "29 interactions" in exported.stdout
+
+
+def test_what_this_host_has_still_to_deliver_is_not_forgotten(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    there = {"MONGO_URI": shared_mongo_uri(), "MONGO_DB": f"rt_wait_{secrets.token_hex(4)}"}
+    away = there | {"MONGO_URI": "mongodb://127.0.0.1:1"}
+    with running_service(data_dir, away) as service, service.client() as client:
+        asked = client.post("/v1/chat", json={"userId": "ana", "userPrompt": "hi"})
+        assert asked.status_code == 200
+        exported = command(data_dir, "export", str(tmp_path / "out.jsonl"), **there)
+        assert "export: 1 interactions of this host are not in the store yet" in exported.stderr
+        service.kill()
+    moving = ("migrate", "--from", "mongodb", "--to", "sqlite")
+    refused = command(data_dir, *moving, **there)
+    assert refused.returncode == 1
+    assert "1 interactions in " in refused.stderr
+    assert not (data_dir / "history.db").exists()
+    with running_service(data_dir, there) as service, service.client() as client:
+        assert len(client.get("/v1/history/ana/conversations").json()) == 2
+        assert client.get("/v1/history/ana/stats").json()["groups"][0]["interactions"] == 1
+    moved = command(data_dir, *moving, **there)
+    assert moved.returncode == 0, moved.stderr
+    assert [row[1] for row in bodies(data_dir)] == [asked.json()["id"]]
 
 
 @pytest.mark.parametrize(
