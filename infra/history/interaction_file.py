@@ -1,5 +1,6 @@
 """A file of exported interactions, as the source of an import."""
 
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Callable
 from hashlib import sha256
 from pathlib import Path
@@ -88,7 +89,8 @@ class InteractionFile(CopySource):
             try:
                 if len(line) == MAX_LINE_BYTES:
                     raise InvalidLine("longer than any interaction is")
-                record, canonical = read_line(line)
+                # some editors and shells begin a file with a mark of its encoding
+                record, canonical = read_line(line if number > 1 else line.removeprefix(BOM_UTF8))
             except InvalidLine as error:
                 offset += _pass_over_rest(file, line)
                 if self._skip is None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,14 @@ def test_what_is_exported_can_be_imported_elsewhere_and_is_the_same(
 
     assert imported.returncode == 0, imported.stderr
     assert bodies(other) == bodies(data_dir)
-    assert command(other, "import", str(file)).returncode == 0  # twice is once
+    edited = tmp_path / "edited.jsonl"  # as it comes out of an editor elsewhere
+    edited.write_bytes(BOM_UTF8 + file.read_bytes().replace(b"\n", b"\r\n"))
+    twice = command(other, "import", str(edited))
+    assert twice.returncode == 0, twice.stderr
     assert bodies(other) == bodies(data_dir)
     assert command(other, "export", str(again)).returncode == 0
     assert again.read_bytes() == file.read_bytes()
-    assert checksums(imported) == checksums(exported)
+    assert checksums(imported) == checksums(twice) == checksums(exported)
     assert len(checksums(imported)) == 1
     assert "30 interactions" in exported.stdout
     assert not list(other.glob("copy-*"))
