@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import apsw
+import orjson
 
 from domain.exceptions import HistoryUnavailable
 from infra.history.file_lock import FileLock
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 _ROWS_AT_ONCE = 200
 
 _UNDELIVERED = """
-SELECT max(seq), CAST(group_concat(body, ',' ORDER BY seq) AS BLOB) FROM (
+SELECT max(seq), CAST(json_group_array(body ORDER BY seq) AS BLOB) FROM (
     SELECT i.seq, i.body FROM interaction AS i
     WHERE i.seq > ? AND (
         EXISTS (SELECT 1 FROM undelivered WHERE undelivered.seq = i.seq)
@@ -56,7 +57,7 @@ async def _adopt(path: Path, lock: FileLock, commits: GroupCommit[SqlJob]) -> No
     try:
         with closing(await asyncio.to_thread(open_writer, path, OUTBOX_MIGRATIONS)) as orphan:
             await commits.submit(KeepTombstones(await asyncio.to_thread(told_by, orphan)))
-            moved = await _move(orphan, _UNDELIVERED, Append, commits)
+            moved = await _move(orphan, _UNDELIVERED, _appended, commits)
             await _move(orphan, _MARKERS, KeepMarkers, commits)
         await asyncio.to_thread(remove, path, lock)
     except (apsw.Error, OSError, HistoryUnavailable):
@@ -72,7 +73,7 @@ async def _adopt(path: Path, lock: FileLock, commits: GroupCommit[SqlJob]) -> No
 async def _move(
     orphan: apsw.Connection,
     sql: str,
-    job_of: type[Append] | type[KeepMarkers],
+    job_of: Callable[[bytes], SqlJob],
     commits: GroupCommit[SqlJob],
 ) -> int:
     """Copy what `sql` finds, so many rows at a time; return how many times."""
@@ -84,6 +85,10 @@ async def _move(
         last = found[0]
         count += 1
         await commits.submit(job_of(found[1]))
+
+
+def _appended(bodies: bytes) -> Append:
+    return Append(tuple(orjson.loads(bodies)))
 
 
 def _first(connection: apsw.Connection, sql: str, values: Sequence[int]) -> tuple[int, bytes]:

@@ -67,7 +67,7 @@ class SqliteHistory(DurableStore):
     async def append(self, interaction: Interaction) -> None:
         marker = self.markers.end(interaction.id)
         try:
-            await self.commits.submit(Append(orjson.dumps(document_of(interaction))))
+            await self.commits.submit(Append((_body_of(interaction),)))
         except HistoryUnavailable:
             if marker is not None:
                 self.markers.reopen(marker)
@@ -75,8 +75,7 @@ class SqliteHistory(DurableStore):
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
         if interactions:
-            rows = b",".join([orjson.dumps(document_of(one)) for one in interactions])
-            await self.commits.submit(Append(rows))
+            await self.commits.submit(Append(tuple(map(_body_of, interactions))))
 
     async def search(self, query: HistoryQuery) -> Page:
         search = sqlite_words.search if query.filter.words else sqlite_pages.search
@@ -251,6 +250,10 @@ async def open_file(
             )
         )
         yield history
+
+
+def _body_of(interaction: Interaction) -> str:
+    return orjson.dumps(document_of(interaction)).decode()
 
 
 @contextmanager

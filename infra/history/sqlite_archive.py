@@ -91,8 +91,8 @@ class SqliteArchive(SqliteArchiveReader, HistoryArchive):
     async def keep(self, records: Sequence[Record]) -> None:
         # In the order of time: the index of words closes what it gathered whenever it has to step back.
         in_time = sorted(records, key=lambda record: record.place.interaction_id)
-        rows = [record.body for record in in_time]
-        await self._history.commits.submit(Append(b",".join(rows)))
+        bodies = [record.body.decode() for record in in_time]
+        await self._history.commits.submit(Append(tuple(bodies)))
 
     async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
         wanted = orjson.dumps([tuple(place) for place in sorted(places)])

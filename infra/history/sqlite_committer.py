@@ -65,5 +65,5 @@ class SqliteCommitter(Committer[SqlJob]):
         return apsw.SQLITE_OK
 
 
-def _joined(appends: Sequence[SqlJob]) -> bytes:
-    return b",".join([job.rows for job in appends if isinstance(job, Append)])
+def _joined(appends: Sequence[SqlJob]) -> tuple[str, ...]:
+    return tuple([body for job in appends if isinstance(job, Append) for body in job.bodies])

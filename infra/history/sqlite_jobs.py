@@ -13,7 +13,7 @@ REMOVED_AT_ONCE = 100
 REMOVING_SECONDS = 0.02
 """How long a job goes on removing rows: a chat's commit may wait behind it."""
 
-_INSERT = """
+_NEW = """
 INSERT INTO interaction (user_id, id, conversation_id, model, provider, status, answered, body)
 SELECT user_id, id, conversation_id, model, provider, status, answered, body FROM (
     SELECT
@@ -29,6 +29,10 @@ SELECT user_id, id, conversation_id, model, provider, status, answered, body FRO
 ) AS new
 WHERE NOT EXISTS (SELECT 1 FROM erased_interaction AS e WHERE e.user_id = new.user_id AND e.id = new.id)
 AND NOT EXISTS (SELECT 1 FROM erased_user AS e WHERE e.user_id = new.user_id AND e.before_id > new.id)
+"""
+_INSERT = (
+    _NEW
+    + """
 ON CONFLICT (user_id, id) DO UPDATE SET
     conversation_id = excluded.conversation_id,
     model = excluded.model,
@@ -38,7 +42,10 @@ ON CONFLICT (user_id, id) DO UPDATE SET
     body = excluded.body
 WHERE interaction.status = 'interrupted' AND excluded.status <> 'interrupted'
 """
-_INSERT_BATCH = _INSERT.format(source="SELECT value AS body FROM json_each(CAST(? AS TEXT))")
+)
+_BODIES = "SELECT value AS body FROM carray(?)"
+_INSERT_BATCH = _INSERT.format(source=_BODIES)
+INSERT_NEW = _NEW.format(source=_BODIES) + " ON CONFLICT (user_id, id) DO NOTHING"
 _INSERT_DUE = _INSERT.format(source="SELECT body FROM started WHERE due_ms <= ?")
 
 _KEEP_MARKERS = """
@@ -61,25 +68,25 @@ class SqlJob(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Interactions to keep if absent: JSON documents, joined by commas."""
+    """Interactions to keep if absent: JSON documents, at least one."""
 
-    rows: bytes
+    bodies: tuple[str, ...]
 
     @property
     def size_bytes(self) -> int:
-        return len(self.rows)
+        return sum(map(len, self.bodies))
 
     def run(self, connection: apsw.Connection) -> None:
-        insert(connection, self.rows)
+        insert(connection, self.bodies)
 
 
-def insert(connection: apsw.Connection, rows: bytes) -> None:
-    """Keep JSON documents joined by commas: what is there or erased stays so, an outcome replaces `interrupted`.
+def insert(connection: apsw.Connection, bodies: tuple[str, ...]) -> None:
+    """Keep JSON documents, at least one: what is there or erased stays so, an outcome replaces `interrupted`.
 
     One statement does it all, without the interpreter: a thread that had to come back for every row would queue
     behind a busy event loop each time.
     """
-    connection.execute(_INSERT_BATCH, (b"[" + rows + b"]",))
+    connection.execute(_INSERT_BATCH, (apsw.carray(bodies),))
 
 
 @dataclass(frozen=True, slots=True)

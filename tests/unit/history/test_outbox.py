@@ -478,10 +478,8 @@ async def test_a_row_that_cannot_be_read_holds_up_no_other(
     opened: Opened, store: LeavingStore
 ) -> None:
     async with opened() as outbox:
-        newer = (
-            b'{"v":2,"id":"%s","userId":"bob","model":"m","status":"completed"}' % an_id(1).encode()
-        )
-        await outbox._parts.file.commits.submit(Append(newer))
+        newer = f'{{"v":2,"id":"{an_id(1)}","userId":"bob","model":"m","status":"completed"}}'
+        await outbox._parts.file.commits.submit(Append((newer,)))
         await outbox.append(an_interaction(2))
         await until_stored(store, an_interaction(2))
         await until(lambda: asyncio.sleep(0, outbox.backlog().rows == 0))

@@ -439,8 +439,9 @@ async def test_a_row_of_a_newer_program_cannot_be_read(history: SqliteHistory) -
 
     await history.commits.submit(
         Newer(
-            b'{"v":2,"id":"%s","userId":"ana","model":"m","status":"completed","answered":true}'
-            % an_id().encode()
+            (
+                f'{{"v":2,"id":"{an_id()}","userId":"ana","model":"m","status":"completed","answered":true}}',
+            )
         )
     )
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
-import orjson
 import pytest
 
 from domain.entities.history_query import Order
@@ -13,7 +12,7 @@ from domain.entities.prompt import Prompt
 from domain.entities.words import words_of
 from infra.clock import SystemClock
 from infra.history import sqlite_words
-from infra.history.documents import document_of
+from infra.history.documents import record_of
 from infra.history.sqlite import HISTORY_FILE, SqliteHistory, open_sqlite
 from infra.history.sqlite_jobs import insert
 from infra.history.sqlite_reader import ReadConnections
@@ -35,7 +34,7 @@ async def history(tmp_path: Path) -> AsyncIterator[SqliteHistory]:
 async def test_a_file_of_before_is_searched_as_well(tmp_path: Path) -> None:
     before = [mixed(number) for number in range(50)]
     with closing(open_writer(tmp_path / HISTORY_FILE, HISTORY_MIGRATIONS[:2])) as connection:
-        insert(connection, b",".join([orjson.dumps(document_of(one)) for one in reversed(before)]))
+        insert(connection, tuple([record_of(one).body.decode() for one in reversed(before)]))
     async with opened(tmp_path) as history:  # type: ignore[attr-defined]
         await history.append(an_interaction(50, text="answer too"))
         found = await walk(history, asking(limit=7, words=words_of("answer"), order=Order.ASC))
