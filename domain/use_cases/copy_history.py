@@ -33,7 +33,7 @@ class CopySource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CopyHistory:
-    """Carries batches from a source to a store, while the next one is read, and reads each back.
+    """Carries batches from a source to a store: one is read, the one before stored, the one before that read back.
 
     It may be stopped anywhere, however hard, and started again: what is there already stays as it is, and where the
     state is kept it goes on behind the last batch that was seen in the target.
@@ -62,23 +62,25 @@ class CopyHistory:
         Raises:
             HistoryError: A store does not answer; what was copied stays copied.
         """
-        so_far = await self._resumed()
-        settling: asyncio.Task[CopyProgress] | None = None
+        storing: asyncio.Task[Batch] | None = None
+        before = settling = asyncio.create_task(self._resumed())
         try:
+            position = (await settling).position
             async with aclosing(
-                self.source.batches(so_far.position, self.target.records_at_once)
+                self.source.batches(position, self.target.records_at_once)
             ) as batches:
                 async for batch in batches:
-                    if settling is not None:
-                        so_far = await settling
-                    settling = asyncio.create_task(self._settle(batch, so_far))
+                    if storing is not None:
+                        await storing
+                    await before  # else the store might get ahead of what is read back
+                    storing = asyncio.create_task(self._store(batch))
+                    before, settling = settling, self._settling(batch, storing, settling)
                     await asyncio.sleep(0)  # let it begin: the store writes while we read on
                     progress(batch.done, batch.whole)
-            if settling is not None:
-                so_far = await settling
+            so_far = await settling
         finally:
-            if settling is not None and not settling.done():
-                await asyncio.wait([settling])  # what was begun is finished and noted
+            # What was begun is finished and noted.
+            await asyncio.gather(settling, return_exceptions=True)
         self.state.clear()
         return so_far
 
@@ -96,12 +98,30 @@ class CopyHistory:
                 return CopyProgress()
         return noted
 
-    async def _settle(self, batch: Batch, before: CopyProgress) -> CopyProgress:
+    async def _store(self, batch: Batch) -> Batch:
+        """Store a batch, and return what of it has not expired."""
         if batch.erasures:
             await self._patiently(lambda: self.target.erase_again(batch.erasures))
         kept = batch.without_expired(self.first_kept_id())
         if kept.records:
             await self._patiently(lambda: self.target.keep(kept.records))
+        return kept
+
+    def _settling(
+        self,
+        batch: Batch,
+        storing: "asyncio.Task[Batch]",
+        settling: "asyncio.Task[CopyProgress]",
+    ) -> "asyncio.Task[CopyProgress]":
+        """Return what is done once a batch is stored, read back and noted, and those before it too."""
+
+        async def settle() -> CopyProgress:
+            kept, before = await asyncio.gather(storing, settling)
+            return await self._settle(batch, kept, before)
+
+        return asyncio.create_task(settle())
+
+    async def _settle(self, batch: Batch, kept: Batch, before: CopyProgress) -> CopyProgress:
         seen = await self._read_back(kept, before)
         after = replace(
             seen,

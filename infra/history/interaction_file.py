@@ -15,7 +15,7 @@ from infra.history.interaction_lines import InvalidLine, read_line
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """Far above the longest interaction; what is longer is no such file, and would fill the memory."""
 LOOKED_AT_ONCE = 1000
-MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_BATCH_BYTES = 32 * 1024 * 1024
 
 
 class InteractionFile(CopySource):

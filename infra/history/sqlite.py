@@ -26,9 +26,10 @@ from infra.history.retention import FOR_EVER, Retention
 from infra.history.sqlite_committer import SqliteCommitter
 from infra.history.sqlite_expiry import Expire, expire_all
 from infra.history.sqlite_jobs import Append, EraseOne, EraseUser, FinishErasures, Reap, SqlJob
+from infra.history.sqlite_migration import Step
 from infra.history.sqlite_purging import Purging
 from infra.history.sqlite_reader import ReadPool
-from infra.history.sqlite_schema import HISTORY_MIGRATIONS, Step, open_writer
+from infra.history.sqlite_schema import HISTORY_MIGRATIONS, open_writer
 from infra.history.sqlite_tombstones import erased_among
 from infra.history.start_markers import StartMarkers
 from infra.private_files import make_private_folder

@@ -8,7 +8,7 @@ import apsw
 from domain.entities.interaction import milliseconds_of
 from infra.history.group_commit import GroupCommit
 from infra.history.sqlite_jobs import SqlJob, remove_some
-from infra.history.sqlite_words import PLACES_A_MILLISECOND
+from infra.history.sqlite_word_index import PLACES_A_MILLISECOND
 
 _IN_STORE = "SELECT seq FROM place WHERE place < :place ORDER BY place LIMIT :rows"
 _IN_OUTBOX = """

@@ -1,13 +1,14 @@
 """The embedded store's file: its tables, their versions, how it is opened."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
 
 from infra.configuration import ConfigurationError
+from infra.history.sqlite_migration import Step, migrate
 from infra.history.sqlite_purging import PURGE
-from infra.history.sqlite_words import index_of_words
+from infra.history.sqlite_word_index import MakeWordIndex
 from infra.private_files import make_private_file
 
 # Older ones can corrupt a write-ahead log under load (fixed in 3.51.3).
@@ -71,10 +72,7 @@ CREATE INDEX figures ON interaction (
 );
 """
 
-Step = str | Callable[[], str]
-"""Statements, or what returns them: those that take work to put together are made when a file needs them."""
-
-HISTORY_MIGRATIONS: tuple[Step, ...] = (INTERACTIONS, TURNS_BY_ID, FIGURES, index_of_words, PURGE)
+HISTORY_MIGRATIONS: tuple[Step, ...] = (INTERACTIONS, TURNS_BY_ID, FIGURES, MakeWordIndex(), PURGE)
 """Each step makes the next `user_version` of the file; steps are only ever added at the end."""
 
 
@@ -105,7 +103,7 @@ def open_writer(path: Path, migrations: Sequence[Step]) -> apsw.Connection:
             ("secure_delete", 1),  # erased means gone from the file too
         ):
             connection.pragma(name, value)
-        _migrate(connection, migrations, path)
+        migrate(connection, migrations, path)
     except BaseException:
         connection.close()
         raise
@@ -123,13 +121,3 @@ def open_reader(path: Path) -> apsw.Connection:
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.pragma("mmap_size", 0)
     return connection
-
-
-def _migrate(connection: apsw.Connection, migrations: Sequence[Step], path: Path) -> None:
-    version = connection.pragma("user_version")
-    if version > len(migrations):
-        raise ConfigurationError(f"{path} was written by a newer version of this program")
-    for number, step in enumerate(migrations[version:], start=version + 1):
-        with connection:
-            connection.execute(step if isinstance(step, str) else step())
-            connection.pragma("user_version", number)

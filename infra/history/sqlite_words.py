@@ -1,6 +1,5 @@
-"""Searching history by words in SQLite: an index within the same transactions, read from one end of time."""
+"""Searching history by words in SQLite: the index of words, read from one end of time."""
 
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,58 +8,13 @@ import orjson
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order, Page
 from domain.entities.interaction import first_id_at, milliseconds_of
-from domain.entities.words import is_in_words
 from infra.history.documents import interaction_of
+from infra.history.sqlite_word_index import LAST_MILLISECOND, PLACES_A_MILLISECOND, owner_word
 
 SCANNED_ROWS = 10_000
 """What one page looks through for the other filters; then it ends early and tells where to go on."""
 
-PLACES_A_MILLISECOND = 1 << 16
-_LAST_MILLISECOND = (1 << 47) - 1
-"""In the year 6429; beyond it SQLite's numbers end."""
 _AFTER_ALL = first_id_at(1 << 48)
-_OWNER = "\uf8ff"
-"""Marks the user among the words: no word holds it."""
-
-_MILLISECONDS = "('0x' || substr({row}.id, 1, 8) || substr({row}.id, 10, 4))"
-_WORDS = (
-    f"char({ord(_OWNER)}) || hex({{row}}.user_id) || ' ' || replace("
-    "coalesce({row}.body ->> 'prompt', '') || ' ' || coalesce({row}.body ->> 'text', ''),"
-    f" char({ord(_OWNER)}), ' ')"
-)
-# Of an id that is none the time is 0.
-_FIRST_PLACE = (
-    f"(iif(json_valid({_MILLISECONDS}, 2), {_MILLISECONDS} ->> '$', 0) & {_LAST_MILLISECOND})"
-    f" * {PLACES_A_MILLISECOND}"
-)
-_INDEX = """
-CREATE TABLE place (place INTEGER PRIMARY KEY, seq INTEGER NOT NULL UNIQUE);
-CREATE VIRTUAL TABLE said USING fts5(
-    words, content='', detail=none, columnsize=0, tokenize="{tokenize}"
-);
-
-INSERT INTO place
-SELECT first + row_number() OVER (PARTITION BY first ORDER BY id) - 1, seq
-FROM (SELECT seq, id, {first_of_old} AS first FROM interaction AS old);
-INSERT INTO said (rowid, words)
-SELECT place, {words_of_old} FROM place JOIN interaction AS old USING (seq) ORDER BY place;
-
-CREATE TRIGGER new_is_said AFTER INSERT ON interaction BEGIN
-    INSERT INTO place SELECT coalesce(max(place) + 1, {first_of_new}), NEW.seq FROM place
-    WHERE place BETWEEN {first_of_new} AND {first_of_new} + {last};
-    INSERT INTO said (rowid, words) SELECT place, {words_of_new} FROM place WHERE seq = NEW.seq;
-END;
-CREATE TRIGGER changed_is_said AFTER UPDATE OF body ON interaction BEGIN
-    INSERT INTO said (said, rowid, words)
-    SELECT 'delete', place, {words_of_old} FROM place WHERE seq = OLD.seq;
-    INSERT INTO said (rowid, words) SELECT place, {words_of_new} FROM place WHERE seq = NEW.seq;
-END;
-CREATE TRIGGER gone_is_not_said AFTER DELETE ON interaction BEGIN
-    INSERT INTO said (said, rowid, words)
-    SELECT 'delete', place, {words_of_old} FROM place WHERE seq = OLD.seq;
-    DELETE FROM place WHERE seq = OLD.seq;
-END;
-"""
 
 _FOUND = """
 SELECT i.seq, i.id, i.model, i.provider, i.conversation_id, i.status, i.answered
@@ -72,31 +26,6 @@ _BODIES = """
 SELECT CAST(group_concat(body, ',' ORDER BY id {order}) AS BLOB) FROM interaction
 WHERE seq IN (SELECT value FROM json_each(?))
 """
-
-
-def index_of_words() -> str:
-    """Return the statements that make the index and fill it from what is there.
-
-    `place` gives each interaction a number that grows with its time, under which its words are indexed: so they are
-    found newest first without looking at all of them. FTS5 knows the Unicode of 2012; younger symbols are named here.
-    """
-    symbols = "".join(
-        chr(code)
-        for code in range(0x300, 0x20000)
-        if not is_in_words(chr(code)) and unicodedata.category(chr(code)) not in ("Co", "Cs")
-    )
-    tokenize = (
-        f"unicode61 remove_diacritics 2 categories 'L* N* M*'"
-        f" tokenchars '{_OWNER}' separators '{symbols}'"
-    )
-    return _INDEX.format(
-        tokenize=tokenize,
-        last=PLACES_A_MILLISECOND - 1,
-        first_of_old=_FIRST_PLACE.format(row="old"),
-        first_of_new=_FIRST_PLACE.format(row="NEW"),
-        words_of_old=_WORDS.format(row="old"),
-        words_of_new=_WORDS.format(row="NEW"),
-    )
 
 
 def search(connection: apsw.Connection, query: HistoryQuery) -> Page:
@@ -149,9 +78,11 @@ def _found(
     if after_id is not None:
         low, high = (low, min(high, after_id)) if is_newest_first else (max(low, after_id), high)
     values: dict[str, Any] = {
-        "words": " ".join(f'"{word}"' for word in (_owner(query.user_id), *sorted(wanted.words))),
-        "low": min(milliseconds_of(low), _LAST_MILLISECOND) * PLACES_A_MILLISECOND,
-        "high": (min(milliseconds_of(high), _LAST_MILLISECOND) + 1) * PLACES_A_MILLISECOND - 1,
+        "words": " ".join(
+            f'"{word}"' for word in (owner_word(query.user_id), *sorted(wanted.words))
+        ),
+        "low": min(milliseconds_of(low), LAST_MILLISECOND) * PLACES_A_MILLISECOND,
+        "high": (min(milliseconds_of(high), LAST_MILLISECOND) + 1) * PLACES_A_MILLISECOND - 1,
         "user_id": query.user_id,
     }
     sql = _FOUND.format(order="DESC" if is_newest_first else "ASC")
@@ -174,7 +105,3 @@ def _passes(
         and wanted.provider in (None, provider)
         and wanted.conversation_id in (None, conversation_id)
     )
-
-
-def _owner(user_id: str) -> str:
-    return _OWNER + user_id.encode().hex()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.entities.words import words_of
-from infra.history.sqlite_words import index_of_words
+from infra.history.sqlite_word_index import tokenizer
 
 
 def test_words_are_runs_of_letters_and_digits() -> None:
@@ -54,14 +54,13 @@ def test_case_and_accents_on_a_to_z_do_not_count(one: str, other: str, is_same: 
 def tokens() -> Callable[[str], set[str]]:
     """Return the tokens of SQLite's index."""
     connection = apsw.Connection(":memory:")
-    statements = index_of_words()
-    name, *arguments = statements.partition('tokenize="')[2].partition('"')[0].split(" ")
+    name, *arguments = tokenizer().split(" ")
     assert name == "unicode61"
     arguments = [one.strip("'") for one in _joined(arguments)]
-    tokenizer = connection.fts5_tokenizer(name, arguments)
+    of_sqlite = connection.fts5_tokenizer(name, arguments)
 
     def tokenize(text: str) -> set[str]:
-        found = tokenizer(text.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
+        found = of_sqlite(text.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
         return {token for tokens in found for token in tokens} - {""}
 
     return tokenize
