@@ -24,8 +24,6 @@ _COMPARED: dict[str, Callable[[float, float], bool]] = {
 _OPERATORS: dict[type[ast.AST], Callable[[float, float], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
-    ast.Sub: operator.sub,
-    ast.Add: operator.add,
     ast.GtE: operator.ge,
 }
 

@@ -1,5 +1,7 @@
 """What the world sees: a REST API that passes every answer on as it comes, a firewall, a name."""
 
+import json
+
 from aws_cdk import CfnOutput, Fn
 from aws_cdk import aws_apigateway as gateway
 from aws_cdk import aws_apigatewayv2 as gateway2
@@ -10,11 +12,28 @@ from aws_cdk import aws_route53_targets as targets
 from constructs import Construct
 
 from stacks.balancer import Balancer, listener_port
+from stacks.metrics import GATEWAY_ERRORS, NAMESPACE
 from stacks.network import Network
 from stacks.parameters import PREFIX, Domain, Size
 
 INTEGRATION_SECONDS = 660
 """Longer than STREAM_TOTAL_SECONDS; streaming integrations may take up to 15 minutes."""
+
+
+_LOGGED = {
+    "requestId": "$context.requestId",
+    "requestTime": "$context.requestTime",
+    "ip": "$context.identity.sourceIp",
+    "httpMethod": "$context.httpMethod",
+    "resourcePath": "$context.resourcePath",  # the template: a path may name a user
+    "protocol": "$context.protocol",
+    "status": "$context.status",
+    "responseLength": "$context.responseLength",
+    "responseLatency": "$context.responseLatency",
+    "integrationStatus": "$context.integration.status",
+    "integrationErrorMessage": "$context.integrationErrorMessage",
+}
+_ERRORS_OF_ITS_OWN = '{ $.status = "5*" && $.integrationStatus != "5*" }'
 
 
 class Edge(Construct):
@@ -37,6 +56,16 @@ class Edge(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.api = self._make_api(size, log_group)
+        logs.MetricFilter(
+            self,
+            "Errors",
+            log_group=log_group,
+            filter_pattern=logs.FilterPattern.literal(_ERRORS_OF_ITS_OWN),
+            metric_namespace=NAMESPACE,
+            metric_name=GATEWAY_ERRORS,
+            metric_value="1",
+            default_value=0,
+        )
         link = gateway2.CfnVpcLink(
             self,
             "Link",
@@ -69,17 +98,7 @@ class Edge(Construct):
                 logging_level=gateway.MethodLoggingLevel.ERROR,
                 data_trace_enabled=False,  # prompts and answers would be in the log
                 access_log_destination=gateway.LogGroupLogDestination(log_group),
-                access_log_format=gateway.AccessLogFormat.json_with_standard_fields(
-                    caller=False,
-                    http_method=True,
-                    ip=True,
-                    protocol=True,
-                    request_time=True,
-                    resource_path=True,
-                    response_length=True,
-                    status=True,
-                    user=False,
-                ),
+                access_log_format=gateway.AccessLogFormat.custom(json.dumps(_LOGGED)),
             ),
         )
 

@@ -10,6 +10,8 @@ from stacks.parameters import PREFIX
 
 NAMESPACE = "RtGenAi"
 SERVICE = "rt-genai"
+GATEWAY_ERRORS = "GatewayErrors"
+"""Counted in the gateway's own log."""
 STOPS = f"{PREFIX}-stops"
 """EventBridge's rule for tasks that end by themselves."""
 
@@ -90,20 +92,8 @@ def server_errors(balancer: elb.ApplicationLoadBalancer) -> cloudwatch.IMetric:
     )
 
 
-def gateway_errors(balancer: elb.ApplicationLoadBalancer) -> cloudwatch.IMetric:
+def gateway_errors() -> cloudwatch.Metric:
     """Return how many requests the gateway answered with a 5xx that no task sent."""
-    gateway = cloudwatch.Metric(
-        namespace="AWS/ApiGateway",
-        metric_name="5XXError",
-        dimensions_map={"ApiName": PREFIX},
-        statistic="Sum",
-        period=_MINUTE,
-    )
-    target = balancer.metrics.http_code_target(
-        elb.HttpCodeTarget.TARGET_5XX_COUNT, statistic="Sum", period=_MINUTE
-    )
-    return cloudwatch.MathExpression(
-        expression="FILL(gateway, 0) - FILL(target, 0)",
-        using_metrics={"gateway": gateway, "target": target},
-        period=_MINUTE,
+    return cloudwatch.Metric(
+        namespace=NAMESPACE, metric_name=GATEWAY_ERRORS, statistic="Sum", period=_MINUTE
     )

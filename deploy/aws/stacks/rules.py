@@ -110,7 +110,7 @@ def _of_service(balancer: Balancer) -> list[Rule]:
         Rule(
             "GatewayErrors",
             "The gateway itself answers with a 5xx, which the service never saw.",
-            gateway_errors(balancer.balancer),
+            gateway_errors(),
             limit=10,
             minutes=3,
         ),

@@ -1,5 +1,8 @@
 """What runs: it streams, drains, heals, scales, and may do no more than it needs."""
 
+import json
+import re
+
 import pytest
 from aws_cdk.assertions import Match, Template
 
@@ -201,6 +204,25 @@ def test_a_domain_brings_https_to_the_load_balancer_and_a_record(synthesised: Sy
         {"Port": 443, "Protocol": "HTTPS", "Certificates": Match.any_value()},
     )
     template.has_resource_properties("AWS::Route53::RecordSet", {"Name": "chat.example.com."})
+
+
+def test_the_gateways_own_errors_are_counted_in_what_it_logs(synthesised: Synthesis) -> None:
+    template = read(synthesised("small"), "rt-app")
+    (stage,) = of_type(template, "AWS::ApiGateway::Stage")
+    logged = json.loads(stage["AccessLogSetting"]["Format"])
+    (counter,) = of_type(template, "AWS::Logs::MetricFilter")
+    assert set(re.findall(r"\$\.(\w+)", counter["FilterPattern"])) <= logged.keys()
+    assert "integrationErrorMessage" in logged, "deploy/runbook.md looks at it"
+    (told,) = counter["MetricTransformations"]
+    (alarm,) = [
+        one
+        for one in of_type(template, "AWS::CloudWatch::Alarm")
+        if one.get("AlarmName") == "rt-GatewayErrors"
+    ]
+    assert (alarm["Namespace"], alarm["MetricName"]) == (
+        told["MetricNamespace"],
+        told["MetricName"],
+    )
 
 
 def test_the_gateway_never_logs_what_was_said(synthesised: Synthesis) -> None:
