@@ -13,9 +13,9 @@ from app.history_commands import (
     CopyIsWrong,
     HistoryCommands,
     Progress,
-    add_history_parsers,
     run_history,
 )
+from app.history_parsers import add_history_parsers
 from app.keys_commands import UnknownKey, add_keys_parser, run_keys
 from domain.interfaces.key_book import KeyBook
 from domain.use_cases.redrive_dead_letters import Redriven

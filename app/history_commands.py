@@ -1,12 +1,10 @@
-"""`python main.py import | export | migrate`: history into a store, out of one, from one to another."""
+"""`python main.py import | export | migrate`: what is done, and what is said about it."""
 
 import argparse
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.entities.caller import USER_ID_PATTERN
 from domain.entities.checksum import Checksum
 from domain.entities.copy_progress import CopyProgress
 from domain.entities.store_kind import StoreKind
@@ -16,8 +14,6 @@ Progress = Callable[[int, int], None]
 
 Warn = Callable[[str], None]
 """Told one line for the operator."""
-
-_USER = re.compile(USER_ID_PATTERN, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +58,10 @@ class CopyIsWrong(Exception):
     """What was copied is not what is there; the message says so and what to do next."""
 
 
-def add_history_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the three commands."""
-    _add_import(commands)
-    _add_export(commands)
-    _add_migrate(commands)
-
-
 def run_history(
     parsed: argparse.Namespace, commands: HistoryCommands, progress: Progress, warn: Warn
 ) -> list[str]:
-    """Carry out one command, as the parsers of `add_history_parsers` understood it, and return the lines to print.
+    """Carry out one command, as `app/history_parsers.py` understood it, and return the lines to print.
 
     Raises:
         CopyIsWrong: The target does not hold all that was to be copied, as it was.
@@ -155,61 +144,3 @@ def _expired(copied: CopyProgress) -> list[str]:
     if not copied.expired:
         return []
     return [f"{copied.expired} more are left out: older than HISTORY_RETENTION_DAYS allows."]
-
-
-def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "import",
-        help="bring exported interactions into the store",
-        description="Bring the interactions of FILE, JSON lines as `export` and GET …/export write them, into the "
-        "configured store. What is there already stays as it is, what was erased there stays erased. Every batch is "
-        "durable and read back before it counts. Interrupted, start it again: it goes on where it was. With the embedded "
-        "store the service has to be stopped.",
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines, one interaction each")
-    parser.add_argument(
-        "--skip-invalid",
-        action="store_true",
-        help="leave out lines that are no interactions and name them; otherwise the first one ends the import",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="only look whether all lines can be imported"
-    )
-
-
-def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "export",
-        help="write the store, or one user's part of it, to a file",
-        description="Write every interaction of the configured store to FILE as JSON lines, also while the service "
-        "runs. FILE appears when it is whole. Interrupted, start it again within a day: it goes on where it was. What "
-        "hosts have still to deliver to MongoDB or DynamoDB is not in the store yet; of this host it is told.",
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="where the lines go")
-    parser.add_argument("--user", type=_user, metavar="USER", help="only this user's")
-    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
-
-
-def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "migrate",
-        help="copy history from one store to another",
-        description="Copy all interactions from one store to another, unchanged, and what was erased with them. Set what "
-        "both stores need: DATA_DIR, MONGO_URI and MONGO_DB, DYNAMODB_TABLE. Stop the service first and let it deliver "
-        "its outbox. The source is left as it is. Interrupted, start it again: it goes on where it was.",
-    )
-    kinds = [str(kind) for kind in StoreKind]
-    for name, help_ in (("from", "where history is"), ("to", "where it goes")):
-        parser.add_argument(
-            f"--{name}",
-            dest=f"{name}_",
-            choices=kinds,
-            required=True,
-            help=f"{help_}: {', '.join(kinds)}",
-        )
-
-
-def _user(text: str) -> str:
-    if _USER.fullmatch(text) is None:
-        raise argparse.ArgumentTypeError("is not the name of a user")
-    return text

@@ -219,7 +219,7 @@ def test_a_wrong_setting_is_one_line_and_its_own_exit_code() -> None:
     with process("configuration") as server:
         code, (line,) = server.end()
     assert (code, line["message"]) == (78, "SETTING has to be something else")
-    assert "error" not in line
+    assert "stack_trace" not in line["error"]
 
 
 def test_a_failure_nobody_foresaw_is_1_and_shows_where_it_came_from() -> None:
