@@ -32,6 +32,7 @@ _GAUGES = {
     "rt_outbox_bytes": ("OutboxBytes", "Bytes"),
     "rt_outbox_fill_ratio": ("OutboxFillRatio", "None"),
     "rt_outbox_lag_seconds": ("OutboxLagSeconds", "Seconds"),
+    "process_resident_memory_bytes": ("ResidentBytes", "Bytes"),
     "rt_queue_messages": ("QueueMessages", "Count"),
     "rt_queue_dead_letters": ("DeadLetters", "Count"),
 }
@@ -54,6 +55,7 @@ _COUNTERS = {
     "rt_idempotent_replays_total": "Replays",
 }
 _USABLE = frozenset({"healthy", "half_open"})  # the states of a route that lets calls through
+_UNWELL = frozenset({"half_open", "open", "cooling", "misconfigured"})
 _NO_FAILURES = frozenset({"", "blocked", "cancelled"})  # what the caller or a safety filter ended
 
 Measured = dict[str, tuple[str, float | Spread]]
@@ -70,7 +72,8 @@ class EmfLines:
     def next(self, now_milliseconds: int) -> list[bytes]:
         """Return the lines, each with its end. That of the task is among them even when nothing happened."""
         self._figures.look()
-        lines = [self._line(now_milliseconds, [_ALL], {}, self._of_task())]
+        task = self._of_task() | self._of_process(now_milliseconds)
+        lines = [self._line(now_milliseconds, [_ALL], {}, task)]
         lines += [
             self._line(
                 now_milliseconds,
@@ -105,17 +108,32 @@ class EmfLines:
         }
         for (status,), count in figures.counted("rt_chats_total", ["status"]).items():
             measured[f"Chats{status.title().replace('_', '')}"] = ("Count", count)
-        if files := figures.gauge("process_max_fds"):
-            measured["OpenFilesRatio"] = ("None", (figures.gauge("process_open_fds") or 0) / files)
         for family, (name, unit) in _GAUGES.items():
             if (value := figures.gauge(family)) is not None:
                 measured[name] = (unit, value)
         if (usable := figures.gauge("rt_route_state", state=_USABLE)) is not None:
             measured["UsableRoutes"] = ("Count", usable)
+            unwell = figures.gauge("rt_route_state", state=_UNWELL)
+            measured["RoutesNotWell"] = ("Count", unwell or 0)
         for family, name in _SPREADS.items():
             if (spread := figures.spreads(family, _ALL).get(_ALL)) is not None:
                 measured[name] = ("Seconds", spread)
         return measured
+
+    def _of_process(self, now_milliseconds: int) -> Measured:
+        figures = self._figures
+        started, files = (
+            figures.gauge("process_start_time_seconds"),
+            figures.gauge("process_max_fds"),
+        )
+        if not started or not files:  # they are read from Linux's /proc
+            return {}
+        busy_seconds = figures.counted("process_cpu_seconds_total", _ALL).get(_ALL, 0.0)
+        return {
+            "ProcessorShare": ("None", busy_seconds / PERIOD_SECONDS),
+            "OpenFilesRatio": ("None", (figures.gauge("process_open_fds") or 0) / files),
+            "UptimeSeconds": ("Seconds", max(0.0, now_milliseconds / 1000 - started)),
+        }
 
     def _of_routes(self) -> dict[tuple[str, ...], Measured]:
         calls = self._figures.spreads(_CALLS, [*_MODEL_LABELS, "error_type"])

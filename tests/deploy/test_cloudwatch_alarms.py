@@ -85,8 +85,8 @@ def files(metrics: ServiceMetrics, used_percent: int) -> None:
     registry = metrics.registry
     (real,) = [one for one in registry._collector_to_names if isinstance(one, ProcessCollector)]
     registry.unregister(real)
-    Gauge("process_open_fds", "used", registry=registry).set(used_percent)
-    Gauge("process_max_fds", "allowed", registry=registry).set(100)
+    for name, value in (("start_time_seconds", 1), ("open_fds", used_percent), ("max_fds", 100)):
+        Gauge(f"process_{name}", "of a process", registry=registry).set(value)
 
 
 def outbox(

@@ -35,7 +35,7 @@ def prometheus_dashboard(page: Page) -> Json:
 
 
 def cloudwatch_dashboard(page: Page) -> Json:
-    """Return the page over CloudWatch, without what AWS shows by itself."""
+    """Return the page over CloudWatch."""
     source = {"type": "cloudwatch", "uid": "${datasource}"}
     panels = [
         _graph(
@@ -44,7 +44,7 @@ def cloudwatch_dashboard(page: Page) -> Json:
             source,
             [_query(one, letter) for letter, one in zip(_LETTERS, panel.cloudwatch, strict=False)],
         )
-        for number, panel in enumerate([panel for panel in page.panels if panel.cloudwatch])
+        for number, panel in enumerate(page.panels)
     ]
     return _dashboard(page, "-cloudwatch", panels, [_choice("datasource", "cloudwatch")])
 

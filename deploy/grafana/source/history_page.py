@@ -1,17 +1,24 @@
 """Does history flow?"""
 
-from source.panels import CloudWatch, Page, Panel, Prometheus, Unit, quantiles
+from source.panels import (
+    CloudWatch,
+    Page,
+    Panel,
+    Prometheus,
+    Unit,
+    of_each_instance,
+    spread_of_seconds,
+)
 
 PAGE = Page(
     uid="rt-history",
     title="rt-genai: history",
     panels=(
-        Panel(
-            title="Seconds until an answer is durable",
-            says="A few milliseconds: a sync of this host's disk, or the queue's acknowledgement.",
-            unit=Unit.SECONDS,
-            prometheus=quantiles("rt_accept_seconds"),
-            cloudwatch=(CloudWatch("AcceptSeconds", "p50"), CloudWatch("AcceptSeconds", "p95")),
+        spread_of_seconds(
+            "Seconds until an answer is durable",
+            "A few milliseconds: a sync of this host's disk, or the queue's acknowledgement.",
+            "rt_accept_seconds",
+            "AcceptSeconds",
         ),
         Panel(
             title="Answered and not kept",
@@ -24,33 +31,32 @@ PAGE = Page(
             ),
             cloudwatch=(CloudWatch("NotKept", "Sum"),),
         ),
-        Panel(
-            title="Seconds from the outbox to the store",
-            says="Below one while the store is there.",
-            unit=Unit.SECONDS,
-            prometheus=quantiles("rt_outbox_delivery_seconds"),
-            cloudwatch=(CloudWatch("DeliverySeconds", "p50"), CloudWatch("DeliverySeconds", "p95")),
+        spread_of_seconds(
+            "Seconds from the outbox to the store",
+            "Below one while the store is there.",
+            "rt_outbox_delivery_seconds",
+            "DeliverySeconds",
         ),
-        Panel(
-            title="Waiting in the outbox",
-            says="Accepted here, not yet in the store. Near 0 while the store is there.",
-            unit=Unit.COUNT,
-            prometheus=(Prometheus("rt_outbox_rows", "{{instance}}"),),
-            cloudwatch=(CloudWatch("OutboxRows", "Maximum"),),
+        of_each_instance(
+            "Waiting in the outbox",
+            "Accepted here, not yet in the store. Near 0 while the store is there.",
+            Unit.COUNT,
+            "rt_outbox_rows",
+            "OutboxRows",
         ),
-        Panel(
-            title="Age of the oldest in the outbox",
-            says="Rises by a minute a minute while the store is away.",
-            unit=Unit.SECONDS,
-            prometheus=(Prometheus("rt_outbox_lag_seconds", "{{instance}}"),),
-            cloudwatch=(CloudWatch("OutboxLagSeconds", "Maximum"),),
+        of_each_instance(
+            "Age of the oldest in the outbox",
+            "Rises by a minute a minute while the store is away.",
+            Unit.SECONDS,
+            "rt_outbox_lag_seconds",
+            "OutboxLagSeconds",
         ),
-        Panel(
-            title="How full the outbox is",
-            says="Of OUTBOX_MAX_ROWS or OUTBOX_MAX_BYTES, whichever is nearer; at 1 no more chats are answered.",
-            unit=Unit.SHARE,
-            prometheus=(Prometheus("rt_outbox_fill_ratio", "{{instance}}"),),
-            cloudwatch=(CloudWatch("OutboxFillRatio", "Maximum"),),
+        of_each_instance(
+            "How full the outbox is",
+            "Of OUTBOX_MAX_ROWS or OUTBOX_MAX_BYTES, whichever is nearer; at 1 no more chats are answered.",
+            Unit.SHARE,
+            "rt_outbox_fill_ratio",
+            "OutboxFillRatio",
         ),
         Panel(
             title="In the queue, and among the dead letters",
@@ -65,12 +71,11 @@ PAGE = Page(
                 CloudWatch("DeadLetters", "Maximum"),
             ),
         ),
-        Panel(
-            title="Seconds from the queue to the store",
-            says="Below two for nearly all; more is a worker that does not keep up, or a store that is away.",
-            unit=Unit.SECONDS,
-            prometheus=quantiles("rt_queue_lag_seconds"),
-            cloudwatch=(CloudWatch("QueueLagSeconds", "p50"), CloudWatch("QueueLagSeconds", "p95")),
+        spread_of_seconds(
+            "Seconds from the queue to the store",
+            "Below two for nearly all; more is a worker that does not keep up, or a store that is away.",
+            "rt_queue_lag_seconds",
+            "QueueLagSeconds",
         ),
         Panel(
             title="Stored by the workers",

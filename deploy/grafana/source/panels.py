@@ -36,7 +36,10 @@ class CloudWatch:
     per: tuple[str, ...] = ()
 
 
-ROUTE = ("provider", "model", "outcome")
+MODEL = ("provider", "model")
+"""The dimensions of what is told of answers."""
+
+ROUTE = (*MODEL, "outcome")
 """The dimensions of whatever is told of a call of a provider."""
 
 
@@ -46,14 +49,14 @@ class Panel:
 
     Attributes:
         says: What a good and a bad picture look like.
-        cloudwatch: The same on AWS; empty where AWS shows it itself (processor, memory, file descriptors).
+        cloudwatch: The same on AWS.
     """
 
     title: str
     says: str
     unit: Unit
     prometheus: tuple[Prometheus, ...]
-    cloudwatch: tuple[CloudWatch, ...] = ()
+    cloudwatch: tuple[CloudWatch, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +68,38 @@ class Page:
     panels: tuple[Panel, ...]
 
 
-def quantiles(histogram: str, by: str = "", where: str = "") -> tuple[Prometheus, ...]:
-    """Return the median and the 95th percentile of a histogram, each for every value of the labels `by`."""
+def of_each_instance(title: str, says: str, unit: Unit, metric: str, cloud_metric: str) -> Panel:
+    """Return a gauge of every instance; on AWS, that of the task which has most."""
+    return Panel(
+        title=title,
+        says=says,
+        unit=unit,
+        prometheus=(Prometheus(metric, "{{instance}}"),),
+        cloudwatch=(CloudWatch(cloud_metric, "Maximum"),),
+    )
+
+
+def spread_of_seconds(
+    title: str,
+    says: str,
+    histogram: str,
+    cloud_metric: str,
+    *,
+    by: str = "",
+    where: str = "",
+    per: tuple[str, ...] = (),
+) -> Panel:
+    """Return median and 95th percentile of a histogram, for each value of the labels `by` (on AWS: of the dimensions `per`)."""
+    return Panel(
+        title=title,
+        says=says,
+        unit=Unit.SECONDS,
+        prometheus=_quantiles(histogram, by, where),
+        cloudwatch=tuple(CloudWatch(cloud_metric, share, per) for share in ("p50", "p95")),
+    )
+
+
+def _quantiles(histogram: str, by: str, where: str) -> tuple[Prometheus, ...]:
     grouped = ", ".join(filter(None, ("le", by)))
     legend = " ".join(f"{{{{{label.strip()}}}}}" for label in by.split(",") if label)
     rate = f"sum by ({grouped}) (rate({histogram}_bucket{where}[$__rate_interval]))"

@@ -1,6 +1,6 @@
 """Whom does it ask, and how do they answer?"""
 
-from source.panels import ROUTE, CloudWatch, Page, Panel, Prometheus, Unit, quantiles
+from source.panels import MODEL, ROUTE, CloudWatch, Page, Panel, Prometheus, Unit, spread_of_seconds
 
 _CALLS = "gen_ai_client_operation_duration_seconds"
 _FIRST = "gen_ai_client_operation_time_to_first_chunk_seconds"
@@ -38,25 +38,22 @@ PAGE = Page(
             ),
             cloudwatch=(CloudWatch("FailedAttempts", "Sum"), CloudWatch("AllAttempts", "Sum")),
         ),
-        Panel(
-            title="Seconds of a call",
-            says="Of those that were answered.",
-            unit=Unit.SECONDS,
-            prometheus=quantiles(_CALLS, _ROUTE, '{error_type=""}'),
-            cloudwatch=(
-                CloudWatch("AttemptSeconds", "p50", ROUTE),
-                CloudWatch("AttemptSeconds", "p95", ROUTE),
-            ),
+        spread_of_seconds(
+            "Seconds of a call",
+            "Of those that were answered.",
+            _CALLS,
+            "AttemptSeconds",
+            by=_ROUTE,
+            where='{error_type=""}',
+            per=ROUTE,
         ),
-        Panel(
-            title="Seconds to the first word",
-            says="What a reader waits for.",
-            unit=Unit.SECONDS,
-            prometheus=quantiles(_FIRST, _ROUTE),
-            cloudwatch=(
-                CloudWatch("FirstChunkSeconds", "p50", ("provider", "model")),
-                CloudWatch("FirstChunkSeconds", "p95", ("provider", "model")),
-            ),
+        spread_of_seconds(
+            "Seconds to the first word",
+            "What a reader waits for.",
+            _FIRST,
+            "FirstChunkSeconds",
+            by=_ROUTE,
+            per=MODEL,
         ),
         Panel(
             title="Tokens a second",
@@ -69,8 +66,8 @@ PAGE = Page(
                 ),
             ),
             cloudwatch=(
-                CloudWatch("InputTokens", "Sum", ("provider", "model")),
-                CloudWatch("OutputTokens", "Sum", ("provider", "model")),
+                CloudWatch("InputTokens", "Sum", MODEL),
+                CloudWatch("OutputTokens", "Sum", MODEL),
             ),
         ),
         Panel(
@@ -83,6 +80,7 @@ PAGE = Page(
                     "{{provider}} {{model}} {{state}}",
                 ),
             ),
+            cloudwatch=(CloudWatch("RoutesNotWell", "Maximum"),),
         ),
         Panel(
             title="Retries and fallbacks",

@@ -1,6 +1,14 @@
 """Is it well?"""
 
-from source.panels import CloudWatch, Page, Panel, Prometheus, Unit, quantiles
+from source.panels import (
+    CloudWatch,
+    Page,
+    Panel,
+    Prometheus,
+    Unit,
+    of_each_instance,
+    spread_of_seconds,
+)
 
 _REQUESTS = "http_server_request_duration_seconds"
 _JOB = '{job="rt-genai"}'
@@ -34,19 +42,18 @@ PAGE = Page(
             ),
             cloudwatch=(CloudWatch("ServerErrors", "Sum"), CloudWatch("Requests", "Sum")),
         ),
-        Panel(
-            title="Seconds of a request",
-            says="From receipt to the last byte; for chats, mostly the model's.",
-            unit=Unit.SECONDS,
-            prometheus=quantiles(_REQUESTS, "http_route"),
-            cloudwatch=(CloudWatch("RequestSeconds", "p50"), CloudWatch("RequestSeconds", "p95")),
+        spread_of_seconds(
+            "Seconds of a request",
+            "From receipt to the last byte; for chats, mostly the model's.",
+            _REQUESTS,
+            "RequestSeconds",
+            by="http_route",
         ),
-        Panel(
-            title="Seconds the service adds to a chat",
-            says="All but waiting for a model. Milliseconds; more is a slow disk, a slow queue or no processor left.",
-            unit=Unit.SECONDS,
-            prometheus=quantiles("rt_request_overhead_seconds"),
-            cloudwatch=(CloudWatch("OverheadSeconds", "p50"), CloudWatch("OverheadSeconds", "p95")),
+        spread_of_seconds(
+            "Seconds the service adds to a chat",
+            "All but waiting for a model. Milliseconds; more is a slow disk, a slow queue or no processor left.",
+            "rt_request_overhead_seconds",
+            "OverheadSeconds",
         ),
         Panel(
             title="Chats under way",
@@ -93,29 +100,26 @@ PAGE = Page(
             ),
             cloudwatch=(CloudWatch("Replays", "Sum"),),
         ),
-        Panel(
-            title="Processor",
-            says="Of one core. A process uses one; near 1 it is time for another.",
-            unit=Unit.SHARE,
-            prometheus=(
-                Prometheus(
-                    f"rate(process_cpu_seconds_total{_JOB}[$__rate_interval])", "{{instance}}"
-                ),
-            ),
+        of_each_instance(
+            "Processor",
+            "Of one core. A process uses one; near 1 it is time for another.",
+            Unit.SHARE,
+            f"rate(process_cpu_seconds_total{_JOB}[$__rate_interval])",
+            "ProcessorShare",
         ),
-        Panel(
-            title="Memory",
-            says="Flat after the first minutes.",
-            unit=Unit.BYTES,
-            prometheus=(Prometheus(f"process_resident_memory_bytes{_JOB}", "{{instance}}"),),
+        of_each_instance(
+            "Memory",
+            "Flat after the first minutes.",
+            Unit.BYTES,
+            f"process_resident_memory_bytes{_JOB}",
+            "ResidentBytes",
         ),
-        Panel(
-            title="Open files and connections",
-            says="Of what the system allows.",
-            unit=Unit.SHARE,
-            prometheus=(
-                Prometheus(f"process_open_fds{_JOB} / process_max_fds{_JOB}", "{{instance}}"),
-            ),
+        of_each_instance(
+            "Open files and connections",
+            "Of what the system allows.",
+            Unit.SHARE,
+            f"process_open_fds{_JOB} / process_max_fds{_JOB}",
+            "OpenFilesRatio",
         ),
         Panel(
             title="Running since, and what",
@@ -128,6 +132,7 @@ PAGE = Page(
                     "{{instance}} {{version}}",
                 ),
             ),
+            cloudwatch=(CloudWatch("UptimeSeconds", "Minimum"),),
         ),
     ),
 )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,20 +123,21 @@ def test_seconds_are_told_within_their_bucket() -> None:
     assert last == 81.92
 
 
+def a_route(model: str, state: RouteState) -> RouteHealth:
+    closure = Closure(state=state, since_milliseconds=0, retry_after_seconds=1.0)
+    return RouteHealth(
+        provider="gemini",
+        model=model,
+        closure=None if state is RouteState.HEALTHY else closure,
+        in_flight=0,
+        retry_tokens=100,
+    )
+
+
 def test_a_route_is_usable_while_it_lets_calls_through() -> None:
     metrics, lines = made()
-    routes = [
-        RouteHealth(
-            provider="gemini",
-            model=f"{number}",
-            closure=Closure(state=state, since_milliseconds=0, retry_after_seconds=1.0),
-            in_flight=0,
-            retry_tokens=100,
-        )
-        for number, state in enumerate(
-            [RouteState.HALF_OPEN, RouteState.HALF_OPEN, RouteState.OPEN, RouteState.COOLING]
-        )
-    ]
+    states = [RouteState.HALF_OPEN, RouteState.HALF_OPEN, RouteState.OPEN, RouteState.COOLING]
+    routes = [a_route(f"{number}", state) for number, state in enumerate(states)]
     metrics.watch_routes(lambda: routes)
     assert told(lines)[0]["UsableRoutes"] == 2
     assert "UsableRoutes" not in told(EmfLines(CollectorRegistry(), "a worker"))[0]
@@ -208,3 +210,21 @@ async def test_everything_the_alarms_and_dashboards_of_aws_look_at_is_told() -> 
             wanted |= {target["metricName"] for target in panel["targets"]}
     assert {"ChatsInFlight", "Attempts", "FailedAttempts"} < wanted
     assert wanted <= found
+
+
+def test_a_process_tells_how_it_fares() -> None:
+    metrics = Metrics(version="1", environment="test")
+    lines = EmfLines(metrics.registry, "rt-genai")
+    now = time.time_ns() // 1_000_000
+    (task,) = [json.loads(line) for line in lines.next(now)]
+    assert task["ProcessorShare"] > 0
+    assert 0 < task["OpenFilesRatio"] < 1
+    assert 0 < task["UptimeSeconds"] < 24 * 3600
+    assert task["ResidentBytes"] > 1024**2
+
+
+def test_a_route_that_is_not_well_is_counted_in_whatever_state_it_is() -> None:
+    metrics, lines = made()
+    routes = [a_route(f"{number}", state) for number, state in enumerate(RouteState)]
+    metrics.watch_routes(lambda: routes)
+    assert told(lines)[0]["RoutesNotWell"] == len(RouteState) - 1
