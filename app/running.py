@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -23,11 +24,10 @@ def run_to_the_end(
     """
     loop = (loop_factory or asyncio.new_event_loop)()
     try:
-        return loop.run_until_complete(work)
+        return loop.run_until_complete(_without_list_of_generators(work))
     finally:
         try:
             loop.run_until_complete(_end_tasks())
-            loop.run_until_complete(loop.shutdown_asyncgens())
             loop.run_until_complete(loop.shutdown_default_executor())
         finally:
             loop.close()
@@ -40,6 +40,16 @@ def tell_why_it_does_not_start(error: BaseException, exit_code: int) -> None:
         "process": {"exit_code": exit_code},
     }
     _LOGGER.critical("%s", error, extra={"ecs": fields})
+
+
+async def _without_list_of_generators(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` in a loop that does not write down each asynchronous generator to close it in the end.
+
+    A chat goes through seven. Each is closed by who reads it, and that is a task, which ends before the loop; what is
+    dropped half read is closed by the loop as ever.
+    """
+    sys.set_asyncgen_hooks(firstiter=None)
+    return await work
 
 
 async def _end_tasks() -> None:

@@ -51,7 +51,7 @@ class Added:
     """Seconds through the service and without it, at the same rate, in turns.
 
     Attributes:
-        sync_milliseconds: What the disk takes to sync a page, between the turns.
+        sync_milliseconds: What the disk takes to sync a page at the same rate, between the turns.
     """
 
     direct: list[float]
@@ -122,7 +122,9 @@ async def added(
     manner = f"mock(latency={latency_seconds})"
     found = Added([], [], [])
     for _ in range(rounds):
-        found.sync_milliseconds.append(disk_sync_milliseconds(service.folder))
+        found.sync_milliseconds.append(
+            disk_sync_milliseconds(service.folder, per_second=per_second)
+        )
         for port, request, values in (
             (upstream.port, direct(manner=manner), found.direct),
             (
@@ -188,11 +190,15 @@ async def overload(service: Service, *, chats: int, seconds: float) -> Overload:
     )
 
 
-def disk_sync_milliseconds(folder: Path, *, times: int = 60) -> float:
-    """Return how long the disk takes to sync a page appended to a file; the median."""
+def disk_sync_milliseconds(folder: Path, *, per_second: float, times: int = 60) -> float:
+    """Return how long the disk takes to sync a page appended to a file; the median.
+
+    With pauses, as it is asked by requests at that rate: a disk that is asked without any is quicker.
+    """
     taken = []
     with open(folder / "sync.probe", "wb", buffering=0) as file:  # noqa: PTH123 - unbuffered
         for _ in range(times):
+            time.sleep(1 / per_second)
             file.write(bytes(4096))
             started = time.perf_counter()
             os.fdatasync(file.fileno())

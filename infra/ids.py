@@ -1,12 +1,18 @@
 """Ids that sort by time."""
 
-import secrets
+import os
+import struct
+from collections.abc import Iterator
 
 from domain.interfaces.clock import Clock
 
 _COUNTER_BITS = 12
 _COUNTER_LIMIT = 1 << _COUNTER_BITS
-_RANDOM_BITS = 62
+_RANDOM_BYTES = 8
+_FETCHED_BYTES = 512 * _RANDOM_BYTES
+"""A call of the kernel for each id would cost more than the id."""
+_VARIANT = 0b10 << 62
+_VARIANT_FREE = (1 << 62) - 1
 
 
 class InteractionIds:
@@ -20,6 +26,7 @@ class InteractionIds:
         self._clock = clock
         self._milliseconds = 0
         self._counter = 0
+        self._random: Iterator[tuple[int]] = iter(())
 
     def __call__(self) -> str:
         """Return the next id, as 36 lower-case characters."""
@@ -33,5 +40,12 @@ class InteractionIds:
                 self._milliseconds += 1
                 self._counter = 0
         time = f"{self._milliseconds:012x}"
-        tail = f"{(0b10 << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS):016x}"
+        tail = f"{_VARIANT | self._random_bits():016x}"
         return f"{time[:8]}-{time[8:]}-7{self._counter:03x}-{tail[:4]}-{tail[4:]}"
+
+    def _random_bits(self) -> int:
+        fetched = next(self._random, None)
+        if fetched is None:
+            self._random = struct.iter_unpack("Q", os.urandom(_FETCHED_BYTES))
+            fetched = next(self._random)
+        return fetched[0] & _VARIANT_FREE

@@ -1,10 +1,10 @@
 """What every request gets first and leaves last: an id, a start time, one line in the log, its figures."""
 
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from random import getrandbits
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,10 +64,11 @@ class RequestScope:
             nonlocal status, is_whole
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], _AS_SAID, (b"x-request-id", request_id.encode())]
-                if concerns_a_user and not any(name == b"cache-control" for name, _ in headers):
-                    headers.append(_NOT_KEPT)
-                message["headers"] = headers
+                headers = message["headers"]
+                added = [_AS_SAID, (b"x-request-id", request_id.encode())]
+                if concerns_a_user and b"cache-control" not in dict(headers):
+                    added.append(_NOT_KEPT)
+                message["headers"] = [*headers, *added]
             elif message["type"] == "http.response.body":
                 is_whole = not message.get("more_body", False)
             await send(message)
@@ -106,15 +107,14 @@ class RequestScope:
 
 
 def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            if _KEPT_REQUEST_ID.fullmatch(value):
-                return str(value, "ascii")
-            break
+    # of several the first, which a proxy in front may have put there; `dict` keeps the last
+    value = dict(reversed(scope["headers"])).get(b"x-request-id")
+    if value is not None and _KEPT_REQUEST_ID.fullmatch(value):
+        return str(value, "ascii")
     return _new_request_id()
 
 
 def _new_request_id() -> str:
-    """Return a UUIDv4; put together from its digits, which takes a third of the time `uuid` does."""
-    digits = os.urandom(16).hex()
+    """Return a UUIDv4, put together from its digits. It names a request and opens nothing: it need not be hard to guess."""
+    digits = f"{getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"

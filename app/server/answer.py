@@ -3,17 +3,20 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import orjson
 from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from app.problem_table import INTERNAL, OVERLOADED, ProblemKind, problem_body
 from app.server.refusal import problem_headers
 
 _LOGGER = logging.getLogger("app.server")
+_CLOSE = (b"connection", b": ", b"close", b"\r\n")
+_CHUNKED = (b"transfer-encoding", b": ", b"chunked", b"\r\n")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code != ord("\t"))
 
 
 class Outlet:
@@ -88,10 +91,54 @@ class Answer(RequestResponseCycle):
             self.on_response = lambda: None  # it holds the connection, which holds this
 
     async def send(self, message: ASGISendEvent) -> None:
-        """As uvicorn's, but the head of an answer goes out with the first part of its body."""
-        if not self.response_started and self.scope["method"] != "HEAD":  # which has no body
+        """As uvicorn's, but the head of an answer goes out with the first part of its body, and is checked as a whole."""
+        if self.response_started or message["type"] != "http.response.start":
+            await super().send(message)
+            return
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        has_body = self.scope["method"] != "HEAD"
+        if has_body:
             cast(Outlet, self.transport).hold_head()
-        await super().send(message)
+        self.transport.write(
+            self._head(message["status"], message.get("headers", ()), has_body=has_body)
+        )
+
+    def _head(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], *, has_body: bool
+    ) -> bytes:
+        """Return the first lines of the answer, and note how its body ends.
+
+        Raises:
+            RuntimeError: A header holds a character that could end it.
+        """
+        parts = [STATUS_LINE[status]]
+        is_last = False
+        for name, value in (*self.default_headers, *headers):
+            if name == b"content-length" and self.chunked_encoding is None:
+                self.expected_content_length = int(value)
+                self.chunked_encoding = False
+            elif name == b"transfer-encoding" and value.lower() == b"chunked":
+                self.expected_content_length = 0
+                self.chunked_encoding = True
+            elif name == b"connection" and b"close" in value.lower():
+                self.keep_alive = False
+                is_last = True
+            parts += (name, b": ", value, b"\r\n")
+        if not (self.keep_alive or is_last):
+            parts += _CLOSE
+        if self.chunked_encoding is None and has_body and status not in (204, 304):
+            self.chunked_encoding = True
+            parts += _CHUNKED
+        head = b"".join(parts)
+        lines = len(parts) // 4 + 1
+        if len(head.translate(None, _CONTROLS)) != len(head) - 2 * lines:
+            raise RuntimeError("a header holds a control character")
+        return head + b"\r\n"
 
     async def receive(self) -> ASGIReceiveEvent:
         """As uvicorn's, but for a client that has left."""

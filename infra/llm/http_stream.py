@@ -3,9 +3,11 @@
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 
 import aiohttp
 import orjson
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from domain.entities.reply import Answering, Reply, Usage
@@ -16,7 +18,6 @@ from infra.llm.received_answer import ReceivedAnswer
 
 # What one answer may hold while its reader is slow. A model's words come at a fraction of what these let through.
 _READ_BUFFER_BYTES = 8 * 1024
-_PIECE_BYTES = 16 * 1024
 _RECEIVE_BUFFER_BYTES = 32 * 1024
 _REFUSAL_BYTES = 64 * 1024
 _REFUSAL_SECONDS = 2.0
@@ -33,9 +34,7 @@ def provider_session(
     It keeps no cookies, and takes neither proxy nor password from the environment.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=60, socket_factory=_provider_socket
-        ),
+        connector=provider_connector(),
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -43,6 +42,27 @@ def provider_session(
         read_bufsize=_READ_BUFFER_BYTES,
         trace_configs=list(following),
     )
+
+
+def provider_connector() -> aiohttp.TCPConnector:
+    """Return what connects to providers."""
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=_provider_socket)
+    connector._factory = partial(  # type: ignore[assignment]
+        _ProviderConnection, loop=asyncio.get_running_loop()
+    )
+    return connector
+
+
+class _ProviderConnection(ResponseHandler):
+    """One connection to a provider.
+
+    aiohttp has its parser go on after every piece that is taken, whether it had stopped or not: of a body in thirty
+    chunks thirty times, which took a tenth of the time of a whole stream (aiohttp 3.14). Here it goes on where it stopped.
+    """
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
 
 
 def _provider_socket(address: aiohttp.AddrInfoType) -> socket.socket:
@@ -148,10 +168,10 @@ async def _next_chunk(content: aiohttp.StreamReader, *, is_finished: bool) -> by
     up nor a connection that breaks can spoil it any more.
     """
     if not is_finished or content.is_eof():
-        return await content.read(_PIECE_BYTES)
+        return await content.readany()
     try:
         async with asyncio.timeout(_AFTERMATH_SECONDS):
-            return await content.read(_PIECE_BYTES)
+            return await content.readany()
     except (TimeoutError, aiohttp.ClientError):
         return b""
 

@@ -11,6 +11,7 @@ DONE = b"[DONE]"
 
 _IGNORED = (b":", b"event", b"id", b"retry")
 _JSON = (b"{", b"[")
+_BLANK = frozenset({b"", b"\r"})
 
 
 class EventDecoder:
@@ -41,6 +42,15 @@ class EventDecoder:
         Raises:
             UnreadableAnswer: Neither events nor JSON, or an event too long; those before it were yielded.
         """
+        if not (self._unended or self._data or self.is_bare):
+            lines = chunk.split(b"\n")
+            if not lines[-1] and _BLANK.issuperset(lines[1::2]):
+                data = [line[5:].strip() for line in lines[:-1:2] if line.startswith(b"data:")]
+                if len(data) * 2 == len(lines) - 1 and len(chunk) <= self._max_event_bytes:
+                    return iter(data)  # whole events of one line each, and nothing else: the rule
+        return self._each(chunk)
+
+    def _each(self, chunk: bytes) -> Iterator[bytes]:
         head, newline, tail = chunk.rpartition(b"\n")
         if not newline or self.is_bare:
             self._keep(chunk)

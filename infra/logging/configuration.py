@@ -1,7 +1,9 @@
 """Sends everything the process says through one formatter to stdout."""
 
+import asyncio
 import logging
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Literal
 
@@ -16,19 +18,40 @@ _OURS = ("app", "domain", "infra", "main", "dependency_injection", "commands")
 
 
 class _LineHandler(logging.Handler):
-    """Writes whole lines of UTF-8, whatever the locale; a reader who is gone is no reason to fail."""
+    """Writes whole lines of UTF-8, whatever the locale; a reader who is gone is no reason to fail.
+
+    What an event loop says in one of its turns goes out at the end of it, in one call of the kernel; a warning, and what
+    is said outside a loop, at once, after all that was said before.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__()
         self._stream = stream
+        self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = f"{self.format(record)}\n".encode()
-        try:
-            self._stream.write(line)
-            self._stream.flush()
-        except (OSError, ValueError):  # a broken pipe, a closed stream: there is no place to say so
-            return
+        self._lines.append(self.format(record))
+        if record.levelno < logging.WARNING and (loop := asyncio._get_running_loop()) is not None:
+            if len(self._lines) == 1:
+                loop.call_soon(self.flush)
+        else:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was said and is not written yet. Python's `logging` asks for it at the end of the process."""
+        with self.lock or nullcontext():
+            lines, self._lines = self._lines, []
+            if not lines:
+                return
+            lines.append("")
+            try:
+                self._stream.write("\n".join(lines).encode())
+                self._stream.flush()
+            except (
+                OSError,
+                ValueError,
+            ):  # a broken pipe, a closed stream: there is no place to say so
+                return
 
 
 def log_as_configured(settings: Settings) -> None:
@@ -85,6 +108,8 @@ def configure_logging(
     handler = _LineHandler(stream or sys.stdout.buffer)
     handler.setFormatter(formatter)
     root = logging.getLogger()
+    for earlier in root.handlers:
+        earlier.flush()
     root.handlers[:] = [handler]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(threshold, logging.INFO))

@@ -1,6 +1,9 @@
 """A process that is told to end ends."""
 
 import asyncio
+import gc
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import pytest
 
@@ -61,3 +64,49 @@ def test_tasks_that_hear_are_ended_and_what_they_raise_is_told(
         run_to_the_end(work())
     assert ended == [1]
     assert [record.message for record in caplog.records] == ["a task failed at the end (untidy)"]
+
+
+def test_a_generator_dropped_half_read_is_closed_by_the_loop() -> None:
+    closed = []
+
+    async def pieces() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            await asyncio.sleep(0)
+            closed.append(True)
+
+    async def work() -> None:
+        async for _ in pieces():
+            break
+        gc.collect()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert closed == [True]
+
+    run_to_the_end(work())
+
+
+def test_a_generator_half_read_by_a_task_at_the_end_is_closed_with_it() -> None:
+    closed = []
+
+    async def pieces() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            closed.append(True)
+
+    async def read() -> None:
+        async with aclosing(pieces()) as some:
+            async for _ in some:
+                pass
+
+    async def work() -> None:
+        kept.append(asyncio.create_task(read()))
+        await asyncio.sleep(0)
+
+    kept: list[asyncio.Task[None]] = []
+    run_to_the_end(work())
+    assert closed == [True]

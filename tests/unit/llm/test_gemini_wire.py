@@ -1,9 +1,12 @@
 """What Gemini is sent, and what its answers mean."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
@@ -215,3 +218,47 @@ def test_the_last_counts_hold() -> None:
 def test_a_wrong_shape_is_told(document: object) -> None:
     with pytest.raises(UnreadableAnswer):
         GeminiReader().take(document)
+
+
+_ODD = st.sampled_from([None, 0, "", "x", [], ["x"], {}, {"text": "y"}])
+_PARTS = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={"text": st.text(max_size=3) | _ODD, "thought": st.booleans() | _ODD}
+    ),
+    max_size=2,
+)
+_CANDIDATE = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": st.fixed_dictionaries({}, optional={"parts": _PARTS | _ODD}) | _ODD,
+        "finishReason": st.sampled_from(["STOP", "FINISH_REASON_UNSPECIFIED", "SAFETY"]) | _ODD,
+    },
+)
+_EVENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "candidates": st.lists(_CANDIDATE | _ODD, max_size=2) | _ODD,
+        "usageMetadata": st.just({"totalTokenCount": 3}) | _ODD,
+        "error": _ODD,
+        "promptFeedback": st.just({"blockReason": "SAFETY"}) | _ODD,
+    },
+)
+
+
+@given(events=st.lists(_EVENTS | _ODD, max_size=3))
+def test_the_quick_look_at_an_event_sees_what_the_long_one_sees(events: list[Any]) -> None:
+    quick, thorough = GeminiReader(), GeminiReader()
+    for event in events:
+        seen = [_outcome(quick.take, event), _outcome(thorough._take_any, event)]
+        assert seen[0] == seen[1]
+        assert quick.finish_reason is thorough.finish_reason
+        assert _outcome(lambda _: quick.usage(), event) == _outcome(
+            lambda _: thorough.usage(), event
+        )
+
+
+def _outcome(read: Callable[[object], object], event: object) -> object:
+    try:
+        return read(event)
+    except Exception as exc:  # noqa: BLE001 - whatever it is, both have to say the same
+        return type(exc), str(exc)

@@ -169,3 +169,58 @@ except ZeroDivisionError: logging.exception("failed")
     assert second.endswith(' say "hi" \\u001b[31m in C:\\tmp password=[redacted]')
     assert rest[-1] == "ZeroDivisionError"
     assert "hash" not in out
+
+
+def test_what_a_loop_says_in_one_turn_is_one_write_and_a_warning_does_not_wait() -> None:
+    out, err = said_by(
+        """
+class Counted:
+    writes = []
+    def write(self, data): self.writes.append(data.count(b"\\n")); sys.stdout.buffer.write(data)
+    def flush(self): sys.stdout.buffer.flush()
+start(stream=Counted())
+log = logging.getLogger("app.access")
+async def work():
+    for turn in range(2):
+        for number in range(3):
+            log.info("%d of turn %d", number, turn)
+        await asyncio.sleep(0)
+    log.info("before")
+    log.warning("now")
+    assert Counted.writes == [3, 3, 2], Counted.writes
+    thread = threading.Thread(target=log.info, args=("from a thread",))
+    log.info("before the thread")
+    thread.start(); thread.join()
+    assert Counted.writes[3:] == [2], Counted.writes
+    log.info("as the last word")
+asyncio.run(work())
+assert sum(Counted.writes) == 11, Counted.writes
+log.info("after the loop")
+"""
+    )
+    assert err == ""
+    assert [json.loads(line)["message"] for line in out.splitlines()] == [
+        *(f"{number} of turn {turn}" for turn in range(2) for number in range(3)),
+        "before",
+        "now",
+        "before the thread",
+        "from a thread",
+        "as the last word",
+        "after the loop",
+    ]
+
+
+def test_what_was_said_as_the_loop_ended_is_written_at_the_end_of_the_process() -> None:
+    lines = lines_of(
+        """
+start()
+loop = asyncio.new_event_loop()
+async def work():
+    logging.getLogger("app").info("the last word")
+    loop.stop()
+loop.create_task(work())
+loop.run_forever()
+loop.close()
+"""
+    )
+    assert [line["message"] for line in lines] == ["the last word"]
