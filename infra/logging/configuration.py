@@ -16,12 +16,14 @@ from infra.settings import Settings
 
 _OURS = ("app", "domain", "infra", "main", "dependency_injection", "commands")
 
+_EACH_REQUEST = "app.access"
+
 
 class _LineHandler(logging.Handler):
     """Writes whole lines of UTF-8, whatever the locale; a reader who is gone is no reason to fail.
 
-    What an event loop says in one of its turns goes out at the end of it, in one call of the kernel; a warning, and what
-    is said outside a loop, at once, after all that was said before.
+    The lines that requests leave in one turn of an event loop go out at the end of it, in one call of the kernel;
+    whatever else is said at once, after all that was said before.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -31,11 +33,10 @@ class _LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.append(self.format(record))
-        if record.levelno < logging.WARNING and (loop := asyncio._get_running_loop()) is not None:
-            if len(self._lines) == 1:
-                loop.call_soon(self.flush)
-        else:
+        if record.name != _EACH_REQUEST or (loop := asyncio._get_running_loop()) is None:
             self.flush()
+        elif len(self._lines) == 1:
+            loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what was said and is not written yet. Python's `logging` asks for it at the end of the process."""
