@@ -14,10 +14,7 @@ import asyncio
 import http.client
 import json
 import os
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -29,6 +26,7 @@ from urllib.parse import urlencode
 from pydantic import SecretStr
 from tqdm import tqdm
 
+from bench.command_cost import cost_of
 from bench.processes import Watched, service
 from bench.scale_data import (
     COMMON_WORD,
@@ -53,7 +51,6 @@ from infra.settings import Settings
 CURSOR_SECRET = "a-secret-for-cursors-of-the-bench"  # noqa: S105 - of the bench alone
 RESULTS = Path(__file__).parent / "results"
 REQUESTS = 200
-_ROOT = Path(__file__).parents[1]
 _NOWHERE = Watched(os.getpid(), 1, 0.0, 0.0)
 """There is no provider: nobody chats here."""
 
@@ -184,40 +181,15 @@ def ask(store: Store, history: MadeUpHistory) -> dict[str, Any]:
 def export(store: Store, history: MadeUpHistory) -> dict[str, float]:
     """Export the whole store by the command, and return what that cost."""
     file = store.folder / "export.jsonl"
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "main.py", "export", str(file)],
-        cwd=_ROOT,
-        env={**os.environ, **store.environment, "DATA_DIR": str(store.folder)},
-        stdout=subprocess.DEVNULL,
-    )
-    peak_bytes = 0
-    while process.poll() is None:
-        peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
-        time.sleep(0.05)
-    assert process.returncode == 0
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cost = cost_of(["export", str(file)], {**store.environment, "DATA_DIR": str(store.folder)})
     size = file.stat().st_size
     file.unlink()
     return {
-        "export_cpu_us": (used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime)
-        / history.count
-        * 1e6,
-        "export_wall_us": (time.perf_counter() - started) / history.count * 1e6,
-        "export_peak_rss": peak_bytes,
+        "export_cpu_us": cost.cpu_seconds / history.count * 1e6,
+        "export_wall_us": cost.wall_seconds / history.count * 1e6,
+        "export_peak_rss": cost.peak_bytes,
         "export_bytes": size,
     }
-
-
-def _peak_bytes(pid: int) -> int:
-    """Return the most memory a process occupied so far; 0 when it has just ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    kibibytes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(kibibytes[0]) * 1024 if kibibytes else 0
 
 
 def merged(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:

@@ -19,16 +19,60 @@ def write_report(results: Path, store: str, command: str, measured: list[dict[st
     """
     file = results / f"scale-{store}.json"
     kept = json.loads(file.read_text()) if file.exists() else {"runs": []}
-    now = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}",
-        "command": command,
-    }
+    now = _circumstances(command)
     runs = {run["count"]: run for run in kept["runs"]}
     runs |= {run["count"]: run | now for run in measured}
     file.write_text(json.dumps({"runs": [runs[count] for count in sorted(runs)]}, indent=1) + "\n")
     _plot(results / f"scale-{store}.png", store, [runs[count] for count in sorted(runs)])
     _write_table(results)
+
+
+def write_import(
+    results: Path, command: str, count: int, line_bytes: float, rounds: list[dict[str, Any]]
+) -> None:
+    """Keep what the commands `import` and `export` were measured at, and write SCALE.md."""
+    kept = {**_circumstances(command), "count": count, "line_bytes": line_bytes, "rounds": rounds}
+    (results / "import.json").write_text(json.dumps(kept, indent=1) + "\n")
+    _write_table(results)
+
+
+def _circumstances(command: str) -> dict[str, str]:
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}",
+        "command": command,
+    }
+
+
+def _import_lines(results: Path) -> list[str]:
+    """Return the section about the commands; none before they were measured."""
+    file = results / "import.json"
+    if not file.exists():
+        return []
+    run = json.loads(file.read_text())
+    rounds = run["rounds"]
+    lines = [
+        "",
+        "## `import` and `export` with SQLite",
+        "",
+        f"The whole commands, from the start of the process to its end, {_spaced(run['count'])} interactions in lines of "
+        f"{run['line_bytes']:.0f} bytes, into an empty store; read back and",
+        "summed up on both sides, and exported again to the same lines.",
+        "",
+        "| | " + " | ".join(f"round {number}" for number in range(1, len(rounds) + 1)) + " |",
+        "|---|" + "---:|" * len(rounds),
+    ]
+    for title, key, scale in (
+        ("import, interactions a second", "import_per_second", 1),
+        ("import, µs CPU an interaction, all threads", "import_cpu_us", 1),
+        ("import, peak memory in MiB", "import_peak_rss", _MIB),
+        ("export, interactions a second", "export_per_second", 1),
+        ("export, µs CPU an interaction", "export_cpu_us", 1),
+        ("export, peak memory in MiB", "export_peak_rss", _MIB),
+    ):
+        values = [_spaced(round(one[key] / scale)) for one in rounds]
+        lines.append(f"| {title} | " + " | ".join(values) + " |")
+    return [*lines, "", f"{run['date']}, {run['machine']}, `{run['command']}`{_note(run)}"]
 
 
 def _write_table(results: Path) -> None:
@@ -38,6 +82,7 @@ def _write_table(results: Path) -> None:
         "Written by `python -m bench.scale`. Milliseconds are CPU time of the service's process for one whole HTTP request, all",
         "threads. The user that is asked for has 10 000 interactions in every store, which lie apart as others wrote in between; the",
         "large user has a tenth of the store. Pages are of 20. Bytes are as on the disk.",
+        *_import_lines(results),
     ]
     for file in sorted(results.glob("scale-*.json")):
         runs = json.loads(file.read_text())["runs"]
