@@ -18,7 +18,7 @@ from domain.entities.caller import USER_ID_PATTERN
 from domain.entities.interaction import ANSWERED, Status, asked_at
 from domain.entities.record import Place, Record
 from domain.entities.reply import FinishReason
-from infra.history.documents import VERSION, Document, UnreadableDocument
+from infra.history.documents import VERSION, Document, UnreadableDocument, body_of
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
 _UUID_7 = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
@@ -103,9 +103,7 @@ def read_line(line: bytes) -> tuple[Record, bytes]:
         raise InvalidLine("timestamp: not the time that the id carries")
     document = _document_of(said)
     place = Place(document["userId"], document["id"])
-    # A copy: what orjson returns was cut from a buffer of some kilobytes, and many of them would tear up the memory.
-    body = bytes(memoryview(orjson.dumps(document)))
-    return Record(place, body), orjson.dumps(said)
+    return Record(place, body_of(document)), orjson.dumps(said)
 
 
 def line_of(record: Record) -> bytes:

@@ -9,7 +9,13 @@ from domain.entities.record import ArchivePage, Erasure, Place, Record
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.history_archive import HistoryArchive
 from infra.history.archive_erasures import erase_again
-from infra.history.documents import Document, UnreadableDocument, interaction_in, record_holding
+from infra.history.documents import (
+    Document,
+    UnreadableDocument,
+    body_of,
+    interaction_in,
+    record_holding,
+)
 from infra.history.mongo import MongoHistory
 from infra.history.mongo_queries import document_in, stored
 
@@ -79,6 +85,6 @@ class MongoArchive(HistoryArchive):
 
 def _record_of(kept: Document) -> Record:
     try:
-        return record_holding(orjson.dumps(document_in(kept)))
+        return record_holding(body_of(document_in(kept)))
     except (UnreadableDocument, TypeError) as exc:
         raise HistoryUnreadable(f"the document {kept.get('_id')} cannot be read") from exc

@@ -1,15 +1,17 @@
 """A whole store, as the source of a copy."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from hashlib import sha256
 
 from domain.entities.copy_progress import Batch, Position
-from domain.entities.record import Record
+from domain.entities.record import Erasure, Record
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.history_archive import ArchiveReader
 from domain.use_cases.copy_history import CopySource
 from infra.history.documents import UnreadableDocument, interaction_in
+
+MAX_BATCH_BYTES = 32 * 1024 * 1024
 
 
 class StoreSource(CopySource):
@@ -25,21 +27,36 @@ class StoreSource(CopySource):
             HistoryUnreadable: The store cannot be read, or holds what this program cannot read.
         """
         whole = await self._store.about_how_many()
-        done, place = after.line, after.place
-        async with aclosing(self._store.pages(place)) as pages:
+        gathered: list[Record] = []
+        async with aclosing(self._store.pages(after.place)) as pages:
             async for page in pages:
-                for start in range(0, max(len(page.records), 1), at_most):
-                    records = page.records[start : start + at_most]
-                    done += len(records)
-                    place = records[-1].place if records else place
-                    yield Batch(
-                        records=records,
-                        digests=[_checked(record) for record in records],
-                        erasures=() if start else page.erasures,
-                        position=Position(place=place, line=done),
-                        done=done,
-                        whole=max(whole, done),
-                    )
+                if page.erasures:
+                    yield _batch(after, (), whole, page.erasures)
+                gathered += page.records
+                while len(gathered) >= at_most or _bytes_of(gathered) >= MAX_BATCH_BYTES:
+                    yield (batch := _batch(after, gathered[:at_most], whole))
+                    after, gathered = batch.position, gathered[at_most:]
+        if gathered:
+            yield _batch(after, gathered, whole)
+
+
+def _batch(
+    after: Position, records: Sequence[Record], whole: int, erasures: Sequence[Erasure] = ()
+) -> Batch:
+    done = after.line + len(records)
+    place = records[-1].place if records else after.place
+    return Batch(
+        records=records,
+        digests=[_checked(record) for record in records],
+        erasures=erasures,
+        position=Position(place=place, line=done),
+        done=done,
+        whole=max(whole, done),
+    )
+
+
+def _bytes_of(records: Sequence[Record]) -> int:
+    return sum([len(record.body) for record in records])
 
 
 def digest_of(record: Record) -> bytes:
