@@ -4,7 +4,6 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
@@ -16,6 +15,8 @@ from stacks.data import DataStack
 from stacks.metrics import STOPS
 from stacks.parameters import PREFIX
 from stacks.rules import Rule, rules
+
+_SENDERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
 
 
 class Alarms(Construct):
@@ -42,39 +43,54 @@ class Alarms(Construct):
         self.all = [self._make(rule, topic) for rule in rules(data, balancer)]
 
     def _make_topic(self) -> sns.Topic:
+        senders = [iam.ServicePrincipal(name) for name in _SENDERS]
         key = kms.Key(self, "Key", enable_key_rotation=True, description="Alarms of rt-genai")
         key.add_to_resource_policy(
             iam.PolicyStatement(
-                principals=[
-                    iam.ServicePrincipal("cloudwatch.amazonaws.com"),
-                    iam.ServicePrincipal("events.amazonaws.com"),
-                ],
+                principals=senders,
                 actions=["kms:Decrypt", "kms:GenerateDataKey"],
                 resources=["*"],  # within a key's own policy that is this key
             )
         )
-        return sns.Topic(
+        topic = sns.Topic(
             self, "Topic", topic_name=f"{PREFIX}-alarms", master_key=key, enforce_ssl=True
         )
+        # a topic with a policy of its own has lost the one that let the account's alarms in
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=senders, actions=["sns:Publish"], resources=[topic.topic_arn]
+            )
+        )
+        return topic
 
     def _tell_of_stops(self, cluster: ecs.ICluster, topic: sns.Topic) -> None:
         """Tell of tasks whose process ended; those that ECS stops for a deployment or for scaling have another code."""
-        field = events.EventField.from_path
-        said = f"A task of {field('$.detail.group')} ended: {field('$.detail.stoppedReason')}. deploy/runbook.md, ServiceRestarts"
-        events.Rule(
+        events.CfnRule(
             self,
             "Stops",
-            rule_name=STOPS,
-            event_pattern=events.EventPattern(
-                source=["aws.ecs"],
-                detail_type=["ECS Task State Change"],
-                detail={
+            name=STOPS,
+            event_pattern={
+                "source": ["aws.ecs"],
+                "detail-type": ["ECS Task State Change"],
+                "detail": {
                     "clusterArn": [cluster.cluster_arn],
                     "lastStatus": ["STOPPED"],
                     "stopCode": ["EssentialContainerExited"],
                 },
-            ),
-            targets=[targets.SnsTopic(topic, message=events.RuleTargetInput.from_text(said))],
+            },
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="Topic",
+                    arn=topic.topic_arn,
+                    input_transformer=events.CfnRule.InputTransformerProperty(
+                        input_paths_map={
+                            "service": "$.detail.group",
+                            "reason": "$.detail.stoppedReason",
+                        },
+                        input_template='"A task of <service> ended: <reason>. deploy/runbook.md, ServiceRestarts"',
+                    ),
+                )
+            ],
         )
 
     def _make(self, rule: Rule, topic: sns.Topic) -> cloudwatch.Alarm:

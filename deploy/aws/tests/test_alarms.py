@@ -48,6 +48,20 @@ def test_only_a_task_that_ended_by_itself_counts_as_a_restart(synthesised: Synth
     assert [target["Arn"] for target in rule["Targets"]] == alarm["AlarmActions"]
 
 
+def test_alarms_and_stops_may_be_told_to_the_topic_and_read_its_key(
+    synthesised: Synthesis,
+) -> None:
+    template = read(synthesised("small"), "rt-app")
+    (topic,) = of_type(template, "AWS::SNS::TopicPolicy")
+    (key,) = of_type(template, "AWS::KMS::Key")
+    for document in (topic["PolicyDocument"], key["KeyPolicy"]):
+        assert ["cloudwatch.amazonaws.com", "events.amazonaws.com"] in [
+            statement["Principal"].get("Service")
+            for statement in document["Statement"]
+            if statement["Effect"] == "Allow"
+        ]
+
+
 def test_alarms_go_to_the_address_that_was_given(synthesised: Synthesis) -> None:
     (subscription,) = of_type(read(synthesised("large"), "rt-app"), "AWS::SNS::Subscription")
     assert subscription["Protocol"] == "email"
