@@ -20,6 +20,9 @@ _GATHERED_BYTES = 16 * 1024 * 1024
 _OWNER = "\uf8ff"
 """Marks the user among the words: no word holds it."""
 
+NOBODYS_WORD = _OWNER
+"""In no row, for want of a user."""
+
 _MILLISECONDS = "('0x' || substr({row}.id, 1, 8) || substr({row}.id, 10, 4))"
 _WORDS = (
     f"char({ord(_OWNER)}) || hex({{row}}.user_id) || ' ' || replace("

@@ -1,6 +1,6 @@
 """Searching history by words in SQLite: the index of words, read from one end of time."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import apsw
@@ -9,10 +9,18 @@ import orjson
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order, Page
 from domain.entities.interaction import first_id_at, milliseconds_of
 from infra.history.documents import interaction_of
-from infra.history.sqlite_word_index import LAST_MILLISECOND, PLACES_A_MILLISECOND, owner_word
+from infra.history.sqlite_word_index import (
+    LAST_MILLISECOND,
+    NOBODYS_WORD,
+    PLACES_A_MILLISECOND,
+    owner_word,
+)
 
 SCANNED_ROWS = 10_000
 """What one page looks through for the other filters; then it ends early and tells where to go on."""
+
+_FEW_ROWS = 50
+"""Of several words, one that is in no more of a user's rows leads the search."""
 
 _AFTER_ALL = first_id_at(1 << 48)
 
@@ -22,6 +30,9 @@ FROM said CROSS JOIN place ON place.place = said.rowid CROSS JOIN interaction AS
 WHERE said MATCH :words AND said.rowid BETWEEN :low AND :high AND i.user_id = :user_id
 ORDER BY said.rowid {order}
 """
+_SOME_OF_A_WORD = (
+    "SELECT rowid FROM said WHERE said MATCH :words AND rowid BETWEEN :low AND :high LIMIT :rows"
+)
 _BODIES = """
 SELECT CAST(group_concat(body, ',' ORDER BY id {order}) AS BLOB) FROM interaction
 WHERE seq IN (SELECT value FROM json_each(?))
@@ -78,17 +89,36 @@ def _found(
     if after_id is not None:
         low, high = (low, min(high, after_id)) if is_newest_first else (max(low, after_id), high)
     values: dict[str, Any] = {
-        "words": " ".join(
-            f'"{word}"' for word in (owner_word(query.user_id), *sorted(wanted.words))
-        ),
         "low": min(milliseconds_of(low), LAST_MILLISECOND) * PLACES_A_MILLISECOND,
         "high": (min(milliseconds_of(high), LAST_MILLISECOND) + 1) * PLACES_A_MILLISECOND - 1,
         "user_id": query.user_id,
     }
+    values["words"] = _expression(connection, owner_word(query.user_id), wanted.words, values)
     sql = _FOUND.format(order="DESC" if is_newest_first else "ASC")
     for seq, interaction_id, *fields in connection.execute(sql, values):
         if low <= interaction_id < high and interaction_id != after_id:
             yield milliseconds_of(interaction_id), seq, interaction_id, _passes(wanted, *fields)
+
+
+def _expression(
+    connection: apsw.Connection, owner: str, words: Collection[str], between: dict[str, Any]
+) -> str:
+    """Return what FTS5 is to look for: the user and all the words, and first where a rare one of several is.
+
+    Words in a row move along with each other in FTS5, through all rows of one that everybody uses; with brackets around
+    a part, the rest only moves to where that holds. Brackets around AND alone are taken away, those around NOT stay.
+    """
+    by_length = sorted(words, key=len, reverse=True)  # long ones tend to be rare
+    for word in by_length if len(words) > 1 else ():
+        mine = f'"{owner}" AND "{word}"'
+        values = {**between, "words": mine, "rows": _FEW_ROWS + 1}
+        places = connection.execute(_SOME_OF_A_WORD, values).fetchall()
+        if not places:
+            return f'"{NOBODYS_WORD}"'
+        if len(places) <= _FEW_ROWS:
+            others = " AND ".join(f'"{other}"' for other in by_length if other != word)
+            return f'(({mine}) NOT "{NOBODYS_WORD}") AND {others}'
+    return " ".join(f'"{word}"' for word in (owner, *by_length))
 
 
 def _passes(

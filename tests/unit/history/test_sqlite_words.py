@@ -141,3 +141,29 @@ async def test_an_id_that_carries_no_time_does_no_harm(history: SqliteHistory) -
     assert await walk(history, asking(words=words_of("question 1"))) == [an_interaction(1)]
     await history.erase("ana", "not-an-id")
     assert await history.find("ana", "not-an-id") is None
+
+
+@pytest.mark.parametrize("few_rows", [0, 2, 50])
+@pytest.mark.parametrize("order", Order)
+async def test_several_words_find_the_same_whichever_of_them_leads(
+    history: SqliteHistory, monkeypatch: pytest.MonkeyPatch, order: Order, few_rows: int
+) -> None:
+    monkeypatch.setattr(sqlite_words, "_FEW_ROWS", few_rows)
+    texts = ["everyday", "everyday heron", "heron", "everyday finch heron", "finch"] * 12
+    mine = [an_interaction(number, text=text) for number, text in enumerate(texts)]
+    others = [
+        an_interaction(number, user_id="bob", text="everyday heron finch wren")
+        for number in range(100, 160)
+    ]
+    await history.append_many([*mine, *others, an_interaction(60, text="everyday wren")])
+    mine.append(an_interaction(60, text="everyday wren"))
+    for words in (
+        "everyday heron",
+        "finch everyday heron",
+        "everyday wren",
+        "wren heron",
+        "owl wren",
+    ):
+        found = await walk(history, asking(limit=7, words=words_of(words), order=order))
+        wanted = [one for one in mine if words_of(words) <= words_of(one.text)]
+        assert found == (wanted if order is Order.ASC else wanted[::-1])
