@@ -22,6 +22,8 @@ READ_SECONDS = 60.0
 """Far above what a caller of the service would wait: nobody waits here."""
 CACHE_KIBIBYTES = 256 * 1024
 """Rows of many users touch many pages of the indexes: what does not fit is written over and over."""
+CHECKPOINT_PAGES = 16_000
+"""Some 64 MB of log, for the same reason; nobody waits for a pause here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +123,4 @@ async def open_archive_reader(
 
 def _committing(connection: apsw.Connection) -> SqliteCommitter:
     connection.pragma("cache_size", -CACHE_KIBIBYTES)
-    return SqliteCommitter(connection)
+    return SqliteCommitter(connection, checkpoint_pages=CHECKPOINT_PAGES)

@@ -17,8 +17,12 @@ CHECKPOINT_PAGES = 2000
 class SqliteCommitter(Committer[SqlJob]):
     """The one connection that writes and checkpoints a file."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(
+        self, connection: apsw.Connection, *, checkpoint_pages: int = CHECKPOINT_PAGES
+    ) -> None:
+        """Write over `connection`, and checkpoint when the log has so many pages."""
         self._connection = connection
+        self._checkpoint_pages = checkpoint_pages
         self._log_pages = 0
         self._has_written = False
         connection.set_wal_hook(self._hear_of_log)
@@ -33,7 +37,7 @@ class SqliteCommitter(Committer[SqlJob]):
         return self._has_written
 
     def settle(self) -> None:
-        if self._log_pages < CHECKPOINT_PAGES:
+        if self._log_pages < self._checkpoint_pages:
             return
         self._log_pages = 0
         with suppress(apsw.Error):  # a full disk, say; the next commit will tell
