@@ -87,7 +87,7 @@ class SqliteArchiveReader(ArchiveReader):
 class SqliteArchive(SqliteArchiveReader, HistoryArchive):
     """The file of a `SqliteHistory`, whose writing thread commits each batch at once."""
 
-    records_at_once = 10_000
+    records_at_once = 20_000
 
     def __init__(self, history: SqliteHistory) -> None:
         super().__init__(history.reads, history.path)

@@ -261,7 +261,7 @@ def state_of(data_dir: Path) -> Any:
 def test_an_import_that_is_broken_off_or_killed_goes_on_where_it_was(
     data_dir: Path, tmp_path: Path
 ) -> None:
-    everything = some(40_000)
+    everything = some(90_000)
     file = write(tmp_path / "all.jsonl", everything)
     code = ended_early(
         data_dir, "import", str(file), when=lambda: state_of(data_dir) is not None, by=signal.SIGINT
