@@ -1,6 +1,7 @@
 """Copies of history as a whole: out to a file, in from one, from one store to another."""
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,10 @@ from infra.history.store_source import StoreSource, digest_of
 from infra.settings import Settings
 
 _GOES_ON = re.compile(r" \(configured timeouts|, full error:")
+
+SWITCH_SECONDS = 0.0005
+"""A tenth of the usual: the thread that writes to SQLite asks for the interpreter a dozen times a batch, and would stand still
+each time while the next batch is read and checked."""
 
 
 def back_up(
@@ -162,6 +167,7 @@ def _waiting(source: StoreKind, settings: Settings) -> int:
 @contextmanager
 def _copying() -> Iterator[None]:
     """Turn what a copy fails with into one line that says what to do next."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         yield
     except InvalidLine as error:
