@@ -33,7 +33,7 @@ class CopySource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CopyHistory:
-    """Carries batches from a source to a store: one is read, the one before stored, the one before that read back.
+    """Carries batches from a source to a store: one is read, the two before stored, the one before those read back.
 
     It may be stopped anywhere, however hard, and started again: what is there already stays as it is, and where the
     state is kept it goes on behind the last batch that was seen in the target.
@@ -62,25 +62,24 @@ class CopyHistory:
         Raises:
             HistoryError: A store does not answer; what was copied stays copied.
         """
-        storing: asyncio.Task[Batch] | None = None
         before = settling = asyncio.create_task(self._resumed())
+        begun: list[asyncio.Task[Batch]] = []
         try:
             position = (await settling).position
             async with aclosing(
                 self.source.batches(position, self.target.records_at_once)
             ) as batches:
                 async for batch in batches:
-                    if storing is not None:
-                        await storing
-                    await before  # else the store might get ahead of what is read back
-                    storing = asyncio.create_task(self._store(batch))
-                    before, settling = settling, self._settling(batch, storing, settling)
+                    # One waits for the store while it writes another, and none gets further ahead of what is read back.
+                    await before
+                    begun = [*begun[-1:], asyncio.create_task(self._store(batch, begun[-1:]))]
+                    before, settling = settling, self._settling(batch, begun[-1], settling)
                     await asyncio.sleep(0)  # let it begin: the store writes while we read on
                     progress(batch.done, batch.whole)
             so_far = await settling
         finally:
             # What was begun is finished and noted.
-            await asyncio.gather(settling, return_exceptions=True)
+            await asyncio.gather(settling, *begun, return_exceptions=True)
         self.state.clear()
         return so_far
 
@@ -98,13 +97,23 @@ class CopyHistory:
                 return CopyProgress()
         return noted
 
-    async def _store(self, batch: Batch) -> Batch:
-        """Store a batch, and return what of it has not expired."""
-        if batch.erasures:
-            await self._patiently(lambda: self.target.erase_again(batch.erasures))
+    async def _store(self, batch: Batch, earlier: Sequence["asyncio.Task[Batch]"]) -> Batch:
+        """Store a batch, and return what of it has not expired. In trouble those before it go first."""
         kept = batch.without_expired(self.first_kept_id())
-        if kept.records:
-            await self._patiently(lambda: self.target.keep(kept.records))
+
+        async def store() -> None:
+            if batch.erasures:
+                await self.target.erase_again(batch.erasures)
+            if kept.records:
+                await self.target.keep(kept.records)
+
+        try:
+            await store()
+        except Unstorable:
+            raise
+        except HistoryError:
+            await asyncio.gather(*earlier)
+            await self._patiently(store)
         return kept
 
     def _settling(

@@ -147,19 +147,21 @@ async def test_a_copy_whose_last_record_expired_goes_on_behind_it() -> None:
 
 
 async def test_a_store_that_comes_back_is_waited_for() -> None:
-    target, clock = MemoryArchive(failures=3), FakeClock()
+    target, clock = MemoryArchive(failures=5), FakeClock()
     copied = await copying(Numbered(5), target, Noted(), clock)(lambda *_: None)
     assert copied.is_right
     assert clock.slept == list(PAUSES_SECONDS[:3])
+    assert target.asked == 5 + 3  # one of them the second batch, beside the first
 
 
 async def test_one_that_stays_away_ends_the_copy_which_can_go_on() -> None:
     target, state = MemoryArchive(), Noted()
     state.save(CopyProgress(position=Position(line=2)))
-    target.failures = len(PAUSES_SECONDS) + 1
+    target.failures = 1_000
     with pytest.raises(HistoryUnavailable):
         await copying(Numbered(5), target, state, FakeClock())(lambda *_: None)
     assert state.progress == CopyProgress(position=Position(line=2))
+    target.failures = 0
     copied = await copying(Numbered(5), target, state, FakeClock())(lambda *_: None)
     assert (copied.is_right, copied.source.count) == (True, 3)
 
@@ -167,7 +169,7 @@ async def test_one_that_stays_away_ends_the_copy_which_can_go_on() -> None:
 async def test_what_can_never_be_kept_is_not_tried_again() -> None:
     target = MemoryArchive(failures=1, error=Unstorable("too long"))
     with pytest.raises(Unstorable):
-        await copying(Numbered(5), target, Noted(), FakeClock())(lambda *_: None)
+        await copying(Numbered(2), target, Noted(), FakeClock())(lambda *_: None)
     assert target.asked == 1
 
 
