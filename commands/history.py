@@ -33,8 +33,7 @@ from infra.settings import Settings
 _GOES_ON = re.compile(r" \(configured timeouts|, full error:")
 
 SWITCH_SECONDS = 0.0005
-"""A tenth of the usual: the thread that writes to SQLite asks for the interpreter a dozen times a batch, and would stand still
-each time while the next batch is read and checked."""
+"""A tenth of the usual."""
 
 
 def back_up(
@@ -166,7 +165,12 @@ def _waiting(source: StoreKind, settings: Settings) -> int:
 
 @contextmanager
 def _copying() -> Iterator[None]:
-    """Turn what a copy fails with into one line that says what to do next."""
+    """Turn what a copy fails with into one line that says what to do next.
+
+    Threads take turns more often meanwhile: the one that writes to SQLite asks for the interpreter a dozen times a batch,
+    and would stand still each time while the next batch is read and checked.
+    """
+    usual_seconds = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         yield
@@ -182,6 +186,8 @@ def _copying() -> Iterator[None]:
         raise CommandFailed(
             f"{error}{_cause_of(error)}; what was copied so far stays, and running it again goes on from there"
         ) from error
+    finally:
+        sys.setswitchinterval(usual_seconds)
 
 
 def _cause_of(error: BaseException) -> str:

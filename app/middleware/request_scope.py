@@ -64,11 +64,10 @@ class RequestScope:
             nonlocal status, is_whole
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"]
-                added = [_AS_SAID, (b"x-request-id", request_id.encode())]
+                headers = [*message["headers"], _AS_SAID, (b"x-request-id", request_id.encode())]
                 if concerns_a_user and b"cache-control" not in dict(headers):
-                    added.append(_NOT_KEPT)
-                message["headers"] = [*headers, *added]
+                    headers.append(_NOT_KEPT)
+                message["headers"] = headers
             elif message["type"] == "http.response.body":
                 is_whole = not message.get("more_body", False)
             await send(message)
@@ -107,10 +106,11 @@ class RequestScope:
 
 
 def _request_id(scope: Scope) -> str:
-    # of several the first, which a proxy in front may have put there; `dict` keeps the last
-    value = dict(reversed(scope["headers"])).get(b"x-request-id")
-    if value is not None and _KEPT_REQUEST_ID.fullmatch(value):
-        return str(value, "ascii")
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            if _KEPT_REQUEST_ID.fullmatch(value):
+                return str(value, "ascii")
+            break
     return _new_request_id()
 
 

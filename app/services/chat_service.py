@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.services.once_per_key import Once, OncePerKey
 from app.services.pieces import Pieces
@@ -94,7 +94,7 @@ class ChatService:
         if self.chats_under_way >= self.limits.concurrent_chats:
             raise Overloaded
         if prompt.model is None:
-            prompt = prompt.to_model(model.id)
+            prompt = replace(prompt, model=model.id)
         turn = self._turn(user_id, model.id, asking)
 
         def run() -> Pieces:

@@ -34,7 +34,7 @@ def provider_session(
     It keeps no cookies, and takes neither proxy nor password from the environment.
     """
     return aiohttp.ClientSession(
-        connector=provider_connector(),
+        connector=_provider_connector(),
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -44,8 +44,7 @@ def provider_session(
     )
 
 
-def provider_connector() -> aiohttp.TCPConnector:
-    """Return what connects to providers."""
+def _provider_connector() -> aiohttp.TCPConnector:
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=_provider_socket)
     connector._factory = partial(  # type: ignore[assignment]
         _ProviderConnection, loop=asyncio.get_running_loop()
@@ -162,7 +161,7 @@ class Endpoint:
 
 
 async def _next_chunk(content: aiohttp.StreamReader, *, is_finished: bool) -> bytes:
-    """Return what has come, up to a bound; nothing at the end of the body.
+    """Return all that has come, which the buffers bound; nothing at the end of the body.
 
     Once the provider has given its reason for stopping, the answer is whole: neither a provider that does not hang
     up nor a connection that breaks can spoil it any more.

@@ -59,14 +59,14 @@ class ReceivedAnswer:
 
         Never raises: text that came before a failure counts, so `reply` tells of it.
         """
-        text, read, parsed = "", self._reader.take, orjson.loads
+        text = ""
         try:
             for event in self._decoder.feed(chunk) if chunk else self._decoder.end():
                 if event == DONE:
                     self._reader.done()
                     self.is_over = True
                     break
-                text += read(parsed(event))
+                text += self._reader.take(orjson.loads(event))
         except (ErrorInAnswer, UnreadableAnswer, orjson.JSONDecodeError) as exc:
             self._failure = exc
         if not chunk or self._failure or self._reader.finish_reason is FinishReason.ERROR:

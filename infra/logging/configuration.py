@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Literal
 
@@ -45,14 +45,10 @@ class _LineHandler(logging.Handler):
             if not lines:
                 return
             lines.append("")
-            try:
+            # A broken pipe, a closed stream: there is no place to say so.
+            with suppress(OSError, ValueError):
                 self._stream.write("\n".join(lines).encode())
                 self._stream.flush()
-            except (
-                OSError,
-                ValueError,
-            ):  # a broken pipe, a closed stream: there is no place to say so
-                return
 
 
 def log_as_configured(settings: Settings) -> None:

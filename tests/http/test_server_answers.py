@@ -61,6 +61,21 @@ def test_a_crash_in_mid_answer_does_not_look_like_its_end(client: Client) -> Non
         client.receive()
 
 
+@pytest.mark.parametrize("code", [0, 10, 13, 31, 127])
+def test_a_header_that_could_end_itself_is_never_sent(
+    client: Client, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    client.get(f"/header/{code}")
+    with pytest.raises(EOFError):
+        client.receive()
+    assert [record.message for record in caplog.records] == ["the application failed"]
+
+
+def test_a_tab_in_a_header_is_sent(client: Client) -> None:
+    client.get("/header/9")
+    assert client.receive().headers["x-said"] == "a\tx-injected: b"
+
+
 def test_no_answer_at_all_is_a_problem(client: Client) -> None:
     client.get("/nothing")
     received = client.receive()

@@ -38,6 +38,7 @@ class Application:
             "stream": lambda: self._stream(int(argument or 1 << 20), scope, receive, send),
             "watch": lambda: self._watch(scope, receive),
             "headers": lambda: self._headers(scope, receive, send),
+            "header": lambda: _answer_with(send, bytes([int(argument)])),
             "crash": self._crash,
             "crash-late": lambda: self._crash_late(send),
             "nothing": _nothing,
@@ -115,3 +116,9 @@ async def _answer(send: Send, body: bytes, status: int = 200) -> None:
 
 async def _nothing() -> None:
     return
+
+
+async def _answer_with(send: Send, character: bytes) -> None:
+    headers = [(b"x-said", b"a" + character + b"x-injected: b")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -491,7 +491,7 @@ async def test_leaving_in_mid_answer_hangs_up_at_once(
 
 
 async def test_the_parser_goes_on_only_where_it_had_stopped(
-    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+    provider: FakeOpenAI, client_of: Asks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else each piece of a stream would have it look once more at nothing."""
     fed: list[int] = []
@@ -502,19 +502,8 @@ async def test_the_parser_goes_on_only_where_it_had_stopped(
         feed(self, data)
 
     monkeypatch.setattr(ResponseHandler, "data_received", counted)
-    async with FakeOpenAI() as provider:
-        provider.then(Says([f"{number} " for number in range(30)]))
-        client = OpenAICompatibleClient(
-            session,
-            provider="openrouter",
-            model="a-model",
-            upstream="openai/x",
-            base_url=provider.base_url,
-            api_key="test-key",
-            max_answer_bytes=1024,
-            cost=lambda usage: usage,
-        )
-        pieces = [piece async for piece in client.stream(PROMPT, a_turn())]
+    provider.then(Says([f"{number} " for number in range(30)]))
+    pieces = [piece async for piece in client_of().stream(PROMPT, a_turn())]
     assert "".join(piece for piece in pieces if isinstance(piece, str)).count(" ") == 30
     assert fed
     assert 0 not in fed
