@@ -89,7 +89,7 @@ class ChatService:
         caller.may(Scope.CHAT_WRITE, user_id)
         model = self.catalogue.resolve(prompt.model)
         most = model.max_output_tokens
-        if prompt.max_output_tokens is not None and prompt.max_output_tokens > most:
+        if most is not None and (prompt.max_output_tokens or 0) > most:
             raise InvalidInput("max_output_tokens", f"at most {most} for this model")
         if self.chats_under_way >= self.limits.concurrent_chats:
             raise Overloaded

@@ -14,6 +14,9 @@ from domain.interfaces.rate_limiter import TokenBudget
 _BYTES_PER_TOKEN = 3
 """Few tokens are shorter, in any script: what is estimated by it is rather too much than too little."""
 
+_UNKNOWN_MOST_WRITTEN_TOKENS = 32_768
+"""Set aside for an answer of a model whose limit is not known; it is not told to the model unless less is left."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spending:
@@ -39,7 +42,9 @@ class Spending:
             RateLimited: Not enough is left of `name`'s day.
         """
         sent = _tokens_in(prompt.system, *(message.text for message in prompt.messages))
-        most_written = prompt.max_output_tokens or model.max_output_tokens
+        most_written = (
+            prompt.max_output_tokens or model.max_output_tokens or _UNKNOWN_MOST_WRITTEN_TOKENS
+        )
         reservation = self.budget.reserve(name, least=sent + 1, most=sent + most_written)
         affordable = reservation.tokens - sent
         if affordable < most_written:

@@ -12,6 +12,8 @@ from domain.interfaces.history import HistoryRepository
 
 _SAID = frozenset({Status.COMPLETED, Status.TRUNCATED})
 _BYTES_PER_TOKEN = 3
+_UNKNOWN_WINDOW_TOKENS = 128_000
+_UNKNOWN_ANSWER_TOKENS = 32_768
 _PAGE_TURNS = 50
 _MOST_TURNS = 1000
 
@@ -38,7 +40,7 @@ class RecallConversation:
             user_id: Authorised.
             conversation_id: Of that user.
             model: Who is asked. Its window, less what the answer may take, bounds all that is sent, at three bytes
-                of UTF-8 a token.
+                of UTF-8 a token. A window that is not known is taken for one of 128 000 tokens.
 
         Raises:
             HistoryUnreadable: The turns cannot be read; going on without them would be another conversation.
@@ -84,12 +86,16 @@ def _window_tokens(prompt: Prompt, model: Model) -> int:
     """Return what may be sent.
 
     Some models may fill their whole window with an answer. A caller that set no bound means no such answer, and half
-    of the window is kept for what is sent.
+    of the window is kept for what is sent. So it is where the window is not known: it may well hold a larger answer.
     """
+    window_tokens = model.context_tokens or _UNKNOWN_WINDOW_TOKENS
     answer_tokens = prompt.max_output_tokens
     if answer_tokens is None:
-        answer_tokens = min(model.max_output_tokens, model.context_tokens // 2)
-    return model.context_tokens - answer_tokens
+        answer_tokens = model.max_output_tokens or _UNKNOWN_ANSWER_TOKENS
+        return window_tokens - min(answer_tokens, window_tokens // 2)
+    if model.context_tokens is None:
+        answer_tokens = min(answer_tokens, window_tokens // 2)
+    return window_tokens - answer_tokens
 
 
 def _messages(turn: Interaction) -> tuple[Message, Message]:

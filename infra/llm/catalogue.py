@@ -9,6 +9,7 @@ from domain.entities.model import Model
 from domain.exceptions import RetiredModel, UnknownModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
+from infra.llm.dialect import Dialect
 
 
 class ProviderKind(StrEnum):
@@ -28,6 +29,7 @@ class Provider:
         api_key: None sends none.
         allow_http: A plain http address is meant so.
         price_url: Who bills for it, which stays the same where a proxy stands before it.
+        dialect: How its server is asked, as far as the operator has stated it; None: as its address tells.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Provider:
     api_key: str | None
     allow_http: bool
     price_url: str
+    dialect: Dialect | None = None
 
     def __repr__(self) -> str:
         return f"Provider({self.name!r}, {self.kind!r}, {self.base_url!r})"

@@ -12,7 +12,16 @@ from infra.configuration import ConfigurationError
 from infra.llm.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind
 from infra.llm.demo import MODEL as DEMO_MODEL
 from infra.llm.demo import PROVIDER as DEMO_PROVIDER
-from infra.llm.models_file import ModelsFile, ModelTable, provider_url, read_models_file
+from infra.llm.dialect import Dialect
+from infra.llm.models_file import (
+    DIALECT_KEYS,
+    ModelsFile,
+    ModelTable,
+    ProviderTable,
+    provider_url,
+    read_models_file,
+)
+from infra.llm.openai_wire import limit_field
 from infra.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -24,9 +33,6 @@ _OPENAI_URL = "https://api.openai.com/v1"
 _OPENAI_MODEL = Model(
     id="gpt-5.4-mini", owned_by=_OPENAI, context_tokens=400_000, max_output_tokens=128_000
 )
-# Of a model that only a variable names nothing is known; a models file can say more.
-_UNKNOWN_CONTEXT_TOKENS = 128_000
-_UNKNOWN_MAX_OUTPUT_TOKENS = 32_768
 
 
 def load_catalogue(settings: Settings, environment: Mapping[str, str], clock: Clock) -> Catalogue:
@@ -74,17 +80,26 @@ def _providers(
                 logger.info("provider %s is left out: %s is not set", name, table.api_key_env)
                 continue
         override = overrides.get(name)
+        base_url = _address(f"{name.upper()}_BASE_URL", override) or table.base_url
         yield (
             name,
             Provider(
                 name=name,
                 kind=ProviderKind(table.kind),
-                base_url=_address(f"{name.upper()}_BASE_URL", override) or table.base_url,
+                base_url=base_url,
                 api_key=api_key,
                 allow_http=table.allow_http,
                 price_url=table.base_url,
+                dialect=_dialect(base_url, table),
             ),
         )
+
+
+def _dialect(base_url: str, table: ProviderTable) -> Dialect | None:
+    """Return what the models file states of a provider's server; None where it states nothing."""
+    keys = {key: getattr(table, key) for key in DIALECT_KEYS}
+    stated = {key: value for key, value in keys.items() if value is not None}
+    return Dialect(**{"limit_field": limit_field(base_url), **stated}) if stated else None
 
 
 def _secret(name: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
@@ -167,12 +182,8 @@ def _openai(settings: Settings, of_file: Provider | None) -> CatalogueModel | No
         )
     model = _OPENAI_MODEL
     if settings.openai_model not in (None, model.id):
-        model = Model(
-            id=str(settings.openai_model),
-            owned_by=provider.name,
-            context_tokens=_UNKNOWN_CONTEXT_TOKENS,
-            max_output_tokens=_UNKNOWN_MAX_OUTPUT_TOKENS,
-        )
+        # of a model that only a variable names nothing is known; a models file can say more
+        model = Model(id=str(settings.openai_model), owned_by=provider.name)
     return CatalogueModel(model=model, provider=provider, upstream=model.id)
 
 

@@ -9,6 +9,8 @@ from domain.entities.prompt import Prompt, Role
 from domain.entities.reply import Answering, Reply, Usage
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
+from infra.llm.adaptable_request import AdaptableRequest, RouteDialect
+from infra.llm.dialect import GEMINI_ADAPTATIONS, INT32, Dialect
 from infra.llm.gemini_wire import GeminiReader, request_body
 from infra.llm.http_stream import Endpoint
 
@@ -39,6 +41,13 @@ class GeminiClient(LLMClient):
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
     ) -> None:
+        self._dialect = RouteDialect(
+            Dialect(seeds=INT32),
+            GEMINI_ADAPTATIONS,
+            lambda prompt, dialect: request_body(prompt),
+            provider=provider,
+            model=model,
+        )
         name = quote(upstream, safe="/-._~:@")
         self._endpoint = Endpoint(
             session,
@@ -52,7 +61,7 @@ class GeminiClient(LLMClient):
 
     def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[Answering | str | Reply, None]:
         return self._endpoint.ask(
-            request_body(prompt),
-            GeminiReader(),
+            AdaptableRequest(self._dialect, prompt),
+            GeminiReader,
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
         )

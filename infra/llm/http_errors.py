@@ -16,6 +16,7 @@ from domain.exceptions import (
     LLMUnavailable,
 )
 from infra.llm.answer_reader import UnreadableAnswer
+from infra.llm.error_table import Meaning, meaning_of
 from infra.llm.retry_delay import retry_after_seconds
 from infra.llm.wire_error import WireError
 
@@ -81,23 +82,29 @@ def refusal(provider: str, status: int, body: object, headers: Mapping[str, str]
     """
     error = WireError.of(body)
     message = f"{provider} answered {status}"
-    if error.says_our_account_is_at_fault:
-        return LLMMisconfigured(message, http_status=status)
-    if error.says_context_too_long and status in _ABOUT_THE_REQUEST:
-        return ContextTooLong(message, http_status=status)
-    if error.says_blocked and status in _MAY_BE_A_BLOCK:
-        return ContentBlocked(message, http_status=status)
     delay_seconds = retry_after_seconds(headers, error.retry_delay)
-    if status == 429 or (status == 402 and error.says_credit_is_only_reserved):
+    match meaning_of(error, status):
+        case Meaning.ACCOUNT:
+            return LLMMisconfigured(message, http_status=status)
+        case Meaning.CONTEXT_TOO_LONG:
+            return ContextTooLong(message, http_status=status)
+        case Meaning.BLOCKED:
+            return ContentBlocked(message, http_status=status)
+        case Meaning.RATE_LIMITED:
+            return LLMRateLimited(message, http_status=status, retry_after_seconds=delay_seconds)
+        case Meaning.OVERLOADED:
+            return LLMUnavailable(message, http_status=status, retry_after_seconds=delay_seconds)
+    ruling = error.status if error.status in _BELIEVED else status
+    if ruling == 429:
         return LLMRateLimited(message, http_status=status, retry_after_seconds=delay_seconds)
-    if status in _ABOUT_OUR_SETTINGS:
+    if ruling in _ABOUT_OUR_SETTINGS:
         return LLMMisconfigured(message, http_status=status)
-    if 400 <= status < 500 and status not in _TRANSIENT:
+    if 400 <= ruling < 500 and ruling not in _TRANSIENT:
         return LLMRejected(message, http_status=status)
     return LLMUnavailable(message, http_status=status, retry_after_seconds=delay_seconds)
 
 
-_ABOUT_THE_REQUEST = frozenset({400, 413, 422})
-_MAY_BE_A_BLOCK = frozenset({400, 403, 422})
+# What a body may say against the status it came with.
+_BELIEVED = frozenset({401, 402, 403, 404, 429})
 _ABOUT_OUR_SETTINGS = frozenset({401, 402, 403, 404, 405, 407, 410})
 _TRANSIENT = frozenset({408, 409, 425, 499})

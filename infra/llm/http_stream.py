@@ -11,10 +11,11 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from domain.entities.reply import Answering, Reply, Usage
-from domain.exceptions import LLMError
+from infra.llm.adaptable_request import AdaptableRequest
 from infra.llm.answer_reader import AnswerReader, UnreadableAnswer
 from infra.llm.http_errors import SpeakingDomain, refusal
 from infra.llm.received_answer import ReceivedAnswer
+from infra.llm.wire_error import WireError
 
 # What one answer may hold while its reader is slow. A model's words come at a fraction of what these let through.
 _READ_BUFFER_BYTES = 8 * 1024
@@ -110,54 +111,65 @@ class Endpoint:
         self._cost = cost
 
     async def ask(
-        self, body: bytes, reader: AnswerReader, *, may_be_empty: bool
+        self,
+        request: AdaptableRequest,
+        new_reader: Callable[[], AnswerReader],
+        *,
+        may_be_empty: bool,
     ) -> AsyncGenerator[Answering | str | Reply, None]:
-        """Post `body` and yield what `LLMClient.stream` promises; closing it hangs up at once.
+        """Post `request` and yield what `LLMClient.stream` promises; closing it hangs up at once.
+
+        Where the provider says that it does not know a part of the request, it is asked again without, here, so that
+        nothing outside takes it for a failure.
 
         Args:
-            body: The request, in the provider's JSON.
-            reader: New, for this answer.
+            request: What to ask.
+            new_reader: Makes the reader of an answer.
             may_be_empty: The model was asked to go on from a text that may have been whole already.
         """
         yield self._answering
-        with SpeakingDomain(self._provider):
-            response = await self._session.post(
-                self._url, data=body, headers=self._headers, allow_redirects=False
-            )
-        try:
-            with SpeakingDomain(self._provider, response.status):
-                if response.status != 200:
-                    raise await self._refusal(response)
-                if response.headers.get("Content-Encoding", "identity") != "identity":
-                    raise UnreadableAnswer("compressed, which was not asked for")
-                answer = ReceivedAnswer(
-                    self._provider,
-                    reader,
-                    response.headers,
-                    max_bytes=self._max_answer_bytes,
-                    may_be_empty=may_be_empty,
+        while True:
+            with SpeakingDomain(self._provider):
+                response = await self._session.post(
+                    self._url, data=request.body, headers=self._headers, allow_redirects=False
                 )
-                while not answer.is_over:
-                    chunk = await _next_chunk(response.content, is_finished=answer.is_finished)
-                    if text := answer.take(chunk):
-                        yield text
-                reply = answer.reply(self._cost)
-        except BaseException:
-            response.close()
-            raise
+            try:
+                with SpeakingDomain(self._provider, response.status):
+                    if response.status != 200:
+                        document = await _refusal_body(response.content)
+                        if request.adapt(WireError.of(document)):
+                            response.close()
+                            continue
+                        raise refusal(self._provider, response.status, document, response.headers)
+                    if response.headers.get("Content-Encoding", "identity") != "identity":
+                        raise UnreadableAnswer("compressed, which was not asked for")
+                    answer = ReceivedAnswer(
+                        self._provider,
+                        new_reader(),
+                        response.headers,
+                        max_bytes=self._max_answer_bytes,
+                        may_be_empty=may_be_empty,
+                    )
+                    take = request.reading(answer.take)
+                    while not answer.is_over:
+                        chunk = await _next_chunk(response.content, is_finished=answer.is_finished)
+                        if text := take(chunk):
+                            yield text
+                    refused = answer.refused_with
+                    if refused is not None and request.adapt(WireError.of(refused)):
+                        response.close()
+                        continue
+                    reply = answer.reply(self._cost)
+            except BaseException:
+                response.close()
+                raise
+            break
+        request.accepted()
         if chunk and not answer.was_cut:
             _let_go(response)
         else:
             response.close()
         yield reply
-
-    async def _refusal(self, response: aiohttp.ClientResponse) -> LLMError:
-        body = await _start_of(response.content)
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            document = None  # the status says enough
-        return refusal(self._provider, response.status, document, response.headers)
 
 
 async def _next_chunk(content: aiohttp.StreamReader, *, is_finished: bool) -> bytes:
@@ -183,6 +195,16 @@ def _let_go(response: aiohttp.ClientResponse) -> None:
     if not response.content.is_eof():
         hang_up = asyncio.get_running_loop().call_later(_LAST_BYTES_SECONDS, response.close)
         response.content.on_eof(hang_up.cancel)
+
+
+async def _refusal_body(content: aiohttp.StreamReader) -> object:
+    """Return what a refusal says: its JSON, or its text; None where it is a page for a browser."""
+    body = await _start_of(content)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = body.decode(errors="replace").strip()
+        return None if text.startswith("<") else text
 
 
 async def _start_of(content: aiohttp.StreamReader) -> bytes:

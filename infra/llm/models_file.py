@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -54,6 +55,14 @@ class ProviderTable(Table):
     base_url: Annotated[str, AfterValidator(provider_url)]
     api_key_env: VariableName | None = None
     allow_http: bool = False
+    stream: bool | None = None
+    stream_options: bool | None = None
+    limit_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    system_role: bool | None = None
+
+
+DIALECT_KEYS = ("stream", "stream_options", "limit_field", "system_role")
+"""What a provider of kind `openai` may say of how its server wants to be asked."""
 
 
 class ModelTable(Table):
@@ -63,8 +72,8 @@ class ModelTable(Table):
     upstream: str | None = Field(default=None, min_length=1)
     aliases: list[Name] = []
     fallbacks: list[Name] = []
-    context_tokens: PositiveInt
-    max_output_tokens: PositiveInt
+    context_tokens: PositiveInt | None = None
+    max_output_tokens: PositiveInt | None = None
     first_token_seconds: PositiveFloat | None = None
     continues: bool = False
     shutdown_date: date | None = None
@@ -97,7 +106,7 @@ def read_models_file(path: Path) -> ModelsFile:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
         raise ConfigurationError(f"{path}: {_told(_telling(exc))}") from exc
-    for mistake in _wrong_names(file):
+    for mistake in (*_wrong_dialects(file), *_wrong_names(file)):
         raise ConfigurationError(f"{path}: {mistake}")
     return file
 
@@ -138,6 +147,13 @@ def _told(error: Mapping[str, Any]) -> str:
     return f"{head} {'.'.join(key)}: {message}" if key else f"{head} {message}"
 
 
+def _wrong_dialects(file: ModelsFile) -> Iterator[str]:
+    for name, provider in file.providers.items():
+        stated = [key for key in DIALECT_KEYS if getattr(provider, key) is not None]
+        if stated and provider.kind != "openai":
+            yield f'{table_name("providers", name)} {stated[0]}: only for kind = "openai"'
+
+
 def _wrong_names(file: ModelsFile) -> Iterator[str]:
     if file.default not in file.models:
         yield f"default: there is no {table_name('models', file.default)}"
@@ -156,7 +172,7 @@ def _wrong_names(file: ModelsFile) -> Iterator[str]:
             yield f"{head} fallbacks: names a model twice"
         if (model.input_usd_per_million is None) != (model.output_usd_per_million is None):
             yield f"{head} input_usd_per_million, output_usd_per_million: state both or neither"
-        if model.max_output_tokens > model.context_tokens:
+        if (model.max_output_tokens or 0) > (model.context_tokens or inf):
             yield f"{head} max_output_tokens: more than context_tokens"
         for alias in model.aliases:
             if alias in owners:

@@ -1,6 +1,7 @@
 """OpenAI, OpenRouter, and any server that speaks Chat Completions: Ollama, vLLM, llama.cpp."""
 
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 
 import aiohttp
 
@@ -8,6 +9,8 @@ from domain.entities.prompt import Prompt, Role
 from domain.entities.reply import Answering, Reply, Usage
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
+from infra.llm.adaptable_request import AdaptableRequest, RouteDialect
+from infra.llm.dialect import OPENAI_ADAPTATIONS, Dialect
 from infra.llm.http_stream import Endpoint
 from infra.llm.openai_wire import OpenAIReader, limit_field, request_body
 
@@ -24,6 +27,8 @@ class OpenAICompatibleClient(LLMClient):
         api_key: Sent as a bearer token; None sends no `Authorization` at all, for a local server.
         max_answer_bytes: A longer answer is cut there.
         cost: Adds the price to what was used, which may already hold what the server says it charges.
+        dialect: What is known beforehand of how the server wants to be asked; None: what its address tells. The rest
+            is learnt from its refusals.
     """
 
     def __init__(
@@ -37,9 +42,15 @@ class OpenAICompatibleClient(LLMClient):
         api_key: str | None,
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
+        dialect: Dialect | None = None,
     ) -> None:
-        self._upstream = upstream
-        self._limit_field = limit_field(base_url)
+        self._dialect = RouteDialect(
+            dialect or Dialect(limit_field=limit_field(base_url)),
+            OPENAI_ADAPTATIONS,
+            partial(request_body, model=upstream),
+            provider=provider,
+            model=model,
+        )
         self._endpoint = Endpoint(
             session,
             provider=provider,
@@ -52,7 +63,7 @@ class OpenAICompatibleClient(LLMClient):
 
     def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[Answering | str | Reply, None]:
         return self._endpoint.ask(
-            request_body(prompt, model=self._upstream, limit=self._limit_field),
-            OpenAIReader(),
+            AdaptableRequest(self._dialect, prompt),
+            OpenAIReader,
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
         )

@@ -8,6 +8,7 @@ import orjson
 from domain.entities.prompt import Prompt
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
 from infra.llm.answer_reader import AnswerReader, ErrorInAnswer, UnreadableAnswer, count
+from infra.llm.dialect import Dialect
 
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
@@ -25,29 +26,26 @@ def limit_field(base_url: str) -> str:
     return "max_completion_tokens" if f".{host}".endswith(_RENAMED_LIMIT) else "max_tokens"
 
 
-def request_body(prompt: Prompt, *, model: str, limit: str) -> bytes:
+def request_body(prompt: Prompt, dialect: Dialect, *, model: str) -> bytes:
     """Return the body of a request; what the caller did not choose is not sent.
 
     Args:
-        prompt: What is asked. A last message of the assistant is one to go on from.
+        prompt: What is asked, in the dialect. A last message of the assistant is one to go on from.
+        dialect: What the server takes.
         model: The provider's name for it.
-        limit: As `limit_field` says.
     """
     messages = [
         {"role": message.role.value, "content": message.text} for message in prompt.messages
     ]
     if prompt.system:
         messages.insert(0, {"role": "system", "content": prompt.system})
-    body: dict[str, object] = {
-        "model": model,
-        "messages": messages,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
+    body: dict[str, object] = {"model": model, "messages": messages, "stream": dialect.stream}
+    if dialect.stream and dialect.stream_options:
+        body["stream_options"] = {"include_usage": True}
     if prompt.temperature is not None:
         body["temperature"] = prompt.temperature
     if prompt.max_output_tokens is not None:
-        body[limit] = prompt.max_output_tokens
+        body[dialect.limit_field] = prompt.max_output_tokens
     if prompt.top_p is not None:
         body["top_p"] = prompt.top_p
     if prompt.stop:

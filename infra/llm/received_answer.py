@@ -54,6 +54,13 @@ class ReceivedAnswer:
     def is_finished(self) -> bool:
         return self._reader.finish_reason is not None
 
+    @property
+    def refused_with(self) -> object:
+        """The body of an error that came instead of an answer; None where none did, or text came before it."""
+        if isinstance(self._failure, ErrorInAnswer) and not self._has_text:
+            return self._failure.body
+        return None
+
     def take(self, chunk: bytes) -> str:
         """Return the text that `chunk` completes, events joined; an empty chunk is the end of the body.
 

@@ -84,6 +84,8 @@ class RouteBuilder:
             provider=provider,
             model=model,
             context_tokens=entry.model.context_tokens,
+            max_output_tokens=entry.model.max_output_tokens,
+            upstream=entry.upstream,
             continues=entry.continues,
             client=retried,
             once=cooled,
@@ -117,6 +119,7 @@ class RouteBuilder:
             api_key=provider.api_key,
             max_answer_bytes=self.settings.max_answer_bytes,
             cost=self.prices.of(entry.id),
+            dialect=provider.dialect,
         )
 
     def _retry_policy(self) -> RetryPolicy:

@@ -1,21 +1,22 @@
 """The error bodies of Google, OpenAI, OpenRouter and servers like them, read as one."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import orjson
+
 _MOST_OF_A_MESSAGE = 2000
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
-_CONTEXT_PHRASES = (
-    "input token count",
-    "maximum context length",
-    "context size",
-    "context window",
-)
-_BLOCK_CODES = frozenset({"content_filter", "content_policy_violation"})
-_ACCOUNT_CODES = frozenset({"API_KEY_INVALID", "FAILED_PRECONDITION", "invalid_api_key"})
+_START_OF_A_MESSAGE = 200
+_DEEPEST_NESTING = 4
+_SAID_IN = ("message", "msg", "detail", "error", "error_description")
+_CODES_IN = ("code", "type", "status", "error_type", "__type")
 _THREE_DIGITS = re.compile(r"\d{3}", re.ASCII)
+_NOT_PLAIN = re.compile(r"[^a-z0-9]+")
+_QUOTED = re.compile(r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|`[^`]*`|“[^”]*”""")
 _STATUS_OF_CODE = {
-    **dict.fromkeys(_CONTEXT_CODES | _BLOCK_CODES, 400),
+    **dict.fromkeys(("context_length_exceeded", "exceed_context_size_error"), 400),
+    **dict.fromkeys(("content_filter", "content_policy_violation"), 400),
     "invalid_request_error": 400,
     "invalid_api_key": 401,
     "authentication_error": 401,
@@ -34,9 +35,10 @@ class WireError:
     """What an error body says, as far as it matters.
 
     Attributes:
-        codes: Every word it uses for what is wrong, from whichever field.
+        codes: Every code it uses for what is wrong, from whichever field, as `plain_code` writes them.
         status: The HTTP status it names or implies; None when it does neither.
         message: The start of its text in lower case; read, never passed on.
+        param: The field of the request it is about; empty when it names none.
         metadata: OpenRouter's details.
         retry_delay: Google's, as sent.
     """
@@ -44,6 +46,7 @@ class WireError:
     codes: frozenset[str]
     status: int | None
     message: str
+    param: str
     metadata: dict[str, object]
     retry_delay: object
 
@@ -52,49 +55,73 @@ class WireError:
         """Return what `body` says; one of the wrong shape says nothing."""
         if isinstance(body, list) and body:
             body = body[0]  # Gemini's array of one, without `alt=sse`
+        if isinstance(body, str):
+            body = {"message": body}  # a plain text, as Rust's web servers send it
         error = body.get("error") or body if isinstance(body, dict) else {}
-        if isinstance(error, str):
-            error = {"message": error}  # Ollama's
+        if isinstance(error, str) and isinstance(body, dict):
+            error = {**body, "error": None, "message": error}  # Ollama's, TGI's, xAI's
         if not isinstance(error, dict):
             error = {}
         details = [item for item in _list(error.get("details")) if isinstance(item, dict)]
-        words = [error.get("code"), error.get("type"), error.get("status")]
+        words = [error.get(name) for name in _CODES_IN]
         words += [item.get("reason") for item in details]
-        message = error.get("message")
         metadata = error.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        upstream = _upstream(metadata)
+        words += [upstream.get(name) for name in _CODES_IN]
+        inner = error.get("innererror")
+        words += [inner.get("code")] if isinstance(inner, dict) else []
+        param = error.get("param") or upstream.get("param")
+        said = " ".join((*_said(error), *_said(upstream)))[:_MOST_OF_A_MESSAGE]
         return cls(
-            codes=frozenset(word for word in words if isinstance(word, str)),
+            codes=frozenset(plain_code(word) for word in words if isinstance(word, str)),
             status=_status(error.get("code"), error.get("type")),
-            message=message[:_MOST_OF_A_MESSAGE].lower() if isinstance(message, str) else "",
-            metadata=metadata if isinstance(metadata, dict) else {},
+            message=said.replace("%20", " ").lower(),
+            param=param.lower() if isinstance(param, str) else "",
+            metadata=metadata,
             retry_delay=next((d["retryDelay"] for d in details if "retryDelay" in d), None),
         )
 
     @property
-    def says_our_account_is_at_fault(self) -> bool:
-        """Google's 400s for a bad key, and for billing or a region that is not open to us."""
-        return not self.codes.isdisjoint(_ACCOUNT_CODES)
+    def unquoted_start(self) -> str:
+        """The start of the message without what it quotes, which may be a name or the caller's own words."""
+        return _QUOTED.sub("", self.message[:_START_OF_A_MESSAGE]).strip()
 
-    @property
-    def says_context_too_long(self) -> bool:
-        """More than the model's window."""
-        return not self.codes.isdisjoint(_CONTEXT_CODES) or any(
-            phrase in self.message for phrase in _CONTEXT_PHRASES
-        )
 
-    @property
-    def says_blocked(self) -> bool:
-        """A safety filter: by code, or as OpenRouter's moderation describes it."""
-        return (
-            not self.codes.isdisjoint(_BLOCK_CODES)
-            or "flagged_input" in self.metadata
-            or "reasons" in self.metadata
-        )
+def plain_code(code: str) -> str:
+    """Return a code in the one spelling that codes are compared in: `InvalidApiKey` is `invalid_api_key`."""
+    return _NOT_PLAIN.sub("", code.lower())
 
-    @property
-    def says_credit_is_only_reserved(self) -> bool:
-        """OpenRouter's 402 that passes once calls in flight have been billed."""
-        return self.metadata.get("limit_source") == "openrouter_in_flight_budget"
+
+def _said(error: dict[str, object], depth: int = 0) -> Iterator[str]:
+    """Yield the texts of an error; never the parts of the request that some servers send back with them."""
+    for name in _SAID_IN:
+        for value in _values(error.get(name)):
+            if isinstance(value, str):
+                yield value
+            elif isinstance(value, dict) and depth < _DEEPEST_NESTING:
+                place = [part for part in _list(value.get("loc")) if isinstance(part, str)]
+                yield from place
+                yield from _said(value, depth + 1)
+
+
+def _upstream(metadata: dict[str, object]) -> dict[str, object]:
+    """Return the error of the host behind OpenRouter, which it passes on as a text; empty when there is none."""
+    raw = metadata.get("raw")
+    if not isinstance(raw, str):
+        return {}
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return {"message": raw}
+    if isinstance(document, dict):
+        error = document.get("error", document)
+        return error if isinstance(error, dict) else {"message": error}
+    return {}
+
+
+def _values(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _list(value: object) -> list[object]:

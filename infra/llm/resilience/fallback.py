@@ -47,7 +47,7 @@ class Fallback(LLMClient):
         question = prompt
         while True:
             turn.has_fallback = succession.has_another(going_on=bool(said))
-            pieces = succession.client.stream(question, turn)
+            pieces = succession.client.stream(succession.route.prompt_for(question), turn)
             try:
                 async for piece in pieces:
                     if isinstance(piece, str):

@@ -1,7 +1,8 @@
 """One way to an answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from domain.entities.prompt import Prompt
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.bulkhead import Compartment
 from infra.llm.resilience.retry_budget import RetryBudget
@@ -15,7 +16,9 @@ class Route:
     Attributes:
         provider: The provider's name in the catalogue.
         model: The catalogue id.
-        context_tokens: The model's window.
+        context_tokens: The model's window; None where it is not known.
+        max_output_tokens: What the model writes at the most; None where that is not known.
+        upstream: The provider's name for the model.
         continues: The model takes up a partial answer that is the last message.
         client: Asks it, and once more where that may help.
         once: The same without a second try.
@@ -26,13 +29,22 @@ class Route:
 
     provider: str
     model: str
-    context_tokens: int
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    upstream: str = ""
     continues: bool
     client: LLMClient
     once: LLMClient
     doors: tuple[Closable, ...]
     compartment: Compartment
     budget: RetryBudget
+
+    def prompt_for(self, prompt: Prompt) -> Prompt:
+        """Return what this route is asked: `prompt`, for no more output than its model gives."""
+        most, asked = self.max_output_tokens, prompt.max_output_tokens
+        if asked is None or most is None or asked <= most:
+            return prompt
+        return replace(prompt, max_output_tokens=most)
 
     def closed_for_seconds(self) -> float:
         """Return how long calls will be refused; 0 when one may be tried."""

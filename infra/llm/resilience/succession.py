@@ -45,7 +45,7 @@ class Succession:
     _failures: list[tuple[Route, LLMError]] = field(default_factory=list, init=False)
     _is_out_of_time: bool = field(default=False, init=False)
     _position: int = field(default=0, init=False)
-    _window_tokens: int = field(default=0, init=False)
+    _too_small: list[Route] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.client = self.routes[0].client
@@ -93,13 +93,13 @@ class Succession:
 
     def _step_on(self, error: LLMError) -> bool:
         if isinstance(error, ContextTooLong):
-            self._window_tokens = self._route.context_tokens
+            self._too_small.append(self.route)
         elif not error.another_may_help:
             return False
         if not self._may_ask_again(seconds_to_first_text(self.turn, self.clock.monotonic())):
             return False
         for position in range(self._position + 1, len(self.routes)):
-            if self.routes[position].context_tokens > self._window_tokens:
+            if self._may_have_room(self.routes[position]):
                 self._position = position
                 self.client = self.routes[position].client
                 return True
@@ -120,11 +120,25 @@ class Succession:
         return False
 
     @property
-    def _route(self) -> Route:
+    def route(self) -> Route:
+        """The route that is asked at present."""
         return self.routes[self._position]
 
+    def _may_have_room(self, route: Route) -> bool:
+        """Return whether the route's window may hold what was too long for others.
+
+        A window that is not known may, unless it is that of a model which has refused already.
+        """
+        for small in self._too_small:
+            if route.context_tokens is None or small.context_tokens is None:
+                if route.upstream and _model_name(route) == _model_name(small):
+                    return False
+            elif route.context_tokens <= small.context_tokens:
+                return False
+        return True
+
     def _note(self, error: LLMError) -> None:
-        self._failures.append((self._route, error))
+        self._failures.append((self.route, error))
 
     def _may_ask_again(self, left_seconds: float) -> bool:
         if len(self.turn.attempts) >= self.policy.attempts_per_turn:
@@ -133,12 +147,17 @@ class Succession:
         return not self._is_out_of_time
 
     def _may_repeat(self) -> bool:
-        route = self._route
+        route = self.route
         here = sum(
             attempt.provider == route.provider and attempt.model == route.model
             for attempt in self.turn.attempts
         )
         return here < self.policy.attempts_per_route
+
+
+def _model_name(route: Route) -> str:
+    """Return what different providers call the same model: `openai/gpt-5.4-mini` is `gpt-5.4-mini`."""
+    return route.upstream.rpartition("/")[2].lower()
 
 
 def _raise(verdict: DomainError, error: LLMError) -> NoReturn:

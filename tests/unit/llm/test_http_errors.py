@@ -109,7 +109,7 @@ LLAMA = "the request exceeds the available context size. try increasing the cont
         (401, openai("bad", "invalid_api_key"), LLMMisconfigured),
         (400, openai("bad", "invalid_api_key"), LLMMisconfigured),
         (404, openai("no", "model_not_found"), LLMMisconfigured),
-        (429, openai("pay", "insufficient_quota"), LLMRateLimited),
+        (429, openai("pay", "insufficient_quota"), LLMMisconfigured),
     ],
 )
 def test_a_body_may_say_more_than_its_status(

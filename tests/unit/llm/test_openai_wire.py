@@ -8,12 +8,13 @@ import pytest
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
 from infra.llm.answer_reader import ErrorInAnswer, UnreadableAnswer
+from infra.llm.dialect import Dialect
 from infra.llm.openai_wire import OpenAIReader, limit_field, request_body
 from tests.fakes.openai import chunk, completion
 
 
 def body_of(prompt: Prompt) -> Any:
-    return orjson.loads(request_body(prompt, model="openai/x", limit="max_tokens"))
+    return orjson.loads(request_body(prompt, Dialect(), model="openai/x"))
 
 
 def test_a_question_is_sent_with_nothing_that_was_not_chosen() -> None:
