@@ -103,7 +103,7 @@ _UNKNOWN_CODES = frozenset(
 # What a server knows instead says nothing of what it does not know.
 _NAMES_WHAT_IT_EXPECTS = re.compile(r",? ?\bexpected (?:one|any) of\b.*", re.DOTALL)
 _STREAM = re.compile(
-    r"verified to stream|(?:\W|^)stream(?:ing|ed)?\W{0,2} (?:\w+ ){0,3}(?:not|un)[ -]?"
+    r"verified to stream|(?:\W|^)stream(?:ing|ed)?\W{0,2} (?:\w+ ){0,3}(?:not|un)[ -]?(?:yet )?"
     r"(?:support|allow|available|enabled|implement)"
     r"|(?:n't|not) (?:support|allow|implement)(?:ed|s)?:? (?:\w+ )?\W?stream(?:ing)?\b(?!_)"
     r"|unsupported \w+: \W?stream\b(?!_)|\bstream\W{1,3}(?:must|should|has to) be \W?false"
@@ -126,7 +126,8 @@ _WHITE_SPACE = re.compile(
 def _names(field: str, error: WireError) -> bool:
     if error.param:
         return error.param.split(".")[0] == field
-    return re.search(rf"(?<!\w){field}(?!\w)", error.message) is not None
+    message = _NAMES_WHAT_IT_EXPECTS.sub("", error.message)
+    return re.search(rf"(?<!\w){field}(?!\w)", message) is not None
 
 
 def _does_not_know(field: str, error: WireError) -> bool:

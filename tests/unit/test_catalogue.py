@@ -13,6 +13,7 @@ from domain.exceptions import RetiredModel, UnknownModel
 from infra.configuration import ConfigurationError, read_environment
 from infra.llm.catalogue import Catalogue, CatalogueModel, ProviderKind
 from infra.llm.configured_models import load_catalogue
+from infra.llm.dialect import Dialect
 from infra.settings import Settings
 from tests.fakes.clock import FakeClock
 
@@ -159,6 +160,11 @@ class TestOpenAIByVariables:
         assert catalogue.entries[0].upstream == "llama4:8b"
         assert catalogue.plain_http_providers() == ["openai"]
 
+    @pytest.mark.seen("B11")
+    def test_of_a_model_that_only_a_variable_names_no_limit_is_known(self) -> None:
+        model = loaded(openai_api_key=KEY, openai_model="any").resolve("any")
+        assert (model.context_tokens, model.max_output_tokens) == (None, None)
+
     def test_it_stands_behind_the_default_of_the_file(self) -> None:
         catalogue = loaded(gemini_api_key=KEY, openai_api_key=KEY, openai_model="gpt-5.6-sol")
         assert ids(catalogue) == [FLASH, LITE, PRO, "gpt-5.6-sol"]
@@ -226,6 +232,32 @@ output_usd_per_million = 3.5
             None,
             None,
         )
+
+    @pytest.mark.seen("B11")
+    @pytest.mark.parametrize("left_out", ["context_tokens = 1000\n", "max_output_tokens = 100\n"])
+    def test_a_limit_that_it_does_not_state_is_not_known(
+        self, tmp_path: Path, left_out: str
+    ) -> None:
+        model = of_file(tmp_path, A_FILE.replace(left_out, "")).resolve("a")
+        expected = (None, 100) if left_out.startswith("context") else (1000, None)
+        assert (model.context_tokens, model.max_output_tokens) == expected
+
+    @pytest.mark.seen("B1")
+    def test_how_a_server_wants_to_be_asked_may_be_stated(self, tmp_path: Path) -> None:
+        stated = 'stream_options = false\nlimit_field = "max_completion_tokens"\nsystem_role = false\nstream = false'
+        file = A_FILE.replace('kind = "openai"', f'kind = "openai"\n{stated}')
+        assert entry(of_file(tmp_path, file), "a").provider.dialect == Dialect(
+            stream=False,
+            stream_options=False,
+            limit_field="max_completion_tokens",
+            system_role=False,
+        )
+        half = A_FILE.replace('kind = "openai"', 'kind = "openai"\nstream_options = false')
+        half = half.replace("http://127.0.0.1:11434/v1", "https://api.openai.com/v1")
+        assert entry(of_file(tmp_path, half), "a").provider.dialect == Dialect(
+            stream_options=False, limit_field="max_completion_tokens"
+        )
+        assert entry(of_file(tmp_path, A_FILE), "a").provider.dialect is None
 
     def test_a_key_that_only_the_file_names_works_from_the_env_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -334,8 +366,8 @@ MISTAKES = {
         "[models.b-3] 8-x: unknown key; a name with a dot in it needs quotes",
     ),
     "missing key": (
-        A_FILE.replace("context_tokens = 1000\n", ""),
-        "[models.a] context_tokens: is missing",
+        A_FILE.replace('provider = "here"\n', ""),
+        "[models.a] provider: is missing",
     ),
     "wrong type": (
         A_FILE.replace("= 1000", '= "1000"'),
@@ -350,6 +382,14 @@ MISTAKES = {
     "bad date": (
         A_FILE + 'shutdown_date = "soon"\n',
         "[models.a] shutdown_date: should be a valid date",
+    ),
+    "a dialect of another kind": (
+        A_FILE.replace('kind = "openai"', 'kind = "gemini"\nstream = false'),
+        '[providers.here] stream: only for kind = "openai"',
+    ),
+    "no such limit field": (
+        A_FILE.replace('kind = "openai"', 'kind = "openai"\nlimit_field = "tokens"'),
+        "[providers.here] limit_field: should be 'max_tokens' or 'max_completion_tokens'",
     ),
     "bad kind": (
         A_FILE.replace('"openai"', '"claude"'),

@@ -51,14 +51,16 @@ class Calls:
         self.history = RememberingHistory()
         self.sent: list[Prompt] = []
 
-    def begin(self, *steps: Step, prompt: Prompt = PROMPT, **turn: Any) -> Pieces:
+    def begin(
+        self, *steps: Step, prompt: Prompt = PROMPT, model: Model = MODEL, **turn: Any
+    ) -> Pieces:
         llm = SteppingLLM(*steps)
         llm.asked = self.sent
         answer_prompt = AnswerPrompt(llm=llm, history=self.history, clock=FakeClock())
-        return self.spending("ana", a_turn(**turn), prompt, MODEL, answer_prompt)
+        return self.spending("ana", a_turn(**turn), prompt, model, answer_prompt)
 
-    async def make(self, *steps: Step, prompt: Prompt = PROMPT) -> None:
-        assert [piece async for piece in self.begin(*steps, prompt=prompt)]
+    async def make(self, *steps: Step, prompt: Prompt = PROMPT, model: Model = MODEL) -> None:
+        assert [piece async for piece in self.begin(*steps, prompt=prompt, model=model)]
 
 
 def reply(**usage: int) -> Reply:
@@ -107,6 +109,17 @@ async def test_a_limit_of_the_callers_own_is_what_is_set_aside() -> None:
     await calls.make(WHO, "hi", reply(total_tokens=1), prompt=brief)
     assert calls.ledger.asked == [(101, 107)]
     assert calls.sent[-1].max_output_tokens == 7
+
+
+@pytest.mark.seen("B11")
+async def test_a_model_of_unknown_limits_is_told_one_only_near_the_end_of_the_day() -> None:
+    calls = Calls(40_000)
+    unknown = Model(id="m", owned_by="p")
+    await calls.make(WHO, "hi", reply(total_tokens=10_000), model=unknown)
+    assert calls.ledger.asked == [(111, 110 + 32_768)]
+    assert calls.sent[-1].max_output_tokens is None
+    await calls.make(WHO, "hi", reply(total_tokens=1), model=unknown)
+    assert calls.sent[-1].max_output_tokens == 30_000 - 110
 
 
 async def test_earlier_turns_sent_along_count_as_well() -> None:

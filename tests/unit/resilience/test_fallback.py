@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from domain.entities.prompt import Prompt
 from domain.exceptions import (
     ContentBlocked,
     ContextTooLong,
@@ -153,6 +154,75 @@ async def test_the_largest_window_that_was_too_small_is_the_measure(clock: FakeC
     ]
     await hear(falling_back(clock, *rigs), a_turn(clock))
     assert [rig.calls for rig in rigs] == [1, 0, 1]
+
+
+@pytest.mark.seen("B6")
+@pytest.mark.parametrize(
+    ("first", "second", "is_asked"),
+    [
+        ((1_000, "x"), (None, "y"), True),
+        ((None, "x"), (1_000, "y"), True),
+        ((None, "x"), (None, "y"), True),
+        ((None, "gpt"), (None, "openai/gpt"), False),
+        ((None, "gpt"), (1_000, "openai/GPT"), False),
+        ((1_000, "openai/gpt"), (None, "gpt"), False),
+        ((1_000, "gpt"), (2_000, "openai/gpt"), True),
+    ],
+)
+async def test_a_window_that_is_not_known_may_be_large_enough_unless_it_is_the_same_model_s(
+    clock: FakeClock,
+    first: tuple[int | None, str],
+    second: tuple[int | None, str],
+    is_asked: bool,
+) -> None:
+    rigs = [
+        Rig(clock, script, model=model, context_tokens=window, upstream=upstream)
+        for script, model, (window, upstream) in (
+            (ContextTooLong(), "a", first),
+            ("yes", "b", second),
+        )
+    ]
+    heard = await hear(falling_back(clock, *rigs), a_turn(clock))
+    assert [rig.calls for rig in rigs] == [1, int(is_asked)]
+    assert isinstance(heard.error, type(None) if is_asked else ContextTooLong)
+
+
+@pytest.mark.seen("B6")
+async def test_after_an_unknown_window_a_smaller_one_than_was_refused_is_not_asked(
+    clock: FakeClock,
+) -> None:
+    windows = {"a": 2_000, "b": None, "c": 1_000, "d": 3_000}
+    rigs = [
+        Rig(clock, ContextTooLong(), model=model, context_tokens=window)
+        for model, window in windows.items()
+    ]
+    await hear(falling_back(clock, *rigs), a_turn(clock))
+    assert [rig.calls for rig in rigs] == [1, 1, 0, 1]
+
+
+@pytest.mark.seen("B10")
+@pytest.mark.parametrize(
+    ("asked", "limits", "sent"),
+    [
+        (20_000, (64_000, 8_192), (20_000, 8_192)),
+        (20_000, (64_000, None), (20_000, 20_000)),
+        (20_000, (None, 8_192), (20_000, 8_192)),
+        (5_000, (64_000, 8_192), (5_000, 5_000)),
+        (None, (64_000, 8_192), (None, None)),
+    ],
+)
+async def test_each_route_is_asked_for_no_more_output_than_its_model_gives(
+    clock: FakeClock,
+    asked: int | None,
+    limits: tuple[int | None, int | None],
+    sent: tuple[int | None, int | None],
+) -> None:
+    first = Rig(clock, DOWN, retry=NO_RETRY, max_output_tokens=limits[0])
+    second = Rig(clock, "yes", model="b", max_output_tokens=limits[1])
+    prompt = Prompt.asking("Why?", max_output_tokens=asked)
+    heard = await hear(falling_back(clock, first, second), a_turn(clock), prompt)
+    assert heard.text == "yes"
+    assert tuple(rig.llm.asked[0].max_output_tokens for rig in (first, second)) == sent
 
 
 async def test_a_smaller_window_does_not_hide_that_the_larger_one_is_down(clock: FakeClock) -> None:

@@ -14,7 +14,7 @@ from tests.fakes.history import RememberingHistory
 from tests.fakes.interactions import an_interaction
 
 
-def a_model(context_tokens: int = 1000, max_output_tokens: int = 100) -> Model:
+def a_model(context_tokens: int | None = 1000, max_output_tokens: int | None = 100) -> Model:
     return Model(
         id="m", owned_by="p", context_tokens=context_tokens, max_output_tokens=max_output_tokens
     )
@@ -146,6 +146,31 @@ async def test_a_model_that_may_fill_its_window_with_an_answer_still_remembers()
     history = await a_history(a_turn(1, "one", "1"))
     model = a_model(context_tokens=100, max_output_tokens=100)
     assert await recalled(history, Prompt.asking("now"), model) == ["one", "1", "now"]
+
+
+@pytest.mark.seen("B11")
+@pytest.mark.parametrize("max_output_tokens", [None, 100, 10_000_000])
+@pytest.mark.parametrize("context_tokens", [None, 40_000])
+async def test_a_model_of_unknown_limits_is_told_what_was_said_before(
+    context_tokens: int | None, max_output_tokens: int | None
+) -> None:
+    history = await a_history(a_turn(1, "one", "1"))
+    model = a_model(context_tokens=context_tokens, max_output_tokens=max_output_tokens)
+    assert await recalled(history, Prompt.asking("now"), model) == ["one", "1", "now"]
+
+
+@pytest.mark.seen("B11")
+async def test_an_unknown_window_is_taken_for_one_of_128_000_tokens() -> None:
+    history = await a_history(*(a_turn(n, "q" * 5_000, "a" * 5_000) for n in range(60)))
+    model = a_model(context_tokens=None, max_output_tokens=None)
+
+    async def turns(limit: int | None) -> int:
+        prompt = Prompt.asking("now", max_output_tokens=limit)
+        return (len(await recalled(history, prompt, model)) - 1) // 2
+
+    assert await turns(None) == (128_000 - 32_768) * 3 // 10_000
+    assert await turns(1_000) == (128_000 - 1_000) * 3 // 10_000
+    assert await turns(1_000_000) == 64_000 * 3 // 10_000  # never at the cost of all that was said
 
 
 async def test_long_conversations_are_read_page_by_page() -> None:
