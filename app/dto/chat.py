@@ -36,7 +36,9 @@ class ChatRequest(RequestDto):
         default=None, ge=0.0, le=2.0, description="0.0 to 2.0; not sent when absent."
     )
     max_output_tokens: int | None = Field(
-        default=None, ge=1, description="Upper bound of the answer, up to the model's own limit."
+        default=None,
+        ge=1,
+        description="Upper bound of the answer, up to the model's own limit where that is known.",
     )
     conversation_id: UserId | None = Field(
         default=None, description="Files the interaction under this conversation of the user."

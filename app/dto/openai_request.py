@@ -59,7 +59,9 @@ class ChatCompletionRequest(BaseModel):
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, description="0.0 to 2.0.")
     top_p: float | None = Field(default=None, ge=0.0, le=1.0, description="0.0 to 1.0.")
     max_completion_tokens: int | None = Field(
-        default=None, ge=1, description="Upper bound of the answer, up to the model's own limit."
+        default=None,
+        ge=1,
+        description="Upper bound of the answer, up to the model's own limit where that is known.",
     )
     max_tokens: int | None = Field(
         default=None, ge=1, description="The older name of `max_completion_tokens`, which wins."

@@ -198,13 +198,13 @@ def _let_go(response: aiohttp.ClientResponse) -> None:
 
 
 async def _refusal_body(content: aiohttp.StreamReader) -> object:
-    """Return what a refusal says: its JSON, or its text; None where it is a page for a browser."""
+    """Return what a refusal says: its JSON, or its text; None where it is a page for a browser, or broken off."""
     body = await _start_of(content)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         text = body.decode(errors="replace").strip()
-        return None if text.startswith("<") else text
+        return None if text.startswith(("<", "{", "[")) else text
 
 
 async def _start_of(content: aiohttp.StreamReader) -> bytes:

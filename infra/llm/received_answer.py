@@ -43,7 +43,7 @@ class ReceivedAnswer:
         self._provider = provider
         self._reader = reader
         self._headers = headers
-        self._room_bytes = max_bytes
+        self._most_bytes = self._room_bytes = max_bytes
         self._decoder = EventDecoder(max(_EVENT_OVERHEAD * max_bytes, _LEAST_EVENT_BYTES))
         self._has_text = may_be_empty
         self._failure: Exception | None = None
@@ -57,7 +57,8 @@ class ReceivedAnswer:
     @property
     def refused_with(self) -> object:
         """The body of an error that came instead of an answer; None where none did, or text came before it."""
-        if isinstance(self._failure, ErrorInAnswer) and not self._has_text:
+        has_text = self._room_bytes < self._most_bytes
+        if isinstance(self._failure, ErrorInAnswer) and not has_text:
             return self._failure.body
         return None
 

@@ -73,6 +73,10 @@ def expected_error(refuses: Refuses) -> LLMError:
         return LLMMisconfigured(http_status=status)
     if refuses.reason == "too long":
         return ContextTooLong(http_status=status)
+    if refuses.reason == "rate limit":
+        return LLMRateLimited(http_status=status)
+    if refuses.reason == "no model":
+        return LLMMisconfigured(http_status=status)
     if status == 429:
         return LLMRateLimited(http_status=status, retry_after_seconds=delay)
     if status in (401, 402, 403, 404):

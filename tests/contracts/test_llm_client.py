@@ -154,6 +154,9 @@ async def test_a_block_after_some_text_is_how_the_answer_ended(llm: Build) -> No
         Refuses(429, retry_after_seconds=30),
         Refuses(503, retry_after_seconds=7),
         Refuses(400, reason="too long"),
+        *(Refuses(status, reason="too long") for status in (413, 500)),
+        *(Refuses(status, reason="rate limit") for status in (400, 413)),
+        *(Refuses(status, reason="no model") for status in (400, 422, 500)),
     ],
     ids=lambda refuses: f"{refuses.status} {refuses.reason} {refuses.retry_after_seconds or ''}",
 )
@@ -167,6 +170,14 @@ async def test_a_refusal_becomes_an_error_of_the_domain(llm: Build, refuses: Ref
         expected.http_status,
         expected.retry_after_seconds,
     )
+
+
+@pytest.mark.seen("B10")
+@pytest.mark.parametrize("max_output_tokens", [1, 65_536, None])
+async def test_a_bound_on_output_is_taken(llm: Build, max_output_tokens: int | None) -> None:
+    under_test = await llm(Says(["4"]))
+    prompt = Prompt.asking("2 + 2?", max_output_tokens=max_output_tokens)
+    assert text_of(await heard(under_test.client, prompt)) == "4"
 
 
 @pytest.mark.parametrize("pieces", [[], ["The capital", " is"]], ids=["before", "after"])

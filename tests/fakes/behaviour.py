@@ -35,7 +35,7 @@ class Refuses:
 
     status: int
     retry_after_seconds: int | None = None
-    reason: Literal["status", "bad key", "too long"] = "status"
+    reason: Literal["status", "bad key", "too long", "rate limit", "no model"] = "status"
 
 
 @dataclass(frozen=True)

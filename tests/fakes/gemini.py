@@ -117,9 +117,13 @@ def _refuse(refuses: Refuses) -> Raw:
         return bad_key()
     if refuses.reason == "too long":
         return error(
-            400,
+            refuses.status,
             message="The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
         )
+    if refuses.reason == "rate limit":
+        return error(refuses.status, message="Resource exhausted", word="RESOURCE_EXHAUSTED")
+    if refuses.reason == "no model":
+        return error(refuses.status, message="models/x is not a valid model")
     if refuses.retry_after_seconds is None:
         return error(refuses.status)
     delay = f"{refuses.retry_after_seconds}s"

@@ -118,7 +118,11 @@ def _refuse(refuses: Refuses) -> Raw:
     if refuses.reason == "bad key":
         return error(401)
     if refuses.reason == "too long":
-        return error(400, code="context_length_exceeded")
+        return error(refuses.status, code="context_length_exceeded")
+    if refuses.reason == "rate limit":
+        return error(refuses.status, code="rate_limit_exceeded", type="tokens")
+    if refuses.reason == "no model":
+        return error(refuses.status, message="x/y is not a valid model ID", code=refuses.status)
     seconds = refuses.retry_after_seconds
     return error(refuses.status, headers={} if seconds is None else {"Retry-After": str(seconds)})
 

@@ -252,6 +252,23 @@ async def test_a_resumed_text_is_joined_without_loss_or_doubling(
 
 
 @pytest.mark.seen("B13")
+@pytest.mark.parametrize("has_text", [False, True])
+async def test_a_refusal_inside_a_200_is_heeded_only_where_nothing_was_said(
+    session: aiohttp.ClientSession, has_text: bool
+) -> None:
+    said = openai.event(openai.chunk({"content": "Once"})) if has_text else b""
+    refusal = openai.event({"error": {"code": 400, "message": "ends in trailing whitespace"}})
+    async with FakeOpenAI(Raw([said + refusal]), Says(["upon"])) as provider:
+        client = client_of(session, provider)
+        if has_text:
+            with pytest.raises(LLMRejected):
+                await text_of(client, going_on_from("Once "))
+        else:
+            assert await text_of(client, going_on_from("Once ")) == "upon"
+        assert len(provider.seen) == 2 - has_text
+
+
+@pytest.mark.seen("B13")
 async def test_a_server_that_takes_white_space_is_sent_the_text_exactly(
     session: aiohttp.ClientSession,
 ) -> None:
