@@ -51,14 +51,14 @@ class RouteDialect:
         learnt = replace(self.current, **adaptation.changes)  # type: ignore[arg-type]
         if learnt != self.current:
             self.current = learnt
-            logger.info("%s is asked %s from now on", self._route, adaptation.says)
+            logger.info("%s is asked %s from now on", self._route, adaptation.description)
 
 
 class AdaptableRequest:
     """One request of a route.
 
-    What a refusal teaches is kept for the route once a request written so has been answered: whatever made the
-    provider refuse this one call for another reason changes nothing for the others.
+    An adaptation is kept for the route only once a request adapted so has been answered, so that a refusal for
+    another reason, which merely mentions a field, changes nothing for other calls.
 
     Attributes:
         body: To be posted.
@@ -83,7 +83,7 @@ class AdaptableRequest:
         for adaptation in self._route.adaptations:
             if adaptation in self._adaptations or self._has_changed(adaptation):
                 continue
-            if adaptation.is_told(error, self._prompt, self._dialect):
+            if adaptation.applies(error, self._prompt, self._dialect):
                 self._adaptations.append(adaptation)
                 self._dialect = replace(self._dialect, **adaptation.changes)  # type: ignore[arg-type]
                 self.body = self._route.write(
@@ -93,7 +93,7 @@ class AdaptableRequest:
         return False
 
     def reading(self, take: TakeChunk) -> TakeChunk:
-        """Return `take`, or around it what an adapted request asks for: nothing stands in the way of a usual one."""
+        """Return `take`, wrapped where an adapted request needs it; the one of an ordinary request is returned itself."""
         if not self._dialect.prefill_ends_in_space:
             prefill = prefill_of(self._prompt) or ""
             if removed := prefill[len(prefill.rstrip()) :]:
@@ -101,7 +101,7 @@ class AdaptableRequest:
         return _Accepted(take, self.accepted) if self._adaptations else take
 
     def accepted(self) -> None:
-        """Note that the provider answers the request as it was written last."""
+        """Keep for the route what this request was adapted to; without adaptations it does nothing."""
         for adaptation in self._adaptations:
             self._route.learn(adaptation)
 
@@ -114,7 +114,7 @@ class AdaptableRequest:
 
 
 class _Accepted:
-    """Tells of the first text of an answer."""
+    """Reports the first text of an answer."""
 
     def __init__(self, take: TakeChunk, accepted: Callable[[], None]) -> None:
         self._take = take

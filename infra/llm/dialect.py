@@ -39,14 +39,14 @@ class Adaptation:
     """A change of dialect that a refusal may ask for.
 
     Attributes:
-        says: For the operator's log: how the route is asked from then on.
-        changes: What becomes of the dialect.
-        is_told: The refusal asks for it, and the request holds what is refused.
+        description: How the route is asked from then on, for the log.
+        changes: New values of fields of the dialect.
+        applies: The refusal asks for it, and the request holds what is refused.
     """
 
-    says: str
+    description: str
     changes: dict[str, object]
-    is_told: Callable[[WireError, Prompt, Dialect], bool]
+    applies: Callable[[WireError, Prompt, Dialect], bool]
 
 
 def prefill_of(prompt: Prompt) -> str | None:
@@ -101,7 +101,7 @@ _UNKNOWN_CODES = frozenset(
     {"unknownparameter", "unsupportedparameter", "unsupportedvalue", "extraforbidden"}
 )
 # What a server knows instead says nothing of what it does not know.
-_NAMES_WHAT_IT_EXPECTS = re.compile(r",? ?\bexpected (?:one|any) of\b.*", re.DOTALL)
+_EXPECTED_NAMES = re.compile(r",? ?\bexpected (?:one|any) of\b.*", re.DOTALL)
 _STREAM = re.compile(
     r"verified to stream|(?:\W|^)stream(?:ing|ed)?\W{0,2} (?:\w+ ){0,3}(?:not|un)[ -]?(?:yet )?"
     r"(?:support|allow|available|enabled|implement)"
@@ -126,7 +126,7 @@ _WHITE_SPACE = re.compile(
 def _names(field: str, error: WireError) -> bool:
     if error.param:
         return error.param.split(".")[0] == field
-    message = _NAMES_WHAT_IT_EXPECTS.sub("", error.message)
+    message = _EXPECTED_NAMES.sub("", error.message)
     return re.search(rf"(?<!\w){field}(?!\w)", message) is not None
 
 
@@ -140,7 +140,7 @@ def _does_not_know(field: str, error: WireError) -> bool:
     return (
         re.search(
             rf"{_UNKNOWN_BEFORE}[^.\d]{{0,40}}{name}|{name}[^.\d]{{0,60}}{_UNKNOWN_AFTER}",
-            _NAMES_WHAT_IT_EXPECTS.sub("", error.message),
+            _EXPECTED_NAMES.sub("", error.message),
         )
         is not None
     )
@@ -158,12 +158,12 @@ def _refuses_stream(error: WireError, _: Prompt, dialect: Dialect) -> bool:
 def _refuses_limit_field(field: str, other: str) -> Callable[[WireError, Prompt, Dialect], bool]:
     names_the_other = re.compile(rf"\buse \W?{other}\b")
 
-    def is_told(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    def applies(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
         if prompt.max_output_tokens is None or dialect.limit_field != field:
             return False
         return _does_not_know(field, error) or bool(names_the_other.search(error.message))
 
-    return is_told
+    return applies
 
 
 def _refuses_system_role(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
@@ -188,38 +188,38 @@ def _refuses_seed(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
 
 
 _SYSTEM_ROLE = Adaptation(
-    says="with instructions in the first message of the user",
+    description="with instructions in the first message of the user",
     changes={"system_role": False},
-    is_told=_refuses_system_role,
+    applies=_refuses_system_role,
 )
 _PREFILL = Adaptation(
-    says="with partial answers that do not end in white space",
+    description="with partial answers that do not end in white space",
     changes={"prefill_ends_in_space": False},
-    is_told=_refuses_prefill_ending,
+    applies=_refuses_prefill_ending,
 )
 
 OPENAI_ADAPTATIONS = (
     Adaptation(
-        says="without stream_options",
+        description="without stream_options",
         changes={"stream_options": False},
-        is_told=_refuses_stream_options,
+        applies=_refuses_stream_options,
     ),
     Adaptation(
-        says="with max_completion_tokens",
+        description="with max_completion_tokens",
         changes={"limit_field": "max_completion_tokens"},
-        is_told=_refuses_limit_field("max_tokens", "max_completion_tokens"),
+        applies=_refuses_limit_field("max_tokens", "max_completion_tokens"),
     ),
     Adaptation(
-        says="with max_tokens",
+        description="with max_tokens",
         changes={"limit_field": "max_tokens"},
-        is_told=_refuses_limit_field("max_completion_tokens", "max_tokens"),
+        applies=_refuses_limit_field("max_completion_tokens", "max_tokens"),
     ),
-    Adaptation(says="without stream", changes={"stream": False}, is_told=_refuses_stream),
+    Adaptation(description="without stream", changes={"stream": False}, applies=_refuses_stream),
     _SYSTEM_ROLE,
     _PREFILL,
     Adaptation(
-        says="with seeds of 31 bits", changes={"seeds": _SMALL}, is_told=_refuses_large_seed
+        description="with seeds of 31 bits", changes={"seeds": _SMALL}, applies=_refuses_large_seed
     ),
-    Adaptation(says="without seed", changes={"seeds": None}, is_told=_refuses_seed),
+    Adaptation(description="without seed", changes={"seeds": None}, applies=_refuses_seed),
 )
 GEMINI_ADAPTATIONS = (_SYSTEM_ROLE, _PREFILL)

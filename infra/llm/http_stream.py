@@ -155,7 +155,7 @@ class Endpoint:
                         chunk = await _next_chunk(response.content, is_finished=answer.is_finished)
                         if text := take(chunk):
                             yield text
-                    refused = answer.refused_with
+                    refused = answer.refusal_body
                     if refused is not None and request.adapt(WireError.of(refused)):
                         response.close()
                         continue

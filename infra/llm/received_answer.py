@@ -55,7 +55,7 @@ class ReceivedAnswer:
         return self._reader.finish_reason is not None
 
     @property
-    def refused_with(self) -> object:
+    def refusal_body(self) -> object:
         """The body of an error that came instead of an answer; None where none did, or text came before it."""
         has_text = self._room_bytes < self._most_bytes
         if isinstance(self._failure, ErrorInAnswer) and not has_text:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import orjson
 
-_MOST_OF_A_MESSAGE = 2000
+_MESSAGE_LIMIT = 2000
 _START_OF_A_MESSAGE = 200
 _DEEPEST_NESTING = 4
-_SAID_IN = ("message", "msg", "detail", "error", "error_description")
-_CODES_IN = ("code", "type", "status", "error_type", "__type")
+_TEXT_FIELDS = ("message", "msg", "detail", "error", "error_description")
+_CODE_FIELDS = ("code", "type", "status", "error_type", "__type")
 _THREE_DIGITS = re.compile(r"\d{3}", re.ASCII)
 _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 _QUOTED = re.compile(r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|`[^`]*`|“[^”]*”""")
@@ -63,20 +63,20 @@ class WireError:
         if not isinstance(error, dict):
             error = {}
         details = [item for item in _list(error.get("details")) if isinstance(item, dict)]
-        words = [error.get(name) for name in _CODES_IN]
+        words = [error.get(name) for name in _CODE_FIELDS]
         words += [item.get("reason") for item in details]
         metadata = error.get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}
         upstream = _upstream(metadata)
-        words += [upstream.get(name) for name in _CODES_IN]
+        words += [upstream.get(name) for name in _CODE_FIELDS]
         inner = error.get("innererror")
         words += [inner.get("code")] if isinstance(inner, dict) else []
         param = error.get("param") or upstream.get("param")
-        said = " ".join((*_said(error), *_said(upstream)))[:_MOST_OF_A_MESSAGE]
+        message = " ".join((*_texts(error), *_texts(upstream)))[:_MESSAGE_LIMIT]
         return cls(
             codes=frozenset(plain_code(word) for word in words if isinstance(word, str)),
             status=_status(error.get("code"), error.get("type")),
-            message=said.replace("%20", " ").lower(),
+            message=message.replace("%20", " ").lower(),
             param=param.lower() if isinstance(param, str) else "",
             metadata=metadata,
             retry_delay=next((d["retryDelay"] for d in details if "retryDelay" in d), None),
@@ -93,16 +93,16 @@ def plain_code(code: str) -> str:
     return _NOT_PLAIN.sub("", code.lower())
 
 
-def _said(error: dict[str, object], depth: int = 0) -> Iterator[str]:
+def _texts(error: dict[str, object], depth: int = 0) -> Iterator[str]:
     """Yield the texts of an error; never the parts of the request that some servers send back with them."""
-    for name in _SAID_IN:
+    for name in _TEXT_FIELDS:
         for value in _values(error.get(name)):
             if isinstance(value, str):
                 yield value
             elif isinstance(value, dict) and depth < _DEEPEST_NESTING:
                 place = [part for part in _list(value.get("loc")) if isinstance(part, str)]
                 yield from place
-                yield from _said(value, depth + 1)
+                yield from _texts(value, depth + 1)
 
 
 def _upstream(metadata: dict[str, object]) -> dict[str, object]:
