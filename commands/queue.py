@@ -15,7 +15,12 @@ from domain.use_cases.record_interaction import RecordInteraction
 from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
-from infra.history.configured_history import aws_access, has_store, open_store
+from infra.history.configured_history import (
+    aws_access,
+    has_store,
+    open_store,
+    warn_of_plain_endpoint,
+)
 from infra.history.durable_store import DurableStore
 from infra.logging.unhandled import log_unhandled_in
 from infra.product import VERSION
@@ -82,6 +87,7 @@ async def _queues(settings: Settings, clock: Clock) -> AsyncIterator[tuple["Queu
     from infra.history.sqs_queues import SqsNames
 
     names = SqsNames.of(settings.sqs_queue_url, settings.sqs_dlq_url)
+    warn_of_plain_endpoint(settings)
     async with AsyncExitStack() as stack:
         store, _ = await open_store(settings, clock, stack)
         queues = await stack.enter_async_context(

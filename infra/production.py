@@ -52,6 +52,8 @@ def _stores(settings: Settings) -> Iterator[str]:
         yield "MONGO_URI does not ask for TLS (tls=true in it does, tls=false permits it)"
     if (endpoint := settings.aws_endpoint_url) and not endpoint.startswith("https://"):
         yield "AWS_ENDPOINT_URL is not an https URL"
+    if settings.aws_emulator:
+        yield "AWS_EMULATOR is true"
 
 
 def _providers(catalogue: Catalogue) -> Iterator[str]:

@@ -114,7 +114,12 @@ class Settings(BaseSettings):
         default=None, description="Region of the table and the queues; else the shared AWS files'."
     )
     aws_endpoint_url: str | None = Field(
-        default=None, description="An AWS emulator; the table and the queues are made there."
+        default=None,
+        description="Another address than the region's own: a VPC endpoint, or an emulator.",
+    )
+    aws_emulator: bool = Field(
+        default=False,
+        description="AWS_ENDPOINT_URL is an emulator: no region or credentials are needed, and the table and the queues are made there.",
     )
     aws_access_key_id: str | None = Field(
         default=None, description="Else the role of the task or machine, or the shared AWS files."

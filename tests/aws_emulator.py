@@ -57,7 +57,7 @@ class AwsEmulator:
 
     @property
     def access(self) -> AwsAccess:
-        return AwsAccess(endpoint_url=self.url)
+        return AwsAccess(endpoint_url=self.url, is_emulator=True)
 
     def queue_url(self, name: str) -> str:
         """Return the URL of a queue of that name, whether there is one or not."""

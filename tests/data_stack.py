@@ -31,6 +31,7 @@ class DataStack:
         """Return the settings of a service that uses all of it."""
         return {
             "AWS_ENDPOINT_URL": self.emulator.url,
+            "AWS_EMULATOR": "true",
             "DYNAMODB_TABLE": self.table,
             "SQS_QUEUE_URL": self.queues.queue_url,
             "SQS_DLQ_URL": self.queues.dead_letter_url,

@@ -1,5 +1,6 @@
 """One request to a model and what became of it, as history keeps it."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -92,6 +93,24 @@ class Interaction:
 
 
 ANSWERED = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLED})
+
+
+LAST_MILLISECOND = 253_402_300_799_999
+"""Of the year 9999: later times cannot be written as a timestamp."""
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def is_interaction_id(value: object) -> bool:
+    """Return whether `value` can be the id of an interaction: a UUIDv7 in lower case, of the year 9999 at the latest.
+
+    The one check for whatever comes from outside: the queue, and files to import.
+    """
+    return (
+        isinstance(value, str)
+        and _ID.fullmatch(value) is not None
+        and milliseconds_of(value) <= LAST_MILLISECOND
+    )
 
 
 def milliseconds_of(interaction_id: str) -> int:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.entities.bounds import is_amount, is_count
+
 
 class FinishReason(StrEnum):
     """Why the model stopped."""
@@ -17,6 +19,8 @@ class FinishReason(StrEnum):
 class Usage:
     """Tokens and price of one call; None is what the provider did not say, never a guess.
 
+    A number out of all bounds says nothing either: it becomes None, so that no store has to refuse it.
+
     Attributes:
         output_tokens: What is billed as output, thoughts included.
         reasoning_tokens: The thoughts' share of `output_tokens`.
@@ -30,7 +34,22 @@ class Usage:
     cached_input_tokens: int | None = None
     cost_usd: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and not is_count(value):
+                object.__setattr__(self, name, None)
+        if self.cost_usd is not None and not is_amount(self.cost_usd):
+            object.__setattr__(self, "cost_usd", None)
 
+
+_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "total_tokens",
+    "cached_input_tokens",
+)
 NO_USAGE = Usage()
 
 

@@ -14,7 +14,15 @@ class HistoryUnavailable(HistoryError):
 
 
 class Unstorable(HistoryUnavailable):
-    """The store refuses one of these interactions, and would refuse it again; the others may be kept."""
+    """The store refuses one of these interactions, and would refuse it again; the others may be kept.
+
+    Attributes:
+        reason: Why, for an operator: one of a handful of fixed texts, nothing of what is refused.
+    """
+
+    def __init__(self, reason: str = "the store refuses it") -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class QueueUnavailable(HistoryError):

@@ -12,23 +12,21 @@ class AwsAccess:
 
     Attributes:
         region: None: the shared configuration's.
-        endpoint_url: Of an emulator; None is AWS itself.
+        endpoint_url: Another address than the region's own, such as a VPC endpoint or an emulator.
+        is_emulator: Whether tables and queues are made here where they are missing; on AWS they are made with the rest
+            of the infrastructure. An emulator needs neither a region nor credentials.
         access_key_id: None: the task's role, the instance's, or the shared credentials.
     """
 
     region: str | None = None
     endpoint_url: str | None = None
+    is_emulator: bool = False
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
 
-    @property
-    def is_emulator(self) -> bool:
-        """Whether tables and queues are ours to make: on AWS they are made with the rest of the infrastructure."""
-        return self.endpoint_url is not None
-
     def client_arguments(self) -> dict[str, str | None]:
-        """Return them under the names the driver knows; an emulator needs neither a region nor credentials."""
+        """Return them under the names the driver knows."""
         region, key, secret = self.region, self.access_key_id, self.secret_access_key
         if self.is_emulator:
             region = region or EMULATOR_REGION

@@ -27,9 +27,13 @@ class AwsClient:
     """Calls operations of one service.
 
     Credentials that cannot be had yet are looked for again with the next call.
+
+    Attributes:
+        is_emulator: Whether an emulator of AWS answers.
     """
 
     def __init__(self, service: str, access: AwsAccess, *, tries: int, read_seconds: float) -> None:
+        self.is_emulator = access.is_emulator
         self._service = service
         self._access = access
         self._config = AioConfig(
@@ -103,7 +107,10 @@ async def open_client(
         try:
             await client.connect()
         except NoRegionError as exc:
-            raise ConfigurationError("AWS_REGION is not set") from exc
+            hint = ""
+            if access.endpoint_url is not None:
+                hint = "; if AWS_ENDPOINT_URL is an emulator, set AWS_EMULATOR=true instead"
+            raise ConfigurationError(f"AWS_REGION is not set{hint}") from exc
         except ValueError as exc:
             raise ConfigurationError("AWS_ENDPOINT_URL is not valid") from exc
         except BotoCoreError as exc:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from domain.entities.interaction import Interaction
-from domain.exceptions import HistoryUnavailable
+from domain.exceptions import HistoryUnavailable, Unstorable
 
 MAX_BATCH_ROWS = 256
 
@@ -12,7 +12,10 @@ _Waiting = tuple[Interaction, "asyncio.Future[None]"]
 
 
 class Batcher:
-    """Writes what gathers while the write before is under way, at most 256 at once; nobody waits for company."""
+    """Writes what gathers while the write before is under way, at most 256 at once; nobody waits for company.
+
+    Of a batch with an interaction that the store refuses for good, only that one fails.
+    """
 
     def __init__(self, write: Callable[[Sequence[Interaction]], Awaitable[None]]) -> None:
         """Batch for `write`, which keeps all it is given or raises `HistoryUnavailable`."""
@@ -42,18 +45,35 @@ class Batcher:
                 await self._write_batch(batch)
         finally:
             self._writing = None
+            # It ends with some waiting only when it was cancelled, or the process is about to end.
+            waiting, self._waiting = self._waiting, []
+            _fail(waiting, HistoryUnavailable("not written: the writing was cancelled"))
 
     async def _write_batch(self, batch: Sequence[_Waiting]) -> None:
         try:
             await self._write([interaction for interaction, _ in batch])
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            for _, done in batch:
-                if not done.done():
-                    done.set_exception(_for_one(exc))
+        except Unstorable as exc:
+            if len(batch) == 1:
+                _fail(batch, exc)
+                return
+            middle = len(batch) // 2
+            await self._write_batch(batch[:middle])
+            await self._write_batch(batch[middle:])
+        except Exception as exc:  # noqa: BLE001 - those who wait are told, and the next batch is written
+            _fail(batch, exc)
+        except BaseException:
+            _fail(batch, HistoryUnavailable("not written: the writing was cancelled"))
+            raise
         else:
             for _, done in batch:
                 if not done.done():
                     done.set_result(None)
+
+
+def _fail(waiting: Sequence[_Waiting], error: BaseException) -> None:
+    for _, done in waiting:
+        if not done.done():
+            done.set_exception(_for_one(error))
 
 
 def _for_one(error: BaseException) -> BaseException:

@@ -1,5 +1,6 @@
 """Where history is kept, as configured: the table of docs/operations.md, in code."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from infra.history.relay import Sink
 from infra.history.retention import RetainedHistory, Retention
 from infra.history.sqlite import open_sqlite
 from infra.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,7 @@ async def open_history(
             )
             yield ConfiguredHistory(repository=embedded, outbox=None)
             return
+        warn_of_plain_endpoint(settings)
         store, store_degraded = await open_store(settings, clock, stack)
         if settings.sqs_queue_url is not None:
             yield await _behind_queue(settings, clock, stack, store, store_degraded, traceparent)
@@ -110,11 +114,18 @@ def retention_of(settings: Settings) -> Retention:
 
 
 def aws_access(settings: Settings) -> AwsAccess:
-    """Return where and as whom AWS is reached."""
+    """Return where and as whom AWS is reached.
+
+    Raises:
+        ConfigurationError: An emulator without an address.
+    """
+    if settings.aws_emulator and settings.aws_endpoint_url is None:
+        raise ConfigurationError("AWS_EMULATOR needs AWS_ENDPOINT_URL: it says where the emulator is")
     secret, token = settings.aws_secret_access_key, settings.aws_session_token
     return AwsAccess(
         region=settings.aws_region,
         endpoint_url=settings.aws_endpoint_url,
+        is_emulator=settings.aws_emulator,
         access_key_id=settings.aws_access_key_id,
         secret_access_key=None if secret is None else secret.get_secret_value(),
         session_token=None if token is None else token.get_secret_value(),
@@ -209,6 +220,16 @@ async def _open_outbox(
             retention=retention_of(settings),
         )
     )
+
+
+def warn_of_plain_endpoint(settings: Settings) -> None:
+    """Say in the log what an address without TLS, as an emulator has one, is taken for."""
+    endpoint = settings.aws_endpoint_url or ""
+    if endpoint.startswith("http://") and not settings.aws_emulator:
+        logger.warning(
+            "AWS_ENDPOINT_URL is plain http and taken for AWS itself, with a region and credentials of yours;"
+            " if it is an emulator, set AWS_EMULATOR=true"
+        )
 
 
 def _check(settings: Settings) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import orjson
 
+from domain.entities.bounds import MAX_COUNT
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.record import Place, Record
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
+from domain.exceptions import Unstorable
 
 VERSION = 1
 
@@ -103,6 +105,18 @@ def record_of(interaction: Interaction) -> Record:
     return Record(Place(interaction.user_id, interaction.id), body_of(document_of(interaction)))
 
 
+def json_of(interaction: Interaction) -> bytes:
+    """Return the document of `interaction` as JSON.
+
+    Raises:
+        Unstorable: It holds what JSON cannot carry, such as half of a surrogate pair.
+    """
+    try:
+        return orjson.dumps(document_of(interaction))
+    except orjson.JSONEncodeError as exc:
+        raise Unstorable("it cannot be written as JSON") from exc
+
+
 def body_of(document: Document) -> bytes:
     """Return what a record of `document` holds.
 
@@ -148,7 +162,8 @@ def _add_prompt(document: Document, prompt: Prompt) -> None:
     if prompt.temperature is not None:
         document["temperature"] = prompt.temperature
     if prompt.max_output_tokens is not None:
-        document["maxOutputTokens"] = prompt.max_output_tokens
+        # Handed on to the provider as it came; no store keeps whole numbers of any length.
+        document["maxOutputTokens"] = min(prompt.max_output_tokens, MAX_COUNT)
     if prompt.top_p is not None:
         document["topP"] = prompt.top_p
     if prompt.stop:

@@ -4,10 +4,10 @@ import asyncio
 import logging
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
-import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
@@ -23,7 +23,7 @@ from infra.history.aws_errors import speaking_domain
 from infra.history.background import going_on
 from infra.history.batcher import Batcher
 from infra.history.conversation_walk import walk
-from infra.history.documents import UnreadableDocument, document_of
+from infra.history.documents import UnreadableDocument, json_of
 from infra.history.durable_store import DurableStore
 from infra.history.dynamodb_conversations import DynamoTurns
 from infra.history.dynamodb_erasures import (
@@ -95,23 +95,11 @@ class DynamoHistory(DurableStore):
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
         if interactions:
-            await self.insert([(one, orjson.dumps(document_of(one))) for one in interactions])
+            await self._insert((one, partial(json_of, one)) for one in interactions)
 
     async def insert(self, bodies: Sequence[tuple[Interaction, bytes]]) -> None:
         """Keep interactions as `append_many` does, each with the JSON that is kept of it."""
-        rows: list[Row] = []
-        refused: Unstorable | None = None
-        for interaction, body in bodies:
-            try:
-                rows.append(await row_of(interaction, body, self._retention))
-            except Unstorable as exc:
-                refused = exc
-        with self._noting(), speaking_domain(HistoryUnavailable, "DynamoDB"):
-            async with asyncio.timeout(WRITE_SECONDS):
-                await insert(self._table, rows)
-                await remove_erased(self._table, rows)
-        if refused is not None:
-            raise refused
+        await self._insert((one, partial(_as_it_is, body)) for one, body in bodies)
 
     async def search(self, query: HistoryQuery) -> Page:
         with self.reading():
@@ -183,6 +171,26 @@ class DynamoHistory(DurableStore):
         while not await self.try_to_make_table():
             await self._clock.sleep(MAKE_TABLE_SECONDS)
 
+    async def _insert(self, written: Iterable[tuple[Interaction, Callable[[], bytes]]]) -> None:
+        rows: list[Row] = []
+        refused: Unstorable | None = None
+        for interaction, body in written:
+            try:
+                rows.append(await row_of(interaction, body(), self._retention))
+            except Unstorable as exc:
+                refused = exc
+        with self._noting(), speaking_domain(HistoryUnavailable, "DynamoDB"):
+            async with asyncio.timeout(WRITE_SECONDS):
+                try:
+                    await insert(self._table, rows)
+                except Unstorable as exc:
+                    # Whose fault it is, a row that nothing is wrong with tells: a table with other keys refuses that too.
+                    await self._table.call("put_item", Item=_PROBE)
+                    refused = exc
+                await remove_erased(self._table, rows)
+        if refused is not None:
+            raise refused
+
     async def _page(self, query: HistoryQuery) -> Page:
         (items, next_id), first_id = await asyncio.gather(
             find_items(self._table, query), first_living_id(self._table, query.user_id)
@@ -214,6 +222,10 @@ class DynamoHistory(DurableStore):
     async def _probe(self) -> None:
         with speaking_domain(HistoryUnavailable, "DynamoDB"):
             await self._table.call("put_item", Item=_PROBE)
+
+
+def _as_it_is(body: bytes) -> bytes:
+    return body
 
 
 @asynccontextmanager

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from itertools import islice
 from random import Random
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from domain.exceptions import HistoryUnavailable
+from domain.exceptions import HistoryUnavailable, Unstorable
 from infra.history.aws_client import AwsClient
 from infra.history.aws_errors import code_of
 from infra.history.dynamodb_items import Item
@@ -35,14 +35,26 @@ _PASSING = frozenset(
     }
 )
 """What DynamoDB says of single items that it would take a moment later."""
-_NO_STATEMENTS = frozenset({"AccessDeniedException", "UnknownOperationException", "500"})
-"""Forbidden by a policy that does not name them, or unknown to an emulator, which may put it badly."""
+_REFUSED_ITEM = frozenset({"ItemCollectionSizeLimitExceeded", "ValidationError"})
+"""What DynamoDB says of single items that it never takes."""
+_REFUSED_CALL = frozenset(
+    {"ItemCollectionSizeLimitExceededException", "SerializationException", "ValidationException"}
+)
+"""The same of a call about one item."""
+_NO_STATEMENTS = frozenset({"AccessDeniedException", "UnknownOperationException"})
+"""Forbidden by a policy that does not name them, or unknown."""
+_UNKNOWN_TO_EMULATOR = "500"
+"""How an emulator may say that it knows no statements; of AWS itself it is a passing error."""
+_REFUSAL = "DynamoDB refuses it"
 
 
 class Table:
     """One table. What was not processed is sent again after a pause, for as long as the caller has time."""
 
     def __init__(self, dynamodb: AwsClient, name: str) -> None:
+        self._no_statements = _NO_STATEMENTS
+        if dynamodb.is_emulator:
+            self._no_statements |= {_UNKNOWN_TO_EMULATOR}
         self._dynamodb = dynamodb
         self._name = name
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
@@ -76,6 +88,7 @@ class Table:
         """Keep the items whose key is free, and return those whose key is not.
 
         Raises:
+            Unstorable: DynamoDB will never take some of them; all others are there.
             HistoryUnavailable: Some were neither kept nor are they there.
         """
         taken = await self._in_chunks(items, WRITE_AT_ONCE, self._insert)
@@ -85,6 +98,7 @@ class Table:
         """Put all items or none; return False when the first one's condition does not hold.
 
         Raises:
+            Unstorable: DynamoDB will never take one of them.
             HistoryUnavailable: Refused for another reason.
         """
         transaction = [{"Put": {"TableName": self._name, **put}} for put in puts]
@@ -96,10 +110,15 @@ class Table:
             except ClientError as exc:
                 reasons = exc.response.get("CancellationReasons")
                 if not reasons:
+                    if code_of(exc) in _REFUSED_CALL:
+                        raise Unstorable(_REFUSAL) from exc
                     raise
+                codes = {reason["Code"] for reason in reasons}
                 if reasons[0]["Code"] == "ConditionalCheckFailed":
                     return False
-                if not {reason["Code"] for reason in reasons} <= _PASSING | {"None"}:
+                if codes & _REFUSED_ITEM:
+                    raise Unstorable(_REFUSAL) from exc
+                if not codes <= _PASSING | {"None"}:
                     raise HistoryUnavailable("DynamoDB refuses a transaction") from exc
             await pause()
 
@@ -130,11 +149,15 @@ class Table:
             try:
                 return await self._insert_by_statements(items)
             except ClientError as exc:
-                if code_of(exc) not in _NO_STATEMENTS:
+                code = code_of(exc)
+                if code in self._no_statements:
+                    self._takes_statements = False
+                    logger.warning(
+                        "no statements may be sent to DynamoDB: items are put one by one"
+                    )
+                elif code not in _REFUSED_CALL:  # these are about one item: put alone, it is found
                     raise
-                self._takes_statements = False
-                logger.warning("no statements may be sent to DynamoDB: items are put one by one")
-        are_taken = await asyncio.gather(*(self._is_taken(item) for item in items))
+        are_taken = await all_ended(*(self._is_taken(item) for item in items))
         return [item for item, is_taken in zip(items, are_taken, strict=True) if is_taken]
 
     async def _is_taken(self, item: Item) -> bool:
@@ -142,6 +165,8 @@ class Table:
         try:
             await self.call("put_item", Item=item, ConditionExpression="attribute_not_exists(pk)")
         except ClientError as exc:
+            if code_of(exc) in _REFUSED_CALL:
+                raise Unstorable(_REFUSAL) from exc
             if code_of(exc) != "ConditionalCheckFailedException":
                 raise
             return True
@@ -150,6 +175,7 @@ class Table:
     async def _insert_by_statements(self, items: list[Item]) -> list[Item]:
         """Insert by the only batch of DynamoDB's that leaves alone what is there, at a tenth of what single puts cost."""
         taken: list[Item] = []
+        is_refused = False
         pause = _Pause()
         while True:
             statements = [self._insertion(item) for item in items]
@@ -161,11 +187,16 @@ class Table:
             ]
             taken += [item for item, code in told if code == _TAKEN]
             items = [item for item, code in told if code in _PASSING]
-            if not {code for _, code in told} <= _PASSING | {_TAKEN}:
+            codes = {code for _, code in told}
+            if not codes <= _PASSING | _REFUSED_ITEM | {_TAKEN}:
                 raise HistoryUnavailable("DynamoDB refuses an item")
+            is_refused = is_refused or not codes.isdisjoint(_REFUSED_ITEM)
             if not items:
-                return taken
+                break
             await pause()
+        if is_refused:
+            raise Unstorable(_REFUSAL)
+        return taken
 
     def _insertion(self, item: Item) -> dict[str, Any]:
         places = ", ".join([f"'{name}': ?" for name in item])
@@ -181,7 +212,21 @@ class Table:
             async with self._slots:
                 return await work(chunk)
 
-        return await asyncio.gather(*(one(chunk) for chunk in _chunks(what, size)))
+        return await all_ended(*(one(chunk) for chunk in _chunks(what, size)))
+
+
+async def all_ended(*works: Coroutine[Any, Any, R]) -> list[R]:
+    """Return what they return once all have ended.
+
+    Raises:
+        Unstorable: One was refused for good, and all others succeeded.
+        Exception: What the first of them failed with otherwise.
+    """
+    results = await asyncio.gather(*works, return_exceptions=True)
+    errors = [one for one in results if isinstance(one, BaseException)]
+    for error in sorted(errors, key=lambda error: isinstance(error, Unstorable)):
+        raise error
+    return [one for one in results if not isinstance(one, BaseException)]
 
 
 class _Pause:

@@ -1,6 +1,5 @@
 """How interactions get into the DynamoDB table."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from botocore.exceptions import ClientError
 from domain.entities.interaction import Status
 from infra.history.aws_errors import code_of
 from infra.history.dynamodb_items import Row
-from infra.history.dynamodb_table import Table
+from infra.history.dynamodb_table import Table, all_ended
 
 _INTERRUPTED = Status.INTERRUPTED.value
 _ONLY_INTERRUPTED: dict[str, Any] = {
@@ -27,6 +26,7 @@ async def insert(table: Table, rows: Sequence[Row]) -> None:
     """Keep rows: what is there or was erased stays so, an outcome replaces `interrupted`.
 
     Raises:
+        Unstorable: Some will never be kept; all others are.
         HistoryUnavailable: Some were not kept.
     """
     by_key: dict[tuple[str, str], Row] = {}
@@ -35,7 +35,7 @@ async def insert(table: Table, rows: Sequence[Row]) -> None:
         if there is None or (there.status == _INTERRUPTED != row.status):
             by_key[row.user_id, row.id] = row
     whole = [row for row in by_key.values() if not row.parts]
-    await asyncio.gather(
+    await all_ended(
         _insert_whole(table, whole),
         *(_insert_in_parts(table, row) for row in by_key.values() if row.parts),
     )

@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from domain.exceptions import HistoryUnavailable
+from domain.exceptions import HistoryUnavailable, Unstorable
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Committer(Protocol[J_contra]):
             Whether anything had to be written: else its success says nothing about the disk.
 
         Raises:
+            Unstorable: Nothing was written, because of one of the jobs alone.
             HistoryUnavailable: Nothing was written; safe to try again.
         """
         ...
@@ -57,7 +59,8 @@ class GroupCommit(Generic[J]):
 
     The thread takes whatever is there, at most 256 jobs or about 8 MiB, and never waits for more: a batch grows by
     itself while the disk syncs the one before. A failed batch fails exactly those who wait for it, and the next one is
-    tried anew, so a full disk heals without a restart.
+    tried anew, so a full disk heals without a restart. A job that can never be written fails alone: the others of its
+    batch are committed one by one.
 
     Attributes:
         has_failed: Whether the last batch that had something to write failed.
@@ -135,14 +138,24 @@ class GroupCommit(Generic[J]):
             self._write(jobs, waiters)
 
     def _write(self, jobs: Sequence[J], waiters: Sequence[asyncio.Future[None]]) -> None:
-        error: BaseException | None = None
-        has_written = False
         self._busy_since = time.monotonic()
         try:
             has_written = self._committer.commit(jobs)
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, those who wait must hear of it, and the thread live on
-            error = exc
-        self._tell(lambda: self._wake(waiters, error, has_written))
+        except Unstorable as exc:
+            if len(jobs) > 1:
+                for job, waiter in zip(jobs, waiters, strict=True):
+                    self._write([job], [waiter])
+                return
+            self._tell(partial(self._wake, waiters, exc, False))
+        except Exception as exc:  # noqa: BLE001 - those who wait are told, and the thread lives on
+            self._tell(partial(self._wake, waiters, exc, False))
+        except BaseException as exc:
+            self._is_closed = True
+            self._tell(partial(self._wake, waiters, exc, False))
+            self._tell(self._fail_waiting)
+            raise
+        else:
+            self._tell(partial(self._wake, waiters, None, has_written))
         try:
             self._committer.settle()
         except Exception:  # against its word, and no reason to stop
@@ -153,13 +166,20 @@ class GroupCommit(Generic[J]):
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(callback)
 
+    def _fail_waiting(self) -> None:
+        """Fail what nobody will write any more."""
+        while not self._jobs.empty():
+            if (entry := self._jobs.get_nowait()) is not None:
+                _fail(entry[1], HistoryUnavailable("the store is closed"))
+
     def _wake(
         self,
         waiters: Sequence[asyncio.Future[None]],
         error: BaseException | None,
         has_written: bool,
     ) -> None:
-        if error is not None or has_written:
+        # What is refused for its content says nothing of the disk.
+        if not isinstance(error, Unstorable) and (error is not None or has_written):
             self.has_failed = error is not None
         for done in waiters:
             if done.done():  # cancelled
@@ -180,6 +200,6 @@ def _fail(done: asyncio.Future[None], error: BaseException) -> None:
 
 def _another(error: HistoryUnavailable) -> HistoryUnavailable:
     """Return one that a single waiter may raise: a shared one would gather everybody's tracebacks."""
-    another = HistoryUnavailable(*error.args)
+    another = type(error)(*error.args)
     another.__cause__ = error
     return another

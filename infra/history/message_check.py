@@ -1,60 +1,114 @@
 """Whether a document that came through a queue may be given to a store.
 
-Anybody who may send to the queue can put anything there, and what a store refuses, or a reader chokes on, would come
-back for ever.
+Anybody who may send to the queue can put anything there. What passes here, every store can keep and give back equal,
+and readers can show; what does not is a dead letter.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_USER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@|+-]{0,127}")
-_MAX_NAME_CHARACTERS = 512
+from domain.entities.bounds import is_amount, is_count, is_seed
+from domain.entities.caller import USER_ID_PATTERN
+from domain.entities.interaction import is_interaction_id
 
-_NAMES = ("model", "status", "conversationId", "requested", "provider", "finish", "error", "asked")
-_TEXTS = ("text", "prompt", "system")
-_NUMBERS = ("seconds", "firstSeconds", "temperature", "topP", "maxOutputTokens", "seed")
+_USER_ID = re.compile(USER_ID_PATTERN.removeprefix("^").removesuffix("$"), re.ASCII)
+_MAX_NAME_CHARACTERS = 512
+_MAX_NAME_BYTES = 1024
+"""With a user's id before them, names are keys of DynamoDB's indexes, which take 2 048 bytes."""
 
 
 def is_well_formed(document: Any) -> bool:
     """Return whether it has the types of an interaction; whether it is one, `interaction_of` tells."""
     if not isinstance(document, dict):
         return False
-    get = document.get
     return (
-        _matches(_ID, get("id"))
-        and _matches(_USER_ID, get("userId"))
-        and all(_is_name(get(name, "")) for name in _NAMES)
-        and all(isinstance(get(name, ""), str) for name in _TEXTS)
-        and all(isinstance(get(name, 0), (int, float)) for name in _NUMBERS)
-        and all(isinstance(one, (int, float)) for one in _values(get("usage", {})))
-        and all(isinstance(one, (str, int, float)) for one in _attempted(get("attempts", [])))
-        and all(isinstance(one, str) for one in _said(document))
+        is_interaction_id(document.get("id"))
+        and _is_user_id(document.get("userId"))
+        and _all_fit(document, _FIELDS)
     )
 
 
-def _matches(pattern: re.Pattern[str], value: Any) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
+def _is_user_id(value: Any) -> bool:
+    return isinstance(value, str) and _USER_ID.fullmatch(value) is not None
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= _MAX_NAME_CHARACTERS
+    return (
+        isinstance(value, str)
+        and len(value) <= _MAX_NAME_CHARACTERS
+        and len(value.encode()) <= _MAX_NAME_BYTES
+        and "\0" not in value  # SQLite's functions read a text up to its first NUL
+    )
 
 
-def _values(value: Any) -> list[Any]:
-    return list(value.values()) if isinstance(value, dict) else [None]
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
-def _attempted(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        return [None]
-    return [field for attempt in value for field in _values(attempt)]
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
 
 
-def _said(document: dict[str, Any]) -> list[Any]:
-    """Return every text of the messages and the stop texts, or something that is none."""
-    messages, stops = document.get("messages", []), document.get("stop", [])
-    if not isinstance(messages, list) or not isinstance(stops, list):
-        return [None]
-    pairs = [part for pair in messages for part in (pair if isinstance(pair, list) else [None])]
-    return [*pairs, *stops]
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _are_messages(value: Any) -> bool:
+    return isinstance(value, list) and all(_are_texts(one) and len(one) == 2 for one in value)
+
+
+def _is_usage(value: Any) -> bool:
+    return isinstance(value, dict) and _all_fit(value, _USAGE)
+
+
+def _are_attempts(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict) and _all_fit(one, _ATTEMPT) for one in value
+    )
+
+
+def _all_fit(document: dict[str, Any], fields: dict[str, Callable[[Any], bool]]) -> bool:
+    """Return whether each field that is there is as it has to be; others are not read."""
+    return all(fits(document[name]) for name, fits in fields.items() if name in document)
+
+
+_USAGE = {
+    "input": is_count,
+    "output": is_count,
+    "reasoning": is_count,
+    "total": is_count,
+    "cachedInput": is_count,
+    "costUsd": is_amount,
+}
+_ATTEMPT = {
+    "provider": _is_name,
+    "model": _is_name,
+    "outcome": _is_name,
+    "seconds": is_amount,
+    "http": is_count,
+}
+_FIELDS = {
+    "model": _is_name,
+    "requested": _is_name,
+    "asked": _is_name,
+    "provider": _is_name,
+    "conversationId": _is_name,
+    "status": _is_name,
+    "finish": _is_name,
+    "error": _is_name,
+    "text": _is_text,
+    "prompt": _is_text,
+    "system": _is_text,
+    "messages": _are_messages,
+    "stop": _are_texts,
+    "fallback": _is_flag,
+    "seconds": is_amount,
+    "firstSeconds": is_amount,
+    "temperature": is_amount,
+    "topP": is_amount,
+    "maxOutputTokens": is_count,
+    "seed": is_seed,
+    "usage": _is_usage,
+    "attempts": _are_attempts,
+}

@@ -8,8 +8,20 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
 
 from domain.exceptions import HistoryError, Unstorable
 
-# BadValue, DocumentValidationFailure, BSONObjectTooLarge
-_REFUSED_FOR_EVER = frozenset({2, 121, 10334})
+_REFUSED_FOR_EVER = frozenset(
+    {
+        2,  # BadValue
+        9,  # FailedToParse
+        14,  # TypeMismatch
+        15,  # Overflow: nested too deep
+        22,  # InvalidBSON
+        121,  # DocumentValidationFailure
+        10334,  # BSONObjectTooLarge
+        17280,  # KeyTooLong
+        17419,  # the same as BSONObjectTooLarge, of what a document would become
+    }
+)
+"""What the server says of single documents that it never takes."""
 
 
 @contextmanager
@@ -20,7 +32,7 @@ def speaking_domain(error: type[HistoryError]) -> Iterator[None]:
     """
     try:
         yield
-    except (BSONError, OverflowError, DocumentTooLarge) as exc:
+    except (BSONError, OverflowError, UnicodeError, DocumentTooLarge) as exc:
         raise Unstorable("MongoDB cannot hold it") from exc
     except BulkWriteError as exc:
         if any(one.get("code") in _REFUSED_FOR_EVER for one in exc.details["writeErrors"]):

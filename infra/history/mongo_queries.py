@@ -24,12 +24,33 @@ _ONLY_HERE = ("_id", "words", "expiresAt")
 """What is MongoDB's own in its documents."""
 
 
+_MANY_WORDS = 10_000
+_MAX_WORDS_BYTES = 7 * 1024 * 1024
+"""A document of MongoDB's takes 16 MiB, and what comes through the queue unpacks to 8 MiB."""
+_BYTES_BESIDE_A_WORD = 16
+"""Of BSON's: a type, an index as text, a length and two ends."""
+
+
 def stored(interaction: Interaction, document: Document) -> Document:
     """Return what MongoDB keeps: `document`, which is `interaction`, under `_id`, and the words that can be searched for."""
     document["_id"] = document.pop("id")
     words = words_of(interaction.prompt.text, interaction.text)
-    document["words"] = [word for word in words if len(word) <= MAX_SEARCH_CHARACTERS]
+    document["words"] = _fitting([word for word in words if len(word) <= MAX_SEARCH_CHARACTERS])
     return document
+
+
+def _fitting(words: list[str]) -> list[str]:
+    """Return as many of the words as a document has room for beside its texts: nearly always all."""
+    if len(words) <= _MANY_WORDS:
+        return words
+    left_bytes = _MAX_WORDS_BYTES
+    fitting = []
+    for word in words:
+        left_bytes -= len(word.encode()) + _BYTES_BESIDE_A_WORD
+        if left_bytes < 0:
+            break
+        fitting.append(word)
+    return fitting
 
 
 def document_in(kept: Document) -> Document:

@@ -5,7 +5,12 @@ from dataclasses import dataclass, replace
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
-from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
+from domain.entities.interaction import (
+    LAST_MILLISECOND,
+    Interaction,
+    first_id_at,
+    milliseconds_of,
+)
 from domain.entities.statistics import DAY_MILLISECONDS, Group, StatisticsQuery
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
@@ -27,7 +32,8 @@ class Retention:
         """Return when it expires, since 1970 UTC; None when it never does."""
         if self.days is None:
             return None
-        return milliseconds_of(interaction_id) + round(self.days * DAY_MILLISECONDS)
+        expires_milliseconds = milliseconds_of(interaction_id) + round(self.days * DAY_MILLISECONDS)
+        return min(expires_milliseconds, LAST_MILLISECOND)
 
 
 FOR_EVER = Retention()

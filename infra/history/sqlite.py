@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from pathlib import Path
 
 import apsw
-import orjson
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
@@ -18,7 +17,7 @@ from infra.configuration import ConfigurationError
 from infra.history import sqlite_conversations, sqlite_pages, sqlite_statistics, sqlite_words
 from infra.history.admission import LOOK_SECONDS, Admission
 from infra.history.background import going_on, repeating
-from infra.history.documents import document_of
+from infra.history.documents import json_of
 from infra.history.durable_store import DurableStore
 from infra.history.file_lock import FileLock
 from infra.history.group_commit import GroupCommit
@@ -254,7 +253,7 @@ async def open_file(
 
 
 def _body_of(interaction: Interaction) -> str:
-    return orjson.dumps(document_of(interaction)).decode()
+    return json_of(interaction).decode()
 
 
 @contextmanager

@@ -5,16 +5,29 @@ from contextlib import contextmanager
 
 import apsw
 
-from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.history.documents import UnreadableDocument
+
+
+_REFUSED = (apsw.TooBigError, apsw.MismatchError, apsw.ConstraintError, apsw.RangeError)
+"""What SQLite says of a row that it never takes, whatever the state of its file."""
+_NO_JSON = "malformed JSON"
+"""What it says of a body that its functions cannot read, such as one nested a thousand deep."""
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Turn whatever SQLite fails with into `HistoryUnavailable`; the cause stays attached."""
+    """Turn whatever SQLite fails with into `HistoryUnavailable`; the cause stays attached.
+
+    What it refuses because of its content is `Unstorable`.
+    """
     try:
         yield
+    except _REFUSED as exc:
+        raise Unstorable("SQLite refuses it") from exc
     except apsw.Error as exc:
+        if isinstance(exc, apsw.SQLError) and _NO_JSON in str(exc):
+            raise Unstorable("SQLite refuses it") from exc
         raise HistoryUnavailable("the embedded store cannot be written") from exc
 
 

@@ -48,8 +48,11 @@ class SqsNames:
         return names
 
     def reached_by(self, access: AwsAccess) -> AwsAccess:
-        """Return `access` to the service these queues are in: an emulator's is where their URL says."""
-        if not access.is_emulator:
+        """Return `access` to the service these queues are in: with an endpoint of one's own, it is where their URL says.
+
+        The endpoint may be that of the table's service alone.
+        """
+        if access.endpoint_url is None:
             return access
         parts = urlsplit(self.queue_url)
         return replace(access, endpoint_url=f"{parts.scheme}://{parts.netloc}")

@@ -28,6 +28,7 @@ def test_it_consists_of_a_service_a_worker_and_an_emulator(parts: dict[str, Any]
         known = {name.upper() for name in Settings.model_fields}
         assert set(part["environment"]) <= known
         assert part["environment"]["AWS_ENDPOINT_URL"] == EMULATOR
+        assert part["environment"]["AWS_EMULATOR"] == "true"
         assert part["depends_on"]["emulator"]["required"] is False
 
 

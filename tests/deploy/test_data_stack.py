@@ -89,6 +89,7 @@ def test_a_chat_goes_through_the_deployed_queue_into_the_deployed_table(
 ) -> None:
     settings = {
         "AWS_ENDPOINT_URL": aws.url,
+        "AWS_EMULATOR": "true",
         "DYNAMODB_TABLE": "rt-history",
         "SQS_QUEUE_URL": aws.queue_url("rt-interactions"),
         "SQS_DLQ_URL": aws.queue_url("rt-interactions-dlq"),

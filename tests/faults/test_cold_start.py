@@ -49,6 +49,7 @@ async def test_it_is_up_at_once_and_heals_by_itself(
             "MONGO_URI": mongod.uri,
             "SQS_QUEUE_URL": queue.queue_url(f"cold-{secrets.token_hex(4)}"),
             "AWS_ENDPOINT_URL": queue.url,
+            "AWS_EMULATOR": "true",
             "AUTHENTICATION": "jwt",
             "JWT_ISSUER": ISSUER,
             "JWT_AUDIENCE": AUDIENCE,

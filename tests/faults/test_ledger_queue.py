@@ -38,6 +38,7 @@ def behind_a_queue(queue: AwsEmulator) -> dict[str, str]:
     """Return the settings of a service that gives to a queue, whose worker stores in MongoDB."""
     return {
         "AWS_ENDPOINT_URL": queue.url,
+        "AWS_EMULATOR": "true",
         "SQS_QUEUE_URL": deploy_data_stack(queue).queues.queue_url,
         "MONGO_URI": shared_mongo_uri(),
         "MONGO_DB": f"{MONGO_DB}-{secrets.token_hex(4)}",

@@ -75,6 +75,7 @@ async def test_what_left_the_queue_is_in_a_store_that_was_killed(
         async with open_rig(emulator, hold_seconds=HOLD_SECONDS) as rig:
             settings = {
                 "AWS_ENDPOINT_URL": emulator.url,
+                "AWS_EMULATOR": "true",
                 "SQS_QUEUE_URL": rig.names.queue_url,
                 "MONGO_URI": server.uri,
                 "MONGO_DB": f"{MONGO_DB}-{secrets.token_hex(4)}",

@@ -29,13 +29,13 @@ async def main() -> None:
     clock = SystemClock()
     async with (
         open_dynamo(
-            AwsAccess(endpoint_url=arguments.dynamodb),
+            AwsAccess(endpoint_url=arguments.dynamodb, is_emulator=True),
             table=arguments.table,
             clock=clock,
             read_seconds=READ_SECONDS,
         ) as history,
         open_queues(
-            AwsAccess(endpoint_url=arguments.sqs),
+            AwsAccess(endpoint_url=arguments.sqs, is_emulator=True),
             SqsNames.of(arguments.queue, None),
             clock=clock,
             hold_seconds=arguments.hold_seconds,

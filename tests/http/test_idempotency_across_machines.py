@@ -22,7 +22,11 @@ def mongo() -> dict[str, str]:
 
 def dynamodb() -> dict[str, str]:
     stack = deploy_data_stack(shared_emulator())
-    return {"DYNAMODB_TABLE": stack.table, "AWS_ENDPOINT_URL": stack.emulator.url}
+    return {
+        "DYNAMODB_TABLE": stack.table,
+        "AWS_ENDPOINT_URL": stack.emulator.url,
+        "AWS_EMULATOR": "true",
+    }
 
 
 @pytest.mark.parametrize("store", [mongo, dynamodb], ids=lambda store: store.__name__)

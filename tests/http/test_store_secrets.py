@@ -12,6 +12,7 @@ AWAY = {
     "mongo": {"MONGO_URI": f"mongodb://root:{PASSWORD}@127.0.0.1:1/?authSource=admin"},
     "dynamodb and sqs": {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_EMULATOR": "true",
         "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": PASSWORD,

@@ -37,13 +37,13 @@ async def test_without_a_region_the_operator_is_told() -> None:
 @pytest.mark.usefixtures("bare")
 async def test_an_endpoint_that_is_no_url_is_told_to_the_operator() -> None:
     with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL"):
-        async with open_client("sqs", AwsAccess(endpoint_url="emulator"), tries=1):
+        async with open_client("sqs", AwsAccess(endpoint_url="emulator", is_emulator=True), tries=1):
             raise AssertionError("opened")
 
 
 @pytest.mark.usefixtures("bare")
 async def test_an_emulator_needs_neither_region_nor_credentials() -> None:
-    access = AwsAccess(endpoint_url=shared_emulator().url)
+    access = AwsAccess(endpoint_url=shared_emulator().url, is_emulator=True)
     async with open_client("sqs", access, tries=1) as sqs:
         await sqs("list_queues")
 
@@ -62,7 +62,10 @@ async def test_what_is_set_wins_over_what_is_found(bare: pytest.MonkeyPatch) -> 
     bare.setenv("AWS_ACCESS_KEY_ID", "found")
     bare.setenv("AWS_SECRET_ACCESS_KEY", "found")
     access = AwsAccess(
-        endpoint_url=shared_emulator().url, access_key_id="123456789012", secret_access_key="set"
+        region="eu-west-1",
+        endpoint_url=shared_emulator().url,
+        access_key_id="123456789012",
+        secret_access_key="set",
     )
     async with open_client("sqs", access, tries=1) as sqs:
         made = await sqs("create_queue", QueueName="mine")

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,9 +259,7 @@ async def test_what_the_server_refuses_for_its_content_is_told_apart(history: Mo
 
 async def test_what_cannot_be_a_document_is_told_apart(history: MongoHistory) -> None:
     with pytest.raises(Unstorable):
-        await history.append(
-            an_interaction(usage=an_interaction().usage.__class__(input_tokens=2**64))
-        )
+        await history.append(an_interaction(prompt=replace(an_interaction().prompt, seed=2**64)))
 
 
 async def test_a_document_of_a_newer_program_cannot_be_read(history: MongoHistory) -> None:
