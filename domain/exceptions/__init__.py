@@ -20,6 +20,7 @@
     │   ├── QueueUnavailable         the queue before the store does not answer
     │   ├── HistoryNotDurable        answered, but it could not be kept
     │   └── HistoryUnreadable        the store does not answer
+    │       └── HistoryDamaged       it answers with what cannot be read
     └── LLMError
         ├── LLMTimeout               silence, or no full answer in time
         ├── LLMUnavailable           network failure, the provider's own fault, an unreadable or broken answer
@@ -46,6 +47,7 @@ from domain.exceptions.base import (
     UnknownModel,
 )
 from domain.exceptions.history import (
+    HistoryDamaged,
     HistoryError,
     HistoryNotDurable,
     HistoryUnavailable,
@@ -78,6 +80,7 @@ __all__ = [
     "ContextTooLong",
     "DomainError",
     "Forbidden",
+    "HistoryDamaged",
     "HistoryError",
     "HistoryNotDurable",
     "HistoryUnavailable",

@@ -41,3 +41,7 @@ class HistoryUnreadable(HistoryError):
     """The store cannot be read right now."""
 
     code = "history-store-unavailable"
+
+
+class HistoryDamaged(HistoryUnreadable):
+    """The store answers, with what this program cannot read; asking again changes nothing."""

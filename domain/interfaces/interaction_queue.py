@@ -20,6 +20,7 @@ class Delivery:
         problem: Why it cannot be read; empty when it can. Never anything of its content.
         reason: Why it was buried, if it was; the words of whoever did.
         sent_milliseconds: When it was sent, since 1970 UTC.
+        receives: How often it was delivered, this time included.
         traceparent: The span it was sent in, as W3C Trace Context writes it; empty when nobody followed it.
     """
 
@@ -30,6 +31,7 @@ class Delivery:
     problem: str = ""
     reason: str = ""
     sent_milliseconds: int
+    receives: int = 1
     traceparent: str = ""
 
 

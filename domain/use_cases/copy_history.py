@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from domain.entities.copy_progress import SHOWN_PLACES, Batch, CopyProgress, Position
 from domain.entities.record import Place, Record
-from domain.exceptions import HistoryError, Unstorable
+from domain.exceptions import HistoryDamaged, HistoryError, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
 from domain.interfaces.copy_state import CopyState
 from domain.interfaces.history_archive import HistoryArchive
@@ -26,7 +27,8 @@ class CopySource(Protocol):
         """Yield everything behind `after`, in batches of at most so many records.
 
         Raises:
-            HistoryUnreadable: It cannot be read.
+            HistoryDamaged: It holds what this program cannot read.
+            HistoryUnreadable: It cannot be read now.
         """
         ...
 
@@ -66,9 +68,7 @@ class CopyHistory:
         begun: list[asyncio.Task[Batch]] = []
         try:
             position = (await settling).position
-            async with aclosing(
-                self.source.batches(position, self.target.records_at_once)
-            ) as batches:
+            async with aclosing(self._read(position)) as batches:
                 async for batch in batches:
                     # One waits for the store while it writes another, and none gets further ahead of what is read back.
                     await before
@@ -83,6 +83,27 @@ class CopyHistory:
         self.state.clear()
         return so_far
 
+    async def _read(self, position: Position) -> AsyncGenerator[Batch, None]:
+        """Yield everything behind `position`; a source that does not answer is begun again where it stopped."""
+        pauses = iter(PAUSES_SECONDS)
+        while True:
+            try:
+                async with aclosing(
+                    self.source.batches(position, self.target.records_at_once)
+                ) as batches:
+                    async for batch in batches:
+                        position = batch.position
+                        pauses = iter(PAUSES_SECONDS)
+                        yield batch
+                return
+            except HistoryDamaged:
+                raise
+            except HistoryUnreadable:
+                pause_seconds = next(pauses, None)
+                if pause_seconds is None:
+                    raise
+                await self.clock.sleep(pause_seconds)
+
     async def _resumed(self) -> CopyProgress:
         """Return where an earlier run ended, unless the target has lost since then what that run saw there."""
         noted = self.state.load()
@@ -91,10 +112,8 @@ class CopyHistory:
         last = noted.position.place
         if last is None or last.interaction_id < self.first_kept_id():
             return noted
-        if not await self.target.kept([last]):
-            erased = await self.target.erased_among(last.user_id, [last.interaction_id])
-            if not erased:
-                return CopyProgress()
+        if not await self._found([last]) and not await self._erased([last]):
+            return CopyProgress()
         return noted
 
     async def _store(self, batch: Batch, earlier: Sequence["asyncio.Task[Batch]"]) -> Batch:
@@ -187,7 +206,7 @@ class CopyHistory:
             by_user.setdefault(place.user_id, []).append(place.interaction_id)
         erased: set[Place] = set()
         for user_id, ids in by_user.items():
-            gone = await self.target.erased_among(user_id, ids)
+            gone = await self._patiently(partial(self.target.erased_among, user_id, ids))
             erased.update(Place(user_id, one) for one in gone)
         return frozenset(erased)
 
@@ -195,7 +214,7 @@ class CopyHistory:
         for pause_seconds in PAUSES_SECONDS:
             try:
                 return await work()
-            except Unstorable:
+            except (Unstorable, HistoryDamaged):
                 raise
             except HistoryError:
                 await self.clock.sleep(pause_seconds)

@@ -1,15 +1,36 @@
 """Bring what came through the queue into the store."""
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from domain.exceptions import Unstorable
+from domain.exceptions import HistoryUnavailable, Unstorable
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
 from domain.interfaces.interaction_queue import Delivery, InteractionQueue
 from domain.interfaces.telemetry import QueueObserver
 
-REFUSED = "the store refuses it"
+logger = logging.getLogger(__name__)
+
+FAILS_ALONE = "it fails while others are kept"
+BREAKS_STORE = "storing it fails unexpectedly"
+MOST_RECEIVES = 5
+"""So often a message comes that fails for no known reason, until it is buried; SQS itself would do so after ten times."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of deliveries.
+
+    Attributes:
+        stored: The store has them.
+        buried: It never will; with the reason.
+        failing: They failed for a reason that may pass, while the store answers; with what is known of it.
+    """
+
+    stored: list[Delivery] = field(default_factory=list)
+    buried: list[tuple[Delivery, str]] = field(default_factory=list)
+    failing: list[tuple[Delivery, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +45,7 @@ class RecordInteraction:
     async def __call__(self, deliveries: Sequence[Delivery]) -> None:
         """Store what can be read and take it off the queue; bury the rest with its reason.
 
+        One that fails unexpectedly while others are stored is left to come again, and buried the fifth time it does.
         Doing it again changes nothing, so it may be interrupted anywhere.
 
         Raises:
@@ -31,31 +53,64 @@ class RecordInteraction:
             QueueUnavailable: Some are stored but still on the queue, or could not be buried; they come again.
         """
         started_seconds = self.clock.monotonic()
-        stored, refused = await self._store([one for one in deliveries if one.interaction])
-        if stored:
-            await self.queue.remove(stored)
-            self._observe(stored, started_seconds)
+        outcome = _Outcome()
+        await self._store([one for one in deliveries if one.interaction], outcome)
+        if outcome.failing and not outcome.stored and not outcome.buried:
+            raise HistoryUnavailable("nothing of it could be stored")
+        await self._settle(deliveries, outcome, started_seconds)
+
+    async def each(self, deliveries: Sequence[Delivery]) -> None:
+        """Do the same one by one, with a store that answers: what fails now fails for a reason of its own.
+
+        Raises:
+            QueueUnavailable: As above.
+        """
+        started_seconds = self.clock.monotonic()
+        outcome = _Outcome()
+        for one in deliveries:
+            if one.interaction is not None:
+                try:
+                    await self._store([one], outcome)
+                except HistoryUnavailable:
+                    outcome.failing.append((one, FAILS_ALONE))
+        await self._settle(deliveries, outcome, started_seconds)
+
+    async def _settle(
+        self, deliveries: Sequence[Delivery], outcome: _Outcome, started_seconds: float
+    ) -> None:
+        if outcome.stored:
+            await self.queue.remove(outcome.stored)
+            self._observe(outcome.stored, started_seconds)
         unreadable = [(one, one.problem) for one in deliveries if one.interaction is None]
-        for delivery, reason in [*unreadable, *((one, REFUSED) for one in refused)]:
+        hopeless = [pair for pair in outcome.failing if pair[0].receives >= MOST_RECEIVES]
+        for delivery, reason in [*unreadable, *outcome.buried, *hopeless]:
             await self.queue.bury(delivery, reason)
             work_seconds = self.clock.monotonic() - started_seconds
             self.observer.observe_buried(delivery, reason, work_seconds=work_seconds)
 
-    async def _store(
-        self, deliveries: Sequence[Delivery]
-    ) -> tuple[Sequence[Delivery], Sequence[Delivery]]:
-        """Return those the store has, and those it never will."""
+    async def _store(self, deliveries: Sequence[Delivery], outcome: _Outcome) -> None:
+        """Store what the store takes; of a batch that it does not take, each half by itself."""
+        if not deliveries:
+            return
         try:
             await self._append(deliveries)
-        except Unstorable:
+        except Unstorable as exc:
             if len(deliveries) == 1:
-                return (), deliveries
+                outcome.buried.append((deliveries[0], exc.reason))
+                return
+        except HistoryUnavailable:
+            raise
+        except Exception:
+            if len(deliveries) == 1:
+                logger.exception("storing an interaction fails unexpectedly")
+                outcome.failing.append((deliveries[0], BREAKS_STORE))
+                return
         else:
-            return deliveries, ()
+            outcome.stored += deliveries
+            return
         middle = len(deliveries) // 2
-        first_stored, first_refused = await self._store(deliveries[:middle])
-        then_stored, then_refused = await self._store(deliveries[middle:])
-        return [*first_stored, *then_stored], [*first_refused, *then_refused]
+        await self._store(deliveries[:middle], outcome)
+        await self._store(deliveries[middle:], outcome)
 
     async def _append(self, deliveries: Sequence[Delivery]) -> None:
         await self.history.append_many(

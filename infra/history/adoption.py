@@ -10,6 +10,7 @@ import apsw
 import orjson
 
 from domain.exceptions import HistoryUnavailable
+from infra.configuration import ConfigurationError
 from infra.history.file_lock import FileLock
 from infra.history.group_commit import GroupCommit
 from infra.history.outbox_file import hold_left_behind, remove
@@ -60,7 +61,7 @@ async def _adopt(path: Path, lock: FileLock, commits: GroupCommit[SqlJob]) -> No
             moved = await _move(orphan, _UNDELIVERED, _appended, commits)
             await _move(orphan, _MARKERS, KeepMarkers, commits)
         await asyncio.to_thread(remove, path, lock)
-    except (apsw.Error, OSError, HistoryUnavailable):
+    except (apsw.Error, OSError, ConfigurationError, HistoryUnavailable):
         logger.exception("an outbox that was left behind could not be taken over: %s", path)
         lock.release()
     except BaseException:

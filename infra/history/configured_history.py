@@ -120,7 +120,9 @@ def aws_access(settings: Settings) -> AwsAccess:
         ConfigurationError: An emulator without an address.
     """
     if settings.aws_emulator and settings.aws_endpoint_url is None:
-        raise ConfigurationError("AWS_EMULATOR needs AWS_ENDPOINT_URL: it says where the emulator is")
+        raise ConfigurationError(
+            "AWS_EMULATOR needs AWS_ENDPOINT_URL: it says where the emulator is"
+        )
     secret, token = settings.aws_secret_access_key, settings.aws_session_token
     return AwsAccess(
         region=settings.aws_region,

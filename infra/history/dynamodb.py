@@ -14,7 +14,13 @@ from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
 from domain.entities.statistics import Group, StatisticsQuery
-from domain.exceptions import HistoryError, HistoryUnavailable, HistoryUnreadable, Unstorable
+from domain.exceptions import (
+    HistoryDamaged,
+    HistoryError,
+    HistoryUnavailable,
+    HistoryUnreadable,
+    Unstorable,
+)
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
 from infra.history.aws_access import AwsAccess
@@ -208,7 +214,7 @@ class DynamoHistory(DurableStore):
             with speaking_domain(HistoryUnreadable, "DynamoDB"):
                 yield
         except (UnreadableDocument, zlib.error) as exc:
-            raise HistoryUnreadable("an item cannot be read") from exc
+            raise HistoryDamaged("an item cannot be read") from exc
 
     @contextmanager
     def _noting(self) -> Iterator[None]:

@@ -1,9 +1,15 @@
 """A file that one process holds at a time."""
 
+import errno
 import os
 import sys
 from pathlib import Path
 from typing import Self
+
+from infra.configuration import ConfigurationError
+
+_HELD_BY_ANOTHER = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+"""What systems say of a lock that is taken. Whatever else they say, nobody knows whether it is."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -31,13 +37,22 @@ class FileLock:
 
     @classmethod
     def try_to_hold(cls, path: Path) -> Self | None:
-        """Return the lock, or None while another process, or another part of this one, holds it."""
+        """Return the lock, or None while another process, or another part of this one, holds it.
+
+        Raises:
+            ConfigurationError: The file system of `path` does not lock files.
+        """
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             _lock(descriptor)
-        except OSError:
+        except OSError as exc:
             os.close(descriptor)
-            return None
+            if exc.errno in _HELD_BY_ANOTHER:
+                return None
+            raise ConfigurationError(
+                f"{path} cannot be locked ({exc.strerror}): its file system does not lock files. Set DATA_DIR to a local"
+                " disk, or mount the share with locking"
+            ) from exc
         if os.fstat(descriptor).st_nlink == 0:
             # Its holder removed it between our two steps: this lock guards a name that is gone.
             os.close(descriptor)

@@ -59,8 +59,8 @@ class GroupCommit(Generic[J]):
 
     The thread takes whatever is there, at most 256 jobs or about 8 MiB, and never waits for more: a batch grows by
     itself while the disk syncs the one before. A failed batch fails exactly those who wait for it, and the next one is
-    tried anew, so a full disk heals without a restart. A job that can never be written fails alone: the others of its
-    batch are committed one by one.
+    tried anew, so a full disk heals without a restart. A job that can never be written fails alone: its batch is then
+    committed one by one.
 
     Attributes:
         has_failed: Whether the last batch that had something to write failed.
@@ -141,13 +141,11 @@ class GroupCommit(Generic[J]):
         self._busy_since = time.monotonic()
         try:
             has_written = self._committer.commit(jobs)
-        except Unstorable as exc:
-            if len(jobs) > 1:
+        except Exception as exc:  # noqa: BLE001 - those who wait are told, and the thread lives on
+            if _is_of_one_job(exc) and len(jobs) > 1:
                 for job, waiter in zip(jobs, waiters, strict=True):
                     self._write([job], [waiter])
                 return
-            self._tell(partial(self._wake, waiters, exc, False))
-        except Exception as exc:  # noqa: BLE001 - those who wait are told, and the thread lives on
             self._tell(partial(self._wake, waiters, exc, False))
         except BaseException as exc:
             self._is_closed = True
@@ -190,6 +188,11 @@ class GroupCommit(Generic[J]):
                 _fail(done, _another(error))
             else:
                 _fail(done, error)
+
+
+def _is_of_one_job(error: Exception) -> bool:
+    """Return whether others may succeed: it is a job's content or a bug, not the state of the file or the disk."""
+    return isinstance(error, Unstorable) or not isinstance(error, HistoryUnavailable)
 
 
 def _fail(done: asyncio.Future[None], error: BaseException) -> None:

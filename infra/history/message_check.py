@@ -5,7 +5,7 @@ and readers can show; what does not is a dead letter.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from domain.entities.bounds import is_amount, is_count, is_seed
@@ -68,7 +68,7 @@ def _are_attempts(value: Any) -> bool:
     )
 
 
-def _all_fit(document: dict[str, Any], fields: dict[str, Callable[[Any], bool]]) -> bool:
+def _all_fit(document: dict[str, Any], fields: Mapping[str, Callable[[Any], bool]]) -> bool:
     """Return whether each field that is there is as it has to be; others are not read."""
     return all(fits(document[name]) for name, fits in fields.items() if name in document)
 

@@ -11,7 +11,7 @@ from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
 from domain.entities.statistics import Group, StatisticsQuery
-from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
+from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
 from infra.history.background import going_on
 from infra.history.batcher import Batcher
@@ -218,7 +218,7 @@ def _all_of(documents: Sequence[Document]) -> list[Interaction]:
     try:
         return [read(document) for document in documents]
     except UnreadableDocument as exc:
-        raise HistoryUnreadable("a document cannot be read") from exc
+        raise HistoryDamaged("a document cannot be read") from exc
 
 
 @asynccontextmanager

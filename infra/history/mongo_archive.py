@@ -6,7 +6,7 @@ import orjson
 from pymongo import ASCENDING
 
 from domain.entities.record import ArchivePage, Erasure, Place, Record
-from domain.exceptions import HistoryUnreadable
+from domain.exceptions import HistoryDamaged
 from domain.interfaces.history_archive import HistoryArchive
 from infra.history.archive_erasures import erase_again
 from infra.history.documents import (
@@ -87,4 +87,4 @@ def _record_of(kept: Document) -> Record:
     try:
         return record_holding(body_of(document_in(kept)))
     except (UnreadableDocument, TypeError) as exc:
-        raise HistoryUnreadable(f"the document {kept.get('_id')} cannot be read") from exc
+        raise HistoryDamaged(f"the document {kept.get('_id')} cannot be read") from exc

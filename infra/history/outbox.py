@@ -25,6 +25,7 @@ from infra.history.outbox_housekeeping import Housekeeping
 from infra.history.outbox_jobs import (
     Backlog,
     RetryRefused,
+    SetAside,
     count_undelivered,
 )
 from infra.history.outbox_reading import OutboxReading
@@ -55,6 +56,7 @@ class Parts:
     store: DurableStore
     state: StoreState
     backlog: Callable[[], Backlog]
+    set_aside: Callable[[], SetAside]
 
 
 class Outbox(HistoryRepository):
@@ -126,6 +128,10 @@ class Outbox(HistoryRepository):
         """Return what this process has still to deliver, as of its last commit."""
         return self._parts.backlog()
 
+    def set_aside(self) -> SetAside:
+        """Return what this process keeps but no longer tries to deliver, as of its last commit."""
+        return self._parts.set_aside()
+
     def fill_ratio(self) -> float:
         """Return how much of what it may hold is used, of rows or of bytes, whichever is more; from 1.0 on it is full."""
         backlog = self._parts.backlog()
@@ -150,10 +156,11 @@ class Outbox(HistoryRepository):
         return self._parts.relay.failures
 
     def degraded(self) -> Sequence[Degraded]:
-        """Return that the store is away, and that nothing is delivered for another reason."""
+        """Return that the store is away, that nothing is delivered for another reason, and that something was set aside."""
         watched = (
             ("history store", "does not answer", self._parts.state.away_since_milliseconds),
             ("outbox relay", "fails unexpectedly", self._parts.relay.broken_since_milliseconds),
+            ("outbox", "interactions are set aside", self.set_aside().since_milliseconds),
         )
         return [
             Degraded(component=component, reason=reason, since_milliseconds=since_milliseconds)
@@ -269,15 +276,21 @@ async def open_outbox(
             store=store,
             state=state,
             backlog=lambda: committers[0].backlog,
+            set_aside=lambda: committers[0].set_aside,
         )
         outbox = Outbox(
             parts, clock, max_rows=max_rows, max_bytes=max_bytes, read_seconds=read_seconds
         )
-        await housekeeping()
+
+        async def keep_house() -> None:
+            await housekeeping()
+            await repeating(housekeeping, seconds=housekeeping_seconds, clock=clock)()
+
+        # Nothing waits for its first round: that may have a large file to take over.
         await stack.enter_async_context(
             going_on(
                 partial(kept_going, relay.run, on_failure=relay.note_failure),
-                repeating(housekeeping, seconds=housekeeping_seconds, clock=clock),
+                keep_house,
             )
         )
         yield outbox

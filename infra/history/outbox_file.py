@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 
 from infra.history.file_lock import FileLock
-from infra.history.outbox_jobs import backlog_of
+from infra.history.outbox_jobs import SetAside, backlog_of, count_refused, set_aside_in
 from infra.history.sqlite import lock_path
 from infra.history.sqlite_committer import SqliteCommitter
 from infra.history.sqlite_schema import open_reader
@@ -20,25 +20,31 @@ class OutboxCommitter(SqliteCommitter):
 
     Attributes:
         backlog: As of the last commit.
+        set_aside: The same of what was refused; none before the first commit.
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
         super().__init__(connection)
         self.backlog = backlog_of(connection)
+        self.set_aside = SetAside()
 
     def settle(self) -> None:
         with suppress(apsw.Error):  # the figures of a moment ago do as well
             self.backlog = backlog_of(self._connection)
+            self.set_aside = set_aside_in(self._connection)
         super().settle()
 
 
 def waiting_in(folder: Path) -> int:
-    """Return how many interactions the outboxes in a folder have still to deliver, also those of running processes."""
+    """Return how many interactions the outboxes in a folder have not delivered, also those of running processes.
+
+    What was set aside counts: it is in no store either.
+    """
     waiting = 0
     for path in sorted(folder.glob("*.db")):
         # one that is being made has no tables yet, one that was taken over a moment ago is gone
         with suppress(apsw.CantOpenError, apsw.SQLError), closing(open_reader(path)) as file:
-            waiting += backlog_of(file).rows
+            waiting += backlog_of(file).rows + count_refused(file)
     return waiting
 
 

@@ -99,7 +99,7 @@ class SqliteHistory(DurableStore):
         )
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
-        self.markers.end(interaction_id)
+        self.markers.end(interaction_id, user_id)
         await self._erase(EraseOne(user_id, interaction_id))
 
     async def erase_all(self, user_id: str, until_id: str) -> int:

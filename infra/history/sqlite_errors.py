@@ -5,9 +5,8 @@ from contextlib import contextmanager
 
 import apsw
 
-from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
+from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.history.documents import UnreadableDocument
-
 
 _REFUSED = (apsw.TooBigError, apsw.MismatchError, apsw.ConstraintError, apsw.RangeError)
 """What SQLite says of a row that it never takes, whatever the state of its file."""
@@ -36,5 +35,7 @@ def reading() -> Iterator[None]:
     """Turn whatever SQLite fails with, or a row we cannot read, into `HistoryUnreadable`."""
     try:
         yield
-    except (apsw.Error, UnreadableDocument) as exc:
+    except UnreadableDocument as exc:
+        raise HistoryDamaged("the embedded store holds what cannot be read") from exc
+    except apsw.Error as exc:
         raise HistoryUnreadable("the embedded store cannot be read") from exc

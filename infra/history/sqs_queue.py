@@ -26,11 +26,17 @@ _SILENCE_SECONDS = WAIT_SECONDS + 5.0
 
 
 class SqsQueue(InteractionQueue):
-    """Waits up to 20 s for a message and hands out ten at a time."""
+    """Waits up to 20 s for a message, unless told otherwise, and hands out ten at a time."""
 
     def __init__(
-        self, queue: SqsMessages, dead_letters: SqsMessages, *, hold_seconds: int = HOLD_SECONDS
+        self,
+        queue: SqsMessages,
+        dead_letters: SqsMessages,
+        *,
+        hold_seconds: int = HOLD_SECONDS,
+        wait_seconds: int = WAIT_SECONDS,
     ) -> None:
+        self._wait_seconds = wait_seconds
         self._queue = queue
         self._dead_letters = dead_letters
         self._hold_seconds = hold_seconds
@@ -40,7 +46,9 @@ class SqsQueue(InteractionQueue):
         return self._hold_seconds
 
     async def receive(self) -> Sequence[Delivery]:
-        return await self._queue.receive(wait_seconds=WAIT_SECONDS, hold_seconds=self._hold_seconds)
+        return await self._queue.receive(
+            wait_seconds=self._wait_seconds, hold_seconds=self._hold_seconds
+        )
 
     async def hold(self, deliveries: Sequence[Delivery]) -> None:
         await self._queue.hold(deliveries, self._hold_seconds)
@@ -95,7 +103,12 @@ class Queues:
 
 @asynccontextmanager
 async def open_queues(
-    access: AwsAccess, names: SqsNames, *, clock: Clock, hold_seconds: int = HOLD_SECONDS
+    access: AwsAccess,
+    names: SqsNames,
+    *,
+    clock: Clock,
+    hold_seconds: int = HOLD_SECONDS,
+    wait_seconds: int = WAIT_SECONDS,
 ) -> AsyncIterator[Queues]:
     """Receive from a queue; that it cannot be reached yet is no error. An emulator's is made where it is missing.
 
@@ -104,6 +117,7 @@ async def open_queues(
         names: The queue, and the one for what cannot be stored.
         clock: For pauses.
         hold_seconds: How long a delivery is held before others may get it.
+        wait_seconds: How long a receive waits for a message.
 
     Raises:
         ConfigurationError: No region is known.
@@ -120,6 +134,6 @@ async def open_queues(
         )
         async with going_on(*works):
             yield Queues(
-                SqsQueue(queue, dead_letters, hold_seconds=hold_seconds),
+                SqsQueue(queue, dead_letters, hold_seconds=hold_seconds, wait_seconds=wait_seconds),
                 SqsDeadLetters(dead_letters, queue),
             )

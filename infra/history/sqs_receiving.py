@@ -1,6 +1,7 @@
 """Messages in hand: what a queue and its dead letters have in common."""
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,10 @@ from infra.history.sqs_attributes import (
 )
 from infra.history.sqs_envelope import UnreadableMessage, interaction_from
 from infra.history.sqs_sender import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES
+
+logger = logging.getLogger(__name__)
+
+BREAKS_READER = "reading it fails unexpectedly"
 
 _SEND = "send_message_batch"
 _CALL_SECONDS = 5.0
@@ -39,7 +44,7 @@ class SqsMessages:
             MaxNumberOfMessages=MAX_BATCH_MESSAGES,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=hold_seconds,
-            MessageSystemAttributeNames=["SentTimestamp"],
+            MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
             MessageAttributeNames=[REASON, TRACEPARENT],
         )
         return [await _delivery_of(message) for message in answer.get("Messages", ())]
@@ -67,7 +72,10 @@ class SqsMessages:
         size_bytes = 0
         for one in deliveries:
             beside = {REASON: reason, TRACEPARENT: one.traceparent}
-            message_bytes = len(one.body.encode()) + size_of(beside)
+            body_bytes = len(one.body.encode())
+            if body_bytes + size_of(beside) > MAX_BATCH_BYTES:
+                beside = {}  # as long as messages may be: then it goes as it came
+            message_bytes = body_bytes + size_of(beside)
             if batch and size_bytes + message_bytes > MAX_BATCH_BYTES:
                 await self._for_each(_SEND, batch)
                 batch, size_bytes = [], 0
@@ -120,6 +128,9 @@ async def _delivery_of(message: dict[str, Any]) -> Delivery:
         interaction = await interaction_from(body)
     except UnreadableMessage as exc:
         problem = str(exc)
+    except Exception as exc:  # one that breaks the reader must not come back for ever, and take nine others with it
+        logger.exception("a message breaks what reads it", exc_info=exc)
+        problem = BREAKS_READER
     return Delivery(
         message_id=message["MessageId"],
         receipt=message["ReceiptHandle"],
@@ -129,4 +140,5 @@ async def _delivery_of(message: dict[str, Any]) -> Delivery:
         reason=value_in(message, REASON),
         traceparent=value_in(message, TRACEPARENT),
         sent_milliseconds=int(message["Attributes"]["SentTimestamp"]),
+        receives=int(message["Attributes"].get("ApproximateReceiveCount", 1)),
     )

@@ -46,12 +46,19 @@ class StartMarkers:
         )
         self._wake_later()
 
-    def end(self, interaction_id: str) -> StartMarker | None:
+    def end(self, interaction_id: str, user_id: str | None = None) -> StartMarker | None:
         """Forget the marker; return it when it was not written yet.
 
         A written one is removed by the append of its outcome, in the same transaction.
+
+        Args:
+            interaction_id: Whose it is.
+            user_id: It is left alone if it is of another user; None asks for no user.
         """
-        return self._unwritten.pop(interaction_id, None)
+        marker = self._unwritten.get(interaction_id)
+        if marker is None or user_id not in (None, marker.interaction.user_id):
+            return None
+        return self._unwritten.pop(interaction_id)
 
     def reopen(self, marker: StartMarker) -> None:
         """Take a marker back whose outcome could not be kept."""

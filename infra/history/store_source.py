@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from domain.entities.copy_progress import Batch, Position
 from domain.entities.record import Erasure, Record
-from domain.exceptions import HistoryUnreadable
+from domain.exceptions import HistoryDamaged
 from domain.interfaces.history_archive import ArchiveReader
 from domain.use_cases.copy_history import CopySource
 from infra.history.documents import UnreadableDocument, interaction_in
@@ -24,7 +24,8 @@ class StoreSource(CopySource):
         """Yield what is behind `after`.
 
         Raises:
-            HistoryUnreadable: The store cannot be read, or holds what this program cannot read.
+            HistoryDamaged: The store holds what this program cannot read.
+            HistoryUnreadable: The store cannot be read.
         """
         whole = await self._store.about_how_many()
         gathered: list[Record] = []
@@ -68,5 +69,5 @@ def _checked(record: Record) -> bytes:
     try:
         interaction_in(record)
     except UnreadableDocument as exc:
-        raise HistoryUnreadable(f"{record.place.interaction_id}: {exc}") from exc
+        raise HistoryDamaged(f"{record.place.interaction_id}: {exc}") from exc
     return digest_of(record)

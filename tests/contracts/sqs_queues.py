@@ -86,13 +86,18 @@ async def open_rig(
     names: SqsNames | None = None,
     *,
     hold_seconds: int = 60,
+    wait_seconds: int = 1,
     is_there: bool = True,
 ) -> AsyncIterator[Rig]:
     """Open the queues of a data stack of one's own, or those of `names`; return once they are there, unless the emulator is away."""
     names = names or deploy_data_stack(emulator).queues
     async with (
         open_queues(
-            emulator.access, names, clock=SystemClock(), hold_seconds=hold_seconds
+            emulator.access,
+            names,
+            clock=SystemClock(),
+            hold_seconds=hold_seconds,
+            wait_seconds=wait_seconds,
         ) as queues,
         open_client("sqs", emulator.access, tries=1) as sqs,
     ):

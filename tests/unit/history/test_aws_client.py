@@ -37,7 +37,9 @@ async def test_without_a_region_the_operator_is_told() -> None:
 @pytest.mark.usefixtures("bare")
 async def test_an_endpoint_that_is_no_url_is_told_to_the_operator() -> None:
     with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL"):
-        async with open_client("sqs", AwsAccess(endpoint_url="emulator", is_emulator=True), tries=1):
+        async with open_client(
+            "sqs", AwsAccess(endpoint_url="emulator", is_emulator=True), tries=1
+        ):
             raise AssertionError("opened")
 
 
