@@ -24,8 +24,9 @@ def is_amount(value: Any) -> bool:
 
 def is_seed(value: Any) -> bool:
     """Return whether `value` is a seed."""
-    return type(value) is int and -MAX_SEED <= value < MAX_SEED
+    return _is_number(value) and isinstance(value, int) and -MAX_SEED <= value < MAX_SEED
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) is float or type(value) is int
+    # not by the exact type: drivers have classes of their own for numbers
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

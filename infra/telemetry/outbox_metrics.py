@@ -25,6 +25,7 @@ class OutboxFigures:
         fill_ratio: How much of what it may hold is used; at 1.0 nothing new is accepted.
         lag_seconds: The age of the oldest of the host.
         relay_failures: How often what delivers them failed unexpectedly, since start.
+        set_aside_rows: Interactions that the store refuses, kept here and not tried again until the next start.
     """
 
     rows: int
@@ -32,6 +33,7 @@ class OutboxFigures:
     fill_ratio: float
     lag_seconds: float
     relay_failures: int
+    set_aside_rows: int = 0
 
     @classmethod
     def of(cls, outbox: Outbox) -> Self:
@@ -43,6 +45,7 @@ class OutboxFigures:
             fill_ratio=outbox.fill_ratio(),
             lag_seconds=outbox.lag_seconds(),
             relay_failures=outbox.relay_failures(),
+            set_aside_rows=outbox.set_aside().rows,
         )
 
 
@@ -74,6 +77,11 @@ class OutboxMetrics(Collector):
             ("rt_outbox_bytes", "Their size.", now.size_bytes),
             ("rt_outbox_fill_ratio", "How much of what it may hold is used.", now.fill_ratio),
             ("rt_outbox_lag_seconds", "The age of the oldest of this host.", now.lag_seconds),
+            (
+                "rt_outbox_set_aside_rows",
+                "Interactions the store refuses, kept here until the next start tries them again.",
+                now.set_aside_rows,
+            ),
         ):
             yield GaugeMetricFamily(name, meaning, value=value)
         yield CounterMetricFamily(

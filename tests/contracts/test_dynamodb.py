@@ -24,6 +24,7 @@ from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.data_stack import deploy_data_stack
 from tests.fakes.grudging_dynamodb import grudging
 from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.strict_dynamodb import strict
 
 READ_SECONDS = 10.0
 PATIENCE_SECONDS = 20.0
@@ -249,6 +250,91 @@ async def test_where_no_statements_are_allowed_items_are_put_one_by_one(table: s
             await history.append_many([replace(one, text="second") for one in written])
             assert await walk(history, asking(order=Order.ASC)) == written
         assert proxy.calls.count("BatchExecuteStatement") == 1
+
+
+@pytest.mark.seen("D1")
+@pytest.mark.parametrize("text", ["short", "long"])
+async def test_of_many_only_what_dynamodb_refuses_fails_and_no_outage_is_seen(
+    table: str, text: str
+) -> None:
+    async with strict(shared_emulator().url) as proxy:
+        access = replace(shared_emulator().access, endpoint_url=proxy.url)
+        async with opened(access, table) as history:
+            written = [
+                an_interaction(number, text=noise(230_000) if text == "long" else "")
+                for number in range(5)
+            ]
+            written[3] = replace(written[3], latency_seconds=1e200)
+            results = await asyncio.gather(
+                *(history.append(one) for one in written), return_exceptions=True
+            )
+            assert [type(one) for one in results] == [
+                Unstorable if number == 3 else type(None) for number in range(5)
+            ]
+            found = await walk(history, asking(order=Order.ASC))
+            assert found == [*written[:3], written[4]]
+            history.admit()
+
+
+@pytest.mark.seen("D1")
+async def test_a_table_that_takes_no_item_at_all_is_an_outage_and_no_fault_of_a_row(
+    table: str,
+) -> None:
+    async with strict(shared_emulator().url) as proxy:
+        access = replace(shared_emulator().access, endpoint_url=proxy.url)
+        async with opened(access, table) as history:
+            proxy.other_keys = True
+            with pytest.raises(HistoryUnavailable) as caught:
+                await history.append(an_interaction(1))
+            assert not isinstance(caught.value, Unstorable)
+
+
+@pytest.mark.seen("D4")
+async def test_a_passing_error_of_aws_does_not_end_batches(
+    table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_a_role(monkeypatch)
+    async with strict(shared_emulator().url) as proxy:
+        access = AwsAccess(region="us-east-1", endpoint_url=proxy.url)
+        async with opened(access, table) as history:
+            proxy.fails_with = [(500, {}), (500, {})]  # the driver tries twice
+            with pytest.raises(HistoryUnavailable):
+                await history.append(an_interaction(1))
+            proxy.operations.clear()
+            await history.append(an_interaction(1))
+        assert "BatchExecuteStatement" in proxy.operations
+        assert "PutItem" not in proxy.operations
+
+
+@pytest.mark.seen("D4")
+async def test_an_endpoint_that_is_not_said_to_be_an_emulator_is_reached_as_a_role_and_nothing_is_made(
+    table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_a_role(monkeypatch)
+    async with strict(shared_emulator().url) as proxy:
+        access = AwsAccess(region="us-east-1", endpoint_url=proxy.url)
+        async with opened(access, table) as history:
+            await history.append(an_interaction(1))
+        async with open_client("sqs", access, tries=1) as sqs:
+            assert not sqs.is_emulator
+    assert "CreateTable" not in proxy.operations
+    assert all("Credential=ROLE/" in one for one in proxy.authorizations)
+
+
+@pytest.mark.seen("D4")
+async def test_said_to_be_an_emulator_it_needs_no_credentials_and_gets_its_table() -> None:
+    name = f"made-{secrets.token_hex(6)}"
+    async with strict(shared_emulator().url) as proxy:
+        access = AwsAccess(endpoint_url=proxy.url, is_emulator=True)
+        async with opened(access, name) as history:
+            await history.append(an_interaction(1))
+    assert proxy.operations[0] == "CreateTable"
+
+
+def as_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let credentials be found, as those of a task's role are."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ROLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
 
 
 @pytest.fixture

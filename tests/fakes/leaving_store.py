@@ -20,6 +20,8 @@ class LeavingStore(DurableStore):
         may_write: While it is cleared, batches wait.
         has_batch: Set when a batch has arrived.
         refused: Ids it refuses for good, with all that comes with them.
+        failing: Ids with which a batch fails as in an outage, each time, although the store answers.
+        breaking: Ids with which a batch fails in a way that nothing documents.
         error: Raised for every batch, as by a driver with a bug.
         fails_after_writing: How many of the next batches are kept although they are said not to be.
         batches: What arrived, also in vain.
@@ -33,6 +35,8 @@ class LeavingStore(DurableStore):
         self.may_write.set()
         self.has_batch = asyncio.Event()
         self.refused: set[str] = set()
+        self.failing: set[str] = set()
+        self.breaking: set[str] = set()
         self.error: BaseException | None = None
         self.fails_after_writing = 0
         self.batches: list[list[str]] = []
@@ -54,6 +58,10 @@ class LeavingStore(DurableStore):
             raise self.error
         if self.is_away:
             raise HistoryUnavailable
+        if self.failing & {one.id for one in interactions}:
+            raise HistoryUnavailable
+        if self.breaking & {one.id for one in interactions}:
+            raise RuntimeError("a bug of the driver")
         if self.refused & {one.id for one in interactions}:
             raise Unstorable
         await self.behind.append_many(interactions)

@@ -15,7 +15,9 @@ from domain.entities.history_query import Order
 from domain.entities.interaction import Interaction, Status
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from infra.clock import SystemClock
+from infra.history import outbox_housekeeping, relay
 from infra.history.outbox import OUTBOX_FOLDER, Outbox, open_outbox
+from infra.history.outbox_file import waiting_in
 from infra.history.relay import BATCH_ROWS, LONGEST_PAUSE_SECONDS, pause_seconds
 from infra.history.sqlite import open_sqlite
 from infra.history.sqlite_jobs import Append
@@ -454,6 +456,101 @@ async def test_a_row_the_store_refuses_is_set_aside_and_tried_at_the_next_start(
     store.refused = set()
     async with opened():
         await until_stored(store, *everything)
+
+
+@pytest.mark.seen("D1")
+async def test_what_was_set_aside_is_shown_with_its_reason_takes_no_room_and_can_be_dropped_by_erasing_it(
+    opened: Opened, store: LeavingStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.refused = {an_id(1), an_id(2), an_id(3)}
+    async with opened(max_rows=3) as outbox:
+        await outbox.append_many([an_interaction(number) for number in range(1, 4)])
+        await until(lambda: asyncio.sleep(0, outbox.set_aside().rows == 3))
+        outbox.admit()
+        (shown,) = outbox.degraded()
+        assert (shown.component, shown.reason) == ("outbox", "interactions are set aside")
+        assert shown.since_milliseconds == outbox.set_aside().since_milliseconds is not None
+        (path,) = (tmp_path / "host" / OUTBOX_FOLDER).glob("*.db")
+        reader = open_reader(path)
+        found = reader.execute(
+            "SELECT user_id, id, reason FROM interaction JOIN refused USING (seq)"
+            " JOIN refusal USING (seq) ORDER BY id"
+        ).fetchall()
+        reader.close()
+        assert found == [("ana", an_id(number), "the store refuses it") for number in range(1, 4)]
+        told = [one.message for one in caplog.records if "set aside" in one.message]
+        assert len(told) == 3
+        assert all("question" not in one and "answer" not in one for one in told)
+        assert waiting_in(path.parent) == 3, "a migration must not leave it behind"
+
+        for number in range(1, 4):
+            await outbox.erase("ana", an_id(number))
+        await until(lambda: asyncio.sleep(0, outbox.set_aside().rows == 0))
+        assert outbox.degraded() == []
+
+
+@pytest.mark.seen("D1")
+@pytest.mark.parametrize("kind", ["failing", "breaking"])
+async def test_a_row_that_fails_for_no_known_reason_holds_up_no_other_and_is_set_aside_in_the_end(
+    opened: Opened, store: LeavingStore, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "DEFERRED_SECONDS", 0.01)
+    everything = [an_interaction(number) for number in range(600)]
+    bad = {an_id(0), an_id(300), an_id(599)}
+    setattr(store, kind, bad)
+    async with opened() as outbox:
+        await outbox.append_many(everything)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while outbox.set_aside().rows < len(bad):
+                await outbox.append(an_interaction(len(everything)))  # life goes on
+                await asyncio.sleep(0.2)
+        assert await outbox.drain(seconds=PATIENCE_SECONDS)
+        kept = {one.id for one in await stored(store)}
+        assert kept == {an_id(number) for number in range(601)} - bad
+        assert outbox.backlog().rows == 0
+
+
+@pytest.mark.seen("D1")
+async def test_an_outage_sets_nothing_aside_however_long_it_lasts(
+    opened: Opened, store: LeavingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "pause_seconds", lambda _: 0.001)
+    everything = [an_interaction(number) for number in range(40)]
+    async with opened() as outbox:
+        for _ in range(3):
+            store.is_away = True
+            await outbox.append_many(everything)
+            await until(lambda: _has_tried_often(store))
+            store.is_away = False
+            assert await outbox.drain(seconds=PATIENCE_SECONDS)
+            store.batches.clear()
+        assert await stored(store) == everything
+        assert outbox.set_aside().rows == 0
+
+
+async def _has_tried_often(store: LeavingStore) -> bool:
+    return len(store.batches) > 200
+
+
+async def test_a_large_outbox_left_behind_is_taken_over_after_the_start(
+    opened: Opened, store: LeavingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_adopt, adopt_all = asyncio.Event(), outbox_housekeeping.adopt_all
+
+    async def slowly(*arguments: Any) -> None:
+        await may_adopt.wait()
+        await adopt_all(*arguments)
+
+    store.is_away = True
+    async with opened(), opened() as dying:
+        await dying.append(an_interaction(1))
+    store.is_away = False
+    monkeypatch.setattr(outbox_housekeeping, "adopt_all", slowly)
+    async with asyncio.timeout(PATIENCE_SECONDS), opened(), opened() as outbox:
+        await outbox.append(an_interaction(2))
+        assert await outbox.find("ana", an_id(1)) == an_interaction(1)
+        may_adopt.set()
+        await until_stored(store, an_interaction(1), an_interaction(2))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug of the driver"), asyncio.CancelledError()])

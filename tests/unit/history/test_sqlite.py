@@ -1,6 +1,7 @@
 """What only the embedded store promises: its file, its limits, how it heals."""
 
 import asyncio
+import errno
 import os
 import resource
 import stat
@@ -17,13 +18,14 @@ import pytest
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order
 from domain.entities.interaction import Status
-from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
-from infra.history import sqlite_jobs, sqlite_pages, sqlite_statistics
+from infra.history import file_lock, sqlite_jobs, sqlite_pages, sqlite_statistics
 from infra.history.group_commit import GroupCommit
+from infra.history.outbox_file import hold_one
 from infra.history.sqlite import HISTORY_FILE, SqliteHistory, open_sqlite
-from infra.history.sqlite_committer import CHECKPOINT_PAGES
+from infra.history.sqlite_committer import CHECKPOINT_PAGES, SqliteCommitter
 from infra.history.sqlite_reader import ReadConnections, ReadPool
 from infra.history.sqlite_schema import HISTORY_MIGRATIONS, open_reader, open_writer
 from tests.contracts.history_walks import FILTERS, asking, mixed, passes, walk
@@ -93,6 +95,65 @@ async def test_only_one_process_may_have_the_file(history: SqliteHistory, tmp_pa
         async with opened(tmp_path):
             pass
     await history.append(an_interaction())
+
+
+@pytest.mark.seen("E5")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
+async def test_a_file_system_without_locks_is_named_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(file_lock, "_lock", fail)
+    with pytest.raises(ConfigurationError, match="does not lock files") as caught:
+        async with opened(tmp_path):
+            pass
+    assert os.strerror(number) in str(caught.value)
+    assert "local disk" in str(caught.value)
+    assert "in use" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="does not lock files"):
+        hold_one(tmp_path)
+
+
+@pytest.mark.seen("D10")
+@pytest.mark.parametrize("user_id", ["bob", "ana"])
+async def test_erasing_by_an_id_ends_only_a_request_of_ones_own(
+    history: SqliteHistory, user_id: str
+) -> None:
+    under_way = an_interaction(1, text="", status=Status.INTERRUPTED)
+    history.begin(under_way, lost_after_seconds=-1e9)
+    await history.erase(user_id, an_id(1))
+    history.begin(an_interaction(2, text="", status=Status.INTERRUPTED), lost_after_seconds=-1e9)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await history.find("ana", an_id(2)) is None:
+            await asyncio.sleep(0.05)
+
+    assert await history.find("ana", an_id(1)) == (under_way if user_id == "bob" else None)
+
+
+@pytest.mark.seen("D1")
+async def test_of_many_written_together_only_the_one_that_sqlite_refuses_fails(
+    tmp_path: Path,
+) -> None:
+    def with_short_rows(connection: apsw.Connection) -> SqliteCommitter:
+        connection.limit(apsw.SQLITE_LIMIT_LENGTH, 100_000)
+        return SqliteCommitter(connection)
+
+    async with opened(tmp_path, committing=with_short_rows) as history:
+        results = await asyncio.gather(
+            *(
+                history.append(an_interaction(number, text="x" * (200_000 if number == 5 else 10)))
+                for number in range(10)
+            ),
+            return_exceptions=True,
+        )
+        assert [type(one) for one in results] == [
+            Unstorable if number == 5 else type(None) for number in range(10)
+        ]
+        history.admit()
+        found = await walk(history, asking(order=Order.ASC))
+        assert [one.id for one in found] == [an_id(number) for number in range(10) if number != 5]
 
 
 async def test_a_file_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:

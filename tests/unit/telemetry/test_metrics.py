@@ -220,14 +220,22 @@ def test_the_outbox_is_asked_when_the_metrics_are_read(metrics: Metrics) -> None
     failures = [0]
     metrics.watch_outbox(
         lambda: OutboxFigures(
-            rows=3, size_bytes=900, fill_ratio=0.25, lag_seconds=1.5, relay_failures=failures[0]
+            rows=3,
+            size_bytes=900,
+            fill_ratio=0.25,
+            lag_seconds=1.5,
+            relay_failures=failures[0],
+            set_aside_rows=7,
         ),
         FakeClock(),
     )
     failures[0] = 2
-    shown = ("rows", "bytes", "fill_ratio", "lag_seconds", "relay_failures_total")
+    shown = (
+        *("rows", "bytes", "fill_ratio", "lag_seconds"),
+        *("relay_failures_total", "set_aside_rows"),
+    )
     found = [samples(metrics, f"rt_outbox_{name}")[labels()] for name in shown]
-    assert found == [3, 900, 0.25, 1.5, 2]
+    assert found == [3, 900, 0.25, 1.5, 2, 7]
 
 
 def test_how_long_delivery_took_is_counted_from_the_end_of_the_answer(metrics: Metrics) -> None:

@@ -7,7 +7,13 @@ import pytest
 
 from domain.entities.copy_progress import Batch, CopyProgress, Position
 from domain.entities.record import ArchivePage, Erasure, Place, Record
-from domain.exceptions import HistoryError, HistoryUnavailable, Unstorable
+from domain.exceptions import (
+    HistoryDamaged,
+    HistoryError,
+    HistoryUnavailable,
+    HistoryUnreadable,
+    Unstorable,
+)
 from domain.interfaces.copy_state import CopyState
 from domain.interfaces.history_archive import HistoryArchive
 from domain.use_cases.copy_history import PAUSES_SECONDS, CopyHistory, CopySource
@@ -190,3 +196,79 @@ async def test_a_record_that_the_store_swallows_is_seen() -> None:
     copied = await copying(Numbered(4), Swallowing(), Noted(), FakeClock())(lambda *_: None)
     assert not copied.is_right
     assert (copied.source.count, copied.target.count, copied.differing) == (4, 2, 2)
+
+
+@pytest.mark.parametrize("read", ["kept", "erased_among", "source"])
+async def test_every_read_of_a_copy_is_tried_again_while_a_store_is_away(read: str) -> None:
+    class Forgetful(MemoryArchive):
+        """Loses the first record, so that it is asked whether it was erased."""
+
+        async def keep(self, records: Sequence[Record]) -> None:
+            await super().keep([one for one in records if one.place != first])
+
+        async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+            hiccup("kept")
+            return await super().kept(places)
+
+        async def erased_among(
+            self, user_id: str, interaction_ids: Sequence[str]
+        ) -> frozenset[str]:
+            hiccup("erased_among")
+            return frozenset(interaction_ids)
+
+    class Hesitant(Numbered):
+        async def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
+            async for batch in super().batches(after, at_most):
+                yield batch
+                hiccup("source")
+
+    def hiccup(name: str) -> None:
+        if name == read and len(failed) < 3:
+            failed.append(name)
+            raise HistoryUnreadable("away")
+
+    failed: list[str] = []
+    first = record_of(an_interaction(0)).place
+    target, clock = Forgetful(), FakeClock()
+    copied = await copying(Hesitant(7), target, Noted(), clock)(lambda *_: None)
+    assert failed == [read] * 3
+    assert (copied.is_right, copied.source.count, copied.erased) == (True, 6, 1)
+
+
+async def test_a_copy_that_is_resumed_tries_its_first_reads_again_too() -> None:
+    class Away(MemoryArchive):
+        async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+            hiccup()
+            return await super().kept(places)
+
+        async def erased_among(
+            self, user_id: str, interaction_ids: Sequence[str]
+        ) -> frozenset[str]:
+            hiccup()
+            return await super().erased_among(user_id, interaction_ids)
+
+    def hiccup() -> None:
+        if left:
+            left.pop()
+            raise HistoryUnreadable("away")
+
+    left: list[int] = []
+    target, state = Away(), Noted()
+    with pytest.raises(HistoryUnavailable):
+        await copying(Numbered(6, breaks_after=4), target, state, FakeClock())(lambda *_: None)
+    left += [1, 2, 3]
+    copied = await copying(Numbered(6), target, state, FakeClock())(lambda *_: None)
+    assert (left, copied.is_right, copied.source.count) == ([], True, 6)
+
+
+async def test_a_source_that_holds_what_cannot_be_read_is_not_asked_again() -> None:
+    class Damaged(Numbered):
+        async def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
+            asked.append(after)
+            raise HistoryDamaged("an id: cannot be read")
+            yield
+
+    asked: list[Position] = []
+    with pytest.raises(HistoryDamaged):
+        await copying(Damaged(3), MemoryArchive(), Noted(), FakeClock())(lambda *_: None)
+    assert len(asked) == 1
