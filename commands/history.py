@@ -121,7 +121,7 @@ async def migrate(
     if waiting := _waiting(source, settings):
         raise CommandFailed(
             f"{waiting} interactions in {settings.data_dir / OUTBOX_FOLDER} are not in {source} yet: start the service "
-            "as it was until they are delivered (rt_outbox_rows is 0), stop it, and run this again"
+            "as it was until they are delivered (rt_outbox_rows and rt_outbox_set_aside_rows are 0), stop it, and run this again"
         )
     clock = SystemClock()
     with _copying():

@@ -66,6 +66,12 @@ class AwsClient:
         async with self._lock:
             if self._client is None:
                 arguments = self._access.client_arguments()
+                # Before credentials are looked for: those may come later, a region does not.
+                if (
+                    arguments["region_name"] is None
+                    and self._session.get_config_variable("region") is None
+                ):
+                    raise NoRegionError
                 if (
                     arguments["aws_access_key_id"] is None
                     and await self._session.get_credentials() is None

@@ -19,7 +19,13 @@ import orjson
 
 from domain.entities.interaction import Interaction
 from infra.history.compression import TooLong, compressed, decompressed
-from infra.history.documents import Document, UnreadableDocument, document_of, interaction_of
+from infra.history.documents import (
+    Document,
+    UnreadableDocument,
+    document_of,
+    interaction_of,
+    json_of,
+)
 from infra.history.message_check import is_well_formed
 
 COMPRESSED_FROM_BYTES = 64 * 1024
@@ -33,11 +39,14 @@ class UnreadableMessage(ValueError):
 
 
 async def message_of(interaction: Interaction) -> str | None:
-    """Return the message that carries `interaction`; None when it would be longer than a queue takes."""
-    document = document_of(interaction)
-    raw = orjson.dumps(document)
+    """Return the message that carries `interaction`; None when it would be longer than a queue takes.
+
+    Raises:
+        Unstorable: It cannot be written as JSON.
+    """
+    raw = json_of(interaction)
     if not raw.isascii():
-        raw = json.dumps(document, separators=(",", ":")).encode()
+        raw = json.dumps(document_of(interaction), separators=(",", ":")).encode()
     head = f'{{"v":%d,"id":{json.dumps(interaction.id)},'
     if len(raw) <= COMPRESSED_FROM_BYTES:
         return f'{head % 1}"interaction":{raw.decode()}}}'

@@ -1,6 +1,7 @@
 """Reaching AWS: what is set, what is found, and what is not there yet."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import NoCredentialsError
@@ -8,6 +9,9 @@ from botocore.exceptions import NoCredentialsError
 from infra.configuration import ConfigurationError
 from infra.history.aws_access import AwsAccess
 from infra.history.aws_client import open_client
+from infra.history.configured_history import aws_access, warn_of_plain_endpoint
+from infra.history.sqs_queues import SqsNames
+from infra.settings import Settings
 from tests.aws_emulator import shared_emulator
 
 VARIABLES = (
@@ -73,6 +77,80 @@ async def test_what_is_set_wins_over_what_is_found(bare: pytest.MonkeyPatch) -> 
         made = await sqs("create_queue", QueueName="mine")
 
     assert "/123456789012/" in made["QueueUrl"], "the emulator names the account after the key"
+
+
+@pytest.mark.seen("D4")
+@pytest.mark.usefixtures("bare")
+async def test_without_a_region_an_endpoint_that_may_be_an_emulator_is_told_how_to_say_so() -> None:
+    access = AwsAccess(endpoint_url=shared_emulator().url)
+    with pytest.raises(ConfigurationError, match="AWS_EMULATOR=true"):
+        async with open_client("sqs", access, tries=1):
+            raise AssertionError("opened")
+
+
+@pytest.mark.seen("D4")
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://vpce-0a1b2c3d.dynamodb.eu-west-1.vpce.amazonaws.com",
+        "https://localhost:4566",
+        "http://127.0.0.1:4566",
+        "http://emulator:4566",
+    ],
+)
+def test_no_endpoint_is_taken_for_an_emulator_unless_the_setting_says_so(
+    bare: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    bare.delenv("AWS_EMULATOR", raising=False)
+    given = {"aws_endpoint_url": endpoint, "aws_region": "eu-west-1", "dynamodb_table": "t"}
+    access = aws_access(Settings(_env_file=None, **given))
+    assert not access.is_emulator
+    assert access.client_arguments() == {
+        "region_name": "eu-west-1",
+        "endpoint_url": endpoint,
+        "aws_access_key_id": None,
+        "aws_secret_access_key": None,
+        "aws_session_token": None,
+    }
+    said = aws_access(Settings(_env_file=None, aws_emulator=True, **given))
+    assert said.is_emulator
+    assert said.client_arguments()["aws_access_key_id"] is not None
+
+
+@pytest.mark.seen("D4")
+@pytest.mark.parametrize("is_emulator", [False, True])
+def test_queues_are_reached_where_their_url_says_whatever_the_tables_endpoint(
+    is_emulator: bool,
+) -> None:
+    names = SqsNames.of("https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/1/q", None)
+    access = AwsAccess(endpoint_url="https://vpce-2.dynamodb.aws", is_emulator=is_emulator)
+    reached = names.reached_by(access)
+    assert reached.endpoint_url == "https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com"
+    assert reached.is_emulator is is_emulator
+    assert names.reached_by(AwsAccess()) == AwsAccess()
+
+
+@pytest.mark.seen("D4")
+def test_an_emulator_without_an_address_is_told_to_the_operator() -> None:
+    with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL"):
+        aws_access(Settings(_env_file=None, aws_emulator=True))
+
+
+@pytest.mark.seen("D4")
+@pytest.mark.parametrize(
+    ("given", "is_warned"),
+    [
+        ({"aws_endpoint_url": "http://127.0.0.1:4566"}, True),
+        ({"aws_endpoint_url": "http://127.0.0.1:4566", "aws_emulator": True}, False),
+        ({"aws_endpoint_url": "https://vpce.example"}, False),
+        ({}, False),
+    ],
+)
+def test_an_address_without_tls_is_named_at_start_with_the_setting_it_may_need(
+    given: dict[str, Any], is_warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_plain_endpoint(Settings(_env_file=None, **given))
+    assert ("AWS_EMULATOR=true" in caplog.text) is is_warned
 
 
 def test_secrets_are_not_shown() -> None:
