@@ -15,7 +15,7 @@ from domain.entities.history_query import Order
 from domain.entities.interaction import Interaction, Status
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from infra.clock import SystemClock
-from infra.history import outbox_housekeeping, relay
+from infra.history import background, outbox_housekeeping, relay
 from infra.history.outbox import OUTBOX_FOLDER, Outbox, open_outbox
 from infra.history.outbox_file import waiting_in
 from infra.history.relay import BATCH_ROWS, LONGEST_PAUSE_SECONDS, pause_seconds
@@ -495,18 +495,23 @@ async def test_a_row_that_fails_for_no_known_reason_holds_up_no_other_and_is_set
     opened: Opened, store: LeavingStore, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "DEFERRED_SECONDS", 0.01)
+    monkeypatch.setattr(relay, "pause_seconds", lambda _: 0.01)
+    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(background, "LONGEST_PAUSE_SECONDS", 0.01)
     everything = [an_interaction(number) for number in range(600)]
     bad = {an_id(0), an_id(300), an_id(599)}
     setattr(store, kind, bad)
     async with opened() as outbox:
         await outbox.append_many(everything)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        count = len(everything)
+        async with asyncio.timeout(2 * PATIENCE_SECONDS):
             while outbox.set_aside().rows < len(bad):
-                await outbox.append(an_interaction(len(everything)))  # life goes on
-                await asyncio.sleep(0.2)
+                await outbox.append(an_interaction(count))  # there is always another to compare with
+                count += 1
+                await asyncio.sleep(0.02)
         assert await outbox.drain(seconds=PATIENCE_SECONDS)
         kept = {one.id for one in await stored(store)}
-        assert kept == {an_id(number) for number in range(601)} - bad
+        assert kept == {an_id(number) for number in range(count)} - bad
         assert outbox.backlog().rows == 0
 
 
@@ -515,11 +520,11 @@ async def test_an_outage_sets_nothing_aside_however_long_it_lasts(
     opened: Opened, store: LeavingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "pause_seconds", lambda _: 0.001)
-    everything = [an_interaction(number) for number in range(40)]
+    everything = [an_interaction(number) for number in range(120)]
     async with opened() as outbox:
-        for _ in range(3):
+        for first in (0, 40, 80):
             store.is_away = True
-            await outbox.append_many(everything)
+            await outbox.append_many(everything[first : first + 40])
             await until(lambda: _has_tried_often(store))
             store.is_away = False
             assert await outbox.drain(seconds=PATIENCE_SECONDS)
