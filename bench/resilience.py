@@ -19,7 +19,7 @@ from random import Random
 from domain.entities.deadline import Deadline
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply, Usage
+from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece, Usage
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
@@ -54,9 +54,7 @@ class Healthy(LLMClient):
             finish_reason=FinishReason.STOP, usage=Usage(input_tokens=7, output_tokens=DELTAS)
         )
 
-    async def stream(
-        self, prompt: Prompt, turn: Turn
-    ) -> AsyncGenerator[Answering | str | Reply, None]:
+    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         yield Answering(provider="healthy", model="first")
         for _ in range(self._pieces):
             yield "some words "

@@ -68,6 +68,17 @@ class Answering:
     continues: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The model is at work without text to show: it reasons, or prepares a call.
+
+    Counts as life within an answer, and not as its first text.
+    """
+
+
+PROGRESS = Progress()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """How an answer ended: the last piece of every stream.
@@ -79,3 +90,7 @@ class Reply:
     finish_reason: FinishReason
     usage: Usage = NO_USAGE
     cut_by_us: bool = False
+
+
+ReplyPiece = Answering | str | Progress | Reply
+"""What the stream of one answer consists of; a str is text."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Reply
+from domain.entities.reply import ReplyPiece
 from domain.entities.turn import Turn
 
 
@@ -16,9 +16,10 @@ class LLMClient(Protocol):
     """
 
     @abstractmethod
-    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[Answering | str | Reply, None]:
+    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         """Yield who is answering, text deltas that are not empty, then exactly one final `Reply`.
 
+        Any number of `Progress` may stand between the first and the last. A wrapper hands on what it does not know.
         A second `Answering` says that somebody else took over; its `continues` tells whether what came before stays.
         Closing the generator early hangs up on the provider within a second.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from domain.entities.interaction import Interaction, Status
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Reply
+from domain.entities.reply import Answering, Progress, Reply
 from domain.entities.turn import Turn
 from domain.exceptions import (
     HistoryError,
@@ -65,7 +65,7 @@ class AnswerPrompt:
                 async for piece in pieces:
                     if isinstance(piece, Reply):
                         outcome = recording.replied(piece)
-                    else:
+                    elif not isinstance(piece, Progress):
                         recording.hear(piece)
                         yield piece
             if outcome is None:

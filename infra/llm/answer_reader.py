@@ -27,10 +27,14 @@ class AnswerReader(Protocol):
 
     Attributes:
         finish_reason: Why the model stopped; None until the provider has said so, `ERROR` when it stopped for a
-            reason that leaves the answer unusable.
+            reason that leaves the answer unusable. A block stays, whatever reason comes after it.
+        is_reason_unknown: It gave a reason in a word that is not known. What that means is open until `done`.
+        has_progress: A document without text showed that the model is at work, as with a thought. Never reset here.
     """
 
     finish_reason: FinishReason | None
+    is_reason_unknown: bool
+    has_progress: bool
 
     @abstractmethod
     def take(self, document: object) -> str:
@@ -55,7 +59,15 @@ class AnswerReader(Protocol):
 
 def count(value: object) -> int | None:
     """Return a provider's count if it can be one, else None: a wrong count does not spoil an answer."""
-    return value if type(value) is int and 0 <= value < _IMPOSSIBLE_COUNT else None
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
-_IMPOSSIBLE_COUNT = 1 << 53  # what a JSON number holds exactly; no store takes more than 63 bits
+def price_usd(value: object) -> float | None:
+    """Return what a provider says it charges for one call if it can be that, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= _MOST_USD else None
+
+
+_MOST_TOKENS = 1_000_000_000  # a hundred times the largest context window there is
+_MOST_USD = 100_000.0  # for so many tokens at a hundred dollars a million, which is more than any model costs

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 
@@ -19,9 +19,7 @@ class DemoLLM(LLMClient):
     It reports no tokens: it has none, and counts are never guessed. No prompt makes it fail.
     """
 
-    async def stream(
-        self, prompt: Prompt, turn: Turn
-    ) -> AsyncGenerator[Answering | str | Reply, None]:
+    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         yield Answering(provider=PROVIDER, model=MODEL)
         for sentence in _sentences(prompt):
             yield sentence

@@ -1,12 +1,13 @@
 """Google's Gemini over its REST API."""
 
 from collections.abc import AsyncGenerator, Callable
+from math import inf
 from urllib.parse import quote
 
 import aiohttp
 
 from domain.entities.prompt import Prompt, Role
-from domain.entities.reply import Answering, Reply, Usage
+from domain.entities.reply import ReplyPiece, Usage
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.adaptable_request import AdaptableRequest, RouteDialect
@@ -27,6 +28,7 @@ class GeminiClient(LLMClient):
         api_key: Sent in a header, never in the URL.
         max_answer_bytes: A longer answer is cut there.
         cost: Adds the price to what was used.
+        idle_seconds: The limit on silence within an answer, which is kept by others.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class GeminiClient(LLMClient):
         api_key: str,
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
+        idle_seconds: float = inf,
     ) -> None:
         self._dialect = RouteDialect(
             Dialect(seeds=INT32),
@@ -57,9 +60,10 @@ class GeminiClient(LLMClient):
             headers={"x-goog-api-key": api_key},
             max_answer_bytes=max_answer_bytes,
             cost=cost,
+            idle_seconds=idle_seconds,
         )
 
-    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[Answering | str | Reply, None]:
+    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         return self._endpoint.ask(
             AdaptableRequest(self._dialect, prompt),
             GeminiReader,

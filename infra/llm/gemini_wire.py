@@ -5,20 +5,9 @@ import orjson
 from domain.entities.prompt import Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
 from infra.llm.answer_reader import AnswerReader, ErrorInAnswer, UnreadableAnswer, count
+from infra.llm.finish_reasons import finish_reason_of, is_unset
 
 _ROLES = {Role.USER: "user", Role.ASSISTANT: "model"}
-_UNSET = ("FINISH_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED")
-_FINISH_REASONS = {
-    "STOP": FinishReason.STOP,
-    "MAX_TOKENS": FinishReason.LENGTH,
-    "SAFETY": FinishReason.CONTENT_FILTER,
-    "RECITATION": FinishReason.CONTENT_FILTER,
-    "LANGUAGE": FinishReason.CONTENT_FILTER,
-    "BLOCKLIST": FinishReason.CONTENT_FILTER,
-    "PROHIBITED_CONTENT": FinishReason.CONTENT_FILTER,
-    "SPII": FinishReason.CONTENT_FILTER,
-    "MODEL_ARMOR": FinishReason.CONTENT_FILTER,
-}
 
 
 def request_body(prompt: Prompt) -> bytes:
@@ -52,6 +41,8 @@ class GeminiReader(AnswerReader):
 
     def __init__(self) -> None:
         self.finish_reason: FinishReason | None = None
+        self.is_reason_unknown = False
+        self.has_progress = False
         self._counts: object = None
 
     def take(self, document: object) -> str:
@@ -64,7 +55,7 @@ class GeminiReader(AnswerReader):
             except (LookupError, TypeError, ValueError):
                 return self._take_any(document)
             if type(text) is str and "thought" not in part:
-                if (counts := document.get("usageMetadata")) is not None:
+                if counts := document.get("usageMetadata"):
                     self._counts = counts
                 if "finishReason" in candidate:
                     self._take_reason(candidate["finishReason"])
@@ -72,13 +63,16 @@ class GeminiReader(AnswerReader):
         return self._take_any(document)
 
     def _take_any(self, document: object) -> str:
-        if type(document) is list:
-            return "".join([self.take(item) for item in document])  # the format without `alt=sse`
+        if type(document) is list:  # the format without `alt=sse`
+            return "".join([self._take_object(item) for item in document])
+        return self._take_object(document)
+
+    def _take_object(self, document: object) -> str:
         if type(document) is not dict:
             raise UnreadableAnswer("not an object")
         if document.get("error"):
             raise ErrorInAnswer(document)
-        if (counts := document.get("usageMetadata")) is not None:
+        if counts := document.get("usageMetadata"):
             self._counts = counts  # each event carries the running totals
         candidates = document.get("candidates")
         if not candidates:
@@ -88,11 +82,16 @@ class GeminiReader(AnswerReader):
             raise UnreadableAnswer("candidates of a wrong shape")
         self._take_reason(candidate.get("finishReason"))
         content = candidate.get("content")
-        return _text(content) if content is not None else ""
+        return self._text(content) if content is not None else ""
 
     def _take_reason(self, reason: object) -> None:
-        if reason and reason not in _UNSET:
-            self.finish_reason = _finish_reason(reason)
+        if is_unset(reason):
+            return
+        if type(reason) is not str:
+            raise UnreadableAnswer("a finish reason that is not text")
+        if self.finish_reason is not FinishReason.CONTENT_FILTER:
+            # no `[DONE]` will tell that an answer which ended for an unknown reason is whole
+            self.finish_reason = finish_reason_of(reason) or FinishReason.ERROR
 
     def done(self) -> None:
         """Google never says so, and a server that does in its place still owes a reason."""
@@ -113,39 +112,30 @@ class GeminiReader(AnswerReader):
         )
 
     def _take_feedback(self, feedback: object) -> None:
-        if type(feedback) is dict:
-            reason = feedback.get("blockReason")
-            if reason and reason not in _UNSET:
-                self.finish_reason = FinishReason.CONTENT_FILTER
+        if type(feedback) is dict and not is_unset(feedback.get("blockReason")):
+            self.finish_reason = FinishReason.CONTENT_FILTER
 
-
-def _finish_reason(reason: object) -> FinishReason:
-    if type(reason) is not str:
-        raise UnreadableAnswer("a finish reason that is not text")
-    if reason.startswith("IMAGE_"):
-        return FinishReason.CONTENT_FILTER
-    return _FINISH_REASONS.get(reason, FinishReason.ERROR)
+    def _text(self, content: object) -> str:
+        """Return the answer in a candidate's content: its text parts, but not the model's thoughts."""
+        if type(content) is not dict:
+            raise UnreadableAnswer("content of a wrong shape")
+        parts = content.get("parts") or []
+        if type(parts) is not list:
+            raise UnreadableAnswer("parts of a wrong shape")
+        text = ""
+        for part in parts:
+            if type(part) is not dict:
+                raise UnreadableAnswer("a part of a wrong shape")
+            piece = part.get("text")
+            if piece is None or part.get("thought"):
+                # a thought, a call, or a signature
+                self.has_progress = self.has_progress or bool(part)
+                continue
+            if type(piece) is not str:
+                raise UnreadableAnswer("a text that is none")
+            text += piece
+        return text
 
 
 def _sum(answer: int | None, thoughts: int | None) -> int | None:
     return None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
-
-
-def _text(content: object) -> str:
-    """Return the answer in a candidate's content: its text parts, but not the model's thoughts."""
-    if type(content) is not dict:
-        raise UnreadableAnswer("content of a wrong shape")
-    parts = content.get("parts") or []
-    if type(parts) is not list:
-        raise UnreadableAnswer("parts of a wrong shape")
-    text = ""
-    for part in parts:
-        if type(part) is not dict:
-            raise UnreadableAnswer("a part of a wrong shape")
-        piece = part.get("text")
-        if piece is None or part.get("thought"):
-            continue
-        if type(piece) is not str:
-            raise UnreadableAnswer("a text that is none")
-        text += piece
-    return text

@@ -10,10 +10,12 @@ import orjson
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from domain.entities.reply import Answering, Reply, Usage
+from domain.entities.reply import PROGRESS, Answering, ReplyPiece, Usage
 from infra.llm.adaptable_request import AdaptableRequest
 from infra.llm.answer_reader import AnswerReader, UnreadableAnswer
 from infra.llm.http_errors import SpeakingDomain, refusal
+from infra.llm.inflated_body import Body, body_of
+from infra.llm.json_document import parse
 from infra.llm.received_answer import ReceivedAnswer
 from infra.llm.wire_error import WireError
 
@@ -22,7 +24,10 @@ _READ_BUFFER_BYTES = 8 * 1024
 _RECEIVE_BUFFER_BYTES = 32 * 1024
 _REFUSAL_BYTES = 64 * 1024
 _REFUSAL_SECONDS = 2.0
-_AFTERMATH_SECONDS = 2.0
+# Without an event after the reason for stopping. Servers that give it early were seen to pause for three seconds.
+_AFTERMATH_SECONDS = 10.0
+# Of the longest silence allowed, which would make a failure of an answer that is whole.
+_AFTERMATH_SHARE = 2 / 3
 _LAST_BYTES_SECONDS = 1.0
 
 
@@ -39,7 +44,7 @@ def provider_session(
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        auto_decompress=False,  # nothing compressed is asked for, so nothing small can swell
+        auto_decompress=False,  # what comes compressed all the same is inflated where it is counted
         read_bufsize=_READ_BUFFER_BYTES,
         trace_configs=list(following),
     )
@@ -84,6 +89,7 @@ class Endpoint:
         headers: What authorises us.
         max_answer_bytes: A longer answer is cut there, in UTF-8, and the provider hung up on.
         cost: Adds the price to what was used.
+        idle_seconds: How long silence within an answer may last before the call counts as failed.
     """
 
     def __init__(
@@ -96,6 +102,7 @@ class Endpoint:
         headers: Mapping[str, str],
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
+        idle_seconds: float,
     ) -> None:
         self._session = session
         self._provider = provider
@@ -109,6 +116,7 @@ class Endpoint:
         }
         self._max_answer_bytes = max_answer_bytes
         self._cost = cost
+        self._most_aftermath_seconds = _AFTERMATH_SHARE * idle_seconds
 
     async def ask(
         self,
@@ -116,7 +124,7 @@ class Endpoint:
         new_reader: Callable[[], AnswerReader],
         *,
         may_be_empty: bool,
-    ) -> AsyncGenerator[Answering | str | Reply, None]:
+    ) -> AsyncGenerator[ReplyPiece, None]:
         """Post `request` and yield what `LLMClient.stream` promises; closing it hangs up at once.
 
         Where the provider says that it does not know a part of the request, it is asked again without, here, so that
@@ -136,13 +144,12 @@ class Endpoint:
             try:
                 with SpeakingDomain(self._provider, response.status):
                     if response.status != 200:
-                        document = await _refusal_body(response.content)
+                        document = await _refusal_body(response)
                         if request.adapt(WireError.of(document)):
                             response.close()
                             continue
                         raise refusal(self._provider, response.status, document, response.headers)
-                    if response.headers.get("Content-Encoding", "identity") != "identity":
-                        raise UnreadableAnswer("compressed, which was not asked for")
+                    body = body_of(response)
                     answer = ReceivedAnswer(
                         self._provider,
                         new_reader(),
@@ -152,9 +159,16 @@ class Endpoint:
                     )
                     take = request.reading(answer.take)
                     while not answer.is_over:
-                        chunk = await _next_chunk(response.content, is_finished=answer.is_finished)
+                        if answer.is_finished:
+                            if answer.has_event:
+                                quiet_until_seconds = self._quiet_until_seconds()
+                            chunk = await _chunk_until(quiet_until_seconds, body)
+                        else:
+                            chunk = await body.readany()
                         if text := take(chunk):
                             yield text
+                        elif answer.has_progress:
+                            yield PROGRESS
                     refused = answer.refusal_body
                     if refused is not None and request.adapt(WireError.of(refused)):
                         response.close()
@@ -171,19 +185,27 @@ class Endpoint:
             response.close()
         yield reply
 
+    def _quiet_until_seconds(self) -> float:
+        aftermath_seconds = min(_AFTERMATH_SECONDS, self._most_aftermath_seconds)
+        return asyncio.get_running_loop().time() + aftermath_seconds
 
-async def _next_chunk(content: aiohttp.StreamReader, *, is_finished: bool) -> bytes:
-    """Return all that has come, which the buffers bound; nothing at the end of the body.
 
-    Once the provider has given its reason for stopping, the answer is whole: neither a provider that does not hang
-    up nor a connection that breaks can spoil it any more.
+async def _chunk_until(at_seconds: float, body: Body) -> bytes:
+    """Return what has come after the reason for stopping; nothing at the end of the body.
+
+    That reason makes the answer whole, so that neither a provider that does not hang up nor a connection that breaks
+    can spoil it any more. More text may follow all the same: some servers give the reason early.
+
+    Args:
+        at_seconds: When to stop waiting, in the time of the event loop.
+        body: As it comes.
     """
-    if not is_finished or content.is_eof():
-        return await content.readany()
+    if body.is_eof():
+        return await body.readany()
     try:
-        async with asyncio.timeout(_AFTERMATH_SECONDS):
-            return await content.readany()
-    except (TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout_at(at_seconds):
+            return await body.readany()
+    except (TimeoutError, aiohttp.ClientError, UnreadableAnswer):
         return b""
 
 
@@ -197,23 +219,26 @@ def _let_go(response: aiohttp.ClientResponse) -> None:
         response.content.on_eof(hang_up.cancel)
 
 
-async def _refusal_body(content: aiohttp.StreamReader) -> object:
+async def _refusal_body(response: aiohttp.ClientResponse) -> object:
     """Return what a refusal says: its JSON, or its text; None where it is a page for a browser, or broken off."""
-    body = await _start_of(content)
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        body = await _start_of(body_of(response))
+    except UnreadableAnswer:
+        return None  # the status says enough
+    try:
+        return parse(body)
+    except (UnreadableAnswer, orjson.JSONDecodeError):
         text = body.decode(errors="replace").strip()
         return None if text.startswith(("<", "{", "[")) else text
 
 
-async def _start_of(content: aiohttp.StreamReader) -> bytes:
+async def _start_of(content: Body) -> bytes:
     """Return as much of a refusal's body as can matter, without waiting long for it."""
     body = bytearray()
     try:
         async with asyncio.timeout(_REFUSAL_SECONDS):
             while len(body) < _REFUSAL_BYTES and (chunk := await content.readany()):
                 body += chunk
-    except (TimeoutError, aiohttp.ClientError):
+    except (TimeoutError, aiohttp.ClientError, UnreadableAnswer):
         pass
     return bytes(body[:_REFUSAL_BYTES])

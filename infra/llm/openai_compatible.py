@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
+from math import inf
 
 import aiohttp
 
 from domain.entities.prompt import Prompt, Role
-from domain.entities.reply import Answering, Reply, Usage
+from domain.entities.reply import ReplyPiece, Usage
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.adaptable_request import AdaptableRequest, RouteDialect
@@ -29,6 +30,7 @@ class OpenAICompatibleClient(LLMClient):
         cost: Adds the price to what was used, which may already hold what the server says it charges.
         dialect: What is known beforehand of how the server wants to be asked; None: what its address tells. The rest
             is learnt from its refusals.
+        idle_seconds: The limit on silence within an answer, which is kept by others.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class OpenAICompatibleClient(LLMClient):
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
         dialect: Dialect | None = None,
+        idle_seconds: float = inf,
     ) -> None:
         self._dialect = RouteDialect(
             dialect or Dialect(limit_field=limit_field(base_url)),
@@ -59,9 +62,10 @@ class OpenAICompatibleClient(LLMClient):
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             max_answer_bytes=max_answer_bytes,
             cost=cost,
+            idle_seconds=idle_seconds,
         )
 
-    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[Answering | str | Reply, None]:
+    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         return self._endpoint.ask(
             AdaptableRequest(self._dialect, prompt),
             OpenAIReader,

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Reply, Usage
+from domain.entities.reply import Reply, ReplyPiece, Usage
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.prices import Prices
@@ -25,14 +25,12 @@ class Priced(LLMClient):
         self._prices = prices
         self._cost = cost
 
-    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[Answering | str | Reply, None]:
+    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         if self._prices.are_loaded:
             return self._inner.stream(prompt, turn)
         return self._waiting(prompt, turn)
 
-    async def _waiting(
-        self, prompt: Prompt, turn: Turn
-    ) -> AsyncGenerator[Answering | str | Reply, None]:
+    async def _waiting(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         pieces = self._inner.stream(prompt, turn)
         try:
             async for piece in pieces:

@@ -8,6 +8,11 @@ from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMUnavailable
 from infra.llm.answer_reader import AnswerReader, ErrorInAnswer, UnreadableAnswer
 from infra.llm.http_errors import refusal
+from infra.llm.json_document import (
+    ends_in_half_a_character,
+    parse_with_surrogates,
+    whole_characters,
+)
 from infra.llm.server_sent_events import DONE, EventDecoder
 from infra.llm.wire_error import WireError
 
@@ -27,7 +32,9 @@ class ReceivedAnswer:
 
     Attributes:
         is_over: Nothing more is to be taken; `reply` says how it ended.
-        is_finished: The provider gave its reason for stopping; what may still come are counts.
+        is_finished: The provider gave its reason for stopping. Counts may still come, and even more text.
+        has_event: The last chunk completed one, which a comment is not.
+        has_progress: The last chunk showed that the model is at work, in an event without text.
         was_cut: It grew too long, and the provider may still be talking.
     """
 
@@ -47,12 +54,19 @@ class ReceivedAnswer:
         self._decoder = EventDecoder(max(_EVENT_OVERHEAD * max_bytes, _LEAST_EVENT_BYTES))
         self._has_text = may_be_empty
         self._failure: Exception | None = None
+        self._half = ""  # the first half of a character whose other half may come in the next text
+        self._has_surrogates = False
         self.is_over = False
         self.was_cut = False
+        self.has_event = False
 
     @property
     def is_finished(self) -> bool:
-        return self._reader.finish_reason is not None
+        return self._reader.finish_reason is not None or self._reader.is_reason_unknown
+
+    @property
+    def has_progress(self) -> bool:
+        return self._reader.has_progress
 
     @property
     def refusal_body(self) -> object:
@@ -68,17 +82,27 @@ class ReceivedAnswer:
         Never raises: text that came before a failure counts, so `reply` tells of it.
         """
         text = ""
+        reader = self._reader
+        reader.has_progress = self.has_event = False
         try:
             for event in self._decoder.feed(chunk) if chunk else self._decoder.end():
                 if event == DONE:
-                    self._reader.done()
+                    reader.done()
                     self.is_over = True
                     break
-                text += self._reader.take(orjson.loads(event))
+                try:
+                    document = orjson.loads(event)
+                except orjson.JSONDecodeError as exc:
+                    document = parse_with_surrogates(event, exc)
+                    self._has_surrogates = True
+                text += reader.take(document)
+                self.has_event = True
         except (ErrorInAnswer, UnreadableAnswer, orjson.JSONDecodeError) as exc:
             self._failure = exc
-        if not chunk or self._failure or self._reader.finish_reason is FinishReason.ERROR:
+        if not chunk or self._failure or reader.finish_reason is FinishReason.ERROR:
             self.is_over = True
+        if self._has_surrogates:
+            text = self._joined(text)
         return self._fit(text) if text else ""
 
     def reply(self, cost: Callable[[Usage], Usage]) -> Reply:
@@ -95,12 +119,16 @@ class ReceivedAnswer:
         )
 
     def _finish_reason(self) -> FinishReason:
-        if self._failure is not None:
-            return self._failed(self._failure)
         finish_reason = self._reader.finish_reason
+        if self._failure is not None and finish_reason is not FinishReason.CONTENT_FILTER:
+            return self._failed(self._failure)
         if finish_reason is None:
-            if self._decoder.is_bare:
+            if self._decoder.is_bare or self._decoder.is_foreign:
                 raise UnreadableAnswer("no answer in it")
+            if self._reader.is_reason_unknown:
+                raise LLMUnavailable(
+                    f"{self._provider} stopped for a reason unknown", http_status=200
+                )
             raise LLMUnavailable(
                 f"{self._provider} broke off", connection_broke=True, http_status=200
             )
@@ -121,6 +149,17 @@ class ReceivedAnswer:
         if isinstance(error, ContentBlocked) and self._has_text:
             return FinishReason.CONTENT_FILTER
         raise error from failure
+
+    def _joined(self, text: str) -> str:
+        """Return `text` with characters whole, and keep back a half that the next text may complete."""
+        if not text and not self.is_over:
+            return ""
+        text = self._half + text
+        self._half = ""
+        if ends_in_half_a_character(text) and not self.is_over:
+            text, self._half = text[:-1], text[-1]
+        self._has_surrogates = bool(self._half)
+        return whole_characters(text)
 
     def _fit(self, text: str) -> str:
         self._has_text = True

@@ -109,6 +109,7 @@ class RouteBuilder:
                 api_key=provider.api_key or "",
                 max_answer_bytes=self.settings.max_answer_bytes,
                 cost=self.prices.of(entry.id),
+                idle_seconds=self.settings.idle_seconds,
             )
         return OpenAICompatibleClient(
             self.session,
@@ -120,6 +121,7 @@ class RouteBuilder:
             max_answer_bytes=self.settings.max_answer_bytes,
             cost=self.prices.of(entry.id),
             dialect=provider.dialect,
+            idle_seconds=self.settings.idle_seconds,
         )
 
     def _retry_policy(self) -> RetryPolicy:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Reply
+from domain.entities.reply import ReplyPiece
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 
@@ -19,5 +19,5 @@ class Routes(LLMClient):
         """
         self._chains = chains
 
-    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[Answering | str | Reply, None]:
+    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         return self._chains[turn.model].stream(prompt, turn)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece
 from domain.entities.turn import Turn
 from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
@@ -43,9 +43,7 @@ class ScriptedLLM(LLMClient):
         self.asked: list[Prompt] = []
         self.hung_up = 0
 
-    async def stream(
-        self, prompt: Prompt, turn: Turn
-    ) -> AsyncGenerator[Answering | str | Reply, None]:
+    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         self.asked.append(prompt)
         item = self._script.popleft() if self._script else NOTICE
         pieces = (item,) if isinstance(item, str | DomainError) else item

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Reply
+from domain.entities.reply import ReplyPiece
 from domain.entities.turn import Turn
 from domain.exceptions import LLMTimeout
 from domain.interfaces.clock import Clock
@@ -51,9 +51,7 @@ class Deadline(LLMClient):
         self._idle_seconds = idle_seconds
         self._alarms = AlarmClock(clock)
 
-    async def stream(
-        self, prompt: Prompt, turn: Turn
-    ) -> AsyncGenerator[Answering | str | Reply, None]:
+    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         monotonic, current_task = self._clock.monotonic, asyncio.current_task
         alarms, loop = self._alarms, asyncio.get_running_loop()
         now_seconds = monotonic()

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece
 from domain.entities.turn import Turn
 from domain.exceptions import ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
@@ -38,9 +38,7 @@ class Fallback(LLMClient):
         self._policy = policy
         self._clock = clock
 
-    async def stream(
-        self, prompt: Prompt, turn: Turn
-    ) -> AsyncGenerator[Answering | str | Reply, None]:
+    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         routes = self._routes if turn.may_fall_back else self._routes[:1]
         succession = Succession(routes, turn, self._policy, self._clock)
         said: list[str] = []

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Generic, TypeVar
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Reply
+from domain.entities.reply import Reply, ReplyPiece
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 
@@ -48,9 +48,7 @@ class Gate(LLMClient, Generic[Call]):
     def leave(self, call: Call) -> None:
         """Let a call out, however it ended."""
 
-    async def stream(
-        self, prompt: Prompt, turn: Turn
-    ) -> AsyncGenerator[Answering | str | Reply, None]:
+    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         calls: list[Any] = []
         try:
             for gate in self._gates:

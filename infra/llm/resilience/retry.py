@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Reply
+from domain.entities.reply import Reply, ReplyPiece
 from domain.entities.turn import Turn
 from domain.exceptions import (
     BulkheadFull,
@@ -81,9 +81,7 @@ class Retry(LLMClient):
         self._doors = tuple(doors)
         self.budget = RetryBudget(policy.budget)
 
-    async def stream(
-        self, prompt: Prompt, turn: Turn
-    ) -> AsyncGenerator[Answering | str | Reply, None]:
+    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
         retries = 0
         failure: LLMError | None = None
         while True:

@@ -1,0 +1,62 @@
+"""Every word a provider has for the end of an answer, and what it means."""
+
+from domain.entities.reply import FinishReason
+
+_WORDS = {
+    FinishReason.STOP: (
+        "stop",
+        "end",
+        "eos",
+        "eos_token",
+        "end_turn",
+        "stop_sequence",
+        "done",
+        "complete",
+        "completed",
+    ),
+    FinishReason.LENGTH: (
+        "length",
+        "max_tokens",
+        "model_length",
+        "max_output_tokens",
+        "incomplete",
+    ),
+    FinishReason.CONTENT_FILTER: (
+        "content_filter",
+        "safety",
+        "sensitive",
+        "refusal",
+        "blocklist",
+        "prohibited_content",
+        "recitation",
+        "spii",
+        "language",
+        "model_armor",
+    ),
+    # No tools are sent, so that a call is no answer.
+    FinishReason.ERROR: ("error", "network_error", "tool_calls", "function_call", "tool_use"),
+}
+_MEANINGS = {word: meaning for meaning, words in _WORDS.items() for word in words}
+_PREFIXES = (
+    ("malformed_", FinishReason.ERROR),
+    ("image_", FinishReason.CONTENT_FILTER),
+)
+_UNSET = frozenset(
+    {"", "null", "none", "finish_reason_unspecified", "blocked_reason_unspecified"}
+)  # as a text; JSON's null is one more
+
+
+def finish_reason_of(word: str) -> FinishReason | None:
+    """Return what `word` means, without regard to case; None for a word that is not known."""
+    word = word.strip().lower()
+    meaning = _MEANINGS.get(word)
+    if meaning is None:
+        for prefix, shared in _PREFIXES:
+            if word.startswith(prefix):
+                return shared
+    return meaning
+
+
+def is_unset(word: object) -> bool:
+    """Return whether a field for such words says that the answer goes on."""
+    return not word or (isinstance(word, str) and word.strip().lower() in _UNSET)
