@@ -78,6 +78,14 @@ class OpenAIReader(AnswerReader):
         if reason := choice.get("finish_reason"):
             self._take_reason(reason)
         delta = choice.get("delta")
+        if (
+            type(delta) is dict
+            and type(text := delta.get("content")) is str
+            and text
+            and not delta.get("refusal")
+        ):
+            self._has_text = True
+            return text  # what nearly all chunks look like
         text = "" if delta is None else self._text_of(delta)
         if text:
             self._has_text = True

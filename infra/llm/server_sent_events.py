@@ -122,7 +122,9 @@ class EventDecoder:
             else:
                 yield from self._line(line)
         self._keep(chunk[end:])
-        self._is_between_events = not (self._unended or self._data or self._ends_in_cr)
+        self._is_between_events = not (
+            self._unended or self._data or self._ends_in_cr or self._is_error or self.is_foreign
+        )
 
     def _line(self, line: bytes) -> Iterator[bytes]:
         """Take a line that is neither data with a value nor blank."""

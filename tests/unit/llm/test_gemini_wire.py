@@ -88,7 +88,11 @@ def test_everything_that_was_chosen_is_sent() -> None:
                 "SOMETHING_OF_2030",
             )
         ),
+        *dict.fromkeys(["stop", "Stop"], FinishReason.STOP).items(),
+        *dict.fromkeys(["max_tokens", "Max_Tokens"], FinishReason.LENGTH).items(),
+        *dict.fromkeys(["safety", "Image_Safety"], FinishReason.CONTENT_FILTER).items(),
         ("FINISH_REASON_UNSPECIFIED", None),
+        ("finish_reason_unspecified", None),
         ("", None),
         (None, None),
     ],
@@ -142,6 +146,36 @@ def test_content_may_be_empty(content: object) -> None:
     assert GeminiReader().take({"candidates": [{"content": content}]}) == ""
 
 
+@pytest.mark.seen("A8")
+def test_the_last_reason_holds_but_a_block_stays() -> None:
+    reader = GeminiReader()
+    reader.take(candidate("a", finishReason="STOP"))
+    reader.take(candidate("b", finishReason="MAX_TOKENS"))
+    assert reader.finish_reason is FinishReason.LENGTH
+    reader.take(candidate(None, finishReason="SAFETY"))
+    reader.take(candidate(None, finishReason="STOP"))
+    assert reader.finish_reason is FinishReason.CONTENT_FILTER
+
+
+@pytest.mark.seen("A9")
+@pytest.mark.parametrize(
+    ("parts", "is_at_work"),
+    [
+        ([{"text": "hm", "thought": True}], True),
+        ([{"functionCall": {"name": "x"}}], True),
+        ([{}], False),
+        ([{"text": "a"}], False),
+        ([], False),
+    ],
+)
+def test_thoughts_and_calls_show_that_the_model_is_at_work(
+    parts: list[Any], is_at_work: bool
+) -> None:
+    reader = GeminiReader()
+    reader.take({"candidates": [{"content": {"parts": parts}}]})
+    assert reader.has_progress is is_at_work
+
+
 def test_the_array_of_the_other_format_is_read_as_well() -> None:
     reader = GeminiReader()
     assert reader.take([candidate("a"), candidate("b", finishReason="STOP")]) == "ab"
@@ -176,6 +210,7 @@ def test_an_error_in_the_answer_is_told(document: object) -> None:
         ({"trafficType": "ON_DEMAND"}, NO_USAGE),
         ({"promptTokenCount": "15"}, NO_USAGE),
         ({"promptTokenCount": -1, "totalTokenCount": 1 << 60}, NO_USAGE),
+        ({"promptTokenCount": 10**9 + 1, "thoughtsTokenCount": 10**400}, NO_USAGE),
         ({"promptTokenCount": True}, NO_USAGE),
         ([1], NO_USAGE),
     ],
@@ -196,9 +231,20 @@ def test_the_last_counts_hold() -> None:
     assert reader.usage().total_tokens == 21
 
 
+DEEP: list[Any] = []
+for _ in range(900):
+    DEEP = [DEEP]
+
+
 @pytest.mark.parametrize(
     "document",
     [
+        pytest.param(DEEP, marks=pytest.mark.seen("A14")),
+        {"candidates": DEEP},
+        {"candidates": [{"content": {"parts": DEEP}}]},
+        {"candidates": [{"content": {"parts": [{"text": DEEP}]}}]},
+        {"candidates": [{"finishReason": DEEP}]},
+        [[candidate("a")]],
         "text",
         7,
         None,
@@ -252,6 +298,7 @@ def test_the_quick_look_at_an_event_sees_what_the_long_one_sees(events: list[Any
         seen = [_outcome(quick.take, event), _outcome(thorough._take_any, event)]
         assert seen[0] == seen[1]
         assert quick.finish_reason is thorough.finish_reason
+        assert quick.has_progress is thorough.has_progress
         assert _outcome(lambda _: quick.usage(), event) == _outcome(
             lambda _: thorough.usage(), event
         )

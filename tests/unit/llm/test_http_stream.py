@@ -13,13 +13,15 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import PROGRESS, Answering, FinishReason, Progress, Reply, Usage
 from domain.exceptions import LLMError, LLMMisconfigured, LLMRateLimited, LLMTimeout, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
+from infra.clock import SystemClock
 from infra.llm import http_stream
 from infra.llm.gemini import GeminiClient
 from infra.llm.http_stream import provider_session
 from infra.llm.openai_compatible import OpenAICompatibleClient
+from infra.llm.resilience.deadline import Deadline
 from tests.fakes import openai
 from tests.fakes.behaviour import Behaviour, Cut, Hangs, Raw, Refuses, Says
 from tests.fakes.gemini import FakeGemini
@@ -178,21 +180,129 @@ async def test_no_cookie_is_kept(client_of: Asks, provider: FakeOpenAI) -> None:
     assert "Cookie" not in provider.seen[1].headers
 
 
-@pytest.mark.parametrize(
-    ("coding", "compressed"),
-    [
-        ("gzip", gzip.compress(said("a") * 1_000_000)),
-        ("deflate", zlib.compress(said("a") * 1_000_000)),
-        ("br", b"\x00"),
-    ],
-    ids=["gzip", "deflate", "br"],
-)
-async def test_a_compressed_answer_is_refused_unopened(
-    client_of: Asks, provider: FakeOpenAI, coding: str, compressed: bytes
+def raw_deflate(body: bytes) -> bytes:
+    squeezed = zlib.compressobj(wbits=-15)
+    return squeezed.compress(body) + squeezed.flush()
+
+
+WHOLE = said("olá ") + said("世界") + STOPPED
+COMPRESSED = {
+    "gzip": gzip.compress(WHOLE),
+    "GZip": gzip.compress(WHOLE),
+    "x-gzip": gzip.compress(WHOLE[:40]) + gzip.compress(WHOLE[40:]) + bytes(9),
+    "deflate": zlib.compress(WHOLE),
+    "identity, deflate": raw_deflate(WHOLE),
+}
+
+
+@pytest.mark.seen("A15")
+@pytest.mark.parametrize("coding", COMPRESSED)
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_a_compressed_answer_is_read_although_none_was_asked_for(
+    client_of: Asks, provider: FakeOpenAI, coding: str, is_whole: bool
 ) -> None:
-    headers = {"Content-Encoding": coding}
-    provider.then(Raw([compressed], headers=headers, whole=True))
+    body = COMPRESSED[coding]
+    steps = [body] if is_whole else [bytes([byte]) for byte in body]
+    provider.then(Raw(steps, headers={"Content-Encoding": coding}, whole=is_whole))
+    pieces = await heard(client_of())
+    assert "".join(piece for piece in pieces if isinstance(piece, str)) == "olá 世界"
+    assert provider.seen[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.seen("A15")
+async def test_each_compressed_event_is_handed_on_before_the_next_comes(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    squeezed = zlib.compressobj(wbits=31)
+    first, rest = (
+        squeezed.compress(part) + squeezed.flush(zlib.Z_SYNC_FLUSH)
+        for part in (said("a"), said("b") + STOPPED + openai.DONE)
+    )
+    gate = asyncio.Event()
+    provider.then(Raw([first, gate, rest], headers={"Content-Encoding": "gzip"}))
+    texts = []
+    async for piece in client_of().stream(PROMPT, a_turn()):
+        if isinstance(piece, str):
+            gate.set()
+            texts.append(piece)
+    assert texts == ["a", "b"]
+
+
+@pytest.mark.seen("A15")
+@pytest.mark.parametrize("size_bytes", [65_535, 65_536, 65_537, 200_000])
+async def test_no_byte_is_lost_where_what_comes_swells(
+    client_of: Asks, provider: FakeOpenAI, size_bytes: int
+) -> None:
+    text = "x" * (size_bytes - len(said("")))
+    body = gzip.compress(said(text) + STOPPED + openai.DONE)
+    provider.then(Raw([body], headers={"Content-Encoding": "gzip"}, whole=True))
+    pieces = await heard(client_of(max_answer_bytes=1024 * 1024))
+    assert "".join(piece for piece in pieces if isinstance(piece, str)) == text
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_what_swells_without_end_is_cut_where_an_answer_is(
+    client_of: Asks, provider: FakeOpenAI, coding: str
+) -> None:
+    body = said("a" * 100) * 100_000
+    compressed = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
+    provider.then(Raw([compressed], headers={"Content-Encoding": coding}, whole=True))
+    pieces = await heard(client_of())
+    assert "".join(piece for piece in pieces if isinstance(piece, str)) == "a" * 1024
+    assert pieces[-1] == Reply(finish_reason=FinishReason.LENGTH, cut_by_us=True)
+
+
+async def test_a_bomb_without_an_event_lets_the_deadline_end_it(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    squeezed = zlib.compressobj(wbits=31)
+    blank = b"\n" * (1024 * 1024)
+    head, again = (squeezed.compress(blank) + squeezed.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    body = head + 4096 * again
+    provider.then(Raw([body], headers={"Content-Encoding": "gzip"}, whole=True))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            async for _ in client_of().stream(PROMPT, a_turn()):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("br", b"\x00"),
+        ("zstd", b"\x28\xb5\x2f\xfd"),
+        ("gzip, gzip", gzip.compress(gzip.compress(WHOLE))),
+        ("gzip", WHOLE),
+        ("deflate", b"\x78\x9c\xff\xff"),
+    ],
+)
+async def test_an_answer_in_a_coding_that_is_not_known_or_not_kept_is_a_failure(
+    client_of: Asks, provider: FakeOpenAI, coding: str, body: bytes
+) -> None:
+    provider.then(Raw([body], headers={"Content-Encoding": coding}, whole=True))
     assert not (await failure_of(client_of())).connection_broke
+
+
+@pytest.mark.seen("A15")
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_compressed_refusal_is_understood(
+    client_of: Asks, provider: FakeOpenAI, coding: str
+) -> None:
+    body = b'{"error":{"code":"invalid_api_key"}}' + b" " * 1_000_000
+    compressed = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
+    headers = {"Content-Encoding": coding}
+    provider.then(Raw([compressed], status=400, headers=headers, whole=True))
+    with pytest.raises(LLMMisconfigured):
+        await heard(client_of())
+
+
+async def test_a_refusal_compressed_in_an_unknown_way_is_known_by_its_status(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    headers = {"Content-Encoding": "br", "Retry-After": "3"}
+    provider.then(Raw([b"\x00"], status=429, headers=headers, whole=True))
+    with pytest.raises(LLMRateLimited):
+        await heard(client_of())
 
 
 async def test_nobody_listening_is_a_broken_connection(client_of: Asks) -> None:
@@ -392,6 +502,57 @@ async def test_counts_that_come_after_the_reason_are_waited_for(
         await asyncio.sleep(0)
         gate.set()
         assert (await reply).usage.total_tokens == 7  # type: ignore[union-attr]
+
+
+@pytest.mark.seen("A8")
+async def test_text_after_an_early_reason_is_read(client_of: Asks, provider: FakeOpenAI) -> None:
+    more = [said("b"), openai.event({"choices": [], "usage": {"total_tokens": 7}})]
+    provider.then(Raw([said("a"), STOPPED, *more]))
+    pieces = await heard(client_of())
+    assert "".join(piece for piece in pieces if isinstance(piece, str)) == "ab"
+    assert pieces[-1] == Reply(finish_reason=FinishReason.STOP, usage=Usage(total_tokens=7))
+
+
+@pytest.mark.seen("A8")
+@pytest.mark.usefixtures("is_hurried")
+async def test_comments_after_the_reason_do_not_keep_an_answer_open(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.then(Raw([said("a"), STOPPED, *[b": ping\n\n"] * 10, asyncio.Event()]))
+    *_, reply = await heard(client_of())
+    assert isinstance(reply, Reply)
+
+
+@pytest.mark.seen("A8")
+async def test_a_reason_and_an_open_line_end_before_the_silence_would_be_a_failure(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    provider.then(Raw([said("a"), STOPPED, asyncio.Event()]))
+    client = Deadline(
+        client_of(idle_seconds=0.3),
+        clock=SystemClock(),
+        first_token_seconds=5.0,
+        first_token_share=1.0,
+        min_attempt_seconds=0.1,
+        idle_seconds=0.3,
+    )
+    *_, reply = await heard(client)
+    assert isinstance(reply, Reply)
+
+
+@pytest.mark.seen("A9")
+async def test_a_chunk_that_holds_only_a_thought_is_progress(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    gate = asyncio.Event()
+    thought = openai.event(openai.chunk({"reasoning_content": "hm"}))
+    provider.then(Raw([b": ping\n\n", thought, gate, said("a"), STOPPED, openai.DONE]))
+    pieces = []
+    async for piece in client_of().stream(PROMPT, a_turn()):
+        pieces.append(piece)
+        if isinstance(piece, Progress):
+            gate.set()
+    assert pieces[1:3] == [PROGRESS, "a"]
 
 
 async def test_a_line_that_breaks_after_the_reason_spoils_nothing(

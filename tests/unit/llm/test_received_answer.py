@@ -1,8 +1,12 @@
 """An answer piece by piece, and what it comes to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 
+import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import (
@@ -179,7 +183,7 @@ def test_a_model_that_gave_up_ends_the_answer_at_once() -> None:
     assert not raised.value.connection_broke
 
 
-@pytest.mark.parametrize("junk", [b"data: {oops\n\n", b"data: \xff\n\n", b'data: "\\ud800"\n\n'])
+@pytest.mark.parametrize("junk", [b"data: {oops\n\n", b"data: \xff\n\n", b'data: {"\\ud800\n\n'])
 def test_junk_spoils_an_answer_but_not_what_came_before(junk: bytes) -> None:
     texts, answer = answer_of(said("a") + junk)
     assert texts == ["a"]
@@ -187,11 +191,132 @@ def test_junk_spoils_an_answer_but_not_what_came_before(junk: bytes) -> None:
         reply_of(answer)
 
 
-def test_lone_surrogates_are_junk() -> None:
-    event = said("a").replace(b'"a"', b'"\\ud83d"')
-    _, answer = answer_of(event)
+def escaped(text: str) -> bytes:
+    return said("?").replace(b'"?"', b'"' + text.encode() + b'"')
+
+
+@pytest.mark.seen("A10")
+@pytest.mark.parametrize(
+    ("texts", "whole"),
+    [
+        ([r"a\ud83d", r"\ude42b"], "a\U0001f642b"),
+        ([r"a\uD83D", "", r"\uDE42b"], "a\U0001f642b"),
+        ([r"\ud83d", "b"], "\ufffdb"),
+        ([r"a\ud83d"], "a\ufffd"),
+        ([r"\ude42b"], "\ufffdb"),
+        ([r"\ud83d\ud83d", r"\ude42"], "\ufffd\U0001f642"),
+        ([r"\ude42\ud83d"], "\ufffd\ufffd"),
+        ([r"\ud83d\ude42", "é"], "\U0001f642é"),
+    ],
+)
+@pytest.mark.parametrize("is_joined", [False, True])
+def test_halves_of_a_character_are_joined_and_lone_ones_marked(
+    texts: list[str], whole: str, is_joined: bool
+) -> None:
+    chunks = [*map(escaped, texts), STOPPED + openai.DONE]
+    given_out, answer = answer_of(*([b"".join(chunks)] if is_joined else chunks))
+    assert "".join(given_out) == whole
+    assert reply_of(answer).finish_reason is FinishReason.STOP
+
+
+@pytest.mark.seen("A10")
+def test_half_a_character_before_a_failure_is_given_out_with_what_came() -> None:
+    given_out, answer = answer_of(escaped(r"a\ud83d"), b"data: {oops\n\n")
+    assert "".join(given_out) == "a\ufffd"
     with pytest.raises(ValueError, match="line 1"):
         reply_of(answer)
+
+
+@pytest.mark.seen("A10")
+def test_gemini_s_halves_join_as_well() -> None:
+    event = gemini.event(gemini.candidate("?"))
+    halves = [event.replace(b'"?"', half) for half in (b'"\\ud83d"', b'"\\ude42"')]
+    ended = gemini.event(gemini.candidate(None, finishReason="STOP"))
+    given_out, answer = answer_of(*halves, ended, END, reader=GeminiReader())
+    assert "".join(given_out) == "\U0001f642"
+    assert reply_of(answer).finish_reason is FinishReason.STOP
+
+
+@pytest.mark.seen("A10")
+def test_an_error_that_was_cut_within_a_character_is_still_understood() -> None:
+    event = openai.event({"error": {"code": 429, "message": "?"}}).replace(b'"?"', b'"\\ud83d"')
+    _, answer = answer_of(event)
+    with pytest.raises(LLMRateLimited):
+        reply_of(answer)
+
+
+@pytest.mark.seen("A14")
+def test_half_a_character_in_a_document_too_deep_is_junk() -> None:
+    event = b'data: {"a":"\\ud83d","b":' + b"[" * 5000 + b"]" * 5000 + b"}\n\n"
+    _, answer = answer_of(event)
+    with pytest.raises(ValueError, match="surrogate"):
+        reply_of(answer)
+
+
+@pytest.mark.seen("A3")
+@pytest.mark.parametrize(
+    "after", [openai.event({"error": {"code": 502}}), b"data: {oops\n\n", said("", "error"), END]
+)
+def test_nothing_after_a_block_makes_it_a_failure(after: bytes) -> None:
+    _, answer = answer_of(said("", "content_filter"), after, END)
+    with pytest.raises(ContentBlocked):
+        reply_of(answer)
+
+
+@pytest.mark.seen("A4")
+def test_an_unknown_reason_without_done_or_without_text_is_a_failure() -> None:
+    _, answer = answer_of(said("a", "something"), END)
+    with pytest.raises(LLMUnavailable) as raised:
+        reply_of(answer)
+    assert not raised.value.connection_broke
+    _, answer = answer_of(said("", "something") + openai.DONE)
+    with pytest.raises(LLMUnavailable):
+        reply_of(answer)
+
+
+def test_a_web_page_is_no_answer_and_no_broken_line() -> None:
+    _, answer = answer_of(b"<html>\n<p a: b>Log in</p>\n</html>\n", END)
+    with pytest.raises(UnreadableAnswer):
+        reply_of(answer)
+
+
+KEEP_ALIVES = (": ping\n", ":\n\n", "data:\n\n", "id: 7\nretry: 9\n\n", "foo: bar\n", "\n")
+BODIES = {
+    OpenAIReader: [
+        openai.chunk({"role": "assistant", "content": ""}),
+        openai.chunk({"reasoning_content": "hm"}),
+        openai.chunk({"content": "é世"}),
+        openai.chunk({"content": [{"type": "text", "text": "\U0001f642"}]}),
+        openai.chunk({}, "STOP"),
+        {"choices": [], "usage": {"total_tokens": 7}},
+    ],
+    GeminiReader: [
+        gemini.candidate("é世"),
+        {"candidates": [{"content": {"parts": [{"text": "hm", "thought": True}]}}]},
+        gemini.candidate("\U0001f642"),
+        {**gemini.candidate(None, finishReason="stop"), "usageMetadata": {"totalTokenCount": 7}},
+    ],
+}
+
+
+@pytest.mark.seen("A1")
+@pytest.mark.parametrize("make_reader", BODIES)
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_however_the_bytes_come_the_answer_is_the_same(
+    make_reader: Callable[[], AnswerReader], data: st.DataObject
+) -> None:
+    body = data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"]))
+    for document in BODIES[make_reader]:  # type: ignore[index]
+        between = "".join(data.draw(st.lists(st.sampled_from(KEEP_ALIVES), max_size=2)))
+        event = f"{between}data: {orjson.dumps(document).decode()}\n\n"
+        body += event.encode().replace(b"\n", data.draw(st.sampled_from([b"\n", b"\r\n", b"\r"])))
+    cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=20))
+    edges = [0, *sorted(cuts), len(body)]
+    chunks = [body[start:end] for start, end in pairwise(edges) if start < end]
+    texts, answer = answer_of(*chunks, END, reader=make_reader())
+    assert "".join(texts) == "é世\U0001f642"
+    assert reply_of(answer) == Reply(finish_reason=FinishReason.STOP, usage=Usage(total_tokens=7))
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"choices":[]}', b'{"choices":[{}]}'])

@@ -1,13 +1,12 @@
 """Bytes, cut anywhere, become events."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.llm.answer_reader import UnreadableAnswer
+from infra.llm.answer_reader import ErrorInAnswer, UnreadableAnswer
 from infra.llm.server_sent_events import EventDecoder
 
 LIMIT_BYTES = 1000
@@ -31,6 +30,17 @@ def events_of(*chunks: bytes, limit_bytes: int = LIMIT_BYTES) -> list[bytes]:
         (b"data: 1\n\ndata: [DONE]\n\n", [b"1", b"[DONE]"]),
         (b"\n\n\n", []),
         (b"", []),
+        (b'data: {"a":1}\r\rdata: {"b":2}\r\r', [b'{"a":1}', b'{"b":2}']),
+        (b'data: {"a":1}\r\rdata: {"b":2}\n\n', [b'{"a":1}', b'{"b":2}']),
+        (b"\xef\xbb\xbfdata: 1\n\n", [b"1"]),
+        (b'\xef\xbb\xbf{"a":1}', [b'{"a":1}']),
+        (b"data: 1\n\ndata:\n\ndata: \n\ndata\n\ndata: 2\n\n", [b"1", b"2"]),
+        (b"data:\ndata: 1\ndata:\n\n", [b"1"]),
+        (b"id: 1\n\nretry: 2\n\nevent: ping\n\ndata: 1\n\n", [b"1"]),
+        (b"foo: bar\nx-y\ndata: 1\n<b>\n\n", [b"1"]),
+        (b"data: 1\n\n[DONE]\n", [b"1", b"[DONE]"]),
+        (b"data: 1\n\n[DONE]", [b"1", b"[DONE]"]),
+        (b'data: 1\n{"error":2}', [b"1", b'{"error":2}']),
     ],
     ids=[
         "lf",
@@ -42,23 +52,102 @@ def events_of(*chunks: bytes, limit_bytes: int = LIMIT_BYTES) -> list[bytes]:
         "done",
         "blank",
         "none",
+        "cr",
+        "cr and lf",
+        "byte order mark",
+        "byte order mark before json",
+        "events without data",
+        "empty lines of data",
+        "frames of other fields",
+        "unknown fields",
+        "bare done",
+        "bare done at the end",
+        "bare json within an event",
     ],
 )
 def test_a_body_is_split_into_the_data_of_its_events(body: bytes, events: list[bytes]) -> None:
     assert events_of(body) == events
 
 
-@settings(deadline=None)
-@given(cuts=st.lists(st.integers(0, 200), max_size=30))
-def test_where_the_network_cuts_makes_no_difference(cuts: Sequence[int]) -> None:
-    body = (
-        ': comment\n\ndata: {"text":"é世"}\r\n\r\nevent: x\ndata: {\ndata: "b":2}\n\n'
-        'data: [DONE]\n\ndata: {"last":1}'
-    ).encode()
-    edges = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
-    chunks = [body[start:end] for start, end in pairwise(edges)]
-    assert events_of(*chunks) == events_of(body)
-    assert len(events_of(body)) == 4
+KEEP_ALIVES = (
+    ": ping\n",
+    ":\n\n",
+    "data:\n\n",
+    "data: \n\n",
+    "id: 7\nretry: 9\n\n",
+    "event: message\n",
+    "foo: bar\nping\n",
+    "\n",
+)
+ENDINGS = ("\n", "\r\n", "\r")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+keep_alives = st.lists(st.sampled_from(KEEP_ALIVES), max_size=3).map("".join)
+endings = st.sampled_from(ENDINGS)
+
+
+@pytest.mark.seen("A1")
+@settings(deadline=None, max_examples=300)
+@given(data=st.data(), has_mark=st.booleans())
+def test_neither_cuts_nor_line_ends_nor_what_lies_between_make_a_difference(
+    data: st.DataObject, has_mark: bool
+) -> None:
+    events = ['{"text":"é世"}', '{"b":2}', "[DONE]", '{"last":1}']
+    body = BYTE_ORDER_MARK if has_mark else b""
+    for event in events:
+        between = data.draw(keep_alives)
+        body += f"{between}data: {event}\n\n".replace("\n", data.draw(endings)).encode()
+    cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=30))
+    edges = [0, *sorted(cuts), len(body)]
+    chunks = [body[start:end] for start, end in pairwise(edges) if start < end]
+    assert events_of(*chunks) == [event.encode() for event in events]
+
+
+def test_an_event_of_a_server_that_ends_lines_in_cr_does_not_wait_for_the_next() -> None:
+    decoder = EventDecoder(LIMIT_BYTES)
+    assert list(decoder.feed(b"data: 1\r\r")) == [b"1"]
+    assert list(decoder.feed(b"data: 2\r")) == []
+    assert list(decoder.feed(b"\ndata: 3\r\n\r\n")) == [b"2\n3"]
+
+
+@pytest.mark.seen("A2")
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        (b'error: {"message":"x"}\n', {"message": "x"}),
+        (b'error:{"error":{"code":429}}\r', {"error": {"code": 429}}),
+        (b"error: overloaded\n", {"error": "overloaded"}),
+        (b'event: error\ndata: {"message":"x"}\n\n', {"message": "x"}),
+        (b"event: error\ndata: overloaded\n\n", {"error": "overloaded"}),
+    ],
+)
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_an_error_in_the_framing_is_told_after_what_came_before(
+    lines: bytes, error: object, is_whole: bool
+) -> None:
+    decoder = EventDecoder(LIMIT_BYTES)
+    chunks = [b"data: 1\n\n" + lines + b"data: 2\n\n"]
+    if not is_whole:
+        chunks = [bytes([byte]) for byte in chunks[0]]
+    events = (event for chunk in chunks for event in decoder.feed(chunk))
+    assert next(events) == b"1"
+    with pytest.raises(ErrorInAnswer) as raised:
+        next(events)
+    assert raised.value.body == error
+
+
+@pytest.mark.parametrize(
+    "last", [b'error: {"a":1}', b'event: error\ndata: {"a":1}', b'event: error\ndata: {"a":1}\n']
+)
+def test_an_error_at_the_very_end_is_told(last: bytes) -> None:
+    with pytest.raises(ErrorInAnswer) as raised:
+        events_of(b"data: 1\n\n" + last)
+    assert raised.value.body == {"a": 1}
+
+
+@pytest.mark.parametrize("last", [b"event: error\n\n", b"event: error\ndata:\n\n", b"error:\n"])
+def test_an_error_that_says_nothing_is_none(last: bytes) -> None:
+    assert events_of(last + b"data: 1\n\n") == [b"1"]
 
 
 @pytest.mark.parametrize(
@@ -96,13 +185,17 @@ def test_an_error_in_bare_json_amid_events_is_an_event() -> None:
     assert second.strip() == b'{\n  "error": {\n    "code": 503\n  }\n}'
 
 
-@pytest.mark.parametrize("line", [b"error: overloaded", b"<html>", b"datum: 1", b"\xff\xfed\x00"])
-def test_a_line_of_no_known_kind_is_refused_after_what_came_before(line: bytes) -> None:
+@pytest.mark.parametrize(
+    "body", [b"<html>\n<p a: b>\n</html>", b"foo: bar\n", b"\xff\xfed\x00\na\n"]
+)
+def test_a_body_without_anything_of_events_or_json_is_foreign(body: bytes) -> None:
     decoder = EventDecoder(LIMIT_BYTES)
-    events = decoder.feed(b"data: 1\n\n" + line + b"\ndata: 2\n\n")
-    assert next(events) == b"1"
-    with pytest.raises(UnreadableAnswer):
-        next(events)
+    assert not list(decoder.feed(body))
+    assert decoder.is_foreign
+    assert list(decoder.feed(b"data: 1\n\n" if body.endswith(b"\n") else b"\ndata: 1\n\n")) == [
+        b"1"
+    ]
+    assert not decoder.is_foreign
 
 
 @pytest.mark.parametrize(
