@@ -41,7 +41,7 @@ class Deadline(LLMClient):
             first_token_share: The same as a share of the time left, where that is less.
             min_attempt_seconds: The least time in which somebody else is asked; so much is kept back for them. Where
                 hardly more is left, nobody else will be asked, and the route has it all.
-            idle_seconds: How long it may be silent after its first text.
+            idle_seconds: How long it may be silent after its first text; `Progress` ends a silence as text does.
         """
         self._inner = inner
         self._clock = clock
