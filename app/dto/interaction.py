@@ -51,6 +51,11 @@ class AttemptDto(Dto):
     http_status: int | None = Field(
         description="The provider's HTTP status; null when it sent none.", examples=[200]
     )
+    usage: UsageDto | None = Field(
+        default=None,
+        exclude_if=lambda usage: usage is None,
+        description="Tokens and price of this call, also of a failed one; absent when the provider reported neither.",
+    )
 
     @classmethod
     def of(cls, attempt: Attempt) -> Self:
@@ -61,6 +66,7 @@ class AttemptDto(Dto):
             outcome=attempt.outcome,
             seconds=attempt.seconds,
             http_status=attempt.http_status,
+            usage=None if attempt.usage is None else UsageDto.of(attempt.usage),
         )
 
 
@@ -104,7 +110,7 @@ class InteractionDto(Dto):
     time_to_first_token_seconds: float | None = Field(
         description="From asking to the first word; null when none came.", examples=[0.412]
     )
-    usage: UsageDto = Field(description="Tokens and price.")
+    usage: UsageDto = Field(description="Tokens and price: the sum over all attempts.")
     attempts: list[AttemptDto] = Field(description="Every call of a provider, in order.")
     error: str | None = Field(
         description="The slug of what went wrong; null when nothing did.", examples=[None]
@@ -165,7 +171,7 @@ def chat_response(interaction: Interaction, *, is_kept: bool, with_text: bool = 
 
 def wire_document(interaction: Interaction) -> dict[str, Any]:
     """Return what the interaction's `InteractionDto` is as JSON."""
-    prompt, usage = interaction.prompt, interaction.usage
+    prompt = interaction.prompt
     return {
         "id": interaction.id,
         "userId": interaction.user_id,
@@ -183,22 +189,30 @@ def wire_document(interaction: Interaction) -> dict[str, Any]:
         "fallbackUsed": interaction.fallback_used,
         "llmResponseSeconds": interaction.latency_seconds,
         "timeToFirstTokenSeconds": interaction.time_to_first_token_seconds,
-        "usage": {
-            "inputTokens": usage.input_tokens,
-            "outputTokens": usage.output_tokens,
-            "reasoningTokens": usage.reasoning_tokens,
-            "totalTokens": usage.total_tokens,
-            "costUsd": usage.cost_usd,
-        },
-        "attempts": [
-            {
-                "provider": attempt.provider,
-                "model": attempt.model,
-                "outcome": attempt.outcome,
-                "seconds": attempt.seconds,
-                "httpStatus": attempt.http_status,
-            }
-            for attempt in interaction.attempts
-        ],
+        "usage": _usage_document(interaction.usage),
+        "attempts": [_attempt_document(attempt) for attempt in interaction.attempts],
         "error": interaction.error,
     }
+
+
+def _usage_document(usage: Usage) -> dict[str, Any]:
+    return {
+        "inputTokens": usage.input_tokens,
+        "outputTokens": usage.output_tokens,
+        "reasoningTokens": usage.reasoning_tokens,
+        "totalTokens": usage.total_tokens,
+        "costUsd": usage.cost_usd,
+    }
+
+
+def _attempt_document(attempt: Attempt) -> dict[str, Any]:
+    document = {
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "outcome": attempt.outcome,
+        "seconds": attempt.seconds,
+        "httpStatus": attempt.http_status,
+    }
+    if attempt.usage is not None:
+        document["usage"] = _usage_document(attempt.usage)
+    return document

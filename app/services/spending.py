@@ -5,7 +5,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from app.services.pieces import Pieces
-from domain.entities.interaction import Interaction
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
 from domain.entities.turn import Turn
@@ -54,19 +53,25 @@ class Spending:
                 async for piece in pieces:
                     yield piece
         finally:
-            self.budget.settle(reservation, _spent(turn.interaction, sent))
+            self.budget.settle(reservation, _spent(turn, sent))
 
 
-def _spent(interaction: Interaction | None, sent: int) -> int:
-    """Return what the provider counted; without its count, an estimate for as much as came back."""
+def _spent(turn: Turn, sent: int) -> int:
+    """Return what the providers counted; without a count, an estimate of what went out and came back.
+
+    A call that was sent costs its prompt, however it ended: a provider bills it although the caller hung up.
+    """
+    interaction = turn.interaction
     if interaction is None:
-        return 0
+        return sent if turn.is_sent else 0
     usage = interaction.usage
     if usage.total_tokens is not None:
         return usage.total_tokens
     if usage.input_tokens is not None or usage.output_tokens is not None:
         return (usage.input_tokens or 0) + (usage.output_tokens or 0)
-    return sent + _tokens_in(interaction.text) if interaction.text else 0
+    if turn.is_sent or interaction.text:
+        return sent + _tokens_in(interaction.text)
+    return 0
 
 
 def _tokens_in(*texts: str) -> int:

@@ -29,6 +29,7 @@ class Attempt:
         outcome: `ok`, or the code of the error it ended with.
         seconds: From the start of the attempt to its end.
         http_status: The provider's status; None when it sent none.
+        usage: Tokens and price, whatever the outcome; None when the provider reported neither.
     """
 
     provider: str
@@ -36,6 +37,7 @@ class Attempt:
     outcome: str
     seconds: float
     http_status: int | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class Interaction:
         model: The catalogue id of who answered; of a failed one, the last attempted.
         provider: Its provider; None where no provider was reached.
         text: The answer, or what there is of it.
+        usage: The sum over all attempts, also those that failed.
         latency_seconds: From receipt to the end of the answer, on a monotonic clock.
         error: The code of what went wrong; None when nothing did.
     """

@@ -1,9 +1,13 @@
 """What comes back from a model."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from domain.entities.bounds import is_amount, is_count
+
+_Number = TypeVar("_Number", int, float)
 
 
 class FinishReason(StrEnum):
@@ -17,7 +21,7 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens and price of one call; None is what the provider did not say, never a guess.
+    """Tokens and price of one call, or of several together; None is what no provider reported, never a guess.
 
     A number out of all bounds says nothing either: it becomes None, so that no store has to refuse it.
 
@@ -42,6 +46,18 @@ class Usage:
         if self.cost_usd is not None and not is_amount(self.cost_usd):
             object.__setattr__(self, "cost_usd", None)
 
+    @property
+    def is_reported(self) -> bool:
+        """Whether any count or price is known; how much of an unknown input was cached says nothing."""
+        return (
+            self.total_tokens is not None
+            or self.input_tokens is not None
+            or self.output_tokens is not None
+            or self.cost_usd is not None
+            or self.reasoning_tokens is not None
+        )
+
+
 
 _COUNTS = (
     "input_tokens",
@@ -51,6 +67,37 @@ _COUNTS = (
     "cached_input_tokens",
 )
 NO_USAGE = Usage()
+
+
+def total_usage(usages: Iterable[Usage]) -> Usage:
+    """Return the sum of `usages`; a count that none of them reports stays None.
+
+    Where only some report a total, the others count in it with their input and output: a sum that left them out
+    would be less than its parts.
+    """
+    reported = [usage for usage in usages if usage.is_reported]
+    if len(reported) < 2:
+        return reported[0] if reported else NO_USAGE
+    has_total = any(usage.total_tokens is not None for usage in reported)
+    return Usage(
+        input_tokens=_sum(usage.input_tokens for usage in reported),
+        output_tokens=_sum(usage.output_tokens for usage in reported),
+        reasoning_tokens=_sum(usage.reasoning_tokens for usage in reported),
+        total_tokens=_sum(map(_total_tokens, reported)) if has_total else None,
+        cached_input_tokens=_sum(usage.cached_input_tokens for usage in reported),
+        cost_usd=_sum(usage.cost_usd for usage in reported),
+    )
+
+
+def _total_tokens(usage: Usage) -> int | None:
+    if usage.total_tokens is not None:
+        return usage.total_tokens
+    return _sum((usage.input_tokens, usage.output_tokens))
+
+
+def _sum(values: Iterable[_Number | None]) -> _Number | None:
+    known = [value for value in values if value is not None]
+    return sum(known[1:], known[0]) if known else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
 """Listens to an answer and tells what history keeps of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from domain.entities.interaction import Interaction, Status
+from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Prompt
-from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply, Usage
+from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply, Usage, total_usage
 from domain.entities.turn import Turn
 from domain.exceptions import ContentBlocked, DomainError, LLMError, Overloaded
 from domain.interfaces.clock import Clock
@@ -34,10 +35,11 @@ class Recording:
                 self._first_token_seconds = self._seconds()
             self._texts.append(piece)
             return
-        self._answering = piece
-        if not piece.continues:
-            self._texts.clear()
-            self._first_token_seconds = None
+        if isinstance(piece, Answering):
+            self._answering = piece
+            if not piece.continues:
+                self._texts.clear()
+                self._first_token_seconds = None
 
     def replied(self, reply: Reply) -> Interaction:
         """The answer came to its end."""
@@ -111,10 +113,16 @@ class Recording:
             text="".join(self._texts),
             status=status,
             finish_reason=finish_reason,
-            usage=usage,
+            usage=_usage_of(attempts) or usage,
             fallback_used=model != turn.model,
             latency_seconds=self._seconds(),
             time_to_first_token_seconds=self._first_token_seconds,
             attempts=attempts,
             error=error,
         )
+
+
+def _usage_of(attempts: Sequence[Attempt]) -> Usage | None:
+    """Return the sum over `attempts`; None when no provider reported anything."""
+    reported = [attempt.usage for attempt in attempts if attempt.usage is not None]
+    return total_usage(reported) if reported else None

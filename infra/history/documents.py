@@ -21,6 +21,10 @@ VERSION = 1
 Document = dict[str, Any]
 """JSON types only; `answered` is `Interaction.is_answered`, kept so that stores can filter by it."""
 
+USAGE_FIELDS = frozenset({"input", "output", "reasoning", "total", "cachedInput", "costUsd"})
+"""The names of a usage in documents."""
+_REPORTED_FIELDS = USAGE_FIELDS - {"cachedInput"}
+
 # Looked up in half the time an enum's own call takes: a page has a hundred of them.
 _STATUSES = {status.value: status for status in Status}
 _FINISH_REASONS = {reason.value: reason for reason in FinishReason}
@@ -224,6 +228,9 @@ def _document_of_attempt(attempt: Attempt) -> Document:
     }
     if attempt.http_status is not None:
         document["http"] = attempt.http_status
+    if attempt.usage is not None:
+        # Beside the other fields, not nested: a worker of an older version puts a message away whose attempts hold objects.
+        document |= _document_of_usage(attempt.usage)
     return document
 
 
@@ -234,4 +241,5 @@ def _attempt_of(document: Mapping[str, Any]) -> Attempt:
         outcome=document["outcome"],
         seconds=document["seconds"],
         http_status=document.get("http"),
+        usage=None if _REPORTED_FIELDS.isdisjoint(document) else _usage_of(document),
     )

@@ -6,7 +6,7 @@ without an `Interaction` in between: that takes a third of the time, and million
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
 from pydantic import (
@@ -58,6 +58,7 @@ class _AttemptLine(TypedDict):
     outcome: str
     seconds: _Amount
     httpStatus: _Count | None
+    usage: NotRequired[_UsageLine]
 
 
 class _Line(TypedDict):
@@ -93,6 +94,7 @@ _USAGE = (
     ("costUsd", "costUsd"),
 )
 """Counts by their name in a document and in a line."""
+_LINE_USAGE_FIELDS = frozenset(kept for kept, _ in _USAGE)
 
 
 class InvalidLine(ValueError):
@@ -115,6 +117,9 @@ def read_line(line: bytes) -> tuple[Record, bytes]:
         raise InvalidLine(_why(exc)) from exc
     if said["timestamp"] != _timestamp(said["id"]):
         raise InvalidLine("timestamp: not the time that the id carries")
+    for attempt in said["attempts"]:
+        if "usage" in attempt and not _counts_of(attempt["usage"]):
+            del attempt["usage"]  # an export writes none where nothing is known
     document = _document_of(said)
     place = Place(document["userId"], document["id"])
     return Record(place, body_of(document)), orjson.dumps(said)
@@ -173,8 +178,7 @@ def _document_of(said: Mapping[str, Any]) -> Document:
         document["firstSeconds"] = said["timeToFirstTokenSeconds"]
     if said["error"] is not None:
         document["error"] = said["error"]
-    usage = said["usage"]
-    if counts := {kept: usage[name] for kept, name in _USAGE if usage[name] is not None}:
+    if counts := _counts_of(said["usage"]):
         document["usage"] = counts
     if said["attempts"]:
         document["attempts"] = [_document_of_attempt(attempt) for attempt in said["attempts"]]
@@ -190,7 +194,13 @@ def _document_of_attempt(said: Mapping[str, Any]) -> Document:
     document: Document = {name: said[name] for name in ("provider", "model", "outcome", "seconds")}
     if said["httpStatus"] is not None:
         document["http"] = said["httpStatus"]
+    if "usage" in said:
+        document |= _counts_of(said["usage"])
     return document
+
+
+def _counts_of(usage: Mapping[str, Any]) -> Document:
+    return {kept: usage[name] for kept, name in _USAGE if usage[name] is not None}
 
 
 def _line_of(document: Document) -> dict[str, Any]:
@@ -217,18 +227,22 @@ def _line_of(document: Document) -> dict[str, Any]:
         "llmResponseSeconds": document["seconds"],
         "timeToFirstTokenSeconds": get("firstSeconds"),
         "usage": {name: usage.get(kept) for kept, name in _USAGE},
-        "attempts": [
-            {
-                "provider": attempt["provider"],
-                "model": attempt["model"],
-                "outcome": attempt["outcome"],
-                "seconds": attempt["seconds"],
-                "httpStatus": attempt.get("http"),
-            }
-            for attempt in get("attempts", ())
-        ],
+        "attempts": [_line_of_attempt(attempt) for attempt in get("attempts", ())],
         "error": get("error"),
     }
+
+
+def _line_of_attempt(attempt: Document) -> dict[str, Any]:
+    line = {
+        "provider": attempt["provider"],
+        "model": attempt["model"],
+        "outcome": attempt["outcome"],
+        "seconds": attempt["seconds"],
+        "httpStatus": attempt.get("http"),
+    }
+    if not _LINE_USAGE_FIELDS.isdisjoint(attempt):
+        line["usage"] = {name: attempt.get(kept) for kept, name in _USAGE}
+    return line
 
 
 def _timestamp(interaction_id: str) -> str:

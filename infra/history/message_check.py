@@ -87,6 +87,7 @@ _ATTEMPT = {
     "outcome": _is_name,
     "seconds": is_amount,
     "http": is_count,
+    **_USAGE,
 }
 _FIELDS = {
     "model": _is_name,

@@ -67,5 +67,6 @@ class GeminiClient(LLMClient):
         return self._endpoint.ask(
             AdaptableRequest(self._dialect, prompt),
             GeminiReader,
+            turn,
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
         )

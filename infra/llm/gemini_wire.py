@@ -70,10 +70,10 @@ class GeminiReader(AnswerReader):
     def _take_object(self, document: object) -> str:
         if type(document) is not dict:
             raise UnreadableAnswer("not an object")
+        if counts := document.get("usageMetadata"):
+            self._counts = counts  # each event carries the running totals, one with an error too
         if document.get("error"):
             raise ErrorInAnswer(document)
-        if counts := document.get("usageMetadata"):
-            self._counts = counts  # each event carries the running totals
         candidates = document.get("candidates")
         if not candidates:
             self._take_feedback(document.get("promptFeedback"))

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 import aiohttp
@@ -11,8 +12,9 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from domain.entities.reply import PROGRESS, Answering, ReplyPiece, Usage
+from domain.entities.turn import Turn
 from infra.llm.adaptable_request import AdaptableRequest
-from infra.llm.answer_reader import AnswerReader, UnreadableAnswer
+from infra.llm.answer_reader import AnswerReader, ErrorInAnswer, UnreadableAnswer
 from infra.llm.http_errors import SpeakingDomain, refusal
 from infra.llm.inflated_body import Body, body_of
 from infra.llm.json_document import parse
@@ -122,6 +124,7 @@ class Endpoint:
         self,
         request: AdaptableRequest,
         new_reader: Callable[[], AnswerReader],
+        turn: Turn,
         *,
         may_be_empty: bool,
     ) -> AsyncGenerator[ReplyPiece, None]:
@@ -133,18 +136,21 @@ class Endpoint:
         Args:
             request: What to ask.
             new_reader: Makes the reader of an answer.
+            turn: Takes note of whether the prompt went out, and of where to find what the provider reported as used.
             may_be_empty: The model was asked to go on from a text that may have been whole already.
         """
         yield self._answering
         while True:
-            with SpeakingDomain(self._provider):
-                response = await self._session.post(
-                    self._url, data=request.body, headers=self._headers, allow_redirects=False
-                )
+            reader = new_reader()
+            turn.reported_usage = partial(self._used, reader)
+            response = await self._post(request.body, turn)
             try:
                 with SpeakingDomain(self._provider, response.status):
                     if response.status != 200:
                         document = await _refusal_body(response)
+                        if type(document) is dict:
+                            with suppress(ErrorInAnswer, UnreadableAnswer):
+                                reader.take(document)  # a refusal may report what it cost
                         if request.adapt(WireError.of(document)):
                             response.close()
                             continue
@@ -152,7 +158,7 @@ class Endpoint:
                     body = body_of(response)
                     answer = ReceivedAnswer(
                         self._provider,
-                        new_reader(),
+                        reader,
                         response.headers,
                         max_bytes=self._max_answer_bytes,
                         may_be_empty=may_be_empty,
@@ -184,6 +190,21 @@ class Endpoint:
         else:
             response.close()
         yield reply
+
+    async def _post(self, body: bytes, turn: Turn) -> aiohttp.ClientResponse:
+        was_sent = turn.is_sent
+        turn.is_sent = True
+        with SpeakingDomain(self._provider):
+            try:
+                return await self._session.post(
+                    self._url, data=body, headers=self._headers, allow_redirects=False
+                )
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+                turn.is_sent = was_sent  # there was nothing to send it on
+                raise
+
+    def _used(self, reader: AnswerReader) -> Usage:
+        return self._cost(reader.usage())
 
     def _quiet_until_seconds(self) -> float:
         aftermath_seconds = min(_AFTERMATH_SECONDS, self._most_aftermath_seconds)

@@ -69,5 +69,6 @@ class OpenAICompatibleClient(LLMClient):
         return self._endpoint.ask(
             AdaptableRequest(self._dialect, prompt),
             OpenAIReader,
+            turn,
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
         )

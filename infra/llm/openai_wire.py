@@ -62,10 +62,10 @@ class OpenAIReader(AnswerReader):
     def take(self, document: object) -> str:
         if type(document) is not dict:
             raise UnreadableAnswer("not an object")
+        if counts := document.get("usage"):
+            self._counts = counts  # also beside an error: what it cost counts
         if document.get("error"):
             raise ErrorInAnswer(document)
-        if counts := document.get("usage"):
-            self._counts = counts
         choices = document.get("choices")
         if not choices:
             return ""  # the chunk that carries the usage

@@ -1,4 +1,4 @@
-"""The first answers wait for their price."""
+"""The first answers, and failures that cost something, wait for their price."""
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Reply, ReplyPiece, Usage
 from domain.entities.turn import Turn
+from domain.exceptions import LLMError
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.prices import Prices
 
@@ -39,5 +40,9 @@ class Priced(LLMClient):
                     yield replace(piece, usage=self._cost(piece.usage))
                 else:
                     yield piece
+        except LLMError:
+            if turn.reported_usage is not None and turn.reported_usage().is_reported:
+                await self._prices.loaded()
+            raise
         finally:
             await pieces.aclose()

@@ -3,15 +3,16 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece
+from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece, Usage
 from domain.entities.turn import Turn
 from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
 
-Piece = str | Answering | Reply | DomainError | asyncio.Event
-"""What an answer may be made of; an event is waited for, which is how a script is silent."""
+Piece = str | Answering | Reply | Usage | DomainError | asyncio.Event
+"""What an answer may be made of; an event is waited for, which is how a script is silent, and a usage is reported."""
 
 NOTICE = "This is a scripted model, not a real LLM."
 
@@ -54,6 +55,8 @@ class ScriptedLLM(LLMClient):
                     raise piece
                 if isinstance(piece, asyncio.Event):
                     await piece.wait()
+                elif isinstance(piece, Usage):
+                    turn.reported_usage = partial(_same, piece)
                 elif piece:
                     yield piece
                 if isinstance(piece, Reply):
@@ -62,3 +65,7 @@ class ScriptedLLM(LLMClient):
         except (asyncio.CancelledError, GeneratorExit):
             self.hung_up += 1
             raise
+
+
+def _same(usage: Usage) -> Usage:
+    return usage

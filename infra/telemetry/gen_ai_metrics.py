@@ -45,7 +45,7 @@ class GenAiMetrics(AttemptObserver):
         )
         self._tokens = Histogram(
             "gen_ai_client_token_usage",
-            "Tokens billed for calls that ended well; output includes what the model thought.",
+            "Tokens reported as used, also by calls that failed; output includes what the model thought.",
             (*_LABELS, "gen_ai_token_type"),
             _TOKENS,
         )
@@ -75,12 +75,13 @@ class GenAiMetrics(AttemptObserver):
         duration.observe(attempt.seconds)
         if first_text_seconds is not None:
             route.first_chunks.observe(first_text_seconds)
-        if reply is None:
+        usage = attempt.usage
+        if usage is None:
             return
-        if reply.usage.input_tokens is not None:
-            route.input_tokens.observe(reply.usage.input_tokens)
-        if reply.usage.output_tokens is not None:
-            route.output_tokens.observe(reply.usage.output_tokens)
+        if usage.input_tokens is not None:
+            route.input_tokens.observe(usage.input_tokens)
+        if usage.output_tokens is not None:
+            route.output_tokens.observe(usage.output_tokens)
 
     def _open(self, provider: str, requested_model: str, model: str) -> _Route:
         labels = (_OPERATION, open_telemetry_name(provider), requested_model, model)

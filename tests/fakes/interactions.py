@@ -41,6 +41,15 @@ _names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0
 _seconds = st.floats(min_value=0, max_value=1e6)
 _tokens = st.none() | st.integers(0, 2**40)
 
+_usages = st.builds(
+    Usage,
+    input_tokens=_tokens,
+    output_tokens=_tokens,
+    reasoning_tokens=_tokens,
+    total_tokens=_tokens,
+    cached_input_tokens=_tokens,
+    cost_usd=st.none() | _seconds,
+)
 _messages = st.builds(Message, role=st.sampled_from(Role), text=_texts)
 _prompts = st.builds(
     Prompt,
@@ -68,15 +77,7 @@ any_interactions = st.builds(
     text=_texts,
     status=st.sampled_from(Status),
     finish_reason=st.none() | st.sampled_from(FinishReason),
-    usage=st.builds(
-        Usage,
-        input_tokens=_tokens,
-        output_tokens=_tokens,
-        reasoning_tokens=_tokens,
-        total_tokens=_tokens,
-        cached_input_tokens=_tokens,
-        cost_usd=st.none() | _seconds,
-    ),
+    usage=_usages,
     fallback_used=st.booleans(),
     latency_seconds=_seconds,
     time_to_first_token_seconds=st.none() | _seconds,
@@ -88,6 +89,7 @@ any_interactions = st.builds(
             outcome=_names,
             seconds=_seconds,
             http_status=st.none() | st.integers(100, 599),
+            usage=st.none() | _usages.filter(lambda usage: usage.is_reported),
         ),
         max_size=3,
     ).map(tuple),

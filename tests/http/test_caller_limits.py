@@ -157,11 +157,42 @@ def test_calls_at_the_same_time_never_spend_more_than_a_days_tokens(
         assert min(allowed) < 20  # the last one was told to be brief
 
 
-def test_what_failed_without_a_word_costs_nothing(settings: dict[str, str], data_dir: Path) -> None:
-    with limited(data_dir, settings, CALLER_DAILY_TOKENS="100") as (_, (one, _other)):
-        for _ in range(5):
-            failing = {**BODY, "model": "gem-rejected", "maxOutputTokens": 50}
-            assert one.post("/v1/chat", json=failing).status_code == 422
+LONG = "How are you? " * 300  # 3 900 bytes: 1 300 tokens
+TWICE = "2700"
+"""A day's tokens that such a prompt fits into twice, and not a third time."""
+
+
+@pytest.mark.seen("D9")
+@pytest.mark.parametrize("model", ["gem-rejected", "alt-rejected", "gem-malformed-json"])
+def test_what_was_sent_and_failed_without_a_word_costs_what_was_sent(
+    settings: dict[str, str], data_dir: Path, model: str
+) -> None:
+    with limited(data_dir, settings, CALLER_DAILY_TOKENS=TWICE) as (_, (one, other)):
+        failing = {**BODY, "userPrompt": LONG, "model": model}
+        statuses = [one.post("/v1/chat", json=failing).status_code for _ in range(3)]
+        assert statuses in ([422, 422, 429], [502, 502, 429])
+        assert other.post("/v1/chat", json=BODY).status_code == 200
+
+
+@pytest.mark.seen("D9")
+@pytest.mark.parametrize("model", ["gem-silent", "alt-silent"])
+@pytest.mark.parametrize("door", ["/v1/chat", "/v1/chat/completions"])
+def test_who_hangs_up_before_the_first_word_pays_what_was_sent(
+    settings: dict[str, str], data_dir: Path, provider: FaultProvider, door: str, model: str
+) -> None:
+    native = {**BODY, "userPrompt": LONG}
+    openai = {"messages": [{"role": "user", "content": LONG}], "user": BODY["userId"]}
+    body = {**(native if door == "/v1/chat" else openai), "model": model, "stream": True}
+    with limited(data_dir, settings, CALLER_DAILY_TOKENS=TWICE) as (_, (one, _other)):
+        for _ in range(2):
+            calls = len(provider.calls)
+            with pytest.raises(httpx2.ReadTimeout):
+                one.post(door, json=body, timeout=httpx2.Timeout(10.0, read=0.3))
+            until(lambda calls=calls: len(provider.calls) == calls + 1)
+            until(lambda: provider.under_way() == 0)
+        refused = one.post("/v1/chat", json=native)
+        is_problem(refused, 429, "rate-limited")
+        assert int(refused.headers["Retry-After"]) > 1  # tomorrow
         assert one.post("/v1/chat", json={**BODY, "maxOutputTokens": 50}).status_code == 200
 
 

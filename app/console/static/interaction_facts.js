@@ -59,7 +59,9 @@ export function timeline(attempts) {
   return h("ol", { class: "timeline" }, rows);
 }
 
-function outcome({ outcome: name, httpStatus }) {
-  const told = isTold(`outcome_${name}`) ? t(`outcome_${name}`) : name.replaceAll("_", " ");
-  return httpStatus === null ? told : `${told} · HTTP ${httpStatus}`;
+function outcome({ outcome: name, httpStatus, usage }) {
+  const facts = [isTold(`outcome_${name}`) ? t(`outcome_${name}`) : name.replaceAll("_", " ")];
+  if (httpStatus !== null) facts.push(`HTTP ${httpStatus}`);
+  if (usage && usage.totalTokens !== null) facts.push(t("tokens", { count: usage.totalTokens }));
+  return facts.join(" · ");
 }

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from typing import Final, Protocol
 
 from domain.entities.interaction import Attempt
-from domain.entities.reply import FinishReason, Reply
+from domain.entities.reply import FinishReason, Reply, Usage
 from domain.entities.turn import Turn
 from domain.exceptions import ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
@@ -35,9 +35,9 @@ class AttemptObserver(Protocol):
 
         Args:
             turn: As at the start.
-            attempt: Who was asked, the outcome, the provider's status and the seconds it took.
+            attempt: Who was asked, the outcome, the provider's status, the seconds it took and the usage it reported.
             first_text_seconds: From the start of the attempt to its first text; None when there was none.
-            reply: What ended it, with what was used and its price where that is known; None for a call that failed.
+            reply: What ended it; None for a call that failed.
         """
         ...
 
@@ -60,7 +60,7 @@ class MeteredCall:
 
 
 class Metered(Gate[MeteredCall]):
-    """Logs each call in `turn.attempts` with its outcome and times, and tells the observer.
+    """Logs each call in `turn.attempts` with its outcome, times and usage, and tells the observer.
 
     The attempt is in the log before the `Reply` is handed on; that of a caller who left is there too.
     """
@@ -94,6 +94,7 @@ class Metered(Gate[MeteredCall]):
 
     def enter(self, turn: Turn) -> MeteredCall:
         self._observer.attempt_started(turn, self._provider, self._model)
+        turn.reported_usage = None
         return MeteredCall(self._clock.monotonic())
 
     def speak(self, call: MeteredCall) -> None:
@@ -123,12 +124,19 @@ class Metered(Gate[MeteredCall]):
         reply: Reply | None = None,
     ) -> None:
         call.is_over = True
+        usage: Usage | None = None
+        if reply is not None:
+            usage = reply.usage
+        elif turn.reported_usage is not None:
+            usage = turn.reported_usage()
+        turn.reported_usage = None
         attempt = Attempt(
             provider=self._provider,
             model=self._model,
             outcome=outcome,
             seconds=round(self._clock.monotonic() - call.started_seconds, 6),
             http_status=http_status,
+            usage=usage if usage is not None and usage.is_reported else None,
         )
         turn.attempts.append(attempt)
         self._observer.attempt_ended(turn, attempt, call.first_text_seconds, reply)

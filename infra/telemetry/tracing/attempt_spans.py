@@ -56,10 +56,11 @@ class AttemptSpans(AttemptObserver):
             span.set_attribute("http.response.status_code", attempt.http_status)
         if reply is not None:
             span.set_attribute("gen_ai.response.finish_reasons", (reply.finish_reason.value,))
-            if reply.usage.input_tokens is not None:
-                span.set_attribute("gen_ai.usage.input_tokens", reply.usage.input_tokens)
-            if reply.usage.output_tokens is not None:
-                span.set_attribute("gen_ai.usage.output_tokens", reply.usage.output_tokens)
+        if (usage := attempt.usage) is not None:
+            if usage.input_tokens is not None:
+                span.set_attribute("gen_ai.usage.input_tokens", usage.input_tokens)
+            if usage.output_tokens is not None:
+                span.set_attribute("gen_ai.usage.output_tokens", usage.output_tokens)
         if attempt.outcome != OK:
             span.set_attribute("error.type", attempt.outcome)
         if attempt.outcome not in _NO_FAULT:

@@ -8,9 +8,11 @@ import pytest
 
 from app.services.pieces import Pieces
 from app.services.spending import Spending
+from domain.entities.interaction import Attempt
 from domain.entities.model import Model
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import Answering, FinishReason, Reply, Usage
+from domain.entities.turn import Turn
 from domain.exceptions import HistoryUnavailable, LLMUnavailable, RateLimited
 from domain.interfaces.rate_limiter import Reservation, TokenBudget
 from domain.use_cases.answer_prompt import AnswerPrompt
@@ -81,8 +83,51 @@ async def test_what_nobody_counted_is_estimated_from_what_went_and_came() -> Non
     assert calls.ledger.spent == [110 + 20]
 
 
+@pytest.mark.seen("D9")
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_call_that_was_sent_costs_its_prompt_without_a_word(leaves: bool) -> None:
+    class Sending(SteppingLLM):
+        def stream(self, prompt: Prompt, turn: Turn) -> Any:
+            turn.is_sent = True
+            return super().stream(prompt, turn)
+
+    calls = Calls(10_000)
+    llm = Sending(WHO, asyncio.Event() if leaves else LLMUnavailable())
+    answer_prompt = AnswerPrompt(llm=llm, history=calls.history, clock=FakeClock())
+    pieces = calls.spending("ana", a_turn(is_streamed=True), PROMPT, MODEL, answer_prompt)
+    await anext(pieces)
+    if leaves:
+        await pieces.aclose()
+    else:
+        with pytest.raises(LLMUnavailable):
+            await anext(pieces)
+    assert calls.ledger.spent == [110]
+
+
+@pytest.mark.seen("A13")
+async def test_what_replaced_attempts_used_is_spent_too() -> None:
+    class Twice(SteppingLLM):
+        def stream(self, prompt: Prompt, turn: Turn) -> Any:
+            turn.attempts += [
+                Attempt(provider="p", model=model, outcome=outcome, seconds=1.0, usage=usage)
+                for model, outcome, usage in (
+                    ("a", "timeout", Usage(input_tokens=40, output_tokens=2)),
+                    ("b", "unavailable", None),
+                    ("c", "ok", Usage(total_tokens=50)),
+                )
+            ]
+            return super().stream(prompt, turn)
+
+    calls = Calls(10_000)
+    llm = Twice(WHO, "hi", reply(total_tokens=50))
+    answer_prompt = AnswerPrompt(llm=llm, history=calls.history, clock=FakeClock())
+    pieces = calls.spending("ana", a_turn(), PROMPT, MODEL, answer_prompt)
+    assert [piece async for piece in pieces]
+    assert calls.ledger.spent == [92]
+
+
 @pytest.mark.parametrize("error", [LLMUnavailable(), HistoryUnavailable(), ZeroDivisionError()])
-async def test_a_call_without_a_word_costs_nothing(error: Exception) -> None:
+async def test_a_call_that_was_not_sent_costs_nothing(error: Exception) -> None:
     calls = Calls(10_000)
     with pytest.raises(type(error)):
         await calls.make(error)

@@ -7,7 +7,8 @@ import orjson
 import pytest
 from hypothesis import given
 
-from domain.entities.interaction import Interaction, Status
+from domain.entities.interaction import Attempt, Interaction, Status
+from domain.entities.reply import Usage
 from infra.history.documents import UnreadableDocument, document_of, interaction_of
 from tests.fakes.interactions import an_interaction, any_interactions
 
@@ -84,3 +85,22 @@ def test_no_field_of_an_interaction_is_forgotten() -> None:
 def test_a_blocked_one_is_answered_only_with_text() -> None:
     assert "answered" not in document_of(an_interaction(status=Status.BLOCKED, text=""))
     assert document_of(an_interaction(status=Status.BLOCKED))["answered"] is True
+
+
+@pytest.mark.seen("A13")
+@given(any_interactions)
+def test_attempts_hold_nothing_that_older_workers_put_away(interaction: Interaction) -> None:
+    attempts = document_of(interaction).get("attempts", [])
+    assert all(
+        isinstance(one, str | int | float) for attempt in attempts for one in attempt.values()
+    )
+
+
+@pytest.mark.seen("A13")
+def test_attempts_of_before_they_had_a_usage_are_read() -> None:
+    used = Usage(input_tokens=3, cost_usd=0.5)
+    attempt = Attempt(provider="p", model="m", outcome="timeout", seconds=1.0, usage=used)
+    document = document_of(an_interaction(attempts=(attempt, attempt), usage=used))
+    for name in ("input", "costUsd"):
+        del document["attempts"][0][name]
+    assert [one.usage for one in interaction_of(document).attempts] == [None, used]

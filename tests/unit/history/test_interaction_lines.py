@@ -29,6 +29,10 @@ def as_exported(interaction: Interaction) -> Interaction:
         interaction,
         prompt=Prompt.asking(prompt.text, system=prompt.system, temperature=prompt.temperature),
         usage=NO_USAGE if usage == NO_USAGE else usage,
+        attempts=tuple(
+            replace(one, usage=one.usage and replace(one.usage, cached_input_tokens=None))
+            for one in interaction.attempts
+        ),
     )
 
 
@@ -50,6 +54,9 @@ def test_a_line_that_was_exported_comes_back_as_it_was(interaction: Interaction)
     assert line_of(record) == line
 
 
+ATTEMPT = {"provider": "p", "model": "m", "outcome": "ok", "seconds": 1.0, "httpStatus": None}
+
+
 def a_line(**changes: Any) -> bytes:
     return orjson.dumps(orjson.loads(line_of(record_of(an_interaction()))) | changes)
 
@@ -58,6 +65,15 @@ def test_another_order_of_fields_and_spaces_mean_the_same() -> None:
     said = orjson.loads(a_line())
     spaced = orjson.dumps(dict(reversed(said.items())), option=orjson.OPT_INDENT_2)
     assert read_line(spaced.replace(b"\n", b" ")) == read_line(a_line())
+
+
+@pytest.mark.seen("A13")
+def test_lines_of_before_attempts_had_a_usage_are_read_and_a_usage_of_nothing_is_left_out() -> None:
+    old = a_line(attempts=[ATTEMPT])
+    assert read_line(old)[1] == old
+    record, canonical = read_line(a_line(attempts=[ATTEMPT | {"usage": dict.fromkeys(USAGE)}]))
+    assert canonical == old
+    assert interaction_in(record).attempts[0].usage is None
 
 
 USAGE = {
@@ -98,6 +114,9 @@ USAGE = {
         (a_line(usage=USAGE | {"inputTokens": 1.5}), "usage.inputTokens: "),
         (a_line(usage=USAGE | {"inputTokens": 2**63}), "usage.inputTokens: "),
         (a_line(attempts=[{}]), "attempts.0.provider: "),
+        (a_line(attempts=[ATTEMPT | {"usage": {}}]), "attempts.0.usage.inputTokens: "),
+        (a_line(attempts=[ATTEMPT | {"usage": USAGE | {"more": 1}}]), "attempts.0.usage.more: "),
+        (a_line(attempts=[ATTEMPT | {"usage": None}]), "attempts.0.usage: "),
         (a_line(history={"status": "accepted"}), "history: Extra"),
     ],
 )

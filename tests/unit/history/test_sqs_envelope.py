@@ -95,6 +95,8 @@ POISON: dict[str, Any] = {
     "attempts that are none": enveloped(attempts="x"),
     "an attempt that is none": enveloped(attempts=[1]),
     "an attempt of lists": enveloped(attempts=[{"provider": []}]),
+    "an attempt whose counts are text": enveloped(attempts=[{"provider": "p", "input": "3"}]),
+    "an attempt whose counts are nested": enveloped(attempts=[{"usage": {"input": 3}}]),
     "messages that are none": enveloped(prompt=None, messages=["x"]),
     "messages of numbers": enveloped(prompt=None, messages=[[1, 2]]),
     "no prompt": {"v": 1, "interaction": {k: v for k, v in document_of(an_interaction()).items() if k != "prompt"}},

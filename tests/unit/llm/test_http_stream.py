@@ -311,6 +311,23 @@ async def test_nobody_listening_is_a_broken_connection(client_of: Asks) -> None:
     assert error.http_status is None
 
 
+@pytest.mark.seen("D9")
+async def test_whether_a_prompt_was_sent_is_told_of_every_call(
+    client_of: Asks, provider: FakeOpenAI
+) -> None:
+    turn, nobody = a_turn(), client_of(base_url="http://127.0.0.1:1/v1")
+    with pytest.raises(LLMUnavailable):
+        assert [piece async for piece in nobody.stream(PROMPT, turn)]
+    assert not turn.is_sent
+    provider.then(Refuses(503))
+    with pytest.raises(LLMUnavailable):
+        assert [piece async for piece in client_of().stream(PROMPT, turn)]
+    assert turn.is_sent
+    with pytest.raises(LLMUnavailable):
+        assert [piece async for piece in nobody.stream(PROMPT, turn)]
+    assert turn.is_sent
+
+
 async def test_connecting_takes_no_longer_than_allowed(client_of: Asks) -> None:
     # A backlog of none that is full: the kernel neither accepts nor refuses.
     async with full_listener() as port, provider_session(0.1) as hurried:

@@ -44,8 +44,7 @@ class Watching(AttemptObserver):
     def attempt_ended(
         self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
     ) -> None:
-        usage = NO_USAGE if reply is None else reply.usage
-        self.ended.append((attempt, first_text_seconds, usage))
+        self.ended.append((attempt, first_text_seconds, attempt.usage or NO_USAGE))
 
 
 @dataclass

@@ -2,12 +2,13 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
 from domain.entities.interaction import Attempt
 from domain.entities.reply import NO_USAGE, FinishReason, Reply, Usage
-from domain.exceptions import LLMError, LLMRateLimited, LLMTimeout
+from domain.exceptions import ContentBlocked, LLMError, LLMRateLimited, LLMTimeout, LLMUnavailable
 from infra.llm.resilience.metered import Metered
 from infra.llm.scripted import Piece, ScriptedLLM
 from tests.fakes.clock import FakeClock
@@ -56,7 +57,7 @@ async def test_an_answer_is_logged_with_its_times_and_its_usage() -> None:
     turn = a_turn(clock)
     heard = await hear(client, turn)
     assert heard.text == "because"
-    assert turn.attempts == [an_attempt("ok", 1.0, 200)]
+    assert turn.attempts == [replace(an_attempt("ok", 1.0, 200), usage=USAGE)]
     assert watching.started == [("p", "a")]
     assert watching.ended == [(turn.attempts[0], 0.5, USAGE)]
 
@@ -85,6 +86,39 @@ async def test_a_failure_is_logged_with_its_outcome(failure: LLMError, outcome: 
     await hear(client, turn)
     assert turn.attempts == [an_attempt(outcome, 0.5, failure.http_status)]
     assert watching.ended == [(turn.attempts[0], 0.5, NO_USAGE)]
+
+
+@pytest.mark.seen("A13")
+@pytest.mark.parametrize("failure", [LLMTimeout(), ContentBlocked(), LLMUnavailable()])
+async def test_what_a_provider_reported_before_it_failed_is_logged(failure: LLMError) -> None:
+    clock = FakeClock()
+    client, watching = metered(clock, ["beca", Usage(input_tokens=1), USAGE, failure], [failure])
+    turn = a_turn(clock)
+    for _ in range(2):
+        await hear(client, turn)
+    assert [attempt.usage for attempt in turn.attempts] == [USAGE, None]
+    assert [usage for _, _, usage in watching.ended] == [USAGE, NO_USAGE]
+
+
+@pytest.mark.seen("A13")
+async def test_what_was_reported_to_a_caller_who_leaves_is_logged() -> None:
+    clock = FakeClock()
+    client, _ = metered(clock, ["I", USAGE, "we"])
+    turn = a_turn(clock)
+    async with aclosing(client.stream(PROMPT, turn)) as pieces:
+        async for piece in pieces:
+            if piece == "we":
+                break
+    assert [(one.outcome, one.usage) for one in turn.attempts] == [("cancelled", USAGE)]
+
+
+async def test_a_usage_that_tells_nothing_is_none() -> None:
+    clock = FakeClock()
+    client, _ = metered(clock, "because", [Usage(cached_input_tokens=3), LLMTimeout()])
+    turn = a_turn(clock)
+    for _ in range(2):
+        await hear(client, turn)
+    assert [attempt.usage for attempt in turn.attempts] == [None, None]
 
 
 async def test_an_answer_cut_by_a_filter_is_logged_as_blocked() -> None:

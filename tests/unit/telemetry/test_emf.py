@@ -45,7 +45,7 @@ def call(metrics: Metrics, outcome: str = "ok", seconds: float = 0.5) -> None:
     if outcome == "ok":
         usage = Usage(input_tokens=10, output_tokens=20)
         metrics.attempt_ended(
-            TURN, attempt, 0.1, Reply(finish_reason=FinishReason.STOP, usage=usage)
+            TURN, replace(attempt, usage=usage), 0.1, Reply(finish_reason=FinishReason.STOP)
         )
     else:
         metrics.attempt_ended(TURN, attempt, None, None)

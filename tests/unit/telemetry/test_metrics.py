@@ -52,13 +52,15 @@ def labels(**values: str) -> frozenset[tuple[str, str]]:
 
 
 def attempt(
-    outcome: str = "ok", provider: str = "gemini", model: str = "gemini-3.8-flash"
+    outcome: str = "ok",
+    provider: str = "gemini",
+    model: str = "gemini-3.8-flash",
+    usage: Usage | None = None,
 ) -> Attempt:
-    return Attempt(provider=provider, model=model, outcome=outcome, seconds=1.5)
+    return Attempt(provider=provider, model=model, outcome=outcome, seconds=1.5, usage=usage)
 
 
-def a_reply(usage: Usage) -> Reply:
-    return Reply(finish_reason=FinishReason.STOP, usage=usage)
+A_REPLY = Reply(finish_reason=FinishReason.STOP)
 
 
 ROUTE = {
@@ -70,7 +72,8 @@ ROUTE = {
 
 
 def test_a_call_of_a_provider_is_measured(metrics: Metrics) -> None:
-    metrics.attempt_ended(TURN, attempt(), 0.25, a_reply(Usage(input_tokens=15, output_tokens=73)))
+    usage = Usage(input_tokens=15, output_tokens=73)
+    metrics.attempt_ended(TURN, attempt(usage=usage), 0.25, A_REPLY)
     duration = "gen_ai_client_operation_duration_seconds"
     assert samples(metrics, f"{duration}_sum") == {labels(**ROUTE, error_type=""): 1.5}
     assert samples(metrics, f"{duration}_count") == {labels(**ROUTE, error_type=""): 1}
@@ -89,6 +92,16 @@ def test_a_call_that_failed_shows_how(metrics: Metrics) -> None:
     assert sum(samples(metrics, "gen_ai_client_token_usage_count").values()) == 0
     first_chunks = "gen_ai_client_operation_time_to_first_chunk_seconds_count"
     assert sum(samples(metrics, first_chunks).values()) == 0
+
+
+@pytest.mark.seen("A13")
+def test_what_a_failed_call_used_is_measured_too(metrics: Metrics) -> None:
+    usage = Usage(input_tokens=52, output_tokens=0)
+    metrics.attempt_ended(TURN, attempt("blocked", usage=usage), None, None)
+    assert samples(metrics, "gen_ai_client_token_usage_sum") == {
+        labels(**ROUTE, gen_ai_token_type="input"): 52,
+        labels(**ROUTE, gen_ai_token_type="output"): 0,
+    }
 
 
 def test_a_fallback_shows_who_was_asked_for_and_who_answered(metrics: Metrics) -> None:
@@ -146,7 +159,7 @@ def test_a_fallback_shows_who_was_asked_for_and_who_answered(metrics: Metrics) -
 def test_the_bounds_are_those_that_open_telemetry_lays_down(
     metrics: Metrics, name: str, bounds: list[float]
 ) -> None:
-    metrics.attempt_ended(TURN, attempt(), 0.25, a_reply(Usage(input_tokens=1)))
+    metrics.attempt_ended(TURN, attempt(usage=Usage(input_tokens=1)), 0.25, A_REPLY)
     found = {float(dict(key)["le"]) for key in samples(metrics, f"{name}_bucket")}
     assert sorted(found) == [*bounds, math.inf]
 

@@ -1,12 +1,12 @@
 """An answered prompt is in history, whatever became of it."""
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import pytest
 
 from domain.entities.deadline import Deadline
-from domain.entities.interaction import Interaction, Status
+from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import Answering, FinishReason, Reply, Usage
 from domain.entities.turn import Turn
@@ -226,3 +226,44 @@ async def test_history_keeps_the_question_without_its_context() -> None:
     async for _ in answer(turn, prompt):
         pass
     assert history.kept[turn.id].prompt == Prompt.asking("three", system="be short")
+
+
+def used(model: str, usage: Usage | None) -> Attempt:
+    return Attempt(provider="p", model=model, outcome="any", seconds=1.0, usage=usage)
+
+
+@pytest.mark.seen("A13")
+@pytest.mark.parametrize(
+    ("usages", "total"),
+    [
+        ([None], Usage(input_tokens=3, output_tokens=4)),
+        ([Usage(total_tokens=9)], Usage(total_tokens=9)),
+        ([None, Usage(input_tokens=9), None], Usage(input_tokens=9)),
+        (
+            [
+                Usage(input_tokens=1, output_tokens=2, total_tokens=5, cost_usd=0.25),
+                Usage(input_tokens=10, cached_input_tokens=4, reasoning_tokens=7),
+                Usage(input_tokens=100, output_tokens=20, cost_usd=0.5),
+            ],
+            Usage(
+                input_tokens=111,
+                output_tokens=22,
+                reasoning_tokens=7,
+                total_tokens=135,
+                cached_input_tokens=4,
+                cost_usd=0.75,
+            ),
+        ),
+    ],
+)
+async def test_what_is_kept_as_used_is_the_sum_over_all_attempts(
+    usages: list[Usage | None], total: Usage
+) -> None:
+    for ending in (END, LLMUnavailable(), ContentBlocked()):
+        answer, history, _ = parts(FIRST, ending)
+        turn = a_turn()
+        turn.attempts += [used(str(number), usage) for number, usage in enumerate(usages)]
+        with suppress(LLMUnavailable, ContentBlocked):
+            assert [piece async for piece in answer(turn, Prompt.asking("hi"))]
+        expected = total if ending is END or any(usages) else Usage()
+        assert history.kept[turn.id].usage == expected
