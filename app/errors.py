@@ -168,12 +168,17 @@ def _response(
 def _retry_after_seconds(kind: ProblemKind, error: DomainError) -> int | None:
     """Return the delay the error names in whole seconds, where this row tells one at all."""
     if isinstance(error, RateLimited):
-        return max(1, ceil(error.retry_after_seconds))
+        return whole_retry_seconds(error.retry_after_seconds)
     if kind.retry_after_seconds is None or not isinstance(error, LLMError):
         return None
     if error.retry_after_seconds is None:
         return None
-    return min(max(1, ceil(error.retry_after_seconds)), _LONGEST_RETRY_SECONDS)
+    return min(whole_retry_seconds(error.retry_after_seconds), _LONGEST_RETRY_SECONDS)
+
+
+def whole_retry_seconds(seconds: float) -> int:
+    """Return a delay as `Retry-After` carries it: rounded up and at least 1, since 0 asks for a retry at once."""
+    return max(1, ceil(seconds))
 
 
 def _errors_of(error: DomainError) -> list[dict[str, str]]:

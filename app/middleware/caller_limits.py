@@ -1,11 +1,10 @@
 """Keeps each caller within its limits on requests, before anything of a request is read."""
 
 from collections.abc import Callable
-from math import ceil
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import problem_response
+from app.errors import problem_response, whole_retry_seconds
 from app.problem_table import RATE_LIMITED
 from domain.entities.caller import Caller
 from domain.exceptions import RateLimited
@@ -41,7 +40,7 @@ class CallerLimits:
         except RateLimited as error:
             scope["state"]["limit"] = error.limit
             response = problem_response(RATE_LIMITED, scope)
-            response.headers["Retry-After"] = str(ceil(error.retry_after_seconds))
+            response.headers["Retry-After"] = str(whole_retry_seconds(error.retry_after_seconds))
             response.raw_headers += self._headers(limiter.standing(name))
             await response(scope, receive, send)
             return
