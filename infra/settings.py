@@ -183,8 +183,9 @@ class Settings(BaseSettings):
         default=2,
         description="Calls of one provider and model for one question, the first included.",
     )
-    attempts_per_turn: int = Field(
-        default=3, description="Calls of all providers together for one question."
+    attempts_per_turn: int | None = Field(
+        default=None,
+        description="Calls of all providers together for one question; else one more than there are routes, 3 to 6.",
     )
     retry_base_seconds: float = Field(
         default=0.2, description="A first retry waits between 0 and this."
@@ -214,7 +215,8 @@ class Settings(BaseSettings):
         default=10.0, description="How long a failing route is left alone at first."
     )
     breaker_open_cap_seconds: float = Field(
-        default=20.0, description="How long at most, each failed probe adding a half."
+        default=15.0,
+        description="How long at most, as failed probes make it longer; unless set, never less than BREAKER_OPEN_SECONDS.",
     )
     breaker_successes_to_close: int = Field(
         default=2,
@@ -351,6 +353,12 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    def breaker_longest_open_seconds(self) -> float:
+        """Return the cap on openings: without one of its own, a longer BREAKER_OPEN_SECONDS holds as it is."""
+        if "breaker_open_cap_seconds" in self.model_fields_set:
+            return self.breaker_open_cap_seconds
+        return max(self.breaker_open_cap_seconds, self.breaker_open_seconds)
 
 
 def read_settings() -> Settings:

@@ -89,10 +89,26 @@ class LLMRateLimited(LLMError):
 
 
 class LLMMisconfigured(LLMError):
-    """The provider refuses our key, or does not know the model the catalogue names."""
+    """The provider refuses our key, or does not know the model the catalogue names.
+
+    Attributes:
+        may_concern_one_call: The provider may have refused this call only: its price, its region, something it names.
+            False: every other call would be refused likewise.
+    """
 
     code = "provider-misconfigured"
     outcome = "misconfigured"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        http_status: int | None = None,
+        retry_after_seconds: float | None = None,
+        may_concern_one_call: bool = False,
+    ) -> None:
+        super().__init__(message, http_status=http_status, retry_after_seconds=retry_after_seconds)
+        self.may_concern_one_call = may_concern_one_call
 
 
 class LLMRejected(LLMError):

@@ -98,7 +98,9 @@ def refusal(provider: str, status: int, body: object, headers: Mapping[str, str]
     if ruling == 429:
         return LLMRateLimited(message, http_status=status, retry_after_seconds=delay_seconds)
     if ruling in _ABOUT_OUR_SETTINGS:
-        return LLMMisconfigured(message, http_status=status)
+        return LLMMisconfigured(
+            message, http_status=status, may_concern_one_call=ruling in _MAY_CONCERN_ONE_CALL
+        )
     if 400 <= ruling < 500 and ruling not in _TRANSIENT:
         return LLMRejected(message, http_status=status)
     return LLMUnavailable(message, http_status=status, retry_after_seconds=delay_seconds)
@@ -107,4 +109,7 @@ def refusal(provider: str, status: int, body: object, headers: Mapping[str, str]
 # What a body may say against the status it came with.
 _BELIEVED = frozenset({401, 402, 403, 404, 429})
 _ABOUT_OUR_SETTINGS = frozenset({401, 402, 403, 404, 405, 407, 410})
+# Also said of a single call: more tokens asked for than the credit covers, a prompt or a region that is not served, an
+# endpoint that lacks a parameter.
+_MAY_CONCERN_ONE_CALL = frozenset({402, 403, 404})
 _TRANSIENT = frozenset({408, 409, 425, 499})

@@ -128,7 +128,6 @@ class RouteBuilder:
         settings = self.settings
         return RetryPolicy(
             attempts_per_route=settings.attempts_per_route,
-            attempts_per_turn=settings.attempts_per_turn,
             base_seconds=settings.retry_base_seconds,
             cap_seconds=settings.retry_cap_seconds,
             min_attempt_seconds=settings.min_attempt_seconds,
@@ -143,7 +142,7 @@ class RouteBuilder:
             minimum_calls=settings.breaker_minimum_calls,
             window_seconds=settings.breaker_window_seconds,
             open_seconds=settings.breaker_open_seconds,
-            open_cap_seconds=settings.breaker_open_cap_seconds,
+            open_cap_seconds=settings.breaker_longest_open_seconds(),
             successes_to_close=settings.breaker_successes_to_close,
             misconfigured_seconds=settings.breaker_misconfigured_seconds,
         )

@@ -29,11 +29,12 @@ SCALE = 20
 """A minute of an outage, and the breaker's patience with it, take a twentieth of their time here."""
 
 OUTAGE_SECONDS = 60 / SCALE
-RECOVERY_SECONDS = 30 / SCALE
+RECOVERY_SECONDS = (15 + 4 + 1) / SCALE
+"""By then it is in use again: the longest opening, the time to the next request, and some for the machine."""
 ASK_EVERY_SECONDS = 4 / SCALE
-MOST_REQUESTS_IN_OUTAGE = 6
+MOST_REQUESTS_IN_OUTAGE = 7
 """So many requests may try the first provider while it is down: three until the circuit opens on the fifth failed
-call, then one probe after each opening of 10, 15 and 20 s."""
+call, then one probe after each opening of 10, 12, 15 and 15 s, each of which may be a fifth shorter."""
 _REQUEST_SECONDS = 4.0
 _REFUSED = "refused"
 
@@ -195,7 +196,7 @@ def _settings() -> Settings:
         min_attempt_seconds=0.2,
         retry_base_seconds=0.2 / SCALE,
         breaker_open_seconds=10 / SCALE,
-        breaker_open_cap_seconds=20 / SCALE,
+        breaker_open_cap_seconds=15 / SCALE,
         price_lookup_enabled=False,
     )
 
@@ -210,15 +211,20 @@ def _entry(
     name: str, provider: Provider, case: Case | None, *, goes_on: bool = False
 ) -> CatalogueModel:
     fallbacks: tuple[str, ...] = ()
-    if case is not None and not goes_on:
+    if case is not None and not goes_on and not case.is_alone:
         fallbacks = (f"{STANDBY} that goes on" if case.continues else STANDBY,)
     return CatalogueModel(
         model=Model(id=name, owned_by=provider.name, context_tokens=8192, max_output_tokens=1024),
         provider=provider,
-        upstream=case.fault if case is not None and not goes_on else "healthy",
+        upstream=_upstream(case) if case is not None and not goes_on else "healthy",
         fallbacks=fallbacks,
         continues=goes_on or (case is not None and case.continues),
     )
+
+
+def _upstream(case: Case) -> str:
+    """Return the fault's name, with a count of its own where the same fault is asked for with a second provider."""
+    return f"{case.fault}@alone" if case.is_alone else case.fault
 
 
 def _name(number: int) -> str:

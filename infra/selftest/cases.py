@@ -21,7 +21,8 @@ class Case:
         most_attempts: Calls of the first provider at the most.
         is_streamed: The caller reads word by word, so that words cannot be taken back.
         continues: The model takes up a partial answer.
-        least_seconds: The first provider asked for so much patience.
+        is_alone: No second provider may answer.
+        least_seconds: The first provider is left alone for so long before it is asked again.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Case:
     most_attempts: int = 2
     is_streamed: bool = False
     continues: bool = False
+    is_alone: bool = False
     least_seconds: float = 0.0
 
 
@@ -38,10 +40,29 @@ CASES = (
     Case(
         title="S01 rate limit that names a second",
         fault="rate-limited-once-1s",
+        expected=STANDBY,
+        most_attempts=1,
+    ),
+    Case(
+        title="S01 … nobody else to ask",
+        fault="rate-limited-once-1s",
         expected=PRIMARY,
+        is_alone=True,
         least_seconds=1.0,
     ),
-    Case(title="S02 rate limit, then an answer", fault="rate-limited-once", expected=PRIMARY),
+    Case(
+        title="S02 rate limit, then an answer",
+        fault="rate-limited-once",
+        expected=STANDBY,
+        most_attempts=1,
+    ),
+    Case(
+        title="S02 … nobody else to ask",
+        fault="rate-limited-once",
+        expected=PRIMARY,
+        is_alone=True,
+        least_seconds=1.0,
+    ),
     Case(title="S03 503 once", fault="503-once", expected=PRIMARY),
     Case(title="S04 503 always", fault="503", expected=STANDBY),
     Case(title="S05 connection refused", fault="refused", expected=STANDBY),

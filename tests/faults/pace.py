@@ -44,5 +44,5 @@ SCALED = Pace(
     min_attempt_seconds=0.4,
     retry_base_seconds=0.02,
     breaker_open_seconds=0.5,
-    breaker_open_cap_seconds=1.0,
+    breaker_open_cap_seconds=0.75,
 )

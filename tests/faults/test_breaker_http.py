@@ -23,12 +23,19 @@ AT_ONCE = 100
 LOST_PROBES = {"scaled": 12, "shipped": 100}
 STORMS = {"scaled": (100.0, 2.0), "shipped": (500.0, 8.0)}
 """Questions a second, and for how many seconds."""
-_JITTER = 1.2
 _PROBE_GRACE_SECONDS = 5.0
 CALLERS_FAULTS = ("400", "413", "422", "blocked", "context-too-long")
-OUR_FAULTS = ("401", "402", "403", "404", "bad-key")
+OUR_FAULTS = ("401", "bad-key")
+PERHAPS_OUR_FAULTS = ("402", "403", "404")
+"""Of every call, or only of one that costs too much, comes from the wrong place or names something."""
 ROUTES = [f"route-{number}" for number in range(LOST_PROBES["shipped"])]
-UNHURRIED = replace(SCALED, first_token_seconds=2.0, request_timeout_seconds=20.0)
+UNHURRIED = replace(
+    SCALED,
+    first_token_seconds=2.0,
+    request_timeout_seconds=20.0,
+    breaker_open_seconds=1.0,  # a crowd of a hundred takes half of it
+    breaker_open_cap_seconds=1.5,
+)
 BREAKING = ("opens", "wave", "broken-wave", "dead", "alive", "both-open")
 
 
@@ -38,7 +45,8 @@ BREAKING = ("opens", "wave", "broken-wave", "dead", "alive", "both-open")
 def stage(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
-    faults = [*CALLERS_FAULTS, *OUR_FAULTS, *BREAKING, *ROUTES[: LOST_PROBES[str(request.param)]]]
+    ours = (*OUR_FAULTS, *PERHAPS_OUR_FAULTS)
+    faults = [*CALLERS_FAULTS, *ours, *BREAKING, *ROUTES[: LOST_PROBES[str(request.param)]]]
     with on_stage(tmp_path_factory.mktemp("breaker"), faults, request.param) as stage:
         yield stage
 
@@ -55,7 +63,7 @@ def open_circuit(stage: Stage, model: str, fault: str) -> None:
 
 def wait_for_probe(stage: Stage) -> None:
     """Wait until any first opening has passed."""
-    time.sleep(stage.pace.breaker_open_seconds * _JITTER)
+    time.sleep(stage.pace.breaker_open_seconds)
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -151,7 +159,7 @@ def test_a_lost_probe_never_keeps_a_route_closed(
     count = LOST_PROBES[str(stage.pace)]
     pace = stage.pace
     lease_seconds = pace.first_token_seconds + _PROBE_GRACE_SECONDS
-    patience_seconds = lease_seconds + pace.breaker_open_cap_seconds * _JITTER + 10.0
+    patience_seconds = lease_seconds + pace.breaker_open_cap_seconds + 10.0
 
     def lose_and_recover(number: int) -> float:
         wire, fault = WIRES[number % 2], ROUTES[number]
@@ -235,6 +243,30 @@ def test_a_key_that_is_refused_is_our_fault_never_the_callers(
     assert alone.retry_after_seconds == 60
     (line,) = stage.service.lines_with(f'{wire} {model}"')
     assert '"level":"error"' in line
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", PERHAPS_OUR_FAULTS)
+def test_a_refusal_that_may_concern_one_call_closes_the_route_when_it_is_the_fifth_in_a_row(
+    stage: Stage, fault: str, wire: str
+) -> None:
+    model = f"{wire}-{fault}-safe"
+    name = upstream(model, fault)
+    refused = [(wire, "misconfigured"), (behind(wire), "ok")]
+    assert [stage.ask(model).outcomes for _ in range(4)] == [refused] * 4
+    assert model not in stage.degraded()
+    stage.provider.override[name] = healthy
+    assert stage.ask(model).outcomes == [(wire, "ok")]
+    stage.provider.override[name] = FAULTS[fault]
+    assert [stage.ask(model).outcomes for _ in range(5)] == [refused] * 5
+    assert stage.degraded()[model] == "misconfigured"
+    assert stage.ask(model).outcomes == [(behind(wire), "ok")]
+    lines = stage.service.lines_with(f'{wire} {model}"')
+    assert len(lines) == 9
+    assert all('"level":"error"' in line for line in lines)
+    alone = stage.ask(f"{wire}-{fault}")
+    assert (alone.status, alone.slug) == (503, "provider-misconfigured")
+    assert alone.retry_after_seconds == 60
 
 
 def test_with_every_circuit_open_the_refusal_is_quick(

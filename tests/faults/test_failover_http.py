@@ -43,8 +43,8 @@ def outcomes(stage: Stage, figure: Callable[[str], None]) -> dict[tuple[str, str
 
 
 def ask(stage: Stage, case: Case, wire: str) -> Told:
-    way = "goes-on" if case.continues else "safe"
-    return stage.ask(f"{wire}-{case.fault}-{way}", is_streamed=case.is_streamed)
+    way = "" if case.is_alone else "-goes-on" if case.continues else "-safe"
+    return stage.ask(f"{wire}-{case.fault}{way}", is_streamed=case.is_streamed)
 
 
 @pytest.mark.parametrize("wire", WIRES)

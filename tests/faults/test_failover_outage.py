@@ -17,14 +17,16 @@ from tests.faults.routes import WIRES, behind, upstream
 from tests.faults.stage import Stage, on_stage
 
 MOST_SHARE_OF_CALLS = 1.25
-MOST_REQUESTS_IN_OUTAGE = 6
-"""Three until the circuit opens on the fifth failed call, then one probe after each of three openings."""
+MOST_REQUESTS_IN_OUTAGE = 7
+"""Three until the circuit opens on the fifth failed call, then one probe after each of four openings."""
 STORMS = {"scaled": (2.0, ["safe"]), "shipped": (60.0, ["safe", "both", "standby"])}
 """For how many seconds, and with whom behind: a healthy model, one that fails as often, nobody."""
-MOST_CALLS_WHEN_FLAPPING = 6
-"""Five until the circuit opens, and one probe: the next one finds it up again."""
+MOST_CALLS_WHEN_FLAPPING = 7
+"""Five until the circuit opens, and two probes at the most: the next one finds it up again."""
 OUTAGES = {"scaled": (3.0, 0.2, 1.5), "shipped": (60.0, 4.0, 30.0)}
-"""How long a minute is, how often it is asked, by when it has to be in use again; in seconds."""
+"""How long a minute is, how often it is asked, by when the circuit has to be closed again; in seconds."""
+MOST_BACK_SECONDS = {"scaled": 1.2, "shipped": 19.5}
+"""By when it is in use again: the longest opening, the time to the next question, and some for the machine."""
 
 
 @pytest.fixture(
@@ -105,6 +107,7 @@ def test_half_the_calls_failing_makes_no_storm(stage: Stage, figure: Callable[[s
         assert sum(len(one["attempts"]) for one in kept) == calls
 
 
+@pytest.mark.seen("B14")
 def test_a_provider_that_is_down_for_a_minute_is_left_alone_and_found_again(
     stage: Stage, figure: Callable[[str], None]
 ) -> None:
@@ -113,6 +116,7 @@ def test_a_provider_that_is_down_for_a_minute_is_left_alone_and_found_again(
     for one in outages:
         figure(f"down for a minute, {stage.pace}: {one}")
         assert one.tried <= MOST_REQUESTS_IN_OUTAGE
+        assert one.back_seconds <= MOST_BACK_SECONDS[str(stage.pace)]
 
 
 def test_a_provider_that_flaps_is_hardly_called_while_it_is_down(

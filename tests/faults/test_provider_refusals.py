@@ -18,16 +18,29 @@ SHORT_PAUSES = {
 """For how many seconds."""
 
 
-def test_a_short_pause_is_kept_and_the_same_provider_answers(
+def test_a_short_pause_is_kept_and_the_same_provider_answers_if_nobody_else_may(
     scaled_stage: Stage, figure: Callable[[str], None]
 ) -> None:
     asked = [(wire, fault) for wire in WIRES for fault in SHORT_PAUSES]
-    asks = [partial(scaled_stage.ask, f"{wire}-{fault}-safe") for wire, fault in asked]
+    asks = [partial(scaled_stage.ask, f"{wire}-{fault}") for wire, fault in asked]
     for (wire, fault), told in zip(asked, scaled_stage.ask_at_once(*asks), strict=True):
         (gap_seconds,) = told.gaps_seconds
         figure(f"{fault}, {wire}: asked again after {gap_seconds:.2f} s")
         assert told.outcomes == [(wire, "rate_limited"), (wire, "ok")]
         assert gap_seconds >= SHORT_PAUSES[fault]
+
+
+@pytest.mark.seen("B15")
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", SHORT_PAUSES)
+def test_a_short_pause_goes_to_the_fallback_if_there_is_one(
+    scaled_stage: Stage, fault: str, wire: str, is_streamed: bool
+) -> None:
+    told = scaled_stage.ask(f"{wire}-{fault}-safe", is_streamed=is_streamed)
+    assert told.outcomes[-1] == (behind(wire), "ok")
+    assert len(told.calls) <= 2
+    assert told.seconds < SHORT_PAUSES[fault]
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -57,11 +70,14 @@ def test_a_long_pause_goes_to_the_fallback_and_the_route_is_spared(
 @pytest.mark.parametrize(
     "fault", ["rate-limited-once", "rate-limited-once--1s", "rate-limited-once-1e9s"]
 )
-def test_a_pause_that_makes_no_sense_is_a_back_off(
+def test_a_pause_that_makes_no_sense_is_one_of_a_second(
     scaled_stage: Stage, fault: str, wire: str
 ) -> None:
     model = f"{wire}-{fault}-safe"
-    assert scaled_stage.ask(model).outcomes == [(wire, "rate_limited"), (wire, "ok")]
+    assert scaled_stage.ask(model).outcomes == [(wire, "rate_limited"), (behind(wire), "ok")]
+    alone = scaled_stage.ask(f"{wire}-{fault}")
+    assert alone.outcomes == [(wire, "rate_limited"), (wire, "ok")]
+    assert 1.0 <= alone.gaps_seconds[0] <= 2.0
     assert model not in scaled_stage.degraded()
 
 
@@ -74,7 +90,7 @@ def test_with_nobody_behind_it_a_rate_limit_is_told(scaled_stage: Stage, wire: s
         assert 20 <= (told.retry_after_seconds or 0) <= 30
         assert len(told.calls) == calls
     told = scaled_stage.ask(f"{wire}-rate-limited")
-    assert (told.status, told.slug) == (502, "providers-failed")
+    assert (told.status, told.slug) == (503, "providers-unavailable")
     assert (told.retry_after_seconds, len(told.calls)) == (2, 2)
 
 

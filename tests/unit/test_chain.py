@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,21 @@ import pytest
 from pydantic import SecretStr
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import FinishReason, Reply
+from domain.entities.reply import FinishReason, Reply, Usage
 from domain.entities.turn import Turn
-from domain.exceptions import NoRoute
+from domain.exceptions import LLMUnavailable, NoRoute
 from infra.clock import SystemClock
 from infra.llm.chain import LLM, open_llm
 from infra.llm.configured_models import load_catalogue
+from infra.llm.priced import Priced
+from infra.llm.prices import Prices
+from infra.llm.resilience.metered import Metered
 from infra.llm.resilience.route_health import RouteState
+from infra.llm.scripted import ScriptedLLM
+from infra.llm.tariff import Tariff
 from infra.settings import Settings
-from tests.fakes.behaviour import Breaks, Hangs, Refuses, Says
+from tests.fakes import gemini, openai
+from tests.fakes.behaviour import Breaks, Hangs, Raw, Refuses, Says
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.openai import FakeOpenAI
 from tests.fakes.turns import a_turn
@@ -220,3 +227,93 @@ async def test_without_any_provider_the_demo_answers_and_says_what_it_is() -> No
     assert "not a real LLM" in heard.text
     assert heard.pieces[-1] == Reply(finish_reason=FinishReason.STOP)
     assert [(a.provider, a.outcome, a.http_status) for a in turn.attempts] == [("demo", "ok", None)]
+
+
+USED = Usage(input_tokens=40, output_tokens=2, total_tokens=42)
+
+
+def fails_after_counts(wire: str) -> Raw:
+    """Return an answer that says something, tells what it used by then, and makes no sense from there on."""
+    if wire == "gemini":
+        counts = {"promptTokenCount": 40, "candidatesTokenCount": 2, "totalTokenCount": 42}
+        return Raw(
+            [gemini.event({**gemini.candidate("All "), "usageMetadata": counts}), b"data: {\n\n"]
+        )
+    counts = {"prompt_tokens": 40, "completion_tokens": 2, "total_tokens": 42}
+    return Raw(
+        [openai.event({**openai.chunk({"content": "All "}), "usage": counts}), b"data: {\n\n"]
+    )
+
+
+@pytest.mark.seen("A13")
+async def test_each_attempt_is_priced_by_the_tariff_of_the_model_it_asked(stage: Stage) -> None:
+    stage.gemini.then(fails_after_counts("gemini"))
+    stage.openai.then(fails_after_counts("openai"))
+    models = stage.settings["models_file"]
+    priced = MODELS.replace(
+        "continues = true", "input_usd_per_million = 10\noutput_usd_per_million = 20"
+    )
+    models.write_text(priced, encoding="utf-8")
+    async with stage.open() as llm:
+        _, turn = await ask(llm)
+    assert [attempt.usage for attempt in turn.attempts] == [
+        replace(USED, cost_usd=pytest.approx(44e-6)),
+        replace(USED, cost_usd=pytest.approx(440e-6)),
+    ]
+
+
+@pytest.mark.seen("A13")
+async def test_a_failure_that_cost_something_waits_for_its_price(stage: Stage) -> None:
+    failing = ScriptedLLM(["All ", USED, LLMUnavailable()], LLMUnavailable())
+    prices = Prices({"m": Tariff.fixed(1.0, 2.0)}, stage.clock)
+    client = Metered(
+        Priced(failing, prices=prices, cost=prices.of("m")),
+        provider="p",
+        model="m",
+        answered_status=200,
+        clock=stage.clock,
+        observer=stage.watching,
+    )
+    turn = a_turn()
+    waiting = asyncio.create_task(hear(client, turn))
+    while not failing.asked:
+        await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert turn.attempts == []
+    await prices.load([])
+    assert isinstance((await waiting).error, LLMUnavailable)
+    assert [attempt.usage for attempt in turn.attempts] == [USED]
+    unpriced = Priced(failing, prices=Prices({}, stage.clock), cost=prices.of("m"))
+    async with asyncio.timeout(5.0):  # one that cost nothing does not wait
+        assert isinstance((await hear(unpriced, a_turn())).error, LLMUnavailable)
+
+
+@pytest.mark.seen("B15")
+@pytest.mark.parametrize(
+    ("most", "asked"), [(None, ["flash", "flash", "mini"]), (2, ["flash", "mini"])]
+)
+async def test_the_number_of_attempts_is_the_operators_where_it_is_set(
+    stage: Stage, most: int | None, asked: list[str]
+) -> None:
+    stage.gemini.then(Refuses(503), Refuses(503))
+    async with stage.open(**({} if most is None else {"attempts_per_turn": most})) as llm:
+        _, turn = await ask(llm)
+    assert [attempt.model for attempt in turn.attempts] == asked
+
+
+@pytest.mark.seen("B14")
+@pytest.mark.parametrize(
+    ("settings", "longest_seconds"),
+    [
+        ({}, 15.0),
+        ({"breaker_open_seconds": 5.0}, 15.0),
+        ({"breaker_open_seconds": 20.0}, 20.0),
+        ({"breaker_open_cap_seconds": 60.0}, 60.0),
+        ({"breaker_open_seconds": 30.0, "breaker_open_cap_seconds": 20.0}, 20.0),
+    ],
+)
+def test_the_lengths_of_openings_are_the_operators_where_they_are_set(
+    settings: dict[str, float], longest_seconds: float
+) -> None:
+    assert Settings(_env_file=None, **settings).breaker_longest_open_seconds() == longest_seconds

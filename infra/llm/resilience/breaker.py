@@ -19,8 +19,12 @@ class BreakerPolicy:
     """When a breaker opens, and for how long.
 
     Attributes:
-        growth: By how much longer it opens after each probe that failed.
-        jitter: The share by which an opening is longer or shorter, so that processes do not probe together.
+        consecutive_failures: So many failures in a row open it. So many refusals in a row that each may concern one
+            call only, with no answer between them, count as a refusal of every call.
+        first_growth: By how much longer the second opening is, after a probe that failed.
+        growth: By how much longer each further one is.
+        open_cap_seconds: No opening is longer.
+        jitter: The share by which an opening may be shorter, so that processes do not probe together.
         probe_grace_seconds: A probe that says nothing for so long past its own limit counts as lost.
         misconfigured_seconds: How long a route is left alone whose provider refuses our key.
     """
@@ -30,8 +34,9 @@ class BreakerPolicy:
     minimum_calls: int = 10
     window_seconds: float = 30.0
     open_seconds: float = 10.0
-    growth: float = 1.5
-    open_cap_seconds: float = 20.0
+    first_growth: float = 1.2
+    growth: float = 1.25
+    open_cap_seconds: float = 15.0
     jitter: float = 0.2
     probe_grace_seconds: float = 5.0
     successes_to_close: int = 2
@@ -71,7 +76,9 @@ class Breaker(Closable):
         self._window = FailureWindow(policy.window_seconds)
         self._state = RouteState.HEALTHY
         self._consecutive_failures = 0
-        self._openings = 0
+        self._consecutive_refusals = 0
+        self._next_open_seconds = policy.open_seconds
+        self._growth = policy.first_growth
         self._successes = 0
         self._open_until_seconds = 0.0
         self._since_milliseconds = 0
@@ -115,6 +122,7 @@ class Breaker(Closable):
         self.release(permit)
         if permit.era != self._permit.era:
             return
+        self._consecutive_refusals = 0
         if self._state is RouteState.HEALTHY:
             self._consecutive_failures = 0
             self._window.add(self._clock.monotonic(), failed=False)
@@ -131,15 +139,31 @@ class Breaker(Closable):
         if self._state is RouteState.HEALTHY and not self._has_had_enough():
             return
         policy = self._policy
-        longest = min(policy.open_cap_seconds, policy.open_seconds * policy.growth**self._openings)
-        self._open(longest * self._random.uniform(1 - policy.jitter, 1 + policy.jitter))
+        longest = min(policy.open_cap_seconds, self._next_open_seconds)
+        # kept within the cap: a power of the number of openings would overflow within hours of an outage
+        self._next_open_seconds = min(policy.open_cap_seconds, longest * self._growth)
+        self._growth = policy.growth
+        self._open(longest * self._random.uniform(1 - policy.jitter, 1))
         logger.warning("circuit opened: %s", self._name)
 
-    def misconfigure(self, permit: Permit) -> None:
-        """Note that the provider refuses our key, or does not know the model: an operator has to look."""
+    def misconfigure(self, permit: Permit, *, may_concern_one_call: bool = False) -> None:
+        """Note that the provider refuses our key, or does not know the model: an operator has to look.
+
+        Args:
+            permit: The call's.
+            may_concern_one_call: Every other call may be accepted, so that it takes several refusals in a row to
+                open. A route that was found misconfigured needs no such proof again.
+        """
         self.release(permit)
         if permit.era != self._permit.era:
             return
+        if may_concern_one_call and not self._is_misconfigured:
+            self._consecutive_refusals += 1
+            if self._consecutive_refusals < self._policy.consecutive_failures:
+                logger.error(
+                    "provider refuses a call for its price, place or model: %s", self._name
+                )
+                return
         self._is_misconfigured = True
         self._open(self._policy.misconfigured_seconds)
         logger.error("provider refuses our key or does not know the model: %s", self._name)
@@ -178,12 +202,12 @@ class Breaker(Closable):
     def _open(self, seconds: float) -> None:
         if self._state is RouteState.HEALTHY:
             self._since_milliseconds = self._clock.now_milliseconds()
-        self._openings += 1
         self._open_until_seconds = self._clock.monotonic() + seconds
         self._begin(RouteState.OPEN)
 
     def _close(self) -> None:
-        self._openings = 0
+        self._next_open_seconds = self._policy.open_seconds
+        self._growth = self._policy.first_growth
         self._consecutive_failures = 0
         self._window.clear()
         self._is_misconfigured = False

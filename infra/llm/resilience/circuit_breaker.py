@@ -48,7 +48,7 @@ class CircuitBreaker(Gate[Permit]):
 
     def fail(self, call: Permit, turn: Turn, error: BaseException) -> None:
         if isinstance(error, LLMMisconfigured):
-            self._breaker.misconfigure(call)
+            self._breaker.misconfigure(call, may_concern_one_call=error.may_concern_one_call)
         elif isinstance(error, LLMUnavailable) or (
             isinstance(error, LLMTimeout) and not error.caller_was_hasty
         ):

@@ -1,5 +1,6 @@
-"""A provider that asked for a pause gets it."""
+"""A provider that limits our rate is left alone for a while."""
 
+from domain.entities.reply import Reply
 from domain.entities.turn import Turn
 from domain.exceptions import LLMRateLimited, LLMUnavailable, NoRoute
 from domain.interfaces.clock import Clock
@@ -7,11 +8,14 @@ from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.gate import Gate
 from infra.llm.resilience.route_health import Closable, Closure, RouteState
 
+_FIRST_SECONDS = 1.0
 
-class Cooldown(Gate[None], Closable):
+
+class Cooldown(Gate[int], Closable):
     """Refuses calls until the moment a provider named in its `Retry-After`.
 
-    A rate limit without a delay closes nothing: nobody knows for how long.
+    A rate limit without a delay closes it for a second, and for twice as long each time in a row, up to the cap. Calls
+    that were under way together are one time: their refusals tell of the same moment.
     """
 
     def __init__(self, inner: LLMClient, *, cap_seconds: float, clock: Clock) -> None:
@@ -19,7 +23,7 @@ class Cooldown(Gate[None], Closable):
 
         Args:
             inner: The route.
-            cap_seconds: The longest pause that is believed.
+            cap_seconds: The longest pause that is believed, and the longest that is made up.
             clock: For the pause.
         """
         super().__init__(inner)
@@ -27,18 +31,29 @@ class Cooldown(Gate[None], Closable):
         self._clock = clock
         self._until_seconds = 0.0
         self._since_milliseconds = 0
+        self._rate_limits = 0
+        self._next_seconds = _FIRST_SECONDS
 
-    def enter(self, turn: Turn) -> None:
+    def enter(self, turn: Turn) -> int:
         # almost always nothing was ever asked for: no need to look at the clock
         if self._until_seconds and (wait_seconds := self.closed_for_seconds()):
             raise NoRoute("cooling down", retry_after_seconds=wait_seconds)
+        return self._rate_limits
 
-    def fail(self, call: None, turn: Turn, error: BaseException) -> None:
+    def answer(self, call: int, turn: Turn, reply: Reply) -> None:
+        if call == self._rate_limits:
+            self._next_seconds = _FIRST_SECONDS
+
+    def fail(self, call: int, turn: Turn, error: BaseException) -> None:
         if not isinstance(error, LLMRateLimited | LLMUnavailable):
             return
         delay_seconds = error.retry_after_seconds
-        if delay_seconds is None:
-            return
+        if delay_seconds is None or delay_seconds <= 0:
+            if not isinstance(error, LLMRateLimited) or call != self._rate_limits:
+                return
+            delay_seconds = self._next_seconds
+            self._next_seconds = min(2 * delay_seconds, self._cap_seconds)
+            self._rate_limits += 1
         now_seconds = self._clock.monotonic()
         if self._until_seconds <= now_seconds:
             self._since_milliseconds = self._clock.now_milliseconds()

@@ -44,7 +44,7 @@ class Fallback(LLMClient):
         said: list[str] = []
         question = prompt
         while True:
-            turn.has_fallback = succession.has_another(going_on=bool(said))
+            succession.tell_turn(going_on=bool(said))
             pieces = succession.client.stream(succession.route.prompt_for(question), turn)
             try:
                 async for piece in pieces:

@@ -10,6 +10,7 @@ from domain.entities.turn import Turn
 from domain.exceptions import (
     BulkheadFull,
     LLMError,
+    LLMRateLimited,
     LLMTimeout,
     LLMUnavailable,
     NoRoute,
@@ -30,13 +31,11 @@ class RetryPolicy:
 
     Attributes:
         attempts_per_route: Of one turn at one provider and model.
-        attempts_per_turn: At all of them together.
         cap_seconds: The longest pause; a provider that asks for a longer one is left alone.
         min_attempt_seconds: No attempt starts with less time left.
     """
 
     attempts_per_route: int = 2
-    attempts_per_turn: int = 3
     base_seconds: float = 0.2
     cap_seconds: float = 2.0
     min_attempt_seconds: float = 2.0
@@ -46,7 +45,8 @@ class RetryPolicy:
 class Retry(LLMClient):
     """Asks the same route again after failures that pass: lost connections, 5xx, a short rate limit.
 
-    Never after words reached a streamed caller, never after silence, and never when the budget of the route is spent.
+    Never after words reached a streamed caller, never after silence, never when the budget of the route is spent, and
+    never with an attempt that a route not asked yet needs. After a rate limit only when no other route is left.
     Attempts are counted in `turn.attempts`, so whoever is inside has to log them there.
     """
 
@@ -118,9 +118,15 @@ class Retry(LLMClient):
         """Return the seconds to wait and take them from the budget; None when there is to be no retry."""
         if not passes_by_itself(error) or (has_text and turn.is_streamed):
             return None
+        is_limited = isinstance(error, LLMRateLimited)
+        if is_limited and turn.has_fallback:
+            return None
         if not self._has_attempts_left(turn, retries):
             return None
-        pause_seconds = self._pause_seconds(error.retry_after_seconds, retries)
+        asked_seconds = error.retry_after_seconds
+        if is_limited and (asked_seconds is None or asked_seconds <= 0):
+            asked_seconds = self._closed_for_seconds()
+        pause_seconds = self._pause_seconds(asked_seconds, retries)
         if pause_seconds is None or self._will_refuse_after(pause_seconds):
             return None
         left_seconds = seconds_to_first_text(turn, self._clock.monotonic())
@@ -134,12 +140,13 @@ class Retry(LLMClient):
             for attempt in turn.attempts
         )
         here = max(logged, retries + 1)
-        left = self._policy.attempts_per_turn - len(turn.attempts)
-        # the last attempt of a turn is better spent on somebody else
-        return here < self._policy.attempts_per_route and left > (1 if turn.has_fallback else 0)
+        return here < self._policy.attempts_per_route and retries < turn.spare_attempts
 
     def _will_refuse_after(self, pause_seconds: float) -> bool:
-        return any(door.closed_for_seconds() > pause_seconds for door in self._doors)
+        return self._closed_for_seconds() > pause_seconds
+
+    def _closed_for_seconds(self) -> float:
+        return max((door.closed_for_seconds() for door in self._doors), default=0.0)
 
     def _pause_seconds(self, asked_seconds: float | None, retries: int) -> float | None:
         policy = self._policy

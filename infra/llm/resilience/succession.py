@@ -12,6 +12,9 @@ from infra.llm.resilience.route import Route
 from infra.llm.resilience.time_left import seconds_to_first_text
 from infra.llm.resilience.verdict import before_any_word, in_mid_answer
 
+_LEAST_ATTEMPTS = 3
+_MOST_ATTEMPTS = 6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FallbackPolicy:
@@ -19,13 +22,19 @@ class FallbackPolicy:
 
     Attributes:
         attempts_per_route: Of one turn at one provider and model, retries included.
-        attempts_per_turn: At all of them together.
+        attempts_per_turn: At all of them together; None leaves it to the number of routes.
         min_attempt_seconds: No further attempt starts with less time left.
     """
 
     attempts_per_route: int = 2
-    attempts_per_turn: int = 3
+    attempts_per_turn: int | None = None
     min_attempt_seconds: float = 2.0
+
+    def attempts_for(self, routes: int) -> int:
+        """Return how many attempts a turn with so many routes has: by default every route's first, and a retry."""
+        if self.attempts_per_turn is not None:
+            return self.attempts_per_turn
+        return max(_LEAST_ATTEMPTS, min(routes + 1, _MOST_ATTEMPTS))
 
 
 @dataclass(slots=True)
@@ -42,6 +51,7 @@ class Succession:
     policy: FallbackPolicy
     clock: Clock
     client: LLMClient = field(init=False)
+    _most_attempts: int = field(init=False)
     _failures: list[tuple[Route, LLMError]] = field(default_factory=list, init=False)
     _is_out_of_time: bool = field(default=False, init=False)
     _position: int = field(default=0, init=False)
@@ -49,19 +59,19 @@ class Succession:
 
     def __post_init__(self) -> None:
         self.client = self.routes[0].client
+        self._most_attempts = self.policy.attempts_for(len(self.routes))
 
-    def has_another(self, *, going_on: bool) -> bool:
-        """Return whether another route could be asked, should the present one fail without a word.
+    def tell_turn(self, *, going_on: bool) -> None:
+        """Set in the turn what the attempts at the present route leave to those after it, should it fail.
 
         Args:
-            going_on: Only those count that can go on with a broken answer.
+            going_on: Only routes count that can go on with a broken answer.
         """
-        if len(self.turn.attempts) + 1 >= self.policy.attempts_per_turn:
-            return False
-        for route in self.routes[self._position + 1 :]:
-            if (route.continues or not going_on) and not route.is_closed():
-                return True
-        return False
+        turn = self.turn
+        left = self._most_attempts - len(turn.attempts) - 1
+        others = self._routes_left(going_on=going_on)
+        turn.has_fallback = left > 0 and others > 0
+        turn.spare_attempts = left - others
 
     def step_on(self, error: LLMError) -> None:
         """Move on after `error` of the present route, where the caller has seen no word.
@@ -141,7 +151,7 @@ class Succession:
         self._failures.append((self.route, error))
 
     def _may_ask_again(self, left_seconds: float) -> bool:
-        if len(self.turn.attempts) >= self.policy.attempts_per_turn:
+        if len(self.turn.attempts) >= self._most_attempts:
             return False
         self._is_out_of_time = left_seconds < self.policy.min_attempt_seconds
         return not self._is_out_of_time
@@ -152,7 +162,16 @@ class Succession:
             attempt.provider == route.provider and attempt.model == route.model
             for attempt in self.turn.attempts
         )
-        return here < self.policy.attempts_per_route
+        left = self._most_attempts - len(self.turn.attempts)
+        return here < self.policy.attempts_per_route and left > self._routes_left(going_on=True)
+
+    def _routes_left(self, *, going_on: bool) -> int:
+        """Return how many routes after the present one could be asked now."""
+        left = 0
+        for route in self.routes[self._position + 1 :]:
+            if (route.continues or not going_on) and not route.is_closed():
+                left += 1
+        return left
 
 
 def _model_name(route: Route) -> str:

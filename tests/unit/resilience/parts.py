@@ -185,6 +185,7 @@ class Rig:
         return len(self.llm.asked)
 
 
-def falling_back(clock: FakeClock, *rigs: Rig) -> Fallback:
+def falling_back(clock: FakeClock, *rigs: Rig, attempts_per_turn: int | None = None) -> Fallback:
     """Return a chain over rigs, the first of which is the model asked for."""
-    return Fallback([rig.route for rig in rigs], policy=FallbackPolicy(), clock=clock)
+    policy = FallbackPolicy(attempts_per_turn=attempts_per_turn)
+    return Fallback([rig.route for rig in rigs], policy=policy, clock=clock)

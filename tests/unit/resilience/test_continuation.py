@@ -3,7 +3,7 @@
 import pytest
 
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.reply import FinishReason, Reply
+from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import (
     ContentBlocked,
     ContextTooLong,
@@ -65,14 +65,32 @@ async def test_two_breaks_are_mended_by_the_same_and_then_the_next(clock: FakeCl
     assert len(turn.attempts) == 3
 
 
-async def test_three_calls_are_the_end_of_it(clock: FakeClock) -> None:
+async def test_each_route_goes_on_once_and_the_one_to_spare_is_for_the_first(
+    clock: FakeClock,
+) -> None:
     rigs = [
         Rig(clock, *[["x", CUT]] * 5, model=model, provider=model, continues=True)
         for model in "abc"
     ]
     turn = a_turn(clock, is_streamed=True)
     heard = await hear(falling_back(clock, *rigs), turn)
-    assert (heard.text, heard.error, len(turn.attempts)) == ("xxx", CUT, 3)
+    assert (heard.text, heard.error) == ("xxxx", CUT)
+    assert [attempt.model for attempt in turn.attempts] == ["a", "a", "b", "c"]
+    turn = a_turn(clock, is_streamed=True)
+    heard = await hear(falling_back(clock, *rigs, attempts_per_turn=3), turn)
+    assert (heard.text, heard.error) == ("xxx", CUT)
+    assert [attempt.model for attempt in turn.attempts] == ["a", "b", "c"]
+
+
+@pytest.mark.seen("A13")
+async def test_both_parts_of_a_continued_answer_tell_what_they_used(clock: FakeClock) -> None:
+    used, more = Usage(input_tokens=10, output_tokens=3), Usage(input_tokens=13, output_tokens=4)
+    first = Rig(clock, ["Once ", used, SILENT], continues=True)
+    ending = Reply(finish_reason=FinishReason.STOP, usage=more)
+    second = Rig(clock, ["upon", ending], model="b", continues=True)
+    turn = a_turn(clock, is_streamed=True)
+    assert (await hear(falling_back(clock, first, second), turn)).text == "Once upon"
+    assert [attempt.usage for attempt in turn.attempts] == [used, more]
 
 
 async def test_who_fell_in_before_the_first_word_goes_on_itself(clock: FakeClock) -> None:

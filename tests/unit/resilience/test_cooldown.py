@@ -50,9 +50,50 @@ async def test_a_pause_of_an_hour_is_believed_for_a_minute(clock: FakeClock) -> 
     assert cooldown.closed_for_seconds() == 60.0
 
 
+@pytest.mark.seen("B15")
 @pytest.mark.parametrize("delay", [None, 0.0, -1.0])
-async def test_without_a_delay_nothing_is_closed(clock: FakeClock, delay: float | None) -> None:
-    cooldown, _ = cooling(clock, LLMRateLimited(retry_after_seconds=delay))
+async def test_without_a_delay_it_rests_for_a_second_and_for_twice_as_long_each_time_in_a_row(
+    clock: FakeClock, delay: float | None
+) -> None:
+    cooldown, _ = cooling(clock, *[LLMRateLimited(retry_after_seconds=delay)] * 9)
+    rests = []
+    for _ in range(9):
+        await hear(cooldown, a_turn(clock))
+        rests.append(cooldown.closed_for_seconds())
+        clock.advance(rests[-1])
+    assert rests == pytest.approx([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0])
+
+
+@pytest.mark.seen("B15")
+async def test_an_answer_in_between_begins_with_a_second_again(clock: FakeClock) -> None:
+    limited = LLMRateLimited()
+    cooldown, _ = cooling(clock, limited, limited, "because", limited)
+    for _ in range(3):
+        await hear(cooldown, a_turn(clock))
+        clock.advance(2.0)
+    await hear(cooldown, a_turn(clock))
+    assert cooldown.closed_for_seconds() == pytest.approx(1.0)
+
+
+@pytest.mark.seen("B15")
+async def test_calls_that_were_under_way_together_are_limited_once(clock: FakeClock) -> None:
+    both_called = asyncio.Event()
+    cooldown, llm = cooling(
+        clock, *[[both_called, LLMRateLimited()]] * 50, [both_called, "because"], LLMRateLimited()
+    )
+    callers = [asyncio.create_task(hear(cooldown, a_turn(clock))) for _ in range(51)]
+    while len(llm.asked) < 51:
+        await asyncio.sleep(0)
+    both_called.set()
+    await asyncio.gather(*callers)
+    assert cooldown.closed_for_seconds() == pytest.approx(1.0)
+    clock.advance(1.0)
+    await hear(cooldown, a_turn(clock))
+    assert cooldown.closed_for_seconds() == pytest.approx(2.0)  # the answer was to an earlier call
+
+
+async def test_an_outage_without_a_delay_closes_nothing_here(clock: FakeClock) -> None:
+    cooldown, _ = cooling(clock, LLMUnavailable(http_status=503))
     await hear(cooldown, a_turn(clock))
     assert (cooldown.closed_for_seconds(), cooldown.closure()) == (0.0, None)
 

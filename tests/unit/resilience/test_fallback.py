@@ -1,6 +1,7 @@
 """Who answers when the one who was asked does not, and what the caller is told when nobody does."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
@@ -18,8 +19,11 @@ from domain.exceptions import (
     NoRoute,
     Overloaded,
 )
+from infra.llm.priced import Priced
+from infra.llm.prices import Prices
 from infra.llm.resilience.breaker import BreakerPolicy
 from infra.llm.resilience.bulkhead import Compartment
+from infra.llm.resilience.deadline import Deadline
 from infra.llm.resilience.retry import RetryPolicy
 from infra.llm.scripted import ScriptedLLM
 from tests.fakes.clock import FakeClock
@@ -107,20 +111,72 @@ async def test_with_under_two_seconds_left_nobody_else_is_asked(clock: FakeClock
         assert second.calls == calls
 
 
-async def test_at_most_three_calls_are_made_in_all(clock: FakeClock) -> None:
-    rigs = [Rig(clock, DOWN, DOWN, model=model, provider=model) for model in "abcd"]
+def down_everywhere(clock: FakeClock, number: int, failure: LLMError = DOWN) -> list[Rig]:
+    models = "abcdefgh"[:number]
+    return [Rig(clock, failure, failure, model=model, provider=model) for model in models]
+
+
+@pytest.mark.seen("B15")
+@pytest.mark.parametrize(
+    ("routes", "asked"),
+    [(1, "aa"), (2, "aab"), (3, "aabc"), (4, "aabcd"), (5, "aabcde"), (6, "abcdef"), (8, "abcdef")],
+)
+async def test_every_route_is_asked_and_one_of_them_twice_six_calls_at_the_most(
+    clock: FakeClock, routes: int, asked: str
+) -> None:
     turn = a_turn(clock)
-    heard = await hear(falling_back(clock, *rigs), turn)
+    heard = await hear(falling_back(clock, *down_everywhere(clock, routes)), turn)
     assert heard.error is DOWN
-    assert [attempt.model for attempt in turn.attempts] == ["a", "a", "b"]
+    assert "".join(attempt.model for attempt in turn.attempts) == asked
 
 
-async def test_the_last_call_goes_to_somebody_new(clock: FakeClock) -> None:
-    slow_down = LLMRateLimited(retry_after_seconds=30.0)
-    rigs = [Rig(clock, slow_down), Rig(clock, DOWN, DOWN, model="b"), Rig(clock, "c", model="c")]
+@pytest.mark.seen("B15")
+@pytest.mark.parametrize(
+    ("most", "asked"), [(1, "a"), (2, "ab"), (3, "abc"), (4, "abcd"), (5, "aabcd")]
+)
+async def test_a_number_of_calls_that_was_set_holds_and_goes_to_new_routes_first(
+    clock: FakeClock, most: int, asked: str
+) -> None:
     turn = a_turn(clock)
-    assert (await hear(falling_back(clock, *rigs), turn)).text == "c"
-    assert [attempt.model for attempt in turn.attempts] == ["a", "b", "c"]
+    chain = falling_back(clock, *down_everywhere(clock, 4), attempts_per_turn=most)
+    await hear(chain, turn)
+    assert "".join(attempt.model for attempt in turn.attempts) == asked
+
+
+@pytest.mark.seen("B15")
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("delay", [None, 0.0, 0.5, 2.0, 30.0])
+async def test_a_healthy_route_is_reached_behind_two_that_limit_the_rate(
+    clock: FakeClock, delay: float | None, is_streamed: bool
+) -> None:
+    slow_down = LLMRateLimited(http_status=429, retry_after_seconds=delay)
+    limited = down_everywhere(clock, 2, slow_down)
+    chain = falling_back(clock, *limited, Rig(clock, *["c"] * 20, model="c"))
+    for _ in range(20):
+        assert (await hear(chain, a_turn(clock, is_streamed=is_streamed))).text == "c"
+    assert [rig.calls for rig in limited] == [1, 1]  # they rest
+    assert clock.slept == []
+
+
+@pytest.mark.seen("B15")
+async def test_who_alone_limits_the_rate_is_asked_again_after_its_rest(clock: FakeClock) -> None:
+    slow_down = LLMRateLimited(http_status=429)
+    rig = Rig(clock, slow_down, "yes")
+    assert (await hear(falling_back(clock, rig), a_turn(clock))).text == "yes"
+    assert len(clock.slept) == 1
+    assert 1.0 < clock.slept[0] <= 1.2
+    resting = Rig(clock, LLMRateLimited(retry_after_seconds=30.0), model="b")
+    await hear(resting.route.once, a_turn(clock))
+    first = Rig(clock, slow_down, "yes")
+    assert (await hear(falling_back(clock, first, resting), a_turn(clock))).text == "yes"
+
+
+async def test_a_closed_route_needs_no_attempt_that_a_retry_could_have(clock: FakeClock) -> None:
+    resting = Rig(clock, LLMRateLimited(retry_after_seconds=30.0), model="b")
+    await hear(resting.route.once, a_turn(clock))
+    first = Rig(clock, DOWN, "yes")
+    chain = falling_back(clock, first, resting, attempts_per_turn=2)
+    assert (await hear(chain, a_turn(clock))).text == "yes"
 
 
 async def test_a_plain_answer_may_start_anew_with_somebody_else(clock: FakeClock) -> None:
@@ -248,7 +304,16 @@ async def test_it_says_whether_somebody_else_could_still_be_asked(clock: FakeClo
     down = Rig(clock, inner=Curious(DOWN, DOWN))
     second = Rig(clock, model="b", inner=Curious("yes"))
     await hear(falling_back(clock, down, second, third), a_turn(clock))
-    assert seen == [True, True, False]  # the third call is the last, whoever else there is
+    assert seen == [
+        True,
+        True,
+        True,
+    ]  # the third route is behind the second, with a call of its own
+    seen.clear()
+    down = Rig(clock, inner=Curious(DOWN, DOWN))
+    second = Rig(clock, model="b", inner=Curious(DOWN))
+    await hear(falling_back(clock, down, second, third, attempts_per_turn=2), a_turn(clock))
+    assert seen == [True, False]  # the second call is the last, whoever else there is
     seen.clear()
     resting = Rig(clock, LLMRateLimited(retry_after_seconds=30.0), model="c")
     await hear(resting.route.once, a_turn(clock))
@@ -318,10 +383,17 @@ async def test_a_failed_call_says_more_than_a_full_bulkhead(clock: FakeClock) ->
     assert await told(clock, first, second) is DOWN
 
 
-async def test_a_rate_limit_without_a_delay_is_a_failed_call(clock: FakeClock) -> None:
-    error = await told(clock, Rig(clock, *[LLMRateLimited(http_status=429)] * 2))
-    assert error is not None
-    assert error.code == "providers-failed"
+@pytest.mark.seen("B15")
+async def test_while_every_route_rests_from_a_rate_limit_the_soonest_is_told(
+    clock: FakeClock,
+) -> None:
+    limited = LLMRateLimited(http_status=429)
+    for_long = LLMRateLimited(http_status=429, retry_after_seconds=30.0)
+    error = await told(clock, Rig(clock, for_long), Rig(clock, limited, limited, model="b"))
+    assert isinstance(error, NoRoute)
+    assert error.retry_after_seconds == pytest.approx(2.0)
+    healthy_again = Rig(clock, DOWN, DOWN, model="b")
+    assert await told(clock, Rig(clock, limited), healthy_again) is DOWN
 
 
 async def test_when_every_route_is_closed_the_soonest_opening_is_told(clock: FakeClock) -> None:
@@ -448,3 +520,36 @@ async def test_a_provider_that_is_down_is_left_alone_and_asked_again_soon_after(
         clock.advance(4.0)
         waited_seconds += 4.0
     assert waited_seconds <= 30.0
+
+
+async def test_pieces_that_nothing_here_knows_are_handed_on(clock: FakeClock) -> None:
+    class Sign:
+        """Something that a provider tells besides text."""
+
+    sign = Sign()
+
+    class Telling(ScriptedLLM):
+        async def stream(self, prompt, turn):  # type: ignore[no-untyped-def]
+            async with aclosing(super().stream(prompt, turn)) as pieces:
+                async for piece in pieces:
+                    yield sign
+                    yield piece
+
+    prices = Prices({}, clock)
+    telling = Telling("yes", provider="p", model="a")
+    bounded = Deadline(
+        Priced(telling, prices=prices, cost=prices.of("a")),
+        clock=clock,
+        first_token_seconds=12.0,
+        first_token_share=0.6,
+        min_attempt_seconds=2.0,
+        idle_seconds=15.0,
+    )
+    loading = asyncio.create_task(prices.load([]))
+    for is_streamed in (False, True):
+        heard = await hear(
+            falling_back(clock, Rig(clock, inner=bounded)), a_turn(clock, is_streamed=is_streamed)
+        )
+        assert heard.error is None
+        assert sum(piece is sign for piece in heard.pieces) == 3  # type: ignore[comparison-overlap]
+    await loading

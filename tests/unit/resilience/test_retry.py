@@ -5,7 +5,6 @@ from random import Random
 
 import pytest
 
-from domain.entities.interaction import Attempt
 from domain.exceptions import (
     BulkheadFull,
     ContentBlocked,
@@ -81,24 +80,26 @@ async def test_a_route_is_tried_twice_at_most(clock: FakeClock) -> None:
     assert (heard.error, rig.calls) == (failures[1], 2)
 
 
-def attempts_elsewhere(number: int) -> list[Attempt]:
-    return [
-        Attempt(provider="p", model=f"m{n}", outcome="timeout", seconds=1.0) for n in range(number)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("elsewhere", "has_fallback", "calls"),
-    [(0, False, 2), (1, False, 2), (2, False, 1), (0, True, 2), (1, True, 1)],
-)
-async def test_a_turn_has_three_attempts_and_the_last_is_left_to_somebody_else(
-    clock: FakeClock, elsewhere: int, has_fallback: bool, calls: int
+@pytest.mark.parametrize(("spare", "calls"), [(-1, 1), (0, 1), (1, 2), (4, 2)])
+async def test_an_attempt_that_another_route_needs_is_left_to_it(
+    clock: FakeClock, spare: int, calls: int
 ) -> None:
     rig = a_rig(clock, *(LLMUnavailable(http_status=503) for _ in range(3)))
-    turn = a_turn(clock, has_fallback=has_fallback)
-    turn.attempts += attempts_elsewhere(elsewhere)
+    turn = a_turn(clock, has_fallback=True)
+    turn.spare_attempts = spare
     await hear(rig.retry, turn)
     assert rig.calls == calls
+
+
+@pytest.mark.seen("B15")
+@pytest.mark.parametrize("delay", [None, 0.5, 30.0])
+async def test_a_rate_limit_is_not_waited_for_while_another_route_is_left(
+    clock: FakeClock, delay: float | None
+) -> None:
+    limited = LLMRateLimited(http_status=429, retry_after_seconds=delay)
+    rig = a_rig(clock, limited, "yes")
+    heard = await hear(rig.retry, a_turn(clock, has_fallback=True))
+    assert (heard.error, rig.calls, clock.slept) == (limited, 1, [])
 
 
 async def test_the_pause_is_anything_up_to_the_base(clock: FakeClock) -> None:
@@ -144,7 +145,7 @@ async def test_a_long_pause_is_not_waited_for(clock: FakeClock, asked_seconds: f
 async def test_a_pause_that_is_none_counts_as_not_asked_for(
     clock: FakeClock, nonsense_seconds: float
 ) -> None:
-    failure = LLMRateLimited(http_status=429, retry_after_seconds=nonsense_seconds)
+    failure = LLMUnavailable(http_status=503, retry_after_seconds=nonsense_seconds)
     rig = a_rig(clock, failure, "because")
     assert (await hear(rig.retry, a_turn(clock))).text == "because"
     assert clock.slept[0] <= 0.2
