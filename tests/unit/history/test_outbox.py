@@ -506,7 +506,9 @@ async def test_a_row_that_fails_for_no_known_reason_holds_up_no_other_and_is_set
         count = len(everything)
         async with asyncio.timeout(2 * PATIENCE_SECONDS):
             while outbox.set_aside().rows < len(bad):
-                await outbox.append(an_interaction(count))  # there is always another to compare with
+                await outbox.append(
+                    an_interaction(count)
+                )  # there is always another to compare with
                 count += 1
                 await asyncio.sleep(0.02)
         assert await outbox.drain(seconds=PATIENCE_SECONDS)
