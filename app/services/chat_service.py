@@ -60,6 +60,7 @@ class ChatService:
 
     Attributes:
         spending: Keeps callers within their tokens; None where they have no limit.
+        chats_under_way: Accepted and not yet answered, those that wait for their idempotency key included.
     """
 
     answer_prompt: AnswerPrompt
@@ -91,18 +92,36 @@ class ChatService:
         most = model.max_output_tokens
         if most is not None and (prompt.max_output_tokens or 0) > most:
             raise InvalidInput("max_output_tokens", f"at most {most} for this model")
-        if self.chats_under_way >= self.limits.concurrent_chats:
-            raise Overloaded
         if prompt.model is None:
             prompt = replace(prompt, model=model.id)
         turn = self._turn(user_id, model.id, asking)
+        recalls = not asking.brings_context
+        place = self._taken_place()
 
         def run() -> Pieces:
-            return self._counted(caller, turn, prompt, model, recalls=not asking.brings_context)
+            return self._answered(place, caller, turn, prompt, model, recalls=recalls)
 
         if asking.once is None:
             return turn, run()
-        return turn, await self.once_per_key(caller, turn, asking.once, run)
+        try:
+            pieces = await self.once_per_key(caller, turn, asking.once, run)
+        except BaseException:
+            place.give_back()
+            raise
+        if turn.is_replayed:
+            place.give_back()
+        return turn, pieces
+
+    def _taken_place(self) -> "_Place":
+        """Count one more chat; nothing else runs between the check and the count.
+
+        Raises:
+            Overloaded: As many as allowed are under way.
+        """
+        if self.chats_under_way >= self.limits.concurrent_chats:
+            raise Overloaded
+        self.chats_under_way += 1
+        return _Place(self)
 
     def _turn(self, user_id: str, model: str, asking: Asking) -> Turn:
         started_seconds = self.clock.monotonic()
@@ -127,11 +146,17 @@ class ChatService:
             may_fall_back=asking.may_fall_back,
         )
 
-    async def _counted(
-        self, caller: Caller, turn: Turn, prompt: Prompt, model: Model, *, recalls: bool
+    async def _answered(
+        self,
+        place: "_Place",
+        caller: Caller,
+        turn: Turn,
+        prompt: Prompt,
+        model: Model,
+        *,
+        recalls: bool,
     ) -> Pieces:
         """Answer `prompt`, after the earlier turns of its conversation if it `recalls` them and is in one."""
-        self.chats_under_way += 1
         try:
             if recalls and turn.conversation_id is not None:
                 prompt = await self.recall_conversation(
@@ -145,4 +170,19 @@ class ChatService:
                 async for piece in pieces:
                     yield piece
         finally:
-            self.chats_under_way -= 1
+            place.give_back()
+
+
+class _Place:
+    """One of the chats that may be under way at once; giving it back a second time changes nothing."""
+
+    __slots__ = ("_is_taken", "_service")
+
+    def __init__(self, service: ChatService) -> None:
+        self._service = service
+        self._is_taken = True
+
+    def give_back(self) -> None:
+        if self._is_taken:
+            self._is_taken = False
+            self._service.chats_under_way -= 1

@@ -9,7 +9,7 @@ from typing import Any
 from app.services.pieces import Pieces
 from domain.entities.caller import Caller
 from domain.entities.interaction import Interaction, Status
-from domain.entities.once import Claim, OnceKey
+from domain.entities.once import Claim, Fingerprint, OnceKey
 from domain.entities.reply import Answering
 from domain.entities.turn import Turn
 from domain.exceptions import (
@@ -35,12 +35,12 @@ class Once:
     Attributes:
         key: What the caller calls the request.
         route: Where it was sent.
-        fingerprint: SHA-256 of what is asked, in a canonical form.
+        fingerprint: Tells whether two requests ask the same.
     """
 
     key: str
     route: str
-    fingerprint: str
+    fingerprint: Fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +79,23 @@ class OncePerKey:
         claim = self._claim(turn, once, now)
         try:
             seen = await self.claims.claim(key, claim, now_milliseconds=now)
-        except IdempotencyUnavailable:
+        except (IdempotencyUnavailable, asyncio.CancelledError):
             self._detach(self._release(key, claim))  # it may have been kept all the same
             raise
         if seen is None:
             return self._held(key, claim, turn, run())
-        if seen.fingerprint != claim.fingerprint:
+        if not once.fingerprint.matches(seen.fingerprint):
             raise IdempotencyMismatch
         interaction = await self._outcome(turn.user_id, seen.interaction_id)
         if interaction is not None and _is_replayed(interaction):
             return _replay(turn, interaction)
         claim = self._taken_over(claim, seen, interaction)
-        if not await self.claims.replace(key, seen, claim):
+        try:
+            is_ours = await self.claims.replace(key, seen, claim)
+        except (IdempotencyUnavailable, asyncio.CancelledError):
+            self._detach(self._end_lease(key, claim))  # it may be ours all the same
+            raise
+        if not is_ours:
             raise IdempotencyInProgress
         turn.id = claim.interaction_id
         return self._held(key, claim, turn, run())
@@ -103,7 +108,7 @@ class OncePerKey:
     def _claim(self, turn: Turn, once: Once, now_milliseconds: int) -> Claim:
         left_seconds = turn.whole_by.remaining_seconds(self.clock.monotonic())
         return Claim(
-            fingerprint=once.fingerprint,
+            fingerprint=once.fingerprint.current,
             interaction_id=turn.id,
             lease_until_milliseconds=now_milliseconds
             + round((left_seconds + self.lease_seconds) * 1000),
@@ -136,8 +141,12 @@ class OncePerKey:
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
+                    if not turn.is_kept and isinstance(piece, Interaction):
+                        await self._end_lease(key, claim)  # there is nothing to replay
                     yield piece
         except ContentBlocked:
+            if not turn.is_kept:
+                await self._end_lease(key, claim)
             raise  # kept: asked again, the answer would be the same
         except HistoryNotDurable:
             await self._end_lease(key, claim)
@@ -157,7 +166,10 @@ class OncePerKey:
             return  # free when the lease ends, or once the failed interaction is seen
 
     async def _end_lease(self, key: OnceKey, claim: Claim) -> None:
-        """Let the next request run at once, as the same interaction: this one's may have been kept after all."""
+        """Let the next request run at once, as the same interaction, of which nothing seems to be kept.
+
+        If it was kept after all, the next request is answered from it.
+        """
         ended = replace(claim, lease_until_milliseconds=0)
         try:
             await self.claims.replace(key, claim, ended)

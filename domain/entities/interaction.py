@@ -134,3 +134,8 @@ def first_id_at(milliseconds: int) -> str:
     """
     digits = f"{min(max(milliseconds, 0), 0xFFFF_FFFF_FFFF):012x}"
     return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
+
+
+def first_id_after(interaction_id: str) -> str:
+    """Return the smallest id of the millisecond that follows the given id's."""
+    return first_id_at(milliseconds_of(interaction_id) + 1)

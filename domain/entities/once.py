@@ -1,6 +1,7 @@
 """A request that is to be carried out once, however often it is sent."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -31,11 +32,29 @@ class OnceKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """Tells whether two requests ask the same.
+
+    Attributes:
+        current: The form that is kept with a new claim: its version, a colon, and a hash of what was asked.
+        first: Returns the form without a version that claims of earlier releases hold; None where such a claim
+            cannot have asked the same. Only called for such a claim.
+    """
+
+    current: str
+    first: Callable[[], str | None] = lambda: None
+
+    def matches(self, kept: str) -> bool:
+        """Return whether `kept`, of any version, is of the same request."""
+        return kept == (self.current if ":" in kept else self.first())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """Who carries the request out. Whether it is done is not noted here: then its interaction is in history.
 
     Attributes:
-        fingerprint: SHA-256 of what was asked, as hex digits.
+        fingerprint: The `current` form of what was asked, of the release that made the claim.
         interaction_id: What it becomes.
         lease_until_milliseconds: Whoever holds it is dead if there is no interaction by then.
         expires_milliseconds: From then on the key is free for another request.

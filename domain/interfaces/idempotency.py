@@ -39,6 +39,9 @@ class IdempotencyStore(Protocol):
         ...
 
     @abstractmethod
-    async def forget_user(self, user_id: str) -> None:
-        """Forget every claim of the user's."""
+    async def forget_user(self, user_id: str, until_id: str) -> None:
+        """Forget the user's claims whose interactions are not from a later millisecond than `until_id`.
+
+        The bound is that of `HistoryRepository.erase_all`: a claim is forgotten if its interaction is erased.
+        """
         ...

@@ -72,7 +72,7 @@ class AnswerPrompt:
                 raise RuntimeError("an LLMClient ended without a Reply")
             await self._keep(turn, outcome)
         except LLMError as error:
-            await self._keep_failure(recording.failed(error))
+            turn.is_kept = await self._keep_failure(recording.failed(error))
             raise
         except (asyncio.CancelledError, GeneratorExit):
             # The caller left, perhaps while the outcome was being kept: append it (again), out of the reach of the cancellation.
@@ -111,16 +111,18 @@ class AnswerPrompt:
                 raise HistoryNotDurable from exc
         turn.history_seconds = round(self.clock.monotonic() - started, 6)
 
-    async def _keep_failure(self, interaction: Interaction) -> None:
-        """Record a failure; that it cannot be recorded never changes what the caller is told."""
+    async def _keep_failure(self, interaction: Interaction) -> bool:
+        """Record a failure and return whether it is kept; if it is not, the caller gets the same error."""
         try:
             async with asyncio.timeout(_LEAST_ACCEPT_SECONDS):
                 await self.history.append(interaction)
         except (HistoryError, TimeoutError):
             self._keep_detached(interaction)
+            return False
         except asyncio.CancelledError:
             self._keep_detached(interaction)
             raise
+        return True
 
     def _keep_detached(self, interaction: Interaction) -> None:
         async def save() -> None:

@@ -36,12 +36,18 @@ class EraseHistory:
         """Erase everything up to now and return how many there were; the second time that is 0.
 
         Raises:
-            HistoryUnreadable: The store is away; nothing was done.
+            HistoryUnreadable: The store is away. Asked again, the erasure is carried out to its end.
         """
-        until_id = self.new_id()  # before the keys go: what is asked meanwhile keeps both
+        until_id = (
+            self.new_id()
+        )  # one bound for both: what begins after it keeps its key and its record
         with _one_store_away():
-            await self.claims.forget_user(user_id)
-        return await self.history.erase_all(user_id, until_id)
+            await self.claims.forget_user(user_id, until_id)
+        erased = await self.history.erase_all(user_id, until_id)
+        # A chat that began before the bound may have claimed its key meanwhile; its record is erased too.
+        with _one_store_away():
+            await self.claims.forget_user(user_id, until_id)
+        return erased
 
 
 @contextmanager

@@ -4,13 +4,18 @@ import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.awsrequest import AWSPreparedRequest
-from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ConnectionClosedError,
+    NoCredentialsError,
+    NoRegionError,
+)
 
 from infra.configuration import ConfigurationError
 from infra.history.aws_access import AwsAccess
@@ -19,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 1.0
 READ_SECONDS = 2.0
+CLOSE_SECONDS = 2.0
 MAX_CONNECTIONS = 50
 LONG_BODY_BYTES = 256 * 1024
 
@@ -49,16 +55,27 @@ class AwsClient:
         self._opened = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._client: Any = None
+        self._is_closed = False
+        self._calls_under_way = 0
+        self._is_idle = asyncio.Event()
 
     async def __call__(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """Return the answer to one call.
 
         Raises:
-            botocore.exceptions.BotoCoreError: Not reached, or no credentials.
+            botocore.exceptions.BotoCoreError: Not reached, no credentials, or closed.
             botocore.exceptions.ClientError: Refused.
         """
-        client = self._client or await self.connect()
-        answer: dict[str, Any] = await getattr(client, operation)(**parameters)
+        if self._is_closed:
+            raise ConnectionClosedError(endpoint_url=self._service)
+        self._calls_under_way += 1
+        try:
+            client = self._client or await self.connect()
+            answer: dict[str, Any] = await getattr(client, operation)(**parameters)
+        finally:
+            self._calls_under_way -= 1
+            if not self._calls_under_way:
+                self._is_idle.set()
         return answer
 
     async def connect(self) -> Any:
@@ -83,7 +100,13 @@ class AwsClient:
         return self._client
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Refuse new calls, let those under way end for a while, and close the connections."""
+        self._is_closed = True
+        if self._calls_under_way:
+            self._is_idle.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._is_idle.wait()
         await self._opened.aclose()
 
 

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
-from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
+from domain.entities.interaction import Interaction, first_id_after
 from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import (
     HistoryDamaged,
@@ -149,7 +149,7 @@ class DynamoHistory(DurableStore):
                 await erase_one(self._table, user_id, interaction_id)
 
     async def erase_all(self, user_id: str, until_id: str) -> int:
-        before_id = first_id_at(milliseconds_of(until_id) + 1)
+        before_id = first_id_after(until_id)
         with speaking_domain(HistoryUnreadable, "DynamoDB"):
             return await erase_all(self._table, user_id, before_id)
 

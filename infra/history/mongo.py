@@ -9,7 +9,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
-from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
+from domain.entities.interaction import Interaction, first_id_after
 from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
@@ -155,7 +155,7 @@ class MongoHistory(DurableStore):
         await self._erased(self._writes.erase_one(user_id, interaction_id))
 
     async def erase_all(self, user_id: str, until_id: str) -> int:
-        before_id = first_id_at(milliseconds_of(until_id) + 1)
+        before_id = first_id_after(until_id)
         await self._erased(self._erasures.add_all(user_id, before_id))
         erased = 0
         while True:

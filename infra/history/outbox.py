@@ -11,7 +11,7 @@ import apsw
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
-from domain.entities.interaction import Interaction, first_id_at, milliseconds_of
+from domain.entities.interaction import Interaction, first_id_after
 from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
@@ -116,7 +116,7 @@ class Outbox(HistoryRepository):
         await self._parts.file.erase(user_id, interaction_id)
 
     async def erase_all(self, user_id: str, until_id: str) -> int:
-        before_id = first_id_at(milliseconds_of(until_id) + 1)
+        before_id = first_id_after(until_id)
         async with self._no_delivery():
             waiting = await self._count_undelivered(user_id, before_id)
             with self._parts.state.noting():

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import apsw
 
-from domain.entities.interaction import first_id_at, milliseconds_of
+from domain.entities.interaction import first_id_after
 
 REMOVED_AT_ONCE = 100
 REMOVING_SECONDS = 0.02
@@ -159,7 +159,7 @@ class EraseUser:
     size_bytes: int = field(default=0, init=False)
 
     def run(self, connection: apsw.Connection) -> None:
-        before_id = first_id_at(milliseconds_of(self.until_id) + 1)
+        before_id = first_id_after(self.until_id)
         connection.execute(
             "INSERT INTO erased_user VALUES (?, ?, 1) ON CONFLICT (user_id) DO UPDATE SET"
             " before_id = max(before_id, excluded.before_id), unfinished = 1",

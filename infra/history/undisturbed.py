@@ -23,13 +23,13 @@ class Undisturbed:
         """Return what `call` returns; who is cancelled meanwhile leaves it running.
 
         Raises:
-            TimeoutError: It takes longer; what becomes of it is not known.
+            TimeoutError: It takes longer, or `end` broke it off; what becomes of it is not known.
         """
         task = asyncio.get_running_loop().create_task(call)
         self._under_way.add(task)
         task.add_done_callback(self._forget)
         done, _ = await asyncio.wait({task}, timeout=seconds)
-        if not done:
+        if not done or task.cancelled():
             raise TimeoutError
         return task.result()
 

@@ -5,12 +5,13 @@ K#<user>     <digest>      a claim; the table's time to live forgets it
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from domain.entities.interaction import first_id_after
 from domain.entities.once import Claim, OnceKey
 from domain.exceptions import HistoryError, IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
@@ -59,12 +60,14 @@ class DynamoIdempotency(IdempotencyStore):
             )
 
     async def forget_interaction(self, user_id: str, interaction_id: str) -> None:
-        await self._forget(user_id, interaction_id)
+        await self._forget(user_id, lambda found: found == interaction_id)
 
-    async def forget_user(self, user_id: str) -> None:
-        await self._forget(user_id, None)
+    async def forget_user(self, user_id: str, until_id: str) -> None:
+        before_id = first_id_after(until_id)
+        await self._forget(user_id, lambda found: found < before_id)
 
-    async def _forget(self, user_id: str, interaction_id: str | None) -> None:
+    async def _forget(self, user_id: str, is_wanted: Callable[[str], bool]) -> None:
+        """Delete the user's claims whose interaction's id is wanted."""
         start: dict[str, Any] = {}
         async with _calling():
             while True:
@@ -79,7 +82,7 @@ class DynamoIdempotency(IdempotencyStore):
                 await self._table.delete_many(
                     {"pk": item["pk"], "sk": item["sk"]}
                     for item in page["Items"]
-                    if interaction_id in (None, item["interactionId"]["S"])
+                    if is_wanted(item["interactionId"]["S"])
                 )
                 if "LastEvaluatedKey" not in page:
                     return

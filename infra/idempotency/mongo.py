@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pymongo.errors
 from pymongo import IndexModel
 
+from domain.entities.interaction import first_id_after
 from domain.entities.once import Claim, OnceKey
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
@@ -54,8 +55,9 @@ class MongoIdempotency(IdempotencyStore):
         wanted = {"userId": user_id, "interactionId": interaction_id}
         await self._answer(self._claims.delete_many(wanted))
 
-    async def forget_user(self, user_id: str) -> None:
-        await self._answer(self._claims.delete_many({"userId": user_id}))
+    async def forget_user(self, user_id: str, until_id: str) -> None:
+        wanted = {"userId": user_id, "interactionId": {"$lt": first_id_after(until_id)}}
+        await self._answer(self._claims.delete_many(wanted))
 
     async def close(self) -> None:
         """Stop making indexes."""

@@ -5,13 +5,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from domain.entities.interaction import first_id_after
 from domain.entities.once import Claim, OnceKey
-from domain.exceptions import IdempotencyUnavailable
+from domain.exceptions import HistoryUnavailable, IdempotencyUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
 from infra.history.group_commit import GroupCommit
 from infra.idempotency.sqlite_claims import SqliteClaims
-from infra.idempotency.sqlite_jobs import ClaimJob, Forget, Make, Release, Replace
+from infra.idempotency.sqlite_jobs import (
+    ClaimJob,
+    Forget,
+    ForgetUntil,
+    Make,
+    Release,
+    Replace,
+)
 
 IDEMPOTENCY_FILE = "idempotency.db"
 WAIT_SECONDS = 4.0
@@ -24,6 +32,7 @@ class SqliteIdempotency(IdempotencyStore):
         self._path = path
         self._clock = clock
         self._commits: GroupCommit[ClaimJob] | None = None
+        self._is_closed = False
 
     async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
         job = Make(key, claim, now_milliseconds)
@@ -41,11 +50,12 @@ class SqliteIdempotency(IdempotencyStore):
     async def forget_interaction(self, user_id: str, interaction_id: str) -> None:
         await self._do(Forget(user_id, interaction_id))
 
-    async def forget_user(self, user_id: str) -> None:
-        await self._do(Forget(user_id))
+    async def forget_user(self, user_id: str, until_id: str) -> None:
+        await self._do(ForgetUntil(user_id, first_id_after(until_id)))
 
     async def close(self) -> None:
-        """Finish what waits and let go of the file."""
+        """Finish what waits and let go of the file; what is asked afterwards is refused."""
+        self._is_closed = True
         if self._commits is not None:
             await self._commits.close()
 
@@ -57,10 +67,12 @@ class SqliteIdempotency(IdempotencyStore):
         return self._commits
 
     async def _do(self, job: ClaimJob) -> None:
+        if self._is_closed:
+            raise IdempotencyUnavailable("idempotency.db is closed")
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self._started().submit(job)
-        except (IdempotencyUnavailable, TimeoutError) as exc:
+        except (IdempotencyUnavailable, HistoryUnavailable, TimeoutError) as exc:
             raise IdempotencyUnavailable("idempotency.db cannot be used") from exc
 
 

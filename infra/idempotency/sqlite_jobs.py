@@ -132,15 +132,31 @@ class Release:
 
 @dataclass(slots=True)
 class Forget:
-    """Forgets a user's claims: one interaction's, or all."""
+    """Forgets the claim of one of a user's interactions."""
 
     user_id: str
-    interaction_id: str | None = None
+    interaction_id: str
     needs_file: bool = field(default=False, init=False)
     size_bytes: int = field(default=0, init=False)
 
     def run(self, connection: apsw.Connection) -> None:
         connection.execute(
-            "DELETE FROM claim WHERE user_id = ?1 AND (?2 IS NULL OR interaction_id = ?2)",
+            "DELETE FROM claim WHERE user_id = ? AND interaction_id = ?",
             (self.user_id, self.interaction_id),
+        )
+
+
+@dataclass(slots=True)
+class ForgetUntil:
+    """Forgets a user's claims whose interactions have an id below `before_id`."""
+
+    user_id: str
+    before_id: str
+    needs_file: bool = field(default=False, init=False)
+    size_bytes: int = field(default=0, init=False)
+
+    def run(self, connection: apsw.Connection) -> None:
+        connection.execute(
+            "DELETE FROM claim WHERE user_id = ? AND interaction_id < ?",
+            (self.user_id, self.before_id),
         )

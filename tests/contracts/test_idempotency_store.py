@@ -2,14 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from domain.entities.once import Claim, OnceKey
-from tests.contracts.idempotency_stores import STORES, Stores
+from domain.exceptions import IdempotencyUnavailable
+from domain.interfaces.idempotency import IdempotencyStore
+from tests.contracts.idempotency_stores import STORES, Stores, dynamodb, mongo, sqlite
+from tests.fakes.interactions import an_id
 
 NOW = time.time_ns() // 1_000_000
 KEY = OnceKey(principal="key:1", user_id="ana", route="/v1/chat", key="k")
@@ -20,9 +24,7 @@ def a_claim(number: int = 1, **changes: int) -> Claim:
         "lease_until_milliseconds": NOW + 70_000,
         "expires_milliseconds": NOW + 86_400_123,
     }
-    return Claim(
-        fingerprint=f"{number:064x}", interaction_id=f"interaction-{number}", **usual | changes
-    )
+    return Claim(fingerprint=f"{number:064x}", interaction_id=an_id(number), **usual | changes)
 
 
 @pytest.fixture(params=STORES)
@@ -122,12 +124,12 @@ async def test_what_was_erased_is_forgotten_and_nothing_else(stores: Stores) -> 
     bobs = replace(KEY, user_id="bob")
     await store.claim(bobs, a_claim(1), now_milliseconds=NOW)
 
-    await other.forget_interaction("ana", "interaction-1")
+    await other.forget_interaction("ana", an_id(1))
     assert await store.claim(keys[1], a_claim(9), now_milliseconds=NOW) is None
     assert await store.claim(keys[0], a_claim(9), now_milliseconds=NOW) == a_claim(0)
     assert await store.claim(bobs, a_claim(9), now_milliseconds=NOW) == a_claim(1)
 
-    await other.forget_user("ana")
+    await other.forget_user("ana", an_id(9))
     for key in keys:
         assert await store.claim(key, a_claim(7), now_milliseconds=NOW) is None
     assert await store.claim(bobs, a_claim(9), now_milliseconds=NOW) == a_claim(1)
@@ -142,11 +144,60 @@ async def test_many_claims_of_one_user_are_all_forgotten(stores: Stores) -> None
             for number, key in enumerate(keys)
         )
     )
-    await store.forget_user("ana")
+    await store.forget_user("ana", an_id(119))
     assert await store.claim(keys[119], a_claim(1), now_milliseconds=NOW) is None
     assert await store.claim(keys[0], a_claim(1), now_milliseconds=NOW) is None
 
 
 async def test_forgetting_where_nothing_was_ever_kept_is_no_error(stores: Stores) -> None:
-    await stores[0].forget_user("nobody")
-    await stores[0].forget_interaction("nobody", "interaction-1")
+    await stores[0].forget_user("nobody", an_id(1))
+    await stores[0].forget_interaction("nobody", an_id(1))
+
+
+@pytest.mark.seen("D5")
+async def test_of_a_user_only_claims_up_to_the_millisecond_of_the_bound_are_forgotten(
+    stores: Stores,
+) -> None:
+    store, other = stores
+    keys = [replace(KEY, key=f"k{number}") for number in range(4)]
+    for number, key in enumerate(keys):
+        await store.claim(key, a_claim(number), now_milliseconds=NOW)
+    same_millisecond = an_id(2)[:-12] + "f" * 12
+    late = replace(a_claim(2), interaction_id=same_millisecond)
+    await store.claim(replace(KEY, key="late"), late, now_milliseconds=NOW)
+    await other.forget_user("ana", an_id(2))
+    found = [await store.claim(key, a_claim(9), now_milliseconds=NOW) for key in keys]
+    assert found == [None, None, None, a_claim(3)]
+    assert await store.claim(replace(KEY, key="late"), a_claim(9), now_milliseconds=NOW) is None
+
+
+@pytest.mark.seen("D12")
+@pytest.mark.parametrize("opened", [sqlite, mongo, dynamodb])
+async def test_a_store_that_closes_under_its_calls_is_unavailable_and_nothing_else(
+    opened: Callable[[Path], AbstractAsyncContextManager[Stores]], tmp_path: Path
+) -> None:
+    async def ask(store: IdempotencyStore, number: int) -> None:
+        key = replace(KEY, key=f"k{number}")
+        await store.claim(key, a_claim(number), now_milliseconds=NOW)
+        await store.replace(key, a_claim(number), a_claim(number))
+        await store.release(key, a_claim(number))
+        await store.forget_interaction("ana", an_id(number))
+        await store.forget_user("ana", an_id(number))
+
+    async with opened(tmp_path / "data") as stores:
+        await ask(stores[0], 0)
+        under_way = [asyncio.create_task(ask(store, n)) for n in range(5) for store in stores]
+        await asyncio.sleep(0)
+    for task in under_way:
+        with suppress(IdempotencyUnavailable):
+            await task
+    for store in stores:
+        for call in (
+            store.claim(KEY, a_claim(1), now_milliseconds=NOW),
+            store.replace(KEY, a_claim(1), a_claim(2)),
+            store.release(KEY, a_claim(1)),
+            store.forget_interaction("ana", an_id(1)),
+            store.forget_user("ana", an_id(1)),
+        ):
+            with pytest.raises(IdempotencyUnavailable):
+                await call

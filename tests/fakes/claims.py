@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from domain.entities.interaction import first_id_after
 from domain.entities.once import Claim, OnceKey
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
@@ -36,8 +37,11 @@ class RememberingClaims(IdempotencyStore):
             lambda key, claim: key.user_id == user_id and claim.interaction_id == interaction_id
         )
 
-    async def forget_user(self, user_id: str) -> None:
-        self._forget(lambda key, claim: key.user_id == user_id)
+    async def forget_user(self, user_id: str, until_id: str) -> None:
+        before_id = first_id_after(until_id)
+        self._forget(
+            lambda key, claim: key.user_id == user_id and claim.interaction_id < before_id
+        )
 
     def _found(self, key: OnceKey) -> Claim | None:
         self._answer()

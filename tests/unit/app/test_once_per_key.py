@@ -13,7 +13,7 @@ from app.services.pieces import Pieces
 from domain.entities.caller import ANONYMOUS, Caller
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Interaction, Status
-from domain.entities.once import Claim, OnceKey
+from domain.entities.once import Claim, Fingerprint, OnceKey
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, FinishReason, Reply
 from domain.entities.turn import Turn
@@ -41,7 +41,8 @@ from tests.fakes.model import Step, SteppingLLM
 
 WHO = Answering(provider="p", model="m")
 ANSWER: tuple[Step, ...] = (WHO, "All ", "is well.", Reply(finish_reason=FinishReason.STOP))
-ONCE = Once(key="k", route="/v1/chat", fingerprint="f" * 64)
+ONCE = Once(key="k", route="/v1/chat", fingerprint=Fingerprint(current="2:f"))
+OTHER = replace(ONCE, fingerprint=Fingerprint(current="2:0"))
 WHOLE_SECONDS = 59.0
 LEASE_SECONDS = WHOLE_SECONDS + 10.0
 DAY_SECONDS = 86_400.0
@@ -60,6 +61,7 @@ class Service:
         self.new_id = InteractionIds(clock)
         self.calls = 0
         self.answers: list[AnswerPrompt] = []
+        self.must_keep = True
 
     def turn(self, user_id: str = "ana", *, is_streamed: bool = False) -> Turn:
         now = self.clock.monotonic()
@@ -83,7 +85,10 @@ class Service:
         """Send the request to a model that plays `steps`."""
         turn = turn or self.turn()
         answer_prompt = AnswerPrompt(
-            llm=SteppingLLM(*steps), history=self.history, clock=self.clock
+            llm=SteppingLLM(*steps),
+            history=self.history,
+            clock=self.clock,
+            must_keep=self.must_keep,
         )
         self.answers.append(answer_prompt)
 
@@ -142,7 +147,7 @@ async def test_of_fifty_at_once_one_runs(service: Service) -> None:
 
 
 async def test_another_body_is_refused_running_or_done(service: Service) -> None:
-    other = replace(ONCE, fingerprint="0" * 64)
+    other = OTHER
     running = await service.send(*ANSWER)
     with pytest.raises(IdempotencyMismatch):
         await service.send(*ANSWER, once=other)
@@ -178,7 +183,7 @@ async def test_after_a_failure_the_key_is_free(
 ) -> None:
     with pytest.raises(type(error)):
         await service.ask(WHO, *text, error)
-    second = await service.ask(once=replace(ONCE, fingerprint="0" * 64))
+    second = await service.ask(once=OTHER)
     assert (second.text, service.calls) == ("All is well.", 2)
 
 
@@ -212,7 +217,7 @@ async def test_a_stream_whose_client_left_frees_the_key(service: Service) -> Non
     assert [await anext(pieces), await anext(pieces)] == [WHO, "All "]
     await pieces.aclose()
     await service.settle()
-    second = await service.ask(once=replace(ONCE, fingerprint="0" * 64))
+    second = await service.ask(once=OTHER)
     assert {one.status for one in service.history.kept.values()} == {
         Status.CLIENT_CANCELLED,
         Status.COMPLETED,
@@ -254,7 +259,7 @@ async def test_an_answer_that_may_have_been_kept_all_the_same_is_never_kept_twic
     assert list(service.history.kept) == [turn.id]
 
 
-async def crash(service: Service, fingerprint: str = ONCE.fingerprint) -> str:
+async def crash(service: Service, fingerprint: str = ONCE.fingerprint.current) -> str:
     """Leave behind what a process leaves that died while a provider was asked; return the interaction's id."""
     turn = service.turn()
     key = OnceKey(principal="anonymous", user_id="ana", route=ONCE.route, key=ONCE.key)
@@ -350,7 +355,7 @@ async def test_after_a_day_the_key_means_something_new_and_the_old_answer_stays(
     service.clock.advance(DAY_SECONDS - 0.01)
     assert await service.ask() == first
     service.clock.advance(0.01)
-    second = await service.ask(once=replace(ONCE, fingerprint="0" * 64))
+    second = await service.ask(once=OTHER)
     assert second.id != first.id
     assert service.history.kept[first.id] == first
 
@@ -391,3 +396,100 @@ async def test_somebody_elses_interaction_is_never_told(service: Service) -> Non
     service.history.kept[first.id] = replace(first, user_id="bob")
     with pytest.raises(IdempotencyInProgress):
         await service.ask()
+
+
+@pytest.mark.seen("D7")
+@pytest.mark.parametrize("is_admitted", [True, False])
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_an_answer_given_without_being_kept_frees_its_key_at_once(
+    service: Service, is_admitted: bool, is_streamed: bool
+) -> None:
+    service.must_keep = False
+    service.history.is_full = not is_admitted
+    service.history.refuses = 1
+    turn = service.turn(is_streamed=is_streamed)
+    async for piece in await service.send(*ANSWER, turn=turn):
+        if isinstance(piece, Interaction):
+            assert not turn.is_kept
+            service.history.is_full = False
+            second = await service.ask()  # before the first caller has read its last word
+    assert (second.id, service.calls) == (turn.id, 2)
+    assert list(service.history.kept) == [turn.id]
+    assert (await service.ask(), service.calls) == (second, 2)
+
+
+@pytest.mark.seen("D7")
+async def test_an_answer_that_turns_up_after_all_is_replayed_although_it_was_called_not_kept(
+    service: Service,
+) -> None:
+    service.must_keep = False
+    service.history.refuses = 1
+    first = await service.ask()
+    service.history.kept[first.id] = first
+    assert (await service.ask(), service.calls) == (first, 1)
+
+
+@pytest.mark.seen("D7")
+async def test_a_safety_refusal_whose_record_is_lost_frees_its_key_at_once(
+    service: Service,
+) -> None:
+    service.history.refuses = 2
+    with pytest.raises(ContentBlocked):
+        await service.ask(ContentBlocked())
+    second = await service.ask()
+    assert (second.text, service.calls) == ("All is well.", 2)
+
+
+@pytest.mark.seen("D8")
+async def test_a_claim_of_an_earlier_release_is_compared_in_its_own_form(service: Service) -> None:
+    died = await crash(service, "f" * 64)
+    service.clock.advance(LEASE_SECONDS)
+    for first in (lambda: "0" * 64, lambda: None):
+        other = replace(ONCE, fingerprint=Fingerprint(current="2:f", first=first))
+        with pytest.raises(IdempotencyMismatch):
+            await service.ask(once=other)
+    same = replace(ONCE, fingerprint=Fingerprint(current="2:f", first=lambda: "f" * 64))
+    answered = await service.ask(once=same)
+    assert answered.id == died
+    assert await service.ask(once=same) == answered
+
+
+async def test_a_request_cancelled_while_its_key_is_claimed_leaves_the_key_free(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = service.claims.claim
+    is_kept = asyncio.Event()
+
+    async def slow(key: OnceKey, mine: Claim, *, now_milliseconds: int) -> Claim | None:
+        found = await claim(key, mine, now_milliseconds=now_milliseconds)
+        is_kept.set()
+        await asyncio.Event().wait()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service.claims, "claim", slow)
+        asking = asyncio.create_task(service.ask())
+        await is_kept.wait()
+        asking.cancel()
+        await asyncio.wait([asking])
+    await service.settle()
+    assert await service.ask()
+
+
+async def test_a_take_over_that_succeeded_without_saying_so_is_open_to_the_next_request(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died = await crash(service)
+    service.clock.advance(LEASE_SECONDS)
+    replaced = service.claims.replace
+
+    async def kept_but_not_told(key: OnceKey, seen: Claim, claim: Claim) -> bool:
+        monkeypatch.setattr(service.claims, "replace", replaced)
+        await replaced(key, seen, claim)
+        raise IdempotencyUnavailable
+
+    monkeypatch.setattr(service.claims, "replace", kept_but_not_told)
+    with pytest.raises(IdempotencyUnavailable):
+        await service.ask()
+    await service.settle()
+    assert (await service.ask()).id == died

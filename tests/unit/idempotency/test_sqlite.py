@@ -16,6 +16,7 @@ from infra.idempotency import sqlite
 from infra.idempotency.sqlite import IDEMPOTENCY_FILE, SqliteIdempotency, open_sqlite_idempotency
 from infra.idempotency.sqlite_claims import SWEEP_SECONDS
 from tests.fakes.clock import FakeClock
+from tests.fakes.interactions import an_id
 
 KEY = OnceKey(principal="key:1", user_id="ana", route="/v1/chat", key="k")
 
@@ -32,7 +33,7 @@ def a_claim(number: int, *, expires_milliseconds: int = 1 << 50) -> Claim:
 async def test_there_is_no_file_and_no_thread_before_the_first_key(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     async with open_sqlite_idempotency(folder, SystemClock()) as store:
-        await store.forget_user("ana")
+        await store.forget_user("ana", an_id(9))
         assert not folder.exists()
         await store.claim(KEY, a_claim(1), now_milliseconds=0)
         assert stat.S_IMODE((folder / IDEMPOTENCY_FILE).stat().st_mode) == 0o600
