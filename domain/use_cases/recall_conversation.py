@@ -4,13 +4,12 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery
-from domain.entities.interaction import Interaction, Status
+from domain.entities.interaction import ANSWERED, Interaction
 from domain.entities.model import Model
-from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.prompt import BETWEEN_QUESTIONS, Message, Prompt, Role
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
 
-_SAID = frozenset({Status.COMPLETED, Status.TRUNCATED})
 _BYTES_PER_TOKEN = 3
 _UNKNOWN_WINDOW_TOKENS = 128_000
 _UNKNOWN_ANSWER_TOKENS = 32_768
@@ -35,6 +34,8 @@ class RecallConversation:
     ) -> Prompt:
         """Return `prompt` with the newest earlier turns that fit, oldest first; whole turns, 1 000 at the most.
 
+        A turn that was cut or cancelled counts with what was seen of its answer, and without any as its question.
+
         Args:
             prompt: Always sent whole.
             user_id: Authorised.
@@ -56,7 +57,7 @@ class RecallConversation:
         except TimeoutError as exc:
             raise HistoryUnreadable("a conversation took too long to read") from exc
         earlier = [message for turn in reversed(turns) for message in _messages(turn)]
-        return replace(prompt, messages=(*earlier, *prompt.messages)) if earlier else prompt
+        return prompt.following(earlier) if earlier else prompt
 
     async def _newest(
         self, user_id: str, conversation_id: str, left_bytes: int
@@ -65,15 +66,13 @@ class RecallConversation:
         turns: list[Interaction] = []
         query = HistoryQuery(
             user_id=user_id,
-            filter=HistoryFilter(conversation_id=conversation_id, statuses=_SAID),
+            filter=HistoryFilter(conversation_id=conversation_id, statuses=ANSWERED),
             limit=_PAGE_TURNS,
         )
         while True:
             page = await self.history.recall(query)
             for turn in page.interactions:
-                if not turn.text:
-                    continue
-                left_bytes -= _size_bytes(turn.prompt.text, turn.text)
+                left_bytes -= _size_bytes(turn.prompt.text, turn.text or BETWEEN_QUESTIONS)
                 if left_bytes < 0 or len(turns) == _MOST_TURNS:
                     return turns
                 turns.append(turn)
@@ -98,11 +97,11 @@ def _window_tokens(prompt: Prompt, model: Model) -> int:
     return window_tokens - answer_tokens
 
 
-def _messages(turn: Interaction) -> tuple[Message, Message]:
-    return (
-        Message(role=Role.USER, text=turn.prompt.text),
-        Message(role=Role.ASSISTANT, text=turn.text),
-    )
+def _messages(turn: Interaction) -> tuple[Message, ...]:
+    question = Message(role=Role.USER, text=turn.prompt.text)
+    if not turn.text:
+        return (question,)
+    return (question, Message(role=Role.ASSISTANT, text=turn.text))
 
 
 def _size_bytes(*texts: str) -> int:

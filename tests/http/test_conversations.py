@@ -1,5 +1,6 @@
 """A conversation sees its own past, through either door."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -199,3 +200,67 @@ async def test_requests_without_a_conversation_never_read_history() -> None:
         await client.post("/v1/chat/completions", json=body)
     assert len(whole.llm.asked) == 3
     assert whole.history.searches == 0
+
+
+@pytest.mark.seen("C12")
+@pytest.mark.parametrize("door", [native, openai])
+@pytest.mark.parametrize("leaving", ["/v1/chat", "/v1/chat/completions"])
+@pytest.mark.parametrize("before_the_first_word", [False, True])
+def test_a_stream_that_was_stopped_is_part_of_what_was_said(
+    client: httpx2.Client,
+    service: Service,
+    user: str,
+    provider: FaultProvider,
+    door: Door,
+    leaving: str,
+    before_the_first_word: bool,
+) -> None:
+    native(client, user, "one", "c-1")
+    body: dict[str, Any] = {"stream": True, "model": "gem-stall"}
+    if before_the_first_word:
+        body["model"] = "gem-silent"
+    if leaving == "/v1/chat":
+        body |= {"userId": user, "userPrompt": "stopped", "conversationId": "c-1"}
+    else:
+        body |= {"user": user, "messages": [{"role": "user", "content": "stopped"}]}
+        body["metadata"] = {"conversation_id": "c-1"}
+    if before_the_first_word:
+        calls = len(provider.calls)
+        with service.client() as stopping, ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(_cut_off, stopping, leaving, body)
+            deadline = time.monotonic() + 20
+            while len(provider.calls) == calls:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            asked.result()
+    else:
+        with (
+            service.client() as stopping,
+            stopping.stream("POST", leaving, json=body) as response,
+        ):
+            seen = b""
+            for part in response.iter_bytes():
+                seen += part
+                if b"All" in seen:
+                    break
+    _until_cancelled(client, user)
+    door(client, user, "now", "c-1")
+    if before_the_first_word:
+        assert sent(provider) == ["one", ANSWER, "stopped\n\nnow"]
+    else:
+        assert sent(provider) == ["one", ANSWER, "stopped", "All ", "now"]
+    (newest, *_) = client.get(f"/v1/history/{user}").json()["history"]
+    assert newest["userPrompt"] == "now"
+
+
+def _cut_off(client: httpx2.Client, door: str, body: dict[str, Any]) -> None:
+    with pytest.raises(httpx2.ReadTimeout):
+        client.post(door, json=body, timeout=1.0)
+
+
+def _until_cancelled(client: httpx2.Client, user: str) -> None:
+    deadline = time.monotonic() + 20
+    query = {"status": "client_cancelled"}
+    while not client.get(f"/v1/history/{user}", params=query).json()["history"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

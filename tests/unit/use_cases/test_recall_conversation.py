@@ -82,24 +82,43 @@ async def test_only_this_user_and_this_conversation_are_recalled() -> None:
     assert await recalled(history, Prompt.asking("now")) == ["mine", "x", "now"]
 
 
-@pytest.mark.parametrize(
-    ("status", "text", "is_recalled"),
-    [
-        (Status.COMPLETED, "x", True),
-        (Status.TRUNCATED, "x", True),
-        (Status.COMPLETED, "", False),
-        (Status.BLOCKED, "x", False),
-        (Status.CLIENT_CANCELLED, "x", False),
-        (Status.FAILED, "", False),
-        (Status.INTERRUPTED, "", False),
-    ],
-)
-async def test_only_answers_with_text_are_recalled(
-    status: Status, text: str, is_recalled: bool
+@pytest.mark.seen("C12")
+@pytest.mark.parametrize("text", ["x", ""])
+@pytest.mark.parametrize("status", list(Status))
+async def test_what_was_answered_cut_or_cancelled_is_recalled_and_what_failed_is_not(
+    status: Status, text: str
 ) -> None:
-    history = await a_history(a_turn(1, "then", text, status=status))
-    expected = ["then", text, "now"] if is_recalled else ["now"]
+    history = await a_history(
+        a_turn(1, "first", "1"), a_turn(2, "then", text, status=status), a_turn(3, "last", "3")
+    )
+    expected = ["first", "1", "last", "3", "now"]
+    if status in (Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLED):
+        said = ["then", "x", "last"] if text else ["then\n\nlast"]
+        expected = ["first", "1", *said, "3", "now"]
     assert await recalled(history, Prompt.asking("now")) == expected
+
+
+@pytest.mark.seen("C12")
+async def test_questions_without_an_answer_are_joined_to_the_new_one_and_not_kept_with_it() -> None:
+    history = await a_history(
+        *(a_turn(n, f"stopped {n}", "", status=Status.CLIENT_CANCELLED) for n in range(3))
+    )
+    prompt = Prompt.asking("now", system="be short")
+    sent = await RecallConversation(history=history)(prompt, "ana", "c", a_model())
+    assert [(m.role, m.text) for m in sent.messages] == [
+        (Role.USER, "stopped 0\n\nstopped 1\n\nstopped 2\n\nnow")
+    ]
+    assert sent.text == "now"
+    assert sent.as_kept() == prompt
+
+
+@pytest.mark.seen("C12")
+async def test_what_stands_between_joined_questions_counts_for_the_window() -> None:
+    history = await a_history(a_turn(1, "a" * 10, "", status=Status.CLIENT_CANCELLED))
+    prompt = Prompt.asking("n" * 12, max_output_tokens=1)
+    assert await recalled(history, prompt, a_model(context_tokens=1 + 7)) == ["n" * 12]
+    joined = "a" * 10 + "\n\n" + "n" * 12
+    assert await recalled(history, prompt, a_model(context_tokens=1 + 8)) == [joined]
 
 
 async def test_the_newest_turns_that_fit_are_kept_whole() -> None:
