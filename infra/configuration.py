@@ -6,6 +6,10 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+ENV_FILE = ".env"
+ENV_FILE_ENCODING = "utf-8-sig"
+"""UTF-8; a byte order mark at the start is passed over."""
+
 
 class ConfigurationError(Exception):
     """The operator has to change something; the service does not start.
@@ -21,7 +25,7 @@ def read_environment(env_file: Path) -> Mapping[str, str]:
     """
     return {
         name: value
-        for source in (dotenv_values(env_file), os.environ)
+        for source in (dotenv_values(env_file, encoding=ENV_FILE_ENCODING), os.environ)
         for name, value in source.items()
         if value
     }

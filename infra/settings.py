@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from infra.configuration import ConfigurationError
+from infra.configuration import ENV_FILE, ENV_FILE_ENCODING, ConfigurationError
+from infra.operator_text import NotUtf8, text_of
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
@@ -17,7 +18,8 @@ class Settings(BaseSettings):
     """Read once at start, never changed. Units stand in the names; secrets never print."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=ENV_FILE,
+        env_file_encoding=ENV_FILE_ENCODING,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -142,6 +144,10 @@ class Settings(BaseSettings):
     )
     outbox_max_bytes: int = Field(
         default=1024 * 1024 * 1024, ge=1, description="The same, for their size."
+    )
+    history_hosts: Literal["one", "many"] = Field(
+        default="many",
+        description="`one`: no other host writes to the store, so that conversations begun here go on while it is away.",
     )
     history_mode: Literal["strict", "best_effort"] = Field(
         default="strict",
@@ -368,9 +374,13 @@ def read_settings() -> Settings:
         ConfigurationError: One of them is not valid; named, without its value. Or `.env` cannot be read.
     """
     try:
+        if (env_file := Path(ENV_FILE)).is_file():
+            text_of(env_file.read_bytes())
         return Settings()
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f".env cannot be read ({type(error).__name__})") from error
+    except NotUtf8 as error:
+        raise ConfigurationError(f"{ENV_FILE} cannot be read: it {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{ENV_FILE} cannot be read ({type(error).__name__})") from error
     except ValidationError as error:
         wrong = [
             f"{'.'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"

@@ -13,6 +13,7 @@ from domain.exceptions import HistoryUnavailable
 from infra.configuration import ConfigurationError
 from infra.history.file_lock import FileLock
 from infra.history.group_commit import GroupCommit
+from infra.history.outbox_conversations import NoteRowsLost, may_lose_rows
 from infra.history.outbox_file import hold_left_behind, remove
 from infra.history.outbox_schema import OUTBOX_MIGRATIONS
 from infra.history.sqlite_jobs import Append, KeepMarkers, SqlJob
@@ -41,7 +42,9 @@ SELECT max(rowid), CAST(group_concat(marker, ',') AS BLOB) FROM (
 """
 
 
-async def adopt_all(folder: Path, own: Path, commits: GroupCommit[SqlJob]) -> None:
+async def adopt_all(
+    folder: Path, own: Path, commits: GroupCommit[SqlJob], *, now_milliseconds: int
+) -> None:
     """Move everything from outboxes nobody holds into our own, durably, then remove their files.
 
     A crash in the middle moves some of it twice, which changes nothing. A file that fails is left for the next time.
@@ -51,15 +54,19 @@ async def adopt_all(folder: Path, own: Path, commits: GroupCommit[SqlJob]) -> No
             continue
         lock = await asyncio.to_thread(hold_left_behind, path)
         if lock is not None:
-            await _adopt(path, lock, commits)
+            await _adopt(path, lock, commits, now_milliseconds)
 
 
-async def _adopt(path: Path, lock: FileLock, commits: GroupCommit[SqlJob]) -> None:
+async def _adopt(
+    path: Path, lock: FileLock, commits: GroupCommit[SqlJob], now_milliseconds: int
+) -> None:
     try:
         with closing(await asyncio.to_thread(open_writer, path, OUTBOX_MIGRATIONS)) as orphan:
             await commits.submit(KeepTombstones(await asyncio.to_thread(told_by, orphan)))
             moved = await _move(orphan, _UNDELIVERED, _appended, commits)
             await _move(orphan, _MARKERS, KeepMarkers, commits)
+            if await asyncio.to_thread(may_lose_rows, orphan):
+                await commits.submit(NoteRowsLost(now_milliseconds))
         await asyncio.to_thread(remove, path, lock)
     except (apsw.Error, OSError, ConfigurationError, HistoryUnavailable):
         logger.exception("an outbox that was left behind could not be taken over: %s", path)

@@ -220,6 +220,7 @@ async def _open_outbox(
             max_rows=settings.outbox_max_rows,
             max_bytes=settings.outbox_max_bytes,
             retention=retention_of(settings),
+            is_only_host=settings.history_hosts == "one",
         )
     )
 

@@ -11,6 +11,7 @@ from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from infra.history import sqlite_pages
 from infra.history.merged_pages import better, merged
+from infra.history.outbox_conversations import holds_all
 from infra.history.sifting import Sifting
 from infra.history.sqlite_reader import ReadConnections, ReadPool
 from infra.history.sqlite_tombstones import erased_among
@@ -40,6 +41,25 @@ class HostReader:
             files = list(self._files(connections).values())
             page = merged(query, _each(files, lambda file: _sifted(file, query)))
             erased = _erased(files, query.user_id, [one.id for one in page.interactions])
+            return without(page, erased)
+
+        return await self._reads.run(read)
+
+    async def whole_conversation(self, query: HistoryQuery) -> Page | None:
+        """Return the same page if this host holds all turns of the conversation asked for, else None."""
+        conversation_id = query.filter.conversation_id
+        assert conversation_id is not None
+
+        def read(connections: ReadConnections) -> Page | None:
+            files = self._files(connections)
+            outboxes = list(files.values())
+            page = merged(query, _each(outboxes, lambda file: _sifted(file, query)))
+            erased = _erased(outboxes, query.user_id, [one.id for one in page.interactions])
+            # Looked at last, so that rows that went away during the read are known to be missing.
+            if not holds_all(outboxes, query.user_id, conversation_id):
+                return None
+            if sorted(self._folder.glob("*.db")) != list(files):
+                return None  # one was taken over, and its rows moved, perhaps behind the read
             return without(page, erased)
 
         return await self._reads.run(read)

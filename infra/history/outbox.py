@@ -209,6 +209,7 @@ async def open_outbox(
     housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
     drain_seconds: float = DRAIN_SECONDS,
     retention: Retention = FOR_EVER,
+    is_only_host: bool = False,
 ) -> AsyncIterator[Outbox]:
     """Open this process's outbox under `data_dir`/outbox and start its relay; neither waits for the store.
 
@@ -226,6 +227,8 @@ async def open_outbox(
         housekeeping_seconds: How often outboxes left behind are looked for.
         drain_seconds: How long closing waits for the relay; what remains is durable.
         retention: What has been kept for longer is removed, here as well.
+        is_only_host: No other host writes to the store: conversations that begin here go on while it is away, unless
+            a queue stands before it, which holds turns that this host does not.
 
     Raises:
         ConfigurationError: The folder or the file cannot be made or opened.
@@ -269,7 +272,9 @@ async def open_outbox(
                 store,
                 state,
                 relay,
+                clock,
                 read_seconds=read_seconds,
+                is_only_host=is_only_host and sink is None,
             ),
             relay=relay,
             housekeeping=housekeeping,

@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 
 from infra.history.file_lock import FileLock
+from infra.history.outbox_conversations import try_to_make_tables
 from infra.history.outbox_jobs import SetAside, backlog_of, count_refused, set_aside_in
 from infra.history.sqlite import lock_path
 from infra.history.sqlite_committer import SqliteCommitter
@@ -27,6 +28,7 @@ class OutboxCommitter(SqliteCommitter):
         super().__init__(connection)
         self.backlog = backlog_of(connection)
         self.set_aside = SetAside()
+        try_to_make_tables(connection)
 
     def settle(self) -> None:
         with suppress(apsw.Error):  # the figures of a moment ago do as well

@@ -39,7 +39,12 @@ class Housekeeping:
 
     async def __call__(self) -> None:
         """Do all of it once; what fails is done the next time."""
-        await adopt_all(self._file.path.parent, self._file.path, self._file.commits)
+        await adopt_all(
+            self._file.path.parent,
+            self._file.path,
+            self._file.commits,
+            now_milliseconds=self._clock.now_milliseconds(),
+        )
         self._relay.wake()
         try:
             await self._purge()

@@ -7,6 +7,8 @@ from typing import Any
 import apsw
 import orjson
 
+from infra.history.outbox_conversations import note_rows_lost
+
 _PURGED_AT_ONCE = 500
 
 _NEXT = """
@@ -142,7 +144,10 @@ class Purge:
             " (SELECT seq FROM delivered WHERE at_ms <= ? ORDER BY at_ms LIMIT ?)",
             (self.before_milliseconds, _PURGED_AT_ONCE),
         )
-        self.is_finished = connection.changes() < _PURGED_AT_ONCE
+        purged = connection.changes()
+        self.is_finished = purged < _PURGED_AT_ONCE
+        if purged:
+            note_rows_lost(connection, self.before_milliseconds)
 
 
 def next_undelivered(

@@ -9,9 +9,11 @@ from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnreadable
+from domain.interfaces.clock import Clock
 from infra.history.durable_store import DurableStore
 from infra.history.host_reader import HostReader, LastWaiting, without
 from infra.history.merged_pages import better, merged
+from infra.history.outbox_conversations import NoteBegun
 from infra.history.outbox_jobs import last_waiting, last_waiting_turn
 from infra.history.relay import Relay
 from infra.history.sqlite import SqliteHistory
@@ -33,15 +35,31 @@ class OutboxReading:
         store: DurableStore,
         state: StoreState,
         relay: Relay,
+        clock: Clock,
         *,
         read_seconds: float,
+        is_only_host: bool,
     ) -> None:
+        """Read both.
+
+        Args:
+            file: This process's outbox.
+            host: All outboxes of this host.
+            store: Where they deliver to.
+            state: What is known of the store.
+            relay: Delivers from `file`.
+            clock: Tells when a conversation began.
+            read_seconds: A read that takes longer is given up.
+            is_only_host: No other host writes to the store, and all that this one accepts goes through its outboxes.
+        """
         self._file = file
         self._host = host
         self._store = store
         self._state = state
         self._relay = relay
+        self._clock = clock
         self._read_seconds = read_seconds
+        self._is_only_host = is_only_host
 
     async def search(self, query: HistoryQuery) -> Page:
         async with self._in_time():
@@ -49,16 +67,20 @@ class OutboxReading:
 
     async def recall(self, query: HistoryQuery) -> Page:
         if self._state.is_away():
-            here = await self._host.search(query)
-            if here.interactions:
-                return here
+            whole = await self._whole(query)
+            if whole is not None:
+                return whole
+        asked_milliseconds = self._clock.now_milliseconds()
         try:
-            return await self.search(query)
+            page = await self.search(query)
         except HistoryUnreadable:
-            here = await self._host.search(query)
-            if not here.interactions:
+            whole = await self._whole(query)
+            if whole is None:
                 raise
-            return here
+            return whole
+        if not page.interactions and page.next_id is None and query.after_id is None:
+            self._note_begun(query, asked_milliseconds)
+        return page
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         async with self._in_time():
@@ -89,6 +111,18 @@ class OutboxReading:
                 raise
             return here
         return None if erased else here
+
+    async def _whole(self, query: HistoryQuery) -> Page | None:
+        if not self._is_only_host or query.filter.conversation_id is None:
+            return None
+        return await self._host.whole_conversation(query)
+
+    def _note_begun(self, query: HistoryQuery, at_milliseconds: int) -> None:
+        """Note that the conversation has no turns yet; written before its first turn is, so nothing waits for it."""
+        if self._is_only_host and query.filter.conversation_id is not None:
+            self._file.commits.submit(
+                NoteBegun(query.user_id, query.filter.conversation_id, at_milliseconds)
+            )
 
     async def _search(self, query: HistoryQuery) -> Page:
         # The host first: what leaves it between the two reads has reached the store by the second.

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from infra.configuration import ConfigurationError
+from infra.operator_text import NotUtf8, text_of
 
 Name = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/+-]*$", max_length=128)
@@ -97,10 +98,12 @@ def read_models_file(path: Path) -> ModelsFile:
         ConfigurationError: The first thing that is wrong with it.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(text_of(path.read_bytes()))
     except OSError as exc:
         raise ConfigurationError(f"{path}: cannot be read: {exc.strerror}") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except NotUtf8 as exc:
+        raise ConfigurationError(f"{path}: {exc}") from exc
+    except tomllib.TOMLDecodeError as exc:
         raise ConfigurationError(f"{path}: is not TOML: {exc}") from exc
     try:
         file = ModelsFile.model_validate(document)

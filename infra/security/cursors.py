@@ -14,6 +14,7 @@ from domain.entities.history_query import HistoryQuery
 from domain.exceptions import InvalidCursor
 from domain.interfaces.cursor_codec import CursorCodec, Walk
 from infra.configuration import ConfigurationError
+from infra.operator_text import text_of
 from infra.private_files import make_private_folder, sync_folder
 from infra.settings import Settings
 
@@ -103,7 +104,7 @@ def load_or_make_secret(path: Path) -> bytes:
     try:
         if not path.exists():
             _make_secret(path)
-        secret = bytes.fromhex(path.read_text("ascii"))
+        secret = bytes.fromhex(text_of(path.read_bytes()))
     except (OSError, ValueError) as exc:
         raise ConfigurationError(
             f"{path} cannot be read or made: set CURSOR_SECRET, or remove it ({exc})"

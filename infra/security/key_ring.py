@@ -14,6 +14,7 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 from infra.configuration import ConfigurationError
 from infra.history.background import going_on, repeating
+from infra.operator_text import NotUtf8
 from infra.security.api_key_format import digest_of, key_id_of
 from infra.security.api_key_lines import BadKeyLine, parse_lines
 from infra.security.key_file import KEYS_FILE
@@ -118,6 +119,8 @@ async def open_key_ring(
         sources.append(KeyLinesSource(lines_file, clock, stale_seconds=stale_seconds))
         try:
             await asyncio.to_thread(sources[0].load)
+        except NotUtf8 as exc:
+            raise ConfigurationError(f"API_KEYS_FILE {exc}") from exc
         except (OSError, ValueError) as exc:
             raise ConfigurationError(f"API_KEYS_FILE, {exc}") from exc
     sources.append(KeyFileSource(data_dir / KEYS_FILE, clock, stale_seconds=stale_seconds))

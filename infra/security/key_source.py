@@ -10,6 +10,7 @@ import apsw
 from domain.entities.api_key import ApiKey
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
+from infra.operator_text import text_of
 from infra.security.api_key_lines import BadKeyLine, parse_lines
 from infra.security.key_file import NewerKeyFile, read_keys, stamp_of
 
@@ -130,7 +131,7 @@ class KeyLinesSource(KeySource):
             raise BadKeyLine("the file is too large for a list of keys")
         if content == self._content:
             return None
-        keys = list(parse_lines(content.decode().splitlines()))
+        keys = list(parse_lines(text_of(content).splitlines()))
         self._content = content
         return keys
 

@@ -1,5 +1,6 @@
 """A conversation goes on while its store is away, and sees what was said before."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,17 @@ def provider() -> Iterator[FaultProvider]:
 
 
 @pytest.fixture
-def service(server: Mongod, provider: FaultProvider, tmp_path: Path) -> Iterator[Service]:
-    settings = {
+def settings(server: Mongod, provider: FaultProvider, tmp_path: Path) -> dict[str, str]:
+    return {
         "MODELS_FILE": str(models_file(tmp_path / "models.toml", provider, ["healthy"])),
         "GEM_KEY": "a-key",
         "MONGO_URI": server.uri,
     }
-    with running_service(tmp_path / "data", settings) as service:
+
+
+@pytest.fixture
+def service(settings: dict[str, str], tmp_path: Path) -> Iterator[Service]:
+    with running_service(tmp_path / "data", settings | {"HISTORY_HOSTS": "one"}) as service:
         yield service
         service.kill()  # stopped in order, it would wait for a store that is away
 
@@ -107,6 +112,58 @@ def test_one_that_this_host_knows_nothing_of_waits_for_the_store(
         assert client.post(path, json={**body, "conversationId": None}).status_code == 200
         server.start()
         assert _until_answered(client, path, body).status_code == 200
+
+
+@pytest.mark.seen("C11")
+@pytest.mark.parametrize("door", [native, openai])
+@pytest.mark.parametrize("hosts", ["one", "many"])
+def test_of_one_that_went_through_two_hosts_neither_answers_without_the_other(
+    settings: dict[str, str],
+    server: Mongod,
+    provider: FaultProvider,
+    tmp_path: Path,
+    door: Door,
+    hosts: str,
+) -> None:
+    """Each holds a part. The first may not go on although the conversation began there, unless it is the only one."""
+    with (
+        running_service(tmp_path / "a-data", settings | {"HISTORY_HOSTS": hosts}) as first,
+        running_service(tmp_path / "b-data", settings | {"HISTORY_HOSTS": "many"}) as second,
+        first.client() as at_first,
+        second.client() as at_second,
+    ):
+        path, body = door("one", "c")
+        assert at_first.post(path, json=body).status_code == 200
+        _until_read(at_second)
+        if hosts == "many":
+            path, body = door("two", "c")
+            assert at_second.post(path, json=body).status_code == 200
+            _until_read(at_first, turns=2)
+        server.stop()
+        calls = len(provider.calls)
+        for streamed in (False, True):
+            path, body = door("three", "c")
+            response = at_second.post(path, json=body | {"stream": streamed})
+            assert response.status_code == 503, response.text
+            assert "history" in response.text
+            response = at_first.post(path, json=body | {"stream": streamed})
+            assert response.status_code == (503 if hosts == "many" else 200), response.text
+        if hosts == "many":
+            assert len(provider.calls) == calls, "nobody was asked"
+            server.start()
+            assert _until_answered(at_first, path, body).status_code == 200
+            sent = [message["content"] for message in provider.calls[-1].body["messages"]]
+            assert sent == ["one", ANSWER, "two", ANSWER, "three"]
+        first.kill()
+        second.kill()
+
+
+def _until_read(client: httpx2.Client, turns: int = 1) -> None:
+    """Return once the store has the turns, seen from this host."""
+    deadline = time.monotonic() + 20
+    while len(client.get("/v1/history/ana").json().get("history", ())) < turns:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _until_answered(client: httpx2.Client, path: str, body: dict[str, Any]) -> httpx2.Response:

@@ -1,0 +1,107 @@
+"""Which conversations an outbox folder is known to hold in full.
+
+A conversation of which neither the store nor this host had a turn when it was asked for begins here: where no other
+host writes to the store, all its turns go through the outboxes of this host. They are in them until rows are removed
+after their delivery, or are not taken over from the outbox of a process that died. Each outbox notes up to when it
+may have lost rows in this way: a conversation that began after that, in every outbox of the host, is held in full.
+
+The tables are made beside those of the outbox's version, so that earlier releases can go on using the file.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import apsw
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS begun_conversation (
+    user_id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (user_id, conversation_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS begun_by_time ON begun_conversation (at_ms);
+CREATE TABLE IF NOT EXISTS rows_lost (until_ms INTEGER NOT NULL);
+"""
+# A file that an earlier release used may have lost rows without a note.
+_FIRST_NOTE = """
+INSERT INTO rows_lost
+SELECT CASE WHEN EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'undelivered')
+    THEN CAST(unixepoch('subsec') * 1000 AS INTEGER) ELSE 0 END
+WHERE NOT EXISTS (SELECT 1 FROM rows_lost)
+"""
+_HAS_TABLES = "SELECT count(*) FROM sqlite_schema WHERE name IN ('begun_conversation', 'rows_lost')"
+
+
+@dataclass(frozen=True, slots=True)
+class NoteBegun:
+    """Notes that a conversation had no turns at a moment, in the store or on this host."""
+
+    user_id: str
+    conversation_id: str
+    at_milliseconds: int
+    size_bytes: int = 0
+
+    def run(self, connection: apsw.Connection) -> None:
+        make_tables(connection)
+        connection.execute(
+            "INSERT OR REPLACE INTO begun_conversation VALUES (?, ?, ?)",
+            (self.user_id, self.conversation_id, self.at_milliseconds),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRowsLost:
+    """Notes that rows accepted up to a moment may be held no longer."""
+
+    until_milliseconds: int
+    size_bytes: int = 0
+
+    def run(self, connection: apsw.Connection) -> None:
+        note_rows_lost(connection, self.until_milliseconds)
+
+
+def make_tables(connection: apsw.Connection) -> None:
+    """Make the tables where they are missing; within a transaction or not."""
+    if connection.execute(_HAS_TABLES).get != 2:
+        connection.execute(_TABLES)
+        connection.execute(_FIRST_NOTE)
+
+
+def try_to_make_tables(connection: apsw.Connection) -> None:
+    """Make the tables if the disk lets us; until they are there, no conversation counts as held in full."""
+    with suppress(apsw.Error), connection:
+        make_tables(connection)
+
+
+def note_rows_lost(connection: apsw.Connection, until_milliseconds: int) -> None:
+    """Note that rows accepted up to a moment may be held no longer, and drop the notes that this makes useless."""
+    make_tables(connection)
+    connection.execute("UPDATE rows_lost SET until_ms = max(until_ms, ?)", (until_milliseconds,))
+    connection.execute("DELETE FROM begun_conversation WHERE at_ms <= ?", (until_milliseconds,))
+
+
+def may_lose_rows(connection: apsw.Connection) -> bool:
+    """Return whether giving up this outbox, once all it has to deliver is taken over, loses rows held for reading."""
+    if connection.execute(_HAS_TABLES).get != 2:
+        return True
+    return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM delivered)").get)
+
+
+def holds_all(outboxes: Sequence[apsw.Connection], user_id: str, conversation_id: str) -> bool:
+    """Return whether all turns of a conversation are in these outboxes, which are all of this host."""
+    begun_milliseconds, lost_milliseconds = 0, 0
+    for outbox in outboxes:
+        if outbox.execute(_HAS_TABLES).get != 2:
+            return False
+        begun, lost = next(
+            outbox.execute(
+                "SELECT coalesce((SELECT at_ms FROM begun_conversation"
+                " WHERE user_id = ? AND conversation_id = ?), 0), (SELECT until_ms FROM rows_lost)",
+                (user_id, conversation_id),
+            )
+        )
+        begun_milliseconds = max(begun_milliseconds, begun)
+        lost_milliseconds = max(lost_milliseconds, lost)
+    return begun_milliseconds > lost_milliseconds
