@@ -2,16 +2,30 @@
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from infra.configuration import ENV_FILE, ENV_FILE_ENCODING, ConfigurationError
 from infra.operator_text import NotUtf8, text_of
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
+
+CENTURY_DAYS = 36_525.0
+CENTURY_SECONDS = CENTURY_DAYS * 86_400.0
+"""More than any sensible time, and less than what clocks, dates and stores can hold."""
+
+Seconds = Annotated[float, Field(ge=0.0, le=CENTURY_SECONDS)]
+PositiveSeconds = Annotated[float, Field(gt=0.0, le=CENTURY_SECONDS)]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
 
 
 class Settings(BaseSettings):
@@ -23,6 +37,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
+        allow_inf_nan=False,
         hide_input_in_errors=True,
     )
 
@@ -55,7 +70,7 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         default=None, description="A file of such lines; changes are seen within 2 s."
     )
-    keys_stale_seconds: float = Field(
+    keys_stale_seconds: Seconds = Field(
         default=900.0, description="How long keys go on holding when their file cannot be read."
     )
     jwt_issuer: str | None = Field(default=None, description="The `iss` of a token, exactly.")
@@ -136,14 +151,14 @@ class Settings(BaseSettings):
         default=True,
         description="An answer is kept on this disk until the store has it; `false` where the disk ends with the process.",
     )
-    outbox_keep_delivered_seconds: float = Field(
+    outbox_keep_delivered_seconds: Seconds = Field(
         default=3600.0, description="How long what the store has stays readable here as well."
     )
-    outbox_max_rows: int = Field(
-        default=500_000, ge=1, description="With so many undelivered nothing new is accepted."
+    outbox_max_rows: Count = Field(
+        default=500_000, description="With so many undelivered nothing new is accepted."
     )
-    outbox_max_bytes: int = Field(
-        default=1024 * 1024 * 1024, ge=1, description="The same, for their size."
+    outbox_max_bytes: Count = Field(
+        default=1024 * 1024 * 1024, description="The same, for their size."
     )
     history_hosts: Literal["one", "many"] = Field(
         default="many",
@@ -156,6 +171,7 @@ class Settings(BaseSettings):
     history_retention_days: float | None = Field(
         default=None,
         gt=0.0,
+        le=CENTURY_DAYS,
         description="How long an interaction is kept; else for ever. Counts from when it is written on.",
     )
     cursor_secret: SecretStr | None = Field(
@@ -163,75 +179,84 @@ class Settings(BaseSettings):
     )
 
     request_timeout_seconds: float = Field(
-        default=60.0, ge=3.0, description="All of a plain chat; of a stream, up to its first word."
+        default=60.0,
+        ge=3.0,
+        le=CENTURY_SECONDS,
+        description="All of a plain chat; of a stream, up to its first word.",
     )
-    stream_total_seconds: float = Field(default=600.0, description="All of a streamed chat.")
-    accept_reserve_seconds: float = Field(
+    stream_total_seconds: PositiveSeconds = Field(
+        default=600.0, description="All of a streamed chat."
+    )
+    accept_reserve_seconds: Seconds = Field(
         default=1.0, description="Kept back of the request's time for storing the answer."
     )
-    connect_seconds: float = Field(
+    connect_seconds: PositiveSeconds = Field(
         default=2.0, description="Longest wait for a connection to a provider."
     )
-    first_token_seconds: float = Field(
+    first_token_seconds: PositiveSeconds = Field(
         default=12.0,
         description="What one route may take to its first word while another exists; a model may say otherwise.",
     )
-    first_token_share: float = Field(
+    first_token_share: Share = Field(
         default=0.6,
         description="Of the time left, what one route may take to its first word while another exists.",
     )
-    idle_seconds: float = Field(default=15.0, description="Longest silence within an answer.")
-    min_attempt_seconds: float = Field(
+    idle_seconds: PositiveSeconds = Field(
+        default=15.0, description="Longest silence within an answer."
+    )
+    min_attempt_seconds: Seconds = Field(
         default=2.0, description="No attempt starts with less time left."
     )
 
-    attempts_per_route: int = Field(
+    attempts_per_route: Count = Field(
         default=2,
         description="Calls of one provider and model for one question, the first included.",
     )
-    attempts_per_turn: int | None = Field(
+    attempts_per_turn: Count | None = Field(
         default=None,
         description="Calls of all providers together for one question; else one more than there are routes, 3 to 6.",
     )
-    retry_base_seconds: float = Field(
+    retry_base_seconds: Seconds = Field(
         default=0.2, description="A first retry waits between 0 and this."
     )
-    retry_cap_seconds: float = Field(
+    retry_cap_seconds: Seconds = Field(
         default=2.0,
         description="A provider that asks for a longer pause is left alone instead of asked again.",
     )
-    retry_budget_tokens: int = Field(
+    retry_budget_tokens: CountOrNone = Field(
         default=100,
         description="What a route may spend on retries; each costs 5, a timeout 10, and an answer brings 1.",
     )
-    cooldown_cap_seconds: float = Field(
+    cooldown_cap_seconds: Seconds = Field(
         default=60.0, description="The longest pause that is believed of a provider."
     )
-    breaker_consecutive_failures: int = Field(
+    breaker_consecutive_failures: Count = Field(
         default=5, description="So many failures in a row close a route to calls."
     )
-    breaker_failure_ratio: float = Field(
+    breaker_failure_ratio: Share = Field(
         default=0.5, description="So large a share of failures does it too."
     )
-    breaker_minimum_calls: int = Field(default=10, description="Of fewer calls no share is taken.")
-    breaker_window_seconds: float = Field(
+    breaker_minimum_calls: Count = Field(
+        default=10, description="Of fewer calls no share is taken."
+    )
+    breaker_window_seconds: PositiveSeconds = Field(
         default=30.0, description="The time over which the share is taken."
     )
-    breaker_open_seconds: float = Field(
+    breaker_open_seconds: PositiveSeconds = Field(
         default=10.0, description="How long a failing route is left alone at first."
     )
-    breaker_open_cap_seconds: float = Field(
+    breaker_open_cap_seconds: PositiveSeconds = Field(
         default=15.0,
         description="How long at most, as failed probes make it longer; unless set, never less than BREAKER_OPEN_SECONDS.",
     )
-    breaker_successes_to_close: int = Field(
+    breaker_successes_to_close: Count = Field(
         default=2,
         description="So many probes have to be answered before all calls are let in again.",
     )
-    breaker_misconfigured_seconds: float = Field(
+    breaker_misconfigured_seconds: Seconds = Field(
         default=300.0, description="How long a provider that refuses our key is left alone."
     )
-    max_calls_per_provider: int = Field(
+    max_calls_per_provider: Count = Field(
         default=1000, description="More under way at once go to the next route, or are a 503."
     )
     price_lookup_enabled: bool = Field(
@@ -239,18 +264,18 @@ class Settings(BaseSettings):
         description="Looks prices up at start, in a process of its own; else only prices stated in MODELS_FILE count.",
     )
 
-    max_body_bytes: int = Field(default=256 * 1024, description="A larger body is a 413.")
-    max_header_bytes: int = Field(default=16 * 1024, description="Larger headers are a 431.")
-    max_url_bytes: int = Field(default=8 * 1024, description="A longer URL is a 414.")
-    max_json_depth: int = Field(default=32, description="A body nested deeper is a 400.")
-    max_answer_bytes: int = Field(
+    max_body_bytes: Count = Field(default=256 * 1024, description="A larger body is a 413.")
+    max_header_bytes: Count = Field(default=16 * 1024, description="Larger headers are a 431.")
+    max_url_bytes: Count = Field(default=8 * 1024, description="A longer URL is a 414.")
+    max_json_depth: Count = Field(default=32, description="A body nested deeper is a 400.")
+    max_answer_bytes: Count = Field(
         default=1024 * 1024, description="A longer answer is cut there and recorded as truncated."
     )
-    caller_requests_per_minute: int = Field(
-        default=600, ge=1, description="Of one key or user, in one process; more are a 429."
+    caller_requests_per_minute: Count = Field(
+        default=600, description="Of one key or user, in one process; more are a 429."
     )
-    caller_concurrent_requests: int = Field(
-        default=50, ge=1, description="Of one key or user at once, in one process; more are a 429."
+    caller_concurrent_requests: Count = Field(
+        default=50, description="Of one key or user at once, in one process; more are a 429."
     )
     caller_daily_tokens: int | None = Field(
         default=None,
@@ -258,44 +283,45 @@ class Settings(BaseSettings):
         description="Of one key or user in a day (UTC), in one process; more are a 429.",
     )
     idempotency_keep_seconds: float = Field(
-        default=86_400.0, ge=60.0, description="How long an Idempotency-Key is remembered."
+        default=86_400.0,
+        ge=60.0,
+        le=CENTURY_SECONDS,
+        description="How long an Idempotency-Key is remembered.",
     )
-    idempotency_lease_seconds: float = Field(
+    idempotency_lease_seconds: Seconds = Field(
         default=10.0,
         description="After its deadline, how long until a request with a key counts as dead.",
     )
-    max_concurrent_chats: int = Field(default=1000, description="More are shed with a 503.")
-    max_connections: int = Field(default=2000, description="More are answered with a 503.")
-    header_receipt_seconds: float = Field(
+    max_concurrent_chats: Count = Field(default=1000, description="More are shed with a 503.")
+    max_connections: Count = Field(default=2000, description="More are answered with a 503.")
+    header_receipt_seconds: PositiveSeconds = Field(
         default=10.0, description="A request whose headers take longer to arrive is a 408."
     )
-    body_receipt_seconds: float = Field(
+    body_receipt_seconds: PositiveSeconds = Field(
         default=30.0, description="A request whose body takes longer to arrive is a 408."
     )
-    write_stall_seconds: float = Field(
+    write_stall_seconds: PositiveSeconds = Field(
         default=30.0,
-        gt=0.0,
         description="A client that takes nothing of its answer for so long is disconnected.",
     )
-    keep_alive_seconds: float = Field(
+    keep_alive_seconds: PositiveSeconds = Field(
         default=320.0, description="How long an idle connection stays open."
     )
-    unready_seconds: float = Field(
+    unready_seconds: Seconds = Field(
         default=0.0,
-        ge=0.0,
         description="After SIGTERM, how long to go on accepting while not ready, for a load balancer to notice.",
     )
-    shutdown_grace_seconds: float = Field(
+    shutdown_grace_seconds: Seconds = Field(
         default=25.0, description="After SIGTERM, how long requests under way may go on."
     )
 
-    history_read_seconds: float = Field(
+    history_read_seconds: PositiveSeconds = Field(
         default=2.5, description="A history read that takes longer is a 503."
     )
-    min_free_disk_bytes: int = Field(
+    min_free_disk_bytes: CountOrNone = Field(
         default=64 * 1024 * 1024, description="Below it nothing new is accepted."
     )
-    interrupted_grace_seconds: float = Field(
+    interrupted_grace_seconds: Seconds = Field(
         default=30.0,
         description="After its deadline, how long until a request whose process died is recorded.",
     )
@@ -313,6 +339,15 @@ class Settings(BaseSettings):
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None,
         description="A collector that takes traces over OTLP/HTTP; `/v1/traces` is appended.",
+    )
+    otel_exporter_otlp_traces_endpoint: str | None = Field(
+        default=None, description="The same, used as it is, where traces go elsewhere."
+    )
+    otel_exporter_otlp_protocol: str | None = Field(
+        default=None, description="Only `http/protobuf` is spoken; another is refused at start."
+    )
+    otel_exporter_otlp_traces_protocol: str | None = Field(
+        default=None, description="The same, for traces alone."
     )
     otel_exporter_otlp_headers: SecretStr | None = Field(
         default=None, description="Sent to it, as `name=value`, separated by commas."
@@ -353,6 +388,12 @@ class Settings(BaseSettings):
             ip_network(name)
         return value
 
+    @model_validator(mode="after")
+    def _leave_time_to_ask(self) -> Self:
+        if self.accept_reserve_seconds >= self.request_timeout_seconds:
+            raise ValueError("ACCEPT_RESERVE_SECONDS: should be less than REQUEST_TIMEOUT_SECONDS")
+        return self
+
     @field_validator("allowed_hosts", "api_keys", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -382,8 +423,31 @@ def read_settings() -> Settings:
     except OSError as error:
         raise ConfigurationError(f"{ENV_FILE} cannot be read ({type(error).__name__})") from error
     except ValidationError as error:
-        wrong = [
-            f"{'.'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
-            for one in error.errors(include_input=False, include_url=False)
-        ]
+        wrong = [_said_of(one) for one in error.errors(include_input=False, include_url=False)]
         raise ConfigurationError("; ".join(wrong)) from error
+
+
+def _said_of(error: "ErrorDetails") -> str:
+    """Return what is wrong with a setting: its name, and for a number what it may be."""
+    if not error["loc"]:
+        return str(error["msg"]).removeprefix("Value error, ")
+    name = str(error["loc"][0])
+    field = Settings.model_fields.get(name)
+    allowed = None if field is None else allowed_numbers(field)
+    return f"{name.upper()}: {error['msg'] if allowed is None else f'should be {allowed}'}"
+
+
+def allowed_numbers(field: FieldInfo) -> str | None:
+    """Return in words what a numeric setting may be; None for a setting that is no number."""
+    kinds = {field.annotation, *get_args(field.annotation)}
+    if not kinds & {int, float}:
+        return None
+    words = ["a whole number" if int in kinds else "a number"]
+    bounds = {
+        name: getattr(one, name) for one in field.metadata for name in _BOUNDS if hasattr(one, name)
+    }
+    words += [f"{_BOUNDS[name]} {bounds[name]:.12g}" for name in _BOUNDS if name in bounds]
+    return " ".join(words)
+
+
+_BOUNDS = {"gt": "above", "ge": "from", "le": "up to"}

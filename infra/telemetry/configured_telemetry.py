@@ -25,7 +25,7 @@ def writing_figures(
 
 def tracing_of(settings: Settings) -> AbstractAsyncContextManager["Tracing | None"]:
     """Follow requests while the block runs; None, and no package loaded, where no collector is named."""
-    if settings.otel_exporter_otlp_endpoint is None:
+    if not (settings.otel_exporter_otlp_endpoint or settings.otel_exporter_otlp_traces_endpoint):
         return nullcontext()
     from infra.telemetry.tracing.tracing import open_tracing
 

@@ -39,9 +39,7 @@ class RememberingClaims(IdempotencyStore):
 
     async def forget_user(self, user_id: str, until_id: str) -> None:
         before_id = first_id_after(until_id)
-        self._forget(
-            lambda key, claim: key.user_id == user_id and claim.interaction_id < before_id
-        )
+        self._forget(lambda key, claim: key.user_id == user_id and claim.interaction_id < before_id)
 
     def _found(self, key: OnceKey) -> Claim | None:
         self._answer()

@@ -17,10 +17,10 @@ class Sending(SpanExporter):
         """Send to a collector.
 
         Args:
-            endpoint: Its address, that of all signals; the path of traces is appended.
+            endpoint: Where it takes traces, path included.
             headers: What authorises us there.
         """
-        self._exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", headers=headers)
+        self._exporter = OTLPSpanExporter(endpoint, headers=headers)
         self._is_away = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:

@@ -33,6 +33,7 @@ from infra.telemetry.tracing.propagation import current_traceparent
 from infra.telemetry.tracing.request_spans import RequestSpans
 from infra.telemetry.tracing.sending import Sending, silence_the_library
 
+_PROTOCOL = "http/protobuf"
 LAST_SPANS_SECONDS = 3.0
 """How long the end of the process waits for the collector."""
 
@@ -74,9 +75,11 @@ async def open_tracing(settings: Settings, *, version: str) -> AsyncIterator[Tra
     """Follow requests while the block runs, then send what is left, for at most three seconds.
 
     Raises:
-        ConfigurationError: The endpoint is not an address, or the headers are not written as OpenTelemetry has them.
+        ConfigurationError: The protocol is not spoken, the endpoint is not an address, or the headers are not written
+            as OpenTelemetry has them.
     """
     silence_the_library()
+    _check_protocol(settings)
     processor = BatchSpanProcessor(Sending(_endpoint(settings), _headers(settings)))
     provider = TracerProvider(
         sampler=_sampler(settings),
@@ -123,12 +126,50 @@ async def _ended(provider: TracerProvider) -> None:
         return
 
 
+def _check_protocol(settings: Settings) -> None:
+    """Refuse a protocol that is not spoken: what is sent would not arrive."""
+    name, protocol = (
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        settings.otel_exporter_otlp_traces_protocol,
+    )
+    if protocol is None:
+        name, protocol = "OTEL_EXPORTER_OTLP_PROTOCOL", settings.otel_exporter_otlp_protocol
+    if protocol is not None and protocol.strip().lower() != _PROTOCOL:
+        raise ConfigurationError(
+            f"{name} is not {_PROTOCOL}, the only protocol that traces are sent with: set it so, and"
+            " OTEL_EXPORTER_OTLP_ENDPOINT to the collector's address for OTLP over HTTP, such as http://localhost:4318"
+        )
+
+
 def _endpoint(settings: Settings) -> str:
-    endpoint = settings.otel_exporter_otlp_endpoint or ""
-    parts = urlsplit(endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError("OTEL_EXPORTER_OTLP_ENDPOINT is not an http or https address")
-    return endpoint
+    """Return where traces are sent: an address for traces as it is, else the one for all signals with their path."""
+    if settings.otel_exporter_otlp_traces_endpoint is not None:
+        return _address(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            settings.otel_exporter_otlp_traces_endpoint,
+            "http://localhost:4318/v1/traces",
+        )
+    address = _address(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        settings.otel_exporter_otlp_endpoint or "",
+        "http://localhost:4318",
+    )
+    return f"{address.rstrip('/')}/v1/traces"
+
+
+def _address(name: str, value: str, example: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        is_address = is_address and parts.port != 0
+    except ValueError:  # brackets that do not match, or a port that is none
+        is_address = False
+    if not is_address:
+        raise ConfigurationError(
+            f"{name} is not an http or https address: traces are sent as OTLP over HTTP ({_PROTOCOL}),"
+            f" so set an address such as {example}"
+        )
+    return value
 
 
 def _headers(settings: Settings) -> dict[str, str]:

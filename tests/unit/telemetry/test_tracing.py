@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -17,6 +18,7 @@ from tests.fakes.ends import a_delivery, answered
 from tests.fakes.history import RememberingHistory
 from tests.fakes.interactions import an_interaction
 from tests.fakes.queue_observer import RememberingQueueObserver
+from tests.service import command
 
 HEADERS: list[tuple[bytes, bytes]] = []
 
@@ -40,6 +42,83 @@ async def test_what_cannot_be_is_refused_by_name(endpoint: str, headers: str | N
     with pytest.raises(ConfigurationError, match=r"OTEL_EXPORTER_OTLP_(ENDPOINT|HEADERS)"):
         async with open_tracing(settings(endpoint, otel_exporter_otlp_headers=secret), version="1"):
             pass
+
+
+@pytest.mark.seen("E8")
+@pytest.mark.parametrize("protocol", ["grpc", "GRPC", "http/json", "http", "protobuf"])
+@pytest.mark.parametrize("signal", ["", "traces_"])
+async def test_a_protocol_that_is_not_spoken_is_refused_with_what_to_set(
+    protocol: str, signal: str
+) -> None:
+    more: dict[str, object] = {f"otel_exporter_otlp_{signal}protocol": protocol}
+    with pytest.raises(ConfigurationError) as refused:
+        async with open_tracing(settings("http://127.0.0.1:9", **more), version="1"):
+            pass
+    told = str(refused.value)
+    assert told.startswith(f"OTEL_EXPORTER_OTLP_{signal.upper()}PROTOCOL is not http/protobuf")
+    assert "http://localhost:4318" in told
+    assert "\n" not in told
+
+
+@pytest.mark.seen("E8")
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "collector:4317",
+        "127.0.0.1:4318",
+        "collector",
+        "grpc://collector:4317",
+        "//collector:4318",
+        "http://",
+        "http://[::1",
+        "http://collector:port",
+        "http://collector:99999",
+    ],
+)
+@pytest.mark.parametrize("signal", ["", "traces_"])
+async def test_an_endpoint_that_is_no_http_address_is_refused_with_what_to_set(
+    endpoint: str, signal: str
+) -> None:
+    more: dict[str, object] = {f"otel_exporter_otlp_{signal}endpoint": endpoint}
+    with pytest.raises(ConfigurationError) as refused:
+        async with open_tracing(Settings(_env_file=None, **more), version="1"):  # type: ignore[arg-type]
+            pass
+    told = str(refused.value)
+    assert told.startswith(f"OTEL_EXPORTER_OTLP_{signal.upper()}ENDPOINT is not an http or https")
+    assert "http/protobuf" in told
+    assert "http://localhost:4318" in told
+
+
+@pytest.mark.seen("E8")
+def test_the_process_ends_with_78_and_one_line_for_a_collector_that_speaks_grpc(
+    tmp_path: Path,
+) -> None:
+    for more in (
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4317",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        },
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "localhost:4317"},
+    ):
+        done = command(tmp_path / "data", "serve", **more)
+        assert done.returncode == 78
+        assert "OTEL_EXPORTER_OTLP_" in done.stdout.splitlines()[-1]
+        assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.seen("E8")
+@pytest.mark.parametrize("protocol", [None, "http/protobuf", " HTTP/protobuf "])
+async def test_traces_go_to_an_endpoint_of_their_own_as_it_is_written(
+    collector: Collector, protocol: str | None
+) -> None:
+    more = {
+        "otel_exporter_otlp_traces_endpoint": f"{collector.url}/elsewhere",
+        "otel_exporter_otlp_protocol": "grpc",
+        "otel_exporter_otlp_traces_protocol": protocol or "http/protobuf",
+    }
+    async with open_tracing(settings("http://127.0.0.1:9", **more), version="1") as opened:
+        opened.requests.begin("GET", HEADERS).end(answered("/", "GET", 200, 0.1))
+    assert collector.paths == {"/elsewhere"}
 
 
 async def test_a_collector_that_hangs_does_not_keep_the_process(
