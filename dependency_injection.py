@@ -113,8 +113,8 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
     refuse_unsafe(settings, catalogue)
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(
-            serving_figures(metrics.render, host=settings.host, port=settings.metrics_port)
+        figures_degraded = await stack.enter_async_context(
+            serving_figures(metrics.render, clock, host=settings.host, port=settings.metrics_port)
         )
         tracing = await stack.enter_async_context(tracing_of(settings))
         access = await stack.enter_async_context(open_access(settings, clock))
@@ -152,7 +152,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             health=ServiceHealth(
                 history.repository,
                 llm.health,
-                lambda: [*access.degraded(), *history.degraded()],
+                lambda: [*access.degraded(), *history.degraded(), *figures_degraded()],
             ),
             history_lag_seconds=history.lag_seconds,
         )

@@ -52,6 +52,7 @@ def serve() -> int:
         return serve_http(
             application(settings, lifecycle),
             serve_options(settings),
+            on_started=collector.settle,
             on_stopping=lifecycle.withdraw_readiness,
             on_grace_over=lifecycle.end_streams,
             exit_code_of=exit_code_of,

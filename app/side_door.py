@@ -1,6 +1,6 @@
 """What an operator's tools ask on METRICS_PORT: the figures, and whether the process is alive."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from starlette.applications import Starlette
@@ -11,22 +11,26 @@ from starlette.types import ASGIApp
 
 from app.controllers.metrics_controller import PROMETHEUS_TEXT
 from app.server import ServeOptions, serving_beside
+from domain.interfaces.clock import Clock
+from domain.interfaces.health import Degraded
 
 MAX_CONNECTIONS = 32
 
 
 def serving_figures(
-    render_metrics: Callable[[], bytes], *, host: str, port: int | None
-) -> AbstractAsyncContextManager[None]:
+    render_metrics: Callable[[], bytes], clock: Clock, *, host: str, port: int | None
+) -> AbstractAsyncContextManager[Callable[[], Sequence[Degraded]]]:
     """Serve them on a port of their own while the block runs; without one, do nothing.
+
+    Yields what tells whether that port is not served although it should be.
 
     Raises:
         CannotListen: The address is taken, or not of this machine.
     """
     if port is None:
-        return nullcontext()
+        return nullcontext(tuple)
     options = ServeOptions(host=host, port=port, max_connections=MAX_CONNECTIONS)
-    return serving_beside(side_door(render_metrics), options)
+    return serving_beside(side_door(render_metrics), options, clock)
 
 
 def side_door(render_metrics: Callable[[], bytes]) -> ASGIApp:

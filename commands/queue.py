@@ -44,7 +44,7 @@ async def work(settings: Settings) -> None:
     clock = SystemClock()
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with (
-        serving_figures(metrics.render, host=settings.host, port=settings.metrics_port),
+        serving_figures(metrics.render, clock, host=settings.host, port=settings.metrics_port),
         tracing_of(settings) as tracing,
         _queues(settings, clock) as (queues, store),
         metrics.watching_queues(queues.queue.count, queues.dead_letters.count, clock),

@@ -18,6 +18,7 @@ def serve(
     app: ASGIApp,
     options: ServeOptions,
     *,
+    on_started: Callable[[], None] = lambda: None,
     on_stopping: Callable[[], None] = lambda: None,
     on_grace_over: Callable[[], None] = lambda: None,
     exit_code_of: Callable[[BaseException], int | None] = lambda _: None,
@@ -29,6 +30,7 @@ def serve(
     Args:
         app: Its lifespan opens and closes what it needs.
         options: Where to listen, and the limits.
+        on_started: Called once, when the application has started and clients are let in.
         on_stopping: Withdraws readiness.
         on_grace_over: Ends what still runs, such as streams.
         exit_code_of: The exit code for what the lifespan raised, which is then one line in the log, in its own
@@ -41,7 +43,13 @@ def serve(
         _LOGGER.critical("cannot listen on %s port %d: %s", options.host, options.port, exc)
         return 1
     allow_open_files(options.max_connections)
-    server = Server(app, options, on_stopping=on_stopping, on_grace_over=on_grace_over)
+    server = Server(
+        app,
+        options,
+        on_started=on_started,
+        on_stopping=on_stopping,
+        on_grace_over=on_grace_over,
+    )
     try:
         run_to_the_end(server.serve(sockets), server.config.get_loop_factory())
     except StartFailed as exc:

@@ -11,7 +11,6 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from app import collector
 from app.server.connection import Connection
 from app.server.lifespan import Lifespan
 from app.server.options import ServeOptions
@@ -25,6 +24,7 @@ _LOGGER = logging.getLogger("app.server")
 class Server(uvicorn.Server):
     """Serves until it is told to stop, then withdraws step by step.
 
+    `on_started` is called once the application has started and the sockets are listened on.
     SIGTERM or SIGINT: `on_stopping` is called, the sockets are closed, requests may go on for the grace; then
     `on_grace_over` is called, and what still runs after its last words is cancelled. A second signal ends the grace.
 
@@ -39,11 +39,13 @@ class Server(uvicorn.Server):
         app: ASGIApp,
         options: ServeOptions,
         *,
+        on_started: Callable[[], None] = lambda: None,
         on_stopping: Callable[[], None] = lambda: None,
         on_grace_over: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(_config(app, options))
         self._options = options
+        self._on_started = on_started
         self._on_stopping = on_stopping
         self._on_grace_over = on_grace_over
         self._is_hurried = False
@@ -59,7 +61,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        collector.settle()
+        self._on_started()
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
             _LOGGER.info(

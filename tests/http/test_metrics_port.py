@@ -5,8 +5,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -107,3 +108,65 @@ def test_a_worker_can_be_asked_whether_it_lives(worker: Service) -> None:
 def test_every_line_of_a_worker_is_one_object(worker: Service) -> None:
     messages = {line["message"] for line in worker.lines()}
     assert "worker started" in messages
+
+
+@pytest.fixture
+def breaking(tmp_path: Path) -> Path:
+    return tmp_path / "break-the-metrics-server"
+
+
+@pytest.fixture
+def breakable(tmp_path: Path, breaking: Path) -> Iterator[Service]:
+    program = (str(ROOT / "tests" / "http" / "breakable_service.py"), str(breaking))
+    with running_service(tmp_path / "data", {"METRICS_PORT": "0"}, program=program) as started:
+        yield started
+
+
+@pytest.mark.seen("F")
+def test_the_collector_of_garbage_is_settled_once_however_many_servers_there_are(
+    breakable: Service, breaking: Path
+) -> None:
+    breakable.lines_with("metrics on http://127.0.0.1:")
+    breaking.touch()
+    breakable.lines_with("the metrics server failed")
+    breaking.unlink()
+    breakable.lines_with("the metrics server serves again")
+    assert breakable.stop() == 0
+    assert len([line for line in breakable.log if "the collector is settled" in line]) == 1
+
+
+@pytest.mark.seen("F")
+def test_a_metrics_server_that_ends_is_told_of_and_started_again_on_its_port(
+    breakable: Service, breaking: Path
+) -> None:
+    port = port_of_figures(breakable)
+    with breakable.client() as client:
+        assert client.get("/health/ready").json() == {"status": "ready", "degraded": []}
+        breaking.touch()
+        breakable.lines_with("the metrics server failed")
+        (part,) = _ready(client, lambda found: bool(found["degraded"]))["degraded"]
+        assert (part["component"], part["reason"]) == ("metrics server", "ended unexpectedly")
+        assert client.get("/health/ready").status_code == 200, "chats need no figures"
+        breaking.unlink()
+        breakable.lines_with("the metrics server serves again", seconds=30.0)
+        assert _ready(client, lambda found: not found["degraded"])["status"] == "ready"
+        with beside(port) as figures:
+            assert "rt_build_info" in figures.get("/metrics").text
+    assert breakable.stop() == 0
+
+
+@pytest.mark.seen("F")
+def test_a_service_whose_metrics_server_is_down_stops_in_order(
+    breakable: Service, breaking: Path
+) -> None:
+    breaking.touch()
+    breakable.lines_with("starting it again in")
+    assert breakable.stop(20.0) == 0
+
+
+def _ready(client: httpx2.Client, is_so: Callable[[Any], bool]) -> Any:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so(found := client.get("/health/ready").json()):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.01)
+    return found
