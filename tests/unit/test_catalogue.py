@@ -473,5 +473,5 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
     file = tmp_path / "models.toml"
     file.write_bytes(b'default = "\xff"')
-    with pytest.raises(ConfigurationError, match="is not TOML"):
+    with pytest.raises(ConfigurationError, match=r"is not UTF-8 text .line 1.: save it as UTF-8"):
         loaded(models_file=file)
