@@ -1,7 +1,9 @@
 """A user's interactions as a file: JSON lines or CSV."""
 
+import codecs
 import csv
 import io
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
@@ -11,8 +13,16 @@ import orjson
 from app.dto.interaction import wire_document
 from domain.entities.interaction import Interaction
 
-_FORMULA_STARTS = ("=", "+", "-", "@")
-"""A spreadsheet takes a cell that begins so for a formula, whoever wrote it."""
+_FORMULA = re.compile(
+    r"[\t\r\n]|[\s\x00-\x1f\ufeff]*[=+\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}"
+    r"\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}]"
+)
+"""Matches the start of a cell that some spreadsheet evaluates as a formula.
+
+White space, control characters and a byte order mark are skipped first: depending on program, version and import
+settings they are dropped before the cell is read. Full-width forms count as the plain ones where the system's language
+is Chinese, Japanese or Korean.
+"""
 
 _COLUMNS = (
     *("id", "userId", "conversationId", "timestamp", "userPrompt", "systemPrompt", "temperature"),
@@ -36,9 +46,16 @@ MEDIA_TYPES = {
 }
 
 
-def head_of(file: ExportFormat) -> bytes:
-    """Return what stands before the first interaction."""
-    return _csv([_COLUMNS]) if file is ExportFormat.CSV else b""
+def head_of(file: ExportFormat, *, with_bom: bool = False) -> bytes:
+    """Return what precedes the first interaction.
+
+    Args:
+        file: JSON lines have no head.
+        with_bom: Whether a CSV file begins with a byte order mark, without which Excel does not read it as UTF-8.
+    """
+    if file is not ExportFormat.CSV:
+        return b""
+    return (codecs.BOM_UTF8 if with_bom else b"") + _csv([_COLUMNS])
 
 
 def lines_of(file: ExportFormat, interactions: Sequence[Interaction]) -> bytes:
@@ -58,13 +75,13 @@ def _row(document: dict[str, Any]) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    """Return a value as text: null is empty, and no text is a formula."""
+    """Return a value as text: null is empty; a text that could be evaluated as a formula gets a leading `'`."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
+        return f"'{value}" if _FORMULA.match(value) else value
     return str(value)
 
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from app.controllers.history_controller import UserIdInPath
 from app.dependencies import caller_of, container_of
@@ -40,6 +40,17 @@ class ExportParameters(Dto):
         default=ExportFormat.JSONL,
         description="`jsonl`: an interaction a line, as everywhere else. `csv`: flattened, the same columns always; texts that a spreadsheet would take for a formula begin with a `'`.",
     )
+    bom: bool = Field(
+        default=False,
+        description="`true`: the file begins with a byte order mark, which Excel needs to read it as UTF-8. Only with `format=csv`.",
+    )
+
+    @field_validator("bom")
+    @classmethod
+    def _only_for_csv(cls, bom: bool, info: ValidationInfo) -> bool:
+        if bom and info.data.get("format") is ExportFormat.JSONL:
+            raise ValueError("must be left out unless format is csv")
+        return bom
 
 
 @router.get(
@@ -62,17 +73,17 @@ async def export(
     pages = container_of(request).history.export(caller_of(request), user_id)
     name = re.sub(r"[^A-Za-z0-9._-]", "_", user_id)
     return await FileStream(
-        _file(parameters.format, pages),
+        _file(parameters, pages),
         media_type=MEDIA_TYPES[parameters.format],
         name=f"history-{name}.{parameters.format}",
     ).begin()
 
 
 async def _file(
-    file: ExportFormat, pages: AsyncGenerator[Sequence[Interaction], None]
+    parameters: ExportParameters, pages: AsyncGenerator[Sequence[Interaction], None]
 ) -> AsyncGenerator[bytes, None]:
-    head = head_of(file)
+    head = head_of(parameters.format, with_bom=parameters.bom)
     async with aclosing(pages):
         async for interactions in pages:
-            yield head + lines_of(file, interactions)
+            yield head + lines_of(parameters.format, interactions)
             head = b""

@@ -151,6 +151,9 @@ def test_an_export_is_downloaded_whole(console: ConsolePage, tmp_path: Path, fil
     assert download.suggested_filename == f"history-{console.user}.{file}"
     download.save_as(tmp_path / file)
     text = (tmp_path / file).read_text(encoding="utf-8")
+    if file == "csv":
+        assert text.startswith("\ufeffid,")
+        text = text.removeprefix("\ufeff")
     rows = (
         [json.loads(line) for line in text.splitlines()]
         if file == "jsonl"

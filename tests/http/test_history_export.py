@@ -15,6 +15,7 @@ import pytest
 from domain.entities.caller import Scope
 from domain.entities.interaction import Interaction
 from domain.entities.prompt import Prompt
+from domain.entities.reply import Usage
 from infra.clock import SystemClock
 from infra.history.sqlite import HISTORY_FILE, open_sqlite
 from tests.fakes.interactions import an_interaction
@@ -58,7 +59,7 @@ def lines(client: httpx2.Client, user: str) -> list[dict[str, Any]]:
     response = client.get(f"/v1/history/{user}/export")
     assert response.status_code == 200, response.text
     assert response.text == "" or response.text.endswith("\n")
-    return [json.loads(line) for line in response.text.splitlines()]
+    return [json.loads(line) for line in response.text.split("\n")[:-1]]
 
 
 def rows(client: httpx2.Client, user: str) -> list[dict[str, str]]:
@@ -131,6 +132,84 @@ def test_csv_has_the_same_columns_always_and_no_formulas(client: httpx2.Client, 
         assert row["error"] == (line["error"] or "")
 
 
+FORMULAS = [
+    *("=1", "+1", "-1", "@SUM(A1)"),
+    *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)"),
+    *("\tplain", "\rplain", "\nplain", "\t=1", "\r\n=1"),
+    *(
+        "  =1",
+        "\u00a0=1",
+        "\u3000\uff1d1",
+        "\ufeff=1",
+        "\ufeff \ufeff+1",
+        "\v@a",
+        "\x01=1",
+        "\u2028=1",
+    ),
+]
+NO_FORMULAS = [
+    *(
+        "1=1",
+        "'=1",
+        "it's = fine",
+        "  indented",
+        "\ufeffbom",
+        "a\t=b",
+        "\u30fb=",
+        '"=1"',
+        ",=1",
+        "é=1",
+    ),
+]
+
+
+@pytest.mark.seen("E1")
+def test_no_spelling_of_a_formula_is_one_in_csv_and_numbers_stay_numbers(data_dir: Path) -> None:
+    texts = FORMULAS + NO_FORMULAS
+    usage = Usage(input_tokens=1, output_tokens=2, cost_usd=-1e-9)
+    keep(
+        data_dir,
+        [
+            an_interaction(number, prompt=Prompt.asking(text), text=text, usage=usage)
+            for number, text in enumerate(texts)
+        ],
+    )
+    with running_service(data_dir) as service, service.client() as client:
+        found = rows(client, "ana")
+        expected = [f"'{one}" for one in FORMULAS] + NO_FORMULAS
+        assert [row["userPrompt"] for row in found] == expected
+        assert [row["response"] for row in found] == expected
+        assert {row["costUsd"] for row in found} == {"-1e-09"}
+        assert [line["userPrompt"] for line in lines(client, "ana")] == texts
+
+
+@pytest.mark.seen("E1")
+def test_a_csv_file_begins_with_one_byte_order_mark_only_when_asked(
+    client: httpx2.Client, user: str
+) -> None:
+    for number in range(30):  # more than one page
+        ask(client, user, f"číslo {number}")
+    plain = client.get(f"/v1/history/{user}/export?format=csv").content
+    marked = client.get(f"/v1/history/{user}/export?format=csv&bom=true").content
+    assert marked == b"\xef\xbb\xbf" + plain
+    assert plain.startswith(b"id,")
+    assert marked.count(b"\xef\xbb\xbf") == 1
+    assert client.get(f"/v1/history/{user}/export?format=csv&bom=false").content == plain
+    assert client.get(f"/v1/history/{user}/export?bom=false").status_code == 200
+    empty = client.get("/v1/history/nobody-yet/export?bom=true&format=csv")
+    assert empty.content == b"\xef\xbb\xbf" + ",".join(COLUMNS).encode() + b"\r\n"
+
+
+@pytest.mark.seen("E1")
+@pytest.mark.parametrize("query", ["bom=true", "format=jsonl&bom=true", "bom=1&format=jsonl"])
+def test_a_byte_order_mark_in_json_lines_is_refused_by_name(
+    client: httpx2.Client, user: str, query: str
+) -> None:
+    response = client.get(f"/v1/history/{user}/export?{query}")
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-request")
+    assert [one["pointer"] for one in response.json()["errors"]] == ["query/bom"]
+
+
 def test_an_unknown_user_has_an_empty_file(client: httpx2.Client) -> None:
     assert lines(client, "nobody-yet") == []
     assert rows(client, "nobody-yet") == []
@@ -146,7 +225,11 @@ def test_a_name_is_good_for_a_file(client: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["format=xml", "format=", "format=csv&format=csv", "limit=1", "cursor=a", "from=x"]
+    "query",
+    [
+        *("format=xml", "format=", "format=csv&format=csv", "limit=1", "cursor=a", "from=x"),
+        *("format=csv&bom=", "format=csv&bom=maybe", "format=csv&bom=true&bom=true"),
+    ],
 )
 def test_wrong_parameters_are_refused(client: httpx2.Client, user: str, query: str) -> None:
     response = client.get(f"/v1/history/{user}/export?{query}")

@@ -60,9 +60,9 @@ export async function stats(filters) {
   return (await json(`${user()}/stats?${query(filters)}`)).groups;
 }
 
-/** Return all of the user's history as a file. */
+/** Return all of the user's history as a file; CSV with a byte order mark, because a spreadsheet will open it. */
 export async function exported(format) {
-  return whole((await send(`${user()}/export?${query({ format })}`)).blob());
+  return whole((await send(`${user()}/export?${query({ format, bom: format === "csv" ? true : null })}`)).blob());
 }
 
 /** Erase one interaction. */
