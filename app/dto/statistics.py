@@ -1,14 +1,34 @@
 """What a user's interactions add up to, as callers see it."""
 
+import re
 from collections.abc import Sequence
-from typing import Self
+from datetime import UTC
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from app.dto.wire import Dto, Time, id_range
 from domain.entities.statistics import By, Group, StatisticsQuery
 
 _COST_DECIMALS = 9
+_ZONE_NAME = re.compile(
+    r"(?!posix/|right/|localtime$|posixrules$)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}"
+)
+"""Names of the IANA database; those excluded are files of the operating system that stand beside it."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        if _ZONE_NAME.fullmatch(name):
+            ZoneInfo(name)
+            return name
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    raise ValueError("must be the IANA name of a time zone such as America/Sao_Paulo")
+
+
+TimeZoneName = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
 
 
 class StatisticsParameters(Dto):
@@ -18,17 +38,29 @@ class StatisticsParameters(Dto):
 
     by: By = Field(
         default=By.DAY,
-        description="What makes a group: a day (UTC), who answered, or its provider.",
+        description="What makes a group: a day (of `timeZone`), who answered, or its provider.",
     )
     from_: Time | None = Field(
         default=None, alias="from", description="Not before this time (RFC 3339)."
     )
     to: Time | None = Field(default=None, description="Before this time (RFC 3339).")
 
+    time_zone: TimeZoneName = Field(
+        default="UTC",
+        description="Whose midnights separate the days: the IANA name of a time zone. Where clocks are changed, a day has 23 or 25 hours.",
+        examples=["America/Sao_Paulo"],
+    )
+
     def to_query(self, user_id: str) -> StatisticsQuery:
         """Return the same question in the domain's words."""
         from_id, to_id = id_range(self.from_, self.to)
-        return StatisticsQuery(user_id=user_id, by=self.by, from_id=from_id, to_id=to_id)
+        return StatisticsQuery(
+            user_id=user_id,
+            by=self.by,
+            from_id=from_id,
+            to_id=to_id,
+            time_zone=UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone),
+        )
 
 
 class LatencyDto(Dto):
@@ -45,7 +77,7 @@ class GroupDto(Dto):
     """The figures of one day, model or provider, whatever became of its interactions."""
 
     key: str | None = Field(
-        description="The day (UTC), the model or the provider; null where no provider was reached.",
+        description="The day, the model or the provider; null where no provider was reached.",
         examples=["2026-11-22"],
     )
     interactions: int = Field(description="How many there are, of every status.", examples=[42])

@@ -1,9 +1,11 @@
 """Figures from the DynamoDB table."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
-from domain.entities.statistics import FAILURES, By, Group, StatisticsQuery, day_of
+from domain.entities.interaction import milliseconds_of
+from domain.entities.statistics import FAILURES, By, Day, Group, StatisticsQuery
 from infra.history.dynamodb_items import Item, figures_of, key_of
 from infra.history.dynamodb_reading import interactions_in
 from infra.history.dynamodb_table import Table
@@ -24,6 +26,7 @@ async def statistics(table: Table, query: StatisticsQuery, first_id: str) -> lis
     """
     low, high = max(query.from_id or " ", first_id), query.to_id or _AFTER_ALL
     tallies: defaultdict[str | None, Tally] = defaultdict(Tally)
+    key_of_item = _keys(query)
     start: dict[str, Any] = {}
     while low < high:
         page = await table.call(
@@ -42,7 +45,7 @@ async def statistics(table: Table, query: StatisticsQuery, first_id: str) -> lis
         )
         for item in await _with_figures(table, query.user_id, page["Items"]):
             if item["sk"]["S"] < high:
-                _add(tallies[_key(query.by, item)], item)
+                _add(tallies[key_of_item(item)], item)
         if "LastEvaluatedKey" not in page:
             break
         start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -63,12 +66,23 @@ async def _with_figures(table: Table, user_id: str, items: list[Item]) -> list[I
     ]
 
 
-def _key(by: By, item: Item) -> str | None:
-    if by is By.DAY:
-        return day_of(item["sk"]["S"])
-    if by is By.MODEL:
-        return str(item["model"]["S"])
-    return item["provider"]["S"] if "provider" in item else None
+def _keys(query: StatisticsQuery) -> Callable[[Item], str | None]:
+    """Return what tells the group of each item."""
+    if query.by is By.MODEL:
+        return lambda item: str(item["model"]["S"])
+    if query.by is By.PROVIDER:
+        return lambda item: item["provider"]["S"] if "provider" in item else None
+    day: Day | None = None
+
+    def key_of_day(item: Item) -> str:
+        # Items come by time, so most are of the same day as the one before.
+        nonlocal day
+        milliseconds = milliseconds_of(item["sk"]["S"])
+        if day is None or not day.first_milliseconds <= milliseconds < day.end_milliseconds:
+            day = Day.around(milliseconds, query.time_zone)
+        return day.key
+
+    return key_of_day
 
 
 def _add(tally: Tally, item: Item) -> None:

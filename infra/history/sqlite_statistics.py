@@ -3,11 +3,12 @@
 # ruff: noqa: S608 - put together from the constants of this file; every value travels as a parameter
 
 from collections.abc import Iterator
+from datetime import tzinfo
 
 import apsw
 
 from domain.entities.interaction import first_id_at, milliseconds_of
-from domain.entities.statistics import DAY_MILLISECONDS, By, Group, StatisticsQuery, day_of
+from domain.entities.statistics import By, Day, Group, StatisticsQuery
 
 _AFTER_ALL = "~"  # sorts behind every id
 
@@ -41,20 +42,22 @@ def statistics(connection: apsw.Connection, query: StatisticsQuery) -> list[Grou
     groups: list[Group] = []
     with connection:  # all days see the same state
         if query.by is By.DAY:
-            groups += _days(connection, values)
+            groups += _days(connection, values, query.time_zone)
         else:
             groups += [_group(*row) for row in connection.execute(_GROUPS[query.by], values)]
     return groups
 
 
-def _days(connection: apsw.Connection, values: dict[str, str]) -> Iterator[Group]:
+def _days(
+    connection: apsw.Connection, values: dict[str, str], time_zone: tzinfo
+) -> Iterator[Group]:
     """Yield day after day, from one that has interactions to the next: ids sort by time, so a day is a range of them."""
     while (first_id := connection.execute(_FIRST, values).get) is not None:
-        day = milliseconds_of(first_id) // DAY_MILLISECONDS
-        next_day = first_id_at((day + 1) * DAY_MILLISECONDS)
+        day = Day.around(milliseconds_of(first_id), time_zone)
+        next_day = first_id_at(day.end_milliseconds)
         if next_day <= first_id:  # the last day an id can name
             next_day = _AFTER_ALL
-        within = values | {"to_id": min(next_day, values["to_id"]), "day": day_of(first_id)}
+        within = values | {"to_id": min(next_day, values["to_id"]), "day": day.key}
         yield _group(*next(connection.execute(_ONE_GROUP, within)))
         values = values | {"from_id": next_day}
 

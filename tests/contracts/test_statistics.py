@@ -1,14 +1,17 @@
 """What every store adds up."""
 
 import statistics
+from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from domain.entities.interaction import Interaction, Status, first_id_at
+from domain.entities.interaction import Interaction, Status, first_id_at, milliseconds_of
 from domain.entities.reply import NO_USAGE, Usage
-from domain.entities.statistics import DAY_MILLISECONDS, By, Group, StatisticsQuery, day_of
+from domain.entities.statistics import DAY_MILLISECONDS, By, Day, Group, StatisticsQuery
 from domain.interfaces.history import HistoryRepository
 from tests.contracts.history_stores import STORES
 from tests.fakes.clock import START_MILLISECONDS
@@ -25,8 +28,12 @@ async def history(
         yield history
 
 
+def day_of(interaction_id: str, time_zone: tzinfo = UTC) -> str:
+    return Day.around(milliseconds_of(interaction_id), time_zone).key
+
+
 async def groups(
-    history: HistoryRepository, by: By = By.MODEL, **query: str | None
+    history: HistoryRepository, by: By = By.MODEL, **query: str | tzinfo | None
 ) -> dict[str | None, Group]:
     found = await history.statistics(StatisticsQuery(**{"user_id": "ana", "by": by, **query}))  # type: ignore[arg-type]
     by_key = {group.key: group for group in found}
@@ -99,6 +106,55 @@ async def test_days_are_those_of_utc(history: HistoryRepository) -> None:
         day_of(first_id_at(MIDNIGHT)): 2,
         day_of(first_id_at(9 * MIDNIGHT)): 1,
     }
+
+
+CLOCK_CHANGES = [
+    ("Europe/Berlin", "2026-03-29", 23),
+    ("Europe/Berlin", "2026-10-25", 25),
+    ("America/New_York", "2026-03-08", 23),
+    ("America/New_York", "2026-11-01", 25),
+    ("America/Sao_Paulo", "2018-11-04", 23),  # midnight itself is skipped
+    ("America/Sao_Paulo", "2018-02-17", 25),  # 23:00 to 24:00 comes twice
+    ("Australia/Lord_Howe", "2026-04-05", 24.5),
+    ("Asia/Kathmandu", "2026-07-01", 24),
+    ("Pacific/Kiritimati", "2026-07-01", 24),
+    ("Pacific/Apia", "2011-12-31", 24),  # the day before was skipped
+    ("America/St_Johns", "2010-11-07", 25),  # from 00:01 back to 23:01
+]
+
+
+@pytest.mark.seen("E9")
+@pytest.mark.parametrize(("zone", "day", "hours"), CLOCK_CHANGES)
+async def test_days_begin_at_local_midnight_also_where_clocks_are_changed(
+    history: HistoryRepository, zone: str, day: str, hours: float
+) -> None:
+    time_zone = ZoneInfo(zone)
+    first = round(datetime.fromisoformat(day).replace(tzinfo=time_zone).timestamp() * 1000)
+    end = first + round(hours * 3_600_000)
+    moments = [first - 1, first, (first + end) // 2, end - 1, end, end + 200 * DAY_MILLISECONDS]
+    await history.append_many([an_interaction(id=an_id(milliseconds=one)) for one in moments])
+    found = await groups(history, By.DAY, time_zone=time_zone)
+    assert found.pop(day).interactions == 3
+    assert sorted(group.interactions for group in found.values()) == [1, 1, 1]
+    assert max(key for key in found if key is not None and key < day) == min(found)
+
+
+@pytest.mark.seen("E9")
+@pytest.mark.parametrize("zone", ["America/Sao_Paulo", "Asia/Gaza", "Europe/London"])
+async def test_local_days_add_up_over_years(history: HistoryRepository, zone: str) -> None:
+    time_zone = ZoneInfo(zone)
+    step = 7 * 3_600_000 + 1_234_567
+    kept = [
+        an_interaction(
+            number, id=an_id(number, milliseconds=1_500_000_000_000 + number * step * 20)
+        )
+        for number in range(400)
+    ]
+    await history.append_many(kept)
+    from_id, to_id = kept[10].id, kept[390].id
+    found = await groups(history, By.DAY, time_zone=time_zone, from_id=from_id, to_id=to_id)
+    by_hand = Counter(one.asked_at.astimezone(time_zone).date().isoformat() for one in kept[10:390])
+    assert {key: group.interactions for key, group in found.items()} == by_hand
 
 
 async def test_a_range_of_time_is_half_open(history: HistoryRepository) -> None:

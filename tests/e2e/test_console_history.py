@@ -4,12 +4,16 @@ import csv
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Locator, Route, expect
+from playwright.sync_api import Browser, Locator, Route, expect
 
-from tests.e2e.console_page import ConsolePage
+from tests.e2e.console_page import ConsolePage, console_page
+from tests.service import Service
 
 MANY = 500
 
@@ -207,6 +211,30 @@ def test_the_overview_adds_up(console: ConsolePage) -> None:
     expect(groups.first).to_contain_text("gem-healthy")
     console.page.get_by_role("region", name="By").get_by_text("Provider").click()
     expect(groups).to_have_count(1)
+
+
+@pytest.mark.seen("E9")
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "America/Sao_Paulo"])
+def test_the_overview_goes_by_the_days_of_the_browsers_time_zone(
+    browser: Browser, service: Service, zone: str
+) -> None:
+    with console_page(browser, service, timezone_id=zone) as console:
+        console.put("one", "two")
+        with console.page.expect_request("**/stats?*by=day*") as asking:
+            console.open("#/overview")
+        asked = {name: one for name, (one,) in parse_qs(urlsplit(asking.value.url).query).items()}
+        assert asked["timeZone"] == zone
+        first = datetime.fromisoformat(asked["from"]).astimezone(ZoneInfo(zone))
+        assert (first.hour, first.minute) == (0, 0)
+        interactions = console.page.locator("figure.plot", has_text="Interactions")
+        interactions.get_by_text("As a table").click()
+        expect(interactions.locator("tbody tr")).to_have_count(1)
+        days = {
+            datetime.fromisoformat(one["timestamp"]).astimezone(ZoneInfo(zone))
+            for one in console.kept()
+        }
+        names = {f"{one:%b} {one.day}" for one in days}
+        assert set(interactions.locator("tbody th").all_inner_texts()) == names
 
 
 def test_a_route_that_is_closed_is_shown_as_such(console: ConsolePage) -> None:

@@ -10,8 +10,8 @@ from domain.entities.conversation import (
     ConversationQuery,
 )
 from domain.entities.history_query import HistoryQuery, Order, Page
-from domain.entities.interaction import Interaction
-from domain.entities.statistics import FAILURES, By, Group, StatisticsQuery, day_of
+from domain.entities.interaction import Interaction, milliseconds_of
+from domain.entities.statistics import FAILURES, By, Day, Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
 from infra.history.tallies import Tally, whole_milliseconds
@@ -94,7 +94,8 @@ class RememberingHistory(HistoryRepository):
         for one in self.kept.values():
             is_within = (query.from_id or "") <= one.id < (query.to_id or "~")
             if one.user_id == query.user_id and is_within:
-                key = {By.DAY: day_of(one.id), By.MODEL: one.model, By.PROVIDER: one.provider}
+                day = Day.around(milliseconds_of(one.id), query.time_zone)
+                key = {By.DAY: day.key, By.MODEL: one.model, By.PROVIDER: one.provider}
                 tally = tallies[key[query.by]]
                 tally.interactions += 1
                 tally.failures += one.status in FAILURES

@@ -1,6 +1,8 @@
 """GET /v1/history/{userId}/stats."""
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx2
 import pytest
@@ -73,12 +75,59 @@ def test_an_unknown_user_has_no_groups(client: httpx2.Client) -> None:
         "limit=1",
         "cursor=abc",
         "By=day",
+        "timezone=UTC",
     ],
 )
 def test_wrong_parameters_are_refused(client: httpx2.Client, user: str, query: str) -> None:
     response = client.get(f"/v1/history/{user}/stats?{query}")
     assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-request")
     assert client.get("/v1/history/-/stats").status_code == 422
+
+
+@pytest.mark.seen("E9")
+def test_days_are_those_of_the_time_zone_asked_for(client: httpx2.Client, user: str) -> None:
+    times = [ask(client, user, "alt-healthy")["timestamp"] for _ in range(2)]
+    for zone in (
+        "UTC",
+        "Pacific/Kiritimati",
+        "Pacific/Pago_Pago",
+        "America/Argentina/Ushuaia",
+        "Etc/GMT+12",
+    ):
+        days = {
+            datetime.fromisoformat(one).astimezone(ZoneInfo(zone)).date().isoformat()
+            for one in times
+        }
+        assert {one["key"] for one in figures(client, user, timeZone=zone)} == days
+        assert sum(one["interactions"] for one in figures(client, user, timeZone=zone)) == 2
+    by_model = figures(client, user, by="model", timeZone="Asia/Tokyo")
+    assert by_model == figures(client, user, by="model")
+
+
+@pytest.mark.seen("E9")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "Mars/Olympus", "+02:00", "GMT+25", "../UTC", "/etc/localtime", "localtime"),
+        *(
+            "posix/UTC",
+            "right/UTC",
+            "Europe",
+            "zone.tab",
+            "leapseconds",
+            "Europe/Berlin ",
+            "x" * 65,
+        ),
+        *("Europe/Berlin\x00", "Zürich"),
+    ],
+)
+def test_an_unknown_time_zone_is_refused_by_name(
+    client: httpx2.Client, user: str, name: str
+) -> None:
+    response = client.get(f"/v1/history/{user}/stats", params={"timeZone": name})
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-request")
+    assert [one["pointer"] for one in response.json()["errors"]] == ["query/timeZone"]
+    assert len(name) < 3 or name not in response.text.replace("America/Sao_Paulo", "")
 
 
 def test_only_reading_is_offered(client: httpx2.Client, user: str) -> None:

@@ -59,7 +59,7 @@ export function exactly(timestamp) {
   return new Intl.DateTimeFormat(preferences.language, { dateStyle: "full", timeStyle: "medium" }).format(new Date(timestamp));
 }
 
-/** Return a day such as `2026-11-22`, which is one in UTC. */
+/** Return a day such as `2026-11-22` in words, whatever the time zone. */
 export function day(key, parts = { day: "numeric", month: "short" }) {
   return new Intl.DateTimeFormat(preferences.language, { ...parts, timeZone: "UTC" }).format(new Date(`${key}T00:00:00Z`));
 }

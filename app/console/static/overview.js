@@ -10,7 +10,6 @@ import { plot } from "./plot.js";
 import { problemCard } from "./problem_card.js";
 import { session } from "./session.js";
 
-const DAY_MILLISECONDS = 86_400_000;
 const PERIODS_DAYS = [7, 30, 90];
 
 let periodDays = 30;
@@ -39,10 +38,11 @@ export function overviewView() {
       return;
     }
     if (!figures.children.length) fill(figures, h("p", { class: "loading" }, t("loading")));
-    const days = lastDays(periodDays);
-    const from = `${days[0]}T00:00:00Z`;
+    const midnights = lastMidnights(periodDays);
+    const days = midnights.map(dayOf);
+    const asked = { from: midnights[0].toISOString(), timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone };
     try {
-      const [byDay, byModel, byProvider] = await Promise.all(["day", "model", "provider"].map((by) => api.stats({ from, by })));
+      const [byDay, byModel, byProvider] = await Promise.all(["day", "model", "provider"].map((by) => api.stats({ ...asked, by })));
       if (mine === reading) fill(figures, byDay.some((group) => group.interactions) ? shown(days, byDay, { model: byModel, provider: byProvider }) : nothing());
     } catch (error) {
       if (mine === reading) fill(figures, problemCard(error, load));
@@ -113,7 +113,13 @@ function choice(name, label, values, chosen, onchange) {
   );
 }
 
-/** Return the last days up to today as the API names them, in UTC. */
-function lastDays(count) {
-  return Array.from({ length: count }, (_, index) => new Date(Date.now() - (count - 1 - index) * DAY_MILLISECONDS).toISOString().slice(0, 10));
+/** Return the midnights that begin the last days up to today, in the browser's time zone. */
+function lastMidnights(count) {
+  const now = new Date();
+  return Array.from({ length: count }, (_, index) => new Date(now.getFullYear(), now.getMonth(), now.getDate() - (count - 1 - index)));
+}
+
+/** Return the day of a local time as the API names it. */
+function dayOf(time) {
+  return [time.getFullYear(), time.getMonth() + 1, time.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
 }
