@@ -92,7 +92,8 @@ async def list_conversations(
 ) -> ConversationList:
     """The user's conversations, last active first.
 
-    A conversation that goes on while they are walked moves to the front, and is not met further back.
+    A conversation that goes on while they are walked moves to the front, and is not met further back. Where SQS carries
+    answers to the store, a turn is listed once a worker has stored it, within seconds as a rule.
     """
     return ConversationList.of(
         await container_of(request).history.conversations(

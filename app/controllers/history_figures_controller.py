@@ -23,7 +23,9 @@ async def read_statistics(
 ) -> Statistics:
     """Interactions, failures, tokens, costs and times by day, model or provider, over all of it or a range of time.
 
-    What was answered before the request counts, exactly once. Figures are those of all of it, or a 503.
+    What has reached the store counts, exactly once. That is everything answered by this host before the request, unless
+    SQS carries it: then an answer counts once a worker has stored it, within seconds as a rule. Figures are those of all
+    of it, or a 503.
     """
     return Statistics.of(
         await container_of(request).history.statistics(

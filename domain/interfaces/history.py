@@ -83,6 +83,8 @@ class HistoryRepository(HistoryWriter, Protocol):
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         """Return the user's figures, each interaction counted once; one group for each key there is, in any order.
 
+        What `append` returned for counts, unless a queue still carries it.
+
         Raises:
             HistoryUnreadable: The store cannot be read, or not all of it in time: never a part of the sum.
         """

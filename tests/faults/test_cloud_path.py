@@ -134,6 +134,36 @@ def test_what_was_answered_is_in_history_once_the_worker_had_it(
         assert service.stop() == 0
 
 
+@pytest.mark.seen("F")
+@pytest.mark.parametrize("outbox", ["true", "false"])
+def test_figures_and_conversations_hold_what_the_worker_has_stored_and_say_so(
+    tmp_path: Path, settings: dict[str, str], outbox: str
+) -> None:
+    settings["OUTBOX_ENABLED"] = outbox
+
+    def counted(client: httpx2.Client) -> tuple[list[int], list[int]]:
+        figures = client.get("/v1/history/ana/stats?by=model")
+        conversations = client.get("/v1/history/ana/conversations")
+        assert (figures.status_code, conversations.status_code) == (200, 200)
+        return (
+            [one["interactions"] for one in figures.json()["groups"]],
+            [one["turns"] for one in conversations.json()["conversations"]],
+        )
+
+    with running_service(tmp_path / "data", settings) as service, service.client() as client:
+        for _ in range(3):
+            body = {"userId": "ana", "userPrompt": "hi", "conversationId": "c"}
+            last = client.post("/v1/chat", json=body).json()["id"]
+        assert counted(client) == ([], [])
+        with running_worker(tmp_path / "worker", settings):
+            until(lambda: client.get(f"/v1/history/ana/{last}").status_code == 200)
+            until(lambda: counted(client) == ([3], [3]))
+        paths = client.get("/openapi.json").json()["paths"]
+        for name in ("stats", "conversations"):
+            said = " ".join(paths[f"/v1/history/{{userId}}/{name}"]["get"]["description"].split())
+            assert "once a worker has stored it" in said
+
+
 def test_dead_letters_are_looked_at_and_sent_back(
     tmp_path: Path, emulator: AwsEmulator, settings: dict[str, str]
 ) -> None:
