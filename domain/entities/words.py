@@ -3,7 +3,10 @@
 import unicodedata
 
 MAX_SEARCH_CHARACTERS = 256
-"""What is searched for is no longer than that, and so are its words."""
+"""What is searched for is no longer than that."""
+
+MAX_WORD_CHARACTERS = 3 * MAX_SEARCH_CHARACTERS
+"""No word of it is longer: a character becomes three at the most when it is composed canonically."""
 
 # Those that FTS5's unicode61 takes off as well.
 _ACCENTS = frozenset(
@@ -21,10 +24,20 @@ def words_of(*texts: str) -> frozenset[str]:
     """Return the words of the texts, in the form in which they are compared.
 
     A word is a run of letters, digits and the marks on them. Case does not count, and on the letters a to z neither
-    do accents. Nothing is known of languages: `ß`, `ł` and `ø` are letters of their own, and what is written without
-    spaces is one long word.
+    do accents. Canonically equivalent texts have the same words, whether composed or decomposed. Nothing is known of
+    languages: `ß`, `ł` and `ø` are letters of their own, and what is written without spaces is one long word.
     """
-    return frozenset(" ".join(texts).translate(_FOLDED).split())
+    composed = unicodedata.normalize("NFC", " ".join(texts))
+    return frozenset(composed.translate(_FOLDED).split())
+
+
+def words_of_decomposed(word: str) -> frozenset[str]:
+    """Return under which words `word` is found in an index made of decomposed text as it stands.
+
+    Indexes of earlier versions are: there `й` stands under `и` where it was stored as two characters, and a Hangul
+    syllable under its letters.
+    """
+    return frozenset(unicodedata.normalize("NFD", word).translate(_FOLDED).split())
 
 
 def is_in_words(character: str) -> bool:

@@ -23,6 +23,7 @@ from infra.history.mongo_erasures import MongoErasures
 from infra.history.mongo_errors import speaking_domain
 from infra.history.mongo_indexes import make_indexes
 from infra.history.mongo_queries import direction_of, filter_of, read, stored
+from infra.history.mongo_renewal import MongoRenewal, either_form
 from infra.history.mongo_statistics import statistics
 from infra.history.mongo_words import rarest_first
 from infra.history.mongo_writes import MongoWrites
@@ -58,6 +59,9 @@ class MongoHistory(DurableStore):
         self._erasures = MongoErasures(access.database["erasures"])
         self._writes = MongoWrites(self._interactions, self._erasures)
         self._calls = access.calls
+        self._renewal = MongoRenewal(
+            self._interactions, access.database["upgrades"], access.calls, clock
+        )
         self._read_seconds = read_seconds
         self._retention = retention
         self._read_milliseconds = round(read_seconds * 1000)
@@ -97,6 +101,8 @@ class MongoHistory(DurableStore):
 
     async def search(self, query: HistoryQuery) -> Page:
         words: Sequence[str] = ()
+        has_every_form = self._renewal.is_finished
+        form_of = str if has_every_form else either_form
         if query.filter.words:
             words = await self.read(
                 rarest_first(
@@ -104,11 +110,14 @@ class MongoHistory(DurableStore):
                     query.user_id,
                     query.filter.words,
                     milliseconds=self._read_milliseconds,
+                    form_of=form_of,
                 )
             )
         searching = (
             self._interactions.find(
-                filter_of(query, words), {"words": 0}, max_time_ms=self._read_milliseconds
+                filter_of(query, words, form_of=form_of),
+                {"words": 0},
+                max_time_ms=self._read_milliseconds,
             )
             .sort("_id", direction_of(query))
             .limit(query.limit + 1)
@@ -118,10 +127,10 @@ class MongoHistory(DurableStore):
         shown = found[: query.limit]
         # A late copy of what was erased is there for a moment, until who wrote it removes it.
         erased = await self.erased_among(query.user_id, [one["_id"] for one in shown])
-        return Page(
-            interactions=_all_of([one for one in shown if one["_id"] not in erased]),
-            next_id=next_id,
-        )
+        interactions = _all_of([one for one in shown if one["_id"] not in erased])
+        if not has_every_form:
+            interactions = [one for one in interactions if one.says(query.filter.words)]
+        return Page(interactions=interactions, next_id=next_id)
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         living = await self.read(self._erasures.living(query.user_id))
@@ -174,6 +183,10 @@ class MongoHistory(DurableStore):
     async def make_indexes(self) -> None:
         """Return once the indexes are there."""
         await make_indexes(self._interactions, self._calls, self.reachability.leave)
+
+    async def renew_words(self) -> None:
+        """Return once no document is left whose words an earlier version wrote and this one would not."""
+        await self._renewal.run()
 
     async def drain(self) -> None:
         """Return once no append waits any more."""
@@ -239,6 +252,6 @@ async def open_mongo(
     """
     async with connected_when_needed(uri, database) as access:
         history = MongoHistory(access, clock=clock, read_seconds=read_seconds, retention=retention)
-        async with going_on(history.make_indexes, history.reachability.watch):
+        async with going_on(history.make_indexes, history.renew_words, history.reachability.watch):
             yield history
             await history.drain()

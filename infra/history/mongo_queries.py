@@ -1,13 +1,13 @@
 """What is asked of MongoDB's `interactions`, and the indexes that answer it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from domain.entities.history_query import HistoryQuery, Order
 from domain.entities.interaction import Interaction
-from domain.entities.words import MAX_SEARCH_CHARACTERS, words_of
+from domain.entities.words import MAX_WORD_CHARACTERS, words_of
 from infra.history.documents import Document, interaction_of
 
 INDEXES = [
@@ -34,9 +34,13 @@ _BYTES_BESIDE_A_WORD = 16
 def stored(interaction: Interaction, document: Document) -> Document:
     """Return what MongoDB keeps: `document`, which is `interaction`, under `_id`, and the words that can be searched for."""
     document["_id"] = document.pop("id")
-    words = words_of(interaction.prompt.text, interaction.text)
-    document["words"] = _fitting([word for word in words if len(word) <= MAX_SEARCH_CHARACTERS])
+    document["words"] = stored_words(interaction.prompt.text, interaction.text)
     return document
+
+
+def stored_words(*texts: str) -> list[str]:
+    """Return the words of texts that anybody can search for, as many as a document has room for."""
+    return _fitting([word for word in words_of(*texts) if len(word) <= MAX_WORD_CHARACTERS])
 
 
 def _fitting(words: list[str]) -> list[str]:
@@ -66,12 +70,18 @@ def read(kept: Document) -> Interaction:
     return interaction_of(kept | {"id": kept.get("_id")})
 
 
-def filter_of(query: HistoryQuery, words: Sequence[str] = ()) -> Document:
+def filter_of(
+    query: HistoryQuery,
+    words: Sequence[str] = (),
+    *,
+    form_of: Callable[[str], Any] = str,
+) -> Document:
     """Return the query's conditions: the user as an equality, the place and the times as one range of ids.
 
     Args:
         query: What is asked for.
         words: Its words, the one first that is to be looked up in the index.
+        form_of: Returns what a document may hold of a word: the word, or a condition.
     """
     wanted = query.filter
     conditions: Document = {"userId": query.user_id}
@@ -82,13 +92,16 @@ def filter_of(query: HistoryQuery, words: Sequence[str] = ()) -> Document:
     ):
         if value is not None:
             conditions[name] = {"$eq": value}
-    if wanted.words:
-        conditions["words"] = {"$all": list(words or wanted.words)}
+    forms = [form_of(word) for word in words or wanted.words]
+    if all(isinstance(form, str) for form in forms):
+        if forms:
+            conditions["words"] = {"$all": forms}
+        forms = []
     if wanted.statuses:
         conditions["status"] = {"$in": sorted(wanted.statuses)}
     else:
         conditions["answered"] = True
-    bounds: list[dict[str, Any]] = []
+    bounds: list[dict[str, Any]] = [{"words": form} for form in forms]
     if wanted.from_id is not None:
         bounds.append({"_id": {"$gte": wanted.from_id}})
     if wanted.to_id is not None:

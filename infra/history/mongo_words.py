@@ -1,7 +1,8 @@
 """Which word MongoDB looks up in its index: the rest of them it looks for in what that finds."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
 
@@ -17,10 +18,12 @@ async def rarest_first(
     words: Collection[str],
     *,
     milliseconds: int,
+    form_of: Callable[[str], Any] = str,
 ) -> Sequence[str]:
     """Return the words of one search, the one first that occurs least: of several, MongoDB looks up the first.
 
-    The longest ones are counted, in the index alone and up to a thousand; short words are mostly common ones.
+    The longest ones are counted, in the index alone and up to a thousand; short words are mostly common ones. `form_of`
+    returns what a document may hold of a word.
     """
     longest_first = sorted(words, key=lambda word: (-len(word), word))
     if len(longest_first) == 1:
@@ -29,7 +32,9 @@ async def rarest_first(
     counts = await asyncio.gather(
         *(
             interactions.count_documents(
-                {"userId": user_id, "words": word}, limit=_COUNTED_ROWS, maxTimeMS=milliseconds
+                {"userId": user_id, "words": form_of(word)},
+                limit=_COUNTED_ROWS,
+                maxTimeMS=milliseconds,
             )
             for word in counted
         )

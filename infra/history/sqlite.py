@@ -14,7 +14,13 @@ from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
-from infra.history import sqlite_conversations, sqlite_pages, sqlite_statistics, sqlite_words
+from infra.history import (
+    sqlite_conversations,
+    sqlite_pages,
+    sqlite_renewal,
+    sqlite_statistics,
+    sqlite_words,
+)
 from infra.history.admission import LOOK_SECONDS, Admission
 from infra.history.background import going_on, repeating
 from infra.history.documents import json_of
@@ -24,12 +30,21 @@ from infra.history.group_commit import GroupCommit
 from infra.history.retention import FOR_EVER, Retention
 from infra.history.sqlite_committer import SqliteCommitter
 from infra.history.sqlite_expiry import Expire, expire_all
-from infra.history.sqlite_jobs import Append, EraseOne, EraseUser, FinishErasures, Reap, SqlJob
+from infra.history.sqlite_jobs import (
+    Append,
+    AppendCanonically,
+    EraseOne,
+    EraseUser,
+    FinishErasures,
+    Reap,
+    SqlJob,
+)
 from infra.history.sqlite_migration import Step
 from infra.history.sqlite_purging import Purging
 from infra.history.sqlite_reader import ReadPool
 from infra.history.sqlite_schema import HISTORY_MIGRATIONS, open_writer
 from infra.history.sqlite_tombstones import erased_among
+from infra.history.sqlite_word_index import is_indexed_as_it_is
 from infra.history.start_markers import StartMarkers
 from infra.private_files import make_private_folder
 
@@ -38,6 +53,8 @@ REAP_SECONDS = 5.0
 EXPIRE_SECONDS = 60.0
 PURGE_SECONDS = 3600.0
 PURGE_PAUSE_SECONDS = 0.02
+RENEW_PAUSE_SECONDS = 0.02
+RENEW_RETRY_SECONDS = 1.0
 
 
 class SqliteHistory(DurableStore):
@@ -50,8 +67,11 @@ class SqliteHistory(DurableStore):
         reads: ReadPool,
         admission: Admission,
         clock: Clock,
+        *,
+        has_word_index: bool,
     ) -> None:
         self.path = path
+        self._has_word_index = has_word_index
         self.commits = commits
         self.reads = reads
         self.markers = StartMarkers(commits.submit)
@@ -67,7 +87,7 @@ class SqliteHistory(DurableStore):
     async def append(self, interaction: Interaction) -> None:
         marker = self.markers.end(interaction.id)
         try:
-            await self.commits.submit(Append((_body_of(interaction),)))
+            await self.commits.submit(self._appending((_body_of(interaction),)))
         except HistoryUnavailable:
             if marker is not None:
                 self.markers.reopen(marker)
@@ -75,7 +95,7 @@ class SqliteHistory(DurableStore):
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
         if interactions:
-            await self.commits.submit(Append(tuple(map(_body_of, interactions))))
+            await self.commits.submit(self._appending(tuple(map(_body_of, interactions))))
 
     async def search(self, query: HistoryQuery) -> Page:
         search = sqlite_words.search if query.filter.words else sqlite_pages.search
@@ -118,7 +138,9 @@ class SqliteHistory(DurableStore):
 
     async def reap(self) -> None:
         """Make the start markers whose time has come into `interrupted` interactions."""
-        await asyncio.wait([self.commits.submit(Reap(self._clock.now_milliseconds()))])
+        await asyncio.wait(
+            [self.commits.submit(Reap(self._clock.now_milliseconds(), self._has_word_index))]
+        )
 
     async def expire(self, first_kept_id: str) -> None:
         """Remove what is below an id, some at a time; what fails is done the next time."""
@@ -140,6 +162,28 @@ class SqliteHistory(DurableStore):
             while not purging.is_finished:
                 await self.commits.submit(purging)
                 await self._clock.sleep(PURGE_PAUSE_SECONDS)
+
+    async def renew_words(self) -> None:
+        """Return once the rows of an older file are indexed by canonical words where they need it.
+
+        A process that ends in the middle goes on at its next start. Until then searches look for both forms.
+        """
+        while True:
+            try:
+                step = await self.reads.run(
+                    lambda connections: sqlite_renewal.next_step(connections.to(self.path))
+                )
+                if step is None:
+                    return
+                await self.commits.submit(step)
+            except (HistoryUnavailable, HistoryUnreadable):
+                await self._clock.sleep(RENEW_RETRY_SECONDS)
+            await self._clock.sleep(RENEW_PAUSE_SECONDS)
+
+    def _appending(self, bodies: tuple[str, ...]) -> SqlJob:
+        if not self._has_word_index or all(map(is_indexed_as_it_is, bodies)):
+            return Append(bodies)
+        return AppendCanonically(bodies)
 
     async def _erase(self, job: SqlJob) -> None:
         try:
@@ -201,6 +245,7 @@ async def open_sqlite(
             async with going_on(
                 repeating(expire, seconds=expire_seconds, clock=clock),
                 repeating(history.purge_words, seconds=purge_seconds, clock=clock),
+                history.renew_words,
             ):
                 yield history
     finally:
@@ -238,7 +283,14 @@ async def open_file(
         reads = ReadPool(seconds=read_seconds)
         stack.push_async_callback(reads.close)
         admission = Admission(commits, path.parent, min_free_disk_bytes=min_free_disk_bytes)
-        history = SqliteHistory(path, commits, reads, admission, clock)
+        history = SqliteHistory(
+            path,
+            commits,
+            reads,
+            admission,
+            clock,
+            has_word_index=migrations is HISTORY_MIGRATIONS,
+        )
         stack.callback(history.markers.close)
         await history.reap()
         await admission.look()

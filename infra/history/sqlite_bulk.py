@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import apsw
 
 from infra.history.sqlite_jobs import INSERT_NEW, insert
-from infra.history.sqlite_word_index import index_rows
+from infra.history.sqlite_word_index import index_canonically, index_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class AppendMany:
     def run(self, connection: apsw.Connection) -> None:
         if _insert_new(connection, self.bodies) < len(self.bodies):
             insert(connection, self.bodies)  # some were there: an outcome may replace `interrupted`
+        index_canonically(connection, self.bodies)
 
 
 def _insert_new(connection: apsw.Connection, bodies: tuple[str, ...]) -> int:

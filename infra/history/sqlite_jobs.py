@@ -8,6 +8,7 @@ from typing import Protocol
 import apsw
 
 from domain.entities.interaction import first_id_after
+from infra.history.sqlite_word_index import index_canonically
 
 REMOVED_AT_ONCE = 100
 REMOVING_SECONDS = 0.02
@@ -46,7 +47,8 @@ WHERE interaction.status = 'interrupted' AND excluded.status <> 'interrupted'
 _BODIES = "SELECT value AS body FROM carray(?)"
 _INSERT_BATCH = _INSERT.format(source=_BODIES)
 INSERT_NEW = _NEW.format(source=_BODIES) + " ON CONFLICT (user_id, id) DO NOTHING"
-_INSERT_DUE = _INSERT.format(source="SELECT body FROM started WHERE due_ms <= ?")
+_DUE = "SELECT body FROM started WHERE due_ms <= ?"
+_INSERT_DUE = _INSERT.format(source=_DUE)
 
 _KEEP_MARKERS = """
 INSERT OR IGNORE INTO started (id, user_id, due_ms, body)
@@ -90,6 +92,21 @@ def insert(connection: apsw.Connection, bodies: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class AppendCanonically:
+    """As `Append`, into a file with an index of words that would not find all of the texts as they are."""
+
+    bodies: tuple[str, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self.bodies))
+
+    def run(self, connection: apsw.Connection) -> None:
+        insert(connection, self.bodies)
+        index_canonically(connection, self.bodies)
+
+
+@dataclass(frozen=True, slots=True)
 class KeepMarkers:
     """Start markers: JSON objects `{"dueMs", "of": document}`, joined by commas."""
 
@@ -116,13 +133,23 @@ class EndMarker:
 
 @dataclass(frozen=True, slots=True)
 class Reap:
-    """Makes start markers whose time has come into `interrupted` interactions."""
+    """Makes start markers whose time has come into `interrupted` interactions.
+
+    Attributes:
+        has_word_index: Whether the file has one, in which they must be found.
+    """
 
     now_milliseconds: int
+    has_word_index: bool = False
     size_bytes: int = 0
 
     def run(self, connection: apsw.Connection) -> None:
+        due = [body for (body,) in connection.execute(_DUE, (self.now_milliseconds,))]
+        if not due:
+            return
         connection.execute(_INSERT_DUE, (self.now_milliseconds,))
+        if self.has_word_index:
+            index_canonically(connection, due)
         connection.execute("DELETE FROM started WHERE due_ms <= ?", (self.now_milliseconds,))
 
 

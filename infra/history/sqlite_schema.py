@@ -8,7 +8,7 @@ import apsw
 from infra.configuration import ConfigurationError
 from infra.history.sqlite_migration import Step, migrate
 from infra.history.sqlite_purging import PURGE
-from infra.history.sqlite_word_index import MakeWordIndex
+from infra.history.sqlite_word_index import CANONICAL_WORDS, MakeWordIndex
 from infra.private_files import make_private_file
 
 # Older ones can corrupt a write-ahead log under load (fixed in 3.51.3).
@@ -72,7 +72,10 @@ CREATE INDEX figures ON interaction (
 );
 """
 
-HISTORY_MIGRATIONS: tuple[Step, ...] = (INTERACTIONS, TURNS_BY_ID, FIGURES, MakeWordIndex(), PURGE)
+HISTORY_MIGRATIONS: tuple[Step, ...] = (
+    *(INTERACTIONS, TURNS_BY_ID, FIGURES, MakeWordIndex(), PURGE),
+    CANONICAL_WORDS,
+)
 """Each step makes the next `user_version` of the file; steps are only ever added at the end."""
 
 

@@ -1,10 +1,14 @@
 """The index of words in SQLite: kept by triggers with each row, or made of many rows at once."""
 
+# ruff: noqa: S608 - put together from the constants of this file; every value travels as a parameter
+
 import unicodedata
+from collections.abc import Iterable
 
 import apsw
+import orjson
 
-from domain.entities.words import is_in_words
+from domain.entities.words import is_in_words, words_of
 from infra.history.sqlite_migration import GradualStep
 
 PLACES_A_MILLISECOND = 1 << 16
@@ -23,9 +27,13 @@ _OWNER = "\uf8ff"
 NOBODYS_WORD = _OWNER
 """In no row, for want of a user."""
 
+_NOT_TOKENIZED_ALIKE = "\u01e0\u01e1"
+"""FTS5 takes only one of their two accents off."""
+
 _MILLISECONDS = "('0x' || substr({row}.id, 1, 8) || substr({row}.id, 10, 4))"
+_OWNER_OF_ROW = f"char({ord(_OWNER)}) || hex({{row}}.user_id) || ' '"
 _WORDS = (
-    f"char({ord(_OWNER)}) || hex({{row}}.user_id) || ' ' || replace("
+    f"{_OWNER_OF_ROW} || replace("
     "coalesce({row}.body ->> 'prompt', '') || ' ' || coalesce({row}.body ->> 'text', ''),"
     f" char({ord(_OWNER)}), ' ')"
 )
@@ -86,7 +94,75 @@ _EXPRESSIONS = {
     "first_of_new": _FIRST_PLACE.format(row="NEW"),
     "words_of_new": _WORDS.format(row="NEW"),
     "words_of_old": _WORDS.format(row="OLD"),
+    "words_of_row": _WORDS.format(row="i"),
+    "owner_of_row": _OWNER_OF_ROW.format(row="i"),
+    "owner_of_old": _OWNER_OF_ROW.format(row="OLD"),
 }
+
+# What the index holds of texts that it would not find by canonically equivalent ones: their words, as `words_of`
+# returns them, instead of the texts as they came. Such rows are indexed twice, all others at no cost.
+CANONICAL_WORDS = """
+CREATE TABLE canonical (seq INTEGER PRIMARY KEY, words TEXT NOT NULL);
+CREATE TRIGGER canonical_is_said AFTER INSERT ON canonical BEGIN
+    INSERT INTO said (said, rowid, words)
+    SELECT 'delete', place, {words_of_row}
+    FROM place CROSS JOIN interaction AS i USING (seq) WHERE seq = NEW.seq;
+    INSERT INTO said (rowid, words)
+    SELECT place, {owner_of_row} || NEW.words
+    FROM place CROSS JOIN interaction AS i USING (seq) WHERE seq = NEW.seq;
+END;
+
+DROP TRIGGER changed_is_said;
+CREATE TRIGGER changed_is_said AFTER UPDATE OF body ON interaction BEGIN
+    INSERT INTO said (said, rowid, words)
+    SELECT 'delete', place,
+        coalesce((SELECT {owner_of_old} || words FROM canonical WHERE seq = OLD.seq), {words_of_old})
+    FROM place WHERE seq = OLD.seq;
+    DELETE FROM canonical WHERE seq = OLD.seq;
+    INSERT INTO said (rowid, words) SELECT place, {words_of_new} FROM place WHERE seq = NEW.seq;
+END;
+DROP TRIGGER gone_is_not_said;
+CREATE TRIGGER gone_is_not_said AFTER DELETE ON interaction BEGIN
+    INSERT INTO said (said, rowid, words)
+    SELECT 'delete', place,
+        coalesce((SELECT {owner_of_old} || words FROM canonical WHERE seq = OLD.seq), {words_of_old})
+    FROM place WHERE seq = OLD.seq;
+    DELETE FROM canonical WHERE seq = OLD.seq;
+    DELETE FROM place WHERE seq = OLD.seq;
+END;
+
+-- which rows of an older file may still have to be indexed by their canonical words
+CREATE TABLE renewal (next_seq INTEGER NOT NULL, until_seq INTEGER NOT NULL);
+INSERT INTO renewal SELECT 1, seq FROM interaction ORDER BY seq DESC LIMIT 1;
+""".format(**_EXPRESSIONS)
+
+_INDEX_CANONICALLY = """
+INSERT OR IGNORE INTO canonical
+SELECT seq, ? FROM interaction WHERE user_id = ? AND id = ? AND body = ?
+"""
+
+
+def index_canonically(connection: apsw.Connection, bodies: Iterable[str]) -> None:
+    """Index those of the rows with these bodies that need it by their canonical words; within a transaction.
+
+    Rows that are not there, or that meanwhile have another body, are left alone.
+    """
+    for body in bodies:
+        if is_indexed_as_it_is(body):
+            continue
+        document = orjson.loads(body)
+        words = " ".join(words_of(document.get("prompt") or "", document.get("text") or ""))
+        row = (words, document["userId"], document["id"], body)
+        connection.execute(_INDEX_CANONICALLY, row)
+
+
+def is_indexed_as_it_is(body: str) -> bool:
+    """Return whether FTS5 finds a body's texts by canonically equivalent ones without our help; quick for most."""
+    if body.isascii():
+        return True
+    return unicodedata.is_normalized("NFC", body) and not any(
+        character in body for character in _NOT_TOKENIZED_ALIKE
+    )
 
 
 def owner_word(user_id: str) -> str:

@@ -8,7 +8,9 @@ import orjson
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order, Page
 from domain.entities.interaction import first_id_at, milliseconds_of
+from domain.entities.words import words_of_decomposed
 from infra.history.documents import interaction_of
+from infra.history.sqlite_renewal import is_renewed
 from infra.history.sqlite_word_index import (
     LAST_MILLISECOND,
     NOBODYS_WORD,
@@ -42,12 +44,16 @@ WHERE seq IN (SELECT value FROM json_each(?))
 def search(connection: apsw.Connection, query: HistoryQuery) -> Page:
     """Return one page of `query`, which asks for words; all of one state of the file."""
     with connection:
+        has_every_form = is_renewed(connection)
         picked, next_id = _picked(connection, query)
         order = "DESC" if query.order is Order.DESC else "ASC"
         seqs = orjson.dumps([seq for _, seq in picked]).decode()
         joined = connection.execute(_BODIES.format(order=order), (seqs,)).get
     documents = [] if joined is None else orjson.loads(b"[" + joined + b"]")
-    return Page(interactions=[interaction_of(one) for one in documents], next_id=next_id)
+    found = [interaction_of(one) for one in documents]
+    if not has_every_form:
+        found = [one for one in found if one.says(query.filter.words)]
+    return Page(interactions=found, next_id=next_id)
 
 
 def _picked(
@@ -109,16 +115,31 @@ def _expression(
     a part, the rest only moves to where that holds. Brackets around AND alone are taken away, those around NOT stay.
     """
     by_length = sorted(words, key=len, reverse=True)  # long ones tend to be rare
+    terms = {word: f'"{word}"' for word in by_length}
+    if not is_renewed(connection):
+        terms = {word: _either_form(word) for word in by_length}
     for word in by_length if len(words) > 1 else ():
-        mine = f'"{owner}" AND "{word}"'
+        mine = f'"{owner}" AND {terms[word]}'
         values = {**between, "words": mine, "rows": _FEW_ROWS + 1}
         places = connection.execute(_SOME_OF_A_WORD, values).fetchall()
         if not places:
             return f'"{NOBODYS_WORD}"'
         if len(places) <= _FEW_ROWS:
-            others = " AND ".join(f'"{other}"' for other in by_length if other != word)
+            others = " AND ".join(terms[other] for other in by_length if other != word)
             return f'(({mine}) NOT "{NOBODYS_WORD}") AND {others}'
-    return " ".join(f'"{word}"' for word in (owner, *by_length))
+    return " AND ".join([f'"{owner}"', *terms.values()])
+
+
+def _either_form(word: str) -> str:
+    """Return what FTS5 is to look for in a file of which some rows may be indexed as they came.
+
+    Of those it finds more than asked for, which is compared afterwards.
+    """
+    decomposed = words_of_decomposed(word)
+    if decomposed <= {word}:
+        return f'"{word}"'
+    joined = " AND ".join(f'"{one}"' for one in sorted(decomposed))
+    return f'("{word}" OR ({joined}))'
 
 
 def _passes(

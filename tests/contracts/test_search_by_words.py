@@ -3,9 +3,11 @@
 # ruff: noqa: RUF001 - words that look alike are what is tested
 
 import asyncio
+import unicodedata
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -16,6 +18,7 @@ from domain.entities.words import words_of
 from domain.interfaces.history import HistoryRepository
 from tests.contracts.history_stores import FORGETS_WHAT_BEGAN, STORES
 from tests.contracts.history_walks import EVERY_STATUS, FILTERS, asking, mixed, passes, walk
+from tests.fakes.canonical_forms import TEXTS, forms_of
 from tests.fakes.interactions import an_id, an_interaction
 
 
@@ -138,6 +141,81 @@ async def test_words_are_found_whole(history: HistoryRepository, is_stored_befor
             await history.append(one)
     for q, expected in SEARCHES.items():
         assert await found(history, q) == expected, q
+
+
+@pytest.mark.seen("E2")
+@pytest.mark.parametrize("is_stored_before", [True, False], ids=["at once", "one by one"])
+async def test_a_text_is_found_by_every_canonically_equivalent_one(
+    history: HistoryRepository, is_stored_before: bool
+) -> None:
+    kept: list[Interaction] = []
+    numbers: dict[str, list[int]] = {}
+    for text in TEXTS:
+        for form in forms_of(text):
+            numbers.setdefault(text, []).append(len(kept))
+            kept.append(said(len(kept), form, "") if len(kept) % 2 else said(len(kept), "?", form))
+    if is_stored_before:
+        await history.append_many(kept)
+    else:
+        for one in kept:
+            await history.append(one)
+    for text, expected in numbers.items():
+        for form in forms_of(text, seed=2):
+            assert await found(history, form) == expected, ascii(form)
+    assert await walk(history, asking(statuses=EVERY_STATUS, order=Order.ASC)) == kept
+    for form in forms_of("ЧЕЙ ЙОГУРТ"):
+        assert await found(history, form) == numbers["Чей йогурт, ёж"]
+    for q in ("и", "Чеи", "か", "하", "ανθρωπος"):
+        assert await found(history, q) == [], q
+
+
+@pytest.mark.seen("E2")
+async def test_random_texts_are_found_by_every_canonically_equivalent_one(
+    history: HistoryRepository,
+) -> None:
+    chance = Random(7)
+    # Some capitals are younger than the tokenizer of SQLite's index, and keep their case there.
+    alphabet = [
+        character
+        for character in map(chr, range(0x20, 0x2FA20))
+        if unicodedata.category(character) not in ("Cs", "Cc", "Cn", "Co", "Lu")
+    ]
+    special = [
+        one
+        for one in alphabet
+        if unicodedata.normalize("NFD", one) != one or unicodedata.combining(one)
+    ]
+    texts = [
+        "".join(chance.choices(special, k=4) + chance.choices(alphabet, k=3)) + f" n{number}"
+        for number in range(40)
+    ]
+    await history.append_many(
+        [said(number, chance.choice(forms_of(text))) for number, text in enumerate(texts)]
+    )
+    for number, text in enumerate(texts):
+        form = chance.choice(forms_of(text, seed=3))
+        assert await found(history, form) == [number], ascii(form)
+
+
+@pytest.mark.seen("E2")
+async def test_decomposed_texts_that_are_replaced_or_erased_leave_nothing_behind(
+    history: HistoryRepository,
+) -> None:
+    await history.append(said(1, "и\u0306огурт", status=Status.INTERRUPTED))
+    assert await found(history, "йогурт") == [1]
+    await history.append(said(1, "и\u0306огурт", "то\u0301лько и\u0306од"))
+    await history.append(said(1, "и\u0306огурт", status=Status.INTERRUPTED))
+    assert await found(history, "йогурт йод только") == [1]
+    await history.append(said(2, "и\u0306од", status=Status.INTERRUPTED))
+    await history.append(said(2, "composed", "йод"))
+    assert await found(history, "йод") == [1, 2]
+    await history.erase("ana", an_id(1))
+    assert await found(history, "йод") == [2]
+    assert await found(history, "йогурт") == []
+    await history.append(said(3, "и\u0306од", user_id="bob"))
+    await history.erase_all("ana", an_id(5))
+    assert await found(history, "йод") == []
+    assert await found(history, "йод", user_id="bob") == [3]
 
 
 async def test_nobody_finds_someone_elses(history: HistoryRepository) -> None:
