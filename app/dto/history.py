@@ -36,7 +36,7 @@ class HistoryParameters(Dto):
     to: Time | None = Field(default=None, description="Before this time (RFC 3339).")
     q: SearchText | None = Field(
         default=None,
-        description="Words that must all occur in prompt or response, whole, in any order. Case does not count, nor do accents on a to z; of what is written without spaces only the whole is found.",
+        description="Words that must all occur in prompt or response, whole, in any order. Case does not count, nor do accents on a to z, nor whether text is composed or decomposed; of what is written without spaces only the whole is found.",
         examples=["event loop"],
     )
     order: Order = Field(default=Order.DESC, description="`desc`: newest first.")

@@ -56,14 +56,17 @@ class TurnReader(Protocol):
         ...
 
 
-async def walk(query: ConversationQuery, reader: TurnReader) -> ConversationPage:
+async def walk(
+    query: ConversationQuery, reader: TurnReader, *, listed: Collection[str] = ()
+) -> ConversationPage:
     """Return one page of `query`.
 
     Args:
         query: What is asked for.
         reader: Of that user.
+        listed: Conversations that are known to stand on an earlier page.
     """
-    met: set[str] = set()
+    met = set(listed)
     found: list[Extent] = []
     next_id = query.after_id
     scanned, at_most = 0, _TURNS_A_CONVERSATION * (query.limit + 1)
@@ -71,17 +74,39 @@ async def walk(query: ConversationQuery, reader: TurnReader) -> ConversationPage
         turns = await reader.turns(next_id, at_most)
         next_id = turns.next_id
         scanned, at_most = scanned + at_most, _GROWTH * at_most
-        fresh = set(turns.conversation_ids) - met
-        met |= fresh
-        # One that was active later than this page begins was listed before it.
-        found += [
-            one
-            for one in (await reader.extents(fresh) if fresh else ())
-            if query.after_id is None or one.last_id < query.after_id
-        ]
+        fresh = [one for one in dict.fromkeys(turns.conversation_ids) if one not in met]
+        met.update(fresh)
+        while fresh and len(found) <= query.limit:
+            # They come last active first, so no more are asked for than the page has room for.
+            room = query.limit + 1 - len(found)
+            asked, fresh = fresh[:room], fresh[room:]
+            # One that was active later than this page begins was listed before it.
+            found += [
+                one
+                for one in await reader.extents(asked)
+                if query.after_id is None or one.last_id < query.after_id
+            ]
         if next_id is None or len(found) > query.limit:
             break
-    found.sort(key=lambda one: one.last_id, reverse=True)
+    return await page_of(query, found, reader, next_id=next_id)
+
+
+async def page_of(
+    query: ConversationQuery,
+    found: Sequence[Extent],
+    reader: TurnReader,
+    *,
+    next_id: str | None = None,
+) -> ConversationPage:
+    """Return the page with the first of what was found.
+
+    Args:
+        query: What is asked for.
+        found: In any order, all of them behind `query.after_id`.
+        reader: Tells the openings.
+        next_id: Of the page, if all that was found has room in it.
+    """
+    found = sorted(found, key=lambda one: one.last_id, reverse=True)
     if len(found) > query.limit:
         found = found[: query.limit]
         next_id = found[-1].last_id

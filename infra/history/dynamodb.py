@@ -28,10 +28,9 @@ from infra.history.aws_client import AwsClient, open_client
 from infra.history.aws_errors import speaking_domain
 from infra.history.background import going_on
 from infra.history.batcher import Batcher
-from infra.history.conversation_walk import walk
 from infra.history.documents import UnreadableDocument, json_of
 from infra.history.durable_store import DurableStore
-from infra.history.dynamodb_conversations import DynamoTurns
+from infra.history.dynamodb_conversations import conversations
 from infra.history.dynamodb_erasures import (
     erase_all,
     erase_one,
@@ -121,7 +120,7 @@ class DynamoHistory(DurableStore):
             async with asyncio.timeout(self._read_seconds):
                 living = await first_living_id(self._table, query.user_id)
                 first_id = max(living, query.from_id)
-                return await walk(query, DynamoTurns(self._table, query.user_id, first_id))
+                return await conversations(self._table, query, first_id)
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         with self.reading():

@@ -1,17 +1,41 @@
 """What a walk over a user's conversations reads from the DynamoDB table."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from domain.entities.conversation import OPENING_CHARACTERS
-from infra.history.conversation_walk import Extent, TurnReader, Turns
+from domain.entities.conversation import OPENING_CHARACTERS, ConversationPage, ConversationQuery
+from infra.history.conversation_walk import Extent, TurnReader, Turns, page_of, walk
 from infra.history.dynamodb_items import conversation_in, key_of
 from infra.history.dynamodb_reading import interactions_in
 from infra.history.dynamodb_schema import BY_CONVERSATION, BY_TURN
 from infra.history.dynamodb_table import Table
 
+TURNS_A_QUERY = 1000
+QUERIES = 10
+"""How many turns are read to list conversations without a query for each of them."""
+
 _BEFORE_ALL = " "  # sorts before every id
+
+
+async def conversations(table: Table, query: ConversationQuery, first_id: str) -> ConversationPage:
+    """Return one page of `query`; nothing below `first_id` is there: it was erased, or has expired.
+
+    All turns are read from the index, if there are not too many: that tells how far every conversation reaches. Only of
+    a user with more are the conversations of the page asked for one by one.
+    """
+    reader = DynamoTurns(table, query.user_id, first_id)
+    extents, are_whole = await reader.newest_extents()
+    if not are_whole:
+        listed = [
+            one.conversation_id
+            for one in extents
+            if query.after_id is not None and one.last_id >= query.after_id
+        ]
+        return await walk(query, reader, listed=listed)
+    found = [one for one in extents if query.after_id is None or one.last_id < query.after_id]
+    return await page_of(query, found, reader)
 
 
 class DynamoTurns(TurnReader):
@@ -42,6 +66,47 @@ class DynamoTurns(TurnReader):
             conversation_ids=[conversation_in(item) for item in living],
             next_id=None if is_last else page["LastEvaluatedKey"]["sk"]["S"],
         )
+
+    async def newest_extents(self) -> tuple[list[Extent], bool]:
+        """Return how far each conversation reaches within the newest turns, and whether these are all turns."""
+        turns: Counter[str] = Counter()
+        first_ids: dict[str, str] = {}
+        last_ids: dict[str, str] = {}
+        is_all = False
+        start: dict[str, Any] = {}
+        for _ in range(QUERIES):
+            page = await self._table.call(
+                "query",
+                IndexName=BY_TURN,
+                KeyConditionExpression="turnOf = :user AND sk >= :first",
+                ExpressionAttributeValues={
+                    ":user": {"S": self._user_id},
+                    ":first": {"S": self._first_id},
+                },
+                ProjectionExpression="sk, userConversation",
+                ScanIndexForward=False,
+                Limit=TURNS_A_QUERY,
+                **start,
+            )
+            for item in page["Items"]:
+                conversation_id, interaction_id = conversation_in(item), item["sk"]["S"]
+                turns[conversation_id] += 1
+                first_ids[conversation_id] = interaction_id
+                last_ids.setdefault(conversation_id, interaction_id)
+            if "LastEvaluatedKey" not in page:
+                is_all = True
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        extents = [
+            Extent(
+                conversation_id=one,
+                turns=turns[one],
+                first_id=first_ids[one],
+                last_id=last_ids[one],
+            )
+            for one in turns
+        ]
+        return extents, is_all
 
     async def extents(self, conversation_ids: Collection[str]) -> Sequence[Extent]:
         extents = await asyncio.gather(*(self._extent(one) for one in conversation_ids))
