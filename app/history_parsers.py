@@ -1,13 +1,10 @@
 """What can be said after `python main.py import | export | migrate`."""
 
 import argparse
-import re
 from pathlib import Path
 
-from domain.entities.caller import USER_ID_PATTERN
+from domain.entities.caller import is_user_id
 from domain.entities.store_kind import StoreKind
-
-_USER = re.compile(USER_ID_PATTERN, re.ASCII)
 
 
 def add_history_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -70,6 +67,6 @@ def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _user(text: str) -> str:
-    if _USER.fullmatch(text) is None:
+    if not is_user_id(text):
         raise argparse.ArgumentTypeError("is not the name of a user")
     return text

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from domain.entities.api_key import ApiKey
-from domain.entities.caller import USER_ID_PATTERN, Scope
+from domain.entities.caller import Scope, is_user_id
 from domain.interfaces.key_book import KeyBook
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
-_USER = re.compile(USER_ID_PATTERN, re.ASCII)
 _SPAN = re.compile(r"(\d{1,5})([hdw])", re.ASCII)
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -137,17 +136,17 @@ def _time(milliseconds: int) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _checked(pattern: "re.Pattern[str]", what: str) -> Callable[[str], str]:
+def _checked(is_valid: Callable[[str], object], what: str) -> Callable[[str], str]:
     def check(text: str) -> str:
-        if not pattern.fullmatch(text):
+        if not is_valid(text):
             raise argparse.ArgumentTypeError(f"not {what}")
         return text
 
     return check
 
 
-_name = _checked(_NAME, "a name: up to 64 letters, digits and . _ @ -")
-_user = _checked(_USER, "a user id")
+_name = _checked(_NAME.fullmatch, "a name: up to 64 letters, digits and . _ @ -")
+_user = _checked(is_user_id, "a user id")
 
 
 def _moment(text: str) -> int:

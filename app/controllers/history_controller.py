@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
-from app.dependencies import caller_of, container_of
+from app.dependencies import caller_of, container_of, user_in_path
 from app.dto.conversation import ConversationList, ConversationParameters
 from app.dto.history import Erased, HistoryPage, HistoryParameters
 from app.dto.interaction import InteractionDto
@@ -21,7 +21,7 @@ UserIdInPath = Annotated[
     Path(
         alias="userId",
         pattern=USER_ID_PATTERN,
-        description="Whose history.",
+        description="Whose history; `me` is the authenticated user.",
         openapi_examples={"ana": {"value": "ana"}},
     ),
 ]
@@ -74,7 +74,7 @@ async def read_page(
     return HistoryPage.of(
         await container.history.page(
             caller_of(request),
-            parameters.to_query(user_id),
+            parameters.to_query(user_in_path(user_id, request)),
             cursor=parameters.cursor,
             with_id=parameters.after_id,
             wait_seconds=parameters.wait,
@@ -97,7 +97,9 @@ async def list_conversations(
     """
     return ConversationList.of(
         await container_of(request).history.conversations(
-            caller_of(request), parameters.to_query(user_id), cursor=parameters.cursor
+            caller_of(request),
+            parameters.to_query(user_in_path(user_id, request)),
+            cursor=parameters.cursor,
         )
     )
 
@@ -112,7 +114,9 @@ async def read_one(
 ) -> InteractionDto:
     """One interaction of the user, whatever its status; 404 if this user has none with that id."""
     return InteractionDto.of(
-        await container_of(request).history.one(caller_of(request), user_id, interaction_id.lower())
+        await container_of(request).history.one(
+            caller_of(request), user_in_path(user_id, request), interaction_id.lower()
+        )
     )
 
 
@@ -124,7 +128,9 @@ async def read_one(
 async def erase_all(user_id: UserIdInPath, request: Request) -> Erased:
     """Erase every interaction of the user up to now, also those still on their way to the store."""
     return Erased(
-        deleted=await container_of(request).history.forget_all(caller_of(request), user_id)
+        deleted=await container_of(request).history.forget_all(
+            caller_of(request), user_in_path(user_id, request)
+        )
     )
 
 
@@ -140,5 +146,5 @@ async def erase_one(
 ) -> None:
     """Erase one interaction, there or not; a write of it that is still on its way loses."""
     await container_of(request).history.forget_one(
-        caller_of(request), user_id, interaction_id.lower()
+        caller_of(request), user_in_path(user_id, request), interaction_id.lower()
     )

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from app.controllers.history_controller import UserIdInPath
-from app.dependencies import caller_of, container_of
+from app.dependencies import caller_of, container_of, user_in_path
 from app.dto.problem import problems
 from app.dto.wire import Dto
 from app.export_formats import MEDIA_TYPES, ExportFormat, head_of, lines_of
@@ -70,6 +70,7 @@ async def export(
     The file is made while it is sent, however long it is. When the store fails meanwhile, the connection is closed
     before the end of the body, which clients report: a file that arrived without an error is whole.
     """
+    user_id = user_in_path(user_id, request)
     pages = container_of(request).history.export(caller_of(request), user_id)
     name = re.sub(r"[^A-Za-z0-9._-]", "_", user_id)
     return await FileStream(

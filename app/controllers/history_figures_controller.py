@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from app.controllers.history_controller import UserIdInPath
-from app.dependencies import caller_of, container_of
+from app.dependencies import caller_of, container_of, user_in_path
 from app.dto.problem import problems
 from app.dto.statistics import Statistics, StatisticsParameters
 from app.strict_route import StrictRoute
@@ -29,6 +29,6 @@ async def read_statistics(
     """
     return Statistics.of(
         await container_of(request).history.statistics(
-            caller_of(request), parameters.to_query(user_id)
+            caller_of(request), parameters.to_query(user_in_path(user_id, request))
         )
     )

@@ -8,9 +8,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationInfo,
     WithJsonSchema,
-    field_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -87,10 +85,3 @@ class ChatMessage(BaseModel):
     tool_calls: Absent = Field(default=None, description="Not supported.")
     function_call: Absent = Field(default=None, description="Not supported.")
     audio: Absent = Field(default=None, description="Not supported.")
-
-    @field_validator("content")
-    @classmethod
-    def _says_something(cls, content: str, info: ValidationInfo) -> str:
-        if not content and info.data.get("role") == "user":
-            raise ValueError("must not be empty")
-        return content

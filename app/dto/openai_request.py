@@ -1,18 +1,16 @@
 """The body of a chat in OpenAI's format."""
 
-import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from app.dto.openai_message import ChatMessage
 from app.dto.openai_values import Absent, Never, SingleChoice, Stop, TextFormat, TextModality
 from app.dto.wire import UserId
-from domain.entities.caller import USER_ID_PATTERN, Caller
+from domain.entities.caller import Caller, user_id_of
 from domain.entities.prompt import Message, Prompt, Role
-from domain.exceptions import InvalidInput
 
-_USER_ID = re.compile(USER_ID_PATTERN, re.ASCII)
 _SEED_LIMIT = 2**63
 _LENIENT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -51,7 +49,7 @@ class ChatCompletionRequest(BaseModel):
 
     messages: list[ChatMessage] = Field(
         min_length=1,
-        description="The conversation so far, oldest first; at least one message is the user's.",
+        description="The conversation so far, oldest first. The user's last message is the question; other messages without any text are left out.",
     )
     model: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="An id or alias of GET /v1/models; the default model when absent."
@@ -74,7 +72,7 @@ class ChatCompletionRequest(BaseModel):
     stream_options: StreamOptions | None = None
     user: str | None = Field(
         default=None,
-        description="Whose history the interaction goes to, where the credentials name nobody.",
+        description="Whose history the interaction goes to, where the credentials name no user. A name that cannot be a `userId` becomes `sub-` and the base64url of its SHA-256.",
     )
     safety_identifier: str | None = Field(default=None, description="Stands in for `user`.")
     metadata: ChatMetadata | None = None
@@ -89,8 +87,12 @@ class ChatCompletionRequest(BaseModel):
     @field_validator("messages")
     @classmethod
     def _ask_something(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
-        if all(message.role != "user" for message in messages):
+        asked = [number for number, message in enumerate(messages) if message.role == "user"]
+        if not asked:
             raise ValueError("must hold a message of the user")
+        question = asked[-1]
+        if not messages[question].content:
+            raise _empty_content_of(question)
         return messages
 
     @property
@@ -100,8 +102,8 @@ class ChatCompletionRequest(BaseModel):
 
     @property
     def brings_context(self) -> bool:
-        """Whether the list is a conversation already, rather than one question."""
-        roles = [message.role for message in self.messages]
+        """Whether the list is a conversation already, rather than one question; messages without text are none of it."""
+        roles = [message.role for message in self.messages if message.content]
         return roles.count("user") > 1 or "assistant" in roles
 
     @property
@@ -112,21 +114,15 @@ class ChatCompletionRequest(BaseModel):
     def user_of(self, caller: Caller) -> str:
         """Return whose interaction it is: the user the caller is bound to, else one named here, else the caller itself.
 
-        Raises:
-            InvalidInput: A name that cannot be a user's id.
+        A name of any alphabet is taken; `user_id_of` says what becomes of it.
         """
         if caller.user_id is not None:
             return caller.user_id
-        for field in ("user", "safety_identifier"):
-            name: str | None = getattr(self, field)
-            if name:
-                if not _USER_ID.fullmatch(name):
-                    raise InvalidInput(field, f"must match {USER_ID_PATTERN}")
-                return name
-        return caller.principal
+        name = self.user or self.safety_identifier
+        return user_id_of(name) if name else caller.principal
 
     def to_prompt(self) -> Prompt:
-        """Return the same question in the domain's words; an assistant that said nothing is left out."""
+        """Return the same question in the domain's words; messages without any text are left out."""
         instructions = [
             message.content
             for message in self.messages
@@ -148,3 +144,10 @@ class ChatCompletionRequest(BaseModel):
             stop=tuple(self.stop or ()),
             seed=self.seed,
         )
+
+
+def _empty_content_of(number: int) -> ValidationError:
+    """Return the error that names the content of one message of the list."""
+    error = PydanticCustomError("value_error", "Value error, must not be empty")
+    details = InitErrorDetails(type=error, loc=(number, "content"), input="")
+    return ValidationError.from_exception_data("messages", [details])

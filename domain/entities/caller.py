@@ -1,12 +1,42 @@
 """Who is calling, and what they may do."""
 
+import base64
+import hashlib
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.exceptions import Forbidden
 
-USER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@|+-]{0,127}$"
-"""What names a user, wherever the name comes from: a body, a path, a key or a token."""
+USER_ID_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._:@|+=~-]{0,127}$"
+"""The form of a user id and of a conversation id, wherever it comes from: a body, a path, a key, a token, a queue."""
+
+_USER_ID = re.compile(USER_ID_PATTERN, re.ASCII)
+_DERIVED_USER_ID = re.compile(r"sub-[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+def is_user_id(text: str) -> bool:
+    """Return whether `text` has the form of a user id."""
+    return _USER_ID.fullmatch(text) is not None
+
+
+def is_derived_user_id(text: str) -> bool:
+    """Return whether `text` has the form that `user_id_of` gives to a name it has to replace."""
+    return _DERIVED_USER_ID.fullmatch(text) is not None
+
+
+def user_id_of(name: str) -> str:
+    """Return the user id for a name that another system gave: `name` itself where it has the form of one.
+
+    Any other name becomes `sub-` and the base64url of its SHA-256, without padding. The same name gives the same id.
+    """
+    return name if is_user_id(name) else derived_user_id(name)
+
+
+def derived_user_id(name: str) -> str:
+    """Return `sub-` and the base64url of the SHA-256 of `name` in UTF-8, without padding."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+    return "sub-" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 class Scope(StrEnum):

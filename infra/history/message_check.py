@@ -4,15 +4,13 @@ Anybody who may send to the queue can put anything there. What passes here, ever
 and readers can show; what does not is a dead letter.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from domain.entities.bounds import is_amount, is_count, is_seed
-from domain.entities.caller import USER_ID_PATTERN
+from domain.entities.caller import is_user_id
 from domain.entities.interaction import is_interaction_id
 
-_USER_ID = re.compile(USER_ID_PATTERN.removeprefix("^").removesuffix("$"), re.ASCII)
 _MAX_NAME_CHARACTERS = 512
 _MAX_NAME_BYTES = 1024
 """With a user's id before them, names are keys of DynamoDB's indexes, which take 2 048 bytes."""
@@ -30,7 +28,7 @@ def is_well_formed(document: Any) -> bool:
 
 
 def _is_user_id(value: Any) -> bool:
-    return isinstance(value, str) and _USER_ID.fullmatch(value) is not None
+    return isinstance(value, str) and is_user_id(value)
 
 
 def _is_name(value: Any) -> bool:

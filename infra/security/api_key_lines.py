@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from domain.entities.api_key import ApiKey
-from domain.entities.caller import USER_ID_PATTERN, Scope
+from domain.entities.caller import Scope, is_user_id
 from infra.security.api_key_format import KEY_ID_PATTERN
 
 _ID = re.compile(KEY_ID_PATTERN)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_USER = re.compile(USER_ID_PATTERN, re.ASCII)
 _FIELDS = {"id", "hash", "user", "scopes", "expires", "name"}
 
 
@@ -65,7 +64,7 @@ def _parse(text: str) -> ApiKey:
     if not _HASH.fullmatch(fields.get("hash", "")):
         raise ValueError("hash= is not 64 lower-case hex digits")
     user_id = fields.get("user")
-    if user_id is not None and not _USER.fullmatch(user_id):
+    if user_id is not None and not is_user_id(user_id):
         raise ValueError("user= is not a user id")
     return ApiKey(
         id=fields["id"],

@@ -1,19 +1,23 @@
 """Tokens of an OIDC issuer (RFC 7519, checked as RFC 8725 asks)."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
 
-from domain.entities.caller import USER_ID_PATTERN, Caller, Scope
+from domain.entities.caller import (
+    Caller,
+    Scope,
+    derived_user_id,
+    is_derived_user_id,
+    user_id_of,
+)
 from domain.exceptions import AuthUnavailable, Unauthenticated
 from domain.interfaces.clock import Clock
 from infra.security.jwk_set import ALGORITHMS, JwkSet
 from infra.security.jwks import Jwks
 
-_USER_ID = re.compile(USER_ID_PATTERN, re.ASCII)
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", "application/jwt"})
 _MOST_CACHED = 10_000
 _PYJWT = jwt.PyJWT(options={"enforce_minimum_key_length": True})
@@ -53,6 +57,13 @@ class TokenVerifier:
         self._clock = clock
         self._checked: dict[bytes, _Checked] = {}
 
+    def known_caller(self, token: bytes) -> Caller | None:
+        """Return who shows `token` where it was checked before and still holds; else None."""
+        checked = self._checked.get(hashlib.sha256(token).digest())
+        if checked is None or checked.keys is not self._jwks.keys or self._has_expired(checked):
+            return None
+        return checked.caller
+
     async def caller_of(self, token: bytes) -> Caller:
         """Return who shows `token`: its user, who has all scopes on themself.
 
@@ -63,7 +74,7 @@ class TokenVerifier:
         fingerprint = hashlib.sha256(token).digest()
         known = self._checked.get(fingerprint)
         if known is not None and known.keys is self._jwks.keys:
-            if self._clock.now_milliseconds() >= known.holds_until_milliseconds:
+            if self._has_expired(known):
                 raise Unauthenticated(were_given=True)
             return known.caller
         checked = await self._check(token)
@@ -71,6 +82,9 @@ class TokenVerifier:
             del self._checked[next(iter(self._checked))]
         self._checked[fingerprint] = checked
         return checked.caller
+
+    def _has_expired(self, checked: _Checked) -> bool:
+        return self._clock.now_milliseconds() >= checked.holds_until_milliseconds
 
     async def _check(self, token: bytes) -> _Checked:
         kid, algorithm = _selection(token)
@@ -102,9 +116,13 @@ class TokenVerifier:
         return _Checked(self._caller(claims), keys, holds_until_seconds * 1000)
 
     def _caller(self, claims: dict[str, Any]) -> Caller:
-        user_id = claims[self._rules.user_claim]
-        if not isinstance(user_id, str) or not _USER_ID.fullmatch(user_id):
-            raise Unauthenticated(were_given=True)
+        subject = claims[self._rules.user_claim]
+        if not isinstance(subject, str) or not subject:
+            raise Unauthenticated(were_given=True)  # it names no user
+        user_id = user_id_of(subject)
+        if user_id == subject and is_derived_user_id(subject):
+            # Else whoever can choose a subject could choose the id that another subject was given.
+            user_id = derived_user_id(subject)
         principal = f"user:{user_id}"
         return Caller(
             principal=principal, user_id=user_id, scopes=frozenset(Scope), limited_as=principal

@@ -2,7 +2,7 @@
 
 const DEFAULT_USER = "me";
 const USER_KEY = "rt-console-user";
-export const USER_ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9._:@\\|+\\-]{0,127}";
+export const USER_ID_PATTERN = "[A-Za-z0-9_\\-][A-Za-z0-9._:@\\|+=~\\-]{0,127}";
 
 const changed = new EventTarget();
 let credential = "";

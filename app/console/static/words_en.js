@@ -18,7 +18,7 @@ export const ENGLISH = {
   accountTitle: "Who is asking?",
   userId: "User", userHint: "Whose chats and history this is. Any name will do.",
   userHintWithKey: "Leave it empty where the key or token is a user's own.",
-  userInvalid: "Letters, digits and . _ : @ | + - only, 128 at the most; a letter or digit first.",
+  userInvalid: "Letters, digits and . _ : @ | + = ~ - only, 128 at the most; a letter, a digit, _ or - first.",
   credential: "Key or token", credentialHint: "Kept in this tab's memory only; a reload forgets it.",
   credentialKept: "One is set. Leave empty to keep it.",
   forget: "Forget the key", noCredential: "This service asks for no key.",

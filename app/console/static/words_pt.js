@@ -16,7 +16,7 @@ export const PORTUGUESE = {
   accountTitle: "Quem está perguntando?",
   userId: "Usuário", userHint: "De quem são as conversas e o histórico. Qualquer nome serve.",
   userHintWithKey: "Deixe vazio quando a chave ou o token for do próprio usuário.",
-  userInvalid: "Só letras, dígitos e . _ : @ | + -, no máximo 128; o primeiro é letra ou dígito.",
+  userInvalid: "Só letras, dígitos e . _ : @ | + = ~ -, no máximo 128; o primeiro é letra, dígito, _ ou -.",
   credential: "Chave ou token", credentialHint: "Fica só na memória desta aba; recarregar a página o esquece.",
   credentialKept: "Há uma chave em uso. Deixe vazio para mantê-la.",
   forget: "Esquecer a chave", noCredential: "Este serviço não pede chave.",

@@ -189,10 +189,7 @@ BAD: dict[str, Callable[[], bytes]] = {
     "audience an object": lambda: token(aud={"rt-genai": True}),
     "no user": lambda: token(sub=None),
     "user a number": lambda: token(sub=5),
-    "a user with a slash": lambda: token(sub="a/b"),
-    "a user with a line break": lambda: token(sub="ana\n"),
     "an empty user": lambda: token(sub=""),
-    "a user of 129": lambda: token(sub="u" * 129),
     "crit": lambda: token(headers={"crit": ["exp"], "exp": 1}),
     "crit b64": lambda: by_hand(
         {"alg": "ES256", "kid": "ES256", "crit": ["b64"], "b64": True}, es256
