@@ -22,7 +22,8 @@ _WATCH_AFTER_SECONDS = 0.2
 """Well below the second within which a client's leaving has to reach the provider."""
 _CLIENT_CLOSED_REQUEST = 499
 """What the access line shows for a client that left before its answer began (nginx's number)."""
-_PING = b": ping\n\n"
+_PING = b": ping\n"
+"""A comment line alone: some clients take the blank line of an event without data for an event they cannot read."""
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),

@@ -92,6 +92,7 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
+@pytest.mark.seen("C7")
 @pytest.mark.parametrize("path", DOORS)
 async def test_silence_after_the_first_word_is_filled_with_signs_of_life(
     path: str, monkeypatch: pytest.MonkeyPatch
@@ -101,11 +102,15 @@ async def test_silence_after_the_first_word_is_filled_with_signs_of_life(
     whole = Whole(WHO, "some", may_go_on, " more", END)
     async with running(whole):
         client = Client(whole, path)
-        await client.hears(b": ping\n\n: ping\n\n")
+        await client.hears(b": ping\n: ping\n")
         assert client.body.index(b"some") < client.body.index(b": ping")
         may_go_on.set()
         await client.answered
     assert client.body.rindex(b": ping") < client.body.index(b" more")
+    # A blank line ends an event; one after a comment alone would end an event without data.
+    assert b": ping\n\n" not in client.body
+    events = client.body.decode().removesuffix("\n\n").split("\n\n")
+    assert all("data: " in event for event in events)
 
 
 @pytest.mark.parametrize("path", DOORS)
