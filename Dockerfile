@@ -13,10 +13,11 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOST=0.0.0.0 \
     PORT=8000 \
     DATA_DIR=/data
+# /data belongs to the group 0 too: OpenShift runs a container as a user of its own choice, in that group.
 # The last line: no program of the base system lends its owner's rights, also where nobody thought of no-new-privileges.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin service \
-    && mkdir --mode=0700 /data \
-    && chown service:service /data \
+    && mkdir --mode=0770 /data \
+    && chown service:0 /data \
     && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /srv

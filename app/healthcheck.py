@@ -1,21 +1,27 @@
 """`python -m app.healthcheck [PORT]`: exits 0 when the process on this host is alive. For a container without curl.
 
-Without an argument the service's own port is asked; a worker is asked on its METRICS_PORT.
+It asks the address that the service listens on, HOST. Without an argument it asks the service's own port; a worker is
+asked on its METRICS_PORT.
 """
 
 import os
 import sys
 from http.client import HTTPConnection, HTTPException
+from ipaddress import ip_address
 
 _PATIENCE_SECONDS = 2.5
 _OK = 200
+_DEFAULT_HOST = "127.0.0.1"
+_REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is asked for, not listened on
+"""Where a service that listens on every address of a family is reached from this host."""
 
 
-def is_alive(port: int) -> bool:
-    """Return whether `/health/live` on the loopback address answers 200 in time."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+def is_alive(host: str, port: int) -> bool:
+    """Return whether `/health/live` of what listens on `host` answers 200 in time."""
+    connection = HTTPConnection(_reached_at(host), port, timeout=_PATIENCE_SECONDS)
     try:
-        connection.request("GET", "/health/live")
+        # Not the address itself: with a zone, as in fe80::1%eth0, it is no valid Host.
+        connection.request("GET", "/health/live", headers={"Host": "localhost"})
         return connection.getresponse().status == _OK
     except (OSError, HTTPException):
         return False
@@ -23,6 +29,16 @@ def is_alive(port: int) -> bool:
         connection.close()
 
 
+def _reached_at(host: str) -> str:
+    """Return the address to connect to; other spellings of the same address, such as `0::0`, are known too."""
+    try:
+        address = str(ip_address(host))
+    except ValueError:
+        return host
+    return _REACHED_AT.get(address, address)
+
+
 if __name__ == "__main__":
     asked = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("PORT") or "8000"
-    sys.exit(0 if is_alive(int(asked)) else 1)
+    listening = os.environ.get("HOST", "").strip() or _DEFAULT_HOST
+    sys.exit(0 if is_alive(listening, int(asked)) else 1)

@@ -1,20 +1,26 @@
 """`python -m app.healthcheck`, which the image uses in place of curl."""
 
+import json
+import socket
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx2
+import pytest
+
 from tests.service import ROOT, running_service
 
 
-def exit_code_for(port: int, *, as_argument: bool = False) -> int:
+def exit_code_for(port: int, *, as_argument: bool = False, host: str | None = None) -> int:
     """Return what it exits with when told the port in the environment, or on the command line, which wins."""
+    listening = {} if host is None else {"HOST": host}
     return subprocess.run(
         [sys.executable, "-m", "app.healthcheck", *([str(port)] if as_argument else [])],
         cwd=ROOT,
-        env={"PORT": "1" if as_argument else str(port)},
+        env={"PORT": "1" if as_argument else str(port), **listening},
         timeout=30,
         check=False,
     ).returncode
@@ -43,3 +49,40 @@ def test_another_answer_than_200_is_unhealthy() -> None:
         finally:
             server.shutdown()
             thread.join()
+
+
+HOSTS = ["127.0.0.1", "0.0.0.0", "localhost", "127.0.0.2", "::", "::1", "0:0::0"]
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.seen("E6")
+@pytest.mark.parametrize("host", HOSTS)
+def test_it_asks_where_the_service_and_its_metrics_listen(tmp_path: Path, host: str) -> None:
+    if ":" in host and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    settings = {"HOST": host, "METRICS_PORT": "0"}
+    with running_service(tmp_path / "data", settings) as service:
+        (line,) = service.lines_with("metrics on ")[:1]
+        metrics_port = json.loads(line)["server"]["port"]
+        assert exit_code_for(service.port, host=host) == 0
+        assert exit_code_for(metrics_port, as_argument=True, host=host) == 0
+    assert exit_code_for(service.port, host=host) == 1
+
+
+@pytest.mark.seen("E6")
+def test_a_service_on_one_address_is_not_asked_on_another(tmp_path: Path) -> None:
+    with running_service(tmp_path / "data", {"HOST": "127.0.0.2"}) as service:
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"http://127.0.0.1:{service.port}/health/live", trust_env=False)
+        assert exit_code_for(service.port, host="127.0.0.2") == 0
+        assert (
+            exit_code_for(service.port, host="") == 1
+        )  # as the service does, it goes by the default

@@ -15,6 +15,8 @@ from tests.http.test_idempotency import NATIVE, send
 from tests.service import ROOT, Service, environment
 
 NOBODY = 65534
+ANY_USER = 1_000_680_000
+"""One that no list of users knows, as OpenShift chooses it."""
 MAY_READ = 1 << 2
 """CAP_DAC_READ_SEARCH, which is needed only where the interpreter lies in somebody's home."""
 
@@ -24,13 +26,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def as_nobody(*command: str) -> list[str]:
+def as_nobody(*command: str, user: int = NOBODY, group: int = NOBODY) -> list[str]:
     """The command that runs another one without a user's rights."""
     rights = "-all"
     if not all(folder.stat().st_mode & 0o001 for folder in Path(sys.base_prefix).parents):
         rights = "-all,+dac_read_search"
     return [
-        *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"),
+        *("setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs"),
         *(f"--inh-caps={rights}", f"--ambient-caps={rights}", *command),
     ]
 
@@ -46,9 +48,9 @@ def home() -> Iterator[Path]:
         yield home
 
 
-def started(home: Path) -> subprocess.Popen[bytes]:
+def started(home: Path, **who: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        as_nobody(sys.executable, str(ROOT / "main.py"), "serve"),
+        as_nobody(sys.executable, str(ROOT / "main.py"), "serve", **who),
         cwd=home,
         env={**environment(home / "data"), "HOME": "/nonexistent"},
         stdout=subprocess.PIPE,
@@ -100,3 +102,34 @@ def test_it_needs_no_rights_and_writes_only_to_its_data(home: Path) -> None:
         path
     ) in files:  # although the process was told to let everybody read and write what it makes
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.seen("E7")
+def test_a_user_that_no_list_knows_can_keep_data_in_a_folder_of_its_group(home: Path) -> None:
+    data = home / "data"
+    os.chown(data, 10001, 0)
+    data.chmod(data_mode_of_the_image())
+    for _ in range(2):  # the second start finds what the first one made
+        process = started(home, user=ANY_USER, group=0)
+        service = Service(process, data)
+        try:
+            service.wait_until_listening()
+            with service.client() as client:
+                assert send(client, NATIVE, "ana").status_code == 200
+                assert client.get("/health/ready").json()["degraded"] == []
+            assert service.stop() == 0
+        finally:
+            if process.poll() is None:
+                service.kill()
+            if process.stdout is not None:
+                process.stdout.close()
+    for path in data.rglob("*"):
+        assert path.stat().st_uid == ANY_USER
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def data_mode_of_the_image() -> int:
+    """The mode that the image gives to the folder for data, which belongs to the group 0 there."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "chown service:0 /data" in text
+    return int(re.findall(r"mkdir --mode=(\d+) /data", text)[0], 8)
