@@ -72,6 +72,7 @@ def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIA
         metrics_enabled=settings.metrics_port is None,
         console_enabled=settings.console_enabled,
         caller_requests_per_minute=settings.caller_requests_per_minute,
+        root_path=settings.root_path,
         limits=Limits(body_bytes=settings.max_body_bytes, json_depth=settings.max_json_depth),
     )
     return create_app(options, lambda: running(settings), lifecycle)
@@ -79,7 +80,9 @@ def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIA
 
 def _gate_rules(settings: Settings) -> GateRules:
     if settings.authentication != "none":
-        return GateRules.with_authentication(allowed_hosts=settings.allowed_hosts)
+        return GateRules.with_authentication(
+            allowed_hosts=settings.allowed_hosts, trusted_proxies=settings.trusted_proxies
+        )
     return GateRules.without_authentication(
         allow_anonymous=settings.allow_anonymous,
         allowed_hosts=settings.allowed_hosts,

@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import errors
@@ -28,8 +27,11 @@ from app.dto.chat import ChatRequest
 from app.dto.openai_request import ChatCompletionRequest
 from app.lifecycle import Lifecycle
 from app.middleware.caller_limits import CallerLimits
+from app.middleware.cross_origin import CrossOrigin
 from app.middleware.gate import Gate, GateRules
+from app.middleware.head_requests import HeadRequests
 from app.middleware.request_scope import RequestScope
+from app.middleware.root_path import RootPath
 from app.middleware.short_cut import ShortCut, Way
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.rate_limiter import RateLimiter
@@ -78,6 +80,7 @@ class Options:
         cors_origins: Origins whose pages may call; cookies are never involved, so credentials are not allowed.
         metrics_enabled: `/metrics` is served here; False where it has a port of its own.
         caller_requests_per_minute: What callers are told of their limit.
+        root_path: The path under which a proxy shows the service, without a slash at its end.
     """
 
     version: str
@@ -88,6 +91,7 @@ class Options:
     console_enabled: bool = True
     metrics_enabled: bool = True
     caller_requests_per_minute: int = 600
+    root_path: str = ""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -120,7 +124,7 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         version=options.version,
         description=_DESCRIPTION,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
-        openapi_url="/openapi.json" if options.docs_enabled else None,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -154,13 +158,19 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         guarded = CallerLimits(
             guarded, caller_limits, requests_per_minute=options.caller_requests_per_minute
         )
-    guarded = Gate(guarded, options.gate, errors.problem_of, authenticator)
+    guarded = Gate(guarded, options.gate, errors.problem_of, authenticator, caller_limits)
     if options.cors_origins:
-        guarded = CORSMiddleware(
+        guarded = CrossOrigin(
             guarded,
             allow_origins=options.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],
             allow_headers=["*"],
+            allow_private_network=True,
             expose_headers=_EXPOSED_HEADERS,
         )
-    return RequestScope(guarded, observer, tracer, options.provider_name)
+    guarded = HeadRequests(guarded)
+    guarded = RequestScope(guarded, observer, tracer, options.provider_name)
+    proxies = options.gate.proxies
+    if options.root_path or proxies.networks:
+        guarded = RootPath(guarded, options.root_path, proxies)
+    return guarded

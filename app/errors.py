@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from app import openai_errors as openai
 from app import problem_table as table
+from app.content_coding import ACCEPTED
 from app.dto.interaction import AttemptDto
 from app.dto.problem import MEDIA_TYPE
 from app.field_errors import UNSUPPORTED, field_errors
@@ -38,6 +39,7 @@ _FORBIDDEN: Mapping[str, ProblemKind] = {
     Forbidden.SCOPE: table.FORBIDDEN_SCOPE,
     Forbidden.CLIENT: table.FORBIDDEN_CLIENT,
     Forbidden.HOST: table.FORBIDDEN_HOST,
+    Forbidden.PROXY: table.FORBIDDEN_PROXY,
 }
 _BY_STATUS: Mapping[int, ProblemKind] = {
     404: table.NOT_FOUND,
@@ -95,7 +97,10 @@ def install(app: FastAPI) -> None:
 
     async def refused_body(request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedBody)
-        return problem_response(error.kind, request.scope)
+        response = problem_response(error.kind, request.scope)
+        if error.kind is table.UNSUPPORTED_CONTENT_ENCODING:
+            response.headers["Accept-Encoding"] = ACCEPTED
+        return response
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -109,7 +114,10 @@ def install(app: FastAPI) -> None:
         kind = _BY_STATUS.get(error.status_code, table.INTERNAL)
         response = problem_response(kind, request.scope)
         if error.status_code == table.METHOD_NOT_ALLOWED.status:
-            response.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
+            methods = set(_methods_of(request))
+            if "GET" in methods:
+                methods.add("HEAD")  # HeadRequests answers it
+            response.headers["Allow"] = ", ".join(sorted(methods))
         return response
 
     async def our_bug(request: Request, error: Exception) -> Response:

@@ -1,7 +1,10 @@
 """Every problem a caller may be shown: the one table of slugs, statuses and texts (RFC 9457)."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ MALFORMED_BODY = _kind(
     "malformed-body",
     400,
     "Malformed body",
-    "The body is not valid JSON in UTF-8, repeats a key, or is nested too deep.",
+    "The body is not valid JSON in UTF-8, repeats a key, is nested too deep, or is not what its Content-Encoding says.",
 )
 UNSUPPORTED_PARAMETER = _kind(
     "unsupported-parameter",
@@ -83,6 +86,12 @@ FORBIDDEN_CLIENT = _kind(
     403,
     "Forbidden",
     "Without authentication only clients on this machine are let in. Set AUTHENTICATION, or ALLOW_ANONYMOUS=true to let anybody in.",
+)
+FORBIDDEN_PROXY = _kind(
+    "forbidden",
+    403,
+    "Forbidden",
+    "The request came through a proxy that is not trusted to say for whom. Set TRUSTED_PROXIES to the proxy's address, and AUTHENTICATION, or ALLOW_ANONYMOUS=true to let anybody in.",
 )
 FORBIDDEN_HOST = _kind(
     "forbidden",
@@ -121,6 +130,12 @@ UNSUPPORTED_MEDIA_TYPE = _kind(
     "Unsupported media type",
     "Send the body as application/json in UTF-8.",
 )
+UNSUPPORTED_CONTENT_ENCODING = _kind(
+    "unsupported-content-encoding",
+    415,
+    "Unsupported content encoding",
+    "Send the body as it is, or with one Content-Encoding of those that Accept-Encoding names.",
+)
 INVALID_REQUEST = _kind(
     "invalid-request",
     422,
@@ -152,7 +167,7 @@ RATE_LIMITED = _kind(
     "rate-limited",
     429,
     "Too many requests",
-    "Your own limit of requests, concurrency or tokens is used up.",
+    "Your own limit of requests, concurrency, tokens or failed credentials is used up.",
     retryable=True,
     retry_after_seconds=1,
 )
@@ -249,12 +264,13 @@ def problem_body(kind: ProblemKind, request_id: str, **members: Any) -> dict[str
         request_id: Names the request; `instance` is made of it where it is a UUID.
         members: Further members, such as `attempts` and `errors`.
     """
+    instance = {"instance": f"urn:uuid:{request_id}"} if _UUID.fullmatch(request_id) else {}
     return {
         "type": f"/problems/{kind.slug}",
         "title": kind.title,
         "status": kind.status,
         "detail": kind.detail,
-        "instance": f"urn:uuid:{request_id}",
+        **instance,
         "requestId": request_id,
         "retryable": kind.retryable,
         **members,

@@ -1,5 +1,6 @@
 """Routes that look at what they get before a controller runs: media type, size, JSON and, unless they are lenient, the query."""
 
+import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -11,10 +12,19 @@ from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
+from app.content_coding import (
+    Coding,
+    NotInflatable,
+    TooLargeInflated,
+    UnknownCoding,
+    coding_of,
+    inflate,
+)
 from app.problem_table import (
     BODY_TOO_LARGE,
     MALFORMED_BODY,
     MALFORMED_REQUEST,
+    UNSUPPORTED_CONTENT_ENCODING,
     UNSUPPORTED_MEDIA_TYPE,
     ProblemKind,
 )
@@ -91,6 +101,10 @@ class StrictRequest(Request):
             limits = self.app.state.limits
             if not _is_json(self.headers.get("content-type", "")):
                 raise RefusedBody(UNSUPPORTED_MEDIA_TYPE)
+            try:
+                coding = coding_of(self.headers.getlist("content-encoding"))
+            except UnknownCoding as exc:
+                raise RefusedBody(UNSUPPORTED_CONTENT_ENCODING) from exc
             chunks: list[bytes] = []
             size_bytes = 0
             try:
@@ -103,11 +117,23 @@ class StrictRequest(Request):
                 raise RefusedBody(MALFORMED_REQUEST) from exc
             if not size_bytes:
                 raise RefusedBody(MALFORMED_BODY)
-            self._body = b"".join(chunks)
+            body = b"".join(chunks)
+            if coding is not Coding.IDENTITY:
+                body = await _inflated(coding, body, limits.body_bytes)
+            self._body = body
         return self._body
 
     async def json(self) -> Any:
         return parse_json(await self.body(), self.app.state.limits.json_depth)
+
+
+async def _inflated(coding: Coding, body: bytes, limit_bytes: int) -> bytes:
+    try:
+        return await asyncio.to_thread(inflate, coding, body, limit_bytes=limit_bytes)
+    except TooLargeInflated as exc:
+        raise RefusedBody(BODY_TOO_LARGE) from exc
+    except NotInflatable as exc:
+        raise RefusedBody(MALFORMED_BODY) from exc
 
 
 def _is_json(content_type: str) -> bool:

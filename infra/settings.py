@@ -1,5 +1,6 @@
 """Every setting, from the environment or `.env`."""
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
@@ -26,6 +27,10 @@ PositiveSeconds = Annotated[float, Field(gt=0.0, le=CENTURY_SECONDS)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]
+
+
+_ROOT_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", re.ASCII)
+_OWN_PATHS = [[name] for name in ("v1", "health", "docs", "console", "metrics", "openapi.json")]
 
 
 class Settings(BaseSettings):
@@ -59,7 +64,12 @@ class Settings(BaseSettings):
         default=(), description="Host names this service answers to, besides loopback ones."
     )
     trusted_proxies: Names = Field(
-        default=(), description="Addresses and networks whose X-Forwarded-For counts."
+        default=(),
+        description="Addresses and networks of proxies, whose X-Forwarded-For, Forwarded and X-Forwarded-Prefix count.",
+    )
+    root_path: str = Field(
+        default="",
+        description="The path under which a proxy shows this service, such as `/ai`; whether it takes it off or not.",
     )
     cors_origins: Names = Field(
         default=(), description="Origins whose pages may call this service."
@@ -380,6 +390,16 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return ",".join(sorted(part.strip().lower() for part in value.split(",")))
         return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_plain_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if not _ROOT_PATH.fullmatch(path):
+            raise ValueError("must be a path such as /ai, of letters, digits and . _ ~ -")
+        if path.split("/")[1:2] in _OWN_PATHS:
+            raise ValueError("must not begin like a path of the service itself")
+        return path
 
     @field_validator("trusted_proxies")
     @classmethod

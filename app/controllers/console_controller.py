@@ -2,9 +2,10 @@
 
 from fastapi import FastAPI, HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from app.console.files import ConsoleFile, read_files
+from app.middleware.root_path import lacks_slash, root_path_of
 
 _PAGE = "index.html"
 # Nothing but the page's own files, and nothing of them may be made into code: model output is untrusted.
@@ -38,6 +39,8 @@ def install(app: FastAPI) -> None:
     page = files.pop(_PAGE)
 
     async def show_page(request: Request) -> Response:
+        if lacks_slash(request.scope):
+            return RedirectResponse(f"{root_path_of(request.scope)}/", status_code=308)
         return _answer(request, page)
 
     async def show_file(request: Request) -> Response:

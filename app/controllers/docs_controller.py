@@ -1,23 +1,31 @@
-"""/docs: Swagger UI from files a package installs, so that it works where there is no internet."""
+"""/docs: Swagger UI from files a package installs, so that it works where there is no internet; and /openapi.json.
+
+The page's links are relative, so that it works under any path of a proxy.
+"""
 
 from pathlib import Path
 
 import fastapi_offline
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from app.middleware.root_path import root_path_of
+
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
-_ASSETS_PATH = "/docs/assets"
+_ASSETS_PATH = "docs/assets"
+_WHERE_THE_DESCRIPTION_IS = "."
+"""A server's URL is relative to the description's own (OpenAPI 3.1, 4.6), which every proxy leaves beside the API."""
 
 
 def install(app: FastAPI) -> None:
-    """Add the page and its files."""
+    """Add the page, its files, and the description it shows."""
 
     async def page() -> HTMLResponse:
         return get_swagger_ui_html(
-            openapi_url="/openapi.json",
+            openapi_url="openapi.json",
             title=app.title,
             swagger_js_url=f"{_ASSETS_PATH}/swagger-ui-bundle.js",
             swagger_css_url=f"{_ASSETS_PATH}/swagger-ui.css",
@@ -25,5 +33,10 @@ def install(app: FastAPI) -> None:
             oauth2_redirect_url=None,
         )
 
+    async def description(request: Request) -> Response:
+        url = root_path_of(request.scope) or _WHERE_THE_DESCRIPTION_IS
+        return JSONResponse({**app.openapi(), "servers": [{"url": url}]})
+
+    app.add_route("/openapi.json", description, methods=["GET"], include_in_schema=False)
     app.add_api_route("/docs", page, include_in_schema=False, response_class=HTMLResponse)
-    app.mount(_ASSETS_PATH, StaticFiles(directory=_ASSETS), name="docs assets")
+    app.mount(f"/{_ASSETS_PATH}", StaticFiles(directory=_ASSETS), name="docs assets")

@@ -28,7 +28,10 @@ class Problem(Dto):
     title: str = Field(description="The kind, for people.", examples=["Invalid request"])
     status: int = Field(description="The HTTP status.", examples=[422])
     detail: str = Field(description="A fixed text for this kind.")
-    instance: str = Field(description="`urn:uuid:` and the request id.")
+    instance: str = Field(
+        default="",
+        description="`urn:uuid:` and the request id; left out where the caller's request id is no UUID.",
+    )
     request_id: str = Field(description="Names this request in our logs.")
     retryable: bool = Field(description="Whether the same request may succeed later, unchanged.")
     attempts: list[AttemptDto] = Field(

@@ -1,21 +1,31 @@
 """Who is let in before anything is read: hosts, clients, callers."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import problem_response
+from app.errors import error_response, problem_response
 from app.middleware.client_address import (
     TrustedProxies,
+    is_forwarded,
     is_loopback,
     limited_network,
+    names_client,
     peer_of,
 )
 from app.problem_table import ProblemKind
 from domain.entities.caller import ANONYMOUS, Caller
-from domain.exceptions import AuthUnavailable, DomainError, Forbidden, Unauthenticated
+from domain.exceptions import (
+    AuthUnavailable,
+    DomainError,
+    Forbidden,
+    RateLimited,
+    Unauthenticated,
+)
 from domain.interfaces.credentials import Authenticator
+from domain.interfaces.rate_limiter import RateLimiter
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _PROBED = "/health/"
@@ -59,16 +69,26 @@ class GateRules:
         return cls(any_client=False, hosts=named | LOOPBACK_HOSTS, proxies=proxies)
 
     @classmethod
-    def with_authentication(cls, *, allowed_hosts: tuple[str, ...]) -> "GateRules":
-        """Return the rules where everybody shows a key or a token; where they come from does not matter."""
+    def with_authentication(
+        cls, *, allowed_hosts: tuple[str, ...], trusted_proxies: tuple[str, ...] = ()
+    ) -> "GateRules":
+        """Return the rules where every request needs a key or a token; any address may send one."""
         named = frozenset(host.lower() for host in allowed_hosts)
-        return cls(any_client=True, hosts=named and named | LOOPBACK_HOSTS, needs_credentials=True)
+        return cls(
+            any_client=True,
+            hosts=named and named | LOOPBACK_HOSTS,
+            needs_credentials=True,
+            proxies=TrustedProxies.of(trusted_proxies),
+        )
 
 
 class Gate:
     """Refuses by the rules, and puts the `caller` into the scope's state. Health stays open for probes.
 
     It goes by the path that the router goes by, never by a URL put together from what the client sent.
+
+    Credentials that do not hold are counted for the address they come from. When an address has used up its count,
+    credentials that would have to be checked are refused unchecked; those that are known to hold are not affected.
     """
 
     def __init__(
@@ -77,11 +97,13 @@ class Gate:
         rules: GateRules,
         problem_of: Callable[[DomainError], ProblemKind],
         authenticator: Callable[[], Authenticator | None] = lambda: None,
+        limiter: Callable[[], RateLimiter | None] = lambda: None,
     ) -> None:
         self._app = app
         self._rules = rules
         self._problem_of = problem_of
         self._authenticator = authenticator
+        self._limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not scope["path"].startswith(_PROBED):
@@ -91,6 +113,9 @@ class Gate:
                     scope["state"]["caller"] = self._anonymous(scope)
                 elif not _is_public(scope["path"]):
                     scope["state"]["caller"] = await self._caller(scope)
+            except RateLimited as error:
+                await error_response(error, scope)(scope, receive, send)
+                return
             except (Forbidden, Unauthenticated, AuthUnavailable) as error:
                 response = problem_response(self._problem_of(error), scope)
                 if isinstance(error, Unauthenticated):
@@ -103,8 +128,11 @@ class Gate:
 
     def _check_client_and_host(self, scope: Scope) -> None:
         rules = self._rules
-        if not rules.any_client and not self._is_on_this_machine(scope):
-            raise Forbidden(Forbidden.CLIENT)
+        if not rules.any_client:
+            if is_forwarded(scope) and not rules.proxies.trusts(peer_of(scope)):
+                raise Forbidden(Forbidden.PROXY)
+            if not self._is_on_this_machine(scope):
+                raise Forbidden(Forbidden.CLIENT)
         if rules.hosts and _host(scope) not in rules.hosts:
             raise Forbidden(Forbidden.HOST)
 
@@ -122,13 +150,39 @@ class Gate:
         shown = [value for name, value in scope["headers"] if name == b"authorization"]
         if len(shown) > 1:
             raise Unauthenticated(were_given=True)
-        return await authenticator.caller_of(shown[0] if shown else None)
+        credentials = shown[0] if shown else None
+        caller = authenticator.known_caller(credentials)
+        if caller is not None:
+            return caller
+        limiter = None if credentials is None else self._limiter()
+        if limiter is None:
+            return await authenticator.caller_of(credentials)
+        name = f"credentials:{limited_network(self._rules.proxies.client_of(scope))}"
+        left = limiter.standing(name)
+        if not left.remaining:
+            raise RateLimited(left.reset_seconds, "credentials")
+        try:
+            return await authenticator.caller_of(credentials)
+        except Unauthenticated:
+            _count(limiter, name)
+            raise
 
     def _is_on_this_machine(self, scope: Scope) -> bool:
-        proxies = self._rules.proxies
         if not is_loopback(peer_of(scope)):
             return False  # what a proxy elsewhere calls loopback is another machine
-        return not proxies.networks or is_loopback(proxies.client_of(scope))
+        proxies = self._rules.proxies
+        if not proxies.networks:
+            return True
+        if is_forwarded(scope) and not names_client(scope):
+            return False  # a proxy was there, and did not say for whom
+        return is_loopback(proxies.client_of(scope))
+
+
+def _count(limiter: RateLimiter, name: str) -> None:
+    """Count one request of `name` that is over already; requests sent at the same time may go past the limit."""
+    with suppress(RateLimited):
+        limiter.admit(name)
+        limiter.leave(name)
 
 
 def _is_public(path: str) -> bool:

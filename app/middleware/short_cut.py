@@ -13,8 +13,8 @@ from app.errors import error_response
 from app.strict_route import RefusedBody, parse_json
 from domain.exceptions import DomainError
 
-_PARAMETERS = (b"x-request-timeout-ms", b"idempotency-key")
-"""Headers that controllers take as parameters; reading them is the framework's business."""
+_PARAMETERS = (b"x-request-timeout-ms", b"idempotency-key", b"content-encoding")
+"""Headers that controllers take as parameters, or that change how the body is read; the framework's route does both."""
 
 _JSON = frozenset({b"application/json", b"application/json; charset=utf-8"})
 """How clients say it; other spellings of the same are the framework's business as well."""

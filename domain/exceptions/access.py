@@ -30,7 +30,8 @@ class RateLimited(DomainError):
 
     Attributes:
         retry_after_seconds: When the same request may be let in.
-        limit: Which one it is: how many in a while, how many at once, or what they may cost in a day.
+        limit: Which one it is: how many in a while, how many at once, what they may cost in a day, or how many
+            credentials of one address may fail.
     """
 
     code = "rate-limited"
@@ -38,7 +39,7 @@ class RateLimited(DomainError):
     def __init__(
         self,
         retry_after_seconds: float,
-        limit: Literal["requests", "concurrency", "tokens"] = "requests",
+        limit: Literal["requests", "concurrency", "tokens", "credentials"] = "requests",
     ) -> None:
         super().__init__("limit used up")
         self.retry_after_seconds = retry_after_seconds

@@ -26,6 +26,7 @@ class Forbidden(DomainError):
     SCOPE: ClassVar[str] = "scope"
     CLIENT: ClassVar[str] = "client"
     HOST: ClassVar[str] = "host"
+    PROXY: ClassVar[str] = "proxy"
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause)

@@ -13,6 +13,14 @@ class Authenticator(Protocol):
     """
 
     @abstractmethod
+    def known_caller(self, authorization: bytes | None) -> Caller | None:
+        """Return who shows `authorization` where that is known without checking a signature; else None.
+
+        Never raises: `caller_of` says what is wrong.
+        """
+        ...
+
+    @abstractmethod
     async def caller_of(self, authorization: bytes | None) -> Caller:
         """Return who shows `authorization`, the value of the one header of that name; None when there is none.
 

@@ -13,12 +13,16 @@ class Keys(Protocol):
     """Tells who shows a key; see `KeyRing`."""
 
     @abstractmethod
+    def known_caller(self, key: bytes) -> Caller | None: ...
+    @abstractmethod
     def caller_of(self, key: bytes) -> Caller: ...
 
 
 class Tokens(Protocol):
     """Tells who shows a token; see `TokenVerifier`."""
 
+    @abstractmethod
+    def known_caller(self, token: bytes) -> Caller | None: ...
     @abstractmethod
     async def caller_of(self, token: bytes) -> Caller: ...
 
@@ -30,14 +34,26 @@ class BearerAuthenticator(Authenticator):
         self._keys = keys
         self._tokens = tokens
 
+    def known_caller(self, authorization: bytes | None) -> Caller | None:
+        credentials = None if authorization is None else _bearer(authorization)
+        if not credentials:
+            return None
+        if self._keys is not None and credentials.startswith(PREFIX):
+            return self._keys.known_caller(credentials)
+        return None if self._tokens is None else self._tokens.known_caller(credentials)
+
     async def caller_of(self, authorization: bytes | None) -> Caller:
         if authorization is None:
             raise Unauthenticated(were_given=False)
-        scheme, _, credentials = authorization.partition(b" ")
-        credentials = credentials.strip(b" ")
-        if scheme.lower() == b"bearer" and credentials:
+        if credentials := _bearer(authorization):
             if self._keys is not None and credentials.startswith(PREFIX):
                 return self._keys.caller_of(credentials)
             if self._tokens is not None:
                 return await self._tokens.caller_of(credentials)
         raise Unauthenticated(were_given=True)
+
+
+def _bearer(authorization: bytes) -> bytes:
+    """Return the credentials of the scheme `Bearer`; empty for another scheme."""
+    scheme, _, credentials = authorization.partition(b" ")
+    return credentials.strip(b" ") if scheme.lower() == b"bearer" else b""

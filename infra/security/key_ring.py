@@ -43,6 +43,13 @@ class KeyRing:
         self._clock = clock
         self._held: dict[str, _Held] = {}
 
+    def known_caller(self, key: bytes) -> Caller | None:
+        """Return who shows `key`; None where it does not hold, or cannot be checked."""
+        try:
+            return self.caller_of(key)
+        except (Unauthenticated, AuthUnavailable):
+            return None
+
     def caller_of(self, key: bytes) -> Caller:
         """Return who shows `key`.
 

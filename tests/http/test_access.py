@@ -66,7 +66,9 @@ def guarded(
     _, ana_key = make_key(data_dir, user="ana")
     with (
         issuer_in_thread() as issuer,
-        running_service(data_dir, {**settings, **jwt_settings(issuer)}) as service,
+        running_service(
+            data_dir, {**settings, **jwt_settings(issuer), "TRUSTED_PROXIES": "127.0.0.1"}
+        ) as service,
     ):
         yield Guarded(service, issuer, backend_key, ana_key)
 
@@ -210,7 +212,11 @@ def test_no_bad_token_is_let_in_and_none_makes_us_ask_the_issuer_more_than_once(
         assert answer.status == 401, case
     with guarded.client() as client:
         for number in range(1000):
-            unknown = bearer(token(headers={"kid": f"made-up-{number}"}))
+            # From ever other addresses: those of one would be refused without a look after a while.
+            unknown = {
+                **bearer(token(headers={"kid": f"made-up-{number}"})),
+                "X-Forwarded-For": f"203.0.113.{number // 10}",
+            }
             assert client.get("/v1/history/ana", headers=unknown).status_code == 401
     assert guarded.issuer.fetches <= asked + 1
     assert set(guarded.issuer.paths) == {"/jwks"}

@@ -1,4 +1,5 @@
-// The public API, as API clients use it: every path the console asks stands in this file.
+// The public API, as API clients use it: every path the console asks stands in this file. They are relative to the
+// page, which a proxy may show under a path of its own.
 
 import { Problem, Unreachable } from "./failures.js";
 import { session } from "./session.js";
@@ -8,12 +9,12 @@ export const STATUSES = ["completed", "truncated", "client_cancelled", "blocked"
 
 /** Return what can be asked, the default first. */
 export async function models() {
-  return (await json("/v1/models")).data;
+  return (await json("v1/models")).data;
 }
 
 /** Yield the events of a streamed chat with their objects; aborting `signal` hangs up, which cancels the model. */
 export async function* chat(body, signal) {
-  const response = await send("/v1/chat", {
+  const response = await send("v1/chat", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ ...body, stream: true }),
@@ -77,13 +78,13 @@ export async function eraseAll() {
 
 /** Return whether the service is ready, and what is degraded; not being ready is no failure of the question. */
 export async function readiness() {
-  const response = await fetched("/health/ready");
+  const response = await fetched("health/ready");
   if (![200, 503].includes(response.status)) throw await Problem.of(response);
   return whole(response.json());
 }
 
 function user() {
-  return `/v1/history/${encodeURIComponent(session.userId)}`;
+  return `v1/history/${encodeURIComponent(session.userId)}`;
 }
 
 function query(filters) {

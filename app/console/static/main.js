@@ -41,7 +41,7 @@ function showBar() {
   const { otherLanguage, theme } = preferences;
   fill(
     bar,
-    h("a", { class: "brand", href: "#/chat" }, h("img", { src: "/console/icon.svg", alt: "", width: "26", height: "26" }), h("span", null, "RT GenAI")),
+    h("a", { class: "brand", href: "#/chat" }, h("img", { src: "console/icon.svg", alt: "", width: "26", height: "26" }), h("span", null, "RT GenAI")),
     h("nav", { class: "tabs", "aria-label": t("sections") }, Object.keys(VIEWS).map(link)),
     h(
       "div",
