@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import aiohttp
+import orjson
 import pytest
 
 from domain.entities.prompt import Prompt
@@ -43,6 +44,57 @@ EXPECTED: dict[str, tuple[str, Reply] | type[LLMError]] = {
         Reply(
             finish_reason=FinishReason.STOP,
             usage=Usage(input_tokens=13, output_tokens=8, total_tokens=21),
+        ),
+    ),
+    "gemini_image_0": (
+        "That is a potato.",
+        Reply(
+            finish_reason=FinishReason.STOP,
+            usage=Usage(input_tokens=1817, output_tokens=5, total_tokens=1822),
+        ),
+    ),
+    "gemini_json_schema_0": (
+        '{\n  "city": "Mexico City"',
+        Reply(
+            finish_reason=FinishReason.STOP,
+            usage=Usage(input_tokens=8, output_tokens=20, total_tokens=28),
+        ),
+    ),
+    "gemini_json_schema_recursive_0": (
+        '{\n  "value": "A"',
+        Reply(
+            finish_reason=FinishReason.STOP,
+            usage=Usage(input_tokens=19, output_tokens=48, total_tokens=67),
+        ),
+    ),
+    "openrouter_reasoning_sent_back_0": (
+        "Hello! How can I help you today?",
+        Reply(
+            finish_reason=FinishReason.STOP,
+            usage=Usage(input_tokens=8, output_tokens=15, reasoning_tokens=0, total_tokens=23),
+        ),
+    ),
+    "openrouter_reasoning_sent_back_1": (
+        "Short answer: Very large.",
+        Reply(
+            finish_reason=FinishReason.STOP,
+            usage=Usage(
+                input_tokens=41, output_tokens=1457, reasoning_tokens=704, total_tokens=1498
+            ),
+        ),
+    ),
+    "openrouter_stream_reasoning_details_0": (
+        "2 + 2 = 4",
+        Reply(
+            finish_reason=FinishReason.STOP,
+            usage=Usage(
+                input_tokens=43,
+                output_tokens=36,
+                reasoning_tokens=13,
+                total_tokens=79,
+                cached_input_tokens=0,
+                cost_usd=0.000669,
+            ),
         ),
     ),
     "openrouter_generate_ok": (
@@ -97,5 +149,9 @@ async def test_a_recorded_answer_is_understood(
     assert pieces[-1] == expected[1]
 
 
-def test_every_recording_is_replayed() -> None:
-    assert set(EXPECTED) == set(ALL)
+def test_every_recording_without_tools_is_replayed() -> None:
+    assert set(EXPECTED) == {
+        name
+        for name, recording in ALL.items()
+        if b'"tools":' not in orjson.dumps(recording.request)
+    }
