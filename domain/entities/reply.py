@@ -58,7 +58,6 @@ class Usage:
         )
 
 
-
 _COUNTS = (
     "input_tokens",
     "output_tokens",

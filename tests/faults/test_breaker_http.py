@@ -245,6 +245,7 @@ def test_a_key_that_is_refused_is_our_fault_never_the_callers(
     assert '"level":"error"' in line
 
 
+@pytest.mark.seen("F4")
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", PERHAPS_OUR_FAULTS)
 def test_a_refusal_that_may_concern_one_call_closes_the_route_when_it_is_the_fifth_in_a_row(

@@ -134,7 +134,7 @@ def test_what_was_answered_is_in_history_once_the_worker_had_it(
         assert service.stop() == 0
 
 
-@pytest.mark.seen("F")
+@pytest.mark.seen("F3")
 @pytest.mark.parametrize("outbox", ["true", "false"])
 def test_figures_and_conversations_hold_what_the_worker_has_stored_and_say_so(
     tmp_path: Path, settings: dict[str, str], outbox: str

@@ -213,6 +213,7 @@ async def test_a_message_that_fails_for_no_known_reason_holds_up_no_other_and_is
         assert not at_work.running.done()
 
 
+@pytest.mark.seen("F9")
 async def test_told_to_stop_while_it_waits_it_gives_back_at_once_what_still_comes(
     tmp_path: Path,
 ) -> None:

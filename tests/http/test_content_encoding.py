@@ -143,7 +143,9 @@ def test_a_bomb_is_given_up_when_the_limit_is_reached(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("coding", "compress"), [(Coding.GZIP, gzip.compress), (Coding.ZSTD, zstd)], ids=str
+    ("coding", "compress"),
+    [(Coding.GZIP, gzip.compress), (Coding.ZSTD, zstd)],
+    ids=["gzip", "zstd"],
 )
 def test_a_body_of_very_many_empty_members_is_malformed(coding: Coding, compress: Any) -> None:
     with pytest.raises(NotInflatable):

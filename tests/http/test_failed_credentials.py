@@ -47,7 +47,7 @@ def ask(
     return client.get(path, headers=headers)
 
 
-@pytest.mark.seen("F")
+@pytest.mark.seen("F10")
 def test_an_address_that_sends_bad_tokens_is_refused_and_nobody_else(
     settings: dict[str, str], data_dir: Path
 ) -> None:
@@ -77,7 +77,7 @@ def test_an_address_that_sends_bad_tokens_is_refused_and_nobody_else(
         assert 'limit="credentials"' in client.get("/metrics").text
 
 
-@pytest.mark.seen("F")
+@pytest.mark.seen("F10")
 def test_good_tokens_and_requests_without_credentials_use_nothing_up(
     settings: dict[str, str], data_dir: Path
 ) -> None:
@@ -88,7 +88,7 @@ def test_good_tokens_and_requests_without_credentials_use_nothing_up(
         assert ask(client, forged(1)).status_code == 401
 
 
-@pytest.mark.seen("F")
+@pytest.mark.seen("F10")
 def test_bad_keys_count_as_bad_tokens_do(settings: dict[str, str], data_dir: Path) -> None:
     with guarded(data_dir, settings) as (service, _), service.client() as client:
         bad = [f"rtg_aaaaaaaaaaaa_{number:032}" for number in range(LIMIT + 2)]
@@ -96,7 +96,7 @@ def test_bad_keys_count_as_bad_tokens_do(settings: dict[str, str], data_dir: Pat
         assert ask(client, bad[0]).status_code == 429
 
 
-@pytest.mark.seen("F")
+@pytest.mark.seen("F10")
 def test_hosts_of_one_ipv6_network_count_as_one(settings: dict[str, str], data_dir: Path) -> None:
     with guarded(data_dir, settings) as (service, _), service.client() as client:
         for number in range(LIMIT + 2):

@@ -122,7 +122,7 @@ def breakable(tmp_path: Path, breaking: Path) -> Iterator[Service]:
         yield started
 
 
-@pytest.mark.seen("F")
+@pytest.mark.seen("F1")
 def test_the_collector_of_garbage_is_settled_once_however_many_servers_there_are(
     breakable: Service, breaking: Path
 ) -> None:
@@ -135,7 +135,7 @@ def test_the_collector_of_garbage_is_settled_once_however_many_servers_there_are
     assert len([line for line in breakable.log if "the collector is settled" in line]) == 1
 
 
-@pytest.mark.seen("F")
+@pytest.mark.seen("F6")
 def test_a_metrics_server_that_ends_is_told_of_and_started_again_on_its_port(
     breakable: Service, breaking: Path
 ) -> None:
@@ -155,7 +155,7 @@ def test_a_metrics_server_that_ends_is_told_of_and_started_again_on_its_port(
     assert breakable.stop() == 0
 
 
-@pytest.mark.seen("F")
+@pytest.mark.seen("F6")
 def test_a_service_whose_metrics_server_is_down_stops_in_order(
     breakable: Service, breaking: Path
 ) -> None:

@@ -20,6 +20,7 @@ FRACTIONS = [0.0, -1.0, 1e-9, 0.4, 0.999, 1.0, 1.0000001, 2.5]
 
 
 @given(st.floats(min_value=-1e9, max_value=1e9))
+@pytest.mark.seen("F2")
 def test_it_is_rounded_up_and_at_least_one(seconds: float) -> None:
     whole = whole_retry_seconds(seconds)
     assert whole >= 1

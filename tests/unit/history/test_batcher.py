@@ -46,6 +46,7 @@ async def test_of_a_batch_only_what_the_store_refuses_fails(store: Store) -> Non
     assert sorted(store.kept) == [an_id(number) for number in range(20) if number not in {4, 9}]
 
 
+@pytest.mark.seen("F5")
 async def test_a_batcher_that_is_cancelled_ends_and_tells_all_who_wait(store: Store) -> None:
     store.may_write.clear()
     batcher = Batcher(store.write)
@@ -66,6 +67,7 @@ async def test_a_batcher_that_is_cancelled_ends_and_tells_all_who_wait(store: St
     assert store.kept == [an_id(3)]
 
 
+@pytest.mark.seen("F5")
 async def test_a_cancellation_that_a_driver_lets_through_leaves_nobody_waiting(
     store: Store,
 ) -> None:

@@ -524,6 +524,7 @@ async def _has_tried_often(store: LeavingStore) -> bool:
     return len(store.batches) > 200
 
 
+@pytest.mark.seen("F7")
 async def test_a_large_outbox_left_behind_is_taken_over_after_the_start(
     opened: Opened, store: LeavingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -273,6 +273,7 @@ def test_a_refused_key_opens_it_for_five_minutes_and_raises_one_alarm(
     assert not breaker.is_misconfigured
 
 
+@pytest.mark.seen("F4")
 def test_a_refusal_that_may_concern_one_call_opens_nothing_until_five_come_in_a_row(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:

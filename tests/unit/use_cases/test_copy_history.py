@@ -198,6 +198,7 @@ async def test_a_record_that_the_store_swallows_is_seen() -> None:
     assert (copied.source.count, copied.target.count, copied.differing) == (4, 2, 2)
 
 
+@pytest.mark.seen("F8")
 @pytest.mark.parametrize("read", ["kept", "erased_among", "source"])
 async def test_every_read_of_a_copy_is_tried_again_while_a_store_is_away(read: str) -> None:
     class Forgetful(MemoryArchive):
@@ -235,6 +236,7 @@ async def test_every_read_of_a_copy_is_tried_again_while_a_store_is_away(read: s
     assert (copied.is_right, copied.source.count, copied.erased) == (True, 6, 1)
 
 
+@pytest.mark.seen("F8")
 async def test_a_copy_that_is_resumed_tries_its_first_reads_again_too() -> None:
     class Away(MemoryArchive):
         async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
