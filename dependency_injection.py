@@ -8,16 +8,16 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from app.application import Limits, Options, create_app
-from app.container import Container
-from app.lifecycle import Lifecycle
-from app.middleware.gate import GateRules
+from app.middleware.access_gate import GateRules
+from app.process.lifecycle import Lifecycle
 from app.server import ServeOptions
+from app.server.metrics_server import serving_figures
 from app.services.chat_service import ChatLimits, ChatService
+from app.services.container import Container
 from app.services.history_service import HistoryService
+from app.services.idempotency import OncePerKey
 from app.services.model_service import ModelService
-from app.services.once_per_key import OncePerKey
-from app.services.spending import Spending
-from app.side_door import serving_figures
+from app.services.token_quota import Spending
 from domain.interfaces.clock import Clock
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
@@ -39,10 +39,10 @@ from domain.use_cases.summarise_history import SummariseHistory
 from infra.clock import SystemClock
 from infra.configuration import read_environment
 from infra.history.configured_history import open_history, without_expired
-from infra.idempotency.configured_claims import open_claims
+from infra.idempotency.configured_idempotency import open_claims
 from infra.ids import InteractionIds
+from infra.llm.catalogue.loader import load_catalogue
 from infra.llm.chain import open_llm
-from infra.llm.configured_models import load_catalogue
 from infra.logging.unhandled import log_unhandled_in
 from infra.product import VERSION
 from infra.production import refuse_unsafe
@@ -53,9 +53,9 @@ from infra.security.token_budget import MemoryTokenBudget
 from infra.settings import Settings
 from infra.telemetry.configured_telemetry import tracing_of, writing_figures
 from infra.telemetry.health import ServiceHealth
-from infra.telemetry.metrics import Metrics
-from infra.telemetry.outbox_metrics import OutboxFigures
-from infra.telemetry.provider_names import open_telemetry_name
+from infra.telemetry.metrics.metrics import Metrics
+from infra.telemetry.metrics.outbox_metrics import OutboxFigures
+from infra.telemetry.metrics.provider_names import open_telemetry_name
 
 HOST_READ_SECONDS = 1.0
 """How much longer than the store this host is waited for: a store that hangs is given up, then this host is asked."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from app.cli import Verdict
-    from app.history_commands import ExportOrder, ImportOrder, Progress
+    from app.cli.history_commands import ExportOrder, ImportOrder, Progress
+    from app.cli.parser import Verdict
     from domain.entities.checksum import Checksum
     from domain.entities.copy_progress import CopyProgress
     from domain.entities.store_kind import StoreKind
@@ -36,11 +36,11 @@ def __getattr__(name: str) -> Any:
 
 def serve() -> int:
     """Serve until told to stop; return the exit code."""
-    from app import collector
+    from app.process import garbage_collection as collector
 
     collector.rest()
     with _start_told_in_the_log():
-        from app.lifecycle import Lifecycle
+        from app.process.lifecycle import Lifecycle
         from app.server import serve as serve_http
         from dependency_injection import application, serve_options
         from infra.logging.configuration import log_as_configured
@@ -62,7 +62,7 @@ def serve() -> int:
 def work() -> int:
     """Carry interactions from the queue to the store until told to stop; return the exit code."""
     with _start_told_in_the_log():
-        from app.running import run_to_the_end
+        from app.process.event_loop import run_to_the_end
         from commands import queue
         from infra.logging.configuration import log_as_configured
         from infra.settings import read_settings
@@ -78,8 +78,8 @@ def _start_told_in_the_log() -> "Iterator[None]":
     """End the process with one line in its log, and an exit code, if it is not to start."""
     import logging
 
-    from app.cli import EXIT_INTERRUPTED
-    from app.running import tell_why_it_does_not_start
+    from app.cli.parser import EXIT_INTERRUPTED
+    from app.process.event_loop import tell_why_it_does_not_start
     from infra.logging.configuration import log_until_settings_are_known
 
     log_until_settings_are_known()
@@ -98,7 +98,7 @@ def _start_told_in_the_log() -> "Iterator[None]":
 
 def exit_code_of(error: BaseException) -> int | None:
     """Return the exit code for what kept a process from starting; None for what nobody foresaw."""
-    from app.cli import EXIT_CONFIGURATION, EXIT_FAILED
+    from app.cli.parser import EXIT_CONFIGURATION, EXIT_FAILED
     from app.server import CannotListen
     from infra.configuration import ConfigurationError
 
@@ -177,8 +177,8 @@ def selftest(told: "Callable[[Verdict], object]") -> "Sequence[Verdict]":
 
 def main(arguments: list[str]) -> int:
     """Carry out one command line and return the exit code."""
-    from app.cli import EXIT_CONFIGURATION, Commands, run
-    from app.history_commands import HistoryCommands
+    from app.cli.history_commands import HistoryCommands
+    from app.cli.parser import EXIT_CONFIGURATION, Commands, run
     from infra.configuration import ConfigurationError
 
     try:

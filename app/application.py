@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app import errors
-from app.access_line import ProviderName
-from app.container import Container
 from app.controllers import (
     chat_controller,
     console_controller,
@@ -22,17 +19,20 @@ from app.controllers import (
     models_controller,
     openai_controller,
 )
-from app.description import describe_truly
-from app.dto.chat import ChatRequest
-from app.dto.openai_request import ChatCompletionRequest
-from app.lifecycle import Lifecycle
+from app.dto.native.chat import ChatRequest
+from app.dto.openai_chat.request import ChatCompletionRequest
+from app.middleware.access_gate import Gate, GateRules
+from app.middleware.access_log import ProviderName
 from app.middleware.caller_limits import CallerLimits
 from app.middleware.cross_origin import CrossOrigin
-from app.middleware.gate import Gate, GateRules
+from app.middleware.fast_path import ShortCut, Way
 from app.middleware.head_requests import HeadRequests
 from app.middleware.request_scope import RequestScope
 from app.middleware.root_path import RootPath
-from app.middleware.short_cut import ShortCut, Way
+from app.openapi_schema import describe_truly
+from app.problems import error_handlers as errors
+from app.process.lifecycle import Lifecycle
+from app.services.container import Container
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.rate_limiter import RateLimiter
 from domain.interfaces.telemetry import RequestObserver, RequestTracer

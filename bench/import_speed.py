@@ -21,8 +21,8 @@ from tqdm import tqdm
 from bench.command_cost import cost_of
 from bench.scale_data import MadeUpHistory
 from bench.scale_report import write_import
-from infra.history.documents import record_of
-from infra.history.interaction_lines import line_of
+from infra.history.format.documents import record_of
+from infra.history.transfer.jsonl_format import line_of
 
 RESULTS = Path(__file__).parent / "results"
 

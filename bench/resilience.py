@@ -23,14 +23,14 @@ from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece, Us
 from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
-from infra.llm.catalogue import CatalogueModel, Provider, ProviderKind
-from infra.llm.http_stream import provider_session
-from infra.llm.prices import open_prices
+from infra.llm.catalogue.catalogue import CatalogueModel, Provider, ProviderKind
+from infra.llm.pricing.prices import open_prices
 from infra.llm.resilience.fallback import Fallback
-from infra.llm.resilience.succession import FallbackPolicy
+from infra.llm.resilience.fallback_order import FallbackPolicy
 from infra.llm.route_builder import RouteBuilder
+from infra.llm.transport.http_stream import provider_session
 from infra.settings import Settings
-from infra.telemetry.metrics import Metrics
+from infra.telemetry.metrics.metrics import Metrics
 
 DELTAS = 8
 READS = (1, 3, 8)

@@ -42,9 +42,9 @@ from domain.entities.history_query import HistoryQuery
 from domain.entities.store_kind import StoreKind
 from domain.use_cases.copy_history import CopyHistory
 from infra.clock import SystemClock
-from infra.history.archives import open_archive
-from infra.history.copy_file import CopyFile
-from infra.history.store_source import digest_of
+from infra.history.transfer.checkpoint_file import CopyFile
+from infra.history.transfer.open_archives import open_archive
+from infra.history.transfer.store_source import digest_of
 from infra.security.cursors import SignedCursors
 from infra.settings import Settings
 
@@ -260,7 +260,7 @@ def main() -> None:
     with ExitStack() as stack:
         mongo_uri = parsed.mongo_uri if parsed.store is StoreKind.MONGODB else None
         if parsed.store is StoreKind.MONGODB and mongo_uri is None:
-            from tests.mongod import Mongod
+            from tests.support.mongod import Mongod
 
             data = Path(tempfile.mkdtemp(prefix="scale-mongod-", dir=folder))
             stack.callback(shutil.rmtree, data)

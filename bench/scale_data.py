@@ -9,8 +9,8 @@ from domain.entities.interaction import Attempt, Interaction, Status, first_id_a
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, Usage
 from domain.use_cases.copy_history import CopySource
-from infra.history.documents import record_of
-from infra.history.store_source import digest_of
+from infra.history.format.documents import record_of
+from infra.history.transfer.store_source import digest_of
 
 MEASURED_USER = "ana"
 MEASURED_ROWS = 10_000

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from app.access_line import access_line
+from app.middleware.access_log import access_line
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Prompt
@@ -26,8 +26,8 @@ from domain.interfaces.telemetry import Answered
 from infra.llm.resilience.metered import AttemptObserver
 from infra.logging.configuration import configure_logging
 from infra.settings import Settings
-from infra.telemetry.metrics import Metrics
-from infra.telemetry.provider_names import open_telemetry_name
+from infra.telemetry.metrics.metrics import Metrics
+from infra.telemetry.metrics.provider_names import open_telemetry_name
 from infra.telemetry.tracing.tracing import Tracing, open_tracing
 
 BUDGET_MICROSECONDS = 30.0

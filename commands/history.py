@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.cli import CommandFailed
-from app.history_commands import ExportOrder, ImportOrder
+from app.cli.history_commands import ExportOrder, ImportOrder
+from app.cli.parser import CommandFailed
 from domain.entities.checksum import Checksum
 from domain.entities.copy_progress import CopyProgress
 from domain.entities.store_kind import StoreKind
@@ -15,19 +15,19 @@ from domain.exceptions import HistoryError
 from domain.interfaces.clock import Clock
 from domain.use_cases.copy_history import CopyHistory
 from infra.clock import SystemClock
-from infra.history.archives import open_archive, open_archive_reader
-from infra.history.backup import BackupFailed
-from infra.history.backup import back_up as copy_store
 from infra.history.configured_history import configured_kind, retention_of
-from infra.history.copy_file import CopyFile
-from infra.history.documents import UnreadableDocument
-from infra.history.export_file import ExportFailed, export_to
-from infra.history.interaction_file import InteractionFile
-from infra.history.interaction_lines import InvalidLine, digest_of_line
-from infra.history.outbox import OUTBOX_FOLDER
-from infra.history.outbox_file import waiting_in
-from infra.history.sqlite import HISTORY_FILE
-from infra.history.store_source import StoreSource, digest_of
+from infra.history.format.documents import UnreadableDocument
+from infra.history.sqlite.backup import BackupFailed
+from infra.history.sqlite.backup import back_up as copy_store
+from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER
+from infra.history.sqlite.outbox.outbox_file import waiting_in
+from infra.history.sqlite.store import HISTORY_FILE
+from infra.history.transfer.checkpoint_file import CopyFile
+from infra.history.transfer.jsonl_export import ExportFailed, export_to
+from infra.history.transfer.jsonl_format import InvalidLine, digest_of_line
+from infra.history.transfer.jsonl_import import InteractionFile
+from infra.history.transfer.open_archives import open_archive, open_archive_reader
+from infra.history.transfer.store_source import StoreSource, digest_of
 from infra.settings import Settings
 
 _GOES_ON = re.compile(r" \(configured timeouts|, full error:")

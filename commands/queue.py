@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from app.cli import CommandFailed
-from app.side_door import serving_figures
+from app.cli.parser import CommandFailed
+from app.server.metrics_server import serving_figures
 from app.worker import Worker, run_until_signalled
 from domain.exceptions import HistoryUnreadable
 from domain.exceptions.history import QueueUnavailable
@@ -21,16 +21,16 @@ from infra.history.configured_history import (
     open_store,
     warn_of_plain_endpoint,
 )
-from infra.history.durable_store import DurableStore
+from infra.history.store.durable_store import DurableStore
 from infra.logging.unhandled import log_unhandled_in
 from infra.product import VERSION
 from infra.production import refuse_unsafe_stores
 from infra.settings import Settings
 from infra.telemetry.configured_telemetry import tracing_of, writing_figures
-from infra.telemetry.metrics import Metrics
+from infra.telemetry.metrics.metrics import Metrics
 
 if TYPE_CHECKING:
-    from infra.history.sqs_queue import Queues
+    from infra.history.sqs.consumer import Queues
 
 
 async def work(settings: Settings) -> None:
@@ -83,8 +83,8 @@ async def _queues(settings: Settings, clock: Clock) -> AsyncIterator[tuple["Queu
         raise ConfigurationError(
             "set SQS_QUEUE_URL, and MONGO_URI or DYNAMODB_TABLE: there is no queue to carry from, or no store to carry to"
         )
-    from infra.history.sqs_queue import open_queues
-    from infra.history.sqs_queues import SqsNames
+    from infra.history.sqs.consumer import open_queues
+    from infra.history.sqs.queue_setup import SqsNames
 
     names = SqsNames.of(settings.sqs_queue_url, settings.sqs_dlq_url)
     warn_of_plain_endpoint(settings)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from infra.configuration import ConfigurationError
-from infra.llm.catalogue import Catalogue
+from infra.llm.catalogue.catalogue import Catalogue
 from infra.settings import Settings
 
 _LEAST_SECRET_CHARACTERS = 32

@@ -2,16 +2,16 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.dependencies import caller_of, container_of
-from app.dto.chat import ChatRequest
-from app.dto.interaction import ChatResponse, chat_response
-from app.dto.problem import problems
-from app.idempotency_key import IdempotencyHeader, once_of
-from app.native_stream import NativeFraming
-from app.plain_answer import ANSWER_HEADERS, PlainAnswer, TimeoutHeader, whole_answer
+from app.dto.native.chat import ChatRequest
+from app.dto.native.interaction import ChatResponse, chat_response
+from app.dto.native.stream_events import NativeFraming
+from app.problems.problem_schema import problems
+from app.requests.idempotency_key import IdempotencyHeader, once_of
+from app.requests.request_context import caller_of, container_of
+from app.requests.strict_route import StrictRoute
+from app.responses.event_stream import EventStream
+from app.responses.json_response import ANSWER_HEADERS, PlainAnswer, TimeoutHeader, whole_answer
 from app.services.chat_service import Asking
-from app.sse import EventStream
-from app.strict_route import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, tags=["chat"])
 

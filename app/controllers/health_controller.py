@@ -5,9 +5,9 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from app.dependencies import container_of
 from app.dto.wire import Dto, time_of, wire_time
-from app.strict_route import StrictRoute
+from app.requests.request_context import container_of
+from app.requests.strict_route import StrictRoute
 
 router = APIRouter(prefix="/health", route_class=StrictRoute, tags=["health"])
 

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
-from app.dependencies import caller_of, container_of, user_in_path
-from app.dto.conversation import ConversationList, ConversationParameters
-from app.dto.history import Erased, HistoryPage, HistoryParameters
-from app.dto.interaction import InteractionDto
-from app.dto.problem import problems
+from app.dto.native.conversation import ConversationList, ConversationParameters
+from app.dto.native.history import Erased, HistoryPage, HistoryParameters
+from app.dto.native.interaction import InteractionDto
 from app.dto.wire import INTERACTION_ID_PATTERN
-from app.strict_route import StrictRoute
+from app.problems.problem_schema import problems
+from app.requests.request_context import caller_of, container_of, user_in_path
+from app.requests.strict_route import StrictRoute
 from domain.entities.caller import USER_ID_PATTERN
 
 router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history"])

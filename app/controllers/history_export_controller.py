@@ -9,12 +9,12 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from app.controllers.history_controller import UserIdInPath
-from app.dependencies import caller_of, container_of, user_in_path
-from app.dto.problem import problems
 from app.dto.wire import Dto
-from app.export_formats import MEDIA_TYPES, ExportFormat, head_of, lines_of
-from app.file_stream import FileStream
-from app.strict_route import StrictRoute
+from app.problems.problem_schema import problems
+from app.requests.request_context import caller_of, container_of, user_in_path
+from app.requests.strict_route import StrictRoute
+from app.responses.export_formats import MEDIA_TYPES, ExportFormat, head_of, lines_of
+from app.responses.file_download import FileStream
 from domain.entities.interaction import Interaction
 
 router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history"])

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from app.controllers.history_controller import UserIdInPath
-from app.dependencies import caller_of, container_of, user_in_path
-from app.dto.problem import problems
-from app.dto.statistics import Statistics, StatisticsParameters
-from app.strict_route import StrictRoute
+from app.dto.native.statistics import Statistics, StatisticsParameters
+from app.problems.problem_schema import problems
+from app.requests.request_context import caller_of, container_of, user_in_path
+from app.requests.strict_route import StrictRoute
 
 router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history"])
 

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.dependencies import container_of
-from app.strict_route import StrictRoute
+from app.requests.request_context import container_of
+from app.requests.strict_route import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, tags=["operations"])
 

@@ -2,16 +2,16 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.dependencies import caller_of, container_of
-from app.dto.openai_answer import ChatCompletion
-from app.dto.openai_error import openai_errors
-from app.dto.openai_request import ChatCompletionRequest
-from app.idempotency_key import IdempotencyHeader, once_of
-from app.openai_stream import OpenAIFraming
-from app.plain_answer import ANSWER_HEADERS, PlainAnswer, TimeoutHeader, whole_answer
+from app.dto.openai_chat.answer import ChatCompletion
+from app.dto.openai_chat.request import ChatCompletionRequest
+from app.dto.openai_chat.stream_events import OpenAIFraming
+from app.problems.openai_error_schema import openai_errors
+from app.requests.idempotency_key import IdempotencyHeader, once_of
+from app.requests.request_context import caller_of, container_of
+from app.requests.strict_route import LenientRoute
+from app.responses.event_stream import EventStream
+from app.responses.json_response import ANSWER_HEADERS, PlainAnswer, TimeoutHeader, whole_answer
 from app.services.chat_service import Asking
-from app.sse import EventStream
-from app.strict_route import LenientRoute
 
 router = APIRouter(route_class=LenientRoute, tags=["chat"])
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import problem_response, whole_retry_seconds
-from app.problem_table import RATE_LIMITED
+from app.problems.error_handlers import problem_response, whole_retry_seconds
+from app.problems.problem_table import RATE_LIMITED
 from domain.entities.caller import Caller
 from domain.exceptions import RateLimited
 from domain.interfaces.rate_limiter import RateLimiter, Standing

@@ -9,9 +9,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access_line import ProviderName, access_line
-from app.errors import problem_response
-from app.problem_table import INTERNAL
+from app.middleware.access_log import ProviderName, access_line
+from app.problems.error_handlers import problem_response
+from app.problems.problem_table import INTERNAL
 from domain.interfaces.telemetry import Answered, RequestObserver, RequestTracer
 
 _KEPT_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")

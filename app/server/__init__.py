@@ -1,6 +1,6 @@
 """The process's own HTTP server: uvicorn, with limits on what a client may take, and an orderly end."""
 
-from app.server.beside import CannotListen, serving_beside
+from app.server.embedded_server import CannotListen, serving_beside
 from app.server.options import ServeOptions
 from app.server.run import serve
 

@@ -8,10 +8,10 @@ from math import inf
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from app.problem_table import OVERLOADED, REQUEST_TIMEOUT, ProblemKind
-from app.server.answer import Answer, Outlet
-from app.server.reading import BODY, NOTHING, Reading
-from app.server.refusal import last_answer
+from app.problems.problem_table import OVERLOADED, REQUEST_TIMEOUT, ProblemKind
+from app.server.error_response import last_answer
+from app.server.request_parser import BODY, NOTHING, Reading
+from app.server.response_cycle import Answer, Outlet
 
 _WRITE_BUFFER_BYTES = 16 * 1024
 _LINGER_SECONDS = 2.0

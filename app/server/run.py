@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
-from app.running import run_to_the_end, tell_why_it_does_not_start
+from app.process.event_loop import run_to_the_end, tell_why_it_does_not_start
 from app.server.lifespan import StartFailed
 from app.server.options import ServeOptions
 from app.server.server import Server

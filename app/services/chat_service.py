@@ -4,9 +4,9 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from app.services.once_per_key import Once, OncePerKey
-from app.services.pieces import Pieces
-from app.services.spending import Spending
+from app.services.answer_events import Pieces
+from app.services.idempotency import Once, OncePerKey
+from app.services.token_quota import Spending
 from domain.entities.caller import Caller, Scope
 from domain.entities.deadline import Deadline
 from domain.entities.model import Model

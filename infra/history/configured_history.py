@@ -10,13 +10,13 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 from domain.interfaces.history import HistoryRepository
 from infra.configuration import ConfigurationError
-from infra.history.aws_access import AwsAccess
-from infra.history.durable_store import DurableStore
-from infra.history.outbox import Outbox, open_outbox
-from infra.history.relay import Sink
-from infra.history.retention import RetainedHistory, Retention
-from infra.history.sqlite import open_sqlite
+from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
+from infra.history.sqlite.outbox.relay import Sink
+from infra.history.sqlite.store import open_sqlite
+from infra.history.store.durable_store import DurableStore
+from infra.history.store.retention import RetainedHistory, Retention
 from infra.settings import Settings
+from infra.storage.aws.access import AwsAccess
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ async def open_store(
     Drivers are imported here, so that only the one that is configured is loaded.
     """
     if settings.dynamodb_table is not None:
-        from infra.history.dynamodb import open_dynamo
+        from infra.history.dynamodb.store import open_dynamo
 
         dynamo = await stack.enter_async_context(
             open_dynamo(
@@ -154,7 +154,7 @@ async def open_store(
             )
         )
         return dynamo, dynamo.reachability.degraded
-    from infra.history.mongo import open_mongo
+    from infra.history.mongo.store import open_mongo
 
     assert settings.mongo_uri is not None
     mongo = await stack.enter_async_context(
@@ -177,8 +177,8 @@ async def _behind_queue(
     store_degraded: Callable[[], Sequence[Degraded]],
     traceparent: Callable[[], str | None],
 ) -> ConfiguredHistory:
-    from infra.history.sqs import SqsHistory, SqsSink, open_senders
-    from infra.history.sqs_queues import SqsNames
+    from infra.history.sqs.queue_setup import SqsNames
+    from infra.history.sqs.queued_history import SqsHistory, SqsSink, open_senders
 
     names = SqsNames.of(str(settings.sqs_queue_url), settings.sqs_dlq_url)
     senders = await stack.enter_async_context(

@@ -14,8 +14,8 @@ from domain.entities.interaction import first_id_after
 from domain.entities.once import Claim, OnceKey
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
-from infra.history.documents import Document
-from infra.history.mongo_client import MongoAccess, connected_when_needed
+from infra.history.format.documents import Document
+from infra.storage.mongo.client import MongoAccess, connected_when_needed
 
 T = TypeVar("T")
 

@@ -9,17 +9,17 @@ import aiohttp
 
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.catalogue import Catalogue, ProviderKind
-from infra.llm.http_stream import provider_session
-from infra.llm.prices import Wanted, open_prices
+from infra.llm.catalogue.catalogue import Catalogue, ProviderKind
+from infra.llm.model_router import Routes
+from infra.llm.pricing.prices import Wanted, open_prices
+from infra.llm.pricing.tariff import Tariff
 from infra.llm.resilience.fallback import Fallback
+from infra.llm.resilience.fallback_order import FallbackPolicy
 from infra.llm.resilience.metered import AttemptObserver
 from infra.llm.resilience.route import Route
 from infra.llm.resilience.route_health import RouteHealth
-from infra.llm.resilience.succession import FallbackPolicy
 from infra.llm.route_builder import RouteBuilder
-from infra.llm.routes import Routes
-from infra.llm.tariff import Tariff
+from infra.llm.transport.http_stream import provider_session
 from infra.settings import Settings
 
 

@@ -7,13 +7,13 @@ import aiohttp
 
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.catalogue import CatalogueModel, ProviderKind
-from infra.llm.demo import DemoLLM
-from infra.llm.gemini import GeminiClient
-from infra.llm.openai_compatible import OpenAICompatibleClient
-from infra.llm.priced import Priced
-from infra.llm.prices import Prices
-from infra.llm.resilience.breaker import Breaker, BreakerPolicy
+from infra.llm.catalogue.catalogue import CatalogueModel, ProviderKind
+from infra.llm.pricing.priced_client import Priced
+from infra.llm.pricing.prices import Prices
+from infra.llm.providers.demo import DemoLLM
+from infra.llm.providers.gemini_client import GeminiClient
+from infra.llm.providers.openai_client import OpenAICompatibleClient
+from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
 from infra.llm.resilience.bulkhead import Bulkhead, Compartment
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown

@@ -15,8 +15,8 @@ from domain.exceptions import InvalidCursor
 from domain.interfaces.cursor_codec import CursorCodec, Walk
 from infra.configuration import ConfigurationError
 from infra.operator_text import text_of
-from infra.private_files import make_private_folder, sync_folder
 from infra.settings import Settings
+from infra.storage.private_files import make_private_folder, sync_folder
 
 _VERSION = 1
 _SIGNATURE_BYTES = hashlib.sha256().digest_size

@@ -10,8 +10,8 @@ from yarl import URL
 
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
-from infra.history.background import going_on
 from infra.security.jwk_set import JwkSet, UnusableKeySet
+from infra.tasks.supervised import going_on
 
 REFRESH_SECONDS = 300.0
 RETRY_SECONDS = 5.0

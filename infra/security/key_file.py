@@ -14,7 +14,7 @@ import apsw
 
 from domain.entities.api_key import ApiKey
 from domain.entities.caller import Scope
-from infra.private_files import make_private_file, make_private_folder
+from infra.storage.private_files import make_private_file, make_private_folder
 
 KEYS_FILE = "keys.db"
 

@@ -16,7 +16,7 @@ from domain.entities.reply import Answering, Reply
 from domain.entities.turn import Turn
 from domain.exceptions import DomainError
 from infra.clock import SystemClock
-from infra.llm.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind
+from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind
 from infra.llm.chain import LLM, open_llm
 from infra.llm.resilience.metered import AttemptObserver
 from infra.selftest.cases import CASES, OUTAGE, PRIMARY, STANDBY, Case

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from domain.interfaces.clock import Clock
 from infra.product import SERVICE_NAME, VERSION
 from infra.settings import Settings
-from infra.telemetry.metrics import Metrics
+from infra.telemetry.metrics.metrics import Metrics
 
 if TYPE_CHECKING:
     from infra.telemetry.tracing.tracing import Tracing
@@ -18,7 +18,7 @@ def writing_figures(
     """Write the figures into the log now and then while the block runs, if METRICS_EMF_ENABLED says so."""
     if not settings.metrics_emf_enabled:
         return nullcontext()
-    from infra.telemetry.emf import writing_emf
+    from infra.telemetry.metrics.emf import writing_emf
 
     return writing_emf(metrics.registry, service=SERVICE_NAME, clock=clock)
 

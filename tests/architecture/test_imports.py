@@ -101,7 +101,7 @@ def test_only_its_own_adapter_needs_an_optional_package(package: str, tmp_path: 
 
 
 def test_nobody_breaks_off_a_call_of_the_mongodb_driver() -> None:
-    """`infra/history/undisturbed.py` says why; `asyncio.timeout` would cancel it."""
+    """`infra/tasks/uncancelled_calls.py` says why; `asyncio.timeout` would cancel it."""
     users = [file for file in (ROOT / "infra").rglob("*.py") if "pymongo" in file.read_text()]
     assert len(users) > 5
     for file in users:

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from domain.interfaces.history_archive import HistoryArchive
-from infra.history.durable_store import DurableStore
-from infra.history.dynamodb import DynamoHistory
-from infra.history.dynamodb_archive import DynamoArchive
-from infra.history.mongo import MongoHistory
-from infra.history.mongo_archive import MongoArchive
-from infra.history.sqlite import SqliteHistory
-from infra.history.sqlite_archive import SqliteArchive
+from infra.history.dynamodb.store import DynamoHistory
+from infra.history.mongo.store import MongoHistory
+from infra.history.sqlite.store import SqliteHistory
+from infra.history.store.durable_store import DurableStore
+from infra.history.transfer.dynamodb_archive import DynamoArchive
+from infra.history.transfer.mongo_archive import MongoArchive
+from infra.history.transfer.sqlite_archive import SqliteArchive
 from tests.contracts.history_stores import STORES
 
 ARCHIVES = ("sqlite", "mongo", "dynamodb")

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from domain.exceptions import HistoryUnreadable
 from infra.clock import SystemClock
-from infra.history.aws_access import AwsAccess
-from infra.history.dynamodb import DynamoHistory, open_dynamo
+from infra.history.dynamodb.store import DynamoHistory, open_dynamo
+from infra.storage.aws.access import AwsAccess
 from tests.fakes.interactions import an_id
 
 PATIENT_SECONDS = 60.0

@@ -9,14 +9,14 @@ import pymongo
 
 from domain.interfaces.history import HistoryRepository
 from infra.clock import SystemClock
-from infra.history.durable_store import DurableStore
-from infra.history.mongo import open_mongo
-from infra.history.outbox import open_outbox
-from infra.history.sqlite import open_sqlite
-from tests.aws_emulator import shared_emulator
+from infra.history.mongo.store import open_mongo
+from infra.history.sqlite.outbox.outbox import open_outbox
+from infra.history.sqlite.store import open_sqlite
+from infra.history.store.durable_store import DurableStore
 from tests.contracts.dynamodb_tables import open_table
-from tests.data_stack import deploy_data_stack
-from tests.mongod import shared_mongo_uri
+from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
+from tests.support.mongod import shared_mongo_uri
 
 MONGO_DATABASE = f"rt_genai_test_{secrets.token_hex(4)}"
 READ_SECONDS = 10.0

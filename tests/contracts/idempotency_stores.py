@@ -7,15 +7,15 @@ from pathlib import Path
 
 from domain.interfaces.idempotency import IdempotencyStore
 from infra.clock import SystemClock
-from infra.history.aws_client import open_client
-from infra.history.dynamodb_table import Table
 from infra.idempotency.dynamodb import DynamoIdempotency
 from infra.idempotency.mongo import open_mongo_idempotency
-from infra.idempotency.sqlite import open_sqlite_idempotency
-from tests.aws_emulator import shared_emulator
-from tests.data_stack import deploy_data_stack
+from infra.idempotency.sqlite.store import open_sqlite_idempotency
+from infra.storage.aws.client import open_client
+from infra.storage.aws.dynamodb_table import Table
 from tests.fakes.claims import RememberingClaims
-from tests.mongod import shared_mongo_uri
+from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
+from tests.support.mongod import shared_mongo_uri
 
 Stores = tuple[IdempotencyStore, IdempotencyStore]
 """Two that share what they keep, as two processes do."""

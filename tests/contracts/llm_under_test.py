@@ -21,29 +21,29 @@ from domain.exceptions import (
 )
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
-from infra.llm.demo import DemoLLM
-from infra.llm.gemini import GeminiClient
-from infra.llm.http_stream import provider_session
-from infra.llm.openai_compatible import OpenAICompatibleClient
-from infra.llm.priced import Priced
-from infra.llm.prices import Prices
-from infra.llm.resilience.breaker import Breaker, BreakerPolicy
+from infra.llm.pricing.priced_client import Priced
+from infra.llm.pricing.prices import Prices
+from infra.llm.providers.demo import DemoLLM
+from infra.llm.providers.gemini_client import GeminiClient
+from infra.llm.providers.openai_client import OpenAICompatibleClient
+from infra.llm.providers.scripted import Piece, ScriptedLLM
+from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
 from infra.llm.resilience.bulkhead import Bulkhead, Compartment
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.deadline import Deadline
 from infra.llm.resilience.fallback import Fallback
+from infra.llm.resilience.fallback_order import FallbackPolicy
 from infra.llm.resilience.metered import Metered
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
 from infra.llm.resilience.route import Route
-from infra.llm.resilience.succession import FallbackPolicy
-from infra.llm.scripted import Piece, ScriptedLLM
+from infra.llm.transport.http_stream import provider_session
 from tests.fakes.behaviour import Behaviour, Blocks, Breaks, Hangs, Raw, Refuses, Says
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.http_provider import FakeProvider
 from tests.fakes.openai import FakeOpenAI
-from tests.unit.resilience.parts import Watching
+from tests.unit.infra.llm.resilience.parts import Watching
 
 HANG_UP_SECONDS = 1.0
 

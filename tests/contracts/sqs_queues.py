@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError
 from domain.entities.interaction import Interaction
 from domain.interfaces.interaction_queue import Delivery
 from infra.clock import SystemClock
-from infra.history.aws_access import AwsAccess
-from infra.history.aws_client import AwsClient, open_client
-from infra.history.sqs_envelope import message_of
-from infra.history.sqs_queue import SqsDeadLetters, SqsQueue, open_queues
-from infra.history.sqs_queues import SqsNames
-from tests.aws_emulator import AwsEmulator
-from tests.data_stack import deploy_data_stack
+from infra.history.sqs.consumer import SqsDeadLetters, SqsQueue, open_queues
+from infra.history.sqs.message_format import message_of
+from infra.history.sqs.queue_setup import SqsNames
+from infra.storage.aws.access import AwsAccess
+from infra.storage.aws.client import AwsClient, open_client
+from tests.support.aws_emulator import AwsEmulator
+from tests.support.data_stack import deploy_data_stack
 
 PATIENT_SECONDS = 60.0
 

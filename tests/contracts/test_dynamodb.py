@@ -15,16 +15,16 @@ from domain.entities.interaction import Interaction, Status
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
-from infra.history.aws_access import AwsAccess
-from infra.history.aws_client import open_client
-from infra.history.dynamodb import DynamoHistory, open_dynamo
-from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from infra.history.dynamodb.store import DynamoHistory, open_dynamo
+from infra.storage.aws.access import AwsAccess
+from infra.storage.aws.client import open_client
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
-from tests.data_stack import deploy_data_stack
 from tests.fakes.grudging_dynamodb import grudging
 from tests.fakes.interactions import an_id, an_interaction
 from tests.fakes.strict_dynamodb import strict
+from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from tests.support.data_stack import deploy_data_stack
 
 READ_SECONDS = 10.0
 PATIENCE_SECONDS = 20.0

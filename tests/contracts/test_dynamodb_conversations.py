@@ -10,8 +10,8 @@ import pytest
 
 from domain.entities.conversation import Conversation, ConversationQuery
 from domain.entities.interaction import Interaction
-from infra.history import dynamodb_conversations
-from infra.history.dynamodb import DynamoHistory
+from infra.history.dynamodb import conversations as dynamodb_conversations
+from infra.history.dynamodb.store import DynamoHistory
 from tests.contracts.history_stores import dynamodb
 from tests.fakes.interactions import an_id, an_interaction
 

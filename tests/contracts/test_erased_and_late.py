@@ -15,21 +15,21 @@ from domain.entities.interaction import Interaction
 from domain.entities.statistics import By, StatisticsQuery
 from domain.interfaces.history import HistoryRepository
 from infra.clock import SystemClock
-from infra.history.aws_client import open_client
-from infra.history.documents import document_of
-from infra.history.durable_store import DurableStore
-from infra.history.dynamodb_items import row_of
-from infra.history.dynamodb_table import Table
-from infra.history.dynamodb_writes import insert
-from infra.history.mongo_queries import stored
-from infra.history.outbox import open_outbox
-from tests.aws_emulator import shared_emulator
+from infra.history.dynamodb.items import row_of
+from infra.history.dynamodb.writes import insert
+from infra.history.format.documents import document_of
+from infra.history.mongo.queries import stored
+from infra.history.sqlite.outbox.outbox import open_outbox
+from infra.history.store.durable_store import DurableStore
+from infra.storage.aws.client import open_client
+from infra.storage.aws.dynamodb_table import Table
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
 from tests.contracts.history_walks import asking, walk
-from tests.data_stack import deploy_data_stack
 from tests.fakes.interactions import an_id, an_interaction
-from tests.mongod import shared_mongo_uri
+from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
+from tests.support.mongod import shared_mongo_uri
 
 Slip = Callable[[Interaction], Awaitable[object]]
 

@@ -18,9 +18,9 @@ from domain.interfaces.copy_state import CopyState
 from domain.interfaces.history_archive import HistoryArchive
 from domain.use_cases.copy_history import CopyHistory
 from infra.clock import SystemClock
-from infra.history.documents import record_of
-from infra.history.durable_store import DurableStore
-from infra.history.store_source import StoreSource, digest_of
+from infra.history.format.documents import record_of
+from infra.history.store.durable_store import DurableStore
+from infra.history.transfer.store_source import StoreSource, digest_of
 from tests.contracts.archives import ARCHIVES, opened
 from tests.fakes.clock import START_MILLISECONDS
 from tests.fakes.interactions import an_id, an_interaction, any_interactions

@@ -17,23 +17,23 @@ from domain.entities.statistics import DAY_MILLISECONDS, By, StatisticsQuery
 from domain.entities.words import words_of
 from domain.interfaces.clock import Clock
 from infra.clock import SystemClock
-from infra.history.dynamodb import open_dynamo
-from infra.history.mongo import open_mongo
-from infra.history.outbox import Outbox, open_outbox
-from infra.history.retention import RetainedHistory, Retention
-from infra.history.sqlite import SqliteHistory, open_sqlite
-from infra.history.sqlite_jobs import REMOVED_AT_ONCE
-from tests.aws_emulator import shared_emulator
+from infra.history.dynamodb.store import open_dynamo
+from infra.history.mongo.store import open_mongo
+from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
+from infra.history.sqlite.store import SqliteHistory, open_sqlite
+from infra.history.sqlite.write_jobs import REMOVED_AT_ONCE
+from infra.history.store.retention import RetainedHistory, Retention
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.contracts.test_dynamodb import items_in, noise
-from tests.data_stack import deploy_data_stack
 from tests.fakes.clock import START_MILLISECONDS
 from tests.fakes.history import RememberingHistory
 from tests.fakes.interactions import an_id, an_interaction
 from tests.fakes.leaving_store import LeavingStore
-from tests.mongod import shared_mongo_uri
+from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
+from tests.support.mongod import shared_mongo_uri
 
 TEN_DAYS = Retention(10.0)
 PATIENCE_SECONDS = 30.0

@@ -13,13 +13,19 @@ import pytest
 from domain.entities.interaction import Interaction, Status
 from domain.exceptions import HistoryUnavailable
 from infra.clock import SystemClock
-from infra.history.sqs import PATIENCE_SECONDS, TRY_SECONDS, SqsHistory, SqsSink, open_senders
-from infra.history.sqs_envelope import interaction_from
-from infra.history.sqs_sender import MAX_CALLS, MAX_MESSAGE_BYTES, SqsSender
-from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from infra.history.sqs.message_format import interaction_from
+from infra.history.sqs.queued_history import (
+    PATIENCE_SECONDS,
+    TRY_SECONDS,
+    SqsHistory,
+    SqsSink,
+    open_senders,
+)
+from infra.history.sqs.sender import MAX_CALLS, MAX_MESSAGE_BYTES, SqsSender
 from tests.contracts.sqs_queues import Rig, open_rig
 from tests.fakes.history import RememberingHistory
 from tests.fakes.interactions import an_id, an_interaction
+from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 
 PATIENT_SECONDS = 20.0
 UNHURRIED_SECONDS = 20.0

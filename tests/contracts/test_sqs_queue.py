@@ -11,13 +11,13 @@ from domain.interfaces.interaction_queue import DeadLetters, Delivery
 from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
-from infra.history.sqs_queue import SqsDeadLetters, SqsQueue
-from infra.history.sqs_queues import SqsNames
-from infra.history.sqs_receiving import SqsMessages
-from infra.history.sqs_sender import SqsSender
-from tests.aws_emulator import pausable_emulator, shared_emulator
+from infra.history.sqs.consumer import SqsDeadLetters, SqsQueue
+from infra.history.sqs.messages import SqsMessages
+from infra.history.sqs.queue_setup import SqsNames
+from infra.history.sqs.sender import SqsSender
 from tests.contracts.sqs_queues import Rig, ids_of, open_rig, some_names
 from tests.fakes.interactions import an_id, an_interaction
+from tests.support.aws_emulator import pausable_emulator, shared_emulator
 
 PATIENCE_SECONDS = 20.0
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

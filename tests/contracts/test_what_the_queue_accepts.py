@@ -17,19 +17,19 @@ from domain.entities.interaction import Interaction, Status
 from domain.interfaces.history import HistoryRepository
 from domain.use_cases.record_interaction import RecordInteraction
 from infra.clock import SystemClock
-from infra.history.aws_access import AwsAccess
-from infra.history.documents import document_of
-from infra.history.outbox import open_outbox
-from infra.history.sqs_envelope import UnreadableMessage, interaction_from
-from tests.aws_emulator import shared_emulator
+from infra.history.format.documents import document_of
+from infra.history.sqlite.outbox.outbox import open_outbox
+from infra.history.sqs.message_format import UnreadableMessage, interaction_from
+from infra.storage.aws.access import AwsAccess
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_stores import READ_SECONDS, mongo, sqlite
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.contracts.sqs_queues import open_rig
-from tests.data_stack import deploy_data_stack
 from tests.fakes.interactions import an_id, an_interaction, any_interactions
 from tests.fakes.queue_observer import RememberingQueueObserver
 from tests.fakes.strict_dynamodb import strict
+from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
 
 PATIENCE_SECONDS = 120.0
 YEAR_10000_MILLISECONDS = 253_402_300_800_000

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.aws_emulator import AwsEmulator, shared_emulator
-from tests.data_stack import deploy
 from tests.deploy.expressions import DEPLOY
+from tests.support.aws_emulator import AwsEmulator, shared_emulator
+from tests.support.data_stack import deploy
 
 SOURCES = DEPLOY / "aws"
 PYTHON = DEPLOY.parent / ".venv-deploy" / "bin" / "python"

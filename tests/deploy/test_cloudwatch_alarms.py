@@ -11,11 +11,9 @@ from prometheus_client import Gauge, ProcessCollector
 
 from domain.entities.interaction import Attempt
 from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
-from infra.telemetry.emf import EmfLines
-from infra.telemetry.metrics import Metrics as ServiceMetrics
-from infra.telemetry.outbox_metrics import OutboxFigures
-from tests.aws_emulator import AwsEmulator
-from tests.data_stack import client_of
+from infra.telemetry.metrics.emf import EmfLines
+from infra.telemetry.metrics.metrics import Metrics as ServiceMetrics
+from infra.telemetry.metrics.outbox_metrics import OutboxFigures
 from tests.deploy.cloudwatch import Metrics, Name, fires, names_in
 from tests.deploy.conftest import Template
 from tests.deploy.expressions import rules
@@ -23,7 +21,9 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.ends import answered
 from tests.fakes.provider import models_file, provider_in_thread
 from tests.fakes.turns import a_turn
-from tests.service import running_service
+from tests.support.aws_emulator import AwsEmulator
+from tests.support.data_stack import client_of
+from tests.support.service import running_service
 
 PATIENCE_SECONDS = 30.0
 LONG_MINUTES = 30

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from infra.settings import Settings
-from tests.aws_emulator import shared_emulator
-from tests.service import ROOT, running_service, watched_worker
+from tests.support.aws_emulator import shared_emulator
+from tests.support.service import ROOT, running_service, watched_worker
 
 EMULATOR = "http://emulator:4566"
 OF_THE_CONTAINER = {"HOST", "PORT", "DATA_DIR"}

@@ -5,14 +5,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from infra.history import sqs_queues
-from infra.history.dynamodb_schema import TABLE
+from infra.history.dynamodb.schema import TABLE
+from infra.history.sqs import queue_setup as sqs_queues
 from infra.settings import Settings
-from tests.aws_emulator import AwsEmulator
-from tests.data_stack import TEMPLATE, client_of
 from tests.deploy.expressions import DEPLOY
 from tests.faults.test_cloud_path import chat, ids_of, running_worker, until
-from tests.service import running_service
+from tests.support.aws_emulator import AwsEmulator
+from tests.support.data_stack import TEMPLATE, client_of
+from tests.support.service import running_service
 
 ROOT = DEPLOY.parent
 ACTIONS = {

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from tests.deploy.expressions import DEPLOY
-from tests.service import running_service
+from tests.support.service import running_service
 
 ELK = DEPLOY / "elk"
 

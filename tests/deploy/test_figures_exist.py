@@ -12,13 +12,13 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.history.aws_client import open_client
-from infra.history.sqs_envelope import message_of
-from tests.aws_emulator import shared_emulator
-from tests.data_stack import deploy_data_stack
+from infra.history.sqs.message_format import message_of
+from infra.storage.aws.client import open_client
 from tests.deploy.expressions import DEPLOY, RULES, Expression, expressions
 from tests.fakes.interactions import an_interaction
-from tests.service import Service, running_service, watched_worker
+from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
+from tests.support.service import Service, running_service, watched_worker
 
 PATIENCE_SECONDS = 60.0
 

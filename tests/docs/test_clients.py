@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.docs.markdown import ROOT, Block, blocks
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 DOCUMENT = "docs/clients.md"
 RUNNERS = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.docs.markdown import ROOT, Block, blocks
-from tests.service import environment, running_service
+from tests.support.service import environment, running_service
 
 READMES = ["README.md", "README.pt-BR.md"]
 COMMANDS = {"sh", "powershell"}

@@ -11,7 +11,7 @@ from tests.e2e.browser import fresh_page, running_browser
 from tests.e2e.console_page import ConsolePage, console_page
 from tests.e2e.slowly import DEFAULT, Slowly
 from tests.fakes.provider import models_file, provider_in_thread
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from infra.selftest.exchange import Exchange
 from tests.e2e.browser import fresh_page
-from tests.service import Service
+from tests.support.service import Service
 
 PATIENCE_MILLISECONDS = 20_000
 STATUSES = ("completed", "truncated", "client_cancelled", "blocked", "failed", "interrupted")

@@ -14,7 +14,7 @@ from tests.docs.markdown import blocks
 from tests.e2e.browser import fresh_page
 from tests.e2e.slowly import DEFAULT, Slowly
 from tests.fakes.provider import models_file
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 ORIGIN = "http://app.localhost"
 PATIENCE_SECONDS = 20.0

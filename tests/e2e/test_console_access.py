@@ -12,7 +12,7 @@ from tests.e2e.console_page import ConsolePage, console_page, fresh_console
 from tests.fakes.issuer import issuer_in_thread, token
 from tests.fakes.provider import models_file
 from tests.http.access import jwt_settings, make_key
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 RICH = """# An answer
 

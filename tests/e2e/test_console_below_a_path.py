@@ -11,7 +11,7 @@ from infra.selftest.provider import FaultProvider
 from tests.e2e.browser import fresh_page
 from tests.fakes.provider import models_file
 from tests.http.nginx import nginx_before
-from tests.service import running_service
+from tests.support.service import running_service
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["path taken off", "path kept"])

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from infra.selftest.fault import WHOLE_TEXT
 from infra.selftest.provider import FaultProvider
 from tests.e2e.console_page import ConsolePage, Dictated, console_page
-from tests.service import Service
+from tests.support.service import Service
 
 MODEL = "healthy"  # what the provider calls the default one, gem-healthy
 

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Route, expect
 
 from tests.e2e.console_page import ConsolePage, console_page
-from tests.service import Service
+from tests.support.service import Service
 
 MANY = 500
 

@@ -9,7 +9,7 @@ import pytest
 
 from infra.selftest.fault import FIRST_TEXT
 from tests.e2e.slowly import Slowly
-from tests.service import Service
+from tests.support.service import Service
 
 DOORS: dict[str, dict[str, Any]] = {
     "/v1/chat": {"userId": "ana", "userPrompt": "hi"},

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 
 from infra.selftest.provider import FaultProvider
-from tests.service import Service
+from tests.support.service import Service
 
 ANSWER = "All is well."
 TOKENS = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12}

@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
 from tests.e2e.openai_client import ASKING, Counted
-from tests.service import Service
+from tests.support.service import Service
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from openai.types.chat import ChatCompletion
 from infra.selftest.exchange import Exchange
 from infra.selftest.provider import FaultProvider
 from tests.e2e.openai_client import ASKING, Counted
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from app.openai_errors import openai_code, openai_status
-from app.problem_table import PROBLEMS, ProblemKind
+from app.problems.openai_errors import openai_code, openai_status
+from app.problems.problem_table import PROBLEMS, ProblemKind
 from domain.entities.reply import Answering, FinishReason, Reply
 from domain.exceptions import DomainError, Forbidden
 from tests.fakes.application import Whole

@@ -9,9 +9,9 @@ import httpx2
 from starlette.types import ASGIApp, Message
 
 from app.application import Options, create_app
-from app.container import Container
-from app.lifecycle import Lifecycle
-from app.middleware.gate import GateRules
+from app.middleware.access_gate import GateRules
+from app.process.lifecycle import Lifecycle
+from app.services.container import Container
 from dependency_injection import wire
 from domain.entities.model import Model
 from domain.exceptions import UnknownModel
@@ -21,7 +21,7 @@ from domain.interfaces.health import Degraded, Health
 from domain.interfaces.model_catalogue import ModelCatalogue
 from infra.clock import SystemClock
 from infra.settings import Settings
-from infra.telemetry.metrics import Metrics
+from infra.telemetry.metrics.metrics import Metrics
 from tests.fakes.claims import RememberingClaims
 from tests.fakes.history import RememberingHistory
 from tests.fakes.model import Step, SteppingLLM

@@ -14,7 +14,7 @@ from domain.entities.interaction import Interaction, milliseconds_of
 from domain.entities.statistics import FAILURES, By, Day, Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
-from infra.history.tallies import Tally, whole_milliseconds
+from infra.history.queries.aggregates import Tally, whole_milliseconds
 
 
 class RememberingHistory(HistoryRepository):

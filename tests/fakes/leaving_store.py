@@ -8,7 +8,7 @@ from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
-from infra.history.durable_store import DurableStore
+from infra.history.store.durable_store import DurableStore
 
 
 class LeavingStore(DurableStore):

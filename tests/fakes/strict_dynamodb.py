@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from infra.history.dynamodb_schema import TABLE
+from infra.history.dynamodb.schema import TABLE
 
 _KEY_BYTES = {"pk": 2048, "sk": 1024, "userModel": 2048, "userConversation": 2048, "turnOf": 2048}
 _ITEM_BYTES = 400 * 1024

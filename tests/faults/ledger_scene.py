@@ -18,8 +18,8 @@ from tests.fakes.provider import models_file
 from tests.faults.ledger import Ledger
 from tests.faults.ledger_load import Load, a_session
 from tests.faults.ledger_verifier import Verdict, compare, walked
-from tests.mongod import Mongod, need_mongod
-from tests.service import Service, running_service
+from tests.support.mongod import Mongod, need_mongod
+from tests.support.service import Service, running_service
 
 ANSWER = "All is well."
 PROVIDER_SECONDS = 0.2

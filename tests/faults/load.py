@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from tests.service import Service
+from tests.support.service import Service
 
 Answer = TypeVar("Answer")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from domain.exceptions import HistoryUnavailable
 from infra.clock import SystemClock
-from infra.history.mongo import open_mongo
-from infra.history.outbox import Outbox, open_outbox
-from infra.history.sqlite import open_sqlite
+from infra.history.mongo.store import open_mongo
+from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
+from infra.history.sqlite.store import open_sqlite
 from tests.fakes.interactions import an_interaction
 from tests.fakes.leaving_store import LeavingStore
 

@@ -18,7 +18,7 @@ from infra.selftest.provider import Call, FaultProvider
 from tests.fakes.provider import provider_in_thread
 from tests.faults.pace import SCALED, Pace
 from tests.faults.routes import write_catalogue
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 HANG_UP_SECONDS = 1.0
 WHOLE_ANSWERS = (

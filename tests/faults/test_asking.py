@@ -14,7 +14,7 @@ from infra.selftest.fault import WHOLE_TEXT, Fault
 from infra.selftest.provider import Call, FaultProvider
 from tests.fakes.provider import provider_in_thread
 from tests.faults.stage import until
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 Refusal = tuple[int, Any]
 DOORS = ["native", "openai"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.mongod import shared_mongo_uri
-from tests.service import ROOT, Service, running_service
+from tests.support.mongod import shared_mongo_uri
+from tests.support.service import ROOT, Service, running_service
 
 HOUR_SECONDS = 3600
 DAY_SECONDS = 24 * HOUR_SECONDS

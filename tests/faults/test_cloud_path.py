@@ -18,10 +18,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from infra.history.aws_client import open_client
-from tests.aws_emulator import AwsEmulator, shared_emulator
-from tests.data_stack import deploy_data_stack
-from tests.service import ROOT, environment, running_service
+from infra.storage.aws.client import open_client
+from tests.support.aws_emulator import AwsEmulator, shared_emulator
+from tests.support.data_stack import deploy_data_stack
+from tests.support.service import ROOT, environment, running_service
 
 PATIENT_SECONDS = 120.0
 

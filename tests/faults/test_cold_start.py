@@ -12,14 +12,14 @@ from typing import Any, cast
 import pytest
 
 from infra.selftest.provider import FaultProvider, fault_provider
-from tests.aws_emulator import pausable_emulator
 from tests.fakes.gate import open_gate
 from tests.fakes.issuer import AUDIENCE, ISSUER, Issuer, issuing, token
 from tests.fakes.provider import models_file
 from tests.faults.ledger_load import a_session
 from tests.faults.ledger_scene import RecordProperty, tell, until
-from tests.mongod import Mongod, need_mongod
-from tests.service import Service, running_service, watched_worker
+from tests.support.aws_emulator import pausable_emulator
+from tests.support.mongod import Mongod, need_mongod
+from tests.support.service import Service, running_service, watched_worker
 
 PARTS = ("mongodb", "queue", "provider", "keys")
 LONGEST_START_SECONDS = 10.0

@@ -10,8 +10,8 @@ import pytest
 
 from infra.selftest.provider import FaultProvider
 from tests.fakes.provider import models_file, provider_in_thread
-from tests.mongod import Mongod, need_mongod
-from tests.service import Service, running_service
+from tests.support.mongod import Mongod, need_mongod
+from tests.support.service import Service, running_service
 
 Door = Callable[[str, str], tuple[str, dict[str, Any]]]
 ANSWER = "All is well."

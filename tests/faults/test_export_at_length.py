@@ -8,9 +8,9 @@ import pytest
 
 from domain.entities.prompt import Prompt
 from infra.clock import SystemClock
-from infra.history.sqlite import open_sqlite
+from infra.history.sqlite.store import open_sqlite
 from tests.fakes.interactions import an_interaction
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 INTERACTIONS = 1_000_000
 SETTLED_AFTER = 20_000

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from infra.llm.catalogue import ProviderKind
+from infra.llm.catalogue.catalogue import ProviderKind
 from infra.selftest.bench import run
 from infra.selftest.cases import CASES
 from tests.http.test_command_line import command

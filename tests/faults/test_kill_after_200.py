@@ -11,7 +11,7 @@ import pytest
 
 from infra.selftest.provider import FaultProvider
 from tests.fakes.provider import models_file, provider_in_thread
-from tests.service import running_service
+from tests.support.service import running_service
 
 
 @pytest.fixture(scope="module")

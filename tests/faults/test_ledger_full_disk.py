@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.ledger import Entry
 from tests.faults.ledger_scene import PROVIDER_SECONDS, RecordProperty, Scene, scene, tell, until
-from tests.service import ROOT
+from tests.support.service import ROOT
 
 PER_SECOND = 50
 MOST_IN_FLIGHT = int(PER_SECOND * PROVIDER_SECONDS * 5)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.history.outbox import OUTBOX_FOLDER
+from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER
 from tests.faults.ledger_load import Load
 from tests.faults.ledger_scene import RecordProperty, Scene, scene, tell, until
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 LONGEST_ADOPTION_SECONDS = 30.0
 NUMBERS_A_PROCESS = 1_000_000

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
-from tests.data_stack import deploy_data_stack
 from tests.faults.ledger import Entry, quantile_milliseconds, share_of_200s
 from tests.faults.ledger_load import a_session, ask
 from tests.faults.ledger_scene import (
@@ -25,8 +23,10 @@ from tests.faults.ledger_scene import (
 )
 from tests.faults.ledger_verifier import walked
 from tests.faults.test_cloud_path import depth
-from tests.mongod import shared_mongo_uri
-from tests.service import watched_worker
+from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from tests.support.data_stack import deploy_data_stack
+from tests.support.mongod import shared_mongo_uri
+from tests.support.service import watched_worker
 
 PER_SECOND = 50
 LEAST_SHARE = 0.999

@@ -9,7 +9,7 @@ import pytest
 from infra.selftest.provider import FaultProvider
 from tests.fakes.provider import provider_in_thread
 from tests.faults.pace import SCALED
-from tests.service import running_service
+from tests.support.service import running_service
 
 QUESTIONS = 20
 LIMITED = ("rate-limited", "rate-limited-30s")

@@ -12,11 +12,11 @@ import pytest
 from pymongo import MongoClient
 
 from domain.entities.interaction import Interaction
-from infra.history.outbox import Outbox
+from infra.history.sqlite.outbox.outbox import Outbox
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.fakes.interactions import an_interaction
 from tests.faults.outbox_process import MONGO_DATABASE, outbox_in
-from tests.mongod import Mongod, need_mongod
+from tests.support.mongod import Mongod, need_mongod
 
 ROOT = Path(__file__).parents[2]
 DRAIN_SECONDS = 30.0

@@ -17,12 +17,12 @@ from bench.load import quantile
 from domain.entities.interaction import Interaction, Status, asked_at
 from domain.entities.prompt import Prompt
 from infra.clock import SystemClock
-from infra.history.mongo import open_mongo
-from infra.history.sqlite import open_sqlite
+from infra.history.mongo.store import open_mongo
+from infra.history.sqlite.store import open_sqlite
 from tests.fakes.interactions import an_id, an_interaction
 from tests.faults.ledger_load import a_session
-from tests.mongod import shared_mongo_uri
-from tests.service import running_service
+from tests.support.mongod import shared_mongo_uri
+from tests.support.service import running_service
 
 ROWS = 50_000
 ADDED_PER_SECOND = 50.0

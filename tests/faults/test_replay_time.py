@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.provider import models_file, provider_in_thread
 from tests.faults.ledger_scene import RecordProperty, tell
 from tests.http.test_idempotency import DOORS, send
-from tests.service import running_service
+from tests.support.service import running_service
 
 REPLAYS = 100
 ROUNDS = 5

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.ledger_scene import RecordProperty, tell
 from tests.http.access import bearer, make_key
-from tests.service import running_service
+from tests.support.service import running_service
 
 TRIES = 200
 MOST_DIFFERENCE_SECONDS = 0.005

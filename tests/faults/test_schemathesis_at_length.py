@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.test_schemathesis import authorised, cases
-from tests.service import running_service
+from tests.support.service import running_service
 
 CASES = 20_000
 SEEDS = 100

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 HEADS = 500
 BODIES = 200

@@ -10,11 +10,11 @@ import pytest
 
 from domain.exceptions import HistoryUnreadable
 from infra.clock import SystemClock
-from infra.history.mongo import MongoHistory, open_mongo
-from infra.history.outbox import Outbox, open_outbox
+from infra.history.mongo.store import MongoHistory, open_mongo
+from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
 from tests.contracts.history_walks import asking, walk
 from tests.fakes.interactions import an_id, an_interaction
-from tests.mongod import Mongod, need_mongod
+from tests.support.mongod import Mongod, need_mongod
 
 RATE = 100
 AWAY_SECONDS = 30.0

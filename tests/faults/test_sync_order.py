@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ledger_scene import RecordProperty, tell
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 COUNT = 200
 CLIENTS = 10

@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from infra.clock import SystemClock
-from infra.history.sqlite import HISTORY_FILE, open_sqlite
+from infra.history.sqlite.store import HISTORY_FILE, open_sqlite
 from tests.fakes.interactions import an_id, an_interaction
 
 SECTOR_BYTES = 512

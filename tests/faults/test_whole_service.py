@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
-from tests.data_stack import deploy_data_stack
 from tests.fakes.provider import models_file, provider_in_thread
 from tests.faults.test_cloud_path import running_worker
-from tests.mongod import Mongod, need_mongod
-from tests.service import running_service
+from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from tests.support.data_stack import deploy_data_stack
+from tests.support.mongod import Mongod, need_mongod
+from tests.support.service import running_service
 
 BODY = {"userId": "ana", "userPrompt": "hi"}
 

@@ -17,14 +17,14 @@ from domain.entities.history_query import Order
 from domain.entities.interaction import Interaction
 from domain.use_cases.record_interaction import RecordInteraction
 from infra.clock import SystemClock
-from infra.history.documents import document_of
-from infra.history.sqlite import open_sqlite
-from tests.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from infra.history.format.documents import document_of
+from infra.history.sqlite.store import open_sqlite
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.contracts.sqs_queues import Rig, open_rig
 from tests.fakes.interactions import an_id, an_interaction
 from tests.fakes.leaving_store import LeavingStore
 from tests.fakes.queue_observer import RememberingQueueObserver
+from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 
 PATIENT_SECONDS = 120.0
 

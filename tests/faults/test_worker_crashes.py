@@ -12,14 +12,14 @@ import pytest
 
 from domain.entities.history_query import Order
 from domain.entities.interaction import Interaction
-from infra.history.dynamodb import DynamoHistory
-from tests.aws_emulator import shared_emulator
+from infra.history.dynamodb.store import DynamoHistory
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.contracts.sqs_queues import Rig, open_rig
-from tests.data_stack import deploy_data_stack
 from tests.fakes.gate import Gate, open_gate
 from tests.fakes.interactions import an_interaction
+from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
 
 ROOT = Path(__file__).parents[2]
 PATIENT_SECONDS = 300.0

@@ -11,12 +11,12 @@ from pathlib import Path
 import pymongo
 import pytest
 
-from tests.aws_emulator import shared_emulator
 from tests.contracts.sqs_queues import Rig, open_rig
 from tests.fakes.interactions import an_id, an_interaction
 from tests.faults.ledger_scene import MONGO_DB, RecordProperty, tell, until
-from tests.mongod import Mongod, need_mongod
-from tests.service import watched_worker
+from tests.support.aws_emulator import shared_emulator
+from tests.support.mongod import Mongod, need_mongod
+from tests.support.service import watched_worker
 
 PER_SECOND = 500
 HOLD_SECONDS = 5

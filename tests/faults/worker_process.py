@@ -8,10 +8,10 @@ import sys
 from app.worker import Worker, run_until_signalled
 from domain.use_cases.record_interaction import RecordInteraction
 from infra.clock import SystemClock
-from infra.history.aws_access import AwsAccess
-from infra.history.dynamodb import open_dynamo
-from infra.history.sqs_queue import open_queues
-from infra.history.sqs_queues import SqsNames
+from infra.history.dynamodb.store import open_dynamo
+from infra.history.sqs.consumer import open_queues
+from infra.history.sqs.queue_setup import SqsNames
+from infra.storage.aws.access import AwsAccess
 from tests.fakes.queue_observer import RememberingQueueObserver
 
 READ_SECONDS = 10.0

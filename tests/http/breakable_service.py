@@ -15,7 +15,7 @@ from app import collector  # noqa: E402
 
 def breakable(breaking: Path) -> None:
     """Count who settles the collector, and let the metrics server fail at its next look at a clock."""
-    from app.server import beside
+    from app.server import embedded_server as beside
 
     settle = collector.settle
     on_tick = beside._Beside.on_tick

@@ -10,7 +10,7 @@ import pytest
 from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
 from tests.fakes.provider import models_file, provider_in_thread
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 _numbers = itertools.count(1)
 

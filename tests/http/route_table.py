@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from app.middleware.gate import _is_public
+from app.middleware.access_gate import _is_public
 from dependency_injection import application
 from infra.settings import Settings
 

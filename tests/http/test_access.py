@@ -17,8 +17,8 @@ from infra.selftest.provider import FaultProvider
 from tests.fakes.issuer import Issuer, issuer_in_thread, token
 from tests.http.access import bearer, jwt_settings, make_key, send_raw
 from tests.http.test_error_table import is_problem
-from tests.service import ROOT, Service, environment, running_service
-from tests.unit.security.test_jwt_tokens import BAD
+from tests.support.service import ROOT, Service, environment, running_service
+from tests.unit.infra.security.test_jwt_tokens import BAD
 
 PROTECTED = [
     ("POST", "/v1/chat"),

@@ -6,7 +6,7 @@ import socket
 import httpx2
 import pytest
 
-from tests.service import Service
+from tests.support.service import Service
 
 CHAT = {"userPrompt": "hi"}
 

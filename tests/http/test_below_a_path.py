@@ -10,14 +10,14 @@ from urllib.parse import urljoin
 import httpx2
 import pytest
 
+from app.middleware.access_gate import GateRules
 from app.middleware.client_address import TrustedProxies
-from app.middleware.gate import GateRules
 from infra.settings import Settings
 from tests.e2e.openai_client import ASKING, Counted
 from tests.fakes.application import Whole
 from tests.http.nginx import nginx_before
 from tests.http.test_error_table import is_problem
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 TRUSTING = {"TRUSTED_PROXIES": "127.0.0.1"}
 WAYS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {

@@ -17,7 +17,7 @@ from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
 from tests.http.access import bearer, make_key
 from tests.http.test_error_table import is_problem
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 BODY = {"userId": "ana", "userPrompt": "How are you?"}
 

@@ -13,7 +13,7 @@ from infra.selftest.provider import FaultProvider
 from tests.fakes.collector import Collector, collecting
 from tests.fakes.issuer import issuer_in_thread, token
 from tests.http.access import bearer, jwt_settings, make_key, send_raw
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 PROVIDER_KEY = "canary-provider-key-7f3a"
 COLLECTOR_KEY = "canary-collector-key-7f3a"

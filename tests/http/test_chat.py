@@ -9,7 +9,7 @@ import pytest
 
 from domain.entities.interaction import milliseconds_of
 from infra.selftest.provider import FaultProvider
-from tests.service import Service
+from tests.support.service import Service
 
 FIELDS = {
     "id", "userId", "conversationId", "timestamp", "userPrompt", "systemPrompt", "temperature",

@@ -13,7 +13,7 @@ import apsw
 import httpx2
 import pytest
 
-from tests.service import ROOT, command, environment, running_service
+from tests.support.service import ROOT, command, environment, running_service
 
 BODY = {"userId": "ana", "userPrompt": "hi"}
 

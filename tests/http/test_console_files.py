@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from app.console.files import STATIC
-from app.middleware.gate import GateRules
+from app.middleware.access_gate import GateRules
 from tests.fakes.application import Whole
 
 FILES = sorted(path.name for path in STATIC.iterdir())

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 import zstandard
 
-from app.content_coding import Coding, NotInflatable, TooLargeInflated, inflate
+from app.requests.content_encoding import Coding, NotInflatable, TooLargeInflated, inflate
 from tests.http.openai_door import QUESTION
 from tests.http.test_error_table import is_problem
 

@@ -12,7 +12,7 @@ from domain.entities.reply import Answering, FinishReason, Reply
 from infra.selftest.provider import FaultProvider
 from tests.fakes.application import Whole
 from tests.fakes.interactions import an_interaction
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 ANSWER = "All is well."
 WHO = Answering(provider="p", model="m")

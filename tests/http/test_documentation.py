@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 
 @pytest.fixture(scope="module")

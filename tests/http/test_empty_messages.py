@@ -9,7 +9,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from infra.selftest.provider import FaultProvider
 from tests.e2e.openai_client import Counted
 from tests.http.openai_door import QUESTION, complete, is_error
-from tests.service import Service
+from tests.support.service import Service
 
 HELLO = {"role": "user", "content": "Hello"}
 HI = {"role": "assistant", "content": "Hi."}

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from infra.selftest.provider import FaultProvider
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "requestId", "retryable"}
 CANARY = "canary-that-must-not-echo"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.middleware.gate import GateRules
+from app.middleware.access_gate import GateRules
 from domain.entities.reply import Answering, FinishReason, Reply
 from tests.fakes.application import Whole
 

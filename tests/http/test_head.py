@@ -8,7 +8,7 @@ import pytest
 from tests.http.access import bearer, send_raw
 from tests.http.route_table import served
 from tests.http.test_access import Guarded, guarded
-from tests.service import Service
+from tests.support.service import Service
 
 __all__ = ["guarded"]
 

@@ -1,4 +1,4 @@
-"""`python -m app.healthcheck`, which the image uses in place of curl."""
+"""`python -m app.cli.healthcheck`, which the image uses in place of curl."""
 
 import json
 import socket
@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.service import ROOT, running_service
+from tests.support.service import ROOT, running_service
 
 
 def exit_code_for(port: int, *, as_argument: bool = False, host: str | None = None) -> int:
     """Return what it exits with when told the port in the environment, or on the command line, which wins."""
     listening = {} if host is None else {"HOST": host}
     return subprocess.run(
-        [sys.executable, "-m", "app.healthcheck", *([str(port)] if as_argument else [])],
+        [sys.executable, "-m", "app.cli.healthcheck", *([str(port)] if as_argument else [])],
         cwd=ROOT,
         env={"PORT": "1" if as_argument else str(port), **listening},
         timeout=30,

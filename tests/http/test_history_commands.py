@@ -19,12 +19,12 @@ import pytest
 from domain.entities.interaction import Interaction
 from domain.entities.statistics import DAY_MILLISECONDS
 from infra.clock import SystemClock
-from infra.history.documents import record_of
-from infra.history.interaction_lines import line_of
-from infra.history.sqlite import open_sqlite
+from infra.history.format.documents import record_of
+from infra.history.sqlite.store import open_sqlite
+from infra.history.transfer.jsonl_format import line_of
 from tests.fakes.interactions import an_id, an_interaction
-from tests.mongod import shared_mongo_uri
-from tests.service import ROOT, command, environment, running_service
+from tests.support.mongod import shared_mongo_uri
+from tests.support.service import ROOT, command, environment, running_service
 
 SECONDS = 60.0
 

@@ -17,11 +17,11 @@ from domain.entities.interaction import Interaction
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Usage
 from infra.clock import SystemClock
-from infra.history.sqlite import HISTORY_FILE, open_sqlite
+from infra.history.sqlite.store import HISTORY_FILE, open_sqlite
 from tests.fakes.interactions import an_interaction
 from tests.http.access import bearer, make_key
 from tests.http.server_fixtures.client import Client
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 COLUMNS = [
     "id",

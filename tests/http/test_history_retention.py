@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from infra.history.sqlite import HISTORY_FILE
+from infra.history.sqlite.store import HISTORY_FILE
 from infra.settings import Settings
-from tests.service import running_service
+from tests.support.service import running_service
 
 SECONDS = 3.0
 PATIENCE_SECONDS = 30.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.service import Service
+from tests.support.service import Service
 
 MEBIBYTE = 1024 * 1024
 MOST_GROWTH_BYTES = 20 * MEBIBYTE

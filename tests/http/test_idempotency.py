@@ -18,7 +18,7 @@ from infra.selftest.exchange import Exchange
 from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
 from tests.http.test_error_table import is_problem, kept
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 NATIVE = "/v1/chat"
 OPENAI = "/v1/chat/completions"

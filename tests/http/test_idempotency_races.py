@@ -12,14 +12,14 @@ import httpx2
 import pytest
 from pydantic import Field
 
-from app.dto.chat import ChatRequest
-from app.dto.openai_request import ChatCompletionRequest
-from app.idempotency_key import once_of
+from app.dto.native.chat import ChatRequest
+from app.dto.openai_chat.request import ChatCompletionRequest
+from app.requests.idempotency_key import once_of
 from domain.entities.once import Claim, OnceKey
 from domain.entities.reply import Answering, FinishReason, Reply
 from domain.exceptions import ContentBlocked, IdempotencyUnavailable, LLMUnavailable
 from infra.clock import SystemClock
-from infra.idempotency.sqlite import SqliteIdempotency
+from infra.idempotency.sqlite.store import SqliteIdempotency
 from tests.fakes.application import Whole
 from tests.fakes.model import Step
 

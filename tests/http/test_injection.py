@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.http.access import Raw, send_raw
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 EVIL = {
     "CRLF": "a\r\nX-Injected: yes",

@@ -20,7 +20,7 @@ from infra.selftest.provider import FaultProvider
 from tests.fakes.issuer import issuer_in_thread, token
 from tests.http.access import bearer, jwt_settings, make_key, send_raw, without_request_id
 from tests.http.route_table import OF_A_USER, WITH_A_BODY, asked, calls_of_a_user, served
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 QUERIES = (HistoryQuery, ConversationQuery, StatisticsQuery)
 BOBS = "canary-of-bob"

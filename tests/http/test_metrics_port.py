@@ -13,10 +13,10 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.aws_emulator import shared_emulator
-from tests.data_stack import deploy_data_stack
 from tests.http.test_healthcheck import exit_code_for
-from tests.service import ROOT, Service, environment, running_service, watched_worker
+from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
+from tests.support.service import ROOT, Service, environment, running_service, watched_worker
 
 PATIENCE_SECONDS = 30.0
 

@@ -9,7 +9,7 @@ import pytest
 
 from infra.selftest.provider import FaultProvider
 from tests.http.openai_door import QUESTION, complete, events, is_error, newest
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 USAGE = {
     "prompt_tokens": 7,

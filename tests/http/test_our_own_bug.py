@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from app.middleware.gate import GateRules
+from app.middleware.access_gate import GateRules
 from domain.entities.reply import Answering
 from tests.fakes.application import Whole
 

@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from tests.service import Service
+from tests.support.service import Service
 
 UUIDS = ["0199a1b2-7c80-7000-8a51-0f1d2c3b4a59", "0199A1B2-7C80-4000-8A51-0F1D2C3B4A59"]
 OTHERS = [

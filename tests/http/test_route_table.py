@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.route_table import HIDDEN, OF_A_USER, OF_NOBODY, WITH_A_BODY, Served, served
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 
 def is_known(route: Served) -> bool:

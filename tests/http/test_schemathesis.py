@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.http.access import make_key
-from tests.service import Service, running_service
+from tests.support.service import Service, running_service
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 UNLIMITED = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.test_command_line import command
-from tests.service import running_service
+from tests.support.service import running_service
 
 PASSWORD = "canary-of-a-store-9c41"
 AWAY = {

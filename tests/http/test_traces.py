@@ -12,10 +12,10 @@ import httpx2
 import pytest
 
 from infra.selftest.provider import FaultProvider
-from tests.aws_emulator import shared_emulator
-from tests.data_stack import deploy_data_stack
 from tests.fakes.collector import Collector, Seen, collecting
-from tests.service import Service, running_service, watched_worker
+from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
+from tests.support.service import Service, running_service, watched_worker
 
 PROVIDER_KEY = "canary-provider-key-9b1d"
 COLLECTOR_KEY = "canary-collector-key-9b1d"

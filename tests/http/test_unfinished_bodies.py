@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.http.server_fixtures.client import WAIT_SECONDS, Client
-from tests.service import Service
+from tests.support.service import Service
 
 HEAD = "POST /v1/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}\r\n\r\n"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.test_idempotency import NATIVE, send
-from tests.service import ROOT, Service, environment
+from tests.support.service import ROOT, Service, environment
 
 NOBODY = 65534
 ANY_USER = 1_000_680_000

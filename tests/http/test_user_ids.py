@@ -15,7 +15,7 @@ from tests.http.access import bearer
 from tests.http.openai_door import QUESTION, complete
 from tests.http.test_access import Guarded, chat, guarded
 from tests.http.test_error_table import is_problem
-from tests.service import command, running_service
+from tests.support.service import command, running_service
 
 __all__ = ["guarded"]
 

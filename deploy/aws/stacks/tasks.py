@@ -161,7 +161,7 @@ class Tasks(Construct):
 
 def _alive(port: int) -> ecs.HealthCheck:
     return ecs.HealthCheck(
-        command=["CMD", "python", "-m", "app.healthcheck", str(port)],
+        command=["CMD", "python", "-m", "app.cli.healthcheck", str(port)],
         interval=Duration.seconds(10),
         timeout=Duration.seconds(5),
         retries=3,

@@ -98,7 +98,7 @@ def test_both_services_run_one_image_that_cannot_write_its_own_files(
 def test_both_kinds_of_task_are_asked_whether_they_live(synthesised: Synthesis) -> None:
     found = containers(synthesised)
     asked = {name: one["HealthCheck"]["Command"] for name, one in found.items()}
-    program = ["CMD", "python", "-m", "app.healthcheck"]
+    program = ["CMD", "python", "-m", "app.cli.healthcheck"]
     assert asked == {"api": [*program, "8000"], "worker": [*program, "9000"]}
     environment = {one["Name"]: one["Value"] for one in found["worker"]["Environment"]}
     assert environment["METRICS_PORT"] == "9000"

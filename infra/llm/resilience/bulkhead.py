@@ -3,7 +3,7 @@
 from domain.entities.turn import Turn
 from domain.exceptions import BulkheadFull
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.gate import Gate
+from infra.llm.resilience.call_hooks import Gate
 
 
 class Compartment:

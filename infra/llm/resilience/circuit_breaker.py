@@ -4,8 +4,8 @@ from domain.entities.reply import FinishReason, Reply
 from domain.entities.turn import Turn
 from domain.exceptions import LLMMisconfigured, LLMTimeout, LLMUnavailable, NoRoute
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.breaker import Breaker, Permit
-from infra.llm.resilience.gate import Gate
+from infra.llm.resilience.breaker_state import Breaker, Permit
+from infra.llm.resilience.call_hooks import Gate
 
 
 class CircuitBreaker(Gate[Permit]):

@@ -5,7 +5,7 @@ from domain.entities.turn import Turn
 from domain.exceptions import LLMRateLimited, LLMUnavailable, NoRoute
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.gate import Gate
+from infra.llm.resilience.call_hooks import Gate
 from infra.llm.resilience.route_health import Closable, Closure, RouteState
 
 _FIRST_SECONDS = 1.0

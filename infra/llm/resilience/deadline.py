@@ -9,7 +9,7 @@ from domain.entities.turn import Turn
 from domain.exceptions import LLMTimeout
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.alarm import Alarm, AlarmClock
+from infra.llm.resilience.shared_timer import Alarm, AlarmClock
 
 _A_LITTLE_MORE = 1.05  # timers are late
 _LEAST_TO_SHARE = 1.5  # a third for this route, two for the next

@@ -10,8 +10,8 @@ from domain.exceptions import ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.continuation import continuing
+from infra.llm.resilience.fallback_order import FallbackPolicy, Succession
 from infra.llm.resilience.route import Route
-from infra.llm.resilience.succession import FallbackPolicy, Succession
 
 
 class Fallback(LLMClient):

@@ -10,7 +10,7 @@ from domain.entities.turn import Turn
 from domain.exceptions import ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.gate import Gate
+from infra.llm.resilience.call_hooks import Gate
 
 OK: Final = "ok"
 CANCELLED: Final = "cancelled"

@@ -19,7 +19,7 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
 from infra.llm.resilience.route_health import Closable
-from infra.llm.resilience.time_left import seconds_to_first_text
+from infra.llm.resilience.time_budget import seconds_to_first_text
 
 # What passes by itself. Other failures with a status, and answers that cannot be read, are likely to come again.
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})

@@ -11,7 +11,7 @@ from domain.entities.reply import Reply
 from domain.entities.turn import Turn
 from domain.exceptions import ContentBlocked
 from infra.llm.resilience.metered import CANCELLED, OK, AttemptObserver
-from infra.telemetry.provider_names import open_telemetry_name
+from infra.telemetry.metrics.provider_names import open_telemetry_name
 from infra.telemetry.tracing.propagation import HEADER, traceparent_of
 
 _OPERATION = "chat"

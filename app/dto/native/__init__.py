@@ -1,0 +1,1 @@
+"""Request and response bodies and stream events of the service's own API."""

@@ -1,0 +1,82 @@
+"""The events of a streamed POST /v1/chat/completions."""
+
+import orjson
+from starlette.types import Scope
+
+from app.dto.openai_chat.answer import (
+    CompletionUsage,
+    completion_id,
+    created_seconds,
+    openai_finish,
+)
+from app.problems.error_handlers import problem_of_error
+from app.problems.openai_errors import openai_error
+from app.responses.event_stream import Framing
+from domain.entities.interaction import Interaction, milliseconds_of
+from domain.entities.reply import Answering
+from domain.entities.turn import Turn
+from domain.exceptions import DomainError
+
+_ROLE = b'{"role":"assistant","content":"","refusal":null}'
+_DONE = b"data: [DONE]\n\n"
+
+
+class OpenAIFraming(Framing):
+    """Chunks: the role, the text piece by piece, why it ended, the tokens if wanted, `[DONE]`.
+
+    All chunks name the same model: the one that spoke first, also where another takes up its answer.
+    """
+
+    def __init__(self, turn: Turn, *, with_usage: bool) -> None:
+        self._turn = turn
+        self._with_usage = with_usage
+        self._no_usage = b',"usage":null' if with_usage else b""
+        self._head = b""
+
+    def piece(self, piece: Answering | str | Interaction) -> bytes:
+        if isinstance(piece, str):
+            return self._chunk(b'{"content":' + orjson.dumps(piece) + b"}")
+        if isinstance(piece, Interaction):
+            return self._end(piece)
+        if piece.continues:
+            return b""
+        self._head = self._head_of(piece.model)
+        return self._chunk(_ROLE)
+
+    def problem(self, error: DomainError, scope: Scope) -> bytes:
+        kind, problem = problem_of_error(error, scope)
+        told = orjson.dumps(openai_error(kind, problem.get("errors", ())))
+        return b"data: " + told + b"\n\n"
+
+    def _head_of(self, model: str) -> bytes:
+        """Return what all chunks begin with."""
+        turn_id = self._turn.id
+        return b"data: " + orjson.dumps(
+            {
+                "id": completion_id(turn_id),
+                "object": "chat.completion.chunk",
+                "created": created_seconds(milliseconds_of(turn_id)),
+                "model": model,
+                "service_tier": "default",
+                "system_fingerprint": None,
+            }
+        ).removesuffix(b"}")
+
+    def _chunk(self, delta: bytes, finish_reason: bytes = b"null") -> bytes:
+        return (
+            b'%s,"choices":[{"index":0,"delta":%s,"logprobs":null,"finish_reason":%s}]%s}\n\n'
+            % (
+                self._head,
+                delta,
+                finish_reason,
+                self._no_usage,
+            )
+        )
+
+    def _end(self, interaction: Interaction) -> bytes:
+        events = self._chunk(b"{}", orjson.dumps(openai_finish(interaction)))
+        if self._with_usage:
+            usage = CompletionUsage.of(interaction.usage)
+            told = b"null" if usage is None else usage.model_dump_json().encode()
+            events += b'%s,"choices":[],"usage":%s}\n\n' % (self._head, told)
+        return events + _DONE

@@ -1,0 +1,79 @@
+"""Values of OpenAI's API that this service knows but takes only where they change nothing about the answer's shape."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from app.dto.wire import without_nul
+from app.problems.field_errors import UNSUPPORTED
+
+_MOST_STOPS = 4
+
+
+def unsupported() -> PydanticCustomError:
+    """Return the error that becomes a 400 `unsupported_parameter` rather than a 422."""
+    return PydanticCustomError(UNSUPPORTED, "not supported")
+
+
+def _only(*allowed: object) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if value not in allowed:
+            raise unsupported()
+        return value
+
+    return check
+
+
+def _only_text_format(value: Any) -> Any:
+    if value is None or (isinstance(value, dict) and value.get("type") == "text"):
+        return value
+    raise unsupported()
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Absent = Annotated[Any, AfterValidator(_only(None, [])), WithJsonSchema({"enum": [None, []]})]
+SingleChoice = Annotated[Any, AfterValidator(_only(None, 1)), WithJsonSchema({"enum": [None, 1]})]
+Never = Annotated[Any, AfterValidator(_only(None, False)), WithJsonSchema({"enum": [None, False]})]
+TextModality = Annotated[
+    Any, AfterValidator(_only(None, ["text"])), WithJsonSchema({"enum": [None, ["text"]]})
+]
+TextFormat = Annotated[
+    Any,
+    AfterValidator(_only_text_format),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "null"},
+                {
+                    "type": "object",
+                    "properties": {"type": {"const": "text"}},
+                    "required": ["type"],
+                },
+            ]
+        }
+    ),
+]
+_StopText = Annotated[str, Field(min_length=1), AfterValidator(without_nul)]
+Stop = Annotated[
+    list[_StopText] | None,
+    Field(max_length=_MOST_STOPS),
+    BeforeValidator(_as_list),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "null"},
+                {"type": "string", "minLength": 1},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "minLength": 1},
+                    "maxItems": _MOST_STOPS,
+                },
+            ]
+        }
+    ),
+]

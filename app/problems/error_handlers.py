@@ -1,0 +1,203 @@
+"""Errors to problems: the one place where the domain's words get an HTTP status."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import ceil
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic.alias_generators import to_camel
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
+
+from app.dto.native.interaction import AttemptDto
+from app.problems import openai_errors as openai
+from app.problems import problem_table as table
+from app.problems.field_errors import UNSUPPORTED, field_errors
+from app.problems.problem_schema import MEDIA_TYPE
+from app.problems.problem_table import ProblemKind, problem_body
+from app.requests.content_encoding import ACCEPTED
+from app.requests.strict_route import RefusedBody
+from domain.exceptions import (
+    DomainError,
+    Forbidden,
+    InvalidInput,
+    LLMError,
+    RateLimited,
+    RetiredModel,
+    UnknownModel,
+)
+
+_BY_CODE: Mapping[str, ProblemKind] = {
+    kind.slug: kind for kind in table.PROBLEMS if kind.slug != "forbidden"
+}
+_FORBIDDEN: Mapping[str, ProblemKind] = {
+    Forbidden.USER: table.FORBIDDEN_USER,
+    Forbidden.SCOPE: table.FORBIDDEN_SCOPE,
+    Forbidden.CLIENT: table.FORBIDDEN_CLIENT,
+    Forbidden.HOST: table.FORBIDDEN_HOST,
+    Forbidden.PROXY: table.FORBIDDEN_PROXY,
+}
+_BY_STATUS: Mapping[int, ProblemKind] = {
+    404: table.NOT_FOUND,
+    405: table.METHOD_NOT_ALLOWED,
+    413: table.BODY_TOO_LARGE,
+}
+_LONGEST_RETRY_SECONDS = 60
+
+
+def problem_of(error: DomainError) -> ProblemKind:
+    """Return the row of the table for `error`."""
+    if isinstance(error, Forbidden):
+        return _FORBIDDEN[error.cause]
+    return _BY_CODE[error.code]
+
+
+def problem_of_error(error: DomainError, scope: Scope) -> tuple[ProblemKind, dict[str, Any]]:
+    """Return the row for `error` and the problem object, with the attempts made and what is wrong where that is known.
+
+    The scope's state gets the `problem`, for the log and the figures.
+    """
+    kind = problem_of(error)
+    scope["state"]["problem"] = kind.slug
+    if isinstance(error, RateLimited):
+        scope["state"]["limit"] = error.limit
+    members: dict[str, Any] = {}
+    if errors := _errors_of(error):
+        members["errors"] = errors
+    turn = scope["state"].get("turn")
+    if turn is not None and turn.attempts:
+        members["attempts"] = [
+            AttemptDto.of(attempt).model_dump(by_alias=True) for attempt in turn.attempts
+        ]
+    return kind, problem_body(kind, scope["state"]["request_id"], **members)
+
+
+def problem_response(kind: ProblemKind, scope: Scope, **members: Any) -> Response:
+    """Return the answer for a row of the table, in the words of the route's callers."""
+    scope["state"]["problem"] = kind.slug
+    return _response(kind, problem_body(kind, scope["state"]["request_id"], **members), scope)
+
+
+def error_response(error: DomainError, scope: Scope) -> Response:
+    """Return the answer for `error`, in the words of the route's callers."""
+    kind, body = problem_of_error(error, scope)
+    return _response(kind, body, scope, _retry_after_seconds(kind, error))
+
+
+def install(app: FastAPI) -> None:
+    """Make every error that leaves a route a problem."""
+
+    async def domain_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, DomainError)
+        return error_response(error, request.scope)
+
+    async def refused_body(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RefusedBody)
+        response = problem_response(error.kind, request.scope)
+        if error.kind is table.UNSUPPORTED_CONTENT_ENCODING:
+            response.headers["Accept-Encoding"] = ACCEPTED
+        return response
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        errors = error.errors()
+        unsupported = [one for one in errors if one["type"] == UNSUPPORTED]
+        kind = table.UNSUPPORTED_PARAMETER if unsupported else table.INVALID_REQUEST
+        return problem_response(kind, request.scope, errors=field_errors(unsupported or errors))
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind = _BY_STATUS.get(error.status_code, table.INTERNAL)
+        response = problem_response(kind, request.scope)
+        if error.status_code == table.METHOD_NOT_ALLOWED.status:
+            methods = set(_methods_of(request))
+            if "GET" in methods:
+                methods.add("HEAD")  # HeadRequests answers it
+            response.headers["Allow"] = ", ".join(sorted(methods))
+        return response
+
+    async def our_bug(request: Request, error: Exception) -> Response:
+        return problem_response(table.INTERNAL, request.scope)
+
+    app.add_exception_handler(DomainError, domain_error)
+    app.add_exception_handler(RefusedBody, refused_body)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(Exception, our_bug)
+
+
+def _methods_of(request: Request) -> Iterable[str]:
+    """Return what the path takes: of several routes on it, the framework names the first one's methods only."""
+    methods: set[str] = set()
+    for route in _routes_of(request.app.router.routes):
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return methods
+
+
+def _routes_of(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Yield all routes, those of included routers instead of the routers themselves."""
+    for route in routes:
+        router = getattr(route, "original_router", None)
+        if router is None:
+            yield route
+        else:
+            yield from _routes_of(router.routes)
+
+
+def _response(
+    kind: ProblemKind, body: dict[str, Any], scope: Scope, retry_after_seconds: int | None = None
+) -> Response:
+    if openai.speaks_openai(scope["path"]):
+        response = Response(
+            orjson.dumps(openai.openai_error(kind, body.get("errors", ()))),
+            status_code=openai.openai_status(kind),
+            headers={"x-should-retry": openai.should_retry(kind)},
+            media_type=openai.MEDIA_TYPE,
+        )
+    else:
+        response = Response(orjson.dumps(body), status_code=kind.status, media_type=MEDIA_TYPE)
+    seconds = retry_after_seconds or kind.retry_after_seconds
+    if seconds is not None:
+        response.headers["Retry-After"] = str(seconds)
+    turn = scope["state"].get("turn")
+    if turn is not None:
+        response.headers["X-Interaction-Id"] = turn.id
+        if turn.is_replayed:
+            response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _retry_after_seconds(kind: ProblemKind, error: DomainError) -> int | None:
+    """Return the delay the error names in whole seconds, where this row tells one at all."""
+    if isinstance(error, RateLimited):
+        return whole_retry_seconds(error.retry_after_seconds)
+    if kind.retry_after_seconds is None or not isinstance(error, LLMError):
+        return None
+    if error.retry_after_seconds is None:
+        return None
+    return min(whole_retry_seconds(error.retry_after_seconds), _LONGEST_RETRY_SECONDS)
+
+
+def whole_retry_seconds(seconds: float) -> int:
+    """Return a delay as `Retry-After` carries it: rounded up and at least 1, since 0 asks for a retry at once."""
+    return max(1, ceil(seconds))
+
+
+def _errors_of(error: DomainError) -> list[dict[str, str]]:
+    if isinstance(error, InvalidInput):
+        return [{"pointer": f"/{to_camel(error.field)}", "message": error.message}]
+    if isinstance(error, RetiredModel) and error.successor is not None:
+        return [{"pointer": "/model", "message": f"retired; its successor is {error.successor}"}]
+    if isinstance(error, UnknownModel):
+        return [{"pointer": "/model", "message": f"one of: {_listed(error.known)}"}]
+    return []
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,1 @@
+"""Reading a request: strict bodies, the Idempotency-Key header, the caller."""

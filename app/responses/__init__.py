@@ -1,0 +1,1 @@
+"""Writing a response: one body, an event stream, a download."""

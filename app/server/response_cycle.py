@@ -1,0 +1,173 @@
+"""One request's way through the application."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+import orjson
+from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from app.problems.problem_table import INTERNAL, OVERLOADED, ProblemKind, problem_body
+from app.server.error_response import problem_headers
+
+_LOGGER = logging.getLogger("app.server")
+_CLOSE = (b"connection", b": ", b"close", b"\r\n")
+_CHUNKED = (b"transfer-encoding", b": ", b"chunked", b"\r\n")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code != ord("\t"))
+
+
+class Outlet:
+    """A connection's transport as an answer sees it: how it closes is for the connection to say.
+
+    After `hold_head` the next write waits for the one after it, so that a head and its body are one packet, and one
+    call of the kernel.
+    """
+
+    __slots__ = ("_close", "_head", "_is_holding", "_write", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.is_closing = transport.is_closing
+        self._write = transport.write
+        self._close = close
+        self._head = b""
+        self._is_holding = False
+
+    def hold_head(self) -> None:
+        """Let the next write wait for the one after it, or for the end."""
+        self._is_holding = True
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, after the head if that was held."""
+        if self._is_holding:
+            self._head, self._is_holding = data, False
+        elif self._head:
+            head, self._head = self._head, b""
+            self._write(head + data)
+        else:
+            self._write(data)
+
+    def close(self) -> None:
+        """Send what was held, and close as the connection says."""
+        if self._head:
+            self.write(b"")
+        self._close()
+
+    def let_go(self, transport: asyncio.Transport) -> None:
+        """Forget the connection, which is over."""
+        self._close = transport.close
+        self._head = b""
+
+
+class Answer(RequestResponseCycle):
+    """Ends in a problem whatever the application does, and reaches a client that has only stopped sending.
+
+    Attributes:
+        has_client_left: The client sent everything and closed its sending half. The application is told that it
+            left, but what it still sends goes out: a client may do this and read on.
+    """
+
+    has_client_left = False
+    _is_body_given = False
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        try:
+            await app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            # The server stops and has waited long enough; another instance can take the request.
+            await self._end_with(OVERLOADED)
+        except Exception:
+            _LOGGER.exception("the application failed")
+            await self._end_with(INTERNAL)
+        else:
+            if self.has_client_left and not self.response_complete:
+                self.transport.close()
+            elif not (self.response_complete or self.disconnected):
+                _LOGGER.error("the application did not finish its answer")
+                await self._end_with(INTERNAL)
+        finally:
+            self.on_response = lambda: None  # it holds the connection, which holds this
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """As uvicorn's, but the head of an answer goes out with the first part of its body, and is checked as a whole."""
+        if self.response_started or message["type"] != "http.response.start":
+            await super().send(message)
+            return
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        has_body = self.scope["method"] != "HEAD"
+        if has_body:
+            cast(Outlet, self.transport).hold_head()
+        self.transport.write(
+            self._head(message["status"], message.get("headers", ()), has_body=has_body)
+        )
+
+    def _head(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], *, has_body: bool
+    ) -> bytes:
+        """Return the first lines of the answer, and note how its body ends.
+
+        Raises:
+            RuntimeError: A header holds a character that could end it.
+        """
+        parts = [STATUS_LINE[status]]
+        is_last = False
+        for name, value in (*self.default_headers, *headers):
+            if name == b"content-length" and self.chunked_encoding is None:
+                self.expected_content_length = int(value)
+                self.chunked_encoding = False
+            elif name == b"transfer-encoding" and value.lower() == b"chunked":
+                self.expected_content_length = 0
+                self.chunked_encoding = True
+            elif name == b"connection" and b"close" in value.lower():
+                self.keep_alive = False
+                is_last = True
+            parts += (name, b": ", value, b"\r\n")
+        if not (self.keep_alive or is_last):
+            parts += _CLOSE
+        if self.chunked_encoding is None and has_body and status not in (204, 304):
+            self.chunked_encoding = True
+            parts += _CHUNKED
+        head = b"".join(parts)
+        lines = len(parts) // 4 + 1
+        if len(head.translate(None, _CONTROLS)) != len(head) - 2 * lines:
+            raise RuntimeError("a header holds a control character")
+        return head + b"\r\n"
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """As uvicorn's, but for a client that has left."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        if not (self.disconnected or self.response_complete):
+            self.flow.resume_reading()
+            await self.message_event.wait()
+            if not self.has_client_left:
+                self.message_event.clear()
+            elif self._is_body_given:
+                return {"type": "http.disconnect"}
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body, self.body = bytes(self.body), bytearray()
+        self._is_body_given = not self.more_body
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    async def _end_with(self, kind: ProblemKind) -> None:
+        """Send a problem, or, when another answer has begun, break it off."""
+        if self.response_complete:
+            return
+        if self.response_started:
+            self.transport.close()
+            return
+        state: dict[str, Any] = self.scope.get("state", {})
+        request_id = state.get("request_id") or str(uuid.uuid4())
+        body = orjson.dumps(problem_body(kind, request_id))
+        headers = problem_headers(kind, body, request_id)
+        await self.send({"type": "http.response.start", "status": kind.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,164 @@
+"""Interactions as items of the DynamoDB table, and back.
+
+    pk           sk            holds
+    U#<user>     <id>          an interaction, or the mark that it was erased
+    P#<user>     <id>#0001     a part of a body that is too long for one item
+    E#<user>     all           up to which id all of the user's are erased
+
+The id sorts by time, is the cursor and makes writing twice harmless. A user id never holds a `#`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from domain.entities.interaction import Interaction
+from domain.exceptions import Unstorable
+from infra.history.format.compression import compressed, decompressed
+from infra.history.queries.aggregates import whole_milliseconds
+from infra.history.store.retention import FOR_EVER, Retention
+
+Item = dict[str, dict[str, Any]]
+"""Attributes by name, each as `{type: value}`."""
+
+COMPRESSED_FROM_BYTES = 1024
+PART_BYTES = 300 * 1024
+MAX_PACKED_BYTES = 3_900_000
+"""An item and its parts are written in one transaction, which takes 4 MB."""
+_COST_DECIMALS = 12  # DynamoDB's numbers do not go down to a float's smallest
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An interaction as it is written.
+
+    Attributes:
+        parts: What goes into items of their own, in the same transaction.
+    """
+
+    user_id: str
+    id: str
+    status: str
+    item: Item
+    parts: tuple[Item, ...] = ()
+
+    @property
+    def key(self) -> Item:
+        """Return where it stands."""
+        return key_of(self.user_id, self.id)
+
+
+def key_of(user_id: str, interaction_id: str) -> Item:
+    """Return the key of an interaction."""
+    return {"pk": {"S": f"U#{user_id}"}, "sk": {"S": interaction_id}}
+
+
+def part_key(user_id: str, interaction_id: str, number: int) -> Item:
+    """Return the key of part 1, 2 and so on of an interaction's body."""
+    return {"pk": {"S": f"P#{user_id}"}, "sk": {"S": f"{interaction_id}#{number:04d}"}}
+
+
+def mark_key(user_id: str) -> Item:
+    """Return the key of what says that all of a user's were erased."""
+    return {"pk": {"S": f"E#{user_id}"}, "sk": {"S": "all"}}
+
+
+async def row_of(interaction: Interaction, body: bytes, retention: Retention = FOR_EVER) -> Row:
+    """Return `interaction` as it is written.
+
+    Args:
+        interaction: What it is found by.
+        body: Its document as JSON, with whatever else is kept of it.
+        retention: It expires after it.
+
+    Raises:
+        Unstorable: Longer than a transaction takes, even compressed.
+    """
+    user_id = interaction.user_id
+    item = key_of(user_id, interaction.id) | {
+        "status": {"S": interaction.status.value},
+        "model": {"S": interaction.model},
+        "userModel": {"S": f"{user_id}#{interaction.model}"},
+        **figures_of(interaction),
+    }
+    if interaction.is_answered:
+        item["answered"] = {"BOOL": True}
+    if interaction.provider is not None:
+        item["provider"] = {"S": interaction.provider}
+    if interaction.conversation_id is not None:
+        item["userConversation"] = {"S": f"{user_id}#{interaction.conversation_id}"}
+        item["turnOf"] = {"S": user_id}
+    if len(body) > COMPRESSED_FROM_BYTES:
+        body = await compressed(body)
+        item["packed"] = {"BOOL": True}
+    if len(body) > MAX_PACKED_BYTES:
+        raise Unstorable("longer than DynamoDB takes at once")
+    parts: tuple[Item, ...] = ()
+    if len(body) > PART_BYTES:
+        starts = range(0, len(body), PART_BYTES)
+        parts = tuple(
+            part_key(user_id, interaction.id, number)
+            | {"body": {"B": body[start : start + PART_BYTES]}}
+            for number, start in enumerate(starts, start=1)
+        )
+        item["parts"] = {"N": str(len(parts))}
+    else:
+        item["body"] = {"B": body}
+    expires_milliseconds = retention.expires_milliseconds(interaction.id)
+    if expires_milliseconds is not None:
+        for one in (item, *parts):
+            one["expiresAt"] = {"N": str(expires_milliseconds // 1000)}
+    return Row(user_id, interaction.id, interaction.status.value, item, parts)
+
+
+def figures_of(interaction: Interaction) -> Item:
+    """Return what statistics add up, as attributes of an item: no body needs to be read for them."""
+    usage = interaction.usage
+    figures = {
+        "milliseconds": whole_milliseconds(interaction.latency_seconds),
+        "inputTokens": usage.input_tokens,
+        "outputTokens": usage.output_tokens,
+        "costUsd": None if usage.cost_usd is None else round(usage.cost_usd, _COST_DECIMALS),
+    }
+    return {name: {"N": str(value)} for name, value in figures.items() if value is not None}
+
+
+def is_erased(item: Item) -> bool:
+    """Return whether it only says that an interaction was erased."""
+    return "erased" in item
+
+
+def conversation_in(item: Item) -> str:
+    """Return the conversation of an item that has one."""
+    return str(item["userConversation"]["S"]).partition("#")[2]
+
+
+def part_keys_of(item: Item) -> list[Item]:
+    """Return where the parts of its body are; nothing for most."""
+    if "parts" not in item:
+        return []
+    user_id, interaction_id = item["pk"]["S"].removeprefix("U#"), item["sk"]["S"]
+    return [
+        part_key(user_id, interaction_id, number)
+        for number in range(1, int(item["parts"]["N"]) + 1)
+    ]
+
+
+async def body_in(item: Item, parts: Mapping[str, Item]) -> bytes:
+    """Return the body of an item, as JSON.
+
+    Args:
+        item: Not erased.
+        parts: By sort key, with at least its own among them.
+
+    Raises:
+        KeyError: A part is missing.
+        zlib.error: Damaged.
+    """
+    keys = part_keys_of(item)
+    chunks = [parts[key["sk"]["S"]]["body"]["B"] for key in keys] or [item["body"]["B"]]
+    body = b"".join(chunks)
+    if "packed" in item:
+        body = await decompressed(body, max_bytes=MAX_BODY_BYTES)
+    return body

@@ -1,0 +1,61 @@
+"""The DynamoDB table: its keys and indexes, and how an emulator gets it."""
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.storage.aws.client import AwsClient
+from infra.storage.aws.errors import code_of
+
+BY_MODEL = "byModel"
+BY_CONVERSATION = "byConversation"
+BY_TURN = "byTurn"
+
+_FILTERED = ["status", "answered", "provider"]
+
+TABLE: dict[str, Any] = {
+    "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [
+        {"AttributeName": name, "AttributeType": "S"}
+        for name in ("pk", "sk", "userModel", "userConversation", "turnOf")
+    ],
+    "KeySchema": [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": index,
+            "KeySchema": [
+                {"AttributeName": attribute, "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": filtered},
+        }
+        for index, attribute, filtered in (
+            (BY_MODEL, "userModel", _FILTERED),
+            (BY_CONVERSATION, "userConversation", [*_FILTERED, "model"]),
+            (BY_TURN, "turnOf", ["userConversation"]),
+        )
+    ],
+}
+"""The indexes hold keys and what is filtered by, no bodies: that makes them cheap to write and to look through.
+Interactions without a conversation are in the first alone."""
+
+TIME_TO_LIVE = {"Enabled": True, "AttributeName": "expiresAt"}
+
+
+async def make_table(dynamodb: AwsClient, name: str) -> None:
+    """Make the table where it is missing; for emulators, where it is there at once.
+
+    Raises:
+        botocore.exceptions.BotoCoreError: Not reached.
+        botocore.exceptions.ClientError: Refused.
+    """
+    try:
+        await dynamodb("create_table", TableName=name, **TABLE)
+    except ClientError as exc:
+        if code_of(exc) == "ResourceInUseException":
+            return
+        raise
+    await dynamodb("update_time_to_live", TableName=name, TimeToLiveSpecification=TIME_TO_LIVE)

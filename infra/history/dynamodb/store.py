@@ -1,0 +1,268 @@
+"""History in DynamoDB."""
+
+import asyncio
+import logging
+import re
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from domain.entities.conversation import ConversationPage, ConversationQuery
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction, first_id_after
+from domain.entities.statistics import Group, StatisticsQuery
+from domain.exceptions import (
+    HistoryDamaged,
+    HistoryError,
+    HistoryUnavailable,
+    HistoryUnreadable,
+    Unstorable,
+)
+from domain.interfaces.clock import Clock
+from infra.configuration import ConfigurationError
+from infra.history.dynamodb.conversations import conversations
+from infra.history.dynamodb.item_reader import interactions_in
+from infra.history.dynamodb.items import Row, key_of, row_of
+from infra.history.dynamodb.pages import find_items, passes
+from infra.history.dynamodb.schema import make_table
+from infra.history.dynamodb.statistics import statistics
+from infra.history.dynamodb.tombstones import (
+    erase_all,
+    erase_one,
+    erased_among,
+    first_living_id,
+    remove_erased,
+)
+from infra.history.dynamodb.writes import insert
+from infra.history.format.documents import UnreadableDocument, json_of
+from infra.history.queries.word_filter import Sifting
+from infra.history.store.append_batcher import Batcher
+from infra.history.store.durable_store import DurableStore
+from infra.history.store.reachability import Reachability
+from infra.history.store.retention import FOR_EVER, Retention
+from infra.storage.aws.access import AwsAccess
+from infra.storage.aws.client import AwsClient, open_client
+from infra.storage.aws.dynamodb_table import Table
+from infra.storage.aws.errors import speaking_domain
+from infra.tasks.supervised import going_on
+
+logger = logging.getLogger(__name__)
+
+WRITE_SECONDS = 10.0
+TRIES = 2
+FAILURES_TO_BE_AWAY = 2
+MAKE_TABLE_SECONDS = 1.0
+
+_TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+_PROBE = {"pk": {"S": "probe"}, "sk": {"S": "probe"}}
+
+
+class DynamoHistory(DurableStore):
+    """One table; see `dynamodb_items` for what is where. Appends made at the same time travel together."""
+
+    def __init__(
+        self,
+        dynamodb: AwsClient,
+        table: str,
+        *,
+        clock: Clock,
+        read_seconds: float,
+        retention: Retention = FOR_EVER,
+    ) -> None:
+        self.reachability = Reachability(
+            "DynamoDB", self._probe, clock, failures=FAILURES_TO_BE_AWAY
+        )
+        self._dynamodb = dynamodb
+        self._name = table
+        self._clock = clock
+        self._table = Table(dynamodb, table)
+        self._read_seconds = read_seconds
+        self._retention = retention
+        self._batcher = Batcher(self.append_many)
+
+    @property
+    def table(self) -> Table:
+        """The table, for those who copy it as a whole."""
+        return self._table
+
+    def admit(self) -> None:
+        if self.reachability.is_away:
+            raise HistoryUnavailable("DynamoDB does not answer")
+
+    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+        """Do nothing: a marker over the network costs what the outcome costs; an outbox in front keeps them."""
+
+    async def append(self, interaction: Interaction) -> None:
+        await self._batcher.add(interaction)
+
+    async def append_many(self, interactions: Sequence[Interaction]) -> None:
+        if interactions:
+            await self._insert((one, partial(json_of, one)) for one in interactions)
+
+    async def insert(self, bodies: Sequence[tuple[Interaction, bytes]]) -> None:
+        """Keep interactions as `append_many` does, each with the JSON that is kept of it."""
+        await self._insert((one, partial(_as_it_is, body)) for one, body in bodies)
+
+    async def search(self, query: HistoryQuery) -> Page:
+        with self.reading():
+            async with asyncio.timeout(self._read_seconds):
+                sifting = Sifting(query)
+                while True:
+                    page = sifting.take(await self._page(sifting.query))
+                    if page is not None:
+                        return page
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        with self.reading():
+            async with asyncio.timeout(self._read_seconds):
+                living = await first_living_id(self._table, query.user_id)
+                first_id = max(living, query.from_id)
+                return await conversations(self._table, query, first_id)
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        with self.reading():
+            async with asyncio.timeout(self._read_seconds):
+                first_id = await first_living_id(self._table, query.user_id)
+                return await statistics(self._table, query, first_id)
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        with self.reading():
+            async with asyncio.timeout(self._read_seconds):
+                answer, first_id = await asyncio.gather(
+                    self._table.call(
+                        "get_item", Key=key_of(user_id, interaction_id), ConsistentRead=True
+                    ),
+                    first_living_id(self._table, user_id),
+                )
+                found = await interactions_in(
+                    self._table, [answer["Item"]] if "Item" in answer else []
+                )
+        return found[0] if found and interaction_id >= first_id else None
+
+    async def erase(self, user_id: str, interaction_id: str) -> None:
+        with speaking_domain(HistoryUnreadable, "DynamoDB"):
+            async with asyncio.timeout(WRITE_SECONDS):
+                await erase_one(self._table, user_id, interaction_id)
+
+    async def erase_all(self, user_id: str, until_id: str) -> int:
+        before_id = first_id_after(until_id)
+        with speaking_domain(HistoryUnreadable, "DynamoDB"):
+            return await erase_all(self._table, user_id, before_id)
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        with speaking_domain(HistoryUnreadable, "DynamoDB"):
+            async with asyncio.timeout(self._read_seconds):
+                return frozenset(await erased_among(self._table, user_id, interaction_ids))
+
+    async def drain(self) -> None:
+        """Return once no append waits any more."""
+        await self._batcher.drain()
+
+    async def try_to_make_table(self) -> bool:
+        """Return whether the table is there now."""
+        try:
+            async with asyncio.timeout(MAKE_TABLE_SECONDS):
+                await make_table(self._dynamodb, self._name)
+        except (BotoCoreError, ClientError, TimeoutError) as exc:
+            logger.warning("the DynamoDB table cannot be made yet (%s)", type(exc).__name__)
+            return False
+        return True
+
+    async def make_table(self) -> None:
+        """Return once the table is there."""
+        while not await self.try_to_make_table():
+            await self._clock.sleep(MAKE_TABLE_SECONDS)
+
+    async def _insert(self, written: Iterable[tuple[Interaction, Callable[[], bytes]]]) -> None:
+        rows: list[Row] = []
+        refused: Unstorable | None = None
+        for interaction, body in written:
+            try:
+                rows.append(await row_of(interaction, body(), self._retention))
+            except Unstorable as exc:
+                refused = exc
+        with self._noting(), speaking_domain(HistoryUnavailable, "DynamoDB"):
+            async with asyncio.timeout(WRITE_SECONDS):
+                try:
+                    await insert(self._table, rows)
+                except Unstorable as exc:
+                    # Whose fault it is, a row that nothing is wrong with tells: a table with other keys refuses that too.
+                    await self._table.call("put_item", Item=_PROBE)
+                    refused = exc
+                await remove_erased(self._table, rows)
+        if refused is not None:
+            raise refused
+
+    async def _page(self, query: HistoryQuery) -> Page:
+        (items, next_id), first_id = await asyncio.gather(
+            find_items(self._table, query), first_living_id(self._table, query.user_id)
+        )
+        found = await interactions_in(self._table, items)
+        return Page(
+            interactions=[one for one in found if one.id >= first_id and passes(one, query.filter)],
+            next_id=next_id,
+        )
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn whatever a read fails with into `HistoryUnreadable`."""
+        try:
+            with speaking_domain(HistoryUnreadable, "DynamoDB"):
+                yield
+        except (UnreadableDocument, zlib.error) as exc:
+            raise HistoryDamaged("an item cannot be read") from exc
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except HistoryError:
+            self.reachability.fail()
+            raise
+        self.reachability.succeed()
+
+    async def _probe(self) -> None:
+        with speaking_domain(HistoryUnavailable, "DynamoDB"):
+            await self._table.call("put_item", Item=_PROBE)
+
+
+def _as_it_is(body: bytes) -> bytes:
+    return body
+
+
+@asynccontextmanager
+async def open_dynamo(
+    access: AwsAccess,
+    *,
+    table: str,
+    clock: Clock,
+    read_seconds: float,
+    retention: Retention = FOR_EVER,
+) -> AsyncIterator[DynamoHistory]:
+    """Use a table of DynamoDB; that it cannot be reached yet is no error. An emulator's is made where it is missing.
+
+    Args:
+        access: Where and as whom.
+        table: Its name.
+        clock: For pauses.
+        read_seconds: A read that takes longer is given up.
+        retention: What is written expires after it.
+
+    Raises:
+        ConfigurationError: That can be no table, or no region is known.
+    """
+    if not _TABLE_NAME.fullmatch(table):
+        raise ConfigurationError("DYNAMODB_TABLE is not the name of a table")
+    async with open_client("dynamodb", access, tries=TRIES) as dynamodb:
+        history = DynamoHistory(
+            dynamodb, table, clock=clock, read_seconds=read_seconds, retention=retention
+        )
+        works = [history.reachability.watch]
+        if access.is_emulator and not await history.try_to_make_table():
+            works.append(history.make_table)
+        async with going_on(*works):
+            yield history
+            await history.drain()

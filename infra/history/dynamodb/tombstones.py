@@ -1,0 +1,115 @@
+"""What was erased from the DynamoDB table, remembered so that late writes lose.
+
+Of one interaction a mark stays in its place, so that no insert finds the place free. Of all of a user's there is one
+mark elsewhere, which writers read after they wrote. Marks never expire: a host that comes back after months may still
+hold what was erased meanwhile.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.history.dynamodb.items import (
+    Item,
+    Row,
+    is_erased,
+    key_of,
+    mark_key,
+    part_keys_of,
+)
+from infra.storage.aws.dynamodb_table import Table
+from infra.storage.aws.errors import code_of
+
+
+async def erase_one(table: Table, user_id: str, interaction_id: str) -> None:
+    """Put the mark in the interaction's place, and delete what else there was of it."""
+    await table.call("put_item", Item=key_of(user_id, interaction_id) | {"erased": {"BOOL": True}})
+    # All its parts, whatever the item said: who erases twice finishes what the first time left.
+    async for parts in _keys(table, f"P#{user_id}", "begins_with(sk, :sk)", f"{interaction_id}#"):
+        await table.delete_many([_key(part) for part in parts])
+
+
+async def erase_all(table: Table, user_id: str, before_id: str) -> int:
+    """Mark all of the user's interactions below `before_id` as erased, delete them, and return how many there were."""
+    await _mark(table, user_id, before_id)
+    erased = 0
+    async for found in _keys(table, f"U#{user_id}", "sk < :sk", before_id):
+        await table.delete_many([_key(item) for item in found])
+        erased += sum([not is_erased(item) for item in found])
+    async for parts in _keys(table, f"P#{user_id}", "sk < :sk", before_id):
+        await table.delete_many([_key(part) for part in parts])
+    return erased
+
+
+async def remove_erased(table: Table, rows: Sequence[Row]) -> None:
+    """Delete what lost against an erasure of all of a user's: read after the write, so that no order lets it live."""
+    before_ids = await _before_ids(table, {row.user_id for row in rows})
+    lost: dict[str, Item] = {}
+    for row in rows:
+        if row.id < before_ids.get(row.user_id, ""):
+            for key in (row.key, *part_keys_of(row.item)):
+                lost[f"{key['pk']['S']} {key['sk']['S']}"] = key
+    if lost:
+        await table.delete_many(lost.values())
+
+
+async def first_living_id(table: Table, user_id: str) -> str:
+    """Return the id below which all of the user's interactions were erased; empty when none were.
+
+    Readers heed it too: a late copy is there for a moment before its writer removes it.
+    """
+    return (await _before_ids(table, {user_id})).get(user_id, "")
+
+
+async def erased_among(table: Table, user_id: str, interaction_ids: Iterable[str]) -> set[str]:
+    """Return which of the user's interactions were erased."""
+    ids = set(interaction_ids)
+    before_id = await first_living_id(table, user_id)
+    open_ids = [one for one in ids if one >= before_id]
+    marks = await table.get_many([key_of(user_id, one) for one in open_ids], only=("sk", "erased"))
+    return ids.difference(open_ids) | {item["sk"]["S"] for item in marks if is_erased(item)}
+
+
+async def _mark(table: Table, user_id: str, before_id: str) -> None:
+    try:
+        await table.call(
+            "update_item",
+            Key=mark_key(user_id),
+            UpdateExpression="SET #before = :before",
+            ConditionExpression="attribute_not_exists(#before) OR #before < :before",
+            ExpressionAttributeNames={"#before": "before"},
+            ExpressionAttributeValues={":before": {"S": before_id}},
+        )
+    except ClientError as exc:
+        # A later erasure says more than this one.
+        if code_of(exc) != "ConditionalCheckFailedException":
+            raise
+
+
+async def _before_ids(table: Table, user_ids: Iterable[str]) -> dict[str, str]:
+    marks = await table.get_many([mark_key(user_id) for user_id in user_ids])
+    return {mark["pk"]["S"].removeprefix("E#"): mark["before"]["S"] for mark in marks}
+
+
+async def _keys(table: Table, pk: str, range_of_sk: str, sk: str) -> AsyncIterator[list[Item]]:
+    """Yield the items of one partition whose sort key is in the range, page by page, with little but their keys."""
+    start: dict[str, Any] = {}
+    while True:
+        page = await table.call(
+            "query",
+            KeyConditionExpression=f"pk = :pk AND {range_of_sk}",
+            ExpressionAttributeValues={":pk": {"S": pk}, ":sk": {"S": sk}},
+            ProjectionExpression="pk, sk, erased",
+            ConsistentRead=True,
+            **start,
+        )
+        if page["Items"]:
+            yield page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+
+def _key(item: Item) -> Item:
+    return {"pk": item["pk"], "sk": item["sk"]}

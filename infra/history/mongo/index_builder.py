@@ -1,0 +1,54 @@
+"""The indexes of MongoDB's `interactions`, made while the service is at work already."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pymongo
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import ConnectionFailure, PyMongoError
+
+from infra.history.format.documents import Document
+from infra.history.mongo.conversations import TURNS_BY_ID
+from infra.history.mongo.queries import INDEXES
+from infra.tasks.uncancelled_calls import Undisturbed
+
+logger = logging.getLogger(__name__)
+
+LONGEST_SECONDS = 3600.0
+RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+async def make_indexes(
+    interactions: AsyncCollection[Document], calls: Undisturbed, on_away: Callable[[], None]
+) -> None:
+    """Return once the indexes are there; tries until it works, since the service does not wait for it.
+
+    Args:
+        interactions: Gets them.
+        calls: Through which the driver is waited for.
+        on_away: Is told that the server was not found.
+    """
+    pauses = iter(RETRY_SECONDS)
+    pause_seconds = 0.0
+    while True:
+        try:
+            await calls.within(LONGEST_SECONDS, _make(interactions))
+            return
+        except (PyMongoError, TimeoutError) as exc:
+            if isinstance(exc, ConnectionFailure):
+                on_away()
+            pause_seconds = next(pauses, pause_seconds)
+            logger.warning(
+                "MongoDB's indexes could not be made (%s); trying again in %.0f s",
+                type(exc).__name__,
+                pause_seconds,
+            )
+        await asyncio.sleep(pause_seconds)
+
+
+async def _make(interactions: AsyncCollection[Document]) -> None:
+    await interactions.database.command("ping")  # is it there at all
+    # Of a large collection they take longer than any other call may.
+    with pymongo.timeout(LONGEST_SECONDS):
+        await interactions.create_indexes([*INDEXES, TURNS_BY_ID])

@@ -1,0 +1,180 @@
+"""Renews the words of documents that earlier versions wrote, beside the requests."""
+
+import asyncio
+import functools
+import logging
+import secrets
+import sys
+import unicodedata
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Any
+
+from pymongo import ASCENDING, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from domain.entities.interaction import first_id_at
+from domain.entities.statistics import DAY_MILLISECONDS
+from domain.entities.words import words_of_decomposed
+from domain.interfaces.clock import Clock
+from infra.history.format.documents import Document
+from infra.history.mongo.queries import stored_words
+from infra.tasks.uncancelled_calls import Undisturbed
+
+logger = logging.getLogger(__name__)
+
+READ_AT_ONCE = 500
+PAUSE_SECONDS = 0.1
+STEP_SECONDS = 60.0
+RETRY_SECONDS = 30.0
+LOOK_SECONDS = 600.0
+LEASE_MILLISECONDS = 120_000
+SETTLING_MILLISECONDS = 7 * DAY_MILLISECONDS
+"""How long processes of the earlier version may still write: what they wrote is looked at once more after that."""
+LATE_MILLISECONDS = DAY_MILLISECONDS
+"""How long before they write it an interaction may have been received: an outbox kept it meanwhile."""
+
+_KEY = "canonical words"
+_FIRST, _LAST = 1, 2
+
+
+class MongoRenewal:
+    """Looks at all documents twice: at once, and after a week at those written since.
+
+    Any process of the installation does the next step; how far they are is one document of `upgrades`.
+
+    Attributes:
+        is_finished: Every document's words are those that canonically equivalent texts share. Until then searches have
+            to look for both forms.
+    """
+
+    def __init__(
+        self,
+        interactions: AsyncCollection[Document],
+        upgrades: AsyncCollection[Document],
+        calls: Undisturbed,
+        clock: Clock,
+    ) -> None:
+        self.is_finished = False
+        self._interactions = interactions
+        self._upgrades = upgrades
+        self._calls = calls
+        self._clock = clock
+        self._holder = secrets.token_hex(8)
+
+    async def run(self) -> None:
+        """Return once it is finished; tries until it works, since the service does not wait for it."""
+        while not self.is_finished:
+            try:
+                pause_seconds = await self._calls.within(STEP_SECONDS, self._go_on())
+            except (PyMongoError, TimeoutError) as exc:
+                logger.debug("the words of documents are not renewed yet (%s)", type(exc).__name__)
+                pause_seconds = RETRY_SECONDS
+            if pause_seconds:
+                await self._clock.sleep(pause_seconds)
+
+    async def _go_on(self) -> float:
+        """Do one step; return how long to wait before the next."""
+        state = await self._upgrades.find_one({"_id": _KEY}) or await self._begin()
+        if state["finished"]:
+            self.is_finished = True
+            return 0.0
+        now = self._clock.now_milliseconds()
+        if state["restsUntil"] > now:
+            return min(float(state["restsUntil"] - now) / 1000, LOOK_SECONDS)
+        leased = await self._upgrades.update_one(
+            {
+                "_id": _KEY,
+                "after": state["after"],
+                "$or": [{"holder": self._holder}, {"leasedUntil": {"$lte": now}}],
+            },
+            {"$set": {"holder": self._holder, "leasedUntil": now + LEASE_MILLISECONDS}},
+        )
+        if not leased.matched_count:
+            return LOOK_SECONDS
+        last_id = await self._renew_some(state["after"])
+        following = {"after": last_id} if last_id is not None else _next_pass(state)
+        await self._upgrades.update_one(
+            {"_id": _KEY, "pass": state["pass"], "after": state["after"]}, {"$set": following}
+        )
+        return PAUSE_SECONDS
+
+    async def _begin(self) -> Document:
+        state: Document = {
+            "_id": _KEY,
+            "pass": _FIRST,
+            "after": "",
+            "begunAt": self._clock.now_milliseconds(),
+            "restsUntil": 0,
+            "holder": "",
+            "leasedUntil": 0,
+            "finished": await self._interactions.find_one({}, {"_id": 1}) is None,
+        }
+        with suppress(DuplicateKeyError):
+            await self._upgrades.insert_one(state)
+            return state
+        return await self._upgrades.find_one({"_id": _KEY}) or state
+
+    async def _renew_some(self, after_id: str) -> str | None:
+        """Renew the next documents; return the last one's id, None when there are no more."""
+        beyond = {"$gt": after_id}
+        ends = await (
+            self._interactions.find({"_id": beyond}, {"_id": 1})
+            .sort("_id", ASCENDING)
+            .skip(READ_AT_ONCE - 1)
+            .limit(1)
+            .to_list()
+        )
+        last_id: str | None = ends[0]["_id"] if ends else None
+        is_concerned = {"$regex": await asyncio.to_thread(_not_composed)}
+        wanted: Document = {
+            "_id": beyond if last_id is None else {**beyond, "$lte": last_id},
+            "$or": [{"prompt": is_concerned}, {"text": is_concerned}],
+        }
+        renewed: list[UpdateOne] = []
+        fields = ("userId", "status", "prompt", "text", "words")
+        async for found in self._interactions.find(wanted, dict.fromkeys(fields, 1)):
+            words = stored_words(found.get("prompt") or "", found.get("text") or "")
+            if set(words) != set(found.get("words") or ()):
+                # one whose outcome came meanwhile has the words of that
+                place = {name: found[name] for name in ("_id", "userId", "status")}
+                renewed.append(UpdateOne(place, {"$set": {"words": words}}))
+        if renewed:
+            await self._interactions.bulk_write(renewed, ordered=False)
+        return last_id
+
+
+def either_form(word: str) -> Any:
+    """Return what `words` holds of a word in documents that may have been written by an earlier version.
+
+    Of those it matches more than asked for, which is compared afterwards.
+    """
+    decomposed: Collection[str] = words_of_decomposed(word) - {word}
+    return {"$in": [word, max(decomposed, key=len)]} if decomposed else word
+
+
+def _next_pass(state: Document) -> Document:
+    if state["pass"] == _LAST:
+        return {"finished": True}
+    return {
+        "pass": _LAST,
+        "after": first_id_at(state["begunAt"] - LATE_MILLISECONDS),
+        "restsUntil": state["begunAt"] + SETTLING_MILLISECONDS,
+    }
+
+
+@functools.cache
+def _not_composed() -> str:
+    """Return a regular expression that matches every text that is not in NFC, and some that are."""
+    ranges: list[list[int]] = []
+    for code in range(0x80, sys.maxunicode + 1):
+        character = chr(code)
+        is_mark = unicodedata.category(character)[0] == "M"
+        is_jamo = 0x1160 <= code <= 0x11FF
+        if is_mark or is_jamo or not unicodedata.is_normalized("NFC", character):
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    return "[" + "".join([f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in ranges]) + "]"

@@ -1,0 +1,257 @@
+"""History in MongoDB."""
+
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from pymongo.asynchronous.collection import AsyncCollection
+
+from domain.entities.conversation import ConversationPage, ConversationQuery
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction, first_id_after
+from domain.entities.statistics import Group, StatisticsQuery
+from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreadable, Unstorable
+from domain.interfaces.clock import Clock
+from infra.history.format.documents import Document, UnreadableDocument, document_of
+from infra.history.mongo.conversations import conversations
+from infra.history.mongo.errors import speaking_domain
+from infra.history.mongo.index_builder import make_indexes
+from infra.history.mongo.queries import direction_of, filter_of, read, stored
+from infra.history.mongo.search_renewal import MongoRenewal, either_form
+from infra.history.mongo.statistics import statistics
+from infra.history.mongo.tombstones import MongoErasures
+from infra.history.mongo.word_selectivity import rarest_first
+from infra.history.mongo.writes import MongoWrites
+from infra.history.store.append_batcher import Batcher
+from infra.history.store.durable_store import DurableStore
+from infra.history.store.reachability import Reachability
+from infra.history.store.retention import FOR_EVER, Retention
+from infra.storage.mongo.client import MongoAccess, connected_when_needed
+from infra.tasks.supervised import going_on
+
+T = TypeVar("T")
+
+WRITE_SECONDS = 10.0
+PROBE_SECONDS = 2.5
+FAILURES_TO_BE_AWAY = 2
+
+
+class MongoHistory(DurableStore):
+    """One database: `interactions` by id, `erasures` beside them.
+
+    A write is acknowledged by the majority's journals: one that only the primary has seen is lost when that is killed.
+    Appends made at the same time travel together.
+    """
+
+    def __init__(
+        self,
+        access: MongoAccess,
+        *,
+        clock: Clock,
+        read_seconds: float,
+        retention: Retention = FOR_EVER,
+    ) -> None:
+        self.reachability = Reachability(
+            "MongoDB", self._probe, clock, failures=FAILURES_TO_BE_AWAY
+        )
+        self._interactions = access.database["interactions"]
+        self._erasures = MongoErasures(access.database["erasures"])
+        self._writes = MongoWrites(self._interactions, self._erasures)
+        self._calls = access.calls
+        self._renewal = MongoRenewal(
+            self._interactions, access.database["upgrades"], access.calls, clock
+        )
+        self._read_seconds = read_seconds
+        self._retention = retention
+        self._read_milliseconds = round(read_seconds * 1000)
+        self._batcher = Batcher(self.append_many)
+
+    @property
+    def interactions(self) -> AsyncCollection[Document]:
+        """All interactions, for those who copy them as a whole."""
+        return self._interactions
+
+    @property
+    def erasures(self) -> MongoErasures:
+        """All tombstones, for the same."""
+        return self._erasures
+
+    def admit(self) -> None:
+        if self.reachability.is_away:
+            raise HistoryUnavailable("MongoDB does not answer")
+
+    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+        """Do nothing: a marker over the network costs what the outcome costs; the outbox in front keeps them."""
+
+    async def append(self, interaction: Interaction) -> None:
+        await self._batcher.add(interaction)
+
+    async def append_many(self, interactions: Sequence[Interaction]) -> None:
+        if interactions:
+            await self.insert([stored(one, document_of(one)) for one in interactions])
+
+    async def insert(self, documents: Sequence[Document]) -> None:
+        """Keep documents as `stored` returns them; the rules are those of `append_many`."""
+        for document in documents:
+            expires_milliseconds = self._retention.expires_milliseconds(document["_id"])
+            if expires_milliseconds is not None:
+                document["expiresAt"] = datetime.fromtimestamp(expires_milliseconds / 1000, UTC)
+        await self._written(self._writes.append(documents))
+
+    async def search(self, query: HistoryQuery) -> Page:
+        words: Sequence[str] = ()
+        has_every_form = self._renewal.is_finished
+        form_of = str if has_every_form else either_form
+        if query.filter.words:
+            words = await self.read(
+                rarest_first(
+                    self._interactions,
+                    query.user_id,
+                    query.filter.words,
+                    milliseconds=self._read_milliseconds,
+                    form_of=form_of,
+                )
+            )
+        searching = (
+            self._interactions.find(
+                filter_of(query, words, form_of=form_of),
+                {"words": 0},
+                max_time_ms=self._read_milliseconds,
+            )
+            .sort("_id", direction_of(query))
+            .limit(query.limit + 1)
+        )
+        found = await self.read(searching.to_list())
+        next_id = found[query.limit - 1]["_id"] if len(found) > query.limit else None
+        shown = found[: query.limit]
+        # A late copy of what was erased is there for a moment, until who wrote it removes it.
+        erased = await self.erased_among(query.user_id, [one["_id"] for one in shown])
+        interactions = _all_of([one for one in shown if one["_id"] not in erased])
+        if not has_every_form:
+            interactions = [one for one in interactions if one.says(query.filter.words)]
+        return Page(interactions=interactions, next_id=next_id)
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        living = await self.read(self._erasures.living(query.user_id))
+        return await self.read(
+            conversations(
+                self._interactions, query, living=living, milliseconds=self._read_milliseconds
+            )
+        )
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        living = await self.read(self._erasures.living(query.user_id))
+        return await self.read(
+            statistics(
+                self._interactions, query, living=living, milliseconds=self._read_milliseconds
+            )
+        )
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        found = await self.read(
+            self._interactions.find_one(
+                {"_id": interaction_id, "userId": user_id},
+                {"words": 0},
+                max_time_ms=self._read_milliseconds,
+            )
+        )
+        if found is None or await self.erased_among(user_id, [interaction_id]):
+            return None
+        return _all_of([found])[0]
+
+    async def erase(self, user_id: str, interaction_id: str) -> None:
+        await self._erased(self._writes.erase_one(user_id, interaction_id))
+
+    async def erase_all(self, user_id: str, until_id: str) -> int:
+        before_id = first_id_after(until_id)
+        await self._erased(self._erasures.add_all(user_id, before_id))
+        erased = 0
+        while True:
+            count, is_last = await self._erased(self._writes.erase_some(user_id, before_id))
+            erased += count
+            if is_last:
+                return erased
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        if not interaction_ids:
+            return frozenset()
+        pairs = [(user_id, interaction_id) for interaction_id in interaction_ids]
+        erased = await self.read(self._erasures.among(pairs))
+        return frozenset(erased.get(user_id, ()))
+
+    async def make_indexes(self) -> None:
+        """Return once the indexes are there."""
+        await make_indexes(self._interactions, self._calls, self.reachability.leave)
+
+    async def renew_words(self) -> None:
+        """Return once no document is left whose words an earlier version wrote and this one would not."""
+        await self._renewal.run()
+
+    async def drain(self) -> None:
+        """Return once no append waits any more."""
+        await self._batcher.drain()
+
+    async def _probe(self) -> None:
+        with speaking_domain(HistoryUnavailable):
+            told = await self._calls.within(PROBE_SECONDS, self._hello())
+        if not told.get("isWritablePrimary"):
+            raise HistoryUnavailable("MongoDB takes no writes")
+
+    async def _hello(self) -> Document:
+        return await self._interactions.database.command("hello")
+
+    async def _written(self, call: Coroutine[Any, Any, T]) -> T:
+        try:
+            with speaking_domain(HistoryUnavailable):
+                written = await self._calls.within(WRITE_SECONDS, call)
+        except Unstorable:
+            raise  # it answered
+        except HistoryUnavailable:
+            self.reachability.fail()
+            raise
+        self.reachability.succeed()
+        return written
+
+    async def _erased(self, call: Coroutine[Any, Any, T]) -> T:
+        with speaking_domain(HistoryUnreadable):
+            return await self._calls.within(WRITE_SECONDS, call)
+
+    async def read(self, call: Coroutine[Any, Any, T]) -> T:
+        """Return what a reading call does, in the time that a read may take.
+
+        Raises:
+            HistoryUnreadable: It fails, or takes longer.
+        """
+        with speaking_domain(HistoryUnreadable):
+            return await self._calls.within(self._read_seconds, call)
+
+
+def _all_of(documents: Sequence[Document]) -> list[Interaction]:
+    try:
+        return [read(document) for document in documents]
+    except UnreadableDocument as exc:
+        raise HistoryDamaged("a document cannot be read") from exc
+
+
+@asynccontextmanager
+async def open_mongo(
+    uri: str, *, database: str, clock: Clock, read_seconds: float, retention: Retention = FOR_EVER
+) -> AsyncIterator[MongoHistory]:
+    """Use MongoDB at `uri`; connects when it is first needed, and again whenever that is possible.
+
+    Args:
+        uri: May hold a password, and is never shown.
+        database: Made by the server where it is missing.
+        clock: For pauses.
+        read_seconds: A read that takes longer is given up.
+        retention: What is written expires after it.
+
+    Raises:
+        ConfigurationError: The URI or the name is not one.
+    """
+    async with connected_when_needed(uri, database) as access:
+        history = MongoHistory(access, clock=clock, read_seconds=read_seconds, retention=retention)
+        async with going_on(history.make_indexes, history.renew_words, history.reachability.watch):
+            yield history
+            await history.drain()

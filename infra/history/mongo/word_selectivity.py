@@ -1,0 +1,43 @@
+"""Which word MongoDB looks up in its index: the rest of them it looks for in what that finds."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from pymongo.asynchronous.collection import AsyncCollection
+
+from infra.history.format.documents import Document
+
+_COUNTED_WORDS = 8
+_COUNTED_ROWS = 1000
+
+
+async def rarest_first(
+    interactions: AsyncCollection[Document],
+    user_id: str,
+    words: Collection[str],
+    *,
+    milliseconds: int,
+    form_of: Callable[[str], Any] = str,
+) -> Sequence[str]:
+    """Return the words of one search, the one first that occurs least: of several, MongoDB looks up the first.
+
+    The longest ones are counted, in the index alone and up to a thousand; short words are mostly common ones. `form_of`
+    returns what a document may hold of a word.
+    """
+    longest_first = sorted(words, key=lambda word: (-len(word), word))
+    if len(longest_first) == 1:
+        return longest_first
+    counted = longest_first[:_COUNTED_WORDS]
+    counts = await asyncio.gather(
+        *(
+            interactions.count_documents(
+                {"userId": user_id, "words": form_of(word)},
+                limit=_COUNTED_ROWS,
+                maxTimeMS=milliseconds,
+            )
+            for word in counted
+        )
+    )
+    _, rarest = min(zip(counts, counted, strict=True), key=lambda pair: pair[0])
+    return [rarest, *(word for word in longest_first if word != rarest)]

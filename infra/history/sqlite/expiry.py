@@ -1,0 +1,60 @@
+"""Removes from SQLite files what has been kept long enough, a few rows at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import apsw
+
+from domain.entities.interaction import milliseconds_of
+from infra.history.sqlite.search_index import PLACES_A_MILLISECOND
+from infra.history.sqlite.write_jobs import SqlJob, remove_some
+from infra.storage.sqlite.group_commit import GroupCommit
+
+_IN_STORE = "SELECT seq FROM place WHERE place < :place ORDER BY place LIMIT :rows"
+_IN_OUTBOX = """
+SELECT seq FROM interaction
+WHERE seq IN (SELECT seq FROM undelivered ORDER BY position LIMIT :rows) AND id < :id
+UNION
+SELECT seq FROM interaction
+WHERE seq IN (SELECT seq FROM delivered ORDER BY at_ms LIMIT :rows) AND id < :id
+LIMIT :rows
+"""
+
+
+@dataclass(slots=True)
+class Expire:
+    """Removes some interactions below an id; follow it with another until one `is_finished`.
+
+    No tombstone is left: whoever brings such an interaction again sees it expire again. The rows are gone from the
+    file; what the index of words has of them goes when it is next merged, and is found by nobody meanwhile.
+
+    Attributes:
+        is_finished: None are left, once it is committed.
+    """
+
+    first_kept_id: str
+    is_finished: bool = field(default=False, init=False)
+    size_bytes: int = field(default=0, init=False)
+
+    def run(self, connection: apsw.Connection) -> None:
+        place = milliseconds_of(self.first_kept_id) * PLACES_A_MILLISECOND
+        _, self.is_finished = remove_some(connection, _IN_STORE, {"place": place})
+
+
+@dataclass(slots=True)
+class ExpireInOutbox(Expire):
+    """The same of an outbox: among what has waited longest, for its delivery or since."""
+
+    def run(self, connection: apsw.Connection) -> None:
+        _, self.is_finished = remove_some(connection, _IN_OUTBOX, {"id": self.first_kept_id})
+
+
+async def expire_all(
+    commits: GroupCommit[SqlJob], job_of: Callable[[str], Expire], first_kept_id: str
+) -> None:
+    """Remove all interactions below an id; raises `HistoryUnavailable`."""
+    while first_kept_id:
+        job = job_of(first_kept_id)
+        await commits.submit(job)
+        if job.is_finished:
+            return

@@ -1,0 +1,159 @@
+"""Reads what an outbox holds together with what has reached the store."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from domain.entities.conversation import ConversationPage, ConversationQuery
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction
+from domain.entities.statistics import Group, StatisticsQuery
+from domain.exceptions import HistoryUnreadable
+from domain.interfaces.clock import Clock
+from infra.history.queries.page_merge import better, merged
+from infra.history.sqlite.outbox.complete_conversations import NoteBegun
+from infra.history.sqlite.outbox.delivery_jobs import last_waiting, last_waiting_turn
+from infra.history.sqlite.outbox.host_reader import HostReader, LastWaiting, without
+from infra.history.sqlite.outbox.relay import Relay
+from infra.history.sqlite.outbox.store_status import StoreState
+from infra.history.sqlite.store import SqliteHistory
+from infra.history.store.durable_store import DurableStore
+
+_OTHERS_LOOK_SECONDS = 0.02
+
+
+class OutboxReading:
+    """Shows both as one history; methods are those of `HistoryRepository`.
+
+    What only this host holds was not delivered yet, or was erased elsewhere: the store is asked which.
+    """
+
+    def __init__(
+        self,
+        file: SqliteHistory,
+        host: HostReader,
+        store: DurableStore,
+        state: StoreState,
+        relay: Relay,
+        clock: Clock,
+        *,
+        read_seconds: float,
+        is_only_host: bool,
+    ) -> None:
+        """Read both.
+
+        Args:
+            file: This process's outbox.
+            host: All outboxes of this host.
+            store: Where they deliver to.
+            state: What is known of the store.
+            relay: Delivers from `file`.
+            clock: Tells when a conversation began.
+            read_seconds: A read that takes longer is given up.
+            is_only_host: No other host writes to the store, and all that this one accepts goes through its outboxes.
+        """
+        self._file = file
+        self._host = host
+        self._store = store
+        self._state = state
+        self._relay = relay
+        self._clock = clock
+        self._read_seconds = read_seconds
+        self._is_only_host = is_only_host
+
+    async def search(self, query: HistoryQuery) -> Page:
+        async with self._in_time():
+            return await self._search(query)
+
+    async def recall(self, query: HistoryQuery) -> Page:
+        if self._state.is_away():
+            whole = await self._whole(query)
+            if whole is not None:
+                return whole
+        asked_milliseconds = self._clock.now_milliseconds()
+        try:
+            page = await self.search(query)
+        except HistoryUnreadable:
+            whole = await self._whole(query)
+            if whole is None:
+                raise
+            return whole
+        if not page.interactions and page.next_id is None and query.after_id is None:
+            self._note_begun(query, asked_milliseconds)
+        return page
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        async with self._in_time():
+            await self._delivered(query.user_id, last_waiting_turn)
+            with self._state.noting():
+                return await self._store.conversations(query)
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        async with self._in_time():
+            await self._delivered(query.user_id, last_waiting)
+            with self._state.noting():
+                return await self._store.statistics(query)
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        here = await self._host.find(user_id, interaction_id)
+        if here is not None and self._state.is_away():
+            return here
+        try:
+            with self._state.noting():
+                there = await self._store.find(user_id, interaction_id)
+                if there is not None:
+                    return there if here is None else better(there, here)
+                if here is None:
+                    return None
+                erased = await self._store.erased_among(user_id, [interaction_id])
+        except HistoryUnreadable:
+            if here is None:
+                raise
+            return here
+        return None if erased else here
+
+    async def _whole(self, query: HistoryQuery) -> Page | None:
+        if not self._is_only_host or query.filter.conversation_id is None:
+            return None
+        return await self._host.whole_conversation(query)
+
+    def _note_begun(self, query: HistoryQuery, at_milliseconds: int) -> None:
+        """Note that the conversation has no turns yet; written before its first turn is, so nothing waits for it."""
+        if self._is_only_host and query.filter.conversation_id is not None:
+            self._file.commits.submit(
+                NoteBegun(query.user_id, query.filter.conversation_id, at_milliseconds)
+            )
+
+    async def _search(self, query: HistoryQuery) -> Page:
+        # The host first: what leaves it between the two reads has reached the store by the second.
+        here = await self._host.search(query)
+        with self._state.noting():
+            there = await self._store.search(query)
+            page = merged(query, [here, there])
+            known = {one.id for one in there.interactions}
+            unknown = [one.id for one in page.interactions if one.id not in known]
+            if not unknown:
+                return page
+            return without(page, await self._store.erased_among(query.user_id, unknown))
+
+    async def _delivered(self, user_id: str, last: LastWaiting) -> None:
+        """Return once what this host holds of the user so far is delivered: nothing can be counted here and there."""
+        left = None
+        while True:
+            tried = self._relay.next_try()
+            left = await self._host.waiting(user_id, last, left)
+            if not left:
+                return
+            if self._file.path in left:
+                await asyncio.shield(tried)
+            else:
+                await asyncio.sleep(_OTHERS_LOOK_SECONDS)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._read_seconds):
+                yield
+        except TimeoutError as exc:
+            self._state.failed()
+            raise HistoryUnreadable("the store is busy, or away") from exc

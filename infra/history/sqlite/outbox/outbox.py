@@ -1,0 +1,302 @@
+"""Accepts for a store that may be slow or away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import apsw
+
+from domain.entities.conversation import ConversationPage, ConversationQuery
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction, first_id_after
+from domain.entities.statistics import Group, StatisticsQuery
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.interfaces.clock import Clock
+from domain.interfaces.health import Degraded
+from domain.interfaces.history import HistoryRepository
+from infra.history.sqlite.outbox.delivery_jobs import (
+    Backlog,
+    RetryRefused,
+    SetAside,
+    count_undelivered,
+)
+from infra.history.sqlite.outbox.host_reader import HostReader
+from infra.history.sqlite.outbox.housekeeping import Housekeeping
+from infra.history.sqlite.outbox.merged_reader import OutboxReading
+from infra.history.sqlite.outbox.outbox_file import OutboxCommitter, hold_one
+from infra.history.sqlite.outbox.relay import Relay, Sink
+from infra.history.sqlite.outbox.schema import OUTBOX_MIGRATIONS
+from infra.history.sqlite.outbox.store_status import StoreState
+from infra.history.sqlite.store import REAP_SECONDS, SqliteHistory, open_file, opening
+from infra.history.sqlite.write_jobs import EndMarker
+from infra.history.store.durable_store import DurableStore
+from infra.history.store.retention import FOR_EVER, Retention
+from infra.storage.private_files import make_private_folder
+from infra.tasks.supervised import going_on, kept_going, repeating
+
+OUTBOX_FOLDER = "outbox"
+HOUSEKEEPING_SECONDS = 5.0
+DRAIN_SECONDS = 5.0
+KEEP_DELIVERED_SECONDS = 3600.0
+MAX_ROWS = 500_000
+MAX_BYTES = 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an `Outbox` works with."""
+
+    file: SqliteHistory
+    reading: OutboxReading
+    relay: Relay
+    housekeeping: Housekeeping
+    store: DurableStore
+    state: StoreState
+    backlog: Callable[[], Backlog]
+    set_aside: Callable[[], SetAside]
+
+
+class Outbox(HistoryRepository):
+    """History whose `append` returns when this host's disk has it; a relay carries it to the store.
+
+    Reads show both, so that who wrote something here can read it here at once, even while the store is away.
+    """
+
+    def __init__(
+        self, parts: Parts, clock: Clock, *, max_rows: int, max_bytes: int, read_seconds: float
+    ) -> None:
+        self._parts = parts
+        self._clock = clock
+        self._read_seconds = read_seconds
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+
+    def admit(self) -> None:
+        self._parts.file.admit()
+        if self.fill_ratio() >= 1.0:
+            raise HistoryUnavailable("the outbox is full")
+
+    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+        self._parts.file.begin(interaction, lost_after_seconds=lost_after_seconds)
+
+    def end_marker(self, interaction_id: str) -> None:
+        """Forget that the interaction was begun: its outcome is kept elsewhere. Nobody waits for that."""
+        if self._parts.file.markers.end(interaction_id) is None:
+            self._parts.file.commits.submit(EndMarker(interaction_id))
+
+    async def append(self, interaction: Interaction) -> None:
+        await self._parts.file.append(interaction)
+        self._parts.relay.wake()
+
+    async def append_many(self, interactions: Sequence[Interaction]) -> None:
+        await self._parts.file.append_many(interactions)
+        self._parts.relay.wake()
+
+    async def search(self, query: HistoryQuery) -> Page:
+        return await self._parts.reading.search(query)
+
+    async def recall(self, query: HistoryQuery) -> Page:
+        return await self._parts.reading.recall(query)
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        return await self._parts.reading.conversations(query)
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        return await self._parts.reading.statistics(query)
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        return await self._parts.reading.find(user_id, interaction_id)
+
+    async def erase(self, user_id: str, interaction_id: str) -> None:
+        with self._parts.state.noting():
+            await self._parts.store.erase(user_id, interaction_id)
+        await self._parts.file.erase(user_id, interaction_id)
+
+    async def erase_all(self, user_id: str, until_id: str) -> int:
+        before_id = first_id_after(until_id)
+        async with self._no_delivery():
+            waiting = await self._count_undelivered(user_id, before_id)
+            with self._parts.state.noting():
+                erased = await self._parts.store.erase_all(user_id, until_id)
+            await self._parts.file.erase_all(user_id, until_id)
+        return erased + waiting
+
+    def backlog(self) -> Backlog:
+        """Return what this process has still to deliver, as of its last commit."""
+        return self._parts.backlog()
+
+    def set_aside(self) -> SetAside:
+        """Return what this process keeps but no longer tries to deliver, as of its last commit."""
+        return self._parts.set_aside()
+
+    def fill_ratio(self) -> float:
+        """Return how much of what it may hold is used, of rows or of bytes, whichever is more; from 1.0 on it is full."""
+        backlog = self._parts.backlog()
+        return max(backlog.rows / self._max_rows, backlog.size_bytes / self._max_bytes)
+
+    def watch_deliveries(self, told: Callable[[Sequence[Interaction]], None]) -> None:
+        """Tell `told` of everything that is delivered from now on; it returns at once and never fails."""
+        self._parts.relay.on_delivered = told
+
+    def lag_seconds(self) -> float:
+        """Return the age of the oldest row this host has still to deliver; 0.0 when there is none."""
+        backlogs = [self._parts.backlog(), *self._parts.housekeeping.others]
+        oldest = [
+            one.oldest_milliseconds for one in backlogs if one.oldest_milliseconds is not None
+        ]
+        if not oldest:
+            return 0.0
+        return max(0.0, (self._clock.now_milliseconds() - min(oldest)) / 1000)
+
+    def relay_failures(self) -> int:
+        """Return how often the relay failed with what nobody foresaw, and was begun again."""
+        return self._parts.relay.failures
+
+    def degraded(self) -> Sequence[Degraded]:
+        """Return that the store is away, that nothing is delivered for another reason, and that something was set aside."""
+        watched = (
+            ("history store", "does not answer", self._parts.state.away_since_milliseconds),
+            ("outbox relay", "fails unexpectedly", self._parts.relay.broken_since_milliseconds),
+            ("outbox", "interactions are set aside", self.set_aside().since_milliseconds),
+        )
+        return [
+            Degraded(component=component, reason=reason, since_milliseconds=since_milliseconds)
+            for component, reason, since_milliseconds in watched
+            if since_milliseconds is not None
+        ]
+
+    async def drain(self, *, seconds: float) -> bool:
+        """Return whether everything was delivered, after at most so many seconds; what was not is durable."""
+        return await self._parts.relay.drain(seconds=seconds)
+
+    async def _count_undelivered(self, user_id: str, before_id: str) -> int:
+        file = self._parts.file
+        return await file.reads.run(
+            lambda connections: count_undelivered(connections.to(file.path), user_id, before_id)
+        )
+
+    @asynccontextmanager
+    async def _no_delivery(self) -> AsyncIterator[None]:
+        """Hold the relay back, so that nothing is counted here and in the store."""
+        delivering = self._parts.relay.delivering
+        try:
+            async with asyncio.timeout(self._read_seconds):
+                await delivering.acquire()
+        except TimeoutError as exc:
+            raise HistoryUnreadable("the store is busy, or away") from exc
+        try:
+            yield
+        finally:
+            delivering.release()
+
+
+@asynccontextmanager
+async def open_outbox(
+    data_dir: Path,
+    *,
+    store: DurableStore,
+    sink: Sink | None = None,
+    clock: Clock,
+    read_seconds: float,
+    min_free_disk_bytes: int,
+    keep_delivered_seconds: float = KEEP_DELIVERED_SECONDS,
+    max_rows: int = MAX_ROWS,
+    max_bytes: int = MAX_BYTES,
+    reap_seconds: float = REAP_SECONDS,
+    housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
+    drain_seconds: float = DRAIN_SECONDS,
+    retention: Retention = FOR_EVER,
+    is_only_host: bool = False,
+) -> AsyncIterator[Outbox]:
+    """Open this process's outbox under `data_dir`/outbox and start its relay; neither waits for the store.
+
+    Args:
+        data_dir: Shared by the processes of this host; made with mode 0700 where it is missing.
+        store: Is read, and erased from.
+        sink: Gets what was accepted; None: the store itself.
+        clock: Tells when things are due.
+        read_seconds: A read that takes longer is given up.
+        min_free_disk_bytes: Below it nothing new is admitted.
+        keep_delivered_seconds: How long what was delivered stays readable here.
+        max_rows: With so many undelivered nothing new is admitted.
+        max_bytes: The same, for their size.
+        reap_seconds: How often start markers are looked at.
+        housekeeping_seconds: How often outboxes left behind are looked for.
+        drain_seconds: How long closing waits for the relay; what remains is durable.
+        retention: What has been kept for longer is removed, here as well.
+        is_only_host: No other host writes to the store: conversations that begin here go on while it is away, unless
+            a queue stands before it, which holds turns that this host does not.
+
+    Raises:
+        ConfigurationError: The folder or the file cannot be made or opened.
+    """
+    folder = data_dir / OUTBOX_FOLDER
+    with opening(folder):
+        make_private_folder(data_dir)
+        make_private_folder(folder)
+        path, lock = await asyncio.to_thread(hold_one, folder)
+    committers: list[OutboxCommitter] = []
+
+    def committing(connection: apsw.Connection) -> OutboxCommitter:
+        committers.append(OutboxCommitter(connection))
+        return committers[0]
+
+    async with AsyncExitStack() as stack:
+        stack.callback(lock.release)
+        file = await stack.enter_async_context(
+            open_file(
+                path,
+                clock=clock,
+                read_seconds=read_seconds,
+                min_free_disk_bytes=min_free_disk_bytes,
+                reap_seconds=reap_seconds,
+                migrations=OUTBOX_MIGRATIONS,
+                committing=committing,
+            )
+        )
+        await asyncio.wait([file.commits.submit(RetryRefused())])
+        state = StoreState(clock)
+        # A queue that is away says nothing of the store, which is still read.
+        relay = Relay(file, sink or store, state if sink is None else StoreState(clock), clock)
+        housekeeping = Housekeeping(
+            file, relay, clock, keep_delivered_seconds=keep_delivered_seconds, retention=retention
+        )
+        parts = Parts(
+            file=file,
+            reading=OutboxReading(
+                file,
+                HostReader(folder, file.reads),
+                store,
+                state,
+                relay,
+                clock,
+                read_seconds=read_seconds,
+                is_only_host=is_only_host and sink is None,
+            ),
+            relay=relay,
+            housekeeping=housekeeping,
+            store=store,
+            state=state,
+            backlog=lambda: committers[0].backlog,
+            set_aside=lambda: committers[0].set_aside,
+        )
+        outbox = Outbox(
+            parts, clock, max_rows=max_rows, max_bytes=max_bytes, read_seconds=read_seconds
+        )
+
+        async def keep_house() -> None:
+            await housekeeping()
+            await repeating(housekeeping, seconds=housekeeping_seconds, clock=clock)()
+
+        # Nothing waits for its first round: that may have a large file to take over.
+        await stack.enter_async_context(
+            going_on(
+                partial(kept_going, relay.run, on_failure=relay.note_failure),
+                keep_house,
+            )
+        )
+        yield outbox
+        await outbox.drain(seconds=drain_seconds)

@@ -1,0 +1,294 @@
+"""Carries what an outbox accepted to where it belongs."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from domain.entities.interaction import Interaction
+from domain.exceptions import HistoryError, HistoryUnavailable, Unstorable
+from domain.interfaces.clock import Clock
+from infra.history.format.documents import UnreadableDocument, interaction_of
+from infra.history.sqlite.outbox.delivery_jobs import (
+    Delivered,
+    Refuse,
+    next_undelivered,
+    undelivered_at,
+    undelivered_near,
+)
+from infra.history.sqlite.outbox.store_status import StoreState
+from infra.history.sqlite.read_pool import ReadConnections
+from infra.history.sqlite.store import SqliteHistory
+from infra.tasks.bounded_wait import within
+
+logger = logging.getLogger(__name__)
+
+BATCH_ROWS = 256
+BATCH_BYTES = 4 * 1024 * 1024
+PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+LONGEST_WRITE_SECONDS = 30.0
+
+FEWER = 16
+"""By how much the next batch is smaller after one that failed, and larger after one that was delivered."""
+FIRST_STRIKES = 2
+"""So often a row has to fail alone while others are delivered until it waits by itself."""
+MOST_STRIKES = 8
+"""So often until it is set aside."""
+DEFERRED_SECONDS = 1.0
+LONGEST_DEFERRED_SECONDS = 60.0
+FAILS_ALONE = "it fails while others are kept"
+UNREADABLE = "it cannot be read"
+
+Row = tuple[int, Interaction]
+
+
+@dataclass(slots=True)
+class _Suspect:
+    """A row that failed alone.
+
+    Attributes:
+        strikes: How often it did, and another was delivered right after it.
+        has_failed: Whether it did since something was last delivered.
+        until_seconds: Before that it is not tried again, on the loop's clock.
+    """
+
+    strikes: int = 0
+    has_failed: bool = False
+    until_seconds: float = 0.0
+
+    @property
+    def is_deferred(self) -> bool:
+        """Whether it is tried by itself, no more with others."""
+        return self.strikes >= FIRST_STRIKES
+
+
+class Sink(Protocol):
+    """Where rows go: a store, or a queue in front of one. Keeping a row twice keeps it once."""
+
+    async def append_many(self, interactions: Sequence[Interaction]) -> None:
+        """Keep all of them; some may be kept when it raises `HistoryUnavailable`."""
+        ...
+
+
+class Relay:
+    """Delivers batch after batch, oldest first, and waits longer and longer while the sink is away.
+
+    A row is marked only after the sink has acknowledged it: a crash in between delivers it twice, which changes nothing.
+
+    One that the sink refuses for good is set aside. What fails for another reason may be an outage, or the fault of one
+    row: each failure makes the next batch smaller, until a row stands alone. When that fails too, another is tried from
+    elsewhere in the line. If it is delivered, the sink is there, and the row has a strike. With two it waits by itself,
+    longer each time, while all others are delivered; with eight it is set aside as well. During an outage no row gets one.
+
+    Attributes:
+        failures: How often it failed with what nobody foresaw.
+        broken_since_milliseconds: When it first did so, of all times since it last delivered; None while it works.
+        on_delivered: Is told of what the sink has acknowledged; returns at once and never fails.
+    """
+
+    def __init__(self, file: SqliteHistory, sink: Sink, state: StoreState, clock: Clock) -> None:
+        self.delivering = asyncio.Lock()
+        """Held while a batch is on its way: whoever holds it knows what was delivered and what was not."""
+
+        self.failures = 0
+        self.broken_since_milliseconds: int | None = None
+        self.on_delivered: Callable[[Sequence[Interaction]], None] = lambda _: None
+        self._file = file
+        self._sink = sink
+        self._state = state
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._rows_at_once = BATCH_ROWS
+        self._suspects: dict[int, _Suspect] = {}
+        self._accused: int | None = None
+        self._tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_idle = asyncio.Event()
+
+    def wake(self) -> None:
+        """Tell it that there is something to deliver."""
+        self._is_idle.clear()
+        self._woken.set()
+
+    def note_failure(self) -> None:
+        """Count a failure of `run`, which is begun again."""
+        self.failures += 1
+        if self.broken_since_milliseconds is None:
+            self.broken_since_milliseconds = self._clock.now_milliseconds()
+
+    async def run(self) -> None:
+        """Deliver for ever; raises what nobody foresaw, and may be begun again."""
+        failures = 0
+        while True:
+            self._woken.clear()
+            try:
+                delivered = await self._deliver_batch()
+                self.broken_since_milliseconds = None
+                self._tell_tried()
+            except HistoryError:
+                self._tell_tried()
+                failures += 1
+                await self._clock.sleep(pause_seconds(failures))
+                continue
+            failures = 0
+            if not delivered and not self._woken.is_set():
+                await self._rest()
+
+    def next_try(self) -> asyncio.Future[None]:
+        """Return a future, not to be cancelled, that is done once a batch was tried, whatever became of it."""
+        return self._tried
+
+    async def drain(self, *, seconds: float) -> bool:
+        """Return whether everything was delivered, after at most so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._is_idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _rest(self) -> None:
+        """Return when there is something to deliver, or a row that waits by itself is due."""
+        if not self._suspects:
+            self._is_idle.set()
+            await self._woken.wait()
+            return
+        due_seconds = min(one.until_seconds for one in self._suspects.values())
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(due_seconds):
+                await self._woken.wait()
+
+    def _tell_tried(self) -> None:
+        if not self._tried.done():
+            self._tried.set_result(None)
+        self._tried = asyncio.get_running_loop().create_future()
+
+    async def _deliver_batch(self) -> bool:
+        """Deliver the oldest rows; return whether there were any."""
+        async with self.delivering:
+            found = await self._next()
+            rows: list[Row] = []
+            for position, document in found:
+                try:
+                    rows.append((position, interaction_of(document)))
+                except UnreadableDocument:
+                    await self._refuse(position, document.get("id"), UNREADABLE)
+            if rows:
+                try:
+                    await self._deliver(rows)
+                except BaseException:  # whatever it is, the next batch must be able to get past it
+                    self._note_failed(rows)
+                    raise
+                self._rows_at_once = min(self._rows_at_once * FEWER, BATCH_ROWS)
+            return bool(found)
+
+    async def _next(self) -> list[tuple[int, dict[str, Any]]]:
+        """Return what is to be tried next: the oldest rows, or one from elsewhere when the oldest has just failed alone."""
+        accused, self._accused = self._accused, None
+        share = random.random()  # noqa: S311 - where it looks is no secret
+        now_seconds = asyncio.get_running_loop().time()
+        deferred = {position: one for position, one in self._suspects.items() if one.is_deferred}
+        due = [position for position, one in deferred.items() if one.until_seconds <= now_seconds]
+
+        def read(connections: ReadConnections) -> list[tuple[int, dict[str, Any]]]:
+            file = connections.to(self._file.path)
+            if accused is not None and (other := undelivered_near(file, share, but=accused)):
+                return other
+            for position in due:
+                if found := undelivered_at(file, position):
+                    return found
+            return next_undelivered(
+                file, rows=self._rows_at_once, size_bytes=BATCH_BYTES, without=deferred
+            )
+
+        found = await self._file.reads.run(read)
+        if not found:  # what is not deferred, or due, was erased meanwhile
+            self._suspects = {
+                position: one
+                for position, one in deferred.items()
+                if one.until_seconds > now_seconds
+            }
+        return found
+
+    def _note_failed(self, rows: Sequence[Row]) -> None:
+        """Make the next batch smaller; of a row that failed alone, look for another to compare it with."""
+        if len(rows) > 1:
+            # of a batch that was smaller than it might have been, for want of rows or of bytes
+            self._rows_at_once = max(1, min(self._rows_at_once, len(rows)) // FEWER)
+            return
+        position = rows[0][0]
+        suspect = self._suspects.setdefault(position, _Suspect())
+        suspect.has_failed = True
+        if not suspect.is_deferred:
+            self._rows_at_once = 1
+        self._accused = position
+
+    async def _note_delivered(self, positions: Sequence[int]) -> None:
+        """The sink is there: each row that failed alone since it last was has a strike."""
+        for position in positions:
+            self._suspects.pop(position, None)
+        now_seconds = asyncio.get_running_loop().time()
+        for position, suspect in list(self._suspects.items()):
+            if not suspect.has_failed:
+                continue
+            suspect.has_failed = False
+            suspect.strikes += 1
+            if suspect.strikes >= MOST_STRIKES:
+                del self._suspects[position]
+                await self._refuse(position, None, FAILS_ALONE)
+            elif suspect.is_deferred:
+                deferred_seconds = DEFERRED_SECONDS * 2.0 ** (suspect.strikes - FIRST_STRIKES)
+                suspect.until_seconds = now_seconds + min(
+                    deferred_seconds, LONGEST_DEFERRED_SECONDS
+                )
+
+    async def _deliver(self, rows: Sequence[Row]) -> None:
+        interactions = [interaction for _, interaction in rows]
+        try:
+            await within(LONGEST_WRITE_SECONDS, _appended(self._sink, interactions))
+        except Unstorable as exc:
+            self._state.worked()
+            await self._isolate(rows, exc.reason)
+            return
+        except (HistoryUnavailable, TimeoutError) as exc:
+            self._state.failed()
+            raise HistoryUnavailable("the store is away") from exc
+        self._state.worked()
+        self.on_delivered(interactions)
+        positions = [position for position, _ in rows]
+        await self._file.commits.submit(Delivered(positions, self._clock.now_milliseconds()))
+        if self._suspects:
+            await self._note_delivered(positions)
+
+    async def _isolate(self, rows: Sequence[Row], reason: str) -> None:
+        """Deliver each half by itself, until the row that is refused stands alone."""
+        if len(rows) == 1:
+            position, interaction = rows[0]
+            self._suspects.pop(position, None)
+            await self._refuse(position, interaction.id, reason)
+            return
+        middle = len(rows) // 2
+        await self._deliver(rows[:middle])
+        await self._deliver(rows[middle:])
+
+    async def _refuse(self, position: int, interaction_id: str | None, reason: str) -> None:
+        logger.error(
+            "interaction %s is set aside in %s: %s",
+            interaction_id or f"at {position}",
+            self._file.path,
+            reason,
+        )
+        await self._file.commits.submit(Refuse(position, reason, self._clock.now_milliseconds()))
+
+
+async def _appended(sink: Sink, interactions: Sequence[Interaction]) -> None:
+    await sink.append_many(interactions)
+
+
+def pause_seconds(failures: int) -> float:
+    """Return how long to wait after so many failures in a row: doubling to 5 s, half of it by chance."""
+    longest = min(PAUSE_SECONDS * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE_SECONDS)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

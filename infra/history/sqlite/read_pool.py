@@ -1,0 +1,94 @@
+"""Reads of SQLite files, in threads of their own and bounded in time."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from domain.exceptions import HistoryUnreadable
+from infra.history.sqlite.errors import reading
+from infra.history.sqlite.schema import open_reader
+
+T = TypeVar("T")
+
+_STEPS_BETWEEN_LOOKS = 50_000
+
+
+class ReadConnections(threading.local):
+    """Read-only connections of one thread, opened when first asked for.
+
+    Attributes:
+        until_seconds: Monotonic time after which the read under way is broken off.
+    """
+
+    def __init__(self, opened: list[apsw.Connection]) -> None:
+        self.until_seconds = 0.0
+        self._opened = opened
+        self._by_path: dict[Path, apsw.Connection] = {}
+
+    def to(self, path: Path) -> apsw.Connection:
+        """Return a connection to the file; raises `apsw.CantOpenError` where there is none."""
+        connection = self._by_path.get(path)
+        if connection is None:
+            connection = open_reader(path)
+            connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
+            self._by_path[path] = connection
+            self._opened.append(connection)
+        return connection
+
+    def keep_only(self, paths: Iterable[Path]) -> None:
+        """Close the connections to other files: they may be gone, and their rows with them."""
+        for path in self._by_path.keys() - set(paths):
+            connection = self._by_path.pop(path)
+            self._opened.remove(connection)
+            connection.close()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self.until_seconds
+
+
+class ReadPool:
+    """A few threads that read, so that the event loop never waits for a disk."""
+
+    def __init__(self, *, seconds: float, threads: int = 4) -> None:
+        """Make the pool; its threads start when they are needed.
+
+        Args:
+            seconds: A read that has not ended by then, waiting for a thread included, is given up.
+            threads: How many reads go on at once.
+        """
+        self._seconds = seconds
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="history-read")
+        self._opened: list[apsw.Connection] = []
+        self._connections = ReadConnections(self._opened)
+
+    async def run(self, read: Callable[[ReadConnections], T]) -> T:
+        """Return what `read` returns, run in one of the threads.
+
+        Raises:
+            HistoryUnreadable: SQLite failed, a row cannot be read, or it took too long.
+        """
+        until_seconds = time.monotonic() + self._seconds
+
+        def work() -> T:
+            self._connections.until_seconds = until_seconds
+            with reading():
+                return read(self._connections)
+
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        except TimeoutError as exc:
+            raise HistoryUnreadable("the embedded store took too long") from exc
+
+    async def close(self) -> None:
+        """Wait for the reads under way and close the connections."""
+        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()

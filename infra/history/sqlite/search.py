@@ -1,0 +1,158 @@
+"""Searching history by words in SQLite: the index of words, read from one end of time."""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import apsw
+import orjson
+
+from domain.entities.history_query import HistoryFilter, HistoryQuery, Order, Page
+from domain.entities.interaction import first_id_at, milliseconds_of
+from domain.entities.words import words_of_decomposed
+from infra.history.format.documents import interaction_of
+from infra.history.sqlite.search_index import (
+    LAST_MILLISECOND,
+    NOBODYS_WORD,
+    PLACES_A_MILLISECOND,
+    owner_word,
+)
+from infra.history.sqlite.search_renewal import is_renewed
+
+SCANNED_ROWS = 10_000
+"""What one page looks through for the other filters; then it ends early and tells where to go on."""
+
+_FEW_ROWS = 50
+"""Of several words, one that is in no more of a user's rows leads the search."""
+
+_AFTER_ALL = first_id_at(1 << 48)
+
+_FOUND = """
+SELECT i.seq, i.id, i.model, i.provider, i.conversation_id, i.status, i.answered
+FROM said CROSS JOIN place ON place.place = said.rowid CROSS JOIN interaction AS i ON i.seq = place.seq
+WHERE said MATCH :words AND said.rowid BETWEEN :low AND :high AND i.user_id = :user_id
+ORDER BY said.rowid {order}
+"""
+_SOME_OF_A_WORD = (
+    "SELECT rowid FROM said WHERE said MATCH :words AND rowid BETWEEN :low AND :high LIMIT :rows"
+)
+_BODIES = """
+SELECT CAST(group_concat(body, ',' ORDER BY id {order}) AS BLOB) FROM interaction
+WHERE seq IN (SELECT value FROM json_each(?))
+"""
+
+
+def search(connection: apsw.Connection, query: HistoryQuery) -> Page:
+    """Return one page of `query`, which asks for words; all of one state of the file."""
+    with connection:
+        has_every_form = is_renewed(connection)
+        picked, next_id = _picked(connection, query)
+        order = "DESC" if query.order is Order.DESC else "ASC"
+        seqs = orjson.dumps([seq for _, seq in picked]).decode()
+        joined = connection.execute(_BODIES.format(order=order), (seqs,)).get
+    documents = [] if joined is None else orjson.loads(b"[" + joined + b"]")
+    found = [interaction_of(one) for one in documents]
+    if not has_every_form:
+        found = [one for one in found if one.says(query.filter.words)]
+    return Page(interactions=found, next_id=next_id)
+
+
+def _picked(
+    connection: apsw.Connection, query: HistoryQuery
+) -> tuple[list[tuple[str, int]], str | None]:
+    """Return ids and rows of the page, and the `next_id` of the page.
+
+    Places follow time to the millisecond; within one, ids are put in order here. So what is looked at ends with a
+    whole millisecond.
+    """
+    is_newest_first = query.order is Order.DESC
+    picked: list[tuple[str, int]] = []
+    scanned: list[str] = []
+    for milliseconds, seq, interaction_id, fits in _found(connection, query):
+        is_enough = len(picked) > query.limit or len(scanned) >= SCANNED_ROWS
+        if is_enough and milliseconds != milliseconds_of(scanned[-1]):
+            break
+        scanned.append(interaction_id)
+        if fits:
+            picked.append((interaction_id, seq))
+    else:
+        scanned = []  # to the end
+    picked.sort(reverse=is_newest_first)
+    if len(picked) > query.limit:
+        picked = picked[: query.limit]
+        return picked, picked[-1][0]
+    if not scanned:
+        return picked, None
+    return picked, min(scanned) if is_newest_first else max(scanned)
+
+
+def _found(
+    connection: apsw.Connection, query: HistoryQuery
+) -> Iterator[tuple[int, int, str, bool]]:
+    """Yield time, row and id of what holds the words, in order of time, and whether it passes the rest of the filter."""
+    wanted, after_id = query.filter, query.after_id
+    is_newest_first = query.order is Order.DESC
+    low, high = wanted.from_id or first_id_at(0), wanted.to_id or _AFTER_ALL
+    if after_id is not None:
+        low, high = (low, min(high, after_id)) if is_newest_first else (max(low, after_id), high)
+    values: dict[str, Any] = {
+        "low": min(milliseconds_of(low), LAST_MILLISECOND) * PLACES_A_MILLISECOND,
+        "high": (min(milliseconds_of(high), LAST_MILLISECOND) + 1) * PLACES_A_MILLISECOND - 1,
+        "user_id": query.user_id,
+    }
+    values["words"] = _expression(connection, owner_word(query.user_id), wanted.words, values)
+    sql = _FOUND.format(order="DESC" if is_newest_first else "ASC")
+    for seq, interaction_id, *fields in connection.execute(sql, values):
+        if low <= interaction_id < high and interaction_id != after_id:
+            yield milliseconds_of(interaction_id), seq, interaction_id, _passes(wanted, *fields)
+
+
+def _expression(
+    connection: apsw.Connection, owner: str, words: Collection[str], between: dict[str, Any]
+) -> str:
+    """Return what FTS5 is to look for: the user and all the words, and first where a rare one of several is.
+
+    Words in a row move along with each other in FTS5, through all rows of one that everybody uses; with brackets around
+    a part, the rest only moves to where that holds. Brackets around AND alone are taken away, those around NOT stay.
+    """
+    by_length = sorted(words, key=len, reverse=True)  # long ones tend to be rare
+    terms = {word: f'"{word}"' for word in by_length}
+    if not is_renewed(connection):
+        terms = {word: _either_form(word) for word in by_length}
+    for word in by_length if len(words) > 1 else ():
+        mine = f'"{owner}" AND {terms[word]}'
+        values = {**between, "words": mine, "rows": _FEW_ROWS + 1}
+        places = connection.execute(_SOME_OF_A_WORD, values).fetchall()
+        if not places:
+            return f'"{NOBODYS_WORD}"'
+        if len(places) <= _FEW_ROWS:
+            others = " AND ".join(terms[other] for other in by_length if other != word)
+            return f'(({mine}) NOT "{NOBODYS_WORD}") AND {others}'
+    return " AND ".join([f'"{owner}"', *terms.values()])
+
+
+def _either_form(word: str) -> str:
+    """Return what FTS5 is to look for in a file of which some rows may be indexed as they came.
+
+    Of those it finds more than asked for, which is compared afterwards.
+    """
+    decomposed = words_of_decomposed(word)
+    if decomposed <= {word}:
+        return f'"{word}"'
+    joined = " AND ".join(f'"{one}"' for one in sorted(decomposed))
+    return f'("{word}" OR ({joined}))'
+
+
+def _passes(
+    wanted: HistoryFilter,
+    model: str,
+    provider: str | None,
+    conversation_id: str | None,
+    status: str,
+    answered: int,
+) -> bool:
+    return (
+        (status in wanted.statuses if wanted.statuses else bool(answered))
+        and wanted.model in (None, model)
+        and wanted.provider in (None, provider)
+        and wanted.conversation_id in (None, conversation_id)
+    )

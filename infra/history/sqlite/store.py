@@ -1,0 +1,315 @@
+"""History in a SQLite file of this process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import apsw
+
+from domain.entities.conversation import ConversationPage, ConversationQuery
+from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.interaction import Interaction
+from domain.entities.statistics import Group, StatisticsQuery
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable
+from domain.interfaces.clock import Clock
+from infra.configuration import ConfigurationError
+from infra.history.format.documents import json_of
+from infra.history.sqlite import conversations as sqlite_conversations
+from infra.history.sqlite import pages as sqlite_pages
+from infra.history.sqlite import search as sqlite_words
+from infra.history.sqlite import search_renewal as sqlite_renewal
+from infra.history.sqlite import statistics as sqlite_statistics
+from infra.history.sqlite.admission import LOOK_SECONDS, Admission
+from infra.history.sqlite.committer import SqliteCommitter
+from infra.history.sqlite.expiry import Expire, expire_all
+from infra.history.sqlite.in_flight_markers import StartMarkers
+from infra.history.sqlite.read_pool import ReadPool
+from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_writer
+from infra.history.sqlite.search_index import is_indexed_as_it_is
+from infra.history.sqlite.search_index_purge import Purging
+from infra.history.sqlite.tombstones import erased_among
+from infra.history.sqlite.write_jobs import (
+    Append,
+    AppendCanonically,
+    EraseOne,
+    EraseUser,
+    FinishErasures,
+    Reap,
+    SqlJob,
+)
+from infra.history.store.durable_store import DurableStore
+from infra.history.store.retention import FOR_EVER, Retention
+from infra.storage.private_files import make_private_folder
+from infra.storage.sqlite.file_lock import FileLock
+from infra.storage.sqlite.group_commit import GroupCommit
+from infra.storage.sqlite.migrations import Step
+from infra.tasks.supervised import going_on, repeating
+
+HISTORY_FILE = "history.db"
+REAP_SECONDS = 5.0
+EXPIRE_SECONDS = 60.0
+PURGE_SECONDS = 3600.0
+PURGE_PAUSE_SECONDS = 0.02
+RENEW_PAUSE_SECONDS = 0.02
+RENEW_RETRY_SECONDS = 1.0
+
+
+class SqliteHistory(DurableStore):
+    """One file, one writing thread; `append` returns after the sync of the group it was committed with."""
+
+    def __init__(
+        self,
+        path: Path,
+        commits: GroupCommit[SqlJob],
+        reads: ReadPool,
+        admission: Admission,
+        clock: Clock,
+        *,
+        has_word_index: bool,
+    ) -> None:
+        self.path = path
+        self._has_word_index = has_word_index
+        self.commits = commits
+        self.reads = reads
+        self.markers = StartMarkers(commits.submit)
+        self._admission = admission
+        self._clock = clock
+
+    def admit(self) -> None:
+        self._admission.check()
+
+    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+        self.markers.begin(interaction, lost_after_seconds)
+
+    async def append(self, interaction: Interaction) -> None:
+        marker = self.markers.end(interaction.id)
+        try:
+            await self.commits.submit(self._appending((_body_of(interaction),)))
+        except HistoryUnavailable:
+            if marker is not None:
+                self.markers.reopen(marker)
+            raise
+
+    async def append_many(self, interactions: Sequence[Interaction]) -> None:
+        if interactions:
+            await self.commits.submit(self._appending(tuple(map(_body_of, interactions))))
+
+    async def search(self, query: HistoryQuery) -> Page:
+        search = sqlite_words.search if query.filter.words else sqlite_pages.search
+        return await self.reads.run(lambda connections: search(connections.to(self.path), query))
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        return await self.reads.run(
+            lambda connections: sqlite_conversations.conversations(connections.to(self.path), query)
+        )
+
+    async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
+        return await self.reads.run(
+            lambda connections: sqlite_statistics.statistics(connections.to(self.path), query)
+        )
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        return await self.reads.run(
+            lambda connections: sqlite_pages.find(
+                connections.to(self.path), user_id, interaction_id
+            )
+        )
+
+    async def erase(self, user_id: str, interaction_id: str) -> None:
+        self.markers.end(interaction_id, user_id)
+        await self._erase(EraseOne(user_id, interaction_id))
+
+    async def erase_all(self, user_id: str, until_id: str) -> int:
+        erased = 0
+        while True:
+            job = EraseUser(user_id, until_id)
+            await self._erase(job)
+            erased += job.erased
+            if job.is_finished:
+                return erased
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        return await self.reads.run(
+            lambda connections: erased_among(connections.to(self.path), user_id, interaction_ids)
+        )
+
+    async def reap(self) -> None:
+        """Make the start markers whose time has come into `interrupted` interactions."""
+        await asyncio.wait(
+            [self.commits.submit(Reap(self._clock.now_milliseconds(), self._has_word_index))]
+        )
+
+    async def expire(self, first_kept_id: str) -> None:
+        """Remove what is below an id, some at a time; what fails is done the next time."""
+        with suppress(HistoryUnavailable):
+            await expire_all(self.commits, Expire, first_kept_id)
+
+    async def finish_erasures(self) -> None:
+        """Go on with erasures whose process died; raises `HistoryUnavailable`."""
+        while True:
+            job = FinishErasures()
+            await self.commits.submit(job)
+            if job.is_finished:
+                return
+
+    async def purge_words(self) -> None:
+        """Take what was erased out of the index of words too, a little at a time, if anything was since the last time."""
+        purging = Purging()
+        with suppress(HistoryUnavailable):
+            while not purging.is_finished:
+                await self.commits.submit(purging)
+                await self._clock.sleep(PURGE_PAUSE_SECONDS)
+
+    async def renew_words(self) -> None:
+        """Return once the rows of an older file are indexed by canonical words where they need it.
+
+        A process that ends in the middle goes on at its next start. Until then searches look for both forms.
+        """
+        while True:
+            try:
+                step = await self.reads.run(
+                    lambda connections: sqlite_renewal.next_step(connections.to(self.path))
+                )
+                if step is None:
+                    return
+                await self.commits.submit(step)
+            except (HistoryUnavailable, HistoryUnreadable):
+                await self._clock.sleep(RENEW_RETRY_SECONDS)
+            await self._clock.sleep(RENEW_PAUSE_SECONDS)
+
+    def _appending(self, bodies: tuple[str, ...]) -> SqlJob:
+        if not self._has_word_index or all(map(is_indexed_as_it_is, bodies)):
+            return Append(bodies)
+        return AppendCanonically(bodies)
+
+    async def _erase(self, job: SqlJob) -> None:
+        try:
+            await self.commits.submit(job)
+        except HistoryUnavailable as exc:
+            raise HistoryUnreadable("the embedded store cannot be written") from exc
+
+
+@asynccontextmanager
+async def open_sqlite(
+    data_dir: Path,
+    *,
+    clock: Clock,
+    read_seconds: float,
+    min_free_disk_bytes: int,
+    reap_seconds: float = REAP_SECONDS,
+    committing: Callable[[apsw.Connection], SqliteCommitter] = SqliteCommitter,
+    retention: Retention = FOR_EVER,
+    expire_seconds: float = EXPIRE_SECONDS,
+    purge_seconds: float = PURGE_SECONDS,
+) -> AsyncIterator[SqliteHistory]:
+    """Open `history.db` under `data_dir`, made where it is missing; only one process may.
+
+    Args:
+        data_dir: Made with mode 0700 where it is missing.
+        clock: Tells when start markers are due.
+        read_seconds: A read that takes longer is given up.
+        min_free_disk_bytes: Below it nothing new is admitted.
+        reap_seconds: How often start markers are looked at.
+        committing: Makes who writes over the file's one connection.
+        retention: What has been kept for longer is removed.
+        expire_seconds: How often that is looked for.
+        purge_seconds: How long after an erasure at most its words begin to be taken out of the index's pages.
+
+    Raises:
+        ConfigurationError: Another process has it, or it cannot be opened.
+    """
+    path = data_dir / HISTORY_FILE
+    with opening(path):
+        make_private_folder(data_dir)
+        lock = FileLock.try_to_hold(lock_path(path))
+    if lock is None:
+        raise ConfigurationError(
+            f"{path} is in use by another process of this service: stop that one first, or set another DATA_DIR"
+        )
+    try:
+        async with open_file(
+            path,
+            clock=clock,
+            read_seconds=read_seconds,
+            min_free_disk_bytes=min_free_disk_bytes,
+            reap_seconds=reap_seconds,
+            committing=committing,
+        ) as history:
+
+            async def expire() -> None:
+                await history.expire(retention.first_kept_id(clock.now_milliseconds()))
+
+            async with going_on(
+                repeating(expire, seconds=expire_seconds, clock=clock),
+                repeating(history.purge_words, seconds=purge_seconds, clock=clock),
+                history.renew_words,
+            ):
+                yield history
+    finally:
+        lock.release()
+
+
+def lock_path(path: Path) -> Path:
+    """Return the file whose lock guards the SQLite file `path`."""
+    return path.with_name(path.name + ".lock")
+
+
+@asynccontextmanager
+async def open_file(
+    path: Path,
+    *,
+    clock: Clock,
+    read_seconds: float,
+    min_free_disk_bytes: int,
+    reap_seconds: float = REAP_SECONDS,
+    migrations: Sequence[Step] = HISTORY_MIGRATIONS,
+    committing: Callable[[apsw.Connection], SqliteCommitter] = SqliteCommitter,
+) -> AsyncIterator[SqliteHistory]:
+    """Open the SQLite file `path`, whose lock the caller holds, and close it after all that waits was written.
+
+    `migrations` make the file's tables, `committing` makes who writes over its connection.
+
+    Raises:
+        ConfigurationError: It cannot be opened.
+    """
+    with opening(path):
+        connection = await asyncio.to_thread(open_writer, path, migrations)
+    async with AsyncExitStack() as stack:
+        commits = GroupCommit[SqlJob](committing(connection), name=f"write {path.name}")
+        stack.push_async_callback(commits.close)
+        reads = ReadPool(seconds=read_seconds)
+        stack.push_async_callback(reads.close)
+        admission = Admission(commits, path.parent, min_free_disk_bytes=min_free_disk_bytes)
+        history = SqliteHistory(
+            path,
+            commits,
+            reads,
+            admission,
+            clock,
+            has_word_index=migrations is HISTORY_MIGRATIONS,
+        )
+        stack.callback(history.markers.close)
+        await history.reap()
+        await admission.look()
+        await stack.enter_async_context(
+            going_on(
+                repeating(admission.look, seconds=LOOK_SECONDS, clock=clock),
+                repeating(history.reap, seconds=reap_seconds, clock=clock),
+                history.finish_erasures,
+            )
+        )
+        yield history
+
+
+def _body_of(interaction: Interaction) -> str:
+    return json_of(interaction).decode()
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Turn what a file fails with when it is opened into one line for the operator."""
+    try:
+        yield
+    except (OSError, apsw.Error) as exc:
+        raise ConfigurationError(f"{path} cannot be opened: {exc}") from exc

@@ -1,0 +1,1 @@
+"""SQS between the service and the worker that writes the store."""

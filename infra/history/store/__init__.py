@@ -1,0 +1,1 @@
+"""What every store adapter has: the port with tombstones, retention, batching of appends, reachability."""

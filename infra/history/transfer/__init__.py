@@ -1,0 +1,1 @@
+"""Whole-store import, export and migration."""

@@ -1,0 +1,91 @@
+"""The DynamoDB table as a whole."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from domain.entities.record import ArchivePage, Erasure, Place, Record
+from domain.interfaces.history_archive import HistoryArchive
+from infra.history.dynamodb.item_reader import bodies_in
+from infra.history.dynamodb.items import Item, is_erased, key_of
+from infra.history.dynamodb.store import DynamoHistory
+from infra.history.format.documents import interaction_in, record_holding
+from infra.history.transfer.replay_erasures import erase_again
+
+SECONDS = 60.0
+
+_EVERYTHING: dict[str, Any] = {
+    "FilterExpression": "begins_with(pk, :interactions) OR begins_with(pk, :erasures)",
+    "ExpressionAttributeValues": {":interactions": {"S": "U#"}, ":erasures": {"S": "E#"}},
+}
+
+
+class DynamoArchive(HistoryArchive):
+    """Scans the table, in an order of DynamoDB's: one reader, which is gentle to those that the table serves meanwhile."""
+
+    records_at_once = 500
+
+    def __init__(self, history: DynamoHistory) -> None:
+        self._history = history
+        self._table = history.table
+
+    async def pages(
+        self, after: Place | None = None, *, user_id: str | None = None
+    ) -> AsyncGenerator[ArchivePage, None]:
+        operation, asked = "scan", dict(_EVERYTHING)
+        if user_id is not None:
+            operation = "query"
+            asked = {
+                "KeyConditionExpression": "pk = :pk",
+                "ExpressionAttributeValues": {":pk": {"S": f"U#{user_id}"}},
+            }
+        if after is not None:
+            asked["ExclusiveStartKey"] = key_of(*after)
+        while True:
+            with self._history.reading():
+                async with asyncio.timeout(SECONDS):
+                    answer = await self._table.call(operation, ConsistentRead=True, **asked)
+                    records = await self._records(answer["Items"])
+            yield ArchivePage(
+                records=records,
+                erasures=[] if user_id is not None else _erasures_in(answer["Items"]),
+            )
+            if "LastEvaluatedKey" not in answer:
+                return
+            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    async def about_how_many(self) -> int:
+        with self._history.reading():
+            async with asyncio.timeout(SECONDS):
+                answer = await self._table.call("describe_table")
+        return int(answer["Table"].get("ItemCount", 0))
+
+    async def keep(self, records: Sequence[Record]) -> None:
+        await self._history.insert([(interaction_in(record), record.body) for record in records])
+
+    async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+        with self._history.reading():
+            async with asyncio.timeout(SECONDS):
+                found = await self._table.get_many([key_of(*place) for place in set(places)])
+                return await self._records(found)
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        return await self._history.erased_among(user_id, interaction_ids)
+
+    async def erase_again(self, erasures: Sequence[Erasure]) -> None:
+        await erase_again(self._history, erasures)
+
+    async def _records(self, items: Sequence[Item]) -> list[Record]:
+        kept = [item for item in items if item["pk"]["S"].startswith("U#")]
+        return [record_holding(body) for body in await bodies_in(self._table, kept)]
+
+
+def _erasures_in(items: Sequence[Item]) -> list[Erasure]:
+    erasures: list[Erasure] = []
+    for item in items:
+        kind, _, user_id = item["pk"]["S"].partition("#")
+        if kind == "E":
+            erasures.append(Erasure(user_id=user_id, before_id=item["before"]["S"]))
+        elif is_erased(item):
+            erasures.append(Erasure(user_id=user_id, interaction_id=item["sk"]["S"]))
+    return erasures

@@ -1,0 +1,122 @@
+"""A file of exported interactions, as the source of an import."""
+
+from codecs import BOM_UTF8
+from collections.abc import AsyncGenerator, Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+from domain.entities.checksum import NOTHING_SUMMED
+from domain.entities.copy_progress import Batch, CopyProgress, Position
+from domain.entities.record import Place, Record
+from domain.use_cases.copy_history import CopySource
+from infra.history.transfer.jsonl_format import InvalidLine, read_line
+
+MAX_LINE_BYTES = 16 * 1024 * 1024
+"""Far above the longest interaction; what is longer is no such file, and would fill the memory."""
+LOOKED_AT_ONCE = 1000
+MAX_BATCH_BYTES = 32 * 1024 * 1024
+
+
+class InteractionFile(CopySource):
+    """Lines of JSON, one interaction each; blank lines are passed over."""
+
+    def __init__(self, path: Path, skip: Callable[[int, str], None] | None) -> None:
+        """Read `path`.
+
+        Args:
+            path: As `export` writes it, whoever wrote it.
+            skip: Told the number of each line that is no interaction, and why; None stops at the first.
+        """
+        self._path = path
+        self._skip = skip
+
+    async def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
+        """Yield what is behind `after`.
+
+        Raises:
+            InvalidLine: A line is no interaction, and none may be skipped; nothing of its batch was yielded.
+            OSError: The file cannot be read.
+        """
+        whole = self._path.stat().st_size
+        with self._path.open("rb") as file:
+            file.seek(after.offset_bytes)
+            while batch := self._batch(file, after, at_most, whole):
+                yield batch
+                after = batch.position
+
+    async def looked_through(
+        self, progress: Callable[[int, int], None], first_kept_id: str = ""
+    ) -> CopyProgress:
+        """Read all of it and return what its lines come to, those below an id left out.
+
+        Raises:
+            InvalidLine: A line is no interaction, and none may be skipped.
+            OSError: The file cannot be read.
+        """
+        source, expired, invalid = NOTHING_SUMMED, 0, 0
+        async for batch in self.batches(Position(), LOOKED_AT_ONCE):
+            kept = batch.without_expired(first_kept_id)
+            source = source.plus(kept.digests)
+            expired += len(batch.records) - len(kept.records)
+            invalid += batch.invalid
+            progress(batch.done, batch.whole)
+        return CopyProgress(source=source, expired=expired, invalid=invalid)
+
+    def fingerprint(self) -> str:
+        """Return what tells this file, in its present state, from others.
+
+        Raises:
+            OSError: There is none.
+        """
+        there = self._path.stat()
+        return f"{self._path.resolve()} {there.st_ino} {there.st_size} {there.st_mtime_ns}"
+
+    def _batch(self, file: BinaryIO, after: Position, at_most: int, whole: int) -> Batch | None:
+        """Return the next batch; None at the end."""
+        records: list[Record] = []
+        digests: list[bytes] = []
+        place: Place | None = after.place
+        number, offset, invalid = after.line, after.offset_bytes, 0
+        while len(records) < at_most and offset - after.offset_bytes < MAX_BATCH_BYTES:
+            line = file.readline(MAX_LINE_BYTES)
+            if not line:
+                break
+            number += 1
+            offset += len(line)
+            if line.isspace():
+                continue
+            try:
+                if len(line) == MAX_LINE_BYTES:
+                    raise InvalidLine("longer than any interaction is")
+                # some editors and shells begin a file with a mark of its encoding
+                record, canonical = read_line(line if number > 1 else line.removeprefix(BOM_UTF8))
+            except InvalidLine as error:
+                offset += _pass_over_rest(file, line)
+                if self._skip is None:
+                    raise InvalidLine(f"line {number}: {error}") from error
+                self._skip(number, str(error))
+                invalid += 1
+                continue
+            records.append(record)
+            digests.append(sha256(canonical).digest())
+            place = record.place
+        if offset == after.offset_bytes:
+            return None
+        return Batch(
+            records=records,
+            digests=digests,
+            position=Position(place=place, offset_bytes=offset, line=number),
+            invalid=invalid,
+            done=offset,
+            whole=whole,
+        )
+
+
+def _pass_over_rest(file: BinaryIO, line: bytes) -> int:
+    """Go to the end of a line that was only begun, and return how far that was."""
+    passed = 0
+    while line and not line.endswith(b"\n"):
+        line = file.readline(MAX_LINE_BYTES)
+        passed += len(line)
+    return passed

@@ -1,0 +1,90 @@
+"""MongoDB's interactions as a whole."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+import orjson
+from pymongo import ASCENDING
+
+from domain.entities.record import ArchivePage, Erasure, Place, Record
+from domain.exceptions import HistoryDamaged
+from domain.interfaces.history_archive import HistoryArchive
+from infra.history.format.documents import (
+    Document,
+    UnreadableDocument,
+    body_of,
+    interaction_in,
+    record_holding,
+)
+from infra.history.mongo.queries import document_in, stored
+from infra.history.mongo.store import MongoHistory
+from infra.history.transfer.replay_erasures import erase_again
+
+READ_AT_ONCE = 1000
+READ_BYTES = 8 * 1024 * 1024
+
+
+class MongoArchive(HistoryArchive):
+    """Walks by id, and so by time; every page is a query of its own, so that no cursor can time out."""
+
+    records_at_once = 1000
+
+    def __init__(self, history: MongoHistory) -> None:
+        self._history = history
+
+    async def pages(
+        self, after: Place | None = None, *, user_id: str | None = None
+    ) -> AsyncGenerator[ArchivePage, None]:
+        if user_id is None:
+            last_key = ""
+            while erasures := await self._history.read(
+                self._history.erasures.after(last_key, READ_AT_ONCE)
+            ):
+                yield ArchivePage(erasures=[erasure for _, erasure in erasures])
+                last_key = erasures[-1][0]
+        last_id = "" if after is None else after.interaction_id
+        while records := await self._history.read(self._records(last_id, user_id)):
+            yield ArchivePage(records=records)
+            last_id = records[-1].place.interaction_id
+
+    async def about_how_many(self) -> int:
+        return await self._history.read(self._history.interactions.estimated_document_count())
+
+    async def keep(self, records: Sequence[Record]) -> None:
+        await self._history.insert(
+            [stored(interaction_in(record), orjson.loads(record.body)) for record in records]
+        )
+
+    async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+        wanted = {"_id": {"$in": [place.interaction_id for place in places]}}
+        found = await self._history.read(self._history.interactions.find(wanted).to_list())
+        asked = set(places)
+        return [record for record in map(_record_of, found) if record.place in asked]
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        return await self._history.erased_among(user_id, interaction_ids)
+
+    async def erase_again(self, erasures: Sequence[Erasure]) -> None:
+        await erase_again(self._history, erasures)
+
+    async def _records(self, last_id: str, user_id: str | None) -> list[Record]:
+        """Return what follows `last_id`: up to 1 000 records, or about 8 MiB."""
+        wanted: Document = {"_id": {"$gt": last_id}}
+        if user_id is not None:
+            wanted["userId"] = user_id
+        records: list[Record] = []
+        size_bytes = 0
+        asking = self._history.interactions.find(wanted).sort("_id", ASCENDING).limit(READ_AT_ONCE)
+        async with asking as found:
+            async for document in found:
+                records.append(record := _record_of(document))
+                size_bytes += len(record.body)
+                if size_bytes >= READ_BYTES:
+                    break
+        return records
+
+
+def _record_of(kept: Document) -> Record:
+    try:
+        return record_holding(body_of(document_in(kept)))
+    except (UnreadableDocument, TypeError) as exc:
+        raise HistoryDamaged(f"the document {kept.get('_id')} cannot be read") from exc

@@ -1,0 +1,25 @@
+"""Erasing in one store what was erased in another."""
+
+import asyncio
+from collections.abc import Sequence
+
+from domain.entities.interaction import first_id_at, milliseconds_of
+from domain.entities.record import Erasure
+from infra.history.store.durable_store import DurableStore
+
+ERASED_AT_ONCE = 16
+
+
+async def erase_again(store: DurableStore, erasures: Sequence[Erasure]) -> None:
+    """Erase in `store`, some at once, as its users would have."""
+    slots = asyncio.Semaphore(ERASED_AT_ONCE)
+
+    async def one(erasure: Erasure) -> None:
+        async with slots:
+            if erasure.interaction_id is not None:
+                await store.erase(erasure.user_id, erasure.interaction_id)
+            elif erasure.before_id is not None:
+                last_millisecond = milliseconds_of(erasure.before_id) - 1
+                await store.erase_all(erasure.user_id, first_id_at(last_millisecond))
+
+    await asyncio.gather(*(one(erasure) for erasure in erasures))

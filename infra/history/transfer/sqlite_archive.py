@@ -1,0 +1,137 @@
+"""The embedded store as a whole."""
+
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import apsw
+import orjson
+
+from domain.entities.record import ArchivePage, Erasure, Place, Record
+from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
+from infra.history.sqlite.bulk_insert import AppendMany
+from infra.history.sqlite.read_pool import ReadPool
+from infra.history.sqlite.store import SqliteHistory
+from infra.history.transfer.replay_erasures import erase_again
+
+READ_AT_ONCE = 1000
+READ_BYTES = 8 * 1024 * 1024
+
+_BODIES = """
+SELECT user_id, id, CAST(body AS BLOB) FROM interaction INDEXED BY by_id
+WHERE (user_id, id) > (?, ?) ORDER BY user_id, id LIMIT ?
+"""
+_BODIES_OF_USER = """
+SELECT user_id, id, CAST(body AS BLOB) FROM interaction INDEXED BY by_id
+WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?
+"""
+# All in one row: for each one the thread would wait for the interpreter, which is busy reading on.
+_KEPT = """
+SELECT
+    group_concat(i.user_id, char(30)), group_concat(i.id, char(30)),
+    CAST(group_concat(i.body, char(30)) AS BLOB)
+FROM json_each(CAST(? AS TEXT)) AS wanted CROSS JOIN interaction AS i INDEXED BY by_id
+ON i.user_id = wanted.value ->> 0 AND i.id = wanted.value ->> 1
+"""
+_BETWEEN = "\x1e"
+"""The same `char(30)`: neither names nor JSON hold it."""
+_ERASED_INTERACTIONS = """
+SELECT user_id, id FROM erased_interaction WHERE (user_id, id) > (?, ?) ORDER BY user_id, id LIMIT ?
+"""
+_ERASED_USERS = """
+SELECT user_id, before_id FROM erased_user WHERE (user_id, '') > (?, ?) ORDER BY user_id LIMIT ?
+"""
+
+
+class SqliteArchiveReader(ArchiveReader):
+    """Walks by user and id, every page a read of its own: the service may write, and its log shrink, meanwhile."""
+
+    def __init__(self, reads: ReadPool, path: Path) -> None:
+        self._reads = reads
+        self._path = path
+
+    async def pages(
+        self, after: Place | None = None, *, user_id: str | None = None
+    ) -> AsyncGenerator[ArchivePage, None]:
+        if user_id is None:
+            for sql in (_ERASED_INTERACTIONS, _ERASED_USERS):
+                last = Place("", "")
+                while rows := await self._rows(sql, last):
+                    yield ArchivePage(erasures=[_erasure(sql, *row) for row in rows])
+                    last = Place(*rows[-1])
+        bodies = _BODIES if user_id is None else _BODIES_OF_USER
+        last = after or Place(user_id or "", "")
+        while records := await self._records(bodies, last):
+            yield ArchivePage(records=records)
+            last = records[-1].place
+
+    async def about_how_many(self) -> int:
+        def count(connection: apsw.Connection) -> int:
+            found: int = connection.execute("SELECT count(*) FROM interaction").get
+            return found
+
+        return await self._reads.run(lambda connections: count(connections.to(self._path)))
+
+    async def _records(self, sql: str, after: Place) -> list[Record]:
+        return await self._reads.run(
+            lambda connections: _records(connections.to(self._path), sql, after)
+        )
+
+    async def _rows(self, sql: str, after: Place) -> list[tuple[str, str]]:
+        return await self._reads.run(
+            lambda connections: list(
+                connections.to(self._path).execute(sql, (*after, READ_AT_ONCE))
+            )
+        )
+
+
+class SqliteArchive(SqliteArchiveReader, HistoryArchive):
+    """The file of a `SqliteHistory`, whose writing thread commits each batch at once."""
+
+    records_at_once = 20_000
+
+    def __init__(self, history: SqliteHistory) -> None:
+        super().__init__(history.reads, history.path)
+        self._history = history
+
+    async def keep(self, records: Sequence[Record]) -> None:
+        by_user = sorted(records, key=lambda record: record.place)
+        bodies = [record.body.decode() for record in by_user]
+        await self._history.commits.submit(AppendMany(tuple(bodies)))
+
+    async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+        wanted = orjson.dumps([tuple(place) for place in sorted(places)])
+
+        def read(connection: apsw.Connection) -> list[Record]:
+            users, ids, bodies = connection.execute(_KEPT, (wanted,)).get
+            if users is None:
+                return []
+            places = map(Place, users.split(_BETWEEN), ids.split(_BETWEEN))
+            return list(map(Record, places, bodies.split(_BETWEEN.encode())))
+
+        return await self._history.reads.run(
+            lambda connections: read(connections.to(self._history.path))
+        )
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        return await self._history.erased_among(user_id, interaction_ids)
+
+    async def erase_again(self, erasures: Sequence[Erasure]) -> None:
+        await erase_again(self._history, erasures)
+
+
+def _records(connection: apsw.Connection, sql: str, after: Place) -> list[Record]:
+    """Return what follows `after`: up to 1 000 records, or about 8 MiB."""
+    records: list[Record] = []
+    size_bytes = 0
+    for user_id, interaction_id, body in connection.execute(sql, (*after, READ_AT_ONCE)):
+        records.append(Record(Place(user_id, interaction_id), body))
+        size_bytes += len(body)
+        if size_bytes >= READ_BYTES:
+            break
+    return records
+
+
+def _erasure(sql: str, user_id: str, other_id: str) -> Erasure:
+    if sql is _ERASED_USERS:
+        return Erasure(user_id=user_id, before_id=other_id)
+    return Erasure(user_id=user_id, interaction_id=other_id)

@@ -1,0 +1,73 @@
+"""A whole store, as the source of a copy."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from hashlib import sha256
+
+from domain.entities.copy_progress import Batch, Position
+from domain.entities.record import Erasure, Record
+from domain.exceptions import HistoryDamaged
+from domain.interfaces.history_archive import ArchiveReader
+from domain.use_cases.copy_history import CopySource
+from infra.history.format.documents import UnreadableDocument, interaction_in
+
+MAX_BATCH_BYTES = 32 * 1024 * 1024
+
+
+class StoreSource(CopySource):
+    """Hands over what a store keeps, as it keeps it: also the fields that this program does not know."""
+
+    def __init__(self, store: ArchiveReader) -> None:
+        self._store = store
+
+    async def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
+        """Yield what is behind `after`.
+
+        Raises:
+            HistoryDamaged: The store holds what this program cannot read.
+            HistoryUnreadable: The store cannot be read.
+        """
+        whole = await self._store.about_how_many()
+        gathered: list[Record] = []
+        async with aclosing(self._store.pages(after.place)) as pages:
+            async for page in pages:
+                if page.erasures:
+                    yield _batch(after, (), whole, page.erasures)
+                gathered += page.records
+                while len(gathered) >= at_most or _bytes_of(gathered) >= MAX_BATCH_BYTES:
+                    yield (batch := _batch(after, gathered[:at_most], whole))
+                    after, gathered = batch.position, gathered[at_most:]
+        if gathered:
+            yield _batch(after, gathered, whole)
+
+
+def _batch(
+    after: Position, records: Sequence[Record], whole: int, erasures: Sequence[Erasure] = ()
+) -> Batch:
+    done = after.line + len(records)
+    place = records[-1].place if records else after.place
+    return Batch(
+        records=records,
+        digests=[_checked(record) for record in records],
+        erasures=erasures,
+        position=Position(place=place, line=done),
+        done=done,
+        whole=max(whole, done),
+    )
+
+
+def _bytes_of(records: Sequence[Record]) -> int:
+    return sum([len(record.body) for record in records])
+
+
+def digest_of(record: Record) -> bytes:
+    """Return the SHA-256 of what the store keeps."""
+    return sha256(record.body).digest()
+
+
+def _checked(record: Record) -> bytes:
+    try:
+        interaction_in(record)
+    except UnreadableDocument as exc:
+        raise HistoryDamaged(f"{record.place.interaction_id}: {exc}") from exc
+    return digest_of(record)

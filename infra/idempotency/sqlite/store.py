@@ -1,0 +1,86 @@
+"""Claims in a SQLite file that the processes of one host share."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from domain.entities.interaction import first_id_after
+from domain.entities.once import Claim, OnceKey
+from domain.exceptions import HistoryUnavailable, IdempotencyUnavailable
+from domain.interfaces.clock import Clock
+from domain.interfaces.idempotency import IdempotencyStore
+from infra.idempotency.sqlite.jobs import (
+    ClaimJob,
+    Forget,
+    ForgetUntil,
+    Make,
+    Release,
+    Replace,
+)
+from infra.idempotency.sqlite.records import SqliteClaims
+from infra.storage.sqlite.group_commit import GroupCommit
+
+IDEMPOTENCY_FILE = "idempotency.db"
+WAIT_SECONDS = 4.0
+
+
+class SqliteIdempotency(IdempotencyStore):
+    """One file, one thread. Neither is there before the first key comes, so that who sends none pays nothing."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._commits: GroupCommit[ClaimJob] | None = None
+        self._is_closed = False
+
+    async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
+        job = Make(key, claim, now_milliseconds)
+        await self._do(job)
+        return job.found
+
+    async def replace(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
+        job = Replace(key, seen, claim)
+        await self._do(job)
+        return job.is_done
+
+    async def release(self, key: OnceKey, claim: Claim) -> None:
+        await self._do(Release(key, claim))
+
+    async def forget_interaction(self, user_id: str, interaction_id: str) -> None:
+        await self._do(Forget(user_id, interaction_id))
+
+    async def forget_user(self, user_id: str, until_id: str) -> None:
+        await self._do(ForgetUntil(user_id, first_id_after(until_id)))
+
+    async def close(self) -> None:
+        """Finish what waits and let go of the file; what is asked afterwards is refused."""
+        self._is_closed = True
+        if self._commits is not None:
+            await self._commits.close()
+
+    def _started(self) -> GroupCommit[ClaimJob]:
+        if self._commits is None:
+            self._commits = GroupCommit(
+                SqliteClaims(self._path, self._clock), name=f"write {self._path.name}"
+            )
+        return self._commits
+
+    async def _do(self, job: ClaimJob) -> None:
+        if self._is_closed:
+            raise IdempotencyUnavailable("idempotency.db is closed")
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._started().submit(job)
+        except (IdempotencyUnavailable, HistoryUnavailable, TimeoutError) as exc:
+            raise IdempotencyUnavailable("idempotency.db cannot be used") from exc
+
+
+@asynccontextmanager
+async def open_sqlite_idempotency(data_dir: Path, clock: Clock) -> AsyncIterator[SqliteIdempotency]:
+    """Keep claims in `idempotency.db` under `data_dir`; that it cannot be written now is no error."""
+    store = SqliteIdempotency(data_dir / IDEMPOTENCY_FILE, clock)
+    try:
+        yield store
+    finally:
+        await store.close()

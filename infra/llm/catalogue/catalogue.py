@@ -1,0 +1,145 @@
+"""The models that can be asked, and how each is reached."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from domain.entities.model import Model
+from domain.exceptions import RetiredModel, UnknownModel
+from domain.interfaces.clock import Clock
+from domain.interfaces.model_catalogue import ModelCatalogue
+from infra.llm.transport.dialect import Dialect
+
+
+class ProviderKind(StrEnum):
+    """What a provider speaks."""
+
+    GEMINI = "gemini"
+    OPENAI = "openai"
+    DEMO = "demo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """Who offers models.
+
+    Attributes:
+        base_url: Without a slash at its end; empty for the demo.
+        api_key: None sends none.
+        allow_http: A plain http address is meant so.
+        price_url: Who bills for it, which stays the same where a proxy stands before it.
+        dialect: How its server is asked, as far as the operator has stated it; None: as its address tells.
+    """
+
+    name: str
+    kind: ProviderKind
+    base_url: str
+    api_key: str | None
+    allow_http: bool
+    price_url: str
+    dialect: Dialect | None = None
+
+    def __repr__(self) -> str:
+        return f"Provider({self.name!r}, {self.kind!r}, {self.base_url!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueModel:
+    """A model as the chain needs to know it.
+
+    Attributes:
+        model: What a caller may know.
+        upstream: The provider's name for it.
+        fallbacks: Who is asked instead, in order; all of them are in the catalogue.
+        first_token_seconds: None: as the settings say.
+        continues: It takes up a partial answer that is the last message.
+        successor: Who takes over after its shutdown date.
+        usd_per_million: What input and output tokens cost, as the operator stated.
+    """
+
+    model: Model
+    provider: Provider
+    upstream: str
+    fallbacks: tuple[str, ...] = ()
+    first_token_seconds: float | None = None
+    continues: bool = False
+    successor: str | None = None
+    usd_per_million: tuple[float, float] | None = None
+
+    @property
+    def id(self) -> str:
+        """Its name in the catalogue."""
+        return self.model.id
+
+
+class Catalogue(ModelCatalogue):
+    """A closed list. What changes while the service runs is only which shutdown dates have passed."""
+
+    def __init__(self, entries: Sequence[CatalogueModel], *, clock: Clock) -> None:
+        """List models.
+
+        Args:
+            entries: The default one first; at least one.
+            clock: For shutdown dates.
+        """
+        self.entries = tuple(entries)
+        self._clock = clock
+        self._by_id = {entry.id: entry for entry in self.entries}
+        self._by_alias = {alias: entry for entry in self.entries for alias in entry.model.aliases}
+
+    def models(self) -> Sequence[Model]:
+        return [entry.model for entry in self.entries if not self._is_shut_down(entry)]
+
+    def resolve(self, name: str | None) -> Model:
+        if name is None:
+            return self._default()
+        entry = self._by_id.get(name)
+        if entry is None or self._is_shut_down(entry):
+            entry = self._by_alias.get(name, entry)
+        if entry is None:
+            raise UnknownModel(self._known())
+        if self._is_shut_down(entry):
+            raise RetiredModel(self._known(), self._successor(entry))
+        return entry.model
+
+    def is_demo_only(self) -> bool:
+        """Return whether no real provider is configured."""
+        return all(entry.provider.kind is ProviderKind.DEMO for entry in self.entries)
+
+    def plain_http_providers(self) -> list[str]:
+        """Return the names of those reached over plain http without having been allowed to."""
+        return sorted(
+            {
+                entry.provider.name
+                for entry in self.entries
+                if entry.provider.base_url.lower().startswith("http:")
+                and not entry.provider.allow_http
+            }
+        )
+
+    def _default(self) -> Model:
+        """Return the default model, or who took over from it: a date must not leave callers without an answer."""
+        entry: CatalogueModel | None = self.entries[0]
+        for _ in self.entries:
+            if entry is None or not self._is_shut_down(entry):
+                break
+            entry = self._by_id.get(entry.successor or "")
+        if entry is None or self._is_shut_down(entry):
+            entry = next((e for e in self.entries if not self._is_shut_down(e)), None)
+        if entry is None:
+            raise RetiredModel((), None)
+        return entry.model
+
+    def _is_shut_down(self, entry: CatalogueModel) -> bool:
+        shutdown_date = entry.model.shutdown_date
+        if shutdown_date is None:
+            return False
+        today = datetime.fromtimestamp(self._clock.now_milliseconds() / 1000, UTC).date()
+        return today > shutdown_date
+
+    def _successor(self, entry: CatalogueModel) -> str | None:
+        return entry.successor if entry.successor in self._by_id else None
+
+    def _known(self) -> tuple[str, ...]:
+        return tuple(model.id for model in self.models())

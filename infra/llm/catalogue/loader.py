@@ -1,0 +1,207 @@
+"""Which models there are: those of the models file whose provider has its key, and those of the environment."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from domain.entities.model import Model
+from domain.interfaces.clock import Clock
+from infra.configuration import ConfigurationError
+from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind
+from infra.llm.catalogue.models_file import (
+    DIALECT_KEYS,
+    ModelsFile,
+    ModelTable,
+    ProviderTable,
+    provider_url,
+    read_models_file,
+)
+from infra.llm.providers.demo import MODEL as DEMO_MODEL
+from infra.llm.providers.demo import PROVIDER as DEMO_PROVIDER
+from infra.llm.providers.openai_format import limit_field
+from infra.llm.transport.dialect import Dialect
+from infra.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+BUILT_IN_MODELS_FILE = Path(__file__).with_name("models.toml")
+
+_OPENAI = "openai"
+_OPENAI_URL = "https://api.openai.com/v1"
+_OPENAI_MODEL = Model(
+    id="gpt-5.4-mini", owned_by=_OPENAI, context_tokens=400_000, max_output_tokens=128_000
+)
+
+
+def load_catalogue(settings: Settings, environment: Mapping[str, str], clock: Clock) -> Catalogue:
+    """Return the models that can be asked; with nothing configured, the demo alone.
+
+    Args:
+        settings: Name the models file, keys and addresses.
+        environment: Where keys are looked up that only the models file names.
+        clock: For shutdown dates.
+
+    Raises:
+        ConfigurationError: The models file or an address is wrong.
+    """
+    file = read_models_file(settings.models_file or BUILT_IN_MODELS_FILE)
+    providers = dict(_providers(file, settings, environment))
+    entries = {
+        name: _entry(name, table, providers[table.provider], providers, file)
+        for name, table in file.models.items()
+        if table.provider in providers
+    }
+    if (openai := _openai(settings, providers.get(_OPENAI))) is not None:
+        if openai.id in entries:
+            logger.warning("OPENAI_MODEL is ignored: %s is in the models file", openai.id)
+        entries.setdefault(openai.id, openai)
+    if not entries:
+        entries[DEMO_MODEL] = _demo()
+    default = entries.pop(file.default, None)
+    in_order = [*([default] if default else []), *entries.values()]
+    return Catalogue(in_order, clock=clock)
+
+
+def _providers(
+    file: ModelsFile, settings: Settings, environment: Mapping[str, str]
+) -> Iterator[tuple[str, Provider]]:
+    overrides = {
+        "gemini": settings.gemini_base_url,
+        "openrouter": settings.openrouter_base_url,
+        _OPENAI: settings.openai_base_url,
+    }
+    for name, table in file.providers.items():
+        api_key = None
+        if table.api_key_env is not None:
+            api_key = _secret(table.api_key_env, settings, environment)
+            if not api_key:
+                logger.info("provider %s is left out: %s is not set", name, table.api_key_env)
+                continue
+        override = overrides.get(name)
+        base_url = _address(f"{name.upper()}_BASE_URL", override) or table.base_url
+        yield (
+            name,
+            Provider(
+                name=name,
+                kind=ProviderKind(table.kind),
+                base_url=base_url,
+                api_key=api_key,
+                allow_http=table.allow_http,
+                price_url=table.base_url,
+                dialect=_dialect(base_url, table),
+            ),
+        )
+
+
+def _dialect(base_url: str, table: ProviderTable) -> Dialect | None:
+    """Return what the models file states of a provider's server; None where it states nothing."""
+    keys = {key: getattr(table, key) for key in DIALECT_KEYS}
+    stated = {key: value for key, value in keys.items() if value is not None}
+    return Dialect(**{"limit_field": limit_field(base_url), **stated}) if stated else None
+
+
+def _secret(name: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
+    known = getattr(settings, name.lower(), None)
+    if isinstance(known, SecretStr):
+        return _header_value(name, known.get_secret_value())
+    return _header_value(name, environment.get(name, ""))
+
+
+def _header_value(name: str, key: str) -> str:
+    """Return a key as it can travel in a header; files and shells like to leave a line's end behind it."""
+    key = key.strip()
+    if not key.isprintable():
+        raise ConfigurationError(f"{name}: a key holds no control characters")
+    return key
+
+
+def _address(variable: str, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return provider_url(text)
+    except ValueError as exc:
+        raise ConfigurationError(f"{variable}: {exc}") from exc
+
+
+def _entry(
+    name: str,
+    table: ModelTable,
+    provider: Provider,
+    providers: Mapping[str, Provider],
+    file: ModelsFile,
+) -> CatalogueModel:
+    usd_per_million = None
+    if table.input_usd_per_million is not None and table.output_usd_per_million is not None:
+        usd_per_million = (table.input_usd_per_million, table.output_usd_per_million)
+    return CatalogueModel(
+        model=Model(
+            id=name,
+            owned_by=provider.name,
+            aliases=tuple(table.aliases),
+            context_tokens=table.context_tokens,
+            max_output_tokens=table.max_output_tokens,
+            shutdown_date=table.shutdown_date,
+        ),
+        provider=provider,
+        upstream=table.upstream or name,
+        fallbacks=tuple(
+            other for other in table.fallbacks if file.models[other].provider in providers
+        ),
+        first_token_seconds=table.first_token_seconds,
+        continues=table.continues,
+        successor=table.successor,
+        usd_per_million=usd_per_million,
+    )
+
+
+def _openai(settings: Settings, of_file: Provider | None) -> CatalogueModel | None:
+    """Return the model that OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL describe; None when they do not."""
+    if of_file is not None:
+        provider = of_file
+        if settings.openai_model is None:
+            return None
+    else:
+        key = settings.openai_api_key
+        address = _address("OPENAI_BASE_URL", settings.openai_base_url)
+        if key is None and (address is None or settings.openai_model is None):
+            if address is not None or settings.openai_model is not None:
+                logger.warning(
+                    "provider openai is left out: set OPENAI_API_KEY, or both OPENAI_BASE_URL and OPENAI_MODEL"
+                )
+            return None
+        provider = Provider(
+            name=_OPENAI,
+            kind=ProviderKind.OPENAI,
+            base_url=address or _OPENAI_URL,
+            api_key=_header_value("OPENAI_API_KEY", key.get_secret_value()) if key else None,
+            allow_http=False,
+            price_url=address or _OPENAI_URL,
+        )
+    model = _OPENAI_MODEL
+    if settings.openai_model not in (None, model.id):
+        # of a model that only a variable names nothing is known; a models file can say more
+        model = Model(id=str(settings.openai_model), owned_by=provider.name)
+    return CatalogueModel(model=model, provider=provider, upstream=model.id)
+
+
+def _demo() -> CatalogueModel:
+    return CatalogueModel(
+        model=Model(
+            id=DEMO_MODEL,
+            owned_by=DEMO_PROVIDER,
+            context_tokens=1_048_576,
+            max_output_tokens=65_536,
+        ),
+        provider=Provider(
+            name=DEMO_PROVIDER,
+            kind=ProviderKind.DEMO,
+            base_url="",
+            api_key=None,
+            allow_http=False,
+            price_url="",
+        ),
+        upstream=DEMO_MODEL,
+    )

@@ -1,0 +1,48 @@
+"""The first answers, and failures that cost something, wait for their price."""
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Reply, ReplyPiece, Usage
+from domain.entities.turn import Turn
+from domain.exceptions import LLMError
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.pricing.prices import Prices
+
+
+class Priced(LLMClient):
+    """Holds a reply back until prices are loaded, and adds its cost; once they are, it is not in the way at all."""
+
+    def __init__(self, inner: LLMClient, *, prices: Prices, cost: Callable[[Usage], Usage]) -> None:
+        """Wrap the client of one model.
+
+        Args:
+            inner: The client; adds the cost itself, if it is known.
+            prices: May still be loading.
+            cost: Adds the cost to what was used.
+        """
+        self._inner = inner
+        self._prices = prices
+        self._cost = cost
+
+    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+        if self._prices.are_loaded:
+            return self._inner.stream(prompt, turn)
+        return self._waiting(prompt, turn)
+
+    async def _waiting(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+        pieces = self._inner.stream(prompt, turn)
+        try:
+            async for piece in pieces:
+                if isinstance(piece, Reply):
+                    await self._prices.loaded()
+                    yield replace(piece, usage=self._cost(piece.usage))
+                else:
+                    yield piece
+        except LLMError:
+            if turn.reported_usage is not None and turn.reported_usage().is_reported:
+                await self._prices.loaded()
+            raise
+        finally:
+            await pieces.aclose()

@@ -1,0 +1,1 @@
+"""One client and one wire format per provider kind; the folder a new provider goes into."""

@@ -1,0 +1,72 @@
+"""Google's Gemini over its REST API."""
+
+from collections.abc import AsyncGenerator, Callable
+from math import inf
+from urllib.parse import quote
+
+import aiohttp
+
+from domain.entities.prompt import Prompt, Role
+from domain.entities.reply import ReplyPiece, Usage
+from domain.entities.turn import Turn
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.providers.gemini_format import GeminiReader, request_body
+from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
+from infra.llm.transport.dialect import GEMINI_ADAPTATIONS, INT32, Dialect
+from infra.llm.transport.http_stream import Endpoint
+
+
+class GeminiClient(LLMClient):
+    """Asks one Gemini model. Bounds neither time nor silence itself: that is `Deadline`'s.
+
+    Args:
+        session: As `provider_session` makes it.
+        provider: Its name in the catalogue.
+        model: The model's id in the catalogue.
+        upstream: Google's name for the model.
+        base_url: Scheme and host; the version and the path are appended.
+        api_key: Sent in a header, never in the URL.
+        max_answer_bytes: A longer answer is cut there.
+        cost: Adds the price to what was used.
+        idle_seconds: The limit on silence within an answer, which is kept by others.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        provider: str,
+        model: str,
+        upstream: str,
+        base_url: str,
+        api_key: str,
+        max_answer_bytes: int,
+        cost: Callable[[Usage], Usage],
+        idle_seconds: float = inf,
+    ) -> None:
+        self._dialect = RouteDialect(
+            Dialect(seeds=INT32),
+            GEMINI_ADAPTATIONS,
+            lambda prompt, dialect: request_body(prompt),
+            provider=provider,
+            model=model,
+        )
+        name = quote(upstream, safe="/-._~:@")
+        self._endpoint = Endpoint(
+            session,
+            provider=provider,
+            model=model,
+            url=f"{base_url.rstrip('/')}/v1beta/models/{name}:streamGenerateContent?alt=sse",
+            headers={"x-goog-api-key": api_key},
+            max_answer_bytes=max_answer_bytes,
+            cost=cost,
+            idle_seconds=idle_seconds,
+        )
+
+    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+        return self._endpoint.ask(
+            AdaptableRequest(self._dialect, prompt),
+            GeminiReader,
+            turn,
+            may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
+        )

@@ -1,0 +1,74 @@
+"""OpenAI, OpenRouter, and any server that speaks Chat Completions: Ollama, vLLM, llama.cpp."""
+
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from math import inf
+
+import aiohttp
+
+from domain.entities.prompt import Prompt, Role
+from domain.entities.reply import ReplyPiece, Usage
+from domain.entities.turn import Turn
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.providers.openai_format import OpenAIReader, limit_field, request_body
+from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
+from infra.llm.transport.dialect import OPENAI_ADAPTATIONS, Dialect
+from infra.llm.transport.http_stream import Endpoint
+
+
+class OpenAICompatibleClient(LLMClient):
+    """Asks one model of such a server. Bounds neither time nor silence itself: that is `Deadline`'s.
+
+    Args:
+        session: As `provider_session` makes it.
+        provider: Its name in the catalogue.
+        model: The model's id in the catalogue.
+        upstream: The server's name for the model.
+        base_url: What `/chat/completions` is appended to.
+        api_key: Sent as a bearer token; None sends no `Authorization` at all, for a local server.
+        max_answer_bytes: A longer answer is cut there.
+        cost: Adds the price to what was used, which may already hold what the server says it charges.
+        dialect: What is known beforehand of how the server wants to be asked; None: what its address tells. The rest
+            is learnt from its refusals.
+        idle_seconds: The limit on silence within an answer, which is kept by others.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        provider: str,
+        model: str,
+        upstream: str,
+        base_url: str,
+        api_key: str | None,
+        max_answer_bytes: int,
+        cost: Callable[[Usage], Usage],
+        dialect: Dialect | None = None,
+        idle_seconds: float = inf,
+    ) -> None:
+        self._dialect = RouteDialect(
+            dialect or Dialect(limit_field=limit_field(base_url)),
+            OPENAI_ADAPTATIONS,
+            partial(request_body, model=upstream),
+            provider=provider,
+            model=model,
+        )
+        self._endpoint = Endpoint(
+            session,
+            provider=provider,
+            model=model,
+            url=f"{base_url.rstrip('/')}/chat/completions",
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            max_answer_bytes=max_answer_bytes,
+            cost=cost,
+            idle_seconds=idle_seconds,
+        )
+
+    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+        return self._endpoint.ask(
+            AdaptableRequest(self._dialect, prompt),
+            OpenAIReader,
+            turn,
+            may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
+        )

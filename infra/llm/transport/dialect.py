@@ -1,0 +1,225 @@
+"""What a provider takes of a request, and what its refusals teach about that."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from domain.entities.prompt import Message, Prompt, Role
+from infra.llm.transport.error_body import WireError
+
+INT64 = (-(2**63), 2**63)
+INT32 = (-(2**31), 2**31)
+_SMALL = (0, 2**31)
+"""What every server takes that takes a seed at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How requests of one route are written.
+
+    Attributes:
+        stream: The answer is asked for event by event; False: whole.
+        stream_options: The tokens of a stream are asked for.
+        limit_field: The name of the bound on output.
+        system_role: Instructions have a place of their own; False: they begin the first message of the user.
+        seeds: From which seed on, and up to which; None: no seed is sent.
+        prefill_ends_in_space: A partial answer may end in white space.
+    """
+
+    stream: bool = True
+    stream_options: bool = True
+    limit_field: str = "max_tokens"
+    system_role: bool = True
+    seeds: tuple[int, int] | None = INT64
+    prefill_ends_in_space: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adaptation:
+    """A change of dialect that a refusal may ask for.
+
+    Attributes:
+        description: How the route is asked from then on, for the log.
+        changes: New values of fields of the dialect.
+        applies: The refusal asks for it, and the request holds what is refused.
+    """
+
+    description: str
+    changes: dict[str, object]
+    applies: Callable[[WireError, Prompt, Dialect], bool]
+
+
+def prefill_of(prompt: Prompt) -> str | None:
+    """Return the partial answer that the model is to go on from; None where there is none."""
+    last = prompt.messages[-1]
+    return last.text if last.role is Role.ASSISTANT else None
+
+
+def in_dialect(prompt: Prompt, dialect: Dialect) -> Prompt:
+    """Return `prompt` with what the provider does not take folded or left out; itself where it takes all."""
+    if not dialect.system_role and prompt.system:
+        prompt = _with_system_folded(prompt)
+    if not dialect.prefill_ends_in_space and (prefill := prefill_of(prompt)) is not None:
+        prompt = _with_prefill(prompt, prefill.rstrip())
+    if prompt.seed is not None:
+        prompt = replace(prompt, seed=_seed_within(dialect.seeds, prompt.seed))
+    return prompt
+
+
+def _with_system_folded(prompt: Prompt) -> Prompt:
+    position = next(n for n, message in enumerate(prompt.messages) if message.role is Role.USER)
+    first = prompt.messages[position]
+    folded = replace(first, text=f"{prompt.system}\n\n{first.text}")
+    messages = (*prompt.messages[:position], folded, *prompt.messages[position + 1 :])
+    return replace(prompt, messages=messages, system="")
+
+
+def _with_prefill(prompt: Prompt, prefill: str) -> Prompt:
+    earlier = prompt.messages[:-1]
+    if not prefill:
+        return replace(prompt, messages=earlier)  # no provider takes an empty message
+    return replace(prompt, messages=(*earlier, Message(role=Role.ASSISTANT, text=prefill)))
+
+
+def _seed_within(seeds: tuple[int, int] | None, seed: int) -> int | None:
+    """Return a seed the provider takes: one out of its range becomes a remainder, always the same one."""
+    if seeds is None:
+        return None
+    least, bound = seeds
+    return seed if least <= seed < bound else seed % bound
+
+
+_UNKNOWN_BEFORE = (
+    r"(?:unknown|unsupported|unrecogni[sz]ed|unexpected|extra|not support|n't support|not permitted"
+    r"|not allowed|no such|invalid param\w*:)"
+)
+_UNKNOWN_AFTER = (
+    r"(?:unknown|unsupported|unrecogni[sz]ed|unexpected|extra|not (?:be )?(?:support|permit|allow"
+    r"|recogni|known|implement)\w*|n't support\w*|不支持)"
+)
+_UNKNOWN_CODES = frozenset(
+    {"unknownparameter", "unsupportedparameter", "unsupportedvalue", "extraforbidden"}
+)
+# What a server knows instead says nothing of what it does not know.
+_EXPECTED_NAMES = re.compile(r",? ?\bexpected (?:one|any) of\b.*", re.DOTALL)
+_STREAM = re.compile(
+    r"verified to stream|(?:\W|^)stream(?:ing|ed)?\W{0,2} (?:\w+ ){0,3}(?:not|un)[ -]?(?:yet )?"
+    r"(?:support|allow|available|enabled|implement)"
+    r"|(?:n't|not) (?:support|allow|implement)(?:ed|s)?:? (?:\w+ )?\W?stream(?:ing)?\b(?!_)"
+    r"|unsupported \w+: \W?stream\b(?!_)|\bstream\W{1,3}(?:must|should|has to) be \W?false"
+)
+_ROLE = (
+    r"(?:\b(?:system|developer)[ _-]?(?:role|message|prompt|instruction)s?\b"
+    r"|\broles?\W{1,3}(?:system|developer)\b|['\"`](?:system|developer)['\"`])"
+)
+_SYSTEM = re.compile(
+    rf"{_ROLE}.{{0,40}}(?:\bnot (?:supported|enabled|allowed|valid|permitted|one of)|\bunsupported"
+    rf"|\binvalid|\bunexpected)|(?:not support|n't support|unsupported|unexpected|unknown|invalid)"
+    rf".{{0,40}}{_ROLE}|\bonly user\b.{{0,40}}\broles?\b|\bgot system\b"
+    r"|\bshould be 'user'(?:,| or)|\bunexpected (?:message )?role\b|\broles must alternate\b"
+)
+_WHITE_SPACE = re.compile(
+    r"white ?space|trailing (?:space|newline|blank)|\bends? (?:with|in) a space"
+)
+
+
+def _names(field: str, error: WireError) -> bool:
+    if error.param:
+        return error.param.split(".")[0] == field
+    message = _EXPECTED_NAMES.sub("", error.message)
+    return re.search(rf"(?<!\w){field}(?!\w)", message) is not None
+
+
+def _does_not_know(field: str, error: WireError) -> bool:
+    """Return whether the refusal says that the field itself is not taken, rather than its value."""
+    if error.param and error.param.split(".")[0] != field:
+        return False
+    if error.param and not error.codes.isdisjoint(_UNKNOWN_CODES):
+        return True
+    name = rf"(?<!\w){field}(?!\w)"
+    return (
+        re.search(
+            rf"{_UNKNOWN_BEFORE}[^.\d]{{0,40}}{name}|{name}[^.\d]{{0,60}}{_UNKNOWN_AFTER}",
+            _EXPECTED_NAMES.sub("", error.message),
+        )
+        is not None
+    )
+
+
+def _refuses_stream_options(error: WireError, _: Prompt, dialect: Dialect) -> bool:
+    # The field is never the caller's, so that any fault found with it is found with us.
+    return dialect.stream and dialect.stream_options and _names("stream_options", error)
+
+
+def _refuses_stream(error: WireError, _: Prompt, dialect: Dialect) -> bool:
+    return dialect.stream and (error.param == "stream" or bool(_STREAM.search(error.message)))
+
+
+def _refuses_limit_field(field: str, other: str) -> Callable[[WireError, Prompt, Dialect], bool]:
+    names_the_other = re.compile(rf"\buse \W?{other}\b")
+
+    def applies(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+        if prompt.max_output_tokens is None or dialect.limit_field != field:
+            return False
+        return _does_not_know(field, error) or bool(names_the_other.search(error.message))
+
+    return applies
+
+
+def _refuses_system_role(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    return bool(prompt.system) and dialect.system_role and bool(_SYSTEM.search(error.message))
+
+
+def _refuses_prefill_ending(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    prefill = prefill_of(prompt)
+    if prefill is None or not dialect.prefill_ends_in_space or prefill == prefill.rstrip():
+        return False
+    return _WHITE_SPACE.search(error.message) is not None
+
+
+def _refuses_large_seed(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if prompt.seed is None or dialect.seeds != INT64:
+        return False
+    return not _SMALL[0] <= prompt.seed < _SMALL[1] and _names("seed", error)
+
+
+def _refuses_seed(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    return prompt.seed is not None and dialect.seeds is not None and _does_not_know("seed", error)
+
+
+_SYSTEM_ROLE = Adaptation(
+    description="with instructions in the first message of the user",
+    changes={"system_role": False},
+    applies=_refuses_system_role,
+)
+_PREFILL = Adaptation(
+    description="with partial answers that do not end in white space",
+    changes={"prefill_ends_in_space": False},
+    applies=_refuses_prefill_ending,
+)
+
+OPENAI_ADAPTATIONS = (
+    Adaptation(
+        description="without stream_options",
+        changes={"stream_options": False},
+        applies=_refuses_stream_options,
+    ),
+    Adaptation(
+        description="with max_completion_tokens",
+        changes={"limit_field": "max_completion_tokens"},
+        applies=_refuses_limit_field("max_tokens", "max_completion_tokens"),
+    ),
+    Adaptation(
+        description="with max_tokens",
+        changes={"limit_field": "max_tokens"},
+        applies=_refuses_limit_field("max_completion_tokens", "max_tokens"),
+    ),
+    Adaptation(description="without stream", changes={"stream": False}, applies=_refuses_stream),
+    _SYSTEM_ROLE,
+    _PREFILL,
+    Adaptation(
+        description="with seeds of 31 bits", changes={"seeds": _SMALL}, applies=_refuses_large_seed
+    ),
+    Adaptation(description="without seed", changes={"seeds": None}, applies=_refuses_seed),
+)
+GEMINI_ADAPTATIONS = (_SYSTEM_ROLE, _PREFILL)

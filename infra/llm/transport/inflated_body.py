@@ -1,0 +1,114 @@
+"""Bodies that come compressed although nothing compressed was asked for."""
+
+import asyncio
+import zlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Protocol
+
+import aiohttp
+
+from infra.llm.transport.response_parser import UnreadableAnswer
+
+_PIECE_BYTES = 64 * 1024
+_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_RAW_WINDOW_BITS = -15
+_GZIP_START = b"\x1f\x8b"
+_ZLIB_METHOD = 8
+
+
+class Body(Protocol):
+    """What of a stream of bytes is needed to read an answer."""
+
+    @abstractmethod
+    async def readany(self) -> bytes:
+        """Return what has come, waiting for the first byte; empty at the end."""
+        ...
+
+    @abstractmethod
+    def is_eof(self) -> bool:
+        """Return whether the end has come, and all before it may be read without waiting."""
+        ...
+
+
+def body_of(response: aiohttp.ClientResponse) -> Body:
+    """Return the body as it was before it was compressed.
+
+    Raises:
+        UnreadableAnswer: It is compressed in a way that is not known here.
+    """
+    codings = _codings(response.headers)
+    if not codings:
+        return response.content
+    if len(codings) > 1 or codings[0] not in _WINDOW_BITS:
+        raise UnreadableAnswer("compressed in a way that was not asked for")
+    return InflatedBody(response.content, codings[0])
+
+
+def _codings(headers: Mapping[str, str]) -> list[str]:
+    named = headers.get("Content-Encoding", "").lower().split(",")
+    return [coding for name in named if (coding := name.strip()) not in ("", "identity")]
+
+
+class InflatedBody(Body):
+    """Inflates a body piece by piece, as it is read.
+
+    Little can swell to a lot, so no piece is larger than 64 KiB, and the event loop runs between two that come of the
+    same bytes. What bounds the whole is the reader, which counts what it is given.
+    """
+
+    def __init__(self, content: aiohttp.StreamReader, coding: str) -> None:
+        """Wrap a body.
+
+        Args:
+            content: As it arrives.
+            coding: `gzip`, `x-gzip` or `deflate`.
+        """
+        self._content = content
+        self._coding = coding
+        self._inflater = zlib.decompressobj(_WINDOW_BITS[coding])
+        self._rest = b""
+        self._has_begun = False
+        self._is_full = (
+            False  # the last piece was as long as may be, so that more may wait inside the inflater
+        )
+
+    def is_eof(self) -> bool:
+        return self._content.is_eof()
+
+    async def readany(self) -> bytes:
+        """Return what the next bytes inflate to.
+
+        Raises:
+            UnreadableAnswer: They are not compressed as the head says.
+        """
+        while True:
+            if self._rest or self._is_full:
+                await asyncio.sleep(0)
+            else:
+                self._rest = await self._content.readany()
+                if not self._rest:
+                    return b""
+            try:
+                piece = self._inflate()
+            except zlib.error as exc:
+                raise UnreadableAnswer("not compressed as its head says") from exc
+            if piece:
+                return piece
+
+    def _inflate(self) -> bytes:
+        if not self._has_begun:
+            self._has_begun = True
+            if self._coding == "deflate" and self._rest[0] & 0xF != _ZLIB_METHOD:
+                # without the header that the standard demands, as some servers send it
+                self._inflater = zlib.decompressobj(_RAW_WINDOW_BITS)
+        if self._inflater.eof:
+            if not self._rest.startswith(_GZIP_START):
+                self._rest = b""  # padding
+                return b""
+            self._inflater = zlib.decompressobj(_WINDOW_BITS["gzip"])
+        inflater = self._inflater
+        piece = inflater.decompress(self._rest, _PIECE_BYTES)
+        self._rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+        self._is_full = len(piece) == _PIECE_BYTES and not inflater.eof
+        return piece

@@ -1,0 +1,188 @@
+"""From bytes as the network cuts them to the JSON documents a provider sent."""
+
+from collections.abc import Iterator
+
+import orjson
+
+from infra.llm.transport.json_document import parse
+from infra.llm.transport.response_parser import ErrorInAnswer, UnreadableAnswer
+
+DONE = b"[DONE]"
+"""The data that says OpenAI's streams are over; the one event that is not JSON."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_JSON = (b"{", b"[")
+
+
+class EventDecoder:
+    """Splits a body of server-sent events into their data; a body that is plain JSON is one event.
+
+    Lines end as the standard allows: in CR, LF or both. Comments, unknown fields, and events without data are ignored.
+    Providers leave the format in three ways: one that ignores `stream` answers with a JSON document, Gemini puts an
+    error that occurs in mid stream into it as bare JSON, and others send it in a field named `error` or as the data of
+    an event of that name. So what starts like JSON where a field should be is read to the end of the body.
+
+    Args:
+        max_event_bytes: A longer event is refused, so that memory stays bounded.
+
+    Attributes:
+        is_bare: The body, or its end, is JSON without the format of events.
+        is_foreign: There were lines, but so far nothing of events or JSON among them: a web page, for instance.
+    """
+
+    def __init__(self, max_event_bytes: int) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._unended: list[bytes] = []
+        self._unended_bytes = 0
+        self._is_at_start = True
+        self._is_between_events = False
+        self._ends_in_cr = False
+        self._is_error = False
+        self._has_events = False
+        self._has_ignored_lines = False
+        self.is_bare = False
+
+    @property
+    def is_foreign(self) -> bool:
+        return self._has_ignored_lines and not self._has_events
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the data of each event that `chunk` completes.
+
+        Raises:
+            ErrorInAnswer: The provider says in its framing that it failed; the events before that were yielded.
+            UnreadableAnswer: An event is too long; those before it were yielded.
+        """
+        if self._is_between_events and chunk.endswith(b"\n"):
+            lines = chunk.splitlines()
+            if not any(lines[1::2]):
+                data = [line[5:].strip() for line in lines[::2] if line.startswith(b"data:")]
+                if (
+                    len(data) * 2 == len(lines)
+                    and len(chunk) <= self._max_event_bytes
+                    and all(data)
+                ):
+                    return iter(data)  # whole events of one line each, and nothing else: the rule
+        return self._each(chunk)
+
+    def end(self) -> Iterator[bytes]:
+        """Yield what the end of the body completes. An event that was cut in two is none, and not yielded.
+
+        Raises:
+            ErrorInAnswer: As `feed`.
+        """
+        rest = b"".join(self._unended)
+        if self._is_at_start:
+            rest = rest.removeprefix(_BYTE_ORDER_MARK)
+        if not self.is_bare and _is_bare_json(rest):
+            self.is_bare = True
+        elif not self.is_bare:
+            name, _, value = rest.partition(b":")
+            if name == b"data":
+                self._data.append(value.strip())
+            elif rest.strip() == DONE or (name == b"error" and _is_json(value)):
+                yield from self._line(rest)
+        if self._data:
+            event = self._event()
+            if event == DONE or (event and _is_json(event)):
+                yield self._checked(event)
+        if self.is_bare:
+            yield rest
+
+    def _each(self, chunk: bytes) -> Iterator[bytes]:
+        if self._ends_in_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]  # the second half of a line's end
+        self._ends_in_cr = chunk.endswith(b"\r")
+        end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
+        if self.is_bare or not end:
+            self._keep(chunk)
+            return
+        lines = b"".join((*self._unended, chunk[:end])).splitlines()
+        self._unended.clear()
+        self._unended_bytes = 0
+        if self._is_at_start:
+            self._is_at_start = False
+            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
+        for index, line in enumerate(lines):
+            if line.startswith(b"data:"):
+                self._data.append(line[5:].strip())
+                self._data_bytes += len(line)
+            elif not line or line.isspace():
+                if event := self._event():
+                    yield self._checked(event)
+                self._is_error = False
+            elif _is_bare_json(line):
+                if event := self._event():
+                    yield self._checked(event)
+                self.is_bare = True
+                self._keep(b"\n".join((*lines[index:], chunk[end:])))
+                return
+            else:
+                yield from self._line(line)
+        self._keep(chunk[end:])
+        self._is_between_events = not (
+            self._unended or self._data or self._ends_in_cr or self._is_error or self.is_foreign
+        )
+
+    def _line(self, line: bytes) -> Iterator[bytes]:
+        """Take a line that is neither data with a value nor blank."""
+        name, colon, value = line.partition(b":")
+        if not name and colon:
+            return
+        if line.strip() == DONE:
+            yield DONE
+        elif name == b"data":
+            self._data.append(b"")
+        elif name == b"event":
+            self._is_error = value.strip() == b"error"
+        elif name == b"error" and value.strip():
+            raise ErrorInAnswer(_error_in(value.strip()))
+        elif name not in (b"id", b"retry"):
+            self._has_ignored_lines = True
+
+    def _event(self) -> bytes:
+        """Return the data so far as one; empty when there is none."""
+        data = self._data
+        if not data:
+            return b""
+        event = data[0] if len(data) == 1 else b"\n".join(data).strip()
+        data.clear()
+        self._data_bytes = 0
+        self._has_events = True
+        return event
+
+    def _checked(self, event: bytes) -> bytes:
+        if self._is_error and event != DONE:
+            raise ErrorInAnswer(_error_in(event))
+        return event
+
+    def _keep(self, part: bytes) -> None:
+        if part:
+            self._unended.append(part)
+            self._unended_bytes += len(part)
+        if self._unended_bytes + self._data_bytes > self._max_event_bytes:
+            raise UnreadableAnswer("an event is too long")
+
+
+def _is_bare_json(line: bytes) -> bool:
+    line = line.strip()
+    return line.startswith(_JSON) and line != DONE
+
+
+def _is_json(event: bytes) -> bool:
+    try:
+        parse(event)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _error_in(value: bytes) -> object:
+    """Return an error as the body of a refusal would hold it."""
+    try:
+        error = parse(value)
+    except orjson.JSONDecodeError:
+        error = value.decode(errors="replace")
+    return error if isinstance(error, dict) else {"error": error}

@@ -1,0 +1,1 @@
+"""Opening and watching a MongoDB client."""

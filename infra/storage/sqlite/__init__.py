@@ -1,0 +1,1 @@
+"""One writer thread per file, file locks, schema migrations."""

@@ -1,0 +1,1 @@
+"""Prometheus metrics, and the same numbers as CloudWatch's embedded metric format."""

@@ -1,0 +1,79 @@
+"""What became of chats, how long keeping them took, and what callers were refused for."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from domain.entities.interaction import Status
+from domain.interfaces.telemetry import Answered, RequestObserver
+from infra.telemetry.metrics.histogram import Histogram
+
+_ACCEPT_SECONDS = (*(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),)
+
+
+class ChatMetrics(RequestObserver, Collector):
+    """Labels are what an interaction's status, a problem's slug and a limit's name can be; nothing a caller writes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._accepts = Histogram(
+            "rt_accept_seconds",
+            "From the end of an answer until it was durable.",
+            (),
+            _ACCEPT_SECONDS,
+        )
+        registry.register(self._accepts)
+        registry.register(self)
+        self._accepted = self._accepts.series()
+        self._by_status: dict[Status, int] = dict.fromkeys(
+            (one for one in Status if one is not Status.INTERRUPTED), 0
+        )
+        self._problems: Counter[tuple[str, str, str]] = Counter()
+        self._replayed = 0
+        self._not_kept = 0
+
+    def observe_request(self, answered: Answered) -> None:
+        if answered.problem is not None:
+            self._problems[answered.route, answered.problem, answered.limit or ""] += 1
+        turn = answered.turn
+        if turn is None:
+            return
+        if turn.is_replayed:
+            self._replayed += 1
+            return
+        if turn.interaction is not None:
+            self._by_status[turn.interaction.status] += 1
+        if turn.history_seconds:
+            self._accepted.observe(turn.history_seconds)
+        if not turn.is_kept and answered.problem is None:
+            self._not_kept += 1
+
+    def collect(self) -> Iterable[Metric]:
+        chats = CounterMetricFamily(
+            "rt_chats", "Chats by what history says of them.", labels=("status",)
+        )
+        for status, count in self._by_status.items():
+            chats.add_metric((status,), count)
+        problems = CounterMetricFamily(
+            "rt_problems",
+            "Requests that ended with a problem; limit tells which of the caller's was used up.",
+            labels=("http_route", "problem", "limit"),
+        )
+        for labels, count in self._problems.copy().items():
+            problems.add_metric(labels, count)
+        return (
+            chats,
+            problems,
+            CounterMetricFamily(
+                "rt_idempotent_replays",
+                "Chats that were answered before, and told again for their Idempotency-Key.",
+                value=self._replayed,
+            ),
+            CounterMetricFamily(
+                "rt_chats_not_persisted",
+                "Chats that were answered although they could not be kept (HISTORY_MODE=best_effort).",
+                value=self._not_kept,
+            ),
+        )

@@ -1,0 +1,94 @@
+"""What calls of providers take and use, under OpenTelemetry's names for generative AI and with its bounds."""
+
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from domain.entities.interaction import Attempt
+from domain.entities.reply import Reply
+from domain.entities.turn import Turn
+from infra.llm.resilience.metered import OK, AttemptObserver
+from infra.telemetry.metrics.histogram import Histogram, Series
+from infra.telemetry.metrics.provider_names import open_telemetry_name
+
+_SECONDS = tuple(0.01 * 2**power for power in range(14))
+_TOKENS = tuple(float(4**power) for power in range(14))
+_LABELS = (
+    "gen_ai_operation_name",
+    "gen_ai_provider_name",
+    "gen_ai_request_model",
+    "gen_ai_response_model",
+)
+_OPERATION = "chat"
+
+
+@dataclass(slots=True)
+class _Route:
+    """The series of one requested model and one who was asked for it."""
+
+    labels: tuple[str, ...]
+    first_chunks: Series
+    input_tokens: Series
+    output_tokens: Series
+    durations: dict[str, Series] = field(default_factory=dict)
+
+
+class GenAiMetrics(AttemptObserver):
+    """Three histograms. The request's model is what the caller asked for, the response's who was asked then."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._durations = Histogram(
+            "gen_ai_client_operation_duration_seconds",
+            "Calls of a provider, from start to end; error_type is empty for those that ended well.",
+            (*_LABELS, "error_type"),
+            _SECONDS,
+        )
+        self._tokens = Histogram(
+            "gen_ai_client_token_usage",
+            "Tokens reported as used, also by calls that failed; output includes what the model thought.",
+            (*_LABELS, "gen_ai_token_type"),
+            _TOKENS,
+        )
+        self._first_chunks = Histogram(
+            "gen_ai_client_operation_time_to_first_chunk_seconds",
+            "From the start of a call of a provider to the first word of its answer.",
+            _LABELS,
+            _SECONDS,
+        )
+        for histogram in (self._durations, self._tokens, self._first_chunks):
+            registry.register(histogram)
+        self._routes: dict[tuple[str, str, str], _Route] = {}
+
+    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+        """Nothing yet: the end tells it all."""
+
+    def attempt_ended(
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+    ) -> None:
+        key = (attempt.provider, turn.model, attempt.model)
+        route = self._routes.get(key) or self._open(*key)
+        duration = route.durations.get(attempt.outcome)
+        if duration is None:
+            error_type = "" if attempt.outcome == OK else attempt.outcome
+            duration = self._durations.series(*route.labels, error_type)
+            route.durations[attempt.outcome] = duration
+        duration.observe(attempt.seconds)
+        if first_text_seconds is not None:
+            route.first_chunks.observe(first_text_seconds)
+        usage = attempt.usage
+        if usage is None:
+            return
+        if usage.input_tokens is not None:
+            route.input_tokens.observe(usage.input_tokens)
+        if usage.output_tokens is not None:
+            route.output_tokens.observe(usage.output_tokens)
+
+    def _open(self, provider: str, requested_model: str, model: str) -> _Route:
+        labels = (_OPERATION, open_telemetry_name(provider), requested_model, model)
+        route = self._routes[provider, requested_model, model] = _Route(
+            labels=labels,
+            first_chunks=self._first_chunks.series(*labels),
+            input_tokens=self._tokens.series(*labels, "input"),
+            output_tokens=self._tokens.series(*labels, "output"),
+        )
+        return route

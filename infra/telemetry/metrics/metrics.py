@@ -1,0 +1,102 @@
+"""Everything the process measures, in a registry of its own."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
+
+from domain.entities.interaction import Attempt, Interaction
+from domain.entities.reply import Reply
+from domain.entities.turn import Turn
+from domain.interfaces.clock import Clock
+from domain.interfaces.telemetry import Answered, QueueObserver, RequestObserver
+from infra.llm.resilience.metered import AttemptObserver
+from infra.llm.resilience.route_health import RouteHealth
+from infra.tasks.supervised import going_on, repeating
+from infra.telemetry.metrics.chat_metrics import ChatMetrics
+from infra.telemetry.metrics.gen_ai_metrics import GenAiMetrics
+from infra.telemetry.metrics.http_metrics import HttpMetrics
+from infra.telemetry.metrics.outbox_metrics import OutboxFigures, OutboxMetrics
+from infra.telemetry.metrics.queue_depth import LOOK_SECONDS, Count, QueueDepth
+from infra.telemetry.metrics.queue_metrics import QueueMetrics
+from infra.telemetry.metrics.route_metrics import RouteMetrics
+
+
+class Metrics(RequestObserver, AttemptObserver):
+    """Observes requests and attempts; labels are closed sets: never a user, never a path."""
+
+    def __init__(self, *, version: str, environment: str) -> None:
+        self._registry = CollectorRegistry()
+        self._http = HttpMetrics(self._registry)
+        self._chats = ChatMetrics(self._registry)
+        self._gen_ai = GenAiMetrics(self._registry)
+        self._routes = RouteMetrics()
+        self._registry.register(self._routes)
+        ProcessCollector(registry=self._registry)
+        Info("rt_build", "What is running.", registry=self._registry).info(
+            {"version": version, "environment": environment}
+        )
+
+    def observe_request(self, answered: Answered) -> None:
+        self._http.observe_request(answered)
+        self._chats.observe_request(answered)
+
+    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+        self._routes.attempt_started(turn, provider, model)
+
+    def attempt_ended(
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+    ) -> None:
+        self._gen_ai.attempt_ended(turn, attempt, first_text_seconds, reply)
+
+    def watch_routes(self, routes: Callable[[], Sequence[RouteHealth]]) -> None:
+        """Show the state of what `routes` returns whenever the metrics are read."""
+        self._routes.watch(routes)
+
+    def watch_chats_in_flight(self, count: Callable[[], int], *, limit: int) -> None:
+        """Show what `count` returns whenever the metrics are read, and at how many more are refused; call it once."""
+        Gauge("rt_chats_limit", "At so many chats more are refused.", registry=self._registry).set(
+            limit
+        )
+        Gauge("rt_chats_in_flight", "Chats being answered.", registry=self._registry).set_function(
+            count
+        )
+
+    def watch_tasks(self, count: Callable[[], int]) -> None:
+        """Show what `count` returns whenever the metrics are read; call it once."""
+        Gauge(
+            "rt_asyncio_tasks",
+            "Tasks of the event loop that are not done.",
+            registry=self._registry,
+        ).set_function(count)
+
+    def watch_outbox(
+        self, figures: Callable[[], OutboxFigures], clock: Clock
+    ) -> Callable[[Sequence[Interaction]], None]:
+        """Show what `figures` returns whenever the metrics are read; return who is to be told of what was delivered."""
+        outbox = OutboxMetrics(figures, clock)
+        self._registry.register(outbox)
+        return outbox.observe_delivered
+
+    def count_queue(self) -> QueueObserver:
+        """Return who counts what comes through the queue; call it once, in a worker."""
+        return QueueMetrics(self._registry)
+
+    @asynccontextmanager
+    async def watching_queues(
+        self, messages: Count, dead_letters: Count, clock: Clock
+    ) -> AsyncIterator[None]:
+        """Show what these return while the block runs, as of the last half minute; use it once, in a worker."""
+        depth = QueueDepth(messages, dead_letters)
+        self._registry.register(depth)
+        async with going_on(depth.look, repeating(depth.look, seconds=LOOK_SECONDS, clock=clock)):
+            yield
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where all figures are."""
+        return self._registry
+
+    def render(self) -> bytes:
+        """Return all figures since start, as Prometheus text 0.0.4."""
+        return generate_latest(self._registry)

@@ -1,0 +1,1 @@
+"""Servers, services and files that tests start or build."""

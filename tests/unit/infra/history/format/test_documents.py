@@ -1,0 +1,106 @@
+"""What goes into a document comes out of it."""
+
+from dataclasses import fields
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+
+from domain.entities.interaction import Attempt, Interaction, Status
+from domain.entities.reply import Usage
+from infra.history.format.documents import UnreadableDocument, document_of, interaction_of
+from tests.fakes.interactions import an_interaction, any_interactions
+
+
+@given(any_interactions)
+def test_any_interaction_survives_json(interaction: Interaction) -> None:
+    through_json = orjson.loads(orjson.dumps(document_of(interaction)))
+
+    assert interaction_of(through_json) == interaction
+
+
+@given(any_interactions)
+def test_a_document_says_whether_there_is_an_answer(interaction: Interaction) -> None:
+    assert document_of(interaction).get("answered", False) is interaction.is_answered
+
+
+def test_a_plain_interaction_takes_few_fields() -> None:
+    assert document_of(an_interaction()) == {
+        "v": 1,
+        "id": an_interaction().id,
+        "userId": "ana",
+        "model": "demo",
+        "provider": "scripted",
+        "status": "completed",
+        "answered": True,
+        "prompt": "question 0",
+        "text": "answer 0",
+        "finish": "stop",
+        "seconds": 1.25,
+    }
+
+
+def test_fields_added_by_a_later_program_are_no_obstacle() -> None:
+    document = document_of(an_interaction()) | {"mood": "good"}
+
+    assert interaction_of(document) == an_interaction()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"v": 2},
+        {"v": None},
+        {"status": "dreaming"},
+        {"usage": 7},
+        {"attempts": [{}]},
+        {"stop": 1},
+        {"prompt": None},
+    ],
+)
+def test_what_is_not_an_interaction_of_this_version_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableDocument):
+        interaction_of(document_of(an_interaction()) | changes)
+
+
+@pytest.mark.parametrize("name", ["id", "userId", "model", "status", "seconds"])
+def test_a_missing_field_is_refused(name: str) -> None:
+    document = document_of(an_interaction())
+    del document[name]
+
+    with pytest.raises(UnreadableDocument):
+        interaction_of(document)
+
+
+def test_no_field_of_an_interaction_is_forgotten() -> None:
+    known = {field.name for field in fields(Interaction)}
+
+    assert known == {
+        "id", "user_id", "conversation_id", "prompt", "requested_model", "model", "provider", "text", "status",
+        "finish_reason", "usage", "fallback_used", "latency_seconds", "time_to_first_token_seconds", "attempts", "error",
+    }, "a new field needs a place in the document"  # fmt: skip
+
+
+def test_a_blocked_one_is_answered_only_with_text() -> None:
+    assert "answered" not in document_of(an_interaction(status=Status.BLOCKED, text=""))
+    assert document_of(an_interaction(status=Status.BLOCKED))["answered"] is True
+
+
+@pytest.mark.seen("A13")
+@given(any_interactions)
+def test_attempts_hold_nothing_that_older_workers_put_away(interaction: Interaction) -> None:
+    attempts = document_of(interaction).get("attempts", [])
+    assert all(
+        isinstance(one, str | int | float) for attempt in attempts for one in attempt.values()
+    )
+
+
+@pytest.mark.seen("A13")
+def test_attempts_of_before_they_had_a_usage_are_read() -> None:
+    used = Usage(input_tokens=3, cost_usd=0.5)
+    attempt = Attempt(provider="p", model="m", outcome="timeout", seconds=1.0, usage=used)
+    document = document_of(an_interaction(attempts=(attempt, attempt), usage=used))
+    for name in ("input", "costUsd"):
+        del document["attempts"][0][name]
+    assert [one.usage for one in interaction_of(document).attempts] == [None, used]

@@ -1,0 +1,191 @@
+"""Routes around scripted models, on clocks that tests own."""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from random import Random
+
+from domain.entities.deadline import Deadline
+from domain.entities.interaction import Attempt
+from domain.entities.prompt import Prompt
+from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply, Usage
+from domain.entities.turn import Turn
+from domain.exceptions import DomainError
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.providers.scripted import Piece, ScriptedLLM
+from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
+from infra.llm.resilience.bulkhead import Bulkhead, Compartment
+from infra.llm.resilience.circuit_breaker import CircuitBreaker
+from infra.llm.resilience.cooldown import Cooldown
+from infra.llm.resilience.fallback import Fallback
+from infra.llm.resilience.fallback_order import FallbackPolicy
+from infra.llm.resilience.metered import AttemptObserver, Metered
+from infra.llm.resilience.retry import Retry, RetryPolicy
+from infra.llm.resilience.route import Route
+from tests.fakes.clock import FakeClock
+
+PROMPT = Prompt.asking("Why?")
+DONE = Reply(finish_reason=FinishReason.STOP)
+
+Said = Answering | str | Reply
+Script = str | DomainError | Sequence[Piece]
+
+
+class Watching(AttemptObserver):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, str]] = []
+        self.ended: list[tuple[Attempt, float | None, Usage]] = []
+
+    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+        self.started.append((provider, model))
+
+    def attempt_ended(
+        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+    ) -> None:
+        self.ended.append((attempt, first_text_seconds, attempt.usage or NO_USAGE))
+
+
+@dataclass
+class Heard:
+    """What a caller got to hear.
+
+    Attributes:
+        error: What the answer ended with, if not with a reply.
+    """
+
+    pieces: list[Said] = field(default_factory=list)
+    error: DomainError | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer as the caller has it in the end."""
+        texts: list[str] = []
+        for piece in self.pieces:
+            if isinstance(piece, Answering) and not piece.continues:
+                texts.clear()
+            elif isinstance(piece, str):
+                texts.append(piece)
+        return "".join(texts)
+
+    @property
+    def voices(self) -> list[str]:
+        """Who spoke, in order; with a plus who went on from there."""
+        return [
+            ("+" if piece.continues else "") + piece.model
+            for piece in self.pieces
+            if isinstance(piece, Answering)
+        ]
+
+
+async def hear(client: LLMClient, turn: Turn, prompt: Prompt = PROMPT) -> Heard:
+    """Read an answer to its end, or to its error."""
+    heard = Heard()
+    try:
+        async with aclosing(client.stream(prompt, turn)) as pieces:
+            async for piece in pieces:
+                heard.pieces.append(piece)
+    except DomainError as error:
+        heard.error = error
+    return heard
+
+
+def a_turn(
+    clock: FakeClock,
+    *,
+    seconds: float = 59.0,
+    whole_seconds: float | None = None,
+    is_streamed: bool = False,
+    may_fall_back: bool = True,
+    has_fallback: bool = False,
+) -> Turn:
+    """Return a turn that begins now."""
+    now = clock.monotonic()
+    return Turn(
+        id="01a20389-ce6f-7000-920f-5a0c1137e7a7",
+        user_id="ana",
+        model="a",
+        started_seconds=now,
+        first_text_by=Deadline(now + seconds),
+        whole_by=Deadline(now + (whole_seconds or (600.0 if is_streamed else seconds))),
+        is_streamed=is_streamed,
+        may_fall_back=may_fall_back,
+        has_fallback=has_fallback,
+    )
+
+
+class Rig:
+    """One model with everything around it but a deadline, whose timers are the event loop's.
+
+    Attributes:
+        llm: The scripted model; `asked` holds the prompts that reached it.
+        route: As the chain has it.
+    """
+
+    def __init__(
+        self,
+        clock: FakeClock,
+        *script: Script,
+        model: str = "a",
+        provider: str = "p",
+        context_tokens: int | None = 1_000,
+        max_output_tokens: int | None = None,
+        upstream: str = "",
+        continues: bool = False,
+        retry: RetryPolicy | None = None,
+        breaker: BreakerPolicy | None = None,
+        compartment: Compartment | None = None,
+        inner: LLMClient | None = None,
+    ) -> None:
+        self.llm = ScriptedLLM(*script, provider=provider, model=model)
+        self.observer = Watching()
+        self.compartment = compartment or Compartment(1_000)
+        self.breaker = Breaker(model, breaker or BreakerPolicy(), clock, Random(1))
+        metered = Metered(
+            inner or self.llm,
+            provider=provider,
+            model=model,
+            answered_status=200,
+            clock=clock,
+            observer=self.observer,
+        )
+        broken = CircuitBreaker(
+            Bulkhead(metered, compartment=self.compartment),
+            breaker=self.breaker,
+            first_token_seconds=12.0,
+        )
+        self.cooldown = Cooldown(broken, cap_seconds=60.0, clock=clock)
+        self.retry = Retry(
+            self.cooldown,
+            provider=provider,
+            model=model,
+            policy=retry or RetryPolicy(),
+            clock=clock,
+            random=Random(1),
+            doors=(self.cooldown, self.breaker),
+        )
+        self.route = Route(
+            provider=provider,
+            model=model,
+            context_tokens=context_tokens,
+            max_output_tokens=max_output_tokens,
+            upstream=upstream,
+            continues=continues,
+            client=self.retry,
+            once=self.cooldown,
+            doors=(self.cooldown, self.breaker),
+            compartment=self.compartment,
+            budget=self.retry.budget,
+        )
+
+    @property
+    def calls(self) -> int:
+        """How many calls reached the model."""
+        return len(self.llm.asked)
+
+
+def falling_back(clock: FakeClock, *rigs: Rig, attempts_per_turn: int | None = None) -> Fallback:
+    """Return a chain over rigs, the first of which is the model asked for."""
+    policy = FallbackPolicy(attempts_per_turn=attempts_per_turn)
+    return Fallback([rig.route for rig in rigs], policy=policy, clock=clock)

@@ -1,0 +1,363 @@
+"""Silence is bounded, and only silence."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+
+import pytest
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Answering, Reply
+from domain.entities.turn import Turn
+from domain.exceptions import LLMRejected, LLMTimeout, LLMUnavailable
+from domain.interfaces.llm_client import LLMClient
+from infra.clock import SystemClock
+from infra.llm.providers.scripted import Piece, ScriptedLLM
+from infra.llm.resilience.deadline import Deadline
+from infra.llm.resilience.shared_timer import Alarm, AlarmClock
+from tests.fakes.clock import FakeClock
+from tests.fakes.turns import a_turn
+
+PROMPT = Prompt.asking("Hi")
+SHORT = 0.04
+LONG = 30.0
+"""What would be noticed: every test ends within a few times `SHORT`."""
+
+
+def bounded(
+    inner: LLMClient,
+    *,
+    first_token_seconds: float = LONG,
+    first_token_share: float = 1.0,
+    min_attempt_seconds: float = 0.0,
+    idle_seconds: float = LONG,
+) -> Deadline:
+    return Deadline(
+        inner,
+        clock=SystemClock(),
+        first_token_seconds=first_token_seconds,
+        first_token_share=first_token_share,
+        min_attempt_seconds=min_attempt_seconds,
+        idle_seconds=idle_seconds,
+    )
+
+
+async def heard(client: LLMClient, turn: Turn) -> list[object]:
+    async with asyncio.timeout(LONG / 3):
+        return [piece async for piece in client.stream(PROMPT, turn)]
+
+
+async def timeout_of(client: LLMClient, turn: Turn) -> tuple[str, LLMTimeout]:
+    text = ""
+    with pytest.raises(LLMTimeout) as raised:
+        async with asyncio.timeout(LONG / 3):
+            async for piece in client.stream(PROMPT, turn):
+                text += piece if isinstance(piece, str) else ""
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(0)  # would raise if our own cancellation were still on its way
+    return text, raised.value
+
+
+async def test_an_answer_in_time_passes_unchanged() -> None:
+    inner = ScriptedLLM(("a", "b"))
+    pieces = await heard(bounded(inner), a_turn(has_fallback=True))
+    assert pieces[1:3] == ["a", "b"]
+    assert isinstance(pieces[-1], Reply)
+
+
+async def test_silence_before_the_first_text_ends_while_somebody_else_could_answer() -> None:
+    inner = ScriptedLLM((asyncio.Event(), "late"))
+    client = bounded(inner, first_token_seconds=SHORT)
+    text, error = await timeout_of(client, a_turn(has_fallback=True))
+    assert (text, error.caller_was_hasty) == ("", False)
+    assert inner.hung_up == 1
+
+
+async def test_with_nobody_else_the_first_text_has_all_the_time_there_is() -> None:
+    gate = asyncio.Event()
+    inner = ScriptedLLM((gate, "late, but here"))
+    asyncio.get_running_loop().call_later(3 * SHORT, gate.set)
+    assert "late, but here" in await heard(bounded(inner, first_token_seconds=SHORT), a_turn())
+
+
+async def test_a_share_of_what_is_left_is_the_limit_where_that_is_less() -> None:
+    inner = ScriptedLLM((asyncio.Event(),))
+    turn = a_turn(first_text_seconds=SHORT * 100, whole_seconds=LONG, has_fallback=True)
+    _, error = await timeout_of(bounded(inner, first_token_share=0.01), turn)
+    assert error.caller_was_hasty
+
+
+async def test_what_somebody_else_needs_at_least_is_kept_back() -> None:
+    inner = ScriptedLLM((asyncio.Event(),))
+    turn = a_turn(first_text_seconds=20 * SHORT, whole_seconds=LONG, has_fallback=True)
+    await timeout_of(bounded(inner, min_attempt_seconds=12 * SHORT), turn)
+    assert turn.first_text_by.remaining_seconds(time.monotonic()) > 6 * SHORT
+
+
+async def test_with_too_little_left_to_share_the_route_has_it_all() -> None:
+    gate = asyncio.Event()
+    inner = ScriptedLLM((gate, "late, but here"))
+    asyncio.get_running_loop().call_later(3 * SHORT, gate.set)
+    turn = a_turn(first_text_seconds=LONG, has_fallback=True)
+    client = bounded(inner, first_token_seconds=SHORT, min_attempt_seconds=LONG)
+    assert "late, but here" in await heard(client, turn)
+
+
+@pytest.mark.parametrize("has_fallback", [True, False])
+@pytest.mark.parametrize("limit", ["first_text_seconds", "whole_seconds"])
+async def test_the_turn_s_own_deadline_holds_before_the_first_text(
+    limit: str, has_fallback: bool
+) -> None:
+    inner = ScriptedLLM((asyncio.Event(),))
+    turn = a_turn(**{limit: SHORT}, has_fallback=has_fallback)  # type: ignore[arg-type]
+    _, error = await timeout_of(bounded(inner), turn)
+    assert error.caller_was_hasty
+
+
+async def test_who_answers_is_not_a_first_text() -> None:
+    someone = Answering(provider="p", model="m")
+    inner = ScriptedLLM((someone, someone, asyncio.Event()))
+    client = bounded(inner, first_token_seconds=SHORT)
+    assert (await timeout_of(client, a_turn(has_fallback=True)))[0] == ""
+
+
+async def test_after_the_first_text_its_limits_no_longer_hold() -> None:
+    gate = asyncio.Event()
+    inner = ScriptedLLM(("a", gate, "b"))
+    asyncio.get_running_loop().call_later(3 * SHORT, gate.set)
+    turn = a_turn(first_text_seconds=2 * SHORT, has_fallback=True)
+    pieces = await heard(bounded(inner, first_token_seconds=SHORT), turn)
+    assert pieces[1:3] == ["a", "b"]
+
+
+async def test_silence_within_an_answer_ends_it() -> None:
+    inner = ScriptedLLM(("a", asyncio.Event(), "b"))
+    text, error = await timeout_of(bounded(inner, idle_seconds=SHORT), a_turn())
+    assert (text, error.caller_was_hasty) == ("a", False)
+    assert inner.hung_up == 1
+
+
+async def test_each_piece_begins_a_new_silence() -> None:
+    pieces: list[Piece] = []
+    for number in range(6):
+        gate = asyncio.Event()
+        asyncio.get_running_loop().call_later((number + 1) * SHORT, gate.set)
+        pieces += [gate, "x"]
+    inner = ScriptedLLM(tuple(pieces))
+    answer = await heard(bounded(inner, idle_seconds=2 * SHORT), a_turn())
+    assert answer.count("x") == 6
+
+
+async def test_the_whole_is_bounded_also_while_words_come() -> None:
+    class Dripping(LLMClient):
+        async def stream(
+            self, prompt: Prompt, turn: Turn
+        ) -> AsyncGenerator[Answering | str | Reply, None]:
+            while True:
+                yield "drip "
+                await asyncio.sleep(SHORT / 10)
+
+    turn = a_turn(whole_seconds=3 * SHORT)
+    text, error = await timeout_of(bounded(Dripping(), idle_seconds=LONG), turn)
+    assert text.startswith("drip drip ")
+    assert error.caller_was_hasty
+
+
+async def test_a_flood_that_never_waits_is_bounded_too() -> None:
+    class Flooding(LLMClient):
+        async def stream(
+            self, prompt: Prompt, turn: Turn
+        ) -> AsyncGenerator[Answering | str | Reply, None]:
+            while True:
+                yield "x"
+
+    text, _ = await timeout_of(bounded(Flooding()), a_turn(whole_seconds=SHORT))
+    assert text
+
+
+async def test_time_that_the_taker_takes_does_not_count() -> None:
+    inner = ScriptedLLM(("a", "b"))
+    texts = []
+    async for piece in bounded(inner, idle_seconds=SHORT).stream(PROMPT, a_turn()):
+        texts.append(piece)
+        await asyncio.sleep(2 * SHORT)
+    assert texts[1:3] == ["a", "b"]
+
+
+async def test_nobody_is_asked_when_the_time_is_over() -> None:
+    inner = ScriptedLLM("never")
+    await timeout_of(bounded(inner), a_turn(first_text_seconds=-1.0))
+    assert inner.asked == []
+
+
+async def test_a_cancellation_from_outside_stays_one() -> None:
+    inner = ScriptedLLM(("a", asyncio.Event()))
+    task = asyncio.create_task(heard(bounded(inner), a_turn()))
+    while not inner.asked:
+        await asyncio.sleep(0)
+    task.cancel("from outside")
+    with pytest.raises(asyncio.CancelledError, match="from outside"):
+        await task
+    assert inner.hung_up == 1
+
+
+@pytest.mark.parametrize("outside_comes_at", [SHORT / 2, 2 * SHORT], ids=["before", "after"])
+async def test_a_cancellation_from_outside_wins_over_one_of_ours_at_the_same_moment(
+    outside_comes_at: float,
+) -> None:
+    inner = ScriptedLLM(("a", asyncio.Event()))
+    task = asyncio.create_task(heard(bounded(inner, idle_seconds=SHORT), a_turn()))
+    while not inner.asked:
+        await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(outside_comes_at, task.cancel)
+    time.sleep(3 * SHORT)  # both are overdue now, and come in the same turn of the loop
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+
+
+async def test_a_timeout_around_it_is_told_apart_from_its_own() -> None:
+    inner = ScriptedLLM((asyncio.Event(),))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(SHORT):
+            await heard(bounded(inner), a_turn())
+
+
+@pytest.mark.parametrize("error", [LLMRejected(), LLMUnavailable()])
+async def test_a_failure_of_the_route_passes_unchanged(error: LLMRejected) -> None:
+    with pytest.raises(type(error)) as raised:
+        await heard(bounded(ScriptedLLM(error)), a_turn())
+    assert raised.value is error
+
+
+async def test_it_may_be_listened_to_by_one_task_after_another() -> None:
+    inner = ScriptedLLM(("a", "b", asyncio.Event()))
+    pieces = bounded(inner, idle_seconds=SHORT).stream(PROMPT, a_turn())
+    step: Callable[[], object] = pieces.__anext__
+    taken = [await asyncio.create_task(_run(step)) for _ in range(3)]
+    assert taken[1:] == ["a", "b"]
+    with pytest.raises(LLMTimeout):
+        await asyncio.create_task(_run(step))
+
+
+async def _run(step: Callable[[], object]) -> object:
+    return await step()  # type: ignore[misc]
+
+
+async def test_it_can_be_left_between_two_pieces_without_harm_to_who_left() -> None:
+    inner = ScriptedLLM(("a", "b"))
+    pieces = bounded(inner, idle_seconds=SHORT).stream(PROMPT, a_turn())
+    assert [await anext(pieces), await anext(pieces)][1] == "a"
+    await asyncio.sleep(3 * SHORT)  # long past the limit, but nobody waits for the route
+    assert await anext(pieces) == "b"
+    await pieces.aclose()
+    assert inner.hung_up == 1
+
+
+def timers() -> int:
+    loop = asyncio.get_running_loop()
+    return sum(not handle.cancelled() for handle in loop._scheduled)  # type: ignore[attr-defined]
+
+
+async def test_a_hundred_calls_share_one_timer_and_leave_no_more_behind() -> None:
+    inner = ScriptedLLM(*[("a", "b")] * 100)
+    client, before = bounded(inner), timers()
+    calls = [client.stream(PROMPT, a_turn(has_fallback=True)) for _ in range(100)]
+    for pieces in calls:
+        await anext(pieces)
+    assert timers() == before + 1
+    for pieces in calls:
+        await pieces.aclose()
+    assert timers() == before + 1
+
+
+async def test_of_many_who_wait_each_is_called_at_its_own_moment() -> None:
+    inner = ScriptedLLM(*[(asyncio.Event(),)] * 20)
+    client, ended = bounded(inner), list[float]()
+
+    async def wait(seconds: float) -> None:
+        with pytest.raises(LLMTimeout):
+            await heard(client, a_turn(first_text_seconds=seconds))
+        ended.append(seconds)
+
+    limits = [SHORT * (1 + number % 4) for number in range(20)]
+    await asyncio.gather(*(wait(seconds) for seconds in limits))
+    assert ended == sorted(limits)
+
+
+async def test_nobody_who_was_not_late_is_called_with_who_was() -> None:
+    gate = asyncio.Event()
+    inner = ScriptedLLM((asyncio.Event(),), ("a", gate, "b"))
+    client = bounded(inner, idle_seconds=LONG)
+    late = asyncio.create_task(timeout_of(client, a_turn(first_text_seconds=SHORT)))
+    well = asyncio.create_task(heard(client, a_turn()))
+    await late
+    await asyncio.sleep(SHORT)
+    gate.set()
+    assert (await well)[1:3] == ["a", "b"]
+
+
+def test_it_serves_one_event_loop_after_another() -> None:
+    client = bounded(ScriptedLLM("yes", (asyncio.Event(),)))
+
+    async def ask(seconds: float) -> None:
+        async with asyncio.timeout(LONG / 3):
+            async for _ in client.stream(PROMPT, a_turn(first_text_seconds=seconds)):
+                pass
+
+    asyncio.run(ask(LONG))
+    with pytest.raises(LLMTimeout):
+        asyncio.run(ask(SHORT))
+
+
+async def test_the_alarm_is_set_once_for_many_waits() -> None:
+    loop = asyncio.get_running_loop()
+    set_before = len(loop._scheduled)  # type: ignore[attr-defined]
+    clock = FakeClock()
+    alarm = Alarm(AlarmClock(clock))
+    for _ in range(100):
+        clock.advance(0.1)
+        alarm.arm(clock.seconds + LONG, clock.seconds)
+        alarm.disarm()
+    assert len(loop._scheduled) == set_before + 1  # type: ignore[attr-defined]
+    alarm.stop()
+
+
+async def test_a_moment_that_comes_nearer_is_not_missed() -> None:
+    clock = SystemClock()
+    alarm = Alarm(AlarmClock(clock))
+    alarm.arm(clock.monotonic() + LONG, clock.monotonic())
+    alarm.disarm()
+    alarm.arm(clock.monotonic() + SHORT, clock.monotonic())
+    with pytest.raises(TimeoutError):
+        try:
+            await asyncio.sleep(LONG)
+        except BaseException as exc:
+            alarm.disarm_after(exc)
+            raise
+    alarm.stop()
+
+
+async def test_an_alarm_that_rang_for_somebody_who_swallowed_it_leaves_no_trace() -> None:
+    clock = SystemClock()
+    alarm = Alarm(AlarmClock(clock))
+    alarm.arm(clock.monotonic() + SHORT, clock.monotonic())
+    try:
+        await asyncio.sleep(LONG)
+    except asyncio.CancelledError:
+        alarm.disarm()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    alarm.stop()
+
+
+async def test_an_alarm_is_silent_after_a_wait_that_failed() -> None:
+    clock = SystemClock()
+    alarm = Alarm(AlarmClock(clock))
+    alarm.arm(clock.monotonic() + SHORT, clock.monotonic())
+    alarm.disarm_after(ValueError())
+    await asyncio.sleep(3 * SHORT)  # would be cancelled
+    alarm.stop()

@@ -1,0 +1,319 @@
+"""The whole way to a model, around real connections to providers that misbehave."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import FinishReason, Reply, Usage
+from domain.entities.turn import Turn
+from domain.exceptions import LLMUnavailable, NoRoute
+from infra.clock import SystemClock
+from infra.llm.catalogue.loader import load_catalogue
+from infra.llm.chain import LLM, open_llm
+from infra.llm.pricing.priced_client import Priced
+from infra.llm.pricing.prices import Prices
+from infra.llm.pricing.tariff import Tariff
+from infra.llm.providers.scripted import ScriptedLLM
+from infra.llm.resilience.metered import Metered
+from infra.llm.resilience.route_health import RouteState
+from infra.settings import Settings
+from tests.fakes import gemini, openai
+from tests.fakes.behaviour import Breaks, Hangs, Raw, Refuses, Says
+from tests.fakes.gemini import FakeGemini
+from tests.fakes.openai import FakeOpenAI
+from tests.fakes.turns import a_turn
+from tests.unit.infra.llm.resilience.parts import Heard, Watching, hear
+
+MODELS = """
+default = "flash"
+
+[providers.gemini]
+kind = "gemini"
+base_url = "https://gemini.example"
+api_key_env = "GEMINI_API_KEY"
+
+[providers.openrouter]
+kind = "openai"
+base_url = "https://openrouter.example/v1"
+api_key_env = "OPENROUTER_API_KEY"
+
+[models.flash]
+provider = "gemini"
+upstream = "gemini-3.8-flash"
+fallbacks = ["mini"]
+context_tokens = 1000
+max_output_tokens = 100
+first_token_seconds = 0.3
+input_usd_per_million = 1
+output_usd_per_million = 2
+
+[models.mini]
+provider = "openrouter"
+context_tokens = 1000
+max_output_tokens = 100
+continues = true
+
+[models.sibling]
+provider = "gemini"
+fallbacks = ["mini"]
+context_tokens = 1000
+max_output_tokens = 100
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_variables_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+class Stage:
+    """A chain before two providers.
+
+    Attributes:
+        settings: To change before the chain is opened.
+    """
+
+    def __init__(self, tmp_path: Path, gemini: FakeGemini, openai: FakeOpenAI) -> None:
+        self.gemini = gemini
+        self.openai = openai
+        self.watching = Watching()
+        self.clock = SystemClock()
+        self.settings: dict[str, Any] = {
+            "gemini_api_key": SecretStr("test-key"),
+            "gemini_base_url": gemini.origin,
+            "openrouter_api_key": SecretStr("test-key"),
+            "openrouter_base_url": openai.base_url,
+            "models_file": tmp_path / "models.toml",
+            "price_lookup_enabled": False,
+            "retry_base_seconds": 0.001,
+        }
+        self.settings["models_file"].write_text(MODELS, encoding="utf-8")
+
+    @asynccontextmanager
+    async def open(self, **more: Any) -> AsyncIterator[LLM]:
+        settings = Settings(_env_file=None, **self.settings, **more)
+        catalogue = load_catalogue(settings, {}, self.clock)
+        async with open_llm(catalogue, settings, clock=self.clock, observer=self.watching) as llm:
+            yield llm
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with FakeGemini() as gemini, FakeOpenAI() as openai:
+        yield Stage(tmp_path, gemini, openai)
+
+
+def a_turn_of(model: str, *, is_streamed: bool = False) -> Turn:
+    turn = a_turn(is_streamed=is_streamed)
+    turn.model = model
+    return turn
+
+
+async def ask(llm: LLM, model: str = "flash", *, is_streamed: bool = False) -> tuple[Heard, Turn]:
+    turn = a_turn_of(model, is_streamed=is_streamed)
+    return await hear(llm.client, turn, Prompt.asking("Why?", model=model)), turn
+
+
+async def test_each_model_is_asked_by_its_own_name_and_priced(stage: Stage) -> None:
+    async with stage.open() as llm:
+        heard, turn = await ask(llm)
+        other, _ = await ask(llm, "mini")
+    assert (heard.text, other.text) == ("Hello world", "Hello world")
+    assert "/models/gemini-3.8-flash:" in stage.gemini.seen[0].path
+    assert stage.openai.seen[0].body["model"] == "mini"
+    reply = heard.pieces[-1]
+    assert isinstance(reply, Reply)
+    assert reply.usage.cost_usd == pytest.approx((15 * 1 + 73 * 2) / 1e6)
+    assert stage.watching.ended[0][2] == reply.usage
+    assert [(a.provider, a.model, a.outcome, a.http_status) for a in turn.attempts] == [
+        ("gemini", "flash", "ok", 200)
+    ]
+
+
+async def test_a_failing_provider_is_retried_and_then_replaced(stage: Stage) -> None:
+    stage.gemini.then(Refuses(503), Refuses(500))
+    async with stage.open() as llm:
+        heard, turn = await ask(llm)
+    assert (heard.text, heard.voices) == ("Hello world", ["flash", "flash", "mini"])
+    assert [(a.model, a.http_status) for a in turn.attempts] == [
+        ("flash", 503),
+        ("flash", 500),
+        ("mini", 200),
+    ]
+    assert stage.watching.started == [(a.provider, a.model) for a in turn.attempts]
+
+
+async def test_a_silent_model_is_given_what_the_catalogue_says(stage: Stage) -> None:
+    stage.gemini.then(Hangs())
+    async with stage.open() as llm, asyncio.timeout(5.0):
+        heard, turn = await ask(llm)
+    assert heard.voices == ["flash", "mini"]
+    assert [a.outcome for a in turn.attempts] == ["timeout", "ok"]
+    assert turn.attempts[0].seconds >= 0.3
+
+
+async def test_a_stream_that_breaks_is_gone_on_with_where_it_stopped(stage: Stage) -> None:
+    stage.openai.then(Breaks(["Once ", "upon "]), Says(["a ", "time"]))
+    async with stage.open() as llm:
+        heard, turn = await ask(llm, "mini", is_streamed=True)
+    assert (heard.text, heard.voices) == ("Once upon a time", ["mini", "+mini"])
+    assert stage.openai.seen[1].body["messages"][-1] == {
+        "role": "assistant",
+        "content": "Once upon ",
+    }
+    assert [a.outcome for a in turn.attempts] == ["unavailable", "ok"]
+
+
+async def test_one_full_provider_leaves_the_other_free(stage: Stage) -> None:
+    go_on = asyncio.Event()
+    stage.gemini.then(Says(["Hel", go_on, "lo"]))
+    async with stage.open(max_calls_per_provider=1) as llm:
+        first = asyncio.create_task(ask(llm))
+        while not stage.gemini.seen:
+            await asyncio.sleep(0.001)
+        assert [route.in_flight for route in llm.health()] == [1, 0, 1]
+        heard, turn = await ask(llm, "sibling")
+        assert (heard.voices, len(turn.attempts)) == (["mini"], 1)
+        go_on.set()
+        assert (await first)[0].text == "Hello"
+        assert [route.in_flight for route in llm.health()] == [0, 0, 0]
+
+
+async def test_the_state_of_every_route_can_be_read_at_any_time(stage: Stage) -> None:
+    stage.gemini.then(*[Refuses(503)] * 3, Refuses(401))
+    stage.openai.then(Refuses(429, retry_after_seconds=9))
+    async with stage.open(breaker_consecutive_failures=2) as llm:
+        assert [(route.provider, route.model, route.state) for route in llm.health()] == [
+            ("gemini", "flash", RouteState.HEALTHY),
+            ("openrouter", "mini", RouteState.HEALTHY),
+            ("gemini", "sibling", RouteState.HEALTHY),
+        ]
+        heard, _ = await ask(llm)
+        assert isinstance(heard.error, NoRoute)
+        assert 1.0 <= (heard.error.retry_after_seconds or 0.0) <= 12.0
+        flash, mini, _ = llm.health()
+        assert (flash.state, mini.state) == (RouteState.OPEN, RouteState.COOLING)
+        assert flash.closure is not None
+        assert 7.9 < flash.closure.retry_after_seconds <= 12.0
+        assert abs(flash.closure.since_milliseconds - stage.clock.now_milliseconds()) < 60_000
+        assert flash.retry_tokens == 95
+
+
+async def test_it_hangs_up_on_everybody_at_the_end(stage: Stage) -> None:
+    stage.gemini.then(Says(["Hel", asyncio.Event()]))
+    async with stage.open() as llm:
+        pieces = llm.client.stream(Prompt.asking("Why?"), a_turn_of("flash", is_streamed=True))
+        while await anext(pieces) != "Hel":
+            pass
+        await pieces.aclose()
+        async with asyncio.timeout(1.0):
+            while not stage.gemini.left:
+                await asyncio.sleep(0.001)
+
+
+async def test_without_any_provider_the_demo_answers_and_says_what_it_is() -> None:
+    settings, clock, watching = Settings(_env_file=None), SystemClock(), Watching()
+    catalogue = load_catalogue(settings, {}, clock)
+    async with open_llm(catalogue, settings, clock=clock, observer=watching) as llm:
+        heard, turn = await ask(llm, "demo")
+    assert "not a real LLM" in heard.text
+    assert heard.pieces[-1] == Reply(finish_reason=FinishReason.STOP)
+    assert [(a.provider, a.outcome, a.http_status) for a in turn.attempts] == [("demo", "ok", None)]
+
+
+USED = Usage(input_tokens=40, output_tokens=2, total_tokens=42)
+
+
+def fails_after_counts(wire: str) -> Raw:
+    """Return an answer that says something, tells what it used by then, and makes no sense from there on."""
+    if wire == "gemini":
+        counts = {"promptTokenCount": 40, "candidatesTokenCount": 2, "totalTokenCount": 42}
+        return Raw(
+            [gemini.event({**gemini.candidate("All "), "usageMetadata": counts}), b"data: {\n\n"]
+        )
+    counts = {"prompt_tokens": 40, "completion_tokens": 2, "total_tokens": 42}
+    return Raw(
+        [openai.event({**openai.chunk({"content": "All "}), "usage": counts}), b"data: {\n\n"]
+    )
+
+
+@pytest.mark.seen("A13")
+async def test_each_attempt_is_priced_by_the_tariff_of_the_model_it_asked(stage: Stage) -> None:
+    stage.gemini.then(fails_after_counts("gemini"))
+    stage.openai.then(fails_after_counts("openai"))
+    models = stage.settings["models_file"]
+    priced = MODELS.replace(
+        "continues = true", "input_usd_per_million = 10\noutput_usd_per_million = 20"
+    )
+    models.write_text(priced, encoding="utf-8")
+    async with stage.open() as llm:
+        _, turn = await ask(llm)
+    assert [attempt.usage for attempt in turn.attempts] == [
+        replace(USED, cost_usd=pytest.approx(44e-6)),
+        replace(USED, cost_usd=pytest.approx(440e-6)),
+    ]
+
+
+@pytest.mark.seen("A13")
+async def test_a_failure_that_cost_something_waits_for_its_price(stage: Stage) -> None:
+    failing = ScriptedLLM(["All ", USED, LLMUnavailable()], LLMUnavailable())
+    prices = Prices({"m": Tariff.fixed(1.0, 2.0)}, stage.clock)
+    client = Metered(
+        Priced(failing, prices=prices, cost=prices.of("m")),
+        provider="p",
+        model="m",
+        answered_status=200,
+        clock=stage.clock,
+        observer=stage.watching,
+    )
+    turn = a_turn()
+    waiting = asyncio.create_task(hear(client, turn))
+    while not failing.asked:
+        await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert turn.attempts == []
+    await prices.load([])
+    assert isinstance((await waiting).error, LLMUnavailable)
+    assert [attempt.usage for attempt in turn.attempts] == [USED]
+    unpriced = Priced(failing, prices=Prices({}, stage.clock), cost=prices.of("m"))
+    async with asyncio.timeout(5.0):  # one that cost nothing does not wait
+        assert isinstance((await hear(unpriced, a_turn())).error, LLMUnavailable)
+
+
+@pytest.mark.seen("B15")
+@pytest.mark.parametrize(
+    ("most", "asked"), [(None, ["flash", "flash", "mini"]), (2, ["flash", "mini"])]
+)
+async def test_the_number_of_attempts_is_the_operators_where_it_is_set(
+    stage: Stage, most: int | None, asked: list[str]
+) -> None:
+    stage.gemini.then(Refuses(503), Refuses(503))
+    async with stage.open(**({} if most is None else {"attempts_per_turn": most})) as llm:
+        _, turn = await ask(llm)
+    assert [attempt.model for attempt in turn.attempts] == asked
+
+
+@pytest.mark.seen("B14")
+@pytest.mark.parametrize(
+    ("settings", "longest_seconds"),
+    [
+        ({}, 15.0),
+        ({"breaker_open_seconds": 5.0}, 15.0),
+        ({"breaker_open_seconds": 20.0}, 20.0),
+        ({"breaker_open_cap_seconds": 60.0}, 60.0),
+        ({"breaker_open_seconds": 30.0, "breaker_open_cap_seconds": 20.0}, 20.0),
+    ],
+)
+def test_the_lengths_of_openings_are_the_operators_where_they_are_set(
+    settings: dict[str, float], longest_seconds: float
+) -> None:
+    assert Settings(_env_file=None, **settings).breaker_longest_open_seconds() == longest_seconds
