@@ -113,7 +113,11 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
     log_unhandled_in(asyncio.get_running_loop())
     clock = SystemClock()
     catalogue = load_catalogue(settings, read_environment(Path(".env")), clock)
-    refuse_unsafe(settings, catalogue)
+    refuse_unsafe(
+        settings,
+        plain_http_providers=catalogue.plain_http_providers(),
+        is_demo_only=catalogue.is_demo_only(),
+    )
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with AsyncExitStack() as stack:
         figures_degraded = await stack.enter_async_context(

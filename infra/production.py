@@ -1,10 +1,9 @@
 """What production does not start with."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from infra.configuration import ConfigurationError
-from infra.llm.catalogue.catalogue import Catalogue
 from infra.settings import Settings
 
 _LEAST_SECRET_CHARACTERS = 32
@@ -14,14 +13,24 @@ _ON_THIS_MACHINE = re.compile(
 )
 
 
-def refuse_unsafe(settings: Settings, catalogue: Catalogue) -> None:
+def refuse_unsafe(
+    settings: Settings, *, plain_http_providers: Iterable[str], is_demo_only: bool
+) -> None:
     """Return when it is safe to serve.
+
+    Args:
+        settings: What is configured.
+        plain_http_providers: Providers of the catalogue that are reached without TLS and do not allow it.
+        is_demo_only: The catalogue holds no other model than the demo.
 
     Raises:
         ConfigurationError: `ENVIRONMENT=production` with a setting that is only good for trying things out; the
             message names every one of them in one line.
     """
-    _refuse(settings, [*_serving(settings), *_stores(settings), *_providers(catalogue)])
+    _refuse(
+        settings,
+        [*_serving(settings), *_stores(settings), *_providers(plain_http_providers, is_demo_only)],
+    )
 
 
 def refuse_unsafe_stores(settings: Settings) -> None:
@@ -56,10 +65,10 @@ def _stores(settings: Settings) -> Iterator[str]:
         yield "AWS_EMULATOR is true"
 
 
-def _providers(catalogue: Catalogue) -> Iterator[str]:
-    for provider in catalogue.plain_http_providers():
+def _providers(plain_http_providers: Iterable[str], is_demo_only: bool) -> Iterator[str]:
+    for provider in plain_http_providers:
         yield f"provider {provider} is reached over plain http (allow_http = true in MODELS_FILE permits it)"
-    if catalogue.is_demo_only():
+    if is_demo_only:
         yield "no provider is configured, so only the demo model would answer"
 
 

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from app.controllers.history_controller import UserIdInPath
+from app.dto.native.export_formats import MEDIA_TYPES, ExportFormat, head_of, lines_of
 from app.dto.wire import Dto
 from app.problems.problem_schema import problems
 from app.requests.request_context import caller_of, container_of, user_in_path
 from app.requests.strict_route import StrictRoute
-from app.responses.export_formats import MEDIA_TYPES, ExportFormat, head_of, lines_of
 from app.responses.file_download import FileStream
 from domain.entities.interaction import Interaction
 

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.problems.error_handlers import error_response
-from app.requests.strict_route import RefusedBody, parse_json
+from app.problems.refused_body import RefusedBody
+from app.requests.strict_route import parse_json
 from domain.exceptions import DomainError
 
 _PARAMETERS = (b"x-request-timeout-ms", b"idempotency-key", b"content-encoding")

@@ -13,14 +13,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
-from app.dto.native.interaction import AttemptDto
+from app.dto.attempt import AttemptDto
 from app.problems import openai_errors as openai
 from app.problems import problem_table as table
 from app.problems.field_errors import UNSUPPORTED, field_errors
 from app.problems.problem_schema import MEDIA_TYPE
 from app.problems.problem_table import ProblemKind, problem_body
-from app.requests.content_encoding import ACCEPTED
-from app.requests.strict_route import RefusedBody
+from app.problems.refused_body import RefusedBody
 from domain.exceptions import (
     DomainError,
     Forbidden,
@@ -98,8 +97,7 @@ def install(app: FastAPI) -> None:
     async def refused_body(request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedBody)
         response = problem_response(error.kind, request.scope)
-        if error.kind is table.UNSUPPORTED_CONTENT_ENCODING:
-            response.headers["Accept-Encoding"] = ACCEPTED
+        response.headers.update(error.headers or {})
         return response
 
     async def invalid(request: Request, error: Exception) -> Response:

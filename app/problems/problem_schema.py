@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from app.dto.native.interaction import AttemptDto
+from app.dto.attempt import AttemptDto
 from app.dto.wire import Dto
 from app.problems.problem_table import PROBLEMS
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
@@ -18,9 +18,10 @@ from app.problems.problem_table import (
     MALFORMED_REQUEST,
     UNSUPPORTED_CONTENT_ENCODING,
     UNSUPPORTED_MEDIA_TYPE,
-    ProblemKind,
 )
+from app.problems.refused_body import RefusedBody
 from app.requests.content_encoding import (
+    ACCEPTED,
     Coding,
     NotInflatable,
     TooLargeInflated,
@@ -31,17 +32,6 @@ from app.requests.content_encoding import (
 
 _ESCAPES = re.compile(rb'\\[\\"]')
 """From left to right, so that of two backslashes the second escapes nothing; there are none outside of strings."""
-
-
-class RefusedBody(HTTPException):
-    """The body cannot be taken.
-
-    An `HTTPException`, because FastAPI lets no other exception out of reading a body as it is.
-    """
-
-    def __init__(self, kind: ProblemKind) -> None:
-        super().__init__(kind.status)
-        self.kind = kind
 
 
 def parse_json(body: bytes, max_depth: int) -> Any:
@@ -104,7 +94,9 @@ class StrictRequest(Request):
             try:
                 coding = coding_of(self.headers.getlist("content-encoding"))
             except UnknownCoding as exc:
-                raise RefusedBody(UNSUPPORTED_CONTENT_ENCODING) from exc
+                raise RefusedBody(
+                    UNSUPPORTED_CONTENT_ENCODING, {"Accept-Encoding": ACCEPTED}
+                ) from exc
             chunks: list[bytes] = []
             size_bytes = 0
             try:

@@ -15,8 +15,7 @@ from domain.entities.interaction import first_id_after
 from domain.entities.once import Claim, OnceKey
 from domain.exceptions import HistoryError, IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
-from infra.history.dynamodb.items import Item
-from infra.storage.aws.dynamodb_table import Table
+from infra.storage.aws.dynamodb_table import Item, Table
 from infra.storage.aws.errors import code_of
 
 CALL_SECONDS = 4.0

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import orjson
 
 from domain.entities.interaction import Interaction
-from infra.history.dynamodb.items import Item, body_in, is_erased, part_keys_of
+from infra.history.dynamodb.items import body_in, is_erased, part_keys_of
 from infra.history.format.documents import UnreadableDocument, interaction_of
-from infra.storage.aws.dynamodb_table import Table
+from infra.storage.aws.dynamodb_table import Item, Table
 
 
 async def interactions_in(table: Table, items: Sequence[Item]) -> list[Interaction]:

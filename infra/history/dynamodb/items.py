@@ -10,16 +10,13 @@ The id sorts by time, is the cursor and makes writing twice harmless. A user id 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from domain.entities.interaction import Interaction
 from domain.exceptions import Unstorable
 from infra.history.format.compression import compressed, decompressed
 from infra.history.queries.aggregates import whole_milliseconds
 from infra.history.store.retention import FOR_EVER, Retention
-
-Item = dict[str, dict[str, Any]]
-"""Attributes by name, each as `{type: value}`."""
+from infra.storage.aws.dynamodb_table import Item
 
 COMPRESSED_FROM_BYTES = 1024
 PART_BYTES = 300 * 1024

@@ -5,9 +5,8 @@ from typing import Any
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order
 from domain.entities.interaction import Interaction, Status
-from infra.history.dynamodb.items import Item
 from infra.history.dynamodb.schema import BY_CONVERSATION, BY_MODEL
-from infra.storage.aws.dynamodb_table import Table
+from infra.storage.aws.dynamodb_table import Item, Table
 
 OVER_READING = 5
 QUERIES_A_PAGE = 8

@@ -7,9 +7,9 @@ from typing import Any
 from domain.entities.interaction import milliseconds_of
 from domain.entities.statistics import FAILURES, By, Day, Group, StatisticsQuery
 from infra.history.dynamodb.item_reader import interactions_in
-from infra.history.dynamodb.items import Item, figures_of, key_of
+from infra.history.dynamodb.items import figures_of, key_of
 from infra.history.queries.aggregates import Tally
-from infra.storage.aws.dynamodb_table import Table
+from infra.storage.aws.dynamodb_table import Item, Table
 
 _READ = (
     *("sk", "status", "answered", "model", "provider"),

@@ -11,14 +11,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infra.history.dynamodb.items import (
-    Item,
     Row,
     is_erased,
     key_of,
     mark_key,
     part_keys_of,
 )
-from infra.storage.aws.dynamodb_table import Table
+from infra.storage.aws.dynamodb_table import Item, Table
 from infra.storage.aws.errors import code_of
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from domain.entities.record import ArchivePage, Erasure, Place, Record
 from domain.interfaces.history_archive import HistoryArchive
 from infra.history.dynamodb.item_reader import bodies_in
-from infra.history.dynamodb.items import Item, is_erased, key_of
+from infra.history.dynamodb.items import is_erased, key_of
 from infra.history.dynamodb.store import DynamoHistory
 from infra.history.format.documents import interaction_in, record_holding
 from infra.history.transfer.replay_erasures import erase_again
+from infra.storage.aws.dynamodb_table import Item
 
 SECONDS = 60.0
 

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from domain.exceptions import HistoryUnavailable, Unstorable
-from infra.history.dynamodb.items import Item
 from infra.storage.aws.client import AwsClient
 from infra.storage.aws.errors import code_of
 
 logger = logging.getLogger(__name__)
+
+Item = dict[str, dict[str, Any]]
+"""Attributes by name, each as `{type: value}`."""
 
 T = TypeVar("T")
 R = TypeVar("R")

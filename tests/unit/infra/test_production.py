@@ -21,7 +21,12 @@ SAFE: dict[str, Any] = {
 
 def start(**changes: Any) -> None:
     settings = Settings(_env_file=None, **{**SAFE, **changes})
-    refuse_unsafe(settings, load_catalogue(settings, {}, FakeClock()))
+    catalogue = load_catalogue(settings, {}, FakeClock())
+    refuse_unsafe(
+        settings,
+        plain_http_providers=catalogue.plain_http_providers(),
+        is_demo_only=catalogue.is_demo_only(),
+    )
 
 
 def test_what_is_safe_starts() -> None:
