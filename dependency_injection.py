@@ -38,8 +38,8 @@ from domain.use_cases.search_history import SearchHistory
 from domain.use_cases.summarise_history import SummariseHistory
 from infra.clock import SystemClock
 from infra.configuration import read_environment
-from infra.history.configured_history import open_history, without_expired
-from infra.idempotency.configured_idempotency import open_claims
+from infra.history.open_history import open_history, without_expired
+from infra.idempotency.open_idempotency import open_claims
 from infra.ids import InteractionIds
 from infra.llm.catalogue.loader import load_catalogue
 from infra.llm.chain import open_llm
@@ -51,11 +51,11 @@ from infra.security.cursors import configured_cursors
 from infra.security.request_limits import MemoryRateLimiter
 from infra.security.token_budget import MemoryTokenBudget
 from infra.settings import Settings
-from infra.telemetry.configured_telemetry import tracing_of, writing_figures
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxFigures
 from infra.telemetry.metrics.provider_names import open_telemetry_name
+from infra.telemetry.open_telemetry import tracing_of, writing_figures
 
 HOST_READ_SECONDS = 1.0
 """How much longer than the store this host is waited for: a store that hangs is given up, then this host is asked."""

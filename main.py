@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from domain.entities.checksum import Checksum
     from domain.entities.copy_progress import CopyProgress
     from domain.entities.store_kind import StoreKind
-    from domain.interfaces.key_book import KeyBook
+    from domain.interfaces.api_key_repository import KeyBook
     from domain.use_cases.redrive_dead_letters import Redriven
 
 
@@ -158,7 +158,7 @@ def migrate(source: "StoreKind", target: "StoreKind", progress: "Progress") -> "
 def key_book() -> "KeyBook":
     """Return where the keys of this installation are made and revoked."""
     from infra.clock import SystemClock
-    from infra.security.key_book import FileKeyBook
+    from infra.security.api_keys.repository import FileKeyBook
     from infra.settings import read_settings
 
     return FileKeyBook(read_settings().data_dir, SystemClock())

@@ -13,12 +13,12 @@ from app.controllers import (
     docs_controller,
     health_controller,
     history_controller,
-    history_export_controller,
-    history_figures_controller,
     metrics_controller,
     models_controller,
     openai_controller,
 )
+from app.controllers import export_controller as history_export_controller
+from app.controllers import statistics_controller as history_figures_controller
 from app.dto.native.chat import ChatRequest
 from app.dto.openai_chat.request import ChatCompletionRequest
 from app.middleware.access_gate import Gate, GateRules

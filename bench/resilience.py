@@ -16,11 +16,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece, Usage
-from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
 from infra.llm.catalogue.catalogue import CatalogueModel, Provider, ProviderKind

@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable
 
 from app.middleware.access_log import access_line
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, Reply, Usage
-from domain.entities.turn import Turn
 from domain.interfaces.telemetry import Answered
 from infra.llm.resilience.metered import AttemptObserver
 from infra.logging.configuration import configure_logging

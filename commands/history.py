@@ -15,17 +15,17 @@ from domain.exceptions import HistoryError
 from domain.interfaces.clock import Clock
 from domain.use_cases.copy_history import CopyHistory
 from infra.clock import SystemClock
-from infra.history.configured_history import configured_kind, retention_of
 from infra.history.format.documents import UnreadableDocument
+from infra.history.open_history import configured_kind, retention_of
 from infra.history.sqlite.backup import BackupFailed
 from infra.history.sqlite.backup import back_up as copy_store
 from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER
 from infra.history.sqlite.outbox.outbox_file import waiting_in
 from infra.history.sqlite.store import HISTORY_FILE
 from infra.history.transfer.checkpoint_file import CopyFile
-from infra.history.transfer.jsonl_export import ExportFailed, export_to
+from infra.history.transfer.export_file import ExportFailed, export_to
+from infra.history.transfer.import_file import InteractionFile
 from infra.history.transfer.jsonl_format import InvalidLine, digest_of_line
-from infra.history.transfer.jsonl_import import InteractionFile
 from infra.history.transfer.open_archives import open_archive, open_archive_reader
 from infra.history.transfer.store_source import StoreSource, digest_of
 from infra.settings import Settings

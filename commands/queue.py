@@ -15,7 +15,7 @@ from domain.use_cases.record_interaction import RecordInteraction
 from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
-from infra.history.configured_history import (
+from infra.history.open_history import (
     aws_access,
     has_store,
     open_store,
@@ -26,8 +26,8 @@ from infra.logging.unhandled import log_unhandled_in
 from infra.product import VERSION
 from infra.production import refuse_unsafe_stores
 from infra.settings import Settings
-from infra.telemetry.configured_telemetry import tracing_of, writing_figures
 from infra.telemetry.metrics.metrics import Metrics
+from infra.telemetry.open_telemetry import tracing_of, writing_figures
 
 if TYPE_CHECKING:
     from infra.history.sqs.consumer import Queues

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from domain.entities.api_key import ApiKey
 from domain.entities.caller import Scope, is_user_id
-from domain.interfaces.key_book import KeyBook
+from domain.interfaces.api_key_repository import KeyBook
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 _SPAN = re.compile(r"(\d{1,5})([hdw])", re.ASCII)

@@ -17,7 +17,7 @@ from app.cli.history_commands import (
     run_history,
 )
 from app.cli.keys_commands import UnknownKey, add_keys_parser, run_keys
-from domain.interfaces.key_book import KeyBook
+from domain.interfaces.api_key_repository import KeyBook
 from domain.use_cases.redrive_dead_letters import Redriven
 
 EXIT_OK = 0

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 from app.services.idempotency import Once
-from domain.entities.once import Fingerprint
+from domain.entities.idempotency import Fingerprint
 
 _NAME = "Idempotency-Key"
 _VERSION = 2

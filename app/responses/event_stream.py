@@ -12,9 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.process.lifecycle import Stoppable
 from app.services.answer_events import Pieces
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Interaction
 from domain.entities.reply import Answering
-from domain.entities.turn import Turn
 from domain.exceptions import DomainError, Overloaded
 
 PING_SECONDS = 15.0

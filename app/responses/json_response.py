@@ -7,8 +7,8 @@ from fastapi import Header, Request
 from starlette.responses import Response
 
 from app.services.answer_events import Pieces
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Interaction
-from domain.entities.turn import Turn
 
 _LEAST_TIMEOUT_MILLISECONDS = 3000
 

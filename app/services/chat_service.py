@@ -8,10 +8,10 @@ from app.services.answer_events import Pieces
 from app.services.idempotency import Once, OncePerKey
 from app.services.token_quota import Spending
 from domain.entities.caller import Caller, Scope
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.entities.turn import Turn
 from domain.exceptions import InvalidInput, Overloaded
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue

@@ -8,10 +8,10 @@ from typing import Any
 
 from app.services.answer_events import Pieces
 from domain.entities.caller import Caller
+from domain.entities.chat_request_context import Turn
+from domain.entities.idempotency import Claim, Fingerprint, OnceKey
 from domain.entities.interaction import Interaction, Status
-from domain.entities.once import Claim, Fingerprint, OnceKey
 from domain.entities.reply import Answering
-from domain.entities.turn import Turn
 from domain.exceptions import (
     ContentBlocked,
     HistoryNotDurable,

@@ -5,9 +5,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from app.services.answer_events import Pieces
+from domain.entities.chat_request_context import Turn
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.entities.turn import Turn
 from domain.interfaces.rate_limiter import TokenBudget
 
 _BYTES_PER_TOKEN = 3

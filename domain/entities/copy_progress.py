@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from domain.entities.checksum import NOTHING_SUMMED, Checksum
-from domain.entities.record import Erasure, Place, Record
+from domain.entities.stored_record import Erasure, Place, Record
 
 SHOWN_PLACES = 10
 """How many of the differing are named; the rest is counted."""

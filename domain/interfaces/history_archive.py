@@ -4,8 +4,8 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from domain.entities.record import ArchivePage, Erasure, Place, Record
-from domain.interfaces.erasures import Erasures
+from domain.entities.stored_record import ArchivePage, Erasure, Place, Record
+from domain.interfaces.tombstones import Erasures
 
 
 class ArchiveReader(Protocol):

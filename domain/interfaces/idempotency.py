@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Protocol
 
-from domain.entities.once import Claim, OnceKey
+from domain.entities.idempotency import Claim, OnceKey
 
 
 class IdempotencyStore(Protocol):

@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt
 from domain.entities.reply import ReplyPiece
-from domain.entities.turn import Turn
 
 
 class LLMClient(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.entities.turn import Turn
+from domain.entities.chat_request_context import Turn
 from domain.interfaces.interaction_queue import Delivery
 
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, Progress, Reply
-from domain.entities.turn import Turn
 from domain.exceptions import (
     HistoryError,
     HistoryNotDurable,
@@ -19,7 +19,7 @@ from domain.exceptions import (
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryWriter
 from domain.interfaces.llm_client import LLMClient
-from domain.use_cases.recording import Recording
+from domain.use_cases.record_answer import Recording
 
 _LEAST_ACCEPT_SECONDS = 1.0
 

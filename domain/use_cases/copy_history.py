@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from domain.entities.copy_progress import SHOWN_PLACES, Batch, CopyProgress, Position
-from domain.entities.record import Place, Record
+from domain.entities.stored_record import Place, Record
 from domain.exceptions import HistoryDamaged, HistoryError, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
 from domain.interfaces.copy_state import CopyState

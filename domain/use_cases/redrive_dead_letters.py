@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from domain.entities.interaction import Interaction
 from domain.interfaces.clock import Clock
-from domain.interfaces.erasures import Erasures
 from domain.interfaces.interaction_queue import DeadLetters, Delivery
+from domain.interfaces.tombstones import Erasures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

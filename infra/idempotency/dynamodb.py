@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from domain.entities.idempotency import Claim, OnceKey
 from domain.entities.interaction import first_id_after
-from domain.entities.once import Claim, OnceKey
 from domain.exceptions import HistoryError, IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
 from infra.storage.aws.dynamodb_table import Item, Table

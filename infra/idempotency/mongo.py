@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import pymongo.errors
 from pymongo import IndexModel
 
+from domain.entities.idempotency import Claim, OnceKey
 from domain.entities.interaction import first_id_after
-from domain.entities.once import Claim, OnceKey
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
 from infra.history.format.documents import Document

@@ -10,8 +10,8 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.health import Degraded
 from infra.configuration import ConfigurationError
+from infra.security.api_keys.cache import open_key_ring
 from infra.security.bearer import BearerAuthenticator, Tokens
-from infra.security.key_ring import open_key_ring
 from infra.settings import Settings
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from domain.entities.caller import Caller
 from domain.exceptions import Unauthenticated
 from domain.interfaces.credentials import Authenticator
-from infra.security.api_key_format import PREFIX
+from infra.security.api_keys.key_format import PREFIX
 
 
 class Keys(Protocol):

@@ -8,12 +8,12 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, Reply
-from domain.entities.turn import Turn
 from domain.exceptions import DomainError
 from infra.clock import SystemClock
 from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind

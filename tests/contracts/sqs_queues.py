@@ -13,7 +13,7 @@ from domain.entities.interaction import Interaction
 from domain.interfaces.interaction_queue import Delivery
 from infra.clock import SystemClock
 from infra.history.sqs.consumer import SqsDeadLetters, SqsQueue, open_queues
-from infra.history.sqs.message_format import message_of
+from infra.history.sqs.envelope import message_of
 from infra.history.sqs.queue_setup import SqsNames
 from infra.storage.aws.access import AwsAccess
 from infra.storage.aws.client import AwsClient, open_client

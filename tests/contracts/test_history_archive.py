@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from domain.entities.copy_progress import CopyProgress, Position
 from domain.entities.interaction import Interaction, Status, first_id_at
-from domain.entities.record import Erasure, Place, Record
+from domain.entities.stored_record import Erasure, Place, Record
 from domain.interfaces.copy_state import CopyState
 from domain.interfaces.history_archive import HistoryArchive
 from domain.use_cases.copy_history import CopyHistory

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.entities.once import Claim, OnceKey
+from domain.entities.idempotency import Claim, OnceKey
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
 from tests.contracts.idempotency_stores import STORES, Stores, dynamodb, mongo, sqlite

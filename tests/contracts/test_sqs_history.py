@@ -13,7 +13,7 @@ import pytest
 from domain.entities.interaction import Interaction, Status
 from domain.exceptions import HistoryUnavailable
 from infra.clock import SystemClock
-from infra.history.sqs.message_format import interaction_from
+from infra.history.sqs.envelope import interaction_from
 from infra.history.sqs.queued_history import (
     PATIENCE_SECONDS,
     TRY_SECONDS,

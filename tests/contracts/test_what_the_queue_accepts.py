@@ -19,7 +19,7 @@ from domain.use_cases.record_interaction import RecordInteraction
 from infra.clock import SystemClock
 from infra.history.format.documents import document_of
 from infra.history.sqlite.outbox.outbox import open_outbox
-from infra.history.sqs.message_format import UnreadableMessage, interaction_from
+from infra.history.sqs.envelope import UnreadableMessage, interaction_from
 from infra.storage.aws.access import AwsAccess
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_stores import READ_SECONDS, mongo, sqlite

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.history.sqs.message_format import message_of
+from infra.history.sqs.envelope import message_of
 from infra.storage.aws.client import open_client
 from tests.deploy.expressions import DEPLOY, RULES, Expression, expressions
 from tests.fakes.interactions import an_interaction

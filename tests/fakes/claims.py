@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from domain.entities.idempotency import Claim, OnceKey
 from domain.entities.interaction import first_id_after
-from domain.entities.once import Claim, OnceKey
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
 

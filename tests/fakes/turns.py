@@ -2,8 +2,8 @@
 
 import time
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
-from domain.entities.turn import Turn
 
 
 def a_turn(

@@ -10,7 +10,7 @@ import httpx2
 
 from domain.entities.caller import Scope
 from infra.clock import SystemClock
-from infra.security.key_book import FileKeyBook
+from infra.security.api_keys.repository import FileKeyBook
 from tests.fakes.issuer import AUDIENCE, ISSUER, Issuer
 
 

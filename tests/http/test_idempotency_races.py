@@ -15,7 +15,7 @@ from pydantic import Field
 from app.dto.native.chat import ChatRequest
 from app.dto.openai_chat.request import ChatCompletionRequest
 from app.requests.idempotency_key import once_of
-from domain.entities.once import Claim, OnceKey
+from domain.entities.idempotency import Claim, OnceKey
 from domain.entities.reply import Answering, FinishReason, Reply
 from domain.exceptions import ContentBlocked, IdempotencyUnavailable, LLMUnavailable
 from infra.clock import SystemClock

@@ -6,9 +6,9 @@ from starlette.types import Scope
 from app.dto.native.interaction import chat_response
 from app.problems.error_handlers import problem_of_error
 from app.responses.event_stream import Framing
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Interaction
 from domain.entities.reply import Answering
-from domain.entities.turn import Turn
 from domain.exceptions import DomainError
 
 

@@ -12,9 +12,9 @@ from app.dto.openai_chat.answer import (
 from app.problems.error_handlers import problem_of_error
 from app.problems.openai_errors import openai_error
 from app.responses.event_stream import Framing
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Interaction, milliseconds_of
 from domain.entities.reply import Answering
-from domain.entities.turn import Turn
 from domain.exceptions import DomainError
 
 _ROLE = b'{"role":"assistant","content":"","refusal":null}'

@@ -12,8 +12,8 @@ import orjson
 from domain.entities.bounds import MAX_COUNT
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.record import Place, Record
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
+from domain.entities.stored_record import Place, Record
 from domain.exceptions import Unstorable
 
 VERSION = 1

@@ -6,7 +6,7 @@ from typing import Any
 from pymongo import DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
-from domain.entities.record import Erasure
+from domain.entities.stored_record import Erasure
 from infra.history.format.documents import Document
 
 NEWEST_ERASED = 1000

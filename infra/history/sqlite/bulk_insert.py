@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from infra.history.sqlite.search_index import index_canonically, index_rows
+from infra.history.sqlite.search.index import index_canonically, index_rows
 from infra.history.sqlite.write_jobs import INSERT_NEW, insert
 
 

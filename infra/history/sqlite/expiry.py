@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import apsw
 
 from domain.entities.interaction import milliseconds_of
-from infra.history.sqlite.search_index import PLACES_A_MILLISECOND
+from infra.history.sqlite.search.index import PLACES_A_MILLISECOND
 from infra.history.sqlite.write_jobs import SqlJob, remove_some
 from infra.storage.sqlite.group_commit import GroupCommit
 

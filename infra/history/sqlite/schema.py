@@ -6,8 +6,8 @@ from pathlib import Path
 import apsw
 
 from infra.configuration import ConfigurationError
-from infra.history.sqlite.search_index import CANONICAL_WORDS, MakeWordIndex
-from infra.history.sqlite.search_index_purge import PURGE
+from infra.history.sqlite.search.index import CANONICAL_WORDS, MakeWordIndex
+from infra.history.sqlite.search.purge import PURGE
 from infra.storage.private_files import make_private_file
 from infra.storage.sqlite.migrations import Step, migrate
 

@@ -17,8 +17,6 @@ from infra.configuration import ConfigurationError
 from infra.history.format.documents import json_of
 from infra.history.sqlite import conversations as sqlite_conversations
 from infra.history.sqlite import pages as sqlite_pages
-from infra.history.sqlite import search as sqlite_words
-from infra.history.sqlite import search_renewal as sqlite_renewal
 from infra.history.sqlite import statistics as sqlite_statistics
 from infra.history.sqlite.admission import LOOK_SECONDS, Admission
 from infra.history.sqlite.committer import SqliteCommitter
@@ -26,8 +24,10 @@ from infra.history.sqlite.expiry import Expire, expire_all
 from infra.history.sqlite.in_flight_markers import StartMarkers
 from infra.history.sqlite.read_pool import ReadPool
 from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_writer
-from infra.history.sqlite.search_index import is_indexed_as_it_is
-from infra.history.sqlite.search_index_purge import Purging
+from infra.history.sqlite.search import query as sqlite_words
+from infra.history.sqlite.search import renewal as sqlite_renewal
+from infra.history.sqlite.search.index import is_indexed_as_it_is
+from infra.history.sqlite.search.purge import Purging
 from infra.history.sqlite.tombstones import erased_among
 from infra.history.sqlite.write_jobs import (
     Append,

@@ -8,7 +8,7 @@ from typing import Protocol
 import apsw
 
 from domain.entities.interaction import first_id_after
-from infra.history.sqlite.search_index import index_canonically
+from infra.history.sqlite.search.index import index_canonically
 
 REMOVED_AT_ONCE = 100
 REMOVING_SECONDS = 0.02

@@ -10,14 +10,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.exceptions import QueueUnavailable
 from domain.interfaces.interaction_queue import Delivery
-from infra.history.sqs.message_attributes import (
+from infra.history.sqs.attributes import (
     REASON,
     TRACEPARENT,
     attributes_of,
     size_of,
     value_in,
 )
-from infra.history.sqs.message_format import UnreadableMessage, interaction_from
+from infra.history.sqs.envelope import UnreadableMessage, interaction_from
 from infra.history.sqs.sender import MAX_BATCH_BYTES, MAX_BATCH_MESSAGES
 from infra.storage.aws.client import AwsClient
 

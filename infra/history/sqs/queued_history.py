@@ -14,7 +14,7 @@ from domain.exceptions import HistoryUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
 from infra.history.sqlite.outbox.relay import Sink
-from infra.history.sqs.message_format import message_of
+from infra.history.sqs.envelope import message_of
 from infra.history.sqs.queue_setup import SqsNames, keep_making_queues, try_to_make_queues
 from infra.history.sqs.sender import MessageRefused, SqsSender
 from infra.storage.aws.access import AwsAccess

@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.exceptions import HistoryUnavailable
 from domain.interfaces.clock import Clock
-from infra.history.sqs.message_attributes import TRACEPARENT, attributes_of, size_of
-from infra.history.sqs.message_format import MAX_MESSAGE_BYTES
+from infra.history.sqs.attributes import TRACEPARENT, attributes_of, size_of
+from infra.history.sqs.envelope import MAX_MESSAGE_BYTES
 from infra.history.store.reachability import Reachability
 from infra.storage.aws.client import AwsClient
 from infra.storage.aws.errors import speaking_domain

@@ -10,7 +10,7 @@ import orjson
 
 from domain.entities.checksum import Checksum
 from domain.entities.copy_progress import CopyProgress, Position
-from domain.entities.record import Place
+from domain.entities.stored_record import Place
 from domain.interfaces.copy_state import CopyState
 from infra.storage.private_files import make_private_file, make_private_folder
 

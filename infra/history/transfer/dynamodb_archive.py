@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from domain.entities.record import ArchivePage, Erasure, Place, Record
+from domain.entities.stored_record import ArchivePage, Erasure, Place, Record
 from domain.interfaces.history_archive import HistoryArchive
 from infra.history.dynamodb.item_reader import bodies_in
 from infra.history.dynamodb.items import is_erased, key_of

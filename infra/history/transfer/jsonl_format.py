@@ -24,8 +24,8 @@ from typing_extensions import TypedDict
 from domain.entities.bounds import MAX_AMOUNT, MAX_COUNT
 from domain.entities.caller import USER_ID_PATTERN
 from domain.entities.interaction import ANSWERED, Status, asked_at, is_interaction_id
-from domain.entities.record import Place, Record
 from domain.entities.reply import FinishReason
+from domain.entities.stored_record import Place, Record
 from infra.history.format.documents import VERSION, Document, UnreadableDocument, body_of
 
 _STRICT = ConfigDict(strict=True, extra="forbid")

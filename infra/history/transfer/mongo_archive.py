@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 import orjson
 from pymongo import ASCENDING
 
-from domain.entities.record import ArchivePage, Erasure, Place, Record
+from domain.entities.stored_record import ArchivePage, Erasure, Place, Record
 from domain.exceptions import HistoryDamaged
 from domain.interfaces.history_archive import HistoryArchive
 from infra.history.format.documents import (

@@ -11,7 +11,7 @@ from domain.entities.store_kind import StoreKind
 from domain.interfaces.clock import Clock
 from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
 from infra.configuration import ConfigurationError
-from infra.history.configured_history import aws_access, retention_of
+from infra.history.open_history import aws_access, retention_of
 from infra.history.sqlite.committer import SqliteCommitter
 from infra.history.sqlite.read_pool import ReadPool
 from infra.history.sqlite.store import HISTORY_FILE, open_sqlite

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from domain.entities.interaction import first_id_at, milliseconds_of
-from domain.entities.record import Erasure
+from domain.entities.stored_record import Erasure
 from infra.history.store.durable_store import DurableStore
 
 ERASED_AT_ONCE = 16

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import orjson
 
-from domain.entities.record import ArchivePage, Erasure, Place, Record
+from domain.entities.stored_record import ArchivePage, Erasure, Place, Record
 from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
 from infra.history.sqlite.bulk_insert import AppendMany
 from infra.history.sqlite.read_pool import ReadPool

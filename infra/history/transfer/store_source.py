@@ -5,7 +5,7 @@ from contextlib import aclosing
 from hashlib import sha256
 
 from domain.entities.copy_progress import Batch, Position
-from domain.entities.record import Erasure, Record
+from domain.entities.stored_record import Erasure, Record
 from domain.exceptions import HistoryDamaged
 from domain.interfaces.history_archive import ArchiveReader
 from domain.use_cases.copy_history import CopySource

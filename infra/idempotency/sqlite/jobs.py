@@ -5,7 +5,7 @@ from typing import Protocol
 
 import apsw
 
-from domain.entities.once import Claim, OnceKey
+from domain.entities.idempotency import Claim, OnceKey
 
 SCHEMA = """
 CREATE TABLE claim (

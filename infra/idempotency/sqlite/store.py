@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from domain.entities.idempotency import Claim, OnceKey
 from domain.entities.interaction import first_id_after
-from domain.entities.once import Claim, OnceKey
 from domain.exceptions import HistoryUnavailable, IdempotencyUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore

@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Reply, ReplyPiece, Usage
-from domain.entities.turn import Turn
 from domain.exceptions import LLMError
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.pricing.prices import Prices

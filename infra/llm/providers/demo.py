@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece
-from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 
 PROVIDER = "demo"

@@ -6,9 +6,9 @@ from math import inf
 
 import aiohttp
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt, Role
 from domain.entities.reply import ReplyPiece, Usage
-from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.openai_format import OpenAIReader, limit_field, request_body
 from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect

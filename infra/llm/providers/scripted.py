@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece, Usage
-from domain.entities.turn import Turn
 from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
 

@@ -1,6 +1,6 @@
 """One provider's trouble does not fill the whole ship."""
 
-from domain.entities.turn import Turn
+from domain.entities.chat_request_context import Turn
 from domain.exceptions import BulkheadFull
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.call_hooks import Gate

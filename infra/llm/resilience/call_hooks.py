@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Generic, TypeVar
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Reply, ReplyPiece
-from domain.entities.turn import Turn
 from domain.interfaces.llm_client import LLMClient
 
 Call = TypeVar("Call")

@@ -1,7 +1,7 @@
 """A route that keeps failing is not asked, so that nobody waits for it."""
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.reply import FinishReason, Reply
-from domain.entities.turn import Turn
 from domain.exceptions import LLMMisconfigured, LLMTimeout, LLMUnavailable, NoRoute
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.breaker_state import Breaker, Permit

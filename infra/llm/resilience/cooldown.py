@@ -1,7 +1,7 @@
 """A provider that limits our rate is left alone for a while."""
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.reply import Reply
-from domain.entities.turn import Turn
 from domain.exceptions import LLMRateLimited, LLMUnavailable, NoRoute
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt
 from domain.entities.reply import ReplyPiece
-from domain.entities.turn import Turn
 from domain.exceptions import LLMTimeout
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient

@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece
-from domain.entities.turn import Turn
 from domain.exceptions import ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient

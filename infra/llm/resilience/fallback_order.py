@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from domain.entities.turn import Turn
+from domain.entities.chat_request_context import Turn
 from domain.exceptions import ContextTooLong, DomainError, LLMError, LLMUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient

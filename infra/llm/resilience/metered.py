@@ -4,9 +4,9 @@ import asyncio
 from abc import abstractmethod
 from typing import Final, Protocol
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Attempt
 from domain.entities.reply import FinishReason, Reply, Usage
-from domain.entities.turn import Turn
 from domain.exceptions import ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient

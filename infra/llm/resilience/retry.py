@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Reply, ReplyPiece
-from domain.entities.turn import Turn
 from domain.exceptions import (
     BulkheadFull,
     LLMError,

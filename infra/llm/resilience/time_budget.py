@@ -1,6 +1,6 @@
 """How long a turn still has."""
 
-from domain.entities.turn import Turn
+from domain.entities.chat_request_context import Turn
 
 
 def seconds_to_first_text(turn: Turn, now_seconds: float) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from domain.entities.prompt import Prompt
 from infra.llm.transport.dialect import Adaptation, Dialect, in_dialect, prefill_of
-from infra.llm.transport.error_body import WireError
+from infra.llm.transport.errors.body import WireError
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from domain.entities.prompt import Message, Prompt, Role
-from infra.llm.transport.error_body import WireError
+from infra.llm.transport.errors.body import WireError
 
 INT64 = (-(2**63), 2**63)
 INT32 = (-(2**31), 2**31)

@@ -11,11 +11,11 @@ import orjson
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.reply import PROGRESS, Answering, ReplyPiece, Usage
-from domain.entities.turn import Turn
 from infra.llm.transport.adaptable_request import AdaptableRequest
-from infra.llm.transport.error_body import WireError
-from infra.llm.transport.error_mapping import SpeakingDomain, refusal
+from infra.llm.transport.errors.body import WireError
+from infra.llm.transport.errors.mapping import SpeakingDomain, refusal
 from infra.llm.transport.inflated_body import Body, body_of
 from infra.llm.transport.json_document import parse
 from infra.llm.transport.response_parser import AnswerReader, ErrorInAnswer, UnreadableAnswer

@@ -6,8 +6,8 @@ import orjson
 
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMUnavailable
-from infra.llm.transport.error_body import WireError
-from infra.llm.transport.error_mapping import refusal
+from infra.llm.transport.errors.body import WireError
+from infra.llm.transport.errors.mapping import refusal
 from infra.llm.transport.json_document import (
     ends_in_half_a_character,
     parse_with_surrogates,

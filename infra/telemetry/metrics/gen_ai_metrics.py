@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
-from domain.entities.turn import Turn
 from infra.llm.resilience.metered import OK, AttemptObserver
 from infra.telemetry.metrics.histogram import Histogram, Series
 from infra.telemetry.metrics.provider_names import open_telemetry_name

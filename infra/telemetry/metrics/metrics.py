@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Attempt, Interaction
 from domain.entities.reply import Reply
-from domain.entities.turn import Turn
 from domain.interfaces.clock import Clock
 from domain.interfaces.telemetry import Answered, QueueObserver, RequestObserver
 from infra.llm.resilience.metered import AttemptObserver

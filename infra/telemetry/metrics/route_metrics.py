@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
-from domain.entities.turn import Turn
 from infra.llm.resilience.metered import AttemptObserver
 from infra.llm.resilience.route_health import RouteHealth, RouteState
 

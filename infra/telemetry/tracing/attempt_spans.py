@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import aiohttp
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
-from domain.entities.turn import Turn
 from domain.exceptions import ContentBlocked
 from infra.llm.resilience.metered import CANCELLED, OK, AttemptObserver
 from infra.telemetry.metrics.provider_names import open_telemetry_name

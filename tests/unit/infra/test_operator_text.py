@@ -10,7 +10,7 @@ from infra.clock import SystemClock
 from infra.configuration import ConfigurationError, read_environment
 from infra.llm.catalogue.models_file import read_models_file
 from infra.operator_text import NotUtf8, text_of
-from infra.security.key_ring import open_key_ring
+from infra.security.api_keys.cache import open_key_ring
 from infra.settings import read_settings
 
 pytestmark = pytest.mark.seen("E3")

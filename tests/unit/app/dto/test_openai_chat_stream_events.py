@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from app.dto.openai_chat.stream_events import OpenAIFraming
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
 from domain.entities.reply import Answering, FinishReason, Usage
-from domain.entities.turn import Turn
 from tests.fakes.interactions import an_id, an_interaction
 
 NEVER = Deadline(1e9)

@@ -11,12 +11,12 @@ import pytest
 from app.services.answer_events import Pieces
 from app.services.idempotency import Once, OncePerKey
 from domain.entities.caller import ANONYMOUS, Caller
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
+from domain.entities.idempotency import Claim, Fingerprint, OnceKey
 from domain.entities.interaction import Interaction, Status
-from domain.entities.once import Claim, Fingerprint, OnceKey
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, FinishReason, Reply
-from domain.entities.turn import Turn
 from domain.exceptions import (
     ContentBlocked,
     DomainError,

@@ -8,11 +8,11 @@ import pytest
 
 from app.services.answer_events import Pieces
 from app.services.token_quota import Spending
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Attempt
 from domain.entities.model import Model
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import Answering, FinishReason, Reply, Usage
-from domain.entities.turn import Turn
 from domain.exceptions import HistoryUnavailable, LLMUnavailable, RateLimited
 from domain.interfaces.rate_limiter import Reservation, TokenBudget
 from domain.use_cases.answer_prompt import AnswerPrompt

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.entities.words import words_of
-from infra.history.sqlite.search_index import tokenizer
+from infra.history.sqlite.search.index import tokenizer
 
 
 def test_words_are_runs_of_letters_and_digits() -> None:

@@ -5,11 +5,11 @@ from contextlib import aclosing, suppress
 
 import pytest
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import Answering, FinishReason, Reply, Usage
-from domain.entities.turn import Turn
 from domain.exceptions import (
     ContentBlocked,
     HistoryNotDurable,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from domain.entities.copy_progress import Batch, CopyProgress, Position
-from domain.entities.record import ArchivePage, Erasure, Place, Record
+from domain.entities.stored_record import ArchivePage, Erasure, Place, Record
 from domain.exceptions import (
     HistoryDamaged,
     HistoryError,

@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from domain.entities.once import Claim, OnceKey
+from domain.entities.idempotency import Claim, OnceKey
 from domain.exceptions import IdempotencyUnavailable
 from infra.clock import SystemClock
 from infra.idempotency.sqlite import store as sqlite
@@ -124,7 +124,7 @@ async def test_what_has_expired_is_swept_away(tmp_path: Path) -> None:
 CLAIMING = """
 import asyncio, sys, time
 from pathlib import Path
-from domain.entities.once import Claim, OnceKey
+from domain.entities.idempotency import Claim, OnceKey
 from infra.clock import SystemClock
 from infra.idempotency.sqlite.store import open_sqlite_idempotency
 

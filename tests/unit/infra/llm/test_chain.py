@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, Reply, Usage
-from domain.entities.turn import Turn
 from domain.exceptions import LLMUnavailable, NoRoute
 from infra.clock import SystemClock
 from infra.llm.catalogue.loader import load_catalogue

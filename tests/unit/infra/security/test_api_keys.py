@@ -16,12 +16,12 @@ from domain.entities.api_key import ApiKey
 from domain.entities.caller import Scope
 from domain.exceptions import AuthUnavailable, Unauthenticated
 from infra.configuration import ConfigurationError
-from infra.security.api_key_format import digest_of, key_id_of, new_key
-from infra.security.api_key_lines import BadKeyLine, line_of, parse_lines
-from infra.security.key_book import FileKeyBook
-from infra.security.key_file import KEYS_FILE
-from infra.security.key_ring import LOOK_SECONDS, KeyRing, open_key_ring
-from infra.security.key_source import KeyFileSource
+from infra.security.api_keys.cache import LOOK_SECONDS, KeyRing, open_key_ring
+from infra.security.api_keys.file import KEYS_FILE
+from infra.security.api_keys.key_format import digest_of, key_id_of, new_key
+from infra.security.api_keys.lines import BadKeyLine, line_of, parse_lines
+from infra.security.api_keys.repository import FileKeyBook
+from infra.security.api_keys.source import KeyFileSource
 from tests.fakes.clock import FakeClock
 
 ALL = frozenset(Scope)
@@ -323,7 +323,7 @@ import sys
 from pathlib import Path
 from domain.entities.caller import Scope
 from infra.clock import SystemClock
-from infra.security.key_book import FileKeyBook
+from infra.security.api_keys.repository import FileKeyBook
 book = FileKeyBook(Path(sys.argv[1]), SystemClock())
 for _ in range(20):
     made = book.make(name="", user_id=None, scopes=frozenset(Scope), expires_milliseconds=None)

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from infra.configuration import ConfigurationError
-from infra.history.configured_history import aws_access, warn_of_plain_endpoint
+from infra.history.open_history import aws_access, warn_of_plain_endpoint
 from infra.history.sqs.queue_setup import SqsNames
 from infra.settings import Settings
 from infra.storage.aws.access import AwsAccess

@@ -8,9 +8,9 @@ import apsw
 import pytest
 
 from infra.history.format.documents import record_of
-from infra.history.sqlite import search_index as sqlite_word_index
 from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_writer
-from infra.history.sqlite.search_index import MakeWordIndex
+from infra.history.sqlite.search import index as sqlite_word_index
+from infra.history.sqlite.search.index import MakeWordIndex
 from infra.history.sqlite.write_jobs import insert
 from infra.storage.sqlite import migrations as sqlite_migration
 from tests.fakes.interactions import an_interaction

@@ -12,7 +12,7 @@ from infra.history.format.documents import record_of
 from infra.history.sqlite.bulk_insert import AppendMany
 from infra.history.sqlite.committer import SqliteCommitter
 from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_writer
-from infra.history.sqlite.search_index import PLACES_A_MILLISECOND
+from infra.history.sqlite.search.index import PLACES_A_MILLISECOND
 from infra.history.sqlite.write_jobs import Append, EraseOne, KeepMarkers, SqlJob
 from tests.contracts.history_walks import mixed
 from tests.fakes.interactions import an_id, an_interaction

@@ -12,9 +12,9 @@ from domain.entities.prompt import Prompt
 from domain.entities.words import words_of
 from infra.clock import SystemClock
 from infra.history.format.documents import record_of
-from infra.history.sqlite import search as sqlite_words
 from infra.history.sqlite.read_pool import ReadConnections
 from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_writer
+from infra.history.sqlite.search import query as sqlite_words
 from infra.history.sqlite.store import HISTORY_FILE, SqliteHistory, open_sqlite
 from infra.history.sqlite.write_jobs import insert
 from tests.contracts.history_walks import asking, mixed, passes, walk

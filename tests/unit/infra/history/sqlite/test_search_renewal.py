@@ -22,8 +22,8 @@ from infra.clock import SystemClock
 from infra.history.format.documents import document_of, record_of
 from infra.history.mongo.queries import stored
 from infra.history.mongo.store import MongoHistory, open_mongo
-from infra.history.sqlite import search_renewal as sqlite_renewal
 from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_writer
+from infra.history.sqlite.search import renewal as sqlite_renewal
 from infra.history.sqlite.store import HISTORY_FILE, SqliteHistory, open_sqlite
 from infra.history.sqlite.write_jobs import insert
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk

@@ -5,11 +5,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from random import Random
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt
 from domain.entities.prompt import Prompt
 from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply, Usage
-from domain.entities.turn import Turn
 from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.scripted import Piece, ScriptedLLM

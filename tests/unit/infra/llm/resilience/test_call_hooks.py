@@ -5,8 +5,8 @@ from contextlib import aclosing
 
 import pytest
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.reply import Reply
-from domain.entities.turn import Turn
 from domain.exceptions import LLMUnavailable, NoRoute
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.scripted import Piece, ScriptedLLM

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Answering, Reply
-from domain.entities.turn import Turn
 from domain.exceptions import LLMRejected, LLMTimeout, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock

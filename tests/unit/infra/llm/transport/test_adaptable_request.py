@@ -16,7 +16,7 @@ from infra.llm.providers.gemini_client import GeminiClient
 from infra.llm.providers.openai_client import OpenAICompatibleClient
 from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
 from infra.llm.transport.dialect import OPENAI_ADAPTATIONS, Dialect
-from infra.llm.transport.error_body import WireError
+from infra.llm.transport.errors.body import WireError
 from infra.llm.transport.http_stream import provider_session
 from tests.fakes import openai
 from tests.fakes.behaviour import Behaviour, Raw, Says

@@ -13,7 +13,7 @@ from domain.entities.reply import Reply
 from domain.exceptions import LLMError
 from infra.llm.providers.gemini_format import GeminiReader
 from infra.llm.providers.openai_format import OpenAIReader
-from infra.llm.transport.error_mapping import SpeakingDomain, refusal
+from infra.llm.transport.errors.mapping import SpeakingDomain, refusal
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
 from tests.fakes import gemini, openai

@@ -10,10 +10,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
-from domain.entities.turn import Turn
 from domain.interfaces.telemetry import Answered
 from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
 from infra.telemetry.metrics.emf import PERIOD_SECONDS, EmfLines, writing_emf

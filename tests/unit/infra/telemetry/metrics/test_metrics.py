@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
-from domain.entities.turn import Turn
 from domain.exceptions import QueueUnavailable
 from domain.interfaces.telemetry import Answered
 from infra.telemetry.metrics.metrics import Metrics

@@ -2,8 +2,8 @@
 
 import pytest
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Attempt
-from domain.entities.turn import Turn
 from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
 from infra.telemetry.metrics.metrics import Metrics
 from tests.fakes.turns import a_turn

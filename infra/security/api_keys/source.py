@@ -11,8 +11,8 @@ from domain.entities.api_key import ApiKey
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 from infra.operator_text import text_of
-from infra.security.api_key_lines import BadKeyLine, parse_lines
-from infra.security.key_file import NewerKeyFile, read_keys, stamp_of
+from infra.security.api_keys.file import NewerKeyFile, read_keys, stamp_of
+from infra.security.api_keys.lines import BadKeyLine, parse_lines
 
 _MOST_LINE_FILE_BYTES = 4 * 1024 * 1024
 _logger = logging.getLogger("infra.security")

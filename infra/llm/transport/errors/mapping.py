@@ -15,8 +15,8 @@ from domain.exceptions import (
     LLMTimeout,
     LLMUnavailable,
 )
-from infra.llm.transport.error_body import WireError
-from infra.llm.transport.error_table import Meaning, meaning_of
+from infra.llm.transport.errors.body import WireError
+from infra.llm.transport.errors.table import Meaning, meaning_of
 from infra.llm.transport.response_parser import UnreadableAnswer
 from infra.llm.transport.retry_after import retry_after_seconds
 

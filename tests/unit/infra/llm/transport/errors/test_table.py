@@ -14,7 +14,7 @@ from domain.exceptions import (
     LLMRejected,
     LLMUnavailable,
 )
-from infra.llm.transport.error_mapping import refusal
+from infra.llm.transport.errors.mapping import refusal
 
 
 def refused(status: int, body: object) -> LLMError:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.history.sqs.message_validation import is_well_formed
+from infra.history.sqs.validation import is_well_formed
 
 ID = "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from domain.entities.checksum import NOTHING_SUMMED, Checksum
-from domain.entities.record import Place
+from domain.entities.stored_record import Place
 from domain.interfaces.history_archive import ArchiveReader
 from infra.history.format.documents import UnreadableDocument
 from infra.history.transfer.jsonl_format import line_of

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from domain.entities.chat_request_context import Turn
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply, Usage, total_usage
-from domain.entities.turn import Turn
 from domain.exceptions import ContentBlocked, DomainError, LLMError, Overloaded
 from domain.interfaces.clock import Clock
 

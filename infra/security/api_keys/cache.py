@@ -14,10 +14,10 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 from infra.configuration import ConfigurationError
 from infra.operator_text import NotUtf8
-from infra.security.api_key_format import digest_of, key_id_of
-from infra.security.api_key_lines import BadKeyLine, parse_lines
-from infra.security.key_file import KEYS_FILE
-from infra.security.key_source import KeyFileSource, KeyLinesSource, KeySource
+from infra.security.api_keys.file import KEYS_FILE
+from infra.security.api_keys.key_format import digest_of, key_id_of
+from infra.security.api_keys.lines import BadKeyLine, parse_lines
+from infra.security.api_keys.source import KeyFileSource, KeyLinesSource, KeySource
 from infra.tasks.supervised import going_on, repeating
 
 LOOK_SECONDS = 1.0

@@ -8,12 +8,10 @@ import apsw
 
 from domain.entities.api_key import ApiKey, MadeKey
 from domain.entities.caller import Scope
+from domain.interfaces.api_key_repository import KeyBook
 from domain.interfaces.clock import Clock
-from domain.interfaces.key_book import KeyBook
 from infra.configuration import ConfigurationError
-from infra.security.api_key_format import digest_of, new_key
-from infra.security.api_key_lines import line_of
-from infra.security.key_file import (
+from infra.security.api_keys.file import (
     KEYS_FILE,
     NewerKeyFile,
     insert_key,
@@ -21,6 +19,8 @@ from infra.security.key_file import (
     revoke_key,
     writing_keys,
 )
+from infra.security.api_keys.key_format import digest_of, new_key
+from infra.security.api_keys.lines import line_of
 
 
 class FileKeyBook(KeyBook):

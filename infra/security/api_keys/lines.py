@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from domain.entities.api_key import ApiKey
 from domain.entities.caller import Scope, is_user_id
-from infra.security.api_key_format import KEY_ID_PATTERN
+from infra.security.api_keys.key_format import KEY_ID_PATTERN
 
 _ID = re.compile(KEY_ID_PATTERN)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
-from infra.history.configured_history import aws_access
+from infra.history.open_history import aws_access
 from infra.idempotency.sqlite.store import open_sqlite_idempotency
 from infra.settings import Settings
 

@@ -3,7 +3,7 @@
 import re
 from enum import Enum, auto
 
-from infra.llm.transport.error_body import WireError, plain_code
+from infra.llm.transport.errors.body import WireError, plain_code
 
 
 class Meaning(Enum):

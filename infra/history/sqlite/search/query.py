@@ -10,13 +10,13 @@ from domain.entities.history_query import HistoryFilter, HistoryQuery, Order, Pa
 from domain.entities.interaction import first_id_at, milliseconds_of
 from domain.entities.words import words_of_decomposed
 from infra.history.format.documents import interaction_of
-from infra.history.sqlite.search_index import (
+from infra.history.sqlite.search.index import (
     LAST_MILLISECOND,
     NOBODYS_WORD,
     PLACES_A_MILLISECOND,
     owner_word,
 )
-from infra.history.sqlite.search_renewal import is_renewed
+from infra.history.sqlite.search.renewal import is_renewed
 
 SCANNED_ROWS = 10_000
 """What one page looks through for the other filters; then it ends early and tells where to go on."""

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from domain.entities.checksum import NOTHING_SUMMED
 from domain.entities.copy_progress import Batch, CopyProgress, Position
-from domain.entities.record import Place, Record
+from domain.entities.stored_record import Place, Record
 from domain.use_cases.copy_history import CopySource
 from infra.history.transfer.jsonl_format import InvalidLine, read_line
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from domain.entities.interaction import Interaction
 from infra.history.format.documents import document_of
-from infra.history.sqs.message_format import (
+from infra.history.sqs.envelope import (
     MAX_DOCUMENT_BYTES,
     MAX_MESSAGE_BYTES,
     UnreadableMessage,

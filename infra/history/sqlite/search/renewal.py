@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from infra.history.sqlite.search_index import index_canonically, is_indexed_as_it_is
+from infra.history.sqlite.search.index import index_canonically, is_indexed_as_it_is
 
 READ_ROWS = 2000
 READ_CHARACTERS = 4 * 1024 * 1024

@@ -1,0 +1,1 @@
+"""Full-text search over the embedded store: queries, the index, its purge and renewal."""

@@ -1,0 +1,1 @@
+"""Error bodies and statuses of providers, mapped to domain errors."""
