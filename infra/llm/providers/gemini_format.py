@@ -4,8 +4,9 @@ import orjson
 
 from domain.entities.prompt import Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
+from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.finish_reasons import finish_reason_of, is_unset
-from infra.llm.transport.response_parser import AnswerReader, ErrorInAnswer, UnreadableAnswer, count
+from infra.llm.transport.response_parser import AnswerReader, count
 
 _ROLES = {Role.USER: "user", Role.ASSISTANT: "model"}
 

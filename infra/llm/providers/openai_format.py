@@ -8,14 +8,9 @@ import orjson
 from domain.entities.prompt import Prompt
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
 from infra.llm.transport.dialect import Dialect
+from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.finish_reasons import finish_reason_of, is_unset
-from infra.llm.transport.response_parser import (
-    AnswerReader,
-    ErrorInAnswer,
-    UnreadableAnswer,
-    count,
-    price_usd,
-)
+from infra.llm.transport.response_parser import AnswerReader, count, price_usd
 
 _RENAMED_LIMIT = (".openai.com", ".openai.azure.com")
 

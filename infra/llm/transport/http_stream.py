@@ -14,11 +14,12 @@ from yarl import URL
 from domain.entities.chat_request_context import Turn
 from domain.entities.reply import PROGRESS, Answering, ReplyPiece, Usage
 from infra.llm.transport.adaptable_request import AdaptableRequest
+from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
 from infra.llm.transport.errors.mapping import SpeakingDomain, refusal
 from infra.llm.transport.inflated_body import Body, body_of
 from infra.llm.transport.json_document import parse
-from infra.llm.transport.response_parser import AnswerReader, ErrorInAnswer, UnreadableAnswer
+from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
 
 # What one answer may hold while its reader is slow. A model's words come at a fraction of what these let through.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import aiohttp
 
-from infra.llm.transport.response_parser import UnreadableAnswer
+from infra.llm.transport.errors.answer_errors import UnreadableAnswer
 
 _PIECE_BYTES = 64 * 1024
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}

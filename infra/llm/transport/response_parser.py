@@ -6,22 +6,6 @@ from typing import Protocol
 from domain.entities.reply import FinishReason, Usage
 
 
-class UnreadableAnswer(Exception):
-    """A body that is not what the provider documents."""
-
-
-class ErrorInAnswer(Exception):
-    """A refusal that came as part of an answer whose status was a success.
-
-    Attributes:
-        body: As parsed, of any shape.
-    """
-
-    def __init__(self, body: object) -> None:
-        super().__init__("an error in the answer")
-        self.body = body
-
-
 class AnswerReader(Protocol):
     """Reads the JSON documents of one answer in the order they came; made anew for each answer.
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import orjson
 
+from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.json_document import parse
-from infra.llm.transport.response_parser import ErrorInAnswer, UnreadableAnswer
 
 DONE = b"[DONE]"
 """The data that says OpenAI's streams are over; the one event that is not JSON."""

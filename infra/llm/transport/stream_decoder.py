@@ -6,6 +6,7 @@ import orjson
 
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMUnavailable
+from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
 from infra.llm.transport.errors.mapping import refusal
 from infra.llm.transport.json_document import (
@@ -13,7 +14,7 @@ from infra.llm.transport.json_document import (
     parse_with_surrogates,
     whole_characters,
 )
-from infra.llm.transport.response_parser import AnswerReader, ErrorInAnswer, UnreadableAnswer
+from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.sse_decoder import DONE, EventDecoder
 
 _EVENT_OVERHEAD = 4  # a whole answer in one event: JSON's escapes, signatures of thoughts beside it

@@ -15,10 +15,10 @@ from domain.exceptions import (
     LLMTimeout,
     LLMUnavailable,
 )
+from infra.llm.transport.errors.answer_errors import UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
+from infra.llm.transport.errors.retry_after import retry_after_seconds
 from infra.llm.transport.errors.table import Meaning, meaning_of
-from infra.llm.transport.response_parser import UnreadableAnswer
-from infra.llm.transport.retry_after import retry_after_seconds
 
 
 class SpeakingDomain:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.llm.transport.response_parser import ErrorInAnswer, UnreadableAnswer
+from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.sse_decoder import EventDecoder
 
 LIMIT_BYTES = 1000

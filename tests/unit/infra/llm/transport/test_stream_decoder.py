@@ -18,7 +18,8 @@ from domain.exceptions import (
 )
 from infra.llm.providers.gemini_format import GeminiReader
 from infra.llm.providers.openai_format import OpenAIReader
-from infra.llm.transport.response_parser import AnswerReader, UnreadableAnswer
+from infra.llm.transport.errors.answer_errors import UnreadableAnswer
+from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
 from tests.fakes import gemini, openai
 

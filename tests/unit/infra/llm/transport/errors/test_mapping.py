@@ -16,9 +16,9 @@ from domain.exceptions import (
     LLMTimeout,
     LLMUnavailable,
 )
+from infra.llm.transport.errors.answer_errors import UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
 from infra.llm.transport.errors.mapping import SpeakingDomain, refusal
-from infra.llm.transport.response_parser import UnreadableAnswer
 
 CANARY = "canary-that-must-not-leak"
 

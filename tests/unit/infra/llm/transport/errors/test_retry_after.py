@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from infra.llm.transport.retry_after import retry_after_seconds
+from infra.llm.transport.errors.retry_after import retry_after_seconds
 
 SENT_AT = datetime(2020, 1, 1, 12, tzinfo=UTC)
 
