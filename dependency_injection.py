@@ -11,13 +11,13 @@ from app.application import Limits, Options, create_app
 from app.middleware.access_gate import GateRules
 from app.process.lifecycle import Lifecycle
 from app.server import ServeOptions
-from app.server.metrics_server import serving_figures
+from app.server.metrics_server import serve_metrics
 from app.services.chat_service import ChatLimits, ChatService
 from app.services.container import Container
 from app.services.history_service import HistoryService
-from app.services.idempotency import OncePerKey
+from app.services.idempotency import IdempotencyService
 from app.services.model_service import ModelService
-from app.services.token_quota import Spending
+from app.services.token_quota import TokenQuota
 from domain.interfaces.clock import Clock
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
@@ -55,7 +55,7 @@ from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxFigures
 from infra.telemetry.metrics.provider_names import open_telemetry_name
-from infra.telemetry.open_telemetry import tracing_of, writing_figures
+from infra.telemetry.open_telemetry import tracing_of, write_embedded_metrics
 
 HOST_READ_SECONDS = 1.0
 """How much longer than the store this host is waited for: a store that hangs is given up, then this host is asked."""
@@ -121,7 +121,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with AsyncExitStack() as stack:
         figures_degraded = await stack.enter_async_context(
-            serving_figures(metrics.render, clock, host=settings.host, port=settings.metrics_port)
+            serve_metrics(metrics.render, clock, host=settings.host, port=settings.metrics_port)
         )
         tracing = await stack.enter_async_context(tracing_of(settings))
         access = await stack.enter_async_context(open_access(settings, clock))
@@ -171,9 +171,9 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
         )
         if (outbox := history.outbox) is not None:
             outbox.watch_deliveries(metrics.watch_outbox(lambda: OutboxFigures.of(outbox), clock))
-        await stack.enter_async_context(writing_figures(settings, metrics, clock))
+        await stack.enter_async_context(write_embedded_metrics(settings, metrics, clock))
         stack.push_async_callback(container.chat.answer_prompt.drain)
-        stack.push_async_callback(container.chat.once_per_key.drain)
+        stack.push_async_callback(container.chat.idempotency.drain)
         yield container
 
 
@@ -202,7 +202,7 @@ def wire(
         llm=llm,
         history=keeping or history,
         clock=clock,
-        must_keep=settings.history_mode == "strict",
+        require_durable=settings.history_mode == "strict",
         lost_after_seconds=settings.interrupted_grace_seconds,
     )
     read_interaction = ReadInteraction(history=history)
@@ -216,7 +216,7 @@ def wire(
             catalogue=catalogue,
             clock=clock,
             new_id=new_id,
-            once_per_key=OncePerKey(
+            idempotency=IdempotencyService(
                 claims=claims,
                 read_interaction=read_interaction,
                 clock=clock,
@@ -255,7 +255,7 @@ def wire(
     )
 
 
-def _spending(settings: Settings, clock: Clock) -> Spending | None:
+def _spending(settings: Settings, clock: Clock) -> TokenQuota | None:
     if settings.caller_daily_tokens is None:
         return None
-    return Spending(MemoryTokenBudget(clock, tokens_per_day=settings.caller_daily_tokens))
+    return TokenQuota(MemoryTokenBudget(clock, tokens_per_day=settings.caller_daily_tokens))

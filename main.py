@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from domain.entities.checksum import Checksum
     from domain.entities.copy_progress import CopyProgress
     from domain.entities.store_kind import StoreKind
-    from domain.interfaces.api_key_repository import KeyBook
+    from domain.interfaces.api_key_repository import ApiKeyRepository
     from domain.use_cases.redrive_dead_letters import Redriven
 
 
@@ -62,14 +62,14 @@ def serve() -> int:
 def work() -> int:
     """Carry interactions from the queue to the store until told to stop; return the exit code."""
     with _start_told_in_the_log():
-        from app.process.event_loop import run_to_the_end
+        from app.process.event_loop import run_event_loop
         from commands import queue
         from infra.logging.configuration import log_as_configured
         from infra.settings import read_settings
 
         settings = read_settings()
         log_as_configured(settings)
-        run_to_the_end(queue.work(settings))
+        run_event_loop(queue.work(settings))
     return 0
 
 
@@ -155,13 +155,13 @@ def migrate(source: "StoreKind", target: "StoreKind", progress: "Progress") -> "
     return asyncio.run(history.migrate(read_settings(), source, target, progress))
 
 
-def key_book() -> "KeyBook":
+def key_book() -> "ApiKeyRepository":
     """Return where the keys of this installation are made and revoked."""
     from infra.clock import SystemClock
-    from infra.security.api_keys.repository import FileKeyBook
+    from infra.security.api_keys.repository import FileApiKeyRepository
     from infra.settings import read_settings
 
-    return FileKeyBook(read_settings().data_dir, SystemClock())
+    return FileApiKeyRepository(read_settings().data_dir, SystemClock())
 
 
 def selftest(told: "Callable[[Verdict], object]") -> "Sequence[Verdict]":

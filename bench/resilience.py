@@ -16,11 +16,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece, Usage
+from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply, Usage
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
 from infra.llm.catalogue.catalogue import CatalogueModel, Provider, ProviderKind
@@ -54,8 +54,10 @@ class Healthy(LLMClient):
             finish_reason=FinishReason.STOP, usage=Usage(input_tokens=7, output_tokens=DELTAS)
         )
 
-    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
-        yield Answering(provider="healthy", model="first")
+    async def stream(
+        self, prompt: Prompt, turn: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        yield ProviderSelected(provider="healthy", model="first")
         for _ in range(self._pieces):
             yield "some words "
         yield self._reply
@@ -76,7 +78,7 @@ async def cpu_microseconds(client: LLMClient, calls: int) -> float:
     started = time.process_time()
     for _ in range(calls):
         now = time.monotonic()
-        turn = Turn(
+        turn = ChatRequestContext(
             id="1",
             user_id="bench",
             model="first",

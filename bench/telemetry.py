@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable
 
 from app.middleware.access_log import access_line
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, Reply, Usage
-from domain.interfaces.telemetry import Answered
+from domain.interfaces.telemetry import RequestOutcome
 from infra.llm.resilience.metered import AttemptObserver
 from infra.logging.configuration import configure_logging
 from infra.settings import Settings
@@ -68,10 +68,10 @@ class Chat:
             self._attempts = tracing.attempts_beside(metrics)
         self._logger = logging.getLogger("app.access")
 
-    def count(self) -> Answered:
+    def count(self) -> RequestOutcome:
         """Tell the metrics, and the tracer if there is one."""
         span = None if self._tracing is None else self._tracing.requests.begin("POST", _HEADERS)
-        turn = Turn(
+        turn = ChatRequestContext(
             id=_ID,
             user_id="ana",
             model="first",
@@ -86,7 +86,9 @@ class Chat:
             turn.attempts.append(attempt)
             self._attempts.attempt_ended(turn, attempt, 0.2 if reply else None, reply)
         turn.interaction = _INTERACTION
-        answered = Answered(route="/v1/chat", method="POST", status=200, seconds=0.82, turn=turn)
+        answered = RequestOutcome(
+            route="/v1/chat", method="POST", status=200, seconds=0.82, turn=turn
+        )
         self._metrics.observe_request(answered)
         if span is not None:
             span.end(answered)

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from app.cli.parser import CommandFailed
-from app.server.metrics_server import serving_figures
+from app.server.metrics_server import serve_metrics
 from app.worker import Worker, run_until_signalled
 from domain.exceptions import HistoryUnreadable
 from domain.exceptions.history import QueueUnavailable
@@ -27,7 +27,7 @@ from infra.product import VERSION
 from infra.production import refuse_unsafe_stores
 from infra.settings import Settings
 from infra.telemetry.metrics.metrics import Metrics
-from infra.telemetry.open_telemetry import tracing_of, writing_figures
+from infra.telemetry.open_telemetry import tracing_of, write_embedded_metrics
 
 if TYPE_CHECKING:
     from infra.history.sqs.consumer import Queues
@@ -44,11 +44,11 @@ async def work(settings: Settings) -> None:
     clock = SystemClock()
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with (
-        serving_figures(metrics.render, clock, host=settings.host, port=settings.metrics_port),
+        serve_metrics(metrics.render, clock, host=settings.host, port=settings.metrics_port),
         tracing_of(settings) as tracing,
         _queues(settings, clock) as (queues, store),
         metrics.watching_queues(queues.queue.count, queues.dead_letters.count, clock),
-        writing_figures(settings, metrics, clock),
+        write_embedded_metrics(settings, metrics, clock),
     ):
         observer = metrics.count_queue()
         if tracing:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from domain.entities.api_key import ApiKey
 from domain.entities.caller import Scope, is_user_id
-from domain.interfaces.api_key_repository import KeyBook
+from domain.interfaces.api_key_repository import ApiKeyRepository
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 _SPAN = re.compile(r"(\d{1,5})([hdw])", re.ASCII)
@@ -62,7 +62,7 @@ def add_keys_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     revoke.add_argument("id", metavar="ID", help="its id, as `keys list` shows it")
 
 
-def run_keys(parsed: argparse.Namespace, book: KeyBook) -> list[str]:
+def run_keys(parsed: argparse.Namespace, book: ApiKeyRepository) -> list[str]:
     """Carry out one command, as the parser of `add_keys_parser` understood it, and return the lines to print.
 
     Raises:
@@ -75,7 +75,7 @@ def run_keys(parsed: argparse.Namespace, book: KeyBook) -> list[str]:
     return _revoke(parsed.id, book)
 
 
-def _create(parsed: argparse.Namespace, book: KeyBook) -> list[str]:
+def _create(parsed: argparse.Namespace, book: ApiKeyRepository) -> list[str]:
     made = book.make(
         name=parsed.name or "",
         user_id=parsed.user,
@@ -118,7 +118,7 @@ def _listed(keys: Iterable[ApiKey]) -> list[str]:
     ]
 
 
-def _revoke(key_id: str, book: KeyBook) -> list[str]:
+def _revoke(key_id: str, book: ApiKeyRepository) -> list[str]:
     if not book.revoke(key_id):
         raise UnknownKey("no key has this id; `python main.py keys list` shows them all")
     return [f"Key {key_id} is revoked; running services refuse it within 2 s."]

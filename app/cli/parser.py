@@ -17,7 +17,7 @@ from app.cli.history_commands import (
     run_history,
 )
 from app.cli.keys_commands import UnknownKey, add_keys_parser, run_keys
-from domain.interfaces.api_key_repository import KeyBook
+from domain.interfaces.api_key_repository import ApiKeyRepository
 from domain.use_cases.redrive_dead_letters import Redriven
 
 EXIT_OK = 0
@@ -61,7 +61,7 @@ class Commands:
     redrive: Callable[[bool, Progress], Redriven]
     backup: Callable[[Path, bool, Progress], int]
     history: HistoryCommands
-    key_book: Callable[[], KeyBook]
+    key_book: Callable[[], ApiKeyRepository]
     selftest: Callable[[Callable[[Verdict], object]], Sequence[Verdict]]
 
 

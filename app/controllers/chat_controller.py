@@ -4,14 +4,19 @@ from fastapi import APIRouter, Request, Response
 
 from app.dto.native.chat import ChatRequest
 from app.dto.native.interaction import ChatResponse, chat_response
-from app.dto.native.stream_events import NativeFraming
+from app.dto.native.stream_events import NativeStreamFormat
 from app.problems.problem_schema import problems
 from app.requests.idempotency_key import IdempotencyHeader, once_of
 from app.requests.request_context import caller_of, container_of
 from app.requests.strict_route import StrictRoute
 from app.responses.event_stream import EventStream
-from app.responses.json_response import ANSWER_HEADERS, PlainAnswer, TimeoutHeader, whole_answer
-from app.services.chat_service import Asking
+from app.responses.json_response import (
+    ANSWER_HEADERS,
+    EncodedJsonResponse,
+    TimeoutHeader,
+    whole_answer,
+)
+from app.services.chat_service import ChatOptions
 
 router = APIRouter(route_class=StrictRoute, tags=["chat"])
 
@@ -45,11 +50,11 @@ async def ask(
     answer comes as server-sent events: `meta`, `delta`…, then `done` or `error`; no `done` means not complete.
     """
     caller = caller_of(request)
-    turn, pieces = await container_of(request).chat.ask(
+    turn, events = await container_of(request).chat.ask(
         caller,
         body.user_of(caller),
         body.to_prompt(),
-        Asking(
+        ChatOptions(
             conversation_id=body.conversation_id,
             is_streamed=body.stream,
             may_fall_back=body.fallback,
@@ -61,10 +66,10 @@ async def ask(
     if body.stream:
         return await EventStream(
             turn,
-            pieces,
-            NativeFraming(turn),
+            events,
+            NativeStreamFormat(turn),
             request.receive,
             request.app.state.lifecycle.streams,
         ).begin()
-    interaction = await whole_answer(pieces)
-    return PlainAnswer(turn, chat_response(interaction, is_kept=turn.is_kept), request)
+    interaction = await whole_answer(events)
+    return EncodedJsonResponse(turn, chat_response(interaction, is_kept=turn.is_kept), request)

@@ -4,14 +4,19 @@ from fastapi import APIRouter, Request, Response
 
 from app.dto.openai_chat.answer import ChatCompletion
 from app.dto.openai_chat.request import ChatCompletionRequest
-from app.dto.openai_chat.stream_events import OpenAIFraming
+from app.dto.openai_chat.stream_events import OpenAIChatStreamFormat
 from app.problems.openai_error_schema import openai_errors
 from app.requests.idempotency_key import IdempotencyHeader, once_of
 from app.requests.request_context import caller_of, container_of
 from app.requests.strict_route import LenientRoute
 from app.responses.event_stream import EventStream
-from app.responses.json_response import ANSWER_HEADERS, PlainAnswer, TimeoutHeader, whole_answer
-from app.services.chat_service import Asking
+from app.responses.json_response import (
+    ANSWER_HEADERS,
+    EncodedJsonResponse,
+    TimeoutHeader,
+    whole_answer,
+)
+from app.services.chat_service import ChatOptions
 
 router = APIRouter(route_class=LenientRoute, tags=["chat"])
 
@@ -45,11 +50,11 @@ async def complete(
     is a single question, the conversation's earlier turns are put before it.
     """
     caller = caller_of(request)
-    turn, pieces = await container_of(request).chat.ask(
+    turn, events = await container_of(request).chat.ask(
         caller,
         body.user_of(caller),
         body.to_prompt(),
-        Asking(
+        ChatOptions(
             conversation_id=body.conversation_id,
             brings_context=body.brings_context,
             is_streamed=bool(body.stream),
@@ -61,10 +66,10 @@ async def complete(
     if body.stream:
         return await EventStream(
             turn,
-            pieces,
-            OpenAIFraming(turn, with_usage=body.wants_usage),
+            events,
+            OpenAIChatStreamFormat(turn, with_usage=body.wants_usage),
             request.receive,
             request.app.state.lifecycle.streams,
         ).begin()
-    completion = ChatCompletion.of(await whole_answer(pieces))
-    return PlainAnswer(turn, completion.model_dump_json().encode(), request)
+    completion = ChatCompletion.of(await whole_answer(events))
+    return EncodedJsonResponse(turn, completion.model_dump_json().encode(), request)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from domain.entities.interaction import Attempt, Interaction
-from domain.interfaces.telemetry import Answered
+from domain.interfaces.telemetry import RequestOutcome
 
 ProviderName = Callable[[str], str]
 
@@ -13,7 +13,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 def access_line(
-    state: Mapping[str, Any], answered: Answered, provider_name: ProviderName
+    state: Mapping[str, Any], answered: RequestOutcome, provider_name: ProviderName
 ) -> tuple[str, dict[str, Any]]:
     """Return the message and the fields.
 

@@ -8,7 +8,7 @@ from app.problems.error_handlers import problem_response, whole_retry_seconds
 from app.problems.problem_table import RATE_LIMITED
 from domain.entities.caller import Caller
 from domain.exceptions import RateLimited
-from domain.interfaces.rate_limiter import RateLimiter, Standing
+from domain.interfaces.rate_limiter import RateLimiter, RateLimitStatus
 
 
 class CallerLimits:
@@ -55,7 +55,7 @@ class CallerLimits:
         finally:
             limiter.leave(name)
 
-    def _headers(self, standing: Standing) -> list[tuple[bytes, bytes]]:
+    def _headers(self, standing: RateLimitStatus) -> list[tuple[bytes, bytes]]:
         left = b'"requests";r=%d;t=%d' % (standing.remaining, standing.reset_seconds)
         return [(b"ratelimit-policy", self._policy), (b"ratelimit", left)]
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.middleware.access_log import ProviderName, access_line
 from app.problems.error_handlers import problem_response
 from app.problems.problem_table import INTERNAL
-from domain.interfaces.telemetry import Answered, RequestObserver, RequestTracer
+from domain.interfaces.telemetry import RequestObserver, RequestOutcome, RequestTracer
 
 _KEPT_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
 _AS_SAID = (b"x-content-type-options", b"nosniff")
@@ -82,7 +82,7 @@ class RequestScope:
             elif not is_whole:
                 raise
         finally:
-            answered = Answered(
+            answered = RequestOutcome(
                 route=getattr(scope.get("route"), "path", "unmatched"),
                 method=scope["method"],
                 status=status,
@@ -95,7 +95,7 @@ class RequestScope:
             if span is not None:
                 span.end(answered)
 
-    def _tell(self, state: Mapping[str, Any], answered: Answered) -> None:
+    def _tell(self, state: Mapping[str, Any], answered: RequestOutcome) -> None:
         if (observer := self._observer()) is not None:
             observer.observe_request(answered)
         if _logger.isEnabledFor(logging.INFO):

@@ -13,7 +13,7 @@ T = TypeVar("T")
 END_SECONDS = 5.0
 
 
-def run_to_the_end(
+def run_event_loop(
     work: Coroutine[Any, Any, T],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> T:

@@ -101,9 +101,9 @@ def _unzstd(body: bytes, limit_bytes: int) -> bytes:
     for _ in range(_MAX_MEMBERS):
         frame = decompressor.decompressobj()
         while rest and not frame.eof:
-            piece, rest = rest[:_ZSTD_PIECE_BYTES], rest[_ZSTD_PIECE_BYTES:]
+            event, rest = rest[:_ZSTD_PIECE_BYTES], rest[_ZSTD_PIECE_BYTES:]
             try:
-                inflated += frame.decompress(piece)
+                inflated += frame.decompress(event)
             except zstandard.ZstdError as exc:
                 raise NotInflatable from exc
             if len(inflated) > limit_bytes:

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.process.lifecycle import Stoppable
-from app.services.answer_events import Pieces
-from domain.entities.chat_request_context import Turn
+from app.services.answer_events import AnswerEvents
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction
-from domain.entities.reply import Answering
+from domain.entities.reply import ProviderSelected
 from domain.exceptions import DomainError, Overloaded
 
 PING_SECONDS = 15.0
@@ -33,17 +33,17 @@ _HEADERS = [
 _logger = logging.getLogger("app.responses.event_stream")
 
 
-class Framing(Protocol):
-    """The format of one stream's events."""
+class StreamFormat(Protocol):
+    """Writes the events of an answer as the server-sent events of one API format."""
 
     @abstractmethod
-    def piece(self, piece: Answering | str | Interaction) -> bytes:
-        """Return the events that tell of `piece`; empty when this format does not."""
+    def encode(self, event: ProviderSelected | str | Interaction) -> bytes:
+        """Return the server-sent events for `event`; empty where the format has none for it."""
         ...
 
     @abstractmethod
-    def problem(self, error: DomainError, scope: Scope) -> bytes:
-        """Return the events that end a stream which broke."""
+    def encode_error(self, error: DomainError, scope: Scope) -> bytes:
+        """Return the server-sent events that end a broken stream."""
         ...
 
 
@@ -56,9 +56,9 @@ class EventStream(Response):
 
     def __init__(
         self,
-        turn: Turn,
-        pieces: Pieces,
-        framing: Framing,
+        turn: ChatRequestContext,
+        events: AnswerEvents,
+        stream_format: StreamFormat,
         receive: Receive,
         open_streams: set[Stoppable],
     ) -> None:
@@ -67,10 +67,10 @@ class EventStream(Response):
         if turn.is_replayed:
             self.raw_headers.append((b"idempotency-replayed", b"true"))
         self._turn = turn
-        self._pieces = pieces
-        self._framing = framing
+        self._events = events
+        self._format = stream_format
         self._open_streams = open_streams
-        self._begun: list[Answering | str | Interaction] = []
+        self._begun: list[ProviderSelected | str | Interaction] = []
         self._task = _this_task()
         self._has_left = False
         self._is_done = False
@@ -87,11 +87,11 @@ class EventStream(Response):
             Overloaded: The service stops.
         """
         try:
-            async for piece in self._pieces:
-                if isinstance(piece, Answering):
-                    self._begun = [piece]
+            async for event in self._events:
+                if isinstance(event, ProviderSelected):
+                    self._begun = [event]
                     continue
-                self._begun.append(piece)
+                self._begun.append(event)
                 break
         except asyncio.CancelledError:
             await self._end()
@@ -130,7 +130,7 @@ class EventStream(Response):
         """Stop watching and hang up on whoever answers; the second time changes nothing."""
         self._open_streams.discard(self)
         self._dismiss_helpers()
-        await self._pieces.aclose()
+        await self._events.aclose()
 
     def _takes_back_cancellation(self) -> bool:
         """Return whether the cancellation was of our own making, so that it ends here."""
@@ -141,9 +141,9 @@ class EventStream(Response):
 
     async def _send_all(self, scope: Scope, send: Send) -> None:
         try:
-            await self._send_pieces(send, self._begun)
-            async for piece in self._pieces:
-                await self._send_pieces(send, (piece,))
+            await self._send_events(send, self._begun)
+            async for event in self._events:
+                await self._send_events(send, (event,))
         except DomainError as error:
             await self._send_problem(scope, send, error)
             return
@@ -156,23 +156,23 @@ class EventStream(Response):
         if not self._is_done:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_pieces(
-        self, send: Send, pieces: Sequence[Answering | str | Interaction]
+    async def _send_events(
+        self, send: Send, events: Sequence[ProviderSelected | str | Interaction]
     ) -> None:
-        """Send the events of `pieces` in one go. An interaction is the last, and the end goes with it."""
-        events = b"".join([self._framing.piece(piece) for piece in pieces])
-        if pieces and isinstance(pieces[-1], Interaction):
+        """Send several events in one write. An interaction is the last, and ends the body."""
+        content = b"".join([self._format.encode(event) for event in events])
+        if events and isinstance(events[-1], Interaction):
             self._is_done = True
             self._dismiss_helpers()  # to them, the end would look as if the client had left
-        if events or self._is_done:
+        if content or self._is_done:
             self._sent_seconds = time.monotonic()
             await send(
-                {"type": "http.response.body", "body": events, "more_body": not self._is_done}
+                {"type": "http.response.body", "body": content, "more_body": not self._is_done}
             )
 
     async def _send_problem(self, scope: Scope, send: Send, error: DomainError) -> None:
-        events = self._framing.problem(error, scope)
-        await send({"type": "http.response.body", "body": events, "more_body": False})
+        content = self._format.encode_error(error, scope)
+        await send({"type": "http.response.body", "body": content, "more_body": False})
 
     def _help_after(
         self, seconds: float, help_: Callable[[Any], Coroutine[Any, Any, None]], door: Any

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import Header, Request
 from starlette.responses import Response
 
-from app.services.answer_events import Pieces
-from domain.entities.chat_request_context import Turn
+from app.services.answer_events import AnswerEvents
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction
 
 _LEAST_TIMEOUT_MILLISECONDS = 3000
@@ -42,10 +42,10 @@ ANSWER_HEADERS = {
 }
 
 
-class PlainAnswer(Response):
+class EncodedJsonResponse(Response):
     """An answer in one piece, with the headers that go with it. Made of finished bytes, so that nobody looks at it again."""
 
-    def __init__(self, turn: Turn, body: bytes, request: Request) -> None:
+    def __init__(self, turn: ChatRequestContext, body: bytes, request: Request) -> None:
         self.status_code = 200
         self.background = None
         self.body = body
@@ -59,20 +59,20 @@ class PlainAnswer(Response):
             self.raw_headers.append((b"idempotency-replayed", b"true"))
 
 
-async def whole_answer(pieces: Pieces) -> Interaction:
+async def whole_answer(events: AnswerEvents) -> Interaction:
     """Return the interaction once it is kept."""
     interaction = None
     async for (
-        piece
-    ) in pieces:  # to its end, so that nothing is left for the garbage collector to close
-        if isinstance(piece, Interaction):
-            interaction = piece
+        event
+    ) in events:  # to its end, so that nothing is left for the garbage collector to close
+        if isinstance(event, Interaction):
+            interaction = event
     if interaction is None:
         raise RuntimeError("an answer ended without an interaction")
     return interaction
 
 
-def _server_timing(request: Request, turn: Turn) -> bytes:
+def _server_timing(request: Request, turn: ChatRequestContext) -> bytes:
     whole_seconds = time.perf_counter() - request.scope["state"]["started_seconds"]
     app_seconds = max(0.0, whole_seconds - turn.llm_seconds - turn.history_seconds)
     return b"llm;dur=%.1f, history;dur=%.1f, app;dur=%.1f" % (

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from app.problems.problem_table import OVERLOADED, REQUEST_TIMEOUT, ProblemKind
 from app.server.error_response import last_answer
 from app.server.request_parser import BODY, NOTHING, Reading
-from app.server.response_cycle import Answer, Outlet
+from app.server.response_cycle import Answer, BufferedTransport
 
 _WRITE_BUFFER_BYTES = 16 * 1024
 _LINGER_SECONDS = 2.0
@@ -36,7 +36,7 @@ class Connection(Reading):
         has_room = len(self.connections) < self._options.max_connections
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        self._outlet = Outlet(transport, self._hang_up)
+        self._outlet = BufferedTransport(transport, self._hang_up)
         self._deadline_seconds = self.loop.time() + self._options.header_receipt_seconds
         if not has_room:
             self.connections.discard(self)

@@ -136,7 +136,7 @@ def _listening(options: ServeOptions) -> list[socket.socket]:
 
 
 @asynccontextmanager
-async def serving_beside(
+async def serve_in_background(
     app: ASGIApp, options: ServeOptions, clock: Clock
 ) -> AsyncIterator[Callable[[], Sequence[Degraded]]]:
     """Serve `app` while the block runs; yield what tells whether it is not served.

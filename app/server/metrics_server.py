@@ -10,14 +10,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.controllers.metrics_controller import PROMETHEUS_TEXT
-from app.server import ServeOptions, serving_beside
+from app.server import ServeOptions, serve_in_background
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 
 MAX_CONNECTIONS = 32
 
 
-def serving_figures(
+def serve_metrics(
     render_metrics: Callable[[], bytes], clock: Clock, *, host: str, port: int | None
 ) -> AbstractAsyncContextManager[Callable[[], Sequence[Degraded]]]:
     """Serve them on a port of their own while the block runs; without one, do nothing.
@@ -30,7 +30,7 @@ def serving_figures(
     if port is None:
         return nullcontext(tuple)
     options = ServeOptions(host=host, port=port, max_connections=MAX_CONNECTIONS)
-    return serving_beside(side_door(render_metrics), options, clock)
+    return serve_in_background(side_door(render_metrics), options, clock)
 
 
 def side_door(render_metrics: Callable[[], bytes]) -> ASGIApp:

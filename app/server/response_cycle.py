@@ -19,7 +19,7 @@ _CHUNKED = (b"transfer-encoding", b": ", b"chunked", b"\r\n")
 _CONTROLS = bytes(code for code in (*range(32), 127) if code != ord("\t"))
 
 
-class Outlet:
+class BufferedTransport:
     """A connection's transport as an answer sees it: how it closes is for the connection to say.
 
     After `hold_head` the next write waits for the one after it, so that a head and its body are one packet, and one
@@ -103,7 +103,7 @@ class Answer(RequestResponseCycle):
         self.waiting_for_100_continue = False
         has_body = self.scope["method"] != "HEAD"
         if has_body:
-            cast(Outlet, self.transport).hold_head()
+            cast(BufferedTransport, self.transport).hold_head()
         self.transport.write(
             self._head(message["status"], message.get("headers", ()), has_body=has_body)
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
-from app.process.event_loop import run_to_the_end, tell_why_it_does_not_start
+from app.process.event_loop import run_event_loop, tell_why_it_does_not_start
 from app.server.lifespan import StartFailed
 from app.server.options import ServeOptions
 from app.server.server import Server
@@ -51,7 +51,7 @@ def serve(
         on_grace_over=on_grace_over,
     )
     try:
-        run_to_the_end(server.serve(sockets), server.config.get_loop_factory())
+        run_event_loop(server.serve(sockets), server.config.get_loop_factory())
     except StartFailed as exc:
         return _not_started(exc.__cause__, exit_code_of)
     finally:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from domain.entities.interaction import Interaction
-from domain.entities.reply import Answering
+from domain.entities.reply import ProviderSelected
 
-Pieces = AsyncGenerator[Answering | str | Interaction, None]
+AnswerEvents = AsyncGenerator[ProviderSelected | str | Interaction, None]
 """Who answers, the text bit by bit, then the interaction it became."""

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from app.services.answer_events import Pieces
-from app.services.idempotency import Once, OncePerKey
-from app.services.token_quota import Spending
+from app.services.answer_events import AnswerEvents
+from app.services.idempotency import IdempotencyService, Once
+from app.services.token_quota import TokenQuota
 from domain.entities.caller import Caller, Scope
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
@@ -37,7 +37,7 @@ class ChatLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class ChatOptions:
     """How a caller wants to be answered.
 
     Attributes:
@@ -68,14 +68,14 @@ class ChatService:
     catalogue: ModelCatalogue
     clock: Clock
     new_id: Callable[[], str]
-    once_per_key: OncePerKey
-    spending: Spending | None = None
+    idempotency: IdempotencyService
+    spending: TokenQuota | None = None
     limits: ChatLimits = field(default_factory=ChatLimits)
     chats_under_way: int = field(default=0, init=False)
 
     async def ask(
-        self, caller: Caller, user_id: str, prompt: Prompt, asking: Asking
-    ) -> tuple[Turn, Pieces]:
+        self, caller: Caller, user_id: str, prompt: Prompt, asking: ChatOptions
+    ) -> tuple[ChatRequestContext, AnswerEvents]:
         """Return the turn and its answer; nothing happens until the answer is read, but that a key is claimed.
 
         Raises:
@@ -98,19 +98,19 @@ class ChatService:
         recalls = not asking.brings_context
         place = self._taken_place()
 
-        def run() -> Pieces:
+        def run() -> AnswerEvents:
             return self._answered(place, caller, turn, prompt, model, recalls=recalls)
 
         if asking.once is None:
             return turn, run()
         try:
-            pieces = await self.once_per_key(caller, turn, asking.once, run)
+            events = await self.idempotency(caller, turn, asking.once, run)
         except BaseException:
             place.give_back()
             raise
         if turn.is_replayed:
             place.give_back()
-        return turn, pieces
+        return turn, events
 
     def _taken_place(self) -> "_Place":
         """Count one more chat; nothing else runs between the check and the count.
@@ -123,7 +123,7 @@ class ChatService:
         self.chats_under_way += 1
         return _Place(self)
 
-    def _turn(self, user_id: str, model: str, asking: Asking) -> Turn:
+    def _turn(self, user_id: str, model: str, asking: ChatOptions) -> ChatRequestContext:
         started_seconds = self.clock.monotonic()
         request_seconds = self.limits.request_seconds
         if asking.timeout_seconds is not None:
@@ -134,7 +134,7 @@ class ChatService:
         whole_by = first_text_by
         if asking.is_streamed:
             whole_by = Deadline(started_seconds + self.limits.stream_seconds)
-        return Turn(
+        return ChatRequestContext(
             id=self.new_id(),
             user_id=user_id,
             conversation_id=asking.conversation_id,
@@ -150,12 +150,12 @@ class ChatService:
         self,
         place: "_Place",
         caller: Caller,
-        turn: Turn,
+        turn: ChatRequestContext,
         prompt: Prompt,
         model: Model,
         *,
         recalls: bool,
-    ) -> Pieces:
+    ) -> AnswerEvents:
         """Answer `prompt`, after the earlier turns of its conversation if it `recalls` them and is in one."""
         try:
             if recalls and turn.conversation_id is not None:
@@ -166,9 +166,9 @@ class ChatService:
                 answer = self.answer_prompt(turn, prompt)
             else:
                 answer = self.spending(caller.limited_as, turn, prompt, model, self.answer_prompt)
-            async with aclosing(answer) as pieces:
-                async for piece in pieces:
-                    yield piece
+            async with aclosing(answer) as events:
+                async for event in events:
+                    yield event
         finally:
             place.give_back()
 

@@ -6,12 +6,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.services.answer_events import Pieces
+from app.services.answer_events import AnswerEvents
 from domain.entities.caller import Caller
-from domain.entities.chat_request_context import Turn
-from domain.entities.idempotency import Claim, Fingerprint, OnceKey
+from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.idempotency import Fingerprint, IdempotencyKey, IdempotencyRecord
 from domain.entities.interaction import Interaction, Status
-from domain.entities.reply import Answering
+from domain.entities.reply import ProviderSelected
 from domain.exceptions import (
     ContentBlocked,
     HistoryNotDurable,
@@ -44,7 +44,7 @@ class Once:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OncePerKey:
+class IdempotencyService:
     """The first request with a key runs; while it does, others are refused; once it is answered, they get its answer.
 
     That it was answered is told by its interaction in history, not by a second note beside it, so a crash between the
@@ -63,8 +63,8 @@ class OncePerKey:
     _releases: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def __call__(
-        self, caller: Caller, turn: Turn, once: Once, run: Callable[[], Pieces]
-    ) -> Pieces:
+        self, caller: Caller, turn: ChatRequestContext, once: Once, run: Callable[[], AnswerEvents]
+    ) -> AnswerEvents:
         """Return what `run` yields, or what it yielded the first time; `turn` is made the one that answers.
 
         Raises:
@@ -72,7 +72,7 @@ class OncePerKey:
             IdempotencyMismatch: The first request was another.
             IdempotencyUnavailable: Keys or answers cannot be looked up; nothing was done.
         """
-        key = OnceKey(
+        key = IdempotencyKey(
             principal=caller.principal, user_id=turn.user_id, route=once.route, key=once.key
         )
         now = self.clock.now_milliseconds()
@@ -105,9 +105,11 @@ class OncePerKey:
         while self._releases:
             await asyncio.wait(self._releases)
 
-    def _claim(self, turn: Turn, once: Once, now_milliseconds: int) -> Claim:
+    def _claim(
+        self, turn: ChatRequestContext, once: Once, now_milliseconds: int
+    ) -> IdempotencyRecord:
         left_seconds = turn.whole_by.remaining_seconds(self.clock.monotonic())
-        return Claim(
+        return IdempotencyRecord(
             fingerprint=once.fingerprint.current,
             interaction_id=turn.id,
             lease_until_milliseconds=now_milliseconds
@@ -115,7 +117,9 @@ class OncePerKey:
             expires_milliseconds=now_milliseconds + round(self.keep_seconds * 1000),
         )
 
-    def _taken_over(self, claim: Claim, seen: Claim, interaction: Interaction | None) -> Claim:
+    def _taken_over(
+        self, claim: IdempotencyRecord, seen: IdempotencyRecord, interaction: Interaction | None
+    ) -> IdempotencyRecord:
         """Return the claim to keep instead of `seen`, which left nothing to be replayed.
 
         Raises:
@@ -136,14 +140,20 @@ class OncePerKey:
         except HistoryUnreadable as exc:
             raise IdempotencyUnavailable from exc
 
-    async def _held(self, key: OnceKey, claim: Claim, turn: Turn, pieces: Pieces) -> Pieces:
+    async def _held(
+        self,
+        key: IdempotencyKey,
+        claim: IdempotencyRecord,
+        turn: ChatRequestContext,
+        events: AnswerEvents,
+    ) -> AnswerEvents:
         """Pass on what is yielded; free the key when it ends in a way that is not replayed."""
         try:
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    if not turn.is_kept and isinstance(piece, Interaction):
+            async with aclosing(events):
+                async for event in events:
+                    if not turn.is_kept and isinstance(event, Interaction):
                         await self._end_lease(key, claim)  # there is nothing to replay
-                    yield piece
+                    yield event
         except ContentBlocked:
             if not turn.is_kept:
                 await self._end_lease(key, claim)
@@ -159,13 +169,13 @@ class OncePerKey:
             await self._release(key, claim)
             raise
 
-    async def _release(self, key: OnceKey, claim: Claim) -> None:
+    async def _release(self, key: IdempotencyKey, claim: IdempotencyRecord) -> None:
         try:
             await self.claims.release(key, claim)
         except IdempotencyUnavailable:
             return  # free when the lease ends, or once the failed interaction is seen
 
-    async def _end_lease(self, key: OnceKey, claim: Claim) -> None:
+    async def _end_lease(self, key: IdempotencyKey, claim: IdempotencyRecord) -> None:
         """Let the next request run at once, as the same interaction, of which nothing seems to be kept.
 
         If it was kept after all, the next request is answered from it.
@@ -189,7 +199,7 @@ def _is_replayed(interaction: Interaction) -> bool:
     return interaction.error in (None, ContentBlocked.code)
 
 
-def _replay(turn: Turn, interaction: Interaction) -> Pieces:
+def _replay(turn: ChatRequestContext, interaction: Interaction) -> AnswerEvents:
     turn.id = interaction.id
     turn.is_replayed = True
     turn.interaction = interaction
@@ -197,10 +207,10 @@ def _replay(turn: Turn, interaction: Interaction) -> Pieces:
     return _told_again(interaction)
 
 
-async def _told_again(interaction: Interaction) -> Pieces:
+async def _told_again(interaction: Interaction) -> AnswerEvents:
     if interaction.error is not None:
         raise ContentBlocked
-    yield Answering(provider=interaction.provider or "", model=interaction.model)
+    yield ProviderSelected(provider=interaction.provider or "", model=interaction.model)
     if interaction.text:
         yield interaction.text
     yield interaction

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from app.services.answer_events import Pieces
-from domain.entities.chat_request_context import Turn
+from app.services.answer_events import AnswerEvents
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
 from domain.interfaces.rate_limiter import TokenBudget
@@ -18,7 +18,7 @@ _UNKNOWN_MOST_WRITTEN_TOKENS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
-class Spending:
+class TokenQuota:
     """Sets a call's tokens aside before it is made, and settles what it took afterwards.
 
     What is set aside is the most it may take. Near the end of a budget that is what is left: the model is told to
@@ -30,11 +30,11 @@ class Spending:
     async def __call__(
         self,
         name: str,
-        turn: Turn,
+        turn: ChatRequestContext,
         prompt: Prompt,
         model: Model,
-        answer: Callable[[Turn, Prompt], Pieces],
-    ) -> Pieces:
+        answer: Callable[[ChatRequestContext, Prompt], AnswerEvents],
+    ) -> AnswerEvents:
         """Yield what `answer` yields to the prompt, or to one that asks for no more than is left.
 
         Raises:
@@ -49,14 +49,14 @@ class Spending:
         if affordable < most_written:
             prompt = replace(prompt, max_output_tokens=affordable)
         try:
-            async with aclosing(answer(turn, prompt)) as pieces:
-                async for piece in pieces:
-                    yield piece
+            async with aclosing(answer(turn, prompt)) as events:
+                async for event in events:
+                    yield event
         finally:
             self.budget.settle(reservation, _spent(turn, sent))
 
 
-def _spent(turn: Turn, sent: int) -> int:
+def _spent(turn: ChatRequestContext, sent: int) -> int:
     """Return what the providers counted; without a count, an estimate of what went out and came back.
 
     A call that was sent costs its prompt, however it ended: a provider bills it although the caller hung up.

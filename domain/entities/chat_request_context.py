@@ -9,7 +9,7 @@ from domain.entities.reply import Usage
 
 
 @dataclass(slots=True, kw_only=True)
-class Turn:
+class ChatRequestContext:
     """What all who handle one request share; the only mutable thing handed down.
 
     Attributes:

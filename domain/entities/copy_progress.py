@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from domain.entities.checksum import NOTHING_SUMMED, Checksum
-from domain.entities.stored_record import Erasure, Place, Record
+from domain.entities.stored_record import InteractionKey, Record, Tombstone
 
 SHOWN_PLACES = 10
 """How many of the differing are named; the rest is counted."""
@@ -21,7 +21,7 @@ class Position:
         line: How many lines of a file are before it.
     """
 
-    place: Place | None = None
+    place: InteractionKey | None = None
     offset_bytes: int = 0
     line: int = 0
 
@@ -40,7 +40,7 @@ class Batch:
 
     records: Sequence[Record]
     digests: Sequence[bytes]
-    erasures: Sequence[Erasure] = ()
+    erasures: Sequence[Tombstone] = ()
     position: Position
     invalid: int = 0
     done: int
@@ -83,7 +83,7 @@ class CopyProgress:
     invalid: int = 0
     erasures: int = 0
     differing: int = 0
-    differing_places: tuple[Place, ...] = ()
+    differing_places: tuple[InteractionKey, ...] = ()
 
     @property
     def is_right(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnceKey:
+class IdempotencyKey:
     """Names the request; the same `key` of another caller, for another user or on another route is another.
 
     Attributes:
@@ -50,7 +50,7 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class IdempotencyRecord:
     """Who carries the request out. Whether it is done is not noted here: then its interaction is in history.
 
     Attributes:

@@ -100,7 +100,7 @@ def _sum(values: Iterable[_Number | None]) -> _Number | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answering:
+class ProviderSelected:
     """Who is about to speak: the first piece of every stream, and of every new attempt within it.
 
     Attributes:
@@ -115,14 +115,14 @@ class Answering:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class AnswerProgress:
     """The model is at work without text to show: it reasons, or prepares a call.
 
     Counts as life within an answer, and not as its first text.
     """
 
 
-PROGRESS = Progress()
+PROGRESS = AnswerProgress()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,5 +138,5 @@ class Reply:
     cut_by_us: bool = False
 
 
-ReplyPiece = Answering | str | Progress | Reply
+AnswerEvent = ProviderSelected | str | AnswerProgress | Reply
 """What the stream of one answer consists of; a str is text."""

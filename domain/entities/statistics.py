@@ -15,7 +15,7 @@ _LAST_ORDINAL = date.max.toordinal()
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-class By(StrEnum):
+class GroupBy(StrEnum):
     """What makes a group."""
 
     DAY = "day"
@@ -39,7 +39,7 @@ class StatisticsQuery:
     """
 
     user_id: str
-    by: By = By.DAY
+    by: GroupBy = GroupBy.DAY
     from_id: str | None = None
     to_id: str | None = None
     time_zone: tzinfo = UTC

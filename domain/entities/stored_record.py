@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class InteractionKey(NamedTuple):
     """Where an interaction stands in every store."""
 
     user_id: str
@@ -20,12 +20,12 @@ class Record:
         body: JSON; only what wrote it and what stores it look inside.
     """
 
-    place: Place
+    place: InteractionKey
     body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Erasure:
+class Tombstone:
     """What was erased, and must not come back with a copy.
 
     Attributes:
@@ -43,4 +43,4 @@ class ArchivePage:
     """Some of a store's records, and some of what was erased from it; either may be empty."""
 
     records: Sequence[Record] = ()
-    erasures: Sequence[Erasure] = ()
+    erasures: Sequence[Tombstone] = ()

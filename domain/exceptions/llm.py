@@ -51,10 +51,10 @@ class LLMTimeout(LLMError):
         *,
         http_status: int | None = None,
         retry_after_seconds: float | None = None,
-        caller_was_hasty: bool = False,
+        caller_deadline_was_shorter: bool = False,
     ) -> None:
         super().__init__(message, http_status=http_status, retry_after_seconds=retry_after_seconds)
-        self.caller_was_hasty = caller_was_hasty
+        self.caller_deadline_was_shorter = caller_deadline_was_shorter
 
 
 class LLMUnavailable(LLMError):

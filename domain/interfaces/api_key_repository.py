@@ -8,7 +8,7 @@ from domain.entities.api_key import ApiKey, MadeKey
 from domain.entities.caller import Scope
 
 
-class KeyBook(Protocol):
+class ApiKeyRepository(Protocol):
     """The keys of this installation. Blocks: for the command line, while the service may be running."""
 
     @abstractmethod

@@ -4,8 +4,8 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from domain.entities.stored_record import ArchivePage, Erasure, Place, Record
-from domain.interfaces.tombstones import Erasures
+from domain.entities.stored_record import ArchivePage, InteractionKey, Record, Tombstone
+from domain.interfaces.tombstones import Tombstones
 
 
 class ArchiveReader(Protocol):
@@ -13,7 +13,7 @@ class ArchiveReader(Protocol):
 
     @abstractmethod
     def pages(
-        self, after: Place | None = None, *, user_id: str | None = None
+        self, after: InteractionKey | None = None, *, user_id: str | None = None
     ) -> AsyncGenerator[ArchivePage, None]:
         """Yield everything that stays there during the walk, each interaction once.
 
@@ -36,7 +36,7 @@ class ArchiveReader(Protocol):
         ...
 
 
-class HistoryArchive(ArchiveReader, Erasures, Protocol):
+class HistoryArchive(ArchiveReader, Tombstones, Protocol):
     """A store that can also be written to as a whole.
 
     Attributes:
@@ -58,7 +58,7 @@ class HistoryArchive(ArchiveReader, Erasures, Protocol):
         ...
 
     @abstractmethod
-    async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+    async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
         """Return the records at those of the places where there is one, in any order.
 
         Raises:
@@ -67,7 +67,7 @@ class HistoryArchive(ArchiveReader, Erasures, Protocol):
         ...
 
     @abstractmethod
-    async def erase_again(self, erasures: Sequence[Erasure]) -> None:
+    async def erase_again(self, erasures: Sequence[Tombstone]) -> None:
         """Remember what was erased elsewhere, and erase it here. The second time changes nothing.
 
         Raises:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Protocol
 
-from domain.entities.idempotency import Claim, OnceKey
+from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 
 
 class IdempotencyStore(Protocol):
@@ -13,7 +13,9 @@ class IdempotencyStore(Protocol):
     """
 
     @abstractmethod
-    async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
+    async def claim(
+        self, key: IdempotencyKey, claim: IdempotencyRecord, *, now_milliseconds: int
+    ) -> IdempotencyRecord | None:
         """Keep `claim`, unless there is one that has not expired.
 
         Of any number who call this at the same time one gets None; by then its claim survives a crash.
@@ -24,12 +26,14 @@ class IdempotencyStore(Protocol):
         ...
 
     @abstractmethod
-    async def replace(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
+    async def replace(
+        self, key: IdempotencyKey, seen: IdempotencyRecord, claim: IdempotencyRecord
+    ) -> bool:
         """Keep `claim` instead of `seen`; return False, and change nothing, when another is kept by now."""
         ...
 
     @abstractmethod
-    async def release(self, key: OnceKey, claim: Claim) -> None:
+    async def release(self, key: IdempotencyKey, claim: IdempotencyRecord) -> None:
         """Forget `claim`, so that the key is free; nothing happens when another is kept by now."""
         ...
 

@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import ReplyPiece
+from domain.entities.reply import AnswerEvent
 
 
 class LLMClient(Protocol):
@@ -16,11 +16,11 @@ class LLMClient(Protocol):
     """
 
     @abstractmethod
-    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+    def stream(self, prompt: Prompt, turn: ChatRequestContext) -> AsyncGenerator[AnswerEvent, None]:
         """Yield who is answering, text deltas that are not empty, then exactly one final `Reply`.
 
-        Any number of `Progress` may stand between the first and the last. A wrapper hands on what it does not know.
-        A second `Answering` says that somebody else took over; its `continues` tells whether what came before stays.
+        Any number of `AnswerProgress` may stand between the first and the last. A wrapper hands on what it does not know.
+        A second `ProviderSelected` says that somebody else took over; its `continues` tells whether what came before stays.
         Closing the generator early hangs up on the provider within a second.
 
         Args:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RateLimitStatus:
     """What a caller has left of its requests.
 
     Attributes:
@@ -22,7 +22,7 @@ class RateLimiter(Protocol):
     """Counts what each caller does in this process; answers at once."""
 
     @abstractmethod
-    def admit(self, name: str) -> Standing:
+    def admit(self, name: str) -> RateLimitStatus:
         """Count one request of the caller `name`, and one more of its requests under way until `leave`.
 
         Raises:
@@ -36,7 +36,7 @@ class RateLimiter(Protocol):
         ...
 
     @abstractmethod
-    def standing(self, name: str) -> Standing:
+    def standing(self, name: str) -> RateLimitStatus:
         """Return what `name` has left, without counting anything."""
         ...
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.interfaces.interaction_queue import Delivery
 
 
 @dataclass(slots=True, kw_only=True)
-class Answered:
+class RequestOutcome:
     """A request that has ended.
 
     Attributes:
@@ -27,7 +27,7 @@ class Answered:
     method: str
     status: int
     seconds: float
-    turn: Turn | None = None
+    turn: ChatRequestContext | None = None
     problem: str | None = None
     limit: str | None = None
 
@@ -36,7 +36,7 @@ class RequestObserver(Protocol):
     """Is told of every request once it has ended."""
 
     @abstractmethod
-    def observe_request(self, answered: Answered) -> None:
+    def observe_request(self, answered: RequestOutcome) -> None:
         """Take note of one request; returns at once and never fails."""
         ...
 
@@ -51,7 +51,7 @@ class RequestSpan(Protocol):
         ...
 
     @abstractmethod
-    def end(self, answered: Answered) -> None:
+    def end(self, answered: RequestOutcome) -> None:
         """Tell what became of it; once, in the task that began it. Never fails."""
         ...
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 
-class Erasures(Protocol):
+class Tombstones(Protocol):
     """Remembers what was erased for as long as a copy may turn up."""
 
     @abstractmethod

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction, Status
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Progress, Reply
+from domain.entities.reply import AnswerProgress, ProviderSelected, Reply
 from domain.exceptions import (
     HistoryError,
     HistoryNotDurable,
@@ -36,13 +36,13 @@ class AnswerPrompt:
     llm: LLMClient
     history: HistoryWriter
     clock: Clock
-    must_keep: bool = True
+    require_durable: bool = True
     lost_after_seconds: float = 30.0
     _saves: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def __call__(
-        self, turn: Turn, prompt: Prompt
-    ) -> AsyncGenerator[Answering | str | Interaction, None]:
+        self, turn: ChatRequestContext, prompt: Prompt
+    ) -> AsyncGenerator[ProviderSelected | str | Interaction, None]:
         """Yield who answers and the text as it comes, then the interaction it became, by then durable.
 
         Raises (the first and the last only where the answer must be kept):
@@ -61,13 +61,13 @@ class AnswerPrompt:
         )
         outcome: Interaction | None = None
         try:
-            async with aclosing(self.llm.stream(prompt, turn)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, Reply):
-                        outcome = recording.replied(piece)
-                    elif not isinstance(piece, Progress):
-                        recording.hear(piece)
-                        yield piece
+            async with aclosing(self.llm.stream(prompt, turn)) as events:
+                async for event in events:
+                    if isinstance(event, Reply):
+                        outcome = recording.replied(event)
+                    elif not isinstance(event, AnswerProgress):
+                        recording.hear(event)
+                        yield event
             if outcome is None:
                 raise RuntimeError("an LLMClient ended without a Reply")
             await self._keep(turn, outcome)
@@ -88,15 +88,15 @@ class AnswerPrompt:
             raise
         yield outcome
 
-    def _admit(self, turn: Turn) -> None:
+    def _admit(self, turn: ChatRequestContext) -> None:
         try:
             self.history.admit()
         except HistoryUnavailable:
-            if self.must_keep:
+            if self.require_durable:
                 raise
             turn.is_kept = False
 
-    async def _keep(self, turn: Turn, interaction: Interaction) -> None:
+    async def _keep(self, turn: ChatRequestContext, interaction: Interaction) -> None:
         started = self.clock.monotonic()
         patience_seconds = max(
             _LEAST_ACCEPT_SECONDS, turn.whole_by.remaining_seconds(started) + _LEAST_ACCEPT_SECONDS
@@ -107,7 +107,7 @@ class AnswerPrompt:
             turn.is_kept = True
         except (HistoryError, TimeoutError) as exc:
             turn.is_kept = False
-            if self.must_keep:
+            if self.require_durable:
                 raise HistoryNotDurable from exc
         turn.history_seconds = round(self.clock.monotonic() - started, 6)
 

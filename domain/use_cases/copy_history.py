@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from domain.entities.copy_progress import SHOWN_PLACES, Batch, CopyProgress, Position
-from domain.entities.stored_record import Place, Record
+from domain.entities.stored_record import InteractionKey, Record
 from domain.exceptions import HistoryDamaged, HistoryError, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
 from domain.interfaces.copy_state import CopyState
@@ -170,10 +170,10 @@ class CopyHistory:
             place for place in places if place.interaction_id < first_kept_id and place not in found
         }
         missing = [place for place in places if place not in found and place not in expired]
-        erased = await self._erased(missing) if missing else frozenset[Place]()
+        erased = await self._erased(missing) if missing else frozenset[InteractionKey]()
         expected: list[bytes] = []
         there: list[bytes] = []
-        differing: list[Place] = []
+        differing: list[InteractionKey] = []
         for record, digest in zip(batch.records, batch.digests, strict=True):
             if record.place in erased or record.place in expired:
                 continue
@@ -197,17 +197,17 @@ class CopyHistory:
             differing_places=(*before.differing_places, *differing)[:SHOWN_PLACES],
         )
 
-    async def _found(self, places: Sequence[Place]) -> Sequence[Record]:
+    async def _found(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
         return await self._patiently(lambda: self.target.kept(places)) if places else ()
 
-    async def _erased(self, places: Sequence[Place]) -> frozenset[Place]:
+    async def _erased(self, places: Sequence[InteractionKey]) -> frozenset[InteractionKey]:
         by_user: dict[str, list[str]] = {}
         for place in places:
             by_user.setdefault(place.user_id, []).append(place.interaction_id)
-        erased: set[Place] = set()
+        erased: set[InteractionKey] = set()
         for user_id, ids in by_user.items():
             gone = await self._patiently(partial(self.target.erased_among, user_id, ids))
-            erased.update(Place(user_id, one) for one in gone)
+            erased.update(InteractionKey(user_id, one) for one in gone)
         return frozenset(erased)
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:

@@ -3,10 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Prompt
-from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply, Usage, total_usage
+from domain.entities.reply import (
+    NO_USAGE,
+    FinishReason,
+    ProviderSelected,
+    Reply,
+    Usage,
+    total_usage,
+)
 from domain.exceptions import ContentBlocked, DomainError, LLMError, Overloaded
 from domain.interfaces.clock import Clock
 
@@ -17,27 +24,27 @@ _MICROSECONDS = 6
 class Recording:
     """What has been heard of one answer so far; each ending is told once."""
 
-    turn: Turn
+    turn: ChatRequestContext
     prompt: Prompt
     clock: Clock
     _texts: list[str] = field(default_factory=list, init=False)
-    _answering: Answering | None = field(default=None, init=False)
+    _answering: ProviderSelected | None = field(default=None, init=False)
     _first_token_seconds: float | None = field(default=None, init=False)
     _heard_seconds: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._heard_seconds = self.clock.monotonic()
 
-    def hear(self, piece: Answering | str) -> None:
+    def hear(self, event: ProviderSelected | str) -> None:
         """Take in a piece; who takes over without continuing starts the answer anew."""
-        if isinstance(piece, str):
+        if isinstance(event, str):
             if self._first_token_seconds is None:
                 self._first_token_seconds = self._seconds()
-            self._texts.append(piece)
+            self._texts.append(event)
             return
-        if isinstance(piece, Answering):
-            self._answering = piece
-            if not piece.continues:
+        if isinstance(event, ProviderSelected):
+            self._answering = event
+            if not event.continues:
                 self._texts.clear()
                 self._first_token_seconds = None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from domain.entities.interaction import Interaction
 from domain.interfaces.clock import Clock
 from domain.interfaces.interaction_queue import DeadLetters, Delivery
-from domain.interfaces.tombstones import Erasures
+from domain.interfaces.tombstones import Tombstones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class RedriveDeadLetters:
     """
 
     dead_letters: DeadLetters
-    erasures: Erasures
+    erasures: Tombstones
     clock: Clock
 
     async def __call__(self, *, is_dry_run: bool, progress: Callable[[int, int], None]) -> Redriven:

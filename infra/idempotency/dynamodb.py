@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from domain.entities.idempotency import Claim, OnceKey
+from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 from domain.entities.interaction import first_id_after
 from domain.exceptions import HistoryError, IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
@@ -30,7 +30,9 @@ class DynamoIdempotency(IdempotencyStore):
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
+    async def claim(
+        self, key: IdempotencyKey, claim: IdempotencyRecord, *, now_milliseconds: int
+    ) -> IdempotencyRecord | None:
         item = _key(key) | _fields(claim)
         async with _calling():
             for _ in range(_TRIES):
@@ -43,13 +45,15 @@ class DynamoIdempotency(IdempotencyStore):
                     return _claim(answer["Item"])
         raise IdempotencyUnavailable("others keep claiming and releasing the key")
 
-    async def replace(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
+    async def replace(
+        self, key: IdempotencyKey, seen: IdempotencyRecord, claim: IdempotencyRecord
+    ) -> bool:
         async with _calling():
             return await self._put(
                 _key(key) | _fields(claim), _EXACTLY, id=seen.interaction_id, lease=_lease(seen)
             )
 
-    async def release(self, key: OnceKey, claim: Claim) -> None:
+    async def release(self, key: IdempotencyKey, claim: IdempotencyRecord) -> None:
         async with _calling():
             await self._conditionally(
                 "delete_item",
@@ -118,15 +122,15 @@ class DynamoIdempotency(IdempotencyStore):
 _EXACTLY = "interactionId = :id AND leaseUntilMs = :lease"
 
 
-def _lease(claim: Claim) -> int:
+def _lease(claim: IdempotencyRecord) -> int:
     return claim.lease_until_milliseconds
 
 
-def _key(key: OnceKey) -> Item:
+def _key(key: IdempotencyKey) -> Item:
     return {"pk": {"S": f"K#{key.user_id}"}, "sk": {"S": key.digest}}
 
 
-def _fields(claim: Claim) -> Item:
+def _fields(claim: IdempotencyRecord) -> Item:
     return {
         "fingerprint": {"S": claim.fingerprint},
         "interactionId": {"S": claim.interaction_id},
@@ -138,8 +142,8 @@ def _fields(claim: Claim) -> Item:
     }
 
 
-def _claim(item: Item) -> Claim:
-    return Claim(
+def _claim(item: Item) -> IdempotencyRecord:
+    return IdempotencyRecord(
         fingerprint=item["fingerprint"]["S"],
         interaction_id=item["interactionId"]["S"],
         lease_until_milliseconds=int(item["leaseUntilMs"]["N"]),

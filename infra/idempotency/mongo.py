@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pymongo.errors
 from pymongo import IndexModel
 
-from domain.entities.idempotency import Claim, OnceKey
+from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 from domain.entities.interaction import first_id_after
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
@@ -40,15 +40,19 @@ class MongoIdempotency(IdempotencyStore):
         self._calls = access.calls
         self._making_indexes: asyncio.Task[None] | None = None
 
-    async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
+    async def claim(
+        self, key: IdempotencyKey, claim: IdempotencyRecord, *, now_milliseconds: int
+    ) -> IdempotencyRecord | None:
         if self._making_indexes is None:
             self._making_indexes = asyncio.create_task(self._make_indexes())
         return await self._answer(self._claim(key, claim, now_milliseconds))
 
-    async def replace(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
+    async def replace(
+        self, key: IdempotencyKey, seen: IdempotencyRecord, claim: IdempotencyRecord
+    ) -> bool:
         return await self._answer(self._replaced(key, seen, claim))
 
-    async def release(self, key: OnceKey, claim: Claim) -> None:
+    async def release(self, key: IdempotencyKey, claim: IdempotencyRecord) -> None:
         await self._answer(self._claims.delete_one(_exactly(key, claim)))
 
     async def forget_interaction(self, user_id: str, interaction_id: str) -> None:
@@ -71,7 +75,9 @@ class MongoIdempotency(IdempotencyStore):
         except (pymongo.errors.PyMongoError, TimeoutError) as exc:
             raise IdempotencyUnavailable("MongoDB does not answer as it should") from exc
 
-    async def _claim(self, key: OnceKey, claim: Claim, now_milliseconds: int) -> Claim | None:
+    async def _claim(
+        self, key: IdempotencyKey, claim: IdempotencyRecord, now_milliseconds: int
+    ) -> IdempotencyRecord | None:
         document = {"_id": key.digest, "userId": key.user_id, **_fields(claim)}
         for _ in range(_TRIES):
             try:
@@ -89,7 +95,9 @@ class MongoIdempotency(IdempotencyStore):
                 return None
         raise IdempotencyUnavailable("others keep claiming and releasing the key")
 
-    async def _replaced(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
+    async def _replaced(
+        self, key: IdempotencyKey, seen: IdempotencyRecord, claim: IdempotencyRecord
+    ) -> bool:
         result = await self._claims.update_one(_exactly(key, seen), {"$set": _fields(claim)})
         return result.matched_count == 1
 
@@ -116,7 +124,7 @@ async def open_mongo_idempotency(uri: str, *, database: str) -> AsyncIterator[Mo
             await store.close()
 
 
-def _fields(claim: Claim) -> Document:
+def _fields(claim: IdempotencyRecord) -> Document:
     return {
         "fingerprint": claim.fingerprint,
         "interactionId": claim.interaction_id,
@@ -125,9 +133,9 @@ def _fields(claim: Claim) -> Document:
     }
 
 
-def _claim_of(document: Mapping[str, Any]) -> Claim:
+def _claim_of(document: Mapping[str, Any]) -> IdempotencyRecord:
     expires_at: datetime = document["expiresAt"].replace(tzinfo=UTC)
-    return Claim(
+    return IdempotencyRecord(
         fingerprint=document["fingerprint"],
         interaction_id=document["interactionId"],
         lease_until_milliseconds=document["leaseUntilMs"],
@@ -135,7 +143,7 @@ def _claim_of(document: Mapping[str, Any]) -> Claim:
     )
 
 
-def _exactly(key: OnceKey, claim: Claim) -> Document:
+def _exactly(key: IdempotencyKey, claim: IdempotencyRecord) -> Document:
     return {
         "_id": key.digest,
         "interactionId": claim.interaction_id,

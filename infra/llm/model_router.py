@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator, Mapping
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import ReplyPiece
+from domain.entities.reply import AnswerEvent
 from domain.interfaces.llm_client import LLMClient
 
 
@@ -19,5 +19,5 @@ class Routes(LLMClient):
         """
         self._chains = chains
 
-    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+    def stream(self, prompt: Prompt, turn: ChatRequestContext) -> AsyncGenerator[AnswerEvent, None]:
         return self._chains[turn.model].stream(prompt, turn)

@@ -14,7 +14,7 @@ from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.gemini_client import GeminiClient
 from infra.llm.providers.openai_client import OpenAICompatibleClient
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
-from infra.llm.resilience.bulkhead import Bulkhead, Compartment
+from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.deadline import Deadline
@@ -37,7 +37,7 @@ class RouteBuilder:
     random: Random
     session: aiohttp.ClientSession
     prices: Prices
-    _compartments: dict[str, Compartment] = field(default_factory=dict, init=False)
+    _compartments: dict[str, ProviderConcurrencyLimit] = field(default_factory=dict, init=False)
 
     def route(self, entry: CatalogueModel) -> Route:
         """Return the way to one model, with everything but fallback."""
@@ -45,7 +45,7 @@ class RouteBuilder:
         provider, model = entry.provider.name, entry.id
         first_token_seconds = entry.first_token_seconds or settings.first_token_seconds
         compartment = self._compartments.setdefault(
-            provider, Compartment(settings.max_calls_per_provider)
+            provider, ProviderConcurrencyLimit(settings.max_calls_per_provider)
         )
         breaker = Breaker(f"{provider} {model}", self._breaker_policy(), clock, self.random)
         is_demo = entry.provider.kind is ProviderKind.DEMO

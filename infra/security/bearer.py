@@ -10,7 +10,7 @@ from infra.security.api_keys.key_format import PREFIX
 
 
 class Keys(Protocol):
-    """Tells who shows a key; see `KeyRing`."""
+    """Tells who shows a key; see `ApiKeyCache`."""
 
     @abstractmethod
     def known_caller(self, key: bytes) -> Caller | None: ...

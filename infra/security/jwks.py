@@ -11,7 +11,7 @@ from yarl import URL
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 from infra.security.jwk_set import JwkSet, UnusableKeySet
-from infra.tasks.supervised import going_on
+from infra.tasks.supervised import running_tasks
 
 REFRESH_SECONDS = 300.0
 RETRY_SECONDS = 5.0
@@ -134,7 +134,7 @@ async def open_jwks(url: str, clock: Clock) -> AsyncIterator[Jwks]:
                 return JwkSet.parse(await _at_most(response, _MOST_BYTES))
 
         jwks = Jwks(fetch, clock)
-        async with going_on(jwks.stay_fresh):
+        async with running_tasks(jwks.stay_fresh):
             yield jwks
 
 

@@ -5,7 +5,7 @@ from math import ceil
 
 from domain.exceptions import RateLimited
 from domain.interfaces.clock import Clock
-from domain.interfaces.rate_limiter import RateLimiter, Standing
+from domain.interfaces.rate_limiter import RateLimiter, RateLimitStatus
 
 WINDOW_SECONDS = 60.0
 _BUSY_RETRY_SECONDS = 1.0
@@ -29,7 +29,7 @@ class MemoryRateLimiter(RateLimiter):
         self._buckets: dict[str, _Bucket] = {}
         self._swept_seconds = clock.monotonic()
 
-    def admit(self, name: str) -> Standing:
+    def admit(self, name: str) -> RateLimitStatus:
         bucket = self._filled(name)
         if bucket.under_way >= self._concurrent:
             raise RateLimited(_BUSY_RETRY_SECONDS, "concurrency")
@@ -42,7 +42,7 @@ class MemoryRateLimiter(RateLimiter):
     def leave(self, name: str) -> None:
         self._buckets[name].under_way -= 1
 
-    def standing(self, name: str) -> Standing:
+    def standing(self, name: str) -> RateLimitStatus:
         return self._standing(self._filled(name))
 
     def _filled(self, name: str) -> _Bucket:
@@ -58,10 +58,10 @@ class MemoryRateLimiter(RateLimiter):
         bucket.at_seconds = now
         return bucket
 
-    def _standing(self, bucket: _Bucket) -> Standing:
+    def _standing(self, bucket: _Bucket) -> RateLimitStatus:
         remaining = int(bucket.tokens)
         missing = self._capacity - bucket.tokens if remaining else 1 - bucket.tokens
-        return Standing(remaining, ceil(missing / self._per_second))
+        return RateLimitStatus(remaining, ceil(missing / self._per_second))
 
     def _sweep(self, now: float) -> None:
         """Forget, once a minute, who has not called for one: their buckets are full again."""

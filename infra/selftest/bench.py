@@ -8,12 +8,12 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Reply
+from domain.entities.reply import ProviderSelected, Reply
 from domain.exceptions import DomainError
 from infra.clock import SystemClock
 from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind
@@ -57,11 +57,15 @@ class Outcome:
 
 
 class _Unobserved(AttemptObserver):
-    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
         return
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+        self,
+        turn: ChatRequestContext,
+        attempt: Attempt,
+        first_text_seconds: float | None,
+        reply: Reply | None,
     ) -> None:
         return
 
@@ -131,11 +135,13 @@ async def _outage(llm: LLM, provider: FaultProvider) -> Outcome:
     )
 
 
-async def _ask(llm: LLM, model: str, *, is_streamed: bool = False) -> tuple[Turn, str, str, float]:
+async def _ask(
+    llm: LLM, model: str, *, is_streamed: bool = False
+) -> tuple[ChatRequestContext, str, str, float]:
     """Return the turn, who answered or the error's code, the text the caller has, and the seconds it took."""
     now = time.monotonic()
     by = Deadline(now + _REQUEST_SECONDS)
-    turn = Turn(
+    turn = ChatRequestContext(
         id=str(uuid4()),
         user_id="selftest",
         model=model,
@@ -150,7 +156,7 @@ async def _ask(llm: LLM, model: str, *, is_streamed: bool = False) -> tuple[Turn
             async for piece in pieces:
                 if isinstance(piece, str):
                     texts.append(piece)
-                elif isinstance(piece, Answering):
+                elif isinstance(piece, ProviderSelected):
                     who = STANDBY if piece.provider == STANDBY else PRIMARY
                     if not piece.continues:
                         texts.clear()

@@ -26,10 +26,10 @@ def repeating(action: Callable[[], Awaitable[None]], *, seconds: float, clock: C
 
 
 @asynccontextmanager
-async def going_on(*works: Work) -> AsyncIterator[None]:
+async def running_tasks(*works: Work) -> AsyncIterator[None]:
     """Run `works` beside the body, each until it returns, and cancel them at its end."""
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(kept_going(work)) for work in works]
+    tasks = [loop.create_task(restart_on_failure(work)) for work in works]
     try:
         yield
     finally:
@@ -40,7 +40,7 @@ async def going_on(*works: Work) -> AsyncIterator[None]:
             await asyncio.wait(tasks, timeout=LONGEST_END_SECONDS)
 
 
-async def kept_going(work: Work, *, on_failure: Callable[[], None] = lambda: None) -> None:
+async def restart_on_failure(work: Work, *, on_failure: Callable[[], None] = lambda: None) -> None:
     """Run `work` until it returns; whenever it fails, begin it again after a pause.
 
     Nobody waits for it, so nobody would notice that it ended: a failure is told to the loop's exception handler. A

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Undisturbed:
+class UncancelledCalls:
     """Calls that go on to their own end, however long anybody waits for them.
 
     PyMongo's asynchronous client waits for its condition variables with `asyncio.wait_for`. A cancellation that comes

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from infra.telemetry.tracing.tracing import Tracing
 
 
-def writing_figures(
+def write_embedded_metrics(
     settings: Settings, metrics: Metrics, clock: Clock
 ) -> AbstractAsyncContextManager[None]:
     """Write the figures into the log now and then while the block runs, if METRICS_EMF_ENABLED says so."""

@@ -28,7 +28,7 @@ from infra.llm.providers.gemini_client import GeminiClient
 from infra.llm.providers.openai_client import OpenAICompatibleClient
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
-from infra.llm.resilience.bulkhead import Bulkhead, Compartment
+from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.deadline import Deadline
@@ -171,7 +171,7 @@ def _metered(inner: LLMClient) -> LLMClient:
 
 
 def _bulkhead(inner: LLMClient) -> LLMClient:
-    return Bulkhead(inner, compartment=Compartment(1_000))
+    return Bulkhead(inner, compartment=ProviderConcurrencyLimit(1_000))
 
 
 def _circuit_breaker(inner: LLMClient) -> LLMClient:
@@ -204,7 +204,7 @@ def _fallback(inner: LLMClient) -> LLMClient:
         client=inner,
         once=inner,
         doors=(),
-        compartment=Compartment(1_000),
+        compartment=ProviderConcurrencyLimit(1_000),
         budget=RetryBudget(RetryBudgetPolicy()),
     )
     return Fallback([route], policy=FallbackPolicy(), clock=SystemClock())

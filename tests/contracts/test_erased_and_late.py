@@ -12,7 +12,7 @@ import pytest
 from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import Order
 from domain.entities.interaction import Interaction
-from domain.entities.statistics import By, StatisticsQuery
+from domain.entities.statistics import GroupBy, StatisticsQuery
 from domain.interfaces.history import HistoryRepository
 from infra.clock import SystemClock
 from infra.history.dynamodb.items import row_of
@@ -121,5 +121,5 @@ async def only(history: HistoryRepository, kept: Interaction, *, not_even: Inter
     assert list((await history.recall(asking(conversation_id="c"))).interactions) == [kept]
     (conversation,) = (await history.conversations(ConversationQuery(user_id="ana"))).conversations
     assert (conversation.turns, conversation.first_id) == (1, kept.id)
-    (group,) = await history.statistics(StatisticsQuery(user_id="ana", by=By.MODEL))
+    (group,) = await history.statistics(StatisticsQuery(user_id="ana", by=GroupBy.MODEL))
     assert group.interactions == 1

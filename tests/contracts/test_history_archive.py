@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from domain.entities.copy_progress import CopyProgress, Position
 from domain.entities.interaction import Interaction, Status, first_id_at
-from domain.entities.stored_record import Erasure, Place, Record
+from domain.entities.stored_record import InteractionKey, Record, Tombstone
 from domain.interfaces.copy_state import CopyState
 from domain.interfaces.history_archive import HistoryArchive
 from domain.use_cases.copy_history import CopyHistory
@@ -35,13 +35,13 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def records_of(
-    archive: HistoryArchive, after: Place | None = None, user_id: str | None = None
+    archive: HistoryArchive, after: InteractionKey | None = None, user_id: str | None = None
 ) -> list[Record]:
     pages = archive.pages(after, user_id=user_id)
     return [record async for page in pages for record in page.records]
 
 
-async def erasures_of(archive: HistoryArchive) -> set[Erasure]:
+async def erasures_of(archive: HistoryArchive) -> set[Tombstone]:
     return {erasure async for page in archive.pages() for erasure in page.erasures}
 
 
@@ -80,7 +80,7 @@ async def test_records_come_back_to_the_byte_also_with_fields_of_a_later_version
 ) -> None:
     archive, _ = store
     document = orjson.loads(record_of(an_interaction()).body) | {"later": {"deep": [1, 2.5, None]}}
-    record = Record(Place("ana", document["id"]), orjson.dumps(document))
+    record = Record(InteractionKey("ana", document["id"]), orjson.dumps(document))
 
     await archive.keep([record])
 
@@ -157,9 +157,9 @@ async def test_what_was_erased_is_told_and_can_be_erased_again(
     await history.erase("user-1", an_id(999))
     await history.erase_all("user-2", an_id(30))
     erased = {
-        Erasure(user_id="user-1", interaction_id=an_id(1)),
-        Erasure(user_id="user-1", interaction_id=an_id(999)),
-        Erasure(user_id="user-2", before_id=first_id_at(START_MILLISECONDS + 31)),
+        Tombstone(user_id="user-1", interaction_id=an_id(1)),
+        Tombstone(user_id="user-1", interaction_id=an_id(999)),
+        Tombstone(user_id="user-2", before_id=first_id_at(START_MILLISECONDS + 31)),
     }
     assert await erasures_of(archive) == erased
 
@@ -213,7 +213,7 @@ async def test_a_migration_carries_everything_unchanged_and_what_was_erased(
             state = Noted()
             copied = await copying(source, target, state)(lambda _done, _whole: None)
 
-            def by_place(record: Record) -> Place:
+            def by_place(record: Record) -> InteractionKey:
                 return record.place
 
             expected = sorted(await records_of(source), key=by_place)
@@ -241,7 +241,7 @@ async def test_a_copy_goes_on_where_it_was_and_starts_anew_where_the_target_lost
         copied = await copying(source, archive, state)(lambda _done, _whole: None)
         assert (copied.source.count, copied.is_right) == (40, True)
 
-        state.save(replace(half, position=Position(place=Place("ana", an_id(5)))))
+        state.save(replace(half, position=Position(place=InteractionKey("ana", an_id(5)))))
         copied = await copying(source, archive, state)(lambda _done, _whole: None)
         assert (copied.source.count, copied.is_right) == (60, True)
 
@@ -260,4 +260,4 @@ async def test_a_difference_is_seen_and_named(store: Store, tmp_path: Path) -> N
         copied = await copying(source, archive, Noted())(lambda _done, _whole: None)
     assert not copied.is_right
     assert (copied.source.count, copied.target.count, copied.erased) == (59, 59, 1)
-    assert (copied.differing, copied.differing_places) == (1, (Place("user-3", an_id(3)),))
+    assert (copied.differing, copied.differing_places) == (1, (InteractionKey("user-3", an_id(3)),))

@@ -9,22 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from domain.entities.idempotency import Claim, OnceKey
+from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
 from tests.contracts.idempotency_stores import STORES, Stores, dynamodb, mongo, sqlite
 from tests.fakes.interactions import an_id
 
 NOW = time.time_ns() // 1_000_000
-KEY = OnceKey(principal="key:1", user_id="ana", route="/v1/chat", key="k")
+KEY = IdempotencyKey(principal="key:1", user_id="ana", route="/v1/chat", key="k")
 
 
-def a_claim(number: int = 1, **changes: int) -> Claim:
+def a_claim(number: int = 1, **changes: int) -> IdempotencyRecord:
     usual = {
         "lease_until_milliseconds": NOW + 70_000,
         "expires_milliseconds": NOW + 86_400_123,
     }
-    return Claim(fingerprint=f"{number:064x}", interaction_id=an_id(number), **usual | changes)
+    return IdempotencyRecord(
+        fingerprint=f"{number:064x}", interaction_id=an_id(number), **usual | changes
+    )
 
 
 @pytest.fixture(params=STORES)
@@ -65,7 +67,7 @@ async def test_of_many_at_once_one_gets_the_key(stores: Stores) -> None:
         replace(KEY, principal="key:", user_id="1ana"),
     ],
 )
-async def test_another_scope_is_another_key(stores: Stores, other: OnceKey) -> None:
+async def test_another_scope_is_another_key(stores: Stores, other: IdempotencyKey) -> None:
     assert await stores[0].claim(KEY, a_claim(1), now_milliseconds=NOW) is None
     assert await stores[0].claim(other, a_claim(2), now_milliseconds=NOW) is None
 

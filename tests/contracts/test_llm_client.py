@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 import pytest
 
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply
+from domain.entities.reply import NO_USAGE, FinishReason, ProviderSelected, Reply
 from domain.exceptions import ContentBlocked, LLMError, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from tests.contracts.llm_under_test import BUILDERS, SELF_WILLED, LLMUnderTest, expected_error
@@ -36,7 +36,7 @@ def llm(request: pytest.FixtureRequest, stack: AsyncExitStack) -> Build:
     return lambda *behaviours: BUILDERS[request.param](stack, behaviours)
 
 
-async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[Answering | str | Reply]:
+async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[ProviderSelected | str | Reply]:
     async with asyncio.timeout(10):
         return [piece async for piece in client.stream(prompt, a_turn())]
 
@@ -54,14 +54,14 @@ async def heard_until_failure(client: LLMClient) -> tuple[str, LLMError]:
     return text, raised.value
 
 
-def text_of(pieces: Sequence[Answering | str | Reply]) -> str:
+def text_of(pieces: Sequence[ProviderSelected | str | Reply]) -> str:
     return "".join(piece for piece in pieces if isinstance(piece, str))
 
 
 async def test_it_says_who_answers_then_the_text_then_how_it_ended(anyone: Build) -> None:
     under_test = await anyone(Says(["The capital", " is ", "Paris."]))
     first, *texts, last = await heard(under_test.client)
-    assert isinstance(first, Answering)
+    assert isinstance(first, ProviderSelected)
     assert texts
     assert all(isinstance(text, str) and text for text in texts)
     assert isinstance(last, Reply)
@@ -116,7 +116,7 @@ async def test_an_answer_that_grew_too_long_for_the_provider_is_an_answer(llm: B
 async def test_thinking_that_ate_the_budget_is_an_empty_answer(llm: Build) -> None:
     under_test = await llm(Says([], finish=FinishReason.LENGTH))
     answering, reply = await heard(under_test.client)
-    assert isinstance(answering, Answering)
+    assert isinstance(answering, ProviderSelected)
     assert isinstance(reply, Reply)
     assert reply.finish_reason is FinishReason.LENGTH
 

@@ -13,7 +13,7 @@ import pytest
 from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import Order
 from domain.entities.interaction import Interaction, first_id_at
-from domain.entities.statistics import DAY_MILLISECONDS, By, StatisticsQuery
+from domain.entities.statistics import DAY_MILLISECONDS, GroupBy, StatisticsQuery
 from domain.entities.words import words_of
 from domain.interfaces.clock import Clock
 from infra.clock import SystemClock
@@ -194,7 +194,7 @@ async def test_nothing_expired_is_shown_however_late_it_is_removed() -> None:
     assert (await history.recall(early)).interactions == kept
     late = asking(order=Order.ASC, from_id=of_day(8).id)
     assert await walk(history, late) == kept[3:]
-    (group,) = await history.statistics(StatisticsQuery(user_id="ana", by=By.MODEL))
+    (group,) = await history.statistics(StatisticsQuery(user_id="ana", by=GroupBy.MODEL))
     assert group.interactions == 5
     (conversation,) = (await history.conversations(ConversationQuery(user_id="ana"))).conversations
     assert (conversation.id, conversation.turns, conversation.first_id) == ("c", 5, kept[0].id)

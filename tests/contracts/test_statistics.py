@@ -11,7 +11,7 @@ import pytest
 
 from domain.entities.interaction import Interaction, Status, first_id_at, milliseconds_of
 from domain.entities.reply import NO_USAGE, Usage
-from domain.entities.statistics import DAY_MILLISECONDS, By, Day, Group, StatisticsQuery
+from domain.entities.statistics import DAY_MILLISECONDS, Day, Group, GroupBy, StatisticsQuery
 from domain.interfaces.history import HistoryRepository
 from tests.contracts.history_stores import STORES
 from tests.fakes.clock import START_MILLISECONDS
@@ -33,7 +33,7 @@ def day_of(interaction_id: str, time_zone: tzinfo = UTC) -> str:
 
 
 async def groups(
-    history: HistoryRepository, by: By = By.MODEL, **query: str | tzinfo | None
+    history: HistoryRepository, by: GroupBy = GroupBy.MODEL, **query: str | tzinfo | None
 ) -> dict[str | None, Group]:
     found = await history.statistics(StatisticsQuery(**{"user_id": "ana", "by": by, **query}))  # type: ignore[arg-type]
     by_key = {group.key: group for group in found}
@@ -80,18 +80,22 @@ def expected(kept: list[Interaction], key: str | None) -> Group:
     )
 
 
-@pytest.mark.parametrize("by", By)
-async def test_groups_add_up(history: HistoryRepository, by: By) -> None:
+@pytest.mark.parametrize("by", GroupBy)
+async def test_groups_add_up(history: HistoryRepository, by: GroupBy) -> None:
     kept = [varied(number) for number in range(150)]
     await history.append_many(kept)
     await history.append_many(kept[:20])
     await history.append(an_interaction(999, user_id="bob"))
 
     def key(one: Interaction) -> str | None:
-        return {By.DAY: day_of(one.id), By.MODEL: one.model, By.PROVIDER: one.provider}[by]
+        return {
+            GroupBy.DAY: day_of(one.id),
+            GroupBy.MODEL: one.model,
+            GroupBy.PROVIDER: one.provider,
+        }[by]
 
     keys = {key(one) for one in kept}
-    assert len(keys) == {By.DAY: 5, By.MODEL: 2, By.PROVIDER: 3}[by]
+    assert len(keys) == {GroupBy.DAY: 5, GroupBy.MODEL: 2, GroupBy.PROVIDER: 3}[by]
     assert await groups(history, by) == {
         one: expected([i for i in kept if key(i) == one], one) for one in keys
     }
@@ -101,7 +105,7 @@ async def test_days_are_those_of_utc(history: HistoryRepository) -> None:
     moments = (MIDNIGHT - 1, MIDNIGHT, MIDNIGHT + DAY_MILLISECONDS - 1, 9 * MIDNIGHT)
     for moment in moments:
         await history.append(an_interaction(id=an_id(milliseconds=moment)))
-    assert {key: one.interactions for key, one in (await groups(history, By.DAY)).items()} == {
+    assert {key: one.interactions for key, one in (await groups(history, GroupBy.DAY)).items()} == {
         day_of(first_id_at(MIDNIGHT - 1)): 1,
         day_of(first_id_at(MIDNIGHT)): 2,
         day_of(first_id_at(9 * MIDNIGHT)): 1,
@@ -133,7 +137,7 @@ async def test_days_begin_at_local_midnight_also_where_clocks_are_changed(
     end = first + round(hours * 3_600_000)
     moments = [first - 1, first, (first + end) // 2, end - 1, end, end + 200 * DAY_MILLISECONDS]
     await history.append_many([an_interaction(id=an_id(milliseconds=one)) for one in moments])
-    found = await groups(history, By.DAY, time_zone=time_zone)
+    found = await groups(history, GroupBy.DAY, time_zone=time_zone)
     assert found.pop(day).interactions == 3
     assert sorted(group.interactions for group in found.values()) == [1, 1, 1]
     assert max(key for key in found if key is not None and key < day) == min(found)
@@ -152,7 +156,7 @@ async def test_local_days_add_up_over_years(history: HistoryRepository, zone: st
     ]
     await history.append_many(kept)
     from_id, to_id = kept[10].id, kept[390].id
-    found = await groups(history, By.DAY, time_zone=time_zone, from_id=from_id, to_id=to_id)
+    found = await groups(history, GroupBy.DAY, time_zone=time_zone, from_id=from_id, to_id=to_id)
     by_hand = Counter(one.asked_at.astimezone(time_zone).date().isoformat() for one in kept[10:390])
     assert {key: group.interactions for key, group in found.items()} == by_hand
 
@@ -160,7 +164,7 @@ async def test_local_days_add_up_over_years(history: HistoryRepository, zone: st
 async def test_a_range_of_time_is_half_open(history: HistoryRepository) -> None:
     for number in range(5):
         await history.append(an_interaction(number))
-    for by in By:
+    for by in GroupBy:
         found = await groups(
             history,
             by,
@@ -176,7 +180,7 @@ async def test_a_range_of_time_is_half_open(history: HistoryRepository) -> None:
 
 async def test_what_is_not_known_is_no_guess(history: HistoryRepository) -> None:
     await history.append(an_interaction(1, status=Status.FAILED, text="", provider=None))
-    assert await groups(history, By.PROVIDER) == {
+    assert await groups(history, GroupBy.PROVIDER) == {
         None: Group(
             key=None,
             interactions=1,
@@ -206,7 +210,7 @@ async def test_times_count_to_the_millisecond(history: HistoryRepository) -> Non
 
 async def test_an_unknown_user_has_no_groups(history: HistoryRepository) -> None:
     await history.append(an_interaction(user_id="ana"))
-    for by in By:
+    for by in GroupBy:
         assert await groups(history, by, user_id="an") == {}
 
 

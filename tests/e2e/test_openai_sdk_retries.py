@@ -9,11 +9,11 @@ from openai import AsyncOpenAI
 
 from app.problems.openai_errors import openai_code, openai_status
 from app.problems.problem_table import PROBLEMS, ProblemKind
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from domain.exceptions import DomainError, Forbidden
 from tests.fakes.application import Whole
 
-WHO = Answering(provider="p", model="m")
+WHO = ProviderSelected(provider="p", model="m")
 END = Reply(finish_reason=FinishReason.STOP)
 CLASSES: dict[int, type[openai.APIStatusError]] = {
     400: openai.BadRequestError,

@@ -85,7 +85,7 @@ class Whole:
                 health=Fine(),
             )
             yield container
-            await container.chat.once_per_key.drain()
+            await container.chat.idempotency.drain()
             await container.chat.answer_prompt.drain()
 
         gate = rules or GateRules.without_authentication(allow_anonymous=False, allowed_hosts=())

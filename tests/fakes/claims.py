@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from domain.entities.idempotency import Claim, OnceKey
+from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 from domain.entities.interaction import first_id_after
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
@@ -12,23 +12,27 @@ from domain.interfaces.idempotency import IdempotencyStore
 class RememberingClaims(IdempotencyStore):
     """Keeps everything in memory; `is_away` makes every call fail."""
 
-    kept: dict[str, tuple[OnceKey, Claim]] = field(default_factory=dict)
+    kept: dict[str, tuple[IdempotencyKey, IdempotencyRecord]] = field(default_factory=dict)
     is_away: bool = False
 
-    async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
+    async def claim(
+        self, key: IdempotencyKey, claim: IdempotencyRecord, *, now_milliseconds: int
+    ) -> IdempotencyRecord | None:
         found = self._found(key)
         if found is not None and found.expires_milliseconds > now_milliseconds:
             return found
         self.kept[key.digest] = (key, claim)
         return None
 
-    async def replace(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
+    async def replace(
+        self, key: IdempotencyKey, seen: IdempotencyRecord, claim: IdempotencyRecord
+    ) -> bool:
         if not _is_same(self._found(key), seen):
             return False
         self.kept[key.digest] = (key, claim)
         return True
 
-    async def release(self, key: OnceKey, claim: Claim) -> None:
+    async def release(self, key: IdempotencyKey, claim: IdempotencyRecord) -> None:
         if _is_same(self._found(key), claim):
             del self.kept[key.digest]
 
@@ -41,7 +45,7 @@ class RememberingClaims(IdempotencyStore):
         before_id = first_id_after(until_id)
         self._forget(lambda key, claim: key.user_id == user_id and claim.interaction_id < before_id)
 
-    def _found(self, key: OnceKey) -> Claim | None:
+    def _found(self, key: IdempotencyKey) -> IdempotencyRecord | None:
         self._answer()
         return self.kept.get(key.digest, (key, None))[1]
 
@@ -54,7 +58,7 @@ class RememberingClaims(IdempotencyStore):
             raise IdempotencyUnavailable
 
 
-def _is_same(found: Claim | None, claim: Claim) -> bool:
+def _is_same(found: IdempotencyRecord | None, claim: IdempotencyRecord) -> bool:
     return found is not None and (found.interaction_id, found.lease_until_milliseconds) == (
         claim.interaction_id,
         claim.lease_until_milliseconds,

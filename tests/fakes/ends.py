@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from domain.interfaces.interaction_queue import Delivery
-from domain.interfaces.telemetry import Answered
+from domain.interfaces.telemetry import RequestOutcome
 from tests.fakes.turns import a_turn
 
 
@@ -16,10 +16,12 @@ def answered(
     *,
     llm_seconds: float | None = None,
     **more: Any,
-) -> Answered:
+) -> RequestOutcome:
     """Return a request that has ended; one that waited for a model is a chat."""
     turn = None if llm_seconds is None else replace(a_turn(), llm_seconds=llm_seconds)
-    return Answered(route=route, method=method, status=status, seconds=seconds, turn=turn, **more)
+    return RequestOutcome(
+        route=route, method=method, status=status, seconds=seconds, turn=turn, **more
+    )
 
 
 def a_delivery() -> Delivery:

@@ -11,10 +11,10 @@ from domain.entities.conversation import (
 )
 from domain.entities.history_query import HistoryQuery, Order, Page
 from domain.entities.interaction import Interaction, milliseconds_of
-from domain.entities.statistics import FAILURES, By, Day, Group, StatisticsQuery
+from domain.entities.statistics import FAILURES, Day, Group, GroupBy, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
-from infra.history.queries.aggregates import Tally, whole_milliseconds
+from infra.history.queries.aggregates import GroupAccumulator, whole_milliseconds
 
 
 class RememberingHistory(HistoryRepository):
@@ -90,12 +90,16 @@ class RememberingHistory(HistoryRepository):
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         if self.is_unreadable:
             raise HistoryUnreadable
-        tallies: defaultdict[str | None, Tally] = defaultdict(Tally)
+        tallies: defaultdict[str | None, GroupAccumulator] = defaultdict(GroupAccumulator)
         for one in self.kept.values():
             is_within = (query.from_id or "") <= one.id < (query.to_id or "~")
             if one.user_id == query.user_id and is_within:
                 day = Day.around(milliseconds_of(one.id), query.time_zone)
-                key = {By.DAY: day.key, By.MODEL: one.model, By.PROVIDER: one.provider}
+                key = {
+                    GroupBy.DAY: day.key,
+                    GroupBy.MODEL: one.model,
+                    GroupBy.PROVIDER: one.provider,
+                }
                 tally = tallies[key[query.by]]
                 tally.interactions += 1
                 tally.failures += one.status in FAILURES

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Reply
+from domain.entities.reply import ProviderSelected, Reply
 from domain.interfaces.llm_client import LLMClient
 
-Step = Answering | str | Reply | BaseException | asyncio.Event
+Step = ProviderSelected | str | Reply | BaseException | asyncio.Event
 
 
 class SteppingLLM(LLMClient):
@@ -25,8 +25,8 @@ class SteppingLLM(LLMClient):
         self.hung_up = 0
 
     async def stream(
-        self, prompt: Prompt, turn: Turn
-    ) -> AsyncGenerator[Answering | str | Reply, None]:
+        self, prompt: Prompt, turn: ChatRequestContext
+    ) -> AsyncGenerator[ProviderSelected | str | Reply, None]:
         self.asked.append(prompt)
         steps = self.in_turn.pop(0) if self.in_turn else self.steps
         try:

@@ -2,7 +2,7 @@
 
 import time
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 
 
@@ -13,10 +13,10 @@ def a_turn(
     has_fallback: bool = False,
     is_streamed: bool = False,
     now_seconds: float | None = None,
-) -> Turn:
+) -> ChatRequestContext:
     """Return a turn that began now, on the host's monotonic clock unless another moment is given."""
     now = time.monotonic() if now_seconds is None else now_seconds
-    return Turn(
+    return ChatRequestContext(
         id="01a20389-ce6f-7000-920f-5a0c1137e7a7",
         user_id="ana",
         model="a-model",

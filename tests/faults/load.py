@@ -21,7 +21,7 @@ _TICKS_PER_SECOND = 100  # of Linux's USER_HZ, as programs see it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class RequestOutcome:
     """One answer.
 
     Attributes:
@@ -47,20 +47,20 @@ async def at_rate(
 
 def asked_at_rate(
     service: Service, model: str, user: str, *, per_second: float, seconds: float
-) -> list[Answered]:
+) -> list[RequestOutcome]:
     """Ask plain questions at a rate, all of one user; return the answers in the order of asking."""
 
-    async def ask_all() -> list[Answered]:
+    async def ask_all() -> list[RequestOutcome]:
         async with _asking(service, model, user) as ask:
             return await at_rate(per_second, seconds, ask)
 
     return asyncio.run(ask_all())
 
 
-def asked_at_once(service: Service, model: str, user: str, count: int) -> list[Answered]:
+def asked_at_once(service: Service, model: str, user: str, count: int) -> list[RequestOutcome]:
     """Ask plain questions at the same moment, all of one user."""
 
-    async def ask_all() -> list[Answered]:
+    async def ask_all() -> list[RequestOutcome]:
         async with _asking(service, model, user) as ask:
             return list(await asyncio.gather(*(ask(number) for number in range(count))))
 
@@ -70,12 +70,12 @@ def asked_at_once(service: Service, model: str, user: str, count: int) -> list[A
 @asynccontextmanager
 async def _asking(
     service: Service, model: str, user: str
-) -> AsyncIterator[Callable[[int], Awaitable[Answered]]]:
+) -> AsyncIterator[Callable[[int], Awaitable[RequestOutcome]]]:
     """Hand out a way to ask; raw connections, because a client's library costs more than the service."""
     idle: list[Connection] = []
     everyone: list[Connection] = []
 
-    async def ask(number: int) -> Answered:
+    async def ask(number: int) -> RequestOutcome:
         started = time.monotonic()
         if idle:
             reader, writer = idle.pop()
@@ -88,7 +88,7 @@ async def _asking(
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             document = await reader.readexactly(int(_LENGTH.findall(head)[0]))
         idle.append((reader, writer))
-        return Answered(
+        return RequestOutcome(
             status=int(head[9:12]),
             seconds=time.monotonic() - started,
             body=orjson.loads(document),

@@ -14,7 +14,7 @@ import pytest
 from infra.selftest.exchange import Exchange
 from infra.selftest.fault import healthy
 from infra.selftest.faults import FAULTS
-from tests.faults.load import Answered, asked_at_once, asked_at_rate, cpu_seconds, percentile
+from tests.faults.load import RequestOutcome, asked_at_once, asked_at_rate, cpu_seconds, percentile
 from tests.faults.pace import SCALED, SHIPPED
 from tests.faults.routes import WIRES, behind, upstream
 from tests.faults.stage import HANG_UP_SECONDS, Stage, on_stage, until
@@ -122,7 +122,7 @@ def test_one_probe_is_under_way_whatever_the_crowd(
     assert model not in stage.degraded()
 
 
-def crowd(stage: Stage, model: str, name: str, wave: int) -> list[Answered]:
+def crowd(stage: Stage, model: str, name: str, wave: int) -> list[RequestOutcome]:
     """Ask all at once; whoever is let through to the provider is answered after all the others."""
     provider = stage.provider
     standby = upstream(f"{behind(model[:3])}-healthy", "healthy")

@@ -10,7 +10,7 @@ import httpx2
 
 from domain.entities.caller import Scope
 from infra.clock import SystemClock
-from infra.security.api_keys.repository import FileKeyBook
+from infra.security.api_keys.repository import FileApiKeyRepository
 from tests.fakes.issuer import AUDIENCE, ISSUER, Issuer
 
 
@@ -22,7 +22,7 @@ def make_key(
     expires_milliseconds: int | None = None,
 ) -> tuple[str, str]:
     """Make a key as the command line does; return its id and the key."""
-    book = FileKeyBook(data_dir, SystemClock())
+    book = FileApiKeyRepository(data_dir, SystemClock())
     made = book.make(
         name="",
         user_id=user,

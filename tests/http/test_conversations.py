@@ -8,14 +8,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from infra.selftest.provider import FaultProvider
 from tests.fakes.application import Whole
 from tests.fakes.interactions import an_interaction
 from tests.support.service import Service, running_service
 
 ANSWER = "All is well."
-WHO = Answering(provider="p", model="m")
+WHO = ProviderSelected(provider="p", model="m")
 END = Reply(finish_reason=FinishReason.STOP)
 
 

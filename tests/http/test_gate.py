@@ -3,10 +3,10 @@
 import pytest
 
 from app.middleware.access_gate import GateRules
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from tests.fakes.application import Whole
 
-ANSWER = (Answering(provider="p", model="m"), "hi", Reply(finish_reason=FinishReason.STOP))
+ANSWER = (ProviderSelected(provider="p", model="m"), "hi", Reply(finish_reason=FinishReason.STOP))
 BODY = {"userId": "ana", "userPrompt": "hi"}
 
 

@@ -15,8 +15,8 @@ from pydantic import Field
 from app.dto.native.chat import ChatRequest
 from app.dto.openai_chat.request import ChatCompletionRequest
 from app.requests.idempotency_key import once_of
-from domain.entities.idempotency import Claim, OnceKey
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
+from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from domain.exceptions import ContentBlocked, IdempotencyUnavailable, LLMUnavailable
 from infra.clock import SystemClock
 from infra.idempotency.sqlite.store import SqliteIdempotency
@@ -26,7 +26,7 @@ from tests.fakes.model import Step
 NATIVE = "/v1/chat"
 OPENAI = "/v1/chat/completions"
 DOORS = [NATIVE, OPENAI]
-WHO = Answering(provider="p", model="m")
+WHO = ProviderSelected(provider="p", model="m")
 END = Reply(finish_reason=FinishReason.STOP)
 ANSWER: tuple[Step, ...] = (WHO, "All is well.", END)
 PLACES = 4
@@ -59,7 +59,9 @@ class SlowClaims:
         self._claim = whole.claims.claim
         monkeypatch.setattr(whole.claims, "claim", self)
 
-    async def __call__(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
+    async def __call__(
+        self, key: IdempotencyKey, claim: IdempotencyRecord, *, now_milliseconds: int
+    ) -> IdempotencyRecord | None:
         self.waiting += 1
         await self.go_on.wait()
         return await self._claim(key, claim, now_milliseconds=now_milliseconds)

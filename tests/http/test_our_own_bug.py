@@ -6,10 +6,10 @@ import logging
 import pytest
 
 from app.middleware.access_gate import GateRules
-from domain.entities.reply import Answering
+from domain.entities.reply import ProviderSelected
 from tests.fakes.application import Whole
 
-WHO = Answering(provider="p", model="m")
+WHO = ProviderSelected(provider="p", model="m")
 BODY = {"userId": "ana", "userPrompt": "hi"}
 
 

@@ -6,10 +6,15 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from tests.fakes.application import Whole
 
-ANSWER = (Answering(provider="p", model="m"), "a", "b", Reply(finish_reason=FinishReason.STOP))
+ANSWER = (
+    ProviderSelected(provider="p", model="m"),
+    "a",
+    "b",
+    Reply(finish_reason=FinishReason.STOP),
+)
 
 PLAIN = {"content-type": "application/json"}
 # The same to HTTP, but spelled so that the framework takes it.

@@ -12,11 +12,11 @@ import pytest
 
 from app.responses import event_stream as sse
 from domain.entities.interaction import Status
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from infra.selftest.provider import FaultProvider
 from tests.fakes.application import Whole, lifespan
 
-WHO = Answering(provider="p", model="m")
+WHO = ProviderSelected(provider="p", model="m")
 END = Reply(finish_reason=FinishReason.STOP)
 PATIENCE_SECONDS = 20.0
 

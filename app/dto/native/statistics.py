@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, ConfigDict, Field
 
 from app.dto.wire import Dto, Time, id_range
-from domain.entities.statistics import By, Group, StatisticsQuery
+from domain.entities.statistics import Group, GroupBy, StatisticsQuery
 
 _COST_DECIMALS = 9
 _ZONE_NAME = re.compile(
@@ -36,8 +36,8 @@ class StatisticsParameters(Dto):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    by: By = Field(
-        default=By.DAY,
+    by: GroupBy = Field(
+        default=GroupBy.DAY,
         description="What makes a group: a day (of `timeZone`), who answered, or its provider.",
     )
     from_: Time | None = Field(

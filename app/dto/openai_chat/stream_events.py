@@ -11,39 +11,39 @@ from app.dto.openai_chat.answer import (
 )
 from app.problems.error_handlers import problem_of_error
 from app.problems.openai_errors import openai_error
-from app.responses.event_stream import Framing
-from domain.entities.chat_request_context import Turn
+from app.responses.event_stream import StreamFormat
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction, milliseconds_of
-from domain.entities.reply import Answering
+from domain.entities.reply import ProviderSelected
 from domain.exceptions import DomainError
 
 _ROLE = b'{"role":"assistant","content":"","refusal":null}'
 _DONE = b"data: [DONE]\n\n"
 
 
-class OpenAIFraming(Framing):
+class OpenAIChatStreamFormat(StreamFormat):
     """Chunks: the role, the text piece by piece, why it ended, the tokens if wanted, `[DONE]`.
 
     All chunks name the same model: the one that spoke first, also where another takes up its answer.
     """
 
-    def __init__(self, turn: Turn, *, with_usage: bool) -> None:
+    def __init__(self, turn: ChatRequestContext, *, with_usage: bool) -> None:
         self._turn = turn
         self._with_usage = with_usage
         self._no_usage = b',"usage":null' if with_usage else b""
         self._head = b""
 
-    def piece(self, piece: Answering | str | Interaction) -> bytes:
-        if isinstance(piece, str):
-            return self._chunk(b'{"content":' + orjson.dumps(piece) + b"}")
-        if isinstance(piece, Interaction):
-            return self._end(piece)
-        if piece.continues:
+    def encode(self, event: ProviderSelected | str | Interaction) -> bytes:
+        if isinstance(event, str):
+            return self._chunk(b'{"content":' + orjson.dumps(event) + b"}")
+        if isinstance(event, Interaction):
+            return self._end(event)
+        if event.continues:
             return b""
-        self._head = self._head_of(piece.model)
+        self._head = self._head_of(event.model)
         return self._chunk(_ROLE)
 
-    def problem(self, error: DomainError, scope: Scope) -> bytes:
+    def encode_error(self, error: DomainError, scope: Scope) -> bytes:
         kind, problem = problem_of_error(error, scope)
         told = orjson.dumps(openai_error(kind, problem.get("errors", ())))
         return b"data: " + told + b"\n\n"

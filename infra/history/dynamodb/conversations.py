@@ -9,7 +9,13 @@ from domain.entities.conversation import OPENING_CHARACTERS, ConversationPage, C
 from infra.history.dynamodb.item_reader import interactions_in
 from infra.history.dynamodb.items import conversation_in, key_of
 from infra.history.dynamodb.schema import BY_CONVERSATION, BY_TURN
-from infra.history.queries.conversation_pages import Extent, TurnReader, Turns, page_of, walk
+from infra.history.queries.conversation_pages import (
+    ConversationSpan,
+    TurnReader,
+    Turns,
+    page_of,
+    walk,
+)
 from infra.storage.aws.dynamodb_table import Table
 
 TURNS_A_QUERY = 1000
@@ -67,7 +73,7 @@ class DynamoTurns(TurnReader):
             next_id=None if is_last else page["LastEvaluatedKey"]["sk"]["S"],
         )
 
-    async def newest_extents(self) -> tuple[list[Extent], bool]:
+    async def newest_extents(self) -> tuple[list[ConversationSpan], bool]:
         """Return how far each conversation reaches within the newest turns, and whether these are all turns."""
         turns: Counter[str] = Counter()
         first_ids: dict[str, str] = {}
@@ -98,7 +104,7 @@ class DynamoTurns(TurnReader):
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
         extents = [
-            Extent(
+            ConversationSpan(
                 conversation_id=one,
                 turns=turns[one],
                 first_id=first_ids[one],
@@ -108,7 +114,7 @@ class DynamoTurns(TurnReader):
         ]
         return extents, is_all
 
-    async def extents(self, conversation_ids: Collection[str]) -> Sequence[Extent]:
+    async def extents(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
         extents = await asyncio.gather(*(self._extent(one) for one in conversation_ids))
         return [extent for extent in extents if extent.turns]
 
@@ -117,7 +123,7 @@ class DynamoTurns(TurnReader):
         found = await interactions_in(self._table, await self._table.get_many(keys))
         return {one.id: one.prompt.text[:OPENING_CHARACTERS] for one in found}
 
-    async def _extent(self, conversation_id: str) -> Extent:
+    async def _extent(self, conversation_id: str) -> ConversationSpan:
         turns, first_id, last_id = 0, "", ""
         start: dict[str, Any] = {}
         while True:
@@ -137,7 +143,7 @@ class DynamoTurns(TurnReader):
                 last_id = page["Items"][-1]["sk"]["S"]
                 turns += len(page["Items"])
             if "LastEvaluatedKey" not in page:
-                return Extent(
+                return ConversationSpan(
                     conversation_id=conversation_id,
                     turns=turns,
                     first_id=first_id,

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from domain.entities.interaction import milliseconds_of
-from domain.entities.statistics import FAILURES, By, Day, Group, StatisticsQuery
+from domain.entities.statistics import FAILURES, Day, Group, GroupBy, StatisticsQuery
 from infra.history.dynamodb.item_reader import interactions_in
 from infra.history.dynamodb.items import figures_of, key_of
-from infra.history.queries.aggregates import Tally
+from infra.history.queries.aggregates import GroupAccumulator
 from infra.storage.aws.dynamodb_table import Item, Table
 
 _READ = (
@@ -25,7 +25,7 @@ async def statistics(table: Table, query: StatisticsQuery, first_id: str) -> lis
     `first_id` everything was erased.
     """
     low, high = max(query.from_id or " ", first_id), query.to_id or _AFTER_ALL
-    tallies: defaultdict[str | None, Tally] = defaultdict(Tally)
+    tallies: defaultdict[str | None, GroupAccumulator] = defaultdict(GroupAccumulator)
     key_of_item = _keys(query)
     start: dict[str, Any] = {}
     while low < high:
@@ -68,9 +68,9 @@ async def _with_figures(table: Table, user_id: str, items: list[Item]) -> list[I
 
 def _keys(query: StatisticsQuery) -> Callable[[Item], str | None]:
     """Return what tells the group of each item."""
-    if query.by is By.MODEL:
+    if query.by is GroupBy.MODEL:
         return lambda item: str(item["model"]["S"])
-    if query.by is By.PROVIDER:
+    if query.by is GroupBy.PROVIDER:
         return lambda item: item["provider"]["S"] if "provider" in item else None
     day: Day | None = None
 
@@ -85,7 +85,7 @@ def _keys(query: StatisticsQuery) -> Callable[[Item], str | None]:
     return key_of_day
 
 
-def _add(tally: Tally, item: Item) -> None:
+def _add(tally: GroupAccumulator, item: Item) -> None:
     tally.interactions += 1
     tally.failures += item["status"]["S"] in FAILURES
     tally.input_tokens += int(item["inputTokens"]["N"]) if "inputTokens" in item else 0

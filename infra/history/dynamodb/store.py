@@ -38,7 +38,7 @@ from infra.history.dynamodb.tombstones import (
 )
 from infra.history.dynamodb.writes import insert
 from infra.history.format.documents import UnreadableDocument, json_of
-from infra.history.queries.word_filter import Sifting
+from infra.history.queries.word_filter import WordFilter
 from infra.history.store.append_batcher import Batcher
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.reachability import Reachability
@@ -46,8 +46,8 @@ from infra.history.store.retention import FOR_EVER, Retention
 from infra.storage.aws.access import AwsAccess
 from infra.storage.aws.client import AwsClient, open_client
 from infra.storage.aws.dynamodb_table import Table
-from infra.storage.aws.errors import speaking_domain
-from infra.tasks.supervised import going_on
+from infra.storage.aws.errors import translate_errors
+from infra.tasks.supervised import running_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class DynamoHistory(DurableStore):
     async def search(self, query: HistoryQuery) -> Page:
         with self.reading():
             async with asyncio.timeout(self._read_seconds):
-                sifting = Sifting(query)
+                sifting = WordFilter(query)
                 while True:
                     page = sifting.take(await self._page(sifting.query))
                     if page is not None:
@@ -143,17 +143,17 @@ class DynamoHistory(DurableStore):
         return found[0] if found and interaction_id >= first_id else None
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
-        with speaking_domain(HistoryUnreadable, "DynamoDB"):
+        with translate_errors(HistoryUnreadable, "DynamoDB"):
             async with asyncio.timeout(WRITE_SECONDS):
                 await erase_one(self._table, user_id, interaction_id)
 
     async def erase_all(self, user_id: str, until_id: str) -> int:
         before_id = first_id_after(until_id)
-        with speaking_domain(HistoryUnreadable, "DynamoDB"):
+        with translate_errors(HistoryUnreadable, "DynamoDB"):
             return await erase_all(self._table, user_id, before_id)
 
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
-        with speaking_domain(HistoryUnreadable, "DynamoDB"):
+        with translate_errors(HistoryUnreadable, "DynamoDB"):
             async with asyncio.timeout(self._read_seconds):
                 return frozenset(await erased_among(self._table, user_id, interaction_ids))
 
@@ -184,7 +184,7 @@ class DynamoHistory(DurableStore):
                 rows.append(await row_of(interaction, body(), self._retention))
             except Unstorable as exc:
                 refused = exc
-        with self._noting(), speaking_domain(HistoryUnavailable, "DynamoDB"):
+        with self._noting(), translate_errors(HistoryUnavailable, "DynamoDB"):
             async with asyncio.timeout(WRITE_SECONDS):
                 try:
                     await insert(self._table, rows)
@@ -210,7 +210,7 @@ class DynamoHistory(DurableStore):
     def reading(self) -> Iterator[None]:
         """Turn whatever a read fails with into `HistoryUnreadable`."""
         try:
-            with speaking_domain(HistoryUnreadable, "DynamoDB"):
+            with translate_errors(HistoryUnreadable, "DynamoDB"):
                 yield
         except (UnreadableDocument, zlib.error) as exc:
             raise HistoryDamaged("an item cannot be read") from exc
@@ -225,7 +225,7 @@ class DynamoHistory(DurableStore):
         self.reachability.succeed()
 
     async def _probe(self) -> None:
-        with speaking_domain(HistoryUnavailable, "DynamoDB"):
+        with translate_errors(HistoryUnavailable, "DynamoDB"):
             await self._table.call("put_item", Item=_PROBE)
 
 
@@ -263,6 +263,6 @@ async def open_dynamo(
         works = [history.reachability.watch]
         if access.is_emulator and not await history.try_to_make_table():
             works.append(history.make_table)
-        async with going_on(*works):
+        async with running_tasks(*works):
             yield history
             await history.drain()

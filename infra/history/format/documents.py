@@ -13,7 +13,7 @@ from domain.entities.bounds import MAX_COUNT
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
-from domain.entities.stored_record import Place, Record
+from domain.entities.stored_record import InteractionKey, Record
 from domain.exceptions import Unstorable
 
 VERSION = 1
@@ -106,7 +106,9 @@ def interaction_of(document: Mapping[str, Any]) -> Interaction:
 
 def record_of(interaction: Interaction) -> Record:
     """Return `interaction` as the embedded store would hand it over."""
-    return Record(Place(interaction.user_id, interaction.id), body_of(document_of(interaction)))
+    return Record(
+        InteractionKey(interaction.user_id, interaction.id), body_of(document_of(interaction))
+    )
 
 
 def json_of(interaction: Interaction) -> bytes:
@@ -137,7 +139,7 @@ def record_holding(body: bytes) -> Record:
     """
     try:
         document = orjson.loads(body)
-        return Record(Place(document["userId"], document["id"]), body)
+        return Record(InteractionKey(document["userId"], document["id"]), body)
     except (orjson.JSONDecodeError, KeyError, TypeError) as exc:
         raise UnreadableDocument("not an interaction") from exc
 

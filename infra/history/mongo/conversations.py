@@ -7,7 +7,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from domain.entities.conversation import OPENING_CHARACTERS, ConversationPage, ConversationQuery
 from infra.history.format.documents import Document
-from infra.history.queries.conversation_pages import Extent, TurnReader, Turns, walk
+from infra.history.queries.conversation_pages import ConversationSpan, TurnReader, Turns, walk
 
 # As a range, not as `$exists`: that would be looked up in the documents.
 _IS_A_TURN: Document = {"conversationId": {"$gt": ""}}
@@ -70,7 +70,7 @@ class MongoTurns(TurnReader):
             next_id=found[-1]["_id"] if len(found) == at_most else None,
         )
 
-    async def extents(self, conversation_ids: Collection[str]) -> Sequence[Extent]:
+    async def extents(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
         wanted = {
             "userId": self._user_id,
             "conversationId": {"$in": list(conversation_ids)},
@@ -86,7 +86,7 @@ class MongoTurns(TurnReader):
             [{"$match": wanted}, {"$group": extent}], maxTimeMS=self._milliseconds
         )
         return [
-            Extent(
+            ConversationSpan(
                 conversation_id=one["_id"],
                 turns=one["turns"],
                 first_id=one["first"],

@@ -25,7 +25,7 @@ _REFUSED_FOR_EVER = frozenset(
 
 
 @contextmanager
-def speaking_domain(error: type[HistoryError]) -> Iterator[None]:
+def translate_errors(error: type[HistoryError]) -> Iterator[None]:
     """Turn the driver's errors and a `TimeoutError` into `error`; the cause stays attached.
 
     What the server refuses because of its content is `Unstorable`.

@@ -11,7 +11,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from infra.history.format.documents import Document
 from infra.history.mongo.conversations import TURNS_BY_ID
 from infra.history.mongo.queries import INDEXES
-from infra.tasks.uncancelled_calls import Undisturbed
+from infra.tasks.uncancelled_calls import UncancelledCalls
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 async def make_indexes(
-    interactions: AsyncCollection[Document], calls: Undisturbed, on_away: Callable[[], None]
+    interactions: AsyncCollection[Document], calls: UncancelledCalls, on_away: Callable[[], None]
 ) -> None:
     """Return once the indexes are there; tries until it works, since the service does not wait for it.
 

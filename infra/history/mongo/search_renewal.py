@@ -20,7 +20,7 @@ from domain.entities.words import words_of_decomposed
 from domain.interfaces.clock import Clock
 from infra.history.format.documents import Document
 from infra.history.mongo.queries import stored_words
-from infra.tasks.uncancelled_calls import Undisturbed
+from infra.tasks.uncancelled_calls import UncancelledCalls
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class MongoRenewal:
         self,
         interactions: AsyncCollection[Document],
         upgrades: AsyncCollection[Document],
-        calls: Undisturbed,
+        calls: UncancelledCalls,
         clock: Clock,
     ) -> None:
         self.is_finished = False

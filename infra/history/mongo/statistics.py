@@ -14,15 +14,15 @@ from domain.entities.interaction import milliseconds_of
 from domain.entities.statistics import (
     DAY_MILLISECONDS,
     FAILURES,
-    By,
     Day,
     Group,
+    GroupBy,
     StatisticsQuery,
     first_millisecond_of,
     key_of_day,
 )
 from infra.history.format.documents import Document
-from infra.history.queries.aggregates import Tally
+from infra.history.queries.aggregates import GroupAccumulator
 
 _DIGITS = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12)
 """Where an id has the digits of its time: twelve, of base 16."""
@@ -65,8 +65,8 @@ async def statistics(
     bounds = {"$gte": query.from_id or "", **({} if query.to_id is None else {"$lt": query.to_id})}
     ids = [{"_id": condition} for condition in (bounds, living) if condition]
     matching: Document = {"userId": query.user_id, "$and": ids}
-    key: Any = _MODEL if query.by is By.MODEL else _PROVIDER
-    if query.by is By.DAY:
+    key: Any = _MODEL if query.by is GroupBy.MODEL else _PROVIDER
+    if query.by is GroupBy.DAY:
         ends = await _ends(interactions, matching, milliseconds=milliseconds)
         if ends is None:
             return []
@@ -90,7 +90,7 @@ async def statistics(
             }
         },
     ]
-    tallies: defaultdict[Any, Tally] = defaultdict(Tally)
+    tallies: defaultdict[Any, GroupAccumulator] = defaultdict(GroupAccumulator)
     async for found in await interactions.aggregate(
         pipeline, maxTimeMS=milliseconds, allowDiskUse=True
     ):
@@ -173,7 +173,7 @@ def _ordinal(runs: Sequence[_Run]) -> Any:
     return {"$cond": [is_before, _ordinal(runs[:middle]), _ordinal(runs[middle:])]}
 
 
-def _named(by: By, key: Any) -> str | None:
-    if by is By.DAY:
+def _named(by: GroupBy, key: Any) -> str | None:
+    if by is GroupBy.DAY:
         return key_of_day(int(key))
     return None if key is None else str(key)

@@ -15,7 +15,7 @@ from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreada
 from domain.interfaces.clock import Clock
 from infra.history.format.documents import Document, UnreadableDocument, document_of
 from infra.history.mongo.conversations import conversations
-from infra.history.mongo.errors import speaking_domain
+from infra.history.mongo.errors import translate_errors
 from infra.history.mongo.index_builder import make_indexes
 from infra.history.mongo.queries import direction_of, filter_of, read, stored
 from infra.history.mongo.search_renewal import MongoRenewal, either_form
@@ -28,7 +28,7 @@ from infra.history.store.durable_store import DurableStore
 from infra.history.store.reachability import Reachability
 from infra.history.store.retention import FOR_EVER, Retention
 from infra.storage.mongo.client import MongoAccess, connected_when_needed
-from infra.tasks.supervised import going_on
+from infra.tasks.supervised import running_tasks
 
 T = TypeVar("T")
 
@@ -193,7 +193,7 @@ class MongoHistory(DurableStore):
         await self._batcher.drain()
 
     async def _probe(self) -> None:
-        with speaking_domain(HistoryUnavailable):
+        with translate_errors(HistoryUnavailable):
             told = await self._calls.within(PROBE_SECONDS, self._hello())
         if not told.get("isWritablePrimary"):
             raise HistoryUnavailable("MongoDB takes no writes")
@@ -203,7 +203,7 @@ class MongoHistory(DurableStore):
 
     async def _written(self, call: Coroutine[Any, Any, T]) -> T:
         try:
-            with speaking_domain(HistoryUnavailable):
+            with translate_errors(HistoryUnavailable):
                 written = await self._calls.within(WRITE_SECONDS, call)
         except Unstorable:
             raise  # it answered
@@ -214,7 +214,7 @@ class MongoHistory(DurableStore):
         return written
 
     async def _erased(self, call: Coroutine[Any, Any, T]) -> T:
-        with speaking_domain(HistoryUnreadable):
+        with translate_errors(HistoryUnreadable):
             return await self._calls.within(WRITE_SECONDS, call)
 
     async def read(self, call: Coroutine[Any, Any, T]) -> T:
@@ -223,7 +223,7 @@ class MongoHistory(DurableStore):
         Raises:
             HistoryUnreadable: It fails, or takes longer.
         """
-        with speaking_domain(HistoryUnreadable):
+        with translate_errors(HistoryUnreadable):
             return await self._calls.within(self._read_seconds, call)
 
 
@@ -252,6 +252,8 @@ async def open_mongo(
     """
     async with connected_when_needed(uri, database) as access:
         history = MongoHistory(access, clock=clock, read_seconds=read_seconds, retention=retention)
-        async with going_on(history.make_indexes, history.renew_words, history.reachability.watch):
+        async with running_tasks(
+            history.make_indexes, history.renew_words, history.reachability.watch
+        ):
             yield history
             await history.drain()

@@ -6,7 +6,7 @@ from typing import Any
 from pymongo import DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
-from domain.entities.stored_record import Erasure
+from domain.entities.stored_record import Tombstone
 from infra.history.format.documents import Document
 
 NEWEST_ERASED = 1000
@@ -70,7 +70,7 @@ class MongoErasures:
                 erased.setdefault(user_id, []).append(interaction_id)
         return erased
 
-    async def after(self, last_key: str, at_most: int) -> list[tuple[str, Erasure]]:
+    async def after(self, last_key: str, at_most: int) -> list[tuple[str, Tombstone]]:
         """Return the tombstones behind a key, each with its own."""
         found = await (
             self._collection.find({"_id": {"$gt": last_key}})
@@ -81,11 +81,11 @@ class MongoErasures:
         return [(one["_id"], _erasure(one)) for one in found]
 
 
-def _erasure(tombstone: Document) -> Erasure:
+def _erasure(tombstone: Document) -> Tombstone:
     user_id, _, interaction_id = tombstone["_id"].partition("/")
     if interaction_id:
-        return Erasure(user_id=user_id, interaction_id=interaction_id)
-    return Erasure(user_id=user_id, before_id=tombstone["before"])
+        return Tombstone(user_id=user_id, interaction_id=interaction_id)
+    return Tombstone(user_id=user_id, before_id=tombstone["before"])
 
 
 def _key(user_id: str, interaction_id: str = "") -> str:

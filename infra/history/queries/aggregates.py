@@ -8,7 +8,7 @@ from domain.entities.statistics import Group
 
 
 @dataclass(slots=True)
-class Tally:
+class GroupAccumulator:
     """The figures of one group so far.
 
     Times are counted by the millisecond: memory grows with how different they are, not with how many.

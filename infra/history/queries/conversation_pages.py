@@ -28,7 +28,7 @@ class Turns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
+class ConversationSpan:
     """How far one conversation reaches; fields as `Conversation` has them."""
 
     conversation_id: str
@@ -46,7 +46,7 @@ class TurnReader(Protocol):
         ...
 
     @abstractmethod
-    async def extents(self, conversation_ids: Collection[str]) -> Sequence[Extent]:
+    async def extents(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
         """Return how far each of them reaches; those that are gone are left out."""
         ...
 
@@ -67,7 +67,7 @@ async def walk(
         listed: Conversations that are known to stand on an earlier page.
     """
     met = set(listed)
-    found: list[Extent] = []
+    found: list[ConversationSpan] = []
     next_id = query.after_id
     scanned, at_most = 0, _TURNS_A_CONVERSATION * (query.limit + 1)
     while scanned < SCANNED_TURNS:
@@ -93,7 +93,7 @@ async def walk(
 
 async def page_of(
     query: ConversationQuery,
-    found: Sequence[Extent],
+    found: Sequence[ConversationSpan],
     reader: TurnReader,
     *,
     next_id: str | None = None,

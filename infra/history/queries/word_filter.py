@@ -10,7 +10,7 @@ READ_FOR_A_PAGE = 1000
 """What one page looks through; then it ends early and tells where to go on."""
 
 
-class Sifting:
+class WordFilter:
     """One page of a query, put together from pages of the same query without its words.
 
     Attributes:

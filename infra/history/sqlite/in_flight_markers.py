@@ -8,13 +8,13 @@ import orjson
 
 from domain.entities.interaction import Interaction
 from infra.history.format.documents import document_of
-from infra.history.sqlite.write_jobs import KeepMarkers, SqlJob
+from infra.history.sqlite.write_jobs import KeepInFlightMarkers, SqlJob
 
 SWEEP_SECONDS = 0.1
 
 
 @dataclass(slots=True)
-class StartMarker:
+class InFlightMarker:
     """A request under way: what is recorded of it should its process die, and how long after receipt."""
 
     interaction: Interaction
@@ -27,7 +27,7 @@ class StartMarker:
         return orjson.dumps({"dueMs": due_milliseconds, "of": document_of(self.interaction)})
 
 
-class StartMarkers:
+class InFlightMarkers:
     """Keeps markers in memory at first: most requests that fail or are answered at once never cost a write.
 
     Those still open after 0.1 s are written together; nobody waits for that.
@@ -36,17 +36,17 @@ class StartMarkers:
     def __init__(self, submit: Callable[[SqlJob], asyncio.Future[None]]) -> None:
         self._submit = submit
         self._loop = asyncio.get_running_loop()
-        self._unwritten: dict[str, StartMarker] = {}
+        self._unwritten: dict[str, InFlightMarker] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, interaction: Interaction, lost_after_seconds: float) -> None:
         """Note that `interaction` is under way."""
-        self._unwritten[interaction.id] = StartMarker(
+        self._unwritten[interaction.id] = InFlightMarker(
             interaction, lost_after_seconds, self._loop.time()
         )
         self._wake_later()
 
-    def end(self, interaction_id: str, user_id: str | None = None) -> StartMarker | None:
+    def end(self, interaction_id: str, user_id: str | None = None) -> InFlightMarker | None:
         """Forget the marker; return it when it was not written yet.
 
         A written one is removed by the append of its outcome, in the same transaction.
@@ -60,7 +60,7 @@ class StartMarkers:
             return None
         return self._unwritten.pop(interaction_id)
 
-    def reopen(self, marker: StartMarker) -> None:
+    def reopen(self, marker: InFlightMarker) -> None:
         """Take a marker back whose outcome could not be kept."""
         self._unwritten.setdefault(marker.interaction.id, marker)
         self._wake_later()
@@ -76,7 +76,7 @@ class StartMarkers:
             return
         for marker in due:
             del self._unwritten[marker.interaction.id]
-        self._submit(KeepMarkers(b",".join([marker.row() for marker in due])))
+        self._submit(KeepInFlightMarkers(b",".join([marker.row() for marker in due])))
 
     def close(self) -> None:
         """Submit whatever is still open."""

@@ -8,7 +8,7 @@ from datetime import tzinfo
 import apsw
 
 from domain.entities.interaction import first_id_at, milliseconds_of
-from domain.entities.statistics import By, Day, Group, StatisticsQuery
+from domain.entities.statistics import Day, Group, GroupBy, StatisticsQuery
 
 _AFTER_ALL = "~"  # sorts behind every id
 
@@ -25,8 +25,8 @@ _SUMS = f"""
     FROM interaction INDEXED BY figures {_WHERE}
 """
 _GROUPS = {
-    By.MODEL: f"SELECT model AS key, {_SUMS} GROUP BY key",
-    By.PROVIDER: f"SELECT provider AS key, {_SUMS} GROUP BY key",
+    GroupBy.MODEL: f"SELECT model AS key, {_SUMS} GROUP BY key",
+    GroupBy.PROVIDER: f"SELECT provider AS key, {_SUMS} GROUP BY key",
 }
 _ONE_GROUP = f"SELECT :day, {_SUMS}"
 _FIRST = f"SELECT min(id) FROM interaction INDEXED BY figures {_WHERE}"
@@ -41,7 +41,7 @@ def statistics(connection: apsw.Connection, query: StatisticsQuery) -> list[Grou
     }
     groups: list[Group] = []
     with connection:  # all days see the same state
-        if query.by is By.DAY:
+        if query.by is GroupBy.DAY:
             groups += _days(connection, values, query.time_zone)
         else:
             groups += [_group(*row) for row in connection.execute(_GROUPS[query.by], values)]

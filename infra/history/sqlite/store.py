@@ -21,7 +21,7 @@ from infra.history.sqlite import statistics as sqlite_statistics
 from infra.history.sqlite.admission import LOOK_SECONDS, Admission
 from infra.history.sqlite.committer import SqliteCommitter
 from infra.history.sqlite.expiry import Expire, expire_all
-from infra.history.sqlite.in_flight_markers import StartMarkers
+from infra.history.sqlite.in_flight_markers import InFlightMarkers
 from infra.history.sqlite.read_pool import ReadPool
 from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_writer
 from infra.history.sqlite.search import query as sqlite_words
@@ -44,7 +44,7 @@ from infra.storage.private_files import make_private_folder
 from infra.storage.sqlite.file_lock import FileLock
 from infra.storage.sqlite.group_commit import GroupCommit
 from infra.storage.sqlite.migrations import Step
-from infra.tasks.supervised import going_on, repeating
+from infra.tasks.supervised import repeating, running_tasks
 
 HISTORY_FILE = "history.db"
 REAP_SECONDS = 5.0
@@ -72,7 +72,7 @@ class SqliteHistory(DurableStore):
         self._has_word_index = has_word_index
         self.commits = commits
         self.reads = reads
-        self.markers = StartMarkers(commits.submit)
+        self.markers = InFlightMarkers(commits.submit)
         self._admission = admission
         self._clock = clock
 
@@ -240,7 +240,7 @@ async def open_sqlite(
             async def expire() -> None:
                 await history.expire(retention.first_kept_id(clock.now_milliseconds()))
 
-            async with going_on(
+            async with running_tasks(
                 repeating(expire, seconds=expire_seconds, clock=clock),
                 repeating(history.purge_words, seconds=purge_seconds, clock=clock),
                 history.renew_words,
@@ -293,7 +293,7 @@ async def open_file(
         await history.reap()
         await admission.look()
         await stack.enter_async_context(
-            going_on(
+            running_tasks(
                 repeating(admission.look, seconds=LOOK_SECONDS, clock=clock),
                 repeating(history.reap, seconds=reap_seconds, clock=clock),
                 history.finish_erasures,

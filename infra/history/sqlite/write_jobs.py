@@ -107,7 +107,7 @@ class AppendCanonically:
 
 
 @dataclass(frozen=True, slots=True)
-class KeepMarkers:
+class KeepInFlightMarkers:
     """Start markers: JSON objects `{"dueMs", "of": document}`, joined by commas."""
 
     rows: bytes

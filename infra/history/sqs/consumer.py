@@ -16,7 +16,7 @@ from infra.history.sqs.queue_setup import (
 )
 from infra.storage.aws.access import AwsAccess
 from infra.storage.aws.client import open_client
-from infra.tasks.supervised import Work, going_on
+from infra.tasks.supervised import Work, running_tasks
 
 WAIT_SECONDS = 20
 TAKE_WAIT_SECONDS = 1
@@ -132,7 +132,7 @@ async def open_queues(
             SqsMessages(sqs, names.queue_url),
             SqsMessages(sqs, names.dead_letter_url),
         )
-        async with going_on(*works):
+        async with running_tasks(*works):
             yield Queues(
                 SqsQueue(queue, dead_letters, hold_seconds=hold_seconds, wait_seconds=wait_seconds),
                 SqsDeadLetters(dead_letters, queue),

@@ -19,7 +19,7 @@ from infra.history.sqs.queue_setup import SqsNames, keep_making_queues, try_to_m
 from infra.history.sqs.sender import MessageRefused, SqsSender
 from infra.storage.aws.access import AwsAccess
 from infra.storage.aws.client import open_client
-from infra.tasks.supervised import Work, going_on
+from infra.tasks.supervised import Work, running_tasks
 
 TRY_SECONDS = 0.3
 PATIENCE_SECONDS = 2 * TRY_SECONDS
@@ -179,7 +179,7 @@ async def open_senders(
         else:
             # so that no chat waits for credentials and a connection
             await asyncio.gather(chats.look(), backlog.look())
-        async with going_on(*works):
+        async with running_tasks(*works):
             yield Senders(chats=chats, backlog=backlog)
             await chats.drain()
             await backlog.drain()

@@ -13,7 +13,7 @@ from infra.history.sqs.attributes import TRACEPARENT, attributes_of, size_of
 from infra.history.sqs.envelope import MAX_MESSAGE_BYTES
 from infra.history.store.reachability import Reachability
 from infra.storage.aws.client import AwsClient
-from infra.storage.aws.errors import speaking_domain
+from infra.storage.aws.errors import translate_errors
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class SqsSender:
         Raises:
             HistoryUnavailable: It does not.
         """
-        with speaking_domain(HistoryUnavailable, "SQS"):
+        with translate_errors(HistoryUnavailable, "SQS"):
             async with asyncio.timeout(PROBE_SECONDS):
                 answer = await self._sqs(
                     "get_queue_attributes",

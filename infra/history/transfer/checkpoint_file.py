@@ -10,7 +10,7 @@ import orjson
 
 from domain.entities.checksum import Checksum
 from domain.entities.copy_progress import CopyProgress, Position
-from domain.entities.stored_record import Place
+from domain.entities.stored_record import InteractionKey
 from domain.interfaces.copy_state import CopyState
 from infra.storage.private_files import make_private_file, make_private_folder
 
@@ -67,7 +67,7 @@ def _progress_of(plain: dict[str, Any]) -> CopyProgress:
     place = position["place"]
     return CopyProgress(
         position=Position(
-            place=None if place is None else Place(*place),
+            place=None if place is None else InteractionKey(*place),
             offset_bytes=position["offset_bytes"],
             line=position["line"],
         ),
@@ -78,7 +78,7 @@ def _progress_of(plain: dict[str, Any]) -> CopyProgress:
         invalid=plain["invalid"],
         erasures=plain["erasures"],
         differing=plain["differing"],
-        differing_places=tuple([Place(*one) for one in plain["differing_places"]]),
+        differing_places=tuple([InteractionKey(*one) for one in plain["differing_places"]]),
     )
 
 

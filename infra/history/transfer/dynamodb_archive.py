@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from domain.entities.stored_record import ArchivePage, Erasure, Place, Record
+from domain.entities.stored_record import ArchivePage, InteractionKey, Record, Tombstone
 from domain.interfaces.history_archive import HistoryArchive
 from infra.history.dynamodb.item_reader import bodies_in
 from infra.history.dynamodb.items import is_erased, key_of
@@ -31,7 +31,7 @@ class DynamoArchive(HistoryArchive):
         self._table = history.table
 
     async def pages(
-        self, after: Place | None = None, *, user_id: str | None = None
+        self, after: InteractionKey | None = None, *, user_id: str | None = None
     ) -> AsyncGenerator[ArchivePage, None]:
         operation, asked = "scan", dict(_EVERYTHING)
         if user_id is not None:
@@ -64,7 +64,7 @@ class DynamoArchive(HistoryArchive):
     async def keep(self, records: Sequence[Record]) -> None:
         await self._history.insert([(interaction_in(record), record.body) for record in records])
 
-    async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+    async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
         with self._history.reading():
             async with asyncio.timeout(SECONDS):
                 found = await self._table.get_many([key_of(*place) for place in set(places)])
@@ -73,7 +73,7 @@ class DynamoArchive(HistoryArchive):
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return await self._history.erased_among(user_id, interaction_ids)
 
-    async def erase_again(self, erasures: Sequence[Erasure]) -> None:
+    async def erase_again(self, erasures: Sequence[Tombstone]) -> None:
         await erase_again(self._history, erasures)
 
     async def _records(self, items: Sequence[Item]) -> list[Record]:
@@ -81,12 +81,12 @@ class DynamoArchive(HistoryArchive):
         return [record_holding(body) for body in await bodies_in(self._table, kept)]
 
 
-def _erasures_in(items: Sequence[Item]) -> list[Erasure]:
-    erasures: list[Erasure] = []
+def _erasures_in(items: Sequence[Item]) -> list[Tombstone]:
+    erasures: list[Tombstone] = []
     for item in items:
         kind, _, user_id = item["pk"]["S"].partition("#")
         if kind == "E":
-            erasures.append(Erasure(user_id=user_id, before_id=item["before"]["S"]))
+            erasures.append(Tombstone(user_id=user_id, before_id=item["before"]["S"]))
         elif is_erased(item):
-            erasures.append(Erasure(user_id=user_id, interaction_id=item["sk"]["S"]))
+            erasures.append(Tombstone(user_id=user_id, interaction_id=item["sk"]["S"]))
     return erasures

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from domain.entities.checksum import NOTHING_SUMMED, Checksum
-from domain.entities.stored_record import Place
+from domain.entities.stored_record import InteractionKey
 from domain.interfaces.history_archive import ArchiveReader
 from infra.history.format.documents import UnreadableDocument
 from infra.history.transfer.jsonl_format import line_of
@@ -101,7 +101,7 @@ def _partial_of(target: Path, store_name: str, user_id: str | None) -> Path:
     return target.with_name(f".{target.name}.{mark}.partial")
 
 
-def _taken_up(partial: Path) -> tuple[Checksum, Place | None]:
+def _taken_up(partial: Path) -> tuple[Checksum, InteractionKey | None]:
     """Return what an interrupted export has written already and where it was, its last line cut off if it is not whole."""
     if partial.exists() and time.time() - partial.stat().st_mtime > _GONE_ON_SECONDS:
         partial.unlink()
@@ -116,7 +116,7 @@ def _taken_up(partial: Path) -> tuple[Checksum, Place | None]:
     if not last_line:
         return NOTHING_SUMMED, None
     said = orjson.loads(last_line)
-    return summed, Place(said["userId"], said["id"])
+    return summed, InteractionKey(said["userId"], said["id"])
 
 
 def _sum_of(file: Path) -> Checksum:

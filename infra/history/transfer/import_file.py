@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from domain.entities.checksum import NOTHING_SUMMED
 from domain.entities.copy_progress import Batch, CopyProgress, Position
-from domain.entities.stored_record import Place, Record
+from domain.entities.stored_record import InteractionKey, Record
 from domain.use_cases.copy_history import CopySource
 from infra.history.transfer.jsonl_format import InvalidLine, read_line
 
@@ -76,7 +76,7 @@ class InteractionFile(CopySource):
         """Return the next batch; None at the end."""
         records: list[Record] = []
         digests: list[bytes] = []
-        place: Place | None = after.place
+        place: InteractionKey | None = after.place
         number, offset, invalid = after.line, after.offset_bytes, 0
         while len(records) < at_most and offset - after.offset_bytes < MAX_BATCH_BYTES:
             line = file.readline(MAX_LINE_BYTES)

@@ -25,7 +25,7 @@ from domain.entities.bounds import MAX_AMOUNT, MAX_COUNT
 from domain.entities.caller import USER_ID_PATTERN
 from domain.entities.interaction import ANSWERED, Status, asked_at, is_interaction_id
 from domain.entities.reply import FinishReason
-from domain.entities.stored_record import Place, Record
+from domain.entities.stored_record import InteractionKey, Record
 from infra.history.format.documents import VERSION, Document, UnreadableDocument, body_of
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
@@ -121,7 +121,7 @@ def read_line(line: bytes) -> tuple[Record, bytes]:
         if "usage" in attempt and not _counts_of(attempt["usage"]):
             del attempt["usage"]  # an export writes none where nothing is known
     document = _document_of(said)
-    place = Place(document["userId"], document["id"])
+    place = InteractionKey(document["userId"], document["id"])
     return Record(place, body_of(document)), orjson.dumps(said)
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 import orjson
 from pymongo import ASCENDING
 
-from domain.entities.stored_record import ArchivePage, Erasure, Place, Record
+from domain.entities.stored_record import ArchivePage, InteractionKey, Record, Tombstone
 from domain.exceptions import HistoryDamaged
 from domain.interfaces.history_archive import HistoryArchive
 from infra.history.format.documents import (
@@ -32,7 +32,7 @@ class MongoArchive(HistoryArchive):
         self._history = history
 
     async def pages(
-        self, after: Place | None = None, *, user_id: str | None = None
+        self, after: InteractionKey | None = None, *, user_id: str | None = None
     ) -> AsyncGenerator[ArchivePage, None]:
         if user_id is None:
             last_key = ""
@@ -54,7 +54,7 @@ class MongoArchive(HistoryArchive):
             [stored(interaction_in(record), orjson.loads(record.body)) for record in records]
         )
 
-    async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+    async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
         wanted = {"_id": {"$in": [place.interaction_id for place in places]}}
         found = await self._history.read(self._history.interactions.find(wanted).to_list())
         asked = set(places)
@@ -63,7 +63,7 @@ class MongoArchive(HistoryArchive):
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return await self._history.erased_among(user_id, interaction_ids)
 
-    async def erase_again(self, erasures: Sequence[Erasure]) -> None:
+    async def erase_again(self, erasures: Sequence[Tombstone]) -> None:
         await erase_again(self._history, erasures)
 
     async def _records(self, last_id: str, user_id: str | None) -> list[Record]:

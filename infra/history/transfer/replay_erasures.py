@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Sequence
 
 from domain.entities.interaction import first_id_at, milliseconds_of
-from domain.entities.stored_record import Erasure
+from domain.entities.stored_record import Tombstone
 from infra.history.store.durable_store import DurableStore
 
 ERASED_AT_ONCE = 16
 
 
-async def erase_again(store: DurableStore, erasures: Sequence[Erasure]) -> None:
+async def erase_again(store: DurableStore, erasures: Sequence[Tombstone]) -> None:
     """Erase in `store`, some at once, as its users would have."""
     slots = asyncio.Semaphore(ERASED_AT_ONCE)
 
-    async def one(erasure: Erasure) -> None:
+    async def one(erasure: Tombstone) -> None:
         async with slots:
             if erasure.interaction_id is not None:
                 await store.erase(erasure.user_id, erasure.interaction_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import orjson
 
-from domain.entities.stored_record import ArchivePage, Erasure, Place, Record
+from domain.entities.stored_record import ArchivePage, InteractionKey, Record, Tombstone
 from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
 from infra.history.sqlite.bulk_insert import AppendMany
 from infra.history.sqlite.read_pool import ReadPool
@@ -50,16 +50,16 @@ class SqliteArchiveReader(ArchiveReader):
         self._path = path
 
     async def pages(
-        self, after: Place | None = None, *, user_id: str | None = None
+        self, after: InteractionKey | None = None, *, user_id: str | None = None
     ) -> AsyncGenerator[ArchivePage, None]:
         if user_id is None:
             for sql in (_ERASED_INTERACTIONS, _ERASED_USERS):
-                last = Place("", "")
+                last = InteractionKey("", "")
                 while rows := await self._rows(sql, last):
                     yield ArchivePage(erasures=[_erasure(sql, *row) for row in rows])
-                    last = Place(*rows[-1])
+                    last = InteractionKey(*rows[-1])
         bodies = _BODIES if user_id is None else _BODIES_OF_USER
-        last = after or Place(user_id or "", "")
+        last = after or InteractionKey(user_id or "", "")
         while records := await self._records(bodies, last):
             yield ArchivePage(records=records)
             last = records[-1].place
@@ -71,12 +71,12 @@ class SqliteArchiveReader(ArchiveReader):
 
         return await self._reads.run(lambda connections: count(connections.to(self._path)))
 
-    async def _records(self, sql: str, after: Place) -> list[Record]:
+    async def _records(self, sql: str, after: InteractionKey) -> list[Record]:
         return await self._reads.run(
             lambda connections: _records(connections.to(self._path), sql, after)
         )
 
-    async def _rows(self, sql: str, after: Place) -> list[tuple[str, str]]:
+    async def _rows(self, sql: str, after: InteractionKey) -> list[tuple[str, str]]:
         return await self._reads.run(
             lambda connections: list(
                 connections.to(self._path).execute(sql, (*after, READ_AT_ONCE))
@@ -98,14 +98,14 @@ class SqliteArchive(SqliteArchiveReader, HistoryArchive):
         bodies = [record.body.decode() for record in by_user]
         await self._history.commits.submit(AppendMany(tuple(bodies)))
 
-    async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+    async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
         wanted = orjson.dumps([tuple(place) for place in sorted(places)])
 
         def read(connection: apsw.Connection) -> list[Record]:
             users, ids, bodies = connection.execute(_KEPT, (wanted,)).get
             if users is None:
                 return []
-            places = map(Place, users.split(_BETWEEN), ids.split(_BETWEEN))
+            places = map(InteractionKey, users.split(_BETWEEN), ids.split(_BETWEEN))
             return list(map(Record, places, bodies.split(_BETWEEN.encode())))
 
         return await self._history.reads.run(
@@ -115,23 +115,23 @@ class SqliteArchive(SqliteArchiveReader, HistoryArchive):
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return await self._history.erased_among(user_id, interaction_ids)
 
-    async def erase_again(self, erasures: Sequence[Erasure]) -> None:
+    async def erase_again(self, erasures: Sequence[Tombstone]) -> None:
         await erase_again(self._history, erasures)
 
 
-def _records(connection: apsw.Connection, sql: str, after: Place) -> list[Record]:
+def _records(connection: apsw.Connection, sql: str, after: InteractionKey) -> list[Record]:
     """Return what follows `after`: up to 1 000 records, or about 8 MiB."""
     records: list[Record] = []
     size_bytes = 0
     for user_id, interaction_id, body in connection.execute(sql, (*after, READ_AT_ONCE)):
-        records.append(Record(Place(user_id, interaction_id), body))
+        records.append(Record(InteractionKey(user_id, interaction_id), body))
         size_bytes += len(body)
         if size_bytes >= READ_BYTES:
             break
     return records
 
 
-def _erasure(sql: str, user_id: str, other_id: str) -> Erasure:
+def _erasure(sql: str, user_id: str, other_id: str) -> Tombstone:
     if sql is _ERASED_USERS:
-        return Erasure(user_id=user_id, before_id=other_id)
-    return Erasure(user_id=user_id, interaction_id=other_id)
+        return Tombstone(user_id=user_id, before_id=other_id)
+    return Tombstone(user_id=user_id, interaction_id=other_id)

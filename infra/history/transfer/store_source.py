@@ -5,7 +5,7 @@ from contextlib import aclosing
 from hashlib import sha256
 
 from domain.entities.copy_progress import Batch, Position
-from domain.entities.stored_record import Erasure, Record
+from domain.entities.stored_record import Record, Tombstone
 from domain.exceptions import HistoryDamaged
 from domain.interfaces.history_archive import ArchiveReader
 from domain.use_cases.copy_history import CopySource
@@ -42,7 +42,7 @@ class StoreSource(CopySource):
 
 
 def _batch(
-    after: Position, records: Sequence[Record], whole: int, erasures: Sequence[Erasure] = ()
+    after: Position, records: Sequence[Record], whole: int, erasures: Sequence[Tombstone] = ()
 ) -> Batch:
     done = after.line + len(records)
     place = records[-1].place if records else after.place

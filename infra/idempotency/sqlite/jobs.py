@@ -5,7 +5,7 @@ from typing import Protocol
 
 import apsw
 
-from domain.entities.idempotency import Claim, OnceKey
+from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 
 SCHEMA = """
 CREATE TABLE claim (
@@ -21,7 +21,7 @@ CREATE INDEX claim_by_expiry ON claim (expires_ms);
 """
 
 
-class ClaimJob(Protocol):
+class IdempotencyJob(Protocol):
     """One step, within a transaction that others share.
 
     Attributes:
@@ -46,10 +46,10 @@ class Make:
         found: The one that is kept instead, once this is committed.
     """
 
-    key: OnceKey
-    claim: Claim
+    key: IdempotencyKey
+    claim: IdempotencyRecord
     now_milliseconds: int
-    found: Claim | None = field(default=None, init=False)
+    found: IdempotencyRecord | None = field(default=None, init=False)
     needs_file: bool = field(default=True, init=False)
     size_bytes: int = field(default=0, init=False)
 
@@ -61,7 +61,7 @@ class Make:
             (digest, self.now_milliseconds),
         ).fetchone()
         if row is not None:
-            self.found = Claim(
+            self.found = IdempotencyRecord(
                 fingerprint=row[0],
                 interaction_id=row[1],
                 lease_until_milliseconds=row[2],
@@ -90,9 +90,9 @@ class Replace:
         is_done: Whether that one was still there, once this is committed.
     """
 
-    key: OnceKey
-    seen: Claim
-    claim: Claim
+    key: IdempotencyKey
+    seen: IdempotencyRecord
+    claim: IdempotencyRecord
     is_done: bool = field(default=False, init=False)
     needs_file: bool = field(default=False, init=False)
     size_bytes: int = field(default=0, init=False)
@@ -118,8 +118,8 @@ class Replace:
 class Release:
     """Forgets a claim, if it is still there."""
 
-    key: OnceKey
-    claim: Claim
+    key: IdempotencyKey
+    claim: IdempotencyRecord
     needs_file: bool = field(default=False, init=False)
     size_bytes: int = field(default=0, init=False)
 

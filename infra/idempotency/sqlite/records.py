@@ -9,7 +9,7 @@ import apsw
 
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.clock import Clock
-from infra.idempotency.sqlite.jobs import SCHEMA, ClaimJob
+from infra.idempotency.sqlite.jobs import SCHEMA, IdempotencyJob
 from infra.storage.private_files import make_private_file, make_private_folder
 from infra.storage.sqlite.group_commit import Committer
 
@@ -22,7 +22,7 @@ _OPENING_TRIES = 20
 _OPENING_PAUSE_SECONDS = 0.05
 
 
-class SqliteClaims(Committer[ClaimJob]):
+class SqliteIdempotencyRecords(Committer[IdempotencyJob]):
     """Carries out what waits in one transaction. Several processes may share the file."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -31,7 +31,7 @@ class SqliteClaims(Committer[ClaimJob]):
         self._connection: apsw.Connection | None = None
         self._swept_seconds = clock.monotonic()
 
-    def commit(self, batch: Sequence[ClaimJob]) -> bool:
+    def commit(self, batch: Sequence[IdempotencyJob]) -> bool:
         is_needed = self._connection is not None or any(job.needs_file for job in batch)
         if not is_needed and not self._path.exists():
             return False
@@ -62,7 +62,7 @@ class SqliteClaims(Committer[ClaimJob]):
             self._connection = None
 
     @staticmethod
-    def _run(connection: apsw.Connection, batch: Sequence[ClaimJob]) -> None:
+    def _run(connection: apsw.Connection, batch: Sequence[IdempotencyJob]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             for job in batch:

@@ -5,20 +5,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from domain.entities.idempotency import Claim, OnceKey
+from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 from domain.entities.interaction import first_id_after
 from domain.exceptions import HistoryUnavailable, IdempotencyUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
 from infra.idempotency.sqlite.jobs import (
-    ClaimJob,
     Forget,
     ForgetUntil,
+    IdempotencyJob,
     Make,
     Release,
     Replace,
 )
-from infra.idempotency.sqlite.records import SqliteClaims
+from infra.idempotency.sqlite.records import SqliteIdempotencyRecords
 from infra.storage.sqlite.group_commit import GroupCommit
 
 IDEMPOTENCY_FILE = "idempotency.db"
@@ -31,20 +31,24 @@ class SqliteIdempotency(IdempotencyStore):
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._commits: GroupCommit[ClaimJob] | None = None
+        self._commits: GroupCommit[IdempotencyJob] | None = None
         self._is_closed = False
 
-    async def claim(self, key: OnceKey, claim: Claim, *, now_milliseconds: int) -> Claim | None:
+    async def claim(
+        self, key: IdempotencyKey, claim: IdempotencyRecord, *, now_milliseconds: int
+    ) -> IdempotencyRecord | None:
         job = Make(key, claim, now_milliseconds)
         await self._do(job)
         return job.found
 
-    async def replace(self, key: OnceKey, seen: Claim, claim: Claim) -> bool:
+    async def replace(
+        self, key: IdempotencyKey, seen: IdempotencyRecord, claim: IdempotencyRecord
+    ) -> bool:
         job = Replace(key, seen, claim)
         await self._do(job)
         return job.is_done
 
-    async def release(self, key: OnceKey, claim: Claim) -> None:
+    async def release(self, key: IdempotencyKey, claim: IdempotencyRecord) -> None:
         await self._do(Release(key, claim))
 
     async def forget_interaction(self, user_id: str, interaction_id: str) -> None:
@@ -59,14 +63,14 @@ class SqliteIdempotency(IdempotencyStore):
         if self._commits is not None:
             await self._commits.close()
 
-    def _started(self) -> GroupCommit[ClaimJob]:
+    def _started(self) -> GroupCommit[IdempotencyJob]:
         if self._commits is None:
             self._commits = GroupCommit(
-                SqliteClaims(self._path, self._clock), name=f"write {self._path.name}"
+                SqliteIdempotencyRecords(self._path, self._clock), name=f"write {self._path.name}"
             )
         return self._commits
 
-    async def _do(self, job: ClaimJob) -> None:
+    async def _do(self, job: IdempotencyJob) -> None:
         if self._is_closed:
             raise IdempotencyUnavailable("idempotency.db is closed")
         try:

@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Reply, ReplyPiece, Usage
+from domain.entities.reply import AnswerEvent, Reply, Usage
 from domain.exceptions import LLMError
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.pricing.prices import Prices
@@ -26,23 +26,25 @@ class Priced(LLMClient):
         self._prices = prices
         self._cost = cost
 
-    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+    def stream(self, prompt: Prompt, turn: ChatRequestContext) -> AsyncGenerator[AnswerEvent, None]:
         if self._prices.are_loaded:
             return self._inner.stream(prompt, turn)
         return self._waiting(prompt, turn)
 
-    async def _waiting(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
-        pieces = self._inner.stream(prompt, turn)
+    async def _waiting(
+        self, prompt: Prompt, turn: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        events = self._inner.stream(prompt, turn)
         try:
-            async for piece in pieces:
-                if isinstance(piece, Reply):
+            async for event in events:
+                if isinstance(event, Reply):
                     await self._prices.loaded()
-                    yield replace(piece, usage=self._cost(piece.usage))
+                    yield replace(event, usage=self._cost(event.usage))
                 else:
-                    yield piece
+                    yield event
         except LLMError:
             if turn.reported_usage is not None and turn.reported_usage().is_reported:
                 await self._prices.loaded()
             raise
         finally:
-            await pieces.aclose()
+            await events.aclose()

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece
+from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
 from domain.interfaces.llm_client import LLMClient
 
 PROVIDER = "demo"
@@ -19,8 +19,10 @@ class DemoLLM(LLMClient):
     It reports no tokens: it has none, and counts are never guessed. No prompt makes it fail.
     """
 
-    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
-        yield Answering(provider=PROVIDER, model=MODEL)
+    async def stream(
+        self, prompt: Prompt, turn: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        yield ProviderSelected(provider=PROVIDER, model=MODEL)
         for sentence in _sentences(prompt):
             yield sentence
         yield Reply(finish_reason=FinishReason.STOP)

@@ -127,14 +127,14 @@ class GeminiReader(AnswerReader):
         for part in parts:
             if type(part) is not dict:
                 raise UnreadableAnswer("a part of a wrong shape")
-            piece = part.get("text")
-            if piece is None or part.get("thought"):
+            event = part.get("text")
+            if event is None or part.get("thought"):
                 # a thought, a call, or a signature
                 self.has_progress = self.has_progress or bool(part)
                 continue
-            if type(piece) is not str:
+            if type(event) is not str:
                 raise UnreadableAnswer("a text that is none")
-            text += piece
+            text += event
         return text
 
 

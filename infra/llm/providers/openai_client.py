@@ -6,9 +6,9 @@ from math import inf
 
 import aiohttp
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt, Role
-from domain.entities.reply import ReplyPiece, Usage
+from domain.entities.reply import AnswerEvent, Usage
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.openai_format import OpenAIReader, limit_field, request_body
 from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
@@ -65,7 +65,7 @@ class OpenAICompatibleClient(LLMClient):
             idle_seconds=idle_seconds,
         )
 
-    def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+    def stream(self, prompt: Prompt, turn: ChatRequestContext) -> AsyncGenerator[AnswerEvent, None]:
         return self._endpoint.ask(
             AdaptableRequest(self._dialect, prompt),
             OpenAIReader,

@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece, Usage
+from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
 
-Piece = str | Answering | Reply | Usage | DomainError | asyncio.Event
+Piece = str | ProviderSelected | Reply | Usage | DomainError | asyncio.Event
 """What an answer may be made of; an event is waited for, which is how a script is silent, and a usage is reported."""
 
 NOTICE = "This is a scripted model, not a real LLM."
@@ -40,26 +40,28 @@ class ScriptedLLM(LLMClient):
             model: Which model it says it is.
         """
         self._script = deque(script)
-        self._answering = Answering(provider=provider, model=model)
+        self._answering = ProviderSelected(provider=provider, model=model)
         self.asked: list[Prompt] = []
         self.hung_up = 0
 
-    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+    async def stream(
+        self, prompt: Prompt, turn: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
         self.asked.append(prompt)
         item = self._script.popleft() if self._script else NOTICE
-        pieces = (item,) if isinstance(item, str | DomainError) else item
+        events = (item,) if isinstance(item, str | DomainError) else item
         try:
             yield self._answering
-            for piece in pieces:
-                if isinstance(piece, DomainError):
-                    raise piece
-                if isinstance(piece, asyncio.Event):
-                    await piece.wait()
-                elif isinstance(piece, Usage):
-                    turn.reported_usage = partial(_same, piece)
-                elif piece:
-                    yield piece
-                if isinstance(piece, Reply):
+            for event in events:
+                if isinstance(event, DomainError):
+                    raise event
+                if isinstance(event, asyncio.Event):
+                    await event.wait()
+                elif isinstance(event, Usage):
+                    turn.reported_usage = partial(_same, event)
+                elif event:
+                    yield event
+                if isinstance(event, Reply):
                     return
             yield Reply(finish_reason=FinishReason.STOP)
         except (asyncio.CancelledError, GeneratorExit):

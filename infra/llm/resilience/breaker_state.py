@@ -6,7 +6,7 @@ from random import Random
 
 from domain.interfaces.clock import Clock
 from infra.llm.resilience.failure_window import FailureWindow
-from infra.llm.resilience.route_health import Closable, Closure, RouteState
+from infra.llm.resilience.route_health import Closure, RefusingClient, RouteState
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Permit:
     era: int
 
 
-class Breaker(Closable):
+class Breaker(RefusingClient):
     """Closed it lets every call through, open none, half-open one probe at a time.
 
     A probe is a lease: when nothing is heard of it in time, the next one may go. Late news of it still counts.

@@ -1,12 +1,12 @@
 """One provider's trouble does not fill the whole ship."""
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.exceptions import BulkheadFull
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.call_hooks import Gate
 
 
-class Compartment:
+class ProviderConcurrencyLimit:
     """The calls on their way to one provider, of all its models together.
 
     Attributes:
@@ -24,11 +24,11 @@ class Compartment:
 class Bulkhead(Gate[None]):
     """Refuses a call when its provider's compartment is full; nobody queues, for the next route is better."""
 
-    def __init__(self, inner: LLMClient, *, compartment: Compartment) -> None:
+    def __init__(self, inner: LLMClient, *, compartment: ProviderConcurrencyLimit) -> None:
         super().__init__(inner)
         self._compartment = compartment
 
-    def enter(self, turn: Turn) -> None:
+    def enter(self, turn: ChatRequestContext) -> None:
         if self._compartment.in_flight >= self._compartment.limit:
             self._compartment.refused += 1
             raise BulkheadFull

@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Generic, TypeVar
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Reply, ReplyPiece
+from domain.entities.reply import AnswerEvent, Reply
 from domain.interfaces.llm_client import LLMClient
 
 Call = TypeVar("Call")
@@ -32,43 +32,45 @@ class Gate(LLMClient, Generic[Call]):
         self._leaving = _overriding("leave", reversed(inwards))
 
     @abstractmethod
-    def enter(self, turn: Turn) -> Call:
+    def enter(self, turn: ChatRequestContext) -> Call:
         """Let a call in, and return what tells it from others; raise an `LLMError` to refuse it."""
         ...
 
     def speak(self, call: Call) -> None:
         """Take note of the first text."""
 
-    def answer(self, call: Call, turn: Turn, reply: Reply) -> None:
+    def answer(self, call: Call, turn: ChatRequestContext, reply: Reply) -> None:
         """Take note of a whole answer; `fail` may still follow, when the caller leaves with it."""
 
-    def fail(self, call: Call, turn: Turn, error: BaseException) -> None:
+    def fail(self, call: Call, turn: ChatRequestContext, error: BaseException) -> None:
         """Take note of an `LLMError`, of a caller who left, or of a bug."""
 
     def leave(self, call: Call) -> None:
         """Let a call out, however it ended."""
 
-    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+    async def stream(
+        self, prompt: Prompt, turn: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
         calls: list[Any] = []
         try:
             for gate in self._gates:
                 calls.append(gate.enter(turn))
             has_text = False
-            pieces = self._inner.stream(prompt, turn)
+            events = self._inner.stream(prompt, turn)
             try:
-                async for piece in pieces:
-                    if isinstance(piece, str):
+                async for event in events:
+                    if isinstance(event, str):
                         if not has_text:
                             has_text = True
                             for number, gate in self._listening:
                                 gate.speak(calls[number])
-                    elif isinstance(piece, Reply):
+                    elif isinstance(event, Reply):
                         # before it is handed on: who has the reply may never ask for another piece
                         for number, gate in self._answering:
-                            gate.answer(calls[number], turn, piece)
-                    yield piece
+                            gate.answer(calls[number], turn, event)
+                    yield event
             finally:
-                await pieces.aclose()
+                await events.aclose()
         except BaseException as error:
             for number in reversed(range(len(calls))):
                 self._gates[number].fail(calls[number], turn, error)

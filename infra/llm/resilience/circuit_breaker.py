@@ -1,6 +1,6 @@
 """A route that keeps failing is not asked, so that nobody waits for it."""
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import FinishReason, Reply
 from domain.exceptions import LLMMisconfigured, LLMTimeout, LLMUnavailable, NoRoute
 from domain.interfaces.llm_client import LLMClient
@@ -27,7 +27,7 @@ class CircuitBreaker(Gate[Permit]):
         self._breaker = breaker
         self._first_token_seconds = first_token_seconds
 
-    def enter(self, turn: Turn) -> Permit:
+    def enter(self, turn: ChatRequestContext) -> Permit:
         # with nobody else to ask, the provider has all the turn's time
         attempt_seconds = (
             self._first_token_seconds
@@ -42,15 +42,15 @@ class CircuitBreaker(Gate[Permit]):
             raise LLMMisconfigured("left alone", retry_after_seconds=wait_seconds)
         raise NoRoute("circuit open", retry_after_seconds=wait_seconds)
 
-    def answer(self, call: Permit, turn: Turn, reply: Reply) -> None:
+    def answer(self, call: Permit, turn: ChatRequestContext, reply: Reply) -> None:
         if reply.finish_reason is not FinishReason.CONTENT_FILTER:
             self._breaker.succeed(call)
 
-    def fail(self, call: Permit, turn: Turn, error: BaseException) -> None:
+    def fail(self, call: Permit, turn: ChatRequestContext, error: BaseException) -> None:
         if isinstance(error, LLMMisconfigured):
             self._breaker.misconfigure(call, may_concern_one_call=error.may_concern_one_call)
         elif isinstance(error, LLMUnavailable) or (
-            isinstance(error, LLMTimeout) and not error.caller_was_hasty
+            isinstance(error, LLMTimeout) and not error.caller_deadline_was_shorter
         ):
             self._breaker.fail(call)
 

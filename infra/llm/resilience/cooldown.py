@@ -1,17 +1,17 @@
 """A provider that limits our rate is left alone for a while."""
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import Reply
 from domain.exceptions import LLMRateLimited, LLMUnavailable, NoRoute
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.call_hooks import Gate
-from infra.llm.resilience.route_health import Closable, Closure, RouteState
+from infra.llm.resilience.route_health import Closure, RefusingClient, RouteState
 
 _FIRST_SECONDS = 1.0
 
 
-class Cooldown(Gate[int], Closable):
+class Cooldown(Gate[int], RefusingClient):
     """Refuses calls until the moment a provider named in its `Retry-After`.
 
     A rate limit without a delay closes it for a second, and for twice as long each time in a row, up to the cap. Calls
@@ -34,17 +34,17 @@ class Cooldown(Gate[int], Closable):
         self._rate_limits = 0
         self._next_seconds = _FIRST_SECONDS
 
-    def enter(self, turn: Turn) -> int:
+    def enter(self, turn: ChatRequestContext) -> int:
         # almost always nothing was ever asked for: no need to look at the clock
         if self._until_seconds and (wait_seconds := self.closed_for_seconds()):
             raise NoRoute("cooling down", retry_after_seconds=wait_seconds)
         return self._rate_limits
 
-    def answer(self, call: int, turn: Turn, reply: Reply) -> None:
+    def answer(self, call: int, turn: ChatRequestContext, reply: Reply) -> None:
         if call == self._rate_limits:
             self._next_seconds = _FIRST_SECONDS
 
-    def fail(self, call: int, turn: Turn, error: BaseException) -> None:
+    def fail(self, call: int, turn: ChatRequestContext, error: BaseException) -> None:
         if not isinstance(error, LLMRateLimited | LLMUnavailable):
             return
         delay_seconds = error.retry_after_seconds

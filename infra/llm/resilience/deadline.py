@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import ReplyPiece
+from domain.entities.reply import AnswerEvent
 from domain.exceptions import LLMTimeout
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
@@ -41,7 +41,7 @@ class Deadline(LLMClient):
             first_token_share: The same as a share of the time left, where that is less.
             min_attempt_seconds: The least time in which somebody else is asked; so much is kept back for them. Where
                 hardly more is left, nobody else will be asked, and the route has it all.
-            idle_seconds: How long it may be silent after its first text; `Progress` ends a silence as text does.
+            idle_seconds: How long it may be silent after its first text; `AnswerProgress` ends a silence as text does.
         """
         self._inner = inner
         self._clock = clock
@@ -51,7 +51,9 @@ class Deadline(LLMClient):
         self._idle_seconds = idle_seconds
         self._alarms = AlarmClock(clock)
 
-    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+    async def stream(
+        self, prompt: Prompt, turn: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
         monotonic, current_task = self._clock.monotonic, asyncio.current_task
         alarms, loop = self._alarms, asyncio.get_running_loop()
         now_seconds = monotonic()
@@ -60,18 +62,18 @@ class Deadline(LLMClient):
         end_at = turn.whole_by.at_seconds
         has_text = False
         alarm = Alarm(alarms)
-        pieces = self._inner.stream(prompt, turn)
+        events = self._inner.stream(prompt, turn)
         try:
             try:
                 alarm.arm(limit_at, now_seconds)
-                async for piece in pieces:
+                async for event in events:
                     if alarm.has_rung:
                         alarm.disarm()
                     else:
                         alarm.waiter = None
-                    yield piece
+                    yield event
                     now_seconds = monotonic()
-                    if has_text or isinstance(piece, str):
+                    if has_text or isinstance(event, str):
                         has_text = True
                         usual_limit_at = now_seconds + self._idle_seconds
                         limit_at = usual_limit_at if usual_limit_at < end_at else end_at
@@ -87,12 +89,12 @@ class Deadline(LLMClient):
                 alarm.disarm_after(exc)
                 raise
         except TimeoutError as exc:
-            raise LLMTimeout(caller_was_hasty=limit_at < usual_limit_at) from exc
+            raise LLMTimeout(caller_deadline_was_shorter=limit_at < usual_limit_at) from exc
         finally:
             alarm.stop()
-            await pieces.aclose()
+            await events.aclose()
 
-    def _first_text_limit(self, turn: Turn, now_seconds: float) -> float:
+    def _first_text_limit(self, turn: ChatRequestContext, now_seconds: float) -> float:
         end_at = min(turn.first_text_by.at_seconds, turn.whole_by.at_seconds)
         left_seconds = end_at - now_seconds
         if not turn.has_fallback or left_seconds < _LEAST_TO_SHARE * self._kept_back_seconds:

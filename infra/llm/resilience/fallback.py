@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply, ReplyPiece
+from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
 from domain.exceptions import ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.continuation import continuing
-from infra.llm.resilience.fallback_order import FallbackPolicy, Succession
+from infra.llm.resilience.fallback_order import FallbackOrder, FallbackPolicy
 from infra.llm.resilience.route import Route
 
 
@@ -38,24 +38,26 @@ class Fallback(LLMClient):
         self._policy = policy
         self._clock = clock
 
-    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+    async def stream(
+        self, prompt: Prompt, turn: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
         routes = self._routes if turn.may_fall_back else self._routes[:1]
-        succession = Succession(routes, turn, self._policy, self._clock)
+        succession = FallbackOrder(routes, turn, self._policy, self._clock)
         said: list[str] = []
         question = prompt
         while True:
             succession.tell_turn(going_on=bool(said))
-            pieces = succession.client.stream(succession.route.prompt_for(question), turn)
+            events = succession.client.stream(succession.route.prompt_for(question), turn)
             try:
-                async for piece in pieces:
-                    if isinstance(piece, str):
+                async for event in events:
+                    if isinstance(event, str):
                         if turn.is_streamed:
-                            said.append(piece)
-                        yield piece
-                    elif said and isinstance(piece, Answering):
-                        yield replace(piece, continues=True)
+                            said.append(event)
+                        yield event
+                    elif said and isinstance(event, ProviderSelected):
+                        yield replace(event, continues=True)
                     else:
-                        yield piece
+                        yield event
                 return
             except ContentBlocked:
                 if not said:
@@ -63,13 +65,13 @@ class Fallback(LLMClient):
                 break
             except LLMError as error:
                 if said:
-                    succession.step_over_break(error, is_first_break=question is prompt)
+                    succession.advance_after_break(error, is_first_break=question is prompt)
                     question = continuing(prompt, "".join(said))
                     # the first word did come in time; what bounds the next one is the whole
                     turn.first_text_by = turn.whole_by
                 else:
-                    succession.step_on(error)
+                    succession.advance(error)
             finally:
-                await pieces.aclose()
+                await events.aclose()
         # who went on refused to; what the first one said stands
         yield Reply(finish_reason=FinishReason.CONTENT_FILTER)

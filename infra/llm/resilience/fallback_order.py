@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.exceptions import ContextTooLong, DomainError, LLMError, LLMUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
@@ -38,7 +38,7 @@ class FallbackPolicy:
 
 
 @dataclass(slots=True)
-class Succession:
+class FallbackOrder:
     """The routes of one turn, in order, and how far down it has come.
 
     Attributes:
@@ -47,7 +47,7 @@ class Succession:
     """
 
     routes: Sequence[Route]
-    turn: Turn
+    turn: ChatRequestContext
     policy: FallbackPolicy
     clock: Clock
     client: LLMClient = field(init=False)
@@ -73,7 +73,7 @@ class Succession:
         turn.has_fallback = left > 0 and others > 0
         turn.spare_attempts = left - others
 
-    def step_on(self, error: LLMError) -> None:
+    def advance(self, error: LLMError) -> None:
         """Move on after `error` of the present route, where the caller has seen no word.
 
         Raises:
@@ -86,7 +86,7 @@ class Succession:
                 error,
             )
 
-    def step_over_break(self, error: LLMError, *, is_first_break: bool) -> None:
+    def advance_after_break(self, error: LLMError, *, is_first_break: bool) -> None:
         """Move to who can go on with a broken answer: the same model if only the connection broke, then the others.
 
         Args:

@@ -44,7 +44,7 @@ def before_any_word(
     if failed and isinstance(failed[-1], LLMTimeout):
         return failed[-1]
     if is_out_of_time and not failed:
-        return LLMTimeout("no time left to ask anybody", caller_was_hasty=True)
+        return LLMTimeout("no time left to ask anybody", caller_deadline_was_shorter=True)
     if not told:
         return last
     if all(isinstance(error, LLMMisconfigured) for error in told):

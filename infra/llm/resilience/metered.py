@@ -4,7 +4,7 @@ import asyncio
 from abc import abstractmethod
 from typing import Final, Protocol
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMError
@@ -23,13 +23,17 @@ class AttemptObserver(Protocol):
     """
 
     @abstractmethod
-    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
         """Take note of a call that is about to be made."""
         ...
 
     @abstractmethod
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+        self,
+        turn: ChatRequestContext,
+        attempt: Attempt,
+        first_text_seconds: float | None,
+        reply: Reply | None,
     ) -> None:
         """Take note of how it ended.
 
@@ -92,7 +96,7 @@ class Metered(Gate[MeteredCall]):
         self._clock = clock
         self._observer = observer
 
-    def enter(self, turn: Turn) -> MeteredCall:
+    def enter(self, turn: ChatRequestContext) -> MeteredCall:
         self._observer.attempt_started(turn, self._provider, self._model)
         turn.reported_usage = None
         return MeteredCall(self._clock.monotonic())
@@ -100,12 +104,12 @@ class Metered(Gate[MeteredCall]):
     def speak(self, call: MeteredCall) -> None:
         call.first_text_seconds = self._clock.monotonic() - call.started_seconds
 
-    def answer(self, call: MeteredCall, turn: Turn, reply: Reply) -> None:
+    def answer(self, call: MeteredCall, turn: ChatRequestContext, reply: Reply) -> None:
         blocked = reply.finish_reason is FinishReason.CONTENT_FILTER
         outcome = ContentBlocked.outcome if blocked else OK
         self._log(call, turn, outcome, self._answered_status, reply)
 
-    def fail(self, call: MeteredCall, turn: Turn, error: BaseException) -> None:
+    def fail(self, call: MeteredCall, turn: ChatRequestContext, error: BaseException) -> None:
         if call.is_over:
             return
         if isinstance(error, LLMError):
@@ -118,7 +122,7 @@ class Metered(Gate[MeteredCall]):
     def _log(
         self,
         call: MeteredCall,
-        turn: Turn,
+        turn: ChatRequestContext,
         outcome: str,
         http_status: int | None = None,
         reply: Reply | None = None,

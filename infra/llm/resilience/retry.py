@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Reply, ReplyPiece
+from domain.entities.reply import AnswerEvent, Reply
 from domain.exceptions import (
     BulkheadFull,
     LLMError,
@@ -18,7 +18,7 @@ from domain.exceptions import (
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
-from infra.llm.resilience.route_health import Closable
+from infra.llm.resilience.route_health import RefusingClient
 from infra.llm.resilience.time_budget import seconds_to_first_text
 
 # What passes by itself. Other failures with a status, and answers that cannot be read, are likely to come again.
@@ -59,7 +59,7 @@ class Retry(LLMClient):
         policy: RetryPolicy,
         clock: Clock,
         random: Random,
-        doors: Sequence[Closable],
+        doors: Sequence[RefusingClient],
     ) -> None:
         """Wrap one route.
 
@@ -81,19 +81,21 @@ class Retry(LLMClient):
         self._doors = tuple(doors)
         self.budget = RetryBudget(policy.budget)
 
-    async def stream(self, prompt: Prompt, turn: Turn) -> AsyncGenerator[ReplyPiece, None]:
+    async def stream(
+        self, prompt: Prompt, turn: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
         retries = 0
         failure: LLMError | None = None
         while True:
             has_text = False
-            pieces = self._inner.stream(prompt, turn)
+            events = self._inner.stream(prompt, turn)
             try:
-                async for piece in pieces:
-                    if isinstance(piece, str):
+                async for event in events:
+                    if isinstance(event, str):
                         has_text = True
-                    elif isinstance(piece, Reply) and not retries:
+                    elif isinstance(event, Reply) and not retries:
                         self.budget.refund_success()
-                    yield piece
+                    yield event
                 return
             except (NoRoute, BulkheadFull) as refusal:
                 if failure is None:
@@ -102,18 +104,18 @@ class Retry(LLMClient):
                 raise failure from refusal
             except LLMError as error:
                 failure = error
-                if isinstance(error, LLMTimeout) and not error.caller_was_hasty:
+                if isinstance(error, LLMTimeout) and not error.caller_deadline_was_shorter:
                     self.budget.pay_timeout()
                 pause_seconds = self._pause_before_retry(error, turn, retries, has_text)
                 if pause_seconds is None:
                     raise
             finally:
-                await pieces.aclose()
+                await events.aclose()
             retries += 1
             await self._clock.sleep(pause_seconds)
 
     def _pause_before_retry(
-        self, error: LLMError, turn: Turn, retries: int, has_text: bool
+        self, error: LLMError, turn: ChatRequestContext, retries: int, has_text: bool
     ) -> float | None:
         """Return the seconds to wait and take them from the budget; None when there is to be no retry."""
         if not passes_by_itself(error) or (has_text and turn.is_streamed):
@@ -134,7 +136,7 @@ class Retry(LLMClient):
             return None
         return pause_seconds if self.budget.take_retry() else None
 
-    def _has_attempts_left(self, turn: Turn, retries: int) -> bool:
+    def _has_attempts_left(self, turn: ChatRequestContext, retries: int) -> bool:
         logged = sum(
             attempt.provider == self._provider and attempt.model == self._model
             for attempt in turn.attempts

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 from domain.entities.prompt import Prompt
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.bulkhead import Compartment
+from infra.llm.resilience.bulkhead import ProviderConcurrencyLimit
 from infra.llm.resilience.retry_budget import RetryBudget
-from infra.llm.resilience.route_health import Closable, RouteHealth
+from infra.llm.resilience.route_health import RefusingClient, RouteHealth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,8 +35,8 @@ class Route:
     continues: bool
     client: LLMClient
     once: LLMClient
-    doors: tuple[Closable, ...]
-    compartment: Compartment
+    doors: tuple[RefusingClient, ...]
+    compartment: ProviderConcurrencyLimit
     budget: RetryBudget
 
     def prompt_for(self, prompt: Prompt) -> Prompt:

@@ -54,7 +54,7 @@ class RouteHealth:
         return self.closure.state if self.closure else RouteState.HEALTHY
 
 
-class Closable(Protocol):
+class RefusingClient(Protocol):
     """What may refuse a call before it is made."""
 
     @abstractmethod

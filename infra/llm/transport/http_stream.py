@@ -11,12 +11,12 @@ import orjson
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from domain.entities.chat_request_context import Turn
-from domain.entities.reply import PROGRESS, Answering, ReplyPiece, Usage
+from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.reply import PROGRESS, AnswerEvent, ProviderSelected, Usage
 from infra.llm.transport.adaptable_request import AdaptableRequest
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
-from infra.llm.transport.errors.mapping import SpeakingDomain, refusal
+from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 from infra.llm.transport.inflated_body import Body, body_of
 from infra.llm.transport.json_document import parse
 from infra.llm.transport.response_parser import AnswerReader
@@ -109,7 +109,7 @@ class Endpoint:
     ) -> None:
         self._session = session
         self._provider = provider
-        self._answering = Answering(provider=provider, model=model)
+        self._answering = ProviderSelected(provider=provider, model=model)
         self._url = URL(url, encoded=True)
         self._headers = {
             **headers,
@@ -125,10 +125,10 @@ class Endpoint:
         self,
         request: AdaptableRequest,
         new_reader: Callable[[], AnswerReader],
-        turn: Turn,
+        turn: ChatRequestContext,
         *,
         may_be_empty: bool,
-    ) -> AsyncGenerator[ReplyPiece, None]:
+    ) -> AsyncGenerator[AnswerEvent, None]:
         """Post `request` and yield what `LLMClient.stream` promises; closing it hangs up at once.
 
         Where the provider says that it does not know a part of the request, it is asked again without, here, so that
@@ -146,7 +146,7 @@ class Endpoint:
             turn.reported_usage = partial(self._used, reader)
             response = await self._post(request.body, turn)
             try:
-                with SpeakingDomain(self._provider, response.status):
+                with TranslateErrors(self._provider, response.status):
                     if response.status != 200:
                         document = await _refusal_body(response)
                         if type(document) is dict:
@@ -192,10 +192,10 @@ class Endpoint:
             response.close()
         yield reply
 
-    async def _post(self, body: bytes, turn: Turn) -> aiohttp.ClientResponse:
+    async def _post(self, body: bytes, turn: ChatRequestContext) -> aiohttp.ClientResponse:
         was_sent = turn.is_sent
         turn.is_sent = True
-        with SpeakingDomain(self._provider):
+        with TranslateErrors(self._provider):
             try:
                 return await self._session.post(
                     self._url, data=body, headers=self._headers, allow_redirects=False

@@ -90,11 +90,11 @@ class InflatedBody(Body):
                 if not self._rest:
                     return b""
             try:
-                piece = self._inflate()
+                event = self._inflate()
             except zlib.error as exc:
                 raise UnreadableAnswer("not compressed as its head says") from exc
-            if piece:
-                return piece
+            if event:
+                return event
 
     def _inflate(self) -> bytes:
         if not self._has_begun:
@@ -108,7 +108,7 @@ class InflatedBody(Body):
                 return b""
             self._inflater = zlib.decompressobj(_WINDOW_BITS["gzip"])
         inflater = self._inflater
-        piece = inflater.decompress(self._rest, _PIECE_BYTES)
+        event = inflater.decompress(self._rest, _PIECE_BYTES)
         self._rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
-        self._is_full = len(piece) == _PIECE_BYTES and not inflater.eof
-        return piece
+        self._is_full = len(event) == _PIECE_BYTES and not inflater.eof
+        return event

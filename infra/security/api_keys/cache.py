@@ -18,7 +18,7 @@ from infra.security.api_keys.file import KEYS_FILE
 from infra.security.api_keys.key_format import digest_of, key_id_of
 from infra.security.api_keys.lines import BadKeyLine, parse_lines
 from infra.security.api_keys.source import KeyFileSource, KeyLinesSource, KeySource
-from infra.tasks.supervised import going_on, repeating
+from infra.tasks.supervised import repeating, running_tasks
 
 LOOK_SECONDS = 1.0
 """A change holds within two of these."""
@@ -33,7 +33,7 @@ class _Held:
     expires_milliseconds: int | None
 
 
-class KeyRing:
+class ApiKeyCache:
     """Tells who shows a key, without asking anybody: a background look keeps it up to date."""
 
     def __init__(self, given: Sequence[ApiKey], sources: Sequence[KeySource], clock: Clock) -> None:
@@ -104,7 +104,7 @@ async def open_key_ring(
     lines_file: Path | None,
     stale_seconds: float,
     clock: Clock,
-) -> AsyncIterator[KeyRing]:
+) -> AsyncIterator[ApiKeyCache]:
     """Read the keys, and keep them up to date until the block ends.
 
     Args:
@@ -131,7 +131,7 @@ async def open_key_ring(
         except (OSError, ValueError) as exc:
             raise ConfigurationError(f"API_KEYS_FILE, {exc}") from exc
     sources.append(KeyFileSource(data_dir / KEYS_FILE, clock, stale_seconds=stale_seconds))
-    ring = KeyRing(given, sources, clock)
+    ring = ApiKeyCache(given, sources, clock)
     await ring.refresh()
-    async with going_on(repeating(ring.refresh, seconds=LOOK_SECONDS, clock=clock)):
+    async with running_tasks(repeating(ring.refresh, seconds=LOOK_SECONDS, clock=clock)):
         yield ring

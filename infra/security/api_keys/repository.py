@@ -8,7 +8,7 @@ import apsw
 
 from domain.entities.api_key import ApiKey, MadeKey
 from domain.entities.caller import Scope
-from domain.interfaces.api_key_repository import KeyBook
+from domain.interfaces.api_key_repository import ApiKeyRepository
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
 from infra.security.api_keys.file import (
@@ -23,7 +23,7 @@ from infra.security.api_keys.key_format import digest_of, new_key
 from infra.security.api_keys.lines import line_of
 
 
-class FileKeyBook(KeyBook):
+class FileApiKeyRepository(ApiKeyRepository):
     """The keys under `data_dir`; what cannot be read or written is a `ConfigurationError`."""
 
     def __init__(self, data_dir: Path, clock: Clock) -> None:

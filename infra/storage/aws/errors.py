@@ -10,7 +10,7 @@ from domain.exceptions import HistoryError
 
 
 @contextmanager
-def speaking_domain(error: type[HistoryError], service: str) -> Iterator[None]:
+def translate_errors(error: type[HistoryError], service: str) -> Iterator[None]:
     """Turn the driver's errors and an elapsed `asyncio.timeout` into `error`; the cause stays attached."""
     try:
         yield

@@ -11,7 +11,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from infra.configuration import ConfigurationError
 from infra.history.format.documents import Document
 from infra.tasks.bounded_wait import within
-from infra.tasks.uncancelled_calls import Undisturbed
+from infra.tasks.uncancelled_calls import UncancelledCalls
 
 SELECTION_SECONDS = 2.0
 ACKNOWLEDGE_SECONDS = 5.0
@@ -25,7 +25,7 @@ class MongoAccess:
     """A database, and the only way to wait for what is asked of it."""
 
     database: AsyncDatabase[Document]
-    calls: Undisturbed
+    calls: UncancelledCalls
 
 
 @asynccontextmanager
@@ -53,7 +53,7 @@ async def connected_when_needed(uri: str, database: str) -> AsyncIterator[MongoA
             waitQueueTimeoutMS=round(SELECTION_SECONDS * 1000),
             socketTimeoutMS=round(SILENCE_SECONDS * 1000),
         )
-        access = MongoAccess(client[database], Undisturbed())
+        access = MongoAccess(client[database], UncancelledCalls())
     except (pymongo.errors.ConfigurationError, pymongo.errors.InvalidName, ValueError) as exc:
         raise ConfigurationError("MONGO_URI or MONGO_DB is not valid") from exc
     try:

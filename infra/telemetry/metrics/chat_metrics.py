@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from domain.entities.interaction import Status
-from domain.interfaces.telemetry import Answered, RequestObserver
+from domain.interfaces.telemetry import RequestObserver, RequestOutcome
 from infra.telemetry.metrics.histogram import Histogram
 
 _ACCEPT_SECONDS = (*(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),)
@@ -34,7 +34,7 @@ class ChatMetrics(RequestObserver, Collector):
         self._replayed = 0
         self._not_kept = 0
 
-    def observe_request(self, answered: Answered) -> None:
+    def observe_request(self, answered: RequestOutcome) -> None:
         if answered.problem is not None:
             self._problems[answered.route, answered.problem, answered.limit or ""] += 1
         turn = answered.turn

@@ -12,8 +12,8 @@ import orjson
 from prometheus_client import CollectorRegistry
 
 from domain.interfaces.clock import Clock
-from infra.tasks.supervised import going_on, repeating
-from infra.telemetry.metrics.figures import Figures, Spread
+from infra.tasks.supervised import repeating, running_tasks
+from infra.telemetry.metrics.figures import Figures, Percentiles
 
 NAMESPACE = "RtGenAi"
 PERIOD_SECONDS = 60.0
@@ -58,7 +58,7 @@ _USABLE = frozenset({"healthy", "half_open"})  # the states of a route that lets
 _UNWELL = frozenset({"half_open", "open", "cooling", "misconfigured"})
 _NO_FAILURES = frozenset({"", "blocked", "cancelled"})  # what the caller or a safety filter ended
 
-Measured = dict[str, tuple[str, float | Spread]]
+Measured = dict[str, tuple[str, float | Percentiles]]
 """By the metric's name: its unit, and what it was."""
 
 
@@ -177,8 +177,8 @@ class EmfLines:
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _written(value: float | Spread) -> Any:
-    if isinstance(value, Spread):
+def _written(value: float | Percentiles) -> Any:
+    if isinstance(value, Percentiles):
         return {"Values": value.values, "Counts": value.counts}
     return value
 
@@ -206,7 +206,7 @@ async def writing_emf(
         for line in lines.next(clock.now_milliseconds()):
             put(line)
 
-    async with going_on(repeating(tell, seconds=PERIOD_SECONDS, clock=clock)):
+    async with running_tasks(repeating(tell, seconds=PERIOD_SECONDS, clock=clock)):
         yield
     await tell()
 

@@ -13,7 +13,7 @@ _SampleKey = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Percentiles:
     """Observations, each taken for the middle of its bucket; those above the last bound for that bound."""
 
     values: tuple[float, ...]
@@ -61,7 +61,7 @@ class Figures:
             grown[tuple([sample.labels[label] for label in labels])] += growth
         return grown
 
-    def spreads(self, name: str, labels: Sequence[str]) -> dict[Key, Spread]:
+    def spreads(self, name: str, labels: Sequence[str]) -> dict[Key, Percentiles]:
         """Return what a histogram has observed, by these labels; where it has observed nothing, there is no entry."""
         up_to: dict[Key, dict[float, float]] = defaultdict(lambda: defaultdict(float))
         for sample, growth in self._growth(f"{name}_bucket"):
@@ -83,7 +83,7 @@ def _key_of(sample: Sample) -> _SampleKey:
     return sample.name, tuple(sample.labels.items())
 
 
-def _spread(bounds: Sequence[float], cumulated: dict[float, float]) -> Spread:
+def _spread(bounds: Sequence[float], cumulated: dict[float, float]) -> Percentiles:
     values, counts = [], []
     below = 0.0
     for lower, upper in pairwise([0.0, *bounds]):
@@ -92,4 +92,4 @@ def _spread(bounds: Sequence[float], cumulated: dict[float, float]) -> Spread:
             values.append(lower if upper == float("inf") else (lower + upper) / 2)
             counts.append(round(here - below))
         below = here
-    return Spread(tuple(values), tuple(counts))
+    return Percentiles(tuple(values), tuple(counts))

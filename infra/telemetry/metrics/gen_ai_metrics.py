@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
 from infra.llm.resilience.metered import OK, AttemptObserver
@@ -59,11 +59,15 @@ class GenAiMetrics(AttemptObserver):
             registry.register(histogram)
         self._routes: dict[tuple[str, str, str], _Route] = {}
 
-    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
         """Nothing yet: the end tells it all."""
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+        self,
+        turn: ChatRequestContext,
+        attempt: Attempt,
+        first_text_seconds: float | None,
+        reply: Reply | None,
     ) -> None:
         key = (attempt.provider, turn.model, attempt.model)
         route = self._routes.get(key) or self._open(*key)

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from domain.interfaces.telemetry import Answered, RequestObserver
+from domain.interfaces.telemetry import RequestObserver, RequestOutcome
 from infra.telemetry.metrics.histogram import Histogram, Series
 
 # OpenTelemetry's bounds for http.server.request.duration, then three more: a model takes longer than a web page.
@@ -35,7 +35,7 @@ class HttpMetrics(RequestObserver):
         registry.register(self._overheads)
         self._known: dict[tuple[str, str, int], Series] = {}
 
-    def observe_request(self, answered: Answered) -> None:
+    def observe_request(self, answered: RequestOutcome) -> None:
         key = (answered.route, answered.method, answered.status // 100)
         series = self._known.get(key)
         if series is None:

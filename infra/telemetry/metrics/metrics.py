@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, generate_latest
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt, Interaction
 from domain.entities.reply import Reply
 from domain.interfaces.clock import Clock
-from domain.interfaces.telemetry import Answered, QueueObserver, RequestObserver
+from domain.interfaces.telemetry import QueueObserver, RequestObserver, RequestOutcome
 from infra.llm.resilience.metered import AttemptObserver
 from infra.llm.resilience.route_health import RouteHealth
-from infra.tasks.supervised import going_on, repeating
+from infra.tasks.supervised import repeating, running_tasks
 from infra.telemetry.metrics.chat_metrics import ChatMetrics
 from infra.telemetry.metrics.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.metrics.http_metrics import HttpMetrics
@@ -37,15 +37,19 @@ class Metrics(RequestObserver, AttemptObserver):
             {"version": version, "environment": environment}
         )
 
-    def observe_request(self, answered: Answered) -> None:
+    def observe_request(self, answered: RequestOutcome) -> None:
         self._http.observe_request(answered)
         self._chats.observe_request(answered)
 
-    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
         self._routes.attempt_started(turn, provider, model)
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+        self,
+        turn: ChatRequestContext,
+        attempt: Attempt,
+        first_text_seconds: float | None,
+        reply: Reply | None,
     ) -> None:
         self._gen_ai.attempt_ended(turn, attempt, first_text_seconds, reply)
 
@@ -89,7 +93,9 @@ class Metrics(RequestObserver, AttemptObserver):
         """Show what these return while the block runs, as of the last half minute; use it once, in a worker."""
         depth = QueueDepth(messages, dead_letters)
         self._registry.register(depth)
-        async with going_on(depth.look, repeating(depth.look, seconds=LOOK_SECONDS, clock=clock)):
+        async with running_tasks(
+            depth.look, repeating(depth.look, seconds=LOOK_SECONDS, clock=clock)
+        ):
             yield
 
     @property

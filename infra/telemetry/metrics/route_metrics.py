@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
 from infra.llm.resilience.metered import AttemptObserver
@@ -30,7 +30,7 @@ class RouteMetrics(AttemptObserver, Collector):
         """Ask `routes` from now on; before that there are none."""
         self._routes = routes
 
-    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
         if not turn.attempts and model == turn.model:
             return
         if any((one.provider, one.model) == (provider, model) for one in turn.attempts):
@@ -39,7 +39,11 @@ class RouteMetrics(AttemptObserver, Collector):
             self._fallbacks[provider, model] += 1
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+        self,
+        turn: ChatRequestContext,
+        attempt: Attempt,
+        first_text_seconds: float | None,
+        reply: Reply | None,
     ) -> None:
         """Nothing: the start told it all."""
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import aiohttp
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
 from domain.exceptions import ContentBlocked
@@ -26,7 +26,7 @@ class AttemptSpans(AttemptObserver):
         self._under_way: dict[str, Span] = {}
         self._latest: ContextVar[Span | None] = ContextVar("latest attempt", default=None)
 
-    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
         span = self._tracer.start_span(
             f"{_OPERATION} {model}",
             kind=SpanKind.CLIENT,
@@ -45,7 +45,11 @@ class AttemptSpans(AttemptObserver):
         self._latest.set(span)
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+        self,
+        turn: ChatRequestContext,
+        attempt: Attempt,
+        first_text_seconds: float | None,
+        reply: Reply | None,
     ) -> None:
         span = self._under_way.pop(turn.id, None)
         if span is None:
@@ -90,12 +94,16 @@ class BothAttempts(AttemptObserver):
     def __init__(self, first: AttemptObserver, second: AttemptObserver) -> None:
         self._both = (first, second)
 
-    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
         for observer in self._both:
             observer.attempt_started(turn, provider, model)
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+        self,
+        turn: ChatRequestContext,
+        attempt: Attempt,
+        first_text_seconds: float | None,
+        reply: Reply | None,
     ) -> None:
         for observer in self._both:
             observer.attempt_ended(turn, attempt, first_text_seconds, reply)

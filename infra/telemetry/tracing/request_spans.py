@@ -14,7 +14,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from domain.interfaces.telemetry import Answered, RequestSpan, RequestTracer
+from domain.interfaces.telemetry import RequestOutcome, RequestSpan, RequestTracer
 from infra.telemetry.tracing.propagation import remote_context
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -50,7 +50,7 @@ class _RequestSpan(RequestSpan):
     def trace_id(self) -> str:
         return format_trace_id(self._span.get_span_context().trace_id)
 
-    def end(self, answered: Answered) -> None:
+    def end(self, answered: RequestOutcome) -> None:
         context.detach(self._token)
         span = self._span
         if not span.is_recording():

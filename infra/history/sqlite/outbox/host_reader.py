@@ -10,7 +10,7 @@ import apsw
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from infra.history.queries.page_merge import better, merged
-from infra.history.queries.word_filter import Sifting
+from infra.history.queries.word_filter import WordFilter
 from infra.history.sqlite import pages as sqlite_pages
 from infra.history.sqlite.outbox.complete_conversations import holds_all
 from infra.history.sqlite.read_pool import ReadConnections, ReadPool
@@ -120,7 +120,7 @@ class HostReader:
 
 def _sifted(file: apsw.Connection, query: HistoryQuery) -> Page:
     """Return one page of an outbox: it has no index of words, since what it holds is on its way to a store that has."""
-    sifting = Sifting(query)
+    sifting = WordFilter(query)
     while True:
         page = sifting.take(sqlite_pages.search(file, sifting.query))
         if page is not None:

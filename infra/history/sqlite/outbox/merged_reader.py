@@ -15,7 +15,7 @@ from infra.history.sqlite.outbox.complete_conversations import NoteBegun
 from infra.history.sqlite.outbox.delivery_jobs import last_waiting, last_waiting_turn
 from infra.history.sqlite.outbox.host_reader import HostReader, LastWaiting, without
 from infra.history.sqlite.outbox.relay import Relay
-from infra.history.sqlite.outbox.store_status import StoreState
+from infra.history.sqlite.outbox.store_status import StoreStatus
 from infra.history.sqlite.store import SqliteHistory
 from infra.history.store.durable_store import DurableStore
 
@@ -33,7 +33,7 @@ class OutboxReading:
         file: SqliteHistory,
         host: HostReader,
         store: DurableStore,
-        state: StoreState,
+        state: StoreStatus,
         relay: Relay,
         clock: Clock,
         *,

@@ -29,13 +29,13 @@ from infra.history.sqlite.outbox.merged_reader import OutboxReading
 from infra.history.sqlite.outbox.outbox_file import OutboxCommitter, hold_one
 from infra.history.sqlite.outbox.relay import Relay, Sink
 from infra.history.sqlite.outbox.schema import OUTBOX_MIGRATIONS
-from infra.history.sqlite.outbox.store_status import StoreState
+from infra.history.sqlite.outbox.store_status import StoreStatus
 from infra.history.sqlite.store import REAP_SECONDS, SqliteHistory, open_file, opening
 from infra.history.sqlite.write_jobs import EndMarker
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.retention import FOR_EVER, Retention
 from infra.storage.private_files import make_private_folder
-from infra.tasks.supervised import going_on, kept_going, repeating
+from infra.tasks.supervised import repeating, restart_on_failure, running_tasks
 
 OUTBOX_FOLDER = "outbox"
 HOUSEKEEPING_SECONDS = 5.0
@@ -54,7 +54,7 @@ class Parts:
     relay: Relay
     housekeeping: Housekeeping
     store: DurableStore
-    state: StoreState
+    state: StoreStatus
     backlog: Callable[[], Backlog]
     set_aside: Callable[[], SetAside]
 
@@ -258,9 +258,9 @@ async def open_outbox(
             )
         )
         await asyncio.wait([file.commits.submit(RetryRefused())])
-        state = StoreState(clock)
+        state = StoreStatus(clock)
         # A queue that is away says nothing of the store, which is still read.
-        relay = Relay(file, sink or store, state if sink is None else StoreState(clock), clock)
+        relay = Relay(file, sink or store, state if sink is None else StoreStatus(clock), clock)
         housekeeping = Housekeeping(
             file, relay, clock, keep_delivered_seconds=keep_delivered_seconds, retention=retention
         )
@@ -293,8 +293,8 @@ async def open_outbox(
 
         # Nothing waits for its first round: that may have a large file to take over.
         await stack.enter_async_context(
-            going_on(
-                partial(kept_going, relay.run, on_failure=relay.note_failure),
+            running_tasks(
+                partial(restart_on_failure, relay.run, on_failure=relay.note_failure),
                 keep_house,
             )
         )

@@ -19,7 +19,7 @@ from infra.history.sqlite.outbox.delivery_jobs import (
     undelivered_at,
     undelivered_near,
 )
-from infra.history.sqlite.outbox.store_status import StoreState
+from infra.history.sqlite.outbox.store_status import StoreStatus
 from infra.history.sqlite.read_pool import ReadConnections
 from infra.history.sqlite.store import SqliteHistory
 from infra.tasks.bounded_wait import within
@@ -90,7 +90,7 @@ class Relay:
         on_delivered: Is told of what the sink has acknowledged; returns at once and never fails.
     """
 
-    def __init__(self, file: SqliteHistory, sink: Sink, state: StoreState, clock: Clock) -> None:
+    def __init__(self, file: SqliteHistory, sink: Sink, state: StoreStatus, clock: Clock) -> None:
         self.delivering = asyncio.Lock()
         """Held while a batch is on its way: whoever holds it knows what was delivered and what was not."""
 

@@ -10,7 +10,7 @@ TRUSTED_SECONDS = 5.0
 """How long a failure is believed: after it, somebody asks the store again."""
 
 
-class StoreState:
+class StoreStatus:
     """Remembers whether the last call of the store worked.
 
     Attributes:

@@ -24,7 +24,7 @@ _GATHERED_BYTES = 16 * 1024 * 1024
 _OWNER = "\uf8ff"
 """Marks the user among the words: no word holds it."""
 
-NOBODYS_WORD = _OWNER
+UNOWNED_TERM = _OWNER
 """In no row, for want of a user."""
 
 _NOT_TOKENIZED_ALIKE = "\u01e0\u01e1"
@@ -165,7 +165,7 @@ def is_indexed_as_it_is(body: str) -> bool:
     )
 
 
-def owner_word(user_id: str) -> str:
+def owner_term(user_id: str) -> str:
     """Return the word that each of a user's rows has."""
     return _OWNER + user_id.encode().hex()
 

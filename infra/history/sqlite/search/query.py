@@ -12,9 +12,9 @@ from domain.entities.words import words_of_decomposed
 from infra.history.format.documents import interaction_of
 from infra.history.sqlite.search.index import (
     LAST_MILLISECOND,
-    NOBODYS_WORD,
     PLACES_A_MILLISECOND,
-    owner_word,
+    UNOWNED_TERM,
+    owner_term,
 )
 from infra.history.sqlite.search.renewal import is_renewed
 
@@ -99,7 +99,7 @@ def _found(
         "high": (min(milliseconds_of(high), LAST_MILLISECOND) + 1) * PLACES_A_MILLISECOND - 1,
         "user_id": query.user_id,
     }
-    values["words"] = _expression(connection, owner_word(query.user_id), wanted.words, values)
+    values["words"] = _expression(connection, owner_term(query.user_id), wanted.words, values)
     sql = _FOUND.format(order="DESC" if is_newest_first else "ASC")
     for seq, interaction_id, *fields in connection.execute(sql, values):
         if low <= interaction_id < high and interaction_id != after_id:
@@ -123,10 +123,10 @@ def _expression(
         values = {**between, "words": mine, "rows": _FEW_ROWS + 1}
         places = connection.execute(_SOME_OF_A_WORD, values).fetchall()
         if not places:
-            return f'"{NOBODYS_WORD}"'
+            return f'"{UNOWNED_TERM}"'
         if len(places) <= _FEW_ROWS:
             others = " AND ".join(terms[other] for other in by_length if other != word)
-            return f'(({mine}) NOT "{NOBODYS_WORD}") AND {others}'
+            return f'(({mine}) NOT "{UNOWNED_TERM}") AND {others}'
     return " AND ".join([f'"{owner}"', *terms.values()])
 
 

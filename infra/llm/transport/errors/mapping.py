@@ -21,7 +21,7 @@ from infra.llm.transport.errors.retry_after import retry_after_seconds
 from infra.llm.transport.errors.table import Meaning, meaning_of
 
 
-class SpeakingDomain:
+class TranslateErrors:
     """Turns the HTTP driver's errors, and bodies we cannot read, into ours; the cause stays attached.
 
     A class rather than a generator, which would cost every call of a provider two frames more, twice.

@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
-from app.dto.openai_chat.stream_events import OpenAIFraming
-from domain.entities.chat_request_context import Turn
+from app.dto.openai_chat.stream_events import OpenAIChatStreamFormat
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
-from domain.entities.reply import Answering, FinishReason, Usage
+from domain.entities.reply import FinishReason, ProviderSelected, Usage
 from tests.fakes.interactions import an_id, an_interaction
 
 NEVER = Deadline(1e9)
-TURN = Turn(
+TURN = ChatRequestContext(
     id=an_id(),
     user_id="ana",
     model="m",
@@ -29,16 +29,16 @@ def chunks(events: bytes) -> list[Any]:
 
 
 def test_who_takes_up_an_answer_is_not_told_and_the_model_stays() -> None:
-    framing = OpenAIFraming(TURN, with_usage=False)
-    framing.piece(Answering(provider="p", model="first"))
-    assert framing.piece(Answering(provider="q", model="second", continues=True)) == b""
+    framing = OpenAIChatStreamFormat(TURN, with_usage=False)
+    framing.piece(ProviderSelected(provider="p", model="first"))
+    assert framing.piece(ProviderSelected(provider="q", model="second", continues=True)) == b""
     (chunk,) = chunks(framing.piece("more"))
     assert chunk["model"] == "first"
 
 
 def test_text_is_escaped_and_not_changed() -> None:
-    framing = OpenAIFraming(TURN, with_usage=False)
-    framing.piece(Answering(provider="p", model='a "model"'))
+    framing = OpenAIChatStreamFormat(TURN, with_usage=False)
+    framing.piece(ProviderSelected(provider="p", model='a "model"'))
     text = 'line\n\ndata: [DONE]\n\n"quoted" \\ % {} € \u2028'
     events = framing.piece(text)
     assert events.count(b"\n\n") == 1
@@ -48,8 +48,8 @@ def test_text_is_escaped_and_not_changed() -> None:
 
 
 def test_counts_the_provider_did_not_give_are_null_and_never_a_guess() -> None:
-    framing = OpenAIFraming(TURN, with_usage=True)
-    framing.piece(Answering(provider="p", model="m"))
+    framing = OpenAIChatStreamFormat(TURN, with_usage=True)
+    framing.piece(ProviderSelected(provider="p", model="m"))
     usage = Usage(input_tokens=3)
     end, told = chunks(framing.piece(an_interaction(usage=usage)))
     assert end["usage"] is None
@@ -57,8 +57,8 @@ def test_counts_the_provider_did_not_give_are_null_and_never_a_guess() -> None:
 
 
 def test_thoughts_and_cached_tokens_are_told_and_a_missing_total_is_the_sum() -> None:
-    framing = OpenAIFraming(TURN, with_usage=True)
-    framing.piece(Answering(provider="p", model="m"))
+    framing = OpenAIChatStreamFormat(TURN, with_usage=True)
+    framing.piece(ProviderSelected(provider="p", model="m"))
     usage = Usage(input_tokens=3, output_tokens=4, reasoning_tokens=2, cached_input_tokens=1)
     *_, told = chunks(framing.piece(an_interaction(usage=usage)))
     assert told["usage"] == {
@@ -71,7 +71,7 @@ def test_thoughts_and_cached_tokens_are_told_and_a_missing_total_is_the_sum() ->
 
 
 def test_an_answer_cut_at_its_bound_says_length() -> None:
-    framing = OpenAIFraming(TURN, with_usage=False)
-    framing.piece(Answering(provider="p", model="m"))
+    framing = OpenAIChatStreamFormat(TURN, with_usage=False)
+    framing.piece(ProviderSelected(provider="p", model="m"))
     (end,) = chunks(framing.piece(an_interaction(finish_reason=FinishReason.LENGTH)))
     assert end["choices"][0]["finish_reason"] == "length"

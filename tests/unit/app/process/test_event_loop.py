@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from app.process.event_loop import run_to_the_end
+from app.process.event_loop import run_event_loop
 
 
 async def deaf(has_begun: asyncio.Event) -> None:
@@ -31,7 +31,7 @@ def test_a_task_that_hears_nothing_is_named_and_left_behind(
         await has_begun.wait()
         return "done"
 
-    assert run_to_the_end(work()) == "done"
+    assert run_event_loop(work()) == "done"
     assert [record.message for record in caplog.records] == [
         "a task does not end and is left behind (the deaf one)"
     ]
@@ -61,7 +61,7 @@ def test_tasks_that_hear_are_ended_and_what_they_raise_is_told(
         raise KeyError("of the work itself")
 
     with pytest.raises(KeyError):
-        run_to_the_end(work())
+        run_event_loop(work())
     assert ended == [1]
     assert [record.message for record in caplog.records] == ["a task failed at the end (untidy)"]
 
@@ -85,7 +85,7 @@ def test_a_generator_dropped_half_read_is_closed_by_the_loop() -> None:
             await asyncio.sleep(0)
         assert closed == [True]
 
-    run_to_the_end(work())
+    run_event_loop(work())
 
 
 def test_a_generator_half_read_by_a_task_at_the_end_is_closed_with_it() -> None:
@@ -108,5 +108,5 @@ def test_a_generator_half_read_by_a_task_at_the_end_is_closed_with_it() -> None:
         await asyncio.sleep(0)
 
     kept: list[asyncio.Task[None]] = []
-    run_to_the_end(work())
+    run_event_loop(work())
     assert closed == [True]

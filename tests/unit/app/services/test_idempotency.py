@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from app.services.answer_events import Pieces
-from app.services.idempotency import Once, OncePerKey
+from app.services.answer_events import AnswerEvents
+from app.services.idempotency import IdempotencyService, Once
 from domain.entities.caller import ANONYMOUS, Caller
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
-from domain.entities.idempotency import Claim, Fingerprint, OnceKey
+from domain.entities.idempotency import Fingerprint, IdempotencyKey, IdempotencyRecord
 from domain.entities.interaction import Interaction, Status
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from domain.exceptions import (
     ContentBlocked,
     DomainError,
@@ -39,7 +39,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.history import RememberingHistory
 from tests.fakes.model import Step, SteppingLLM
 
-WHO = Answering(provider="p", model="m")
+WHO = ProviderSelected(provider="p", model="m")
 ANSWER: tuple[Step, ...] = (WHO, "All ", "is well.", Reply(finish_reason=FinishReason.STOP))
 ONCE = Once(key="k", route="/v1/chat", fingerprint=Fingerprint(current="2:f"))
 OTHER = replace(ONCE, fingerprint=Fingerprint(current="2:0"))
@@ -55,17 +55,17 @@ class Service:
         self.clock = clock
         self.history = RememberingHistory()
         self.claims = claims
-        self.once = OncePerKey(
+        self.once = IdempotencyService(
             claims=claims, read_interaction=ReadInteraction(history=self.history), clock=clock
         )
         self.new_id = InteractionIds(clock)
         self.calls = 0
         self.answers: list[AnswerPrompt] = []
-        self.must_keep = True
+        self.require_durable = True
 
-    def turn(self, user_id: str = "ana", *, is_streamed: bool = False) -> Turn:
+    def turn(self, user_id: str = "ana", *, is_streamed: bool = False) -> ChatRequestContext:
         now = self.clock.monotonic()
-        return Turn(
+        return ChatRequestContext(
             id=self.new_id(),
             user_id=user_id,
             model="m",
@@ -80,19 +80,19 @@ class Service:
         *steps: Step,
         once: Once = ONCE,
         caller: Caller = ANONYMOUS,
-        turn: Turn | None = None,
-    ) -> Pieces:
+        turn: ChatRequestContext | None = None,
+    ) -> AnswerEvents:
         """Send the request to a model that plays `steps`."""
         turn = turn or self.turn()
         answer_prompt = AnswerPrompt(
             llm=SteppingLLM(*steps),
             history=self.history,
             clock=self.clock,
-            must_keep=self.must_keep,
+            require_durable=self.require_durable,
         )
         self.answers.append(answer_prompt)
 
-        async def run() -> Pieces:
+        async def run() -> AnswerEvents:
             self.calls += 1
             async for piece in answer_prompt(turn, Prompt.asking("hi", model="m")):
                 yield piece
@@ -262,9 +262,9 @@ async def test_an_answer_that_may_have_been_kept_all_the_same_is_never_kept_twic
 async def crash(service: Service, fingerprint: str = ONCE.fingerprint.current) -> str:
     """Leave behind what a process leaves that died while a provider was asked; return the interaction's id."""
     turn = service.turn()
-    key = OnceKey(principal="anonymous", user_id="ana", route=ONCE.route, key=ONCE.key)
+    key = IdempotencyKey(principal="anonymous", user_id="ana", route=ONCE.route, key=ONCE.key)
     now = service.clock.now_milliseconds()
-    claim = Claim(
+    claim = IdempotencyRecord(
         fingerprint=fingerprint,
         interaction_id=turn.id,
         lease_until_milliseconds=now + round(LEASE_SECONDS * 1000),
@@ -379,7 +379,9 @@ async def test_a_claim_that_was_kept_although_it_failed_is_freed(
 ) -> None:
     claim = service.claims.claim
 
-    async def kept_but_not_told(key: OnceKey, mine: Claim, *, now_milliseconds: int) -> None:
+    async def kept_but_not_told(
+        key: IdempotencyKey, mine: IdempotencyRecord, *, now_milliseconds: int
+    ) -> None:
         await claim(key, mine, now_milliseconds=now_milliseconds)
         raise IdempotencyUnavailable
 
@@ -404,7 +406,7 @@ async def test_somebody_elses_interaction_is_never_told(service: Service) -> Non
 async def test_an_answer_given_without_being_kept_frees_its_key_at_once(
     service: Service, is_admitted: bool, is_streamed: bool
 ) -> None:
-    service.must_keep = False
+    service.require_durable = False
     service.history.is_full = not is_admitted
     service.history.refuses = 1
     turn = service.turn(is_streamed=is_streamed)
@@ -422,7 +424,7 @@ async def test_an_answer_given_without_being_kept_frees_its_key_at_once(
 async def test_an_answer_that_turns_up_after_all_is_replayed_although_it_was_called_not_kept(
     service: Service,
 ) -> None:
-    service.must_keep = False
+    service.require_durable = False
     service.history.refuses = 1
     first = await service.ask()
     service.history.kept[first.id] = first
@@ -460,7 +462,9 @@ async def test_a_request_cancelled_while_its_key_is_claimed_leaves_the_key_free(
     claim = service.claims.claim
     is_kept = asyncio.Event()
 
-    async def slow(key: OnceKey, mine: Claim, *, now_milliseconds: int) -> Claim | None:
+    async def slow(
+        key: IdempotencyKey, mine: IdempotencyRecord, *, now_milliseconds: int
+    ) -> IdempotencyRecord | None:
         found = await claim(key, mine, now_milliseconds=now_milliseconds)
         is_kept.set()
         await asyncio.Event().wait()
@@ -483,7 +487,9 @@ async def test_a_take_over_that_succeeded_without_saying_so_is_open_to_the_next_
     service.clock.advance(LEASE_SECONDS)
     replaced = service.claims.replace
 
-    async def kept_but_not_told(key: OnceKey, seen: Claim, claim: Claim) -> bool:
+    async def kept_but_not_told(
+        key: IdempotencyKey, seen: IdempotencyRecord, claim: IdempotencyRecord
+    ) -> bool:
         monkeypatch.setattr(service.claims, "replace", replaced)
         await replaced(key, seen, claim)
         raise IdempotencyUnavailable

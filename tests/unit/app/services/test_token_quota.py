@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from app.services.answer_events import Pieces
-from app.services.token_quota import Spending
-from domain.entities.chat_request_context import Turn
+from app.services.answer_events import AnswerEvents
+from app.services.token_quota import TokenQuota
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
 from domain.entities.model import Model
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.reply import Answering, FinishReason, Reply, Usage
+from domain.entities.reply import FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import HistoryUnavailable, LLMUnavailable, RateLimited
 from domain.interfaces.rate_limiter import Reservation, TokenBudget
 from domain.use_cases.answer_prompt import AnswerPrompt
@@ -22,7 +22,7 @@ from tests.fakes.history import RememberingHistory
 from tests.fakes.model import Step, SteppingLLM
 from tests.fakes.turns import a_turn
 
-WHO = Answering(provider="p", model="m")
+WHO = ProviderSelected(provider="p", model="m")
 MODEL = Model(id="m", owned_by="p", context_tokens=1000, max_output_tokens=400)
 PROMPT = Prompt.asking("x" * 300, system="y" * 30)  # 110 tokens of three bytes
 
@@ -49,13 +49,13 @@ class Calls:
 
     def __init__(self, tokens: int) -> None:
         self.ledger = Ledger(tokens)
-        self.spending = Spending(self.ledger)
+        self.spending = TokenQuota(self.ledger)
         self.history = RememberingHistory()
         self.sent: list[Prompt] = []
 
     def begin(
         self, *steps: Step, prompt: Prompt = PROMPT, model: Model = MODEL, **turn: Any
-    ) -> Pieces:
+    ) -> AnswerEvents:
         llm = SteppingLLM(*steps)
         llm.asked = self.sent
         answer_prompt = AnswerPrompt(llm=llm, history=self.history, clock=FakeClock())
@@ -87,7 +87,7 @@ async def test_what_nobody_counted_is_estimated_from_what_went_and_came() -> Non
 @pytest.mark.parametrize("leaves", [False, True])
 async def test_a_call_that_was_sent_costs_its_prompt_without_a_word(leaves: bool) -> None:
     class Sending(SteppingLLM):
-        def stream(self, prompt: Prompt, turn: Turn) -> Any:
+        def stream(self, prompt: Prompt, turn: ChatRequestContext) -> Any:
             turn.is_sent = True
             return super().stream(prompt, turn)
 
@@ -107,7 +107,7 @@ async def test_a_call_that_was_sent_costs_its_prompt_without_a_word(leaves: bool
 @pytest.mark.seen("A13")
 async def test_what_replaced_attempts_used_is_spent_too() -> None:
     class Twice(SteppingLLM):
-        def stream(self, prompt: Prompt, turn: Turn) -> Any:
+        def stream(self, prompt: Prompt, turn: ChatRequestContext) -> Any:
             turn.attempts += [
                 Attempt(provider="p", model=model, outcome=outcome, seconds=1.0, usage=usage)
                 for model, outcome, usage in (

@@ -5,11 +5,11 @@ from contextlib import aclosing, suppress
 
 import pytest
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.reply import Answering, FinishReason, Reply, Usage
+from domain.entities.reply import FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import (
     ContentBlocked,
     HistoryNotDurable,
@@ -25,14 +25,14 @@ from tests.fakes.history import RememberingHistory
 from tests.fakes.model import Step, SteppingLLM
 
 CLOCK = SystemClock()
-FIRST = Answering(provider="gemini", model="gemini-x")
-OTHER = Answering(provider="openrouter", model="gpt-x")
+FIRST = ProviderSelected(provider="gemini", model="gemini-x")
+OTHER = ProviderSelected(provider="openrouter", model="gpt-x")
 END = Reply(finish_reason=FinishReason.STOP, usage=Usage(input_tokens=3, output_tokens=4))
 
 
-def a_turn(*, is_streamed: bool = False) -> Turn:
+def a_turn(*, is_streamed: bool = False) -> ChatRequestContext:
     now = CLOCK.monotonic()
-    return Turn(
+    return ChatRequestContext(
         id=InteractionIds(CLOCK)(),
         user_id="ana",
         model="gemini-x",
@@ -92,7 +92,7 @@ async def test_who_takes_over_anew_replaces_the_text() -> None:
 
 
 async def test_who_continues_adds_to_the_text() -> None:
-    going_on = Answering(provider="openrouter", model="gpt-x", continues=True)
+    going_on = ProviderSelected(provider="openrouter", model="gpt-x", continues=True)
     answer, _, _ = parts(FIRST, "half ", going_on, "and half", END)
     *_, told = [piece async for piece in answer(a_turn(), Prompt.asking("hi"))]
     assert isinstance(told, Interaction)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from domain.entities.copy_progress import Batch, CopyProgress, Position
-from domain.entities.stored_record import ArchivePage, Erasure, Place, Record
+from domain.entities.stored_record import ArchivePage, InteractionKey, Record, Tombstone
 from domain.exceptions import (
     HistoryDamaged,
     HistoryError,
@@ -29,13 +29,13 @@ class MemoryArchive(HistoryArchive):
     records_at_once = 2
 
     def __init__(self, *, failures: int = 0, error: HistoryError | None = None) -> None:
-        self.there: dict[Place, Record] = {}
+        self.there: dict[InteractionKey, Record] = {}
         self.failures = failures
         self.error = error or HistoryUnavailable("away")
         self.asked = 0
 
     async def pages(
-        self, after: Place | None = None, *, user_id: str | None = None
+        self, after: InteractionKey | None = None, *, user_id: str | None = None
     ) -> AsyncGenerator[ArchivePage, None]:
         yield ArchivePage(records=list(self.there.values()))
 
@@ -50,13 +50,13 @@ class MemoryArchive(HistoryArchive):
         for record in records:
             self.there.setdefault(record.place, record)
 
-    async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+    async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
         return [self.there[place] for place in places if place in self.there]
 
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return frozenset()
 
-    async def erase_again(self, erasures: Sequence[Erasure]) -> None:
+    async def erase_again(self, erasures: Sequence[Tombstone]) -> None:
         assert not erasures
 
 
@@ -127,7 +127,7 @@ async def test_what_has_expired_is_left_out_and_counted() -> None:
 
 async def test_what_expires_between_writing_and_reading_back_is_not_missing() -> None:
     class Expiring(MemoryArchive):
-        async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+        async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
             nonlocal first_kept_id
             first_kept_id = an_id(3)
             return [
@@ -207,7 +207,7 @@ async def test_every_read_of_a_copy_is_tried_again_while_a_store_is_away(read: s
         async def keep(self, records: Sequence[Record]) -> None:
             await super().keep([one for one in records if one.place != first])
 
-        async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+        async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
             hiccup("kept")
             return await super().kept(places)
 
@@ -239,7 +239,7 @@ async def test_every_read_of_a_copy_is_tried_again_while_a_store_is_away(read: s
 @pytest.mark.seen("F8")
 async def test_a_copy_that_is_resumed_tries_its_first_reads_again_too() -> None:
     class Away(MemoryArchive):
-        async def kept(self, places: Sequence[Place]) -> Sequence[Record]:
+        async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
             hiccup()
             return await super().kept(places)
 

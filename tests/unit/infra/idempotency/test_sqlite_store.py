@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from domain.entities.idempotency import Claim, OnceKey
+from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 from domain.exceptions import IdempotencyUnavailable
 from infra.clock import SystemClock
 from infra.idempotency.sqlite import store as sqlite
@@ -22,11 +22,11 @@ from infra.idempotency.sqlite.store import (
 from tests.fakes.clock import FakeClock
 from tests.fakes.interactions import an_id
 
-KEY = OnceKey(principal="key:1", user_id="ana", route="/v1/chat", key="k")
+KEY = IdempotencyKey(principal="key:1", user_id="ana", route="/v1/chat", key="k")
 
 
-def a_claim(number: int, *, expires_milliseconds: int = 1 << 50) -> Claim:
-    return Claim(
+def a_claim(number: int, *, expires_milliseconds: int = 1 << 50) -> IdempotencyRecord:
+    return IdempotencyRecord(
         fingerprint="0" * 64,
         interaction_id=f"interaction-{number}",
         lease_until_milliseconds=1,
@@ -44,7 +44,9 @@ async def test_there_is_no_file_and_no_thread_before_the_first_key(tmp_path: Pat
 
 
 async def test_neither_the_key_nor_the_caller_is_in_the_file(tmp_path: Path) -> None:
-    secretive = OnceKey(principal="key:canary", user_id="ana", route="/v1/chat", key="my-canary")
+    secretive = IdempotencyKey(
+        principal="key:canary", user_id="ana", route="/v1/chat", key="my-canary"
+    )
     async with open_sqlite_idempotency(tmp_path, SystemClock()) as store:
         await store.claim(secretive, a_claim(1), now_milliseconds=0)
     assert b"canary" not in (tmp_path / IDEMPOTENCY_FILE).read_bytes()
@@ -110,7 +112,7 @@ async def test_what_has_expired_is_swept_away(tmp_path: Path) -> None:
     store = SqliteIdempotency(tmp_path / IDEMPOTENCY_FILE, clock)
     now = clock.now_milliseconds()
     for number in range(10):
-        key = OnceKey(principal="p", user_id="ana", route="r", key=str(number))
+        key = IdempotencyKey(principal="p", user_id="ana", route="r", key=str(number))
         expires = now + (1000 if number < 9 else 10_000_000)
         await store.claim(key, a_claim(number, expires_milliseconds=expires), now_milliseconds=now)
     clock.advance(SWEEP_SECONDS)

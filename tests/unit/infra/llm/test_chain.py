@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import LLMUnavailable, NoRoute
@@ -111,13 +111,15 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield Stage(tmp_path, gemini, openai)
 
 
-def a_turn_of(model: str, *, is_streamed: bool = False) -> Turn:
+def a_turn_of(model: str, *, is_streamed: bool = False) -> ChatRequestContext:
     turn = a_turn(is_streamed=is_streamed)
     turn.model = model
     return turn
 
 
-async def ask(llm: LLM, model: str = "flash", *, is_streamed: bool = False) -> tuple[Heard, Turn]:
+async def ask(
+    llm: LLM, model: str = "flash", *, is_streamed: bool = False
+) -> tuple[Heard, ChatRequestContext]:
     turn = a_turn_of(model, is_streamed=is_streamed)
     return await hear(llm.client, turn, Prompt.asking("Why?", model=model)), turn
 

@@ -16,11 +16,11 @@ from domain.entities.api_key import ApiKey
 from domain.entities.caller import Scope
 from domain.exceptions import AuthUnavailable, Unauthenticated
 from infra.configuration import ConfigurationError
-from infra.security.api_keys.cache import LOOK_SECONDS, KeyRing, open_key_ring
+from infra.security.api_keys.cache import LOOK_SECONDS, ApiKeyCache, open_key_ring
 from infra.security.api_keys.file import KEYS_FILE
 from infra.security.api_keys.key_format import digest_of, key_id_of, new_key
 from infra.security.api_keys.lines import BadKeyLine, line_of, parse_lines
-from infra.security.api_keys.repository import FileKeyBook
+from infra.security.api_keys.repository import FileApiKeyRepository
 from infra.security.api_keys.source import KeyFileSource
 from tests.fakes.clock import FakeClock
 
@@ -34,7 +34,7 @@ class Keys:
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock(sleeping_advances=False)
         self.folder = folder
-        self.book = FileKeyBook(folder, self.clock)
+        self.book = FileApiKeyRepository(folder, self.clock)
 
     def create(self, **changes: Any) -> tuple[ApiKey, bytes]:
         usual = {"name": "", "user_id": None, "scopes": ALL, "expires_milliseconds": None}
@@ -45,7 +45,7 @@ class Keys:
     @asynccontextmanager
     async def ring(
         self, lines: Sequence[str] = (), lines_file: Path | None = None
-    ) -> AsyncIterator[KeyRing]:
+    ) -> AsyncIterator[ApiKeyCache]:
         async with open_key_ring(
             self.folder,
             lines=lines,
@@ -61,7 +61,7 @@ def keys(tmp_path: Path) -> Keys:
     return Keys(tmp_path / "data")
 
 
-def holds(ring: KeyRing, key: bytes) -> bool:
+def holds(ring: ApiKeyCache, key: bytes) -> bool:
     try:
         ring.caller_of(key)
     except Unauthenticated:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from infra.tasks.bounded_wait import within
-from infra.tasks.supervised import going_on
+from infra.tasks.supervised import running_tasks
 
 
 async def deaf(release: asyncio.Event) -> str:
@@ -55,6 +55,6 @@ async def test_background_work_that_does_not_hear_does_not_hold_up_the_end(
     async def work() -> None:
         await deaf(release)
 
-    async with asyncio.timeout(5), going_on(work):
+    async with asyncio.timeout(5), running_tasks(work):
         await asyncio.sleep(0)
     release.set()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from infra.tasks.supervised import going_on, kept_going
+from infra.tasks.supervised import restart_on_failure, running_tasks
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ async def test_work_that_fails_is_told_and_begun_again(told: list[BaseException]
         await asyncio.Event().wait()
 
     async def counting() -> None:
-        await kept_going(work, on_failure=lambda: counted.append(1))
+        await restart_on_failure(work, on_failure=lambda: counted.append(1))
 
-    async with asyncio.timeout(10), going_on(counting):
+    async with asyncio.timeout(10), running_tasks(counting):
         await is_done.wait()
     assert [type(one) for one in told] == [ZeroDivisionError] * 3
     assert len(counted) == 3
@@ -50,7 +50,7 @@ async def test_a_cancellation_nobody_asked_for_is_a_failure(told: list[BaseExcep
             await lost
         is_done.set()
 
-    async with asyncio.timeout(10), going_on(work):
+    async with asyncio.timeout(10), running_tasks(work):
         await is_done.wait()
     assert [type(one) for one in told] == [asyncio.CancelledError]
 
@@ -61,6 +61,6 @@ async def test_work_that_returns_is_over(told: list[BaseException]) -> None:
     async def work() -> None:
         begun.append(1)
 
-    async with going_on(work):
+    async with running_tasks(work):
         await asyncio.sleep(0.05)
     assert (len(begun), told) == (1, [])

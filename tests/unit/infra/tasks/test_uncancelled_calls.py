@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from infra.tasks.uncancelled_calls import Undisturbed
+from infra.tasks.uncancelled_calls import UncancelledCalls
 
 
 class Call:
@@ -28,7 +28,7 @@ async def test_what_is_in_time_is_returned_and_what_it_raises_is_raised() -> Non
     async def broken() -> str:
         raise ZeroDivisionError
 
-    calls, call = Undisturbed(), Call()
+    calls, call = UncancelledCalls(), Call()
     call.may_end.set()
     assert await calls.within(5, call()) == "answer"
     with pytest.raises(ZeroDivisionError):
@@ -36,7 +36,7 @@ async def test_what_is_in_time_is_returned_and_what_it_raises_is_raised() -> Non
 
 
 async def test_who_waits_too_long_leaves_it_running() -> None:
-    calls, call = Undisturbed(), Call()
+    calls, call = UncancelledCalls(), Call()
     with pytest.raises(TimeoutError):
         await calls.within(0.01, call())
     call.may_end.set()
@@ -45,7 +45,7 @@ async def test_who_waits_too_long_leaves_it_running() -> None:
 
 
 async def test_who_is_cancelled_leaves_it_running() -> None:
-    calls, call = Undisturbed(), Call()
+    calls, call = UncancelledCalls(), Call()
     waiting = asyncio.create_task(calls.within(5, call()))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -57,7 +57,7 @@ async def test_who_is_cancelled_leaves_it_running() -> None:
 
 
 async def test_settling_waits_no_longer_than_it_is_told_and_the_end_breaks_off() -> None:
-    calls, call = Undisturbed(), Call()
+    calls, call = UncancelledCalls(), Call()
     with pytest.raises(TimeoutError):
         await calls.within(0.01, call())
     async with asyncio.timeout(5):

@@ -6,7 +6,7 @@ import pytest
 
 from domain.entities.conversation import ConversationQuery
 from infra.history.queries import conversation_pages as conversation_walk
-from infra.history.queries.conversation_pages import Extent, TurnReader, Turns, walk
+from infra.history.queries.conversation_pages import ConversationSpan, TurnReader, Turns, walk
 
 
 class Remembered(TurnReader):
@@ -28,12 +28,14 @@ class Remembered(TurnReader):
             next_id=found[-1] if len(older) > at_most else None,
         )
 
-    async def extents(self, conversation_ids: Collection[str]) -> Sequence[Extent]:
+    async def extents(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
         extents = []
         for name in set(conversation_ids) - self.gone:
             ids = sorted(one for one, of in self.all.items() if of == name)
             extents.append(
-                Extent(conversation_id=name, turns=len(ids), first_id=ids[0], last_id=ids[-1])
+                ConversationSpan(
+                    conversation_id=name, turns=len(ids), first_id=ids[0], last_id=ids[-1]
+                )
             )
         return extents
 

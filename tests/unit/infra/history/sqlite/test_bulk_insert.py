@@ -13,7 +13,7 @@ from infra.history.sqlite.bulk_insert import AppendMany
 from infra.history.sqlite.committer import SqliteCommitter
 from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_writer
 from infra.history.sqlite.search.index import PLACES_A_MILLISECOND
-from infra.history.sqlite.write_jobs import Append, EraseOne, KeepMarkers, SqlJob
+from infra.history.sqlite.write_jobs import Append, EraseOne, KeepInFlightMarkers, SqlJob
 from tests.contracts.history_walks import mixed
 from tests.fakes.interactions import an_id, an_interaction
 
@@ -36,7 +36,7 @@ def what_is_left(path: Path, job_of: type[Append] | type[AppendMany]) -> dict[st
     """Write to a file in one way, and return all that is in it."""
     marker = b'{"dueMs":1,"of":%s}' % record_of(an_interaction(7, status=Status.INTERRUPTED)).body
     before: list[SqlJob] = [
-        KeepMarkers(marker),
+        KeepInFlightMarkers(marker),
         EraseOne("ana", an_id(5)),
         Append(bodies([an_interaction(n, text="", status=Status.INTERRUPTED) for n in (2, 9)])),
         Append(bodies([an_interaction(4, text="was there")])),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.entities.conversation import ConversationQuery
-from domain.entities.statistics import By, StatisticsQuery
+from domain.entities.statistics import GroupBy, StatisticsQuery
 from domain.exceptions import HistoryUnreadable
 from infra.clock import SystemClock
 from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
@@ -17,7 +17,7 @@ from infra.history.sqlite.store import open_sqlite
 from tests.fakes.interactions import an_id, an_interaction
 from tests.fakes.leaving_store import LeavingStore
 
-OF_ANA = StatisticsQuery(user_id="ana", by=By.MODEL)
+OF_ANA = StatisticsQuery(user_id="ana", by=GroupBy.MODEL)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, FinishReason, Reply, Usage
+from domain.entities.reply import FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMError, LLMRateLimited, LLMRejected
 from infra.llm.providers.gemini_client import GeminiClient
 from infra.llm.providers.openai_client import OpenAICompatibleClient
@@ -116,7 +116,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def replayed(
     session: aiohttp.ClientSession, recording: Recording, raw: Raw
-) -> list[Answering | str | Reply]:
+) -> list[ProviderSelected | str | Reply]:
     """Ask a provider that answers as recorded."""
     options = {
         "model": "a-model",

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply, Usage
+from domain.entities.reply import NO_USAGE, FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import HistoryUnavailable, LLMRejected, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.demo import DemoLLM
@@ -13,7 +13,7 @@ from infra.llm.providers.scripted import NOTICE, ScriptedLLM
 from tests.fakes.turns import a_turn
 
 PROMPT = Prompt.asking("Hi")
-WHO = Answering(provider="scripted", model="scripted")
+WHO = ProviderSelected(provider="scripted", model="scripted")
 STOPPED = Reply(finish_reason=FinishReason.STOP)
 
 
@@ -40,7 +40,7 @@ async def test_a_script_may_fail_before_and_after_words() -> None:
 
 async def test_a_script_may_say_how_an_answer_ends_and_who_goes_on() -> None:
     reply = Reply(finish_reason=FinishReason.LENGTH, usage=Usage(total_tokens=3))
-    other = Answering(provider="p", model="m", continues=True)
+    other = ProviderSelected(provider="p", model="m", continues=True)
     assert await heard(ScriptedLLM(("a", other, reply, "never"))) == [WHO, "a", other, reply]
 
 
@@ -61,13 +61,13 @@ async def test_who_hangs_up_is_counted() -> None:
 
 async def test_its_names_can_be_chosen() -> None:
     first, *_ = await heard(ScriptedLLM(provider="p", model="m"))
-    assert first == Answering(provider="p", model="m")
+    assert first == ProviderSelected(provider="p", model="m")
 
 
 async def test_every_answer_of_the_demo_says_that_it_is_one_and_how_to_get_another() -> None:
     first, *texts, last = await heard(DemoLLM(), Prompt.asking("What is\na   cat?"))
     text = "".join(str(piece) for piece in texts)
-    assert first == Answering(provider="demo", model="demo")
+    assert first == ProviderSelected(provider="demo", model="demo")
     assert len(texts) > 1
     assert "not a real LLM" in text
     assert "“What is a cat?”" in text

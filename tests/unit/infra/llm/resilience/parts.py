@@ -5,16 +5,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from random import Random
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt
 from domain.entities.prompt import Prompt
-from domain.entities.reply import NO_USAGE, Answering, FinishReason, Reply, Usage
+from domain.entities.reply import NO_USAGE, FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
-from infra.llm.resilience.bulkhead import Bulkhead, Compartment
+from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.fallback import Fallback
@@ -27,7 +27,7 @@ from tests.fakes.clock import FakeClock
 PROMPT = Prompt.asking("Why?")
 DONE = Reply(finish_reason=FinishReason.STOP)
 
-Said = Answering | str | Reply
+Said = ProviderSelected | str | Reply
 Script = str | DomainError | Sequence[Piece]
 
 
@@ -38,11 +38,15 @@ class Watching(AttemptObserver):
         self.started: list[tuple[str, str]] = []
         self.ended: list[tuple[Attempt, float | None, Usage]] = []
 
-    def attempt_started(self, turn: Turn, provider: str, model: str) -> None:
+    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
         self.started.append((provider, model))
 
     def attempt_ended(
-        self, turn: Turn, attempt: Attempt, first_text_seconds: float | None, reply: Reply | None
+        self,
+        turn: ChatRequestContext,
+        attempt: Attempt,
+        first_text_seconds: float | None,
+        reply: Reply | None,
     ) -> None:
         self.ended.append((attempt, first_text_seconds, attempt.usage or NO_USAGE))
 
@@ -63,7 +67,7 @@ class Heard:
         """The answer as the caller has it in the end."""
         texts: list[str] = []
         for piece in self.pieces:
-            if isinstance(piece, Answering) and not piece.continues:
+            if isinstance(piece, ProviderSelected) and not piece.continues:
                 texts.clear()
             elif isinstance(piece, str):
                 texts.append(piece)
@@ -75,11 +79,11 @@ class Heard:
         return [
             ("+" if piece.continues else "") + piece.model
             for piece in self.pieces
-            if isinstance(piece, Answering)
+            if isinstance(piece, ProviderSelected)
         ]
 
 
-async def hear(client: LLMClient, turn: Turn, prompt: Prompt = PROMPT) -> Heard:
+async def hear(client: LLMClient, turn: ChatRequestContext, prompt: Prompt = PROMPT) -> Heard:
     """Read an answer to its end, or to its error."""
     heard = Heard()
     try:
@@ -99,10 +103,10 @@ def a_turn(
     is_streamed: bool = False,
     may_fall_back: bool = True,
     has_fallback: bool = False,
-) -> Turn:
+) -> ChatRequestContext:
     """Return a turn that begins now."""
     now = clock.monotonic()
-    return Turn(
+    return ChatRequestContext(
         id="01a20389-ce6f-7000-920f-5a0c1137e7a7",
         user_id="ana",
         model="a",
@@ -135,12 +139,12 @@ class Rig:
         continues: bool = False,
         retry: RetryPolicy | None = None,
         breaker: BreakerPolicy | None = None,
-        compartment: Compartment | None = None,
+        compartment: ProviderConcurrencyLimit | None = None,
         inner: LLMClient | None = None,
     ) -> None:
         self.llm = ScriptedLLM(*script, provider=provider, model=model)
         self.observer = Watching()
-        self.compartment = compartment or Compartment(1_000)
+        self.compartment = compartment or ProviderConcurrencyLimit(1_000)
         self.breaker = Breaker(model, breaker or BreakerPolicy(), clock, Random(1))
         metered = Metered(
             inner or self.llm,

@@ -5,16 +5,16 @@ from contextlib import aclosing
 
 import pytest
 
-from domain.entities.reply import Answering
+from domain.entities.reply import ProviderSelected
 from domain.exceptions import BulkheadFull, LLMUnavailable
 from infra.llm.providers.scripted import ScriptedLLM
-from infra.llm.resilience.bulkhead import Bulkhead, Compartment
+from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
 from tests.fakes.clock import FakeClock
 from tests.unit.infra.llm.resilience.parts import PROMPT, a_turn, hear
 
 
 async def test_a_full_one_refuses_at_once_and_takes_the_next_when_one_has_left() -> None:
-    clock, go_on, compartment = FakeClock(), asyncio.Event(), Compartment(3)
+    clock, go_on, compartment = FakeClock(), asyncio.Event(), ProviderConcurrencyLimit(3)
     llm = ScriptedLLM(*[[go_on, "yes"]] * 4)
     siblings = [Bulkhead(llm, compartment=compartment) for _ in range(2)]
     inside = [asyncio.create_task(hear(siblings[n % 2], a_turn(clock))) for n in range(3)]
@@ -30,7 +30,7 @@ async def test_a_full_one_refuses_at_once_and_takes_the_next_when_one_has_left()
 
 @pytest.mark.parametrize("ending", ["fails", "is cancelled", "is closed"])
 async def test_however_a_call_ends_its_place_is_free_again(ending: str) -> None:
-    clock, compartment = FakeClock(), Compartment(1)
+    clock, compartment = FakeClock(), ProviderConcurrencyLimit(1)
     failure = LLMUnavailable(http_status=503)
     script = [["I", failure if ending == "fails" else asyncio.Event()] for _ in range(20)]
     client = Bulkhead(ScriptedLLM(*script), compartment=compartment)
@@ -46,5 +46,5 @@ async def test_however_a_call_ends_its_place_is_free_again(ending: str) -> None:
                 await reading
         else:
             async with aclosing(client.stream(PROMPT, a_turn(clock))) as pieces:
-                assert isinstance(await anext(pieces), Answering)
+                assert isinstance(await anext(pieces), ProviderSelected)
         assert compartment.in_flight == 0

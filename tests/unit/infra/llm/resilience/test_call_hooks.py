@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import Reply
 from domain.exceptions import LLMUnavailable, NoRoute
 from domain.interfaces.llm_client import LLMClient
@@ -26,7 +26,7 @@ class Diary(Gate[str]):
         self.lines = lines
         self.shut = shut
 
-    def enter(self, turn: Turn) -> str:
+    def enter(self, turn: ChatRequestContext) -> str:
         if self.shut:
             raise NoRoute
         self.lines.append(f"{self.name} enter")
@@ -35,10 +35,10 @@ class Diary(Gate[str]):
     def speak(self, call: str) -> None:
         self.lines.append(f"{call} speak")
 
-    def answer(self, call: str, turn: Turn, reply: Reply) -> None:
+    def answer(self, call: str, turn: ChatRequestContext, reply: Reply) -> None:
         self.lines.append(f"{call} answer")
 
-    def fail(self, call: str, turn: Turn, error: BaseException) -> None:
+    def fail(self, call: str, turn: ChatRequestContext, error: BaseException) -> None:
         self.lines.append(f"{call} fail {type(error).__name__}")
 
     def leave(self, call: str) -> None:

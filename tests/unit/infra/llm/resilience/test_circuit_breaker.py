@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from domain.entities.reply import Answering, FinishReason, Reply
+from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from domain.exceptions import (
     BulkheadFull,
     ContentBlocked,
@@ -61,7 +61,7 @@ FAILURES: list[LLMError] = [
     LLMUnavailable(http_status=200),
 ]
 NEUTRAL: list[LLMError] = [
-    LLMTimeout(caller_was_hasty=True),
+    LLMTimeout(caller_deadline_was_shorter=True),
     LLMRateLimited(http_status=429),
     LLMRejected(http_status=400),
     ContextTooLong(http_status=400),
@@ -72,7 +72,7 @@ NEUTRAL: list[LLMError] = [
 
 
 def name(failure: LLMError) -> str:
-    return f"{failure.outcome} {failure.http_status} {getattr(failure, 'caller_was_hasty', '')}"
+    return f"{failure.outcome} {failure.http_status} {getattr(failure, 'caller_deadline_was_shorter', '')}"
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=name)
@@ -138,7 +138,7 @@ async def test_a_probe_whose_caller_leaves_makes_room_at_once(clock: FakeClock) 
             await reading
     for _ in range(50):
         async with aclosing(circuit.client.stream(PROMPT, a_turn(clock))) as pieces:
-            assert isinstance(await anext(pieces), Answering)
+            assert isinstance(await anext(pieces), ProviderSelected)
     assert [await circuit.ask(), await circuit.ask()] == ["yes", "yes"]
     assert circuit.breaker.closure() is None
 

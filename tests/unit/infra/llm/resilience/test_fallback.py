@@ -23,7 +23,7 @@ from infra.llm.pricing.priced_client import Priced
 from infra.llm.pricing.prices import Prices
 from infra.llm.providers.scripted import ScriptedLLM
 from infra.llm.resilience.breaker_state import BreakerPolicy
-from infra.llm.resilience.bulkhead import Compartment
+from infra.llm.resilience.bulkhead import ProviderConcurrencyLimit
 from infra.llm.resilience.deadline import Deadline
 from infra.llm.resilience.retry import RetryPolicy
 from tests.fakes.clock import FakeClock
@@ -359,7 +359,7 @@ async def test_when_no_time_was_left_to_ask_who_could_answer_it_is_a_timeout(
     await hear(first.route.once, a_turn(clock))
     error = await told(clock, first, Rig(clock, "yes", model="b"), seconds=1.9)
     assert isinstance(error, LLMTimeout)
-    assert error.caller_was_hasty
+    assert error.caller_deadline_was_shorter
 
 
 async def test_a_larger_window_that_rests_is_waited_for(clock: FakeClock) -> None:
@@ -378,7 +378,7 @@ async def test_a_refusal_that_no_door_knows_of_is_told_with_a_second(clock: Fake
 
 
 async def test_a_failed_call_says_more_than_a_full_bulkhead(clock: FakeClock) -> None:
-    full = Compartment(0)
+    full = ProviderConcurrencyLimit(0)
     first, second = Rig(clock, DOWN, DOWN), Rig(clock, "no", model="b", compartment=full)
     assert await told(clock, first, second) is DOWN
 
@@ -457,7 +457,7 @@ async def test_a_full_bulkhead_means_the_next_route_and_with_none_left_overload(
     clock: FakeClock,
 ) -> None:
     go_on = asyncio.Event()
-    full, room = Compartment(1), Compartment(1)
+    full, room = ProviderConcurrencyLimit(1), ProviderConcurrencyLimit(1)
     first = Rig(clock, [go_on, "one"], compartment=full)
     second = Rig(clock, [go_on, "two"], model="b", compartment=room)
     chain = falling_back(clock, first, second)

@@ -240,7 +240,7 @@ async def test_an_answer_at_the_second_try_brings_nothing_back(clock: FakeClock)
 async def test_a_timeout_costs_more_unless_it_was_the_callers(
     clock: FakeClock, hasty: bool, tokens: int
 ) -> None:
-    rig = a_rig(clock, LLMTimeout(caller_was_hasty=hasty))
+    rig = a_rig(clock, LLMTimeout(caller_deadline_was_shorter=hasty))
     await hear(rig.retry, a_turn(clock))
     assert rig.retry.budget.tokens == tokens
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import Answering, Reply
+from domain.entities.reply import ProviderSelected, Reply
 from domain.exceptions import LLMRejected, LLMTimeout, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
@@ -42,12 +42,12 @@ def bounded(
     )
 
 
-async def heard(client: LLMClient, turn: Turn) -> list[object]:
+async def heard(client: LLMClient, turn: ChatRequestContext) -> list[object]:
     async with asyncio.timeout(LONG / 3):
         return [piece async for piece in client.stream(PROMPT, turn)]
 
 
-async def timeout_of(client: LLMClient, turn: Turn) -> tuple[str, LLMTimeout]:
+async def timeout_of(client: LLMClient, turn: ChatRequestContext) -> tuple[str, LLMTimeout]:
     text = ""
     with pytest.raises(LLMTimeout) as raised:
         async with asyncio.timeout(LONG / 3):
@@ -71,7 +71,7 @@ async def test_silence_before_the_first_text_ends_while_somebody_else_could_answ
     inner = ScriptedLLM((asyncio.Event(), "late"))
     client = bounded(inner, first_token_seconds=SHORT)
     text, error = await timeout_of(client, a_turn(has_fallback=True))
-    assert (text, error.caller_was_hasty) == ("", False)
+    assert (text, error.caller_deadline_was_shorter) == ("", False)
     assert inner.hung_up == 1
 
 
@@ -86,7 +86,7 @@ async def test_a_share_of_what_is_left_is_the_limit_where_that_is_less() -> None
     inner = ScriptedLLM((asyncio.Event(),))
     turn = a_turn(first_text_seconds=SHORT * 100, whole_seconds=LONG, has_fallback=True)
     _, error = await timeout_of(bounded(inner, first_token_share=0.01), turn)
-    assert error.caller_was_hasty
+    assert error.caller_deadline_was_shorter
 
 
 async def test_what_somebody_else_needs_at_least_is_kept_back() -> None:
@@ -113,11 +113,11 @@ async def test_the_turn_s_own_deadline_holds_before_the_first_text(
     inner = ScriptedLLM((asyncio.Event(),))
     turn = a_turn(**{limit: SHORT}, has_fallback=has_fallback)  # type: ignore[arg-type]
     _, error = await timeout_of(bounded(inner), turn)
-    assert error.caller_was_hasty
+    assert error.caller_deadline_was_shorter
 
 
 async def test_who_answers_is_not_a_first_text() -> None:
-    someone = Answering(provider="p", model="m")
+    someone = ProviderSelected(provider="p", model="m")
     inner = ScriptedLLM((someone, someone, asyncio.Event()))
     client = bounded(inner, first_token_seconds=SHORT)
     assert (await timeout_of(client, a_turn(has_fallback=True)))[0] == ""
@@ -135,7 +135,7 @@ async def test_after_the_first_text_its_limits_no_longer_hold() -> None:
 async def test_silence_within_an_answer_ends_it() -> None:
     inner = ScriptedLLM(("a", asyncio.Event(), "b"))
     text, error = await timeout_of(bounded(inner, idle_seconds=SHORT), a_turn())
-    assert (text, error.caller_was_hasty) == ("a", False)
+    assert (text, error.caller_deadline_was_shorter) == ("a", False)
     assert inner.hung_up == 1
 
 
@@ -153,8 +153,8 @@ async def test_each_piece_begins_a_new_silence() -> None:
 async def test_the_whole_is_bounded_also_while_words_come() -> None:
     class Dripping(LLMClient):
         async def stream(
-            self, prompt: Prompt, turn: Turn
-        ) -> AsyncGenerator[Answering | str | Reply, None]:
+            self, prompt: Prompt, turn: ChatRequestContext
+        ) -> AsyncGenerator[ProviderSelected | str | Reply, None]:
             while True:
                 yield "drip "
                 await asyncio.sleep(SHORT / 10)
@@ -162,14 +162,14 @@ async def test_the_whole_is_bounded_also_while_words_come() -> None:
     turn = a_turn(whole_seconds=3 * SHORT)
     text, error = await timeout_of(bounded(Dripping(), idle_seconds=LONG), turn)
     assert text.startswith("drip drip ")
-    assert error.caller_was_hasty
+    assert error.caller_deadline_was_shorter
 
 
 async def test_a_flood_that_never_waits_is_bounded_too() -> None:
     class Flooding(LLMClient):
         async def stream(
-            self, prompt: Prompt, turn: Turn
-        ) -> AsyncGenerator[Answering | str | Reply, None]:
+            self, prompt: Prompt, turn: ChatRequestContext
+        ) -> AsyncGenerator[ProviderSelected | str | Reply, None]:
             while True:
                 yield "x"
 

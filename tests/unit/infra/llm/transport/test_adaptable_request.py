@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.reply import Answering, Reply
+from domain.entities.reply import ProviderSelected, Reply
 from domain.exceptions import LLMError, LLMRejected
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.gemini_client import GeminiClient
@@ -68,10 +68,10 @@ def client_of(
 
 async def text_of(client: LLMClient, prompt: Prompt = PROMPT) -> str:
     async with asyncio.timeout(10):
-        pieces: list[Answering | str | Reply] = [
+        pieces: list[ProviderSelected | str | Reply] = [
             piece async for piece in client.stream(prompt, a_turn())
         ]
-    assert [type(piece) for piece in pieces].count(Answering) == 1
+    assert [type(piece) for piece in pieces].count(ProviderSelected) == 1
     return "".join(piece for piece in pieces if isinstance(piece, str))
 
 

@@ -13,7 +13,7 @@ from domain.entities.reply import Reply
 from domain.exceptions import LLMError
 from infra.llm.providers.gemini_format import GeminiReader
 from infra.llm.providers.openai_format import OpenAIReader
-from infra.llm.transport.errors.mapping import SpeakingDomain, refusal
+from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
 from tests.fakes import gemini, openai
@@ -59,7 +59,7 @@ def ends_well(make_reader: Callable[[], AnswerReader], chunks: list[bytes]) -> N
             text += answer.take(chunk)
     assert len(text.encode()) <= MAX_BYTES
     try:
-        with SpeakingDomain("provider"):
+        with TranslateErrors("provider"):
             reply = answer.reply(lambda usage: usage)
     except LLMError:
         return

@@ -13,7 +13,14 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.reply import PROGRESS, Answering, FinishReason, Progress, Reply, Usage
+from domain.entities.reply import (
+    PROGRESS,
+    AnswerProgress,
+    FinishReason,
+    ProviderSelected,
+    Reply,
+    Usage,
+)
 from domain.exceptions import LLMError, LLMMisconfigured, LLMRateLimited, LLMTimeout, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
@@ -75,7 +82,7 @@ def client_of(session: aiohttp.ClientSession, provider: FakeOpenAI) -> Asks:
     return make
 
 
-async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[Answering | str | Reply]:
+async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[ProviderSelected | str | Reply]:
     async with asyncio.timeout(10):
         return [piece async for piece in client.stream(prompt, a_turn())]
 
@@ -106,7 +113,7 @@ async def test_gemini_is_asked_at_its_address_with_the_key_in_a_header(
             max_answer_bytes=1024,
             cost=lambda usage: usage,
         )
-        assert (await heard(client))[0] == Answering(provider="gemini", model="a-model")
+        assert (await heard(client))[0] == ProviderSelected(provider="gemini", model="a-model")
         (seen,) = provider.seen
     assert seen.path == "/v1beta/models/gemini-3.8-flash:streamGenerateContent"
     assert seen.query == {"alt": "sse"}
@@ -139,7 +146,7 @@ async def test_a_chat_completions_server_is_asked_with_a_bearer_token(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
     first, *_ = await heard(client_of(base_url=provider.base_url + "/"))
-    assert first == Answering(provider="openrouter", model="a-model")
+    assert first == ProviderSelected(provider="openrouter", model="a-model")
     (seen,) = provider.seen
     assert seen.path == "/api/v1/chat/completions"
     assert seen.headers["Authorization"] == "Bearer test-key"
@@ -567,7 +574,7 @@ async def test_a_chunk_that_holds_only_a_thought_is_progress(
     pieces = []
     async for piece in client_of().stream(PROMPT, a_turn()):
         pieces.append(piece)
-        if isinstance(piece, Progress):
+        if isinstance(piece, AnswerProgress):
             gate.set()
     assert pieces[1:3] == [PROGRESS, "a"]
 
@@ -593,8 +600,8 @@ async def test_an_answer_too_long_is_cut_and_the_provider_hung_up_on_before_we_g
 
 
 async def until_reply(
-    pieces: AsyncIterator[Answering | str | Reply],
-) -> AsyncIterator[Answering | str | Reply]:
+    pieces: AsyncIterator[ProviderSelected | str | Reply],
+) -> AsyncIterator[ProviderSelected | str | Reply]:
     async for piece in pieces:
         yield piece
         if isinstance(piece, Reply):

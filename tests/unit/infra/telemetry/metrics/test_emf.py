@@ -10,11 +10,11 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
-from domain.interfaces.telemetry import Answered
+from domain.interfaces.telemetry import RequestOutcome
 from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
 from infra.telemetry.metrics.emf import PERIOD_SECONDS, EmfLines, writing_emf
 from infra.telemetry.metrics.metrics import Metrics
@@ -25,7 +25,7 @@ from tests.fakes.interactions import an_interaction
 from tests.fakes.turns import a_turn
 
 DEPLOY = Path(__file__).parents[5] / "deploy"
-TURN = Turn(
+TURN = ChatRequestContext(
     id="0199a1b2-0000-7000-8000-000000000000",
     user_id="ana",
     model="m",
@@ -183,7 +183,7 @@ async def everything_happens(metrics: Metrics) -> None:
     for status in (one for one in Status if one is not Status.INTERRUPTED):
         chat = replace(a_turn(), history_seconds=0.1, interaction=an_interaction(status=status))
         metrics.observe_request(
-            Answered(route="/v1/chat", method="POST", status=200, seconds=0.6, turn=chat)
+            RequestOutcome(route="/v1/chat", method="POST", status=200, seconds=0.6, turn=chat)
         )
     queue.observe_recorded(a_delivery(), lag_seconds=0.1, work_seconds=0.01)
     call(metrics)

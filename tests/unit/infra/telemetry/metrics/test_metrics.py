@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import QueueUnavailable
-from domain.interfaces.telemetry import Answered
+from domain.interfaces.telemetry import RequestOutcome
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxFigures
 from infra.telemetry.metrics.queue_depth import LOOK_SECONDS
@@ -22,7 +22,7 @@ from tests.fakes.ends import answered
 from tests.fakes.interactions import an_id, an_interaction
 from tests.fakes.turns import a_turn
 
-TURN = Turn(
+TURN = ChatRequestContext(
     id="0199a1b2-0000-7000-8000-000000000000",
     user_id="ana",
     model="gemini-3.8-flash",
@@ -265,7 +265,7 @@ def test_how_long_delivery_took_is_counted_from_the_end_of_the_answer(metrics: M
 def told_of(metrics: Metrics, *, problem: str | None = None, **changes: Any) -> None:
     turn = replace(a_turn(), **changes)
     metrics.observe_request(
-        Answered(
+        RequestOutcome(
             route="/v1/chat", method="POST", status=200, seconds=1.0, turn=turn, problem=problem
         )
     )

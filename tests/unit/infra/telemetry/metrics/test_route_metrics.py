@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.entities.chat_request_context import Turn
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
 from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
 from infra.telemetry.metrics.metrics import Metrics
@@ -38,7 +38,7 @@ def a_route(
     )
 
 
-def a_turn_of(*earlier: tuple[str, str]) -> Turn:
+def a_turn_of(*earlier: tuple[str, str]) -> ChatRequestContext:
     turn = a_turn()
     turn.model = "flash"
     turn.attempts += [

@@ -18,7 +18,7 @@ from domain.exceptions import (
 )
 from infra.llm.transport.errors.answer_errors import UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
-from infra.llm.transport.errors.mapping import SpeakingDomain, refusal
+from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 
 CANARY = "canary-that-must-not-leak"
 
@@ -186,7 +186,7 @@ def test_nothing_a_provider_wrote_gets_into_a_message(status: int) -> None:
 def test_the_driver_s_errors_become_ours_with_their_cause(
     cause: Exception, kind: type[LLMError], connection_broke: bool | None
 ) -> None:
-    with pytest.raises(kind) as raised, SpeakingDomain("gemini", 200):
+    with pytest.raises(kind) as raised, TranslateErrors("gemini", 200):
         raise cause
     assert raised.value.__cause__ is cause
     assert raised.value.http_status == 200
@@ -196,6 +196,6 @@ def test_the_driver_s_errors_become_ours_with_their_cause(
 
 def test_what_is_ours_already_stays_as_it_is() -> None:
     error = LLMRejected()
-    with pytest.raises(LLMRejected) as raised, SpeakingDomain("gemini"):
+    with pytest.raises(LLMRejected) as raised, TranslateErrors("gemini"):
         raise error
     assert raised.value is error
