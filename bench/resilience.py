@@ -55,7 +55,7 @@ class Healthy(LLMClient):
         )
 
     async def stream(
-        self, prompt: Prompt, turn: ChatRequestContext
+        self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         yield ProviderSelected(provider="healthy", model="first")
         for _ in range(self._pieces):
@@ -78,7 +78,7 @@ async def cpu_microseconds(client: LLMClient, calls: int) -> float:
     started = time.process_time()
     for _ in range(calls):
         now = time.monotonic()
-        turn = ChatRequestContext(
+        context = ChatRequestContext(
             id="1",
             user_id="bench",
             model="first",
@@ -86,7 +86,7 @@ async def cpu_microseconds(client: LLMClient, calls: int) -> float:
             first_text_by=Deadline(now + 59),
             whole_by=Deadline(now + 59),
         )
-        async with aclosing(client.stream(_PROMPT, turn)) as pieces:
+        async with aclosing(client.stream(_PROMPT, context)) as pieces:
             async for _piece in pieces:
                 pass
     return (time.process_time() - started) / calls * 1e6

@@ -71,7 +71,7 @@ class Chat:
     def count(self) -> RequestOutcome:
         """Tell the metrics, and the tracer if there is one."""
         span = None if self._tracing is None else self._tracing.requests.begin("POST", _HEADERS)
-        turn = ChatRequestContext(
+        context = ChatRequestContext(
             id=_ID,
             user_id="ana",
             model="first",
@@ -82,12 +82,12 @@ class Chat:
             history_seconds=0.002,
         )
         for attempt, reply in zip(_ATTEMPTS, (None, _REPLY), strict=True):
-            self._attempts.attempt_started(turn, attempt.provider, attempt.model)
-            turn.attempts.append(attempt)
-            self._attempts.attempt_ended(turn, attempt, 0.2 if reply else None, reply)
-        turn.interaction = _INTERACTION
+            self._attempts.attempt_started(context, attempt.provider, attempt.model)
+            context.attempts.append(attempt)
+            self._attempts.attempt_ended(context, attempt, 0.2 if reply else None, reply)
+        context.interaction = _INTERACTION
         answered = RequestOutcome(
-            route="/v1/chat", method="POST", status=200, seconds=0.82, turn=turn
+            route="/v1/chat", method="POST", status=200, seconds=0.82, context=context
         )
         self._metrics.observe_request(answered)
         if span is not None:

@@ -50,7 +50,7 @@ async def ask(
     answer comes as server-sent events: `meta`, `delta`…, then `done` or `error`; no `done` means not complete.
     """
     caller = caller_of(request)
-    turn, events = await container_of(request).chat.ask(
+    context, events = await container_of(request).chat.ask(
         caller,
         body.user_of(caller),
         body.to_prompt(),
@@ -62,14 +62,16 @@ async def ask(
             once=once_of(idempotency_key, request, body, names_user={"user_id"}),
         ),
     )
-    request.scope["state"]["turn"] = turn
+    request.scope["state"]["chat_context"] = context
     if body.stream:
         return await EventStream(
-            turn,
+            context,
             events,
-            NativeStreamFormat(turn),
+            NativeStreamFormat(context),
             request.receive,
             request.app.state.lifecycle.streams,
         ).begin()
     interaction = await whole_answer(events)
-    return EncodedJsonResponse(turn, chat_response(interaction, is_kept=turn.is_kept), request)
+    return EncodedJsonResponse(
+        context, chat_response(interaction, is_kept=context.is_kept), request
+    )

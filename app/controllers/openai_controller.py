@@ -50,7 +50,7 @@ async def complete(
     is a single question, the conversation's earlier turns are put before it.
     """
     caller = caller_of(request)
-    turn, events = await container_of(request).chat.ask(
+    context, events = await container_of(request).chat.ask(
         caller,
         body.user_of(caller),
         body.to_prompt(),
@@ -62,14 +62,14 @@ async def complete(
             once=once_of(idempotency_key, request, body, names_user={"user", "safety_identifier"}),
         ),
     )
-    request.scope["state"]["turn"] = turn
+    request.scope["state"]["chat_context"] = context
     if body.stream:
         return await EventStream(
-            turn,
+            context,
             events,
-            OpenAIChatStreamFormat(turn, with_usage=body.wants_usage),
+            OpenAIChatStreamFormat(context, with_usage=body.wants_usage),
             request.receive,
             request.app.state.lifecycle.streams,
         ).begin()
     completion = ChatCompletion.of(await whole_answer(events))
-    return EncodedJsonResponse(turn, completion.model_dump_json().encode(), request)
+    return EncodedJsonResponse(context, completion.model_dump_json().encode(), request)

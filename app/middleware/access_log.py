@@ -39,21 +39,21 @@ def access_line(
     }
     if answered.problem is not None:
         fields["error"] = {"code": answered.problem}
-    turn = answered.turn
-    if turn is None:
+    context = answered.context
+    if context is None:
         return "request completed", fields
     fields["event"]["action"] = "llm.chat"
-    fields["user"] = {"hash": hashlib.sha256(turn.user_id.encode()).hexdigest()[:16]}
+    fields["user"] = {"hash": hashlib.sha256(context.user_id.encode()).hexdigest()[:16]}
     fields["rt"] = {
-        "interaction_id": turn.id,
-        "llm_response_seconds": turn.llm_seconds,
-        "history_seconds": turn.history_seconds,
-        "attempts": len(turn.attempts),
-        "attempts_detail": [_told(attempt) for attempt in turn.attempts],
+        "interaction_id": context.id,
+        "llm_response_seconds": context.llm_seconds,
+        "history_seconds": context.history_seconds,
+        "attempts": len(context.attempts),
+        "attempts_detail": [_told(attempt) for attempt in context.attempts],
     }
-    if not turn.is_kept:
+    if not context.is_kept:
         fields["rt"]["history"] = "not_persisted"
-    if (interaction := turn.interaction) is not None:
+    if (interaction := context.interaction) is not None:
         _add_outcome(fields, interaction, provider_name)
     return "chat completed", fields
 

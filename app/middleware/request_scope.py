@@ -87,7 +87,7 @@ class RequestScope:
                 method=scope["method"],
                 status=status,
                 seconds=time.perf_counter() - started_seconds,
-                turn=state.get("turn"),
+                context=state.get("chat_context"),
                 problem=state.get("problem"),
                 limit=state.get("limit"),
             )
@@ -99,9 +99,9 @@ class RequestScope:
         if (observer := self._observer()) is not None:
             observer.observe_request(answered)
         if _logger.isEnabledFor(logging.INFO):
-            turn = answered.turn
+            context = answered.context
             message, fields = access_line(state, answered, self._provider_name)
-            level = logging.INFO if turn is None or turn.is_kept else logging.ERROR
+            level = logging.INFO if context is None or context.is_kept else logging.ERROR
             _logger.log(level, message, extra={"ecs": fields})
 
 

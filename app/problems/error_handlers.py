@@ -67,10 +67,10 @@ def problem_of_error(error: DomainError, scope: Scope) -> tuple[ProblemKind, dic
     members: dict[str, Any] = {}
     if errors := _errors_of(error):
         members["errors"] = errors
-    turn = scope["state"].get("turn")
-    if turn is not None and turn.attempts:
+    context = scope["state"].get("chat_context")
+    if context is not None and context.attempts:
         members["attempts"] = [
-            AttemptDto.of(attempt).model_dump(by_alias=True) for attempt in turn.attempts
+            AttemptDto.of(attempt).model_dump(by_alias=True) for attempt in context.attempts
         ]
     return kind, problem_body(kind, scope["state"]["request_id"], **members)
 
@@ -163,10 +163,10 @@ def _response(
     seconds = retry_after_seconds or kind.retry_after_seconds
     if seconds is not None:
         response.headers["Retry-After"] = str(seconds)
-    turn = scope["state"].get("turn")
-    if turn is not None:
-        response.headers["X-Interaction-Id"] = turn.id
-        if turn.is_replayed:
+    context = scope["state"].get("chat_context")
+    if context is not None:
+        response.headers["X-Interaction-Id"] = context.id
+        if context.is_replayed:
             response.headers["Idempotency-Replayed"] = "true"
     return response
 

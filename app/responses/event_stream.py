@@ -56,17 +56,17 @@ class EventStream(Response):
 
     def __init__(
         self,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         events: AnswerEvents,
         stream_format: StreamFormat,
         receive: Receive,
         open_streams: set[Stoppable],
     ) -> None:
         super().__init__()
-        self.raw_headers = [*_HEADERS, (b"x-interaction-id", turn.id.encode())]
-        if turn.is_replayed:
+        self.raw_headers = [*_HEADERS, (b"x-interaction-id", context.id.encode())]
+        if context.is_replayed:
             self.raw_headers.append((b"idempotency-replayed", b"true"))
-        self._turn = turn
+        self._context = context
         self._events = events
         self._format = stream_format
         self._open_streams = open_streams
@@ -97,7 +97,7 @@ class EventStream(Response):
             await self._end()
             if not self._takes_back_cancellation():
                 raise
-            if self._turn.is_cut_short:
+            if self._context.is_cut_short:
                 raise Overloaded from None
             self.status_code = _CLIENT_CLOSED_REQUEST
         except BaseException:
@@ -107,7 +107,7 @@ class EventStream(Response):
 
     def stop(self) -> None:
         """End the stream from our side: the client gets an `error`, history a `truncated`."""
-        self._turn.is_cut_short = True
+        self._context.is_cut_short = True
         self._task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +121,7 @@ class EventStream(Response):
             await self._end()
             if not self._takes_back_cancellation():
                 raise
-            if self._turn.is_cut_short:
+            if self._context.is_cut_short:
                 await self._send_problem(scope, send, Overloaded())
         finally:
             await self._end()
@@ -134,7 +134,7 @@ class EventStream(Response):
 
     def _takes_back_cancellation(self) -> bool:
         """Return whether the cancellation was of our own making, so that it ends here."""
-        if not (self._has_left or self._turn.is_cut_short):
+        if not (self._has_left or self._context.is_cut_short):
             return False
         self._task.uncancel()
         return True

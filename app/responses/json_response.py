@@ -45,17 +45,17 @@ ANSWER_HEADERS = {
 class EncodedJsonResponse(Response):
     """An answer in one piece, with the headers that go with it. Made of finished bytes, so that nobody looks at it again."""
 
-    def __init__(self, turn: ChatRequestContext, body: bytes, request: Request) -> None:
+    def __init__(self, context: ChatRequestContext, body: bytes, request: Request) -> None:
         self.status_code = 200
         self.background = None
         self.body = body
         self.raw_headers = [
             (b"content-length", b"%d" % len(body)),
             (b"content-type", b"application/json"),
-            (b"x-interaction-id", turn.id.encode()),
-            (b"server-timing", _server_timing(request, turn)),
+            (b"x-interaction-id", context.id.encode()),
+            (b"server-timing", _server_timing(request, context)),
         ]
-        if turn.is_replayed:
+        if context.is_replayed:
             self.raw_headers.append((b"idempotency-replayed", b"true"))
 
 
@@ -72,11 +72,11 @@ async def whole_answer(events: AnswerEvents) -> Interaction:
     return interaction
 
 
-def _server_timing(request: Request, turn: ChatRequestContext) -> bytes:
+def _server_timing(request: Request, context: ChatRequestContext) -> bytes:
     whole_seconds = time.perf_counter() - request.scope["state"]["started_seconds"]
-    app_seconds = max(0.0, whole_seconds - turn.llm_seconds - turn.history_seconds)
+    app_seconds = max(0.0, whole_seconds - context.llm_seconds - context.history_seconds)
     return b"llm;dur=%.1f, history;dur=%.1f, app;dur=%.1f" % (
-        turn.llm_seconds * 1000,
-        turn.history_seconds * 1000,
+        context.llm_seconds * 1000,
+        context.history_seconds * 1000,
         app_seconds * 1000,
     )

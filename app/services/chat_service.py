@@ -94,23 +94,23 @@ class ChatService:
             raise InvalidInput("max_output_tokens", f"at most {most} for this model")
         if prompt.model is None:
             prompt = replace(prompt, model=model.id)
-        turn = self._turn(user_id, model.id, asking)
+        context = self._context(user_id, model.id, asking)
         recalls = not asking.brings_context
         place = self._taken_place()
 
         def run() -> AnswerEvents:
-            return self._answered(place, caller, turn, prompt, model, recalls=recalls)
+            return self._answered(place, caller, context, prompt, model, recalls=recalls)
 
         if asking.once is None:
-            return turn, run()
+            return context, run()
         try:
-            events = await self.idempotency(caller, turn, asking.once, run)
+            events = await self.idempotency(caller, context, asking.once, run)
         except BaseException:
             place.give_back()
             raise
-        if turn.is_replayed:
+        if context.is_replayed:
             place.give_back()
-        return turn, events
+        return context, events
 
     def _taken_place(self) -> "_Place":
         """Count one more chat; nothing else runs between the check and the count.
@@ -123,7 +123,7 @@ class ChatService:
         self.chats_under_way += 1
         return _Place(self)
 
-    def _turn(self, user_id: str, model: str, asking: ChatOptions) -> ChatRequestContext:
+    def _context(self, user_id: str, model: str, asking: ChatOptions) -> ChatRequestContext:
         started_seconds = self.clock.monotonic()
         request_seconds = self.limits.request_seconds
         if asking.timeout_seconds is not None:
@@ -150,7 +150,7 @@ class ChatService:
         self,
         place: "_Place",
         caller: Caller,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         prompt: Prompt,
         model: Model,
         *,
@@ -158,14 +158,16 @@ class ChatService:
     ) -> AnswerEvents:
         """Answer `prompt`, after the earlier turns of its conversation if it `recalls` them and is in one."""
         try:
-            if recalls and turn.conversation_id is not None:
+            if recalls and context.conversation_id is not None:
                 prompt = await self.recall_conversation(
-                    prompt, turn.user_id, turn.conversation_id, model
+                    prompt, context.user_id, context.conversation_id, model
                 )
             if self.spending is None or caller.limited_as is None:
-                answer = self.answer_prompt(turn, prompt)
+                answer = self.answer_prompt(context, prompt)
             else:
-                answer = self.spending(caller.limited_as, turn, prompt, model, self.answer_prompt)
+                answer = self.spending(
+                    caller.limited_as, context, prompt, model, self.answer_prompt
+                )
             async with aclosing(answer) as events:
                 async for event in events:
                     yield event

@@ -63,9 +63,13 @@ class IdempotencyService:
     _releases: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def __call__(
-        self, caller: Caller, turn: ChatRequestContext, once: Once, run: Callable[[], AnswerEvents]
+        self,
+        caller: Caller,
+        context: ChatRequestContext,
+        once: Once,
+        run: Callable[[], AnswerEvents],
     ) -> AnswerEvents:
-        """Return what `run` yields, or what it yielded the first time; `turn` is made the one that answers.
+        """Return what `run` yields, or what it yielded the first time; `context` is made the one that answers.
 
         Raises:
             IdempotencyInProgress: The first request still runs.
@@ -73,22 +77,22 @@ class IdempotencyService:
             IdempotencyUnavailable: Keys or answers cannot be looked up; nothing was done.
         """
         key = IdempotencyKey(
-            principal=caller.principal, user_id=turn.user_id, route=once.route, key=once.key
+            principal=caller.principal, user_id=context.user_id, route=once.route, key=once.key
         )
         now = self.clock.now_milliseconds()
-        claim = self._claim(turn, once, now)
+        claim = self._claim(context, once, now)
         try:
             seen = await self.claims.claim(key, claim, now_milliseconds=now)
         except (IdempotencyUnavailable, asyncio.CancelledError):
             self._detach(self._release(key, claim))  # it may have been kept all the same
             raise
         if seen is None:
-            return self._held(key, claim, turn, run())
+            return self._held(key, claim, context, run())
         if not once.fingerprint.matches(seen.fingerprint):
             raise IdempotencyMismatch
-        interaction = await self._outcome(turn.user_id, seen.interaction_id)
+        interaction = await self._outcome(context.user_id, seen.interaction_id)
         if interaction is not None and _is_replayed(interaction):
-            return _replay(turn, interaction)
+            return _replay(context, interaction)
         claim = self._taken_over(claim, seen, interaction)
         try:
             is_ours = await self.claims.replace(key, seen, claim)
@@ -97,8 +101,8 @@ class IdempotencyService:
             raise
         if not is_ours:
             raise IdempotencyInProgress
-        turn.id = claim.interaction_id
-        return self._held(key, claim, turn, run())
+        context.id = claim.interaction_id
+        return self._held(key, claim, context, run())
 
     async def drain(self) -> None:
         """Return once every key that is being freed for callers who left is free, or could not be freed."""
@@ -106,12 +110,12 @@ class IdempotencyService:
             await asyncio.wait(self._releases)
 
     def _claim(
-        self, turn: ChatRequestContext, once: Once, now_milliseconds: int
+        self, context: ChatRequestContext, once: Once, now_milliseconds: int
     ) -> IdempotencyRecord:
-        left_seconds = turn.whole_by.remaining_seconds(self.clock.monotonic())
+        left_seconds = context.whole_by.remaining_seconds(self.clock.monotonic())
         return IdempotencyRecord(
             fingerprint=once.fingerprint.current,
-            interaction_id=turn.id,
+            interaction_id=context.id,
             lease_until_milliseconds=now_milliseconds
             + round((left_seconds + self.lease_seconds) * 1000),
             expires_milliseconds=now_milliseconds + round(self.keep_seconds * 1000),
@@ -144,25 +148,25 @@ class IdempotencyService:
         self,
         key: IdempotencyKey,
         claim: IdempotencyRecord,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         events: AnswerEvents,
     ) -> AnswerEvents:
         """Pass on what is yielded; free the key when it ends in a way that is not replayed."""
         try:
             async with aclosing(events):
                 async for event in events:
-                    if not turn.is_kept and isinstance(event, Interaction):
+                    if not context.is_kept and isinstance(event, Interaction):
                         await self._end_lease(key, claim)  # there is nothing to replay
                     yield event
         except ContentBlocked:
-            if not turn.is_kept:
+            if not context.is_kept:
                 await self._end_lease(key, claim)
             raise  # kept: asked again, the answer would be the same
         except HistoryNotDurable:
             await self._end_lease(key, claim)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            if turn.interaction is None or not _is_replayed(turn.interaction):
+            if context.interaction is None or not _is_replayed(context.interaction):
                 self._detach(self._release(key, claim))
             raise
         except BaseException:
@@ -199,11 +203,11 @@ def _is_replayed(interaction: Interaction) -> bool:
     return interaction.error in (None, ContentBlocked.code)
 
 
-def _replay(turn: ChatRequestContext, interaction: Interaction) -> AnswerEvents:
-    turn.id = interaction.id
-    turn.is_replayed = True
-    turn.interaction = interaction
-    turn.attempts = list(interaction.attempts)
+def _replay(context: ChatRequestContext, interaction: Interaction) -> AnswerEvents:
+    context.id = interaction.id
+    context.is_replayed = True
+    context.interaction = interaction
+    context.attempts = list(interaction.attempts)
     return _told_again(interaction)
 
 

@@ -30,7 +30,7 @@ class TokenQuota:
     async def __call__(
         self,
         name: str,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         prompt: Prompt,
         model: Model,
         answer: Callable[[ChatRequestContext, Prompt], AnswerEvents],
@@ -49,27 +49,27 @@ class TokenQuota:
         if affordable < most_written:
             prompt = replace(prompt, max_output_tokens=affordable)
         try:
-            async with aclosing(answer(turn, prompt)) as events:
+            async with aclosing(answer(context, prompt)) as events:
                 async for event in events:
                     yield event
         finally:
-            self.budget.settle(reservation, _spent(turn, sent))
+            self.budget.settle(reservation, _spent(context, sent))
 
 
-def _spent(turn: ChatRequestContext, sent: int) -> int:
+def _spent(context: ChatRequestContext, sent: int) -> int:
     """Return what the providers counted; without a count, an estimate of what went out and came back.
 
     A call that was sent costs its prompt, however it ended: a provider bills it although the caller hung up.
     """
-    interaction = turn.interaction
+    interaction = context.interaction
     if interaction is None:
-        return sent if turn.is_sent else 0
+        return sent if context.is_sent else 0
     usage = interaction.usage
     if usage.total_tokens is not None:
         return usage.total_tokens
     if usage.input_tokens is not None or usage.output_tokens is not None:
         return (usage.input_tokens or 0) + (usage.output_tokens or 0)
-    if turn.is_sent or interaction.text:
+    if context.is_sent or interaction.text:
         return sent + _tokens_in(interaction.text)
     return 0
 

@@ -16,7 +16,9 @@ class LLMClient(Protocol):
     """
 
     @abstractmethod
-    def stream(self, prompt: Prompt, turn: ChatRequestContext) -> AsyncGenerator[AnswerEvent, None]:
+    def stream(
+        self, prompt: Prompt, context: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield who is answering, text deltas that are not empty, then exactly one final `Reply`.
 
         Any number of `AnswerProgress` may stand between the first and the last. A wrapper hands on what it does not know.
@@ -25,7 +27,7 @@ class LLMClient(Protocol):
 
         Args:
             prompt: What to ask.
-            turn: The deadlines all attempts share, and the log they are written to.
+            context: The deadlines all attempts share, and the log they are written to.
 
         Raises:
             LLMTimeout: Silence, or no full answer in time.

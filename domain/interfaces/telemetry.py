@@ -18,7 +18,7 @@ class RequestOutcome:
         method: As the client sent it; known ones are told apart.
         status: The HTTP status sent; 0 when the connection ended before one was.
         seconds: From receipt to the last byte handed over.
-        turn: What became of the chat it was; None when no model was asked.
+        context: What became of the chat it was; None when no model was asked.
         problem: The slug of the problem the caller was told of; None when all went well.
         limit: Which of the caller's limits was used up, where that was the problem.
     """
@@ -27,7 +27,7 @@ class RequestOutcome:
     method: str
     status: int
     seconds: float
-    turn: ChatRequestContext | None = None
+    context: ChatRequestContext | None = None
     problem: str | None = None
     limit: str | None = None
 

@@ -29,7 +29,7 @@ class AnswerPrompt:
     """Prompt in, interaction out: asked, timed, and in history, whatever became of it.
 
     Attributes:
-        must_keep: False: answer also when the answer cannot be kept, and say so in `turn.is_kept`.
+        must_keep: False: answer also when the answer cannot be kept, and say so in `context.is_kept`.
         lost_after_seconds: How long after its deadline a request whose process died is recorded as interrupted.
     """
 
@@ -41,7 +41,7 @@ class AnswerPrompt:
     _saves: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def __call__(
-        self, turn: ChatRequestContext, prompt: Prompt
+        self, context: ChatRequestContext, prompt: Prompt
     ) -> AsyncGenerator[ProviderSelected | str | Interaction, None]:
         """Yield who answers and the text as it comes, then the interaction it became, by then durable.
 
@@ -51,17 +51,17 @@ class AnswerPrompt:
             Overloaded: Every provider has as many calls as we allow; in history as well.
             HistoryNotDurable: The answer came but could not be kept.
         """
-        self._admit(turn)
-        recording = Recording(turn, prompt, self.clock)
+        self._admit(context)
+        recording = Recording(context, prompt, self.clock)
         self.history.begin(
             recording.interaction(Status.INTERRUPTED),
-            lost_after_seconds=turn.whole_by.at_seconds
-            - turn.started_seconds
+            lost_after_seconds=context.whole_by.at_seconds
+            - context.started_seconds
             + self.lost_after_seconds,
         )
         outcome: Interaction | None = None
         try:
-            async with aclosing(self.llm.stream(prompt, turn)) as events:
+            async with aclosing(self.llm.stream(prompt, context)) as events:
                 async for event in events:
                     if isinstance(event, Reply):
                         outcome = recording.replied(event)
@@ -70,9 +70,9 @@ class AnswerPrompt:
                         yield event
             if outcome is None:
                 raise RuntimeError("an LLMClient ended without a Reply")
-            await self._keep(turn, outcome)
+            await self._keep(context, outcome)
         except LLMError as error:
-            turn.is_kept = await self._keep_failure(recording.failed(error))
+            context.is_kept = await self._keep_failure(recording.failed(error))
             raise
         except (asyncio.CancelledError, GeneratorExit):
             # The caller left, perhaps while the outcome was being kept: append it (again), out of the reach of the cancellation.
@@ -88,28 +88,29 @@ class AnswerPrompt:
             raise
         yield outcome
 
-    def _admit(self, turn: ChatRequestContext) -> None:
+    def _admit(self, context: ChatRequestContext) -> None:
         try:
             self.history.admit()
         except HistoryUnavailable:
             if self.require_durable:
                 raise
-            turn.is_kept = False
+            context.is_kept = False
 
-    async def _keep(self, turn: ChatRequestContext, interaction: Interaction) -> None:
+    async def _keep(self, context: ChatRequestContext, interaction: Interaction) -> None:
         started = self.clock.monotonic()
         patience_seconds = max(
-            _LEAST_ACCEPT_SECONDS, turn.whole_by.remaining_seconds(started) + _LEAST_ACCEPT_SECONDS
+            _LEAST_ACCEPT_SECONDS,
+            context.whole_by.remaining_seconds(started) + _LEAST_ACCEPT_SECONDS,
         )
         try:
             async with asyncio.timeout(patience_seconds):
                 await self.history.append(interaction)
-            turn.is_kept = True
+            context.is_kept = True
         except (HistoryError, TimeoutError) as exc:
-            turn.is_kept = False
+            context.is_kept = False
             if self.require_durable:
                 raise HistoryNotDurable from exc
-        turn.history_seconds = round(self.clock.monotonic() - started, 6)
+        context.history_seconds = round(self.clock.monotonic() - started, 6)
 
     async def _keep_failure(self, interaction: Interaction) -> bool:
         """Record a failure and return whether it is kept; if it is not, the caller gets the same error."""

@@ -24,7 +24,7 @@ _MICROSECONDS = 6
 class Recording:
     """What has been heard of one answer so far; each ending is told once."""
 
-    turn: ChatRequestContext
+    context: ChatRequestContext
     prompt: Prompt
     clock: Clock
     _texts: list[str] = field(default_factory=list, init=False)
@@ -70,7 +70,7 @@ class Recording:
 
         A plain call runs on when its caller leaves, so only the service's end breaks one off.
         """
-        if self.turn.is_cut_short or not self.turn.is_streamed:
+        if self.context.is_cut_short or not self.context.is_streamed:
             return self.broken(Overloaded.code)
         return self._told(Status.CLIENT_CANCELLED, None)
 
@@ -90,8 +90,8 @@ class Recording:
         error: str | None = None,
     ) -> Interaction:
         interaction = self.interaction(status, finish_reason, usage, error)
-        self.turn.llm_seconds = interaction.latency_seconds
-        self.turn.interaction = interaction
+        self.context.llm_seconds = interaction.latency_seconds
+        self.context.interaction = interaction
         return interaction
 
     def interaction(
@@ -102,26 +102,26 @@ class Recording:
         error: str | None = None,
     ) -> Interaction:
         """Return what is known so far, as an interaction of `status`."""
-        turn = self.turn
-        attempts = tuple(turn.attempts)
-        model, provider = turn.model, None
+        context = self.context
+        attempts = tuple(context.attempts)
+        model, provider = context.model, None
         if self._answering is not None:
             model, provider = self._answering.model, self._answering.provider
         if attempts and (self._answering is None or status is Status.FAILED):
             model, provider = attempts[-1].model, attempts[-1].provider
         return Interaction(
-            id=turn.id,
-            user_id=turn.user_id,
-            conversation_id=turn.conversation_id,
+            id=context.id,
+            user_id=context.user_id,
+            conversation_id=context.conversation_id,
             prompt=self.prompt.as_kept(),
-            requested_model=self.prompt.model or turn.model,
+            requested_model=self.prompt.model or context.model,
             model=model,
             provider=provider,
             text="".join(self._texts),
             status=status,
             finish_reason=finish_reason,
             usage=_usage_of(attempts) or usage,
-            fallback_used=model != turn.model,
+            fallback_used=model != context.model,
             latency_seconds=self._seconds(),
             time_to_first_token_seconds=self._first_token_seconds,
             attempts=attempts,

@@ -19,5 +19,7 @@ class Routes(LLMClient):
         """
         self._chains = chains
 
-    def stream(self, prompt: Prompt, turn: ChatRequestContext) -> AsyncGenerator[AnswerEvent, None]:
-        return self._chains[turn.model].stream(prompt, turn)
+    def stream(
+        self, prompt: Prompt, context: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        return self._chains[context.model].stream(prompt, context)

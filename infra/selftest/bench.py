@@ -57,12 +57,12 @@ class Outcome:
 
 
 class _Unobserved(AttemptObserver):
-    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
+    def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
         return
 
     def attempt_ended(
         self,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         attempt: Attempt,
         first_text_seconds: float | None,
         reply: Reply | None,
@@ -94,12 +94,12 @@ async def run(
 
 
 async def _try_case(llm: LLM, case: Case, model: str) -> Outcome:
-    turn, got, text, seconds = await _ask(llm, model, is_streamed=case.is_streamed)
-    at_primary = sum(attempt.provider != STANDBY for attempt in turn.attempts)
+    context, got, text, seconds = await _ask(llm, model, is_streamed=case.is_streamed)
+    at_primary = sum(attempt.provider != STANDBY for attempt in context.attempts)
     return Outcome(
         title=case.title,
         got=got,
-        attempts=len(turn.attempts),
+        attempts=len(context.attempts),
         seconds=seconds,
         is_right=(got, text) == (case.expected, case.text)
         and 1 <= at_primary <= case.most_attempts
@@ -113,18 +113,18 @@ async def _outage(llm: LLM, provider: FaultProvider) -> Outcome:
     answered, attempts, tried_in_vain = True, 0, 0
     provider.override[OUTAGE] = FAULTS["503"]
     while time.monotonic() - started_seconds < OUTAGE_SECONDS:
-        turn, _, text, _ = await _ask(llm, OUTAGE)
+        context, _, text, _ = await _ask(llm, OUTAGE)
         answered = answered and text == WHOLE_TEXT
-        attempts += len(turn.attempts)
-        tried_in_vain += any(attempt.provider == PRIMARY for attempt in turn.attempts)
+        attempts += len(context.attempts)
+        tried_in_vain += any(attempt.provider == PRIMARY for attempt in context.attempts)
         await asyncio.sleep(ASK_EVERY_SECONDS)
     del provider.override[OUTAGE]
     back_by_seconds = time.monotonic() + RECOVERY_SECONDS
     got = ""
     while got != PRIMARY and time.monotonic() < back_by_seconds:
-        turn, got, text, _ = await _ask(llm, OUTAGE)
+        context, got, text, _ = await _ask(llm, OUTAGE)
         answered = answered and text == WHOLE_TEXT
-        attempts += len(turn.attempts)
+        attempts += len(context.attempts)
         await asyncio.sleep(ASK_EVERY_SECONDS)
     return Outcome(
         title=f"S16 outage of a minute, 1:{SCALE}",
@@ -141,7 +141,7 @@ async def _ask(
     """Return the turn, who answered or the error's code, the text the caller has, and the seconds it took."""
     now = time.monotonic()
     by = Deadline(now + _REQUEST_SECONDS)
-    turn = ChatRequestContext(
+    context = ChatRequestContext(
         id=str(uuid4()),
         user_id="selftest",
         model=model,
@@ -152,7 +152,7 @@ async def _ask(
     )
     who, texts = "", list[str]()
     try:
-        async with aclosing(llm.client.stream(Prompt.asking("How are you?"), turn)) as pieces:
+        async with aclosing(llm.client.stream(Prompt.asking("How are you?"), context)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
                     texts.append(piece)
@@ -164,7 +164,7 @@ async def _ask(
         who = error.code
         if not is_streamed:
             texts.clear()  # a plain caller is shown nothing of a broken answer
-    return turn, who, "".join(texts), time.monotonic() - now
+    return context, who, "".join(texts), time.monotonic() - now
 
 
 @asynccontextmanager

@@ -42,20 +42,20 @@ def counting(history: DynamoHistory) -> Counter[str]:
     return requests
 
 
-def a_turn(number: int, conversation: int) -> Interaction:
+def a_chat_context(number: int, conversation: int) -> Interaction:
     return an_interaction(number, conversation_id=f"c{conversation}")
 
 
 def one_after_the_other() -> list[Interaction]:
-    return [a_turn(n, n // TURNS) for n in range(CONVERSATIONS * TURNS)]
+    return [a_chat_context(n, n // TURNS) for n in range(CONVERSATIONS * TURNS)]
 
 
 def in_turns() -> list[Interaction]:
-    return [a_turn(n, n % CONVERSATIONS) for n in range(CONVERSATIONS * TURNS)]
+    return [a_chat_context(n, n % CONVERSATIONS) for n in range(CONVERSATIONS * TURNS)]
 
 
 def single_ones() -> list[Interaction]:
-    return [a_turn(n, n) for n in range(CONVERSATIONS * TURNS)]
+    return [a_chat_context(n, n) for n in range(CONVERSATIONS * TURNS)]
 
 
 async def keep(history: DynamoHistory, turns: list[Interaction]) -> None:
@@ -111,7 +111,7 @@ async def test_what_was_erased_or_has_expired_is_not_listed(history: DynamoHisto
     query = ConversationQuery(user_id="ana", limit=100, from_id=an_id(200))
     assert (await history.conversations(query)).conversations == expected(turns)
     # A late copy of what was erased changes nothing.
-    await history.append_many([a_turn(3, 3), a_turn(1999, 99)])
+    await history.append_many([a_chat_context(3, 3), a_chat_context(1999, 99)])
     assert (await history.conversations(query)).conversations == expected(turns)
 
 

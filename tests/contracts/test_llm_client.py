@@ -12,7 +12,7 @@ from domain.exceptions import ContentBlocked, LLMError, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from tests.contracts.llm_under_test import BUILDERS, SELF_WILLED, LLMUnderTest, expected_error
 from tests.fakes.behaviour import USAGE, Behaviour, Blocks, Breaks, Hangs, Refuses, Says
-from tests.fakes.turns import a_turn
+from tests.fakes.chat_contexts import a_chat_context
 
 Build = Callable[..., Awaitable[LLMUnderTest]]
 PROMPT = Prompt.asking("What is the capital of France?", system="Be short.", temperature=0.5)
@@ -38,14 +38,14 @@ def llm(request: pytest.FixtureRequest, stack: AsyncExitStack) -> Build:
 
 async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[ProviderSelected | str | Reply]:
     async with asyncio.timeout(10):
-        return [piece async for piece in client.stream(prompt, a_turn())]
+        return [piece async for piece in client.stream(prompt, a_chat_context())]
 
 
 async def heard_until_failure(client: LLMClient) -> tuple[str, LLMError]:
     text = ""
     with pytest.raises(LLMError) as raised:
         async with asyncio.timeout(10):
-            async for piece in client.stream(PROMPT, a_turn()):
+            async for piece in client.stream(PROMPT, a_chat_context()):
                 assert not isinstance(piece, Reply)
                 if isinstance(piece, str):
                     text += piece
@@ -77,7 +77,7 @@ async def test_it_may_be_shared_between_tasks(anyone: Build) -> None:
 
 async def test_it_may_be_closed_before_it_was_begun(anyone: Build) -> None:
     under_test = await anyone(Says(["never asked for"]))
-    await under_test.client.stream(PROMPT, a_turn()).aclose()
+    await under_test.client.stream(PROMPT, a_chat_context()).aclose()
 
 
 async def test_a_conversation_with_a_partial_answer_is_taken(anyone: Build) -> None:
@@ -197,7 +197,7 @@ async def test_a_failure_spoils_nothing_for_the_next_call(llm: Build) -> None:
 
 async def test_closing_it_early_hangs_up_on_the_provider(llm: Build) -> None:
     under_test = await llm(Hangs(["The capital"]))
-    async with aclosing(under_test.client.stream(PROMPT, a_turn())) as pieces:
+    async with aclosing(under_test.client.stream(PROMPT, a_chat_context())) as pieces:
         async for piece in pieces:
             if isinstance(piece, str):
                 break
@@ -212,7 +212,7 @@ async def test_cancelling_who_listens_hangs_up_on_the_provider(
     has_begun = asyncio.Event()
 
     async def listen() -> None:
-        async for piece in under_test.client.stream(PROMPT, a_turn()):
+        async for piece in under_test.client.stream(PROMPT, a_chat_context()):
             if isinstance(piece, str) or behaviour == Hangs():
                 has_begun.set()
 

@@ -17,10 +17,10 @@ from infra.telemetry.metrics.outbox_metrics import OutboxFigures
 from tests.deploy.cloudwatch import Metrics, Name, fires, names_in
 from tests.deploy.conftest import Template
 from tests.deploy.expressions import rules
+from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
 from tests.fakes.ends import answered
 from tests.fakes.provider import models_file, provider_in_thread
-from tests.fakes.turns import a_turn
 from tests.support.aws_emulator import AwsEmulator
 from tests.support.data_stack import client_of
 from tests.support.service import running_service
@@ -56,7 +56,7 @@ def calls(metrics: ServiceMetrics, *outcomes: str, first_text_seconds: float = 0
     for outcome in outcomes:
         attempt = Attempt(provider="gemini", model="m", outcome=outcome, seconds=1.0)
         first = first_text_seconds if outcome == "ok" else None
-        metrics.attempt_ended(a_turn(), attempt, first, None)
+        metrics.attempt_ended(a_chat_context(), attempt, first, None)
 
 
 def chats(metrics: ServiceMetrics, *, added_seconds: float) -> None:

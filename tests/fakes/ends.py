@@ -5,7 +5,7 @@ from typing import Any
 
 from domain.interfaces.interaction_queue import Delivery
 from domain.interfaces.telemetry import RequestOutcome
-from tests.fakes.turns import a_turn
+from tests.fakes.chat_contexts import a_chat_context
 
 
 def answered(
@@ -18,9 +18,9 @@ def answered(
     **more: Any,
 ) -> RequestOutcome:
     """Return a request that has ended; one that waited for a model is a chat."""
-    turn = None if llm_seconds is None else replace(a_turn(), llm_seconds=llm_seconds)
+    context = None if llm_seconds is None else replace(a_chat_context(), llm_seconds=llm_seconds)
     return RequestOutcome(
-        route=route, method=method, status=status, seconds=seconds, turn=turn, **more
+        route=route, method=method, status=status, seconds=seconds, context=context, **more
     )
 
 

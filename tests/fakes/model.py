@@ -25,7 +25,7 @@ class SteppingLLM(LLMClient):
         self.hung_up = 0
 
     async def stream(
-        self, prompt: Prompt, turn: ChatRequestContext
+        self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[ProviderSelected | str | Reply, None]:
         self.asked.append(prompt)
         steps = self.in_turn.pop(0) if self.in_turn else self.steps

@@ -15,8 +15,8 @@ from domain.exceptions import DomainError
 class NativeStreamFormat(StreamFormat):
     """Named events: `meta`, `delta`…, then `done` or `error`."""
 
-    def __init__(self, turn: ChatRequestContext) -> None:
-        self._turn = turn
+    def __init__(self, context: ChatRequestContext) -> None:
+        self._context = context
 
     def encode(self, event: ProviderSelected | str | Interaction) -> bytes:
         if isinstance(event, str):
@@ -24,7 +24,7 @@ class NativeStreamFormat(StreamFormat):
         if isinstance(event, Interaction):
             return (
                 b"event: done\ndata: "
-                + chat_response(event, is_kept=self._turn.is_kept, with_text=False)
+                + chat_response(event, is_kept=self._context.is_kept, with_text=False)
                 + b"\n\n"
             )
         if event.continues:
@@ -38,9 +38,9 @@ class NativeStreamFormat(StreamFormat):
     def _meta(self, answering: ProviderSelected) -> bytes:
         return orjson.dumps(
             {
-                "id": self._turn.id,
+                "id": self._context.id,
                 "model": answering.model,
                 "provider": answering.provider,
-                "conversationId": self._turn.conversation_id,
+                "conversationId": self._context.conversation_id,
             }
         )

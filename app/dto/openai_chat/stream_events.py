@@ -27,8 +27,8 @@ class OpenAIChatStreamFormat(StreamFormat):
     All chunks name the same model: the one that spoke first, also where another takes up its answer.
     """
 
-    def __init__(self, turn: ChatRequestContext, *, with_usage: bool) -> None:
-        self._turn = turn
+    def __init__(self, context: ChatRequestContext, *, with_usage: bool) -> None:
+        self._context = context
         self._with_usage = with_usage
         self._no_usage = b',"usage":null' if with_usage else b""
         self._head = b""
@@ -50,7 +50,7 @@ class OpenAIChatStreamFormat(StreamFormat):
 
     def _head_of(self, model: str) -> bytes:
         """Return what all chunks begin with."""
-        turn_id = self._turn.id
+        turn_id = self._context.id
         return b"data: " + orjson.dumps(
             {
                 "id": completion_id(turn_id),

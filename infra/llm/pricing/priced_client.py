@@ -26,15 +26,17 @@ class Priced(LLMClient):
         self._prices = prices
         self._cost = cost
 
-    def stream(self, prompt: Prompt, turn: ChatRequestContext) -> AsyncGenerator[AnswerEvent, None]:
+    def stream(
+        self, prompt: Prompt, context: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
         if self._prices.are_loaded:
-            return self._inner.stream(prompt, turn)
-        return self._waiting(prompt, turn)
+            return self._inner.stream(prompt, context)
+        return self._waiting(prompt, context)
 
     async def _waiting(
-        self, prompt: Prompt, turn: ChatRequestContext
+        self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
-        events = self._inner.stream(prompt, turn)
+        events = self._inner.stream(prompt, context)
         try:
             async for event in events:
                 if isinstance(event, Reply):
@@ -43,7 +45,7 @@ class Priced(LLMClient):
                 else:
                     yield event
         except LLMError:
-            if turn.reported_usage is not None and turn.reported_usage().is_reported:
+            if context.reported_usage is not None and context.reported_usage().is_reported:
                 await self._prices.loaded()
             raise
         finally:

@@ -20,7 +20,7 @@ class DemoLLM(LLMClient):
     """
 
     async def stream(
-        self, prompt: Prompt, turn: ChatRequestContext
+        self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         yield ProviderSelected(provider=PROVIDER, model=MODEL)
         for sentence in _sentences(prompt):
@@ -33,11 +33,11 @@ def _sentences(prompt: Prompt) -> tuple[str, ...]:
     if len(question) > _ECHO_CHARACTERS:
         question = question[:_ECHO_CHARACTERS] + "…"
     earlier = len(prompt.messages) - 1
-    context = (f"It came with {earlier} earlier messages. ",) if earlier else ()
+    earlier_note = (f"It came with {earlier} earlier messages. ",) if earlier else ()
     return (
         "This is the scripted demo model, not a real LLM. ",
         f"You asked: “{question}” ",
-        *context,
+        *earlier_note,
         "The answer you are reading was streamed, timed and stored like any other. ",
         "For real answers set GEMINI_API_KEY, OPENROUTER_API_KEY or OPENAI_API_KEY and start again; ",
         "for a model on this machine, set OPENAI_BASE_URL and OPENAI_MODEL.",

@@ -63,10 +63,12 @@ class GeminiClient(LLMClient):
             idle_seconds=idle_seconds,
         )
 
-    def stream(self, prompt: Prompt, turn: ChatRequestContext) -> AsyncGenerator[AnswerEvent, None]:
+    def stream(
+        self, prompt: Prompt, context: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
         return self._endpoint.ask(
             AdaptableRequest(self._dialect, prompt),
             GeminiReader,
-            turn,
+            context,
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
         )

@@ -45,7 +45,7 @@ class ScriptedLLM(LLMClient):
         self.hung_up = 0
 
     async def stream(
-        self, prompt: Prompt, turn: ChatRequestContext
+        self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         self.asked.append(prompt)
         item = self._script.popleft() if self._script else NOTICE
@@ -58,7 +58,7 @@ class ScriptedLLM(LLMClient):
                 if isinstance(event, asyncio.Event):
                     await event.wait()
                 elif isinstance(event, Usage):
-                    turn.reported_usage = partial(_same, event)
+                    context.reported_usage = partial(_same, event)
                 elif event:
                     yield event
                 if isinstance(event, Reply):

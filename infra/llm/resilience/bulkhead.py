@@ -28,7 +28,7 @@ class Bulkhead(Gate[None]):
         super().__init__(inner)
         self._compartment = compartment
 
-    def enter(self, turn: ChatRequestContext) -> None:
+    def enter(self, context: ChatRequestContext) -> None:
         if self._compartment.in_flight >= self._compartment.limit:
             self._compartment.refused += 1
             raise BulkheadFull

@@ -32,31 +32,31 @@ class Gate(LLMClient, Generic[Call]):
         self._leaving = _overriding("leave", reversed(inwards))
 
     @abstractmethod
-    def enter(self, turn: ChatRequestContext) -> Call:
+    def enter(self, context: ChatRequestContext) -> Call:
         """Let a call in, and return what tells it from others; raise an `LLMError` to refuse it."""
         ...
 
     def speak(self, call: Call) -> None:
         """Take note of the first text."""
 
-    def answer(self, call: Call, turn: ChatRequestContext, reply: Reply) -> None:
+    def answer(self, call: Call, context: ChatRequestContext, reply: Reply) -> None:
         """Take note of a whole answer; `fail` may still follow, when the caller leaves with it."""
 
-    def fail(self, call: Call, turn: ChatRequestContext, error: BaseException) -> None:
+    def fail(self, call: Call, context: ChatRequestContext, error: BaseException) -> None:
         """Take note of an `LLMError`, of a caller who left, or of a bug."""
 
     def leave(self, call: Call) -> None:
         """Let a call out, however it ended."""
 
     async def stream(
-        self, prompt: Prompt, turn: ChatRequestContext
+        self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         calls: list[Any] = []
         try:
             for gate in self._gates:
-                calls.append(gate.enter(turn))
+                calls.append(gate.enter(context))
             has_text = False
-            events = self._inner.stream(prompt, turn)
+            events = self._inner.stream(prompt, context)
             try:
                 async for event in events:
                     if isinstance(event, str):
@@ -67,13 +67,13 @@ class Gate(LLMClient, Generic[Call]):
                     elif isinstance(event, Reply):
                         # before it is handed on: who has the reply may never ask for another piece
                         for number, gate in self._answering:
-                            gate.answer(calls[number], turn, event)
+                            gate.answer(calls[number], context, event)
                     yield event
             finally:
                 await events.aclose()
         except BaseException as error:
             for number in reversed(range(len(calls))):
-                self._gates[number].fail(calls[number], turn, error)
+                self._gates[number].fail(calls[number], context, error)
             raise
         finally:
             for number, gate in self._leaving:

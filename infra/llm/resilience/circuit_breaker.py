@@ -27,12 +27,12 @@ class CircuitBreaker(Gate[Permit]):
         self._breaker = breaker
         self._first_token_seconds = first_token_seconds
 
-    def enter(self, turn: ChatRequestContext) -> Permit:
+    def enter(self, context: ChatRequestContext) -> Permit:
         # with nobody else to ask, the provider has all the turn's time
         attempt_seconds = (
             self._first_token_seconds
-            if turn.has_fallback
-            else turn.first_text_by.at_seconds - turn.started_seconds
+            if context.has_fallback
+            else context.first_text_by.at_seconds - context.started_seconds
         )
         permit = self._breaker.admit(attempt_seconds)
         if permit is not None:
@@ -42,11 +42,11 @@ class CircuitBreaker(Gate[Permit]):
             raise LLMMisconfigured("left alone", retry_after_seconds=wait_seconds)
         raise NoRoute("circuit open", retry_after_seconds=wait_seconds)
 
-    def answer(self, call: Permit, turn: ChatRequestContext, reply: Reply) -> None:
+    def answer(self, call: Permit, context: ChatRequestContext, reply: Reply) -> None:
         if reply.finish_reason is not FinishReason.CONTENT_FILTER:
             self._breaker.succeed(call)
 
-    def fail(self, call: Permit, turn: ChatRequestContext, error: BaseException) -> None:
+    def fail(self, call: Permit, context: ChatRequestContext, error: BaseException) -> None:
         if isinstance(error, LLMMisconfigured):
             self._breaker.misconfigure(call, may_concern_one_call=error.may_concern_one_call)
         elif isinstance(error, LLMUnavailable) or (

@@ -34,17 +34,17 @@ class Cooldown(Gate[int], RefusingClient):
         self._rate_limits = 0
         self._next_seconds = _FIRST_SECONDS
 
-    def enter(self, turn: ChatRequestContext) -> int:
+    def enter(self, context: ChatRequestContext) -> int:
         # almost always nothing was ever asked for: no need to look at the clock
         if self._until_seconds and (wait_seconds := self.closed_for_seconds()):
             raise NoRoute("cooling down", retry_after_seconds=wait_seconds)
         return self._rate_limits
 
-    def answer(self, call: int, turn: ChatRequestContext, reply: Reply) -> None:
+    def answer(self, call: int, context: ChatRequestContext, reply: Reply) -> None:
         if call == self._rate_limits:
             self._next_seconds = _FIRST_SECONDS
 
-    def fail(self, call: int, turn: ChatRequestContext, error: BaseException) -> None:
+    def fail(self, call: int, context: ChatRequestContext, error: BaseException) -> None:
         if not isinstance(error, LLMRateLimited | LLMUnavailable):
             return
         delay_seconds = error.retry_after_seconds

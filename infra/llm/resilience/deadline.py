@@ -52,17 +52,17 @@ class Deadline(LLMClient):
         self._alarms = AlarmClock(clock)
 
     async def stream(
-        self, prompt: Prompt, turn: ChatRequestContext
+        self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         monotonic, current_task = self._clock.monotonic, asyncio.current_task
         alarms, loop = self._alarms, asyncio.get_running_loop()
         now_seconds = monotonic()
         usual_limit_at = now_seconds + self._first_token_seconds
-        limit_at = self._first_text_limit(turn, now_seconds)
-        end_at = turn.whole_by.at_seconds
+        limit_at = self._first_text_limit(context, now_seconds)
+        end_at = context.whole_by.at_seconds
         has_text = False
         alarm = Alarm(alarms)
-        events = self._inner.stream(prompt, turn)
+        events = self._inner.stream(prompt, context)
         try:
             try:
                 alarm.arm(limit_at, now_seconds)
@@ -94,10 +94,10 @@ class Deadline(LLMClient):
             alarm.stop()
             await events.aclose()
 
-    def _first_text_limit(self, turn: ChatRequestContext, now_seconds: float) -> float:
-        end_at = min(turn.first_text_by.at_seconds, turn.whole_by.at_seconds)
+    def _first_text_limit(self, context: ChatRequestContext, now_seconds: float) -> float:
+        end_at = min(context.first_text_by.at_seconds, context.whole_by.at_seconds)
         left_seconds = end_at - now_seconds
-        if not turn.has_fallback or left_seconds < _LEAST_TO_SHARE * self._kept_back_seconds:
+        if not context.has_fallback or left_seconds < _LEAST_TO_SHARE * self._kept_back_seconds:
             return end_at
         return now_seconds + min(
             self._first_token_seconds,

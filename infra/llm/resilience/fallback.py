@@ -19,7 +19,7 @@ class Fallback(LLMClient):
 
     Until a word has reached the caller the next route starts anew; a plain caller sees nothing before the end, so its
     answer may start anew at any time. Words that went out stay: only a model that takes up a partial answer may go
-    on with it, else the stream ends with the error. Attempts are counted in `turn.attempts`, so the routes have to
+    on with it, else the stream ends with the error. Attempts are counted in `context.attempts`, so the routes have to
     log them there.
 
     Raises:
@@ -39,19 +39,19 @@ class Fallback(LLMClient):
         self._clock = clock
 
     async def stream(
-        self, prompt: Prompt, turn: ChatRequestContext
+        self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
-        routes = self._routes if turn.may_fall_back else self._routes[:1]
-        succession = FallbackOrder(routes, turn, self._policy, self._clock)
+        routes = self._routes if context.may_fall_back else self._routes[:1]
+        succession = FallbackOrder(routes, context, self._policy, self._clock)
         said: list[str] = []
         question = prompt
         while True:
             succession.tell_turn(going_on=bool(said))
-            events = succession.client.stream(succession.route.prompt_for(question), turn)
+            events = succession.client.stream(succession.route.prompt_for(question), context)
             try:
                 async for event in events:
                     if isinstance(event, str):
-                        if turn.is_streamed:
+                        if context.is_streamed:
                             said.append(event)
                         yield event
                     elif said and isinstance(event, ProviderSelected):
@@ -68,7 +68,7 @@ class Fallback(LLMClient):
                     succession.advance_after_break(error, is_first_break=question is prompt)
                     question = continuing(prompt, "".join(said))
                     # the first word did come in time; what bounds the next one is the whole
-                    turn.first_text_by = turn.whole_by
+                    context.first_text_by = context.whole_by
                 else:
                     succession.advance(error)
             finally:

@@ -47,7 +47,7 @@ class FallbackOrder:
     """
 
     routes: Sequence[Route]
-    turn: ChatRequestContext
+    context: ChatRequestContext
     policy: FallbackPolicy
     clock: Clock
     client: LLMClient = field(init=False)
@@ -67,11 +67,11 @@ class FallbackOrder:
         Args:
             going_on: Only routes count that can go on with a broken answer.
         """
-        turn = self.turn
-        left = self._most_attempts - len(turn.attempts) - 1
+        context = self.context
+        left = self._most_attempts - len(context.attempts) - 1
         others = self._routes_left(going_on=going_on)
-        turn.has_fallback = left > 0 and others > 0
-        turn.spare_attempts = left - others
+        context.has_fallback = left > 0 and others > 0
+        context.spare_attempts = left - others
 
     def advance(self, error: LLMError) -> None:
         """Move on after `error` of the present route, where the caller has seen no word.
@@ -106,7 +106,7 @@ class FallbackOrder:
             self._too_small.append(self.route)
         elif not error.another_may_help:
             return False
-        if not self._may_ask_again(seconds_to_first_text(self.turn, self.clock.monotonic())):
+        if not self._may_ask_again(seconds_to_first_text(self.context, self.clock.monotonic())):
             return False
         for position in range(self._position + 1, len(self.routes)):
             if self._may_have_room(self.routes[position]):
@@ -118,7 +118,7 @@ class FallbackOrder:
     def _step_over_break(self, error: LLMError, is_first_break: bool) -> bool:
         if is_first_break and not error.another_may_help:
             return False
-        if not self._may_ask_again(self.turn.whole_by.remaining_seconds(self.clock.monotonic())):
+        if not self._may_ask_again(self.context.whole_by.remaining_seconds(self.clock.monotonic())):
             return False
         is_only_cut = isinstance(error, LLMUnavailable) and error.connection_broke
         first = self._position + (0 if is_only_cut and self._may_repeat() else 1)
@@ -151,7 +151,7 @@ class FallbackOrder:
         self._failures.append((self.route, error))
 
     def _may_ask_again(self, left_seconds: float) -> bool:
-        if len(self.turn.attempts) >= self._most_attempts:
+        if len(self.context.attempts) >= self._most_attempts:
             return False
         self._is_out_of_time = left_seconds < self.policy.min_attempt_seconds
         return not self._is_out_of_time
@@ -160,9 +160,9 @@ class FallbackOrder:
         route = self.route
         here = sum(
             attempt.provider == route.provider and attempt.model == route.model
-            for attempt in self.turn.attempts
+            for attempt in self.context.attempts
         )
-        left = self._most_attempts - len(self.turn.attempts)
+        left = self._most_attempts - len(self.context.attempts)
         return here < self.policy.attempts_per_route and left > self._routes_left(going_on=True)
 
     def _routes_left(self, *, going_on: bool) -> int:

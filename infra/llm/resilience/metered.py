@@ -19,18 +19,18 @@ CANCELLED: Final = "cancelled"
 class AttemptObserver(Protocol):
     """Is told of every call of a provider; returns at once and never fails.
 
-    Attempts of one turn follow each other, so `turn.id` says which start an end belongs to.
+    Attempts of one turn follow each other, so `context.id` says which start an end belongs to.
     """
 
     @abstractmethod
-    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
+    def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
         """Take note of a call that is about to be made."""
         ...
 
     @abstractmethod
     def attempt_ended(
         self,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         attempt: Attempt,
         first_text_seconds: float | None,
         reply: Reply | None,
@@ -38,7 +38,7 @@ class AttemptObserver(Protocol):
         """Take note of how it ended.
 
         Args:
-            turn: As at the start.
+            context: As at the start.
             attempt: Who was asked, the outcome, the provider's status, the seconds it took and the usage it reported.
             first_text_seconds: From the start of the attempt to its first text; None when there was none.
             reply: What ended it; None for a call that failed.
@@ -64,7 +64,7 @@ class MeteredCall:
 
 
 class Metered(Gate[MeteredCall]):
-    """Logs each call in `turn.attempts` with its outcome, times and usage, and tells the observer.
+    """Logs each call in `context.attempts` with its outcome, times and usage, and tells the observer.
 
     The attempt is in the log before the `Reply` is handed on; that of a caller who left is there too.
     """
@@ -96,33 +96,33 @@ class Metered(Gate[MeteredCall]):
         self._clock = clock
         self._observer = observer
 
-    def enter(self, turn: ChatRequestContext) -> MeteredCall:
-        self._observer.attempt_started(turn, self._provider, self._model)
-        turn.reported_usage = None
+    def enter(self, context: ChatRequestContext) -> MeteredCall:
+        self._observer.attempt_started(context, self._provider, self._model)
+        context.reported_usage = None
         return MeteredCall(self._clock.monotonic())
 
     def speak(self, call: MeteredCall) -> None:
         call.first_text_seconds = self._clock.monotonic() - call.started_seconds
 
-    def answer(self, call: MeteredCall, turn: ChatRequestContext, reply: Reply) -> None:
+    def answer(self, call: MeteredCall, context: ChatRequestContext, reply: Reply) -> None:
         blocked = reply.finish_reason is FinishReason.CONTENT_FILTER
         outcome = ContentBlocked.outcome if blocked else OK
-        self._log(call, turn, outcome, self._answered_status, reply)
+        self._log(call, context, outcome, self._answered_status, reply)
 
-    def fail(self, call: MeteredCall, turn: ChatRequestContext, error: BaseException) -> None:
+    def fail(self, call: MeteredCall, context: ChatRequestContext, error: BaseException) -> None:
         if call.is_over:
             return
         if isinstance(error, LLMError):
-            self._log(call, turn, error.outcome, error.http_status)
+            self._log(call, context, error.outcome, error.http_status)
         elif isinstance(error, GeneratorExit | asyncio.CancelledError):
-            self._log(call, turn, CANCELLED)
+            self._log(call, context, CANCELLED)
         else:
-            self._log(call, turn, LLMError.outcome)
+            self._log(call, context, LLMError.outcome)
 
     def _log(
         self,
         call: MeteredCall,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         outcome: str,
         http_status: int | None = None,
         reply: Reply | None = None,
@@ -131,9 +131,9 @@ class Metered(Gate[MeteredCall]):
         usage: Usage | None = None
         if reply is not None:
             usage = reply.usage
-        elif turn.reported_usage is not None:
-            usage = turn.reported_usage()
-        turn.reported_usage = None
+        elif context.reported_usage is not None:
+            usage = context.reported_usage()
+        context.reported_usage = None
         attempt = Attempt(
             provider=self._provider,
             model=self._model,
@@ -142,5 +142,5 @@ class Metered(Gate[MeteredCall]):
             http_status=http_status,
             usage=usage if usage is not None and usage.is_reported else None,
         )
-        turn.attempts.append(attempt)
-        self._observer.attempt_ended(turn, attempt, call.first_text_seconds, reply)
+        context.attempts.append(attempt)
+        self._observer.attempt_ended(context, attempt, call.first_text_seconds, reply)

@@ -47,7 +47,7 @@ class Retry(LLMClient):
 
     Never after words reached a streamed caller, never after silence, never when the budget of the route is spent, and
     never with an attempt that a route not asked yet needs. After a rate limit only when no other route is left.
-    Attempts are counted in `turn.attempts`, so whoever is inside has to log them there.
+    Attempts are counted in `context.attempts`, so whoever is inside has to log them there.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class Retry(LLMClient):
         self.budget = RetryBudget(policy.budget)
 
     async def stream(
-        self, prompt: Prompt, turn: ChatRequestContext
+        self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         retries = 0
         failure: LLMError | None = None
         while True:
             has_text = False
-            events = self._inner.stream(prompt, turn)
+            events = self._inner.stream(prompt, context)
             try:
                 async for event in events:
                     if isinstance(event, str):
@@ -106,7 +106,7 @@ class Retry(LLMClient):
                 failure = error
                 if isinstance(error, LLMTimeout) and not error.caller_deadline_was_shorter:
                     self.budget.pay_timeout()
-                pause_seconds = self._pause_before_retry(error, turn, retries, has_text)
+                pause_seconds = self._pause_before_retry(error, context, retries, has_text)
                 if pause_seconds is None:
                     raise
             finally:
@@ -115,15 +115,15 @@ class Retry(LLMClient):
             await self._clock.sleep(pause_seconds)
 
     def _pause_before_retry(
-        self, error: LLMError, turn: ChatRequestContext, retries: int, has_text: bool
+        self, error: LLMError, context: ChatRequestContext, retries: int, has_text: bool
     ) -> float | None:
         """Return the seconds to wait and take them from the budget; None when there is to be no retry."""
-        if not passes_by_itself(error) or (has_text and turn.is_streamed):
+        if not passes_by_itself(error) or (has_text and context.is_streamed):
             return None
         is_limited = isinstance(error, LLMRateLimited)
-        if is_limited and turn.has_fallback:
+        if is_limited and context.has_fallback:
             return None
-        if not self._has_attempts_left(turn, retries):
+        if not self._has_attempts_left(context, retries):
             return None
         asked_seconds = error.retry_after_seconds
         if is_limited and (asked_seconds is None or asked_seconds <= 0):
@@ -131,18 +131,18 @@ class Retry(LLMClient):
         pause_seconds = self._pause_seconds(asked_seconds, retries)
         if pause_seconds is None or self._will_refuse_after(pause_seconds):
             return None
-        left_seconds = seconds_to_first_text(turn, self._clock.monotonic())
+        left_seconds = seconds_to_first_text(context, self._clock.monotonic())
         if left_seconds - pause_seconds < self._policy.min_attempt_seconds:
             return None
         return pause_seconds if self.budget.take_retry() else None
 
-    def _has_attempts_left(self, turn: ChatRequestContext, retries: int) -> bool:
+    def _has_attempts_left(self, context: ChatRequestContext, retries: int) -> bool:
         logged = sum(
             attempt.provider == self._provider and attempt.model == self._model
-            for attempt in turn.attempts
+            for attempt in context.attempts
         )
         here = max(logged, retries + 1)
-        return here < self._policy.attempts_per_route and retries < turn.spare_attempts
+        return here < self._policy.attempts_per_route and retries < context.spare_attempts
 
     def _will_refuse_after(self, pause_seconds: float) -> bool:
         return self._closed_for_seconds() > pause_seconds

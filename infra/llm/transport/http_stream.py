@@ -125,7 +125,7 @@ class Endpoint:
         self,
         request: AdaptableRequest,
         new_reader: Callable[[], AnswerReader],
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         *,
         may_be_empty: bool,
     ) -> AsyncGenerator[AnswerEvent, None]:
@@ -137,14 +137,14 @@ class Endpoint:
         Args:
             request: What to ask.
             new_reader: Makes the reader of an answer.
-            turn: Takes note of whether the prompt went out, and of where to find what the provider reported as used.
+            context: Takes note of whether the prompt went out, and of where to find what the provider reported as used.
             may_be_empty: The model was asked to go on from a text that may have been whole already.
         """
         yield self._answering
         while True:
             reader = new_reader()
-            turn.reported_usage = partial(self._used, reader)
-            response = await self._post(request.body, turn)
+            context.reported_usage = partial(self._used, reader)
+            response = await self._post(request.body, context)
             try:
                 with TranslateErrors(self._provider, response.status):
                     if response.status != 200:
@@ -192,16 +192,16 @@ class Endpoint:
             response.close()
         yield reply
 
-    async def _post(self, body: bytes, turn: ChatRequestContext) -> aiohttp.ClientResponse:
-        was_sent = turn.is_sent
-        turn.is_sent = True
+    async def _post(self, body: bytes, context: ChatRequestContext) -> aiohttp.ClientResponse:
+        was_sent = context.is_sent
+        context.is_sent = True
         with TranslateErrors(self._provider):
             try:
                 return await self._session.post(
                     self._url, data=body, headers=self._headers, allow_redirects=False
                 )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-                turn.is_sent = was_sent  # there was nothing to send it on
+                context.is_sent = was_sent  # there was nothing to send it on
                 raise
 
     def _used(self, reader: AnswerReader) -> Usage:

@@ -37,17 +37,17 @@ class ChatMetrics(RequestObserver, Collector):
     def observe_request(self, answered: RequestOutcome) -> None:
         if answered.problem is not None:
             self._problems[answered.route, answered.problem, answered.limit or ""] += 1
-        turn = answered.turn
-        if turn is None:
+        context = answered.context
+        if context is None:
             return
-        if turn.is_replayed:
+        if context.is_replayed:
             self._replayed += 1
             return
-        if turn.interaction is not None:
-            self._by_status[turn.interaction.status] += 1
-        if turn.history_seconds:
-            self._accepted.observe(turn.history_seconds)
-        if not turn.is_kept and answered.problem is None:
+        if context.interaction is not None:
+            self._by_status[context.interaction.status] += 1
+        if context.history_seconds:
+            self._accepted.observe(context.history_seconds)
+        if not context.is_kept and answered.problem is None:
             self._not_kept += 1
 
     def collect(self) -> Iterable[Metric]:

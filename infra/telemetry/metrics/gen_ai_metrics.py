@@ -59,17 +59,17 @@ class GenAiMetrics(AttemptObserver):
             registry.register(histogram)
         self._routes: dict[tuple[str, str, str], _Route] = {}
 
-    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
+    def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
         """Nothing yet: the end tells it all."""
 
     def attempt_ended(
         self,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         attempt: Attempt,
         first_text_seconds: float | None,
         reply: Reply | None,
     ) -> None:
-        key = (attempt.provider, turn.model, attempt.model)
+        key = (attempt.provider, context.model, attempt.model)
         route = self._routes.get(key) or self._open(*key)
         duration = route.durations.get(attempt.outcome)
         if duration is None:

@@ -41,8 +41,8 @@ class HttpMetrics(RequestObserver):
         if series is None:
             series = self._series(*key)
         series.observe(answered.seconds)
-        if answered.turn is not None:
-            added_seconds = answered.seconds - answered.turn.llm_seconds
+        if answered.context is not None:
+            added_seconds = answered.seconds - answered.context.llm_seconds
             self._overheads.series(answered.route).observe(max(added_seconds, 0.0))
 
     def _series(self, route: str, method: str, hundreds: int) -> Series:

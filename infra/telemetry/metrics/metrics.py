@@ -41,17 +41,17 @@ class Metrics(RequestObserver, AttemptObserver):
         self._http.observe_request(answered)
         self._chats.observe_request(answered)
 
-    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
-        self._routes.attempt_started(turn, provider, model)
+    def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
+        self._routes.attempt_started(context, provider, model)
 
     def attempt_ended(
         self,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         attempt: Attempt,
         first_text_seconds: float | None,
         reply: Reply | None,
     ) -> None:
-        self._gen_ai.attempt_ended(turn, attempt, first_text_seconds, reply)
+        self._gen_ai.attempt_ended(context, attempt, first_text_seconds, reply)
 
     def watch_routes(self, routes: Callable[[], Sequence[RouteHealth]]) -> None:
         """Show the state of what `routes` returns whenever the metrics are read."""

@@ -30,17 +30,17 @@ class RouteMetrics(AttemptObserver, Collector):
         """Ask `routes` from now on; before that there are none."""
         self._routes = routes
 
-    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
-        if not turn.attempts and model == turn.model:
+    def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
+        if not context.attempts and model == context.model:
             return
-        if any((one.provider, one.model) == (provider, model) for one in turn.attempts):
+        if any((one.provider, one.model) == (provider, model) for one in context.attempts):
             self._retries[provider, model] += 1
         else:
             self._fallbacks[provider, model] += 1
 
     def attempt_ended(
         self,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         attempt: Attempt,
         first_text_seconds: float | None,
         reply: Reply | None,

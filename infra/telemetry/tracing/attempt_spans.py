@@ -26,32 +26,32 @@ class AttemptSpans(AttemptObserver):
         self._under_way: dict[str, Span] = {}
         self._latest: ContextVar[Span | None] = ContextVar("latest attempt", default=None)
 
-    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
+    def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
         span = self._tracer.start_span(
             f"{_OPERATION} {model}",
             kind=SpanKind.CLIENT,
             attributes={
                 "gen_ai.operation.name": _OPERATION,
                 "gen_ai.provider.name": open_telemetry_name(provider),
-                "gen_ai.request.model": turn.model,
+                "gen_ai.request.model": context.model,
                 "gen_ai.response.model": model,
                 "gen_ai.request.stream": True,
-                "rt.interaction_id": turn.id,
-                "rt.attempt": len(turn.attempts) + 1,
+                "rt.interaction_id": context.id,
+                "rt.attempt": len(context.attempts) + 1,
             },
         )
-        self._under_way[turn.id] = span
+        self._under_way[context.id] = span
         # Every request runs in a context of its own, and ends with it.
         self._latest.set(span)
 
     def attempt_ended(
         self,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         attempt: Attempt,
         first_text_seconds: float | None,
         reply: Reply | None,
     ) -> None:
-        span = self._under_way.pop(turn.id, None)
+        span = self._under_way.pop(context.id, None)
         if span is None:
             return
         if first_text_seconds is not None:
@@ -94,16 +94,16 @@ class BothAttempts(AttemptObserver):
     def __init__(self, first: AttemptObserver, second: AttemptObserver) -> None:
         self._both = (first, second)
 
-    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
+    def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
         for observer in self._both:
-            observer.attempt_started(turn, provider, model)
+            observer.attempt_started(context, provider, model)
 
     def attempt_ended(
         self,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         attempt: Attempt,
         first_text_seconds: float | None,
         reply: Reply | None,
     ) -> None:
         for observer in self._both:
-            observer.attempt_ended(turn, attempt, first_text_seconds, reply)
+            observer.attempt_ended(context, attempt, first_text_seconds, reply)

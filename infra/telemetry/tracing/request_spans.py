@@ -62,10 +62,10 @@ class _RequestSpan(RequestSpan):
         span.set_attribute("url.path", answered.route)
         if answered.status:
             span.set_attribute("http.response.status_code", answered.status)
-        if answered.turn is not None:
-            span.set_attribute("rt.interaction_id", answered.turn.id)
-            span.set_attribute("rt.attempts", len(answered.turn.attempts))
-            span.set_attribute("rt.replayed", answered.turn.is_replayed)
+        if answered.context is not None:
+            span.set_attribute("rt.interaction_id", answered.context.id)
+            span.set_attribute("rt.attempts", len(answered.context.attempts))
+            span.set_attribute("rt.replayed", answered.context.is_replayed)
         if answered.problem is not None:
             span.set_attribute("error.type", answered.problem)
         if answered.status >= 500 or not answered.status:

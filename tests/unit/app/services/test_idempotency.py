@@ -63,7 +63,7 @@ class Service:
         self.answers: list[AnswerPrompt] = []
         self.require_durable = True
 
-    def turn(self, user_id: str = "ana", *, is_streamed: bool = False) -> ChatRequestContext:
+    def context(self, user_id: str = "ana", *, is_streamed: bool = False) -> ChatRequestContext:
         now = self.clock.monotonic()
         return ChatRequestContext(
             id=self.new_id(),
@@ -80,10 +80,10 @@ class Service:
         *steps: Step,
         once: Once = ONCE,
         caller: Caller = ANONYMOUS,
-        turn: ChatRequestContext | None = None,
+        context: ChatRequestContext | None = None,
     ) -> AnswerEvents:
         """Send the request to a model that plays `steps`."""
-        turn = turn or self.turn()
+        context = context or self.context()
         answer_prompt = AnswerPrompt(
             llm=SteppingLLM(*steps),
             history=self.history,
@@ -94,10 +94,10 @@ class Service:
 
         async def run() -> AnswerEvents:
             self.calls += 1
-            async for piece in answer_prompt(turn, Prompt.asking("hi", model="m")):
+            async for piece in answer_prompt(context, Prompt.asking("hi", model="m")):
                 yield piece
 
-        return await self.once(caller, turn, once, run)
+        return await self.once(caller, context, once, run)
 
     async def ask(self, *steps: Step, **how: Any) -> Interaction:
         """Send it and return the interaction."""
@@ -120,10 +120,10 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 async def test_sent_again_it_has_the_same_answer_and_nobody_is_asked(service: Service) -> None:
     first = await service.ask()
-    turn = service.turn()
-    again = [piece async for piece in await service.send(*ANSWER, turn=turn)]
+    context = service.context()
+    again = [piece async for piece in await service.send(*ANSWER, context=context)]
     assert again == [WHO, "All is well.", first]
-    assert (turn.id, turn.is_replayed, turn.interaction) == (first.id, True, first)
+    assert (context.id, context.is_replayed, context.interaction) == (first.id, True, first)
     assert service.calls == 1
     assert list(service.history.kept) == [first.id]
 
@@ -161,7 +161,7 @@ async def test_another_caller_user_or_route_is_another_request(service: Service)
     ids = {
         (await service.ask()).id,
         (await service.ask(caller=someone)).id,
-        (await service.ask(turn=service.turn("bob"))).id,
+        (await service.ask(context=service.context("bob"))).id,
         (await service.ask(once=replace(ONCE, route="/v1/chat/completions"))).id,
         (await service.ask(once=replace(ONCE, key="other"))).id,
     }
@@ -190,9 +190,9 @@ async def test_after_a_failure_the_key_is_free(
 async def test_a_refusal_of_a_safety_filter_is_told_again(service: Service) -> None:
     with pytest.raises(ContentBlocked):
         await service.ask(ContentBlocked())
-    turn = service.turn()
-    pieces = await service.send(*ANSWER, turn=turn)
-    assert turn.is_replayed
+    context = service.context()
+    pieces = await service.send(*ANSWER, context=context)
+    assert context.is_replayed
     with pytest.raises(ContentBlocked):
         await anext(pieces)
     assert service.calls == 1
@@ -212,8 +212,8 @@ async def test_an_answer_that_was_cut_by_us_is_told_again(service: Service) -> N
 
 
 async def test_a_stream_whose_client_left_frees_the_key(service: Service) -> None:
-    turn = service.turn(is_streamed=True)
-    pieces = await service.send(WHO, "All ", asyncio.Event(), turn=turn)
+    context = service.context(is_streamed=True)
+    pieces = await service.send(WHO, "All ", asyncio.Event(), context=context)
     assert [await anext(pieces), await anext(pieces)] == [WHO, "All "]
     await pieces.aclose()
     await service.settle()
@@ -222,18 +222,18 @@ async def test_a_stream_whose_client_left_frees_the_key(service: Service) -> Non
         Status.CLIENT_CANCELLED,
         Status.COMPLETED,
     }
-    assert second.id != turn.id
+    assert second.id != context.id
 
 
 async def test_a_client_that_left_after_the_last_word_finds_its_answer(service: Service) -> None:
-    turn = service.turn(is_streamed=True)
-    pieces = await service.send(*ANSWER, turn=turn)
+    context = service.context(is_streamed=True)
+    pieces = await service.send(*ANSWER, context=context)
     async for piece in pieces:
         if isinstance(piece, Interaction):
             break
     await pieces.aclose()
     await service.settle()
-    assert (await service.ask()).id == turn.id
+    assert (await service.ask()).id == context.id
     assert service.calls == 1
 
 
@@ -251,27 +251,27 @@ async def test_an_answer_that_may_have_been_kept_all_the_same_is_never_kept_twic
     service: Service,
 ) -> None:
     service.history.refuses = 1
-    turn = service.turn()
+    context = service.context()
     with pytest.raises(HistoryNotDurable):
-        await service.ask(turn=turn)
+        await service.ask(context=context)
     second = await service.ask()
-    assert (second.id, service.calls) == (turn.id, 2)
-    assert list(service.history.kept) == [turn.id]
+    assert (second.id, service.calls) == (context.id, 2)
+    assert list(service.history.kept) == [context.id]
 
 
 async def crash(service: Service, fingerprint: str = ONCE.fingerprint.current) -> str:
     """Leave behind what a process leaves that died while a provider was asked; return the interaction's id."""
-    turn = service.turn()
+    context = service.context()
     key = IdempotencyKey(principal="anonymous", user_id="ana", route=ONCE.route, key=ONCE.key)
     now = service.clock.now_milliseconds()
     claim = IdempotencyRecord(
         fingerprint=fingerprint,
-        interaction_id=turn.id,
+        interaction_id=context.id,
         lease_until_milliseconds=now + round(LEASE_SECONDS * 1000),
         expires_milliseconds=now + round(DAY_SECONDS * 1000),
     )
     assert await service.claims.claim(key, claim, now_milliseconds=now) is None
-    return turn.id
+    return context.id
 
 
 async def test_the_lease_is_the_deadline_and_ten_seconds(service: Service) -> None:
@@ -409,14 +409,14 @@ async def test_an_answer_given_without_being_kept_frees_its_key_at_once(
     service.require_durable = False
     service.history.is_full = not is_admitted
     service.history.refuses = 1
-    turn = service.turn(is_streamed=is_streamed)
-    async for piece in await service.send(*ANSWER, turn=turn):
+    context = service.context(is_streamed=is_streamed)
+    async for piece in await service.send(*ANSWER, context=context):
         if isinstance(piece, Interaction):
-            assert not turn.is_kept
+            assert not context.is_kept
             service.history.is_full = False
             second = await service.ask()  # before the first caller has read its last word
-    assert (second.id, service.calls) == (turn.id, 2)
-    assert list(service.history.kept) == [turn.id]
+    assert (second.id, service.calls) == (context.id, 2)
+    assert list(service.history.kept) == [context.id]
     assert (await service.ask(), service.calls) == (second, 2)
 
 

@@ -17,10 +17,10 @@ from domain.exceptions import HistoryUnavailable, LLMUnavailable, RateLimited
 from domain.interfaces.rate_limiter import Reservation, TokenBudget
 from domain.use_cases.answer_prompt import AnswerPrompt
 from infra.security.token_budget import MemoryTokenBudget
+from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
 from tests.fakes.history import RememberingHistory
 from tests.fakes.model import Step, SteppingLLM
-from tests.fakes.turns import a_turn
 
 WHO = ProviderSelected(provider="p", model="m")
 MODEL = Model(id="m", owned_by="p", context_tokens=1000, max_output_tokens=400)
@@ -54,12 +54,12 @@ class Calls:
         self.sent: list[Prompt] = []
 
     def begin(
-        self, *steps: Step, prompt: Prompt = PROMPT, model: Model = MODEL, **turn: Any
+        self, *steps: Step, prompt: Prompt = PROMPT, model: Model = MODEL, **context: Any
     ) -> AnswerEvents:
         llm = SteppingLLM(*steps)
         llm.asked = self.sent
         answer_prompt = AnswerPrompt(llm=llm, history=self.history, clock=FakeClock())
-        return self.spending("ana", a_turn(**turn), prompt, model, answer_prompt)
+        return self.spending("ana", a_chat_context(**context), prompt, model, answer_prompt)
 
     async def make(self, *steps: Step, prompt: Prompt = PROMPT, model: Model = MODEL) -> None:
         assert [piece async for piece in self.begin(*steps, prompt=prompt, model=model)]
@@ -87,14 +87,14 @@ async def test_what_nobody_counted_is_estimated_from_what_went_and_came() -> Non
 @pytest.mark.parametrize("leaves", [False, True])
 async def test_a_call_that_was_sent_costs_its_prompt_without_a_word(leaves: bool) -> None:
     class Sending(SteppingLLM):
-        def stream(self, prompt: Prompt, turn: ChatRequestContext) -> Any:
-            turn.is_sent = True
-            return super().stream(prompt, turn)
+        def stream(self, prompt: Prompt, context: ChatRequestContext) -> Any:
+            context.is_sent = True
+            return super().stream(prompt, context)
 
     calls = Calls(10_000)
     llm = Sending(WHO, asyncio.Event() if leaves else LLMUnavailable())
     answer_prompt = AnswerPrompt(llm=llm, history=calls.history, clock=FakeClock())
-    pieces = calls.spending("ana", a_turn(is_streamed=True), PROMPT, MODEL, answer_prompt)
+    pieces = calls.spending("ana", a_chat_context(is_streamed=True), PROMPT, MODEL, answer_prompt)
     await anext(pieces)
     if leaves:
         await pieces.aclose()
@@ -107,8 +107,8 @@ async def test_a_call_that_was_sent_costs_its_prompt_without_a_word(leaves: bool
 @pytest.mark.seen("A13")
 async def test_what_replaced_attempts_used_is_spent_too() -> None:
     class Twice(SteppingLLM):
-        def stream(self, prompt: Prompt, turn: ChatRequestContext) -> Any:
-            turn.attempts += [
+        def stream(self, prompt: Prompt, context: ChatRequestContext) -> Any:
+            context.attempts += [
                 Attempt(provider="p", model=model, outcome=outcome, seconds=1.0, usage=usage)
                 for model, outcome, usage in (
                     ("a", "timeout", Usage(input_tokens=40, output_tokens=2)),
@@ -116,12 +116,12 @@ async def test_what_replaced_attempts_used_is_spent_too() -> None:
                     ("c", "ok", Usage(total_tokens=50)),
                 )
             ]
-            return super().stream(prompt, turn)
+            return super().stream(prompt, context)
 
     calls = Calls(10_000)
     llm = Twice(WHO, "hi", reply(total_tokens=50))
     answer_prompt = AnswerPrompt(llm=llm, history=calls.history, clock=FakeClock())
-    pieces = calls.spending("ana", a_turn(), PROMPT, MODEL, answer_prompt)
+    pieces = calls.spending("ana", a_chat_context(), PROMPT, MODEL, answer_prompt)
     assert [piece async for piece in pieces]
     assert calls.ledger.spent == [92]
 

@@ -30,7 +30,7 @@ OTHER = ProviderSelected(provider="openrouter", model="gpt-x")
 END = Reply(finish_reason=FinishReason.STOP, usage=Usage(input_tokens=3, output_tokens=4))
 
 
-def a_turn(*, is_streamed: bool = False) -> ChatRequestContext:
+def a_chat_context(*, is_streamed: bool = False) -> ChatRequestContext:
     now = CLOCK.monotonic()
     return ChatRequestContext(
         id=InteractionIds(CLOCK)(),
@@ -50,12 +50,12 @@ def parts(*steps: Step) -> tuple[AnswerPrompt, RememberingHistory, SteppingLLM]:
 
 async def test_the_interaction_is_kept_before_it_is_told() -> None:
     answer, history, _ = parts(FIRST, "Hel", "lo", END)
-    turn = a_turn()
-    heard = [piece async for piece in answer(turn, Prompt.asking("hi", model="alias"))]
+    context = a_chat_context()
+    heard = [piece async for piece in answer(context, Prompt.asking("hi", model="alias"))]
     assert heard[:3] == [FIRST, "Hel", "lo"]
     told = heard[3]
     assert isinstance(told, Interaction)
-    assert history.kept == {turn.id: told}
+    assert history.kept == {context.id: told}
     assert (told.text, told.status, told.finish_reason) == (
         "Hello",
         Status.COMPLETED,
@@ -69,24 +69,24 @@ async def test_the_interaction_is_kept_before_it_is_told() -> None:
 
 async def test_a_start_marker_is_left_before_the_model_is_asked() -> None:
     answer, history, _ = parts(LLMTimeout())
-    turn = a_turn()
+    context = a_chat_context()
     with pytest.raises(LLMTimeout):
-        await anext(answer(turn, Prompt.asking("hi")))
-    assert [(i.id, i.status) for i in history.begun] == [(turn.id, Status.INTERRUPTED)]
+        await anext(answer(context, Prompt.asking("hi")))
+    assert [(i.id, i.status) for i in history.begun] == [(context.id, Status.INTERRUPTED)]
 
 
 async def test_nobody_is_asked_when_nothing_can_be_kept() -> None:
     answer, history, llm = parts(FIRST, "x", END)
     history.is_full = True
     with pytest.raises(HistoryUnavailable):
-        await anext(answer(a_turn(), Prompt.asking("hi")))
+        await anext(answer(a_chat_context(), Prompt.asking("hi")))
     assert llm.asked == []
     assert history.begun == []
 
 
 async def test_who_takes_over_anew_replaces_the_text() -> None:
     answer, _, _ = parts(FIRST, "half a", OTHER, "whole", END)
-    *_, told = [piece async for piece in answer(a_turn(), Prompt.asking("hi"))]
+    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.asking("hi"))]
     assert isinstance(told, Interaction)
     assert (told.text, told.model, told.fallback_used) == ("whole", "gpt-x", True)
 
@@ -94,7 +94,7 @@ async def test_who_takes_over_anew_replaces_the_text() -> None:
 async def test_who_continues_adds_to_the_text() -> None:
     going_on = ProviderSelected(provider="openrouter", model="gpt-x", continues=True)
     answer, _, _ = parts(FIRST, "half ", going_on, "and half", END)
-    *_, told = [piece async for piece in answer(a_turn(), Prompt.asking("hi"))]
+    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.asking("hi"))]
     assert isinstance(told, Interaction)
     assert told.text == "half and half"
 
@@ -112,25 +112,25 @@ async def test_a_failure_is_kept_and_told(
     steps: tuple[Step, ...], status: Status, error: str, text: str
 ) -> None:
     answer, history, _ = parts(*steps)
-    turn = a_turn()
+    context = a_chat_context()
     with pytest.raises((LLMTimeout, LLMUnavailable, ContentBlocked, Overloaded)):
-        async for _ in answer(turn, Prompt.asking("hi")):
+        async for _ in answer(context, Prompt.asking("hi")):
             pass
-    kept = history.kept[turn.id]
+    kept = history.kept[context.id]
     assert (kept.status, kept.error, kept.text) == (status, error, text)
-    assert turn.interaction == kept
+    assert context.interaction == kept
 
 
 async def test_a_block_after_text_is_an_answer() -> None:
     answer, _, _ = parts(FIRST, "some", Reply(finish_reason=FinishReason.CONTENT_FILTER))
-    *_, told = [piece async for piece in answer(a_turn(), Prompt.asking("hi"))]
+    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.asking("hi"))]
     assert isinstance(told, Interaction)
     assert (told.status, told.text, told.is_answered) == (Status.BLOCKED, "some", True)
 
 
 async def test_an_answer_we_cut_is_truncated() -> None:
     answer, _, _ = parts(FIRST, "x", Reply(finish_reason=FinishReason.LENGTH, cut_by_us=True))
-    *_, told = [piece async for piece in answer(a_turn(), Prompt.asking("hi"))]
+    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.asking("hi"))]
     assert isinstance(told, Interaction)
     assert (told.status, told.finish_reason) == (Status.TRUNCATED, FinishReason.LENGTH)
 
@@ -140,7 +140,7 @@ async def test_an_answer_that_cannot_be_kept_is_not_told() -> None:
     history.refuses = 1
     heard: list[object] = []
     with pytest.raises(HistoryNotDurable):
-        async for piece in answer(a_turn(), Prompt.asking("hi")):
+        async for piece in answer(a_chat_context(), Prompt.asking("hi")):
             heard.append(piece)
     assert heard == [FIRST, "x"]
     assert history.kept == {}
@@ -149,31 +149,31 @@ async def test_an_answer_that_cannot_be_kept_is_not_told() -> None:
 async def test_that_a_failure_cannot_be_kept_changes_nothing_for_the_caller() -> None:
     answer, history, _ = parts(LLMTimeout())
     history.refuses = 1
-    turn = a_turn()
+    context = a_chat_context()
     with pytest.raises(LLMTimeout):
-        await anext(answer(turn, Prompt.asking("hi")))
+        await anext(answer(context, Prompt.asking("hi")))
     await answer.drain()
-    assert history.kept[turn.id].status is Status.FAILED  # the second try went through
+    assert history.kept[context.id].status is Status.FAILED  # the second try went through
 
 
 async def test_who_leaves_hangs_up_and_leaves_the_partial_answer() -> None:
     answer, history, llm = parts(FIRST, "some", asyncio.Event(), "never", END)
-    turn = a_turn(is_streamed=True)
-    async with aclosing(answer(turn, Prompt.asking("hi"))) as pieces:
+    context = a_chat_context(is_streamed=True)
+    async with aclosing(answer(context, Prompt.asking("hi"))) as pieces:
         assert [await anext(pieces), await anext(pieces)] == [FIRST, "some"]
     assert llm.hung_up == 1
     await answer.drain()
-    kept = history.kept[turn.id]
+    kept = history.kept[context.id]
     assert (kept.status, kept.text) == (Status.CLIENT_CANCELLED, "some")
 
 
 async def test_a_cancelled_task_leaves_the_partial_answer_too() -> None:
     answer, history, llm = parts(FIRST, "some", asyncio.Event())
-    turn = a_turn(is_streamed=True)
+    context = a_chat_context(is_streamed=True)
     heard_text = asyncio.Event()
 
     async def listen() -> None:
-        async with aclosing(answer(turn, Prompt.asking("hi"))) as pieces:
+        async with aclosing(answer(context, Prompt.asking("hi"))) as pieces:
             async for piece in pieces:
                 if piece == "some":
                     heard_text.set()
@@ -185,28 +185,28 @@ async def test_a_cancelled_task_leaves_the_partial_answer_too() -> None:
         await listening
     await answer.drain()
     assert llm.hung_up == 1
-    assert history.kept[turn.id].status is Status.CLIENT_CANCELLED
+    assert history.kept[context.id].status is Status.CLIENT_CANCELLED
 
 
 async def test_a_stream_we_end_ourselves_is_truncated() -> None:
     answer, history, _ = parts(FIRST, "some", asyncio.Event())
-    turn = a_turn(is_streamed=True)
-    async with aclosing(answer(turn, Prompt.asking("hi"))) as pieces:
+    context = a_chat_context(is_streamed=True)
+    async with aclosing(answer(context, Prompt.asking("hi"))) as pieces:
         await anext(pieces)
         await anext(pieces)
-        turn.is_cut_short = True
+        context.is_cut_short = True
     await answer.drain()
-    assert history.kept[turn.id].status is Status.TRUNCATED
+    assert history.kept[context.id].status is Status.TRUNCATED
 
 
 async def test_our_own_bug_is_recorded_as_failed() -> None:
     answer, history, _ = parts(FIRST, ZeroDivisionError())
-    turn = a_turn()
+    context = a_chat_context()
     with pytest.raises(ZeroDivisionError):
-        async for _ in answer(turn, Prompt.asking("hi")):
+        async for _ in answer(context, Prompt.asking("hi")):
             pass
     await answer.drain()
-    assert (history.kept[turn.id].status, history.kept[turn.id].error) == (
+    assert (history.kept[context.id].status, history.kept[context.id].error) == (
         Status.FAILED,
         "internal",
     )
@@ -214,7 +214,7 @@ async def test_our_own_bug_is_recorded_as_failed() -> None:
 
 async def test_history_keeps_the_question_without_its_context() -> None:
     answer, history, _ = parts(FIRST, "x", END)
-    turn = a_turn()
+    context = a_chat_context()
     prompt = Prompt(
         messages=(
             Message(role=Role.USER, text="one"),
@@ -223,9 +223,9 @@ async def test_history_keeps_the_question_without_its_context() -> None:
         ),
         system="be short",
     )
-    async for _ in answer(turn, prompt):
+    async for _ in answer(context, prompt):
         pass
-    assert history.kept[turn.id].prompt == Prompt.asking("three", system="be short")
+    assert history.kept[context.id].prompt == Prompt.asking("three", system="be short")
 
 
 def used(model: str, usage: Usage | None) -> Attempt:
@@ -261,9 +261,9 @@ async def test_what_is_kept_as_used_is_the_sum_over_all_attempts(
 ) -> None:
     for ending in (END, LLMUnavailable(), ContentBlocked()):
         answer, history, _ = parts(FIRST, ending)
-        turn = a_turn()
-        turn.attempts += [used(str(number), usage) for number, usage in enumerate(usages)]
+        context = a_chat_context()
+        context.attempts += [used(str(number), usage) for number, usage in enumerate(usages)]
         with suppress(LLMUnavailable, ContentBlocked):
-            assert [piece async for piece in answer(turn, Prompt.asking("hi"))]
+            assert [piece async for piece in answer(context, Prompt.asking("hi"))]
         expected = total if ending is END or any(usages) else Usage()
-        assert history.kept[turn.id].usage == expected
+        assert history.kept[context.id].usage == expected

@@ -20,7 +20,7 @@ def a_model(context_tokens: int | None = 1000, max_output_tokens: int | None = 1
     )
 
 
-def a_turn(number: int, question: str, answer: str, **changes: object) -> Interaction:
+def a_chat_context(number: int, question: str, answer: str, **changes: object) -> Interaction:
     return an_interaction(
         number,
         **{
@@ -47,7 +47,11 @@ async def a_history(*turns: Interaction) -> RememberingHistory:
 
 
 async def test_earlier_turns_stand_before_the_question_oldest_first() -> None:
-    history = await a_history(a_turn(1, "one", "1"), a_turn(3, "three", "3"), a_turn(2, "two", "2"))
+    history = await a_history(
+        a_chat_context(1, "one", "1"),
+        a_chat_context(3, "three", "3"),
+        a_chat_context(2, "two", "2"),
+    )
     prompt = Prompt.asking("now", system="be short", temperature=0.5)
     recalled = await RecallConversation(history=history)(prompt, "ana", "c", a_model())
     assert recalled == Prompt(
@@ -74,10 +78,10 @@ async def test_a_new_conversation_is_the_question_itself() -> None:
 
 async def test_only_this_user_and_this_conversation_are_recalled() -> None:
     history = await a_history(
-        a_turn(1, "of bob", "x", user_id="bob"),
-        a_turn(2, "of another", "x", conversation_id="d"),
-        a_turn(3, "of none", "x", conversation_id=None),
-        a_turn(4, "mine", "x"),
+        a_chat_context(1, "of bob", "x", user_id="bob"),
+        a_chat_context(2, "of another", "x", conversation_id="d"),
+        a_chat_context(3, "of none", "x", conversation_id=None),
+        a_chat_context(4, "mine", "x"),
     )
     assert await recalled(history, Prompt.asking("now")) == ["mine", "x", "now"]
 
@@ -89,7 +93,9 @@ async def test_what_was_answered_cut_or_cancelled_is_recalled_and_what_failed_is
     status: Status, text: str
 ) -> None:
     history = await a_history(
-        a_turn(1, "first", "1"), a_turn(2, "then", text, status=status), a_turn(3, "last", "3")
+        a_chat_context(1, "first", "1"),
+        a_chat_context(2, "then", text, status=status),
+        a_chat_context(3, "last", "3"),
     )
     expected = ["first", "1", "last", "3", "now"]
     if status in (Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLED):
@@ -101,7 +107,7 @@ async def test_what_was_answered_cut_or_cancelled_is_recalled_and_what_failed_is
 @pytest.mark.seen("C12")
 async def test_questions_without_an_answer_are_joined_to_the_new_one_and_not_kept_with_it() -> None:
     history = await a_history(
-        *(a_turn(n, f"stopped {n}", "", status=Status.CLIENT_CANCELLED) for n in range(3))
+        *(a_chat_context(n, f"stopped {n}", "", status=Status.CLIENT_CANCELLED) for n in range(3))
     )
     prompt = Prompt.asking("now", system="be short")
     sent = await RecallConversation(history=history)(prompt, "ana", "c", a_model())
@@ -114,7 +120,7 @@ async def test_questions_without_an_answer_are_joined_to_the_new_one_and_not_kep
 
 @pytest.mark.seen("C12")
 async def test_what_stands_between_joined_questions_counts_for_the_window() -> None:
-    history = await a_history(a_turn(1, "a" * 10, "", status=Status.CLIENT_CANCELLED))
+    history = await a_history(a_chat_context(1, "a" * 10, "", status=Status.CLIENT_CANCELLED))
     prompt = Prompt.asking("n" * 12, max_output_tokens=1)
     assert await recalled(history, prompt, a_model(context_tokens=1 + 7)) == ["n" * 12]
     joined = "a" * 10 + "\n\n" + "n" * 12
@@ -123,7 +129,9 @@ async def test_what_stands_between_joined_questions_counts_for_the_window() -> N
 
 async def test_the_newest_turns_that_fit_are_kept_whole() -> None:
     history = await a_history(
-        a_turn(1, "a" * 5, "b" * 5), a_turn(2, "c" * 20, "d" * 20), a_turn(3, "e" * 20, "f" * 20)
+        a_chat_context(1, "a" * 5, "b" * 5),
+        a_chat_context(2, "c" * 20, "d" * 20),
+        a_chat_context(3, "e" * 20, "f" * 20),
     )
     prompt = Prompt.asking("n" * 10, system="s" * 10, max_output_tokens=100)
 
@@ -142,27 +150,29 @@ async def test_the_newest_turns_that_fit_are_kept_whole() -> None:
 
 
 async def test_bytes_are_counted_not_characters() -> None:
-    history = await a_history(a_turn(1, "€" * 10, "€" * 10))
+    history = await a_history(a_chat_context(1, "€" * 10, "€" * 10))
     prompt = Prompt.asking("n" * 3, max_output_tokens=1)
     assert len(await recalled(history, prompt, a_model(context_tokens=1 + 20))) == 1
     assert len(await recalled(history, prompt, a_model(context_tokens=1 + 21))) == 3
 
 
 async def test_a_turn_that_does_not_fit_ends_it_also_when_older_ones_would() -> None:
-    history = await a_history(a_turn(1, "a", "b"), a_turn(2, "c" * 500, "d"), a_turn(3, "e", "f"))
+    history = await a_history(
+        a_chat_context(1, "a", "b"), a_chat_context(2, "c" * 500, "d"), a_chat_context(3, "e", "f")
+    )
     prompt = Prompt.asking("now", max_output_tokens=1)
     assert await recalled(history, prompt, a_model(context_tokens=101)) == ["e", "f", "now"]
 
 
 async def test_nothing_is_read_when_the_question_alone_fills_the_window() -> None:
-    history = await a_history(a_turn(1, "one", "1"))
+    history = await a_history(a_chat_context(1, "one", "1"))
     prompt = Prompt.asking("n" * 300, max_output_tokens=10)
     assert len(await recalled(history, prompt, a_model(context_tokens=110))) == 1
     assert history.searches == 0
 
 
 async def test_a_model_that_may_fill_its_window_with_an_answer_still_remembers() -> None:
-    history = await a_history(a_turn(1, "one", "1"))
+    history = await a_history(a_chat_context(1, "one", "1"))
     model = a_model(context_tokens=100, max_output_tokens=100)
     assert await recalled(history, Prompt.asking("now"), model) == ["one", "1", "now"]
 
@@ -173,14 +183,14 @@ async def test_a_model_that_may_fill_its_window_with_an_answer_still_remembers()
 async def test_a_model_of_unknown_limits_is_told_what_was_said_before(
     context_tokens: int | None, max_output_tokens: int | None
 ) -> None:
-    history = await a_history(a_turn(1, "one", "1"))
+    history = await a_history(a_chat_context(1, "one", "1"))
     model = a_model(context_tokens=context_tokens, max_output_tokens=max_output_tokens)
     assert await recalled(history, Prompt.asking("now"), model) == ["one", "1", "now"]
 
 
 @pytest.mark.seen("B11")
 async def test_an_unknown_window_is_taken_for_one_of_128_000_tokens() -> None:
-    history = await a_history(*(a_turn(n, "q" * 5_000, "a" * 5_000) for n in range(60)))
+    history = await a_history(*(a_chat_context(n, "q" * 5_000, "a" * 5_000) for n in range(60)))
     model = a_model(context_tokens=None, max_output_tokens=None)
 
     async def turns(limit: int | None) -> int:
@@ -193,14 +203,14 @@ async def test_an_unknown_window_is_taken_for_one_of_128_000_tokens() -> None:
 
 
 async def test_long_conversations_are_read_page_by_page() -> None:
-    history = await a_history(*(a_turn(n, f"q{n}", f"a{n}") for n in range(120)))
+    history = await a_history(*(a_chat_context(n, f"q{n}", f"a{n}") for n in range(120)))
     texts = await recalled(history, Prompt.asking("now"), a_model(context_tokens=10_000))
     assert texts == [text for n in range(120) for text in (f"q{n}", f"a{n}")] + ["now"]
     assert history.searches == 3
 
 
 async def test_reading_ends_once_the_window_is_full() -> None:
-    history = await a_history(*(a_turn(n, "q" * 30, "a" * 30) for n in range(120)))
+    history = await a_history(*(a_chat_context(n, "q" * 30, "a" * 30) for n in range(120)))
     prompt = Prompt.asking("now", max_output_tokens=1)
     texts = await recalled(history, prompt, a_model(context_tokens=102))
     assert len(texts) == 2 * 5 + 1
@@ -208,13 +218,13 @@ async def test_reading_ends_once_the_window_is_full() -> None:
 
 
 async def test_a_thousand_turns_are_the_most() -> None:
-    history = await a_history(*(a_turn(n, "q", "a") for n in range(1001)))
+    history = await a_history(*(a_chat_context(n, "q", "a") for n in range(1001)))
     texts = await recalled(history, Prompt.asking("now"), a_model(context_tokens=10_000))
     assert len(texts) == 2001
 
 
 async def test_what_cannot_be_read_is_not_left_out() -> None:
-    history = await a_history(a_turn(1, "one", "1"))
+    history = await a_history(a_chat_context(1, "one", "1"))
     history.is_unreadable = True
     with pytest.raises(HistoryUnreadable):
         await recalled(history, Prompt.asking("now"))

@@ -26,9 +26,9 @@ from infra.llm.resilience.route_health import RouteState
 from infra.settings import Settings
 from tests.fakes import gemini, openai
 from tests.fakes.behaviour import Breaks, Hangs, Raw, Refuses, Says
+from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.openai import FakeOpenAI
-from tests.fakes.turns import a_turn
 from tests.unit.infra.llm.resilience.parts import Heard, Watching, hear
 
 MODELS = """
@@ -112,21 +112,21 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 def a_turn_of(model: str, *, is_streamed: bool = False) -> ChatRequestContext:
-    turn = a_turn(is_streamed=is_streamed)
-    turn.model = model
-    return turn
+    context = a_chat_context(is_streamed=is_streamed)
+    context.model = model
+    return context
 
 
 async def ask(
     llm: LLM, model: str = "flash", *, is_streamed: bool = False
 ) -> tuple[Heard, ChatRequestContext]:
-    turn = a_turn_of(model, is_streamed=is_streamed)
-    return await hear(llm.client, turn, Prompt.asking("Why?", model=model)), turn
+    context = a_turn_of(model, is_streamed=is_streamed)
+    return await hear(llm.client, context, Prompt.asking("Why?", model=model)), context
 
 
 async def test_each_model_is_asked_by_its_own_name_and_priced(stage: Stage) -> None:
     async with stage.open() as llm:
-        heard, turn = await ask(llm)
+        heard, context = await ask(llm)
         other, _ = await ask(llm, "mini")
     assert (heard.text, other.text) == ("Hello world", "Hello world")
     assert "/models/gemini-3.8-flash:" in stage.gemini.seen[0].path
@@ -135,7 +135,7 @@ async def test_each_model_is_asked_by_its_own_name_and_priced(stage: Stage) -> N
     assert isinstance(reply, Reply)
     assert reply.usage.cost_usd == pytest.approx((15 * 1 + 73 * 2) / 1e6)
     assert stage.watching.ended[0][2] == reply.usage
-    assert [(a.provider, a.model, a.outcome, a.http_status) for a in turn.attempts] == [
+    assert [(a.provider, a.model, a.outcome, a.http_status) for a in context.attempts] == [
         ("gemini", "flash", "ok", 200)
     ]
 
@@ -143,35 +143,35 @@ async def test_each_model_is_asked_by_its_own_name_and_priced(stage: Stage) -> N
 async def test_a_failing_provider_is_retried_and_then_replaced(stage: Stage) -> None:
     stage.gemini.then(Refuses(503), Refuses(500))
     async with stage.open() as llm:
-        heard, turn = await ask(llm)
+        heard, context = await ask(llm)
     assert (heard.text, heard.voices) == ("Hello world", ["flash", "flash", "mini"])
-    assert [(a.model, a.http_status) for a in turn.attempts] == [
+    assert [(a.model, a.http_status) for a in context.attempts] == [
         ("flash", 503),
         ("flash", 500),
         ("mini", 200),
     ]
-    assert stage.watching.started == [(a.provider, a.model) for a in turn.attempts]
+    assert stage.watching.started == [(a.provider, a.model) for a in context.attempts]
 
 
 async def test_a_silent_model_is_given_what_the_catalogue_says(stage: Stage) -> None:
     stage.gemini.then(Hangs())
     async with stage.open() as llm, asyncio.timeout(5.0):
-        heard, turn = await ask(llm)
+        heard, context = await ask(llm)
     assert heard.voices == ["flash", "mini"]
-    assert [a.outcome for a in turn.attempts] == ["timeout", "ok"]
-    assert turn.attempts[0].seconds >= 0.3
+    assert [a.outcome for a in context.attempts] == ["timeout", "ok"]
+    assert context.attempts[0].seconds >= 0.3
 
 
 async def test_a_stream_that_breaks_is_gone_on_with_where_it_stopped(stage: Stage) -> None:
     stage.openai.then(Breaks(["Once ", "upon "]), Says(["a ", "time"]))
     async with stage.open() as llm:
-        heard, turn = await ask(llm, "mini", is_streamed=True)
+        heard, context = await ask(llm, "mini", is_streamed=True)
     assert (heard.text, heard.voices) == ("Once upon a time", ["mini", "+mini"])
     assert stage.openai.seen[1].body["messages"][-1] == {
         "role": "assistant",
         "content": "Once upon ",
     }
-    assert [a.outcome for a in turn.attempts] == ["unavailable", "ok"]
+    assert [a.outcome for a in context.attempts] == ["unavailable", "ok"]
 
 
 async def test_one_full_provider_leaves_the_other_free(stage: Stage) -> None:
@@ -182,8 +182,8 @@ async def test_one_full_provider_leaves_the_other_free(stage: Stage) -> None:
         while not stage.gemini.seen:
             await asyncio.sleep(0.001)
         assert [route.in_flight for route in llm.health()] == [1, 0, 1]
-        heard, turn = await ask(llm, "sibling")
-        assert (heard.voices, len(turn.attempts)) == (["mini"], 1)
+        heard, context = await ask(llm, "sibling")
+        assert (heard.voices, len(context.attempts)) == (["mini"], 1)
         go_on.set()
         assert (await first)[0].text == "Hello"
         assert [route.in_flight for route in llm.health()] == [0, 0, 0]
@@ -225,10 +225,12 @@ async def test_without_any_provider_the_demo_answers_and_says_what_it_is() -> No
     settings, clock, watching = Settings(_env_file=None), SystemClock(), Watching()
     catalogue = load_catalogue(settings, {}, clock)
     async with open_llm(catalogue, settings, clock=clock, observer=watching) as llm:
-        heard, turn = await ask(llm, "demo")
+        heard, context = await ask(llm, "demo")
     assert "not a real LLM" in heard.text
     assert heard.pieces[-1] == Reply(finish_reason=FinishReason.STOP)
-    assert [(a.provider, a.outcome, a.http_status) for a in turn.attempts] == [("demo", "ok", None)]
+    assert [(a.provider, a.outcome, a.http_status) for a in context.attempts] == [
+        ("demo", "ok", None)
+    ]
 
 
 USED = Usage(input_tokens=40, output_tokens=2, total_tokens=42)
@@ -257,8 +259,8 @@ async def test_each_attempt_is_priced_by_the_tariff_of_the_model_it_asked(stage:
     )
     models.write_text(priced, encoding="utf-8")
     async with stage.open() as llm:
-        _, turn = await ask(llm)
-    assert [attempt.usage for attempt in turn.attempts] == [
+        _, context = await ask(llm)
+    assert [attempt.usage for attempt in context.attempts] == [
         replace(USED, cost_usd=pytest.approx(44e-6)),
         replace(USED, cost_usd=pytest.approx(440e-6)),
     ]
@@ -276,19 +278,19 @@ async def test_a_failure_that_cost_something_waits_for_its_price(stage: Stage) -
         clock=stage.clock,
         observer=stage.watching,
     )
-    turn = a_turn()
-    waiting = asyncio.create_task(hear(client, turn))
+    context = a_chat_context()
+    waiting = asyncio.create_task(hear(client, context))
     while not failing.asked:
         await asyncio.sleep(0)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert turn.attempts == []
+    assert context.attempts == []
     await prices.load([])
     assert isinstance((await waiting).error, LLMUnavailable)
-    assert [attempt.usage for attempt in turn.attempts] == [USED]
+    assert [attempt.usage for attempt in context.attempts] == [USED]
     unpriced = Priced(failing, prices=Prices({}, stage.clock), cost=prices.of("m"))
     async with asyncio.timeout(5.0):  # one that cost nothing does not wait
-        assert isinstance((await hear(unpriced, a_turn())).error, LLMUnavailable)
+        assert isinstance((await hear(unpriced, a_chat_context())).error, LLMUnavailable)
 
 
 @pytest.mark.seen("B15")
@@ -300,8 +302,8 @@ async def test_the_number_of_attempts_is_the_operators_where_it_is_set(
 ) -> None:
     stage.gemini.then(Refuses(503), Refuses(503))
     async with stage.open(**({} if most is None else {"attempts_per_turn": most})) as llm:
-        _, turn = await ask(llm)
-    assert [attempt.model for attempt in turn.attempts] == asked
+        _, context = await ask(llm)
+    assert [attempt.model for attempt in context.attempts] == asked
 
 
 @pytest.mark.seen("B14")

@@ -58,7 +58,7 @@ def opened(tmp_path: Path, store: LeavingStore, clock: FakeClock) -> Opened:
     return open_one
 
 
-def a_turn(number: int, conversation_id: str = "c") -> Interaction:
+def a_chat_context(number: int, conversation_id: str = "c") -> Interaction:
     return an_interaction(number, conversation_id=conversation_id)
 
 
@@ -78,7 +78,7 @@ async def held(outbox: Outbox, *turns: Interaction) -> None:
 async def test_one_that_began_here_goes_on_in_every_process_of_the_host(
     opened: Opened, store: LeavingStore
 ) -> None:
-    turns = [a_turn(number) for number in range(5)]
+    turns = [a_chat_context(number) for number in range(5)]
     async with opened() as one, opened() as other:
         await held(one, turns[0])
         await held(other, turns[1])
@@ -96,16 +96,16 @@ async def test_one_that_began_here_goes_on_in_every_process_of_the_host(
 async def test_one_that_began_elsewhere_waits_for_the_store(
     opened: Opened, store: LeavingStore
 ) -> None:
-    await store.append_many([a_turn(0)])
+    await store.append_many([a_chat_context(0)])
     async with opened() as outbox:
-        await held(outbox, a_turn(1), a_turn(2))
-        assert await recalled(outbox) == [a_turn(0), a_turn(1), a_turn(2)]
+        await held(outbox, a_chat_context(1), a_chat_context(2))
+        assert await recalled(outbox) == [a_chat_context(0), a_chat_context(1), a_chat_context(2)]
         store.is_away = True
         for _ in range(2):
             with pytest.raises(HistoryUnreadable):
                 await recalled(outbox)
         store.is_away = False
-        assert await recalled(outbox) == [a_turn(0), a_turn(1), a_turn(2)]
+        assert await recalled(outbox) == [a_chat_context(0), a_chat_context(1), a_chat_context(2)]
 
 
 async def test_a_turn_kept_without_a_look_at_its_past_proves_nothing(
@@ -113,7 +113,7 @@ async def test_a_turn_kept_without_a_look_at_its_past_proves_nothing(
 ) -> None:
     """As one is that brings its own context, or the first that comes while the store is away."""
     async with opened() as outbox:
-        await outbox.append(a_turn(1))
+        await outbox.append(a_chat_context(1))
         store.is_away = True
         with pytest.raises(HistoryUnreadable):
             await recalled(outbox)
@@ -123,7 +123,7 @@ async def test_where_other_hosts_write_to_the_store_none_goes_on(
     opened: Opened, store: LeavingStore
 ) -> None:
     async with opened(is_only_host=False) as outbox:
-        await held(outbox, a_turn(1))
+        await held(outbox, a_chat_context(1))
         store.is_away = True
         with pytest.raises(HistoryUnreadable):
             await recalled(outbox)
@@ -131,7 +131,7 @@ async def test_where_other_hosts_write_to_the_store_none_goes_on(
 
 async def test_behind_a_queue_none_goes_on(opened: Opened, store: LeavingStore) -> None:
     async with opened(sink=LeavingStore(store.behind)) as outbox:
-        await held(outbox, a_turn(1))
+        await held(outbox, a_chat_context(1))
         store.is_away = True
         with pytest.raises(HistoryUnreadable):
             await recalled(outbox)
@@ -141,34 +141,34 @@ async def test_it_goes_on_after_the_process_was_started_again(
     opened: Opened, store: LeavingStore
 ) -> None:
     async with opened() as outbox:
-        await held(outbox, a_turn(1))
-        await until_stored(store, a_turn(1))
+        await held(outbox, a_chat_context(1))
+        await until_stored(store, a_chat_context(1))
     store.is_away = True
     async with opened() as outbox:
-        await held(outbox, a_turn(2))
-        assert await recalled(outbox) == [a_turn(1), a_turn(2)]
+        await held(outbox, a_chat_context(2))
+        assert await recalled(outbox) == [a_chat_context(1), a_chat_context(2)]
 
 
 async def test_once_a_delivered_turn_is_removed_here_it_waits_for_the_store(
     opened: Opened, store: LeavingStore, clock: FakeClock
 ) -> None:
     async with opened() as one, opened() as other:
-        await held(one, a_turn(1))
-        await until_stored(store, a_turn(1))
+        await held(one, a_chat_context(1))
+        await until_stored(store, a_chat_context(1))
         clock.advance(KEEP_SECONDS / 2)
-        await held(other, a_turn(2))
-        await held(one, a_turn(3, "later"))
-        await until_stored(store, a_turn(1), a_turn(2), a_turn(3, "later"))
+        await held(other, a_chat_context(2))
+        await held(one, a_chat_context(3, "later"))
+        await until_stored(store, a_chat_context(1), a_chat_context(2), a_chat_context(3, "later"))
         store.is_away = True
         clock.advance(KEEP_SECONDS / 2 - 60.0)
         await one._parts.housekeeping()
-        assert await recalled(other) == [a_turn(1), a_turn(2)]
+        assert await recalled(other) == [a_chat_context(1), a_chat_context(2)]
         clock.advance(120.0)
         await one._parts.housekeeping()
         for outbox in (one, other):
             with pytest.raises(HistoryUnreadable):
                 await recalled(outbox)
-            assert await recalled(outbox, "later") == [a_turn(3, "later")]
+            assert await recalled(outbox, "later") == [a_chat_context(3, "later")]
 
 
 async def test_what_is_lost_with_the_outbox_of_a_dead_process_is_known_to_be_lost(
@@ -176,9 +176,11 @@ async def test_what_is_lost_with_the_outbox_of_a_dead_process_is_known_to_be_los
 ) -> None:
     async with opened() as living:
         async with opened() as dying:
-            await held(living, a_turn(1), a_turn(5, "alone"))
-            await held(dying, a_turn(2))
-            await until_stored(store, a_turn(1), a_turn(2), a_turn(5, "alone"))
+            await held(living, a_chat_context(1), a_chat_context(5, "alone"))
+            await held(dying, a_chat_context(2))
+            await until_stored(
+                store, a_chat_context(1), a_chat_context(2), a_chat_context(5, "alone")
+            )
         store.is_away = True
         await living._parts.housekeeping()  # takes over what is left to deliver: nothing
         with pytest.raises(HistoryUnreadable):
@@ -190,20 +192,20 @@ async def test_what_a_dead_process_had_still_to_deliver_is_not_lost(
 ) -> None:
     async with opened() as living:
         async with opened() as dying:
-            await held(living, a_turn(1))
-            await until_stored(store, a_turn(1))
+            await held(living, a_chat_context(1))
+            await until_stored(store, a_chat_context(1))
             store.is_away = True
-            await held(dying, a_turn(2))
+            await held(dying, a_chat_context(2))
         await living._parts.housekeeping()
-        assert await recalled(living) == [a_turn(1), a_turn(2)]
+        assert await recalled(living) == [a_chat_context(1), a_chat_context(2)]
 
 
 async def test_an_outbox_that_an_earlier_release_used_proves_nothing_for_what_it_held(
     opened: Opened, store: LeavingStore, tmp_path: Path
 ) -> None:
     async with opened() as outbox:
-        await held(outbox, a_turn(1))
-        await until_stored(store, a_turn(1))
+        await held(outbox, a_chat_context(1))
+        await until_stored(store, a_chat_context(1))
     (path,) = (tmp_path / "host" / OUTBOX_FOLDER).glob("*.db")
     connection = apsw.Connection(str(path))
     connection.execute("DROP TABLE begun_conversation; DROP TABLE rows_lost")
@@ -218,12 +220,12 @@ async def test_a_conversation_erased_and_begun_anew_goes_on(
     opened: Opened, store: LeavingStore, clock: FakeClock
 ) -> None:
     async with opened() as outbox:
-        await held(outbox, a_turn(1), a_turn(2))
-        await until_stored(store, a_turn(1), a_turn(2))
-        await outbox.erase("ana", a_turn(1).id)
-        await outbox.erase("ana", a_turn(2).id)
+        await held(outbox, a_chat_context(1), a_chat_context(2))
+        await until_stored(store, a_chat_context(1), a_chat_context(2))
+        await outbox.erase("ana", a_chat_context(1).id)
+        await outbox.erase("ana", a_chat_context(2).id)
         clock.advance(1.0)
-        await held(outbox, a_turn(3))
+        await held(outbox, a_chat_context(3))
         store.is_away = True
         await asyncio.sleep(0)
-        assert await recalled(outbox) == [a_turn(3)]
+        assert await recalled(outbox) == [a_chat_context(3)]

@@ -21,7 +21,7 @@ from infra.llm.pricing.prices import Prices, Wanted, open_prices
 from infra.llm.pricing.tariff import Tariff
 from infra.llm.providers.scripted import ScriptedLLM
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
-from tests.unit.infra.llm.resilience.parts import PROMPT, a_turn, hear
+from tests.unit.infra.llm.resilience.parts import PROMPT, a_chat_context, hear
 
 GOOGLE = "https://generativelanguage.googleapis.com"
 FLASH = Wanted(model="flash", upstream="gemini-3.8-flash", url=GOOGLE)
@@ -225,7 +225,7 @@ async def test_the_first_answers_wait_for_their_price() -> None:
         finish_reason=FinishReason.STOP, usage=Usage(input_tokens=1_000_000, output_tokens=0)
     )
     client = Priced(ScriptedLLM(["yes", reply]), prices=prices, cost=prices.of("flash"))
-    answering = asyncio.create_task(hear(client, a_turn(clock)))
+    answering = asyncio.create_task(hear(client, a_chat_context(clock)))
     for _ in range(20):
         await asyncio.sleep(0)
     assert not answering.done()
@@ -240,6 +240,6 @@ async def test_who_leaves_while_prices_load_hangs_up() -> None:
     prices = Prices({}, clock)
     llm = ScriptedLLM("yes")
     client = Priced(llm, prices=prices, cost=prices.of("flash"))
-    async with aclosing(client.stream(PROMPT, a_turn(clock))) as pieces:
+    async with aclosing(client.stream(PROMPT, a_chat_context(clock))) as pieces:
         await anext(pieces)
     assert llm.hung_up == 1

@@ -13,10 +13,10 @@ from infra.llm.providers.gemini_client import GeminiClient
 from infra.llm.providers.openai_client import OpenAICompatibleClient
 from infra.llm.transport.http_stream import provider_session
 from tests.fakes.behaviour import Raw
+from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.openai import FakeOpenAI
 from tests.fakes.recordings import Recording, recordings
-from tests.fakes.turns import a_turn
 
 ALL = {
     recording.name: recording for name in ("gemini", "openrouter") for recording in recordings(name)
@@ -129,7 +129,7 @@ async def replayed(
     async with fake(raw) as provider:
         make = GeminiClient if isinstance(provider, FakeGemini) else OpenAICompatibleClient
         client = make(session, provider="p", base_url=provider.base_url, **options)  # type: ignore[arg-type]
-        return [piece async for piece in client.stream(Prompt.asking("Hi"), a_turn())]
+        return [piece async for piece in client.stream(Prompt.asking("Hi"), a_chat_context())]
 
 
 @pytest.mark.parametrize("name", EXPECTED)

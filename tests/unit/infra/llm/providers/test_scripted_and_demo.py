@@ -10,7 +10,7 @@ from domain.exceptions import HistoryUnavailable, LLMRejected, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.scripted import NOTICE, ScriptedLLM
-from tests.fakes.turns import a_turn
+from tests.fakes.chat_contexts import a_chat_context
 
 PROMPT = Prompt.asking("Hi")
 WHO = ProviderSelected(provider="scripted", model="scripted")
@@ -18,7 +18,7 @@ STOPPED = Reply(finish_reason=FinishReason.STOP)
 
 
 async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[object]:
-    return [piece async for piece in client.stream(prompt, a_turn())]
+    return [piece async for piece in client.stream(prompt, a_chat_context())]
 
 
 async def test_the_script_is_played_in_order_then_it_says_what_it_is() -> None:
@@ -46,7 +46,7 @@ async def test_a_script_may_say_how_an_answer_ends_and_who_goes_on() -> None:
 
 async def test_who_hangs_up_is_counted() -> None:
     model = ScriptedLLM(("a", "b"), (asyncio.Event(),))
-    pieces = model.stream(PROMPT, a_turn())
+    pieces = model.stream(PROMPT, a_chat_context())
     await anext(pieces)
     await pieces.aclose()
     assert model.hung_up == 1

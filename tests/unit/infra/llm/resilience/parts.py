@@ -38,12 +38,12 @@ class Watching(AttemptObserver):
         self.started: list[tuple[str, str]] = []
         self.ended: list[tuple[Attempt, float | None, Usage]] = []
 
-    def attempt_started(self, turn: ChatRequestContext, provider: str, model: str) -> None:
+    def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
         self.started.append((provider, model))
 
     def attempt_ended(
         self,
-        turn: ChatRequestContext,
+        context: ChatRequestContext,
         attempt: Attempt,
         first_text_seconds: float | None,
         reply: Reply | None,
@@ -83,11 +83,11 @@ class Heard:
         ]
 
 
-async def hear(client: LLMClient, turn: ChatRequestContext, prompt: Prompt = PROMPT) -> Heard:
+async def hear(client: LLMClient, context: ChatRequestContext, prompt: Prompt = PROMPT) -> Heard:
     """Read an answer to its end, or to its error."""
     heard = Heard()
     try:
-        async with aclosing(client.stream(prompt, turn)) as pieces:
+        async with aclosing(client.stream(prompt, context)) as pieces:
             async for piece in pieces:
                 heard.pieces.append(piece)
     except DomainError as error:
@@ -95,7 +95,7 @@ async def hear(client: LLMClient, turn: ChatRequestContext, prompt: Prompt = PRO
     return heard
 
 
-def a_turn(
+def a_chat_context(
     clock: FakeClock,
     *,
     seconds: float = 59.0,

@@ -10,21 +10,21 @@ from domain.exceptions import BulkheadFull, LLMUnavailable
 from infra.llm.providers.scripted import ScriptedLLM
 from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
 from tests.fakes.clock import FakeClock
-from tests.unit.infra.llm.resilience.parts import PROMPT, a_turn, hear
+from tests.unit.infra.llm.resilience.parts import PROMPT, a_chat_context, hear
 
 
 async def test_a_full_one_refuses_at_once_and_takes_the_next_when_one_has_left() -> None:
     clock, go_on, compartment = FakeClock(), asyncio.Event(), ProviderConcurrencyLimit(3)
     llm = ScriptedLLM(*[[go_on, "yes"]] * 4)
     siblings = [Bulkhead(llm, compartment=compartment) for _ in range(2)]
-    inside = [asyncio.create_task(hear(siblings[n % 2], a_turn(clock))) for n in range(3)]
+    inside = [asyncio.create_task(hear(siblings[n % 2], a_chat_context(clock))) for n in range(3)]
     while len(llm.asked) < 3:
         await asyncio.sleep(0)
-    assert isinstance((await hear(siblings[0], a_turn(clock))).error, BulkheadFull)
+    assert isinstance((await hear(siblings[0], a_chat_context(clock))).error, BulkheadFull)
     assert (compartment.in_flight, compartment.refused) == (3, 1)
     go_on.set()
     await asyncio.gather(*inside)
-    assert (await hear(siblings[1], a_turn(clock))).text == "yes"
+    assert (await hear(siblings[1], a_chat_context(clock))).text == "yes"
     assert (compartment.in_flight, compartment.refused) == (0, 1)
 
 
@@ -36,15 +36,15 @@ async def test_however_a_call_ends_its_place_is_free_again(ending: str) -> None:
     client = Bulkhead(ScriptedLLM(*script), compartment=compartment)
     for _ in range(20):
         if ending == "fails":
-            assert (await hear(client, a_turn(clock))).error is failure
+            assert (await hear(client, a_chat_context(clock))).error is failure
         elif ending == "is cancelled":
-            reading = asyncio.create_task(hear(client, a_turn(clock)))
+            reading = asyncio.create_task(hear(client, a_chat_context(clock)))
             while not compartment.in_flight:
                 await asyncio.sleep(0)
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
         else:
-            async with aclosing(client.stream(PROMPT, a_turn(clock))) as pieces:
+            async with aclosing(client.stream(PROMPT, a_chat_context(clock))) as pieces:
                 assert isinstance(await anext(pieces), ProviderSelected)
         assert compartment.in_flight == 0

@@ -12,7 +12,7 @@ from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.call_hooks import Gate
 from tests.fakes.clock import FakeClock
-from tests.unit.infra.llm.resilience.parts import PROMPT, a_turn, hear
+from tests.unit.infra.llm.resilience.parts import PROMPT, a_chat_context, hear
 
 
 class Diary(Gate[str]):
@@ -26,7 +26,7 @@ class Diary(Gate[str]):
         self.lines = lines
         self.shut = shut
 
-    def enter(self, turn: ChatRequestContext) -> str:
+    def enter(self, context: ChatRequestContext) -> str:
         if self.shut:
             raise NoRoute
         self.lines.append(f"{self.name} enter")
@@ -35,10 +35,10 @@ class Diary(Gate[str]):
     def speak(self, call: str) -> None:
         self.lines.append(f"{call} speak")
 
-    def answer(self, call: str, turn: ChatRequestContext, reply: Reply) -> None:
+    def answer(self, call: str, context: ChatRequestContext, reply: Reply) -> None:
         self.lines.append(f"{call} answer")
 
-    def fail(self, call: str, turn: ChatRequestContext, error: BaseException) -> None:
+    def fail(self, call: str, context: ChatRequestContext, error: BaseException) -> None:
         self.lines.append(f"{call} fail {type(error).__name__}")
 
     def leave(self, call: str) -> None:
@@ -55,7 +55,7 @@ def nested(
 
 async def test_in_from_the_outside_and_out_from_the_inside() -> None:
     gate, lines = nested(["be", "cause"])
-    assert (await hear(gate, a_turn(FakeClock()))).text == "because"
+    assert (await hear(gate, a_chat_context(FakeClock()))).text == "because"
     assert lines == [
         "outer enter",
         "inner enter",
@@ -70,7 +70,7 @@ async def test_in_from_the_outside_and_out_from_the_inside() -> None:
 
 async def test_all_hear_of_a_failure() -> None:
     gate, lines = nested(LLMUnavailable())
-    await hear(gate, a_turn(FakeClock()))
+    await hear(gate, a_chat_context(FakeClock()))
     assert lines[2:] == [
         "inner fail LLMUnavailable",
         "outer fail LLMUnavailable",
@@ -81,7 +81,7 @@ async def test_all_hear_of_a_failure() -> None:
 
 async def test_who_is_not_reached_hears_nothing() -> None:
     gate, lines = nested("yes", shut=True)
-    assert isinstance((await hear(gate, a_turn(FakeClock()))).error, NoRoute)
+    assert isinstance((await hear(gate, a_chat_context(FakeClock()))).error, NoRoute)
     assert lines == ["outer enter", "outer fail NoRoute", "outer leave"]
 
 
@@ -89,29 +89,29 @@ async def test_a_caller_who_leaves_is_told_of_after_the_provider_was_hung_up_on(
     lines: list[str] = []
 
     class Tidying(ScriptedLLM):
-        async def stream(self, prompt, turn):  # type: ignore[no-untyped-def]
+        async def stream(self, prompt, context):  # type: ignore[no-untyped-def]
             try:
-                async for piece in super().stream(prompt, turn):
+                async for piece in super().stream(prompt, context):
                     yield piece
             finally:
                 await asyncio.sleep(0)
                 lines.append("hung up")
 
     gate = Diary(Tidying("yes"), "gate", lines)
-    async with aclosing(gate.stream(PROMPT, a_turn(FakeClock()))) as pieces:
+    async with aclosing(gate.stream(PROMPT, a_chat_context(FakeClock()))) as pieces:
         await anext(pieces)
     assert lines == ["gate enter", "hung up", "gate fail GeneratorExit", "gate leave"]
 
 
 async def test_a_bug_passes_through_and_lets_everybody_out() -> None:
     class Buggy(ScriptedLLM):
-        def stream(self, prompt, turn):  # type: ignore[no-untyped-def]
+        def stream(self, prompt, context):  # type: ignore[no-untyped-def]
             raise KeyError("bug")
 
     lines: list[str] = []
     gate = Diary(Buggy(), "gate", lines)
     with pytest.raises(KeyError):
-        await hear(gate, a_turn(FakeClock()))
+        await hear(gate, a_chat_context(FakeClock()))
     assert lines == ["gate enter", "gate fail KeyError", "gate leave"]
 
 
@@ -122,10 +122,10 @@ async def test_a_client_that_is_no_gate_keeps_its_place_between_gates() -> None:
         def __init__(self, inner: LLMClient) -> None:
             self.inner = inner
 
-        def stream(self, prompt, turn):  # type: ignore[no-untyped-def]
+        def stream(self, prompt, context):  # type: ignore[no-untyped-def]
             lines.append("between")
-            return self.inner.stream(prompt, turn)
+            return self.inner.stream(prompt, context)
 
     gate = Diary(Between(Diary(ScriptedLLM("yes"), "inner", lines)), "outer", lines)
-    await hear(gate, a_turn(FakeClock()))
+    await hear(gate, a_chat_context(FakeClock()))
     assert lines[:3] == ["outer enter", "between", "inner enter"]

@@ -23,7 +23,7 @@ from infra.llm.providers.scripted import ScriptedLLM
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from tests.fakes.clock import FakeClock
-from tests.unit.infra.llm.resilience.parts import PROMPT, Script, a_turn, hear
+from tests.unit.infra.llm.resilience.parts import PROMPT, Script, a_chat_context, hear
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ class Circuit:
         self.clock.advance(10.0)
 
     async def ask(self) -> LLMError | str:
-        heard = await hear(self.client, a_turn(self.clock))
+        heard = await hear(self.client, a_chat_context(self.clock))
         assert heard.error is None or isinstance(heard.error, LLMError)
         return heard.error or heard.text
 
@@ -137,7 +137,7 @@ async def test_a_probe_whose_caller_leaves_makes_room_at_once(clock: FakeClock) 
         with pytest.raises(asyncio.CancelledError):
             await reading
     for _ in range(50):
-        async with aclosing(circuit.client.stream(PROMPT, a_turn(clock))) as pieces:
+        async with aclosing(circuit.client.stream(PROMPT, a_chat_context(clock))) as pieces:
             assert isinstance(await anext(pieces), ProviderSelected)
     assert [await circuit.ask(), await circuit.ask()] == ["yes", "yes"]
     assert circuit.breaker.closure() is None
@@ -161,7 +161,7 @@ async def test_an_answer_counts_before_the_caller_has_it(clock: FakeClock) -> No
     circuit = Circuit(clock, "yes", "yes")
     await circuit.open()
     for _ in range(2):
-        async with aclosing(circuit.client.stream(PROMPT, a_turn(clock))) as pieces:
+        async with aclosing(circuit.client.stream(PROMPT, a_chat_context(clock))) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Reply):
                     break
@@ -183,8 +183,8 @@ async def test_the_lease_of_a_probe_is_as_long_as_it_may_be_silent(clock: FakeCl
     for has_fallback, seconds in ((True, 17.0), (False, 64.0)):
         circuit = Circuit(clock)
         await circuit.open()
-        turn = a_turn(clock, has_fallback=has_fallback)
-        lost = circuit.client.stream(PROMPT, turn)
+        context = a_chat_context(clock, has_fallback=has_fallback)
+        lost = circuit.client.stream(PROMPT, context)
         await anext(lost)
         clock.advance(seconds - 0.01)
         assert isinstance(await circuit.ask(), NoRoute)

@@ -9,7 +9,7 @@ from infra.llm.providers.scripted import ScriptedLLM
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.route_health import RouteState
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
-from tests.unit.infra.llm.resilience.parts import Script, a_turn, hear
+from tests.unit.infra.llm.resilience.parts import Script, a_chat_context, hear
 
 
 @pytest.fixture
@@ -33,20 +33,20 @@ async def test_nobody_calls_before_the_moment_that_was_named(
     clock: FakeClock, failure: LLMRateLimited | LLMUnavailable
 ) -> None:
     cooldown, llm = cooling(clock, failure, "because")
-    assert (await hear(cooldown, a_turn(clock))).error is failure
+    assert (await hear(cooldown, a_chat_context(clock))).error is failure
     clock.advance(3.0)
-    refused = (await hear(cooldown, a_turn(clock))).error
+    refused = (await hear(cooldown, a_chat_context(clock))).error
     assert isinstance(refused, NoRoute)
     assert refused.retry_after_seconds == pytest.approx(4.0)
     assert cooldown.closed_for_seconds() == pytest.approx(4.0)
     clock.advance(4.0)
-    assert (await hear(cooldown, a_turn(clock))).text == "because"
+    assert (await hear(cooldown, a_chat_context(clock))).text == "because"
     assert len(llm.asked) == 2
 
 
 async def test_a_pause_of_an_hour_is_believed_for_a_minute(clock: FakeClock) -> None:
     cooldown, _ = cooling(clock, LLMRateLimited(retry_after_seconds=3600.0))
-    await hear(cooldown, a_turn(clock))
+    await hear(cooldown, a_chat_context(clock))
     assert cooldown.closed_for_seconds() == 60.0
 
 
@@ -58,7 +58,7 @@ async def test_without_a_delay_it_rests_for_a_second_and_for_twice_as_long_each_
     cooldown, _ = cooling(clock, *[LLMRateLimited(retry_after_seconds=delay)] * 9)
     rests = []
     for _ in range(9):
-        await hear(cooldown, a_turn(clock))
+        await hear(cooldown, a_chat_context(clock))
         rests.append(cooldown.closed_for_seconds())
         clock.advance(rests[-1])
     assert rests == pytest.approx([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0])
@@ -69,9 +69,9 @@ async def test_an_answer_in_between_begins_with_a_second_again(clock: FakeClock)
     limited = LLMRateLimited()
     cooldown, _ = cooling(clock, limited, limited, "because", limited)
     for _ in range(3):
-        await hear(cooldown, a_turn(clock))
+        await hear(cooldown, a_chat_context(clock))
         clock.advance(2.0)
-    await hear(cooldown, a_turn(clock))
+    await hear(cooldown, a_chat_context(clock))
     assert cooldown.closed_for_seconds() == pytest.approx(1.0)
 
 
@@ -81,26 +81,26 @@ async def test_calls_that_were_under_way_together_are_limited_once(clock: FakeCl
     cooldown, llm = cooling(
         clock, *[[both_called, LLMRateLimited()]] * 50, [both_called, "because"], LLMRateLimited()
     )
-    callers = [asyncio.create_task(hear(cooldown, a_turn(clock))) for _ in range(51)]
+    callers = [asyncio.create_task(hear(cooldown, a_chat_context(clock))) for _ in range(51)]
     while len(llm.asked) < 51:
         await asyncio.sleep(0)
     both_called.set()
     await asyncio.gather(*callers)
     assert cooldown.closed_for_seconds() == pytest.approx(1.0)
     clock.advance(1.0)
-    await hear(cooldown, a_turn(clock))
+    await hear(cooldown, a_chat_context(clock))
     assert cooldown.closed_for_seconds() == pytest.approx(2.0)  # the answer was to an earlier call
 
 
 async def test_an_outage_without_a_delay_closes_nothing_here(clock: FakeClock) -> None:
     cooldown, _ = cooling(clock, LLMUnavailable(http_status=503))
-    await hear(cooldown, a_turn(clock))
+    await hear(cooldown, a_chat_context(clock))
     assert (cooldown.closed_for_seconds(), cooldown.closure()) == (0.0, None)
 
 
 async def test_a_route_that_is_open_inside_is_not_cooled_for_that(clock: FakeClock) -> None:
     cooldown, _ = cooling(clock, NoRoute(retry_after_seconds=9.0))
-    await hear(cooldown, a_turn(clock))
+    await hear(cooldown, a_chat_context(clock))
     assert cooldown.closed_for_seconds() == 0.0
 
 
@@ -111,7 +111,7 @@ async def test_of_two_pauses_the_one_that_ends_later_counts(clock: FakeClock) ->
         [both_called, LLMRateLimited(retry_after_seconds=30.0)],
         [both_called, LLMRateLimited(retry_after_seconds=5.0)],
     )
-    callers = [asyncio.create_task(hear(cooldown, a_turn(clock))) for _ in range(2)]
+    callers = [asyncio.create_task(hear(cooldown, a_chat_context(clock))) for _ in range(2)]
     while len(llm.asked) < 2:
         await asyncio.sleep(0)
     both_called.set()
@@ -122,7 +122,7 @@ async def test_of_two_pauses_the_one_that_ends_later_counts(clock: FakeClock) ->
 async def test_it_tells_since_when_and_until_when(clock: FakeClock) -> None:
     cooldown, _ = cooling(clock, LLMRateLimited(retry_after_seconds=30.0))
     clock.advance(2.0)
-    await hear(cooldown, a_turn(clock))
+    await hear(cooldown, a_chat_context(clock))
     clock.advance(10.0)
     closure = cooldown.closure()
     assert closure is not None

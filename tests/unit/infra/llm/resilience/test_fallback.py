@@ -27,7 +27,7 @@ from infra.llm.resilience.bulkhead import ProviderConcurrencyLimit
 from infra.llm.resilience.deadline import Deadline
 from infra.llm.resilience.retry import RetryPolicy
 from tests.fakes.clock import FakeClock
-from tests.unit.infra.llm.resilience.parts import DONE, Rig, a_turn, falling_back, hear
+from tests.unit.infra.llm.resilience.parts import DONE, Rig, a_chat_context, falling_back, hear
 
 DOWN = LLMUnavailable(http_status=503)
 NO_RETRY = RetryPolicy(attempts_per_route=1)
@@ -41,10 +41,10 @@ def clock() -> FakeClock:
 
 async def test_the_model_that_was_asked_for_answers_alone(clock: FakeClock) -> None:
     first, second = Rig(clock, "yes"), Rig(clock, "no", model="b")
-    turn = a_turn(clock)
-    heard = await hear(falling_back(clock, first, second), turn)
+    context = a_chat_context(clock)
+    heard = await hear(falling_back(clock, first, second), context)
     assert (heard.text, heard.voices, heard.pieces[-1]) == ("yes", ["a"], DONE)
-    assert (second.calls, len(turn.attempts)) == (0, 1)
+    assert (second.calls, len(context.attempts)) == (0, 1)
 
 
 MAY_FALL_BACK: list[LLMError] = [
@@ -65,10 +65,10 @@ async def test_somebody_else_answers_for_one_who_cannot(
 ) -> None:
     first = Rig(clock, failure, retry=NO_RETRY)
     second = Rig(clock, "because", model="b", provider="q")
-    turn = a_turn(clock, is_streamed=is_streamed)
-    heard = await hear(falling_back(clock, first, second), turn)
+    context = a_chat_context(clock, is_streamed=is_streamed)
+    heard = await hear(falling_back(clock, first, second), context)
     assert (heard.text, heard.voices) == ("because", ["a", "b"])
-    assert [(attempt.model, attempt.outcome) for attempt in turn.attempts] == [
+    assert [(attempt.model, attempt.outcome) for attempt in context.attempts] == [
         ("a", failure.outcome),
         ("b", "ok"),
     ]
@@ -84,30 +84,30 @@ MUST_NOT: list[LLMError] = [
 @pytest.mark.parametrize("failure", MUST_NOT, ids=lambda e: f"{e.outcome} {e.http_status}")
 async def test_nobody_else_is_asked_what_was_refused(clock: FakeClock, failure: LLMError) -> None:
     first, second = Rig(clock, failure), Rig(clock, "no", model="b")
-    turn = a_turn(clock)
-    heard = await hear(falling_back(clock, first, second), turn)
-    assert (heard.error, second.calls, len(turn.attempts)) == (failure, 0, 1)
+    context = a_chat_context(clock)
+    heard = await hear(falling_back(clock, first, second), context)
+    assert (heard.error, second.calls, len(context.attempts)) == (failure, 0, 1)
     assert first.breaker.closure() is None
 
 
 async def test_what_the_second_finds_fault_with_is_told(clock: FakeClock) -> None:
     rejected = LLMRejected(http_status=400)
     first, second = Rig(clock, DOWN, retry=NO_RETRY), Rig(clock, rejected, model="b")
-    assert (await hear(falling_back(clock, first, second), a_turn(clock))).error is rejected
+    assert (await hear(falling_back(clock, first, second), a_chat_context(clock))).error is rejected
 
 
 async def test_without_leave_nobody_else_is_asked(clock: FakeClock) -> None:
     first, second = Rig(clock, DOWN, DOWN), Rig(clock, "no", model="b")
-    turn = a_turn(clock, may_fall_back=False)
-    heard = await hear(falling_back(clock, first, second), turn)
+    context = a_chat_context(clock, may_fall_back=False)
+    heard = await hear(falling_back(clock, first, second), context)
     assert (heard.error, first.calls, second.calls) == (DOWN, 2, 0)
-    assert not turn.has_fallback
+    assert not context.has_fallback
 
 
 async def test_with_under_two_seconds_left_nobody_else_is_asked(clock: FakeClock) -> None:
     for seconds, calls in ((1.99, 0), (2.01, 1)):
         first, second = Rig(clock, DOWN, retry=NO_RETRY), Rig(clock, "yes", model="b")
-        await hear(falling_back(clock, first, second), a_turn(clock, seconds=seconds))
+        await hear(falling_back(clock, first, second), a_chat_context(clock, seconds=seconds))
         assert second.calls == calls
 
 
@@ -124,10 +124,10 @@ def down_everywhere(clock: FakeClock, number: int, failure: LLMError = DOWN) -> 
 async def test_every_route_is_asked_and_one_of_them_twice_six_calls_at_the_most(
     clock: FakeClock, routes: int, asked: str
 ) -> None:
-    turn = a_turn(clock)
-    heard = await hear(falling_back(clock, *down_everywhere(clock, routes)), turn)
+    context = a_chat_context(clock)
+    heard = await hear(falling_back(clock, *down_everywhere(clock, routes)), context)
     assert heard.error is DOWN
-    assert "".join(attempt.model for attempt in turn.attempts) == asked
+    assert "".join(attempt.model for attempt in context.attempts) == asked
 
 
 @pytest.mark.seen("B15")
@@ -137,10 +137,10 @@ async def test_every_route_is_asked_and_one_of_them_twice_six_calls_at_the_most(
 async def test_a_number_of_calls_that_was_set_holds_and_goes_to_new_routes_first(
     clock: FakeClock, most: int, asked: str
 ) -> None:
-    turn = a_turn(clock)
+    context = a_chat_context(clock)
     chain = falling_back(clock, *down_everywhere(clock, 4), attempts_per_turn=most)
-    await hear(chain, turn)
-    assert "".join(attempt.model for attempt in turn.attempts) == asked
+    await hear(chain, context)
+    assert "".join(attempt.model for attempt in context.attempts) == asked
 
 
 @pytest.mark.seen("B15")
@@ -153,7 +153,7 @@ async def test_a_healthy_route_is_reached_behind_two_that_limit_the_rate(
     limited = down_everywhere(clock, 2, slow_down)
     chain = falling_back(clock, *limited, Rig(clock, *["c"] * 20, model="c"))
     for _ in range(20):
-        assert (await hear(chain, a_turn(clock, is_streamed=is_streamed))).text == "c"
+        assert (await hear(chain, a_chat_context(clock, is_streamed=is_streamed))).text == "c"
     assert [rig.calls for rig in limited] == [1, 1]  # they rest
     assert clock.slept == []
 
@@ -162,27 +162,27 @@ async def test_a_healthy_route_is_reached_behind_two_that_limit_the_rate(
 async def test_who_alone_limits_the_rate_is_asked_again_after_its_rest(clock: FakeClock) -> None:
     slow_down = LLMRateLimited(http_status=429)
     rig = Rig(clock, slow_down, "yes")
-    assert (await hear(falling_back(clock, rig), a_turn(clock))).text == "yes"
+    assert (await hear(falling_back(clock, rig), a_chat_context(clock))).text == "yes"
     assert len(clock.slept) == 1
     assert 1.0 < clock.slept[0] <= 1.2
     resting = Rig(clock, LLMRateLimited(retry_after_seconds=30.0), model="b")
-    await hear(resting.route.once, a_turn(clock))
+    await hear(resting.route.once, a_chat_context(clock))
     first = Rig(clock, slow_down, "yes")
-    assert (await hear(falling_back(clock, first, resting), a_turn(clock))).text == "yes"
+    assert (await hear(falling_back(clock, first, resting), a_chat_context(clock))).text == "yes"
 
 
 async def test_a_closed_route_needs_no_attempt_that_a_retry_could_have(clock: FakeClock) -> None:
     resting = Rig(clock, LLMRateLimited(retry_after_seconds=30.0), model="b")
-    await hear(resting.route.once, a_turn(clock))
+    await hear(resting.route.once, a_chat_context(clock))
     first = Rig(clock, DOWN, "yes")
     chain = falling_back(clock, first, resting, attempts_per_turn=2)
-    assert (await hear(chain, a_turn(clock))).text == "yes"
+    assert (await hear(chain, a_chat_context(clock))).text == "yes"
 
 
 async def test_a_plain_answer_may_start_anew_with_somebody_else(clock: FakeClock) -> None:
     first = Rig(clock, ["half an ans", LLMTimeout()])
     second = Rig(clock, "because", model="b")
-    heard = await hear(falling_back(clock, first, second), a_turn(clock))
+    heard = await hear(falling_back(clock, first, second), a_chat_context(clock))
     assert (heard.text, heard.voices) == ("because", ["a", "b"])
     assert len(second.llm.asked[0].messages) == 1
 
@@ -197,7 +197,7 @@ async def test_what_is_too_long_goes_to_a_larger_window_only(
     too_long = ContextTooLong()
     first = Rig(clock, too_long, context_tokens=windows[0])
     second = Rig(clock, "yes", model="b", context_tokens=windows[1])
-    heard = await hear(falling_back(clock, first, second), a_turn(clock))
+    heard = await hear(falling_back(clock, first, second), a_chat_context(clock))
     assert (first.calls, second.calls) == calls
     assert heard.error is (too_long if calls == (1, 0) else None)
 
@@ -208,7 +208,7 @@ async def test_the_largest_window_that_was_too_small_is_the_measure(clock: FakeC
         Rig(clock, ContextTooLong(), model=model, context_tokens=window)
         for model, window in windows.items()
     ]
-    await hear(falling_back(clock, *rigs), a_turn(clock))
+    await hear(falling_back(clock, *rigs), a_chat_context(clock))
     assert [rig.calls for rig in rigs] == [1, 0, 1]
 
 
@@ -238,7 +238,7 @@ async def test_a_window_that_is_not_known_may_be_large_enough_unless_it_is_the_s
             ("yes", "b", second),
         )
     ]
-    heard = await hear(falling_back(clock, *rigs), a_turn(clock))
+    heard = await hear(falling_back(clock, *rigs), a_chat_context(clock))
     assert [rig.calls for rig in rigs] == [1, int(is_asked)]
     assert isinstance(heard.error, type(None) if is_asked else ContextTooLong)
 
@@ -252,7 +252,7 @@ async def test_after_an_unknown_window_a_smaller_one_than_was_refused_is_not_ask
         Rig(clock, ContextTooLong(), model=model, context_tokens=window)
         for model, window in windows.items()
     ]
-    await hear(falling_back(clock, *rigs), a_turn(clock))
+    await hear(falling_back(clock, *rigs), a_chat_context(clock))
     assert [rig.calls for rig in rigs] == [1, 1, 0, 1]
 
 
@@ -276,7 +276,7 @@ async def test_each_route_is_asked_for_no_more_output_than_its_model_gives(
     first = Rig(clock, DOWN, retry=NO_RETRY, max_output_tokens=limits[0])
     second = Rig(clock, "yes", model="b", max_output_tokens=limits[1])
     prompt = Prompt.asking("Why?", max_output_tokens=asked)
-    heard = await hear(falling_back(clock, first, second), a_turn(clock), prompt)
+    heard = await hear(falling_back(clock, first, second), a_chat_context(clock), prompt)
     assert heard.text == "yes"
     assert tuple(rig.llm.asked[0].max_output_tokens for rig in (first, second)) == sent
 
@@ -284,26 +284,26 @@ async def test_each_route_is_asked_for_no_more_output_than_its_model_gives(
 async def test_a_smaller_window_does_not_hide_that_the_larger_one_is_down(clock: FakeClock) -> None:
     first = Rig(clock, DOWN, retry=NO_RETRY, context_tokens=2_000)
     second = Rig(clock, ContextTooLong(), model="b", context_tokens=1_000)
-    assert (await hear(falling_back(clock, first, second), a_turn(clock))).error is DOWN
+    assert (await hear(falling_back(clock, first, second), a_chat_context(clock))).error is DOWN
 
 
 async def test_it_says_whether_somebody_else_could_still_be_asked(clock: FakeClock) -> None:
     seen: list[bool] = []
 
     class Curious(ScriptedLLM):
-        def stream(self, prompt, turn):  # type: ignore[no-untyped-def]
-            seen.append(turn.has_fallback)
-            return super().stream(prompt, turn)
+        def stream(self, prompt, context):  # type: ignore[no-untyped-def]
+            seen.append(context.has_fallback)
+            return super().stream(prompt, context)
 
     first = Rig(clock, inner=Curious(LLMTimeout()))
     second = Rig(clock, model="b", inner=Curious("yes"))
-    await hear(falling_back(clock, first, second), a_turn(clock))
+    await hear(falling_back(clock, first, second), a_chat_context(clock))
     assert seen == [True, False]
     seen.clear()
     third = Rig(clock, "yes", model="c")
     down = Rig(clock, inner=Curious(DOWN, DOWN))
     second = Rig(clock, model="b", inner=Curious("yes"))
-    await hear(falling_back(clock, down, second, third), a_turn(clock))
+    await hear(falling_back(clock, down, second, third), a_chat_context(clock))
     assert seen == [
         True,
         True,
@@ -312,12 +312,12 @@ async def test_it_says_whether_somebody_else_could_still_be_asked(clock: FakeClo
     seen.clear()
     down = Rig(clock, inner=Curious(DOWN, DOWN))
     second = Rig(clock, model="b", inner=Curious(DOWN))
-    await hear(falling_back(clock, down, second, third, attempts_per_turn=2), a_turn(clock))
+    await hear(falling_back(clock, down, second, third, attempts_per_turn=2), a_chat_context(clock))
     assert seen == [True, False]  # the second call is the last, whoever else there is
     seen.clear()
     resting = Rig(clock, LLMRateLimited(retry_after_seconds=30.0), model="c")
-    await hear(resting.route.once, a_turn(clock))
-    await hear(falling_back(clock, first, resting), a_turn(clock))
+    await hear(resting.route.once, a_chat_context(clock))
+    await hear(falling_back(clock, first, resting), a_chat_context(clock))
     assert seen == [False]
 
 
@@ -325,15 +325,15 @@ async def test_a_closed_route_is_passed_over_without_a_call_or_an_attempt(clock:
     first = Rig(clock, DOWN, breaker=OPENS_AT_ONCE)
     second = Rig(clock, "yes", "yes", model="b")
     chain = falling_back(clock, first, second)
-    await hear(chain, a_turn(clock))
-    turn = a_turn(clock)
-    heard = await hear(chain, turn)
+    await hear(chain, a_chat_context(clock))
+    context = a_chat_context(clock)
+    heard = await hear(chain, context)
     assert (heard.text, heard.voices, first.calls) == ("yes", ["b"], 1)
-    assert [attempt.model for attempt in turn.attempts] == ["b"]
+    assert [attempt.model for attempt in context.attempts] == ["b"]
 
 
-async def told(clock: FakeClock, *rigs: Rig, **turn: float) -> DomainError | None:
-    return (await hear(falling_back(clock, *rigs), a_turn(clock, **turn))).error  # type: ignore[arg-type]
+async def told(clock: FakeClock, *rigs: Rig, **context: float) -> DomainError | None:
+    return (await hear(falling_back(clock, *rigs), a_chat_context(clock, **context))).error  # type: ignore[arg-type]
 
 
 async def test_when_every_call_failed_the_last_failure_is_told(clock: FakeClock) -> None:
@@ -356,7 +356,7 @@ async def test_when_no_time_was_left_to_ask_who_could_answer_it_is_a_timeout(
     clock: FakeClock,
 ) -> None:
     first = Rig(clock, DOWN, breaker=OPENS_AT_ONCE)
-    await hear(first.route.once, a_turn(clock))
+    await hear(first.route.once, a_chat_context(clock))
     error = await told(clock, first, Rig(clock, "yes", model="b"), seconds=1.9)
     assert isinstance(error, LLMTimeout)
     assert error.caller_deadline_was_shorter
@@ -365,7 +365,7 @@ async def test_when_no_time_was_left_to_ask_who_could_answer_it_is_a_timeout(
 async def test_a_larger_window_that_rests_is_waited_for(clock: FakeClock) -> None:
     first = Rig(clock, ContextTooLong(), context_tokens=1_000)
     second = Rig(clock, DOWN, model="b", context_tokens=2_000, breaker=OPENS_AT_ONCE)
-    await hear(second.route.once, a_turn(clock))
+    await hear(second.route.once, a_chat_context(clock))
     error = await told(clock, first, second)
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == pytest.approx(10.0)
@@ -433,7 +433,7 @@ async def test_a_route_that_is_left_out_by_the_caller_does_not_open_the_door(
     first = Rig(clock, DOWN, breaker=OPENS_AT_ONCE)
     second = Rig(clock, "yes", model="b")
     chain = falling_back(clock, first, second)
-    error = (await hear(chain, a_turn(clock, may_fall_back=False))).error
+    error = (await hear(chain, a_chat_context(clock, may_fall_back=False))).error
     assert isinstance(error, NoRoute)
 
 
@@ -461,10 +461,10 @@ async def test_a_full_bulkhead_means_the_next_route_and_with_none_left_overload(
     first = Rig(clock, [go_on, "one"], compartment=full)
     second = Rig(clock, [go_on, "two"], model="b", compartment=room)
     chain = falling_back(clock, first, second)
-    answers = [asyncio.create_task(hear(chain, a_turn(clock))) for _ in range(2)]
+    answers = [asyncio.create_task(hear(chain, a_chat_context(clock))) for _ in range(2)]
     while not (first.calls and second.calls):
         await asyncio.sleep(0)
-    assert isinstance((await hear(chain, a_turn(clock))).error, Overloaded)
+    assert isinstance((await hear(chain, a_chat_context(clock))).error, Overloaded)
     go_on.set()
     assert [(await answer).text for answer in answers] == ["one", "two"]
     assert (full.in_flight, room.in_flight) == (0, 0)
@@ -473,15 +473,15 @@ async def test_a_full_bulkhead_means_the_next_route_and_with_none_left_overload(
 async def test_who_leaves_is_not_answered_by_somebody_else(clock: FakeClock) -> None:
     silence = asyncio.Event()
     first, second = Rig(clock, [silence]), Rig(clock, "yes", model="b")
-    turn = a_turn(clock)
-    reading = asyncio.create_task(hear(falling_back(clock, first, second), turn))
+    context = a_chat_context(clock)
+    reading = asyncio.create_task(hear(falling_back(clock, first, second), context))
     while not first.calls:
         await asyncio.sleep(0)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert (first.llm.hung_up, second.calls) == (1, 0)
-    assert [attempt.outcome for attempt in turn.attempts] == ["cancelled"]
+    assert [attempt.outcome for attempt in context.attempts] == ["cancelled"]
     assert first.compartment.in_flight == 0
 
 
@@ -491,7 +491,7 @@ async def test_half_of_all_calls_failing_makes_no_storm_of_both(clock: FakeClock
     first, second = Rig(clock, *flaky), Rig(clock, *["yes"] * requests, model="b")
     chain = falling_back(clock, first, second)
     for _ in range(requests):
-        assert (await hear(chain, a_turn(clock))).text == "yes"
+        assert (await hear(chain, a_chat_context(clock))).text == "yes"
         clock.advance(0.005)
     assert first.calls + second.calls <= 1.25 * requests
 
@@ -503,20 +503,20 @@ async def test_a_provider_that_is_down_is_left_alone_and_asked_again_soon_after(
     class Patient(ScriptedLLM):
         is_down = True
 
-        def stream(self, prompt, turn):  # type: ignore[no-untyped-def]
+        def stream(self, prompt, context):  # type: ignore[no-untyped-def]
             self._script.append(DOWN if self.is_down else "a")
-            return super().stream(prompt, turn)
+            return super().stream(prompt, context)
 
     patient = Patient(provider="p", model="a")
     second = Rig(clock, *["b"] * 100, model="b")
     chain = falling_back(clock, Rig(clock, inner=patient), second)
     for _ in range(0, down_seconds, 4):  # a question every four seconds
-        assert (await hear(chain, a_turn(clock))).text == "b"
+        assert (await hear(chain, a_chat_context(clock))).text == "b"
         clock.advance(4.0)
     assert len(patient.asked) <= most_calls
     patient.is_down = False
     waited_seconds = 0.0
-    while (await hear(chain, a_turn(clock))).text != "a":
+    while (await hear(chain, a_chat_context(clock))).text != "a":
         clock.advance(4.0)
         waited_seconds += 4.0
     assert waited_seconds <= 30.0
@@ -529,8 +529,8 @@ async def test_pieces_that_nothing_here_knows_are_handed_on(clock: FakeClock) ->
     sign = Sign()
 
     class Telling(ScriptedLLM):
-        async def stream(self, prompt, turn):  # type: ignore[no-untyped-def]
-            async with aclosing(super().stream(prompt, turn)) as pieces:
+        async def stream(self, prompt, context):  # type: ignore[no-untyped-def]
+            async with aclosing(super().stream(prompt, context)) as pieces:
                 async for piece in pieces:
                     yield sign
                     yield piece
@@ -548,7 +548,8 @@ async def test_pieces_that_nothing_here_knows_are_handed_on(clock: FakeClock) ->
     loading = asyncio.create_task(prices.load([]))
     for is_streamed in (False, True):
         heard = await hear(
-            falling_back(clock, Rig(clock, inner=bounded)), a_turn(clock, is_streamed=is_streamed)
+            falling_back(clock, Rig(clock, inner=bounded)),
+            a_chat_context(clock, is_streamed=is_streamed),
         )
         assert heard.error is None
         assert sum(piece is sign for piece in heard.pieces) == 3  # type: ignore[comparison-overlap]

@@ -12,7 +12,7 @@ from domain.exceptions import ContentBlocked, LLMError, LLMRateLimited, LLMTimeo
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.metered import Metered
 from tests.fakes.clock import FakeClock
-from tests.unit.infra.llm.resilience.parts import PROMPT, Script, Watching, a_turn, hear
+from tests.unit.infra.llm.resilience.parts import PROMPT, Script, Watching, a_chat_context, hear
 
 USAGE = Usage(input_tokens=3, output_tokens=5, total_tokens=8, cost_usd=0.25)
 
@@ -24,8 +24,8 @@ class Dawdling(ScriptedLLM):
         super().__init__(*script)
         self.clock = clock
 
-    async def stream(self, prompt, turn):  # type: ignore[no-untyped-def]
-        async with aclosing(super().stream(prompt, turn)) as pieces:
+    async def stream(self, prompt, context):  # type: ignore[no-untyped-def]
+        async with aclosing(super().stream(prompt, context)) as pieces:
             async for piece in pieces:
                 self.clock.advance(0.25)
                 yield piece
@@ -54,24 +54,24 @@ async def test_an_answer_is_logged_with_its_times_and_its_usage() -> None:
     clock = FakeClock()
     script: list[Piece] = ["be", "cause", Reply(finish_reason=FinishReason.STOP, usage=USAGE)]
     client, watching = metered(clock, script)
-    turn = a_turn(clock)
-    heard = await hear(client, turn)
+    context = a_chat_context(clock)
+    heard = await hear(client, context)
     assert heard.text == "because"
-    assert turn.attempts == [replace(an_attempt("ok", 1.0, 200), usage=USAGE)]
+    assert context.attempts == [replace(an_attempt("ok", 1.0, 200), usage=USAGE)]
     assert watching.started == [("p", "a")]
-    assert watching.ended == [(turn.attempts[0], 0.5, USAGE)]
+    assert watching.ended == [(context.attempts[0], 0.5, USAGE)]
 
 
 async def test_the_attempt_is_there_before_the_caller_has_the_reply() -> None:
     clock = FakeClock()
     client, watching = metered(clock, "because")
-    turn = a_turn(clock)
-    async with aclosing(client.stream(PROMPT, turn)) as pieces:
+    context = a_chat_context(clock)
+    async with aclosing(client.stream(PROMPT, context)) as pieces:
         async for piece in pieces:
-            assert bool(turn.attempts) is isinstance(piece, Reply)
+            assert bool(context.attempts) is isinstance(piece, Reply)
             if isinstance(piece, Reply):
                 break
-    assert [attempt.outcome for attempt in turn.attempts] == ["ok"]
+    assert [attempt.outcome for attempt in context.attempts] == ["ok"]
     assert len(watching.ended) == 1
 
 
@@ -82,10 +82,10 @@ async def test_the_attempt_is_there_before_the_caller_has_the_reply() -> None:
 async def test_a_failure_is_logged_with_its_outcome(failure: LLMError, outcome: str) -> None:
     clock = FakeClock()
     client, watching = metered(clock, ["beca", failure])
-    turn = a_turn(clock)
-    await hear(client, turn)
-    assert turn.attempts == [an_attempt(outcome, 0.5, failure.http_status)]
-    assert watching.ended == [(turn.attempts[0], 0.5, NO_USAGE)]
+    context = a_chat_context(clock)
+    await hear(client, context)
+    assert context.attempts == [an_attempt(outcome, 0.5, failure.http_status)]
+    assert watching.ended == [(context.attempts[0], 0.5, NO_USAGE)]
 
 
 @pytest.mark.seen("A13")
@@ -93,10 +93,10 @@ async def test_a_failure_is_logged_with_its_outcome(failure: LLMError, outcome: 
 async def test_what_a_provider_reported_before_it_failed_is_logged(failure: LLMError) -> None:
     clock = FakeClock()
     client, watching = metered(clock, ["beca", Usage(input_tokens=1), USAGE, failure], [failure])
-    turn = a_turn(clock)
+    context = a_chat_context(clock)
     for _ in range(2):
-        await hear(client, turn)
-    assert [attempt.usage for attempt in turn.attempts] == [USAGE, None]
+        await hear(client, context)
+    assert [attempt.usage for attempt in context.attempts] == [USAGE, None]
     assert [usage for _, _, usage in watching.ended] == [USAGE, NO_USAGE]
 
 
@@ -104,60 +104,60 @@ async def test_what_a_provider_reported_before_it_failed_is_logged(failure: LLME
 async def test_what_was_reported_to_a_caller_who_leaves_is_logged() -> None:
     clock = FakeClock()
     client, _ = metered(clock, ["I", USAGE, "we"])
-    turn = a_turn(clock)
-    async with aclosing(client.stream(PROMPT, turn)) as pieces:
+    context = a_chat_context(clock)
+    async with aclosing(client.stream(PROMPT, context)) as pieces:
         async for piece in pieces:
             if piece == "we":
                 break
-    assert [(one.outcome, one.usage) for one in turn.attempts] == [("cancelled", USAGE)]
+    assert [(one.outcome, one.usage) for one in context.attempts] == [("cancelled", USAGE)]
 
 
 async def test_a_usage_that_tells_nothing_is_none() -> None:
     clock = FakeClock()
     client, _ = metered(clock, "because", [Usage(cached_input_tokens=3), LLMTimeout()])
-    turn = a_turn(clock)
+    context = a_chat_context(clock)
     for _ in range(2):
-        await hear(client, turn)
-    assert [attempt.usage for attempt in turn.attempts] == [None, None]
+        await hear(client, context)
+    assert [attempt.usage for attempt in context.attempts] == [None, None]
 
 
 async def test_an_answer_cut_by_a_filter_is_logged_as_blocked() -> None:
     clock = FakeClock()
     client, _ = metered(clock, ["I", Reply(finish_reason=FinishReason.CONTENT_FILTER)])
-    turn = a_turn(clock)
-    await hear(client, turn)
-    assert turn.attempts[0].outcome == "blocked"
+    context = a_chat_context(clock)
+    await hear(client, context)
+    assert context.attempts[0].outcome == "blocked"
 
 
 @pytest.mark.parametrize("way", ["cancelled", "closed"])
 async def test_a_caller_who_leaves_leaves_an_attempt(way: str) -> None:
     clock = FakeClock()
     client, watching = metered(clock, ["I", asyncio.Event()])
-    turn = a_turn(clock)
+    context = a_chat_context(clock)
     if way == "closed":
-        async with aclosing(client.stream(PROMPT, turn)) as pieces:
+        async with aclosing(client.stream(PROMPT, context)) as pieces:
             await anext(pieces)
     else:
-        reading = asyncio.create_task(hear(client, turn))
+        reading = asyncio.create_task(hear(client, context))
         while clock.monotonic() < 1_000.5:
             await asyncio.sleep(0)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-    assert [attempt.outcome for attempt in turn.attempts] == ["cancelled"]
+    assert [attempt.outcome for attempt in context.attempts] == ["cancelled"]
     assert len(watching.ended) == 1
 
 
 async def test_a_bug_leaves_an_attempt_too() -> None:
     class Buggy(ScriptedLLM):
-        def stream(self, prompt, turn):  # type: ignore[no-untyped-def]
+        def stream(self, prompt, context):  # type: ignore[no-untyped-def]
             raise KeyError("bug")
 
     clock, watching = FakeClock(), Watching()
     client = Metered(
         Buggy(), provider="p", model="a", answered_status=None, clock=clock, observer=watching
     )
-    turn = a_turn(clock)
+    context = a_chat_context(clock)
     with pytest.raises(KeyError):
-        await hear(client, turn)
-    assert turn.attempts == [an_attempt("error", 0.0)]
+        await hear(client, context)
+    assert context.attempts == [an_attempt("error", 0.0)]

@@ -15,8 +15,8 @@ from infra.clock import SystemClock
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.deadline import Deadline
 from infra.llm.resilience.shared_timer import Alarm, AlarmClock
+from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
-from tests.fakes.turns import a_turn
 
 PROMPT = Prompt.asking("Hi")
 SHORT = 0.04
@@ -42,16 +42,16 @@ def bounded(
     )
 
 
-async def heard(client: LLMClient, turn: ChatRequestContext) -> list[object]:
+async def heard(client: LLMClient, context: ChatRequestContext) -> list[object]:
     async with asyncio.timeout(LONG / 3):
-        return [piece async for piece in client.stream(PROMPT, turn)]
+        return [piece async for piece in client.stream(PROMPT, context)]
 
 
-async def timeout_of(client: LLMClient, turn: ChatRequestContext) -> tuple[str, LLMTimeout]:
+async def timeout_of(client: LLMClient, context: ChatRequestContext) -> tuple[str, LLMTimeout]:
     text = ""
     with pytest.raises(LLMTimeout) as raised:
         async with asyncio.timeout(LONG / 3):
-            async for piece in client.stream(PROMPT, turn):
+            async for piece in client.stream(PROMPT, context):
                 text += piece if isinstance(piece, str) else ""
     task = asyncio.current_task()
     assert task is not None
@@ -62,7 +62,7 @@ async def timeout_of(client: LLMClient, turn: ChatRequestContext) -> tuple[str, 
 
 async def test_an_answer_in_time_passes_unchanged() -> None:
     inner = ScriptedLLM(("a", "b"))
-    pieces = await heard(bounded(inner), a_turn(has_fallback=True))
+    pieces = await heard(bounded(inner), a_chat_context(has_fallback=True))
     assert pieces[1:3] == ["a", "b"]
     assert isinstance(pieces[-1], Reply)
 
@@ -70,7 +70,7 @@ async def test_an_answer_in_time_passes_unchanged() -> None:
 async def test_silence_before_the_first_text_ends_while_somebody_else_could_answer() -> None:
     inner = ScriptedLLM((asyncio.Event(), "late"))
     client = bounded(inner, first_token_seconds=SHORT)
-    text, error = await timeout_of(client, a_turn(has_fallback=True))
+    text, error = await timeout_of(client, a_chat_context(has_fallback=True))
     assert (text, error.caller_deadline_was_shorter) == ("", False)
     assert inner.hung_up == 1
 
@@ -79,30 +79,32 @@ async def test_with_nobody_else_the_first_text_has_all_the_time_there_is() -> No
     gate = asyncio.Event()
     inner = ScriptedLLM((gate, "late, but here"))
     asyncio.get_running_loop().call_later(3 * SHORT, gate.set)
-    assert "late, but here" in await heard(bounded(inner, first_token_seconds=SHORT), a_turn())
+    assert "late, but here" in await heard(
+        bounded(inner, first_token_seconds=SHORT), a_chat_context()
+    )
 
 
 async def test_a_share_of_what_is_left_is_the_limit_where_that_is_less() -> None:
     inner = ScriptedLLM((asyncio.Event(),))
-    turn = a_turn(first_text_seconds=SHORT * 100, whole_seconds=LONG, has_fallback=True)
-    _, error = await timeout_of(bounded(inner, first_token_share=0.01), turn)
+    context = a_chat_context(first_text_seconds=SHORT * 100, whole_seconds=LONG, has_fallback=True)
+    _, error = await timeout_of(bounded(inner, first_token_share=0.01), context)
     assert error.caller_deadline_was_shorter
 
 
 async def test_what_somebody_else_needs_at_least_is_kept_back() -> None:
     inner = ScriptedLLM((asyncio.Event(),))
-    turn = a_turn(first_text_seconds=20 * SHORT, whole_seconds=LONG, has_fallback=True)
-    await timeout_of(bounded(inner, min_attempt_seconds=12 * SHORT), turn)
-    assert turn.first_text_by.remaining_seconds(time.monotonic()) > 6 * SHORT
+    context = a_chat_context(first_text_seconds=20 * SHORT, whole_seconds=LONG, has_fallback=True)
+    await timeout_of(bounded(inner, min_attempt_seconds=12 * SHORT), context)
+    assert context.first_text_by.remaining_seconds(time.monotonic()) > 6 * SHORT
 
 
 async def test_with_too_little_left_to_share_the_route_has_it_all() -> None:
     gate = asyncio.Event()
     inner = ScriptedLLM((gate, "late, but here"))
     asyncio.get_running_loop().call_later(3 * SHORT, gate.set)
-    turn = a_turn(first_text_seconds=LONG, has_fallback=True)
+    context = a_chat_context(first_text_seconds=LONG, has_fallback=True)
     client = bounded(inner, first_token_seconds=SHORT, min_attempt_seconds=LONG)
-    assert "late, but here" in await heard(client, turn)
+    assert "late, but here" in await heard(client, context)
 
 
 @pytest.mark.parametrize("has_fallback", [True, False])
@@ -111,8 +113,8 @@ async def test_the_turn_s_own_deadline_holds_before_the_first_text(
     limit: str, has_fallback: bool
 ) -> None:
     inner = ScriptedLLM((asyncio.Event(),))
-    turn = a_turn(**{limit: SHORT}, has_fallback=has_fallback)  # type: ignore[arg-type]
-    _, error = await timeout_of(bounded(inner), turn)
+    context = a_chat_context(**{limit: SHORT}, has_fallback=has_fallback)  # type: ignore[arg-type]
+    _, error = await timeout_of(bounded(inner), context)
     assert error.caller_deadline_was_shorter
 
 
@@ -120,21 +122,21 @@ async def test_who_answers_is_not_a_first_text() -> None:
     someone = ProviderSelected(provider="p", model="m")
     inner = ScriptedLLM((someone, someone, asyncio.Event()))
     client = bounded(inner, first_token_seconds=SHORT)
-    assert (await timeout_of(client, a_turn(has_fallback=True)))[0] == ""
+    assert (await timeout_of(client, a_chat_context(has_fallback=True)))[0] == ""
 
 
 async def test_after_the_first_text_its_limits_no_longer_hold() -> None:
     gate = asyncio.Event()
     inner = ScriptedLLM(("a", gate, "b"))
     asyncio.get_running_loop().call_later(3 * SHORT, gate.set)
-    turn = a_turn(first_text_seconds=2 * SHORT, has_fallback=True)
-    pieces = await heard(bounded(inner, first_token_seconds=SHORT), turn)
+    context = a_chat_context(first_text_seconds=2 * SHORT, has_fallback=True)
+    pieces = await heard(bounded(inner, first_token_seconds=SHORT), context)
     assert pieces[1:3] == ["a", "b"]
 
 
 async def test_silence_within_an_answer_ends_it() -> None:
     inner = ScriptedLLM(("a", asyncio.Event(), "b"))
-    text, error = await timeout_of(bounded(inner, idle_seconds=SHORT), a_turn())
+    text, error = await timeout_of(bounded(inner, idle_seconds=SHORT), a_chat_context())
     assert (text, error.caller_deadline_was_shorter) == ("a", False)
     assert inner.hung_up == 1
 
@@ -146,21 +148,21 @@ async def test_each_piece_begins_a_new_silence() -> None:
         asyncio.get_running_loop().call_later((number + 1) * SHORT, gate.set)
         pieces += [gate, "x"]
     inner = ScriptedLLM(tuple(pieces))
-    answer = await heard(bounded(inner, idle_seconds=2 * SHORT), a_turn())
+    answer = await heard(bounded(inner, idle_seconds=2 * SHORT), a_chat_context())
     assert answer.count("x") == 6
 
 
 async def test_the_whole_is_bounded_also_while_words_come() -> None:
     class Dripping(LLMClient):
         async def stream(
-            self, prompt: Prompt, turn: ChatRequestContext
+            self, prompt: Prompt, context: ChatRequestContext
         ) -> AsyncGenerator[ProviderSelected | str | Reply, None]:
             while True:
                 yield "drip "
                 await asyncio.sleep(SHORT / 10)
 
-    turn = a_turn(whole_seconds=3 * SHORT)
-    text, error = await timeout_of(bounded(Dripping(), idle_seconds=LONG), turn)
+    context = a_chat_context(whole_seconds=3 * SHORT)
+    text, error = await timeout_of(bounded(Dripping(), idle_seconds=LONG), context)
     assert text.startswith("drip drip ")
     assert error.caller_deadline_was_shorter
 
@@ -168,19 +170,19 @@ async def test_the_whole_is_bounded_also_while_words_come() -> None:
 async def test_a_flood_that_never_waits_is_bounded_too() -> None:
     class Flooding(LLMClient):
         async def stream(
-            self, prompt: Prompt, turn: ChatRequestContext
+            self, prompt: Prompt, context: ChatRequestContext
         ) -> AsyncGenerator[ProviderSelected | str | Reply, None]:
             while True:
                 yield "x"
 
-    text, _ = await timeout_of(bounded(Flooding()), a_turn(whole_seconds=SHORT))
+    text, _ = await timeout_of(bounded(Flooding()), a_chat_context(whole_seconds=SHORT))
     assert text
 
 
 async def test_time_that_the_taker_takes_does_not_count() -> None:
     inner = ScriptedLLM(("a", "b"))
     texts = []
-    async for piece in bounded(inner, idle_seconds=SHORT).stream(PROMPT, a_turn()):
+    async for piece in bounded(inner, idle_seconds=SHORT).stream(PROMPT, a_chat_context()):
         texts.append(piece)
         await asyncio.sleep(2 * SHORT)
     assert texts[1:3] == ["a", "b"]
@@ -188,13 +190,13 @@ async def test_time_that_the_taker_takes_does_not_count() -> None:
 
 async def test_nobody_is_asked_when_the_time_is_over() -> None:
     inner = ScriptedLLM("never")
-    await timeout_of(bounded(inner), a_turn(first_text_seconds=-1.0))
+    await timeout_of(bounded(inner), a_chat_context(first_text_seconds=-1.0))
     assert inner.asked == []
 
 
 async def test_a_cancellation_from_outside_stays_one() -> None:
     inner = ScriptedLLM(("a", asyncio.Event()))
-    task = asyncio.create_task(heard(bounded(inner), a_turn()))
+    task = asyncio.create_task(heard(bounded(inner), a_chat_context()))
     while not inner.asked:
         await asyncio.sleep(0)
     task.cancel("from outside")
@@ -208,7 +210,7 @@ async def test_a_cancellation_from_outside_wins_over_one_of_ours_at_the_same_mom
     outside_comes_at: float,
 ) -> None:
     inner = ScriptedLLM(("a", asyncio.Event()))
-    task = asyncio.create_task(heard(bounded(inner, idle_seconds=SHORT), a_turn()))
+    task = asyncio.create_task(heard(bounded(inner, idle_seconds=SHORT), a_chat_context()))
     while not inner.asked:
         await asyncio.sleep(0)
     asyncio.get_running_loop().call_later(outside_comes_at, task.cancel)
@@ -222,19 +224,19 @@ async def test_a_timeout_around_it_is_told_apart_from_its_own() -> None:
     inner = ScriptedLLM((asyncio.Event(),))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(SHORT):
-            await heard(bounded(inner), a_turn())
+            await heard(bounded(inner), a_chat_context())
 
 
 @pytest.mark.parametrize("error", [LLMRejected(), LLMUnavailable()])
 async def test_a_failure_of_the_route_passes_unchanged(error: LLMRejected) -> None:
     with pytest.raises(type(error)) as raised:
-        await heard(bounded(ScriptedLLM(error)), a_turn())
+        await heard(bounded(ScriptedLLM(error)), a_chat_context())
     assert raised.value is error
 
 
 async def test_it_may_be_listened_to_by_one_task_after_another() -> None:
     inner = ScriptedLLM(("a", "b", asyncio.Event()))
-    pieces = bounded(inner, idle_seconds=SHORT).stream(PROMPT, a_turn())
+    pieces = bounded(inner, idle_seconds=SHORT).stream(PROMPT, a_chat_context())
     step: Callable[[], object] = pieces.__anext__
     taken = [await asyncio.create_task(_run(step)) for _ in range(3)]
     assert taken[1:] == ["a", "b"]
@@ -248,7 +250,7 @@ async def _run(step: Callable[[], object]) -> object:
 
 async def test_it_can_be_left_between_two_pieces_without_harm_to_who_left() -> None:
     inner = ScriptedLLM(("a", "b"))
-    pieces = bounded(inner, idle_seconds=SHORT).stream(PROMPT, a_turn())
+    pieces = bounded(inner, idle_seconds=SHORT).stream(PROMPT, a_chat_context())
     assert [await anext(pieces), await anext(pieces)][1] == "a"
     await asyncio.sleep(3 * SHORT)  # long past the limit, but nobody waits for the route
     assert await anext(pieces) == "b"
@@ -264,7 +266,7 @@ def timers() -> int:
 async def test_a_hundred_calls_share_one_timer_and_leave_no_more_behind() -> None:
     inner = ScriptedLLM(*[("a", "b")] * 100)
     client, before = bounded(inner), timers()
-    calls = [client.stream(PROMPT, a_turn(has_fallback=True)) for _ in range(100)]
+    calls = [client.stream(PROMPT, a_chat_context(has_fallback=True)) for _ in range(100)]
     for pieces in calls:
         await anext(pieces)
     assert timers() == before + 1
@@ -279,7 +281,7 @@ async def test_of_many_who_wait_each_is_called_at_its_own_moment() -> None:
 
     async def wait(seconds: float) -> None:
         with pytest.raises(LLMTimeout):
-            await heard(client, a_turn(first_text_seconds=seconds))
+            await heard(client, a_chat_context(first_text_seconds=seconds))
         ended.append(seconds)
 
     limits = [SHORT * (1 + number % 4) for number in range(20)]
@@ -291,8 +293,8 @@ async def test_nobody_who_was_not_late_is_called_with_who_was() -> None:
     gate = asyncio.Event()
     inner = ScriptedLLM((asyncio.Event(),), ("a", gate, "b"))
     client = bounded(inner, idle_seconds=LONG)
-    late = asyncio.create_task(timeout_of(client, a_turn(first_text_seconds=SHORT)))
-    well = asyncio.create_task(heard(client, a_turn()))
+    late = asyncio.create_task(timeout_of(client, a_chat_context(first_text_seconds=SHORT)))
+    well = asyncio.create_task(heard(client, a_chat_context()))
     await late
     await asyncio.sleep(SHORT)
     gate.set()
@@ -304,7 +306,7 @@ def test_it_serves_one_event_loop_after_another() -> None:
 
     async def ask(seconds: float) -> None:
         async with asyncio.timeout(LONG / 3):
-            async for _ in client.stream(PROMPT, a_turn(first_text_seconds=seconds)):
+            async for _ in client.stream(PROMPT, a_chat_context(first_text_seconds=seconds)):
                 pass
 
     asyncio.run(ask(LONG))

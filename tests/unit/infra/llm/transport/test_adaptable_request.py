@@ -20,10 +20,10 @@ from infra.llm.transport.errors.body import WireError
 from infra.llm.transport.http_stream import provider_session
 from tests.fakes import openai
 from tests.fakes.behaviour import Behaviour, Raw, Says
+from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.http_provider import Seen
 from tests.fakes.openai import FakeOpenAI
-from tests.fakes.turns import a_turn
 
 CANARY = "canary-that-must-not-leak"
 HI = Says(["Hello", " world"])
@@ -69,7 +69,7 @@ def client_of(
 async def text_of(client: LLMClient, prompt: Prompt = PROMPT) -> str:
     async with asyncio.timeout(10):
         pieces: list[ProviderSelected | str | Reply] = [
-            piece async for piece in client.stream(prompt, a_turn())
+            piece async for piece in client.stream(prompt, a_chat_context())
         ]
     assert [type(piece) for piece in pieces].count(ProviderSelected) == 1
     return "".join(piece for piece in pieces if isinstance(piece, str))

@@ -31,9 +31,9 @@ from infra.llm.transport import http_stream
 from infra.llm.transport.http_stream import provider_session
 from tests.fakes import openai
 from tests.fakes.behaviour import Behaviour, Cut, Hangs, Raw, Refuses, Says
+from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.openai import FakeOpenAI
-from tests.fakes.turns import a_turn
 
 PROMPT = Prompt.asking("Hi")
 STOPPED = openai.event(openai.chunk({}, "stop"))
@@ -84,7 +84,7 @@ def client_of(session: aiohttp.ClientSession, provider: FakeOpenAI) -> Asks:
 
 async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[ProviderSelected | str | Reply]:
     async with asyncio.timeout(10):
-        return [piece async for piece in client.stream(prompt, a_turn())]
+        return [piece async for piece in client.stream(prompt, a_chat_context())]
 
 
 async def failure_of(client: LLMClient) -> LLMUnavailable:
@@ -228,7 +228,7 @@ async def test_each_compressed_event_is_handed_on_before_the_next_comes(
     gate = asyncio.Event()
     provider.then(Raw([first, gate, rest], headers={"Content-Encoding": "gzip"}))
     texts = []
-    async for piece in client_of().stream(PROMPT, a_turn()):
+    async for piece in client_of().stream(PROMPT, a_chat_context()):
         if isinstance(piece, str):
             gate.set()
             texts.append(piece)
@@ -269,7 +269,7 @@ async def test_a_bomb_without_an_event_lets_the_deadline_end_it(
     provider.then(Raw([body], headers={"Content-Encoding": "gzip"}, whole=True))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
-            async for _ in client_of().stream(PROMPT, a_turn()):
+            async for _ in client_of().stream(PROMPT, a_chat_context()):
                 pass
 
 
@@ -322,17 +322,17 @@ async def test_nobody_listening_is_a_broken_connection(client_of: Asks) -> None:
 async def test_whether_a_prompt_was_sent_is_told_of_every_call(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
-    turn, nobody = a_turn(), client_of(base_url="http://127.0.0.1:1/v1")
+    context, nobody = a_chat_context(), client_of(base_url="http://127.0.0.1:1/v1")
     with pytest.raises(LLMUnavailable):
-        assert [piece async for piece in nobody.stream(PROMPT, turn)]
-    assert not turn.is_sent
+        assert [piece async for piece in nobody.stream(PROMPT, context)]
+    assert not context.is_sent
     provider.then(Refuses(503))
     with pytest.raises(LLMUnavailable):
-        assert [piece async for piece in client_of().stream(PROMPT, turn)]
-    assert turn.is_sent
+        assert [piece async for piece in client_of().stream(PROMPT, context)]
+    assert context.is_sent
     with pytest.raises(LLMUnavailable):
-        assert [piece async for piece in nobody.stream(PROMPT, turn)]
-    assert turn.is_sent
+        assert [piece async for piece in nobody.stream(PROMPT, context)]
+    assert context.is_sent
 
 
 async def test_connecting_takes_no_longer_than_allowed(client_of: Asks) -> None:
@@ -520,7 +520,7 @@ async def test_counts_that_come_after_the_reason_are_waited_for(
     counts = openai.event({"choices": [], "usage": {"total_tokens": 7}})
     gate = asyncio.Event()
     provider.then(Raw([said("a"), STOPPED, gate, counts]))
-    async with aclosing(client_of().stream(PROMPT, a_turn())) as pieces:
+    async with aclosing(client_of().stream(PROMPT, a_chat_context())) as pieces:
         assert [await anext(pieces), await anext(pieces)][1] == "a"
         reply = asyncio.ensure_future(anext(pieces))
         await asyncio.sleep(0)
@@ -572,7 +572,7 @@ async def test_a_chunk_that_holds_only_a_thought_is_progress(
     thought = openai.event(openai.chunk({"reasoning_content": "hm"}))
     provider.then(Raw([b": ping\n\n", thought, gate, said("a"), STOPPED, openai.DONE]))
     pieces = []
-    async for piece in client_of().stream(PROMPT, a_turn()):
+    async for piece in client_of().stream(PROMPT, a_chat_context()):
         pieces.append(piece)
         if isinstance(piece, AnswerProgress):
             gate.set()
@@ -592,7 +592,7 @@ async def test_an_answer_too_long_is_cut_and_the_provider_hung_up_on_before_we_g
 ) -> None:
     monkeypatch.setattr(http_stream, "_LAST_BYTES_SECONDS", 60.0)
     provider.then(Raw([said("a" * 1000), said("b" * 1000), asyncio.Event()]))
-    async with aclosing(client_of().stream(PROMPT, a_turn())) as pieces:
+    async with aclosing(client_of().stream(PROMPT, a_chat_context())) as pieces:
         received = [piece async for piece in until_reply(pieces)]
         await until(lambda: bool(provider.left))
     assert "".join(p for p in received if isinstance(p, str)) == "a" * 1000 + "b" * 24
@@ -629,7 +629,7 @@ async def test_each_word_is_handed_on_before_the_next_comes(
     gates = [asyncio.Event(), asyncio.Event()]
     provider.then(Raw([said("a"), gates[0], said("b"), gates[1], STOPPED, openai.DONE]))
     texts = []
-    async for piece in client_of().stream(PROMPT, a_turn()):
+    async for piece in client_of().stream(PROMPT, a_chat_context()):
         if isinstance(piece, str):
             gates[len(texts)].set()
             texts.append(piece)
@@ -668,7 +668,7 @@ async def test_leaving_in_mid_answer_hangs_up_at_once(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
     provider.then(Hangs(["a"]))
-    pieces = client_of().stream(PROMPT, a_turn())
+    pieces = client_of().stream(PROMPT, a_chat_context())
     assert [await anext(pieces), await anext(pieces)][1] == "a"
     await pieces.aclose()
     async with asyncio.timeout(1):
@@ -688,7 +688,7 @@ async def test_the_parser_goes_on_only_where_it_had_stopped(
 
     monkeypatch.setattr(ResponseHandler, "data_received", counted)
     provider.then(Says([f"{number} " for number in range(30)]))
-    pieces = [piece async for piece in client_of().stream(PROMPT, a_turn())]
+    pieces = [piece async for piece in client_of().stream(PROMPT, a_chat_context())]
     assert "".join(piece for piece in pieces if isinstance(piece, str)).count(" ") == 30
     assert fed
     assert 0 not in fed

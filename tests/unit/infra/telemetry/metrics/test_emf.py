@@ -19,10 +19,10 @@ from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
 from infra.telemetry.metrics.emf import PERIOD_SECONDS, EmfLines, writing_emf
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxFigures
+from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
 from tests.fakes.ends import a_delivery, answered
 from tests.fakes.interactions import an_interaction
-from tests.fakes.turns import a_turn
 
 DEPLOY = Path(__file__).parents[5] / "deploy"
 TURN = ChatRequestContext(
@@ -181,9 +181,11 @@ async def everything_happens(metrics: Metrics) -> None:
     delivered = metrics.watch_outbox(lambda: OUTBOX, FakeClock())
     delivered([an_interaction()])
     for status in (one for one in Status if one is not Status.INTERRUPTED):
-        chat = replace(a_turn(), history_seconds=0.1, interaction=an_interaction(status=status))
+        chat = replace(
+            a_chat_context(), history_seconds=0.1, interaction=an_interaction(status=status)
+        )
         metrics.observe_request(
-            RequestOutcome(route="/v1/chat", method="POST", status=200, seconds=0.6, turn=chat)
+            RequestOutcome(route="/v1/chat", method="POST", status=200, seconds=0.6, context=chat)
         )
     queue.observe_recorded(a_delivery(), lag_seconds=0.1, work_seconds=0.01)
     call(metrics)

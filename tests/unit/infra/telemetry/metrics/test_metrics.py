@@ -17,10 +17,10 @@ from domain.interfaces.telemetry import RequestOutcome
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxFigures
 from infra.telemetry.metrics.queue_depth import LOOK_SECONDS
+from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
 from tests.fakes.ends import answered
 from tests.fakes.interactions import an_id, an_interaction
-from tests.fakes.turns import a_turn
 
 TURN = ChatRequestContext(
     id="0199a1b2-0000-7000-8000-000000000000",
@@ -263,10 +263,15 @@ def test_how_long_delivery_took_is_counted_from_the_end_of_the_answer(metrics: M
 
 
 def told_of(metrics: Metrics, *, problem: str | None = None, **changes: Any) -> None:
-    turn = replace(a_turn(), **changes)
+    context = replace(a_chat_context(), **changes)
     metrics.observe_request(
         RequestOutcome(
-            route="/v1/chat", method="POST", status=200, seconds=1.0, turn=turn, problem=problem
+            route="/v1/chat",
+            method="POST",
+            status=200,
+            seconds=1.0,
+            context=context,
+            problem=problem,
         )
     )
 

@@ -6,7 +6,7 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
 from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
 from infra.telemetry.metrics.metrics import Metrics
-from tests.fakes.turns import a_turn
+from tests.fakes.chat_contexts import a_chat_context
 from tests.unit.infra.telemetry.metrics.test_metrics import labels, samples
 
 FLASH = {"provider": "gemini", "model": "flash"}
@@ -39,13 +39,13 @@ def a_route(
 
 
 def a_turn_of(*earlier: tuple[str, str]) -> ChatRequestContext:
-    turn = a_turn()
-    turn.model = "flash"
-    turn.attempts += [
+    context = a_chat_context()
+    context.model = "flash"
+    context.attempts += [
         Attempt(provider=provider, model=model, outcome="unavailable", seconds=0.1)
         for provider, model in earlier
     ]
-    return turn
+    return context
 
 
 @pytest.mark.parametrize("state", RouteState)

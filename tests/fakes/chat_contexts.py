@@ -6,7 +6,7 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 
 
-def a_turn(
+def a_chat_context(
     *,
     first_text_seconds: float = 60.0,
     whole_seconds: float = 60.0,
