@@ -102,9 +102,12 @@ class ChatCompletionRequest(BaseModel):
 
     @property
     def brings_context(self) -> bool:
-        """Whether the list is a conversation already, rather than one question; messages without text are none of it."""
-        roles = [message.role for message in self.messages if message.content]
-        return roles.count("user") > 1 or "assistant" in roles
+        """Whether the list is a conversation already, rather than one question; a user's empty message is no question."""
+        if any(message.role == "assistant" for message in self.messages):
+            return True
+        return (
+            sum(message.role == "user" and bool(message.content) for message in self.messages) > 1
+        )
 
     @property
     def wants_usage(self) -> bool:
