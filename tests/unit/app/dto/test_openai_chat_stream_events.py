@@ -30,17 +30,17 @@ def chunks(events: bytes) -> list[Any]:
 
 def test_who_takes_up_an_answer_is_not_told_and_the_model_stays() -> None:
     framing = OpenAIChatStreamFormat(TURN, with_usage=False)
-    framing.piece(ProviderSelected(provider="p", model="first"))
-    assert framing.piece(ProviderSelected(provider="q", model="second", continues=True)) == b""
-    (chunk,) = chunks(framing.piece("more"))
+    framing.encode(ProviderSelected(provider="p", model="first"))
+    assert framing.encode(ProviderSelected(provider="q", model="second", continues=True)) == b""
+    (chunk,) = chunks(framing.encode("more"))
     assert chunk["model"] == "first"
 
 
 def test_text_is_escaped_and_not_changed() -> None:
     framing = OpenAIChatStreamFormat(TURN, with_usage=False)
-    framing.piece(ProviderSelected(provider="p", model='a "model"'))
+    framing.encode(ProviderSelected(provider="p", model='a "model"'))
     text = 'line\n\ndata: [DONE]\n\n"quoted" \\ % {} € \u2028'
-    events = framing.piece(text)
+    events = framing.encode(text)
     assert events.count(b"\n\n") == 1
     (chunk,) = chunks(events)
     assert chunk["choices"][0]["delta"] == {"content": text}
@@ -49,18 +49,18 @@ def test_text_is_escaped_and_not_changed() -> None:
 
 def test_counts_the_provider_did_not_give_are_null_and_never_a_guess() -> None:
     framing = OpenAIChatStreamFormat(TURN, with_usage=True)
-    framing.piece(ProviderSelected(provider="p", model="m"))
+    framing.encode(ProviderSelected(provider="p", model="m"))
     usage = Usage(input_tokens=3)
-    end, told = chunks(framing.piece(an_interaction(usage=usage)))
+    end, told = chunks(framing.encode(an_interaction(usage=usage)))
     assert end["usage"] is None
     assert (told["choices"], told["usage"]) == ([], None)
 
 
 def test_thoughts_and_cached_tokens_are_told_and_a_missing_total_is_the_sum() -> None:
     framing = OpenAIChatStreamFormat(TURN, with_usage=True)
-    framing.piece(ProviderSelected(provider="p", model="m"))
+    framing.encode(ProviderSelected(provider="p", model="m"))
     usage = Usage(input_tokens=3, output_tokens=4, reasoning_tokens=2, cached_input_tokens=1)
-    *_, told = chunks(framing.piece(an_interaction(usage=usage)))
+    *_, told = chunks(framing.encode(an_interaction(usage=usage)))
     assert told["usage"] == {
         "prompt_tokens": 3,
         "completion_tokens": 4,
@@ -72,6 +72,6 @@ def test_thoughts_and_cached_tokens_are_told_and_a_missing_total_is_the_sum() ->
 
 def test_an_answer_cut_at_its_bound_says_length() -> None:
     framing = OpenAIChatStreamFormat(TURN, with_usage=False)
-    framing.piece(ProviderSelected(provider="p", model="m"))
-    (end,) = chunks(framing.piece(an_interaction(finish_reason=FinishReason.LENGTH)))
+    framing.encode(ProviderSelected(provider="p", model="m"))
+    (end,) = chunks(framing.encode(an_interaction(finish_reason=FinishReason.LENGTH)))
     assert end["choices"][0]["finish_reason"] == "length"
