@@ -126,7 +126,7 @@ async def test_what_has_expired_is_swept_away(tmp_path: Path) -> None:
 CLAIMING = """
 import asyncio, sys, time
 from pathlib import Path
-from domain.entities.idempotency import Claim, OnceKey
+from domain.entities.idempotency import IdempotencyRecord, IdempotencyKey
 from infra.clock import SystemClock
 from infra.idempotency.sqlite.store import open_sqlite_idempotency
 
@@ -134,8 +134,8 @@ async def main():
     won = 0
     async with open_sqlite_idempotency(Path(sys.argv[1]), SystemClock()) as store:
         for number in range(50):
-            key = OnceKey(principal="p", user_id="ana", route="r", key=str(number))
-            claim = Claim(fingerprint="f", interaction_id=f"{sys.argv[2]}-{number}",
+            key = IdempotencyKey(principal="p", user_id="ana", route="r", key=str(number))
+            claim = IdempotencyRecord(fingerprint="f", interaction_id=f"{sys.argv[2]}-{number}",
                           lease_until_milliseconds=1, expires_milliseconds=1 << 50)
             won += await store.claim(key, claim, now_milliseconds=0) is None
     print(won)

@@ -323,8 +323,8 @@ import sys
 from pathlib import Path
 from domain.entities.caller import Scope
 from infra.clock import SystemClock
-from infra.security.api_keys.repository import FileKeyBook
-book = FileKeyBook(Path(sys.argv[1]), SystemClock())
+from infra.security.api_keys.repository import FileApiKeyRepository
+book = FileApiKeyRepository(Path(sys.argv[1]), SystemClock())
 for _ in range(20):
     made = book.make(name="", user_id=None, scopes=frozenset(Scope), expires_milliseconds=None)
     book.keep(made.record)

@@ -7,7 +7,7 @@ import pytest
 
 from domain.exceptions import HistoryUnavailable
 from infra.history.store.reachability import LONGEST_PAUSE_SECONDS, Reachability
-from infra.tasks.supervised import going_on
+from infra.tasks.supervised import running_tasks
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
 
 
@@ -40,7 +40,7 @@ class Watched:
 @pytest.fixture
 async def watched() -> AsyncIterator[Watched]:
     watched = Watched()
-    async with going_on(watched.reachability.watch):
+    async with running_tasks(watched.reachability.watch):
         yield watched
 
 
