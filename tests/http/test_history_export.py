@@ -166,7 +166,7 @@ NO_FORMULAS = [
 @pytest.mark.seen("E1")
 def test_no_spelling_of_a_formula_is_one_in_csv_and_numbers_stay_numbers(data_dir: Path) -> None:
     texts = FORMULAS + NO_FORMULAS
-    usage = Usage(input_tokens=1, output_tokens=2, cost_usd=-1e-9)
+    usage = Usage(input_tokens=1, output_tokens=2, cost_usd=1e-9)
     keep(
         data_dir,
         [
@@ -179,7 +179,7 @@ def test_no_spelling_of_a_formula_is_one_in_csv_and_numbers_stay_numbers(data_di
         expected = [f"'{one}" for one in FORMULAS] + NO_FORMULAS
         assert [row["userPrompt"] for row in found] == expected
         assert [row["response"] for row in found] == expected
-        assert {row["costUsd"] for row in found} == {"-1e-09"}
+        assert {row["costUsd"] for row in found} == {"1e-09"}
         assert [line["userPrompt"] for line in lines(client, "ana")] == texts
 
 

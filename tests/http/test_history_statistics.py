@@ -81,7 +81,7 @@ def test_an_unknown_user_has_no_groups(client: httpx2.Client) -> None:
 def test_wrong_parameters_are_refused(client: httpx2.Client, user: str, query: str) -> None:
     response = client.get(f"/v1/history/{user}/stats?{query}")
     assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-request")
-    assert client.get("/v1/history/-/stats").status_code == 422
+    assert client.get("/v1/history/=/stats").status_code == 422
 
 
 @pytest.mark.seen("E9")
