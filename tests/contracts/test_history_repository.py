@@ -44,14 +44,27 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_goes_in_comes_out(history: HistoryRepository) -> None:
+@pytest.fixture(scope="module")
+def generated() -> dict[str, Interaction]:
+    """Interactions of every shape, by id.
+
+    Made before a store is open: Hypothesis refuses to run beside tasks that use the `random` module.
+    """
+
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(any_interactions)
-    def remember(interaction: Interaction) -> None:
-        kept.setdefault(interaction.id, interaction)
+    def collect(interaction: Interaction) -> None:
+        found.setdefault(interaction.id, interaction)
 
-    kept: dict[str, Interaction] = {}
-    await asyncio.to_thread(remember)
+    found: dict[str, Interaction] = {}
+    collect()
+    return found
+
+
+async def test_what_goes_in_comes_out(
+    generated: dict[str, Interaction], history: HistoryRepository
+) -> None:
+    kept = generated
     await history.append_many(list(kept.values()))
 
     assert await walk(history, asking(statuses=EVERY_STATUS, order=Order.ASC)) == [
