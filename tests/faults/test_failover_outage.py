@@ -19,7 +19,7 @@ from tests.faults.stage import Stage, on_stage
 MOST_SHARE_OF_CALLS = 1.25
 MOST_REQUESTS_IN_OUTAGE = 7
 """Three until the circuit opens on the fifth failed call, then one probe after each of four openings."""
-STORMS = {"scaled": (2.0, ["safe"]), "shipped": (60.0, ["safe", "both", "standby"])}
+STORMS = {"scaled": (3.0, ["safe"]), "shipped": (60.0, ["safe", "both", "standby"])}
 """For how many seconds, and with whom behind: a healthy model, one that fails as often, nobody."""
 MOST_CALLS_WHEN_FLAPPING = 7
 """Five until the circuit opens, and two probes at the most: the next one finds it up again."""
