@@ -39,7 +39,6 @@ from domain.use_cases.summarise_history import SummariseHistory
 from infra.clock import SystemClock
 from infra.configuration import read_environment
 from infra.history.open_history import open_history, without_expired
-from infra.idempotency.open_idempotency import open_claims
 from infra.ids import InteractionIds
 from infra.llm.catalogue.loader import load_catalogue
 from infra.llm.chain import open_llm
@@ -51,6 +50,7 @@ from infra.security.cursors import configured_cursors
 from infra.security.request_limits import MemoryRateLimiter
 from infra.security.token_budget import MemoryTokenBudget
 from infra.settings import Settings
+from infra.stores.registry import configured_store, unsafe_stores
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxFigures
@@ -115,6 +115,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
     catalogue = load_catalogue(settings, read_environment(Path(".env")), clock)
     refuse_unsafe(
         settings,
+        unsafe_stores=unsafe_stores(settings),
         plain_http_providers=catalogue.plain_http_providers(),
         is_demo_only=catalogue.is_demo_only(),
     )
@@ -130,7 +131,9 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             if tracing
             else open_history(settings, clock)
         )
-        claims = await stack.enter_async_context(open_claims(settings, clock))
+        claims = await stack.enter_async_context(
+            configured_store(settings).open_idempotency(settings, clock)
+        )
         llm = await stack.enter_async_context(
             open_llm(
                 catalogue,

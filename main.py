@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from app.cli.parser import Verdict
     from domain.entities.checksum import Checksum
     from domain.entities.copy_progress import CopyProgress
-    from domain.entities.store_kind import StoreKind
     from domain.interfaces.api_key_repository import ApiKeyRepository
     from domain.use_cases.redrive_dead_letters import Redriven
 
@@ -145,7 +144,7 @@ def export_history(order: "ExportOrder", progress: "Progress") -> "Checksum":
     return asyncio.run(history.export_history(read_settings(), order, progress))
 
 
-def migrate(source: "StoreKind", target: "StoreKind", progress: "Progress") -> "CopyProgress":
+def migrate(source: str, target: str, progress: "Progress") -> "CopyProgress":
     """Copy history from one store to another."""
     import asyncio
 
@@ -180,6 +179,7 @@ def main(arguments: list[str]) -> int:
     from app.cli.history_commands import HistoryCommands
     from app.cli.parser import EXIT_CONFIGURATION, Commands, run
     from infra.configuration import ConfigurationError
+    from infra.stores.registry import store_names
 
     try:
         commands = Commands(
@@ -187,7 +187,12 @@ def main(arguments: list[str]) -> int:
             work=work,
             redrive=redrive,
             backup=backup,
-            history=HistoryCommands(import_=import_history, export=export_history, migrate=migrate),
+            history=HistoryCommands(
+                import_=import_history,
+                export=export_history,
+                migrate=migrate,
+                store_names=store_names(),
+            ),
             key_book=key_book,
             selftest=selftest,
         )

@@ -39,14 +39,15 @@ from bench.scale_data import (
 )
 from bench.scale_report import write_report
 from domain.entities.history_query import HistoryQuery
-from domain.entities.store_kind import StoreKind
 from domain.use_cases.copy_history import CopyHistory
 from infra.clock import SystemClock
 from infra.history.transfer.checkpoint_file import CopyFile
-from infra.history.transfer.open_archives import open_archive
 from infra.history.transfer.store_source import digest_of
 from infra.security.cursors import SignedCursors
 from infra.settings import Settings
+from infra.stores.mongodb import MONGODB
+from infra.stores.registry import store_named
+from infra.stores.sqlite import SQLITE
 
 CURSOR_SECRET = "a-secret-for-cursors-of-the-bench"  # noqa: S105 - of the bench alone
 RESULTS = Path(__file__).parent / "results"
@@ -59,7 +60,7 @@ _NOWHERE = Watched(os.getpid(), 1, 0.0, 0.0)
 class Store:
     """Where history of one size is: what the service is told of it."""
 
-    kind: StoreKind
+    kind: str
     folder: Path
     environment: dict[str, str]
 
@@ -81,9 +82,9 @@ async def fill(store: Store, history: MadeUpHistory) -> dict[str, float]:
         return dict(json.loads(kept.read_text()))
     started, cpu = time.perf_counter(), time.process_time()
     clock = SystemClock()
-    state = CopyFile(store.folder, f"made up {history.count}", str(store.kind))
+    state = CopyFile(store.folder, f"made up {history.count}", store.kind)
     with tqdm(total=history.count, unit="row", unit_scale=True, desc="fill", disable=None) as bar:
-        async with open_archive(store.kind, store.settings(), clock) as opened:
+        async with store_named(store.kind).open_archive(store.settings(), clock) as opened:
             copy = CopyHistory(history, opened.archive, state, digest_of, clock)
 
             def progress(done: int, _whole: int) -> None:
@@ -231,9 +232,8 @@ def main() -> None:
     )
     parser.add_argument(
         "--store",
-        type=StoreKind,
-        choices=[StoreKind.SQLITE, StoreKind.MONGODB],
-        default=StoreKind.SQLITE,
+        choices=[SQLITE.name, MONGODB.name],
+        default=SQLITE.name,
     )
     parser.add_argument(
         "--sizes", default="10000,100000,1000000", help="how many interactions, by commas"
@@ -258,8 +258,8 @@ def main() -> None:
     folder = parsed.folder or Path(tempfile.gettempdir())
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        mongo_uri = parsed.mongo_uri if parsed.store is StoreKind.MONGODB else None
-        if parsed.store is StoreKind.MONGODB and mongo_uri is None:
+        mongo_uri = parsed.mongo_uri if parsed.store == MONGODB.name else None
+        if parsed.store == MONGODB.name and mongo_uri is None:
             from tests.support.mongod import Mongod
 
             data = Path(tempfile.mkdtemp(prefix="scale-mongod-", dir=folder))

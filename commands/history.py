@@ -10,25 +10,25 @@ from app.cli.history_commands import ExportOrder, ImportOrder
 from app.cli.parser import CommandFailed
 from domain.entities.checksum import Checksum
 from domain.entities.copy_progress import CopyProgress
-from domain.entities.store_kind import StoreKind
 from domain.exceptions import HistoryError
 from domain.interfaces.clock import Clock
 from domain.use_cases.copy_history import CopyHistory
 from infra.clock import SystemClock
 from infra.history.format.documents import UnreadableDocument
-from infra.history.open_history import configured_kind, retention_of
 from infra.history.sqlite.backup import BackupFailed
 from infra.history.sqlite.backup import back_up as copy_store
 from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER
 from infra.history.sqlite.outbox.outbox_file import waiting_in
 from infra.history.sqlite.store import HISTORY_FILE
+from infra.history.store.retention import Retention
 from infra.history.transfer.checkpoint_file import CopyFile
 from infra.history.transfer.export_file import ExportFailed, export_to
 from infra.history.transfer.import_file import InteractionFile
 from infra.history.transfer.jsonl_format import InvalidLine, digest_of_line
-from infra.history.transfer.open_archives import open_archive, open_archive_reader
 from infra.history.transfer.store_source import StoreSource, digest_of
 from infra.settings import Settings
+from infra.stores.registry import configured_store, store_named
+from infra.stores.store import Store
 
 _GOES_ON = re.compile(r" \(configured timeouts|, full error:")
 
@@ -63,7 +63,7 @@ async def import_history(
         _refuse_no_file(order.file)
         if order.is_dry_run:
             return await source.looked_through(progress, _first_kept_id(settings, clock))
-        async with open_archive(configured_kind(settings), settings, clock) as target:
+        async with configured_store(settings).open_archive(settings, clock) as target:
             state = CopyFile(settings.data_dir, source.fingerprint(), target.name)
             copy = CopyHistory(
                 source,
@@ -85,17 +85,17 @@ async def export_history(
         ConfigurationError: Two stores are configured.
         CommandFailed: There is nothing to export, the store does not answer, or the file cannot be written.
     """
-    kind = configured_kind(settings)
-    _refuse_nothing(kind, settings)
-    if waiting := _waiting(kind, settings):
+    store = configured_store(settings)
+    _refuse_nothing(store, settings)
+    if waiting := _waiting(store, settings):
         order.waiting(waiting)
     clock = SystemClock()
     with _copying():
-        async with open_archive_reader(kind, settings, clock) as store:
+        async with store.open_archive_reader(settings, clock) as opened:
             return await export_to(
                 order.file,
-                store.reader,
-                store_name=store.name,
+                opened.reader,
+                store_name=opened.name,
                 user_id=order.user_id,
                 overwrite=order.overwrite,
                 progress=progress,
@@ -105,29 +105,32 @@ async def export_history(
 
 async def migrate(
     settings: Settings,
-    source: StoreKind,
-    target: StoreKind,
+    source_name: str,
+    target_name: str,
     progress: Callable[[int, int], None],
 ) -> CopyProgress:
-    """Copy history from one store to another.
+    """Copy history from one store to another, both by their names in the registry.
 
     Raises:
         ConfigurationError: One of them is not configured, or the embedded one is in use by the service.
         CommandFailed: They are the same, one does not answer, or this host has still to deliver to the source.
     """
-    if source is target:
-        raise CommandFailed(f"{source} to {target} is no migration; copy it with its own means")
+    if source_name == target_name:
+        raise CommandFailed(
+            f"{source_name} to {target_name} is no migration; copy it with its own means"
+        )
+    source, target = store_named(source_name), store_named(target_name)
     _refuse_nothing(source, settings)
     if waiting := _waiting(source, settings):
         raise CommandFailed(
-            f"{waiting} interactions in {settings.data_dir / OUTBOX_FOLDER} are not in {source} yet: start the service "
+            f"{waiting} interactions in {settings.data_dir / OUTBOX_FOLDER} are not in {source_name} yet: start the service "
             "as it was until they are delivered (rt_outbox_rows and rt_outbox_set_aside_rows are 0), stop it, and run this again"
         )
     clock = SystemClock()
     with _copying():
         async with (
-            open_archive(source, settings, clock) as opened,
-            open_archive(target, settings, clock) as into,
+            source.open_archive(settings, clock) as opened,
+            target.open_archive(settings, clock) as into,
         ):
             state = CopyFile(settings.data_dir, opened.name, into.name)
             copy = CopyHistory(
@@ -142,7 +145,7 @@ async def migrate(
 
 
 def _first_kept_id(settings: Settings, clock: Clock) -> str:
-    return retention_of(settings).first_kept_id(clock.now_milliseconds())
+    return Retention(settings.history_retention_days).first_kept_id(clock.now_milliseconds())
 
 
 def _refuse_no_file(file: Path) -> None:
@@ -152,15 +155,14 @@ def _refuse_no_file(file: Path) -> None:
         raise CommandFailed(f"{file} is not a file: an import needs one, to go on where it was")
 
 
-def _refuse_nothing(source: StoreKind, settings: Settings) -> None:
-    file = settings.data_dir / HISTORY_FILE
-    if source is StoreKind.SQLITE and not file.is_file():
-        raise CommandFailed(f"{file} does not exist: set DATA_DIR to where history is")
+def _refuse_nothing(source: Store, settings: Settings) -> None:
+    if (reason := source.nothing_to_copy(settings)) is not None:
+        raise CommandFailed(reason)
 
 
-def _waiting(source: StoreKind, settings: Settings) -> int:
+def _waiting(source: Store, settings: Settings) -> int:
     """Return how many interactions this host has accepted that are not in the store yet."""
-    return 0 if source is StoreKind.SQLITE else waiting_in(settings.data_dir / OUTBOX_FOLDER)
+    return 0 if source.is_embedded else waiting_in(settings.data_dir / OUTBOX_FOLDER)
 
 
 @contextmanager

@@ -15,17 +15,13 @@ from domain.use_cases.record_interaction import RecordInteraction
 from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
-from infra.history.open_history import (
-    aws_access,
-    has_store,
-    open_store,
-    warn_of_plain_endpoint,
-)
 from infra.history.store.durable_store import DurableStore
 from infra.logging.unhandled import log_unhandled_in
 from infra.product import VERSION
 from infra.production import refuse_unsafe_stores
 from infra.settings import Settings
+from infra.storage.aws.access import AwsAccess, warn_of_plain_endpoint
+from infra.stores.registry import configured_store, remote_store_settings, unsafe_stores
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.open_telemetry import tracing_of, write_embedded_metrics
 
@@ -39,7 +35,7 @@ async def work(settings: Settings) -> None:
     Raises:
         ConfigurationError: No queue or no store is configured, or production is told to use one that is unsafe.
     """
-    refuse_unsafe_stores(settings)
+    refuse_unsafe_stores(settings, unsafe_stores(settings))
     log_unhandled_in(asyncio.get_running_loop())
     clock = SystemClock()
     metrics = Metrics(version=VERSION, environment=settings.environment)
@@ -79,9 +75,10 @@ async def redrive(
 
 @asynccontextmanager
 async def _queues(settings: Settings, clock: Clock) -> AsyncIterator[tuple["Queues", DurableStore]]:
-    if settings.sqs_queue_url is None or not has_store(settings):
+    store = configured_store(settings)
+    if settings.sqs_queue_url is None or store.is_embedded:
         raise ConfigurationError(
-            "set SQS_QUEUE_URL, and MONGO_URI or DYNAMODB_TABLE: there is no queue to carry from, or no store to carry to"
+            f"set SQS_QUEUE_URL, and {remote_store_settings()}: there is no queue to carry from, or no store to carry to"
         )
     from infra.history.sqs.consumer import open_queues
     from infra.history.sqs.queue_setup import SqsNames
@@ -89,8 +86,8 @@ async def _queues(settings: Settings, clock: Clock) -> AsyncIterator[tuple["Queu
     names = SqsNames.of(settings.sqs_queue_url, settings.sqs_dlq_url)
     warn_of_plain_endpoint(settings)
     async with AsyncExitStack() as stack:
-        store, _ = await open_store(settings, clock, stack)
+        opened = await stack.enter_async_context(store.open(settings, clock))
         queues = await stack.enter_async_context(
-            open_queues(aws_access(settings), names, clock=clock)
+            open_queues(AwsAccess.from_settings(settings), names, clock=clock)
         )
-        yield queues, store
+        yield queues, opened.history

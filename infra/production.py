@@ -1,25 +1,25 @@
 """What production does not start with."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from infra.configuration import ConfigurationError
 from infra.settings import Settings
 
 _LEAST_SECRET_CHARACTERS = 32
-_SAYS_WHETHER_TLS = re.compile(r"[?&](?:tls|ssl)=", re.IGNORECASE)
-_ON_THIS_MACHINE = re.compile(
-    r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\]|%2f[^,/]*)(?::\d+)?", re.IGNORECASE
-)
 
 
 def refuse_unsafe(
-    settings: Settings, *, plain_http_providers: Iterable[str], is_demo_only: bool
+    settings: Settings,
+    *,
+    unsafe_stores: Iterable[str],
+    plain_http_providers: Iterable[str],
+    is_demo_only: bool,
 ) -> None:
     """Return when it is safe to serve.
 
     Args:
-        settings: What is configured.
+        settings: The configuration.
+        unsafe_stores: Unsafe settings of the stores, one phrase each.
         plain_http_providers: Providers of the catalogue that are reached without TLS and do not allow it.
         is_demo_only: The catalogue holds no other model than the demo.
 
@@ -29,13 +29,13 @@ def refuse_unsafe(
     """
     _refuse(
         settings,
-        [*_serving(settings), *_stores(settings), *_providers(plain_http_providers, is_demo_only)],
+        [*_serving(settings), *unsafe_stores, *_providers(plain_http_providers, is_demo_only)],
     )
 
 
-def refuse_unsafe_stores(settings: Settings) -> None:
-    """Return when it is safe to carry interactions to the store; else raise as `refuse_unsafe` does."""
-    _refuse(settings, list(_stores(settings)))
+def refuse_unsafe_stores(settings: Settings, unsafe_stores: Sequence[str]) -> None:
+    """Refuse unsafe settings of the stores alone, as `refuse_unsafe` does: a worker needs no others."""
+    _refuse(settings, unsafe_stores)
 
 
 def _refuse(settings: Settings, reasons: Sequence[str]) -> None:
@@ -56,25 +56,8 @@ def _serving(settings: Settings) -> Iterator[str]:
         yield "JWKS_URL is not an https URL"
 
 
-def _stores(settings: Settings) -> Iterator[str]:
-    if settings.mongo_uri is not None and not _is_private(settings.mongo_uri.get_secret_value()):
-        yield "MONGO_URI does not ask for TLS (tls=true in it does, tls=false permits it)"
-    if (endpoint := settings.aws_endpoint_url) and not endpoint.startswith("https://"):
-        yield "AWS_ENDPOINT_URL is not an https URL"
-    if settings.aws_emulator:
-        yield "AWS_EMULATOR is true"
-
-
 def _providers(plain_http_providers: Iterable[str], is_demo_only: bool) -> Iterator[str]:
     for provider in plain_http_providers:
         yield f"provider {provider} is reached over plain http (allow_http = true in MODELS_FILE permits it)"
     if is_demo_only:
         yield "no provider is configured, so only the demo model would answer"
-
-
-def _is_private(mongo_uri: str) -> bool:
-    """Return whether nobody on the way can read along, or the operator said that this is all right."""
-    if mongo_uri.startswith("mongodb+srv://") or _SAYS_WHETHER_TLS.search(mongo_uri):
-        return True
-    hosts = mongo_uri.partition("://")[2].partition("/")[0].rpartition("@")[2]
-    return all(_ON_THIS_MACHINE.fullmatch(host) for host in hosts.split(","))

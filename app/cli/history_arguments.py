@@ -1,17 +1,19 @@
 """What can be said after `python main.py import | export | migrate`."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from domain.entities.caller import is_user_id
-from domain.entities.store_kind import StoreKind
 
 
-def add_history_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the three commands."""
+def add_history_parsers(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", store_names: Sequence[str]
+) -> None:
+    """Add the three commands; `store_names` are the stores that `migrate` can copy between."""
     _add_import(commands)
     _add_export(commands)
-    _add_migrate(commands)
+    _add_migrate(commands, store_names)
 
 
 def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -47,7 +49,9 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
 
 
-def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_migrate(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", store_names: Sequence[str]
+) -> None:
     parser = commands.add_parser(
         "migrate",
         help="copy history from one store to another",
@@ -55,14 +59,13 @@ def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "both stores need: DATA_DIR, MONGO_URI and MONGO_DB, DYNAMODB_TABLE. Stop the service first and let it deliver "
         "its outbox. The source is left as it is. Interrupted, start it again: it goes on where it was.",
     )
-    kinds = [str(kind) for kind in StoreKind]
     for name, help_ in (("from", "where history is"), ("to", "where it goes")):
         parser.add_argument(
             f"--{name}",
             dest=f"{name}_",
-            choices=kinds,
+            choices=store_names,
             required=True,
-            help=f"{help_}: {', '.join(kinds)}",
+            help=f"{help_}: {', '.join(store_names)}",
         )
 
 

@@ -1,13 +1,12 @@
 """`python main.py import | export | migrate`: what is done, and what is said about it."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from domain.entities.checksum import Checksum
 from domain.entities.copy_progress import CopyProgress
-from domain.entities.store_kind import StoreKind
 
 Progress = Callable[[int, int], None]
 """Told how much is done and how much there is, as often as it likes."""
@@ -47,11 +46,17 @@ class ExportOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryCommands:
-    """What the three commands do; given by `main.py`, which knows the wiring."""
+    """What the three commands do; given by `main.py`, which knows the wiring.
+
+    Attributes:
+        migrate: Copies from one store to another, each by its name.
+        store_names: The names of the stores.
+    """
 
     import_: Callable[[ImportOrder, Progress], CopyProgress]
     export: Callable[[ExportOrder, Progress], Checksum]
-    migrate: Callable[[StoreKind, StoreKind, Progress], CopyProgress]
+    migrate: Callable[[str, str, Progress], CopyProgress]
+    store_names: Sequence[str]
 
 
 class CopyIsWrong(Exception):
@@ -70,7 +75,7 @@ def run_history(
         return _export(parsed, commands, progress, warn)
     if parsed.command == "import":
         return _import(parsed, commands, progress, warn)
-    source, target = StoreKind(parsed.from_), StoreKind(parsed.to_)
+    source, target = parsed.from_, parsed.to_
     copied = commands.migrate(source, target, progress)
     lines = _compared(copied, source, target)
     if copied.erasures:

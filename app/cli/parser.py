@@ -71,7 +71,7 @@ class CommandFailed(Exception):
 
 def run(arguments: Sequence[str], commands: Commands) -> int:
     """Carry out one command line and return the exit code: 0, 1 failed, 2 not understood, 78 configuration, 130 interrupted."""
-    parsed = _parser().parse_args(arguments)
+    parsed = _parser(commands.history.store_names).parse_args(arguments)
     try:
         if parsed.command == "serve":
             return commands.serve()
@@ -154,7 +154,7 @@ def _selftest(commands: Commands) -> int:
     return EXIT_OK
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(store_names: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python main.py",
         description="RT GenAI Platform: an LLM chat backend that never loses history. "
@@ -187,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         "clocks, and print what came of each. Takes some ten seconds and touches no data.",
     )
     add_keys_parser(commands)
-    add_history_parsers(commands)
+    add_history_parsers(commands, store_names)
     backup = commands.add_parser(
         "backup",
         help="copy the embedded store to a file, also while it is in use",

@@ -14,8 +14,7 @@ from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 from domain.entities.interaction import first_id_after
 from domain.exceptions import IdempotencyUnavailable
 from domain.interfaces.idempotency import IdempotencyStore
-from infra.history.format.documents import Document
-from infra.storage.mongo.client import MongoAccess, connected_when_needed
+from infra.storage.mongo.client import Document, MongoAccess, connected_when_needed
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 
 from domain.entities.conversation import OPENING_CHARACTERS, ConversationPage, ConversationQuery
-from infra.history.format.documents import Document
 from infra.history.queries.conversation_pages import ConversationSpan, TurnReader, Turns, walk
+from infra.storage.mongo.client import Document
 
 # As a range, not as `$exists`: that would be looked up in the documents.
 _IS_A_TURN: Document = {"conversationId": {"$gt": ""}}

@@ -8,9 +8,9 @@ import pymongo
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from infra.history.format.documents import Document
 from infra.history.mongo.conversations import TURNS_BY_ID
 from infra.history.mongo.queries import INDEXES
+from infra.storage.mongo.client import Document
 from infra.tasks.uncancelled_calls import UncancelledCalls
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from domain.entities.history_query import HistoryQuery, Order
 from domain.entities.interaction import Interaction
 from domain.entities.words import MAX_WORD_CHARACTERS, words_of
-from infra.history.format.documents import Document, interaction_of
+from infra.history.format.documents import interaction_of
+from infra.storage.mongo.client import Document
 
 INDEXES = [
     IndexModel([("userId", ASCENDING), ("_id", DESCENDING)]),

@@ -18,8 +18,8 @@ from domain.entities.interaction import first_id_at
 from domain.entities.statistics import DAY_MILLISECONDS
 from domain.entities.words import words_of_decomposed
 from domain.interfaces.clock import Clock
-from infra.history.format.documents import Document
 from infra.history.mongo.queries import stored_words
+from infra.storage.mongo.client import Document
 from infra.tasks.uncancelled_calls import UncancelledCalls
 
 logger = logging.getLogger(__name__)

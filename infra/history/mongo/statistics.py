@@ -21,8 +21,8 @@ from domain.entities.statistics import (
     first_millisecond_of,
     key_of_day,
 )
-from infra.history.format.documents import Document
 from infra.history.queries.aggregates import GroupAccumulator
+from infra.storage.mongo.client import Document
 
 _DIGITS = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12)
 """Where an id has the digits of its time: twelve, of base 16."""

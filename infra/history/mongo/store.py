@@ -13,7 +13,7 @@ from domain.entities.interaction import Interaction, first_id_after
 from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
-from infra.history.format.documents import Document, UnreadableDocument, document_of
+from infra.history.format.documents import UnreadableDocument, document_of
 from infra.history.mongo.conversations import conversations
 from infra.history.mongo.errors import translate_errors
 from infra.history.mongo.index_builder import make_indexes
@@ -27,7 +27,7 @@ from infra.history.store.append_batcher import Batcher
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.reachability import Reachability
 from infra.history.store.retention import FOR_EVER, Retention
-from infra.storage.mongo.client import MongoAccess, connected_when_needed
+from infra.storage.mongo.client import Document, MongoAccess, connected_when_needed
 from infra.tasks.supervised import running_tasks
 
 T = TypeVar("T")

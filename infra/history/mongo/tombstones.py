@@ -7,7 +7,7 @@ from pymongo import DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
 from domain.entities.stored_record import Tombstone
-from infra.history.format.documents import Document
+from infra.storage.mongo.client import Document
 
 NEWEST_ERASED = 1000
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
 
-from infra.history.format.documents import Document
+from infra.storage.mongo.client import Document
 
 _COUNTED_WORDS = 8
 _COUNTED_ROWS = 1000

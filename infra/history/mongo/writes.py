@@ -8,8 +8,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from domain.entities.interaction import Status
-from infra.history.format.documents import Document
 from infra.history.mongo.tombstones import MongoErasures, pairs_of
+from infra.storage.mongo.client import Document
 
 ERASED_AT_ONCE = 5000
 

@@ -1,6 +1,13 @@
-"""How AWS, or something that speaks like it, is reached."""
+"""Endpoint, region and credentials of AWS or of an emulator."""
 
+import logging
 from dataclasses import dataclass, field
+from typing import Self
+
+from infra.configuration import ConfigurationError
+from infra.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 EMULATOR_REGION = "us-east-1"
 EMULATOR_KEY = "emulator"
@@ -25,6 +32,27 @@ class AwsAccess:
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
 
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Return the access that the settings describe.
+
+        Raises:
+            ConfigurationError: An emulator without an address.
+        """
+        if settings.aws_emulator and settings.aws_endpoint_url is None:
+            raise ConfigurationError(
+                "AWS_EMULATOR needs AWS_ENDPOINT_URL: it says where the emulator is"
+            )
+        secret, token = settings.aws_secret_access_key, settings.aws_session_token
+        return cls(
+            region=settings.aws_region,
+            endpoint_url=settings.aws_endpoint_url,
+            is_emulator=settings.aws_emulator,
+            access_key_id=settings.aws_access_key_id,
+            secret_access_key=None if secret is None else secret.get_secret_value(),
+            session_token=None if token is None else token.get_secret_value(),
+        )
+
     def client_arguments(self) -> dict[str, str | None]:
         """Return them under the names the driver knows."""
         region, key, secret = self.region, self.access_key_id, self.secret_access_key
@@ -39,3 +67,13 @@ class AwsAccess:
             "aws_secret_access_key": secret,
             "aws_session_token": self.session_token,
         }
+
+
+def warn_of_plain_endpoint(settings: Settings) -> None:
+    """Log a warning for an address without TLS that is not declared to be an emulator's."""
+    endpoint = settings.aws_endpoint_url or ""
+    if endpoint.startswith("http://") and not settings.aws_emulator:
+        logger.warning(
+            "AWS_ENDPOINT_URL is plain http and taken for AWS itself, with a region and credentials of yours;"
+            " if it is an emulator, set AWS_EMULATOR=true"
+        )

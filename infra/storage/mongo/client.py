@@ -3,15 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import pymongo.errors
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from infra.configuration import ConfigurationError
-from infra.history.format.documents import Document
 from infra.tasks.bounded_wait import within
 from infra.tasks.uncancelled_calls import UncancelledCalls
+
+Document = dict[str, Any]
+"""A document as the driver reads and writes it."""
 
 SELECTION_SECONDS = 2.0
 ACKNOWLEDGE_SECONDS = 5.0

@@ -8,6 +8,7 @@ from infra.configuration import ConfigurationError
 from infra.llm.catalogue.loader import load_catalogue
 from infra.production import refuse_unsafe, refuse_unsafe_stores
 from infra.settings import Settings
+from infra.stores.registry import unsafe_stores
 from tests.fakes.clock import FakeClock
 
 SAFE: dict[str, Any] = {
@@ -24,6 +25,7 @@ def start(**changes: Any) -> None:
     catalogue = load_catalogue(settings, {}, FakeClock())
     refuse_unsafe(
         settings,
+        unsafe_stores=unsafe_stores(settings),
         plain_http_providers=catalogue.plain_http_providers(),
         is_demo_only=catalogue.is_demo_only(),
     )
@@ -85,6 +87,8 @@ def test_a_store_reached_over_tls_or_by_the_operators_word_is_safe(uri: str) -> 
 
 def test_a_worker_refuses_unsafe_stores_and_nothing_else() -> None:
     worker: dict[str, Any] = {"environment": "production", "mongo_uri": "mongodb://db.example"}
+    unsafe = Settings(_env_file=None, **worker)
     with pytest.raises(ConfigurationError, match="MONGO_URI does not ask for TLS"):
-        refuse_unsafe_stores(Settings(_env_file=None, **worker))
-    refuse_unsafe_stores(Settings(_env_file=None, **{**worker, "mongo_uri": "mongodb+srv://db"}))
+        refuse_unsafe_stores(unsafe, unsafe_stores(unsafe))
+    safe = Settings(_env_file=None, **{**worker, "mongo_uri": "mongodb+srv://db"})
+    refuse_unsafe_stores(safe, unsafe_stores(safe))

@@ -7,10 +7,9 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from infra.configuration import ConfigurationError
-from infra.history.open_history import aws_access, warn_of_plain_endpoint
 from infra.history.sqs.queue_setup import SqsNames
 from infra.settings import Settings
-from infra.storage.aws.access import AwsAccess
+from infra.storage.aws.access import AwsAccess, warn_of_plain_endpoint
 from infra.storage.aws.client import open_client
 from tests.support.aws_emulator import shared_emulator
 
@@ -103,7 +102,7 @@ def test_no_endpoint_is_taken_for_an_emulator_unless_the_setting_says_so(
 ) -> None:
     bare.delenv("AWS_EMULATOR", raising=False)
     given = {"aws_endpoint_url": endpoint, "aws_region": "eu-west-1", "dynamodb_table": "t"}
-    access = aws_access(Settings(_env_file=None, **given))
+    access = AwsAccess.from_settings(Settings(_env_file=None, **given))
     assert not access.is_emulator
     assert access.client_arguments() == {
         "region_name": "eu-west-1",
@@ -112,9 +111,9 @@ def test_no_endpoint_is_taken_for_an_emulator_unless_the_setting_says_so(
         "aws_secret_access_key": None,
         "aws_session_token": None,
     }
-    said = aws_access(Settings(_env_file=None, aws_emulator=True, **given))
-    assert said.is_emulator
-    assert said.client_arguments()["aws_access_key_id"] is not None
+    emulated = AwsAccess.from_settings(Settings(_env_file=None, aws_emulator=True, **given))
+    assert emulated.is_emulator
+    assert emulated.client_arguments()["aws_access_key_id"] is not None
 
 
 @pytest.mark.seen("D4")
@@ -133,7 +132,7 @@ def test_queues_are_reached_where_their_url_says_whatever_the_tables_endpoint(
 @pytest.mark.seen("D4")
 def test_an_emulator_without_an_address_is_told_to_the_operator() -> None:
     with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL"):
-        aws_access(Settings(_env_file=None, aws_emulator=True))
+        AwsAccess.from_settings(Settings(_env_file=None, aws_emulator=True))
 
 
 @pytest.mark.seen("D4")

@@ -1,0 +1,109 @@
+"""MongoDB, at MONGO_URI."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from infra.configuration import ConfigurationError
+from infra.stores.store import (
+    ARCHIVE_READ_SECONDS,
+    OpenedArchive,
+    OpenedReader,
+    OpenedStore,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from domain.interfaces.clock import Clock
+    from domain.interfaces.idempotency import IdempotencyStore
+    from infra.history.mongo.store import MongoHistory
+    from infra.settings import Settings
+
+_TLS_OPTION = re.compile(r"[?&](?:tls|ssl)=", re.IGNORECASE)
+_LOCAL_HOST = re.compile(
+    r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\]|%2f[^,/]*)(?::\d+)?", re.IGNORECASE
+)
+_MISSING = "set MONGO_URI: it says where MongoDB is"
+
+
+def _missing(settings: "Settings") -> str | None:
+    return _MISSING if settings.mongo_uri is None else None
+
+
+def _uri(settings: "Settings") -> str:
+    if settings.mongo_uri is None:
+        raise ConfigurationError(_MISSING)
+    return settings.mongo_uri.get_secret_value()
+
+
+def _history(
+    settings: "Settings", clock: "Clock", read_seconds: float
+) -> AbstractAsyncContextManager["MongoHistory"]:
+    from infra.history.mongo.store import open_mongo
+    from infra.history.store.retention import Retention
+
+    return open_mongo(
+        _uri(settings),
+        database=settings.mongo_db,
+        clock=clock,
+        read_seconds=read_seconds,
+        retention=Retention(settings.history_retention_days),
+    )
+
+
+@asynccontextmanager
+async def _open(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedStore]:
+    async with _history(settings, clock, settings.history_read_seconds) as history:
+        yield OpenedStore(history, history.reachability.degraded)
+
+
+@asynccontextmanager
+async def _open_archive(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedArchive]:
+    from infra.history.transfer.mongo_archive import MongoArchive
+
+    uri = _uri(settings)
+    async with _history(settings, clock, ARCHIVE_READ_SECONDS) as history:
+        name = f"mongodb {sha256(uri.encode()).hexdigest()} {settings.mongo_db}"
+        yield OpenedArchive(MongoArchive(history), name)
+
+
+@asynccontextmanager
+async def _open_archive_reader(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedReader]:
+    async with _open_archive(settings, clock) as opened:
+        yield OpenedReader(opened.archive, opened.name)
+
+
+def _open_idempotency(
+    settings: "Settings", _clock: "Clock"
+) -> AbstractAsyncContextManager["IdempotencyStore"]:
+    from infra.idempotency.mongo import open_mongo_idempotency
+
+    return open_mongo_idempotency(_uri(settings), database=settings.mongo_db)
+
+
+def _unsafe_reasons(settings: "Settings") -> Sequence[str]:
+    if settings.mongo_uri is None or _is_private(settings.mongo_uri.get_secret_value()):
+        return ()
+    return ("MONGO_URI does not ask for TLS (tls=true in it does, tls=false permits it)",)
+
+
+def _is_private(uri: str) -> bool:
+    """Return whether the connection is encrypted, stays on this machine, or is unencrypted by explicit choice."""
+    if uri.startswith("mongodb+srv://") or _TLS_OPTION.search(uri):
+        return True
+    hosts = uri.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    return all(_LOCAL_HOST.fullmatch(host) for host in hosts.split(","))
+
+
+MONGODB = Store(
+    name="mongodb",
+    setting="MONGO_URI",
+    missing=_missing,
+    unsafe_reasons=_unsafe_reasons,
+    open=_open,
+    open_archive=_open_archive,
+    open_archive_reader=_open_archive_reader,
+    open_idempotency=_open_idempotency,
+)

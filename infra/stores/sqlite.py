@@ -1,0 +1,110 @@
+"""SQLite: files under DATA_DIR, the store when no other is configured."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from infra.stores.store import (
+    ARCHIVE_READ_SECONDS,
+    OpenedArchive,
+    OpenedReader,
+    OpenedStore,
+    Store,
+    nothing_to_check,
+)
+
+if TYPE_CHECKING:
+    import apsw
+
+    from domain.interfaces.clock import Clock
+    from domain.interfaces.idempotency import IdempotencyStore
+    from infra.history.sqlite.committer import SqliteCommitter
+    from infra.settings import Settings
+
+CACHE_KIBIBYTES = 256 * 1024
+"""Rows in the order of ids touch many pages of the indexes by user; a small cache writes each of them many times."""
+CHECKPOINT_PAGES = 16_000
+"""About 64 MB of write-ahead log between checkpoints, for the same reason."""
+
+
+@asynccontextmanager
+async def _open(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedStore]:
+    from infra.history.sqlite.store import open_sqlite
+    from infra.history.store.retention import Retention
+
+    async with open_sqlite(
+        settings.data_dir,
+        clock=clock,
+        read_seconds=settings.history_read_seconds,
+        min_free_disk_bytes=settings.min_free_disk_bytes,
+        retention=Retention(settings.history_retention_days),
+    ) as history:
+        yield OpenedStore(history, degraded=tuple)
+
+
+@asynccontextmanager
+async def _open_archive(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedArchive]:
+    from infra.history.sqlite.store import open_sqlite
+    from infra.history.transfer.sqlite_archive import SqliteArchive
+
+    async with open_sqlite(
+        settings.data_dir,
+        clock=clock,
+        read_seconds=ARCHIVE_READ_SECONDS,
+        min_free_disk_bytes=settings.min_free_disk_bytes,
+        committing=_bulk_committer,
+    ) as history:
+        yield OpenedArchive(SqliteArchive(history), f"sqlite {history.path.resolve()}")
+
+
+@asynccontextmanager
+async def _open_archive_reader(
+    settings: "Settings", _clock: "Clock"
+) -> AsyncIterator[OpenedReader]:
+    from infra.history.sqlite.read_pool import ReadPool
+    from infra.history.sqlite.store import HISTORY_FILE
+    from infra.history.transfer.sqlite_archive import SqliteArchiveReader
+
+    path = settings.data_dir / HISTORY_FILE
+    reads = ReadPool(seconds=ARCHIVE_READ_SECONDS, threads=1)
+    try:
+        yield OpenedReader(SqliteArchiveReader(reads, path), f"sqlite {path.resolve()}")
+    finally:
+        await reads.close()
+
+
+def _open_idempotency(
+    settings: "Settings", clock: "Clock"
+) -> AbstractAsyncContextManager["IdempotencyStore"]:
+    from infra.idempotency.sqlite.store import open_sqlite_idempotency
+
+    return open_sqlite_idempotency(settings.data_dir, clock)
+
+
+def _nothing_to_copy(settings: "Settings") -> str | None:
+    from infra.history.sqlite.store import HISTORY_FILE
+
+    file = settings.data_dir / HISTORY_FILE
+    if file.is_file():
+        return None
+    return f"{file} does not exist: set DATA_DIR to where history is"
+
+
+def _bulk_committer(connection: "apsw.Connection") -> "SqliteCommitter":
+    from infra.history.sqlite.committer import SqliteCommitter
+
+    connection.pragma("cache_size", -CACHE_KIBIBYTES)
+    return SqliteCommitter(connection, checkpoint_pages=CHECKPOINT_PAGES)
+
+
+SQLITE = Store(
+    name="sqlite",
+    setting="DATA_DIR",
+    is_embedded=True,
+    missing=nothing_to_check,
+    nothing_to_copy=_nothing_to_copy,
+    open=_open,
+    open_archive=_open_archive,
+    open_archive_reader=_open_archive_reader,
+    open_idempotency=_open_idempotency,
+)

@@ -1,0 +1,87 @@
+"""The description of a store that can be configured, and what its functions return."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from domain.interfaces.clock import Clock
+    from domain.interfaces.health import Degraded
+    from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
+    from domain.interfaces.idempotency import IdempotencyStore
+    from infra.history.store.durable_store import DurableStore
+    from infra.settings import Settings
+
+ARCHIVE_READ_SECONDS = 60.0
+"""Limit of one read of a copy: far above that of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStore:
+    """An open store.
+
+    Attributes:
+        degraded: Returns the store while it does not answer.
+    """
+
+    history: "DurableStore"
+    degraded: "Callable[[], Sequence[Degraded]]"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedArchive:
+    """All contents of a store, for reading and writing.
+
+    Attributes:
+        name: Identifies the store among all others; holds no secret.
+    """
+
+    archive: "HistoryArchive"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedReader:
+    """All contents of a store, for reading; `name` as in `OpenedArchive`."""
+
+    reader: "ArchiveReader"
+    name: str
+
+
+def nothing_to_check(_settings: "Settings") -> None:
+    """Return None: no condition applies."""
+
+
+def no_reasons(_settings: "Settings") -> Sequence[str]:
+    """Return an empty sequence: no setting of the store is unsafe."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """One kind of store. Its functions import the driver when they are called.
+
+    Attributes:
+        name: The name on the command line.
+        setting: The environment variable that selects the store.
+        is_embedded: Whether the store is a file of this process, which is written without an outbox or a queue.
+        missing: Returns which setting the store lacks; None when it is configured.
+        nothing_to_copy: Returns why there is no history to export or migrate; None when there may be some.
+        unsafe_reasons: Returns the settings that production refuses, one phrase each.
+        open: Opens the store for the service.
+        open_archive: Opens all contents for reading and writing. The embedded store must not be in use.
+        open_archive_reader: Opens all contents for reading, also while the service runs.
+        open_idempotency: Opens the idempotency records.
+    """
+
+    name: str
+    setting: str
+    is_embedded: bool = False
+    missing: "Callable[[Settings], str | None]"
+    nothing_to_copy: "Callable[[Settings], str | None]" = nothing_to_check
+    unsafe_reasons: "Callable[[Settings], Sequence[str]]" = no_reasons
+    open: "Callable[[Settings, Clock], AbstractAsyncContextManager[OpenedStore]]"
+    open_archive: "Callable[[Settings, Clock], AbstractAsyncContextManager[OpenedArchive]]"
+    open_archive_reader: "Callable[[Settings, Clock], AbstractAsyncContextManager[OpenedReader]]"
+    open_idempotency: "Callable[[Settings, Clock], AbstractAsyncContextManager[IdempotencyStore]]"
