@@ -1,0 +1,121 @@
+"""Stores are chosen by the settings, and added by an entry in the registry."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from dependency_injection import application
+from domain.interfaces.clock import Clock
+from domain.interfaces.idempotency import IdempotencyStore
+from infra.configuration import ConfigurationError
+from infra.history.store.durable_store import DurableStore
+from infra.settings import Settings
+from infra.stores import registry
+from infra.stores.registry import configured_store, store_named, store_names
+from infra.stores.store import OpenedArchive, OpenedReader, OpenedStore, Store
+from tests.fakes.application import lifespan
+from tests.fakes.claims import RememberingClaims
+from tests.fakes.history import RememberingHistory
+
+
+def settings(**values: Any) -> Settings:
+    return Settings(_env_file=None, **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({}, "sqlite"),
+        ({"mongo_uri": "mongodb://localhost"}, "mongodb"),
+        ({"dynamodb_table": "history"}, "dynamodb"),
+    ],
+)
+def test_the_settings_select_a_store(values: dict[str, Any], name: str) -> None:
+    assert configured_store(settings(**values)).name == name
+
+
+def test_two_stores_at_once_are_refused_with_both_settings_named() -> None:
+    with pytest.raises(ConfigurationError, match="MONGO_URI and DYNAMODB_TABLE are both set"):
+        configured_store(settings(mongo_uri="mongodb://localhost", dynamodb_table="history"))
+
+
+def test_names_lead_back_to_their_stores() -> None:
+    assert [store_named(name).name for name in store_names()] == ["sqlite", "mongodb", "dynamodb"]
+
+
+class MemoryStore(RememberingHistory, DurableStore):
+    """A store in memory in which nothing is erased behind the service's back."""
+
+    async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
+        return frozenset()
+
+
+def memory_store(history: MemoryStore, records: RememberingClaims) -> Store:
+    """Return the entry of a store that every configuration selects."""
+
+    @asynccontextmanager
+    async def open_history(_settings: Settings, _clock: Clock) -> AsyncIterator[OpenedStore]:
+        yield OpenedStore(history, degraded=tuple)
+
+    @asynccontextmanager
+    async def open_idempotency(
+        _settings: Settings, _clock: Clock
+    ) -> AsyncIterator[IdempotencyStore]:
+        yield records
+
+    @asynccontextmanager
+    async def no_archive(_settings: Settings, _clock: Clock) -> AsyncIterator[OpenedArchive]:
+        raise NotImplementedError
+        yield
+
+    @asynccontextmanager
+    async def no_reader(_settings: Settings, _clock: Clock) -> AsyncIterator[OpenedReader]:
+        raise NotImplementedError
+        yield
+
+    return Store(
+        name="memory",
+        setting="MEMORY",
+        missing=lambda _: None,
+        open=open_history,
+        open_archive=no_archive,
+        open_archive_reader=no_reader,
+        open_idempotency=open_idempotency,
+    )
+
+
+@pytest.fixture
+def history(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryStore]:
+    """The history of a made-up store, registered for one test."""
+    history = MemoryStore()
+    entry = memory_store(history, RememberingClaims())
+    monkeypatch.setattr(registry, "STORES", (*registry.STORES, entry))
+    yield history
+
+
+@pytest.mark.parametrize("outbox_enabled", [False, True])
+async def test_a_chat_is_kept_in_a_store_that_only_the_registry_names(
+    history: MemoryStore, tmp_path: Path, outbox_enabled: bool
+) -> None:
+    app = application(settings(data_dir=tmp_path, outbox_enabled=outbox_enabled))
+    transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 1))
+    async with (
+        lifespan(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        answer = await client.post(
+            "/v1/chat",
+            json={"userId": "ana", "userPrompt": "How are you?"},
+            headers={"Idempotency-Key": "first"},
+        )
+        assert answer.status_code == 200, answer.text
+        interaction_id = answer.json()["id"]
+        found = await client.get(f"/v1/history/ana/{interaction_id}")
+        assert found.json()["response"] == answer.json()["response"]
+    assert set(history.kept) == {interaction_id}
+    assert not (tmp_path / "history.db").exists()
+    assert not (tmp_path / "idempotency.db").exists()
