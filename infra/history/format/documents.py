@@ -15,15 +15,14 @@ from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
 from domain.entities.stored_record import InteractionKey, Record
 from domain.exceptions import Unstorable
+from infra.history.format.fields import USAGE
 
 VERSION = 1
 
 Document = dict[str, Any]
 """JSON types only; `answered` is `Interaction.is_answered`, kept so that stores can filter by it."""
 
-USAGE_FIELDS = frozenset({"input", "output", "reasoning", "total", "cachedInput", "costUsd"})
-"""The names of a usage in documents."""
-_REPORTED_FIELDS = USAGE_FIELDS - {"cachedInput"}
+_REPORTED_FIELDS = frozenset(USAGE) - {"cachedInput"}
 
 # Looked up in half the time an enum's own call takes: a page has a hundred of them.
 _STATUSES = {status.value: status for status in Status}

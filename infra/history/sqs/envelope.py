@@ -26,7 +26,7 @@ from infra.history.format.documents import (
     interaction_of,
     json_of,
 )
-from infra.history.sqs.validation import is_well_formed
+from infra.history.format.fields import is_well_formed
 
 COMPRESSED_FROM_BYTES = 64 * 1024
 MAX_MESSAGE_BYTES = 900 * 1024

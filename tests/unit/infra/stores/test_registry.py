@@ -1,6 +1,6 @@
 """Stores are chosen by the settings, and added by an entry in the registry."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -89,12 +89,12 @@ def memory_store(history: MemoryStore, records: RememberingClaims) -> Store:
 
 
 @pytest.fixture
-def history(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryStore]:
+def history(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     """The history of a made-up store, registered for one test."""
     history = MemoryStore()
     entry = memory_store(history, RememberingClaims())
     monkeypatch.setattr(registry, "STORES", (*registry.STORES, entry))
-    yield history
+    return history
 
 
 @pytest.mark.parametrize("outbox_enabled", [False, True])
