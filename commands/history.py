@@ -1,4 +1,4 @@
-"""Copies of history as a whole: out to a file, in from one, from one store to another."""
+"""The commands import, export, migrate and backup."""
 
 import re
 import sys
@@ -30,10 +30,10 @@ from infra.settings import Settings
 from infra.stores.registry import configured_store, store_named
 from infra.stores.store import Store
 
-_GOES_ON = re.compile(r" \(configured timeouts|, full error:")
+_PYMONGO_DETAILS = re.compile(r" \(configured timeouts|, full error:")
 
 SWITCH_SECONDS = 0.0005
-"""A tenth of the usual."""
+"""Interval between thread switches during a copy: a tenth of the default."""
 
 
 def back_up(
@@ -51,11 +51,11 @@ def back_up(
 async def import_history(
     settings: Settings, order: ImportOrder, progress: Callable[[int, int], None]
 ) -> CopyProgress:
-    """Bring a file's interactions into the configured store, or only look whether that can be done.
+    """Import the interactions of a file into the configured store, or only check the file.
 
     Raises:
         ConfigurationError: The embedded store is in use by the service.
-        CommandFailed: A line is no interaction, the file cannot be read, or the store does not answer.
+        CommandFailed: A line is not an interaction, the file cannot be read, or the store does not answer.
     """
     clock = SystemClock()
     source = InteractionFile(order.file, order.skip)
@@ -113,7 +113,7 @@ async def migrate(
 
     Raises:
         ConfigurationError: One of them is not configured, or the embedded one is in use by the service.
-        CommandFailed: They are the same, one does not answer, or this host has still to deliver to the source.
+        CommandFailed: They are the same, one does not answer, or this host has undelivered interactions of the source.
     """
     if source_name == target_name:
         raise CommandFailed(
@@ -161,16 +161,16 @@ def _refuse_nothing(source: Store, settings: Settings) -> None:
 
 
 def _waiting(source: Store, settings: Settings) -> int:
-    """Return how many interactions this host has accepted that are not in the store yet."""
+    """Return how many interactions in this host's outbox are not in the store yet."""
     return 0 if source.is_embedded else waiting_in(settings.data_dir / OUTBOX_FOLDER)
 
 
 @contextmanager
 def _copying() -> Iterator[None]:
-    """Turn what a copy fails with into one line that says what to do next.
+    """Raise the errors of a copy as `CommandFailed`, in one line with the next step.
 
-    Threads take turns more often meanwhile: the one that writes to SQLite asks for the interpreter a dozen times a batch,
-    and would stand still each time while the next batch is read and checked.
+    Threads switch more often meanwhile: the thread that writes to SQLite takes the interpreter lock a dozen times a
+    batch, and would wait each time while the next batch is read and checked.
     """
     usual_seconds = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -193,8 +193,8 @@ def _copying() -> Iterator[None]:
 
 
 def _cause_of(error: BaseException) -> str:
-    """Return what a driver first said, in brackets: pymongo goes on about its timeouts and its topology."""
+    """Return the driver's original message in brackets, without the timeouts and topology that pymongo appends."""
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    return "" if cause is error else f" ({_GOES_ON.split(str(cause))[0]})"
+    return "" if cause is error else f" ({_PYMONGO_DETAILS.split(str(cause))[0]})"

@@ -1,4 +1,4 @@
-"""What production does not start with."""
+"""Settings that production refuses to start with."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,17 +15,17 @@ def refuse_unsafe(
     plain_http_providers: Iterable[str],
     is_demo_only: bool,
 ) -> None:
-    """Return when it is safe to serve.
+    """Check that the settings are safe to serve with.
 
     Args:
         settings: The configuration.
         unsafe_stores: Unsafe settings of the stores, one phrase each.
-        plain_http_providers: Providers of the catalogue that are reached without TLS and do not allow it.
-        is_demo_only: The catalogue holds no other model than the demo.
+        plain_http_providers: Providers of the catalogue that use plain http without allowing it.
+        is_demo_only: Whether the catalogue has no model but the demo.
 
     Raises:
-        ConfigurationError: `ENVIRONMENT=production` with a setting that is only good for trying things out; the
-            message names every one of them in one line.
+        ConfigurationError: `ENVIRONMENT=production` with settings for trial use; the message names all of them in one
+            line.
     """
     _refuse(
         settings,

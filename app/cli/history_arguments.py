@@ -1,4 +1,4 @@
-"""What can be said after `python main.py import | export | migrate`."""
+"""The arguments of `python main.py import | export | migrate`."""
 
 import argparse
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ def add_history_parsers(
 def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "import",
-        help="bring exported interactions into the store",
-        description="Bring the interactions of FILE, JSON lines as `export` and GET …/export write them, into the "
-        "configured store. What is there already stays as it is, what was erased there stays erased. Every batch is "
-        "durable and read back before it counts. Interrupted, start it again: it goes on where it was. With the embedded "
-        "store the service has to be stopped.",
+        help="import exported interactions into the store",
+        description="Import the interactions of FILE, JSON lines as `export` and GET …/export write them, into the "
+        "configured store. Existing interactions stay unchanged, erased ones stay erased. Every batch is durable and "
+        "read back before it counts. After an interruption, start it again: it resumes. With the embedded store the "
+        "service has to be stopped.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines, one interaction each")
     parser.add_argument(
         "--skip-invalid",
         action="store_true",
-        help="leave out lines that are no interactions and name them; otherwise the first one ends the import",
+        help="skip and report invalid lines; otherwise the first one ends the import",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only look whether all lines can be imported"
+        "--dry-run", action="store_true", help="only check whether all lines can be imported"
     )
 
 
@@ -41,11 +41,14 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "export",
         help="write the store, or one user's part of it, to a file",
         description="Write every interaction of the configured store to FILE as JSON lines, also while the service "
-        "runs. FILE appears when it is whole. Interrupted, start it again within a day: it goes on where it was. What "
-        "hosts have still to deliver to MongoDB or DynamoDB is not in the store yet; of this host it is told.",
+        "runs. FILE appears when it is complete. After an interruption, start it again within a day: it resumes. "
+        "Interactions that a host has not delivered to MongoDB or DynamoDB yet are not exported; the command reports "
+        "those of this host.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="where the lines go")
-    parser.add_argument("--user", type=_user, metavar="USER", help="only this user's")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file to write")
+    parser.add_argument(
+        "--user", type=_user, metavar="USER", help="export only this user's interactions"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
 
 
@@ -55,11 +58,11 @@ def _add_migrate(
     parser = commands.add_parser(
         "migrate",
         help="copy history from one store to another",
-        description="Copy all interactions from one store to another, unchanged, and what was erased with them. Set what "
-        "both stores need: DATA_DIR, MONGO_URI and MONGO_DB, DYNAMODB_TABLE. Stop the service first and let it deliver "
-        "its outbox. The source is left as it is. Interrupted, start it again: it goes on where it was.",
+        description="Copy all interactions and tombstones from one store to another, unchanged. Configure both stores: "
+        "DATA_DIR, MONGO_URI and MONGO_DB, DYNAMODB_TABLE. First let the service deliver its outbox, then stop it. The "
+        "source stays unchanged. After an interruption, start it again: it resumes.",
     )
-    for name, help_ in (("from", "where history is"), ("to", "where it goes")):
+    for name, help_ in (("from", "the source"), ("to", "the target")):
         parser.add_argument(
             f"--{name}",
             dest=f"{name}_",

@@ -1,1 +1,1 @@
-"""Where interactions are kept: the embedded store, MongoDB, and what stands in front of them."""
+"""Chooses and opens the configured store of history."""

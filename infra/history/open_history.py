@@ -1,4 +1,4 @@
-"""Where history is kept, as configured: the table of docs/operations.md, in code."""
+"""Opens the configured history: a store, with an outbox or a queue before it."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,10 +20,10 @@ from infra.stores.store import OpenedStore, Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredHistory:
-    """History, and what can be told of the parts it consists of.
+    """The opened history and the state of its parts.
 
     Attributes:
-        outbox: What this host has still to deliver; None where there is none.
+        outbox: The interactions that this host has not delivered yet; None without an outbox.
     """
 
     repository: HistoryRepository
@@ -31,11 +31,11 @@ class ConfiguredHistory:
     _watched: tuple[Callable[[], Sequence[Degraded]], ...] = ()
 
     def degraded(self) -> Sequence[Degraded]:
-        """Return which stores and queues are away."""
+        """Return the stores and queues that do not answer."""
         return [part for watch in self._watched for part in watch()]
 
     def lag_seconds(self) -> float | None:
-        """Return the age of what this host has still to deliver; None where it delivers nothing itself."""
+        """Return the age of the oldest undelivered interaction of this host; None without an outbox."""
         return None if self.outbox is None else self.outbox.lag_seconds()
 
 
@@ -43,15 +43,15 @@ class ConfiguredHistory:
 async def open_history(
     settings: Settings, clock: Clock, *, traceparent: Callable[[], str | None] = lambda: None
 ) -> AsyncIterator[ConfiguredHistory]:
-    """Open what the settings name: the embedded store; or an outbox before a store, or a queue before either.
+    """Open the embedded store, or an outbox before a remote store, or a queue before either.
 
     Args:
-        settings: What to open, and where.
-        clock: Tells when things are due.
-        traceparent: Returns what names the current span to whoever takes an interaction from the queue.
+        settings: The configuration.
+        clock: For due times and pauses.
+        traceparent: Returns the current span for the message of an interaction, as in W3C Trace Context.
 
     Raises:
-        ConfigurationError: The settings do not go together, or name what cannot be.
+        ConfigurationError: The settings contradict each other, or the store cannot be opened.
     """
     store = configured_store(settings)
     _check(settings, store)
@@ -73,7 +73,7 @@ async def open_history(
 def without_expired(
     settings: Settings, history: HistoryRepository, clock: Clock
 ) -> HistoryRepository:
-    """Return the history that is read: where anything expires, it is seen no more, however late it is removed."""
+    """Return the history for reading: it hides expired interactions that the store has not removed yet."""
     if settings.history_retention_days is None:
         return history
     return RetainedHistory(history, Retention(settings.history_retention_days), clock)

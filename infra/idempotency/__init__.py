@@ -1,1 +1,1 @@
-"""Where it is kept who is carrying out which request."""
+"""Idempotency records in each store."""

@@ -1,7 +1,7 @@
-"""Claims in the DynamoDB table, for all machines that share it.
+"""Idempotency records in the DynamoDB table, for all hosts that share it.
 
 pk           sk            holds
-K#<user>     <digest>      a claim; the table's time to live forgets it
+K#<user>     <digest>      a record; the table's time to live removes it
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _REFUSED = "ConditionalCheckFailedException"
 
 
 class DynamoIdempotency(IdempotencyStore):
-    """One item for each key. It is put on a condition, so of many who claim at once one does."""
+    """One item for each key, written conditionally, so that one of several concurrent claims succeeds."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -43,7 +43,7 @@ class DynamoIdempotency(IdempotencyStore):
                 answer = await self._table.call("get_item", Key=_key(key), ConsistentRead=True)
                 if "Item" in answer:
                     return _claim(answer["Item"])
-        raise IdempotencyUnavailable("others keep claiming and releasing the key")
+        raise IdempotencyUnavailable("other requests keep claiming and releasing the key")
 
     async def replace(
         self, key: IdempotencyKey, seen: IdempotencyRecord, claim: IdempotencyRecord
@@ -70,7 +70,7 @@ class DynamoIdempotency(IdempotencyStore):
         await self._forget(user_id, lambda found: found < before_id)
 
     async def _forget(self, user_id: str, is_wanted: Callable[[str], bool]) -> None:
-        """Delete the user's claims whose interaction's id is wanted."""
+        """Delete the user's records whose interaction id is wanted."""
         start: dict[str, Any] = {}
         async with _calling():
             while True:
@@ -101,7 +101,7 @@ class DynamoIdempotency(IdempotencyStore):
         parameters: dict[str, Any],
         values: dict[str, str | int],
     ) -> bool:
-        """Do it if `condition` holds, and return whether it did."""
+        """Call `operation` under `condition`; return whether the condition held."""
         try:
             await self._table.call(
                 operation,
@@ -153,7 +153,7 @@ def _claim(item: Item) -> IdempotencyRecord:
 
 @asynccontextmanager
 async def _calling() -> AsyncIterator[None]:
-    """Turn the driver's errors, and a service that takes too long, into `IdempotencyUnavailable`."""
+    """Raise the driver's errors and timeouts as `IdempotencyUnavailable`."""
     try:
         async with asyncio.timeout(CALL_SECONDS):
             yield

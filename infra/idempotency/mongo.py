@@ -1,4 +1,4 @@
-"""Claims in MongoDB, for all machines that share it."""
+"""Idempotency records in MongoDB, for all hosts that share it."""
 
 import asyncio
 import logging
@@ -29,9 +29,9 @@ _logger = logging.getLogger(__name__)
 
 
 class MongoIdempotency(IdempotencyStore):
-    """One document for each key, in `claims`; the server forgets those that expired.
+    """One document for each key, in the collection `claims`; the server removes expired ones.
 
-    The indexes are made with the first claim: who sends no key, for them nothing is asked of the server.
+    The indexes are created with the first record, so that a service without keys makes no calls.
     """
 
     def __init__(self, access: MongoAccess) -> None:
@@ -63,7 +63,7 @@ class MongoIdempotency(IdempotencyStore):
         await self._answer(self._claims.delete_many(wanted))
 
     async def close(self) -> None:
-        """Stop making indexes."""
+        """Stop creating indexes."""
         if self._making_indexes is not None:
             self._making_indexes.cancel()
             await asyncio.wait([self._making_indexes])
@@ -86,13 +86,13 @@ class MongoIdempotency(IdempotencyStore):
             else:
                 return None
             if there is None:
-                continue  # released or expired just now
+                continue  # released or expired in the meantime
             seen = _claim_of(there)
             if seen.expires_milliseconds > now_milliseconds:
                 return seen
             if await self._replaced(key, seen, claim):
                 return None
-        raise IdempotencyUnavailable("others keep claiming and releasing the key")
+        raise IdempotencyUnavailable("other requests keep claiming and releasing the key")
 
     async def _replaced(
         self, key: IdempotencyKey, seen: IdempotencyRecord, claim: IdempotencyRecord
@@ -104,16 +104,16 @@ class MongoIdempotency(IdempotencyStore):
         try:
             await self._calls.within(CALL_SECONDS, self._claims.create_indexes(_INDEXES))
         except (pymongo.errors.PyMongoError, TimeoutError) as exc:
-            self._making_indexes = None  # the next claim tries again
+            self._making_indexes = None  # the next call tries again
             _logger.warning("the indexes of claims could not be made (%s)", type(exc).__name__)
 
 
 @asynccontextmanager
 async def open_mongo_idempotency(uri: str, *, database: str) -> AsyncIterator[MongoIdempotency]:
-    """Keep claims in MongoDB at `uri`; connects when the first key comes.
+    """Keep records in MongoDB at `uri`; connects on first use.
 
     Raises:
-        ConfigurationError: The URI or the name is not one.
+        ConfigurationError: The URI or the name of the database is invalid.
     """
     async with connected_when_needed(uri, database) as access:
         store = MongoIdempotency(access)

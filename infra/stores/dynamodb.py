@@ -88,7 +88,7 @@ async def _open_idempotency(
 
 
 def _unsafe_reasons(settings: "Settings") -> Sequence[str]:
-    """Return what is unsafe about the access to AWS, which a queue uses too, also in front of another store."""
+    """Return unsafe settings of the access to AWS, which a queue before any store uses too."""
     reasons = []
     if (endpoint := settings.aws_endpoint_url) and not endpoint.startswith("https://"):
         reasons.append("AWS_ENDPOINT_URL is not an https URL")

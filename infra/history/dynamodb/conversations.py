@@ -1,4 +1,4 @@
-"""What a walk over a user's conversations reads from the DynamoDB table."""
+"""Conversations from the DynamoDB table."""
 
 import asyncio
 from collections import Counter
@@ -20,35 +20,35 @@ from infra.storage.aws.dynamodb_table import Table
 
 TURNS_A_QUERY = 1000
 QUERIES = 10
-"""How many turns are read to list conversations without a query for each of them."""
+"""How many turns are read before conversations are queried one by one."""
 
 _BEFORE_ALL = " "  # sorts before every id
 
 
 async def conversations(table: Table, query: ConversationQuery, first_id: str) -> ConversationPage:
-    """Return one page of `query`; nothing below `first_id` is there: it was erased, or has expired.
+    """Return one page of `query`; interactions below `first_id` are erased or expired.
 
-    All turns are read from the index, if there are not too many: that tells how far every conversation reaches. Only of
+    All turns are read from the index, if there are not too many: this gives the span of every conversation. Only of
     a user with more are the conversations of the page asked for one by one.
     """
     reader = DynamoTurns(table, query.user_id, first_id)
     extents, are_whole = await reader.newest_extents()
     if not are_whole:
         listed = [
-            one.conversation_id
-            for one in extents
-            if query.after_id is not None and one.last_id >= query.after_id
+            span.conversation_id
+            for span in extents
+            if query.after_id is not None and span.last_id >= query.after_id
         ]
         return await walk(query, reader, listed=listed)
-    found = [one for one in extents if query.after_id is None or one.last_id < query.after_id]
+    found = [span for span in extents if query.after_id is None or span.last_id < query.after_id]
     return await page_of(query, found, reader)
 
 
 class DynamoTurns(TurnReader):
-    """One user's turns: from the indexes, but for the openings."""
+    """Reads one user's turns from the indexes, except for the openings."""
 
     def __init__(self, table: Table, user_id: str, first_id: str) -> None:
-        """Read what is not below `first_id`: that was erased, or has expired."""
+        """Read the turns from `first_id` on; those below are erased or expired."""
         self._table = table
         self._user_id = user_id
         self._first_id = first_id or _BEFORE_ALL
@@ -74,7 +74,7 @@ class DynamoTurns(TurnReader):
         )
 
     async def newest_extents(self) -> tuple[list[ConversationSpan], bool]:
-        """Return how far each conversation reaches within the newest turns, and whether these are all turns."""
+        """Return the span of each conversation within the newest turns, and whether these are all turns."""
         turns: Counter[str] = Counter()
         first_ids: dict[str, str] = {}
         last_ids: dict[str, str] = {}
@@ -105,23 +105,27 @@ class DynamoTurns(TurnReader):
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
         extents = [
             ConversationSpan(
-                conversation_id=one,
-                turns=turns[one],
-                first_id=first_ids[one],
-                last_id=last_ids[one],
+                conversation_id=conversation_id,
+                turns=turns[conversation_id],
+                first_id=first_ids[conversation_id],
+                last_id=last_ids[conversation_id],
             )
-            for one in turns
+            for conversation_id in turns
         ]
         return extents, is_all
 
     async def extents(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
-        extents = await asyncio.gather(*(self._extent(one) for one in conversation_ids))
+        extents = await asyncio.gather(
+            *(self._extent(conversation_id) for conversation_id in conversation_ids)
+        )
         return [extent for extent in extents if extent.turns]
 
     async def openings(self, interaction_ids: Collection[str]) -> Mapping[str, str]:
-        keys = [key_of(self._user_id, one) for one in interaction_ids]
+        keys = [key_of(self._user_id, interaction_id) for interaction_id in interaction_ids]
         found = await interactions_in(self._table, await self._table.get_many(keys))
-        return {one.id: one.prompt.text[:OPENING_CHARACTERS] for one in found}
+        return {
+            interaction.id: interaction.prompt.text[:OPENING_CHARACTERS] for interaction in found
+        }
 
     async def _extent(self, conversation_id: str) -> ConversationSpan:
         turns, first_id, last_id = 0, "", ""

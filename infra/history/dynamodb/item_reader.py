@@ -1,4 +1,4 @@
-"""From items of the DynamoDB table to interactions, with the parts of long ones."""
+"""Reading of interactions from items of the DynamoDB table, with the parts of long ones."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from infra.storage.aws.dynamodb_table import Item, Table
 
 
 async def interactions_in(table: Table, items: Sequence[Item]) -> list[Interaction]:
-    """Return the interactions of whole items, in their order, without those that were erased.
+    """Return the interactions of complete items in their order, without erased ones.
 
     Raises:
         UnreadableDocument: One is not of a program of this version.
@@ -24,7 +24,7 @@ async def interactions_in(table: Table, items: Sequence[Item]) -> list[Interacti
 
 
 async def bodies_in(table: Table, items: Sequence[Item]) -> list[bytes]:
-    """Return the bodies of whole items, in their order, without those that were erased.
+    """Return the bodies of complete items in their order, without erased ones.
 
     Raises:
         zlib.error: One is damaged.
@@ -35,6 +35,6 @@ async def bodies_in(table: Table, items: Sequence[Item]) -> list[bytes]:
     return [
         await body_in(item, parts)
         for item in kept
-        # an item and its parts come at once and go one after the other: without them it has just been erased
+        # an item and its parts are written together and deleted one by one: without parts it is being erased
         if all(key["sk"]["S"] in parts for key in part_keys_of(item))
     ]

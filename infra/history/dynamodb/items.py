@@ -1,11 +1,11 @@
-"""Interactions as items of the DynamoDB table, and back.
+"""The items of the DynamoDB table and their conversion.
 
     pk           sk            holds
-    U#<user>     <id>          an interaction, or the mark that it was erased
+    U#<user>     <id>          an interaction, or its tombstone
     P#<user>     <id>#0001     a part of a body that is too long for one item
-    E#<user>     all           up to which id all of the user's are erased
+    E#<user>     all           the tombstone of all of a user's interactions below an id
 
-The id sorts by time, is the cursor and makes writing twice harmless. A user id never holds a `#`.
+The id sorts by time, serves as the cursor and makes writes idempotent. A user id never contains a `#`.
 """
 
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ from infra.storage.aws.dynamodb_table import Item
 COMPRESSED_FROM_BYTES = 1024
 PART_BYTES = 300 * 1024
 MAX_PACKED_BYTES = 3_900_000
-"""An item and its parts are written in one transaction, which takes 4 MB."""
-_COST_DECIMALS = 12  # DynamoDB's numbers do not go down to a float's smallest
+"""An item and its parts are written in one transaction of at most 4 MB."""
+_COST_DECIMALS = 12  # DynamoDB's numbers have a smaller range than floats
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An interaction as it is written.
+    """The items of one interaction.
 
     Attributes:
-        parts: What goes into items of their own, in the same transaction.
+        parts: Parts of a long body, written in the same transaction.
     """
 
     user_id: str
@@ -42,7 +42,7 @@ class Row:
 
     @property
     def key(self) -> Item:
-        """Return where it stands."""
+        """Return the key of the item."""
         return key_of(self.user_id, self.id)
 
 
@@ -57,20 +57,20 @@ def part_key(user_id: str, interaction_id: str, number: int) -> Item:
 
 
 def mark_key(user_id: str) -> Item:
-    """Return the key of what says that all of a user's were erased."""
+    """Return the key of the tombstone of all of a user's interactions."""
     return {"pk": {"S": f"E#{user_id}"}, "sk": {"S": "all"}}
 
 
 async def row_of(interaction: Interaction, body: bytes, retention: Retention = FOR_EVER) -> Row:
-    """Return `interaction` as it is written.
+    """Return the items of `interaction`.
 
     Args:
-        interaction: What it is found by.
-        body: Its document as JSON, with whatever else is kept of it.
-        retention: It expires after it.
+        interaction: The interaction, for keys and filtered attributes.
+        body: Its document as JSON, which may have fields that this program does not know.
+        retention: Time to expiry.
 
     Raises:
-        Unstorable: Longer than a transaction takes, even compressed.
+        Unstorable: Even compressed it exceeds the limit of a transaction.
     """
     user_id = interaction.user_id
     item = key_of(user_id, interaction.id) | {
@@ -104,13 +104,13 @@ async def row_of(interaction: Interaction, body: bytes, retention: Retention = F
         item["body"] = {"B": body}
     expires_milliseconds = retention.expires_milliseconds(interaction.id)
     if expires_milliseconds is not None:
-        for one in (item, *parts):
-            one["expiresAt"] = {"N": str(expires_milliseconds // 1000)}
+        for stored_item in (item, *parts):
+            stored_item["expiresAt"] = {"N": str(expires_milliseconds // 1000)}
     return Row(user_id, interaction.id, interaction.status.value, item, parts)
 
 
 def figures_of(interaction: Interaction) -> Item:
-    """Return what statistics add up, as attributes of an item: no body needs to be read for them."""
+    """Return the figures for statistics as attributes of an item, so that statistics read no bodies."""
     usage = interaction.usage
     figures = {
         "milliseconds": whole_milliseconds(interaction.latency_seconds),
@@ -122,7 +122,7 @@ def figures_of(interaction: Interaction) -> Item:
 
 
 def is_erased(item: Item) -> bool:
-    """Return whether it only says that an interaction was erased."""
+    """Return whether the item is a tombstone."""
     return "erased" in item
 
 
@@ -132,7 +132,7 @@ def conversation_in(item: Item) -> str:
 
 
 def part_keys_of(item: Item) -> list[Item]:
-    """Return where the parts of its body are; nothing for most."""
+    """Return the keys of the parts of its body; most items have none."""
     if "parts" not in item:
         return []
     user_id, interaction_id = item["pk"]["S"].removeprefix("U#"), item["sk"]["S"]
@@ -146,12 +146,12 @@ async def body_in(item: Item, parts: Mapping[str, Item]) -> bytes:
     """Return the body of an item, as JSON.
 
     Args:
-        item: Not erased.
-        parts: By sort key, with at least its own among them.
+        item: The item of an interaction, not a tombstone.
+        parts: Parts by sort key, including all of this item.
 
     Raises:
         KeyError: A part is missing.
-        zlib.error: Damaged.
+        zlib.error: The body is damaged.
     """
     keys = part_keys_of(item)
     chunks = [parts[key["sk"]["S"]]["body"]["B"] for key in keys] or [item["body"]["B"]]

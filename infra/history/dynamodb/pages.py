@@ -10,12 +10,12 @@ from infra.storage.aws.dynamodb_table import Item, Table
 
 OVER_READING = 5
 QUERIES_A_PAGE = 8
-"""What one page looks through for filters that no index answers; then it ends early and tells where to go on."""
+"""How many queries one page makes for filters without an index before it ends early with a `next_id`."""
 
 
 @dataclass(slots=True)
 class _Expressions:
-    """What is asked of one query, in DynamoDB's words; every value travels as a parameter."""
+    """The expressions of one query; every value is a parameter."""
 
     key: list[str] = field(default_factory=list)
     filters: list[str] = field(default_factory=list)
@@ -23,13 +23,13 @@ class _Expressions:
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def equal(self, where: list[str], name: str, value: str) -> None:
-        """Demand that the attribute `name` is `value`."""
+        """Require that the attribute `name` equals `value`."""
         where.append(f"#{name} = :{name}")
         self.names[f"#{name}"] = name
         self.values[f":{name}"] = {"S": value}
 
     def parameters(self) -> dict[str, Any]:
-        """Return them as the driver takes them."""
+        """Return the parameters of the driver's call."""
         parameters: dict[str, Any] = {
             "KeyConditionExpression": " AND ".join(self.key),
             "ExpressionAttributeNames": self.names,
@@ -41,9 +41,9 @@ class _Expressions:
 
 
 async def find_items(table: Table, query: HistoryQuery) -> tuple[list[Item], str | None]:
-    """Return the items of one page, bodies and all, and the `next_id` of the page.
+    """Return the items of one page with their bodies, and the `next_id` of the page.
 
-    What an index tells of may be some milliseconds old; the items themselves are as they are now.
+    An index may be some milliseconds behind; the items themselves are current.
     """
     low, high = _bounds(query)
     if low is not None and high is not None and low > high:
@@ -79,7 +79,7 @@ async def find_items(table: Table, query: HistoryQuery) -> tuple[list[Item], str
 
 
 def passes(interaction: Interaction, wanted: HistoryFilter) -> bool:
-    """Return whether its status is one that is asked for; an index may have told of the one before."""
+    """Return whether the status is wanted; an index may have matched the previous one."""
     if wanted.statuses:
         return interaction.status in wanted.statuses
     return interaction.is_answered
@@ -117,7 +117,7 @@ def _add_status(ask: _Expressions, statuses: frozenset[Status]) -> None:
     elif len(statuses) == len(Status):
         ask.filters.append("attribute_not_exists(erased)")
     else:
-        places = {f":status{n}": {"S": one.value} for n, one in enumerate(sorted(statuses))}
+        places = {f":status{n}": {"S": status.value} for n, status in enumerate(sorted(statuses))}
         ask.filters.append(f"#status IN ({', '.join(places)})")
         ask.names["#status"] = "status"
         ask.values |= places
@@ -137,7 +137,7 @@ def _add_range(ask: _Expressions, low: str | None, high: str | None) -> None:
 
 
 def _bounds(query: HistoryQuery) -> tuple[str | None, str | None]:
-    """Return the range of ids, both ends included: DynamoDB takes one condition on the sort key, and no other kind."""
+    """Return the range of ids, both ends included, because DynamoDB allows one condition on the sort key."""
     low, high = query.filter.from_id, query.filter.to_id
     if query.after_id is not None and query.order is Order.ASC:
         low = query.after_id if low is None else max(low, query.after_id)
@@ -147,15 +147,15 @@ def _bounds(query: HistoryQuery) -> tuple[str | None, str | None]:
 
 
 def _is_within(query: HistoryQuery, interaction_id: str) -> bool:
-    """Return whether it is none of the ends that are not included."""
+    """Return whether the id is not an excluded end of the range."""
     to_id = query.filter.to_id
     return interaction_id != query.after_id and (to_id is None or interaction_id < to_id)
 
 
 def _limit(query: HistoryQuery) -> int:
-    """Return how many items one query looks at: DynamoDB counts before it filters.
+    """Return how many items one query reads: DynamoDB applies the limit before the filter.
 
-    Nearly all interactions have an answer. Of one provider or one status there may be few.
+    Nearly all interactions have an answer; those of one provider or status may be few.
     """
     wanted = query.filter
     is_sifted = (

@@ -1,4 +1,4 @@
-"""The DynamoDB table: its keys and indexes, and how an emulator gets it."""
+"""Keys and indexes of the DynamoDB table, and its creation in an emulator."""
 
 from typing import Any
 
@@ -39,14 +39,14 @@ TABLE: dict[str, Any] = {
         )
     ],
 }
-"""The indexes hold keys and what is filtered by, no bodies: that makes them cheap to write and to look through.
-Interactions without a conversation are in the first alone."""
+"""The indexes contain keys and filtered attributes but no bodies, so that writing and scanning them is cheap.
+Interactions without a conversation are only in the first."""
 
 TIME_TO_LIVE = {"Enabled": True, "AttributeName": "expiresAt"}
 
 
 async def make_table(dynamodb: AwsClient, name: str) -> None:
-    """Make the table where it is missing; for emulators, where it is there at once.
+    """Create the table if it is missing; for emulators, which create it at once.
 
     Raises:
         botocore.exceptions.BotoCoreError: Not reached.

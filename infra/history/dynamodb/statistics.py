@@ -1,4 +1,4 @@
-"""Figures from the DynamoDB table."""
+"""Statistics from the DynamoDB table."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,10 +19,10 @@ _AFTER_ALL = "~"  # sorts behind every id
 
 
 async def statistics(table: Table, query: StatisticsQuery, first_id: str) -> list[Group]:
-    """Return the groups of `query`, after all items of the user in that time were looked at.
+    """Return the groups of `query`, from all items of the user in that time.
 
-    DynamoDB adds nothing up: it hands out what is added, a megabyte of items at a time, bodies left out. Below
-    `first_id` everything was erased.
+    DynamoDB has no aggregates: the figures are read a megabyte of items at a time, without bodies, and added up here.
+    Interactions below `first_id` are erased.
     """
     low, high = max(query.from_id or " ", first_id), query.to_id or _AFTER_ALL
     tallies: defaultdict[str | None, GroupAccumulator] = defaultdict(GroupAccumulator)
@@ -53,12 +53,12 @@ async def statistics(table: Table, query: StatisticsQuery, first_id: str) -> lis
 
 
 async def _with_figures(table: Table, user_id: str, items: list[Item]) -> list[Item]:
-    """Return the items; figures of those that an earlier version wrote without are taken from their bodies."""
+    """Return the items; figures that an earlier version did not write are computed from the bodies."""
     without = [key_of(user_id, item["sk"]["S"]) for item in items if "milliseconds" not in item]
     if not without:
         return items
     found = await interactions_in(table, await table.get_many(without))
-    figures = {one.id: figures_of(one) for one in found}
+    figures = {interaction.id: figures_of(interaction) for interaction in found}
     return [
         item | figures.get(item["sk"]["S"], {})
         for item in items
@@ -67,7 +67,7 @@ async def _with_figures(table: Table, user_id: str, items: list[Item]) -> list[I
 
 
 def _keys(query: StatisticsQuery) -> Callable[[Item], str | None]:
-    """Return what tells the group of each item."""
+    """Return a function from an item to the key of its group."""
     if query.by is GroupBy.MODEL:
         return lambda item: str(item["model"]["S"])
     if query.by is GroupBy.PROVIDER:
@@ -75,7 +75,7 @@ def _keys(query: StatisticsQuery) -> Callable[[Item], str | None]:
     day: Day | None = None
 
     def key_of_day(item: Item) -> str:
-        # Items come by time, so most are of the same day as the one before.
+        # Items are in order of time, so most have the same day as the previous one.
         nonlocal day
         milliseconds = milliseconds_of(item["sk"]["S"])
         if day is None or not day.first_milliseconds <= milliseconds < day.end_milliseconds:

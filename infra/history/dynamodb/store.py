@@ -1,4 +1,4 @@
-"""History in DynamoDB."""
+"""The store of history in DynamoDB."""
 
 import asyncio
 import logging
@@ -61,7 +61,7 @@ _PROBE = {"pk": {"S": "probe"}, "sk": {"S": "probe"}}
 
 
 class DynamoHistory(DurableStore):
-    """One table; see `dynamodb_items` for what is where. Appends made at the same time travel together."""
+    """One table, with the layout described in `items.py`. Concurrent appends are batched."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class DynamoHistory(DurableStore):
 
     @property
     def table(self) -> Table:
-        """The table, for those who copy it as a whole."""
+        """The table, for copies of the store."""
         return self._table
 
     def admit(self) -> None:
@@ -93,18 +93,20 @@ class DynamoHistory(DurableStore):
             raise HistoryUnavailable("DynamoDB does not answer")
 
     def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        """Do nothing: a marker over the network costs what the outcome costs; an outbox in front keeps them."""
+        """Do nothing: a marker over the network costs as much as the outcome; an outbox keeps them."""
 
     async def append(self, interaction: Interaction) -> None:
         await self._batcher.add(interaction)
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
         if interactions:
-            await self._insert((one, partial(json_of, one)) for one in interactions)
+            await self._insert(
+                (interaction, partial(json_of, interaction)) for interaction in interactions
+            )
 
     async def insert(self, bodies: Sequence[tuple[Interaction, bytes]]) -> None:
-        """Keep interactions as `append_many` does, each with the JSON that is kept of it."""
-        await self._insert((one, partial(_as_it_is, body)) for one, body in bodies)
+        """Write interactions by the rules of `append_many`, each with its stored JSON."""
+        await self._insert((interaction, partial(_as_it_is, body)) for interaction, body in bodies)
 
     async def search(self, query: HistoryQuery) -> Page:
         with self.reading():
@@ -158,11 +160,11 @@ class DynamoHistory(DurableStore):
                 return frozenset(await erased_among(self._table, user_id, interaction_ids))
 
     async def drain(self) -> None:
-        """Return once no append waits any more."""
+        """Return once no append is pending."""
         await self._batcher.drain()
 
     async def try_to_make_table(self) -> bool:
-        """Return whether the table is there now."""
+        """Create the table in an emulator; return whether it exists."""
         try:
             async with asyncio.timeout(MAKE_TABLE_SECONDS):
                 await make_table(self._dynamodb, self._name)
@@ -172,7 +174,7 @@ class DynamoHistory(DurableStore):
         return True
 
     async def make_table(self) -> None:
-        """Return once the table is there."""
+        """Return once the table exists."""
         while not await self.try_to_make_table():
             await self._clock.sleep(MAKE_TABLE_SECONDS)
 
@@ -189,7 +191,7 @@ class DynamoHistory(DurableStore):
                 try:
                     await insert(self._table, rows)
                 except Unstorable as exc:
-                    # Whose fault it is, a row that nothing is wrong with tells: a table with other keys refuses that too.
+                    # A valid row shows the cause: a table with other keys refuses that one too.
                     await self._table.call("put_item", Item=_PROBE)
                     refused = exc
                 await remove_erased(self._table, rows)
@@ -202,13 +204,17 @@ class DynamoHistory(DurableStore):
         )
         found = await interactions_in(self._table, items)
         return Page(
-            interactions=[one for one in found if one.id >= first_id and passes(one, query.filter)],
+            interactions=[
+                interaction
+                for interaction in found
+                if interaction.id >= first_id and passes(interaction, query.filter)
+            ],
             next_id=next_id,
         )
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Turn whatever a read fails with into `HistoryUnreadable`."""
+        """Raise the errors of a read as `HistoryUnreadable`."""
         try:
             with translate_errors(HistoryUnreadable, "DynamoDB"):
                 yield
@@ -242,14 +248,14 @@ async def open_dynamo(
     read_seconds: float,
     retention: Retention = FOR_EVER,
 ) -> AsyncIterator[DynamoHistory]:
-    """Use a table of DynamoDB; that it cannot be reached yet is no error. An emulator's is made where it is missing.
+    """Use a table of DynamoDB; it need not be reachable yet. An emulator's is created if missing.
 
     Args:
-        access: Where and as whom.
-        table: Its name.
+        access: Endpoint, region and credentials.
+        table: The name of the table.
         clock: For pauses.
-        read_seconds: A read that takes longer is given up.
-        retention: What is written expires after it.
+        read_seconds: Time limit of a read.
+        retention: Time to expiry of written interactions.
 
     Raises:
         ConfigurationError: That can be no table, or no region is known.

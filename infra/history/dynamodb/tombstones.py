@@ -1,8 +1,8 @@
-"""What was erased from the DynamoDB table, remembered so that late writes lose.
+"""Tombstones in the DynamoDB table, which late writes lose against.
 
-Of one interaction a mark stays in its place, so that no insert finds the place free. Of all of a user's there is one
-mark elsewhere, which writers read after they wrote. Marks never expire: a host that comes back after months may still
-hold what was erased meanwhile.
+The tombstone of one interaction takes the place of its item, so that no insert succeeds. The tombstone of all of a
+user's interactions is a separate item, which writers read after writing. Tombstones never expire: a host that returns
+after months may still hold erased interactions.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -22,15 +22,15 @@ from infra.storage.aws.errors import code_of
 
 
 async def erase_one(table: Table, user_id: str, interaction_id: str) -> None:
-    """Put the mark in the interaction's place, and delete what else there was of it."""
+    """Replace the interaction by a tombstone, and delete its parts."""
     await table.call("put_item", Item=key_of(user_id, interaction_id) | {"erased": {"BOOL": True}})
-    # All its parts, whatever the item said: who erases twice finishes what the first time left.
+    # All parts, whatever the item says: a second call completes an interrupted one.
     async for parts in _keys(table, f"P#{user_id}", "begins_with(sk, :sk)", f"{interaction_id}#"):
         await table.delete_many([_key(part) for part in parts])
 
 
 async def erase_all(table: Table, user_id: str, before_id: str) -> int:
-    """Mark all of the user's interactions below `before_id` as erased, delete them, and return how many there were."""
+    """Mark all of the user's interactions below `before_id` as erased, delete them, and return their number."""
     await _mark(table, user_id, before_id)
     erased = 0
     async for found in _keys(table, f"U#{user_id}", "sk < :sk", before_id):
@@ -42,7 +42,7 @@ async def erase_all(table: Table, user_id: str, before_id: str) -> int:
 
 
 async def remove_erased(table: Table, rows: Sequence[Row]) -> None:
-    """Delete what lost against an erasure of all of a user's: read after the write, so that no order lets it live."""
+    """Delete rows below a tombstone of all of a user's: read after the write, so that an erasure wins in either order."""
     before_ids = await _before_ids(table, {row.user_id for row in rows})
     lost: dict[str, Item] = {}
     for row in rows:
@@ -54,9 +54,9 @@ async def remove_erased(table: Table, rows: Sequence[Row]) -> None:
 
 
 async def first_living_id(table: Table, user_id: str) -> str:
-    """Return the id below which all of the user's interactions were erased; empty when none were.
+    """Return the id below which all of the user's interactions are erased; empty if none are.
 
-    Readers heed it too: a late copy is there for a moment before its writer removes it.
+    Readers apply it too: a late copy exists for a moment before its writer removes it.
     """
     return (await _before_ids(table, {user_id})).get(user_id, "")
 
@@ -65,8 +65,10 @@ async def erased_among(table: Table, user_id: str, interaction_ids: Iterable[str
     """Return which of the user's interactions were erased."""
     ids = set(interaction_ids)
     before_id = await first_living_id(table, user_id)
-    open_ids = [one for one in ids if one >= before_id]
-    marks = await table.get_many([key_of(user_id, one) for one in open_ids], only=("sk", "erased"))
+    open_ids = [interaction_id for interaction_id in ids if interaction_id >= before_id]
+    marks = await table.get_many(
+        [key_of(user_id, interaction_id) for interaction_id in open_ids], only=("sk", "erased")
+    )
     return ids.difference(open_ids) | {item["sk"]["S"] for item in marks if is_erased(item)}
 
 
@@ -81,7 +83,7 @@ async def _mark(table: Table, user_id: str, before_id: str) -> None:
             ExpressionAttributeValues={":before": {"S": before_id}},
         )
     except ClientError as exc:
-        # A later erasure says more than this one.
+        # A later erasure includes this one.
         if code_of(exc) != "ConditionalCheckFailedException":
             raise
 
@@ -92,7 +94,7 @@ async def _before_ids(table: Table, user_ids: Iterable[str]) -> dict[str, str]:
 
 
 async def _keys(table: Table, pk: str, range_of_sk: str, sk: str) -> AsyncIterator[list[Item]]:
-    """Yield the items of one partition whose sort key is in the range, page by page, with little but their keys."""
+    """Yield the items of one partition whose sort key is in the range, page by page, with keys and `erased` only."""
     start: dict[str, Any] = {}
     while True:
         page = await table.call(

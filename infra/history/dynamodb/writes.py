@@ -1,4 +1,4 @@
-"""How interactions get into the DynamoDB table."""
+"""Writes of interactions to the DynamoDB table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ _FREE_OR_INTERRUPTED: dict[str, Any] = _ONLY_INTERRUPTED | {
 
 
 async def insert(table: Table, rows: Sequence[Row]) -> None:
-    """Keep rows: what is there or was erased stays so, an outcome replaces `interrupted`.
+    """Write rows: existing and erased interactions stay so; an outcome replaces `interrupted`.
 
     Raises:
         Unstorable: Some will never be kept; all others are.
@@ -60,7 +60,7 @@ async def _replace(table: Table, item: dict[str, Any]) -> None:
     try:
         await table.call("put_item", Item=item, **_ONLY_INTERRUPTED)
     except ClientError as exc:
-        # Somebody else has replaced or erased it meanwhile: then that stands.
+        # Another writer has replaced or erased it meanwhile, which takes precedence.
         if code_of(exc) != "ConditionalCheckFailedException":
             raise
 

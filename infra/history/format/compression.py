@@ -1,4 +1,4 @@
-"""Bodies made smaller, without holding up the event loop."""
+"""Compression of bodies that does not block the event loop."""
 
 import asyncio
 import zlib
@@ -8,22 +8,22 @@ _LEVEL = 6
 
 
 class TooLong(ValueError):
-    """It would unpack to more than anybody put in."""
+    """The decompressed body exceeds the limit."""
 
 
 async def compressed(raw: bytes) -> bytes:
-    """Return `raw` as zlib writes it; what takes milliseconds is done in a thread."""
+    """Return `raw` compressed by zlib; a long body is compressed in a thread."""
     if len(raw) < _LONG_BYTES:
         return zlib.compress(raw, _LEVEL)
     return await asyncio.to_thread(zlib.compress, raw, _LEVEL)
 
 
 async def decompressed(packed: bytes, *, max_bytes: int) -> bytes:
-    """Return what `compressed` was given.
+    """Return the decompressed body.
 
     Raises:
-        TooLong: More than `max_bytes`; no more than that was unpacked.
-        zlib.error: Not of `compressed`, or cut off.
+        TooLong: It is longer than `max_bytes`; decompression stopped there.
+        zlib.error: It is not compressed, or truncated.
     """
     if len(packed) < _LONG_BYTES // 8:
         return _unpack(packed, max_bytes)

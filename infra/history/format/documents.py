@@ -1,7 +1,7 @@
-"""An interaction as a plain dict, and back: one form for every store, the outbox and the queue.
+"""The stored document of an interaction: a dict of JSON types, the same in every store, outbox and queue.
 
-What is None or a default is left out. Readers ignore names they do not know, so fields may be added without a
-new version; `v` changes only when an old reader would misread.
+Fields that are None or have their default value are omitted. Readers ignore unknown names, so fields may be added
+without a new version; `v` changes only when an old reader would misread.
 """
 
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ from infra.history.format.fields import USAGE
 VERSION = 1
 
 Document = dict[str, Any]
-"""JSON types only; `answered` is `Interaction.is_answered`, kept so that stores can filter by it."""
+"""JSON types only; `answered` is `Interaction.is_answered`, stored so that stores can filter by it."""
 
 _REPORTED_FIELDS = frozenset(USAGE) - {"cachedInput"}
 
-# Looked up in half the time an enum's own call takes: a page has a hundred of them.
+# A lookup takes half the time of calling the enum, and a page has a hundred of them.
 _STATUSES = {status.value: status for status in Status}
 _FINISH_REASONS = {reason.value: reason for reason in FinishReason}
 
 
 class UnreadableDocument(ValueError):
-    """Of a newer version than this program knows, or not an interaction at all."""
+    """The document has a newer version than this program knows, or is not an interaction."""
 
 
 def document_of(interaction: Interaction) -> Document:
@@ -70,10 +70,10 @@ def document_of(interaction: Interaction) -> Document:
 
 
 def interaction_of(document: Mapping[str, Any]) -> Interaction:
-    """Return the interaction `document_of` was given.
+    """Return the interaction of a document that `document_of` made.
 
     Raises:
-        UnreadableDocument: Not one of ours, or of a newer version.
+        UnreadableDocument: It is not an interaction, or has a newer version.
     """
     get = document.get
     if get("v") != VERSION:
@@ -104,7 +104,7 @@ def interaction_of(document: Mapping[str, Any]) -> Interaction:
 
 
 def record_of(interaction: Interaction) -> Record:
-    """Return `interaction` as the embedded store would hand it over."""
+    """Return the record of `interaction`, as in the embedded store."""
     return Record(
         InteractionKey(interaction.user_id, interaction.id), body_of(document_of(interaction))
     )
@@ -114,7 +114,7 @@ def json_of(interaction: Interaction) -> bytes:
     """Return the document of `interaction` as JSON.
 
     Raises:
-        Unstorable: It holds what JSON cannot carry, such as half of a surrogate pair.
+        Unstorable: It contains text that JSON cannot represent, such as half of a surrogate pair.
     """
     try:
         return orjson.dumps(document_of(interaction))
@@ -123,15 +123,15 @@ def json_of(interaction: Interaction) -> bytes:
 
 
 def body_of(document: Document) -> bytes:
-    """Return what a record of `document` holds.
+    """Return the body of a record of `document`.
 
-    A copy: what orjson returns was cut from a buffer of some kilobytes, and thousands of them tear up the memory.
+    It is a copy: orjson returns a slice of a buffer of some kilobytes, and thousands of these fragment the memory.
     """
     return bytes(memoryview(orjson.dumps(document)))
 
 
 def record_holding(body: bytes) -> Record:
-    """Return the record of a body as `record_of` makes it.
+    """Return the record of a body that `body_of` made.
 
     Raises:
         UnreadableDocument: Not an interaction.
@@ -147,7 +147,7 @@ def interaction_in(record: Record) -> Interaction:
     """Return the interaction of a record.
 
     Raises:
-        UnreadableDocument: Not one of ours, or of a newer version.
+        UnreadableDocument: It is not an interaction, or has a newer version.
     """
     try:
         return interaction_of(orjson.loads(record.body))
@@ -156,7 +156,7 @@ def interaction_in(record: Record) -> Interaction:
 
 
 def _add_prompt(document: Document, prompt: Prompt) -> None:
-    if len(prompt.messages) == 1:  # a prompt always has a message of the user, so this is it
+    if len(prompt.messages) == 1:  # a prompt always has a message of the user
         document["prompt"] = prompt.messages[0].text
     else:
         document["messages"] = [[message.role.value, message.text] for message in prompt.messages]
@@ -167,7 +167,7 @@ def _add_prompt(document: Document, prompt: Prompt) -> None:
     if prompt.temperature is not None:
         document["temperature"] = prompt.temperature
     if prompt.max_output_tokens is not None:
-        # Handed on to the provider as it came; no store keeps whole numbers of any length.
+        # Providers get the caller's number; no store holds integers of any length.
         document["maxOutputTokens"] = min(prompt.max_output_tokens, MAX_COUNT)
     if prompt.top_p is not None:
         document["topP"] = prompt.top_p
@@ -230,7 +230,7 @@ def _document_of_attempt(attempt: Attempt) -> Document:
     if attempt.http_status is not None:
         document["http"] = attempt.http_status
     if attempt.usage is not None:
-        # Beside the other fields, not nested: a worker of an older version puts a message away whose attempts hold objects.
+        # Not nested: a worker of an older version rejects messages whose attempts hold objects.
         document |= _document_of_usage(attempt.usage)
     return document
 

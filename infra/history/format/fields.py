@@ -83,7 +83,7 @@ ATTEMPT: Mapping[str, Check] = {
 }
 
 DERIVED = frozenset({"v", "answered"})
-"""Written beside the fields: the version, which readers compare, and `Interaction.is_answered`, which they ignore."""
+"""Written in addition: the version, which readers compare, and `Interaction.is_answered`, which they ignore."""
 
 INTERACTION: Mapping[str, Check] = {
     "id": is_interaction_id,

@@ -9,7 +9,7 @@ from domain.entities.conversation import OPENING_CHARACTERS, ConversationPage, C
 from infra.history.queries.conversation_pages import ConversationSpan, TurnReader, Turns, walk
 from infra.storage.mongo.client import Document
 
-# As a range, not as `$exists`: that would be looked up in the documents.
+# A range, because `$exists` is not answered from the index.
 _IS_A_TURN: Document = {"conversationId": {"$gt": ""}}
 
 TURNS_BY_ID = IndexModel(
@@ -28,10 +28,10 @@ async def conversations(
     """Return one page of `query`.
 
     Args:
-        interactions: With an index `TURNS_BY_ID`, and one by user, conversation and id.
-        query: What is asked for.
-        living: A condition on the ids of what was not erased.
-        milliseconds: What a single read may take.
+        interactions: The collection, with the index `TURNS_BY_ID` and one by user, conversation and id.
+        query: The query.
+        living: A condition on ids that excludes erased interactions.
+        milliseconds: Time limit of a single read.
     """
     if query.from_id:
         living = {**living, "$gte": max(query.from_id, living.get("$gte", ""))}
@@ -39,7 +39,7 @@ async def conversations(
 
 
 class MongoTurns(TurnReader):
-    """Turns and extents come from the indexes alone."""
+    """Reads turns and spans from the indexes alone."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class MongoTurns(TurnReader):
             .to_list()
         )
         return Turns(
-            conversation_ids=[one["conversationId"] for one in found],
+            conversation_ids=[turn["conversationId"] for turn in found],
             next_id=found[-1]["_id"] if len(found) == at_most else None,
         )
 
@@ -87,12 +87,12 @@ class MongoTurns(TurnReader):
         )
         return [
             ConversationSpan(
-                conversation_id=one["_id"],
-                turns=one["turns"],
-                first_id=one["first"],
-                last_id=one["last"],
+                conversation_id=span["_id"],
+                turns=span["turns"],
+                first_id=span["first"],
+                last_id=span["last"],
             )
-            for one in await cursor.to_list()
+            for span in await cursor.to_list()
         ]
 
     async def openings(self, interaction_ids: Collection[str]) -> Mapping[str, str]:
@@ -102,4 +102,4 @@ class MongoTurns(TurnReader):
             {"opening": opening},
             max_time_ms=self._milliseconds,
         ).to_list()
-        return {one["_id"]: one["opening"] for one in found}
+        return {turn["_id"]: turn["opening"] for turn in found}

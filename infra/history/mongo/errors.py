@@ -1,4 +1,4 @@
-"""The MongoDB driver's errors in the domain's words."""
+"""Translation of the MongoDB driver's errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
 
 from domain.exceptions import HistoryError, Unstorable
 
-_REFUSED_FOR_EVER = frozenset(
+_REFUSED_PERMANENTLY = frozenset(
     {
         2,  # BadValue
         9,  # FailedToParse
@@ -18,24 +18,27 @@ _REFUSED_FOR_EVER = frozenset(
         121,  # DocumentValidationFailure
         10334,  # BSONObjectTooLarge
         17280,  # KeyTooLong
-        17419,  # the same as BSONObjectTooLarge, of what a document would become
+        17419,  # BSONObjectTooLarge for the result of an update
     }
 )
-"""What the server says of single documents that it never takes."""
+"""The server's error codes for documents that it refuses permanently."""
 
 
 @contextmanager
 def translate_errors(error: type[HistoryError]) -> Iterator[None]:
-    """Turn the driver's errors and a `TimeoutError` into `error`; the cause stays attached.
+    """Raise the driver's errors and `TimeoutError` as `error`, with the cause attached.
 
-    What the server refuses because of its content is `Unstorable`.
+    A document that the server refuses because of its content is `Unstorable`.
     """
     try:
         yield
     except (BSONError, OverflowError, UnicodeError, DocumentTooLarge) as exc:
         raise Unstorable("MongoDB cannot hold it") from exc
     except BulkWriteError as exc:
-        if any(one.get("code") in _REFUSED_FOR_EVER for one in exc.details["writeErrors"]):
+        if any(
+            write_error.get("code") in _REFUSED_PERMANENTLY
+            for write_error in exc.details["writeErrors"]
+        ):
             raise Unstorable("MongoDB refuses it") from exc
         raise error("MongoDB did not keep all of it") from exc
     except (PyMongoError, TimeoutError) as exc:

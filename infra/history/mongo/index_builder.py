@@ -1,4 +1,4 @@
-"""The indexes of MongoDB's `interactions`, made while the service is at work already."""
+"""Creation of the indexes of MongoDB's `interactions` while the service runs."""
 
 import asyncio
 import logging
@@ -22,12 +22,12 @@ RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 async def make_indexes(
     interactions: AsyncCollection[Document], calls: UncancelledCalls, on_away: Callable[[], None]
 ) -> None:
-    """Return once the indexes are there; tries until it works, since the service does not wait for it.
+    """Return once the indexes exist; retries without end, since the service does not wait for it.
 
     Args:
-        interactions: Gets them.
-        calls: Through which the driver is waited for.
-        on_away: Is told that the server was not found.
+        interactions: The collection.
+        calls: Makes the driver's calls.
+        on_away: Called when the server is not found.
     """
     pauses = iter(RETRY_SECONDS)
     pause_seconds = 0.0
@@ -48,7 +48,7 @@ async def make_indexes(
 
 
 async def _make(interactions: AsyncCollection[Document]) -> None:
-    await interactions.database.command("ping")  # is it there at all
-    # Of a large collection they take longer than any other call may.
+    await interactions.database.command("ping")  # fail early when the server is away
+    # For a large collection this takes longer than the limit of other calls.
     with pymongo.timeout(LONGEST_SECONDS):
         await interactions.create_indexes([*INDEXES, TURNS_BY_ID])

@@ -1,4 +1,4 @@
-"""What is asked of MongoDB's `interactions`, and the indexes that answer it."""
+"""Documents, filters and indexes of MongoDB's `interactions`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,37 +21,37 @@ INDEXES = [
     IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
 ]
 
-_ONLY_HERE = ("_id", "words", "expiresAt")
-"""What is MongoDB's own in its documents."""
+_MONGO_FIELDS = ("_id", "words", "expiresAt")
+"""The fields that only MongoDB's documents have."""
 
 
 _MANY_WORDS = 10_000
 _MAX_WORDS_BYTES = 7 * 1024 * 1024
-"""A document of MongoDB's takes 16 MiB, and what comes through the queue unpacks to 8 MiB."""
-_BYTES_BESIDE_A_WORD = 16
-"""Of BSON's: a type, an index as text, a length and two ends."""
+"""MongoDB limits a document to 16 MiB, and a message decompresses to at most 8 MiB."""
+_WORD_OVERHEAD_BYTES = 16
+"""BSON's overhead of an array element: type, index as text, length and terminators."""
 
 
 def stored(interaction: Interaction, document: Document) -> Document:
-    """Return what MongoDB keeps: `document`, which is `interaction`, under `_id`, and the words that can be searched for."""
+    """Return the stored form of `document`, the document of `interaction`: with `_id` and the searchable words."""
     document["_id"] = document.pop("id")
     document["words"] = stored_words(interaction.prompt.text, interaction.text)
     return document
 
 
 def stored_words(*texts: str) -> list[str]:
-    """Return the words of texts that anybody can search for, as many as a document has room for."""
+    """Return the searchable words of texts, as many as a document has room for."""
     return _fitting([word for word in words_of(*texts) if len(word) <= MAX_WORD_CHARACTERS])
 
 
 def _fitting(words: list[str]) -> list[str]:
-    """Return as many of the words as a document has room for beside its texts: nearly always all."""
+    """Return as many words as fit into a document with its texts: nearly always all."""
     if len(words) <= _MANY_WORDS:
         return words
     left_bytes = _MAX_WORDS_BYTES
     fitting = []
     for word in words:
-        left_bytes -= len(word.encode()) + _BYTES_BESIDE_A_WORD
+        left_bytes -= len(word.encode()) + _WORD_OVERHEAD_BYTES
         if left_bytes < 0:
             break
         fitting.append(word)
@@ -59,15 +59,15 @@ def _fitting(words: list[str]) -> list[str]:
 
 
 def document_in(kept: Document) -> Document:
-    """Return the common document of one that MongoDB kept, its names in the order they had."""
+    """Return the common document of a stored one, with its names in their original order."""
     own = {"v": kept.get("v"), "id": kept.get("_id")} | kept
-    for name in _ONLY_HERE:
+    for name in _MONGO_FIELDS:
         own.pop(name, None)
     return own
 
 
 def read(kept: Document) -> Interaction:
-    """Return the interaction of a document MongoDB kept; raises `UnreadableDocument`."""
+    """Return the interaction of a stored document; raises `UnreadableDocument`."""
     return interaction_of(kept | {"id": kept.get("_id")})
 
 
@@ -77,12 +77,12 @@ def filter_of(
     *,
     form_of: Callable[[str], Any] = str,
 ) -> Document:
-    """Return the query's conditions: the user as an equality, the place and the times as one range of ids.
+    """Return the query's conditions: the user as an equality, the cursor and the times as one range of ids.
 
     Args:
-        query: What is asked for.
-        words: Its words, the one first that is to be looked up in the index.
-        form_of: Returns what a document may hold of a word: the word, or a condition.
+        query: The query.
+        words: Its words in the order of lookup.
+        form_of: Returns the stored form of a word, or a condition.
     """
     wanted = query.filter
     conditions: Document = {"userId": query.user_id}
@@ -116,5 +116,5 @@ def filter_of(
 
 
 def direction_of(query: HistoryQuery) -> int:
-    """Return how the ids are sorted."""
+    """Return the sort direction of the ids."""
     return DESCENDING if query.order is Order.DESC else ASCENDING

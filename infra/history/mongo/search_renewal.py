@@ -1,4 +1,4 @@
-"""Renews the words of documents that earlier versions wrote, beside the requests."""
+"""Rewrites the words of documents of earlier versions in the background."""
 
 import asyncio
 import functools
@@ -31,22 +31,21 @@ RETRY_SECONDS = 30.0
 LOOK_SECONDS = 600.0
 LEASE_MILLISECONDS = 120_000
 SETTLING_MILLISECONDS = 7 * DAY_MILLISECONDS
-"""How long processes of the earlier version may still write: what they wrote is looked at once more after that."""
+"""Time in which processes of the earlier version may still write; a second pass follows it."""
 LATE_MILLISECONDS = DAY_MILLISECONDS
-"""How long before they write it an interaction may have been received: an outbox kept it meanwhile."""
+"""Maximum age of an interaction when it is written, because of an outbox."""
 
 _KEY = "canonical words"
 _FIRST, _LAST = 1, 2
 
 
 class MongoRenewal:
-    """Looks at all documents twice: at once, and after a week at those written since.
+    """Passes over all documents, and after a week over those written since.
 
-    Any process of the installation does the next step; how far they are is one document of `upgrades`.
+    Any process of the installation does the next step; the progress is one document of `upgrades`.
 
     Attributes:
-        is_finished: Every document's words are those that canonically equivalent texts share. Until then searches have
-            to look for both forms.
+        is_finished: Whether the words of all documents are in canonical form. Until then searches look for both forms.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class MongoRenewal:
         self._holder = secrets.token_hex(8)
 
     async def run(self) -> None:
-        """Return once it is finished; tries until it works, since the service does not wait for it."""
+        """Return once it is finished; retries without end, since the service does not wait for it."""
         while not self.is_finished:
             try:
                 pause_seconds = await self._calls.within(STEP_SECONDS, self._go_on())
@@ -75,7 +74,7 @@ class MongoRenewal:
                 await self._clock.sleep(pause_seconds)
 
     async def _go_on(self) -> float:
-        """Do one step; return how long to wait before the next."""
+        """Do one step; return the pause before the next in seconds."""
         state = await self._upgrades.find_one({"_id": _KEY}) or await self._begin()
         if state["finished"]:
             self.is_finished = True
@@ -117,7 +116,7 @@ class MongoRenewal:
         return await self._upgrades.find_one({"_id": _KEY}) or state
 
     async def _renew_some(self, after_id: str) -> str | None:
-        """Renew the next documents; return the last one's id, None when there are no more."""
+        """Rewrite the next documents; return the last id, None when there are no more."""
         beyond = {"$gt": after_id}
         ends = await (
             self._interactions.find({"_id": beyond}, {"_id": 1})
@@ -137,7 +136,7 @@ class MongoRenewal:
         async for found in self._interactions.find(wanted, dict.fromkeys(fields, 1)):
             words = stored_words(found.get("prompt") or "", found.get("text") or "")
             if set(words) != set(found.get("words") or ()):
-                # one whose outcome came meanwhile has the words of that
+                # a document replaced by its outcome meanwhile has new words
                 place = {name: found[name] for name in ("_id", "userId", "status")}
                 renewed.append(UpdateOne(place, {"$set": {"words": words}}))
         if renewed:
@@ -146,9 +145,9 @@ class MongoRenewal:
 
 
 def either_form(word: str) -> Any:
-    """Return what `words` holds of a word in documents that may have been written by an earlier version.
+    """Return a condition for a word that matches documents of this and of earlier versions.
 
-    Of those it matches more than asked for, which is compared afterwards.
+    It may match too many of the earlier ones, which are compared afterwards.
     """
     decomposed: Collection[str] = words_of_decomposed(word) - {word}
     return {"$in": [word, max(decomposed, key=len)]} if decomposed else word

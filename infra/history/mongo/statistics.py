@@ -1,4 +1,4 @@
-"""Figures from MongoDB."""
+"""Statistics from MongoDB."""
 
 import asyncio
 from collections import defaultdict
@@ -25,7 +25,7 @@ from infra.history.queries.aggregates import GroupAccumulator
 from infra.storage.mongo.client import Document
 
 _DIGITS = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12)
-"""Where an id has the digits of its time: twelve, of base 16."""
+"""The twelve hexadecimal digits of the time in an id."""
 
 _ASKED_AT: Document = {
     "$add": [
@@ -57,10 +57,10 @@ async def statistics(
     needs a newer server than others do, and estimates.
 
     Args:
-        interactions: With an index by user and id.
-        query: What is asked for.
-        living: A condition on the ids of what was not erased.
-        milliseconds: What the read may take.
+        interactions: The collection, with an index by user and id.
+        query: The query.
+        living: A condition on ids that excludes erased interactions.
+        milliseconds: Time limit of the read.
     """
     bounds = {"$gte": query.from_id or "", **({} if query.to_id is None else {"$lt": query.to_id})}
     ids = [{"_id": condition} for condition in (bounds, living) if condition]
@@ -109,7 +109,7 @@ async def statistics(
 async def _ends(
     interactions: AsyncCollection[Document], matching: Document, *, milliseconds: int
 ) -> tuple[str, str] | None:
-    """Return the first and the last id of what matches; None where nothing does."""
+    """Return the first and the last matching id; None without a match."""
     first, last = await asyncio.gather(
         *(
             interactions.find_one(
@@ -123,7 +123,7 @@ async def _ends(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Days in a row that are 24 hours long; or one day that is not."""
+    """Consecutive days of 24 hours, or one day of another length."""
 
     ordinal: int
     first_milliseconds: int
@@ -147,7 +147,7 @@ def _runs(day: Day, last_milliseconds: int, time_zone: tzinfo) -> Iterator[_Run]
     ordinal, first = day.ordinal, day.first_milliseconds
     is_in_run = False
     while first <= last_milliseconds:
-        # No zone changes its clocks twice within seven days, which would hide one change behind the other.
+        # No zone changes its clocks twice within seven days, so each change is found.
         days = 7
         end = first_millisecond_of(ordinal + days, time_zone)
         if end - first != days * DAY_MILLISECONDS:

@@ -1,4 +1,4 @@
-"""History in MongoDB."""
+"""The store of history in MongoDB."""
 
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -38,10 +38,10 @@ FAILURES_TO_BE_AWAY = 2
 
 
 class MongoHistory(DurableStore):
-    """One database: `interactions` by id, `erasures` beside them.
+    """One database with the collections `interactions`, by id, and `erasures`, the tombstones.
 
-    A write is acknowledged by the majority's journals: one that only the primary has seen is lost when that is killed.
-    Appends made at the same time travel together.
+    A write is acknowledged by the majority's journals: a write on the primary alone is lost when it is killed.
+    Concurrent appends are batched.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class MongoHistory(DurableStore):
 
     @property
     def interactions(self) -> AsyncCollection[Document]:
-        """All interactions, for those who copy them as a whole."""
+        """All interactions, for copies of the store."""
         return self._interactions
 
     @property
     def erasures(self) -> MongoErasures:
-        """All tombstones, for the same."""
+        """All tombstones, for copies of the store."""
         return self._erasures
 
     def admit(self) -> None:
@@ -82,17 +82,19 @@ class MongoHistory(DurableStore):
             raise HistoryUnavailable("MongoDB does not answer")
 
     def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        """Do nothing: a marker over the network costs what the outcome costs; the outbox in front keeps them."""
+        """Do nothing: a marker over the network costs as much as the outcome; an outbox keeps them."""
 
     async def append(self, interaction: Interaction) -> None:
         await self._batcher.add(interaction)
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
         if interactions:
-            await self.insert([stored(one, document_of(one)) for one in interactions])
+            await self.insert(
+                [stored(interaction, document_of(interaction)) for interaction in interactions]
+            )
 
     async def insert(self, documents: Sequence[Document]) -> None:
-        """Keep documents as `stored` returns them; the rules are those of `append_many`."""
+        """Write documents as returned by `stored`, by the rules of `append_many`."""
         for document in documents:
             expires_milliseconds = self._retention.expires_milliseconds(document["_id"])
             if expires_milliseconds is not None:
@@ -125,11 +127,13 @@ class MongoHistory(DurableStore):
         found = await self.read(searching.to_list())
         next_id = found[query.limit - 1]["_id"] if len(found) > query.limit else None
         shown = found[: query.limit]
-        # A late copy of what was erased is there for a moment, until who wrote it removes it.
-        erased = await self.erased_among(query.user_id, [one["_id"] for one in shown])
-        interactions = _all_of([one for one in shown if one["_id"] not in erased])
+        # A late copy of an erased interaction exists until its writer removes it.
+        erased = await self.erased_among(query.user_id, [document["_id"] for document in shown])
+        interactions = _all_of([document for document in shown if document["_id"] not in erased])
         if not has_every_form:
-            interactions = [one for one in interactions if one.says(query.filter.words)]
+            interactions = [
+                interaction for interaction in interactions if interaction.says(query.filter.words)
+            ]
         return Page(interactions=interactions, next_id=next_id)
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
@@ -181,21 +185,21 @@ class MongoHistory(DurableStore):
         return frozenset(erased.get(user_id, ()))
 
     async def make_indexes(self) -> None:
-        """Return once the indexes are there."""
+        """Return once the indexes exist."""
         await make_indexes(self._interactions, self._calls, self.reachability.leave)
 
     async def renew_words(self) -> None:
-        """Return once no document is left whose words an earlier version wrote and this one would not."""
+        """Return once the words of all documents are those of this version."""
         await self._renewal.run()
 
     async def drain(self) -> None:
-        """Return once no append waits any more."""
+        """Return once no append is pending."""
         await self._batcher.drain()
 
     async def _probe(self) -> None:
         with translate_errors(HistoryUnavailable):
-            told = await self._calls.within(PROBE_SECONDS, self._hello())
-        if not told.get("isWritablePrimary"):
+            answer = await self._calls.within(PROBE_SECONDS, self._hello())
+        if not answer.get("isWritablePrimary"):
             raise HistoryUnavailable("MongoDB takes no writes")
 
     async def _hello(self) -> Document:
@@ -218,7 +222,7 @@ class MongoHistory(DurableStore):
             return await self._calls.within(WRITE_SECONDS, call)
 
     async def read(self, call: Coroutine[Any, Any, T]) -> T:
-        """Return what a reading call does, in the time that a read may take.
+        """Return the result of a read, within the time limit of reads.
 
         Raises:
             HistoryUnreadable: It fails, or takes longer.
@@ -238,17 +242,17 @@ def _all_of(documents: Sequence[Document]) -> list[Interaction]:
 async def open_mongo(
     uri: str, *, database: str, clock: Clock, read_seconds: float, retention: Retention = FOR_EVER
 ) -> AsyncIterator[MongoHistory]:
-    """Use MongoDB at `uri`; connects when it is first needed, and again whenever that is possible.
+    """Use MongoDB at `uri`; connects on first use and reconnects automatically.
 
     Args:
-        uri: May hold a password, and is never shown.
-        database: Made by the server where it is missing.
+        uri: May contain a password, and is never shown.
+        database: Created by the server if missing.
         clock: For pauses.
-        read_seconds: A read that takes longer is given up.
-        retention: What is written expires after it.
+        read_seconds: Time limit of a read.
+        retention: Time to expiry of written interactions.
 
     Raises:
-        ConfigurationError: The URI or the name is not one.
+        ConfigurationError: The URI or the name of the database is invalid.
     """
     async with connected_when_needed(uri, database) as access:
         history = MongoHistory(access, clock=clock, read_seconds=read_seconds, retention=retention)

@@ -1,4 +1,4 @@
-"""What was erased from MongoDB, remembered so that late writes lose."""
+"""Tombstones in MongoDB, which late writes lose against."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,20 +15,20 @@ NEWEST_ERASED = 1000
 class MongoErasures:
     """One tombstone for each erased interaction, one for each erased user.
 
-    They never expire: a host that comes back after months may still hold what was erased meanwhile.
+    They never expire: a host that returns after months may still hold erased interactions.
     """
 
     def __init__(self, collection: AsyncCollection[Document]) -> None:
         self._collection = collection
 
     async def add_one(self, user_id: str, interaction_id: str) -> None:
-        """Remember one interaction as erased."""
+        """Record one interaction as erased."""
         await self._collection.update_one(
             {"_id": _key(user_id, interaction_id)}, {"$currentDate": {"at": True}}, upsert=True
         )
 
     async def add_all(self, user_id: str, before_id: str) -> None:
-        """Remember that all of the user's interactions below `before_id` are erased."""
+        """Record all of the user's interactions below `before_id` as erased."""
         await self._collection.update_one(
             {"_id": _key(user_id)},
             {"$max": {"before": before_id}, "$currentDate": {"at": True}},
@@ -36,10 +36,10 @@ class MongoErasures:
         )
 
     async def living(self, user_id: str) -> Document:
-        """Return a condition on the ids of the user's interactions that leaves out what was erased.
+        """Return a condition on the ids of the user's interactions that excludes erased ones.
 
-        A late copy is there for a moment before its writer removes it, and must not be counted. Of those erased one by
-        one the newest thousand are left out: they are the ones that may still come.
+        A late copy exists for a moment before its writer removes it, and must not be counted. Of the singly erased
+        interactions the newest thousand are excluded: only these may still arrive.
         """
         condition: Document = {}
         one_by_one: list[str] = []
@@ -71,14 +71,14 @@ class MongoErasures:
         return erased
 
     async def after(self, last_key: str, at_most: int) -> list[tuple[str, Tombstone]]:
-        """Return the tombstones behind a key, each with its own."""
+        """Return the tombstones after a key, each with its key."""
         found = await (
             self._collection.find({"_id": {"$gt": last_key}})
             .sort("_id", 1)
             .limit(at_most)
             .to_list()
         )
-        return [(one["_id"], _erasure(one)) for one in found]
+        return [(tombstone["_id"], _erasure(tombstone)) for tombstone in found]
 
 
 def _erasure(tombstone: Document) -> Tombstone:
@@ -93,5 +93,5 @@ def _key(user_id: str, interaction_id: str = "") -> str:
 
 
 def pairs_of(documents: Sequence[Document]) -> list[tuple[str, str]]:
-    """Return the (user, interaction) pairs of documents as MongoDB keeps them."""
+    """Return the (user, interaction) pairs of MongoDB's documents."""
     return [(document["userId"], document["_id"]) for document in documents]

@@ -1,4 +1,4 @@
-"""Which word MongoDB looks up in its index: the rest of them it looks for in what that finds."""
+"""The order of words in a search: MongoDB looks up the first in its index and filters by the others."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
@@ -20,10 +20,10 @@ async def rarest_first(
     milliseconds: int,
     form_of: Callable[[str], Any] = str,
 ) -> Sequence[str]:
-    """Return the words of one search, the one first that occurs least: of several, MongoDB looks up the first.
+    """Return the words of a search with the rarest first, which MongoDB looks up in its index.
 
-    The longest ones are counted, in the index alone and up to a thousand; short words are mostly common ones. `form_of`
-    returns what a document may hold of a word.
+    Only the longest words are counted, in the index and up to a thousand; short words are mostly common. `form_of`
+    returns the stored form of a word, or a condition.
     """
     longest_first = sorted(words, key=lambda word: (-len(word), word))
     if len(longest_first) == 1:

@@ -1,4 +1,4 @@
-"""What is written to MongoDB's `interactions`."""
+"""Writes to MongoDB's collection `interactions`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,24 +17,24 @@ _DUPLICATE_KEY = 11000
 
 
 class MongoWrites:
-    """Each method is one call of the driver's, or several in a row; errors are the driver's."""
+    """Each method makes one or several calls of the driver and raises the driver's errors."""
 
     def __init__(self, interactions: AsyncCollection[Document], erasures: MongoErasures) -> None:
         self._interactions = interactions
         self._erasures = erasures
 
     async def append(self, documents: Sequence[Document]) -> None:
-        """Insert what is absent and was not erased; an outcome replaces `interrupted`."""
+        """Insert documents that are absent and not erased; an outcome replaces `interrupted`."""
         await self._insert(documents)
         await self._remove_erased(documents)
 
     async def erase_one(self, user_id: str, interaction_id: str) -> None:
-        """Remember one interaction as erased, and delete it if it is there."""
+        """Record one interaction as erased, and delete it."""
         await self._erasures.add_one(user_id, interaction_id)
         await self._interactions.delete_one({"_id": interaction_id, "userId": user_id})
 
     async def erase_some(self, user_id: str, before_id: str) -> tuple[int, bool]:
-        """Delete up to 5 000 of what is below `before_id`; return how many, and whether they were the last."""
+        """Delete up to 5 000 interactions below `before_id`; return how many, and whether they were the last."""
         below = {"userId": user_id, "_id": {"$lt": before_id}}
         following = await (
             self._interactions.find(below, {"_id": 1}).sort("_id", 1).skip(ERASED_AT_ONCE).limit(1)
@@ -55,19 +55,23 @@ class MongoWrites:
             await self._replace_interrupted([documents[error["index"]] for error in errors])
 
     async def _replace_interrupted(self, documents: Sequence[Document]) -> None:
-        """Let outcomes win over `interrupted`; everything else that is there stays as it is."""
+        """Replace `interrupted` by outcomes; leave other documents unchanged."""
         replacing = [
             ReplaceOne(
-                {"_id": one["_id"], "userId": one["userId"], "status": Status.INTERRUPTED.value},
-                one,
+                {
+                    "_id": document["_id"],
+                    "userId": document["userId"],
+                    "status": Status.INTERRUPTED.value,
+                },
+                document,
             )
-            for one in documents
-            if one["status"] != Status.INTERRUPTED.value
+            for document in documents
+            if document["status"] != Status.INTERRUPTED.value
         ]
         if replacing:
             await self._interactions.bulk_write(replacing, ordered=False)
 
     async def _remove_erased(self, documents: Sequence[Document]) -> None:
-        """Delete what lost against an erasure: read after the write, so that no order of the two lets it live."""
+        """Delete documents that were erased: read after the write, so that an erasure wins in either order."""
         for user_id, lost in (await self._erasures.among(pairs_of(documents))).items():
             await self._interactions.delete_many({"_id": {"$in": lost}, "userId": user_id})

@@ -1,1 +1,1 @@
-"""What a store cannot do by itself: filtering by words, merging pages, grouping, walking conversations."""
+"""Queries that a store does not support: filtering by words, merging pages, grouping, listing conversations."""

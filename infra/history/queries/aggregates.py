@@ -1,4 +1,4 @@
-"""Adds interactions up where the store cannot do it all."""
+"""Aggregates of interactions that a store cannot compute itself."""
 
 import math
 from collections import Counter
@@ -9,9 +9,9 @@ from domain.entities.statistics import Group
 
 @dataclass(slots=True)
 class GroupAccumulator:
-    """The figures of one group so far.
+    """The running figures of one group.
 
-    Times are counted by the millisecond: memory grows with how different they are, not with how many.
+    Times are counted per millisecond, so memory grows with the number of different times only.
     """
 
     interactions: int = 0
@@ -22,7 +22,7 @@ class GroupAccumulator:
     answered_in: Counter[int] = field(default_factory=Counter)
 
     def add_cost(self, cost_usd: float | None) -> None:
-        """Add a cost; None is one that is not known."""
+        """Add a cost; None means unknown."""
         if cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + cost_usd
 
@@ -40,7 +40,7 @@ class GroupAccumulator:
         )
 
     def _percentile(self, share: float) -> float | None:
-        """Return it as SQLite's `percentile_cont` does: between two times it lies in proportion."""
+        """Return the percentile as SQLite's `percentile_cont` does, interpolated between two times."""
         if not self.answered_in:
             return None
         place = share * (self.answered_in.total() - 1)
@@ -48,7 +48,7 @@ class GroupAccumulator:
         return (below + (above - below) * (place - math.floor(place))) / 1000
 
     def _at(self, place: int) -> int:
-        """Return the time at a place of all of them, in their order."""
+        """Return the time at an index of all times in ascending order."""
         passed = 0
         for milliseconds in sorted(self.answered_in):
             passed += self.answered_in[milliseconds]
@@ -58,5 +58,5 @@ class GroupAccumulator:
 
 
 def whole_milliseconds(seconds: float) -> int:
-    """Return how a time is counted; every store rounds like this."""
+    """Return a time in whole milliseconds, rounded as in every store."""
     return int(seconds * 1000 + 0.5)

@@ -1,4 +1,4 @@
-"""Lists conversations out of a store that can only tell turns by id, and turns by conversation."""
+"""Listing of conversations in a store that has indexes of turns by id and by conversation only."""
 
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Protocol
 from domain.entities.conversation import Conversation, ConversationPage, ConversationQuery
 
 SCANNED_TURNS = 10_000
-"""What one page looks through, about; then it ends early and tells where to go on, so that a giant conversation blocks none."""
+"""About how many turns one page scans before it ends early with a `next_id`: a giant conversation must not block it."""
 
 _TURNS_A_CONVERSATION = 4
 _GROWTH = 4
@@ -19,8 +19,8 @@ class Turns:
     """Some of a user's interactions that belong to a conversation, newest first.
 
     Attributes:
-        conversation_ids: Of each of them.
-        next_id: Behind which the next ones are; None when there are none.
+        conversation_ids: The conversation of each turn.
+        next_id: The id after which the next turns follow; None when there are none.
     """
 
     conversation_ids: Sequence[str]
@@ -29,7 +29,7 @@ class Turns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationSpan:
-    """How far one conversation reaches; fields as `Conversation` has them."""
+    """The first and last turn of a conversation and their number; fields as in `Conversation`."""
 
     conversation_id: str
     turns: int
@@ -47,12 +47,12 @@ class TurnReader(Protocol):
 
     @abstractmethod
     async def extents(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
-        """Return how far each of them reaches; those that are gone are left out."""
+        """Return the span of each conversation; omit those that no longer exist."""
         ...
 
     @abstractmethod
     async def openings(self, interaction_ids: Collection[str]) -> Mapping[str, str]:
-        """Return the start of each prompt by id; those that are gone are left out."""
+        """Return the start of each prompt by id; omit those that no longer exist."""
         ...
 
 
@@ -62,9 +62,9 @@ async def walk(
     """Return one page of `query`.
 
     Args:
-        query: What is asked for.
-        reader: Of that user.
-        listed: Conversations that are known to stand on an earlier page.
+        query: The query.
+        reader: The reader of that user's turns.
+        listed: Conversations known to be on an earlier page.
     """
     met = set(listed)
     found: list[ConversationSpan] = []
@@ -74,17 +74,21 @@ async def walk(
         turns = await reader.turns(next_id, at_most)
         next_id = turns.next_id
         scanned, at_most = scanned + at_most, _GROWTH * at_most
-        fresh = [one for one in dict.fromkeys(turns.conversation_ids) if one not in met]
+        fresh = [
+            conversation_id
+            for conversation_id in dict.fromkeys(turns.conversation_ids)
+            if conversation_id not in met
+        ]
         met.update(fresh)
         while fresh and len(found) <= query.limit:
-            # They come last active first, so no more are asked for than the page has room for.
+            # They come in order of last activity, so the page needs no more than it has room for.
             room = query.limit + 1 - len(found)
             asked, fresh = fresh[:room], fresh[room:]
-            # One that was active later than this page begins was listed before it.
+            # A conversation with later activity than the start of this page is on an earlier one.
             found += [
-                one
-                for one in await reader.extents(asked)
-                if query.after_id is None or one.last_id < query.after_id
+                span
+                for span in await reader.extents(asked)
+                if query.after_id is None or span.last_id < query.after_id
             ]
         if next_id is None or len(found) > query.limit:
             break
@@ -98,29 +102,29 @@ async def page_of(
     *,
     next_id: str | None = None,
 ) -> ConversationPage:
-    """Return the page with the first of what was found.
+    """Return the page of the most recent of the conversations found.
 
     Args:
-        query: What is asked for.
-        found: In any order, all of them behind `query.after_id`.
-        reader: Tells the openings.
-        next_id: Of the page, if all that was found has room in it.
+        query: The query.
+        found: In any order, all after `query.after_id`.
+        reader: Reads the openings.
+        next_id: The `next_id` of the page if it has room for all that was found.
     """
-    found = sorted(found, key=lambda one: one.last_id, reverse=True)
+    found = sorted(found, key=lambda span: span.last_id, reverse=True)
     if len(found) > query.limit:
         found = found[: query.limit]
         next_id = found[-1].last_id
-    openings = await reader.openings([one.first_id for one in found]) if found else {}
+    openings = await reader.openings([span.first_id for span in found]) if found else {}
     return ConversationPage(
         conversations=[
             Conversation(
-                id=one.conversation_id,
-                turns=one.turns,
-                first_id=one.first_id,
-                last_id=one.last_id,
-                opening=openings.get(one.first_id, ""),
+                id=span.conversation_id,
+                turns=span.turns,
+                first_id=span.first_id,
+                last_id=span.last_id,
+                opening=openings.get(span.first_id, ""),
             )
-            for one in found
+            for span in found
         ],
         next_id=next_id,
     )

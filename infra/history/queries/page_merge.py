@@ -1,4 +1,4 @@
-"""One page out of several, of places that overlap."""
+"""Merging of pages from several overlapping sources."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from domain.entities.interaction import Interaction, Status
 
 
 def merged(query: HistoryQuery, pages: Sequence[Page]) -> Page:
-    """Return the page of `query` over all places whose own pages of it are given.
+    """Return the page of `query` over all sources, from each source's own page of it.
 
-    Where a place has more, it is known only up to its `next_id`: beyond the nearest of these nothing is shown yet.
+    A source with more results is known only up to its `next_id`; the page ends at the nearest of these.
     """
     is_newest_first = query.order is Order.DESC
     ends = [page.next_id for page in pages if page.next_id is not None]
@@ -26,6 +26,6 @@ def merged(query: HistoryQuery, pages: Sequence[Page]) -> Page:
     return Page(interactions=shown, next_id=end)
 
 
-def better(one: Interaction | None, other: Interaction) -> Interaction:
-    """Return which of two copies is right: an outcome before an interruption, else they are the same."""
-    return other if one is None or one.status is Status.INTERRUPTED else one
+def better(first: Interaction | None, other: Interaction) -> Interaction:
+    """Return the copy to show: an outcome rather than an interruption; otherwise both are the same."""
+    return other if first is None or first.status is Status.INTERRUPTED else first

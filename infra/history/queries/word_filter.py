@@ -1,4 +1,4 @@
-"""Searching by reading, where no index holds the words."""
+"""Search by words without an index, by reading all interactions."""
 
 from dataclasses import replace
 
@@ -7,14 +7,14 @@ from domain.entities.interaction import Interaction
 
 READ_AT_ONCE = 100
 READ_FOR_A_PAGE = 1000
-"""What one page looks through; then it ends early and tells where to go on."""
+"""How many interactions one page reads before it ends early with a `next_id`."""
 
 
 class WordFilter:
-    """One page of a query, put together from pages of the same query without its words.
+    """Assembles one page of a query from pages of the same query without its words.
 
     Attributes:
-        query: The page to be read next.
+        query: The query of the page to read next.
     """
 
     def __init__(self, query: HistoryQuery) -> None:
@@ -26,11 +26,11 @@ class WordFilter:
             self.query = replace(query, limit=READ_AT_ONCE)
 
     def take(self, page: Page) -> Page | None:
-        """Return the page asked for, once this part of what was looked through makes it whole; None to go on."""
+        """Add a page that was read; return the result once it is complete, None to read on."""
         words = self._asked.filter.words
         if not words:
             return page
-        self._found += [one for one in page.interactions if one.says(words)]
+        self._found += [interaction for interaction in page.interactions if interaction.says(words)]
         limit = self._asked.limit
         if len(self._found) > limit:
             return Page(interactions=self._found[:limit], next_id=self._found[limit - 1].id)

@@ -1,4 +1,4 @@
-"""The queue as the worker sees it, and its dead letters as an operator does."""
+"""The queue for the worker, and the dead-letter queue for the command `redrive`."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ _SILENCE_SECONDS = WAIT_SECONDS + 5.0
 
 
 class SqsQueue(InteractionQueue):
-    """Waits up to 20 s for a message, unless told otherwise, and hands out ten at a time."""
+    """Receives up to ten messages at a time, with long polling of 20 s by default."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class SqsQueue(InteractionQueue):
 
 
 class SqsDeadLetters(DeadLetters):
-    """What SQS moved after too many receives, and what a worker put there with a reason."""
+    """Messages that SQS moved after too many receives or a worker rejected with a reason."""
 
     def __init__(self, dead_letters: SqsMessages, queue: SqsMessages) -> None:
         self._dead_letters = dead_letters
@@ -95,7 +95,7 @@ class SqsDeadLetters(DeadLetters):
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """Both ends of the queue that are not for sending."""
+    """The opened queue and dead-letter queue."""
 
     queue: SqsQueue
     dead_letters: SqsDeadLetters
@@ -110,14 +110,14 @@ async def open_queues(
     hold_seconds: int = HOLD_SECONDS,
     wait_seconds: int = WAIT_SECONDS,
 ) -> AsyncIterator[Queues]:
-    """Receive from a queue; that it cannot be reached yet is no error. An emulator's is made where it is missing.
+    """Open a queue for receiving; it need not be reachable yet. An emulator's is created if missing.
 
     Args:
-        access: Where and as whom.
-        names: The queue, and the one for what cannot be stored.
+        access: Endpoint, region and credentials.
+        names: The queue and the dead-letter queue.
         clock: For pauses.
-        hold_seconds: How long a delivery is held before others may get it.
-        wait_seconds: How long a receive waits for a message.
+        hold_seconds: Visibility timeout of a delivery.
+        wait_seconds: Long-polling time of a receive.
 
     Raises:
         ConfigurationError: No region is known.

@@ -1,11 +1,11 @@
-"""An interaction as a message, and back.
+"""The message format of an interaction.
 
-    {"v": 1, "id": "…", "interaction": {…}}       the document that the stores keep
-    {"v": 2, "id": "…", "zlib": "…"}              the same, compressed and in base64, when it is long
+    {"v": 1, "id": "…", "interaction": {…}}       the stored document
+    {"v": 2, "id": "…", "zlib": "…"}              the same, compressed and in base64, for long ones
 
-Messages are ASCII, because SQS takes only the characters XML allows. `v` says which reader a message needs: both are
-read side by side, and a new form gets the next number and one more reader, so that old and new processes may run at
-the same time as long as workers are replaced first.
+Messages are ASCII, because SQS accepts only the characters that XML allows. `v` selects the reader: both forms are
+read, and a new form gets the next number and another reader, so that old and new processes can run at the same time
+if workers are updated first.
 """
 
 import base64
@@ -31,15 +31,15 @@ from infra.history.format.fields import is_well_formed
 COMPRESSED_FROM_BYTES = 64 * 1024
 MAX_MESSAGE_BYTES = 900 * 1024
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
-"""A message may unpack to no more: any store takes that much."""
+"""Limit of a decompressed message, which every store can hold."""
 
 
 class UnreadableMessage(ValueError):
-    """Not a message of ours, or of a version this program does not know; its text tells which, and nothing of it."""
+    """The message has an unknown format or version; the text names which, without its contents."""
 
 
 async def message_of(interaction: Interaction) -> str | None:
-    """Return the message that carries `interaction`; None when it would be longer than a queue takes.
+    """Return the message of `interaction`; None if it exceeds the size limit of a queue.
 
     Raises:
         Unstorable: It cannot be written as JSON.
@@ -59,10 +59,10 @@ async def message_of(interaction: Interaction) -> str | None:
 
 
 async def interaction_from(body: str) -> Interaction:
-    """Return the interaction that a message carries.
+    """Return the interaction of a message.
 
     Raises:
-        UnreadableMessage: It carries none that this program can read.
+        UnreadableMessage: It holds no interaction that this program can read.
     """
     try:
         envelope = orjson.loads(body)

@@ -1,4 +1,4 @@
-"""Messages in hand: what a queue and its dead letters have in common."""
+"""Receiving, holding and removing messages, for the queue and the dead-letter queue."""
 
 import asyncio
 import logging
@@ -37,7 +37,7 @@ class SqsMessages:
         self._url = url
 
     async def receive(self, *, wait_seconds: int, hold_seconds: int) -> list[Delivery]:
-        """Return at most ten messages, and hold them; nothing when none came in time."""
+        """Return at most ten messages and hold them; an empty list when none arrived in time."""
         answer = await self._call(
             "receive_message",
             _CALL_SECONDS + wait_seconds,
@@ -50,62 +50,68 @@ class SqsMessages:
         return [await _delivery_of(message) for message in answer.get("Messages", ())]
 
     async def hold(self, deliveries: Sequence[Delivery], seconds: int) -> None:
-        """Hold messages for so long from now; 0 lets others have them."""
+        """Hide messages from other receivers for `seconds` from now; 0 releases them."""
         await self._for_each(
             "change_message_visibility_batch",
-            [{"ReceiptHandle": one.receipt, "VisibilityTimeout": seconds} for one in deliveries],
+            [
+                {"ReceiptHandle": delivery.receipt, "VisibilityTimeout": seconds}
+                for delivery in deliveries
+            ],
         )
 
     async def remove(self, deliveries: Sequence[Delivery]) -> None:
-        """Take messages off the queue."""
+        """Delete messages from the queue."""
         await self._for_each(
-            "delete_message_batch", [{"ReceiptHandle": one.receipt} for one in deliveries]
+            "delete_message_batch", [{"ReceiptHandle": delivery.receipt} for delivery in deliveries]
         )
 
     async def send(self, deliveries: Sequence[Delivery], *, reason: str = "") -> None:
-        """Put what was delivered elsewhere on this queue, with the trace it belongs to.
+        """Send deliveries of another queue to this one, with their trace context.
 
         Raises:
-            QueueUnavailable: Not all of it is.
+            QueueUnavailable: Some were not sent.
         """
         batch: list[dict[str, Any]] = []
         size_bytes = 0
-        for one in deliveries:
-            beside = {REASON: reason, TRACEPARENT: one.traceparent}
-            body_bytes = len(one.body.encode())
-            if body_bytes + size_of(beside) > MAX_BATCH_BYTES:
-                beside = {}  # as long as messages may be: then it goes as it came
-            message_bytes = body_bytes + size_of(beside)
+        for delivery in deliveries:
+            attributes = {REASON: reason, TRACEPARENT: delivery.traceparent}
+            body_bytes = len(delivery.body.encode())
+            if body_bytes + size_of(attributes) > MAX_BATCH_BYTES:
+                attributes = {}  # at the size limit it is sent without attributes
+            message_bytes = body_bytes + size_of(attributes)
             if batch and size_bytes + message_bytes > MAX_BATCH_BYTES:
                 await self._for_each(_SEND, batch)
                 batch, size_bytes = [], 0
-            batch.append({"MessageBody": one.body, **attributes_of(beside)})
+            batch.append({"MessageBody": delivery.body, **attributes_of(attributes)})
             size_bytes += message_bytes
         await self._for_each(_SEND, batch)
 
     async def count(self) -> int:
-        """Return about how many messages there are, held ones included."""
+        """Return the approximate number of messages, including held ones."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = await self._call("get_queue_attributes", _CALL_SECONDS, AttributeNames=names)
         return sum([int(answer["Attributes"][name]) for name in names])
 
     async def _for_each(self, operation: str, what: Sequence[dict[str, Any]]) -> None:
-        """Do it for all, ten at a time; then complain if it failed for some.
+        """Call `operation` for all entries, ten at a time; raise at the end if some failed.
 
-        A message we have no more, because it is gone or in another's hands, is no failure.
+        A message that is gone or held by another receiver is no failure.
         """
         failed = 0
         for start in range(0, len(what), MAX_BATCH_MESSAGES):
             entries = [
-                {"Id": str(number), **one}
-                for number, one in enumerate(what[start : start + MAX_BATCH_MESSAGES])
+                {"Id": str(number), **entry}
+                for number, entry in enumerate(what[start : start + MAX_BATCH_MESSAGES])
             ]
             answer = await self._call(operation, _CALL_SECONDS, Entries=entries)
             failed += sum(
-                [operation == _SEND or not one["SenderFault"] for one in answer.get("Failed", ())]
+                [
+                    operation == _SEND or not failure["SenderFault"]
+                    for failure in answer.get("Failed", ())
+                ]
             )
         if failed:
-            raise QueueUnavailable(f"SQS did not do it for {failed} messages")
+            raise QueueUnavailable(f"SQS failed for {failed} messages")
 
     async def _call(self, operation: str, seconds: float, **parameters: Any) -> dict[str, Any]:
         with _speaking_domain():
@@ -128,7 +134,7 @@ async def _delivery_of(message: dict[str, Any]) -> Delivery:
         interaction = await interaction_from(body)
     except UnreadableMessage as exc:
         problem = str(exc)
-    except Exception as exc:  # one that breaks the reader must not come back for ever, and take nine others with it
+    except Exception as exc:  # a message that breaks the reader must not return for ever with the nine others of its batch
         logger.exception("a message breaks what reads it", exc_info=exc)
         problem = BREAKS_READER
     return Delivery(

@@ -1,4 +1,4 @@
-"""The queue and the one for dead letters, and how an emulator gets them."""
+"""The URLs of the queue and the dead-letter queue, and their creation in an emulator."""
 
 import asyncio
 import json
@@ -28,17 +28,17 @@ _IS_THERE = frozenset({"QueueNameExists", "QueueAlreadyExists"})
 
 @dataclass(frozen=True, slots=True)
 class SqsNames:
-    """The two queues, by their URLs."""
+    """The URLs of the two queues."""
 
     queue_url: str
     dead_letter_url: str
 
     @classmethod
     def of(cls, queue_url: str, dead_letter_url: str | None) -> "SqsNames":
-        """Return the queues of the settings; dead letters go to the queue's name with `-dlq`, unless said otherwise.
+        """Return the queues of the settings; the dead-letter queue is by default the queue's name with `-dlq`.
 
         Raises:
-            ConfigurationError: Not the URLs of two queues.
+            ConfigurationError: They are not the URLs of two queues.
         """
         names = cls(queue_url, dead_letter_url or f"{queue_url}-dlq")
         if not (_name(names.queue_url) and _name(names.dead_letter_url)):
@@ -48,9 +48,9 @@ class SqsNames:
         return names
 
     def reached_by(self, access: AwsAccess) -> AwsAccess:
-        """Return `access` to the service these queues are in: with an endpoint of one's own, it is where their URL says.
+        """Return `access` with the endpoint of the queues' URL if it has an endpoint at all.
 
-        The endpoint may be that of the table's service alone.
+        The configured endpoint may be that of DynamoDB alone.
         """
         if access.endpoint_url is None:
             return access
@@ -59,7 +59,7 @@ class SqsNames:
 
 
 async def try_to_make_queues(sqs: AwsClient, names: SqsNames) -> bool:
-    """Return whether both queues are there now."""
+    """Create the queues in an emulator; return whether both exist."""
     try:
         async with asyncio.timeout(MAKE_SECONDS):
             await _make_queues(sqs, names)
@@ -70,7 +70,7 @@ async def try_to_make_queues(sqs: AwsClient, names: SqsNames) -> bool:
 
 
 async def keep_making_queues(sqs: AwsClient, names: SqsNames, clock: Clock) -> None:
-    """Return once both queues are there."""
+    """Return once both queues exist."""
     while not await try_to_make_queues(sqs, names):
         await clock.sleep(MAKE_SECONDS)
 
@@ -93,7 +93,7 @@ async def _make_queues(sqs: AwsClient, names: SqsNames) -> None:
 
 
 async def _make(sqs: AwsClient, url: str, attributes: dict[str, str]) -> None:
-    """Make a queue that takes messages of 1 MiB, or whatever the emulator allows."""
+    """Create a queue for messages of 1 MiB, or of the emulator's limit."""
     largest = {"MaximumMessageSize": str(MAX_MESSAGE_BYTES)}
     try:
         try:

@@ -1,4 +1,4 @@
-"""History through SQS: a queue in front of a store."""
+"""History with SQS before the store."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -27,10 +27,10 @@ BACKLOG_TRY_SECONDS = 5.0
 
 
 class SqsHistory(HistoryRepository):
-    """`append` returns when SQS has the interaction; what SQS does not take in 600 ms goes to what stands behind.
+    """`append` returns when SQS has the interaction; after 600 ms without SQS it uses the history behind the queue.
 
-    A worker carries it from the queue to the store: it can be read a moment later. Reading and erasing is left to
-    what stands behind: an outbox, or the store itself.
+    A worker moves interactions from the queue to the store, so that they become readable a moment later. Reads and
+    erasures go to the history behind the queue: an outbox or the store itself.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class SqsHistory(HistoryRepository):
         """Put a queue before a history.
 
         Args:
-            sender: To the queue.
-            behind: Keeps start markers and what the queue does not take; is read.
-            end_marker: Tells `behind` that the outcome of an interaction it noted as begun is kept elsewhere.
-            traceparent: Returns what names the span an append is made in.
-            patience_seconds: How long an append waits for the queue.
+            sender: Sends to the queue.
+            behind: The history for reads, start markers, and interactions that the queue does not accept.
+            end_marker: Removes the start marker of an interaction that was sent to the queue.
+            traceparent: Returns the current span.
+            patience_seconds: Time limit of an append to the queue.
         """
         self._patience_seconds = patience_seconds
         self._sender = sender
@@ -71,7 +71,7 @@ class SqsHistory(HistoryRepository):
             self._end_marker(interaction.id)
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
-        await asyncio.gather(*(self.append(one) for one in interactions))
+        await asyncio.gather(*(self.append(interaction) for interaction in interactions))
 
     async def search(self, query: HistoryQuery) -> Page:
         return await self._behind.search(query)
@@ -109,10 +109,10 @@ class SqsHistory(HistoryRepository):
 
 
 class SqsSink(Sink):
-    """Where an outbox delivers to when a queue stands before the store."""
+    """The target of an outbox when a queue is configured before the store."""
 
     def __init__(self, sender: SqsSender, store: Sink) -> None:
-        """Send what the queue takes, and give the rest to the store."""
+        """Send to the queue, and write interactions that it does not accept to the store."""
         self._sender = sender
         self._store = store
 
@@ -121,7 +121,9 @@ class SqsSink(Sink):
             interaction
             for interaction, is_taken in zip(
                 interactions,
-                await asyncio.gather(*(self._is_taken(one) for one in interactions)),
+                await asyncio.gather(
+                    *(self._is_taken(interaction) for interaction in interactions)
+                ),
                 strict=True,
             )
             if not is_taken
@@ -130,7 +132,7 @@ class SqsSink(Sink):
             await self._store.append_many(refused)
 
     async def _is_taken(self, interaction: Interaction) -> bool:
-        """Return whether the queue takes it at all; raises `HistoryUnavailable` when that cannot be told now."""
+        """Return whether the queue accepts the interaction; raise `HistoryUnavailable` when it does not answer."""
         message = await message_of(interaction)
         if message is None or len(message) > self._sender.max_message_bytes:
             return False
@@ -143,11 +145,11 @@ class SqsSink(Sink):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Senders:
-    """Two ways to one queue, so that a backlog never stands before a chat.
+    """Two senders to one queue, so that chats do not wait behind a backlog.
 
     Attributes:
-        chats: Gives up soon: somebody waits for the answer.
-        backlog: Takes its time.
+        chats: Has a short time limit.
+        backlog: Has a long time limit.
     """
 
     chats: SqsSender
@@ -158,13 +160,13 @@ class Senders:
 async def open_senders(
     access: AwsAccess, names: SqsNames, *, clock: Clock, try_seconds: float = TRY_SECONDS
 ) -> AsyncIterator[Senders]:
-    """Send to a queue; that it cannot be reached yet is no error. An emulator's is made where it is missing.
+    """Open a queue for sending; it need not be reachable yet. An emulator's is created if missing.
 
     Args:
-        access: Where and as whom.
-        names: The queue, and the one for what cannot be stored.
+        access: Endpoint, region and credentials.
+        names: The queue and the dead-letter queue.
         clock: For pauses.
-        try_seconds: How long one call may take while a chat waits for it.
+        try_seconds: Time limit of one call for a chat.
 
     Raises:
         ConfigurationError: No region is known.
@@ -177,7 +179,7 @@ async def open_senders(
             works.append(partial(keep_making_queues, sqs, names, clock))
             chats.reachability.leave()
         else:
-            # so that no chat waits for credentials and a connection
+            # so that the first chat does not wait for credentials and a connection
             await asyncio.gather(chats.look(), backlog.look())
         async with running_tasks(*works):
             yield Senders(chats=chats, backlog=backlog)

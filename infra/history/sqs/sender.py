@@ -1,4 +1,4 @@
-"""Messages on their way to SQS, many in one call."""
+"""Batched sending of messages to SQS."""
 
 import asyncio
 import logging
@@ -26,31 +26,31 @@ PROBE_SECONDS = 1.0
 
 
 class MessageRefused(Exception):
-    """SQS does not take this message, whenever it is sent."""
+    """SQS refuses this message permanently."""
 
 
 @dataclass(eq=False, slots=True)
 class _Message:
     body: str
-    beside: Mapping[str, str | None]
+    attributes: Mapping[str, str | None]
     sent: "asyncio.Future[None]"
 
 
 class SqsSender:
-    """Sends what waits together: at most ten messages and 1 MiB a call, at most four calls at once.
+    """Sends messages in batches of at most ten messages and 1 MiB, with at most four concurrent calls.
 
-    Nobody waits for company: a batch is what gathered while all calls were under way. After five calls in a row that
-    failed, nothing is sent until a probe has found the queue again.
+    Batching adds no delay: a batch is formed from messages that arrive while all calls are in progress. After five
+    consecutive failures nothing is sent until a probe succeeds.
     """
 
     def __init__(self, sqs: AwsClient, queue_url: str, *, clock: Clock, try_seconds: float) -> None:
         """Send to one queue.
 
         Args:
-            sqs: The service.
-            queue_url: Of the queue.
-            clock: For the probe's pauses.
-            try_seconds: How long one call may take; each message is sent at most twice.
+            sqs: The client.
+            queue_url: The URL of the queue.
+            clock: For pauses between probes.
+            try_seconds: Time limit of one call; each message is sent at most twice.
         """
         self.reachability = Reachability("SQS", self.probe, clock, failures=FAILURES_TO_BE_AWAY)
         self.max_message_bytes = MAX_MESSAGE_BYTES
@@ -61,15 +61,15 @@ class SqsSender:
         self._calls: set[asyncio.Task[None]] = set()
 
     async def send(self, body: str, *, traceparent: str | None = None) -> None:
-        """Return once SQS has the message; cancelled while it waits, it is not sent.
+        """Return once SQS has the message; a cancelled message that is still pending is not sent.
 
         Args:
             body: The message.
-            traceparent: Names the span it is sent in to whoever receives it; None when nobody follows it.
+            traceparent: The span that sends it; None without tracing.
 
         Raises:
-            HistoryUnavailable: Not acknowledged; SQS may have it all the same.
-            MessageRefused: SQS does not take it.
+            HistoryUnavailable: Not acknowledged, although SQS may have received it.
+            MessageRefused: SQS refuses it permanently.
         """
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Message(body, {TRACEPARENT: traceparent}, sent))
@@ -77,7 +77,7 @@ class SqsSender:
         await sent
 
     async def probe(self) -> None:
-        """Return when the queue answers, and learn how long a message it takes.
+        """Check that the queue answers, and read its limit of message sizes.
 
         Raises:
             HistoryUnavailable: It does not.
@@ -93,14 +93,14 @@ class SqsSender:
         self.max_message_bytes = min(MAX_MESSAGE_BYTES, int(taken))
 
     async def look(self) -> None:
-        """Find out whether the queue is there."""
+        """Probe the queue, and mark it as away if it does not answer."""
         try:
             await self.probe()
         except HistoryUnavailable:
             self.reachability.leave()
 
     async def drain(self) -> None:
-        """Return once nothing is on its way any more."""
+        """Return once no call is in progress."""
         while self._calls:
             await asyncio.wait(self._calls)
 
@@ -124,7 +124,7 @@ class SqsSender:
         size_bytes = taken = 0
         for message in self._waiting[:MAX_BATCH_MESSAGES]:
             if not message.sent.cancelled():
-                size_bytes += len(message.body) + size_of(message.beside)
+                size_bytes += len(message.body) + size_of(message.attributes)
                 if batch and size_bytes > MAX_BATCH_BYTES:
                     break
                 batch.append(message)
@@ -140,9 +140,9 @@ class SqsSender:
         _fail(batch)
 
     async def _try(self, batch: list[_Message]) -> list[_Message]:
-        """Send a batch once; return what has to be sent again."""
+        """Send a batch once; return the messages to send again."""
         entries = [
-            {"Id": str(number), "MessageBody": message.body, **attributes_of(message.beside)}
+            {"Id": str(number), "MessageBody": message.body, **attributes_of(message.attributes)}
             for number, message in enumerate(batch)
         ]
         try:
@@ -155,7 +155,9 @@ class SqsSender:
             self.reachability.fail()
             return batch
         self.reachability.succeed()
-        failed = {int(one["Id"]): bool(one["SenderFault"]) for one in answer.get("Failed", ())}
+        failed = {
+            int(failure["Id"]): bool(failure["SenderFault"]) for failure in answer.get("Failed", ())
+        }
         for number, message in enumerate(batch):
             if message.sent.done():
                 continue

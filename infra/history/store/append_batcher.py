@@ -1,4 +1,4 @@
-"""Many appends, few round trips."""
+"""Batching of concurrent appends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,19 +12,19 @@ _Waiting = tuple[Interaction, "asyncio.Future[None]"]
 
 
 class Batcher:
-    """Writes what gathers while the write before is under way, at most 256 at once; nobody waits for company.
+    """Writes the appends that arrive during a write as the next batch of at most 256; adds no delay.
 
-    Of a batch with an interaction that the store refuses for good, only that one fails.
+    When the store refuses an interaction permanently, only that append fails, not its batch.
     """
 
     def __init__(self, write: Callable[[Sequence[Interaction]], Awaitable[None]]) -> None:
-        """Batch for `write`, which keeps all it is given or raises `HistoryUnavailable`."""
+        """Batch for `write`, which stores all interactions or raises `HistoryUnavailable`."""
         self._write = write
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 
     async def add(self, interaction: Interaction) -> None:
-        """Return once `interaction` is written; raises what the write of its batch raised."""
+        """Return once `interaction` is written; raises the error of its batch."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._waiting.append((interaction, done))
@@ -33,7 +33,7 @@ class Batcher:
         await done
 
     async def drain(self) -> None:
-        """Return once nothing waits any more."""
+        """Return once no append is pending."""
         while self._writing is not None:
             await asyncio.wait([self._writing])
 
@@ -45,7 +45,7 @@ class Batcher:
                 await self._write_batch(batch)
         finally:
             self._writing = None
-            # It ends with some waiting only when it was cancelled, or the process is about to end.
+            # Appends are left only after a cancellation or at the end of the process.
             waiting, self._waiting = self._waiting, []
             _fail(waiting, HistoryUnavailable("not written: the writing was cancelled"))
 
@@ -59,7 +59,7 @@ class Batcher:
             middle = len(batch) // 2
             await self._write_batch(batch[:middle])
             await self._write_batch(batch[middle:])
-        except Exception as exc:  # noqa: BLE001 - those who wait are told, and the next batch is written
+        except Exception as exc:  # noqa: BLE001 - raised by the appends; the next batch is written
             _fail(batch, exc)
         except BaseException:
             _fail(batch, HistoryUnavailable("not written: the writing was cancelled"))
@@ -77,7 +77,7 @@ def _fail(waiting: Sequence[_Waiting], error: BaseException) -> None:
 
 
 def _for_one(error: BaseException) -> BaseException:
-    """Return an error that one waiter may raise: a shared one would gather everybody's tracebacks."""
+    """Return an error for one append: a shared one would collect the tracebacks of all."""
     if isinstance(error, HistoryUnavailable):
         own = type(error)(*error.args)
         own.__cause__ = error

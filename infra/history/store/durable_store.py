@@ -1,4 +1,4 @@
-"""What stands behind an outbox."""
+"""The port of a store that an outbox can deliver to."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from domain.interfaces.history import HistoryRepository
 
 
 class DurableStore(HistoryRepository, Protocol):
-    """A repository that also tells what was erased, to those who hold copies."""
+    """A repository that also reports erasures, for hosts that hold copies."""
 
     @abstractmethod
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:

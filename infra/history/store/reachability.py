@@ -1,4 +1,4 @@
-"""Whether something behind the network answers."""
+"""The state of a remote service: answering or away."""
 
 import asyncio
 import logging
@@ -15,21 +15,21 @@ LONGEST_PAUSE_SECONDS = 4.0
 
 
 class Reachability:
-    """Counts failures in a row; after enough of them it is away, until a probe in the background succeeds.
+    """Counts consecutive failures; after `failures` of them the service is away until a background probe succeeds.
 
-    So nobody's request is spent on finding out. The first failure after a return is enough to be away again.
+    Requests are not used as probes. After a recovery the first failure marks it as away again.
     """
 
     def __init__(
         self, component: str, probe: Callable[[], Awaitable[object]], clock: Clock, *, failures: int
     ) -> None:
-        """Watch something that answers, as far as is known.
+        """Start in the state answering.
 
         Args:
-            component: Its name for operators.
-            probe: Asks it something; raises `HistoryError` when it does not answer.
+            component: The service's name for operators.
+            probe: Calls the service; raises `HistoryError` when it does not answer.
             clock: For pauses.
-            failures: How many in a row mean that it is away.
+            failures: Consecutive failures that mark it as away.
         """
         self._component = component
         self._probe = probe
@@ -41,11 +41,11 @@ class Reachability:
 
     @property
     def is_away(self) -> bool:
-        """Whether calls made now are expected to fail."""
+        """Whether calls are expected to fail now."""
         return self._since_milliseconds is not None
 
     def degraded(self) -> Sequence[Degraded]:
-        """Return it while it is away."""
+        """Return the service while it is away."""
         since_milliseconds = self._since_milliseconds
         if since_milliseconds is None:
             return ()
@@ -58,7 +58,7 @@ class Reachability:
         )
 
     def succeed(self) -> None:
-        """Note that it answered."""
+        """Record a successful call."""
         if not self.is_away:
             self._failures = 0
             return
@@ -68,13 +68,13 @@ class Reachability:
         logger.info("%s answers again", self._component)
 
     def fail(self) -> None:
-        """Note that it did not."""
+        """Record a failed call."""
         self._failures += 1
         if self._failures >= self._failures_to_leave:
             self.leave()
 
     def leave(self) -> None:
-        """Note that it is away, however often it failed."""
+        """Mark the service as away, whatever the number of failures."""
         if self.is_away:
             return
         self._since_milliseconds = self._clock.now_milliseconds()
@@ -82,7 +82,7 @@ class Reachability:
         logger.warning("%s does not answer", self._component)
 
     async def watch(self) -> None:
-        """Probe whenever it is away; never returns."""
+        """Probe while the service is away; never returns."""
         while True:
             await self._left.wait()
             pause_seconds = FIRST_PAUSE_SECONDS

@@ -1,4 +1,4 @@
-"""How long history is kept."""
+"""Retention of history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,18 +18,18 @@ from domain.interfaces.history import HistoryRepository
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """From receipt on; without `days`, for ever."""
+    """Time from receipt to expiry; unlimited without `days`."""
 
     days: float | None = None
 
     def first_kept_id(self, now_milliseconds: int) -> str:
-        """Return the id below which all has expired; empty when nothing ever does."""
+        """Return the smallest id that has not expired; empty without a limit."""
         if self.days is None:
             return ""
         return first_id_at(now_milliseconds - round(self.days * DAY_MILLISECONDS))
 
     def expires_milliseconds(self, interaction_id: str) -> int | None:
-        """Return when it expires, since 1970 UTC; None when it never does."""
+        """Return the time of expiry in milliseconds since 1970 UTC; None without a limit."""
         if self.days is None:
             return None
         expires_milliseconds = milliseconds_of(interaction_id) + round(self.days * DAY_MILLISECONDS)
@@ -40,7 +40,7 @@ FOR_EVER = Retention()
 
 
 class RetainedHistory(HistoryRepository):
-    """Shows nothing that has expired, however late the store removes it."""
+    """Hides expired interactions that the store has not removed yet."""
 
     def __init__(self, history: HistoryRepository, retention: Retention, clock: Clock) -> None:
         self._history = history

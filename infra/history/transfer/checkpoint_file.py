@@ -1,4 +1,4 @@
-"""How far a copy is, in a small file."""
+"""The progress of a copy, in a small file."""
 
 import logging
 from dataclasses import asdict
@@ -20,16 +20,16 @@ logger = logging.getLogger(__name__)
 class CopyFile(CopyState):
     """One file for each pair of source and target; removed when the copy is finished.
 
-    It need not survive a power cut: a copy that starts at the beginning is as right, only slower.
+    It need not survive a power cut: a copy that starts anew has the same result.
     """
 
     def __init__(self, folder: Path, source: str, target: str) -> None:
-        """Keep the state of this copy.
+        """Use the state file of one copy.
 
         Args:
-            folder: Where; made where it is missing.
-            source: What is copied, and which state of it: another makes another copy.
-            target: Where to.
+            folder: The folder of the file; created if missing.
+            source: Identifies the source and its state; another state is another copy.
+            target: Identifies the target.
         """
         self._of = sha256(orjson.dumps([source, target])).hexdigest()[:32]
         self._path = folder / f"copy-{self._of}.json"
@@ -41,15 +41,15 @@ class CopyFile(CopyState):
             return None
 
     def save(self, progress: CopyProgress) -> None:
-        # Written beside and put in place, so that a process killed meanwhile leaves the one before.
-        beside = self._path.with_suffix(".new")
+        # Written to another file and renamed, so that a killed process leaves the previous state.
+        new_file = self._path.with_suffix(".new")
         try:
             make_private_folder(self._path.parent)
-            make_private_file(beside)
-            beside.write_bytes(orjson.dumps(_plain(progress), default=tuple))
-            beside.replace(self._path)
+            make_private_file(new_file)
+            new_file.write_bytes(orjson.dumps(_plain(progress), default=tuple))
+            new_file.replace(self._path)
         except OSError as error:
-            logger.warning("how far the copy is cannot be noted: %s", error)
+            logger.warning("the progress of the copy cannot be saved: %s", error)
 
     def clear(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -78,7 +78,7 @@ def _progress_of(plain: dict[str, Any]) -> CopyProgress:
         invalid=plain["invalid"],
         erasures=plain["erasures"],
         differing=plain["differing"],
-        differing_places=tuple([InteractionKey(*one) for one in plain["differing_places"]]),
+        differing_places=tuple([InteractionKey(*key) for key in plain["differing_places"]]),
     )
 
 

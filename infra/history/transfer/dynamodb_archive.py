@@ -1,4 +1,4 @@
-"""The DynamoDB table as a whole."""
+"""All contents of a DynamoDB table, for copies."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -22,7 +22,7 @@ _EVERYTHING: dict[str, Any] = {
 
 
 class DynamoArchive(HistoryArchive):
-    """Scans the table, in an order of DynamoDB's: one reader, which is gentle to those that the table serves meanwhile."""
+    """Scans the table in DynamoDB's order, with a single reader to spare its capacity for the service."""
 
     records_at_once = 500
 

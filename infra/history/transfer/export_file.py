@@ -17,12 +17,12 @@ from infra.history.transfer.jsonl_format import line_of
 from infra.storage.private_files import make_private_file, sync_folder
 
 _LINES_AT_ONCE = 1000
-_GONE_ON_SECONDS = 24 * 3600
-"""An export that was interrupted longer ago starts anew: much of it may have been erased since."""
+_RESUMABLE_SECONDS = 24 * 3600
+"""Age above which an interrupted export starts anew: interactions in it may have been erased since."""
 
 
 class ExportFailed(Exception):
-    """There is no file; its text is one line for the operator."""
+    """No file was written; the text is one line for the operator."""
 
 
 async def export_to(
@@ -37,26 +37,26 @@ async def export_to(
 ) -> Checksum:
     """Write every interaction as a line to `target`, at constant memory, and read the file back.
 
-    Nothing is seen under `target` before it is whole. An export that was interrupted goes on where it was.
+    `target` appears when it is complete. An interrupted export resumes.
 
     Args:
-        target: Made with mode 0600.
-        store: May be in use; what comes meanwhile may be in it or not.
-        store_name: Tells the store from others.
-        user_id: Only this user's.
-        overwrite: Whether a file that is already at `target` is replaced.
-        progress: Told how many are written, and about how many there are.
-        first_kept_id: What is below it has expired, and is left out.
+        target: Created with mode 0600.
+        store: May be in use; concurrent writes may be included or not.
+        store_name: Identifies the store.
+        user_id: Exports only this user's interactions.
+        overwrite: Whether an existing file at `target` is replaced.
+        progress: Called with the number written and the approximate total.
+        first_kept_id: Interactions below this id have expired and are omitted.
 
     Raises:
-        ExportFailed: Something is at `target`, it cannot be written, or what was written cannot be read back.
-        HistoryUnreadable: The store cannot be read; what was written so far is gone on from the next time.
+        ExportFailed: `target` exists, cannot be written, or does not read back as written.
+        HistoryUnreadable: The store cannot be read; the next export resumes.
     """
-    target = _whole_path(target)
-    _refuse_taken(target, overwrite=overwrite)
+    target = _resolved(target)
+    _refuse_existing(target, overwrite=overwrite)
     partial = _partial_of(target, store_name, user_id)
     try:
-        summed, last = _taken_up(partial)
+        summed, last = _resume(partial)
         whole = 0 if user_id is not None else await store.about_how_many()
         with partial.open("ab") as file:
             async with aclosing(store.pages(last, user_id=user_id)) as pages:
@@ -83,12 +83,12 @@ async def export_to(
     return summed
 
 
-def _whole_path(target: Path) -> Path:
-    """Return where the lines really go: what a link leads to is replaced, not the link."""
+def _resolved(target: Path) -> Path:
+    """Return the path with links resolved: the export replaces the file, not a link to it."""
     return target.resolve()
 
 
-def _refuse_taken(target: Path, *, overwrite: bool) -> None:
+def _refuse_existing(target: Path, *, overwrite: bool) -> None:
     if target.exists() and not target.is_file():
         raise ExportFailed(f"{target} is not a file: choose another name")
     if target.exists() and not overwrite:
@@ -96,14 +96,14 @@ def _refuse_taken(target: Path, *, overwrite: bool) -> None:
 
 
 def _partial_of(target: Path, store_name: str, user_id: str | None) -> Path:
-    """Return where the lines are until all are there: an export of something else must not go on from them."""
+    """Return the path of the incomplete file, distinct for each store and user, so that another export does not resume it."""
     mark = sha256(orjson.dumps([store_name, user_id])).hexdigest()[:8]
     return target.with_name(f".{target.name}.{mark}.partial")
 
 
-def _taken_up(partial: Path) -> tuple[Checksum, InteractionKey | None]:
-    """Return what an interrupted export has written already and where it was, its last line cut off if it is not whole."""
-    if partial.exists() and time.time() - partial.stat().st_mtime > _GONE_ON_SECONDS:
+def _resume(partial: Path) -> tuple[Checksum, InteractionKey | None]:
+    """Return the checksum and the last key of an interrupted export, after cutting off an incomplete last line."""
+    if partial.exists() and time.time() - partial.stat().st_mtime > _RESUMABLE_SECONDS:
         partial.unlink()
     make_private_file(partial)
     summed, last_line, size_bytes = NOTHING_SUMMED, b"", 0
@@ -115,8 +115,8 @@ def _taken_up(partial: Path) -> tuple[Checksum, InteractionKey | None]:
         file.truncate(size_bytes)
     if not last_line:
         return NOTHING_SUMMED, None
-    said = orjson.loads(last_line)
-    return summed, InteractionKey(said["userId"], said["id"])
+    interaction = orjson.loads(last_line)
+    return summed, InteractionKey(interaction["userId"], interaction["id"])
 
 
 def _sum_of(file: Path) -> Checksum:
@@ -127,7 +127,7 @@ def _sum_of(file: Path) -> Checksum:
 
 
 def _lines_of(path: Path) -> Iterator[Sequence[bytes]]:
-    """Yield the whole lines of a file, some at once, without their ends."""
+    """Yield the complete lines of a file in groups, without line ends."""
     some: list[bytes] = []
     with path.open("rb") as file:
         for line in file:

@@ -13,29 +13,29 @@ from domain.use_cases.copy_history import CopySource
 from infra.history.transfer.jsonl_format import InvalidLine, read_line
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
-"""Far above the longest interaction; what is longer is no such file, and would fill the memory."""
+"""Far above the longest interaction: a longer line is not one, and would fill the memory."""
 LOOKED_AT_ONCE = 1000
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 
 
 class InteractionFile(CopySource):
-    """Lines of JSON, one interaction each; blank lines are passed over."""
+    """Lines of JSON, one interaction each; blank lines are skipped."""
 
     def __init__(self, path: Path, skip: Callable[[int, str], None] | None) -> None:
         """Read `path`.
 
         Args:
-            path: As `export` writes it, whoever wrote it.
-            skip: Told the number of each line that is no interaction, and why; None stops at the first.
+            path: A file in the format of `export`.
+            skip: Called with the number of each invalid line and the reason; None stops at the first.
         """
         self._path = path
         self._skip = skip
 
     async def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
-        """Yield what is behind `after`.
+        """Yield the batches after `after`.
 
         Raises:
-            InvalidLine: A line is no interaction, and none may be skipped; nothing of its batch was yielded.
+            InvalidLine: A line is invalid and `skip` is None; nothing of its batch was yielded.
             OSError: The file cannot be read.
         """
         whole = self._path.stat().st_size
@@ -48,10 +48,10 @@ class InteractionFile(CopySource):
     async def looked_through(
         self, progress: Callable[[int, int], None], first_kept_id: str = ""
     ) -> CopyProgress:
-        """Read all of it and return what its lines come to, those below an id left out.
+        """Read the whole file and return its totals, without interactions below `first_kept_id`.
 
         Raises:
-            InvalidLine: A line is no interaction, and none may be skipped.
+            InvalidLine: A line is invalid and `skip` is None.
             OSError: The file cannot be read.
         """
         source, expired, invalid = NOTHING_SUMMED, 0, 0
@@ -64,7 +64,7 @@ class InteractionFile(CopySource):
         return CopyProgress(source=source, expired=expired, invalid=invalid)
 
     def fingerprint(self) -> str:
-        """Return what tells this file, in its present state, from others.
+        """Return an identifier of this file in its present state.
 
         Raises:
             OSError: There is none.
@@ -89,7 +89,7 @@ class InteractionFile(CopySource):
             try:
                 if len(line) == MAX_LINE_BYTES:
                     raise InvalidLine("longer than any interaction is")
-                # some editors and shells begin a file with a mark of its encoding
+                # some editors and shells write a byte order mark
                 record, canonical = read_line(line if number > 1 else line.removeprefix(BOM_UTF8))
             except InvalidLine as error:
                 offset += _pass_over_rest(file, line)
@@ -114,7 +114,7 @@ class InteractionFile(CopySource):
 
 
 def _pass_over_rest(file: BinaryIO, line: bytes) -> int:
-    """Go to the end of a line that was only begun, and return how far that was."""
+    """Read to the end of a partly read line, and return the number of bytes."""
     passed = 0
     while line and not line.endswith(b"\n"):
         line = file.readline(MAX_LINE_BYTES)

@@ -1,7 +1,7 @@
-"""Interactions as lines of JSON: the files that `export` writes and `import` reads.
+"""The JSON lines of `export` and `import`.
 
-A line is the interaction as callers of the HTTP API see it, to the byte. It goes to the stores' own form and back
-without an `Interaction` in between: that takes a third of the time, and millions of lines come at once.
+A line is byte for byte the interaction in the HTTP API. It is converted to the stored document and back without an
+`Interaction` in between, which takes a third of the time; a file may have millions of lines.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
-# pydantic takes the one of the standard library from Python 3.12 on only
+# pydantic accepts the standard library's only from Python 3.12 on
 from typing_extensions import TypedDict
 
 from domain.entities.bounds import MAX_AMOUNT, MAX_COUNT
@@ -93,43 +93,43 @@ _USAGE = (
     ("total", "totalTokens"),
     ("costUsd", "costUsd"),
 )
-"""Counts by their name in a document and in a line."""
-_LINE_USAGE_FIELDS = frozenset(kept for kept, _ in _USAGE)
+"""The names of counts in a document and in a line."""
+_LINE_USAGE_FIELDS = frozenset(stored_name for stored_name, _ in _USAGE)
 
 
 class InvalidLine(ValueError):
-    """Not an interaction; the text says why, without what the line holds."""
+    """The line is not an interaction; the text gives the reason without the line's contents."""
 
 
 def read_line(line: bytes) -> tuple[Record, bytes]:
     """Return the record of a line, and the line as an export would write it.
 
-    Every field has to be there, no other may be, and nothing is converted.
+    Every field is required, others are refused, and no type is converted.
 
     Raises:
         InvalidLine: It is not an interaction.
     """
     try:
-        said: Any = _LINE.validate_python(orjson.loads(line))
+        line_fields: Any = _LINE.validate_python(orjson.loads(line))
     except orjson.JSONDecodeError as exc:
         raise InvalidLine("not JSON") from exc
     except ValidationError as exc:
         raise InvalidLine(_why(exc)) from exc
-    if said["timestamp"] != _timestamp(said["id"]):
+    if line_fields["timestamp"] != _timestamp(line_fields["id"]):
         raise InvalidLine("timestamp: not the time that the id carries")
-    for attempt in said["attempts"]:
+    for attempt in line_fields["attempts"]:
         if "usage" in attempt and not _counts_of(attempt["usage"]):
-            del attempt["usage"]  # an export writes none where nothing is known
-    document = _document_of(said)
+            del attempt["usage"]  # an export writes no usage without counts
+    document = _document_of(line_fields)
     place = InteractionKey(document["userId"], document["id"])
-    return Record(place, body_of(document)), orjson.dumps(said)
+    return Record(place, body_of(document)), orjson.dumps(line_fields)
 
 
 def line_of(record: Record) -> bytes:
     """Return the line of a record, without its end.
 
     Raises:
-        UnreadableDocument: Not one of ours, or of a newer version.
+        UnreadableDocument: It is not an interaction, or has a newer version.
     """
     try:
         document = orjson.loads(record.body)
@@ -141,66 +141,70 @@ def line_of(record: Record) -> bytes:
 
 
 def digest_of_line(record: Record) -> bytes:
-    """Return the SHA-256 of the line of a record: of what callers see of it.
+    """Return the SHA-256 of the line of a record.
 
     Raises:
-        UnreadableDocument: Not one of ours, or of a newer version.
+        UnreadableDocument: It is not an interaction, or has a newer version.
     """
     return sha256(line_of(record)).digest()
 
 
-def _document_of(said: Mapping[str, Any]) -> Document:
-    """Return what `documents.document_of` would, of the same interaction."""
-    status, text = said["status"], said["response"]
+def _document_of(line_fields: Mapping[str, Any]) -> Document:
+    """Return the same document as `documents.document_of` for the same interaction."""
+    status, text = line_fields["status"], line_fields["response"]
     document: Document = {
         "v": VERSION,
-        "id": said["id"],
-        "userId": said["userId"],
-        "model": said["model"],
+        "id": line_fields["id"],
+        "userId": line_fields["userId"],
+        "model": line_fields["model"],
         "status": status,
-        "seconds": said["llmResponseSeconds"],
+        "seconds": line_fields["llmResponseSeconds"],
     }
     if status in _ANSWERED or (text and status == Status.BLOCKED.value):
         document["answered"] = True
-    if said["conversationId"] is not None:
-        document["conversationId"] = said["conversationId"]
-    if said["requestedModel"] != said["model"]:
-        document["requested"] = said["requestedModel"]
-    if said["provider"] is not None:
-        document["provider"] = said["provider"]
+    if line_fields["conversationId"] is not None:
+        document["conversationId"] = line_fields["conversationId"]
+    if line_fields["requestedModel"] != line_fields["model"]:
+        document["requested"] = line_fields["requestedModel"]
+    if line_fields["provider"] is not None:
+        document["provider"] = line_fields["provider"]
     if text:
         document["text"] = text
-    if said["finishReason"] is not None:
-        document["finish"] = said["finishReason"]
-    if said["fallbackUsed"]:
+    if line_fields["finishReason"] is not None:
+        document["finish"] = line_fields["finishReason"]
+    if line_fields["fallbackUsed"]:
         document["fallback"] = True
-    if said["timeToFirstTokenSeconds"] is not None:
-        document["firstSeconds"] = said["timeToFirstTokenSeconds"]
-    if said["error"] is not None:
-        document["error"] = said["error"]
-    if counts := _counts_of(said["usage"]):
+    if line_fields["timeToFirstTokenSeconds"] is not None:
+        document["firstSeconds"] = line_fields["timeToFirstTokenSeconds"]
+    if line_fields["error"] is not None:
+        document["error"] = line_fields["error"]
+    if counts := _counts_of(line_fields["usage"]):
         document["usage"] = counts
-    if said["attempts"]:
-        document["attempts"] = [_document_of_attempt(attempt) for attempt in said["attempts"]]
-    document["prompt"] = said["userPrompt"]
-    if said["systemPrompt"]:
-        document["system"] = said["systemPrompt"]
-    if said["temperature"] is not None:
-        document["temperature"] = said["temperature"]
+    if line_fields["attempts"]:
+        document["attempts"] = [
+            _document_of_attempt(attempt) for attempt in line_fields["attempts"]
+        ]
+    document["prompt"] = line_fields["userPrompt"]
+    if line_fields["systemPrompt"]:
+        document["system"] = line_fields["systemPrompt"]
+    if line_fields["temperature"] is not None:
+        document["temperature"] = line_fields["temperature"]
     return document
 
 
-def _document_of_attempt(said: Mapping[str, Any]) -> Document:
-    document: Document = {name: said[name] for name in ("provider", "model", "outcome", "seconds")}
-    if said["httpStatus"] is not None:
-        document["http"] = said["httpStatus"]
-    if "usage" in said:
-        document |= _counts_of(said["usage"])
+def _document_of_attempt(line_fields: Mapping[str, Any]) -> Document:
+    document: Document = {
+        name: line_fields[name] for name in ("provider", "model", "outcome", "seconds")
+    }
+    if line_fields["httpStatus"] is not None:
+        document["http"] = line_fields["httpStatus"]
+    if "usage" in line_fields:
+        document |= _counts_of(line_fields["usage"])
     return document
 
 
 def _counts_of(usage: Mapping[str, Any]) -> Document:
-    return {kept: usage[name] for kept, name in _USAGE if usage[name] is not None}
+    return {stored_name: usage[name] for stored_name, name in _USAGE if usage[name] is not None}
 
 
 def _line_of(document: Document) -> dict[str, Any]:
@@ -226,7 +230,7 @@ def _line_of(document: Document) -> dict[str, Any]:
         "fallbackUsed": get("fallback", False),
         "llmResponseSeconds": document["seconds"],
         "timeToFirstTokenSeconds": get("firstSeconds"),
-        "usage": {name: usage.get(kept) for kept, name in _USAGE},
+        "usage": {name: usage.get(stored_name) for stored_name, name in _USAGE},
         "attempts": [_line_of_attempt(attempt) for attempt in get("attempts", ())],
         "error": get("error"),
     }
@@ -241,7 +245,7 @@ def _line_of_attempt(attempt: Document) -> dict[str, Any]:
         "httpStatus": attempt.get("http"),
     }
     if not _LINE_USAGE_FIELDS.isdisjoint(attempt):
-        line["usage"] = {name: attempt.get(kept) for kept, name in _USAGE}
+        line["usage"] = {name: attempt.get(stored_name) for stored_name, name in _USAGE}
     return line
 
 

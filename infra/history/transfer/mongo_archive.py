@@ -1,4 +1,4 @@
-"""MongoDB's interactions as a whole."""
+"""All contents of a MongoDB store, for copies."""
 
 from collections.abc import AsyncGenerator, Sequence
 
@@ -24,7 +24,7 @@ READ_BYTES = 8 * 1024 * 1024
 
 
 class MongoArchive(HistoryArchive):
-    """Walks by id, and so by time; every page is a query of its own, so that no cursor can time out."""
+    """Reads in order of ids, and so of time; every page is a separate query, so that no cursor times out."""
 
     records_at_once = 1000
 
@@ -67,7 +67,7 @@ class MongoArchive(HistoryArchive):
         await erase_again(self._history, erasures)
 
     async def _records(self, last_id: str, user_id: str | None) -> list[Record]:
-        """Return what follows `last_id`: up to 1 000 records, or about 8 MiB."""
+        """Return the records after `last_id`: up to 1 000, or about 8 MiB."""
         wanted: Document = {"_id": {"$gt": last_id}}
         if user_id is not None:
             wanted["userId"] = user_id

@@ -1,4 +1,4 @@
-"""Erasing in one store what was erased in another."""
+"""Repeats the erasures of one store in another."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ ERASED_AT_ONCE = 16
 
 
 async def erase_again(store: DurableStore, erasures: Sequence[Tombstone]) -> None:
-    """Erase in `store`, some at once, as its users would have."""
+    """Erase in `store`, several concurrently, through the same calls as its users."""
     slots = asyncio.Semaphore(ERASED_AT_ONCE)
 
-    async def one(erasure: Tombstone) -> None:
+    async def erase_one(erasure: Tombstone) -> None:
         async with slots:
             if erasure.interaction_id is not None:
                 await store.erase(erasure.user_id, erasure.interaction_id)
@@ -22,4 +22,4 @@ async def erase_again(store: DurableStore, erasures: Sequence[Tombstone]) -> Non
                 last_millisecond = milliseconds_of(erasure.before_id) - 1
                 await store.erase_all(erasure.user_id, first_id_at(last_millisecond))
 
-    await asyncio.gather(*(one(erasure) for erasure in erasures))
+    await asyncio.gather(*(erase_one(erasure) for erasure in erasures))

@@ -1,4 +1,4 @@
-"""The embedded store as a whole."""
+"""All contents of the embedded store, for copies."""
 
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ _BODIES_OF_USER = """
 SELECT user_id, id, CAST(body AS BLOB) FROM interaction INDEXED BY by_id
 WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?
 """
-# All in one row: for each one the thread would wait for the interpreter, which is busy reading on.
+# All in one row: for each row the thread would wait for the interpreter lock.
 _KEPT = """
 SELECT
     group_concat(i.user_id, char(30)), group_concat(i.id, char(30)),
@@ -33,7 +33,7 @@ FROM json_each(CAST(? AS TEXT)) AS wanted CROSS JOIN interaction AS i INDEXED BY
 ON i.user_id = wanted.value ->> 0 AND i.id = wanted.value ->> 1
 """
 _BETWEEN = "\x1e"
-"""The same `char(30)`: neither names nor JSON hold it."""
+"""The separator `char(30)`, which neither names nor JSON contain."""
 _ERASED_INTERACTIONS = """
 SELECT user_id, id FROM erased_interaction WHERE (user_id, id) > (?, ?) ORDER BY user_id, id LIMIT ?
 """
@@ -43,7 +43,7 @@ SELECT user_id, before_id FROM erased_user WHERE (user_id, '') > (?, ?) ORDER BY
 
 
 class SqliteArchiveReader(ArchiveReader):
-    """Walks by user and id, every page a read of its own: the service may write, and its log shrink, meanwhile."""
+    """Reads in order of users and ids; every page is a separate read, so the service can write and checkpoint meanwhile."""
 
     def __init__(self, reads: ReadPool, path: Path) -> None:
         self._reads = reads
@@ -85,7 +85,7 @@ class SqliteArchiveReader(ArchiveReader):
 
 
 class SqliteArchive(SqliteArchiveReader, HistoryArchive):
-    """The file of a `SqliteHistory`, whose writing thread commits each batch at once."""
+    """The file of a `SqliteHistory`; its writer thread commits each batch."""
 
     records_at_once = 20_000
 
@@ -120,7 +120,7 @@ class SqliteArchive(SqliteArchiveReader, HistoryArchive):
 
 
 def _records(connection: apsw.Connection, sql: str, after: InteractionKey) -> list[Record]:
-    """Return what follows `after`: up to 1 000 records, or about 8 MiB."""
+    """Return the records after `after`: up to 1 000, or about 8 MiB."""
     records: list[Record] = []
     size_bytes = 0
     for user_id, interaction_id, body in connection.execute(sql, (*after, READ_AT_ONCE)):

@@ -1,4 +1,4 @@
-"""A whole store, as the source of a copy."""
+"""A store as the source of a copy."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -15,16 +15,16 @@ MAX_BATCH_BYTES = 32 * 1024 * 1024
 
 
 class StoreSource(CopySource):
-    """Hands over what a store keeps, as it keeps it: also the fields that this program does not know."""
+    """Yields the stored records unchanged, including fields that this program does not know."""
 
     def __init__(self, store: ArchiveReader) -> None:
         self._store = store
 
     async def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
-        """Yield what is behind `after`.
+        """Yield the batches after `after`.
 
         Raises:
-            HistoryDamaged: The store holds what this program cannot read.
+            HistoryDamaged: The store contains a record that this program cannot read.
             HistoryUnreadable: The store cannot be read.
         """
         whole = await self._store.about_how_many()
@@ -61,7 +61,7 @@ def _bytes_of(records: Sequence[Record]) -> int:
 
 
 def digest_of(record: Record) -> bytes:
-    """Return the SHA-256 of what the store keeps."""
+    """Return the SHA-256 of the stored body."""
     return sha256(record.body).digest()
 
 

@@ -1,4 +1,4 @@
-"""What is read and written in `idempotency.db`, as jobs for its one thread."""
+"""The jobs of the writer thread of `idempotency.db`."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,10 +22,10 @@ CREATE INDEX claim_by_expiry ON claim (expires_ms);
 
 
 class IdempotencyJob(Protocol):
-    """One step, within a transaction that others share.
+    """One step within a transaction that several jobs share.
 
     Attributes:
-        needs_file: False: where there is no file there is nothing to do.
+        needs_file: False: without a file the job has nothing to do.
     """
 
     needs_file: bool
@@ -34,16 +34,16 @@ class IdempotencyJob(Protocol):
     def size_bytes(self) -> int: ...
 
     def run(self, connection: apsw.Connection) -> None:
-        """Do it; runs in the file's thread."""
+        """Carry out the job; runs in the writer thread."""
         ...
 
 
 @dataclass(slots=True)
 class Make:
-    """Keeps a claim where none is, or only one that has expired.
+    """Inserts a record unless an unexpired one exists.
 
     Attributes:
-        found: The one that is kept instead, once this is committed.
+        found: The existing record, set when the job is committed.
     """
 
     key: IdempotencyKey
@@ -84,10 +84,10 @@ class Make:
 
 @dataclass(slots=True)
 class Replace:
-    """Keeps a claim instead of the one that was seen.
+    """Replaces the record that was seen.
 
     Attributes:
-        is_done: Whether that one was still there, once this is committed.
+        is_done: Whether that record was still present; set when the job is committed.
     """
 
     key: IdempotencyKey
@@ -116,7 +116,7 @@ class Replace:
 
 @dataclass(slots=True)
 class Release:
-    """Forgets a claim, if it is still there."""
+    """Deletes a record if it is unchanged."""
 
     key: IdempotencyKey
     claim: IdempotencyRecord
@@ -132,7 +132,7 @@ class Release:
 
 @dataclass(slots=True)
 class Forget:
-    """Forgets the claim of one of a user's interactions."""
+    """Deletes the record of one of a user's interactions."""
 
     user_id: str
     interaction_id: str
@@ -148,7 +148,7 @@ class Forget:
 
 @dataclass(slots=True)
 class ForgetUntil:
-    """Forgets a user's claims whose interactions have an id below `before_id`."""
+    """Deletes a user's records of interactions with an id below `before_id`."""
 
     user_id: str
     before_id: str

@@ -1,4 +1,4 @@
-"""The thread's side of `idempotency.db`: opened when first needed, and anew after a failure."""
+"""The connection to `idempotency.db` in the writer thread: opened on first use and again after a failure."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _OPENING_PAUSE_SECONDS = 0.05
 
 
 class SqliteIdempotencyRecords(Committer[IdempotencyJob]):
-    """Carries out what waits in one transaction. Several processes may share the file."""
+    """Carries out pending jobs in one transaction. Several processes may share the file."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -43,12 +43,12 @@ class SqliteIdempotencyRecords(Committer[IdempotencyJob]):
         return True
 
     def settle(self) -> None:
-        """Forget, now and then, what has expired."""
+        """Delete expired records every ten minutes."""
         now_seconds = self._clock.monotonic()
         if self._connection is None or now_seconds - self._swept_seconds < SWEEP_SECONDS:
             return
         self._swept_seconds = now_seconds
-        with suppress(apsw.Error):  # busy or full; the next time will do
+        with suppress(apsw.Error):  # busy or full; the next sweep tries again
             self._connection.execute(
                 "DELETE FROM claim WHERE key IN"
                 " (SELECT key FROM claim WHERE expires_ms <= ? LIMIT ?)",
@@ -69,7 +69,7 @@ class SqliteIdempotencyRecords(Committer[IdempotencyJob]):
                 job.run(connection)
             connection.execute("COMMIT")
         except BaseException:
-            if not connection.get_autocommit():  # some errors have rolled back by themselves
+            if not connection.get_autocommit():  # some errors roll back the transaction
                 connection.execute("ROLLBACK")
             raise
 
@@ -95,7 +95,7 @@ def _prepare(connection: apsw.Connection) -> None:
             connection.pragma("journal_mode", "wal")
             break
         except apsw.BusyError:
-            # While another process makes the file SQLite does not wait here, whatever the timeout.
+            # While another process creates the file, SQLite ignores the busy timeout here.
             if not tries_left:
                 raise
             time.sleep(_OPENING_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""Claims in a SQLite file that the processes of one host share."""
+"""Idempotency records in a SQLite file that the processes of one host share."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ WAIT_SECONDS = 4.0
 
 
 class SqliteIdempotency(IdempotencyStore):
-    """One file, one thread. Neither is there before the first key comes, so that who sends none pays nothing."""
+    """One file with one writer thread, both created on first use."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -58,7 +58,7 @@ class SqliteIdempotency(IdempotencyStore):
         await self._do(ForgetUntil(user_id, first_id_after(until_id)))
 
     async def close(self) -> None:
-        """Finish what waits and let go of the file; what is asked afterwards is refused."""
+        """Finish pending jobs and close the file; later calls are refused."""
         self._is_closed = True
         if self._commits is not None:
             await self._commits.close()
@@ -82,7 +82,7 @@ class SqliteIdempotency(IdempotencyStore):
 
 @asynccontextmanager
 async def open_sqlite_idempotency(data_dir: Path, clock: Clock) -> AsyncIterator[SqliteIdempotency]:
-    """Keep claims in `idempotency.db` under `data_dir`; that it cannot be written now is no error."""
+    """Keep records in `idempotency.db` under `data_dir`; it need not be writable yet."""
     store = SqliteIdempotency(data_dir / IDEMPOTENCY_FILE, clock)
     try:
         yield store
