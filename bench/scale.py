@@ -41,7 +41,7 @@ from bench.scale_report import write_report
 from domain.entities.history_query import HistoryQuery
 from domain.use_cases.copy_history import CopyHistory
 from infra.clock import SystemClock
-from infra.history.transfer.checkpoint_file import CopyFile
+from infra.history.transfer.checkpoint_file import CheckpointFile
 from infra.history.transfer.store_source import digest_of
 from infra.security.cursors import SignedCursors
 from infra.settings import Settings
@@ -82,7 +82,7 @@ async def fill(store: Store, history: MadeUpHistory) -> dict[str, float]:
         return dict(json.loads(kept.read_text()))
     started, cpu = time.perf_counter(), time.process_time()
     clock = SystemClock()
-    state = CopyFile(store.folder, f"made up {history.count}", store.kind)
+    state = CheckpointFile(store.folder, f"made up {history.count}", store.kind)
     with tqdm(total=history.count, unit="row", unit_scale=True, desc="fill", disable=None) as bar:
         async with store_named(store.kind).open_archive(store.settings(), clock) as opened:
             copy = CopyHistory(history, opened.archive, state, digest_of, clock)

@@ -21,7 +21,7 @@ from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER
 from infra.history.sqlite.outbox.outbox_file import waiting_in
 from infra.history.sqlite.store import HISTORY_FILE
 from infra.history.store.retention import Retention
-from infra.history.transfer.checkpoint_file import CopyFile
+from infra.history.transfer.checkpoint_file import CheckpointFile
 from infra.history.transfer.export_file import ExportFailed, export_to
 from infra.history.transfer.import_file import InteractionFile
 from infra.history.transfer.jsonl_format import InvalidLine, digest_of_line
@@ -64,7 +64,7 @@ async def import_history(
         if order.is_dry_run:
             return await source.looked_through(progress, _first_kept_id(settings, clock))
         async with configured_store(settings).open_archive(settings, clock) as target:
-            state = CopyFile(settings.data_dir, source.fingerprint(), target.name)
+            state = CheckpointFile(settings.data_dir, source.fingerprint(), target.name)
             copy = CopyHistory(
                 source,
                 target.archive,
@@ -132,7 +132,7 @@ async def migrate(
             source.open_archive(settings, clock) as opened,
             target.open_archive(settings, clock) as into,
         ):
-            state = CopyFile(settings.data_dir, opened.name, into.name)
+            state = CheckpointFile(settings.data_dir, opened.name, into.name)
             copy = CopyHistory(
                 StoreSource(opened.archive),
                 into.archive,

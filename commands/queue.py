@@ -83,7 +83,7 @@ async def _queues(settings: Settings, clock: Clock) -> AsyncIterator[tuple["Queu
     from infra.history.sqs.consumer import open_queues
     from infra.history.sqs.queue_setup import SqsNames
 
-    names = SqsNames.of(settings.sqs_queue_url, settings.sqs_dlq_url)
+    names = SqsNames.from_urls(settings.sqs_queue_url, settings.sqs_dlq_url)
     warn_of_plain_endpoint(settings)
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(store.open(settings, clock))

@@ -89,7 +89,7 @@ async def _behind_queue(
     from infra.history.sqs.queue_setup import SqsNames
     from infra.history.sqs.queued_history import SqsHistory, SqsSink, open_senders
 
-    names = SqsNames.of(str(settings.sqs_queue_url), settings.sqs_dlq_url)
+    names = SqsNames.from_urls(str(settings.sqs_queue_url), settings.sqs_dlq_url)
     senders = await stack.enter_async_context(
         open_senders(AwsAccess.from_settings(settings), names, clock=clock)
     )

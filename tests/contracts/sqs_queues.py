@@ -77,7 +77,7 @@ class Rig:
 
 def some_names(emulator: AwsEmulator) -> SqsNames:
     """Return queues that are not there, and are nobody else's later."""
-    return SqsNames.of(emulator.queue_url(f"history-{secrets.token_hex(8)}"), None)
+    return SqsNames.from_urls(emulator.queue_url(f"history-{secrets.token_hex(8)}"), None)
 
 
 @asynccontextmanager

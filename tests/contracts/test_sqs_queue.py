@@ -147,7 +147,7 @@ async def attributes_of(rig: Rig, url: str) -> dict[str, str]:
 )  # fmt: skip
 def test_urls_of_no_queue_are_told_to_the_operator(queue: str, dead: str | None) -> None:
     with pytest.raises(ConfigurationError, match="SQS_"):
-        SqsNames.of(queue, dead)
+        SqsNames.from_urls(queue, dead)
 
 
 async def test_an_outage_is_told_in_time_and_queues_are_made_once_it_is_over() -> None:

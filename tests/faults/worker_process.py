@@ -36,7 +36,7 @@ async def main() -> None:
         ) as history,
         open_queues(
             AwsAccess(endpoint_url=arguments.sqs, is_emulator=True),
-            SqsNames.of(arguments.queue, None),
+            SqsNames.from_urls(arguments.queue, None),
             clock=clock,
             hold_seconds=arguments.hold_seconds,
         ) as queues,

@@ -48,7 +48,7 @@ def deploy_data_stack(emulator: AwsEmulator) -> DataStack:
     return DataStack(
         emulator=emulator,
         table=f"{prefix}-history",
-        queues=SqsNames.of(emulator.queue_url(f"{prefix}-interactions"), None),
+        queues=SqsNames.from_urls(emulator.queue_url(f"{prefix}-interactions"), None),
     )
 
 

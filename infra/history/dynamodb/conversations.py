@@ -32,15 +32,15 @@ async def conversations(table: Table, query: ConversationQuery, first_id: str) -
     a user with more are the conversations of the page asked for one by one.
     """
     reader = DynamoTurns(table, query.user_id, first_id)
-    extents, are_whole = await reader.newest_extents()
+    spans, are_whole = await reader.newest_spans()
     if not are_whole:
         listed = [
             span.conversation_id
-            for span in extents
+            for span in spans
             if query.after_id is not None and span.last_id >= query.after_id
         ]
         return await walk(query, reader, listed=listed)
-    found = [span for span in extents if query.after_id is None or span.last_id < query.after_id]
+    found = [span for span in spans if query.after_id is None or span.last_id < query.after_id]
     return await page_of(query, found, reader)
 
 
@@ -73,7 +73,7 @@ class DynamoTurns(TurnReader):
             next_id=None if is_last else page["LastEvaluatedKey"]["sk"]["S"],
         )
 
-    async def newest_extents(self) -> tuple[list[ConversationSpan], bool]:
+    async def newest_spans(self) -> tuple[list[ConversationSpan], bool]:
         """Return the span of each conversation within the newest turns, and whether these are all turns."""
         turns: Counter[str] = Counter()
         first_ids: dict[str, str] = {}
@@ -103,7 +103,7 @@ class DynamoTurns(TurnReader):
                 is_all = True
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-        extents = [
+        spans = [
             ConversationSpan(
                 conversation_id=conversation_id,
                 turns=turns[conversation_id],
@@ -112,13 +112,13 @@ class DynamoTurns(TurnReader):
             )
             for conversation_id in turns
         ]
-        return extents, is_all
+        return spans, is_all
 
-    async def extents(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
-        extents = await asyncio.gather(
-            *(self._extent(conversation_id) for conversation_id in conversation_ids)
+    async def spans(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
+        spans = await asyncio.gather(
+            *(self._span(conversation_id) for conversation_id in conversation_ids)
         )
-        return [extent for extent in extents if extent.turns]
+        return [span for span in spans if span.turns]
 
     async def openings(self, interaction_ids: Collection[str]) -> Mapping[str, str]:
         keys = [key_of(self._user_id, interaction_id) for interaction_id in interaction_ids]
@@ -127,7 +127,7 @@ class DynamoTurns(TurnReader):
             interaction.id: interaction.prompt.text[:OPENING_CHARACTERS] for interaction in found
         }
 
-    async def _extent(self, conversation_id: str) -> ConversationSpan:
+    async def _span(self, conversation_id: str) -> ConversationSpan:
         turns, first_id, last_id = 0, "", ""
         start: dict[str, Any] = {}
         while True:

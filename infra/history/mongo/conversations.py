@@ -70,20 +70,20 @@ class MongoTurns(TurnReader):
             next_id=found[-1]["_id"] if len(found) == at_most else None,
         )
 
-    async def extents(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
+    async def spans(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
         wanted = {
             "userId": self._user_id,
             "conversationId": {"$in": list(conversation_ids)},
             **({"_id": self._living} if self._living else {}),
         }
-        extent = {
+        span = {
             "_id": "$conversationId",
             "turns": {"$sum": 1},
             "first": {"$min": "$_id"},
             "last": {"$max": "$_id"},
         }
         cursor = await self._interactions.aggregate(
-            [{"$match": wanted}, {"$group": extent}], maxTimeMS=self._milliseconds
+            [{"$match": wanted}, {"$group": span}], maxTimeMS=self._milliseconds
         )
         return [
             ConversationSpan(

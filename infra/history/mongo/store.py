@@ -20,7 +20,7 @@ from infra.history.mongo.index_builder import make_indexes
 from infra.history.mongo.queries import direction_of, filter_of, read, stored
 from infra.history.mongo.search_renewal import MongoRenewal, either_form
 from infra.history.mongo.statistics import statistics
-from infra.history.mongo.tombstones import MongoErasures
+from infra.history.mongo.tombstones import MongoTombstones
 from infra.history.mongo.word_selectivity import rarest_first
 from infra.history.mongo.writes import MongoWrites
 from infra.history.store.append_batcher import Batcher
@@ -56,7 +56,7 @@ class MongoHistory(DurableStore):
             "MongoDB", self._probe, clock, failures=FAILURES_TO_BE_AWAY
         )
         self._interactions = access.database["interactions"]
-        self._erasures = MongoErasures(access.database["erasures"])
+        self._erasures = MongoTombstones(access.database["erasures"])
         self._writes = MongoWrites(self._interactions, self._erasures)
         self._calls = access.calls
         self._renewal = MongoRenewal(
@@ -73,7 +73,7 @@ class MongoHistory(DurableStore):
         return self._interactions
 
     @property
-    def erasures(self) -> MongoErasures:
+    def erasures(self) -> MongoTombstones:
         """All tombstones, for copies of the store."""
         return self._erasures
 

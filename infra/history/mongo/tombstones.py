@@ -12,7 +12,7 @@ from infra.storage.mongo.client import Document
 NEWEST_ERASED = 1000
 
 
-class MongoErasures:
+class MongoTombstones:
     """One tombstone for each erased interaction, one for each erased user.
 
     They never expire: a host that returns after months may still hold erased interactions.

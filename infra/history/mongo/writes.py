@@ -8,7 +8,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from domain.entities.interaction import Status
-from infra.history.mongo.tombstones import MongoErasures, pairs_of
+from infra.history.mongo.tombstones import MongoTombstones, pairs_of
 from infra.storage.mongo.client import Document
 
 ERASED_AT_ONCE = 5000
@@ -19,7 +19,7 @@ _DUPLICATE_KEY = 11000
 class MongoWrites:
     """Each method makes one or several calls of the driver and raises the driver's errors."""
 
-    def __init__(self, interactions: AsyncCollection[Document], erasures: MongoErasures) -> None:
+    def __init__(self, interactions: AsyncCollection[Document], erasures: MongoTombstones) -> None:
         self._interactions = interactions
         self._erasures = erasures
 

@@ -46,7 +46,7 @@ class TurnReader(Protocol):
         ...
 
     @abstractmethod
-    async def extents(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
+    async def spans(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
         """Return the span of each conversation; omit those that no longer exist."""
         ...
 
@@ -87,7 +87,7 @@ async def walk(
             # A conversation with later activity than the start of this page is on an earlier one.
             found += [
                 span
-                for span in await reader.extents(asked)
+                for span in await reader.spans(asked)
                 if query.after_id is None or span.last_id < query.after_id
             ]
         if next_id is None or len(found) > query.limit:

@@ -114,13 +114,13 @@ class SqsMessages:
             raise QueueUnavailable(f"SQS failed for {failed} messages")
 
     async def _call(self, operation: str, seconds: float, **parameters: Any) -> dict[str, Any]:
-        with _speaking_domain():
+        with _translate_errors():
             async with asyncio.timeout(seconds):
                 return await self._sqs(operation, QueueUrl=self._url, **parameters)
 
 
 @contextmanager
-def _speaking_domain() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, TimeoutError) as exc:

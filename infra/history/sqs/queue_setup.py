@@ -34,7 +34,7 @@ class SqsNames:
     dead_letter_url: str
 
     @classmethod
-    def of(cls, queue_url: str, dead_letter_url: str | None) -> "SqsNames":
+    def from_urls(cls, queue_url: str, dead_letter_url: str | None) -> "SqsNames":
         """Return the queues of the settings; the dead-letter queue is by default the queue's name with `-dlq`.
 
         Raises:

@@ -17,7 +17,7 @@ from infra.storage.private_files import make_private_file, make_private_folder
 logger = logging.getLogger(__name__)
 
 
-class CopyFile(CopyState):
+class CheckpointFile(CopyState):
     """One file for each pair of source and target; removed when the copy is finished.
 
     It need not survive a power cut: a copy that starts anew has the same result.

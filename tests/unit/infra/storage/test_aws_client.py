@@ -121,7 +121,7 @@ def test_no_endpoint_is_taken_for_an_emulator_unless_the_setting_says_so(
 def test_queues_are_reached_where_their_url_says_whatever_the_tables_endpoint(
     is_emulator: bool,
 ) -> None:
-    names = SqsNames.of("https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/1/q", None)
+    names = SqsNames.from_urls("https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/1/q", None)
     access = AwsAccess(endpoint_url="https://vpce-2.dynamodb.aws", is_emulator=is_emulator)
     reached = names.reached_by(access)
     assert reached.endpoint_url == "https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com"

@@ -246,6 +246,7 @@ async def test_writes_wait_for_the_majoritys_journals(history: MongoHistory) -> 
 
 
 async def test_what_the_server_refuses_for_its_content_is_told_apart(history: MongoHistory) -> None:
+    await history.make_indexes()  # creates the collection
     async with pymongo.AsyncMongoClient[dict[str, object]](shared_mongo_uri()) as client:
         database = client[MONGO_DATABASE]
         await database.command("collMod", "interactions", validator={"text": {"$ne": "refused"}})

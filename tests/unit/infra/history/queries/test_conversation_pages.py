@@ -28,16 +28,16 @@ class Remembered(TurnReader):
             next_id=found[-1] if len(older) > at_most else None,
         )
 
-    async def extents(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
-        extents = []
+    async def spans(self, conversation_ids: Collection[str]) -> Sequence[ConversationSpan]:
+        spans = []
         for name in set(conversation_ids) - self.gone:
             ids = sorted(one for one, of in self.all.items() if of == name)
-            extents.append(
+            spans.append(
                 ConversationSpan(
                     conversation_id=name, turns=len(ids), first_id=ids[0], last_id=ids[-1]
                 )
             )
-        return extents
+        return spans
 
     async def openings(self, interaction_ids: Collection[str]) -> Mapping[str, str]:
         return {one: f"opening {one}" for one in interaction_ids if one not in self.gone}
