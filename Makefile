@@ -23,7 +23,7 @@ DEPLOY_BIN := $(CURDIR)/$(DEPLOY_VENV)/bin
 DEPLOYABLE := $(DEPLOY_VENV)/.deployable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check lint format bench soak audit sbom lock clean deploy-synth deploy-test deploy-lock
+.PHONY: help run test faults check lint format bench soak audit sbom lock clean settings-docs deploy-synth deploy-test deploy-lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ sbom: $(TESTABLE) ## Write what the service is made of to sbom.json, in CycloneD
 lock: $(TESTABLE) ## Write the hashed locks anew after a change of requirements*.txt
 	@$(LOCK) requirements.txt -o requirements.lock
 	@$(LOCK) requirements-dev.txt -c requirements.lock -o requirements-dev.lock
+
+settings-docs: $(RUNNABLE) ## Write docs/settings.md and .env.example from the settings in infra/settings
+	@$(BIN)/python -m docs.generate_settings
 
 deploy-synth: $(DEPLOYABLE) ## Write the CloudFormation templates to deploy/aws/cdk.out (ARGS="size=medium imageTag=2 …")
 	@cd deploy/aws && $(DEPLOY_BIN)/python synth.py $(ARGS)

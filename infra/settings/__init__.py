@@ -1,5 +1,5 @@
-"""All settings of the service, from the environment and `.env`."""
+"""All settings of the service, in groups, from the environment and `.env`."""
 
-from infra.settings.settings import Settings, allowed_numbers, read_settings
+from infra.settings.settings import GROUPS, Settings, allowed_numbers, read_settings
 
-__all__ = ["Settings", "allowed_numbers", "read_settings"]
+__all__ = ["GROUPS", "Settings", "allowed_numbers", "read_settings"]
