@@ -50,6 +50,9 @@ from infra.security.cursors import configured_cursors
 from infra.security.request_limits import MemoryRateLimiter
 from infra.security.token_budget import MemoryTokenBudget
 from infra.settings import Settings
+from infra.settings.access import AccessSettings
+from infra.settings.limits import LimitSettings
+from infra.settings.server import ServerSettings
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics.metrics import Metrics
@@ -78,7 +81,7 @@ def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIA
     return create_app(options, lambda: running(settings), lifecycle)
 
 
-def _gate_rules(settings: Settings) -> GateRules:
+def _gate_rules(settings: AccessSettings) -> GateRules:
     if settings.authentication != "none":
         return GateRules.with_authentication(
             allowed_hosts=settings.allowed_hosts, trusted_proxies=settings.trusted_proxies
@@ -90,7 +93,7 @@ def _gate_rules(settings: Settings) -> GateRules:
     )
 
 
-def serve_options(settings: Settings) -> ServeOptions:
+def serve_options(settings: ServerSettings) -> ServeOptions:
     """Return what the server is told."""
     return ServeOptions(
         host=settings.host,
@@ -258,7 +261,7 @@ def wire(
     )
 
 
-def _spending(settings: Settings, clock: Clock) -> TokenQuota | None:
+def _spending(settings: LimitSettings, clock: Clock) -> TokenQuota | None:
     if settings.caller_daily_tokens is None:
         return None
     return TokenQuota(MemoryTokenBudget(clock, tokens_per_day=settings.caller_daily_tokens))

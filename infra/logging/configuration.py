@@ -12,7 +12,7 @@ from infra.logging.ecs import EcsFormatter
 from infra.logging.pretty import PrettyFormatter
 from infra.logging.unhandled import log_unhandled
 from infra.product import SERVICE_NAME, VERSION
-from infra.settings import Settings
+from infra.settings.telemetry import TelemetrySettings
 
 _OURS = ("app", "domain", "infra", "main", "dependency_injection", "commands")
 
@@ -51,7 +51,7 @@ class _LineHandler(logging.Handler):
                 self._stream.flush()
 
 
-def log_as_configured(settings: Settings) -> None:
+def log_as_configured(settings: TelemetrySettings) -> None:
     """Let everything the process says go through one formatter."""
     configure_logging(
         settings.log_level,

@@ -12,7 +12,7 @@ from domain.interfaces.health import Degraded
 from infra.configuration import ConfigurationError
 from infra.security.api_keys.cache import open_key_ring
 from infra.security.bearer import BearerAuthenticator, Tokens
-from infra.settings import Settings
+from infra.settings.access import AccessSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Access:
 
 
 @asynccontextmanager
-async def open_access(settings: Settings, clock: Clock) -> AsyncIterator[Access]:
+async def open_access(settings: AccessSettings, clock: Clock) -> AsyncIterator[Access]:
     """Open what `AUTHENTICATION` names; an issuer or a key file that is away is no error.
 
     Raises:
@@ -64,7 +64,7 @@ async def open_access(settings: Settings, clock: Clock) -> AsyncIterator[Access]
 
 
 async def _open_tokens(
-    settings: Settings, clock: Clock, stack: AsyncExitStack
+    settings: AccessSettings, clock: Clock, stack: AsyncExitStack
 ) -> tuple[Tokens, Callable[[], Sequence[Degraded]]]:
     issuer, audience, url = settings.jwt_issuer, settings.jwt_audience, settings.jwks_url
     if not issuer or not audience or not url:

@@ -15,7 +15,7 @@ from domain.exceptions import InvalidCursor
 from domain.interfaces.cursor_codec import CursorCodec, Walk
 from infra.configuration import ConfigurationError
 from infra.operator_text import text_of
-from infra.settings import Settings
+from infra.settings.access import AccessSettings
 from infra.storage.private_files import make_private_folder, sync_folder
 
 _VERSION = 1
@@ -84,7 +84,7 @@ def _shape(query: Walk) -> list[object]:
     ]
 
 
-def configured_cursors(settings: Settings) -> SignedCursors:
+def configured_cursors(settings: AccessSettings) -> SignedCursors:
     """Return cursors signed with CURSOR_SECRET, else with a secret of DATA_DIR, made where there is none.
 
     Raises:

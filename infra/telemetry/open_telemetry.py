@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from domain.interfaces.clock import Clock
 from infra.product import SERVICE_NAME, VERSION
-from infra.settings import Settings
+from infra.settings.telemetry import TelemetrySettings
 from infra.telemetry.metrics.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def write_embedded_metrics(
-    settings: Settings, metrics: Metrics, clock: Clock
+    settings: TelemetrySettings, metrics: Metrics, clock: Clock
 ) -> AbstractAsyncContextManager[None]:
     """Write the figures into the log now and then while the block runs, if METRICS_EMF_ENABLED says so."""
     if not settings.metrics_emf_enabled:
@@ -23,7 +23,7 @@ def write_embedded_metrics(
     return writing_emf(metrics.registry, service=SERVICE_NAME, clock=clock)
 
 
-def tracing_of(settings: Settings) -> AbstractAsyncContextManager["Tracing | None"]:
+def tracing_of(settings: TelemetrySettings) -> AbstractAsyncContextManager["Tracing | None"]:
     """Follow requests while the block runs; None, and no package loaded, where no collector is named."""
     if not (settings.otel_exporter_otlp_endpoint or settings.otel_exporter_otlp_traces_endpoint):
         return nullcontext()

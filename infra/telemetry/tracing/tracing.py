@@ -24,7 +24,7 @@ from domain.interfaces.history import HistoryWriter
 from domain.interfaces.telemetry import QueueObserver, RequestTracer
 from infra.configuration import ConfigurationError
 from infra.llm.resilience.metered import AttemptObserver
-from infra.settings import Settings
+from infra.settings.telemetry import TelemetrySettings
 from infra.telemetry.tracing.accept_spans import AcceptSpans
 from infra.telemetry.tracing.attempt_spans import AttemptSpans, BothAttempts
 from infra.telemetry.tracing.log_lines import naming_their_span
@@ -71,7 +71,7 @@ class Tracing:
 
 
 @asynccontextmanager
-async def open_tracing(settings: Settings, *, version: str) -> AsyncIterator[Tracing]:
+async def open_tracing(settings: TelemetrySettings, *, version: str) -> AsyncIterator[Tracing]:
     """Follow requests while the block runs, then send what is left, for at most three seconds.
 
     Raises:
@@ -126,7 +126,7 @@ async def _ended(provider: TracerProvider) -> None:
         return
 
 
-def _check_protocol(settings: Settings) -> None:
+def _check_protocol(settings: TelemetrySettings) -> None:
     """Refuse a protocol that is not spoken: what is sent would not arrive."""
     name, protocol = (
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
@@ -141,7 +141,7 @@ def _check_protocol(settings: Settings) -> None:
         )
 
 
-def _endpoint(settings: Settings) -> str:
+def _endpoint(settings: TelemetrySettings) -> str:
     """Return where traces are sent: an address for traces as it is, else the one for all signals with their path."""
     if settings.otel_exporter_otlp_traces_endpoint is not None:
         return _address(
@@ -172,7 +172,7 @@ def _address(name: str, value: str, example: str) -> str:
     return value
 
 
-def _headers(settings: Settings) -> dict[str, str]:
+def _headers(settings: TelemetrySettings) -> dict[str, str]:
     if settings.otel_exporter_otlp_headers is None:
         return {}
     headers = {}
@@ -186,7 +186,7 @@ def _headers(settings: Settings) -> dict[str, str]:
     return headers
 
 
-def _sampler(settings: Settings) -> Sampler:
+def _sampler(settings: TelemetrySettings) -> Sampler:
     ratio = TraceIdRatioBased(settings.otel_traces_sampler_arg)
     kind = settings.otel_traces_sampler
     root = {"always_on": ALWAYS_ON, "always_off": ALWAYS_OFF, "traceidratio": ratio}[
