@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAY_IMPORT: dict[str, set[str]] = {"domain": set(), "app": {"domain"}, "infra": {"domain"}}
-OURS = {*MAY_IMPORT, "bench", "commands", "dependency_injection", "deploy", "main", "tests"}
+OURS = {*MAY_IMPORT, "bench", "commands", "dependency_injection", "deploy", "docs", "main", "tests"}
 
 
 def imported_by(file: Path) -> Iterator[str]:

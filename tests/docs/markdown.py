@@ -31,3 +31,9 @@ def blocks(document: str) -> list[Block]:
         Block(marker=match["marker"] or "", language=match["language"], text=match["text"])
         for match in _BLOCK.finditer(text)
     ]
+
+
+def documents() -> list[str]:
+    """Return the documents of this project, by their paths from its root."""
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "deploy" / "runbook.md"]
+    return sorted(file.relative_to(ROOT).as_posix() for file in files)
