@@ -1,5 +1,6 @@
 """The worked examples for clients work as they stand."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from app.problems.problem_table import PROBLEMS
 from tests.docs.markdown import ROOT, Block, blocks
 from tests.support.service import Service, running_service
 
@@ -24,11 +26,22 @@ ANSWER = "This is the scripted demo model"
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with running_service(tmp_path_factory.mktemp("service") / "data") as service:
+        with service.client() as client:
+            client.post("/v1/chat", json={"userId": "ana", "userPrompt": "Are you there?"})
         yield service
 
 
 def examples(*languages: str) -> list[Block]:
-    return [one for one in blocks(DOCUMENT) if one.marker == "run" and one.language in languages]
+    return [
+        block for block in blocks(DOCUMENT) if block.marker == "run" and block.language in languages
+    ]
+
+
+def test_the_table_of_errors_is_that_of_the_service() -> None:
+    text = (ROOT / DOCUMENT).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \| (yes|no) \|", text, flags=re.MULTILINE)
+    shown = {(int(status), slug, retry == "yes") for status, slug, retry in rows}
+    assert shown == {(kind.status, kind.slug, kind.retryable) for kind in PROBLEMS}
 
 
 def test_every_example_is_run_here_or_says_why_not() -> None:
