@@ -1,16 +1,18 @@
-"""The numbers that docs/resilience.md tells are those of the settings."""
+"""docs/resilience.md names settings that exist, and leaves their defaults to docs/settings.md."""
 
 import re
 
 from infra.settings import Settings
 from tests.docs.markdown import ROOT
 
-_ROW = re.compile(r"^\| `([A-Z_]+)` \| ([\d.]+) \|", re.MULTILINE)
+TEXT = (ROOT / "docs" / "resilience.md").read_text(encoding="utf-8")
+NAMED = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)\b", TEXT))
 
 
-def test_every_default_is_the_one_that_is_shipped() -> None:
-    rows = _ROW.findall((ROOT / "docs/resilience.md").read_text(encoding="utf-8"))
-    told = {name.lower(): float(value) for name, value in rows}
-    assert told == {name: float(Settings.model_fields[name].default) for name in told}
-    resilience = {name for name in Settings.model_fields if name.startswith(("breaker_", "retry_"))}
-    assert resilience <= set(told)
+def test_every_setting_that_is_named_exists() -> None:
+    assert len(NAMED) > 5
+    assert {name.lower() for name in NAMED} <= set(Settings.model_fields)
+
+
+def test_no_table_repeats_a_default() -> None:
+    assert not re.search(r"^\| `[A-Z_]+` \| [\d.]+ \|", TEXT, flags=re.MULTILINE)
