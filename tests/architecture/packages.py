@@ -1,19 +1,23 @@
 """The packages of the code, and which of them import which, read from the source itself.
 
-`python -m tests.architecture.packages` prints the figures that `test_packages.py` holds.
+`python -m tests.architecture.packages` prints the figures that `test_packages.py` limits; with `--pairs`, the table
+of imports in that test.
 """
 
 import ast
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("app", "domain", "infra")
+OPEN_TO_ALL = {"domain.entities", "domain.exceptions", "domain.interfaces"}
+"""Packages that every adapter needs; importing them is left out of the pairs of the other layers."""
 
 
 def modules() -> dict[str, Path]:
-    """Return every module of the three layers by its dotted name; a package goes by its own."""
+    """Return every module of the three layers by its dotted name, packages included."""
     return {
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
         for layer in LAYERS
@@ -34,7 +38,7 @@ def package_of(module: str, known: Mapping[str, Path]) -> str:
 
 
 def imports_of(file: Path, known: Mapping[str, Path]) -> Iterator[str]:
-    """Yield the modules of the three layers that a file imports, also inside functions and for types alone."""
+    """Yield the modules of the three layers that a file imports, imports in functions and for types included."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names if name.name in known)
@@ -58,6 +62,21 @@ def package_imports() -> dict[str, Counter[str]]:
             if target != source:
                 found[source][target] += 1
     return found
+
+
+def package_pairs() -> dict[str, list[str]]:
+    """Return, for each package, the packages it imports, without those open to all."""
+    return {
+        source: targets
+        for source, counts in sorted(package_imports().items())
+        if (
+            targets := sorted(
+                target
+                for target in counts
+                if target not in OPEN_TO_ALL or source.startswith("domain")
+            )
+        )
+    }
 
 
 def cycles(edges: Mapping[str, Counter[str]]) -> list[list[str]]:
@@ -96,19 +115,27 @@ def modules_per_package() -> Counter[str]:
 
 
 def shared_prefixes() -> list[str]:
-    """Return `package: prefix_` for every prefix that three or more modules of one package share."""
+    """Return `package: word` for every first word that three or more modules of one package share."""
     holding = packages()
     prefixes: Counter[tuple[str, str]] = Counter()
     for module in modules():
         if module not in holding:
             package, _, name = module.rpartition(".")
-            if "_" in name:
-                prefixes[package, name.split("_")[0]] += 1
-    return [f"{package}: {prefix}_" for (package, prefix), count in prefixes.items() if count > 2]
+            prefixes[package, name.partition("_")[0]] += 1
+    return [f"{package}: {prefix}" for (package, prefix), count in prefixes.items() if count > 2]
 
 
-def main() -> None:
-    """Print the figures."""
+def print_pairs() -> None:
+    """Print the pairs of packages as the literal in `test_packages.py`."""
+    for source, targets in package_pairs().items():
+        print(f'    "{source}": {{')
+        for target in targets:
+            print(f'        "{target}",')
+        print("    },")
+
+
+def print_figures() -> None:
+    """Print the sizes of the packages and what they import."""
     edges = package_imports()
     sizes = modules_per_package()
     lines = sorted(
@@ -123,15 +150,14 @@ def main() -> None:
     print(f"pairs of packages             {sum(len(targets) for targets in edges.values())}")
     print(f"prefixes of three files       {len(shared_prefixes())}")
     print(f"lines of a module             median {lines[len(lines) // 2]}, most {lines[-1]}")
-    for source in sorted(edges):
-        targets = ", ".join(
-            f"{target} {count}"
-            for target, count in sorted(edges[source].items())
-            if not target.startswith("domain")
+    for source, targets in package_pairs().items():
+        print(
+            f"{source:27} → {', '.join(f'{target} {edges[source][target]}' for target in targets)}"
         )
-        if targets:
-            print(f"{source:26} → {targets}")
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["--pairs"]:
+        print_pairs()
+    else:
+        print_figures()

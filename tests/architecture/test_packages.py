@@ -1,0 +1,282 @@
+"""The packages of `app`, `domain` and `infra`: which may import which, how large they are, and what they say of themselves.
+
+A pair that is missing in ALLOWED, or no longer needed, fails. `python -m tests.architecture.packages --pairs` prints
+the table as the source has it.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+import pytest
+
+from tests.architecture import packages
+
+MOST_MODULES = 20
+LONGEST_PURPOSE = 200
+"""Characters of the first line of a package's docstring."""
+
+ALLOWED: dict[str, set[str]] = {
+    "app": {
+        "app.controllers",
+        "app.dto.native",
+        "app.dto.openai_chat",
+        "app.middleware",
+        "app.problems",
+        "app.process",
+        "app.services",
+        "domain.use_cases",
+    },
+    "app.cli": {
+        "domain.use_cases",
+    },
+    "app.controllers": {
+        "app.console",
+        "app.dto",
+        "app.dto.native",
+        "app.dto.openai_chat",
+        "app.middleware",
+        "app.problems",
+        "app.requests",
+        "app.responses",
+        "app.services",
+    },
+    "app.dto.native": {
+        "app.dto",
+        "app.problems",
+        "app.responses",
+        "app.services",
+    },
+    "app.dto.openai_chat": {
+        "app.dto",
+        "app.problems",
+        "app.responses",
+    },
+    "app.middleware": {
+        "app.problems",
+        "app.requests",
+    },
+    "app.problems": {
+        "app.dto",
+    },
+    "app.requests": {
+        "app.problems",
+        "app.services",
+    },
+    "app.responses": {
+        "app.problems",
+        "app.process",
+        "app.services",
+    },
+    "app.server": {
+        "app.controllers",
+        "app.problems",
+        "app.process",
+    },
+    "app.services": {
+        "domain.use_cases",
+    },
+    "domain.entities": {
+        "domain.exceptions",
+    },
+    "domain.interfaces": {
+        "domain.entities",
+    },
+    "domain.use_cases": {
+        "domain.entities",
+        "domain.exceptions",
+        "domain.interfaces",
+    },
+    "infra.history": {
+        "infra",
+        "infra.history.dynamodb",
+        "infra.history.mongo",
+        "infra.history.sqlite",
+        "infra.history.sqlite.outbox",
+        "infra.history.sqs",
+        "infra.history.store",
+        "infra.storage.aws",
+    },
+    "infra.history.dynamodb": {
+        "infra",
+        "infra.history.format",
+        "infra.history.queries",
+        "infra.history.store",
+        "infra.storage.aws",
+        "infra.tasks",
+    },
+    "infra.history.mongo": {
+        "infra.history.format",
+        "infra.history.queries",
+        "infra.history.store",
+        "infra.storage.mongo",
+        "infra.tasks",
+    },
+    "infra.history.sqlite": {
+        "infra",
+        "infra.history.format",
+        "infra.history.sqlite.search",
+        "infra.history.store",
+        "infra.storage",
+        "infra.storage.sqlite",
+        "infra.tasks",
+    },
+    "infra.history.sqlite.outbox": {
+        "infra",
+        "infra.history.format",
+        "infra.history.queries",
+        "infra.history.sqlite",
+        "infra.history.store",
+        "infra.storage",
+        "infra.storage.sqlite",
+        "infra.tasks",
+    },
+    "infra.history.sqlite.search": {
+        "infra.history.format",
+        "infra.storage.sqlite",
+    },
+    "infra.history.sqs": {
+        "infra",
+        "infra.history.format",
+        "infra.history.sqlite.outbox",
+        "infra.history.store",
+        "infra.storage.aws",
+        "infra.tasks",
+    },
+    "infra.history.transfer": {
+        "domain.use_cases",
+        "infra",
+        "infra.history",
+        "infra.history.dynamodb",
+        "infra.history.format",
+        "infra.history.mongo",
+        "infra.history.sqlite",
+        "infra.history.store",
+        "infra.storage",
+        "infra.storage.aws",
+    },
+    "infra.idempotency": {
+        "infra",
+        "infra.history",
+        "infra.history.format",
+        "infra.idempotency.sqlite",
+        "infra.storage.aws",
+        "infra.storage.mongo",
+    },
+    "infra.idempotency.sqlite": {
+        "infra.storage",
+        "infra.storage.sqlite",
+    },
+    "infra.llm": {
+        "infra",
+        "infra.llm.catalogue",
+        "infra.llm.pricing",
+        "infra.llm.providers",
+        "infra.llm.resilience",
+        "infra.llm.transport",
+    },
+    "infra.llm.catalogue": {
+        "infra",
+        "infra.llm.providers",
+        "infra.llm.transport",
+    },
+    "infra.llm.providers": {
+        "infra.llm.transport",
+        "infra.llm.transport.errors",
+    },
+    "infra.llm.transport": {
+        "infra.llm.transport.errors",
+    },
+    "infra.logging": {
+        "infra",
+    },
+    "infra.security": {
+        "infra",
+        "infra.security.api_keys",
+        "infra.storage",
+        "infra.tasks",
+    },
+    "infra.security.api_keys": {
+        "infra",
+        "infra.storage",
+        "infra.tasks",
+    },
+    "infra.selftest": {
+        "infra",
+        "infra.llm",
+        "infra.llm.catalogue",
+        "infra.llm.resilience",
+    },
+    "infra.storage.aws": {
+        "infra",
+    },
+    "infra.storage.mongo": {
+        "infra",
+        "infra.history.format",
+        "infra.tasks",
+    },
+    "infra.storage.sqlite": {
+        "infra",
+    },
+    "infra.telemetry": {
+        "infra",
+        "infra.llm.resilience",
+        "infra.telemetry.metrics",
+        "infra.telemetry.tracing",
+    },
+    "infra.telemetry.metrics": {
+        "infra.history.sqlite.outbox",
+        "infra.llm.resilience",
+        "infra.tasks",
+    },
+    "infra.telemetry.tracing": {
+        "infra",
+        "infra.llm.resilience",
+        "infra.telemetry.metrics",
+    },
+}
+"""By package, the packages it may import; `packages.OPEN_TO_ALL` is left out except within the domain."""
+
+
+def test_packages_import_only_the_packages_they_may() -> None:
+    found = _pairs(packages.package_pairs())
+    allowed = _pairs(ALLOWED)
+    assert not found - allowed, "imports between packages that ALLOWED does not list"
+    assert not allowed - found, "ALLOWED lists imports that are gone"
+
+
+def test_packages_do_not_import_one_another_in_a_circle() -> None:
+    assert packages.cycles(packages.package_imports()) == []
+
+
+def test_a_circle_of_packages_is_found() -> None:
+    edges = {
+        "a": Counter({"b": 1}),
+        "b": Counter({"c": 1}),
+        "c": Counter({"a": 1}),
+        "d": Counter({"a": 1}),
+    }
+    assert packages.cycles(edges) == [["a", "b", "c"]]
+
+
+def test_no_package_has_more_than_twenty_modules() -> None:
+    sizes = packages.modules_per_package()
+    assert {name: size for name, size in sizes.items() if size > MOST_MODULES} == {}
+
+
+def test_no_three_modules_of_a_package_share_their_first_word() -> None:
+    assert packages.shared_prefixes() == []
+
+
+@pytest.mark.parametrize("package", packages.packages())
+def test_a_package_says_its_purpose_in_one_line(package: str) -> None:
+    source = packages.packages()[package].read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    purpose, _, rest = docstring.partition("\n")
+    assert purpose.endswith(".")
+    assert len(purpose) <= LONGEST_PURPOSE
+    assert not rest or rest.startswith("\n"), "the first sentence goes on in the second line"
+
+
+def _pairs(table: Mapping[str, Collection[str]]) -> set[str]:
+    return {f"{source} -> {target}" for source, targets in table.items() for target in targets}
