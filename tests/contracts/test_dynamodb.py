@@ -343,6 +343,7 @@ def emulator() -> Iterator[AwsEmulator]:
         yield emulator
 
 
+@pytest.mark.realtime
 async def test_an_outage_is_told_in_time_and_heals_by_itself(emulator: AwsEmulator) -> None:
     clock, table = SystemClock(), deploy_data_stack(emulator).table
     async with opened(emulator.access, table, read_seconds=0.5) as history:

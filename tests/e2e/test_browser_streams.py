@@ -73,6 +73,7 @@ def test_an_answer_that_breaks_is_an_error_in_the_page(
     assert newest(service)["status"] == "truncated"
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("leave", ["close", "goto"])
 def test_a_page_that_is_left_hangs_up_on_the_provider(
     service: Service, browser: Browser, provider: FaultProvider, slowly: Slowly, leave: str

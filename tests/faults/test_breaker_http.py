@@ -19,6 +19,8 @@ from tests.faults.pace import SCALED, SHIPPED
 from tests.faults.routes import WIRES, behind, upstream
 from tests.faults.stage import HANG_UP_SECONDS, Stage, on_stage, until
 
+pytestmark = pytest.mark.realtime
+
 AT_ONCE = 100
 LOST_PROBES = {"scaled": 12, "shipped": 100}
 STORMS = {"scaled": (100.0, 2.0), "shipped": (500.0, 8.0)}

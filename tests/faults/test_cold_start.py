@@ -21,6 +21,8 @@ from tests.support.aws_emulator import pausable_emulator
 from tests.support.mongod import Mongod, need_mongod
 from tests.support.service import Service, running_service, watched_worker
 
+pytestmark = pytest.mark.realtime
+
 PARTS = ("mongodb", "queue", "provider", "keys")
 LONGEST_START_SECONDS = 10.0
 """Of 3 s, on a busy machine."""

@@ -11,6 +11,8 @@ from tests.faults.pace import SCALED, SHIPPED
 from tests.faults.routes import WIRES, behind
 from tests.faults.stage import Stage, Told, on_stage
 
+pytestmark = pytest.mark.realtime
+
 BOTH = [(case, wire) for case in CASES for wire in WIRES]
 STATUSES = {
     "content-blocked": 422,

@@ -16,6 +16,8 @@ from tests.faults.pace import SCALED, SHIPPED
 from tests.faults.routes import WIRES, behind, upstream
 from tests.faults.stage import Stage, on_stage
 
+pytestmark = pytest.mark.realtime
+
 MOST_SHARE_OF_CALLS = 1.25
 MOST_REQUESTS_IN_OUTAGE = 7
 """Three until the circuit opens on the fifth failed call, then one probe after each of four openings."""

@@ -12,6 +12,8 @@ from tests.faults.ledger_load import Load
 from tests.faults.ledger_scene import RecordProperty, Scene, scene, tell, until
 from tests.support.service import Service, running_service
 
+pytestmark = pytest.mark.realtime
+
 LONGEST_ADOPTION_SECONDS = 30.0
 NUMBERS_A_PROCESS = 1_000_000
 

@@ -12,6 +12,8 @@ from tests.faults.ledger_load import STREAMED_OF, a_session, ask
 from tests.faults.ledger_scene import RecordProperty, scene, tell
 from tests.faults.ledger_verifier import walked
 
+pytestmark = pytest.mark.realtime
+
 STREAMS = 20
 PIECE_SECONDS = 0.1
 ENDLESS_SECONDS = 300.0

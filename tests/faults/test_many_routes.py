@@ -11,6 +11,8 @@ from tests.fakes.provider import provider_in_thread
 from tests.faults.pace import SCALED
 from tests.support.service import running_service
 
+pytestmark = pytest.mark.realtime
+
 QUESTIONS = 20
 LIMITED = ("rate-limited", "rate-limited-30s")
 PATHS = ("/v1/chat", "/v1/chat/completions")

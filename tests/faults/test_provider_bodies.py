@@ -9,6 +9,8 @@ from tests.faults.inside import Memory
 from tests.faults.routes import WIRES, behind
 from tests.faults.stage import Stage
 
+pytestmark = pytest.mark.realtime
+
 MOST_GROWTH_BYTES = 20_000_000
 MOST_ANSWER_BYTES = 1024 * 1024
 BAD = [

@@ -10,6 +10,8 @@ from infra.selftest.fault import FIRST_TEXT, WHOLE_TEXT
 from tests.faults.routes import WIRES, behind
 from tests.faults.stage import WHOLE_ANSWERS, Stage, Told
 
+pytestmark = pytest.mark.realtime
+
 AT_ONCE = 16
 RESETS = {"scaled": 10, "shipped": 300}
 WAYS = [(way, is_streamed) for way in ("safe", "standby") for is_streamed in (False, True)]

@@ -9,6 +9,8 @@ from infra.selftest.fault import FIRST_TEXT, WHOLE_TEXT
 from tests.faults.routes import WIRES, behind
 from tests.faults.stage import Stage
 
+pytestmark = pytest.mark.realtime
+
 AT_ONCE_SECONDS = 2.5
 SHORT_PAUSES = {
     "rate-limited-once-1s": 1.0,

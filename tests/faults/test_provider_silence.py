@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
 from infra.selftest.fault import WHOLE_TEXT
 from tests.faults.routes import WIRES, behind
 from tests.faults.stage import Stage
+
+pytestmark = pytest.mark.realtime
 
 LATE_SECONDS = 1.5
 """By how much a busy machine may be late."""

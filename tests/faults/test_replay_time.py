@@ -11,6 +11,8 @@ from tests.faults.ledger_scene import RecordProperty, tell
 from tests.http.test_idempotency import DOORS, send
 from tests.support.service import running_service
 
+pytestmark = pytest.mark.realtime
+
 REPLAYS = 100
 ROUNDS = 5
 P99_SECONDS = 0.020

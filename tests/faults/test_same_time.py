@@ -11,6 +11,8 @@ from tests.faults.ledger_scene import RecordProperty, tell
 from tests.http.access import bearer, make_key
 from tests.support.service import running_service
 
+pytestmark = pytest.mark.realtime
+
 TRIES = 200
 MOST_DIFFERENCE_SECONDS = 0.005
 

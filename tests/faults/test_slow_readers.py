@@ -17,6 +17,8 @@ from tests.faults.pace import SHIPPED
 from tests.faults.routes import WIRES, upstream
 from tests.faults.stage import Stage, on_stage, until
 
+pytestmark = pytest.mark.realtime
+
 ANSWER_BYTES = 1_000_000
 PIECE = "a" * 1_000
 ARRIVING_EVERY_SECONDS = 0.02

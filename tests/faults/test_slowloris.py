@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.service import Service, running_service
 
+pytestmark = pytest.mark.realtime
+
 HEADS = 500
 BODIES = 200
 BYTE_EVERY_SECONDS = 2.0

@@ -16,6 +16,8 @@ from tests.contracts.history_walks import asking, walk
 from tests.fakes.interactions import an_id, an_interaction
 from tests.support.mongod import Mongod, need_mongod
 
+pytestmark = pytest.mark.realtime
+
 RATE = 100
 AWAY_SECONDS = 30.0
 CATCH_UP_SECONDS = 60.0

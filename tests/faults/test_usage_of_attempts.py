@@ -14,6 +14,8 @@ from tests.fakes.recordings import recordings
 from tests.faults.routes import WIRES, behind, upstream
 from tests.faults.stage import Stage, on_stage
 
+pytestmark = pytest.mark.realtime
+
 GEMINI_COUNTS = {"promptTokenCount": 40, "candidatesTokenCount": 2, "totalTokenCount": 42}
 OPENAI_COUNTS = {"prompt_tokens": 40, "completion_tokens": 2, "total_tokens": 42}
 USED = {

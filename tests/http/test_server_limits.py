@@ -148,6 +148,7 @@ def test_an_endless_refused_body_ends_the_connection(server: Running) -> None:
                 client.send(piece)
 
 
+@pytest.mark.realtime
 def test_a_body_the_application_does_not_read_is_not_taken(server: Running) -> None:
     with server.client() as client:
         client.socket.settimeout(0.5)

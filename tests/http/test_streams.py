@@ -160,6 +160,7 @@ async def test_a_stream_we_end_ourselves_says_so_and_is_truncated(path: str) -> 
     assert b"event: done" not in client.body
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("path", DOORS)
 def test_the_providers_connection_ends_within_a_second_of_the_clients(
     client: httpx2.Client, user: str, provider: FaultProvider, path: str

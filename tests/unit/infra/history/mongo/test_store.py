@@ -72,6 +72,7 @@ async def found_by(history: MongoHistory) -> list[Interaction]:
         return []
 
 
+@pytest.mark.realtime
 async def test_it_starts_without_the_server_and_heals_by_itself(server: Mongod) -> None:
     async with opened(server) as history:
         history.admit()
@@ -119,6 +120,7 @@ async def until_indexed(server: Mongod) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.realtime
 async def test_a_server_that_hangs_is_not_waited_for(server: Mongod) -> None:
     await asyncio.to_thread(server.start)
     async with opened(server) as history:

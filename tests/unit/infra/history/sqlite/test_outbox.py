@@ -143,6 +143,7 @@ async def test_a_store_known_to_be_away_is_not_asked_for_what_is_here(
         assert (await outbox.recall(asking(conversation_id="c"))).interactions
 
 
+@pytest.mark.realtime
 async def test_a_store_that_hangs_is_not_waited_for(opened: Opened, store: LeavingStore) -> None:
     async with opened(read_seconds=0.3) as outbox:
         store.hangs = True
@@ -584,6 +585,7 @@ async def test_closing_delivers_what_it_can(opened: Opened, store: LeavingStore)
     assert len(await stored(store)) == 50
 
 
+@pytest.mark.realtime
 async def test_closing_does_not_wait_for_a_store_that_is_away(
     opened: Opened, store: LeavingStore
 ) -> None:

@@ -247,6 +247,7 @@ def test_a_reader_cannot_write(tmp_path: Path) -> None:
     writer.close()
 
 
+@pytest.mark.realtime
 async def test_a_full_disk_is_told_and_heals(history: SqliteHistory, tmp_path: Path) -> None:
     kept = [an_interaction(number) for number in range(5)]
     await history.append_many(kept)
@@ -525,6 +526,7 @@ async def test_the_log_does_not_grow_for_ever(history: SqliteHistory, tmp_path: 
     assert (tmp_path / "history.db-wal").stat().st_size < 3 * CHECKPOINT_PAGES * 4096
 
 
+@pytest.mark.realtime
 async def test_a_write_costs_the_event_loop_little(history: SqliteHistory) -> None:
     one = an_interaction()
     started = time.thread_time()

@@ -259,6 +259,7 @@ async def test_what_swells_without_end_is_cut_where_an_answer_is(
     assert pieces[-1] == Reply(finish_reason=FinishReason.LENGTH, cut_by_us=True)
 
 
+@pytest.mark.realtime
 async def test_a_bomb_without_an_event_lets_the_deadline_end_it(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
@@ -478,6 +479,7 @@ async def test_a_connection_whose_answer_came_to_its_end_is_used_again(
     assert len(provider.peers) == 1
 
 
+@pytest.mark.realtime
 async def test_nobody_waits_for_the_last_bytes_after_done_yet_the_connection_is_used_again(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
