@@ -1,6 +1,6 @@
 """The HTTP application: routes, middleware, and a description of both."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -19,19 +19,18 @@ from app.controllers import (
 )
 from app.controllers import export_controller as history_export_controller
 from app.controllers import statistics_controller as history_figures_controller
-from app.dto.native.chat import ChatRequest
-from app.dto.openai_chat.request import ChatCompletionRequest
 from app.middleware.access_gate import Gate, GateRules
 from app.middleware.access_log import ProviderName
 from app.middleware.caller_limits import CallerLimits
+from app.middleware.chat_routing import ChatRouting
 from app.middleware.cross_origin import CrossOrigin
-from app.middleware.fast_path import ShortCut, Way
 from app.middleware.head_requests import HeadRequests
 from app.middleware.request_scope import RequestScope
 from app.middleware.root_path import RootPath
 from app.openapi_schema import describe_truly
 from app.problems import error_handlers as errors
 from app.process.lifecycle import Lifecycle
+from app.requests.chat_route import ChatRoute
 from app.services.container import Container
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.rate_limiter import RateLimiter
@@ -51,10 +50,6 @@ _EXPOSED_HEADERS = [
     "RateLimit-Policy",
     "WWW-Authenticate",
 ]
-_SHORT_WAYS = (
-    Way("/v1/chat", ChatRequest, chat_controller.ask),
-    Way("/v1/chat/completions", ChatCompletionRequest, openai_controller.complete),
-)
 _DESCRIPTION = """
 Ask a language model over HTTP and keep every interaction. When a chat is answered with 200, it is in the user's
 history: it survives a crash of this service and of its database.
@@ -152,8 +147,8 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         docs_controller.install(app)
         describe_truly(app, needs_credentials=options.gate.needs_credentials)
 
-    # Around the application rather than in its own stack, so that a short cut is behind them too.
-    guarded: ASGIApp = ShortCut(app, _SHORT_WAYS)
+    # Around the application rather than in FastAPI's own stack, so that ChatRouting is behind them too.
+    guarded: ASGIApp = ChatRouting(app, _chat_routes())
     if options.gate.any_client:  # else all callers are on this machine, and without limits
         guarded = CallerLimits(
             guarded, caller_limits, requests_per_minute=options.caller_requests_per_minute
@@ -174,3 +169,10 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
     if options.root_path or proxies.networks:
         guarded = RootPath(guarded, options.root_path, proxies)
     return guarded
+
+
+def _chat_routes() -> Iterator[ChatRoute]:
+    for controller in (chat_controller, openai_controller):
+        for route in controller.router.routes:
+            if isinstance(route, ChatRoute):
+                yield route

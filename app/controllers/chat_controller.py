@@ -6,19 +6,18 @@ from app.dto.native.chat import ChatRequest
 from app.dto.native.interaction import ChatResponse, chat_response
 from app.dto.native.stream_events import NativeStreamFormat
 from app.problems.problem_schema import problems
+from app.requests.chat_route import StrictChatRoute, TimeoutHeader
 from app.requests.idempotency_key import IdempotencyHeader, once_of
 from app.requests.request_context import caller_of, container_of
-from app.requests.strict_route import StrictRoute
 from app.responses.event_stream import EventStream
 from app.responses.json_response import (
     ANSWER_HEADERS,
     EncodedJsonResponse,
-    TimeoutHeader,
     whole_answer,
 )
 from app.services.chat_service import ChatOptions
 
-router = APIRouter(route_class=StrictRoute, tags=["chat"])
+router = APIRouter(route_class=StrictChatRoute, tags=["chat"])
 
 _STREAM = {
     "text/event-stream": {

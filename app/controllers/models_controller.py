@@ -7,9 +7,8 @@ from fastapi import APIRouter, Path, Request
 from app.dto.openai_chat.models import ModelDto, ModelList
 from app.problems.openai_error_schema import openai_errors
 from app.requests.request_context import caller_of, container_of
-from app.requests.strict_route import LenientRoute
 
-router = APIRouter(prefix="/v1/models", route_class=LenientRoute, tags=["models"])
+router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 @router.get(

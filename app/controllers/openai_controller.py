@@ -6,19 +6,18 @@ from app.dto.openai_chat.answer import ChatCompletion
 from app.dto.openai_chat.request import ChatCompletionRequest
 from app.dto.openai_chat.stream_events import OpenAIChatStreamFormat
 from app.problems.openai_error_schema import openai_errors
+from app.requests.chat_route import ChatRoute, TimeoutHeader
 from app.requests.idempotency_key import IdempotencyHeader, once_of
 from app.requests.request_context import caller_of, container_of
-from app.requests.strict_route import LenientRoute
 from app.responses.event_stream import EventStream
 from app.responses.json_response import (
     ANSWER_HEADERS,
     EncodedJsonResponse,
-    TimeoutHeader,
     whole_answer,
 )
 from app.services.chat_service import ChatOptions
 
-router = APIRouter(route_class=LenientRoute, tags=["chat"])
+router = APIRouter(route_class=ChatRoute, tags=["chat"])
 
 _STREAM = {
     "text/event-stream": {

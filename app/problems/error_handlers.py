@@ -87,25 +87,28 @@ def error_response(error: DomainError, scope: Scope) -> Response:
     return _response(kind, body, scope, _retry_after_seconds(kind, error))
 
 
+def request_error_response(
+    error: DomainError | RefusedBody | RequestValidationError, scope: Scope
+) -> Response:
+    """Return the answer for an error that a route raises."""
+    if isinstance(error, DomainError):
+        return error_response(error, scope)
+    if isinstance(error, RefusedBody):
+        response = problem_response(error.kind, scope)
+        response.headers.update(error.headers or {})
+        return response
+    errors = error.errors()
+    unsupported = [detail for detail in errors if detail["type"] == UNSUPPORTED]
+    kind = table.UNSUPPORTED_PARAMETER if unsupported else table.INVALID_REQUEST
+    return problem_response(kind, scope, errors=field_errors(unsupported or errors))
+
+
 def install(app: FastAPI) -> None:
     """Make every error that leaves a route a problem."""
 
-    async def domain_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, DomainError)
-        return error_response(error, request.scope)
-
-    async def refused_body(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RefusedBody)
-        response = problem_response(error.kind, request.scope)
-        response.headers.update(error.headers or {})
-        return response
-
-    async def invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        errors = error.errors()
-        unsupported = [one for one in errors if one["type"] == UNSUPPORTED]
-        kind = table.UNSUPPORTED_PARAMETER if unsupported else table.INVALID_REQUEST
-        return problem_response(kind, request.scope, errors=field_errors(unsupported or errors))
+    async def request_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, (DomainError, RefusedBody, RequestValidationError))
+        return request_error_response(error, request.scope)
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -121,9 +124,8 @@ def install(app: FastAPI) -> None:
     async def our_bug(request: Request, error: Exception) -> Response:
         return problem_response(table.INTERNAL, request.scope)
 
-    app.add_exception_handler(DomainError, domain_error)
-    app.add_exception_handler(RefusedBody, refused_body)
-    app.add_exception_handler(RequestValidationError, invalid)
+    for kind in (DomainError, RefusedBody, RequestValidationError):
+        app.add_exception_handler(kind, request_error)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(Exception, our_bug)
 

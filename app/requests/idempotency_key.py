@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from app.services.idempotency import Once
 from domain.entities.idempotency import Fingerprint
 
-_NAME = "Idempotency-Key"
+IDEMPOTENCY_KEY = "Idempotency-Key"
 _VERSION = 2
 _FIRST_FIELDS: Mapping[str, dict[str, Any]] = {
     "/v1/chat": dict.fromkeys(
@@ -67,7 +67,7 @@ _FIRST_FIELDS: Mapping[str, dict[str, Any]] = {
 IdempotencyHeader = Annotated[
     str | None,
     Header(
-        alias=_NAME,
+        alias=IDEMPOTENCY_KEY,
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]+$",
@@ -90,8 +90,8 @@ def once_of(
     """
     if key is None:
         return None
-    if len(request.headers.getlist(_NAME)) > 1:
-        raise RequestValidationError([{"type": "repeated", "loc": ("header", _NAME)}])
+    if len(request.headers.getlist(IDEMPOTENCY_KEY)) > 1:
+        raise RequestValidationError([{"type": "repeated", "loc": ("header", IDEMPOTENCY_KEY)}])
     route = request.scope["route"].path
     return Once(
         key=key,

@@ -1,25 +1,13 @@
 """A whole answer, and what its headers tell."""
 
 import time
-from typing import Annotated
 
-from fastapi import Header, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from app.services.answer_events import AnswerEvents
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction
-
-_LEAST_TIMEOUT_MILLISECONDS = 3000
-
-TimeoutHeader = Annotated[
-    int | None,
-    Header(
-        alias="X-Request-Timeout-Ms",
-        ge=_LEAST_TIMEOUT_MILLISECONDS,
-        description="Milliseconds the caller is ready to wait; more than the default is clamped to it.",
-    ),
-]
 
 ANSWER_HEADERS = {
     "X-Request-Id": {

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.problems.refused_body import RefusedBody
-from app.requests.strict_route import parse_json
+from app.requests.json_body import parse_json
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text(
     st.sampled_from('\\"\n:{}[],u0'), max_size=8
