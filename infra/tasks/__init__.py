@@ -1,1 +1,6 @@
-"""Background tasks that are restarted when they fail, and waits that end on time without cancelling the work. Knows nothing of stores."""
+"""Background tasks, and bounded waits for calls of drivers.
+
+A wait is bounded in one of two ways: `asyncio.timeout` where the awaited code ends when it is cancelled, which is nearly
+everywhere; `UncancelledCalls` for calls of a driver that a cancellation would break, and which therefore run to their
+own end.
+"""

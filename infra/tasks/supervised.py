@@ -1,4 +1,4 @@
-"""Tasks that go on beside the requests."""
+"""Background tasks that are restarted when they fail."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -15,7 +15,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 def repeating(action: Callable[[], Awaitable[None]], *, seconds: float, clock: Clock) -> Work:
-    """Return work that does `action` again and again, so many seconds after it last ended."""
+    """Return work that repeats `action` for ever, with a pause of so many seconds after each run."""
 
     async def repeat() -> None:
         while True:
@@ -26,29 +26,36 @@ def repeating(action: Callable[[], Awaitable[None]], *, seconds: float, clock: C
 
 
 @asynccontextmanager
-async def running_tasks(*works: Work) -> AsyncIterator[None]:
-    """Run `works` beside the body, each until it returns, and cancel them at its end."""
+async def running_tasks(
+    *works: Work, on_failure: Callable[[], None] = lambda: None
+) -> AsyncIterator[None]:
+    """Run background tasks while the body runs; each ends when it returns, or is cancelled at the end of the body.
+
+    Args:
+        works: Start the tasks; see `restart_on_failure`.
+        on_failure: Called for each failure of one of them.
+    """
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(restart_on_failure(work)) for work in works]
+    tasks = [loop.create_task(restart_on_failure(work, on_failure)) for work in works]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         if tasks:
-            # not gather: one that swallows its cancellation must not keep the process from ending
+            # not gather: a task that swallows its cancellation must not keep the process from ending
             await asyncio.wait(tasks, timeout=LONGEST_END_SECONDS)
 
 
-async def restart_on_failure(work: Work, *, on_failure: Callable[[], None] = lambda: None) -> None:
-    """Run `work` until it returns; whenever it fails, begin it again after a pause.
+async def restart_on_failure(work: Work, on_failure: Callable[[], None]) -> None:
+    """Run `work` until it returns; whenever it fails, start it again after a pause that doubles from 0.2 s to 5 s.
 
-    Nobody waits for it, so nobody would notice that it ended: a failure is told to the loop's exception handler. A
-    cancellation that nobody asked for, such as a driver may let through, counts as one.
+    A failure is reported to the loop's exception handler, since no caller awaits the task. A `CancelledError` without
+    a request to cancel the task, such as a driver may let through, counts as a failure.
 
     Args:
-        work: Begins it.
-        on_failure: Is told, too.
+        work: Starts the work.
+        on_failure: Called for each failure.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -63,7 +70,7 @@ async def restart_on_failure(work: Work, *, on_failure: Callable[[], None] = lam
             on_failure()
             task.get_loop().call_exception_handler(
                 {
-                    "message": "a background task failed, and is begun again",
+                    "message": "a background task failed and is restarted",
                     "exception": exc,
                     "task": task,
                 }

@@ -1,4 +1,4 @@
-"""Waiting for a driver whose calls must not be broken off."""
+"""Waits for calls of a driver that must not be cancelled."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,43 +8,43 @@ T = TypeVar("T")
 
 
 class UncancelledCalls:
-    """Calls that go on to their own end, however long anybody waits for them.
+    """Driver calls that run to their own end, even after their caller has timed out or was cancelled.
 
-    PyMongo's asynchronous client waits for its condition variables with `asyncio.wait_for`. A cancellation that comes
-    while such a wait is timing out leaves their lock held by nobody: from then on no call gets through, and no task
-    that wants the lock hears its own cancellation. So what is asked of it is not cancelled but left alone; the
-    driver's own timeouts end it.
+    PyMongo's asynchronous client waits for its condition variables with `asyncio.wait_for`. A cancellation that arrives
+    while such a wait is timing out leaves their lock held for ever: from then on no call gets through, and tasks that
+    wait for the lock do not end when they are cancelled. Calls are therefore left running; the driver's own timeouts
+    end them.
     """
 
     def __init__(self) -> None:
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def within(self, seconds: float, call: Coroutine[Any, Any, T]) -> T:
-        """Return what `call` returns; who is cancelled meanwhile leaves it running.
+        """Return the result of `call`; it goes on when the caller is cancelled meanwhile.
 
         Raises:
-            TimeoutError: It takes longer, or `end` broke it off; what becomes of it is not known.
+            TimeoutError: The call takes longer, or `end` cancelled it; its outcome is unknown.
         """
         task = asyncio.get_running_loop().create_task(call)
-        self._under_way.add(task)
-        task.add_done_callback(self._forget)
+        self._running.add(task)
+        task.add_done_callback(self._remove)
         done, _ = await asyncio.wait({task}, timeout=seconds)
         if not done or task.cancelled():
             raise TimeoutError
         return task.result()
 
     async def settle(self, seconds: float) -> None:
-        """Wait for what is under way, so long at most."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=seconds)
+        """Wait for the running calls, for so many seconds at the most."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
 
     async def end(self, seconds: float) -> None:
-        """Break off what is under way, and wait for that, so long at most; nothing may be asked of the driver after it."""
-        for task in self._under_way:
+        """Cancel the running calls and wait for them, for so many seconds at the most; the driver is unusable after it."""
+        for task in self._running:
             task.cancel()
         await self.settle(seconds)
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
+    def _remove(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # or it would be told as never looked at
+            task.exception()  # avoids asyncio's "exception was never retrieved" warning

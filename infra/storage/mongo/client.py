@@ -10,7 +10,6 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from infra.configuration import ConfigurationError
-from infra.tasks.bounded_wait import within
 from infra.tasks.uncancelled_calls import UncancelledCalls
 
 Document = dict[str, Any]
@@ -64,5 +63,5 @@ async def connected_when_needed(uri: str, database: str) -> AsyncIterator[MongoA
     finally:
         await access.calls.settle(SETTLE_SECONDS)
         with suppress(TimeoutError):
-            await within(CLOSE_SECONDS, client.close())
+            await access.calls.within(CLOSE_SECONDS, client.close())
         await access.calls.end(SETTLE_SECONDS)  # nobody needs the driver's locks any more

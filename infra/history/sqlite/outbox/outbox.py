@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import apsw
@@ -35,7 +34,7 @@ from infra.history.sqlite.write_jobs import EndMarker
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.retention import FOR_EVER, Retention
 from infra.storage.private_files import make_private_folder
-from infra.tasks.supervised import repeating, restart_on_failure, running_tasks
+from infra.tasks.supervised import repeating, running_tasks
 
 OUTBOX_FOLDER = "outbox"
 HOUSEKEEPING_SECONDS = 5.0
@@ -292,11 +291,7 @@ async def open_outbox(
             await repeating(housekeeping, seconds=housekeeping_seconds, clock=clock)()
 
         # Nothing waits for its first round: that may have a large file to take over.
-        await stack.enter_async_context(
-            running_tasks(
-                partial(restart_on_failure, relay.run, on_failure=relay.note_failure),
-                keep_house,
-            )
-        )
+        await stack.enter_async_context(running_tasks(relay.run, on_failure=relay.note_failure))
+        await stack.enter_async_context(running_tasks(keep_house))
         yield outbox
         await outbox.drain(seconds=drain_seconds)

@@ -22,7 +22,6 @@ from infra.history.sqlite.outbox.delivery_jobs import (
 from infra.history.sqlite.outbox.store_status import StoreStatus
 from infra.history.sqlite.read_pool import ReadConnections
 from infra.history.sqlite.store import SqliteHistory
-from infra.tasks.bounded_wait import within
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +66,13 @@ class _Suspect:
 
 
 class Sink(Protocol):
-    """Where rows go: a store, or a queue in front of one. Keeping a row twice keeps it once."""
+    """The destination of rows: a store, or a queue in front of one. Storing a row twice keeps it once."""
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
-        """Keep all of them; some may be kept when it raises `HistoryUnavailable`."""
+        """Store all of them; some may be stored when it raises `HistoryUnavailable`.
+
+        A cancellation ends it promptly, whatever its driver does: the relay bounds it by `asyncio.timeout`.
+        """
         ...
 
 
@@ -248,7 +250,8 @@ class Relay:
     async def _deliver(self, rows: Sequence[Row]) -> None:
         interactions = [interaction for _, interaction in rows]
         try:
-            await within(LONGEST_WRITE_SECONDS, _appended(self._sink, interactions))
+            async with asyncio.timeout(LONGEST_WRITE_SECONDS):
+                await self._sink.append_many(interactions)
         except Unstorable as exc:
             self._state.worked()
             await self._isolate(rows, exc.reason)
@@ -282,10 +285,6 @@ class Relay:
             reason,
         )
         await self._file.commits.submit(Refuse(position, reason, self._clock.now_milliseconds()))
-
-
-async def _appended(sink: Sink, interactions: Sequence[Interaction]) -> None:
-    await sink.append_many(interactions)
 
 
 def pause_seconds(failures: int) -> float:

@@ -1,4 +1,4 @@
-"""A driver's call goes on to its own end, whoever stops waiting for it."""
+"""Calls of a driver run to their own end, even after their caller stops waiting."""
 
 import asyncio
 

@@ -560,7 +560,7 @@ async def test_a_relay_that_fails_unexpectedly_says_so_and_goes_on(
         assert [(one.component, one.reason) for one in outbox.degraded()] == [
             ("outbox relay", "fails unexpectedly")
         ]
-        assert "a background task failed, and is begun again" in caplog.text
+        assert "a background task failed and is restarted" in caplog.text
 
         store.error = None
         await until_stored(store, an_interaction(1))
