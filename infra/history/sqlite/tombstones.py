@@ -1,4 +1,4 @@
-"""What was erased from a SQLite file, and telling another file of it."""
+"""Tombstones of erased interactions in a SQLite file, and copying them to another file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ ON CONFLICT (user_id) DO UPDATE SET before_id = max(before_id, excluded.before_i
 """
 _REMOVE_ERASED = """
 DELETE FROM interaction WHERE seq IN (
-    SELECT i.seq FROM json_each(CAST(:told AS TEXT) -> 'one') AS e
+    SELECT i.seq FROM json_each(CAST(:tombstones AS TEXT) -> 'one') AS e
     JOIN interaction AS i INDEXED BY by_id ON i.user_id = e.value ->> 0 AND i.id = e.value ->> 1
     UNION ALL
-    SELECT i.seq FROM json_each(CAST(:told AS TEXT) -> 'all') AS e
+    SELECT i.seq FROM json_each(CAST(:tombstones AS TEXT) -> 'all') AS e
     JOIN interaction AS i INDEXED BY by_id ON i.user_id = e.value ->> 0 AND i.id < e.value ->> 1
 )
 """
@@ -47,23 +47,27 @@ def erased_among(
     return frozenset([found for (found,) in connection.execute(_ERASED, values)])
 
 
-def told_by(connection: apsw.Connection) -> bytes:
+def all_tombstones(connection: apsw.Connection) -> bytes:
     """Return all of a file's tombstones as JSON, for `KeepTombstones`."""
-    told: str = connection.execute(_ALL).get
-    return told.encode()
+    tombstones: str = connection.execute(_ALL).get
+    return tombstones.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class KeepTombstones:
-    """Takes over another file's tombstones, and removes what they erase."""
+    """Stores another file's tombstones, and removes the interactions that they erase.
 
-    told: bytes
+    Attributes:
+        tombstones: JSON: `{"one": [[user id, interaction id]], "all": [[user id, id below which all are erased]]}`.
+    """
+
+    tombstones: bytes
 
     @property
     def size_bytes(self) -> int:
-        return len(self.told)
+        return len(self.tombstones)
 
     def run(self, connection: apsw.Connection) -> None:
-        connection.execute(_KEEP_ONE, (self.told,))
-        connection.execute(_KEEP_ALL, (self.told,))
-        connection.execute(_REMOVE_ERASED, {"told": self.told})
+        connection.execute(_KEEP_ONE, (self.tombstones,))
+        connection.execute(_KEEP_ALL, (self.tombstones,))
+        connection.execute(_REMOVE_ERASED, {"tombstones": self.tombstones})

@@ -1,5 +1,6 @@
-"""What an outbox does every few seconds."""
+"""The periodic tasks of an outbox."""
 
+from contextlib import closing
 from pathlib import Path
 
 from domain.exceptions import HistoryError, HistoryUnreadable
@@ -8,16 +9,19 @@ from infra.history.sqlite.expiry import ExpireInOutbox, expire_all
 from infra.history.sqlite.outbox.delivery_jobs import Backlog, Purge, backlog_of
 from infra.history.sqlite.outbox.orphan_recovery import adopt_all
 from infra.history.sqlite.outbox.relay import Relay
+from infra.history.sqlite.outbox.tombstone_log import Entry, NewTombstones, tombstones_after
+from infra.history.sqlite.read_pool import ReadConnections
+from infra.history.sqlite.schema import open_reader
 from infra.history.sqlite.store import SqliteHistory
-from infra.history.sqlite.tombstones import KeepTombstones, told_by
+from infra.history.sqlite.tombstones import KeepTombstones
 from infra.history.store.retention import FOR_EVER, Retention
 
 
 class Housekeeping:
-    """Takes over outboxes left behind, drops what was delivered long ago, and hears what the living ones know.
+    """Takes over outboxes of dead processes, removes rows delivered long ago, and reads the files of running processes.
 
     Attributes:
-        others: What other processes of this host have still to deliver, as of the last look.
+        others: The backlogs of other processes of this host, as of the last round.
     """
 
     def __init__(
@@ -35,10 +39,10 @@ class Housekeeping:
         self._clock = clock
         self._retention = retention
         self._keep_delivered_milliseconds = round(keep_delivered_seconds * 1000)
-        self._told: dict[Path, bytes] = {}
+        self._last_tombstones: dict[Path, Entry] = {}
 
     async def __call__(self) -> None:
-        """Do all of it once; what fails is done the next time."""
+        """Run one round; a task that fails is left to the next round."""
         await adopt_all(
             self._file.path.parent,
             self._file.path,
@@ -48,7 +52,7 @@ class Housekeeping:
         self._relay.wake()
         try:
             await self._purge()
-            await self._hear_others()
+            await self._read_others()
         except HistoryError:
             return
 
@@ -64,24 +68,34 @@ class Housekeeping:
             if job.is_finished:
                 return
 
-    async def _hear_others(self) -> None:
-        """Learn from the files of living processes: what they have yet to deliver, and what was erased there."""
+    async def _read_others(self) -> None:
+        """Read the files of other running processes: what they have yet to deliver, and what was erased there."""
+        paths = set(self._file.path.parent.glob("*.db")) - {self._file.path}
+        self._last_tombstones = {
+            path: entry for path, entry in self._last_tombstones.items() if path in paths
+        }
         others = []
-        for path in sorted(self._file.path.parent.glob("*.db")):
-            if path == self._file.path:
-                continue
+        for path in sorted(paths):
             try:
-                others.append(await self._hear(path))
+                others.append(await self._read(path))
             except HistoryUnreadable:
-                continue  # just being made, or just removed
+                continue  # it is being made, or was just removed
         self.others = others
-        self._told = {path: told for path, told in self._told.items() if path.exists()}
 
-    async def _hear(self, path: Path) -> Backlog:
-        backlog, told = await self._file.reads.run(
-            lambda connections: (backlog_of(connections.to(path)), told_by(connections.to(path)))
-        )
-        if self._told.get(path) != told:
-            await self._file.commits.submit(KeepTombstones(told))
-            self._told[path] = told
-        return backlog
+    async def _read(self, path: Path) -> Backlog:
+        """Copy the tombstones of a file that were not copied before, and return its backlog."""
+
+        def read(_: ReadConnections) -> tuple[Backlog, NewTombstones]:
+            # A connection of its own: one that was opened before may lead to a file that was removed since.
+            with closing(open_reader(path)) as connection:
+                seen = self._last_tombstones.get(path)
+                return backlog_of(connection), tombstones_after(connection, seen)
+
+        while True:
+            backlog, new = await self._file.reads.run(read)
+            if new.tombstones:
+                await self._file.commits.submit(KeepTombstones(new.tombstones))
+            if new.last is not None:
+                self._last_tombstones[path] = new.last
+            if not new.has_more:
+                return backlog

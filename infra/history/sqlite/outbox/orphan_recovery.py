@@ -15,7 +15,7 @@ from infra.history.sqlite.outbox.complete_conversations import NoteRowsLost, may
 from infra.history.sqlite.outbox.outbox_file import hold_left_behind, remove
 from infra.history.sqlite.outbox.schema import OUTBOX_MIGRATIONS
 from infra.history.sqlite.schema import open_writer
-from infra.history.sqlite.tombstones import KeepTombstones, told_by
+from infra.history.sqlite.tombstones import KeepTombstones, all_tombstones
 from infra.history.sqlite.write_jobs import Append, KeepInFlightMarkers, SqlJob
 from infra.storage.sqlite.file_lock import FileLock
 from infra.storage.sqlite.group_commit import GroupCommit
@@ -62,7 +62,7 @@ async def _adopt(
 ) -> None:
     try:
         with closing(await asyncio.to_thread(open_writer, path, OUTBOX_MIGRATIONS)) as orphan:
-            await commits.submit(KeepTombstones(await asyncio.to_thread(told_by, orphan)))
+            await commits.submit(KeepTombstones(await asyncio.to_thread(all_tombstones, orphan)))
             moved = await _move(orphan, _UNDELIVERED, _appended, commits)
             await _move(orphan, _MARKERS, KeepInFlightMarkers, commits)
             if await asyncio.to_thread(may_lose_rows, orphan):

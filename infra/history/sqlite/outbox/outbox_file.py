@@ -14,6 +14,7 @@ from infra.history.sqlite.outbox.delivery_jobs import (
     count_refused,
     set_aside_in,
 )
+from infra.history.sqlite.outbox.tombstone_log import try_to_make_log
 from infra.history.sqlite.schema import open_reader
 from infra.history.sqlite.store import lock_path
 from infra.storage.sqlite.file_lock import FileLock
@@ -34,6 +35,7 @@ class OutboxCommitter(SqliteCommitter):
         self.backlog = backlog_of(connection)
         self.set_aside = SetAside()
         try_to_make_tables(connection)
+        try_to_make_log(connection)
 
     def settle(self) -> None:
         with suppress(apsw.Error):  # the figures of a moment ago do as well
