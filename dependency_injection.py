@@ -238,7 +238,7 @@ def wire(
             ),
         ),
         history=HistoryService(
-            search_history=SearchHistory(history=history, clock=clock),
+            search_history=SearchHistory(history=history),
             read_interaction=read_interaction,
             erase_history=EraseHistory(history=history, claims=claims, new_id=new_id),
             list_conversations=ListConversations(history=history),

@@ -100,6 +100,15 @@ class HistoryRepository(HistoryWriter, Protocol):
         ...
 
     @abstractmethod
+    async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
+        """Return whether `find` finds the interaction, as soon as it does and after `seconds` at the latest.
+
+        Raises:
+            HistoryUnreadable: The store cannot be read.
+        """
+        ...
+
+    @abstractmethod
     async def erase(self, user_id: str, interaction_id: str) -> None:
         """Erase one, and see to it that a later `append` of this id is erased too. The second time changes nothing.
 

@@ -1,6 +1,7 @@
 """What every history promises, whatever keeps it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from itertools import islice
@@ -125,6 +126,24 @@ async def test_many_at_once_are_all_kept(history: HistoryRepository) -> None:
     await asyncio.gather(*(history.append(an_interaction(number)) for number in range(100)))
 
     assert await numbers(history, asking(order=Order.ASC)) == list(range(100))
+
+
+async def test_waiting_ends_when_the_interaction_can_be_read_or_with_the_time(
+    history: HistoryRepository,
+) -> None:
+    assert not await history.wait_for("ana", an_id(), seconds=0.0)
+    assert not await history.wait_for("ana", an_id(), seconds=0.1)
+    began_seconds = time.monotonic()
+    waiting = [
+        asyncio.create_task(history.wait_for(user_id, an_id(), seconds=seconds))
+        for user_id, seconds in (("ana", PATIENCE_SECONDS), ("ana", PATIENCE_SECONDS), ("bob", 0.5))
+    ]
+    await asyncio.sleep(0.1)
+    await history.append(an_interaction())
+
+    assert await asyncio.gather(*waiting) == [True, True, False]
+    assert time.monotonic() - began_seconds < PATIENCE_SECONDS
+    assert await history.wait_for("ana", an_id(), seconds=0.0)
 
 
 async def test_nothing_to_keep_is_no_error(history: HistoryRepository) -> None:

@@ -1,7 +1,9 @@
 """A history that forgets when the test ends."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 from domain.entities.conversation import (
     OPENING_CHARACTERS,
@@ -15,6 +17,7 @@ from domain.entities.statistics import FAILURES, Day, Group, GroupBy, Statistics
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
 from infra.history.queries.aggregates import GroupAccumulator, whole_milliseconds
+from infra.history.store.visibility import wait_until_found
 
 
 class RememberingHistory(HistoryRepository):
@@ -113,6 +116,11 @@ class RememberingHistory(HistoryRepository):
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         found = self.kept.get(interaction_id)
         return found if found is not None and found.user_id == user_id else None
+
+    async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
+        return await wait_until_found(
+            partial(self.find, user_id, interaction_id), seconds=seconds, appended=asyncio.Event()
+        )
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
         if await self.find(user_id, interaction_id) is not None:

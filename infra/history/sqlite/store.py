@@ -1,8 +1,10 @@
 """History in a SQLite file of this process."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -40,6 +42,7 @@ from infra.history.sqlite.write_jobs import (
 )
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.retention import FOR_EVER, Retention
+from infra.history.store.visibility import AppendNotifier, wait_until_found
 from infra.storage.private_files import make_private_folder
 from infra.storage.sqlite.file_lock import FileLock
 from infra.storage.sqlite.group_commit import GroupCommit
@@ -73,6 +76,7 @@ class SqliteHistory(DurableStore):
         self.commits = commits
         self.reads = reads
         self.markers = InFlightMarkers(commits.submit)
+        self.appends = AppendNotifier()
         self._admission = admission
         self._clock = clock
 
@@ -90,10 +94,12 @@ class SqliteHistory(DurableStore):
             if marker is not None:
                 self.markers.reopen(marker)
             raise
+        self.appends.notify((interaction,))
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
         if interactions:
             await self.commits.submit(self._appending(tuple(map(_body_of, interactions))))
+            self.appends.notify(interactions)
 
     async def search(self, query: HistoryQuery) -> Page:
         search = sqlite_words.search if query.filter.words else sqlite_pages.search
@@ -115,6 +121,15 @@ class SqliteHistory(DurableStore):
                 connections.to(self.path), user_id, interaction_id
             )
         )
+
+    async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
+        with self.appends.subscribe(interaction_id) as appended:
+            return await wait_until_found(
+                partial(self.find, user_id, interaction_id),
+                seconds=seconds,
+                appended=appended,
+                look_again_seconds=math.inf,  # this process alone writes the file
+            )
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
         self.markers.end(interaction_id, user_id)
@@ -139,6 +154,7 @@ class SqliteHistory(DurableStore):
         await asyncio.wait(
             [self.commits.submit(Reap(self._clock.now_milliseconds(), self._has_word_index))]
         )
+        self.appends.notify_all()
 
     async def expire(self, first_kept_id: str) -> None:
         """Remove what is below an id, some at a time; what fails is done the next time."""

@@ -88,6 +88,9 @@ class SqsHistory(HistoryRepository):
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         return await self._behind.find(user_id, interaction_id)
 
+    async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
+        return await self._behind.wait_for(user_id, interaction_id, seconds=seconds)
+
     async def erase(self, user_id: str, interaction_id: str) -> None:
         await self._behind.erase(user_id, interaction_id)
 

@@ -1,10 +1,13 @@
 """The port of a store that an outbox can deliver to."""
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from domain.interfaces.history import HistoryRepository
+from infra.history.store.visibility import wait_until_found
 
 
 class DurableStore(HistoryRepository, Protocol):
@@ -12,9 +15,15 @@ class DurableStore(HistoryRepository, Protocol):
 
     @abstractmethod
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
-        """Return which of the user's interactions were erased, whether they ever came or not.
+        """Return which of the user's interactions were erased, whether they were ever stored or not.
 
         Raises:
             HistoryUnreadable: The store cannot be read.
         """
         ...
+
+    async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
+        # Other hosts write to the store, and it notifies of nothing: it is polled.
+        return await wait_until_found(
+            partial(self.find, user_id, interaction_id), seconds=seconds, appended=asyncio.Event()
+        )

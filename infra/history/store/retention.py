@@ -77,6 +77,10 @@ class RetainedHistory(HistoryRepository):
             return None
         return await self._history.find(user_id, interaction_id)
 
+    async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
+        is_found = await self._history.wait_for(user_id, interaction_id, seconds=seconds)
+        return is_found and interaction_id >= self._first_kept_id()
+
     async def erase(self, user_id: str, interaction_id: str) -> None:
         await self._history.erase(user_id, interaction_id)
 

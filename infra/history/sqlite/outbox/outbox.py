@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -33,6 +34,7 @@ from infra.history.sqlite.store import REAP_SECONDS, SqliteHistory, open_file, o
 from infra.history.sqlite.write_jobs import EndMarker
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.retention import FOR_EVER, Retention
+from infra.history.store.visibility import wait_until_found
 from infra.storage.private_files import make_private_folder
 from infra.tasks.supervised import repeating, running_tasks
 
@@ -108,6 +110,13 @@ class Outbox(HistoryRepository):
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         return await self._parts.reading.find(user_id, interaction_id)
+
+    async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
+        # Appends of this process notify; other processes and hosts do not, so it looks again as well.
+        with self._parts.file.appends.subscribe(interaction_id) as appended:
+            return await wait_until_found(
+                partial(self.find, user_id, interaction_id), seconds=seconds, appended=appended
+            )
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
         with self._parts.state.noting():
