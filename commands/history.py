@@ -18,7 +18,7 @@ from infra.history.format.documents import UnreadableDocument
 from infra.history.sqlite.backup import BackupFailed
 from infra.history.sqlite.backup import back_up as copy_store
 from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER
-from infra.history.sqlite.outbox.outbox_file import waiting_in
+from infra.history.sqlite.outbox.outbox_file import count_waiting
 from infra.history.sqlite.store import HISTORY_FILE
 from infra.history.store.retention import Retention
 from infra.history.transfer.checkpoint_file import CheckpointFile
@@ -162,7 +162,7 @@ def _refuse_nothing(source: Store, settings: Settings) -> None:
 
 def _waiting(source: Store, settings: Settings) -> int:
     """Return how many interactions in this host's outbox are not in the store yet."""
-    return 0 if source.is_embedded else waiting_in(settings.data_dir / OUTBOX_FOLDER)
+    return 0 if source.is_embedded else count_waiting(settings.data_dir / OUTBOX_FOLDER)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from domain.entities.interaction import Status
 from infra.history.dynamodb.items import Row
-from infra.storage.aws.dynamodb_table import Table, all_ended
+from infra.storage.aws.dynamodb_table import Table, gather_all
 from infra.storage.aws.errors import code_of
 
 _INTERRUPTED = Status.INTERRUPTED.value
@@ -35,7 +35,7 @@ async def insert(table: Table, rows: Sequence[Row]) -> None:
         if there is None or (there.status == _INTERRUPTED != row.status):
             by_key[row.user_id, row.id] = row
     whole = [row for row in by_key.values() if not row.parts]
-    await all_ended(
+    await gather_all(
         _insert_whole(table, whole),
         *(_insert_in_parts(table, row) for row in by_key.values() if row.parts),
     )

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import apsw
 
-from infra.history.sqlite.errors import writing
+from infra.history.sqlite.errors import translate_write_errors
 from infra.history.sqlite.write_jobs import Append, SqlJob, insert
 from infra.storage.sqlite.group_commit import Committer
 
@@ -25,11 +25,11 @@ class SqliteCommitter(Committer[SqlJob]):
         self._checkpoint_pages = checkpoint_pages
         self._log_pages = 0
         self._has_written = False
-        connection.set_wal_hook(self._hear_of_log)
+        connection.set_wal_hook(self._note_log_size)
 
     def commit(self, batch: Sequence[SqlJob]) -> bool:
         self._has_written = False
-        with writing():
+        with translate_write_errors():
             if all(type(job) is Append for job in batch):
                 insert(self._connection, _joined(batch))
             else:
@@ -63,7 +63,7 @@ class SqliteCommitter(Committer[SqlJob]):
                 connection.execute("ROLLBACK")
             raise
 
-    def _hear_of_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+    def _note_log_size(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._has_written = True
         self._log_pages = pages
         return apsw.SQLITE_OK

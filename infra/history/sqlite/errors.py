@@ -15,7 +15,7 @@ _NO_JSON = "malformed JSON"
 
 
 @contextmanager
-def writing() -> Iterator[None]:
+def translate_write_errors() -> Iterator[None]:
     """Turn whatever SQLite fails with into `HistoryUnavailable`; the cause stays attached.
 
     What it refuses because of its content is `Unstorable`.
@@ -31,7 +31,7 @@ def writing() -> Iterator[None]:
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def translate_read_errors() -> Iterator[None]:
     """Turn whatever SQLite fails with, or a row we cannot read, into `HistoryUnreadable`."""
     try:
         yield

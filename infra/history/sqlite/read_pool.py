@@ -11,7 +11,7 @@ from typing import TypeVar
 import apsw
 
 from domain.exceptions import HistoryUnreadable
-from infra.history.sqlite.errors import reading
+from infra.history.sqlite.errors import translate_read_errors
 from infra.history.sqlite.schema import open_reader
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class ReadPool:
 
         def work() -> T:
             self._connections.until_seconds = until_seconds
-            with reading():
+            with translate_read_errors():
                 return read(self._connections)
 
         try:

@@ -236,9 +236,9 @@ async def open_sqlite(
         ConfigurationError: Another process has it, or it cannot be opened.
     """
     path = data_dir / HISTORY_FILE
-    with opening(path):
+    with translate_open_errors(path):
         make_private_folder(data_dir)
-        lock = FileLock.try_to_hold(lock_path(path))
+        lock = FileLock.try_to_acquire(lock_path(path))
     if lock is None:
         raise ConfigurationError(
             f"{path} is in use by another process of this service: stop that one first, or set another DATA_DIR"
@@ -289,7 +289,7 @@ async def open_file(
     Raises:
         ConfigurationError: It cannot be opened.
     """
-    with opening(path):
+    with translate_open_errors(path):
         connection = await asyncio.to_thread(open_writer, path, migrations)
     async with AsyncExitStack() as stack:
         commits = GroupCommit[SqlJob](committing(connection), name=f"write {path.name}")
@@ -323,7 +323,7 @@ def _body_of(interaction: Interaction) -> str:
 
 
 @contextmanager
-def opening(path: Path) -> Iterator[None]:
+def translate_open_errors(path: Path) -> Iterator[None]:
     """Turn what a file fails with when it is opened into one line for the operator."""
     try:
         yield

@@ -159,7 +159,7 @@ class Table:
                     )
                 elif code not in _REFUSED_CALL:  # these are about one item: put alone, it is found
                     raise
-        are_taken = await all_ended(*(self._is_taken(item) for item in items))
+        are_taken = await gather_all(*(self._is_taken(item) for item in items))
         return [item for item, is_taken in zip(items, are_taken, strict=True) if is_taken]
 
     async def _is_taken(self, item: Item) -> bool:
@@ -214,10 +214,10 @@ class Table:
             async with self._slots:
                 return await work(chunk)
 
-        return await all_ended(*(one(chunk) for chunk in _chunks(what, size)))
+        return await gather_all(*(one(chunk) for chunk in _chunks(what, size)))
 
 
-async def all_ended(*works: Coroutine[Any, Any, R]) -> list[R]:
+async def gather_all(*works: Coroutine[Any, Any, R]) -> list[R]:
     """Return what they return once all have ended.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Self
 
 from infra.configuration import ConfigurationError
 
-_HELD_BY_ANOTHER = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+_HELD_ERRORS = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 """What systems say of a lock that is taken. Whatever else they say, nobody knows whether it is."""
 
 if sys.platform == "win32":
@@ -36,7 +36,7 @@ class FileLock:
         self._descriptor = descriptor
 
     @classmethod
-    def try_to_hold(cls, path: Path) -> Self | None:
+    def try_to_acquire(cls, path: Path) -> Self | None:
         """Return the lock, or None while another process, or another part of this one, holds it.
 
         Raises:
@@ -47,7 +47,7 @@ class FileLock:
             _lock(descriptor)
         except OSError as exc:
             os.close(descriptor)
-            if exc.errno in _HELD_BY_ANOTHER:
+            if exc.errno in _HELD_ERRORS:
                 return None
             raise ConfigurationError(
                 f"{path} cannot be locked ({exc.strerror}): its file system does not lock files. Set DATA_DIR to a local"

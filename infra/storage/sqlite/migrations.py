@@ -12,7 +12,7 @@ from infra.configuration import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-TELL_SECONDS = 5.0
+PROGRESS_SECONDS = 5.0
 _OPERATIONS_BETWEEN_LOOKS = 100_000
 
 
@@ -49,7 +49,7 @@ def migrate(connection: apsw.Connection, migrations: Sequence[Step], path: Path)
     if version > len(migrations):
         raise ConfigurationError(f"{path} was written by a newer version of this program")
     for number, step in enumerate(migrations[version:], start=version + 1):
-        told = _Told(f"{path} is brought up to date, step {number} of {len(migrations)}")
+        told = _ProgressLog(f"{path} is brought up to date, step {number} of {len(migrations)}")
         connection.set_progress_handler(told, _OPERATIONS_BETWEEN_LOOKS)
         try:
             _carry_out(connection, step, number, told)
@@ -57,7 +57,7 @@ def migrate(connection: apsw.Connection, migrations: Sequence[Step], path: Path)
             connection.set_progress_handler(None)
 
 
-class _Told:
+class _ProgressLog:
     """Says every few seconds that something goes on."""
 
     def __init__(self, what: str) -> None:
@@ -68,13 +68,13 @@ class _Told:
     def __call__(self) -> bool:
         """Say it if it is time to; return that SQLite shall not stop."""
         now = time.monotonic()
-        if now - self._told_seconds >= TELL_SECONDS:
+        if now - self._told_seconds >= PROGRESS_SECONDS:
             self._told_seconds = now
             logger.info("%s: %s%d s so far", self._what, self.done, now - self._began_seconds)
         return False
 
 
-def _carry_out(connection: apsw.Connection, step: Step, number: int, told: _Told) -> None:
+def _carry_out(connection: apsw.Connection, step: Step, number: int, told: _ProgressLog) -> None:
     if not isinstance(step, str):
         with connection:
             connection.execute(step.begin())

@@ -201,7 +201,7 @@ def undelivered_near(
     return []
 
 
-def backlog_of(connection: apsw.Connection) -> Backlog:
+def read_backlog(connection: apsw.Connection) -> Backlog:
     """Return what is still to be delivered; costs the same whatever that is."""
     return Backlog(
         *next(
@@ -213,7 +213,7 @@ def backlog_of(connection: apsw.Connection) -> Backlog:
     )
 
 
-def set_aside_in(connection: apsw.Connection) -> SetAside:
+def read_set_aside(connection: apsw.Connection) -> SetAside:
     """Return what was set aside in this process's own file."""
     return SetAside(
         *next(
@@ -240,7 +240,7 @@ def count_undelivered(connection: apsw.Connection, user_id: str, before_id: str)
     return counted
 
 
-def last_waiting(connection: apsw.Connection, user_id: str, up_to: int | None) -> int | None:
+def last_undelivered(connection: apsw.Connection, user_id: str, up_to: int | None) -> int | None:
     """Return the last position, up to one, of the user's interactions still to be delivered."""
     position: int | None = connection.execute(
         "SELECT max(position) FROM interaction AS i INDEXED BY by_id"
@@ -251,7 +251,9 @@ def last_waiting(connection: apsw.Connection, user_id: str, up_to: int | None) -
     return position
 
 
-def last_waiting_turn(connection: apsw.Connection, user_id: str, up_to: int | None) -> int | None:
+def last_undelivered_turn(
+    connection: apsw.Connection, user_id: str, up_to: int | None
+) -> int | None:
     """Return the same of the turns of the user's conversations alone."""
     position: int | None = connection.execute(
         "SELECT max(position) FROM interaction AS i INDEXED BY by_conversation"

@@ -19,7 +19,7 @@ from infra.history.sqlite.tombstones import erased_among
 T = TypeVar("T")
 
 
-class LastWaiting(Protocol):
+class LastUndelivered(Protocol):
     """Finds the last position of what an outbox has still to deliver of a user, up to a position."""
 
     def __call__(
@@ -39,9 +39,9 @@ class HostReader:
 
         def read(connections: ReadConnections) -> Page:
             files = list(self._files(connections).values())
-            page = merged(query, _each(files, lambda file: _sifted(file, query)))
+            page = merged(query, _read_each(files, lambda file: _search_filtered(file, query)))
             erased = _erased(files, query.user_id, [one.id for one in page.interactions])
-            return without(page, erased)
+            return without_erased(page, erased)
 
         return await self._reads.run(read)
 
@@ -53,14 +53,14 @@ class HostReader:
         def read(connections: ReadConnections) -> Page | None:
             files = self._files(connections)
             outboxes = list(files.values())
-            page = merged(query, _each(outboxes, lambda file: _sifted(file, query)))
+            page = merged(query, _read_each(outboxes, lambda file: _search_filtered(file, query)))
             erased = _erased(outboxes, query.user_id, [one.id for one in page.interactions])
             # Looked at last, so that rows that went away during the read are known to be missing.
             if not holds_all(outboxes, query.user_id, conversation_id):
                 return None
             if sorted(self._folder.glob("*.db")) != list(files):
                 return None  # one was taken over, and its rows moved, perhaps behind the read
-            return without(page, erased)
+            return without_erased(page, erased)
 
         return await self._reads.run(read)
 
@@ -70,7 +70,7 @@ class HostReader:
         def read(connections: ReadConnections) -> Interaction | None:
             files = list(self._files(connections).values())
             best: Interaction | None = None
-            for found in _each(
+            for found in _read_each(
                 files, lambda file: sqlite_pages.find(file, user_id, interaction_id)
             ):
                 best = best if found is None else better(best, found)
@@ -80,8 +80,8 @@ class HostReader:
 
         return await self._reads.run(read)
 
-    async def waiting(
-        self, user_id: str, last: LastWaiting, up_to: Mapping[Path, int] | None
+    async def undelivered(
+        self, user_id: str, last: LastUndelivered, up_to: Mapping[Path, int] | None
     ) -> dict[Path, int]:
         """Return the outboxes that have still to deliver something of the user, and its last position in each.
 
@@ -99,7 +99,7 @@ class HostReader:
             left = {}
             for path, bound in bounds.items():
                 look = partial(last, user_id=user_id, up_to=bound)
-                for position in _each([files[path]], look):
+                for position in _read_each([files[path]], look):
                     if position is not None:
                         left[path] = position
             return left
@@ -118,7 +118,7 @@ class HostReader:
         return files
 
 
-def _sifted(file: apsw.Connection, query: HistoryQuery) -> Page:
+def _search_filtered(file: apsw.Connection, query: HistoryQuery) -> Page:
     """Return one page of an outbox: it has no index of words, since what it holds is on its way to a store that has."""
     sifting = WordFilter(query)
     while True:
@@ -127,7 +127,7 @@ def _sifted(file: apsw.Connection, query: HistoryQuery) -> Page:
             return page
 
 
-def without(page: Page, erased: frozenset[str]) -> Page:
+def without_erased(page: Page, erased: frozenset[str]) -> Page:
     """Return the page without what was erased."""
     if not erased:
         return page
@@ -135,7 +135,7 @@ def without(page: Page, erased: frozenset[str]) -> Page:
     return Page(interactions=shown, next_id=page.next_id)
 
 
-def _each(files: Sequence[apsw.Connection], read: Callable[[apsw.Connection], T]) -> list[T]:
+def _read_each(files: Sequence[apsw.Connection], read: Callable[[apsw.Connection], T]) -> list[T]:
     """Return what is read of each file that has its tables: one that is being made has none yet."""
     results = []
     for file in files:
@@ -150,4 +150,4 @@ def _each(files: Sequence[apsw.Connection], read: Callable[[apsw.Connection], T]
 def _erased(files: Sequence[apsw.Connection], user_id: str, ids: Sequence[str]) -> frozenset[str]:
     if len(files) < 2 or not ids:
         return frozenset()  # a file does not hold what it knows to be erased
-    return frozenset().union(*_each(files, lambda file: erased_among(file, user_id, ids)))
+    return frozenset().union(*_read_each(files, lambda file: erased_among(file, user_id, ids)))

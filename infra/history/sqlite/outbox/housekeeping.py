@@ -6,7 +6,7 @@ from pathlib import Path
 from domain.exceptions import HistoryError, HistoryUnreadable
 from domain.interfaces.clock import Clock
 from infra.history.sqlite.expiry import ExpireInOutbox, expire_all
-from infra.history.sqlite.outbox.delivery_jobs import Backlog, Purge, backlog_of
+from infra.history.sqlite.outbox.delivery_jobs import Backlog, Purge, read_backlog
 from infra.history.sqlite.outbox.orphan_recovery import adopt_all
 from infra.history.sqlite.outbox.relay import Relay
 from infra.history.sqlite.outbox.tombstone_log import Entry, NewTombstones, tombstones_after
@@ -89,7 +89,7 @@ class Housekeeping:
             # A connection of its own: one that was opened before may lead to a file that was removed since.
             with closing(open_reader(path)) as connection:
                 seen = self._last_tombstones.get(path)
-                return backlog_of(connection), tombstones_after(connection, seen)
+                return read_backlog(connection), tombstones_after(connection, seen)
 
         while True:
             backlog, new = await self._file.reads.run(read)

@@ -12,8 +12,8 @@ from domain.exceptions import HistoryUnreadable
 from domain.interfaces.clock import Clock
 from infra.history.queries.page_merge import better, merged
 from infra.history.sqlite.outbox.complete_conversations import NoteBegun
-from infra.history.sqlite.outbox.delivery_jobs import last_waiting, last_waiting_turn
-from infra.history.sqlite.outbox.host_reader import HostReader, LastWaiting, without
+from infra.history.sqlite.outbox.delivery_jobs import last_undelivered, last_undelivered_turn
+from infra.history.sqlite.outbox.host_reader import HostReader, LastUndelivered, without_erased
 from infra.history.sqlite.outbox.relay import Relay
 from infra.history.sqlite.outbox.store_status import StoreStatus
 from infra.history.sqlite.store import SqliteHistory
@@ -22,7 +22,7 @@ from infra.history.store.durable_store import DurableStore
 _OTHERS_LOOK_SECONDS = 0.02
 
 
-class OutboxReading:
+class MergedReader:
     """Shows both as one history; methods are those of `HistoryRepository`.
 
     What only this host holds was not delivered yet, or was erased elsewhere: the store is asked which.
@@ -84,14 +84,14 @@ class OutboxReading:
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         async with self._in_time():
-            await self._delivered(query.user_id, last_waiting_turn)
-            with self._state.noting():
+            await self._delivered(query.user_id, last_undelivered_turn)
+            with self._state.observing():
                 return await self._store.conversations(query)
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         async with self._in_time():
-            await self._delivered(query.user_id, last_waiting)
-            with self._state.noting():
+            await self._delivered(query.user_id, last_undelivered)
+            with self._state.observing():
                 return await self._store.statistics(query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
@@ -99,7 +99,7 @@ class OutboxReading:
         if here is not None and self._state.is_away():
             return here
         try:
-            with self._state.noting():
+            with self._state.observing():
                 there = await self._store.find(user_id, interaction_id)
                 if there is not None:
                     return there if here is None else better(there, here)
@@ -127,21 +127,21 @@ class OutboxReading:
     async def _search(self, query: HistoryQuery) -> Page:
         # The host first: what leaves it between the two reads has reached the store by the second.
         here = await self._host.search(query)
-        with self._state.noting():
+        with self._state.observing():
             there = await self._store.search(query)
             page = merged(query, [here, there])
             known = {one.id for one in there.interactions}
             unknown = [one.id for one in page.interactions if one.id not in known]
             if not unknown:
                 return page
-            return without(page, await self._store.erased_among(query.user_id, unknown))
+            return without_erased(page, await self._store.erased_among(query.user_id, unknown))
 
-    async def _delivered(self, user_id: str, last: LastWaiting) -> None:
+    async def _delivered(self, user_id: str, last: LastUndelivered) -> None:
         """Return once what this host holds of the user so far is delivered: nothing can be counted here and there."""
         left = None
         while True:
             tried = self._relay.next_try()
-            left = await self._host.waiting(user_id, last, left)
+            left = await self._host.undelivered(user_id, last, left)
             if not left:
                 return
             if self._file.path in left:
@@ -155,5 +155,5 @@ class OutboxReading:
             async with asyncio.timeout(self._read_seconds):
                 yield
         except TimeoutError as exc:
-            self._state.failed()
+            self._state.note_failure()
             raise HistoryUnreadable("the store is busy, or away") from exc

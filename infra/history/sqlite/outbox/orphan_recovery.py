@@ -12,7 +12,7 @@ import orjson
 from domain.exceptions import HistoryUnavailable
 from infra.configuration import ConfigurationError
 from infra.history.sqlite.outbox.complete_conversations import NoteRowsLost, may_lose_rows
-from infra.history.sqlite.outbox.outbox_file import hold_left_behind, remove
+from infra.history.sqlite.outbox.outbox_file import lock_if_abandoned, remove
 from infra.history.sqlite.outbox.schema import OUTBOX_MIGRATIONS
 from infra.history.sqlite.schema import open_writer
 from infra.history.sqlite.tombstones import KeepTombstones, all_tombstones
@@ -52,7 +52,7 @@ async def adopt_all(
     for path in await asyncio.to_thread(lambda: sorted(folder.glob("*.db"))):
         if path == own:
             continue
-        lock = await asyncio.to_thread(hold_left_behind, path)
+        lock = await asyncio.to_thread(lock_if_abandoned, path)
         if lock is not None:
             await _adopt(path, lock, commits, now_milliseconds)
 

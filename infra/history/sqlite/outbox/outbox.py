@@ -25,12 +25,12 @@ from infra.history.sqlite.outbox.delivery_jobs import (
 )
 from infra.history.sqlite.outbox.host_reader import HostReader
 from infra.history.sqlite.outbox.housekeeping import Housekeeping
-from infra.history.sqlite.outbox.merged_reader import OutboxReading
-from infra.history.sqlite.outbox.outbox_file import OutboxCommitter, hold_one
+from infra.history.sqlite.outbox.merged_reader import MergedReader
+from infra.history.sqlite.outbox.outbox_file import OutboxCommitter, acquire_outbox
 from infra.history.sqlite.outbox.relay import Relay, Sink
 from infra.history.sqlite.outbox.schema import OUTBOX_MIGRATIONS
 from infra.history.sqlite.outbox.store_status import StoreStatus
-from infra.history.sqlite.store import REAP_SECONDS, SqliteHistory, open_file, opening
+from infra.history.sqlite.store import REAP_SECONDS, SqliteHistory, open_file, translate_open_errors
 from infra.history.sqlite.write_jobs import EndMarker
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.retention import FOR_EVER, Retention
@@ -51,7 +51,7 @@ class Parts:
     """What an `Outbox` works with."""
 
     file: SqliteHistory
-    reading: OutboxReading
+    reading: MergedReader
     relay: Relay
     housekeeping: Housekeeping
     store: DurableStore
@@ -119,7 +119,7 @@ class Outbox(HistoryRepository):
             )
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
-        with self._parts.state.noting():
+        with self._parts.state.observing():
             await self._parts.store.erase(user_id, interaction_id)
         await self._parts.file.erase(user_id, interaction_id)
 
@@ -127,7 +127,7 @@ class Outbox(HistoryRepository):
         before_id = first_id_after(until_id)
         async with self._no_delivery():
             waiting = await self._count_undelivered(user_id, before_id)
-            with self._parts.state.noting():
+            with self._parts.state.observing():
                 erased = await self._parts.store.erase_all(user_id, until_id)
             await self._parts.file.erase_all(user_id, until_id)
         return erased + waiting
@@ -242,10 +242,10 @@ async def open_outbox(
         ConfigurationError: The folder or the file cannot be made or opened.
     """
     folder = data_dir / OUTBOX_FOLDER
-    with opening(folder):
+    with translate_open_errors(folder):
         make_private_folder(data_dir)
         make_private_folder(folder)
-        path, lock = await asyncio.to_thread(hold_one, folder)
+        path, lock = await asyncio.to_thread(acquire_outbox, folder)
     committers: list[OutboxCommitter] = []
 
     def committing(connection: apsw.Connection) -> OutboxCommitter:
@@ -274,7 +274,7 @@ async def open_outbox(
         )
         parts = Parts(
             file=file,
-            reading=OutboxReading(
+            reading=MergedReader(
                 file,
                 HostReader(folder, file.reads),
                 store,
@@ -295,12 +295,12 @@ async def open_outbox(
             parts, clock, max_rows=max_rows, max_bytes=max_bytes, read_seconds=read_seconds
         )
 
-        async def keep_house() -> None:
+        async def run_housekeeping() -> None:
             await housekeeping()
             await repeating(housekeeping, seconds=housekeeping_seconds, clock=clock)()
 
         # Nothing waits for its first round: that may have a large file to take over.
         await stack.enter_async_context(running_tasks(relay.run, on_failure=relay.note_failure))
-        await stack.enter_async_context(running_tasks(keep_house))
+        await stack.enter_async_context(running_tasks(run_housekeeping))
         yield outbox
         await outbox.drain(seconds=drain_seconds)

@@ -129,9 +129,9 @@ class Relay:
             try:
                 delivered = await self._deliver_batch()
                 self.broken_since_milliseconds = None
-                self._tell_tried()
+                self._notify_tried()
             except HistoryError:
-                self._tell_tried()
+                self._notify_tried()
                 failures += 1
                 await self._clock.sleep(pause_seconds(failures))
                 continue
@@ -163,7 +163,7 @@ class Relay:
             async with asyncio.timeout_at(due_seconds):
                 await self._woken.wait()
 
-    def _tell_tried(self) -> None:
+    def _notify_tried(self) -> None:
         if not self._tried.done():
             self._tried.set_result(None)
         self._tried = asyncio.get_running_loop().create_future()
@@ -253,13 +253,13 @@ class Relay:
             async with asyncio.timeout(LONGEST_WRITE_SECONDS):
                 await self._sink.append_many(interactions)
         except Unstorable as exc:
-            self._state.worked()
+            self._state.note_success()
             await self._isolate(rows, exc.reason)
             return
         except (HistoryUnavailable, TimeoutError) as exc:
-            self._state.failed()
+            self._state.note_failure()
             raise HistoryUnavailable("the store is away") from exc
-        self._state.worked()
+        self._state.note_success()
         self.on_delivered(interactions)
         positions = [position for position, _ in rows]
         await self._file.commits.submit(Delivered(positions, self._clock.now_milliseconds()))

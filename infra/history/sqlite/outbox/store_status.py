@@ -23,21 +23,21 @@ class StoreStatus:
         self._failed_seconds = 0.0
 
     @contextmanager
-    def noting(self) -> Iterator[None]:
+    def observing(self) -> Iterator[None]:
         """Note whether what is asked of the store within works."""
         try:
             yield
         except HistoryError:
-            self.failed()
+            self.note_failure()
             raise
         else:
-            self.worked()
+            self.note_success()
 
-    def worked(self) -> None:
+    def note_success(self) -> None:
         """Note that the store answered."""
         self.away_since_milliseconds = None
 
-    def failed(self) -> None:
+    def note_failure(self) -> None:
         """Note that it did not."""
         self._failed_seconds = self._clock.monotonic()
         if self.away_since_milliseconds is None:

@@ -64,7 +64,7 @@ def test_what_was_cut_short_is_gone_on_with(old_file: Path) -> None:
 def test_it_says_how_far_it_is(
     old_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sqlite_migration, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(sqlite_migration, "PROGRESS_SECONDS", 0.0)
     monkeypatch.setattr(sqlite_migration, "_OPERATIONS_BETWEEN_LOOKS", 100)
     with caplog.at_level(logging.INFO):
         open_writer(old_file, HISTORY_MIGRATIONS).close()

@@ -18,7 +18,7 @@ from infra.clock import SystemClock
 from infra.history.sqlite.outbox import housekeeping as outbox_housekeeping
 from infra.history.sqlite.outbox import relay
 from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER, Outbox, open_outbox
-from infra.history.sqlite.outbox.outbox_file import waiting_in
+from infra.history.sqlite.outbox.outbox_file import count_waiting
 from infra.history.sqlite.outbox.relay import BATCH_ROWS, LONGEST_PAUSE_SECONDS, pause_seconds
 from infra.history.sqlite.schema import open_reader
 from infra.history.sqlite.store import open_sqlite
@@ -469,7 +469,7 @@ async def test_what_was_set_aside_is_shown_with_its_reason_takes_no_room_and_can
         told = [one.message for one in caplog.records if "set aside" in one.message]
         assert len(told) == 3
         assert all("question" not in one and "answer" not in one for one in told)
-        assert waiting_in(path.parent) == 3, "a migration must not leave it behind"
+        assert count_waiting(path.parent) == 3, "a migration must not leave it behind"
 
         for number in range(1, 4):
             await outbox.erase("ana", an_id(number))

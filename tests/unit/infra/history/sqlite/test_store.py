@@ -25,7 +25,7 @@ from infra.history.sqlite import pages as sqlite_pages
 from infra.history.sqlite import statistics as sqlite_statistics
 from infra.history.sqlite import write_jobs as sqlite_jobs
 from infra.history.sqlite.committer import CHECKPOINT_PAGES, SqliteCommitter
-from infra.history.sqlite.outbox.outbox_file import hold_one
+from infra.history.sqlite.outbox.outbox_file import acquire_outbox
 from infra.history.sqlite.read_pool import ReadConnections, ReadPool
 from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_reader, open_writer
 from infra.history.sqlite.store import HISTORY_FILE, SqliteHistory, open_sqlite
@@ -116,7 +116,7 @@ async def test_a_file_system_without_locks_is_named_as_what_it_is(
     assert "local disk" in str(caught.value)
     assert "in use" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="does not lock files"):
-        hold_one(tmp_path)
+        acquire_outbox(tmp_path)
 
 
 @pytest.mark.seen("D10")
