@@ -1,1 +1,1 @@
-"""SQLite as the store, in a file."""
+"""The embedded history store: one SQLite file, its jobs, reads and schema."""

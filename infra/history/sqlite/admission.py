@@ -1,4 +1,4 @@
-"""Whether a write made now is expected to succeed."""
+"""Refuses new interactions when a write made now is expected to fail."""
 
 import asyncio
 import shutil
@@ -13,17 +13,18 @@ STALLED_SECONDS = 5.0
 
 
 class Admission:
-    """Looks at the disk each second, so that asking it costs nothing."""
+    """Measures the disk in the background, so that a check costs no system call."""
 
     def __init__(
         self, commits: GroupCommit[SqlJob], folder: Path, *, min_free_disk_bytes: int
     ) -> None:
-        """Watch the disk `folder` is on.
+        """Check the disk that holds `folder`.
 
         Args:
-            commits: Who writes there.
-            folder: On the disk in question.
-            min_free_disk_bytes: Below it nothing new is admitted; what is under way still is written.
+            commits: The writer of the file in it.
+            folder: A folder on the disk.
+            min_free_disk_bytes: Free space below which nothing new is admitted; interactions in flight are still
+                written.
         """
         self._commits = commits
         self._folder = folder
@@ -31,10 +32,10 @@ class Admission:
         self._has_room = True
 
     def check(self) -> None:
-        """Return at once when all is well.
+        """Return at once when a write is expected to succeed.
 
         Raises:
-            HistoryUnavailable: The last write failed, the one under way hangs, or the disk is about to be full.
+            HistoryUnavailable: The last write failed, the current one hangs, or the disk is nearly full.
         """
         commits = self._commits
         if commits.is_closed:

@@ -1,4 +1,4 @@
-"""A copy of the embedded store, made while the service uses it."""
+"""Copies the embedded store while the service uses it."""
 
 import secrets
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _PAGES_AT_ONCE = 1024
 
 
 class BackupFailed(Exception):
-    """There is no copy; its text is one line for the operator."""
+    """No copy was made; the message is one line for the operator."""
 
 
 def back_up(
@@ -24,22 +24,22 @@ def back_up(
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     overwrite: bool = False,
 ) -> int:
-    """Copy the SQLite file `source`, as it is at this moment, to `target`, and check the copy.
+    """Copy a snapshot of the SQLite file `source` to `target`, and check the copy. Blocks.
 
-    The copy is one ordinary file: put in place of the store's own, while no service runs, it restores it. Nothing is
-    seen under `target` before it is whole. Blocks.
+    The copy is one ordinary file: moved in place of the store's own while no service runs, it restores the store.
+    `target` appears only when it is complete.
 
     Args:
-        source: May be in use; it is only read.
-        target: Made with mode 0600.
-        progress: Called with the pages copied so far and those there are in all.
-        overwrite: Whether a file that is already at `target` is replaced.
+        source: The file to copy; it may be in use.
+        target: The copy, created with mode 0600.
+        progress: Called with the number of pages copied and the number of all pages.
+        overwrite: Whether an existing `target` is replaced.
 
     Returns:
         The size of the copy in bytes.
 
     Raises:
-        BackupFailed: There is nothing to copy, something at `target`, or a file cannot be read or written.
+        BackupFailed: `source` does not exist, `target` exists, or a file cannot be read or written.
     """
     if not source.is_file():
         raise BackupFailed(f"{source} does not exist")
@@ -69,8 +69,7 @@ def _copy(source: Path, partial: Path, progress: Callable[[int, int], None]) -> 
         closing(open_reader(source)) as reader,
         closing(apsw.Connection(str(partial), flags=apsw.SQLITE_OPEN_READWRITE)) as copy,
     ):
-        # A read transaction holds the store still for us: without it each write of the service would make the
-        # copying start anew.
+        # A read transaction keeps the snapshot: without it each write of the service would restart the copy.
         reader.execute("BEGIN; SELECT count(*) FROM sqlite_schema").fetchall()
         with copy.backup("main", reader, "main") as backup:
             while not backup.done:
@@ -78,7 +77,7 @@ def _copy(source: Path, partial: Path, progress: Callable[[int, int], None]) -> 
                 progress(backup.page_count - backup.remaining, backup.page_count)
         reader.execute("COMMIT")
         copy.pragma("synchronous", "extra")
-        copy.pragma("journal_mode", "delete")  # one file, without a log beside it
+        copy.pragma("journal_mode", "delete")  # one file, without a write-ahead log
         verdict = copy.pragma("integrity_check")
         if verdict != "ok":
             raise BackupFailed(f"{source} is damaged: {verdict}")

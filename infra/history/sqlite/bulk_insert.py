@@ -1,4 +1,4 @@
-"""Many rows at once into the embedded store's file, for copies of whole stores."""
+"""Inserts many rows at once into the embedded store, for copies of whole stores."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from infra.history.sqlite.write_jobs import INSERT_NEW, insert
 
 @dataclass(frozen=True, slots=True)
 class AppendMany:
-    """Interactions to keep if absent, as `Append`, thousands at once: for a little more than half of what it costs.
+    """Stores thousands of interactions if they are absent, at a little more than half of the cost of `Append`.
 
-    Best given in the order of users: each user's entries in the indexes lie side by side.
+    Fastest in the order of users, since each user's index entries are adjacent.
     """
 
     bodies: tuple[str, ...]
@@ -23,14 +23,14 @@ class AppendMany:
 
     def run(self, connection: apsw.Connection) -> None:
         if _insert_new(connection, self.bodies) < len(self.bodies):
-            insert(connection, self.bodies)  # some were there: an outcome may replace `interrupted`
+            insert(connection, self.bodies)  # some exist: an outcome may replace `interrupted`
         index_canonically(connection, self.bodies)
 
 
 def _insert_new(connection: apsw.Connection, bodies: tuple[str, ...]) -> int:
-    """Keep what is neither there nor erased, and return how many that were.
+    """Insert interactions that neither exist nor were erased, and return their number.
 
-    What triggers do after each row is done here for all of them, while triggers are off for this connection.
+    The work of the triggers is done here for all rows at once, with triggers disabled for this connection.
     """
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
     try:

@@ -11,7 +11,7 @@ from infra.history.sqlite.write_jobs import Append, SqlJob, insert
 from infra.storage.sqlite.group_commit import Committer
 
 CHECKPOINT_PAGES = 2000
-"""About 8 MB of log: fewer copies of the same page than the usual 1000, and the pause is still short."""
+"""About 8 MB of log: fewer copies of the same page than with SQLite's default of 1000, and the pause is still short."""
 
 
 class SqliteCommitter(Committer[SqlJob]):
@@ -20,7 +20,7 @@ class SqliteCommitter(Committer[SqlJob]):
     def __init__(
         self, connection: apsw.Connection, *, checkpoint_pages: int = CHECKPOINT_PAGES
     ) -> None:
-        """Write over `connection`, and checkpoint when the log has so many pages."""
+        """Write over `connection`, and checkpoint when the log has `checkpoint_pages` pages."""
         self._connection = connection
         self._checkpoint_pages = checkpoint_pages
         self._log_pages = 0
@@ -40,11 +40,11 @@ class SqliteCommitter(Committer[SqlJob]):
         if self._log_pages < self._checkpoint_pages:
             return
         self._log_pages = 0
-        with suppress(apsw.Error):  # a full disk, say; the next commit will tell
+        with suppress(apsw.Error):  # such as a full disk, which the next commit reports
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:
-        with suppress(apsw.Error):  # what it could not checkpoint is in the log, durable
+        with suppress(apsw.Error):  # pages not checkpointed are durable in the log
             self._connection.close()
 
     def _commit_mixed(self, batch: Sequence[SqlJob]) -> None:
@@ -59,7 +59,7 @@ class SqliteCommitter(Committer[SqlJob]):
                         job.run(connection)
             connection.execute("COMMIT")
         except BaseException:
-            if not connection.get_autocommit():  # some errors have rolled back by themselves
+            if not connection.get_autocommit():  # some errors roll back on their own
                 connection.execute("ROLLBACK")
             raise
 

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - put together from the constants of this file; every value travels as a parameter
-"""Conversations from SQLite: a walk over the user's turns, newest first."""
+"""Lists conversations by a walk over the user's turns, newest first."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from domain.entities.conversation import (
 )
 
 SCANNED_TURNS = 10_000
-"""What one page looks through; then it ends early and tells where to go on, so that a giant conversation blocks none."""
+"""Turns that one page scans at the most; it then ends early with a cursor, so that a huge conversation blocks no other."""
 
 _TURNS = """
 SELECT id, conversation_id FROM interaction INDEXED BY turns_by_id
@@ -24,7 +24,7 @@ _OF_CONVERSATION = """
 FROM interaction INDEXED BY by_conversation
 WHERE user_id = :user_id AND conversation_id = turn.conversation_id AND id >= :from_id
 """
-# A turn stands for its conversation when none is newer: each conversation is met once, where it was last active.
+# A conversation is listed at its newest turn, and so once.
 _LISTED = f"""
 SELECT
     turn.conversation_id,
@@ -43,7 +43,7 @@ ORDER BY listed.id DESC
 """
 _SCANNED_TO = f"SELECT id FROM ({_TURNS} LIMIT 1 OFFSET :scanned - 1)"
 
-_AFTER_ALL = "~"  # sorts behind every id
+_AFTER_ALL = "~"  # sorts after every id
 
 
 def conversations(connection: apsw.Connection, query: ConversationQuery) -> ConversationPage:

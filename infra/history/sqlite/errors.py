@@ -1,4 +1,4 @@
-"""SQLite's errors in the domain's words."""
+"""Translates SQLite errors into domain exceptions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,17 +9,14 @@ from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreada
 from infra.history.format.documents import UnreadableDocument
 
 _REFUSED = (apsw.TooBigError, apsw.MismatchError, apsw.ConstraintError, apsw.RangeError)
-"""What SQLite says of a row that it never takes, whatever the state of its file."""
+"""Errors about a row that SQLite never accepts, whatever the state of its file."""
 _NO_JSON = "malformed JSON"
-"""What it says of a body that its functions cannot read, such as one nested a thousand deep."""
+"""Error text about a body that its JSON functions cannot read, such as one nested a thousand deep."""
 
 
 @contextmanager
 def translate_write_errors() -> Iterator[None]:
-    """Turn whatever SQLite fails with into `HistoryUnavailable`; the cause stays attached.
-
-    What it refuses because of its content is `Unstorable`.
-    """
+    """Raise SQLite errors as `HistoryUnavailable`, and those about a row's content as `Unstorable`."""
     try:
         yield
     except _REFUSED as exc:
@@ -32,10 +29,10 @@ def translate_write_errors() -> Iterator[None]:
 
 @contextmanager
 def translate_read_errors() -> Iterator[None]:
-    """Turn whatever SQLite fails with, or a row we cannot read, into `HistoryUnreadable`."""
+    """Raise SQLite errors as `HistoryUnreadable`, and rows that cannot be parsed as `HistoryDamaged`."""
     try:
         yield
     except UnreadableDocument as exc:
-        raise HistoryDamaged("the embedded store holds what cannot be read") from exc
+        raise HistoryDamaged("the embedded store holds a row that cannot be read") from exc
     except apsw.Error as exc:
         raise HistoryUnreadable("the embedded store cannot be read") from exc

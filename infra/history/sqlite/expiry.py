@@ -1,4 +1,4 @@
-"""Removes from SQLite files what has been kept long enough, a few rows at a time."""
+"""Removes expired interactions from SQLite files, a few rows at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,13 +23,14 @@ LIMIT :rows
 
 @dataclass(slots=True)
 class Expire:
-    """Removes some interactions below an id; follow it with another until one `is_finished`.
+    """Removes some interactions below an id; submit further jobs until one `is_finished`.
 
-    No tombstone is left: whoever brings such an interaction again sees it expire again. The rows are gone from the
-    file; what the index of words has of them goes when it is next merged, and is found by nobody meanwhile.
+    It writes no tombstones: an interaction that is appended again expires again. The rows are removed from the file;
+    their entries in the word index are removed when it is next merged, and match no search meanwhile.
 
     Attributes:
-        is_finished: None are left, once it is committed.
+        first_kept_id: Interactions below this id are removed.
+        is_finished: Whether none are left; valid once the job is committed.
     """
 
     first_kept_id: str
@@ -43,18 +44,18 @@ class Expire:
 
 @dataclass(slots=True)
 class ExpireInOutbox(Expire):
-    """The same of an outbox: among what has waited longest, for its delivery or since."""
+    """Removes expired interactions from an outbox, those that wait longest for delivery or were delivered first."""
 
     def run(self, connection: apsw.Connection) -> None:
         _, self.is_finished = remove_some(connection, _IN_OUTBOX, {"id": self.first_kept_id})
 
 
 async def expire_all(
-    commits: GroupCommit[SqlJob], job_of: Callable[[str], Expire], first_kept_id: str
+    commits: GroupCommit[SqlJob], make_job: Callable[[str], Expire], first_kept_id: str
 ) -> None:
     """Remove all interactions below an id; raises `HistoryUnavailable`."""
     while first_kept_id:
-        job = job_of(first_kept_id)
+        job = make_job(first_kept_id)
         await commits.submit(job)
         if job.is_finished:
             return

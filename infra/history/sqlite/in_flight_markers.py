@@ -1,4 +1,4 @@
-"""Requests under way, noted so that a crash does not make them vanish."""
+"""Markers of requests in flight, from which a crash is recorded as `interrupted`."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,22 +15,28 @@ SWEEP_SECONDS = 0.1
 
 @dataclass(slots=True)
 class InFlightMarker:
-    """A request under way: what is recorded of it should its process die, and how long after receipt."""
+    """A request in flight.
+
+    Attributes:
+        interaction: Recorded if the process dies.
+        lost_after_seconds: When it is recorded, after receipt.
+        begun_seconds: When it was noted, on the loop's clock.
+    """
 
     interaction: Interaction
     lost_after_seconds: float
     begun_seconds: float
 
     def row(self) -> bytes:
-        """Return it as JSON, with the moment from which on it counts as interrupted."""
+        """Return the marker as JSON, with the time from which on the request counts as interrupted."""
         due_milliseconds = self.interaction.milliseconds + round(self.lost_after_seconds * 1000)
         return orjson.dumps({"dueMs": due_milliseconds, "of": document_of(self.interaction)})
 
 
 class InFlightMarkers:
-    """Keeps markers in memory at first: most requests that fail or are answered at once never cost a write.
+    """Holds markers in memory for 0.1 s, so that requests that end sooner cost no write.
 
-    Those still open after 0.1 s are written together; nobody waits for that.
+    Those still open are then written together; no request waits for that.
     """
 
     def __init__(self, submit: Callable[[SqlJob], asyncio.Future[None]]) -> None:
@@ -40,20 +46,20 @@ class InFlightMarkers:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, interaction: Interaction, lost_after_seconds: float) -> None:
-        """Note that `interaction` is under way."""
+        """Note that the request of `interaction` is in flight."""
         self._unwritten[interaction.id] = InFlightMarker(
             interaction, lost_after_seconds, self._loop.time()
         )
-        self._wake_later()
+        self._schedule_sweep()
 
     def end(self, interaction_id: str, user_id: str | None = None) -> InFlightMarker | None:
-        """Forget the marker; return it when it was not written yet.
+        """Remove a marker that was not written yet, and return it.
 
         A written one is removed by the append of its outcome, in the same transaction.
 
         Args:
-            interaction_id: Whose it is.
-            user_id: It is left alone if it is of another user; None asks for no user.
+            interaction_id: The id of the request.
+            user_id: A marker of another user is kept; None matches every user.
         """
         marker = self._unwritten.get(interaction_id)
         if marker is None or user_id not in (None, marker.interaction.user_id):
@@ -61,16 +67,16 @@ class InFlightMarkers:
         return self._unwritten.pop(interaction_id)
 
     def reopen(self, marker: InFlightMarker) -> None:
-        """Take a marker back whose outcome could not be kept."""
+        """Add a marker again whose outcome could not be stored."""
         self._unwritten.setdefault(marker.interaction.id, marker)
-        self._wake_later()
+        self._schedule_sweep()
 
     def write(self, *, begun_before_seconds: float) -> None:
-        """Submit every marker begun before that time of the loop; if they cannot be written, they are lost."""
+        """Submit the markers begun before a time on the loop's clock; a failed write loses them."""
         due = []
         for marker in self._unwritten.values():
             if marker.begun_seconds > begun_before_seconds:
-                break  # they stand in the order in which they began
+                break  # the dict is in the order of beginning
             due.append(marker)
         if not due:
             return
@@ -79,12 +85,12 @@ class InFlightMarkers:
         self._submit(KeepInFlightMarkers(b",".join([marker.row() for marker in due])))
 
     def close(self) -> None:
-        """Submit whatever is still open."""
+        """Submit all markers that are still open."""
         if self._timer is not None:
             self._timer.cancel()
         self.write(begun_before_seconds=self._loop.time())
 
-    def _wake_later(self) -> None:
+    def _schedule_sweep(self) -> None:
         if self._timer is None:
             self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
@@ -92,4 +98,4 @@ class InFlightMarkers:
         self._timer = None
         self.write(begun_before_seconds=self._loop.time() - SWEEP_SECONDS)
         if self._unwritten:
-            self._wake_later()
+            self._schedule_sweep()

@@ -1,4 +1,4 @@
-"""Pages of history from SQLite: the same cost at any depth."""
+"""Reads pages of history from SQLite, at the same cost at any depth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from domain.entities.interaction import ANSWERED, Interaction, Status
 from infra.history.format.documents import interaction_of
 
 SCANNED_ROWS = 10_000
-"""What one page looks through for filters that no index answers; then it ends early and tells where to go on."""
+"""Rows that one page scans at the most for filters without an index; it then ends early with a cursor."""
 
 Value = str | int
 
@@ -42,7 +42,13 @@ SELECT
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How a query is answered: a range of one index, and what is sifted from it row by row."""
+    """How a query is answered: a range of one index, and filters applied row by row.
+
+    Attributes:
+        index: The name of the index.
+        equal: Columns of the index with one allowed value.
+        sieve: Further columns with their allowed values.
+    """
 
     index: str
     equal: dict[str, Value]
@@ -50,9 +56,9 @@ class _Plan:
 
 
 def search(connection: apsw.Connection, query: HistoryQuery) -> Page:
-    """Return one page of `query`; one statement, so one state of the file.
+    """Return one page of `query`, read by one statement and so from one state of the file.
 
-    Bodies come joined as one text: the thread comes back to the interpreter once, not for every row.
+    SQLite joins the bodies into one text, so that the thread takes the interpreter's lock once, not for every row.
     """
     sql, values = _statement(query)
     joined, scanned_to = next(connection.execute(sql, values))
@@ -61,7 +67,7 @@ def search(connection: apsw.Connection, query: HistoryQuery) -> Page:
     if len(documents) > query.limit:
         documents = documents[: query.limit]
         next_id = documents[-1]["id"]
-    return Page(interactions=[interaction_of(one) for one in documents], next_id=next_id)
+    return Page(interactions=[interaction_of(document) for document in documents], next_id=next_id)
 
 
 def find(connection: apsw.Connection, user_id: str, interaction_id: str) -> Interaction | None:
@@ -130,7 +136,7 @@ def _plan(query: HistoryQuery) -> _Plan:
 
 
 def _answered(statuses: frozenset[Status]) -> int | None:
-    """Return what all wanted rows have in `answered`; None where they differ."""
+    """Return the value of `answered` that all rows with these statuses share; None where they differ."""
     if not statuses or statuses <= ANSWERED:
         return 1
     return 0 if statuses <= _UNANSWERED else None

@@ -1,4 +1,4 @@
-"""Reads of SQLite files, in threads of their own and bounded in time."""
+"""Reads SQLite files in a thread pool, with a time limit."""
 
 import asyncio
 import threading
@@ -20,10 +20,10 @@ _STEPS_BETWEEN_LOOKS = 50_000
 
 
 class ReadConnections(threading.local):
-    """Read-only connections of one thread, opened when first asked for.
+    """Read-only connections of one thread, opened on first use.
 
     Attributes:
-        until_seconds: Monotonic time after which the read under way is broken off.
+        until_seconds: Monotonic time after which the current read is aborted.
     """
 
     def __init__(self, opened: list[apsw.Connection]) -> None:
@@ -32,7 +32,7 @@ class ReadConnections(threading.local):
         self._by_path: dict[Path, apsw.Connection] = {}
 
     def to(self, path: Path) -> apsw.Connection:
-        """Return a connection to the file; raises `apsw.CantOpenError` where there is none."""
+        """Return a connection to the file; raises `apsw.CantOpenError` if it does not exist."""
         connection = self._by_path.get(path)
         if connection is None:
             connection = open_reader(path)
@@ -42,7 +42,7 @@ class ReadConnections(threading.local):
         return connection
 
     def keep_only(self, paths: Iterable[Path]) -> None:
-        """Close the connections to other files: they may be gone, and their rows with them."""
+        """Close the connections to other files, which may have been removed."""
         for path in self._by_path.keys() - set(paths):
             connection = self._by_path.pop(path)
             self._opened.remove(connection)
@@ -53,14 +53,14 @@ class ReadConnections(threading.local):
 
 
 class ReadPool:
-    """A few threads that read, so that the event loop never waits for a disk."""
+    """Runs reads in a few threads, so that the event loop never waits for a disk."""
 
     def __init__(self, *, seconds: float, threads: int = 4) -> None:
-        """Make the pool; its threads start when they are needed.
+        """Create the pool; threads start on demand.
 
         Args:
-            seconds: A read that has not ended by then, waiting for a thread included, is given up.
-            threads: How many reads go on at once.
+            seconds: Limit of one read, including the wait for a thread.
+            threads: Number of concurrent reads.
         """
         self._seconds = seconds
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="history-read")
@@ -68,7 +68,7 @@ class ReadPool:
         self._connections = ReadConnections(self._opened)
 
     async def run(self, read: Callable[[ReadConnections], T]) -> T:
-        """Return what `read` returns, run in one of the threads.
+        """Return the result of `read`, run in one of the threads.
 
         Raises:
             HistoryUnreadable: SQLite failed, a row cannot be read, or it took too long.
@@ -87,7 +87,7 @@ class ReadPool:
             raise HistoryUnreadable("the embedded store took too long") from exc
 
     async def close(self) -> None:
-        """Wait for the reads under way and close the connections."""
+        """Wait for the current reads and close the connections."""
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
         for connection in self._opened:
             connection.close()

@@ -1,4 +1,4 @@
-"""The embedded store's file: its tables, their versions, how it is opened."""
+"""The embedded store's file: its tables, its schema versions and opening it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +64,7 @@ CREATE INDEX turns_by_id ON interaction (user_id, id, conversation_id)
     WHERE conversation_id IS NOT NULL;
 """
 
-# Holds all that is added up: reading the bodies for it takes ten times as long.
+# Covers all columns of the sums: reading the bodies takes ten times as long.
 FIGURES = """
 CREATE INDEX figures ON interaction (
     user_id, id, model, provider, status, answered, body ->> '$.seconds',
@@ -76,11 +76,11 @@ HISTORY_MIGRATIONS: tuple[Step, ...] = (
     *(INTERACTIONS, TURNS_BY_ID, FIGURES, MakeWordIndex(), PURGE),
     CANONICAL_WORDS,
 )
-"""Each step makes the next `user_version` of the file; steps are only ever added at the end."""
+"""Each step leads to the next `user_version` of the file; steps are only added at the end."""
 
 
 def open_writer(path: Path, migrations: Sequence[Step]) -> apsw.Connection:
-    """Return the one connection that may write `path`, made and brought up to date where needed.
+    """Return the one connection that may write `path`; the file is created and migrated where needed.
 
     Blocks; the caller holds the file's lock.
 
@@ -98,12 +98,12 @@ def open_writer(path: Path, migrations: Sequence[Step]) -> apsw.Connection:
         for name, value in (
             ("journal_mode", "wal"),
             ("synchronous", "full"),
-            ("fullfsync", 1),  # macOS alone needs to be asked for a real sync
+            ("fullfsync", 1),  # macOS syncs to the disk only on request
             ("mmap_size", 0),
-            ("wal_autocheckpoint", 0),  # done by the committer, after its callers were told
+            ("wal_autocheckpoint", 0),  # done by the committer, after it has notified its callers
             ("journal_size_limit", _KEPT_LOG_BYTES),
             ("cache_size", -_CACHE_KIBIBYTES),
-            ("secure_delete", 1),  # erased means gone from the file too
+            ("secure_delete", 1),  # overwrites erased rows in the file
         ):
             connection.pragma(name, value)
         migrate(connection, migrations, path)
@@ -114,10 +114,10 @@ def open_writer(path: Path, migrations: Sequence[Step]) -> apsw.Connection:
 
 
 def open_reader(path: Path) -> apsw.Connection:
-    """Return a connection that can only read and never checkpoints.
+    """Return a read-only connection that never checkpoints.
 
     Raises:
-        apsw.Error: The file is not there or cannot be read.
+        apsw.Error: The file does not exist or cannot be read.
     """
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(_BUSY_MILLISECONDS)

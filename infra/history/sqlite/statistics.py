@@ -1,4 +1,4 @@
-"""Figures from SQLite: sums over one covering index, which no body is read for."""
+"""Sums statistics over one covering index of the embedded store, without reading bodies."""
 
 # ruff: noqa: S608 - put together from the constants of this file; every value travels as a parameter
 
@@ -10,7 +10,7 @@ import apsw
 from domain.entities.interaction import first_id_at, milliseconds_of
 from domain.entities.statistics import Day, Group, GroupBy, StatisticsQuery
 
-_AFTER_ALL = "~"  # sorts behind every id
+_AFTER_ALL = "~"  # sorts after every id
 
 _WHERE = "WHERE user_id = :user_id AND id >= :from_id AND id < :to_id"
 _MILLISECONDS = "CASE WHEN answered THEN CAST(body ->> '$.seconds' * 1000 + 0.5 AS INTEGER) END"
@@ -33,14 +33,14 @@ _FIRST = f"SELECT min(id) FROM interaction INDEXED BY figures {_WHERE}"
 
 
 def statistics(connection: apsw.Connection, query: StatisticsQuery) -> list[Group]:
-    """Return the groups of `query`, all of one state of the file."""
+    """Return the groups of `query`, read from one state of the file."""
     values = {
         "user_id": query.user_id,
         "from_id": query.from_id or "",
         "to_id": query.to_id or _AFTER_ALL,
     }
     groups: list[Group] = []
-    with connection:  # all days see the same state
+    with connection:  # all days are read from one state of the file
         if query.by is GroupBy.DAY:
             groups += _days(connection, values, query.time_zone)
         else:
@@ -51,7 +51,7 @@ def statistics(connection: apsw.Connection, query: StatisticsQuery) -> list[Grou
 def _days(
     connection: apsw.Connection, values: dict[str, str], time_zone: tzinfo
 ) -> Iterator[Group]:
-    """Yield day after day, from one that has interactions to the next: ids sort by time, so a day is a range of them."""
+    """Yield the days that have interactions; ids sort by time, so a day is a range of ids."""
     while (first_id := connection.execute(_FIRST, values).get) is not None:
         day = Day.around(milliseconds_of(first_id), time_zone)
         next_day = first_id_at(day.end_milliseconds)

@@ -1,4 +1,4 @@
-"""History in a SQLite file of this process."""
+"""The embedded history store: one SQLite file, written by this process alone."""
 
 import asyncio
 import math
@@ -59,7 +59,15 @@ RENEW_RETRY_SECONDS = 1.0
 
 
 class SqliteHistory(DurableStore):
-    """One file, one writing thread; `append` returns after the sync of the group it was committed with."""
+    """Stores history in one SQLite file with one writer thread; `append` returns after the group commit it is part of.
+
+    Attributes:
+        path: The file.
+        commits: Writes jobs to the file.
+        reads: Runs reads of the file.
+        markers: The requests in flight.
+        appends: Notifies readers that wait for an append.
+    """
 
     def __init__(
         self,
@@ -150,19 +158,19 @@ class SqliteHistory(DurableStore):
         )
 
     async def reap(self) -> None:
-        """Make the start markers whose time has come into `interrupted` interactions."""
+        """Turn start markers that are due into `interrupted` interactions."""
         await asyncio.wait(
             [self.commits.submit(Reap(self._clock.now_milliseconds(), self._has_word_index))]
         )
         self.appends.notify_all()
 
     async def expire(self, first_kept_id: str) -> None:
-        """Remove what is below an id, some at a time; what fails is done the next time."""
+        """Remove interactions below an id, some at a time; a failure is left to the next call."""
         with suppress(HistoryUnavailable):
             await expire_all(self.commits, Expire, first_kept_id)
 
     async def finish_erasures(self) -> None:
-        """Go on with erasures whose process died; raises `HistoryUnavailable`."""
+        """Complete erasures whose process died; raises `HistoryUnavailable`."""
         while True:
             job = FinishErasures()
             await self.commits.submit(job)
@@ -170,7 +178,7 @@ class SqliteHistory(DurableStore):
                 return
 
     async def purge_words(self) -> None:
-        """Take what was erased out of the index of words too, a little at a time, if anything was since the last time."""
+        """Remove the words of erased interactions from the index, a little at a time; does nothing without new erasures."""
         purging = Purging()
         with suppress(HistoryUnavailable):
             while not purging.is_finished:
@@ -178,9 +186,9 @@ class SqliteHistory(DurableStore):
                 await self._clock.sleep(PURGE_PAUSE_SECONDS)
 
     async def renew_words(self) -> None:
-        """Return once the rows of an older file are indexed by canonical words where they need it.
+        """Index the rows of an older file by canonical words where they need it.
 
-        A process that ends in the middle goes on at its next start. Until then searches look for both forms.
+        It continues at the next start if the process ends before. Until it is done, searches look for both forms.
         """
         while True:
             try:
@@ -219,13 +227,13 @@ async def open_sqlite(
     expire_seconds: float = EXPIRE_SECONDS,
     purge_seconds: float = PURGE_SECONDS,
 ) -> AsyncIterator[SqliteHistory]:
-    """Open `history.db` under `data_dir`, made where it is missing; only one process may.
+    """Open `history.db` under `data_dir`, created where it is missing, for this process alone.
 
     Args:
-        data_dir: Made with mode 0700 where it is missing.
-        clock: Tells when start markers are due.
-        read_seconds: A read that takes longer is given up.
-        min_free_disk_bytes: Below it nothing new is admitted.
+        data_dir: Created with mode 0700 where it is missing.
+        clock: For start markers, retention and pauses.
+        read_seconds: Limit of one read.
+        min_free_disk_bytes: Free space below which nothing new is admitted.
         reap_seconds: How often start markers are looked at.
         committing: Makes who writes over the file's one connection.
         retention: What has been kept for longer is removed.

@@ -1,4 +1,4 @@
-"""What can be written to an embedded store, as jobs for its one writing thread."""
+"""The write jobs of the embedded store, run by its one writer thread."""
 
 import time
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from infra.history.sqlite.search.index import index_canonically
 
 REMOVED_AT_ONCE = 100
 REMOVING_SECONDS = 0.02
-"""How long a job goes on removing rows: a chat's commit may wait behind it."""
+"""Limit of one job that removes rows: a chat's commit may wait behind it."""
 
 _NEW = """
 INSERT INTO interaction (user_id, id, conversation_id, model, provider, status, answered, body)
@@ -58,19 +58,23 @@ FROM json_each(CAST(? AS TEXT))
 
 
 class SqlJob(Protocol):
-    """One thing to write, within a transaction that others share."""
+    """A write within a transaction that is shared with other jobs.
+
+    Attributes:
+        size_bytes: About how much memory the job takes.
+    """
 
     @property
     def size_bytes(self) -> int: ...
 
     def run(self, connection: apsw.Connection) -> None:
-        """Write it; runs in the writer's thread."""
+        """Execute the write; called in the writer's thread."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Interactions to keep if absent: JSON documents, at least one."""
+    """Stores interactions if they are absent: JSON documents, at least one."""
 
     bodies: tuple[str, ...]
 
@@ -83,17 +87,17 @@ class Append:
 
 
 def insert(connection: apsw.Connection, bodies: tuple[str, ...]) -> None:
-    """Keep JSON documents, at least one: what is there or erased stays so, an outcome replaces `interrupted`.
+    """Insert JSON documents, at least one; existing and erased ones are skipped, an outcome replaces `interrupted`.
 
-    One statement does it all, without the interpreter: a thread that had to come back for every row would queue
-    behind a busy event loop each time.
+    One statement inserts all rows: a thread that needed the interpreter for every row would wait for a busy event loop
+    each time.
     """
     connection.execute(_INSERT_BATCH, (apsw.carray(bodies),))
 
 
 @dataclass(frozen=True, slots=True)
 class AppendCanonically:
-    """As `Append`, into a file with an index of words that would not find all of the texts as they are."""
+    """Does the same as `Append`, and indexes texts by their canonical words where the word index needs it."""
 
     bodies: tuple[str, ...]
 
@@ -108,7 +112,7 @@ class AppendCanonically:
 
 @dataclass(frozen=True, slots=True)
 class KeepInFlightMarkers:
-    """Start markers: JSON objects `{"dueMs", "of": document}`, joined by commas."""
+    """Stores start markers: JSON objects `{"dueMs", "of": document}`, joined by commas."""
 
     rows: bytes
 
@@ -122,7 +126,7 @@ class KeepInFlightMarkers:
 
 @dataclass(frozen=True, slots=True)
 class EndMarker:
-    """Forgets a start marker whose outcome is kept elsewhere."""
+    """Removes a start marker whose outcome is stored elsewhere."""
 
     interaction_id: str
     size_bytes: int = 0
@@ -133,10 +137,11 @@ class EndMarker:
 
 @dataclass(frozen=True, slots=True)
 class Reap:
-    """Makes start markers whose time has come into `interrupted` interactions.
+    """Turns start markers that are due into `interrupted` interactions.
 
     Attributes:
-        has_word_index: Whether the file has one, in which they must be found.
+        now_milliseconds: The current time, since 1970 UTC.
+        has_word_index: Whether the file has a word index.
     """
 
     now_milliseconds: int
@@ -155,7 +160,7 @@ class Reap:
 
 @dataclass(frozen=True, slots=True)
 class EraseOne:
-    """Erases one interaction, and for ever."""
+    """Erases one interaction and leaves a tombstone."""
 
     user_id: str
     interaction_id: str
@@ -170,13 +175,15 @@ class EraseOne:
 
 @dataclass(slots=True)
 class EraseUser:
-    """Erases some of a user's interactions up to a moment, and all that are appended later.
+    """Leaves a tombstone for a user's interactions up to an id, and removes some of them.
 
-    Follow it with another until one `is_finished`, so that others are not kept waiting; a process that dies in
-    between finishes at its next start.
+    Submit further jobs until one `is_finished`; other jobs run in between. If the process dies before, its next start
+    completes the erasure.
 
     Attributes:
-        erased: How many this one removed, once it is committed.
+        until_id: The erasure includes the millisecond of this id.
+        erased: Number of interactions that this job removed; valid once it is committed.
+        is_finished: Whether none are left; valid once the job is committed.
     """
 
     user_id: str
@@ -200,10 +207,10 @@ class EraseUser:
 
 @dataclass(slots=True)
 class FinishErasures:
-    """Goes on with erasures whose process died; follow it with another until one `is_finished`.
+    """Continues erasures whose process died; submit further jobs until one `is_finished`.
 
     Attributes:
-        is_finished: There was none left, once it is committed.
+        is_finished: Whether no erasure was left; valid once the job is committed.
     """
 
     is_finished: bool = field(default=False, init=False)
@@ -219,7 +226,7 @@ class FinishErasures:
 
 
 def _erase(connection: apsw.Connection, user_id: str, before_id: str) -> tuple[int, bool]:
-    """Remove a user's interactions below an id; return how many, and whether none are left."""
+    """Remove some of a user's interactions below an id; return their number, and whether none are left."""
     removed, is_finished = remove_some(
         connection,
         "SELECT seq FROM interaction INDEXED BY by_id WHERE user_id = :user_id AND id < :id LIMIT :rows",
@@ -233,14 +240,14 @@ def _erase(connection: apsw.Connection, user_id: str, before_id: str) -> tuple[i
 def remove_some(
     connection: apsw.Connection, seqs: str, values: Mapping[str, str | int]
 ) -> tuple[int, bool]:
-    """Remove interactions for some milliseconds; return how many, and whether none are left.
+    """Remove interactions for 20 ms at the most; return their number, and whether none are left.
 
     Args:
-        connection: Within a transaction.
-        seqs: Selects the next `:rows` of them.
-        values: For `seqs`.
+        connection: A connection within a transaction.
+        seqs: A query that selects the next `:rows` interactions.
+        values: The parameters of `seqs`.
     """
-    sql = f"DELETE FROM interaction WHERE seq IN ({seqs})"  # noqa: S608 - a constant of the caller's
+    sql = f"DELETE FROM interaction WHERE seq IN ({seqs})"  # noqa: S608 - a constant of the caller
     until_seconds = time.monotonic() + REMOVING_SECONDS
     removed = 0
     while True:
@@ -254,7 +261,7 @@ def remove_some(
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Writes a page and takes it back, to see whether the disk lets us."""
+    """Writes a page that changes nothing, to test the disk."""
 
     size_bytes: int = 0
 

@@ -1,4 +1,4 @@
-"""The index of words in SQLite: kept by triggers with each row, or made of many rows at once."""
+"""The word index in SQLite: updated by triggers with each row, or built for many rows at once."""
 
 # ruff: noqa: S608 - put together from the constants of this file; every value travels as a parameter
 
@@ -13,22 +13,22 @@ from infra.storage.sqlite.migrations import GradualStep
 
 PLACES_A_MILLISECOND = 1 << 16
 LAST_MILLISECOND = (1 << 47) - 1
-"""In the year 6429; beyond it SQLite's numbers end."""
+"""In the year 6429: later places exceed SQLite's integers."""
 
 ROWS_AT_ONCE = 20_000
-"""How many rows of an old file are indexed in one transaction."""
+"""Rows of an older file that are indexed in one transaction."""
 
 _GATHERED_BYTES = 16 * 1024 * 1024
-"""How much of the index one transaction gathers in memory before it writes; a chat's has some kilobytes."""
+"""Index entries that one transaction collects in memory before it writes; a chat's has some kilobytes."""
 
 _OWNER = "\uf8ff"
-"""Marks the user among the words: no word holds it."""
+"""Prefix of the term that names the user: no word contains it."""
 
 UNOWNED_TERM = _OWNER
-"""In no row, for want of a user."""
+"""A term that never occurs, since no user has this id."""
 
 _NOT_TOKENIZED_ALIKE = "\u01e0\u01e1"
-"""FTS5 takes only one of their two accents off."""
+"""FTS5 removes only one of their two accents."""
 
 _MILLISECONDS = "('0x' || substr({row}.id, 1, 8) || substr({row}.id, 10, 4))"
 _OWNER_OF_ROW = f"char({ord(_OWNER)}) || hex({{row}}.user_id) || ' '"
@@ -37,7 +37,7 @@ _WORDS = (
     "coalesce({row}.body ->> 'prompt', '') || ' ' || coalesce({row}.body ->> 'text', ''),"
     f" char({ord(_OWNER)}), ' ')"
 )
-# Of an id that is none the time is 0.
+# The time of an invalid id is 0.
 _FIRST_PLACE = (
     f"(iif(json_valid({_MILLISECONDS}, 2), {_MILLISECONDS} ->> '$', 0) & {LAST_MILLISECOND})"
     f" * {PLACES_A_MILLISECOND}"
@@ -67,8 +67,8 @@ CREATE TRIGGER gone_is_not_said AFTER DELETE ON interaction BEGIN
 END;
 """
 
-# What `new_is_said` does, for many rows. In the order of places: FTS5 writes out what it has gathered whenever it has
-# to step back. Places are looked up first, so that no bodies are sorted.
+# The same as `new_is_said`, for many rows. In the order of places, since FTS5 flushes its memory whenever a rowid is
+# lower than the one before. Places are looked up first, so that no bodies are sorted.
 _PLACE_ROWS = """
 INSERT INTO place SELECT
     coalesce(
@@ -99,8 +99,8 @@ _EXPRESSIONS = {
     "owner_of_old": _OWNER_OF_ROW.format(row="OLD"),
 }
 
-# What the index holds of texts that it would not find by canonically equivalent ones: their words, as `words_of`
-# returns them, instead of the texts as they came. Such rows are indexed twice, all others at no cost.
+# Texts that a search for a canonically equivalent text would miss are indexed by their words, as `words_of` returns
+# them, instead of their original form. Such rows are indexed twice; all others cost nothing more.
 CANONICAL_WORDS = """
 CREATE TABLE canonical (seq INTEGER PRIMARY KEY, words TEXT NOT NULL);
 CREATE TRIGGER canonical_is_said AFTER INSERT ON canonical BEGIN
@@ -143,9 +143,9 @@ SELECT seq, ? FROM interaction WHERE user_id = ? AND id = ? AND body = ?
 
 
 def index_canonically(connection: apsw.Connection, bodies: Iterable[str]) -> None:
-    """Index those of the rows with these bodies that need it by their canonical words; within a transaction.
+    """Index rows with these bodies by their canonical words where they need it; called within a transaction.
 
-    Rows that are not there, or that meanwhile have another body, are left alone.
+    Rows that do not exist, or that have another body by now, are skipped.
     """
     for body in bodies:
         if is_indexed_as_it_is(body):
@@ -157,7 +157,7 @@ def index_canonically(connection: apsw.Connection, bodies: Iterable[str]) -> Non
 
 
 def is_indexed_as_it_is(body: str) -> bool:
-    """Return whether FTS5 finds a body's texts by canonically equivalent ones without our help; quick for most."""
+    """Return whether FTS5 on its own finds a body's texts by canonically equivalent ones; fast for most bodies."""
     if body.isascii():
         return True
     return unicodedata.is_normalized("NFC", body) and not any(
@@ -166,22 +166,22 @@ def is_indexed_as_it_is(body: str) -> bool:
 
 
 def owner_term(user_id: str) -> str:
-    """Return the word that each of a user's rows has."""
+    """Return the term that is in each of a user's rows."""
     return _OWNER + user_id.encode().hex()
 
 
 def index_rows(connection: apsw.Connection, after_seq: int, until_seq: int) -> None:
-    """Index rows that no trigger has indexed: those above one number, up to another; within a transaction."""
+    """Index rows that no trigger has indexed, above one `seq` up to another; called within a transaction."""
     rows = {"after": after_seq, "until": until_seq}
     for sql in (_PLACE_ROWS, _INDEX_ROWS):
         connection.execute(sql.format(**_EXPRESSIONS), rows)
 
 
 class MakeWordIndex(GradualStep):
-    """Makes the index of all there is.
+    """Builds the word index of an older file.
 
-    `place` gives each interaction a number that grows with its time, under which its words are indexed: so they are
-    found newest first without looking at all of them. It also tells how far an index that was begun has come.
+    `place` gives each interaction a number that grows with its time, under which its words are indexed: a search finds
+    the newest first without reading all. It also shows how far the building has come.
     """
 
     def begin(self) -> str:
@@ -193,7 +193,7 @@ class MakeWordIndex(GradualStep):
         ).get
         if done >= whole:
             return 1.0
-        # Numbers have gaps where something was erased; the next piece begins at the next row.
+        # `seq` has gaps after erasures; the next piece begins at the next row.
         after = connection.execute(
             "SELECT min(seq) - 1 FROM interaction WHERE seq > ?", (done,)
         ).get
@@ -206,7 +206,7 @@ class MakeWordIndex(GradualStep):
 
 
 def tokenizer() -> str:
-    """Return what FTS5 is told of words. It knows the Unicode of 2012; younger symbols are named here."""
+    """Return the tokenizer options of FTS5, which knows the Unicode of 2012: later symbols are listed as separators."""
     symbols = "".join(
         chr(code)
         for code in range(0x300, 0x20000)

@@ -1,11 +1,11 @@
-"""Takes what was erased out of the pages of the index of words."""
+"""Removes the words of erased interactions from the pages of the word index."""
 
 from dataclasses import dataclass, field
 
 import apsw
 
 MERGED_PAGES = 64
-"""At once: some milliseconds, behind which a chat's commit may wait."""
+"""Pages merged in one step: some milliseconds, for which a chat's commit may wait."""
 
 PURGE = """
 CREATE TABLE purge (wanted INTEGER NOT NULL);
@@ -26,14 +26,14 @@ _MERGE = "INSERT INTO said (said, rank) VALUES ('merge', ?)"
 
 @dataclass(slots=True)
 class Purging:
-    """A step of it; run it again until it `is_finished`.
+    """Merges some pages of the word index; submit it again until it `is_finished`.
 
-    FTS5 marks deleted words, and drops them where it merges the oldest part of its index. To take each out at once
-    (its `secure-delete`) costs 2 to 5 ms an interaction, in which nothing else is written; to merge all of the index
-    now and then costs less than to build it, in steps between which chats go on.
+    FTS5 marks deleted words, and drops them when it merges the oldest part of its index. Removing each at once (its
+    `secure-delete`) costs 2 to 5 ms an interaction, during which nothing else is written. Merging the whole index from
+    time to time costs less than building it, and other jobs run between its steps.
 
     Attributes:
-        is_finished: Nothing was to be done, or all is.
+        is_finished: Whether nothing is left to merge.
     """
 
     is_finished: bool = field(default=False, init=False)
@@ -44,7 +44,7 @@ class Purging:
         pages = MERGED_PAGES
         if not self._wanted:
             self._wanted = connection.execute("SELECT wanted FROM purge").get
-            pages = -pages  # once, to make all parts of the index one
+            pages = -pages  # a negative number starts the merge of all parts into one
         if self._wanted:
             before = connection.total_changes()
             connection.execute(_MERGE, (pages,))

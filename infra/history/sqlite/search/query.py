@@ -1,4 +1,4 @@
-"""Searching history by words in SQLite: the index of words, read from one end of time."""
+"""Searches history by words in SQLite, in the order of time."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -19,10 +19,10 @@ from infra.history.sqlite.search.index import (
 from infra.history.sqlite.search.renewal import is_renewed
 
 SCANNED_ROWS = 10_000
-"""What one page looks through for the other filters; then it ends early and tells where to go on."""
+"""Rows that one page scans at the most for the other filters; it then ends early with a cursor."""
 
 _FEW_ROWS = 50
-"""Of several words, one that is in no more of a user's rows leads the search."""
+"""A word that is in no more rows of the user leads a search for several words."""
 
 _AFTER_ALL = first_id_at(1 << 48)
 
@@ -42,7 +42,7 @@ WHERE seq IN (SELECT value FROM json_each(?))
 
 
 def search(connection: apsw.Connection, query: HistoryQuery) -> Page:
-    """Return one page of `query`, which asks for words; all of one state of the file."""
+    """Return one page of `query`, which has words, read from one state of the file."""
     with connection:
         has_every_form = is_renewed(connection)
         picked, next_id = _picked(connection, query)
@@ -50,18 +50,18 @@ def search(connection: apsw.Connection, query: HistoryQuery) -> Page:
         seqs = orjson.dumps([seq for _, seq in picked]).decode()
         joined = connection.execute(_BODIES.format(order=order), (seqs,)).get
     documents = [] if joined is None else orjson.loads(b"[" + joined + b"]")
-    found = [interaction_of(one) for one in documents]
+    found = [interaction_of(document) for document in documents]
     if not has_every_form:
-        found = [one for one in found if one.says(query.filter.words)]
+        found = [interaction for interaction in found if interaction.says(query.filter.words)]
     return Page(interactions=found, next_id=next_id)
 
 
 def _picked(
     connection: apsw.Connection, query: HistoryQuery
 ) -> tuple[list[tuple[str, int]], str | None]:
-    """Return ids and rows of the page, and the `next_id` of the page.
+    """Return the ids and rows of the page, and its `next_id`.
 
-    Places follow time to the millisecond; within one, ids are put in order here. So what is looked at ends with a
+    Places are in the order of time to the millisecond; ids within one are sorted here. A scan therefore ends with a
     whole millisecond.
     """
     is_newest_first = query.order is Order.DESC
@@ -75,7 +75,7 @@ def _picked(
         if fits:
             picked.append((interaction_id, seq))
     else:
-        scanned = []  # to the end
+        scanned = []  # nothing is left
     picked.sort(reverse=is_newest_first)
     if len(picked) > query.limit:
         picked = picked[: query.limit]
@@ -88,7 +88,7 @@ def _picked(
 def _found(
     connection: apsw.Connection, query: HistoryQuery
 ) -> Iterator[tuple[int, int, str, bool]]:
-    """Yield time, row and id of what holds the words, in order of time, and whether it passes the rest of the filter."""
+    """Yield time, row and id of the rows with the words, in order of time, and whether they pass the other filters."""
     wanted, after_id = query.filter, query.after_id
     is_newest_first = query.order is Order.DESC
     low, high = wanted.from_id or first_id_at(0), wanted.to_id or _AFTER_ALL
@@ -109,10 +109,11 @@ def _found(
 def _expression(
     connection: apsw.Connection, owner: str, words: Collection[str], between: dict[str, Any]
 ) -> str:
-    """Return what FTS5 is to look for: the user and all the words, and first where a rare one of several is.
+    """Return the FTS5 expression for the user and all words, with a rare word first where there is one.
 
-    Words in a row move along with each other in FTS5, through all rows of one that everybody uses; with brackets around
-    a part, the rest only moves to where that holds. Brackets around AND alone are taken away, those around NOT stay.
+    FTS5 steps through the rows of all words joined by AND, also through those of a very frequent one. A part in
+    brackets is evaluated first, and the others only at its rows. FTS5 removes brackets around AND alone, but keeps
+    those around NOT.
     """
     by_length = sorted(words, key=len, reverse=True)  # long ones tend to be rare
     terms = {word: f'"{word}"' for word in by_length}
@@ -131,14 +132,14 @@ def _expression(
 
 
 def _either_form(word: str) -> str:
-    """Return what FTS5 is to look for in a file of which some rows may be indexed as they came.
+    """Return the FTS5 expression of a word for a file in which some rows may be indexed by their original form.
 
-    Of those it finds more than asked for, which is compared afterwards.
+    It matches more of those than it should; the caller compares their texts.
     """
     decomposed = words_of_decomposed(word)
     if decomposed <= {word}:
         return f'"{word}"'
-    joined = " AND ".join(f'"{one}"' for one in sorted(decomposed))
+    joined = " AND ".join(f'"{part}"' for part in sorted(decomposed))
     return f'("{word}" OR ({joined}))'
 
 

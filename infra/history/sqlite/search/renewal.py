@@ -1,4 +1,4 @@
-"""Indexes the rows of an older file by their canonical words where they need it, beside the requests."""
+"""Indexes the rows of an older file by their canonical words where they need it, in the background."""
 
 from dataclasses import dataclass
 
@@ -8,18 +8,18 @@ from infra.history.sqlite.search.index import index_canonically, is_indexed_as_i
 
 READ_ROWS = 2000
 READ_CHARACTERS = 4 * 1024 * 1024
-"""How much one step reads at the most."""
+"""Limits of what one step reads."""
 
 _ROWS = "SELECT seq, body FROM interaction WHERE seq >= ? AND seq <= ? ORDER BY seq"
 
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Indexes some rows anew and notes how far the file is.
+    """Indexes some rows again and stores the progress.
 
     Attributes:
-        bodies: Of the rows concerned.
-        next_seq: Where the next step begins; None: this one is the last.
+        bodies: The bodies of these rows.
+        next_seq: The first row of the next step; None after the last step.
     """
 
     bodies: tuple[str, ...]
@@ -38,7 +38,7 @@ class Renew:
 
 
 def next_step(connection: apsw.Connection) -> Renew | None:
-    """Read on from where the last step ended; return None when all rows have been looked at."""
+    """Return the step that follows the last one; None when all rows have been read."""
     place = connection.execute("SELECT next_seq, until_seq FROM renewal").fetchone()
     if place is None:
         return None
@@ -56,5 +56,5 @@ def next_step(connection: apsw.Connection) -> Renew | None:
 
 
 def is_renewed(connection: apsw.Connection) -> bool:
-    """Return whether every row is indexed by words that canonically equivalent texts share."""
+    """Return whether every row is indexed by its canonical words."""
     return connection.execute("SELECT 1 FROM renewal").fetchone() is None
