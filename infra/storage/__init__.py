@@ -1,1 +1,1 @@
-"""Access to files and database drivers, shared by history, idempotency keys and API keys."""
+"""Drivers of files and databases, shared by history, idempotency keys and API keys."""

@@ -1,16 +1,16 @@
-"""Files and folders that only this user may read."""
+"""Creates files and folders that only this user may read."""
 
 import os
 from pathlib import Path
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make `folder` with mode 0700 where it is missing; one that exists stays as its owner made it."""
+    """Create `folder` with mode 0700 where it is missing; an existing one keeps its mode."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def make_private_file(path: Path) -> None:
-    """Make `path` empty with mode 0600 where it is missing, so that whoever writes it need not think of it."""
+    """Create `path` empty with mode 0600 where it is missing."""
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
@@ -20,7 +20,7 @@ def make_private_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut, where the system can do that for folders."""
+    """Sync the entries of `folder` to the disk, where the system supports that."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

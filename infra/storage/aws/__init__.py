@@ -1,1 +1,1 @@
-"""AWS credentials, a client, its errors, and one DynamoDB table with batching and throttling."""
+"""AWS: access settings, a client, its errors, and batched calls of a DynamoDB table."""

@@ -15,14 +15,16 @@ EMULATOR_KEY = "emulator"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsAccess:
-    """Where and as whom; what is None is found the way every AWS tool finds it.
+    """How AWS is reached; values that are None are found in the way of all AWS tools.
 
     Attributes:
-        region: None: the shared configuration's.
-        endpoint_url: Another address than the region's own, such as a VPC endpoint or an emulator.
-        is_emulator: Whether tables and queues are made here where they are missing; on AWS they are made with the rest
-            of the infrastructure. An emulator needs neither a region nor credentials.
-        access_key_id: None: the task's role, the instance's, or the shared credentials.
+        region: None: that of the shared configuration.
+        endpoint_url: An address other than the region's own, such as a VPC endpoint or an emulator.
+        is_emulator: Whether an emulator is used: missing tables and queues are created, which on AWS is part of the
+            deployment, and neither a region nor credentials are needed.
+        access_key_id: None: the role of the task or instance, or the shared credentials.
+        secret_access_key: The secret of `access_key_id`.
+        session_token: Goes with temporary credentials.
     """
 
     region: str | None = None
@@ -54,7 +56,7 @@ class AwsAccess:
         )
 
     def client_arguments(self) -> dict[str, str | None]:
-        """Return them under the names the driver knows."""
+        """Return the keyword arguments of the driver's `create_client`."""
         region, key, secret = self.region, self.access_key_id, self.secret_access_key
         if self.is_emulator:
             region = region or EMULATOR_REGION

@@ -1,4 +1,4 @@
-"""A client of one AWS service that heals by itself."""
+"""A client of one AWS service that recovers from missing credentials and lost connections."""
 
 import asyncio
 import io
@@ -32,10 +32,10 @@ LONG_BODY_BYTES = 256 * 1024
 class AwsClient:
     """Calls operations of one service.
 
-    Credentials that cannot be had yet are looked for again with the next call.
+    Credentials that are not available yet are looked for again with the next call.
 
     Attributes:
-        is_emulator: Whether an emulator of AWS answers.
+        is_emulator: Whether the service is an emulator.
     """
 
     def __init__(self, service: str, access: AwsAccess, *, tries: int, read_seconds: float) -> None:
@@ -48,7 +48,7 @@ class AwsClient:
             read_timeout=read_seconds,
             max_pool_connections=MAX_CONNECTIONS,
             tcp_keepalive=True,
-            parameter_validation=False,  # ours are right, and checking them costs as much as sending them
+            parameter_validation=False,  # the check costs as much as sending, and the parameters are fixed in code
         )
         self._session = AioSession()
         self._session.register("before-send", _stream_long_body)
@@ -56,34 +56,34 @@ class AwsClient:
         self._lock = asyncio.Lock()
         self._client: Any = None
         self._is_closed = False
-        self._calls_under_way = 0
+        self._calls_in_flight = 0
         self._is_idle = asyncio.Event()
 
     async def __call__(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """Return the answer to one call.
+        """Return the response to one call.
 
         Raises:
-            botocore.exceptions.BotoCoreError: Not reached, no credentials, or closed.
-            botocore.exceptions.ClientError: Refused.
+            botocore.exceptions.BotoCoreError: The service was not reached, there are no credentials, or the client is closed.
+            botocore.exceptions.ClientError: The service refused the call.
         """
         if self._is_closed:
             raise ConnectionClosedError(endpoint_url=self._service)
-        self._calls_under_way += 1
+        self._calls_in_flight += 1
         try:
             client = self._client or await self.connect()
-            answer: dict[str, Any] = await getattr(client, operation)(**parameters)
+            response: dict[str, Any] = await getattr(client, operation)(**parameters)
         finally:
-            self._calls_under_way -= 1
-            if not self._calls_under_way:
+            self._calls_in_flight -= 1
+            if not self._calls_in_flight:
                 self._is_idle.set()
-        return answer
+        return response
 
     async def connect(self) -> Any:
-        """Return the driver's client, made if there is none; it connects when it is used."""
+        """Return the driver's client, created on first use; it connects when it is called."""
         async with self._lock:
             if self._client is None:
                 arguments = self._access.client_arguments()
-                # Before credentials are looked for: those may come later, a region does not.
+                # Checked before the credentials: those may become available later, a region does not.
                 if (
                     arguments["region_name"] is None
                     and self._session.get_config_variable("region") is None
@@ -100,9 +100,9 @@ class AwsClient:
         return self._client
 
     async def close(self) -> None:
-        """Refuse new calls, let those under way end for a while, and close the connections."""
+        """Refuse new calls, wait up to 2 s for the current ones, and close the connections."""
         self._is_closed = True
-        if self._calls_under_way:
+        if self._calls_in_flight:
             self._is_idle.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -111,7 +111,7 @@ class AwsClient:
 
 
 def _stream_long_body(request: AWSPreparedRequest, **_: Any) -> None:
-    """Have a long body written piece by piece, so that others get their turn."""
+    """Send a long body in chunks, so that other tasks run in between."""
     if isinstance(request.body, bytes) and len(request.body) > LONG_BODY_BYTES:
         request.body = io.BytesIO(request.body)
 
@@ -120,16 +120,16 @@ def _stream_long_body(request: AWSPreparedRequest, **_: Any) -> None:
 async def open_client(
     service: str, access: AwsAccess, *, tries: int, read_seconds: float = READ_SECONDS
 ) -> AsyncIterator[AwsClient]:
-    """Use a service of AWS; that it cannot be reached yet is no error.
+    """Open a client of an AWS service; a service that cannot be reached yet is no error.
 
     Args:
-        service: As the driver names it.
-        access: Where and as whom.
-        tries: How often a call is made that was throttled or not answered; 1 is no retry.
+        service: The driver's name of the service.
+        access: Region, endpoint and credentials.
+        tries: Number of tries for a call that was throttled or not answered; 1 is no retry.
         read_seconds: Longest silence within one try.
 
     Raises:
-        ConfigurationError: No region is known, or the endpoint is no URL.
+        ConfigurationError: No region is configured, or the endpoint is not a URL.
     """
     client = AwsClient(service, access, tries=tries, read_seconds=read_seconds)
     try:

@@ -1,4 +1,4 @@
-"""Calls about many items of the DynamoDB table at once."""
+"""Batched calls of a DynamoDB table, with pauses when it throttles."""
 
 import asyncio
 import logging
@@ -26,8 +26,8 @@ WRITE_AT_ONCE = 25
 CALLS_AT_ONCE = 8
 
 _LONGEST_PAUSE_SECONDS = 1.0
-_TAKEN = "DuplicateItem"
-_PASSING = frozenset(
+_DUPLICATE = "DuplicateItem"
+_TRANSIENT = frozenset(
     {
         "InternalServerError",
         "ProvisionedThroughputExceeded",
@@ -36,22 +36,22 @@ _PASSING = frozenset(
         "TransactionConflict",
     }
 )
-"""What DynamoDB says of single items that it would take a moment later."""
+"""Error codes of single items that a later try may store."""
 _REFUSED_ITEM = frozenset({"ItemCollectionSizeLimitExceeded", "ValidationError"})
-"""What DynamoDB says of single items that it never takes."""
+"""Error codes of single items that DynamoDB never stores."""
 _REFUSED_CALL = frozenset(
     {"ItemCollectionSizeLimitExceededException", "SerializationException", "ValidationException"}
 )
-"""The same of a call about one item."""
+"""Error codes of calls about an item that DynamoDB never stores."""
 _NO_STATEMENTS = frozenset({"AccessDeniedException", "UnknownOperationException"})
-"""Forbidden by a policy that does not name them, or unknown."""
+"""Error codes where PartiQL statements are forbidden by a policy, or unknown."""
 _UNKNOWN_TO_EMULATOR = "500"
-"""How an emulator may say that it knows no statements; of AWS itself it is a passing error."""
+"""Error code of an emulator without PartiQL statements; from AWS itself it is transient."""
 _REFUSAL = "DynamoDB refuses it"
 
 
 class Table:
-    """One table. What was not processed is sent again after a pause, for as long as the caller has time."""
+    """Calls one table; unprocessed items are sent again after a pause, until the caller's timeout."""
 
     def __init__(self, dynamodb: AwsClient, name: str) -> None:
         self._no_statements = _NO_STATEMENTS
@@ -63,15 +63,15 @@ class Table:
         self._takes_statements = True
 
     async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """Return the answer to a call about this table."""
+        """Return the response to a call about this table."""
         return await self._dynamodb(operation, TableName=self._name, **parameters)
 
     async def get_many(self, keys: Iterable[Item], *, only: Sequence[str] = ()) -> list[Item]:
-        """Return those of the items that are there, as they are now, in any order.
+        """Return the existing items, read consistently, in any order.
 
         Args:
-            keys: Each once.
-            only: The attributes to return; all where it is empty.
+            keys: The keys, without duplicates.
+            only: The attributes to return; empty returns all.
         """
         projection: dict[str, Any] = {}
         if only:
@@ -83,25 +83,25 @@ class Table:
         return [item for chunk in found for item in chunk]
 
     async def delete_many(self, keys: Iterable[Item]) -> None:
-        """Delete items; those that are not there are no error."""
+        """Delete items; missing ones are no error."""
         await self._in_chunks(keys, WRITE_AT_ONCE, self._delete)
 
     async def insert_many(self, items: Iterable[Item]) -> list[Item]:
-        """Keep the items whose key is free, and return those whose key is not.
+        """Insert the items with a free key, and return the others.
 
         Raises:
-            Unstorable: DynamoDB will never take some of them; all others are there.
-            HistoryUnavailable: Some were neither kept nor are they there.
+            Unstorable: DynamoDB never stores some of them; all others are stored.
+            HistoryUnavailable: Some were not stored.
         """
         taken = await self._in_chunks(items, WRITE_AT_ONCE, self._insert)
         return [item for chunk in taken for item in chunk]
 
     async def put_together(self, puts: Sequence[dict[str, Any]]) -> bool:
-        """Put all items or none; return False when the first one's condition does not hold.
+        """Put all items or none; return False when the first item's condition does not hold.
 
         Raises:
-            Unstorable: DynamoDB will never take one of them.
-            HistoryUnavailable: Refused for another reason.
+            Unstorable: DynamoDB never stores one of them.
+            HistoryUnavailable: The transaction was refused for another reason.
         """
         transaction = [{"Put": {"TableName": self._name, **put}} for put in puts]
         pause = _Pause()
@@ -120,7 +120,7 @@ class Table:
                     return False
                 if codes & _REFUSED_ITEM:
                     raise Unstorable(_REFUSAL) from exc
-                if not codes <= _PASSING | {"None"}:
+                if not codes <= _TRANSIENT | {"None"}:
                     raise HistoryUnavailable("DynamoDB refuses a transaction") from exc
             await pause()
 
@@ -155,15 +155,15 @@ class Table:
                 if code in self._no_statements:
                     self._takes_statements = False
                     logger.warning(
-                        "no statements may be sent to DynamoDB: items are put one by one"
+                        "DynamoDB accepts no PartiQL statements: items are put one by one"
                     )
-                elif code not in _REFUSED_CALL:  # these are about one item: put alone, it is found
+                elif code not in _REFUSED_CALL:  # caused by one item, which the single puts find
                     raise
         are_taken = await gather_all(*(self._is_taken(item) for item in items))
         return [item for item, is_taken in zip(items, are_taken, strict=True) if is_taken]
 
     async def _is_taken(self, item: Item) -> bool:
-        """Put one item if its key is free; return whether it is not."""
+        """Put one item if its key is free; return whether the key is taken."""
         try:
             await self.call("put_item", Item=item, ConditionExpression="attribute_not_exists(pk)")
         except ClientError as exc:
@@ -175,22 +175,22 @@ class Table:
         return False
 
     async def _insert_by_statements(self, items: list[Item]) -> list[Item]:
-        """Insert by the only batch of DynamoDB's that leaves alone what is there, at a tenth of what single puts cost."""
+        """Insert by PartiQL, the only batch that never overwrites an item, at a tenth of the cost of single puts."""
         taken: list[Item] = []
         is_refused = False
         pause = _Pause()
         while True:
             statements = [self._insertion(item) for item in items]
             answer = await self._dynamodb("batch_execute_statement", Statements=statements)
-            told = [
+            errors = [
                 (item, response["Error"]["Code"])
                 for item, response in zip(items, answer["Responses"], strict=True)
                 if "Error" in response
             ]
-            taken += [item for item, code in told if code == _TAKEN]
-            items = [item for item, code in told if code in _PASSING]
-            codes = {code for _, code in told}
-            if not codes <= _PASSING | _REFUSED_ITEM | {_TAKEN}:
+            taken += [item for item, code in errors if code == _DUPLICATE]
+            items = [item for item, code in errors if code in _TRANSIENT]
+            codes = {code for _, code in errors}
+            if not codes <= _TRANSIENT | _REFUSED_ITEM | {_DUPLICATE}:
                 raise HistoryUnavailable("DynamoDB refuses an item")
             is_refused = is_refused or not codes.isdisjoint(_REFUSED_ITEM)
             if not items:
@@ -208,42 +208,42 @@ class Table:
         }
 
     async def _in_chunks(
-        self, what: Iterable[T], size: int, work: Callable[[list[T]], Awaitable[R]]
+        self, items: Iterable[T], size: int, work: Callable[[list[T]], Awaitable[R]]
     ) -> list[R]:
-        async def one(chunk: list[T]) -> R:
+        async def limited(chunk: list[T]) -> R:
             async with self._slots:
                 return await work(chunk)
 
-        return await gather_all(*(one(chunk) for chunk in _chunks(what, size)))
+        return await gather_all(*(limited(chunk) for chunk in _chunks(items, size)))
 
 
 async def gather_all(*works: Coroutine[Any, Any, R]) -> list[R]:
-    """Return what they return once all have ended.
+    """Run coroutines concurrently and return their results once all have ended.
 
     Raises:
-        Unstorable: One was refused for good, and all others succeeded.
-        Exception: What the first of them failed with otherwise.
+        Unstorable: Some failed with it, and all others succeeded.
+        Exception: The first other error.
     """
     results = await asyncio.gather(*works, return_exceptions=True)
-    errors = [one for one in results if isinstance(one, BaseException)]
+    errors = [result for result in results if isinstance(result, BaseException)]
     for error in sorted(errors, key=lambda error: isinstance(error, Unstorable)):
         raise error
-    return [one for one in results if not isinstance(one, BaseException)]
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 class _Pause:
-    """Waits longer each time, with full jitter."""
+    """Waits for a pause that grows with each call, with full jitter."""
 
     def __init__(self) -> None:
         self._seconds = 0.05
-        self._random = Random()  # noqa: S311 - for jitter; nothing depends on its being secret
+        self._random = Random()  # noqa: S311 - jitter, not a secret
 
     async def __call__(self) -> None:
         await asyncio.sleep(self._random.uniform(0, self._seconds))
         self._seconds = min(2 * self._seconds, _LONGEST_PAUSE_SECONDS)
 
 
-def _chunks(what: Iterable[T], size: int) -> Iterator[list[T]]:
-    left = iter(what)
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    left = iter(items)
     while chunk := list(islice(left, size)):
         yield chunk

@@ -1,4 +1,4 @@
-"""The AWS driver's errors in the domain's words."""
+"""Translates errors of the AWS driver into domain exceptions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from domain.exceptions import HistoryError
 
 @contextmanager
 def translate_errors(error: type[HistoryError], service: str) -> Iterator[None]:
-    """Turn the driver's errors and an elapsed `asyncio.timeout` into `error`; the cause stays attached."""
+    """Raise the driver's errors and an elapsed `asyncio.timeout` as `error`."""
     try:
         yield
     except (BotoCoreError, ClientError, TimeoutError) as exc:
@@ -19,6 +19,6 @@ def translate_errors(error: type[HistoryError], service: str) -> Iterator[None]:
 
 
 def code_of(error: ClientError) -> str:
-    """Return the name AWS gives to what is wrong."""
+    """Return the AWS error code."""
     details: dict[str, Any] = error.response.get("Error", {})
     return str(details.get("Code", ""))

@@ -1,4 +1,4 @@
-"""The way to a MongoDB server."""
+"""Connects to a MongoDB server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -24,7 +24,12 @@ SETTLE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class MongoAccess:
-    """A database, and the only way to wait for what is asked of it."""
+    """A database, and the waits for its calls.
+
+    Attributes:
+        database: The database; its calls must not be cancelled.
+        calls: Awaits each call of the database.
+    """
 
     database: AsyncDatabase[Document]
     calls: UncancelledCalls
@@ -32,17 +37,17 @@ class MongoAccess:
 
 @asynccontextmanager
 async def connected_when_needed(uri: str, database: str) -> AsyncIterator[MongoAccess]:
-    """Use a database; the server is looked for when it is first needed, and again whenever that is possible.
+    """Open a database; the driver connects when the first call needs it, and reconnects on its own.
 
-    A write is acknowledged by the majority's journals. Whatever is asked ends by itself: after so long without a
-    server, a connection or a word.
+    A write is acknowledged by the journals of a majority. Every call ends by the driver's timeouts for finding a
+    server, connecting, and reading.
 
     Args:
-        uri: May hold a password, and is never shown.
-        database: Made by the server where it is missing.
+        uri: May contain a password, and is never logged.
+        database: Created by the server where it is missing.
 
     Raises:
-        ConfigurationError: The URI or the name is not one.
+        ConfigurationError: The URI or the name is not valid.
     """
     try:
         client: AsyncMongoClient[Document] = AsyncMongoClient(
@@ -64,4 +69,4 @@ async def connected_when_needed(uri: str, database: str) -> AsyncIterator[MongoA
         await access.calls.settle(SETTLE_SECONDS)
         with suppress(TimeoutError):
             await access.calls.within(CLOSE_SECONDS, client.close())
-        await access.calls.end(SETTLE_SECONDS)  # nobody needs the driver's locks any more
+        await access.calls.end(SETTLE_SECONDS)  # the driver's locks are not needed any more

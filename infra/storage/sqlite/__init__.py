@@ -1,1 +1,1 @@
-"""One writer thread per file, file locks, schema migrations."""
+"""SQLite files: group commit by one writer thread, file locks, schema migrations."""

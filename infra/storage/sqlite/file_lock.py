@@ -1,4 +1,4 @@
-"""A file that one process holds at a time."""
+"""A lock on a file that one process holds at a time."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from typing import Self
 from infra.configuration import ConfigurationError
 
 _HELD_ERRORS = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
-"""What systems say of a lock that is taken. Whatever else they say, nobody knows whether it is."""
+"""Error numbers of a lock that is held; any other error leaves open whether it is."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -25,10 +25,10 @@ else:
 
 
 class FileLock:
-    """Held until it is released or its process ends, however it ends.
+    """A lock that is held until it is released or its process ends in any way.
 
-    The lock is on a file of its own beside what it guards: opening and closing a SQLite file by hand would drop the
-    locks SQLite holds on it.
+    It is on a separate file: opening and closing a SQLite file outside SQLite would drop the locks that SQLite holds
+    on it.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -54,11 +54,11 @@ class FileLock:
                 " disk, or mount the share with locking"
             ) from exc
         if os.fstat(descriptor).st_nlink == 0:
-            # Its holder removed it between our two steps: this lock guards a name that is gone.
+            # Its holder removed the file between opening and locking: the lock is on a file without a name.
             os.close(descriptor)
             return None
         return cls(path, descriptor)
 
     def release(self) -> None:
-        """Let others hold it."""
+        """Release the lock."""
         os.close(self._descriptor)

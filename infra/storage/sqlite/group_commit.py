@@ -1,4 +1,4 @@
-"""Many callers, one thread, one sync of the disk."""
+"""Group commit: one thread writes the jobs of many callers with one sync of the disk."""
 
 import asyncio
 import logging
@@ -20,7 +20,11 @@ CLOSE_SECONDS = 10.0
 
 
 class Job(Protocol):
-    """Something to write; `size_bytes` is about what it takes in memory."""
+    """A write.
+
+    Attributes:
+        size_bytes: About how much memory it takes.
+    """
 
     @property
     def size_bytes(self) -> int: ...
@@ -31,50 +35,50 @@ J_contra = TypeVar("J_contra", bound=Job, contravariant=True)
 
 
 class Committer(Protocol[J_contra]):
-    """Writes for a `GroupCommit`, always in its thread."""
+    """Writes batches; called in the thread of a `GroupCommit`."""
 
     def commit(self, batch: Sequence[J_contra]) -> bool:
-        """Make all of `batch` durable, in order, or nothing of it.
+        """Make all jobs of `batch` durable, in order, or none.
 
         Returns:
-            Whether anything had to be written: else its success says nothing about the disk.
+            Whether anything had to be written; without that the success says nothing about the disk.
 
         Raises:
-            Unstorable: Nothing was written, because of one of the jobs alone.
+            Unstorable: Nothing was written, because of one of the jobs.
             HistoryUnavailable: Nothing was written; safe to try again.
         """
         ...
 
     def settle(self) -> None:
-        """Do what may wait until the callers of the last batch were told; never raises."""
+        """Do the work that may follow the notification of the callers; must not raise."""
         ...
 
     def close(self) -> None:
-        """Let go of the file; nothing is committed after it."""
+        """Close the file; nothing is committed after it."""
         ...
 
 
 class GroupCommit(Generic[J]):
-    """Collects what waits, commits it at once and tells all who wait for it.
+    """Commits all queued jobs together and notifies their callers.
 
-    The thread takes whatever is there, at most 256 jobs or about 8 MiB, and never waits for more: a batch grows by
-    itself while the disk syncs the one before. A failed batch fails exactly those who wait for it, and the next one is
-    tried anew, so a full disk heals without a restart. A job that can never be written fails alone: its batch is then
-    committed one by one.
+    The thread takes the jobs that are queued, at most 256 or about 8 MiB, and never waits for more: the next batch
+    grows while the disk syncs the one before. A failed batch fails the futures of its own jobs only, and the next one
+    is tried again, so that writes recover from a full disk without a restart. A job that can never be written fails
+    alone: the jobs of its batch are then committed one by one.
 
     Attributes:
-        has_failed: Whether the last batch that had something to write failed.
+        has_failed: Whether the last batch with something to write failed.
     """
 
     def __init__(self, committer: Committer[J], *, name: str) -> None:
-        """Start the thread; call from the running event loop, and from then on only from there."""
+        """Start the thread; all methods are called from the running event loop."""
         self.has_failed = False
         self._committer = committer
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[tuple[J, asyncio.Future[None]] | None] = queue.SimpleQueue()
         self._busy_since: float | None = None
         self._is_closed = False
-        # A daemon, so that a program that fails to close it can still end: what was acknowledged is durable anyway.
+        # A daemon, so that a program that does not close it can end: acknowledged jobs are durable.
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -84,14 +88,15 @@ class GroupCommit(Generic[J]):
         return self._is_closed
 
     def busy_seconds(self) -> float:
-        """Return how long the batch under way has taken so far."""
+        """Return the duration of the current batch so far; 0.0 without one."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
     def submit(self, job: J) -> asyncio.Future[None]:
         """Return a future that is done once `job` is durable.
 
-        Cancelling it does not take the job back. Its exception is `HistoryUnavailable` when the job was not written.
+        Cancelling the future does not withdraw the job. Its exception is `HistoryUnavailable` if the job was not
+        written.
         """
         done: asyncio.Future[None] = self._loop.create_future()
         if self._is_closed:
@@ -101,9 +106,9 @@ class GroupCommit(Generic[J]):
         return done
 
     async def close(self) -> None:
-        """Refuse new jobs, write those that wait and end the thread. The second time changes nothing.
+        """Refuse new jobs, write the queued ones and end the thread; a second call changes nothing.
 
-        A disk that hangs is waited for 10 s, then left to the end of the process.
+        It waits up to 10 s for a disk that hangs; the thread then ends with the process.
         """
         if not self._is_closed:
             self._is_closed = True
@@ -141,42 +146,42 @@ class GroupCommit(Generic[J]):
         self._busy_since = time.monotonic()
         try:
             has_written = self._committer.commit(jobs)
-        except Exception as exc:  # noqa: BLE001 - those who wait are told, and the thread lives on
+        except Exception as exc:  # noqa: BLE001 - the callers get the error, and the thread goes on
             if _is_of_one_job(exc) and len(jobs) > 1:
                 for job, waiter in zip(jobs, waiters, strict=True):
                     self._write([job], [waiter])
                 return
-            self._tell(partial(self._wake, waiters, exc, False))
+            self._call_in_loop(partial(self._notify, waiters, exc, False))
         except BaseException as exc:
             self._is_closed = True
-            self._tell(partial(self._wake, waiters, exc, False))
-            self._tell(self._fail_waiting)
+            self._call_in_loop(partial(self._notify, waiters, exc, False))
+            self._call_in_loop(self._fail_waiting)
             raise
         else:
-            self._tell(partial(self._wake, waiters, None, has_written))
+            self._call_in_loop(partial(self._notify, waiters, None, has_written))
         try:
             self._committer.settle()
-        except Exception:  # against its word, and no reason to stop
-            logger.exception("what follows a commit failed")
+        except Exception:  # callbacks must not raise; keep the writer thread alive if one does
+            logger.exception("the work after a commit failed")
         self._busy_since = None
 
-    def _tell(self, callback: Callable[[], None]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    def _call_in_loop(self, callback: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and its futures with it
             self._loop.call_soon_threadsafe(callback)
 
     def _fail_waiting(self) -> None:
-        """Fail what nobody will write any more."""
+        """Fail the jobs that are still queued when the thread ends."""
         while not self._jobs.empty():
             if (entry := self._jobs.get_nowait()) is not None:
                 _fail(entry[1], HistoryUnavailable("the store is closed"))
 
-    def _wake(
+    def _notify(
         self,
         waiters: Sequence[asyncio.Future[None]],
         error: BaseException | None,
         has_written: bool,
     ) -> None:
-        # What is refused for its content says nothing of the disk.
+        # A job refused for its content says nothing about the disk.
         if not isinstance(error, Unstorable) and (error is not None or has_written):
             self.has_failed = error is not None
         for done in waiters:
@@ -185,24 +190,24 @@ class GroupCommit(Generic[J]):
             if error is None:
                 done.set_result(None)
             elif isinstance(error, HistoryUnavailable):
-                _fail(done, _another(error))
+                _fail(done, _copy(error))
             else:
                 _fail(done, error)
 
 
 def _is_of_one_job(error: Exception) -> bool:
-    """Return whether others may succeed: it is a job's content or a bug, not the state of the file or the disk."""
+    """Return whether other jobs may succeed: the cause is a job's content or a bug, not the file or the disk."""
     return isinstance(error, Unstorable) or not isinstance(error, HistoryUnavailable)
 
 
 def _fail(done: asyncio.Future[None], error: BaseException) -> None:
-    """Set the exception; a job nobody waits for may fail without a complaint of the loop."""
+    """Set the exception, without asyncio's "exception was never retrieved" warning if no caller waits."""
     done.set_exception(error)
     done.exception()
 
 
-def _another(error: HistoryUnavailable) -> HistoryUnavailable:
-    """Return one that a single waiter may raise: a shared one would gather everybody's tracebacks."""
-    another = type(error)(*error.args)
-    another.__cause__ = error
-    return another
+def _copy(error: HistoryUnavailable) -> HistoryUnavailable:
+    """Return a copy for a single caller: a shared exception would collect the tracebacks of all callers."""
+    copy = type(error)(*error.args)
+    copy.__cause__ = error
+    return copy

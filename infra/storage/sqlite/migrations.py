@@ -1,4 +1,4 @@
-"""Brings a SQLite file up to date, step by step, and tells those who wait for it how far it is."""
+"""Migrates the schema of a SQLite file step by step, and logs the progress."""
 
 import logging
 import time
@@ -13,25 +13,25 @@ from infra.configuration import ConfigurationError
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5.0
-_OPERATIONS_BETWEEN_LOOKS = 100_000
+_OPERATIONS_BETWEEN_CHECKS = 100_000
 
 
 class GradualStep(Protocol):
-    """A step with too much work for one transaction: a process that dies in the middle goes on at its next start.
+    """A step with too much work for one transaction, which continues at the next start if the process dies.
 
-    Nobody else writes the file before the step has ended.
+    No other writer uses the file before the step has ended.
     """
 
     def begin(self) -> str:
-        """Return the statements before; run again when it is gone on with."""
+        """Return the statements to run first, also before each continuation."""
         ...
 
     def go_on(self, connection: apsw.Connection) -> float:
-        """Do some of it, within a transaction; return which share of the whole is done, 1 when all is."""
+        """Do a part of the work, within a transaction; return the share of the whole that is done, 1 at the end."""
         ...
 
     def end(self) -> str:
-        """Return the statements after."""
+        """Return the statements to run last."""
         ...
 
 
@@ -39,42 +39,48 @@ Step = str | GradualStep
 
 
 def migrate(connection: apsw.Connection, migrations: Sequence[Step], path: Path) -> None:
-    """Carry out the steps that the file `path` has not had yet; its `user_version` counts them.
+    """Run the steps that are missing in the file `path`; its `user_version` counts those that are done.
 
     Raises:
-        ConfigurationError: The file is of a newer program.
-        apsw.Error: A step failed, and left nothing behind but what a gradual one has done.
+        ConfigurationError: The file was written by a newer version of the program.
+        apsw.Error: A step failed and was rolled back; the finished parts of a gradual step stay.
     """
     version = connection.pragma("user_version")
     if version > len(migrations):
         raise ConfigurationError(f"{path} was written by a newer version of this program")
     for number, step in enumerate(migrations[version:], start=version + 1):
-        told = _ProgressLog(f"{path} is brought up to date, step {number} of {len(migrations)}")
-        connection.set_progress_handler(told, _OPERATIONS_BETWEEN_LOOKS)
+        progress = _ProgressLog(f"{path} is brought up to date, step {number} of {len(migrations)}")
+        connection.set_progress_handler(progress, _OPERATIONS_BETWEEN_CHECKS)
         try:
-            _carry_out(connection, step, number, told)
+            _run_step(connection, step, number, progress)
         finally:
             connection.set_progress_handler(None)
 
 
 class _ProgressLog:
-    """Says every few seconds that something goes on."""
+    """Logs every few seconds how far a step is.
 
-    def __init__(self, what: str) -> None:
+    Attributes:
+        done: The share that is done, as text.
+    """
+
+    def __init__(self, description: str) -> None:
         self.done = ""
-        self._what = what
-        self._began_seconds = self._told_seconds = time.monotonic()
+        self._description = description
+        self._began_seconds = self._logged_seconds = time.monotonic()
 
     def __call__(self) -> bool:
-        """Say it if it is time to; return that SQLite shall not stop."""
+        """Log if it is time to; return False, which lets SQLite go on."""
         now = time.monotonic()
-        if now - self._told_seconds >= PROGRESS_SECONDS:
-            self._told_seconds = now
-            logger.info("%s: %s%d s so far", self._what, self.done, now - self._began_seconds)
+        if now - self._logged_seconds >= PROGRESS_SECONDS:
+            self._logged_seconds = now
+            logger.info(
+                "%s: %s%d s so far", self._description, self.done, now - self._began_seconds
+            )
         return False
 
 
-def _carry_out(connection: apsw.Connection, step: Step, number: int, told: _ProgressLog) -> None:
+def _run_step(connection: apsw.Connection, step: Step, number: int, progress: _ProgressLog) -> None:
     if not isinstance(step, str):
         with connection:
             connection.execute(step.begin())
@@ -84,7 +90,7 @@ def _carry_out(connection: apsw.Connection, step: Step, number: int, told: _Prog
                 share = step.go_on(connection)
             if share < 1.0:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            told.done = f"{share:.0%} done, "
+            progress.done = f"{share:.0%} done, "
     with connection:
         connection.execute(step if isinstance(step, str) else step.end())
         connection.pragma("user_version", number)

@@ -1,1 +1,1 @@
-"""The durable local queue in front of a remote store: write here, deliver there, read both."""
+"""The durable local queue in front of a remote store: it accepts writes, delivers them, and merges reads of both."""

@@ -1,11 +1,11 @@
-"""Which conversations an outbox folder is known to hold in full.
+"""Tracks which conversations the outboxes of a host hold completely.
 
-A conversation of which neither the store nor this host had a turn when it was asked for begins here: where no other
-host writes to the store, all its turns go through the outboxes of this host. They are in them until rows are removed
-after their delivery, or are not taken over from the outbox of a process that died. Each outbox notes up to when it
-may have lost rows in this way: a conversation that began after that, in every outbox of the host, is held in full.
+A conversation without turns in the store and on this host begins here: where no other host writes to the store, all
+its turns go through the outboxes of this host. They stay there until delivered rows are purged, or are lost with the
+outbox of a dead process. Each outbox records up to when it may have lost rows in this way: a conversation that began
+after that time, in every outbox of the host, is complete.
 
-The tables are made beside those of the outbox's version, so that earlier releases can go on using the file.
+The tables are not part of the file's version, so that earlier releases can go on using the file.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS begun_conversation (
 CREATE INDEX IF NOT EXISTS begun_by_time ON begun_conversation (at_ms);
 CREATE TABLE IF NOT EXISTS rows_lost (until_ms INTEGER NOT NULL);
 """
-# A file that an earlier release used may have lost rows without a note.
+# A file that an earlier release used may have lost rows without a record.
 _FIRST_NOTE = """
 INSERT INTO rows_lost
 SELECT CASE WHEN EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'undelivered')
@@ -36,7 +36,7 @@ _HAS_TABLES = "SELECT count(*) FROM sqlite_schema WHERE name IN ('begun_conversa
 
 @dataclass(frozen=True, slots=True)
 class NoteBegun:
-    """Notes that a conversation had no turns at a moment, in the store or on this host."""
+    """Records that a conversation had no turns at a time, in the store and on this host."""
 
     user_id: str
     conversation_id: str
@@ -53,7 +53,7 @@ class NoteBegun:
 
 @dataclass(frozen=True, slots=True)
 class NoteRowsLost:
-    """Notes that rows accepted up to a moment may be held no longer."""
+    """Records that rows accepted up to a time may be missing."""
 
     until_milliseconds: int
     size_bytes: int = 0
@@ -63,34 +63,34 @@ class NoteRowsLost:
 
 
 def make_tables(connection: apsw.Connection) -> None:
-    """Make the tables where they are missing; within a transaction or not."""
+    """Create the tables where they are missing; inside a transaction or outside."""
     if connection.execute(_HAS_TABLES).get != 2:
         connection.execute(_TABLES)
         connection.execute(_FIRST_NOTE)
 
 
 def try_to_make_tables(connection: apsw.Connection) -> None:
-    """Make the tables if the disk lets us; until they are there, no conversation counts as held in full."""
+    """Create the tables if the disk permits it; without them no conversation counts as complete."""
     with suppress(apsw.Error), connection:
         make_tables(connection)
 
 
 def note_rows_lost(connection: apsw.Connection, until_milliseconds: int) -> None:
-    """Note that rows accepted up to a moment may be held no longer, and drop the notes that this makes useless."""
+    """Record that rows accepted up to a time may be missing, and remove records that this makes obsolete."""
     make_tables(connection)
     connection.execute("UPDATE rows_lost SET until_ms = max(until_ms, ?)", (until_milliseconds,))
     connection.execute("DELETE FROM begun_conversation WHERE at_ms <= ?", (until_milliseconds,))
 
 
 def may_lose_rows(connection: apsw.Connection) -> bool:
-    """Return whether giving up this outbox, once all it has to deliver is taken over, loses rows held for reading."""
+    """Return whether removing this outbox after its undelivered rows were taken over loses delivered rows."""
     if connection.execute(_HAS_TABLES).get != 2:
         return True
     return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM delivered)").get)
 
 
 def holds_all(outboxes: Sequence[apsw.Connection], user_id: str, conversation_id: str) -> bool:
-    """Return whether all turns of a conversation are in these outboxes, which are all of this host."""
+    """Return whether all turns of a conversation are in these outboxes, which are all outboxes of this host."""
     begun_milliseconds, lost_milliseconds = 0, 0
     for outbox in outboxes:
         if outbox.execute(_HAS_TABLES).get != 2:

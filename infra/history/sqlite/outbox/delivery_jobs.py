@@ -1,4 +1,4 @@
-"""What is written to an outbox beside interactions, and what its relay reads."""
+"""The write jobs and queries of an outbox that concern delivery."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -30,8 +30,8 @@ SELECT position, CAST(body AS BLOB) FROM undelivered JOIN interaction USING (seq
 WHERE position {compared} ? AND position <> ? ORDER BY position LIMIT 1
 """
 
-# Made where it is missing, and no step of the file's version: a process of an older version on the same volume must
-# still be able to open the file, and sets aside without a reason.
+# Not part of the file's version: a process of an older release on the same volume must still be able to open the file;
+# it stores no reason.
 _REFUSALS = """
 CREATE TABLE IF NOT EXISTS refusal (seq INTEGER PRIMARY KEY, reason TEXT NOT NULL, at_ms INTEGER NOT NULL);
 """
@@ -39,10 +39,11 @@ CREATE TABLE IF NOT EXISTS refusal (seq INTEGER PRIMARY KEY, reason TEXT NOT NUL
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """What is in the file but will not be delivered, since it was refused.
+    """The rows that are not delivered any more, since they were refused.
 
     Attributes:
-        since_milliseconds: When the first of it was refused, since 1970 UTC; None when there is none.
+        rows: Their number.
+        since_milliseconds: When the first was refused, since 1970 UTC; None when there is none.
     """
 
     rows: int = 0
@@ -51,10 +52,12 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is still to be delivered.
+    """The undelivered rows.
 
     Attributes:
-        oldest_milliseconds: When the oldest of it was accepted, since 1970 UTC; None when there is none.
+        rows: Their number.
+        size_bytes: The size of their bodies.
+        oldest_milliseconds: When the oldest was accepted, since 1970 UTC; None when there is none.
     """
 
     rows: int = 0
@@ -64,7 +67,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Marks rows as delivered, from now on kept for reading only."""
+    """Marks rows as delivered; they stay for reading."""
 
     positions: Sequence[int]
     now_milliseconds: int
@@ -89,7 +92,9 @@ class Refuse:
     """Sets a row aside that the store refuses for good; it stays readable and is tried again at the next start.
 
     Attributes:
-        reason: Why, for an operator.
+        position: The position of the row.
+        reason: The reason, for operators.
+        now_milliseconds: The current time, since 1970 UTC.
     """
 
     position: int
@@ -112,7 +117,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class RetryRefused:
-    """Puts what was set aside back in line."""
+    """Queues the rows again that were set aside."""
 
     size_bytes: int = 0
 
@@ -128,10 +133,11 @@ class RetryRefused:
 
 @dataclass(slots=True)
 class Purge:
-    """Removes up to 500 rows that were delivered before a moment.
+    """Removes up to 500 rows that were delivered before a time.
 
     Attributes:
-        is_finished: Whether it found fewer than that, once it is committed.
+        before_milliseconds: The time, since 1970 UTC.
+        is_finished: Whether it found fewer than that; valid once the job is committed.
     """
 
     before_milliseconds: int
@@ -153,13 +159,13 @@ class Purge:
 def next_undelivered(
     connection: apsw.Connection, *, rows: int, size_bytes: int, without: Collection[int] = ()
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Return the oldest undelivered documents and their positions: at most so many, of about so many bytes.
+    """Return the oldest undelivered documents and their positions.
 
     Args:
-        connection: To the outbox.
-        rows: At most so many.
-        size_bytes: Of about so many bytes.
-        without: Positions that are left out.
+        connection: A connection to the outbox.
+        rows: Limit of their number.
+        size_bytes: Approximate limit of their size.
+        without: Positions to skip.
     """
     positions, bodies = next(
         connection.execute(
@@ -176,7 +182,7 @@ def next_undelivered(
 
 
 def undelivered_at(connection: apsw.Connection, position: int) -> list[tuple[int, dict[str, Any]]]:
-    """Return the undelivered document at a position, if it is there."""
+    """Return the undelivered document at a position, if there is one."""
     found = connection.execute(_AT, (position,))
     return [(position, orjson.loads(body)) for (body,) in found]
 
@@ -184,12 +190,12 @@ def undelivered_at(connection: apsw.Connection, position: int) -> list[tuple[int
 def undelivered_near(
     connection: apsw.Connection, share: float, *, but: int
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Return the undelivered document that stands at a share of the way from the oldest to the newest, if any does.
+    """Return the undelivered document nearest to a relative position in the queue, if there is one.
 
     Args:
-        connection: To the outbox.
+        connection: A connection to the outbox.
         share: 0.0 is the oldest, 1.0 the newest.
-        but: A position that is passed over.
+        but: A position to skip.
     """
     first, last = connection.execute("SELECT min(position), max(position) FROM undelivered").get
     if first is None:
@@ -202,7 +208,7 @@ def undelivered_near(
 
 
 def read_backlog(connection: apsw.Connection) -> Backlog:
-    """Return what is still to be delivered; costs the same whatever that is."""
+    """Return the backlog of an outbox; costs the same for any number of rows."""
     return Backlog(
         *next(
             connection.execute(
@@ -214,7 +220,7 @@ def read_backlog(connection: apsw.Connection) -> Backlog:
 
 
 def read_set_aside(connection: apsw.Connection) -> SetAside:
-    """Return what was set aside in this process's own file."""
+    """Return the rows set aside in this process's own file."""
     return SetAside(
         *next(
             connection.execute(
@@ -225,13 +231,13 @@ def read_set_aside(connection: apsw.Connection) -> SetAside:
 
 
 def count_refused(connection: apsw.Connection) -> int:
-    """Return how many rows of any outbox were set aside."""
+    """Return the number of rows set aside in an outbox, also of an earlier release."""
     counted: int = connection.execute("SELECT count(*) FROM refused").get
     return counted
 
 
 def count_undelivered(connection: apsw.Connection, user_id: str, before_id: str) -> int:
-    """Return how many of a user's interactions below an id are still to be delivered."""
+    """Return the number of a user's undelivered interactions below an id."""
     counted: int = connection.execute(
         "SELECT count(*) FROM interaction AS i INDEXED BY by_id JOIN undelivered USING (seq)"
         " WHERE i.user_id = ? AND i.id < ?",
@@ -241,7 +247,7 @@ def count_undelivered(connection: apsw.Connection, user_id: str, before_id: str)
 
 
 def last_undelivered(connection: apsw.Connection, user_id: str, up_to: int | None) -> int | None:
-    """Return the last position, up to one, of the user's interactions still to be delivered."""
+    """Return the last position, up to a limit, of the user's undelivered interactions."""
     position: int | None = connection.execute(
         "SELECT max(position) FROM interaction AS i INDEXED BY by_id"
         " CROSS JOIN undelivered USING (seq)"
@@ -254,7 +260,7 @@ def last_undelivered(connection: apsw.Connection, user_id: str, up_to: int | Non
 def last_undelivered_turn(
     connection: apsw.Connection, user_id: str, up_to: int | None
 ) -> int | None:
-    """Return the same of the turns of the user's conversations alone."""
+    """Return the last position, up to a limit, of the undelivered turns of the user's conversations."""
     position: int | None = connection.execute(
         "SELECT max(position) FROM interaction AS i INDEXED BY by_conversation"
         " CROSS JOIN undelivered USING (seq)"

@@ -1,4 +1,4 @@
-"""What all processes of this host hold in their outboxes, read together."""
+"""Reads the outboxes of all processes of this host."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class LastUndelivered(Protocol):
-    """Finds the last position of what an outbox has still to deliver of a user, up to a position."""
+    """Finds the last position, up to a limit, of a user's undelivered rows in an outbox."""
 
     def __call__(
         self, connection: apsw.Connection, user_id: str, up_to: int | None
@@ -28,25 +28,27 @@ class LastUndelivered(Protocol):
 
 
 class HostReader:
-    """Reads every outbox in a folder; what one of them knows to be erased is shown from none."""
+    """Reads every outbox in a folder, and applies the tombstones of each to all of them."""
 
     def __init__(self, folder: Path, reads: ReadPool) -> None:
         self._folder = folder
         self._reads = reads
 
     async def search(self, query: HistoryQuery) -> Page:
-        """Return one page of what this host holds; raises `HistoryUnreadable`."""
+        """Return one page of the interactions on this host; raises `HistoryUnreadable`."""
 
         def read(connections: ReadConnections) -> Page:
             files = list(self._files(connections).values())
             page = merged(query, _read_each(files, lambda file: _search_filtered(file, query)))
-            erased = _erased(files, query.user_id, [one.id for one in page.interactions])
+            erased = _erased(
+                files, query.user_id, [interaction.id for interaction in page.interactions]
+            )
             return without_erased(page, erased)
 
         return await self._reads.run(read)
 
     async def whole_conversation(self, query: HistoryQuery) -> Page | None:
-        """Return the same page if this host holds all turns of the conversation asked for, else None."""
+        """Return the same page if this host has all turns of the requested conversation, else None."""
         conversation_id = query.filter.conversation_id
         assert conversation_id is not None
 
@@ -54,18 +56,20 @@ class HostReader:
             files = self._files(connections)
             outboxes = list(files.values())
             page = merged(query, _read_each(outboxes, lambda file: _search_filtered(file, query)))
-            erased = _erased(outboxes, query.user_id, [one.id for one in page.interactions])
-            # Looked at last, so that rows that went away during the read are known to be missing.
+            erased = _erased(
+                outboxes, query.user_id, [interaction.id for interaction in page.interactions]
+            )
+            # Checked last, so that rows removed during the read are known to be missing.
             if not holds_all(outboxes, query.user_id, conversation_id):
                 return None
             if sorted(self._folder.glob("*.db")) != list(files):
-                return None  # one was taken over, and its rows moved, perhaps behind the read
+                return None  # an outbox was taken over, and its rows may have moved past the read
             return without_erased(page, erased)
 
         return await self._reads.run(read)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
-        """Return the interaction if this host holds it; raises `HistoryUnreadable`."""
+        """Return the interaction if this host has it; raises `HistoryUnreadable`."""
 
         def read(connections: ReadConnections) -> Interaction | None:
             files = list(self._files(connections).values())
@@ -83,18 +87,18 @@ class HostReader:
     async def undelivered(
         self, user_id: str, last: LastUndelivered, up_to: Mapping[Path, int] | None
     ) -> dict[Path, int]:
-        """Return the outboxes that have still to deliver something of the user, and its last position in each.
+        """Return the outboxes with undelivered rows of the user, and the last position in each.
 
         Args:
-            user_id: Whose.
+            user_id: The user.
             last: Finds the position in one outbox.
-            up_to: What an earlier look returned, to look only for that; None looks for all there is now.
+            up_to: The result of an earlier call, to wait for those rows only; None includes all rows there are now.
         """
 
         def read(connections: ReadConnections) -> dict[Path, int]:
             files = self._files(connections)
             bounds: Mapping[Path, int | None] = dict.fromkeys(files)
-            if up_to is not None and up_to.keys() <= files.keys():  # else one was taken over
+            if up_to is not None and up_to.keys() <= files.keys():  # else an outbox was taken over
                 bounds = up_to
             left = {}
             for path, bound in bounds.items():
@@ -114,29 +118,29 @@ class HostReader:
             try:
                 files[path] = connections.to(path)
             except apsw.CantOpenError:
-                continue  # adopted by another process a moment ago
+                continue  # just taken over by another process
         return files
 
 
 def _search_filtered(file: apsw.Connection, query: HistoryQuery) -> Page:
-    """Return one page of an outbox: it has no index of words, since what it holds is on its way to a store that has."""
-    sifting = WordFilter(query)
+    """Return one page of an outbox; words are compared row by row, since an outbox has no word index."""
+    word_filter = WordFilter(query)
     while True:
-        page = sifting.take(sqlite_pages.search(file, sifting.query))
+        page = word_filter.take(sqlite_pages.search(file, word_filter.query))
         if page is not None:
             return page
 
 
 def without_erased(page: Page, erased: frozenset[str]) -> Page:
-    """Return the page without what was erased."""
+    """Return the page without erased interactions."""
     if not erased:
         return page
-    shown = [one for one in page.interactions if one.id not in erased]
+    shown = [interaction for interaction in page.interactions if interaction.id not in erased]
     return Page(interactions=shown, next_id=page.next_id)
 
 
 def _read_each(files: Sequence[apsw.Connection], read: Callable[[apsw.Connection], T]) -> list[T]:
-    """Return what is read of each file that has its tables: one that is being made has none yet."""
+    """Return the results of reading each file; a file that is being created has no tables yet and is skipped."""
     results = []
     for file in files:
         try:
@@ -149,5 +153,5 @@ def _read_each(files: Sequence[apsw.Connection], read: Callable[[apsw.Connection
 
 def _erased(files: Sequence[apsw.Connection], user_id: str, ids: Sequence[str]) -> frozenset[str]:
     if len(files) < 2 or not ids:
-        return frozenset()  # a file does not hold what it knows to be erased
+        return frozenset()  # a file does not contain interactions that it has tombstones of
     return frozenset().union(*_read_each(files, lambda file: erased_among(file, user_id, ids)))

@@ -1,4 +1,4 @@
-"""Reads what an outbox holds together with what has reached the store."""
+"""Merges reads of the outboxes of this host with reads of the store."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -19,13 +19,13 @@ from infra.history.sqlite.outbox.store_status import StoreStatus
 from infra.history.sqlite.store import SqliteHistory
 from infra.history.store.durable_store import DurableStore
 
-_OTHERS_LOOK_SECONDS = 0.02
+_OTHERS_POLL_SECONDS = 0.02
 
 
 class MergedReader:
-    """Shows both as one history; methods are those of `HistoryRepository`.
+    """Reads both as one history; its methods are those of `HistoryRepository`.
 
-    What only this host holds was not delivered yet, or was erased elsewhere: the store is asked which.
+    An interaction that only this host has was not delivered yet, or was erased elsewhere: the store knows which.
     """
 
     def __init__(
@@ -40,17 +40,17 @@ class MergedReader:
         read_seconds: float,
         is_only_host: bool,
     ) -> None:
-        """Read both.
+        """Merge reads of outboxes and a store.
 
         Args:
             file: This process's outbox.
             host: All outboxes of this host.
-            store: Where they deliver to.
-            state: What is known of the store.
+            store: The store they deliver to.
+            state: The last known state of the store.
             relay: Delivers from `file`.
-            clock: Tells when a conversation began.
-            read_seconds: A read that takes longer is given up.
-            is_only_host: No other host writes to the store, and all that this one accepts goes through its outboxes.
+            clock: For the times at which conversations begin.
+            read_seconds: Limit of one read.
+            is_only_host: Whether no other host writes to the store, and every append of this one uses its outboxes.
         """
         self._file = file
         self._host = host
@@ -62,34 +62,34 @@ class MergedReader:
         self._is_only_host = is_only_host
 
     async def search(self, query: HistoryQuery) -> Page:
-        async with self._in_time():
+        async with self._time_limit():
             return await self._search(query)
 
     async def recall(self, query: HistoryQuery) -> Page:
         if self._state.is_away():
-            whole = await self._whole(query)
-            if whole is not None:
-                return whole
+            complete = await self._complete_conversation(query)
+            if complete is not None:
+                return complete
         asked_milliseconds = self._clock.now_milliseconds()
         try:
             page = await self.search(query)
         except HistoryUnreadable:
-            whole = await self._whole(query)
-            if whole is None:
+            complete = await self._complete_conversation(query)
+            if complete is None:
                 raise
-            return whole
+            return complete
         if not page.interactions and page.next_id is None and query.after_id is None:
-            self._note_begun(query, asked_milliseconds)
+            self._record_begin(query, asked_milliseconds)
         return page
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        async with self._in_time():
+        async with self._time_limit():
             await self._delivered(query.user_id, last_undelivered_turn)
             with self._state.observing():
                 return await self._store.conversations(query)
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
-        async with self._in_time():
+        async with self._time_limit():
             await self._delivered(query.user_id, last_undelivered)
             with self._state.observing():
                 return await self._store.statistics(query)
@@ -112,32 +112,34 @@ class MergedReader:
             return here
         return None if erased else here
 
-    async def _whole(self, query: HistoryQuery) -> Page | None:
+    async def _complete_conversation(self, query: HistoryQuery) -> Page | None:
         if not self._is_only_host or query.filter.conversation_id is None:
             return None
         return await self._host.whole_conversation(query)
 
-    def _note_begun(self, query: HistoryQuery, at_milliseconds: int) -> None:
-        """Note that the conversation has no turns yet; written before its first turn is, so nothing waits for it."""
+    def _record_begin(self, query: HistoryQuery, at_milliseconds: int) -> None:
+        """Record that the conversation has no turns yet; queued before its first turn, so no caller waits for it."""
         if self._is_only_host and query.filter.conversation_id is not None:
             self._file.commits.submit(
                 NoteBegun(query.user_id, query.filter.conversation_id, at_milliseconds)
             )
 
     async def _search(self, query: HistoryQuery) -> Page:
-        # The host first: what leaves it between the two reads has reached the store by the second.
+        # The host first: rows that leave it between the two reads have reached the store by the second.
         here = await self._host.search(query)
         with self._state.observing():
             there = await self._store.search(query)
             page = merged(query, [here, there])
-            known = {one.id for one in there.interactions}
-            unknown = [one.id for one in page.interactions if one.id not in known]
+            known = {interaction.id for interaction in there.interactions}
+            unknown = [
+                interaction.id for interaction in page.interactions if interaction.id not in known
+            ]
             if not unknown:
                 return page
             return without_erased(page, await self._store.erased_among(query.user_id, unknown))
 
     async def _delivered(self, user_id: str, last: LastUndelivered) -> None:
-        """Return once what this host holds of the user so far is delivered: nothing can be counted here and there."""
+        """Wait until the user's rows on this host are delivered, so that none is counted on the host and in the store."""
         left = None
         while True:
             tried = self._relay.next_try()
@@ -147,10 +149,10 @@ class MergedReader:
             if self._file.path in left:
                 await asyncio.shield(tried)
             else:
-                await asyncio.sleep(_OTHERS_LOOK_SECONDS)
+                await asyncio.sleep(_OTHERS_POLL_SECONDS)
 
     @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
+    async def _time_limit(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._read_seconds):
                 yield

@@ -1,4 +1,4 @@
-"""Takes over what processes that died had accepted."""
+"""Takes over the outboxes of dead processes."""
 
 import asyncio
 import logging
@@ -45,9 +45,10 @@ SELECT max(rowid), CAST(group_concat(marker, ',') AS BLOB) FROM (
 async def adopt_all(
     folder: Path, own: Path, commits: GroupCommit[SqlJob], *, now_milliseconds: int
 ) -> None:
-    """Move everything from outboxes nobody holds into our own, durably, then remove their files.
+    """Copy everything from outboxes without a process into this process's own, durably, then remove their files.
 
-    A crash in the middle moves some of it twice, which changes nothing. A file that fails is left for the next time.
+    After a crash in between some rows are copied twice, which changes nothing. A file that fails is left for the next
+    call.
     """
     for path in await asyncio.to_thread(lambda: sorted(folder.glob("*.db"))):
         if path == own:
@@ -69,7 +70,7 @@ async def _adopt(
                 await commits.submit(NoteRowsLost(now_milliseconds))
         await asyncio.to_thread(remove, path, lock)
     except (apsw.Error, OSError, ConfigurationError, HistoryUnavailable):
-        logger.exception("an outbox that was left behind could not be taken over: %s", path)
+        logger.exception("the outbox of a dead process could not be taken over: %s", path)
         lock.release()
     except BaseException:
         lock.release()
@@ -81,10 +82,10 @@ async def _adopt(
 async def _move(
     orphan: apsw.Connection,
     sql: str,
-    job_of: Callable[[bytes], SqlJob],
+    make_job: Callable[[bytes], SqlJob],
     commits: GroupCommit[SqlJob],
 ) -> int:
-    """Copy what `sql` finds, so many rows at a time; return how many times."""
+    """Copy the rows that `sql` selects, 200 at a time; return the number of batches."""
     last, count = 0, 0
     while True:
         found = await asyncio.to_thread(_first, orphan, sql, (last, _ROWS_AT_ONCE))
@@ -92,7 +93,7 @@ async def _move(
             return count
         last = found[0]
         count += 1
-        await commits.submit(job_of(found[1]))
+        await commits.submit(make_job(found[1]))
 
 
 def _appended(bodies: bytes) -> Append:

@@ -1,4 +1,4 @@
-"""Accepts for a store that may be slow or away."""
+"""The outbox: accepts history for a store that may be slow or away."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -48,7 +48,7 @@ MAX_BYTES = 1024 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an `Outbox` works with."""
+    """The parts of an `Outbox`."""
 
     file: SqliteHistory
     reading: MergedReader
@@ -61,9 +61,9 @@ class Parts:
 
 
 class Outbox(HistoryRepository):
-    """History whose `append` returns when this host's disk has it; a relay carries it to the store.
+    """History whose `append` returns when the interaction is durable on this host; a relay delivers it to the store.
 
-    Reads show both, so that who wrote something here can read it here at once, even while the store is away.
+    Reads merge both, so that an append can be read on this host at once, even while the store is away.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Outbox(HistoryRepository):
         self._parts.file.begin(interaction, lost_after_seconds=lost_after_seconds)
 
     def end_marker(self, interaction_id: str) -> None:
-        """Forget that the interaction was begun: its outcome is kept elsewhere. Nobody waits for that."""
+        """Remove the start marker of an interaction whose outcome is stored elsewhere; returns before it is removed."""
         if self._parts.file.markers.end(interaction_id) is None:
             self._parts.file.commits.submit(EndMarker(interaction_id))
 
@@ -133,38 +133,40 @@ class Outbox(HistoryRepository):
         return erased + waiting
 
     def backlog(self) -> Backlog:
-        """Return what this process has still to deliver, as of its last commit."""
+        """Return the undelivered rows of this process, as of its last commit."""
         return self._parts.backlog()
 
     def set_aside(self) -> SetAside:
-        """Return what this process keeps but no longer tries to deliver, as of its last commit."""
+        """Return the rows of this process that are not delivered any more, as of its last commit."""
         return self._parts.set_aside()
 
     def fill_ratio(self) -> float:
-        """Return how much of what it may hold is used, of rows or of bytes, whichever is more; from 1.0 on it is full."""
+        """Return the used share of its limit of rows or of bytes, whichever is larger; it is full from 1.0 on."""
         backlog = self._parts.backlog()
         return max(backlog.rows / self._max_rows, backlog.size_bytes / self._max_bytes)
 
-    def watch_deliveries(self, told: Callable[[Sequence[Interaction]], None]) -> None:
-        """Tell `told` of everything that is delivered from now on; it returns at once and never fails."""
-        self._parts.relay.on_delivered = told
+    def watch_deliveries(self, on_delivered: Callable[[Sequence[Interaction]], None]) -> None:
+        """Call `on_delivered` with each delivered batch from now on; it must return at once and not raise."""
+        self._parts.relay.on_delivered = on_delivered
 
     def lag_seconds(self) -> float:
-        """Return the age of the oldest row this host has still to deliver; 0.0 when there is none."""
+        """Return the age of the oldest undelivered row of this host; 0.0 when there is none."""
         backlogs = [self._parts.backlog(), *self._parts.housekeeping.others]
         oldest = [
-            one.oldest_milliseconds for one in backlogs if one.oldest_milliseconds is not None
+            backlog.oldest_milliseconds
+            for backlog in backlogs
+            if backlog.oldest_milliseconds is not None
         ]
         if not oldest:
             return 0.0
         return max(0.0, (self._clock.now_milliseconds() - min(oldest)) / 1000)
 
     def relay_failures(self) -> int:
-        """Return how often the relay failed with what nobody foresaw, and was begun again."""
+        """Return the number of unexpected failures after which the relay was restarted."""
         return self._parts.relay.failures
 
     def degraded(self) -> Sequence[Degraded]:
-        """Return that the store is away, that nothing is delivered for another reason, and that something was set aside."""
+        """Return whether the store is away, the relay fails unexpectedly, or rows are set aside."""
         watched = (
             ("history store", "does not answer", self._parts.state.away_since_milliseconds),
             ("outbox relay", "fails unexpectedly", self._parts.relay.broken_since_milliseconds),
@@ -177,7 +179,7 @@ class Outbox(HistoryRepository):
         ]
 
     async def drain(self, *, seconds: float) -> bool:
-        """Return whether everything was delivered, after at most so many seconds; what was not is durable."""
+        """Wait until everything is delivered, `seconds` at the most; return whether it is. The rest is durable."""
         return await self._parts.relay.drain(seconds=seconds)
 
     async def _count_undelivered(self, user_id: str, before_id: str) -> int:
@@ -188,7 +190,7 @@ class Outbox(HistoryRepository):
 
     @asynccontextmanager
     async def _no_delivery(self) -> AsyncIterator[None]:
-        """Hold the relay back, so that nothing is counted here and in the store."""
+        """Pause the relay, so that no row is counted here and in the store."""
         delivering = self._parts.relay.delivering
         try:
             async with asyncio.timeout(self._read_seconds):
@@ -222,24 +224,24 @@ async def open_outbox(
     """Open this process's outbox under `data_dir`/outbox and start its relay; neither waits for the store.
 
     Args:
-        data_dir: Shared by the processes of this host; made with mode 0700 where it is missing.
-        store: Is read, and erased from.
-        sink: Gets what was accepted; None: the store itself.
-        clock: Tells when things are due.
-        read_seconds: A read that takes longer is given up.
-        min_free_disk_bytes: Below it nothing new is admitted.
-        keep_delivered_seconds: How long what was delivered stays readable here.
-        max_rows: With so many undelivered nothing new is admitted.
-        max_bytes: The same, for their size.
-        reap_seconds: How often start markers are looked at.
-        housekeeping_seconds: How often outboxes left behind are looked for.
-        drain_seconds: How long closing waits for the relay; what remains is durable.
-        retention: What has been kept for longer is removed, here as well.
-        is_only_host: No other host writes to the store: conversations that begin here go on while it is away, unless
-            a queue stands before it, which holds turns that this host does not.
+        data_dir: Shared by the processes of this host; created with mode 0700 where it is missing.
+        store: The store that is read, and from which is erased.
+        sink: The destination of deliveries; None: the store itself.
+        clock: For start markers, retention and pauses.
+        read_seconds: Limit of one read.
+        min_free_disk_bytes: Free space below which nothing new is admitted.
+        keep_delivered_seconds: How long delivered rows stay readable in the outbox.
+        max_rows: Number of undelivered rows from which on nothing new is admitted.
+        max_bytes: Size of the undelivered rows from which on nothing new is admitted.
+        reap_seconds: Interval between searches for start markers that are due.
+        housekeeping_seconds: Interval between rounds of housekeeping.
+        drain_seconds: How long closing waits for the relay; the rest is durable.
+        retention: How long interactions are kept, here as in the store.
+        is_only_host: Whether no other host writes to the store: conversations that begin here then go on while it is
+            away, unless a queue stands in front of it, with turns that this host does not have.
 
     Raises:
-        ConfigurationError: The folder or the file cannot be made or opened.
+        ConfigurationError: The folder or the file cannot be created or opened.
     """
     folder = data_dir / OUTBOX_FOLDER
     with translate_open_errors(folder):
@@ -267,7 +269,7 @@ async def open_outbox(
         )
         await asyncio.wait([file.commits.submit(RetryRefused())])
         state = StoreStatus(clock)
-        # A queue that is away says nothing of the store, which is still read.
+        # A queue that is away does not mean that the store is.
         relay = Relay(file, sink or store, state if sink is None else StoreStatus(clock), clock)
         housekeeping = Housekeeping(
             file, relay, clock, keep_delivered_seconds=keep_delivered_seconds, retention=retention
@@ -299,7 +301,7 @@ async def open_outbox(
             await housekeeping()
             await repeating(housekeeping, seconds=housekeeping_seconds, clock=clock)()
 
-        # Nothing waits for its first round: that may have a large file to take over.
+        # The start does not wait for the first round, which may take over a large file.
         await stack.enter_async_context(running_tasks(relay.run, on_failure=relay.note_failure))
         await stack.enter_async_context(running_tasks(run_housekeeping))
         yield outbox

@@ -1,4 +1,4 @@
-"""The SQLite file in which a process keeps what it accepted."""
+"""The SQLite file of an outbox: acquiring, counting and removing it."""
 
 import secrets
 from contextlib import closing, suppress
@@ -23,11 +23,11 @@ _LOG_FILES = ("-wal", "-shm")
 
 
 class OutboxCommitter(SqliteCommitter):
-    """Also knows what is still to be delivered.
+    """Commits batches, and reads the backlog after each.
 
     Attributes:
-        backlog: As of the last commit.
-        set_aside: The same of what was refused; none before the first commit.
+        backlog: The undelivered rows, as of the last commit.
+        set_aside: The rows set aside, as of the last commit; none before the first.
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -38,32 +38,32 @@ class OutboxCommitter(SqliteCommitter):
         try_to_make_log(connection)
 
     def settle(self) -> None:
-        with suppress(apsw.Error):  # the figures of a moment ago do as well
+        with suppress(apsw.Error):  # the figures of the last commit are good enough
             self.backlog = read_backlog(self._connection)
             self.set_aside = read_set_aside(self._connection)
         super().settle()
 
 
 def count_waiting(folder: Path) -> int:
-    """Return how many interactions the outboxes in a folder have not delivered, also those of running processes.
+    """Return the number of interactions that only the outboxes in a folder have, also those of running processes.
 
-    What was set aside counts: it is in no store either.
+    Rows that were set aside count.
     """
     waiting = 0
     for path in sorted(folder.glob("*.db")):
-        # one that is being made has no tables yet, one that was taken over a moment ago is gone
+        # a file that is being created has no tables yet, and one that was just taken over does not exist
         with suppress(apsw.CantOpenError, apsw.SQLError), closing(open_reader(path)) as file:
             waiting += read_backlog(file).rows + count_refused(file)
     return waiting
 
 
 def acquire_outbox(folder: Path) -> tuple[Path, FileLock]:
-    """Return an outbox for this process alone, and its lock: the fullest one nobody holds, else a new one.
+    """Return an outbox for this process alone, and its lock: the largest one without a process, else a new one.
 
-    Taking up the file of a process that died saves copying what is in it.
+    Reusing the file of a dead process saves copying its rows.
     """
-    left_behind = sorted(folder.glob("*.db"), key=_size_bytes, reverse=True)
-    for path in left_behind:
+    abandoned = sorted(folder.glob("*.db"), key=_size_bytes, reverse=True)
+    for path in abandoned:
         lock = lock_if_abandoned(path)
         if lock is not None:
             return path, lock
@@ -75,7 +75,7 @@ def acquire_outbox(folder: Path) -> tuple[Path, FileLock]:
 
 
 def lock_if_abandoned(path: Path) -> FileLock | None:
-    """Return the lock of an outbox whose process died; None when it lives, or another has taken the file over."""
+    """Return the lock of an outbox whose process died; None while that runs, or if the file was taken over."""
     lock = FileLock.try_to_acquire(lock_path(path))
     if lock is not None and not path.exists():
         lock.path.unlink(missing_ok=True)
@@ -85,7 +85,7 @@ def lock_if_abandoned(path: Path) -> FileLock | None:
 
 
 def remove(path: Path, lock: FileLock) -> None:
-    """Remove an outbox from which everything was taken over."""
+    """Remove an outbox whose rows were taken over."""
     path.unlink()
     for name in _LOG_FILES:
         path.with_name(path.name + name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Carries what an outbox accepted to where it belongs."""
+"""Delivers the rows of an outbox to its sink."""
 
 import asyncio
 import logging
@@ -32,11 +32,11 @@ LONGEST_PAUSE_SECONDS = 5.0
 LONGEST_WRITE_SECONDS = 30.0
 
 FEWER = 16
-"""By how much the next batch is smaller after one that failed, and larger after one that was delivered."""
+"""Factor by which the next batch is smaller after a failure, and larger after a delivery."""
 FIRST_STRIKES = 2
-"""So often a row has to fail alone while others are delivered until it waits by itself."""
+"""Strikes after which a row is retried on its own, with growing pauses."""
 MOST_STRIKES = 8
-"""So often until it is set aside."""
+"""Strikes after which a row is set aside."""
 DEFERRED_SECONDS = 1.0
 LONGEST_DEFERRED_SECONDS = 60.0
 FAILS_ALONE = "it fails while others are kept"
@@ -47,12 +47,12 @@ Row = tuple[int, Interaction]
 
 @dataclass(slots=True)
 class _Suspect:
-    """A row that failed alone.
+    """A row that failed in a batch of its own.
 
     Attributes:
-        strikes: How often it did, and another was delivered right after it.
-        has_failed: Whether it did since something was last delivered.
-        until_seconds: Before that it is not tried again, on the loop's clock.
+        strikes: How often it failed, and another row was delivered right after it.
+        has_failed: Whether it failed since the last delivery.
+        until_seconds: Time of the next try, on the loop's clock.
     """
 
     strikes: int = 0
@@ -61,7 +61,7 @@ class _Suspect:
 
     @property
     def is_deferred(self) -> bool:
-        """Whether it is tried by itself, no more with others."""
+        """Whether the row is retried on its own, not in batches."""
         return self.strikes >= FIRST_STRIKES
 
 
@@ -77,25 +77,24 @@ class Sink(Protocol):
 
 
 class Relay:
-    """Delivers batch after batch, oldest first, and waits longer and longer while the sink is away.
+    """Delivers batch after batch, oldest first, with growing pauses while the sink is away.
 
     A row is marked only after the sink has acknowledged it: a crash in between delivers it twice, which changes nothing.
 
-    One that the sink refuses for good is set aside. What fails for another reason may be an outage, or the fault of one
-    row: each failure makes the next batch smaller, until a row stands alone. When that fails too, another is tried from
-    elsewhere in the line. If it is delivered, the sink is there, and the row has a strike. With two it waits by itself,
-    longer each time, while all others are delivered; with eight it is set aside as well. During an outage no row gets one.
+    A row that the sink refuses for good is set aside. Other failures may be an outage, or the fault of one row: each
+    makes the next batch smaller, down to a single row. When that fails too, a row from elsewhere in the queue is tried.
+    If it is delivered, the sink works, and the failed row gets a strike. With two strikes a row is retried on its own,
+    with growing pauses, while all others are delivered; with eight it is set aside. During an outage no row gets one.
 
     Attributes:
-        failures: How often it failed with what nobody foresaw.
-        broken_since_milliseconds: When it first did so, of all times since it last delivered; None while it works.
-        on_delivered: Is told of what the sink has acknowledged; returns at once and never fails.
+        delivering: A lock that is held while a batch is delivered: its holder knows which rows were delivered.
+        failures: Number of unexpected failures.
+        broken_since_milliseconds: First unexpected failure since the last delivery, since 1970 UTC; None if none.
+        on_delivered: Called with each batch that the sink has acknowledged; must return at once and not raise.
     """
 
     def __init__(self, file: SqliteHistory, sink: Sink, state: StoreStatus, clock: Clock) -> None:
         self.delivering = asyncio.Lock()
-        """Held while a batch is on its way: whoever holds it knows what was delivered and what was not."""
-
         self.failures = 0
         self.broken_since_milliseconds: int | None = None
         self.on_delivered: Callable[[Sequence[Interaction]], None] = lambda _: None
@@ -106,23 +105,23 @@ class Relay:
         self._woken = asyncio.Event()
         self._rows_at_once = BATCH_ROWS
         self._suspects: dict[int, _Suspect] = {}
-        self._accused: int | None = None
+        self._failed_alone: int | None = None
         self._tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_idle = asyncio.Event()
 
     def wake(self) -> None:
-        """Tell it that there is something to deliver."""
+        """Notify the relay that there is something to deliver."""
         self._is_idle.clear()
         self._woken.set()
 
     def note_failure(self) -> None:
-        """Count a failure of `run`, which is begun again."""
+        """Count an unexpected failure of `run`, which is restarted."""
         self.failures += 1
         if self.broken_since_milliseconds is None:
             self.broken_since_milliseconds = self._clock.now_milliseconds()
 
     async def run(self) -> None:
-        """Deliver for ever; raises what nobody foresaw, and may be begun again."""
+        """Deliver for ever; raises unexpected errors, and may be restarted."""
         failures = 0
         while True:
             self._woken.clear()
@@ -140,11 +139,11 @@ class Relay:
                 await self._rest()
 
     def next_try(self) -> asyncio.Future[None]:
-        """Return a future, not to be cancelled, that is done once a batch was tried, whatever became of it."""
+        """Return a future, not to be cancelled, that is done after the next try to deliver a batch, whatever its outcome."""
         return self._tried
 
     async def drain(self, *, seconds: float) -> bool:
-        """Return whether everything was delivered, after at most so many seconds."""
+        """Wait until everything is delivered, `seconds` at the most; return whether it is."""
         try:
             async with asyncio.timeout(seconds):
                 await self._is_idle.wait()
@@ -153,12 +152,12 @@ class Relay:
         return True
 
     async def _rest(self) -> None:
-        """Return when there is something to deliver, or a row that waits by itself is due."""
+        """Wait until there is something to deliver, or a deferred row is due."""
         if not self._suspects:
             self._is_idle.set()
             await self._woken.wait()
             return
-        due_seconds = min(one.until_seconds for one in self._suspects.values())
+        due_seconds = min(suspect.until_seconds for suspect in self._suspects.values())
         with suppress(TimeoutError):
             async with asyncio.timeout_at(due_seconds):
                 await self._woken.wait()
@@ -181,23 +180,31 @@ class Relay:
             if rows:
                 try:
                     await self._deliver(rows)
-                except BaseException:  # whatever it is, the next batch must be able to get past it
+                except BaseException:  # after any failure the next batch must be smaller
                     self._note_failed(rows)
                     raise
                 self._rows_at_once = min(self._rows_at_once * FEWER, BATCH_ROWS)
             return bool(found)
 
     async def _next(self) -> list[tuple[int, dict[str, Any]]]:
-        """Return what is to be tried next: the oldest rows, or one from elsewhere when the oldest has just failed alone."""
-        accused, self._accused = self._accused, None
-        share = random.random()  # noqa: S311 - where it looks is no secret
+        """Return the next rows to try: the oldest, or one from elsewhere when the oldest has just failed on its own."""
+        failed_alone, self._failed_alone = self._failed_alone, None
+        share = random.random()  # noqa: S311 - not a secret
         now_seconds = asyncio.get_running_loop().time()
-        deferred = {position: one for position, one in self._suspects.items() if one.is_deferred}
-        due = [position for position, one in deferred.items() if one.until_seconds <= now_seconds]
+        deferred = {
+            position: suspect for position, suspect in self._suspects.items() if suspect.is_deferred
+        }
+        due = [
+            position
+            for position, suspect in deferred.items()
+            if suspect.until_seconds <= now_seconds
+        ]
 
         def read(connections: ReadConnections) -> list[tuple[int, dict[str, Any]]]:
             file = connections.to(self._file.path)
-            if accused is not None and (other := undelivered_near(file, share, but=accused)):
+            if failed_alone is not None and (
+                other := undelivered_near(file, share, but=failed_alone)
+            ):
                 return other
             for position in due:
                 if found := undelivered_at(file, position):
@@ -207,18 +214,18 @@ class Relay:
             )
 
         found = await self._file.reads.run(read)
-        if not found:  # what is not deferred, or due, was erased meanwhile
+        if not found:  # suspects that are not deferred, or due, were erased meanwhile
             self._suspects = {
-                position: one
-                for position, one in deferred.items()
-                if one.until_seconds > now_seconds
+                position: suspect
+                for position, suspect in deferred.items()
+                if suspect.until_seconds > now_seconds
             }
         return found
 
     def _note_failed(self, rows: Sequence[Row]) -> None:
-        """Make the next batch smaller; of a row that failed alone, look for another to compare it with."""
+        """Make the next batch smaller; after a single row, try another one next to compare them."""
         if len(rows) > 1:
-            # of a batch that was smaller than it might have been, for want of rows or of bytes
+            # the failed batch may have been smaller than the limit
             self._rows_at_once = max(1, min(self._rows_at_once, len(rows)) // FEWER)
             return
         position = rows[0][0]
@@ -226,10 +233,10 @@ class Relay:
         suspect.has_failed = True
         if not suspect.is_deferred:
             self._rows_at_once = 1
-        self._accused = position
+        self._failed_alone = position
 
     async def _note_delivered(self, positions: Sequence[int]) -> None:
-        """The sink is there: each row that failed alone since it last was has a strike."""
+        """Give a strike to each row that failed on its own since the last delivery, since the sink works."""
         for position in positions:
             self._suspects.pop(position, None)
         now_seconds = asyncio.get_running_loop().time()
@@ -267,7 +274,7 @@ class Relay:
             await self._note_delivered(positions)
 
     async def _isolate(self, rows: Sequence[Row], reason: str) -> None:
-        """Deliver each half by itself, until the row that is refused stands alone."""
+        """Deliver each half on its own, down to the row that is refused."""
         if len(rows) == 1:
             position, interaction = rows[0]
             self._suspects.pop(position, None)
@@ -288,6 +295,6 @@ class Relay:
 
 
 def pause_seconds(failures: int) -> float:
-    """Return how long to wait after so many failures in a row: doubling to 5 s, half of it by chance."""
+    """Return the pause after consecutive failures: it doubles up to 5 s, and half of it is random."""
     longest = min(PAUSE_SECONDS * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE_SECONDS)
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret

@@ -1,4 +1,4 @@
-"""The outbox's file: that of the embedded store, and what of it is still to be delivered."""
+"""The schema of an outbox: the tables of the embedded store, and those of delivery."""
 
 from infra.history.sqlite.schema import INTERACTIONS
 
@@ -40,4 +40,4 @@ END;
 """
 
 OUTBOX_MIGRATIONS: tuple[str, ...] = (INTERACTIONS + _DELIVERY,)
-"""As the embedded store's: steps are only ever added at the end."""
+"""Each step leads to the next `user_version` of the file; steps are only added at the end."""

@@ -1,4 +1,4 @@
-"""What is known of the store behind an outbox, without asking it."""
+"""The last known state of the store behind an outbox."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,14 @@ from domain.exceptions import HistoryError
 from domain.interfaces.clock import Clock
 
 TRUSTED_SECONDS = 5.0
-"""How long a failure is believed: after it, somebody asks the store again."""
+"""How long the store counts as away after a failure, before the next read tries it again."""
 
 
 class StoreStatus:
-    """Remembers whether the last call of the store worked.
+    """Records whether the last call of the store succeeded.
 
     Attributes:
-        away_since_milliseconds: Of the first failure since it last worked, since 1970 UTC; None while it works.
+        away_since_milliseconds: First failure since the last success, since 1970 UTC; None while calls succeed.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -24,7 +24,7 @@ class StoreStatus:
 
     @contextmanager
     def observing(self) -> Iterator[None]:
-        """Note whether what is asked of the store within works."""
+        """Record whether the calls of the store in the block succeed."""
         try:
             yield
         except HistoryError:
@@ -34,17 +34,17 @@ class StoreStatus:
             self.note_success()
 
     def note_success(self) -> None:
-        """Note that the store answered."""
+        """Record that the store answered."""
         self.away_since_milliseconds = None
 
     def note_failure(self) -> None:
-        """Note that it did not."""
+        """Record that the store did not answer."""
         self._failed_seconds = self._clock.monotonic()
         if self.away_since_milliseconds is None:
             self.away_since_milliseconds = self._clock.now_milliseconds()
 
     def is_away(self) -> bool:
-        """Return whether asking it now would most likely be waiting for nothing."""
+        """Return whether a call now is expected to fail."""
         if self.away_since_milliseconds is None:
             return False
         return self._clock.monotonic() - self._failed_seconds < TRUSTED_SECONDS

@@ -1,7 +1,7 @@
 """The tombstones of an outbox in the order in which they were written, so that other processes read only new ones.
 
-The table and its triggers are made beside those of the outbox's version: earlier releases can go on using the file, and
-their erasures are logged by the triggers as well.
+The table and its triggers are not part of the file's version: earlier releases can go on using the file, and their
+erasures are logged by the triggers as well.
 """
 
 from contextlib import suppress
@@ -12,7 +12,7 @@ import apsw
 from infra.history.sqlite.tombstones import all_tombstones
 
 PAGE_ENTRIES = 5000
-"""How many entries are read at once: some milliseconds, and about 500 kB."""
+"""Entries that are read at once: some milliseconds, and about 500 kB."""
 
 _HAS_LOG = "SELECT count(*) FROM sqlite_schema WHERE name = 'tombstone_log'"
 _LOG = """

@@ -65,7 +65,7 @@ def test_it_says_how_far_it_is(
     old_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sqlite_migration, "PROGRESS_SECONDS", 0.0)
-    monkeypatch.setattr(sqlite_migration, "_OPERATIONS_BETWEEN_LOOKS", 100)
+    monkeypatch.setattr(sqlite_migration, "_OPERATIONS_BETWEEN_CHECKS", 100)
     with caplog.at_level(logging.INFO):
         open_writer(old_file, HISTORY_MIGRATIONS).close()
     assert f"{old_file} is brought up to date, step 4 of 6: 0 s so far" in caplog.messages

@@ -533,15 +533,15 @@ async def test_a_large_outbox_left_behind_is_taken_over_after_the_start(
 ) -> None:
     may_adopt, adopt_all = asyncio.Event(), outbox_housekeeping.adopt_all
 
-    async def slowly(*arguments: Any) -> None:
+    async def adopt_later(*arguments: Any, **keywords: Any) -> None:
         await may_adopt.wait()
-        await adopt_all(*arguments)
+        await adopt_all(*arguments, **keywords)
 
     store.is_away = True
     async with opened(), opened() as dying:
         await dying.append(an_interaction(1))
     store.is_away = False
-    monkeypatch.setattr(outbox_housekeeping, "adopt_all", slowly)
+    monkeypatch.setattr(outbox_housekeeping, "adopt_all", adopt_later)
     async with asyncio.timeout(PATIENCE_SECONDS), opened(), opened() as outbox:
         await outbox.append(an_interaction(2))
         assert await outbox.find("ana", an_id(1)) == an_interaction(1)
