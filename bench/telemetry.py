@@ -22,8 +22,7 @@ from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, Reply, Usage
-from domain.interfaces.telemetry import RequestOutcome
-from infra.llm.resilience.metered import AttemptObserver
+from domain.interfaces.telemetry import AttemptObserver, RequestOutcome
 from infra.logging.configuration import configure_logging
 from infra.settings import Settings
 from infra.telemetry.metrics.metrics import Metrics

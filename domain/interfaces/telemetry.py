@@ -3,10 +3,17 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.interaction import Attempt
+from domain.entities.reply import Reply
 from domain.interfaces.interaction_queue import Delivery
+
+OK: Final = "ok"
+"""The outcome of an attempt that was answered."""
+CANCELLED: Final = "cancelled"
+"""The outcome of an attempt whose caller disconnected."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,4 +91,34 @@ class QueueObserver(Protocol):
     @abstractmethod
     def observe_buried(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
         """Take note of one that can never be stored; `reason` is one of a handful of fixed texts."""
+        ...
+
+
+class AttemptObserver(Protocol):
+    """Records calls of providers; its methods return at once and never fail.
+
+    Attempts of one request follow each other, so `context.id` links an end to its start.
+    """
+
+    @abstractmethod
+    def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
+        """Record that a call is about to be made."""
+        ...
+
+    @abstractmethod
+    def attempt_ended(
+        self,
+        context: ChatRequestContext,
+        attempt: Attempt,
+        first_text_seconds: float | None,
+        reply: Reply | None,
+    ) -> None:
+        """Record the end of a call.
+
+        Args:
+            context: As at the start.
+            attempt: Provider, outcome, HTTP status, duration and reported usage.
+            first_text_seconds: From the start of the attempt to its first text; None without text.
+            reply: The reply that ended it; None for a failed call.
+        """
         ...

@@ -9,13 +9,13 @@ import aiohttp
 
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
+from domain.interfaces.telemetry import AttemptObserver
 from infra.llm.catalogue.catalogue import Catalogue, ProviderKind
 from infra.llm.model_router import Routes
 from infra.llm.pricing.prices import Wanted, open_prices
 from infra.llm.pricing.tariff import Tariff
 from infra.llm.resilience.fallback import Fallback
 from infra.llm.resilience.fallback_order import FallbackPolicy
-from infra.llm.resilience.metered import AttemptObserver
 from infra.llm.resilience.route import Route
 from infra.llm.resilience.route_health import RouteHealth
 from infra.llm.route_builder import RouteBuilder

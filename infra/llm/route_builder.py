@@ -7,6 +7,7 @@ import aiohttp
 
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
+from domain.interfaces.telemetry import AttemptObserver
 from infra.llm.catalogue.catalogue import CatalogueModel, ProviderKind
 from infra.llm.pricing.priced_client import Priced
 from infra.llm.pricing.prices import Prices
@@ -18,7 +19,7 @@ from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.deadline import Deadline
-from infra.llm.resilience.metered import AttemptObserver, Metered
+from infra.llm.resilience.metered import Metered
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudgetPolicy
 from infra.llm.resilience.route import Route

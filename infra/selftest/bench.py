@@ -15,10 +15,10 @@ from domain.entities.model import Model
 from domain.entities.prompt import Prompt
 from domain.entities.reply import ProviderSelected, Reply
 from domain.exceptions import DomainError
+from domain.interfaces.telemetry import AttemptObserver
 from infra.clock import SystemClock
 from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind
 from infra.llm.chain import LLM, open_llm
-from infra.llm.resilience.metered import AttemptObserver
 from infra.selftest.cases import CASES, OUTAGE, PRIMARY, STANDBY, Case
 from infra.selftest.fault import WHOLE_TEXT
 from infra.selftest.faults import FAULTS

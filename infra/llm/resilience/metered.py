@@ -1,8 +1,6 @@
 """Every call of a provider is counted, whatever becomes of it."""
 
 import asyncio
-from abc import abstractmethod
-from typing import Final, Protocol
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
@@ -10,40 +8,8 @@ from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
+from domain.interfaces.telemetry import CANCELLED, OK, AttemptObserver
 from infra.llm.resilience.call_hooks import Gate
-
-OK: Final = "ok"
-CANCELLED: Final = "cancelled"
-
-
-class AttemptObserver(Protocol):
-    """Is told of every call of a provider; returns at once and never fails.
-
-    Attempts of one turn follow each other, so `context.id` says which start an end belongs to.
-    """
-
-    @abstractmethod
-    def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
-        """Take note of a call that is about to be made."""
-        ...
-
-    @abstractmethod
-    def attempt_ended(
-        self,
-        context: ChatRequestContext,
-        attempt: Attempt,
-        first_text_seconds: float | None,
-        reply: Reply | None,
-    ) -> None:
-        """Take note of how it ended.
-
-        Args:
-            context: As at the start.
-            attempt: Who was asked, the outcome, the provider's status, the seconds it took and the usage it reported.
-            first_text_seconds: From the start of the attempt to its first text; None when there was none.
-            reply: What ended it; None for a call that failed.
-        """
-        ...
 
 
 class MeteredCall:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
-from infra.llm.resilience.metered import OK, AttemptObserver
+from domain.interfaces.telemetry import OK, AttemptObserver
 from infra.telemetry.metrics.histogram import Histogram, Series
 from infra.telemetry.metrics.provider_names import open_telemetry_name
 

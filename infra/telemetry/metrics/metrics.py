@@ -9,8 +9,12 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt, Interaction
 from domain.entities.reply import Reply
 from domain.interfaces.clock import Clock
-from domain.interfaces.telemetry import QueueObserver, RequestObserver, RequestOutcome
-from infra.llm.resilience.metered import AttemptObserver
+from domain.interfaces.telemetry import (
+    AttemptObserver,
+    QueueObserver,
+    RequestObserver,
+    RequestOutcome,
+)
 from infra.llm.resilience.route_health import RouteHealth
 from infra.tasks.supervised import repeating, running_tasks
 from infra.telemetry.metrics.chat_metrics import ChatMetrics

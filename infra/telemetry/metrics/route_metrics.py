@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
-from infra.llm.resilience.metered import AttemptObserver
+from domain.interfaces.telemetry import AttemptObserver
 from infra.llm.resilience.route_health import RouteHealth, RouteState
 
 _ROUTE = ("provider", "model")

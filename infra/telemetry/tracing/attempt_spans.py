@@ -10,7 +10,7 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
 from domain.exceptions import ContentBlocked
-from infra.llm.resilience.metered import CANCELLED, OK, AttemptObserver
+from domain.interfaces.telemetry import CANCELLED, OK, AttemptObserver
 from infra.telemetry.metrics.provider_names import open_telemetry_name
 from infra.telemetry.tracing.propagation import HEADER, traceparent_of
 

@@ -21,9 +21,8 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import Tracer
 
 from domain.interfaces.history import HistoryWriter
-from domain.interfaces.telemetry import QueueObserver, RequestTracer
+from domain.interfaces.telemetry import AttemptObserver, QueueObserver, RequestTracer
 from infra.configuration import ConfigurationError
-from infra.llm.resilience.metered import AttemptObserver
 from infra.settings.telemetry import TelemetrySettings
 from infra.telemetry.tracing.accept_spans import AcceptSpans
 from infra.telemetry.tracing.attempt_spans import AttemptSpans, BothAttempts

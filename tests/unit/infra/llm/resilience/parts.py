@@ -12,6 +12,7 @@ from domain.entities.prompt import Prompt
 from domain.entities.reply import NO_USAGE, FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
+from domain.interfaces.telemetry import AttemptObserver
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
 from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
@@ -19,7 +20,7 @@ from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.fallback import Fallback
 from infra.llm.resilience.fallback_order import FallbackPolicy
-from infra.llm.resilience.metered import AttemptObserver, Metered
+from infra.llm.resilience.metered import Metered
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.route import Route
 from tests.fakes.clock import FakeClock
