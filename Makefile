@@ -61,9 +61,11 @@ audit: $(TESTABLE) ## Look for packages with known holes, and for others than th
 sbom: $(TESTABLE) ## Write what the service is made of to sbom.json, in CycloneDX's form
 	@$(BIN)/python -m deploy.packages.sbom >sbom.json
 
-lock: $(TESTABLE) ## Write the hashed locks anew after a change of requirements*.txt
+lock: $(TESTABLE) ## Write the hashed locks and the price list anew after a change of requirements*.txt
 	@$(LOCK) requirements.txt -o requirements.lock
 	@$(LOCK) requirements-dev.txt -c requirements.lock -o requirements-dev.lock
+	@$(INSTALL) -r requirements-dev.lock
+	@$(BIN)/python -m deploy.packages.prices
 
 settings-docs: $(RUNNABLE) ## Write docs/settings.md and .env.example from the settings in infra/settings
 	@$(BIN)/python -m docs.generate_settings

@@ -24,7 +24,7 @@ from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, R
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
 from infra.llm.catalogue.catalogue import CatalogueModel, Provider, ProviderKind
-from infra.llm.pricing.prices import open_prices
+from infra.llm.pricing.prices import Prices
 from infra.llm.resilience.fallback import Fallback
 from infra.llm.resilience.fallback_order import FallbackPolicy
 from infra.llm.route_builder import RouteBuilder
@@ -96,10 +96,8 @@ async def measure(rounds: int, calls: int) -> None:
     """Print what each shape of answer costs alone, through the chain, and the difference."""
     settings, clock = Settings(_env_file=None), SystemClock()
     metrics = Metrics(version="bench", environment="bench")
-    async with (
-        provider_session(settings.connect_seconds) as session,
-        open_prices({}, [], clock) as prices,
-    ):
+    prices = Prices({}, {}, clock)
+    async with provider_session(settings.connect_seconds) as session:
         print(f"{DELTAS} deltas, {rounds} rounds of {calls} calls; µs of CPU a call, medians")
         for reads in READS:
             model = Healthy(reads)

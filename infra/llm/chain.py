@@ -12,7 +12,8 @@ from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.telemetry import AttemptObserver
 from infra.llm.catalogue.catalogue import Catalogue, ProviderKind
 from infra.llm.model_router import Routes
-from infra.llm.pricing.prices import Wanted, open_prices
+from infra.llm.pricing.price_list import PriceQuery, look_up
+from infra.llm.pricing.prices import Prices
 from infra.llm.pricing.tariff import Tariff
 from infra.llm.resilience.fallback import Fallback
 from infra.llm.resilience.fallback_order import FallbackPolicy
@@ -63,9 +64,7 @@ async def open_llm(
         session = await stack.enter_async_context(
             provider_session(settings.connect_seconds, following=following)
         )
-        prices = await stack.enter_async_context(
-            open_prices(_stated(catalogue), _wanted(catalogue, settings), clock)
-        )
+        listed = look_up(_queries(catalogue)) if settings.price_lookup_enabled else {}
         dice = random or Random()  # noqa: S311 - for jitter; nothing depends on its being secret
         builder = RouteBuilder(
             settings=settings,
@@ -73,7 +72,7 @@ async def open_llm(
             observer=observer,
             random=dice,
             session=session,
-            prices=prices,
+            prices=Prices(_stated(catalogue), listed, clock),
         )
         routes = {entry.id: builder.route(entry) for entry in catalogue.entries}
         policy = FallbackPolicy(
@@ -100,11 +99,9 @@ def _stated(catalogue: Catalogue) -> Mapping[str, Tariff]:
     }
 
 
-def _wanted(catalogue: Catalogue, settings: Settings) -> list[Wanted]:
-    if not settings.price_lookup_enabled:
-        return []
+def _queries(catalogue: Catalogue) -> list[PriceQuery]:
     return [
-        Wanted(model=entry.id, upstream=entry.upstream, url=entry.provider.price_url)
+        PriceQuery(model=entry.id, upstream=entry.upstream, url=entry.provider.price_url)
         for entry in catalogue.entries
         if entry.provider.kind is not ProviderKind.DEMO and entry.usd_per_million is None
     ]

@@ -9,7 +9,6 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.telemetry import AttemptObserver
 from infra.llm.catalogue.catalogue import CatalogueModel, ProviderKind
-from infra.llm.pricing.priced_client import Priced
 from infra.llm.pricing.prices import Prices
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.gemini_client import GeminiClient
@@ -59,7 +58,7 @@ class RouteBuilder:
             idle_seconds=settings.idle_seconds,
         )
         metered = Metered(
-            Priced(bounded, prices=self.prices, cost=self.prices.of(model)),
+            bounded,
             provider=provider,
             model=model,
             answered_status=None if is_demo else _HTTP_OK,
@@ -109,7 +108,7 @@ class RouteBuilder:
                 base_url=provider.base_url,
                 api_key=provider.api_key or "",
                 max_answer_bytes=self.settings.max_answer_bytes,
-                cost=self.prices.of(entry.id),
+                cost=self.prices.calculator(entry.id),
                 idle_seconds=self.settings.idle_seconds,
             )
         return OpenAICompatibleClient(
@@ -120,7 +119,7 @@ class RouteBuilder:
             base_url=provider.base_url,
             api_key=provider.api_key,
             max_answer_bytes=self.settings.max_answer_bytes,
-            cost=self.prices.of(entry.id),
+            cost=self.prices.calculator(entry.id),
             dialect=provider.dialect,
             idle_seconds=self.settings.idle_seconds,
         )

@@ -16,7 +16,6 @@ ADAPTER_OF = {
     "botocore": ("dynamo", "sqs", "aws"),
     "opentelemetry.sdk": ("tracing",),
     "opentelemetry.exporter": ("tracing",),
-    "genai_prices": ("price_reader",),
     "jwt": ("jwt", "jwk"),
     "cryptography": ("jwt", "jwk"),
 }

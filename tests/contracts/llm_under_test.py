@@ -21,8 +21,6 @@ from domain.exceptions import (
 )
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
-from infra.llm.pricing.priced_client import Priced
-from infra.llm.pricing.prices import Prices
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.gemini_client import GeminiClient
 from infra.llm.providers.openai_client import OpenAICompatibleClient
@@ -153,12 +151,6 @@ def _deadline(inner: LLMClient) -> LLMClient:
     )
 
 
-def _priced(inner: LLMClient) -> LLMClient:
-    prices = Prices({}, SystemClock())
-    asyncio.get_running_loop().call_soon(asyncio.ensure_future, prices.load([]))
-    return Priced(inner, prices=prices, cost=prices.of("a-model"))
-
-
 def _metered(inner: LLMClient) -> LLMClient:
     return Metered(
         inner,
@@ -215,7 +207,6 @@ BUILDERS: dict[str, Builder] = {
     "openai-compatible": _openai,
     "scripted": around(lambda inner: inner),
     "deadline": around(_deadline),
-    "priced": around(_priced),
     "metered": around(_metered),
     "bulkhead": around(_bulkhead),
     "circuit breaker": around(_circuit_breaker),

@@ -19,8 +19,6 @@ from domain.exceptions import (
     NoRoute,
     Overloaded,
 )
-from infra.llm.pricing.priced_client import Priced
-from infra.llm.pricing.prices import Prices
 from infra.llm.providers.scripted import ScriptedLLM
 from infra.llm.resilience.breaker_state import BreakerPolicy
 from infra.llm.resilience.bulkhead import ProviderConcurrencyLimit
@@ -535,17 +533,15 @@ async def test_pieces_that_nothing_here_knows_are_handed_on(clock: FakeClock) ->
                     yield sign
                     yield piece
 
-    prices = Prices({}, clock)
     telling = Telling("yes", provider="p", model="a")
     bounded = Deadline(
-        Priced(telling, prices=prices, cost=prices.of("a")),
+        telling,
         clock=clock,
         first_token_seconds=12.0,
         first_token_share=0.6,
         min_attempt_seconds=2.0,
         idle_seconds=15.0,
     )
-    loading = asyncio.create_task(prices.load([]))
     for is_streamed in (False, True):
         heard = await hear(
             falling_back(clock, Rig(clock, inner=bounded)),
@@ -553,4 +549,3 @@ async def test_pieces_that_nothing_here_knows_are_handed_on(clock: FakeClock) ->
         )
         assert heard.error is None
         assert sum(piece is sign for piece in heard.pieces) == 3  # type: ignore[comparison-overlap]
-    await loading
