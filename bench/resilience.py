@@ -23,8 +23,9 @@ from domain.entities.prompt import Prompt
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply, Usage
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
-from infra.llm.catalogue.catalogue import CatalogueModel, Provider, ProviderKind
+from infra.llm.catalogue.catalogue import CatalogueModel, Provider
 from infra.llm.pricing.prices import Prices
+from infra.llm.providers.registry import OPENAI
 from infra.llm.resilience.fallback import Fallback
 from infra.llm.resilience.fallback_order import FallbackPolicy
 from infra.llm.route_builder import RouteBuilder
@@ -37,7 +38,7 @@ READS = (1, 3, 8)
 _PROMPT = Prompt.asking("How are you?")
 _PROVIDER = Provider(
     name="healthy",
-    kind=ProviderKind.OPENAI,
+    kind=OPENAI,
     base_url="http://127.0.0.1:1",
     api_key=None,
     allow_http=True,

@@ -10,7 +10,7 @@ import aiohttp
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.telemetry import AttemptObserver
-from infra.llm.catalogue.catalogue import Catalogue, ProviderKind
+from infra.llm.catalogue.catalogue import Catalogue
 from infra.llm.model_router import Routes
 from infra.llm.pricing.price_list import PriceQuery, look_up
 from infra.llm.pricing.prices import Prices
@@ -103,5 +103,5 @@ def _queries(catalogue: Catalogue) -> list[PriceQuery]:
     return [
         PriceQuery(model=entry.id, upstream=entry.upstream, url=entry.provider.price_url)
         for entry in catalogue.entries
-        if entry.provider.kind is not ProviderKind.DEMO and entry.usd_per_million is None
+        if not entry.provider.kind.is_demo and entry.usd_per_million is None
     ]

@@ -8,11 +8,9 @@ import aiohttp
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.telemetry import AttemptObserver
-from infra.llm.catalogue.catalogue import CatalogueModel, ProviderKind
+from infra.llm.catalogue.catalogue import CatalogueModel
 from infra.llm.pricing.prices import Prices
-from infra.llm.providers.demo import DemoLLM
-from infra.llm.providers.gemini_client import GeminiClient
-from infra.llm.providers.openai_client import OpenAICompatibleClient
+from infra.llm.providers.registry import ClientOptions
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
 from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
@@ -23,8 +21,6 @@ from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudgetPolicy
 from infra.llm.resilience.route import Route
 from infra.settings import Settings
-
-_HTTP_OK = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +44,6 @@ class RouteBuilder:
             provider, ProviderConcurrencyLimit(settings.max_calls_per_provider)
         )
         breaker = Breaker(f"{provider} {model}", self._breaker_policy(), clock, self.random)
-        is_demo = entry.provider.kind is ProviderKind.DEMO
         bounded = Deadline(
             self.client_of(entry),
             clock=clock,
@@ -61,7 +56,7 @@ class RouteBuilder:
             bounded,
             provider=provider,
             model=model,
-            answered_status=None if is_demo else _HTTP_OK,
+            answered_status=entry.provider.kind.success_status,
             clock=clock,
             observer=self.observer,
         )
@@ -95,33 +90,21 @@ class RouteBuilder:
         )
 
     def client_of(self, entry: CatalogueModel) -> LLMClient:
-        """Return what asks the provider, with nothing around it."""
+        """Return the client of one model, without anything around it."""
         provider = entry.provider
-        if provider.kind is ProviderKind.DEMO:
-            return DemoLLM()
-        if provider.kind is ProviderKind.GEMINI:
-            return GeminiClient(
-                self.session,
+        return provider.kind.open_client(
+            ClientOptions(
+                session=self.session,
                 provider=provider.name,
                 model=entry.id,
                 upstream=entry.upstream,
                 base_url=provider.base_url,
-                api_key=provider.api_key or "",
+                api_key=provider.api_key,
+                dialect=provider.dialect,
                 max_answer_bytes=self.settings.max_answer_bytes,
-                cost=self.prices.calculator(entry.id),
                 idle_seconds=self.settings.idle_seconds,
+                cost=self.prices.calculator(entry.id),
             )
-        return OpenAICompatibleClient(
-            self.session,
-            provider=provider.name,
-            model=entry.id,
-            upstream=entry.upstream,
-            base_url=provider.base_url,
-            api_key=provider.api_key,
-            max_answer_bytes=self.settings.max_answer_bytes,
-            cost=self.prices.calculator(entry.id),
-            dialect=provider.dialect,
-            idle_seconds=self.settings.idle_seconds,
         )
 
     def _retry_policy(self) -> RetryPolicy:

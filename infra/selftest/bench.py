@@ -17,8 +17,9 @@ from domain.entities.reply import ProviderSelected, Reply
 from domain.exceptions import DomainError
 from domain.interfaces.telemetry import AttemptObserver
 from infra.clock import SystemClock
-from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind
+from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider
 from infra.llm.chain import LLM, open_llm
+from infra.llm.providers.registry import GEMINI, OPENAI, ProviderKind
 from infra.selftest.cases import CASES, OUTAGE, PRIMARY, STANDBY, Case
 from infra.selftest.fault import WHOLE_TEXT
 from infra.selftest.faults import FAULTS
@@ -71,7 +72,10 @@ class _Unobserved(AttemptObserver):
 
 
 async def run(
-    told: Callable[[Outcome], object], kind: ProviderKind = ProviderKind.GEMINI
+    told: Callable[[Outcome], object],
+    *,
+    primary: ProviderKind = GEMINI,
+    standby: ProviderKind = OPENAI,
 ) -> list[Outcome]:
     """Try every fault and then the outage; tell each outcome as it comes, and return them all.
 
@@ -79,10 +83,11 @@ async def run(
 
     Args:
         told: Is called with each outcome.
-        kind: What the first provider speaks; the second one speaks the other format.
+        primary: Kind of the provider that misbehaves.
+        standby: Kind of the provider to fall back to.
     """
     outcomes = []
-    async with fault_provider() as provider, _chain(provider, kind) as llm:
+    async with fault_provider() as provider, _chain(provider, primary, standby) as llm:
         for number, case in enumerate(CASES):
             outcome = await _try_case(llm, case, _name(number))
             outcomes.append(outcome)
@@ -168,16 +173,15 @@ async def _ask(
 
 
 @asynccontextmanager
-async def _chain(provider: FaultProvider, kind: ProviderKind) -> AsyncIterator[LLM]:
+async def _chain(
+    provider: FaultProvider, primary_kind: ProviderKind, standby_kind: ProviderKind
+) -> AsyncIterator[LLM]:
     """The real chain with a catalogue in which each case has a route of its own, all falling back to one."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    is_gemini = kind is ProviderKind.GEMINI
-    primary = _provider(PRIMARY, kind, provider.url)
-    refusing = _provider(_REFUSED, kind, nobody)
-    standby = _provider(
-        STANDBY, ProviderKind.OPENAI if is_gemini else ProviderKind.GEMINI, provider.url
-    )
+    primary = _provider(PRIMARY, primary_kind, provider.url)
+    refusing = _provider(_REFUSED, primary_kind, nobody)
+    standby = _provider(STANDBY, standby_kind, provider.url)
     entries = [
         *(
             _entry(_name(number), refusing if case.fault == _REFUSED else primary, case)

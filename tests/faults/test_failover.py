@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from infra.llm.catalogue.catalogue import ProviderKind
+from infra.llm.providers.registry import GEMINI, OPENAI
 from infra.selftest.bench import run
 from infra.selftest.cases import CASES
 from tests.http.test_command_line import command
 
 
 async def test_every_fault_of_the_other_format_is_handled_as_promised() -> None:
-    outcomes = await run(lambda _: None, ProviderKind.OPENAI)
+    outcomes = await run(lambda _: None, primary=OPENAI, standby=GEMINI)
     assert [outcome for outcome in outcomes if not outcome.is_right] == []
     assert len(outcomes) == len(CASES) + 1
     numbers = {re.match(r"S\d\d", outcome.title) for outcome in outcomes}

@@ -3,21 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from domain.entities.model import Model
 from domain.exceptions import RetiredModel, UnknownModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
+from infra.llm.providers.registry import ProviderKind
 from infra.llm.transport.dialect import Dialect
-
-
-class ProviderKind(StrEnum):
-    """What a provider speaks."""
-
-    GEMINI = "gemini"
-    OPENAI = "openai"
-    DEMO = "demo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +33,7 @@ class Provider:
     dialect: Dialect | None = None
 
     def __repr__(self) -> str:
-        return f"Provider({self.name!r}, {self.kind!r}, {self.base_url!r})"
+        return f"Provider({self.name!r}, {self.kind.name!r}, {self.base_url!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +97,7 @@ class Catalogue(ModelCatalogue):
 
     def is_demo_only(self) -> bool:
         """Return whether no real provider is configured."""
-        return all(entry.provider.kind is ProviderKind.DEMO for entry in self.entries)
+        return all(entry.provider.kind.is_demo for entry in self.entries)
 
     def plain_http_providers(self) -> list[str]:
         """Return the names of those reached over plain http without having been allowed to."""

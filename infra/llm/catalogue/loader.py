@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -9,7 +10,7 @@ from pydantic import SecretStr
 from domain.entities.model import Model
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
-from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider, ProviderKind
+from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider
 from infra.llm.catalogue.models_file import (
     DIALECT_KEYS,
     ModelsFile,
@@ -20,7 +21,7 @@ from infra.llm.catalogue.models_file import (
 )
 from infra.llm.providers.demo import MODEL as DEMO_MODEL
 from infra.llm.providers.demo import PROVIDER as DEMO_PROVIDER
-from infra.llm.providers.openai_format import limit_field
+from infra.llm.providers.registry import DEMO, OPENAI, PROVIDER_KINDS, ProviderKind
 from infra.llm.transport.dialect import Dialect
 from infra.settings import Settings
 
@@ -81,25 +82,28 @@ def _providers(
                 continue
         override = overrides.get(name)
         base_url = _address(f"{name.upper()}_BASE_URL", override) or table.base_url
+        kind = PROVIDER_KINDS[table.kind]
         yield (
             name,
             Provider(
                 name=name,
-                kind=ProviderKind(table.kind),
+                kind=kind,
                 base_url=base_url,
                 api_key=api_key,
                 allow_http=table.allow_http,
                 price_url=table.base_url,
-                dialect=_dialect(base_url, table),
+                dialect=_dialect(kind, base_url, table),
             ),
         )
 
 
-def _dialect(base_url: str, table: ProviderTable) -> Dialect | None:
+def _dialect(kind: ProviderKind, base_url: str, table: ProviderTable) -> Dialect | None:
     """Return what the models file states of a provider's server; None where it states nothing."""
     keys = {key: getattr(table, key) for key in DIALECT_KEYS}
     stated = {key: value for key, value in keys.items() if value is not None}
-    return Dialect(**{"limit_field": limit_field(base_url), **stated}) if stated else None
+    if not stated or kind.default_dialect is None:
+        return None
+    return replace(kind.default_dialect(base_url), **stated)
 
 
 def _secret(name: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
@@ -174,7 +178,7 @@ def _openai(settings: Settings, of_file: Provider | None) -> CatalogueModel | No
             return None
         provider = Provider(
             name=_OPENAI,
-            kind=ProviderKind.OPENAI,
+            kind=OPENAI,
             base_url=address or _OPENAI_URL,
             api_key=_header_value("OPENAI_API_KEY", key.get_secret_value()) if key else None,
             allow_http=False,
@@ -197,7 +201,7 @@ def _demo() -> CatalogueModel:
         ),
         provider=Provider(
             name=DEMO_PROVIDER,
-            kind=ProviderKind.DEMO,
+            kind=DEMO,
             base_url="",
             api_key=None,
             allow_http=False,

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from infra.configuration import ConfigurationError
+from infra.llm.providers.registry import PROVIDER_KINDS
 from infra.operator_text import NotUtf8, text_of
 
 Name = Annotated[
@@ -43,6 +44,23 @@ def provider_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def provider_kind(name: str) -> str:
+    """Return the name of a kind of provider.
+
+    Raises:
+        ValueError: No provider of that kind can be configured.
+    """
+    names = [kind.name for kind in PROVIDER_KINDS.values() if not kind.is_demo]
+    if name not in names:
+        raise ValueError(f"should be {_alternatives(names)}")
+    return name
+
+
+def _alternatives(names: list[str]) -> str:
+    *others, last = [repr(name) for name in names]
+    return f"{', '.join(others)} or {last}"
+
+
 class Table(BaseModel):
     """A table of the file: unknown keys are refused, and nothing is turned into another type."""
 
@@ -52,7 +70,7 @@ class Table(BaseModel):
 class ProviderTable(Table):
     """Where a provider is, and what it speaks."""
 
-    kind: Literal["gemini", "openai"]
+    kind: Annotated[str, AfterValidator(provider_kind)]
     base_url: Annotated[str, AfterValidator(provider_url)]
     api_key_env: VariableName | None = None
     allow_http: bool = False
@@ -153,8 +171,9 @@ def _told(error: Mapping[str, Any]) -> str:
 def _wrong_dialects(file: ModelsFile) -> Iterator[str]:
     for name, provider in file.providers.items():
         stated = [key for key in DIALECT_KEYS if getattr(provider, key) is not None]
-        if stated and provider.kind != "openai":
-            yield f'{table_name("providers", name)} {stated[0]}: only for kind = "openai"'
+        if stated and PROVIDER_KINDS[provider.kind].default_dialect is None:
+            kinds = [f'"{kind.name}"' for kind in PROVIDER_KINDS.values() if kind.default_dialect]
+            yield f"{table_name('providers', name)} {stated[0]}: only for kind = {' or '.join(kinds)}"
 
 
 def _wrong_names(file: ModelsFile) -> Iterator[str]:

@@ -16,6 +16,11 @@ from infra.llm.transport.dialect import OPENAI_ADAPTATIONS, Dialect
 from infra.llm.transport.http_stream import Endpoint
 
 
+def default_dialect(base_url: str) -> Dialect:
+    """Return the dialect expected of the server at `base_url`."""
+    return Dialect(limit_field=limit_field(base_url))
+
+
 class OpenAICompatibleClient(LLMClient):
     """Asks one model of such a server. Bounds neither time nor silence itself: that is `Deadline`'s.
 
@@ -48,7 +53,7 @@ class OpenAICompatibleClient(LLMClient):
         idle_seconds: float = inf,
     ) -> None:
         self._dialect = RouteDialect(
-            dialect or Dialect(limit_field=limit_field(base_url)),
+            dialect or default_dialect(base_url),
             OPENAI_ADAPTATIONS,
             partial(request_body, model=upstream),
             provider=provider,

@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from domain.entities.model import Model
 from domain.exceptions import RetiredModel, UnknownModel
 from infra.configuration import ConfigurationError, read_environment
-from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, ProviderKind
+from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel
 from infra.llm.catalogue.loader import load_catalogue
+from infra.llm.providers.registry import DEMO
 from infra.llm.transport.dialect import Dialect
 from infra.settings import Settings
 from tests.fakes.clock import FakeClock
@@ -115,7 +116,7 @@ class TestBuiltIn:
         catalogue = loaded()
         assert ids(catalogue) == ["demo"]
         assert catalogue.is_demo_only()
-        assert catalogue.entries[0].provider.kind is ProviderKind.DEMO
+        assert catalogue.entries[0].provider.kind is DEMO
 
     def test_a_key_never_shows_in_a_representation(self) -> None:
         catalogue = loaded(gemini_api_key=KEY)

@@ -1,0 +1,103 @@
+"""The kinds of providers: a new kind is a client, a format and a row of this table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aiohttp
+
+from domain.entities.reply import Usage
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.providers.demo import DemoLLM
+from infra.llm.providers.gemini_client import GeminiClient
+from infra.llm.providers.openai_client import OpenAICompatibleClient, default_dialect
+from infra.llm.transport.dialect import Dialect
+
+_HTTP_OK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """Everything that the client of one model may need.
+
+    Attributes:
+        session: Shared by all providers.
+        provider: The provider's name in the catalogue.
+        model: The model's id in the catalogue.
+        upstream: The provider's name for the model.
+        base_url: Without a slash at its end.
+        api_key: None sends none.
+        dialect: As the models file states it; None: the default of the base URL.
+        max_answer_bytes: Longer answers are cut.
+        idle_seconds: The limit on silence within an answer.
+        cost: Adds the cost to a usage.
+    """
+
+    session: aiohttp.ClientSession
+    provider: str
+    model: str
+    upstream: str
+    base_url: str
+    api_key: str | None
+    dialect: Dialect | None
+    max_answer_bytes: int
+    idle_seconds: float
+    cost: Callable[[Usage], Usage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderKind:
+    """One API that providers offer.
+
+    Attributes:
+        name: Of the kind, in a models file.
+        open_client: Returns the client of one model.
+        success_status: HTTP status of an answered call; None where the client does not use HTTP.
+        default_dialect: Returns the dialect of the server at a base URL, which a models file may change; None: it
+            may not.
+        is_demo: Built in, used only while no real provider is configured; not for models files.
+    """
+
+    name: str
+    open_client: Callable[[ClientOptions], LLMClient]
+    success_status: int | None = _HTTP_OK
+    default_dialect: Callable[[str], Dialect] | None = None
+    is_demo: bool = False
+
+
+def _open_gemini(options: ClientOptions) -> LLMClient:
+    return GeminiClient(
+        options.session,
+        provider=options.provider,
+        model=options.model,
+        upstream=options.upstream,
+        base_url=options.base_url,
+        api_key=options.api_key or "",
+        max_answer_bytes=options.max_answer_bytes,
+        cost=options.cost,
+        idle_seconds=options.idle_seconds,
+    )
+
+
+def _open_openai(options: ClientOptions) -> LLMClient:
+    return OpenAICompatibleClient(
+        options.session,
+        provider=options.provider,
+        model=options.model,
+        upstream=options.upstream,
+        base_url=options.base_url,
+        api_key=options.api_key,
+        max_answer_bytes=options.max_answer_bytes,
+        cost=options.cost,
+        dialect=options.dialect,
+        idle_seconds=options.idle_seconds,
+    )
+
+
+GEMINI = ProviderKind(name="gemini", open_client=_open_gemini)
+OPENAI = ProviderKind(name="openai", open_client=_open_openai, default_dialect=default_dialect)
+DEMO = ProviderKind(
+    name="demo", open_client=lambda options: DemoLLM(), success_status=None, is_demo=True
+)
+
+PROVIDER_KINDS = {kind.name: kind for kind in (GEMINI, OPENAI, DEMO)}
+"""By name."""
