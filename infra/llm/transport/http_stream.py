@@ -8,7 +8,6 @@ from functools import partial
 
 import aiohttp
 import orjson
-from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from domain.entities.chat_request_context import ChatRequestContext
@@ -43,7 +42,9 @@ def provider_session(
     It keeps no cookies, and takes neither proxy nor password from the environment.
     """
     return aiohttp.ClientSession(
-        connector=_provider_connector(),
+        connector=aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=60, socket_factory=_provider_socket
+        ),
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -51,26 +52,6 @@ def provider_session(
         read_bufsize=_READ_BUFFER_BYTES,
         trace_configs=list(following),
     )
-
-
-def _provider_connector() -> aiohttp.TCPConnector:
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=_provider_socket)
-    connector._factory = partial(  # type: ignore[assignment]
-        _ProviderConnection, loop=asyncio.get_running_loop()
-    )
-    return connector
-
-
-class _ProviderConnection(ResponseHandler):
-    """One connection to a provider.
-
-    aiohttp has its parser go on after every piece that is taken, whether it had stopped or not: of a body in thirty
-    chunks thirty times, which took a tenth of the time of a whole stream (aiohttp 3.14). Here it goes on where it stopped.
-    """
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        if self._reading_paused or self._buffer_paused:
-            super().resume_reading(resume_parser)
 
 
 def _provider_socket(address: aiohttp.AddrInfoType) -> socket.socket:

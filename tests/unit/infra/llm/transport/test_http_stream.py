@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp.client_proto import ResponseHandler
 
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import (
@@ -675,22 +674,3 @@ async def test_leaving_in_mid_answer_hangs_up_at_once(
     await pieces.aclose()
     async with asyncio.timeout(1):
         await until(lambda: bool(provider.left))
-
-
-async def test_the_parser_goes_on_only_where_it_had_stopped(
-    provider: FakeOpenAI, client_of: Asks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else each piece of a stream would have it look once more at nothing."""
-    fed: list[int] = []
-    feed = ResponseHandler.data_received
-
-    def counted(self: ResponseHandler, data: bytes) -> None:
-        fed.append(len(data))
-        feed(self, data)
-
-    monkeypatch.setattr(ResponseHandler, "data_received", counted)
-    provider.then(Says([f"{number} " for number in range(30)]))
-    pieces = [piece async for piece in client_of().stream(PROMPT, a_chat_context())]
-    assert "".join(piece for piece in pieces if isinstance(piece, str)).count(" ") == 30
-    assert fed
-    assert 0 not in fed
