@@ -1,6 +1,5 @@
-"""No attempt may be silent for long, or outlive the request."""
+"""Bounds how long an attempt may be silent, and how long it may take."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 from domain.entities.chat_request_context import ChatRequestContext
@@ -9,16 +8,16 @@ from domain.entities.reply import AnswerEvent
 from domain.exceptions import LLMTimeout
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.shared_timer import Alarm, AlarmClock
+from infra.llm.resilience.shared_timer import SharedTimer, Timeout
 
-_A_LITTLE_MORE = 1.05  # timers are late
-_LEAST_TO_SHARE = 1.5  # a third for this route, two for the next
+_TIMER_DELAY_FACTOR = 1.05  # timers fire late
+_MIN_SHARES = 1.5  # a third for this route, two thirds for the next
 
 
 class Deadline(LLMClient):
-    """Bounds the silence of one route: until its first text, and between pieces of it.
+    """Bounds the silence of one route: until its first text, and between later events.
 
-    Only waiting for the route counts, not how long the taker of a piece keeps it.
+    Only waiting for the route counts, not the time a consumer spends on an event.
     """
 
     def __init__(
@@ -35,72 +34,62 @@ class Deadline(LLMClient):
 
         Args:
             inner: The route.
-            clock: What the turn's deadlines are counted on.
-            first_token_seconds: How long it may be silent at first while somebody else could still be asked. With
-                nobody left, it has all the time of the turn.
-            first_token_share: The same as a share of the time left, where that is less.
-            min_attempt_seconds: The least time in which somebody else is asked; so much is kept back for them. Where
-                hardly more is left, nobody else will be asked, and the route has it all.
-            idle_seconds: How long it may be silent after its first text; `AnswerProgress` ends a silence as text does.
+            clock: The clock of the request's deadlines.
+            first_token_seconds: Limit until the first text while a fallback is left. Without a fallback, the route has
+                all the time of the request.
+            first_token_share: The same limit as a share of the remaining time, where that is less.
+            min_attempt_seconds: The shortest attempt at a fallback; this much is reserved for it. Where hardly more
+                remains, there will be no fallback, and the route has all of it.
+            idle_seconds: Limit after the first text; `AnswerProgress` ends a silence as text does.
         """
         self._inner = inner
         self._clock = clock
         self._first_token_seconds = first_token_seconds
         self._first_token_share = first_token_share
-        self._kept_back_seconds = _A_LITTLE_MORE * min_attempt_seconds
+        self._reserved_seconds = _TIMER_DELAY_FACTOR * min_attempt_seconds
         self._idle_seconds = idle_seconds
-        self._alarms = AlarmClock(clock)
+        self._timer = SharedTimer(clock)
 
     async def stream(
         self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
-        monotonic, current_task = self._clock.monotonic, asyncio.current_task
-        alarms, loop = self._alarms, asyncio.get_running_loop()
+        monotonic = self._clock.monotonic
         now_seconds = monotonic()
         usual_limit_at = now_seconds + self._first_token_seconds
         limit_at = self._first_text_limit(context, now_seconds)
         end_at = context.whole_by.at_seconds
         has_text = False
-        alarm = Alarm(alarms)
+        timeout = Timeout(self._timer)
         events = self._inner.stream(prompt, context)
         try:
             try:
-                alarm.arm(limit_at, now_seconds)
+                timeout.start(limit_at, now_seconds)
                 async for event in events:
-                    if alarm.has_rung:
-                        alarm.disarm()
-                    else:
-                        alarm.waiter = None
+                    timeout.end()
                     yield event
                     now_seconds = monotonic()
                     if has_text or isinstance(event, str):
                         has_text = True
                         usual_limit_at = now_seconds + self._idle_seconds
                         limit_at = usual_limit_at if usual_limit_at < end_at else end_at
-                    if limit_at <= now_seconds or limit_at < alarms.rings_at_seconds:
-                        alarm.arm(limit_at, now_seconds)
-                    elif (waiter := current_task(loop)) is not None:
-                        # what `arm` would do, without the call: this is done for every piece
-                        alarm.waiter = waiter
-                        alarm.waiter_cancelling = waiter.cancelling()
-                        alarm.at_seconds = limit_at
-                alarm.disarm()
+                    timeout.start(limit_at, now_seconds)
+                timeout.end()
             except BaseException as exc:
-                alarm.disarm_after(exc)
+                timeout.end_after(exc)
                 raise
         except TimeoutError as exc:
             raise LLMTimeout(caller_deadline_was_shorter=limit_at < usual_limit_at) from exc
         finally:
-            alarm.stop()
+            timeout.close()
             await events.aclose()
 
     def _first_text_limit(self, context: ChatRequestContext, now_seconds: float) -> float:
         end_at = min(context.first_text_by.at_seconds, context.whole_by.at_seconds)
         left_seconds = end_at - now_seconds
-        if not context.has_fallback or left_seconds < _LEAST_TO_SHARE * self._kept_back_seconds:
+        if not context.has_fallback or left_seconds < _MIN_SHARES * self._reserved_seconds:
             return end_at
         return now_seconds + min(
             self._first_token_seconds,
             self._first_token_share * left_seconds,
-            left_seconds - self._kept_back_seconds,
+            left_seconds - self._reserved_seconds,
         )

@@ -14,7 +14,7 @@ from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.deadline import Deadline
-from infra.llm.resilience.shared_timer import Alarm, AlarmClock
+from infra.llm.resilience.shared_timer import SharedTimer, Timeout
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
 
@@ -314,52 +314,52 @@ def test_it_serves_one_event_loop_after_another() -> None:
         asyncio.run(ask(SHORT))
 
 
-async def test_the_alarm_is_set_once_for_many_waits() -> None:
+async def test_the_timer_is_set_once_for_many_waits() -> None:
     loop = asyncio.get_running_loop()
     set_before = len(loop._scheduled)  # type: ignore[attr-defined]
     clock = FakeClock()
-    alarm = Alarm(AlarmClock(clock))
+    timeout = Timeout(SharedTimer(clock))
     for _ in range(100):
         clock.advance(0.1)
-        alarm.arm(clock.seconds + LONG, clock.seconds)
-        alarm.disarm()
+        timeout.start(clock.seconds + LONG, clock.seconds)
+        timeout.end()
     assert len(loop._scheduled) == set_before + 1  # type: ignore[attr-defined]
-    alarm.stop()
+    timeout.close()
 
 
 async def test_a_moment_that_comes_nearer_is_not_missed() -> None:
     clock = SystemClock()
-    alarm = Alarm(AlarmClock(clock))
-    alarm.arm(clock.monotonic() + LONG, clock.monotonic())
-    alarm.disarm()
-    alarm.arm(clock.monotonic() + SHORT, clock.monotonic())
+    timeout = Timeout(SharedTimer(clock))
+    timeout.start(clock.monotonic() + LONG, clock.monotonic())
+    timeout.end()
+    timeout.start(clock.monotonic() + SHORT, clock.monotonic())
     with pytest.raises(TimeoutError):
         try:
             await asyncio.sleep(LONG)
         except BaseException as exc:
-            alarm.disarm_after(exc)
+            timeout.end_after(exc)
             raise
-    alarm.stop()
+    timeout.close()
 
 
-async def test_an_alarm_that_rang_for_somebody_who_swallowed_it_leaves_no_trace() -> None:
+async def test_a_timeout_whose_cancellation_was_swallowed_leaves_no_trace() -> None:
     clock = SystemClock()
-    alarm = Alarm(AlarmClock(clock))
-    alarm.arm(clock.monotonic() + SHORT, clock.monotonic())
+    timeout = Timeout(SharedTimer(clock))
+    timeout.start(clock.monotonic() + SHORT, clock.monotonic())
     try:
         await asyncio.sleep(LONG)
     except asyncio.CancelledError:
-        alarm.disarm()
+        timeout.end()
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
-    alarm.stop()
+    timeout.close()
 
 
-async def test_an_alarm_is_silent_after_a_wait_that_failed() -> None:
+async def test_a_timeout_does_not_expire_after_a_wait_that_failed() -> None:
     clock = SystemClock()
-    alarm = Alarm(AlarmClock(clock))
-    alarm.arm(clock.monotonic() + SHORT, clock.monotonic())
-    alarm.disarm_after(ValueError())
+    timeout = Timeout(SharedTimer(clock))
+    timeout.start(clock.monotonic() + SHORT, clock.monotonic())
+    timeout.end_after(ValueError())
     await asyncio.sleep(3 * SHORT)  # would be cancelled
-    alarm.stop()
+    timeout.close()
