@@ -13,6 +13,7 @@ from infra.llm.pricing.prices import Prices
 from infra.llm.providers.registry import ClientOptions
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
 from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
+from infra.llm.resilience.call_hooks import HookedClient
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.deadline import Deadline
@@ -33,17 +34,18 @@ class RouteBuilder:
     random: Random
     session: aiohttp.ClientSession
     prices: Prices
-    _compartments: dict[str, ProviderConcurrencyLimit] = field(default_factory=dict, init=False)
+    _concurrency: dict[str, ProviderConcurrencyLimit] = field(default_factory=dict, init=False)
 
     def route(self, entry: CatalogueModel) -> Route:
         """Return the way to one model, with everything but fallback."""
         settings, clock = self.settings, self.clock
         provider, model = entry.provider.name, entry.id
         first_token_seconds = entry.first_token_seconds or settings.first_token_seconds
-        compartment = self._compartments.setdefault(
+        concurrency = self._concurrency.setdefault(
             provider, ProviderConcurrencyLimit(settings.max_calls_per_provider)
         )
         breaker = Breaker(f"{provider} {model}", self._breaker_policy(), clock, self.random)
+        cooldown = Cooldown(cap_seconds=settings.cooldown_cap_seconds, clock=clock)
         bounded = Deadline(
             self.client_of(entry),
             clock=clock,
@@ -53,27 +55,29 @@ class RouteBuilder:
             idle_seconds=settings.idle_seconds,
         )
         metered = Metered(
-            bounded,
             provider=provider,
             model=model,
             answered_status=entry.provider.kind.success_status,
             clock=clock,
             observer=self.observer,
         )
-        broken = CircuitBreaker(
-            Bulkhead(metered, compartment=compartment),
-            breaker=breaker,
-            first_token_seconds=first_token_seconds,
+        guarded = HookedClient(
+            bounded,
+            hooks=(
+                cooldown,
+                CircuitBreaker(breaker=breaker, first_token_seconds=first_token_seconds),
+                Bulkhead(concurrency),
+                metered,
+            ),
         )
-        cooled = Cooldown(broken, cap_seconds=settings.cooldown_cap_seconds, clock=clock)
         retried = Retry(
-            cooled,
+            guarded,
             provider=provider,
             model=model,
             policy=self._retry_policy(),
             clock=clock,
             random=self.random,
-            doors=(cooled, breaker),
+            doors=(cooldown, breaker),
         )
         return Route(
             provider=provider,
@@ -83,9 +87,9 @@ class RouteBuilder:
             upstream=entry.upstream,
             continues=entry.continues,
             client=retried,
-            once=cooled,
-            doors=(cooled, breaker),
-            compartment=compartment,
+            once=guarded,
+            doors=(cooldown, breaker),
+            compartment=concurrency,
             budget=retried.budget,
         )
 

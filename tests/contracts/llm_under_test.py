@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import (
@@ -27,6 +28,7 @@ from infra.llm.providers.openai_client import OpenAICompatibleClient
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
 from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
+from infra.llm.resilience.call_hooks import CallHooks, HookedClient
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.deadline import Deadline
@@ -151,9 +153,8 @@ def _deadline(inner: LLMClient) -> LLMClient:
     )
 
 
-def _metered(inner: LLMClient) -> LLMClient:
+def _metered() -> CallHooks[Any]:
     return Metered(
-        inner,
         provider="scripted",
         model="a-model",
         answered_status=200,
@@ -162,17 +163,21 @@ def _metered(inner: LLMClient) -> LLMClient:
     )
 
 
-def _bulkhead(inner: LLMClient) -> LLMClient:
-    return Bulkhead(inner, compartment=ProviderConcurrencyLimit(1_000))
+def _bulkhead() -> CallHooks[Any]:
+    return Bulkhead(ProviderConcurrencyLimit(1_000))
 
 
-def _circuit_breaker(inner: LLMClient) -> LLMClient:
+def _circuit_breaker() -> CallHooks[Any]:
     breaker = Breaker("scripted", BreakerPolicy(), SystemClock(), Random())
-    return CircuitBreaker(inner, breaker=breaker, first_token_seconds=12.0)
+    return CircuitBreaker(breaker=breaker, first_token_seconds=12.0)
 
 
-def _cooldown(inner: LLMClient) -> LLMClient:
-    return Cooldown(inner, cap_seconds=60.0, clock=SystemClock())
+def _cooldown() -> CallHooks[Any]:
+    return Cooldown(cap_seconds=60.0, clock=SystemClock())
+
+
+def _hooked(*hooks: Callable[[], CallHooks[Any]]) -> Builder:
+    return around(lambda inner: HookedClient(inner, [each() for each in hooks]))
 
 
 def _retry(inner: LLMClient) -> Retry:
@@ -207,13 +212,13 @@ BUILDERS: dict[str, Builder] = {
     "openai-compatible": _openai,
     "scripted": around(lambda inner: inner),
     "deadline": around(_deadline),
-    "metered": around(_metered),
-    "bulkhead": around(_bulkhead),
-    "circuit breaker": around(_circuit_breaker),
-    "cooldown": around(_cooldown),
+    "metered": _hooked(_metered),
+    "bulkhead": _hooked(_bulkhead),
+    "circuit breaker": _hooked(_circuit_breaker),
+    "cooldown": _hooked(_cooldown),
     "retry": around(_retry),
     "fallback": around(_fallback),
-    "gates in gates": around(lambda inner: _cooldown(_circuit_breaker(_bulkhead(_metered(inner))))),
+    "all hooks": _hooked(_cooldown, _circuit_breaker, _bulkhead, _metered),
 }
 """Clients that can be told what to do."""
 

@@ -1,18 +1,17 @@
-"""One provider's trouble does not fill the whole ship."""
+"""Limits concurrent calls per provider."""
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.exceptions import BulkheadFull
-from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.call_hooks import Gate
+from infra.llm.resilience.call_hooks import CallHooks
 
 
 class ProviderConcurrencyLimit:
-    """The calls on their way to one provider, of all its models together.
+    """Counts the calls in flight to one provider, of all its models together.
 
     Attributes:
-        limit: How many there may be.
-        in_flight: How many there are.
-        refused: How many more were wanted while it was full, since the start.
+        limit: The most calls in flight.
+        in_flight: Calls in flight now.
+        refused: Calls refused since the start because the limit was reached.
     """
 
     def __init__(self, limit: int) -> None:
@@ -21,18 +20,17 @@ class ProviderConcurrencyLimit:
         self.refused = 0
 
 
-class Bulkhead(Gate[None]):
-    """Refuses a call when its provider's compartment is full; nobody queues, for the next route is better."""
+class Bulkhead(CallHooks[None]):
+    """Refuses a call when its provider's limit is reached. Calls do not queue, since a fallback answers sooner."""
 
-    def __init__(self, inner: LLMClient, *, compartment: ProviderConcurrencyLimit) -> None:
-        super().__init__(inner)
-        self._compartment = compartment
+    def __init__(self, concurrency: ProviderConcurrencyLimit) -> None:
+        self._concurrency = concurrency
 
-    def enter(self, context: ChatRequestContext) -> None:
-        if self._compartment.in_flight >= self._compartment.limit:
-            self._compartment.refused += 1
+    def on_enter(self, context: ChatRequestContext) -> None:
+        if self._concurrency.in_flight >= self._concurrency.limit:
+            self._concurrency.refused += 1
             raise BulkheadFull
-        self._compartment.in_flight += 1
+        self._concurrency.in_flight += 1
 
-    def leave(self, call: None) -> None:
-        self._compartment.in_flight -= 1
+    def on_exit(self, call: None) -> None:
+        self._concurrency.in_flight -= 1

@@ -1,7 +1,7 @@
-"""What is passed on the way to a provider, and passed again on the way back."""
+"""Hooks at the start and the end of each call of a provider, and the client that calls them."""
 
-from abc import abstractmethod
-from collections.abc import AsyncGenerator, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from domain.entities.chat_request_context import ChatRequestContext
@@ -12,49 +12,55 @@ from domain.interfaces.llm_client import LLMClient
 Call = TypeVar("Call")
 
 
-class Gate(LLMClient, Generic[Call]):
-    """A client around a client that only needs to know how each call begins and ends.
-
-    Gates directly within each other share one generator, since every generator that pieces are handed through costs
-    a third of a microsecond a piece. What they do stays as if each had its own: in from the outermost, out from the
-    innermost, and those that were not reached hear nothing.
-    """
-
-    def __init__(self, inner: LLMClient) -> None:
-        self._inner: LLMClient = inner
-        self._gates: tuple[Gate[Any], ...] = (self,)
-        if isinstance(inner, Gate):
-            self._inner = inner._inner
-            self._gates = (self, *inner._gates)
-        inwards = list(enumerate(self._gates))
-        self._listening = _overriding("speak", inwards)
-        self._answering = _overriding("answer", reversed(inwards))
-        self._leaving = _overriding("leave", reversed(inwards))
+class CallHooks(ABC, Generic[Call]):
+    """Hooks of one concern, such as metering. `Call` is what `on_enter` returns for each call."""
 
     @abstractmethod
-    def enter(self, context: ChatRequestContext) -> Call:
-        """Let a call in, and return what tells it from others; raise an `LLMError` to refuse it."""
+    def on_enter(self, context: ChatRequestContext) -> Call:
+        """Admit a call and return its state for the other hooks; raise an `LLMError` to refuse it."""
         ...
 
-    def speak(self, call: Call) -> None:
-        """Take note of the first text."""
+    def on_first_text(self, call: Call) -> None:
+        """Handle the first text."""
 
-    def answer(self, call: Call, context: ChatRequestContext, reply: Reply) -> None:
-        """Take note of a whole answer; `fail` may still follow, when the caller leaves with it."""
+    def on_reply(self, call: Call, context: ChatRequestContext, reply: Reply) -> None:
+        """Handle a complete answer; `on_error` may still follow, when the caller disconnects with it."""
 
-    def fail(self, call: Call, context: ChatRequestContext, error: BaseException) -> None:
-        """Take note of an `LLMError`, of a caller who left, or of a bug."""
+    def on_error(self, call: Call, context: ChatRequestContext, error: BaseException) -> None:
+        """Handle an `LLMError`, a caller that disconnected, or a bug."""
 
-    def leave(self, call: Call) -> None:
-        """Let a call out, however it ended."""
+    def on_exit(self, call: Call) -> None:
+        """Release what the call holds, however it ended."""
+
+
+class HookedClient(LLMClient):
+    """Calls hooks around each call of a client: on the way in from the first to the last, on the way out in reverse.
+
+    Where one refuses a call, those after it are not called. All share one generator, since each generator that events
+    pass through costs 0.3 µs an event.
+    """
+
+    def __init__(self, inner: LLMClient, hooks: Sequence[CallHooks[Any]]) -> None:
+        """Wrap a client.
+
+        Args:
+            inner: The client.
+            hooks: The outermost first.
+        """
+        self._inner = inner
+        self._hooks = tuple(hooks)
+        inwards = list(enumerate(self._hooks))
+        self._on_first_text = _overriding("on_first_text", inwards)
+        self._on_reply = _overriding("on_reply", reversed(inwards))
+        self._on_exit = _overriding("on_exit", reversed(inwards))
 
     async def stream(
         self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         calls: list[Any] = []
         try:
-            for gate in self._gates:
-                calls.append(gate.enter(context))
+            for hooks in self._hooks:
+                calls.append(hooks.on_enter(context))
             has_text = False
             events = self._inner.stream(prompt, context)
             try:
@@ -62,25 +68,31 @@ class Gate(LLMClient, Generic[Call]):
                     if isinstance(event, str):
                         if not has_text:
                             has_text = True
-                            for number, gate in self._listening:
-                                gate.speak(calls[number])
+                            for number, hooks in self._on_first_text:
+                                hooks.on_first_text(calls[number])
                     elif isinstance(event, Reply):
-                        # before it is handed on: who has the reply may never ask for another piece
-                        for number, gate in self._answering:
-                            gate.answer(calls[number], context, event)
+                        # before it is yielded: a caller that has the reply may ask for no further event
+                        for number, hooks in self._on_reply:
+                            hooks.on_reply(calls[number], context, event)
                     yield event
             finally:
                 await events.aclose()
         except BaseException as error:
             for number in reversed(range(len(calls))):
-                self._gates[number].fail(calls[number], context, error)
+                self._hooks[number].on_error(calls[number], context, error)
             raise
         finally:
-            for number, gate in self._leaving:
+            for number, hooks in self._on_exit:
                 if number < len(calls):
-                    gate.leave(calls[number])
+                    hooks.on_exit(calls[number])
 
 
-def _overriding(hook: str, gates: Iterable[tuple[int, Gate[Any]]]) -> list[tuple[int, Gate[Any]]]:
-    """Return those of `gates`, with their numbers, that have more to do there than nothing."""
-    return [one for one in gates if getattr(type(one[1]), hook) is not getattr(Gate, hook)]
+def _overriding(
+    name: str, numbered: Iterable[tuple[int, CallHooks[Any]]]
+) -> list[tuple[int, CallHooks[Any]]]:
+    """Return the hooks, with their numbers, whose class implements the hook `name`."""
+    return [
+        (number, hooks)
+        for number, hooks in numbered
+        if getattr(type(hooks), name) is not getattr(CallHooks, name)
+    ]

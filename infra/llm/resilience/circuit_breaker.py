@@ -1,34 +1,31 @@
-"""A route that keeps failing is not asked, so that nobody waits for it."""
+"""Stops calling a route that keeps failing."""
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import FinishReason, Reply
 from domain.exceptions import LLMMisconfigured, LLMTimeout, LLMUnavailable, NoRoute
-from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.breaker_state import Breaker, Permit
-from infra.llm.resilience.call_hooks import Gate
+from infra.llm.resilience.call_hooks import CallHooks
 
 
-class CircuitBreaker(Gate[Permit]):
-    """Puts a `Breaker` before one provider and model, and tells it how the calls end.
+class CircuitBreaker(CallHooks[Permit]):
+    """Asks the `Breaker` of one provider and model before each call, and reports the call's end to it.
 
-    Failures are timeouts, lost connections, 5xx and broken answers. What is the caller's doing, a safety block,
-    a rate limit or a caller who left says nothing about the route, and gives the permit back.
+    Failures are timeouts, lost connections, 5xx and broken answers. A rejected request, a safety block, a rate limit or
+    a caller that disconnected counts neither for nor against the route; its permit is released.
     """
 
-    def __init__(self, inner: LLMClient, *, breaker: Breaker, first_token_seconds: float) -> None:
-        """Wrap one route.
+    def __init__(self, *, breaker: Breaker, first_token_seconds: float) -> None:
+        """Guard one route.
 
         Args:
-            inner: The route.
-            breaker: Its state.
-            first_token_seconds: How long the provider may keep silent while somebody else could answer.
+            breaker: The state of the route.
+            first_token_seconds: How long the provider may be silent while a fallback is left.
         """
-        super().__init__(inner)
         self._breaker = breaker
         self._first_token_seconds = first_token_seconds
 
-    def enter(self, context: ChatRequestContext) -> Permit:
-        # with nobody else to ask, the provider has all the turn's time
+    def on_enter(self, context: ChatRequestContext) -> Permit:
+        # without a fallback, the provider has all the time of the request
         attempt_seconds = (
             self._first_token_seconds
             if context.has_fallback
@@ -42,11 +39,11 @@ class CircuitBreaker(Gate[Permit]):
             raise LLMMisconfigured("left alone", retry_after_seconds=wait_seconds)
         raise NoRoute("circuit open", retry_after_seconds=wait_seconds)
 
-    def answer(self, call: Permit, context: ChatRequestContext, reply: Reply) -> None:
+    def on_reply(self, call: Permit, context: ChatRequestContext, reply: Reply) -> None:
         if reply.finish_reason is not FinishReason.CONTENT_FILTER:
             self._breaker.succeed(call)
 
-    def fail(self, call: Permit, context: ChatRequestContext, error: BaseException) -> None:
+    def on_error(self, call: Permit, context: ChatRequestContext, error: BaseException) -> None:
         if isinstance(error, LLMMisconfigured):
             self._breaker.misconfigure(call, may_concern_one_call=error.may_concern_one_call)
         elif isinstance(error, LLMUnavailable) or (
@@ -54,5 +51,5 @@ class CircuitBreaker(Gate[Permit]):
         ):
             self._breaker.fail(call)
 
-    def leave(self, call: Permit) -> None:
+    def on_exit(self, call: Permit) -> None:
         self._breaker.release(call)

@@ -1,32 +1,29 @@
-"""A provider that limits our rate is left alone for a while."""
+"""Pauses calls of a provider after it limited our rate."""
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import Reply
 from domain.exceptions import LLMRateLimited, LLMUnavailable, NoRoute
 from domain.interfaces.clock import Clock
-from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.call_hooks import Gate
+from infra.llm.resilience.call_hooks import CallHooks
 from infra.llm.resilience.route_health import Closure, RefusingClient, RouteState
 
 _FIRST_SECONDS = 1.0
 
 
-class Cooldown(Gate[int], RefusingClient):
+class Cooldown(CallHooks[int], RefusingClient):
     """Refuses calls until the moment a provider named in its `Retry-After`.
 
-    A rate limit without a delay closes it for a second, and for twice as long each time in a row, up to the cap. Calls
-    that were under way together are one time: their refusals tell of the same moment.
+    A rate limit without a delay pauses calls for a second, and for twice as long each time in a row, up to the cap.
+    Refusals of calls that were in flight together count once.
     """
 
-    def __init__(self, inner: LLMClient, *, cap_seconds: float, clock: Clock) -> None:
-        """Wrap one route.
+    def __init__(self, *, cap_seconds: float, clock: Clock) -> None:
+        """Begin without a pause.
 
         Args:
-            inner: The route.
-            cap_seconds: The longest pause that is believed, and the longest that is made up.
+            cap_seconds: The longest pause, whether the provider or the doubling asks for a longer one.
             clock: For the pause.
         """
-        super().__init__(inner)
         self._cap_seconds = cap_seconds
         self._clock = clock
         self._until_seconds = 0.0
@@ -34,17 +31,17 @@ class Cooldown(Gate[int], RefusingClient):
         self._rate_limits = 0
         self._next_seconds = _FIRST_SECONDS
 
-    def enter(self, context: ChatRequestContext) -> int:
-        # almost always nothing was ever asked for: no need to look at the clock
+    def on_enter(self, context: ChatRequestContext) -> int:
+        # avoids reading the clock where no pause was ever asked for
         if self._until_seconds and (wait_seconds := self.closed_for_seconds()):
             raise NoRoute("cooling down", retry_after_seconds=wait_seconds)
         return self._rate_limits
 
-    def answer(self, call: int, context: ChatRequestContext, reply: Reply) -> None:
+    def on_reply(self, call: int, context: ChatRequestContext, reply: Reply) -> None:
         if call == self._rate_limits:
             self._next_seconds = _FIRST_SECONDS
 
-    def fail(self, call: int, context: ChatRequestContext, error: BaseException) -> None:
+    def on_error(self, call: int, context: ChatRequestContext, error: BaseException) -> None:
         if not isinstance(error, LLMRateLimited | LLMUnavailable):
             return
         delay_seconds = error.retry_after_seconds
@@ -57,19 +54,18 @@ class Cooldown(Gate[int], RefusingClient):
         now_seconds = self._clock.monotonic()
         if self._until_seconds <= now_seconds:
             self._since_milliseconds = self._clock.now_milliseconds()
-        # of two delays, the one that ends later
         self._until_seconds = max(
             self._until_seconds, now_seconds + min(delay_seconds, self._cap_seconds)
         )
 
     def closed_for_seconds(self) -> float:
-        """Return how long calls will be refused; 0 when they are let through."""
+        """Return how long calls will be refused; 0 when they are admitted."""
         if not self._until_seconds:
             return 0.0
         return max(0.0, self._until_seconds - self._clock.monotonic())
 
     def closure(self) -> Closure | None:
-        """Return why calls are refused; None while they are let through."""
+        """Return why calls are refused; None while they are admitted."""
         wait_seconds = self.closed_for_seconds()
         if not wait_seconds:
             return None

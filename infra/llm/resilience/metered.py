@@ -1,4 +1,4 @@
-"""Every call of a provider is counted, whatever becomes of it."""
+"""Records every call of a provider, however it ends."""
 
 import asyncio
 
@@ -7,18 +7,17 @@ from domain.entities.interaction import Attempt
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
-from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.telemetry import CANCELLED, OK, AttemptObserver
-from infra.llm.resilience.call_hooks import Gate
+from infra.llm.resilience.call_hooks import CallHooks
 
 
 class MeteredCall:
-    """One call under way.
+    """One call in flight.
 
     Attributes:
-        started_seconds: Monotonic.
-        first_text_seconds: From the start; None until there was text.
-        is_over: It is in the log.
+        started_seconds: On the monotonic clock.
+        first_text_seconds: From the start to the first text; None before it.
+        is_over: The call is in `context.attempts`.
     """
 
     __slots__ = ("first_text_seconds", "is_over", "started_seconds")
@@ -29,15 +28,14 @@ class MeteredCall:
         self.is_over = False
 
 
-class Metered(Gate[MeteredCall]):
-    """Logs each call in `context.attempts` with its outcome, times and usage, and tells the observer.
+class Metered(CallHooks[MeteredCall]):
+    """Records each call in `context.attempts` with its outcome, times and usage, and reports it to an observer.
 
-    The attempt is in the log before the `Reply` is handed on; that of a caller who left is there too.
+    An attempt is recorded before its `Reply` is yielded, and also when the caller disconnects.
     """
 
     def __init__(
         self,
-        inner: LLMClient,
         *,
         provider: str,
         model: str,
@@ -45,37 +43,37 @@ class Metered(Gate[MeteredCall]):
         clock: Clock,
         observer: AttemptObserver,
     ) -> None:
-        """Wrap the client of one model.
+        """Record the calls of one model.
 
         Args:
-            inner: The client.
             provider: Its name in the attempts.
             model: Its name in the attempts.
-            answered_status: The status of a call that was answered; None where the client does not speak HTTP.
+            answered_status: HTTP status of an answered call; None where the client does not use HTTP.
             clock: For the times.
-            observer: Is told of each call.
+            observer: Notified of each call.
         """
-        super().__init__(inner)
         self._provider = provider
         self._model = model
         self._answered_status = answered_status
         self._clock = clock
         self._observer = observer
 
-    def enter(self, context: ChatRequestContext) -> MeteredCall:
+    def on_enter(self, context: ChatRequestContext) -> MeteredCall:
         self._observer.attempt_started(context, self._provider, self._model)
         context.reported_usage = None
         return MeteredCall(self._clock.monotonic())
 
-    def speak(self, call: MeteredCall) -> None:
+    def on_first_text(self, call: MeteredCall) -> None:
         call.first_text_seconds = self._clock.monotonic() - call.started_seconds
 
-    def answer(self, call: MeteredCall, context: ChatRequestContext, reply: Reply) -> None:
+    def on_reply(self, call: MeteredCall, context: ChatRequestContext, reply: Reply) -> None:
         blocked = reply.finish_reason is FinishReason.CONTENT_FILTER
         outcome = ContentBlocked.outcome if blocked else OK
         self._log(call, context, outcome, self._answered_status, reply)
 
-    def fail(self, call: MeteredCall, context: ChatRequestContext, error: BaseException) -> None:
+    def on_error(
+        self, call: MeteredCall, context: ChatRequestContext, error: BaseException
+    ) -> None:
         if call.is_over:
             return
         if isinstance(error, LLMError):

@@ -16,6 +16,7 @@ from domain.interfaces.telemetry import AttemptObserver
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
 from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
+from infra.llm.resilience.call_hooks import HookedClient
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.fallback import Fallback
@@ -148,21 +149,24 @@ class Rig:
         self.compartment = compartment or ProviderConcurrencyLimit(1_000)
         self.breaker = Breaker(model, breaker or BreakerPolicy(), clock, Random(1))
         metered = Metered(
-            inner or self.llm,
             provider=provider,
             model=model,
             answered_status=200,
             clock=clock,
             observer=self.observer,
         )
-        broken = CircuitBreaker(
-            Bulkhead(metered, compartment=self.compartment),
-            breaker=self.breaker,
-            first_token_seconds=12.0,
+        self.cooldown = Cooldown(cap_seconds=60.0, clock=clock)
+        hooked = HookedClient(
+            inner or self.llm,
+            [
+                self.cooldown,
+                CircuitBreaker(breaker=self.breaker, first_token_seconds=12.0),
+                Bulkhead(self.compartment),
+                metered,
+            ],
         )
-        self.cooldown = Cooldown(broken, cap_seconds=60.0, clock=clock)
         self.retry = Retry(
-            self.cooldown,
+            hooked,
             provider=provider,
             model=model,
             policy=retry or RetryPolicy(),
@@ -178,7 +182,7 @@ class Rig:
             upstream=upstream,
             continues=continues,
             client=self.retry,
-            once=self.cooldown,
+            once=hooked,
             doors=(self.cooldown, self.breaker),
             compartment=self.compartment,
             budget=self.retry.budget,

@@ -9,37 +9,38 @@ from domain.entities.reply import ProviderSelected
 from domain.exceptions import BulkheadFull, LLMUnavailable
 from infra.llm.providers.scripted import ScriptedLLM
 from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit
+from infra.llm.resilience.call_hooks import HookedClient
 from tests.fakes.clock import FakeClock
 from tests.unit.infra.llm.resilience.parts import PROMPT, a_chat_context, hear
 
 
 async def test_a_full_one_refuses_at_once_and_takes_the_next_when_one_has_left() -> None:
-    clock, go_on, compartment = FakeClock(), asyncio.Event(), ProviderConcurrencyLimit(3)
+    clock, go_on, concurrency = FakeClock(), asyncio.Event(), ProviderConcurrencyLimit(3)
     llm = ScriptedLLM(*[[go_on, "yes"]] * 4)
-    siblings = [Bulkhead(llm, compartment=compartment) for _ in range(2)]
+    siblings = [HookedClient(llm, [Bulkhead(concurrency)]) for _ in range(2)]
     inside = [asyncio.create_task(hear(siblings[n % 2], a_chat_context(clock))) for n in range(3)]
     while len(llm.asked) < 3:
         await asyncio.sleep(0)
     assert isinstance((await hear(siblings[0], a_chat_context(clock))).error, BulkheadFull)
-    assert (compartment.in_flight, compartment.refused) == (3, 1)
+    assert (concurrency.in_flight, concurrency.refused) == (3, 1)
     go_on.set()
     await asyncio.gather(*inside)
     assert (await hear(siblings[1], a_chat_context(clock))).text == "yes"
-    assert (compartment.in_flight, compartment.refused) == (0, 1)
+    assert (concurrency.in_flight, concurrency.refused) == (0, 1)
 
 
 @pytest.mark.parametrize("ending", ["fails", "is cancelled", "is closed"])
 async def test_however_a_call_ends_its_place_is_free_again(ending: str) -> None:
-    clock, compartment = FakeClock(), ProviderConcurrencyLimit(1)
+    clock, concurrency = FakeClock(), ProviderConcurrencyLimit(1)
     failure = LLMUnavailable(http_status=503)
     script = [["I", failure if ending == "fails" else asyncio.Event()] for _ in range(20)]
-    client = Bulkhead(ScriptedLLM(*script), compartment=compartment)
+    client = HookedClient(ScriptedLLM(*script), [Bulkhead(concurrency)])
     for _ in range(20):
         if ending == "fails":
             assert (await hear(client, a_chat_context(clock))).error is failure
         elif ending == "is cancelled":
             reading = asyncio.create_task(hear(client, a_chat_context(clock)))
-            while not compartment.in_flight:
+            while not concurrency.in_flight:
                 await asyncio.sleep(0)
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -47,4 +48,4 @@ async def test_however_a_call_ends_its_place_is_free_again(ending: str) -> None:
         else:
             async with aclosing(client.stream(PROMPT, a_chat_context(clock))) as pieces:
                 assert isinstance(await anext(pieces), ProviderSelected)
-        assert compartment.in_flight == 0
+        assert concurrency.in_flight == 0

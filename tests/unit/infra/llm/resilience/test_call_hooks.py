@@ -1,4 +1,4 @@
-"""Gates within gates share a generator, and nobody can tell."""
+"""Hooks around a client share one generator and are called in a fixed order."""
 
 import asyncio
 from contextlib import aclosing
@@ -8,84 +8,83 @@ import pytest
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import Reply
 from domain.exceptions import LLMUnavailable, NoRoute
-from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.scripted import Piece, ScriptedLLM
-from infra.llm.resilience.call_hooks import Gate
+from infra.llm.resilience.call_hooks import CallHooks, HookedClient
 from tests.fakes.clock import FakeClock
 from tests.unit.infra.llm.resilience.parts import PROMPT, a_chat_context, hear
 
 
-class Diary(Gate[str]):
-    """Writes down what it hears."""
+class RecordingHooks(CallHooks[str]):
+    """Records the hooks that are called."""
 
-    def __init__(
-        self, inner: LLMClient, name: str, lines: list[str], *, shut: bool = False
-    ) -> None:
-        super().__init__(inner)
+    def __init__(self, name: str, lines: list[str], *, is_refusing: bool = False) -> None:
         self.name = name
         self.lines = lines
-        self.shut = shut
+        self.is_refusing = is_refusing
 
-    def enter(self, context: ChatRequestContext) -> str:
-        if self.shut:
+    def on_enter(self, context: ChatRequestContext) -> str:
+        if self.is_refusing:
             raise NoRoute
         self.lines.append(f"{self.name} enter")
         return self.name
 
-    def speak(self, call: str) -> None:
-        self.lines.append(f"{call} speak")
+    def on_first_text(self, call: str) -> None:
+        self.lines.append(f"{call} first text")
 
-    def answer(self, call: str, context: ChatRequestContext, reply: Reply) -> None:
-        self.lines.append(f"{call} answer")
+    def on_reply(self, call: str, context: ChatRequestContext, reply: Reply) -> None:
+        self.lines.append(f"{call} reply")
 
-    def fail(self, call: str, context: ChatRequestContext, error: BaseException) -> None:
-        self.lines.append(f"{call} fail {type(error).__name__}")
+    def on_error(self, call: str, context: ChatRequestContext, error: BaseException) -> None:
+        self.lines.append(f"{call} error {type(error).__name__}")
 
-    def leave(self, call: str) -> None:
-        self.lines.append(f"{call} leave")
+    def on_exit(self, call: str) -> None:
+        self.lines.append(f"{call} exit")
 
 
-def nested(
-    *script: str | LLMUnavailable | list[Piece], shut: bool = False
-) -> tuple[Diary, list[str]]:
+def hooked(
+    *script: str | LLMUnavailable | list[Piece], is_refusing: bool = False
+) -> tuple[HookedClient, list[str]]:
     lines: list[str] = []
-    inner = Diary(ScriptedLLM(*script), "inner", lines, shut=shut)
-    return Diary(inner, "outer", lines), lines
+    hooks = [
+        RecordingHooks("outer", lines),
+        RecordingHooks("inner", lines, is_refusing=is_refusing),
+    ]
+    return HookedClient(ScriptedLLM(*script), hooks), lines
 
 
 async def test_in_from_the_outside_and_out_from_the_inside() -> None:
-    gate, lines = nested(["be", "cause"])
-    assert (await hear(gate, a_chat_context(FakeClock()))).text == "because"
+    client, lines = hooked(["be", "cause"])
+    assert (await hear(client, a_chat_context(FakeClock()))).text == "because"
     assert lines == [
         "outer enter",
         "inner enter",
-        "outer speak",
-        "inner speak",
-        "inner answer",
-        "outer answer",
-        "inner leave",
-        "outer leave",
+        "outer first text",
+        "inner first text",
+        "inner reply",
+        "outer reply",
+        "inner exit",
+        "outer exit",
     ]
 
 
-async def test_all_hear_of_a_failure() -> None:
-    gate, lines = nested(LLMUnavailable())
-    await hear(gate, a_chat_context(FakeClock()))
+async def test_all_hooks_are_called_for_a_failure() -> None:
+    client, lines = hooked(LLMUnavailable())
+    await hear(client, a_chat_context(FakeClock()))
     assert lines[2:] == [
-        "inner fail LLMUnavailable",
-        "outer fail LLMUnavailable",
-        "inner leave",
-        "outer leave",
+        "inner error LLMUnavailable",
+        "outer error LLMUnavailable",
+        "inner exit",
+        "outer exit",
     ]
 
 
-async def test_who_is_not_reached_hears_nothing() -> None:
-    gate, lines = nested("yes", shut=True)
-    assert isinstance((await hear(gate, a_chat_context(FakeClock()))).error, NoRoute)
-    assert lines == ["outer enter", "outer fail NoRoute", "outer leave"]
+async def test_hooks_after_a_refusal_are_not_called() -> None:
+    client, lines = hooked("yes", is_refusing=True)
+    assert isinstance((await hear(client, a_chat_context(FakeClock()))).error, NoRoute)
+    assert lines == ["outer enter", "outer error NoRoute", "outer exit"]
 
 
-async def test_a_caller_who_leaves_is_told_of_after_the_provider_was_hung_up_on() -> None:
+async def test_a_disconnect_is_reported_after_the_call_of_the_provider_is_closed() -> None:
     lines: list[str] = []
 
     class Tidying(ScriptedLLM):
@@ -97,35 +96,30 @@ async def test_a_caller_who_leaves_is_told_of_after_the_provider_was_hung_up_on(
                 await asyncio.sleep(0)
                 lines.append("hung up")
 
-    gate = Diary(Tidying("yes"), "gate", lines)
-    async with aclosing(gate.stream(PROMPT, a_chat_context(FakeClock()))) as pieces:
+    client = HookedClient(Tidying("yes"), [RecordingHooks("hooks", lines)])
+    async with aclosing(client.stream(PROMPT, a_chat_context(FakeClock()))) as pieces:
         await anext(pieces)
-    assert lines == ["gate enter", "hung up", "gate fail GeneratorExit", "gate leave"]
+    assert lines == ["hooks enter", "hung up", "hooks error GeneratorExit", "hooks exit"]
 
 
-async def test_a_bug_passes_through_and_lets_everybody_out() -> None:
+async def test_a_bug_passes_through_and_every_hook_exits() -> None:
     class Buggy(ScriptedLLM):
         def stream(self, prompt, context):  # type: ignore[no-untyped-def]
             raise KeyError("bug")
 
     lines: list[str] = []
-    gate = Diary(Buggy(), "gate", lines)
+    client = HookedClient(Buggy(), [RecordingHooks("hooks", lines)])
     with pytest.raises(KeyError):
-        await hear(gate, a_chat_context(FakeClock()))
-    assert lines == ["gate enter", "gate fail KeyError", "gate leave"]
+        await hear(client, a_chat_context(FakeClock()))
+    assert lines == ["hooks enter", "hooks error KeyError", "hooks exit"]
 
 
-async def test_a_client_that_is_no_gate_keeps_its_place_between_gates() -> None:
+async def test_hooks_that_are_not_implemented_are_skipped() -> None:
+    class OnlyEnter(CallHooks[None]):
+        def on_enter(self, context: ChatRequestContext) -> None:
+            return
+
     lines: list[str] = []
-
-    class Between(LLMClient):
-        def __init__(self, inner: LLMClient) -> None:
-            self.inner = inner
-
-        def stream(self, prompt, context):  # type: ignore[no-untyped-def]
-            lines.append("between")
-            return self.inner.stream(prompt, context)
-
-    gate = Diary(Between(Diary(ScriptedLLM("yes"), "inner", lines)), "outer", lines)
-    await hear(gate, a_chat_context(FakeClock()))
-    assert lines[:3] == ["outer enter", "between", "inner enter"]
+    client = HookedClient(ScriptedLLM("yes"), [OnlyEnter(), RecordingHooks("inner", lines)])
+    assert (await hear(client, a_chat_context(FakeClock()))).text == "yes"
+    assert lines == ["inner enter", "inner first text", "inner reply", "inner exit"]

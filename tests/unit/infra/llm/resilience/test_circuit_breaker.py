@@ -21,6 +21,7 @@ from domain.exceptions import (
 )
 from infra.llm.providers.scripted import ScriptedLLM
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
+from infra.llm.resilience.call_hooks import HookedClient
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from tests.fakes.clock import FakeClock
 from tests.unit.infra.llm.resilience.parts import PROMPT, Script, a_chat_context, hear
@@ -38,7 +39,9 @@ class Circuit:
         self.clock = clock
         self.llm = ScriptedLLM(*script)
         self.breaker = Breaker("p a", BreakerPolicy(jitter=0.0), clock, Random(1))
-        self.client = CircuitBreaker(self.llm, breaker=self.breaker, first_token_seconds=12.0)
+        self.client = HookedClient(
+            self.llm, [CircuitBreaker(breaker=self.breaker, first_token_seconds=12.0)]
+        )
 
     async def open(self) -> None:
         """Open it by failures in front of the script, and wait until it may be probed."""

@@ -10,6 +10,7 @@ from domain.entities.interaction import Attempt
 from domain.entities.reply import NO_USAGE, FinishReason, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMError, LLMRateLimited, LLMTimeout, LLMUnavailable
 from infra.llm.providers.scripted import Piece, ScriptedLLM
+from infra.llm.resilience.call_hooks import HookedClient
 from infra.llm.resilience.metered import Metered
 from tests.fakes.clock import FakeClock
 from tests.unit.infra.llm.resilience.parts import PROMPT, Script, Watching, a_chat_context, hear
@@ -31,17 +32,10 @@ class Dawdling(ScriptedLLM):
                 yield piece
 
 
-def metered(clock: FakeClock, *script: Script) -> tuple[Metered, Watching]:
+def metered(clock: FakeClock, *script: Script) -> tuple[HookedClient, Watching]:
     watching = Watching()
-    client = Metered(
-        Dawdling(clock, *script),
-        provider="p",
-        model="a",
-        answered_status=200,
-        clock=clock,
-        observer=watching,
-    )
-    return client, watching
+    hooks = Metered(provider="p", model="a", answered_status=200, clock=clock, observer=watching)
+    return HookedClient(Dawdling(clock, *script), [hooks]), watching
 
 
 def an_attempt(outcome: str, seconds: float, http_status: int | None = None) -> Attempt:
@@ -154,9 +148,8 @@ async def test_a_bug_leaves_an_attempt_too() -> None:
             raise KeyError("bug")
 
     clock, watching = FakeClock(), Watching()
-    client = Metered(
-        Buggy(), provider="p", model="a", answered_status=None, clock=clock, observer=watching
-    )
+    hooks = Metered(provider="p", model="a", answered_status=None, clock=clock, observer=watching)
+    client = HookedClient(Buggy(), [hooks])
     context = a_chat_context(clock)
     with pytest.raises(KeyError):
         await hear(client, context)

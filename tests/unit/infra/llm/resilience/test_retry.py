@@ -106,7 +106,7 @@ async def test_the_pause_is_anything_up_to_the_base(clock: FakeClock) -> None:
     for _ in range(300):
         rig = a_rig(clock, LLMUnavailable(http_status=503), "yes")
         rig.retry = Retry(
-            rig.cooldown,
+            rig.route.once,
             provider="p",
             model="a",
             policy=RetryPolicy(base_seconds=0.2),
