@@ -77,7 +77,7 @@ class RouteBuilder:
             policy=self._retry_policy(),
             clock=clock,
             random=self.random,
-            doors=(cooldown, breaker),
+            breakers=(cooldown, breaker),
         )
         return Route(
             provider=provider,
@@ -88,8 +88,8 @@ class RouteBuilder:
             continues=entry.continues,
             client=retried,
             once=guarded,
-            doors=(cooldown, breaker),
-            compartment=concurrency,
+            breakers=(cooldown, breaker),
+            concurrency=concurrency,
             budget=retried.budget,
         )
 

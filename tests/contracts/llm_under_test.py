@@ -188,7 +188,7 @@ def _retry(inner: LLMClient) -> Retry:
         policy=RetryPolicy(base_seconds=0.001),
         clock=SystemClock(),
         random=Random(),
-        doors=(),
+        breakers=(),
     )
 
 
@@ -200,8 +200,8 @@ def _fallback(inner: LLMClient) -> LLMClient:
         continues=False,
         client=inner,
         once=inner,
-        doors=(),
-        compartment=ProviderConcurrencyLimit(1_000),
+        breakers=(),
+        concurrency=ProviderConcurrencyLimit(1_000),
         budget=RetryBudget(RetryBudgetPolicy()),
     )
     return Fallback([route], policy=FallbackPolicy(), clock=SystemClock())

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import Gauge, ProcessCollector
 
 from domain.entities.interaction import Attempt
-from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
+from infra.llm.resilience.route_health import RouteClosure, RouteHealth, RouteState
 from infra.telemetry.metrics.emf import EmfLines
 from infra.telemetry.metrics.metrics import Metrics as ServiceMetrics
 from infra.telemetry.metrics.outbox_metrics import OutboxFigures
@@ -69,7 +69,7 @@ def chats(metrics: ServiceMetrics, *, added_seconds: float) -> None:
 def routes(metrics: ServiceMetrics, state: RouteState, *, refused: int = 0) -> None:
     closure = None
     if state is not RouteState.HEALTHY:
-        closure = Closure(state=state, since_milliseconds=0, retry_after_seconds=10.0)
+        closure = RouteClosure(state=state, since_milliseconds=0, retry_after_seconds=10.0)
     route = RouteHealth(
         provider="gemini",
         model="m",

@@ -6,7 +6,7 @@ from random import Random
 
 from domain.interfaces.clock import Clock
 from infra.llm.resilience.failure_window import FailureWindow
-from infra.llm.resilience.route_health import Closure, RefusingClient, RouteState
+from infra.llm.resilience.route_health import RouteBreaker, RouteClosure, RouteState
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +48,13 @@ class Permit:
     """Leave for one call; what became of it is told with it.
 
     Attributes:
-        era: The state it was given in. News from an era that is over no longer counts.
+        generation: The state it was given in. News from an generation that is over no longer counts.
     """
 
-    era: int
+    generation: int
 
 
-class Breaker(RefusingClient):
+class Breaker(RouteBreaker):
     """Closed it lets every call through, open none, half-open one probe at a time.
 
     A probe is a lease: when nothing is heard of it in time, the next one may go. Late news of it still counts.
@@ -108,7 +108,7 @@ class Breaker(RefusingClient):
             self._successes = 0
         elif self._probe is not None and now_seconds < self._probe_until_seconds:
             return None
-        self._probe = Permit(self._permit.era)
+        self._probe = Permit(self._permit.generation)
         self._probe_until_seconds = now_seconds + attempt_seconds + self._policy.probe_grace_seconds
         return self._probe
 
@@ -120,7 +120,7 @@ class Breaker(RefusingClient):
     def succeed(self, permit: Permit) -> None:
         """Note a whole answer."""
         self.release(permit)
-        if permit.era != self._permit.era:
+        if permit.generation != self._permit.generation:
             return
         self._consecutive_refusals = 0
         if self._state is RouteState.HEALTHY:
@@ -134,7 +134,7 @@ class Breaker(RefusingClient):
     def fail(self, permit: Permit) -> None:
         """Note a failure that is the provider's."""
         self.release(permit)
-        if permit.era != self._permit.era:
+        if permit.generation != self._permit.generation:
             return
         if self._state is RouteState.HEALTHY and not self._has_had_enough():
             return
@@ -155,7 +155,7 @@ class Breaker(RefusingClient):
                 open. A route that was found misconfigured needs no such proof again.
         """
         self.release(permit)
-        if permit.era != self._permit.era:
+        if permit.generation != self._permit.generation:
             return
         if may_concern_one_call and not self._is_misconfigured:
             self._consecutive_refusals += 1
@@ -179,11 +179,11 @@ class Breaker(RefusingClient):
             return 0.0
         return min(_PROBE_WAIT_SECONDS, max(0.0, self._probe_until_seconds - now_seconds))
 
-    def closure(self) -> Closure | None:
+    def closure(self) -> RouteClosure | None:
         """Return why not every call is let through; None when every one is."""
         if self._state is RouteState.HEALTHY:
             return None
-        return Closure(
+        return RouteClosure(
             state=RouteState.MISCONFIGURED if self._is_misconfigured else self._state,
             since_milliseconds=self._since_milliseconds,
             retry_after_seconds=self.closed_for_seconds(),
@@ -216,5 +216,5 @@ class Breaker(RefusingClient):
 
     def _begin(self, state: RouteState) -> None:
         self._state = state
-        self._permit = Permit(self._permit.era + 1)
+        self._permit = Permit(self._permit.generation + 1)
         self._probe = None

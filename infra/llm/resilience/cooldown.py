@@ -5,12 +5,12 @@ from domain.entities.reply import Reply
 from domain.exceptions import LLMRateLimited, LLMUnavailable, NoRoute
 from domain.interfaces.clock import Clock
 from infra.llm.resilience.call_hooks import CallHooks
-from infra.llm.resilience.route_health import Closure, RefusingClient, RouteState
+from infra.llm.resilience.route_health import RouteBreaker, RouteClosure, RouteState
 
 _FIRST_SECONDS = 1.0
 
 
-class Cooldown(CallHooks[int], RefusingClient):
+class Cooldown(CallHooks[int], RouteBreaker):
     """Refuses calls until the moment a provider named in its `Retry-After`.
 
     A rate limit without a delay pauses calls for a second, and for twice as long each time in a row, up to the cap.
@@ -64,12 +64,12 @@ class Cooldown(CallHooks[int], RefusingClient):
             return 0.0
         return max(0.0, self._until_seconds - self._clock.monotonic())
 
-    def closure(self) -> Closure | None:
+    def closure(self) -> RouteClosure | None:
         """Return why calls are refused; None while they are admitted."""
         wait_seconds = self.closed_for_seconds()
         if not wait_seconds:
             return None
-        return Closure(
+        return RouteClosure(
             state=RouteState.COOLING,
             since_milliseconds=self._since_milliseconds,
             retry_after_seconds=wait_seconds,

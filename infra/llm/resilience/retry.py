@@ -18,7 +18,7 @@ from domain.exceptions import (
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
-from infra.llm.resilience.route_health import RefusingClient
+from infra.llm.resilience.route_health import RouteBreaker
 from infra.llm.resilience.time_budget import seconds_to_first_text
 
 # What passes by itself. Other failures with a status, and answers that cannot be read, are likely to come again.
@@ -59,7 +59,7 @@ class Retry(LLMClient):
         policy: RetryPolicy,
         clock: Clock,
         random: Random,
-        doors: Sequence[RefusingClient],
+        breakers: Sequence[RouteBreaker],
     ) -> None:
         """Wrap one route.
 
@@ -70,7 +70,7 @@ class Retry(LLMClient):
             policy: When to ask again.
             clock: For pauses.
             random: For jitter.
-            doors: What in the route may refuse a call before it is made: no point in waiting for that.
+            breakers: What in the route may refuse a call before it is made: no point in waiting for that.
         """
         self._inner = inner
         self._provider = provider
@@ -78,7 +78,7 @@ class Retry(LLMClient):
         self._policy = policy
         self._clock = clock
         self._random = random
-        self._doors = tuple(doors)
+        self._breakers = tuple(breakers)
         self.budget = RetryBudget(policy.budget)
 
     async def stream(
@@ -148,7 +148,7 @@ class Retry(LLMClient):
         return self._closed_for_seconds() > pause_seconds
 
     def _closed_for_seconds(self) -> float:
-        return max((door.closed_for_seconds() for door in self._doors), default=0.0)
+        return max((breaker.closed_for_seconds() for breaker in self._breakers), default=0.0)
 
     def _pause_seconds(self, asked_seconds: float | None, retries: int) -> float | None:
         policy = self._policy

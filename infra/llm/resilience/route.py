@@ -6,7 +6,7 @@ from domain.entities.prompt import Prompt
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.bulkhead import ProviderConcurrencyLimit
 from infra.llm.resilience.retry_budget import RetryBudget
-from infra.llm.resilience.route_health import RefusingClient, RouteHealth
+from infra.llm.resilience.route_health import RouteBreaker, RouteHealth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -22,8 +22,8 @@ class Route:
         continues: The model takes up a partial answer that is the last message.
         client: Asks it, and once more where that may help.
         once: The same without a second try.
-        doors: What may refuse a call before it is made.
-        compartment: Counts the calls on their way to the provider.
+        breakers: What may refuse a call before it is made.
+        concurrency: Counts the calls on their way to the provider.
         budget: Pays for its retries.
     """
 
@@ -35,8 +35,8 @@ class Route:
     continues: bool
     client: LLMClient
     once: LLMClient
-    doors: tuple[RefusingClient, ...]
-    compartment: ProviderConcurrencyLimit
+    breakers: tuple[RouteBreaker, ...]
+    concurrency: ProviderConcurrencyLimit
     budget: RetryBudget
 
     def prompt_for(self, prompt: Prompt) -> Prompt:
@@ -49,25 +49,27 @@ class Route:
     def closed_for_seconds(self) -> float:
         """Return how long calls will be refused; 0 when one may be tried."""
         longest = 0.0
-        for door in self.doors:
-            longest = max(longest, door.closed_for_seconds())
+        for breaker in self.breakers:
+            longest = max(longest, breaker.closed_for_seconds())
         return longest
 
     def is_closed(self) -> bool:
         """Return whether a call would be refused."""
-        for door in self.doors:  # noqa: SIM110 - `any` makes a generator, for every answer
-            if door.closed_for_seconds():
+        for breaker in self.breakers:  # noqa: SIM110 - `any` makes a generator, for every answer
+            if breaker.closed_for_seconds():
                 return True
         return False
 
     def health(self) -> RouteHealth:
-        """Return its state at this moment: that of the door which opens last."""
-        closures = [closure for door in self.doors if (closure := door.closure()) is not None]
+        """Return its state at this moment: that of the breaker which opens last."""
+        closures = [
+            closure for breaker in self.breakers if (closure := breaker.closure()) is not None
+        ]
         return RouteHealth(
             provider=self.provider,
             model=self.model,
             closure=max(closures, key=lambda closure: closure.retry_after_seconds, default=None),
-            in_flight=self.compartment.in_flight,
-            refused=self.compartment.refused,
+            in_flight=self.concurrency.in_flight,
+            refused=self.concurrency.refused,
             retry_tokens=self.budget.tokens,
         )

@@ -17,7 +17,7 @@ class RouteState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Closure:
+class RouteClosure:
     """Why a route does not let every call through.
 
     Attributes:
@@ -43,7 +43,7 @@ class RouteHealth:
 
     provider: str
     model: str
-    closure: Closure | None
+    closure: RouteClosure | None
     in_flight: int
     refused: int = 0
     retry_tokens: int
@@ -54,7 +54,7 @@ class RouteHealth:
         return self.closure.state if self.closure else RouteState.HEALTHY
 
 
-class RefusingClient(Protocol):
+class RouteBreaker(Protocol):
     """What may refuse a call before it is made."""
 
     @abstractmethod
@@ -63,6 +63,6 @@ class RefusingClient(Protocol):
         ...
 
     @abstractmethod
-    def closure(self) -> Closure | None:
+    def closure(self) -> RouteClosure | None:
         """Return why not every call is let through; None when every one is."""
         ...

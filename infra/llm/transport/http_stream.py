@@ -133,7 +133,7 @@ class Endpoint:
                         if type(document) is dict:
                             with suppress(ErrorInAnswer, UnreadableAnswer):
                                 reader.take(document)  # a refusal may report what it cost
-                        if request.adapt(WireError.of(document)):
+                        if request.adapt(WireError.parse(document)):
                             response.close()
                             continue
                         raise refusal(self._provider, response.status, document, response.headers)
@@ -158,7 +158,7 @@ class Endpoint:
                         elif answer.has_progress:
                             yield PROGRESS
                     refused = answer.refusal_body
-                    if refused is not None and request.adapt(WireError.of(refused)):
+                    if refused is not None and request.adapt(WireError.parse(refused)):
                         response.close()
                         continue
                     reply = answer.reply(self._cost)

@@ -145,7 +145,7 @@ class ReceivedAnswer:
     def _failed(self, failure: Exception) -> FinishReason:
         if not isinstance(failure, ErrorInAnswer):
             raise failure
-        status = WireError.of(failure.body).status or 200
+        status = WireError.parse(failure.body).status or 200
         error = refusal(self._provider, status, failure.body, self._headers)
         if isinstance(error, ContentBlocked) and self._has_text:
             return FinishReason.CONTENT_FILTER

@@ -51,7 +51,7 @@ class WireError:
     retry_delay: object
 
     @classmethod
-    def of(cls, body: object) -> "WireError":
+    def parse(cls, body: object) -> "WireError":
         """Return what `body` says; one of the wrong shape says nothing."""
         if isinstance(body, list) and body:
             body = body[0]  # Gemini's array of one, without `alt=sse`

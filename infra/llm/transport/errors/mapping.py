@@ -80,7 +80,7 @@ def refusal(provider: str, status: int, body: object, headers: Mapping[str, str]
         body: The parsed body, of any type; None when it could not be parsed.
         headers: The answer's.
     """
-    error = WireError.of(body)
+    error = WireError.parse(body)
     message = f"{provider} answered {status}"
     delay_seconds = retry_after_seconds(headers, error.retry_delay)
     match meaning_of(error, status):

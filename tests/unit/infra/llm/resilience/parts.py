@@ -141,12 +141,12 @@ class Rig:
         continues: bool = False,
         retry: RetryPolicy | None = None,
         breaker: BreakerPolicy | None = None,
-        compartment: ProviderConcurrencyLimit | None = None,
+        concurrency: ProviderConcurrencyLimit | None = None,
         inner: LLMClient | None = None,
     ) -> None:
         self.llm = ScriptedLLM(*script, provider=provider, model=model)
         self.observer = Watching()
-        self.compartment = compartment or ProviderConcurrencyLimit(1_000)
+        self.concurrency = concurrency or ProviderConcurrencyLimit(1_000)
         self.breaker = Breaker(model, breaker or BreakerPolicy(), clock, Random(1))
         metered = Metered(
             provider=provider,
@@ -161,7 +161,7 @@ class Rig:
             [
                 self.cooldown,
                 CircuitBreaker(breaker=self.breaker, first_token_seconds=12.0),
-                Bulkhead(self.compartment),
+                Bulkhead(self.concurrency),
                 metered,
             ],
         )
@@ -172,7 +172,7 @@ class Rig:
             policy=retry or RetryPolicy(),
             clock=clock,
             random=Random(1),
-            doors=(self.cooldown, self.breaker),
+            breakers=(self.cooldown, self.breaker),
         )
         self.route = Route(
             provider=provider,
@@ -183,8 +183,8 @@ class Rig:
             continues=continues,
             client=self.retry,
             once=hooked,
-            doors=(self.cooldown, self.breaker),
-            compartment=self.compartment,
+            breakers=(self.cooldown, self.breaker),
+            concurrency=self.concurrency,
             budget=self.retry.budget,
         )
 

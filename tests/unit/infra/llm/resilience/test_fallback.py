@@ -377,7 +377,7 @@ async def test_a_refusal_that_no_door_knows_of_is_told_with_a_second(clock: Fake
 
 async def test_a_failed_call_says_more_than_a_full_bulkhead(clock: FakeClock) -> None:
     full = ProviderConcurrencyLimit(0)
-    first, second = Rig(clock, DOWN, DOWN), Rig(clock, "no", model="b", compartment=full)
+    first, second = Rig(clock, DOWN, DOWN), Rig(clock, "no", model="b", concurrency=full)
     assert await told(clock, first, second) is DOWN
 
 
@@ -456,8 +456,8 @@ async def test_a_full_bulkhead_means_the_next_route_and_with_none_left_overload(
 ) -> None:
     go_on = asyncio.Event()
     full, room = ProviderConcurrencyLimit(1), ProviderConcurrencyLimit(1)
-    first = Rig(clock, [go_on, "one"], compartment=full)
-    second = Rig(clock, [go_on, "two"], model="b", compartment=room)
+    first = Rig(clock, [go_on, "one"], concurrency=full)
+    second = Rig(clock, [go_on, "two"], model="b", concurrency=room)
     chain = falling_back(clock, first, second)
     answers = [asyncio.create_task(hear(chain, a_chat_context(clock))) for _ in range(2)]
     while not (first.calls and second.calls):
@@ -480,7 +480,7 @@ async def test_who_leaves_is_not_answered_by_somebody_else(clock: FakeClock) -> 
         await reading
     assert (first.llm.hung_up, second.calls) == (1, 0)
     assert [attempt.outcome for attempt in context.attempts] == ["cancelled"]
-    assert first.compartment.in_flight == 0
+    assert first.concurrency.in_flight == 0
 
 
 async def test_half_of_all_calls_failing_makes_no_storm_of_both(clock: FakeClock) -> None:

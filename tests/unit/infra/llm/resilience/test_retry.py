@@ -112,7 +112,7 @@ async def test_the_pause_is_anything_up_to_the_base(clock: FakeClock) -> None:
             policy=RetryPolicy(base_seconds=0.2),
             clock=clock,
             random=Random(len(clock.slept)),
-            doors=(),
+            breakers=(),
         )
         await hear(rig.retry, a_chat_context(clock))
     assert len(clock.slept) == 300

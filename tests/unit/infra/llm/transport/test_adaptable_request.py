@@ -310,7 +310,7 @@ def a_request(prompt: Prompt, **stated: Any) -> AdaptableRequest:
 
 
 def says(message: str, param: str | None = None) -> WireError:
-    return WireError.of({"error": {"message": message, "param": param}})
+    return WireError.parse({"error": {"message": message, "param": param}})
 
 
 SYSTEM_REFUSALS = [

@@ -15,7 +15,7 @@ from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.interfaces.telemetry import RequestOutcome
-from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
+from infra.llm.resilience.route_health import RouteClosure, RouteHealth, RouteState
 from infra.telemetry.metrics.emf import PERIOD_SECONDS, EmfLines, writing_emf
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxFigures
@@ -124,7 +124,7 @@ def test_seconds_are_told_within_their_bucket() -> None:
 
 
 def a_route(model: str, state: RouteState) -> RouteHealth:
-    closure = Closure(state=state, since_milliseconds=0, retry_after_seconds=1.0)
+    closure = RouteClosure(state=state, since_milliseconds=0, retry_after_seconds=1.0)
     return RouteHealth(
         provider="gemini",
         model=model,

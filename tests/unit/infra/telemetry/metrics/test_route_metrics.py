@@ -4,7 +4,7 @@ import pytest
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt
-from infra.llm.resilience.route_health import Closure, RouteHealth, RouteState
+from infra.llm.resilience.route_health import RouteClosure, RouteHealth, RouteState
 from infra.telemetry.metrics.metrics import Metrics
 from tests.fakes.chat_contexts import a_chat_context
 from tests.unit.infra.telemetry.metrics.test_metrics import labels, samples
@@ -27,7 +27,7 @@ def a_route(
 ) -> RouteHealth:
     closure = None
     if state is not RouteState.HEALTHY:
-        closure = Closure(state=state, since_milliseconds=0, retry_after_seconds=seconds)
+        closure = RouteClosure(state=state, since_milliseconds=0, retry_after_seconds=seconds)
     return RouteHealth(
         provider="gemini",
         model="flash",

@@ -149,7 +149,7 @@ def test_a_delay_is_taken_from_the_header_or_from_google_s_details(status: int) 
     ],
 )
 def test_the_code_in_a_body_counts_as_a_status(error: object, status: int | None) -> None:
-    assert WireError.of({"error": error}).status == status
+    assert WireError.parse({"error": error}).status == status
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 408, 422, 429, 500, 503])
