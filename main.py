@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from domain.entities.checksum import Checksum
     from domain.entities.copy_progress import CopyProgress
     from domain.interfaces.api_key_repository import ApiKeyRepository
-    from domain.use_cases.redrive_dead_letters import Redriven
+    from domain.use_cases.redrive_dead_letters import RedriveResult
 
 
 def __getattr__(name: str) -> Any:
@@ -106,7 +106,7 @@ def exit_code_of(error: BaseException) -> int | None:
     return EXIT_FAILED if isinstance(error, CannotListen) else None
 
 
-def redrive(is_dry_run: bool, progress: "Progress") -> "Redriven":
+def redrive(is_dry_run: bool, progress: "Progress") -> "RedriveResult":
     """Put dead letters back on the queue, or only look at them."""
     import asyncio
 

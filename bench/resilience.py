@@ -35,7 +35,7 @@ from infra.telemetry.metrics.metrics import Metrics
 
 DELTAS = 8
 READS = (1, 3, 8)
-_PROMPT = Prompt.asking("How are you?")
+_PROMPT = Prompt.from_text("How are you?")
 _PROVIDER = Provider(
     name="healthy",
     kind=OPENAI,
@@ -84,8 +84,8 @@ async def cpu_microseconds(client: LLMClient, calls: int) -> float:
             user_id="bench",
             model="first",
             started_seconds=now,
-            first_text_by=Deadline(now + 59),
-            whole_by=Deadline(now + 59),
+            first_text_deadline=Deadline(now + 59),
+            answer_deadline=Deadline(now + 59),
         )
         async with aclosing(client.stream(_PROMPT, context)) as pieces:
             async for _piece in pieces:

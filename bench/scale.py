@@ -138,7 +138,7 @@ def _cursor(history: MadeUpHistory, user_id: str) -> str:
     oldest = (number for number in range(history.count) if history.user_of(number) == user_id)
     kept = [next(oldest) for _ in range(22)]
     # some have no answer and are not listed, so the page may be a little shorter
-    return SignedCursors(CURSOR_SECRET.encode()).seal(
+    return SignedCursors(CURSOR_SECRET.encode()).encode(
         HistoryQuery(user_id=user_id), history.id_of(kept[21])
     )
 

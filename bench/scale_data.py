@@ -111,7 +111,7 @@ class MadeUpHistory(CopySource):
             id=self.id_of(number),
             user_id=user_id,
             conversation_id=f"c-{of_user // 10}" if of_user % 3 else None,
-            prompt=Prompt.asking(self._text(1)),
+            prompt=Prompt.from_text(self._text(1)),
             requested_model=model,
             model=model,
             provider=provider,

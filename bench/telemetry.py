@@ -41,7 +41,7 @@ _ATTEMPTS = (
 _INTERACTION = Interaction(
     id=_ID,
     user_id="ana",
-    prompt=Prompt.asking("How are you?"),
+    prompt=Prompt.from_text("How are you?"),
     requested_model="first",
     model="second",
     provider="openrouter",
@@ -75,8 +75,8 @@ class Chat:
             user_id="ana",
             model="first",
             started_seconds=0.0,
-            first_text_by=Deadline(59.0),
-            whole_by=Deadline(59.0),
+            first_text_deadline=Deadline(59.0),
+            answer_deadline=Deadline(59.0),
             llm_seconds=0.812,
             history_seconds=0.002,
         )

@@ -12,7 +12,7 @@ from domain.exceptions import HistoryUnreadable
 from domain.exceptions.history import QueueUnavailable
 from domain.interfaces.clock import Clock
 from domain.use_cases.record_interaction import RecordInteraction
-from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
+from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, RedriveResult
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
 from infra.history.store.durable_store import DurableStore
@@ -55,7 +55,7 @@ async def work(settings: Settings) -> None:
 
 async def redrive(
     settings: Settings, *, is_dry_run: bool, progress: Callable[[int, int], None]
-) -> Redriven:
+) -> RedriveResult:
     """Put dead letters back on the queue, but for what was erased or cannot be read.
 
     Raises:

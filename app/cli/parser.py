@@ -18,7 +18,7 @@ from app.cli.history_commands import (
 )
 from app.cli.keys_commands import UnknownKey, add_keys_parser, run_keys
 from domain.interfaces.api_key_repository import ApiKeyRepository
-from domain.use_cases.redrive_dead_letters import Redriven
+from domain.use_cases.redrive_dead_letters import RedriveResult
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -58,7 +58,7 @@ class Commands:
 
     serve: Callable[[], int]
     work: Callable[[], int]
-    redrive: Callable[[bool, Progress], Redriven]
+    redrive: Callable[[bool, Progress], RedriveResult]
     backup: Callable[[Path, bool, Progress], int]
     history: HistoryCommands
     key_book: Callable[[], ApiKeyRepository]

@@ -72,5 +72,5 @@ async def ask(
         ).begin()
     interaction = await whole_answer(events)
     return EncodedJsonResponse(
-        context, chat_response(interaction, is_kept=context.is_kept), request
+        context, chat_response(interaction, is_stored=context.is_stored), request
     )

@@ -141,7 +141,7 @@ class Gate:
         if not self._rules.any_client or self._is_on_this_machine(scope):
             return ANONYMOUS
         address = self._rules.proxies.client_of(scope)
-        return replace(ANONYMOUS, limited_as=f"address:{limited_network(address)}")
+        return replace(ANONYMOUS, rate_limit_key=f"address:{limited_network(address)}")
 
     async def _caller(self, scope: Scope) -> Caller:
         authenticator = self._authenticator()
@@ -158,7 +158,7 @@ class Gate:
         if limiter is None:
             return await authenticator.caller_of(credentials)
         name = f"credentials:{limited_network(self._rules.proxies.client_of(scope))}"
-        left = limiter.standing(name)
+        left = limiter.status(name)
         if not left.remaining:
             raise RateLimited(left.reset_seconds, "credentials")
         try:
@@ -182,7 +182,7 @@ def _count(limiter: RateLimiter, name: str) -> None:
     """Count one request of `name` that is over already; requests sent at the same time may go past the limit."""
     with suppress(RateLimited):
         limiter.admit(name)
-        limiter.leave(name)
+        limiter.release(name)
 
 
 def _is_public(path: str) -> bool:

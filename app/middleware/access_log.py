@@ -51,7 +51,7 @@ def access_line(
         "attempts": len(context.attempts),
         "attempts_detail": [_told(attempt) for attempt in context.attempts],
     }
-    if not context.is_kept:
+    if not context.is_stored:
         fields["rt"]["history"] = "not_persisted"
     if (interaction := context.interaction) is not None:
         _add_outcome(fields, interaction, provider_name)

@@ -41,7 +41,7 @@ class CallerLimits:
             scope["state"]["limit"] = error.limit
             response = problem_response(RATE_LIMITED, scope)
             response.headers["Retry-After"] = str(whole_retry_seconds(error.retry_after_seconds))
-            response.raw_headers += self._headers(limiter.standing(name))
+            response.raw_headers += self._headers(limiter.status(name))
             await response(scope, receive, send)
             return
 
@@ -53,7 +53,7 @@ class CallerLimits:
         try:
             await self._app(scope, receive, send_with_standing)
         finally:
-            limiter.leave(name)
+            limiter.release(name)
 
     def _headers(self, standing: RateLimitStatus) -> list[tuple[bytes, bytes]]:
         left = b'"requests";r=%d;t=%d' % (standing.remaining, standing.reset_seconds)
@@ -64,4 +64,4 @@ def _limited_as(scope: Scope) -> str | None:
     if scope["type"] != "http":
         return None
     caller: Caller | None = scope["state"].get("caller")
-    return None if caller is None else caller.limited_as
+    return None if caller is None else caller.rate_limit_key

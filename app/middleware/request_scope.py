@@ -101,7 +101,7 @@ class RequestScope:
         if _logger.isEnabledFor(logging.INFO):
             context = answered.context
             message, fields = access_line(state, answered, self._provider_name)
-            level = logging.INFO if context is None or context.is_kept else logging.ERROR
+            level = logging.INFO if context is None or context.is_stored else logging.ERROR
             _logger.log(level, message, extra={"ecs": fields})
 
 

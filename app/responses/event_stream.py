@@ -97,7 +97,7 @@ class EventStream(Response):
             await self._end()
             if not self._takes_back_cancellation():
                 raise
-            if self._context.is_cut_short:
+            if self._context.ended_by_shutdown:
                 raise Overloaded from None
             self.status_code = _CLIENT_CLOSED_REQUEST
         except BaseException:
@@ -107,7 +107,7 @@ class EventStream(Response):
 
     def stop(self) -> None:
         """End the stream from our side: the client gets an `error`, history a `truncated`."""
-        self._context.is_cut_short = True
+        self._context.ended_by_shutdown = True
         self._task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +121,7 @@ class EventStream(Response):
             await self._end()
             if not self._takes_back_cancellation():
                 raise
-            if self._context.is_cut_short:
+            if self._context.ended_by_shutdown:
                 await self._send_problem(scope, send, Overloaded())
         finally:
             await self._end()
@@ -134,7 +134,7 @@ class EventStream(Response):
 
     def _takes_back_cancellation(self) -> bool:
         """Return whether the cancellation was of our own making, so that it ends here."""
-        if not (self._has_left or self._context.is_cut_short):
+        if not (self._has_left or self._context.ended_by_shutdown):
             return False
         self._task.uncancel()
         return True

@@ -87,7 +87,7 @@ class ChatService:
             IdempotencyMismatch: The first request with this key was another.
             IdempotencyUnavailable: Keys cannot be looked up.
         """
-        caller.may(Scope.CHAT_WRITE, user_id)
+        caller.require(Scope.CHAT_WRITE, user_id)
         model = self.catalogue.resolve(prompt.model)
         most = model.max_output_tokens
         if most is not None and (prompt.max_output_tokens or 0) > most:
@@ -128,20 +128,20 @@ class ChatService:
         request_seconds = self.limits.request_seconds
         if asking.timeout_seconds is not None:
             request_seconds = min(request_seconds, asking.timeout_seconds)
-        first_text_by = Deadline(
+        first_text_deadline = Deadline(
             started_seconds + request_seconds - self.limits.accept_reserve_seconds
         )
-        whole_by = first_text_by
+        answer_deadline = first_text_deadline
         if asking.is_streamed:
-            whole_by = Deadline(started_seconds + self.limits.stream_seconds)
+            answer_deadline = Deadline(started_seconds + self.limits.stream_seconds)
         return ChatRequestContext(
             id=self.new_id(),
             user_id=user_id,
             conversation_id=asking.conversation_id,
             model=model,
             started_seconds=started_seconds,
-            first_text_by=first_text_by,
-            whole_by=whole_by,
+            first_text_deadline=first_text_deadline,
+            answer_deadline=answer_deadline,
             is_streamed=asking.is_streamed,
             may_fall_back=asking.may_fall_back,
         )
@@ -162,11 +162,11 @@ class ChatService:
                 prompt = await self.recall_conversation(
                     prompt, context.user_id, context.conversation_id, model
                 )
-            if self.spending is None or caller.limited_as is None:
+            if self.spending is None or caller.rate_limit_key is None:
                 answer = self.answer_prompt(context, prompt)
             else:
                 answer = self.spending(
-                    caller.limited_as, context, prompt, model, self.answer_prompt
+                    caller.rate_limit_key, context, prompt, model, self.answer_prompt
                 )
             async with aclosing(answer) as events:
                 async for event in events:

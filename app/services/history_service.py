@@ -71,13 +71,13 @@ class HistoryService:
             InvalidCursor: Not made for this user, filter and order.
             HistoryUnreadable: The store cannot be read.
         """
-        caller.may(Scope.HISTORY_READ, query.user_id)
+        caller.require(Scope.HISTORY_READ, query.user_id)
         if cursor is not None:
-            query = replace(query, after_id=self.cursors.open(query, cursor))
+            query = replace(query, after_id=self.cursors.decode(query, cursor))
         page, is_complete = await self.search_history(
             query, with_id=with_id, wait_seconds=wait_seconds
         )
-        next_cursor = None if page.next_id is None else self.cursors.seal(query, page.next_id)
+        next_cursor = None if page.next_id is None else self.cursors.encode(query, page.next_id)
         return FoundPage(page=page, next_cursor=next_cursor, is_complete=is_complete)
 
     async def conversations(
@@ -90,34 +90,34 @@ class HistoryService:
             InvalidCursor: Not made for this user's conversations.
             HistoryUnreadable: The store cannot be read.
         """
-        caller.may(Scope.HISTORY_READ, query.user_id)
+        caller.require(Scope.HISTORY_READ, query.user_id)
         if cursor is not None:
-            query = replace(query, after_id=self.cursors.open(query, cursor))
+            query = replace(query, after_id=self.cursors.decode(query, cursor))
         page = await self.list_conversations(query)
-        next_cursor = None if page.next_id is None else self.cursors.seal(query, page.next_id)
+        next_cursor = None if page.next_id is None else self.cursors.encode(query, page.next_id)
         return FoundConversations(page=page, next_cursor=next_cursor)
 
     async def statistics(self, caller: Caller, query: StatisticsQuery) -> Sequence[Group]:
         """Return the groups of `query` by key; raises `Forbidden` or `HistoryUnreadable`."""
-        caller.may(Scope.HISTORY_READ, query.user_id)
+        caller.require(Scope.HISTORY_READ, query.user_id)
         return await self.summarise_history(query)
 
     def export(self, caller: Caller, user_id: str) -> AsyncGenerator[Sequence[Interaction], None]:
         """Return all of the user's interactions, page after page; raises `Forbidden` at once."""
-        caller.may(Scope.HISTORY_EXPORT, user_id)
+        caller.require(Scope.HISTORY_EXPORT, user_id)
         return self.export_history(user_id)
 
     async def one(self, caller: Caller, user_id: str, interaction_id: str) -> Interaction:
         """Return one interaction; raises `Forbidden`, `NotFound` or `HistoryUnreadable`."""
-        caller.may(Scope.HISTORY_READ, user_id)
+        caller.require(Scope.HISTORY_READ, user_id)
         return await self.read_interaction(user_id, interaction_id)
 
     async def forget_one(self, caller: Caller, user_id: str, interaction_id: str) -> None:
         """Erase one interaction, there or not; raises `Forbidden` or `HistoryUnreadable`."""
-        caller.may(Scope.HISTORY_ERASE, user_id)
+        caller.require(Scope.HISTORY_ERASE, user_id)
         await self.erase_history.one(user_id, interaction_id)
 
     async def forget_all(self, caller: Caller, user_id: str) -> int:
         """Erase all of a user's and return how many; raises `Forbidden` or `HistoryUnreadable`."""
-        caller.may(Scope.HISTORY_ERASE, user_id)
+        caller.require(Scope.HISTORY_ERASE, user_id)
         return await self.erase_history.all(user_id)

@@ -112,7 +112,7 @@ class IdempotencyService:
     def _claim(
         self, context: ChatRequestContext, once: Once, now_milliseconds: int
     ) -> IdempotencyRecord:
-        left_seconds = context.whole_by.remaining_seconds(self.clock.monotonic())
+        left_seconds = context.answer_deadline.remaining_seconds(self.clock.monotonic())
         return IdempotencyRecord(
             fingerprint=once.fingerprint.current,
             interaction_id=context.id,
@@ -155,11 +155,11 @@ class IdempotencyService:
         try:
             async with aclosing(events):
                 async for event in events:
-                    if not context.is_kept and isinstance(event, Interaction):
+                    if not context.is_stored and isinstance(event, Interaction):
                         await self._end_lease(key, claim)  # there is nothing to replay
                     yield event
         except ContentBlocked:
-            if not context.is_kept:
+            if not context.is_stored:
                 await self._end_lease(key, claim)
             raise  # kept: asked again, the answer would be the same
         except HistoryNotDurable:

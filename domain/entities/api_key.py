@@ -32,12 +32,12 @@ class ApiKey:
         """Return who shows this key."""
         principal = f"key:{self.id}"
         return Caller(
-            principal=principal, user_id=self.user_id, scopes=self.scopes, limited_as=principal
+            principal=principal, user_id=self.user_id, scopes=self.scopes, rate_limit_key=principal
         )
 
 
 @dataclass(frozen=True, slots=True)
-class MadeKey:
+class NewApiKey:
     """A key just made.
 
     Attributes:

@@ -21,11 +21,11 @@ def is_user_id(text: str) -> bool:
 
 
 def is_derived_user_id(text: str) -> bool:
-    """Return whether `text` has the form that `user_id_of` gives to a name it has to replace."""
+    """Return whether `text` has the form that `to_user_id` gives to a name it has to replace."""
     return _DERIVED_USER_ID.fullmatch(text) is not None
 
 
-def user_id_of(name: str) -> str:
+def to_user_id(name: str) -> str:
     """Return the user id for a name that another system gave: `name` itself where it has the form of one.
 
     Any other name becomes `sub-` and the base64url of its SHA-256, without padding. The same name gives the same id.
@@ -56,15 +56,15 @@ class Caller:
         principal: Names the caller in idempotency records; never shown to others.
         user_id: The only user it may act for; None acts for any user.
         scopes: What it may do.
-        limited_as: Whose limits it uses up; None is unlimited.
+        rate_limit_key: Whose limits it uses up; None is unlimited.
     """
 
     principal: str
     user_id: str | None = None
     scopes: frozenset[Scope]
-    limited_as: str | None = None
+    rate_limit_key: str | None = None
 
-    def may(self, scope: Scope, user_id: str) -> None:
+    def require(self, scope: Scope, user_id: str) -> None:
         """Return when allowed.
 
         Raises:

@@ -25,4 +25,4 @@ class Checksum:
         return f"{self.count} interactions, checksum {self.total:064x}"
 
 
-NOTHING_SUMMED = Checksum()
+EMPTY_CHECKSUM = Checksum()

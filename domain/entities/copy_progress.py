@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from domain.entities.checksum import NOTHING_SUMMED, Checksum
+from domain.entities.checksum import EMPTY_CHECKSUM, Checksum
 from domain.entities.stored_record import InteractionKey, Record, Tombstone
 
-SHOWN_PLACES = 10
+MAX_SHOWN_KEYS = 10
 """How many of the differing are named; the rest is counted."""
 
 
@@ -76,8 +76,8 @@ class CopyProgress:
     """
 
     position: Position = Position()
-    source: Checksum = NOTHING_SUMMED
-    target: Checksum = NOTHING_SUMMED
+    source: Checksum = EMPTY_CHECKSUM
+    target: Checksum = EMPTY_CHECKSUM
     erased: int = 0
     expired: int = 0
     invalid: int = 0

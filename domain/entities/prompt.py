@@ -54,7 +54,7 @@ class Prompt:
         raise ValueError("a prompt needs a message of the user")
 
     @classmethod
-    def asking(
+    def from_text(
         cls,
         text: str,
         *,
@@ -79,13 +79,13 @@ class Prompt:
             return self.question
         return next(m.text for m in reversed(self.messages) if m.role is Role.USER)
 
-    def as_kept(self) -> "Prompt":
+    def for_storage(self) -> "Prompt":
         """Return what history keeps of it: the question and its settings, without the context sent along."""
         if len(self.messages) == 1 and self.question is None:
             return self
         return replace(self, messages=(Message(role=Role.USER, text=self.text),), question=None)
 
-    def following(self, earlier: Sequence[Message]) -> "Prompt":
+    def with_history(self, earlier: Sequence[Message]) -> "Prompt":
         """Return this prompt with earlier messages before its own.
 
         A question that was never answered is joined to the user's next message, since some models take two messages

@@ -130,12 +130,12 @@ class Reply:
     """How an answer ended: the last piece of every stream.
 
     Attributes:
-        cut_by_us: The answer was longer than we keep, and broken off there.
+        was_cut_at_limit: The answer was longer than we keep, and broken off there.
     """
 
     finish_reason: FinishReason
     usage: Usage = NO_USAGE
-    cut_by_us: bool = False
+    was_cut_at_limit: bool = False
 
 
 AnswerEvent = ProviderSelected | str | AnswerProgress | Reply

@@ -12,15 +12,15 @@ class LLMError(DomainError):
 
     Attributes:
         outcome: How an attempt that ended so is listed.
-        same_may_recover: The same route, asked again, may answer.
-        another_may_help: Another route may answer.
+        is_retryable: The same route, asked again, may answer.
+        allows_fallback: Another route may answer.
         retry_after_seconds: The provider asked for this pause; None when it did not.
         http_status: The provider's status; None when it sent none.
     """
 
     outcome: ClassVar[str] = "error"
-    same_may_recover: ClassVar[bool] = False
-    another_may_help: ClassVar[bool] = True
+    is_retryable: ClassVar[bool] = False
+    allows_fallback: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class LLMTimeout(LLMError):
     """Silence, or no full answer in time.
 
     Attributes:
-        caller_was_hasty: The caller's time ended before the provider had what it is usually given; says nothing
+        caller_deadline_was_shorter: The caller's time ended before the provider had what it is usually given; says nothing
             about the provider.
     """
 
@@ -66,7 +66,7 @@ class LLMUnavailable(LLMError):
 
     code = "providers-failed"
     outcome = "unavailable"
-    same_may_recover = True
+    is_retryable = True
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class LLMRateLimited(LLMError):
 
     code = "providers-failed"
     outcome = "rate_limited"
-    same_may_recover = True
+    is_retryable = True
 
 
 class LLMMisconfigured(LLMError):
@@ -116,7 +116,7 @@ class LLMRejected(LLMError):
 
     code = "provider-rejected"
     outcome = "rejected"
-    another_may_help = False
+    allows_fallback = False
 
 
 class ContextTooLong(LLMError):
@@ -124,7 +124,7 @@ class ContextTooLong(LLMError):
 
     code = "context-too-long"
     outcome = "context_too_long"
-    another_may_help = False
+    allows_fallback = False
 
 
 class ContentBlocked(LLMError):
@@ -132,7 +132,7 @@ class ContentBlocked(LLMError):
 
     code = "content-blocked"
     outcome = "blocked"
-    another_may_help = False
+    allows_fallback = False
 
 
 class NoRoute(LLMError):

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
-from domain.entities.api_key import ApiKey, MadeKey
+from domain.entities.api_key import ApiKey, NewApiKey
 from domain.entities.caller import Scope
 
 
@@ -19,7 +19,7 @@ class ApiKeyRepository(Protocol):
         user_id: str | None,
         scopes: frozenset[Scope],
         expires_milliseconds: int | None,
-    ) -> MadeKey:
+    ) -> NewApiKey:
         """Return a new key; it holds where its record is kept, or its line is given to a service."""
         ...
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import HistoryQuery
 
-Walk = HistoryQuery | ConversationQuery
+PageQuery = HistoryQuery | ConversationQuery
 """A page of it is asked for; limit and place aside, it stays the same from page to page."""
 
 
@@ -14,12 +14,12 @@ class CursorCodec(Protocol):
     """Turns a place in a walk through history into an opaque text and back."""
 
     @abstractmethod
-    def seal(self, query: Walk, next_id: str) -> str:
+    def encode(self, query: PageQuery, next_id: str) -> str:
         """Return a cursor for the page of `query` that starts behind `next_id`."""
         ...
 
     @abstractmethod
-    def open(self, query: Walk, cursor: str) -> str:
+    def decode(self, query: PageQuery, cursor: str) -> str:
         """Return the id in `cursor`.
 
         Raises:

@@ -27,7 +27,7 @@ class ArchiveReader(Protocol):
         ...
 
     @abstractmethod
-    async def about_how_many(self) -> int:
+    async def estimated_count(self) -> int:
         """Return about how many interactions there are, for a progress bar; 0 where nobody knows.
 
         Raises:
@@ -40,10 +40,10 @@ class HistoryArchive(ArchiveReader, Tombstones, Protocol):
     """A store that can also be written to as a whole.
 
     Attributes:
-        records_at_once: How many records `keep` is best given.
+        batch_size: How many records `keep` is best given.
     """
 
-    records_at_once: int
+    batch_size: int
 
     @abstractmethod
     async def keep(self, records: Sequence[Record]) -> None:
@@ -67,7 +67,7 @@ class HistoryArchive(ArchiveReader, Tombstones, Protocol):
         ...
 
     @abstractmethod
-    async def erase_again(self, erasures: Sequence[Tombstone]) -> None:
+    async def apply_tombstones(self, erasures: Sequence[Tombstone]) -> None:
         """Remember what was erased elsewhere, and erase it here. The second time changes nothing.
 
         Raises:

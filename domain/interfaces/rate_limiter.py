@@ -23,7 +23,7 @@ class RateLimiter(Protocol):
 
     @abstractmethod
     def admit(self, name: str) -> RateLimitStatus:
-        """Count one request of the caller `name`, and one more of its requests under way until `leave`.
+        """Count one request of the caller `name`, and one more of its requests under way until `release`.
 
         Raises:
             RateLimited: Too many in a while, or too many at once; nothing was counted.
@@ -31,12 +31,12 @@ class RateLimiter(Protocol):
         ...
 
     @abstractmethod
-    def leave(self, name: str) -> None:
+    def release(self, name: str) -> None:
         """One request that was admitted has ended."""
         ...
 
     @abstractmethod
-    def standing(self, name: str) -> RateLimitStatus:
+    def status(self, name: str) -> RateLimitStatus:
         """Return what `name` has left, without counting anything."""
         ...
 

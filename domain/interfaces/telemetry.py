@@ -89,7 +89,7 @@ class QueueObserver(Protocol):
         ...
 
     @abstractmethod
-    def observe_buried(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
+    def observe_dead_letter(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
         """Take note of one that can never be stored; `reason` is one of a handful of fixed texts."""
         ...
 

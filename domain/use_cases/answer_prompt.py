@@ -29,7 +29,7 @@ class AnswerPrompt:
     """Prompt in, interaction out: asked, timed, and in history, whatever became of it.
 
     Attributes:
-        must_keep: False: answer also when the answer cannot be kept, and say so in `context.is_kept`.
+        must_keep: False: answer also when the answer cannot be kept, and say so in `context.is_stored`.
         lost_after_seconds: How long after its deadline a request whose process died is recorded as interrupted.
     """
 
@@ -55,7 +55,7 @@ class AnswerPrompt:
         recording = Recording(context, prompt, self.clock)
         self.history.begin(
             recording.interaction(Status.INTERRUPTED),
-            lost_after_seconds=context.whole_by.at_seconds
+            lost_after_seconds=context.answer_deadline.at_seconds
             - context.started_seconds
             + self.lost_after_seconds,
         )
@@ -72,7 +72,7 @@ class AnswerPrompt:
                 raise RuntimeError("an LLMClient ended without a Reply")
             await self._keep(context, outcome)
         except LLMError as error:
-            context.is_kept = await self._keep_failure(recording.failed(error))
+            context.is_stored = await self._keep_failure(recording.failed(error))
             raise
         except (asyncio.CancelledError, GeneratorExit):
             # The caller left, perhaps while the outcome was being kept: append it (again), out of the reach of the cancellation.
@@ -94,20 +94,20 @@ class AnswerPrompt:
         except HistoryUnavailable:
             if self.require_durable:
                 raise
-            context.is_kept = False
+            context.is_stored = False
 
     async def _keep(self, context: ChatRequestContext, interaction: Interaction) -> None:
         started = self.clock.monotonic()
         patience_seconds = max(
             _LEAST_ACCEPT_SECONDS,
-            context.whole_by.remaining_seconds(started) + _LEAST_ACCEPT_SECONDS,
+            context.answer_deadline.remaining_seconds(started) + _LEAST_ACCEPT_SECONDS,
         )
         try:
             async with asyncio.timeout(patience_seconds):
                 await self.history.append(interaction)
-            context.is_kept = True
+            context.is_stored = True
         except (HistoryError, TimeoutError) as exc:
-            context.is_kept = False
+            context.is_stored = False
             if self.require_durable:
                 raise HistoryNotDurable from exc
         context.history_seconds = round(self.clock.monotonic() - started, 6)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from domain.entities.copy_progress import SHOWN_PLACES, Batch, CopyProgress, Position
+from domain.entities.copy_progress import MAX_SHOWN_KEYS, Batch, CopyProgress, Position
 from domain.entities.stored_record import InteractionKey, Record
 from domain.exceptions import HistoryDamaged, HistoryError, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
@@ -89,7 +89,7 @@ class CopyHistory:
         while True:
             try:
                 async with aclosing(
-                    self.source.batches(position, self.target.records_at_once)
+                    self.source.batches(position, self.target.batch_size)
                 ) as batches:
                     async for batch in batches:
                         position = batch.position
@@ -122,7 +122,7 @@ class CopyHistory:
 
         async def store() -> None:
             if batch.erasures:
-                await self.target.erase_again(batch.erasures)
+                await self.target.apply_tombstones(batch.erasures)
             if kept.records:
                 await self.target.keep(kept.records)
 
@@ -194,7 +194,7 @@ class CopyHistory:
             erased=before.erased + len(batch.records) - len(expired) - len(expected),
             expired=before.expired + len(expired),
             differing=before.differing + len(differing),
-            differing_places=(*before.differing_places, *differing)[:SHOWN_PLACES],
+            differing_places=(*before.differing_places, *differing)[:MAX_SHOWN_KEYS],
         )
 
     async def _found(self, places: Sequence[InteractionKey]) -> Sequence[Record]:

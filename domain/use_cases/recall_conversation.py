@@ -57,7 +57,7 @@ class RecallConversation:
         except TimeoutError as exc:
             raise HistoryUnreadable("a conversation took too long to read") from exc
         earlier = [message for turn in reversed(turns) for message in _messages(turn)]
-        return prompt.following(earlier) if earlier else prompt
+        return prompt.with_history(earlier) if earlier else prompt
 
     async def _newest(
         self, user_id: str, conversation_id: str, left_bytes: int

@@ -52,7 +52,7 @@ class Recording:
         """The answer came to its end."""
         if reply.finish_reason is FinishReason.CONTENT_FILTER:
             status = Status.BLOCKED
-        elif reply.cut_by_us:
+        elif reply.was_cut_at_limit:
             status = Status.TRUNCATED
         else:
             status = Status.COMPLETED
@@ -70,7 +70,7 @@ class Recording:
 
         A plain call runs on when its caller leaves, so only the service's end breaks one off.
         """
-        if self.context.is_cut_short or not self.context.is_streamed:
+        if self.context.ended_by_shutdown or not self.context.is_streamed:
             return self.broken(Overloaded.code)
         return self._told(Status.CLIENT_CANCELLED, None)
 
@@ -113,7 +113,7 @@ class Recording:
             id=context.id,
             user_id=context.user_id,
             conversation_id=context.conversation_id,
-            prompt=self.prompt.as_kept(),
+            prompt=self.prompt.for_storage(),
             requested_model=self.prompt.model or context.model,
             model=model,
             provider=provider,

@@ -86,7 +86,7 @@ class RecordInteraction:
         for delivery, reason in [*unreadable, *outcome.buried, *hopeless]:
             await self.queue.bury(delivery, reason)
             work_seconds = self.clock.monotonic() - started_seconds
-            self.observer.observe_buried(delivery, reason, work_seconds=work_seconds)
+            self.observer.observe_dead_letter(delivery, reason, work_seconds=work_seconds)
 
     async def _store(self, deliveries: Sequence[Delivery], outcome: _Outcome) -> None:
         """Store what the store takes; of a batch that it does not take, each half by itself."""

@@ -11,7 +11,7 @@ from domain.interfaces.tombstones import Tombstones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Redriven:
+class RedriveResult:
     """What a redrive did, or would do.
 
     Attributes:
@@ -37,7 +37,9 @@ class RedriveDeadLetters:
     erasures: Tombstones
     clock: Clock
 
-    async def __call__(self, *, is_dry_run: bool, progress: Callable[[int, int], None]) -> Redriven:
+    async def __call__(
+        self, *, is_dry_run: bool, progress: Callable[[int, int], None]
+    ) -> RedriveResult:
         """Go through all of them once.
 
         Args:
@@ -74,7 +76,7 @@ class RedriveDeadLetters:
                 progress(len(seen), max(total, len(seen)))
         finally:
             await self.dead_letters.give_back(list(in_hand.values()))
-        return Redriven(sent_back=sent_back, erased=erased, unreadable=unreadable)
+        return RedriveResult(sent_back=sent_back, erased=erased, unreadable=unreadable)
 
     async def _erased(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         ids_by_user: dict[str, list[str]] = defaultdict(list)

@@ -12,7 +12,7 @@ import orjson
 
 from domain.entities.history_query import HistoryQuery
 from domain.exceptions import InvalidCursor
-from domain.interfaces.cursor_codec import CursorCodec, Walk
+from domain.interfaces.cursor_codec import CursorCodec, PageQuery
 from infra.configuration import ConfigurationError
 from infra.operator_text import text_of
 from infra.settings.access import AccessSettings
@@ -37,11 +37,11 @@ class SignedCursors(CursorCodec):
             raise ValueError("a cursor needs a secret")
         self._secret = secret
 
-    def seal(self, query: Walk, next_id: str) -> str:
+    def encode(self, query: PageQuery, next_id: str) -> str:
         body = orjson.dumps(self._bound_to(query) | {"k": next_id})
         return base64.urlsafe_b64encode(body + self._sign(body)).rstrip(b"=").decode()
 
-    def open(self, query: Walk, cursor: str) -> str:
+    def decode(self, query: PageQuery, cursor: str) -> str:
         sealed = _decoded(cursor)
         body, signature = sealed[:-_SIGNATURE_BYTES], sealed[-_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._sign(body)):
@@ -52,7 +52,7 @@ class SignedCursors(CursorCodec):
             raise InvalidCursor
         return next_id
 
-    def _bound_to(self, query: Walk) -> dict[str, int | str]:
+    def _bound_to(self, query: PageQuery) -> dict[str, int | str]:
         return {
             "v": _VERSION,
             "u": self._fingerprint(b"user", query.user_id.encode()),
@@ -67,7 +67,7 @@ class SignedCursors(CursorCodec):
         return hmac.digest(self._secret, b"cursor\0" + body, "sha256")
 
 
-def _shape(query: Walk) -> list[object]:
+def _shape(query: PageQuery) -> list[object]:
     """Return what stays the same from page to page of one walk, and differs between two."""
     if not isinstance(query, HistoryQuery):
         return ["conversations"]
@@ -133,7 +133,7 @@ def _make_secret(path: Path) -> None:
 
 
 def _decoded(cursor: str) -> bytes:
-    """Return the bytes of a cursor spelled exactly as `seal` spells it."""
+    """Return the bytes of a cursor spelled exactly as `encode` spells it."""
     try:
         sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as exc:

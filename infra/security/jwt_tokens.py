@@ -11,7 +11,7 @@ from domain.entities.caller import (
     Scope,
     derived_user_id,
     is_derived_user_id,
-    user_id_of,
+    to_user_id,
 )
 from domain.exceptions import AuthUnavailable, Unauthenticated
 from domain.interfaces.clock import Clock
@@ -119,13 +119,13 @@ class TokenVerifier:
         subject = claims[self._rules.user_claim]
         if not isinstance(subject, str) or not subject:
             raise Unauthenticated(were_given=True)  # it names no user
-        user_id = user_id_of(subject)
+        user_id = to_user_id(subject)
         if user_id == subject and is_derived_user_id(subject):
             # Else whoever can choose a subject could choose the id that another subject was given.
             user_id = derived_user_id(subject)
         principal = f"user:{user_id}"
         return Caller(
-            principal=principal, user_id=user_id, scopes=frozenset(Scope), limited_as=principal
+            principal=principal, user_id=user_id, scopes=frozenset(Scope), rate_limit_key=principal
         )
 
 

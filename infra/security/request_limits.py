@@ -39,10 +39,10 @@ class MemoryRateLimiter(RateLimiter):
         bucket.under_way += 1
         return self._standing(bucket)
 
-    def leave(self, name: str) -> None:
+    def release(self, name: str) -> None:
         self._buckets[name].under_way -= 1
 
-    def standing(self, name: str) -> RateLimitStatus:
+    def status(self, name: str) -> RateLimitStatus:
         return self._standing(self._filled(name))
 
     def _filled(self, name: str) -> _Bucket:

@@ -151,13 +151,13 @@ async def _ask(
         user_id="selftest",
         model=model,
         started_seconds=now,
-        first_text_by=by,
-        whole_by=by,
+        first_text_deadline=by,
+        answer_deadline=by,
         is_streamed=is_streamed,
     )
     who, texts = "", list[str]()
     try:
-        async with aclosing(llm.client.stream(Prompt.asking("How are you?"), context)) as pieces:
+        async with aclosing(llm.client.stream(Prompt.from_text("How are you?"), context)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
                     texts.append(piece)

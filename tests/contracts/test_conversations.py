@@ -141,7 +141,7 @@ async def test_nobody_sees_somebody_elses(history: HistoryRepository) -> None:
 
 async def test_a_long_prompt_gives_its_start(history: HistoryRepository) -> None:
     prompt = "€🦩" * 500
-    await history.append(a_chat_context(1, "a", prompt=Prompt.asking(prompt)))
+    await history.append(a_chat_context(1, "a", prompt=Prompt.from_text(prompt)))
     assert [one.opening for one in await listed(history)] == [prompt[:OPENING_CHARACTERS]]
 
 

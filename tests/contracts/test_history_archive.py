@@ -165,7 +165,7 @@ async def test_what_was_erased_is_told_and_can_be_erased_again(
 
     async with opened("sqlite", tmp_path / "other") as (other, other_history):
         await other_history.append_many(some())
-        await other.erase_again(list(erased))
+        await other.apply_tombstones(list(erased))
         assert await erasures_of(other) == erased
         assert await records_of(other) == sorted(
             await records_of(archive), key=lambda one: one.place
@@ -175,7 +175,7 @@ async def test_what_was_erased_is_told_and_can_be_erased_again(
 async def test_how_many_there_are_is_about_right_or_unknown(store: Store) -> None:
     archive, history = store
     await history.append_many(some())
-    assert await archive.about_how_many() in (0, 60)
+    assert await archive.estimated_count() in (0, 60)
 
 
 class Noted(CopyState):

@@ -91,7 +91,9 @@ async def test_what_goes_in_comes_out(
     ids=["emoji", "rtl", "nul", "controls", "injection", "json", "escapes", "1 MiB", "1 MiB utf-8"],
 )  # fmt: skip
 async def test_odd_texts_come_out_as_they_went_in(history: HistoryRepository, text: str) -> None:
-    odd = an_interaction(text=text, prompt=Prompt.asking(text, system=text[:1000]), error=text[:50])
+    odd = an_interaction(
+        text=text, prompt=Prompt.from_text(text, system=text[:1000]), error=text[:50]
+    )
     await history.append(odd)
 
     assert await history.find("ana", odd.id) == odd

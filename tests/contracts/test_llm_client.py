@@ -15,7 +15,7 @@ from tests.fakes.behaviour import USAGE, Behaviour, Blocks, Breaks, Hangs, Refus
 from tests.fakes.chat_contexts import a_chat_context
 
 Build = Callable[..., Awaitable[LLMUnderTest]]
-PROMPT = Prompt.asking("What is the capital of France?", system="Be short.", temperature=0.5)
+PROMPT = Prompt.from_text("What is the capital of France?", system="Be short.", temperature=0.5)
 AGAIN = 4  # more often than anything that tries again would
 
 
@@ -66,7 +66,7 @@ async def test_it_says_who_answers_then_the_text_then_how_it_ended(anyone: Build
     assert all(isinstance(text, str) and text for text in texts)
     assert isinstance(last, Reply)
     assert last.finish_reason is FinishReason.STOP
-    assert not last.cut_by_us
+    assert not last.was_cut_at_limit
 
 
 async def test_it_may_be_shared_between_tasks(anyone: Build) -> None:
@@ -110,7 +110,7 @@ async def test_an_answer_that_grew_too_long_for_the_provider_is_an_answer(llm: B
     pieces = await heard(under_test.client)
     assert text_of(pieces) == "Once upon"
     assert isinstance(pieces[-1], Reply)
-    assert (pieces[-1].finish_reason, pieces[-1].cut_by_us) == (FinishReason.LENGTH, False)
+    assert (pieces[-1].finish_reason, pieces[-1].was_cut_at_limit) == (FinishReason.LENGTH, False)
 
 
 async def test_thinking_that_ate_the_budget_is_an_empty_answer(llm: Build) -> None:
@@ -126,7 +126,7 @@ async def test_an_empty_answer_is_a_failure(llm: Build) -> None:
     text, error = await heard_until_failure(under_test.client)
     assert text == ""
     assert isinstance(error, LLMUnavailable)
-    assert error.another_may_help
+    assert error.allows_fallback
 
 
 async def test_a_blocked_prompt_is_refused_for_good(llm: Build) -> None:
@@ -134,7 +134,7 @@ async def test_a_blocked_prompt_is_refused_for_good(llm: Build) -> None:
     text, error = await heard_until_failure(under_test.client)
     assert text == ""
     assert isinstance(error, ContentBlocked)
-    assert not error.another_may_help
+    assert not error.allows_fallback
 
 
 async def test_a_block_after_some_text_is_how_the_answer_ended(llm: Build) -> None:
@@ -176,7 +176,7 @@ async def test_a_refusal_becomes_an_error_of_the_domain(llm: Build, refuses: Ref
 @pytest.mark.parametrize("max_output_tokens", [1, 65_536, None])
 async def test_a_bound_on_output_is_taken(llm: Build, max_output_tokens: int | None) -> None:
     under_test = await llm(Says(["4"]))
-    prompt = Prompt.asking("2 + 2?", max_output_tokens=max_output_tokens)
+    prompt = Prompt.from_text("2 + 2?", max_output_tokens=max_output_tokens)
     assert text_of(await heard(under_test.client, prompt)) == "4"
 
 

@@ -34,7 +34,7 @@ def budget(clock: FakeClock) -> TokenBudget:
 def one(limiter: RateLimiter, name: str = "ana") -> int:
     """One request from start to end; returns what remains."""
     remaining = limiter.admit(name).remaining
-    limiter.leave(name)
+    limiter.release(name)
     return remaining
 
 
@@ -73,7 +73,7 @@ def test_only_so_many_are_under_way_at_once(limiter: RateLimiter) -> None:
     with pytest.raises(RateLimited) as refused:
         limiter.admit("ana")
     assert refused.value.retry_after_seconds == 1
-    limiter.leave("ana")
+    limiter.release("ana")
     limiter.admit("ana")
     with pytest.raises(RateLimited):
         limiter.admit("ana")
@@ -82,15 +82,15 @@ def test_only_so_many_are_under_way_at_once(limiter: RateLimiter) -> None:
 def test_the_standing_tells_what_is_left_and_when_all_is_back(
     limiter: RateLimiter, clock: FakeClock
 ) -> None:
-    assert (limiter.standing("ana").remaining, limiter.standing("ana").reset_seconds) == (600, 0)
+    assert (limiter.status("ana").remaining, limiter.status("ana").reset_seconds) == (600, 0)
     for _ in range(30):
         one(limiter)
-    assert (limiter.standing("ana").remaining, limiter.standing("ana").reset_seconds) == (570, 3)
+    assert (limiter.status("ana").remaining, limiter.status("ana").reset_seconds) == (570, 3)
     for _ in range(570):
         one(limiter)
-    assert (limiter.standing("ana").remaining, limiter.standing("ana").reset_seconds) == (0, 1)
+    assert (limiter.status("ana").remaining, limiter.status("ana").reset_seconds) == (0, 1)
     clock.advance(WINDOW_SECONDS)
-    assert (limiter.standing("ana").remaining, limiter.standing("ana").reset_seconds) == (600, 0)
+    assert (limiter.status("ana").remaining, limiter.status("ana").reset_seconds) == (600, 0)
 
 
 def test_callers_who_stay_away_are_forgotten_and_those_under_way_are_not(clock: FakeClock) -> None:

@@ -31,7 +31,7 @@ async def history(
 
 
 def said(number: int, prompt: str, text: str = "", **changes: object) -> Interaction:
-    return an_interaction(number, prompt=Prompt.asking(prompt), text=text, **changes)
+    return an_interaction(number, prompt=Prompt.from_text(prompt), text=text, **changes)
 
 
 async def found(history: HistoryRepository, q: str, **changes: object) -> list[int]:
@@ -246,7 +246,7 @@ async def test_a_walk_finds_each_once_and_in_order_while_others_write(
 ) -> None:
     def spoken(number: int) -> Interaction:
         words = ("often rarely", "often", "never")[number % 3] + (" once" if number == 99 else "")
-        return replace(mixed(number), prompt=Prompt.asking(words))
+        return replace(mixed(number), prompt=Prompt.from_text(words))
 
     before = [spoken(number) for number in range(250)]
     await history.append_many(before[150:])

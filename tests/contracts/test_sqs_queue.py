@@ -8,7 +8,7 @@ import pytest
 
 from domain.exceptions import QueueUnavailable
 from domain.interfaces.interaction_queue import DeadLetters, Delivery
-from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, Redriven
+from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, RedriveResult
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
 from infra.history.sqs.consumer import SqsDeadLetters, SqsQueue
@@ -205,14 +205,14 @@ async def test_dead_letters_go_back_but_for_the_erased_and_the_unreadable(rig: R
     def progress(done: int, whole: int) -> None:
         told.append((done, whole))
 
-    expected = Redriven(sent_back=25, erased=1, unreadable=1)
+    expected = RedriveResult(sent_back=25, erased=1, unreadable=1)
     assert await redrive(is_dry_run=True, progress=nobody) == expected
     assert await rig.depths() == (0, 27)
     assert await redrive(is_dry_run=False, progress=progress) == expected
     assert await rig.depths() == (25, 1)
     assert told[-1] == (27, 27)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
-    assert await redrive(is_dry_run=False, progress=nobody) == Redriven(unreadable=1)
+    assert await redrive(is_dry_run=False, progress=nobody) == RedriveResult(unreadable=1)
 
     back = [one for _ in range(3) for one in ids_of(await rig.queue.receive())]
     assert sorted(back) == sorted({an_id(n) for n in range(25)} - {an_id(3)} | {an_id(30)})
@@ -276,5 +276,5 @@ async def test_what_is_buried_meanwhile_is_left_for_the_next_time(rig: Rig) -> N
             return super().now_milliseconds() - 3_600_000
 
     redrive = RedriveDeadLetters(rig.dead_letters, Erased(), Past())
-    assert await redrive(is_dry_run=False, progress=nobody) == Redriven()
+    assert await redrive(is_dry_run=False, progress=nobody) == RedriveResult()
     assert await rig.depths() == (0, 2)

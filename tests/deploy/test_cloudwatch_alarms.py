@@ -154,7 +154,7 @@ OUR_OWN: dict[
 def not_kept() -> Any:
     end = answered("/v1/chat", "POST", 200, 1.0, llm_seconds=1.0)
     assert end.turn is not None
-    end.turn.is_kept = False
+    end.turn.is_stored = False
     return end
 
 

@@ -16,7 +16,7 @@ from dependency_injection import wire
 from domain.entities.model import Model
 from domain.exceptions import UnknownModel
 from domain.interfaces.credentials import Authenticator
-from domain.interfaces.cursor_codec import CursorCodec, Walk
+from domain.interfaces.cursor_codec import CursorCodec, PageQuery
 from domain.interfaces.health import Degraded, Health
 from domain.interfaces.model_catalogue import ModelCatalogue
 from infra.clock import SystemClock
@@ -40,10 +40,10 @@ class OneModel(ModelCatalogue):
 
 
 class PlainCursors(CursorCodec):
-    def seal(self, query: Walk, next_id: str) -> str:
+    def encode(self, query: PageQuery, next_id: str) -> str:
         return next_id
 
-    def open(self, query: Walk, cursor: str) -> str:
+    def decode(self, query: PageQuery, cursor: str) -> str:
         return cursor
 
 

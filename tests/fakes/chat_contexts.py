@@ -21,8 +21,8 @@ def a_chat_context(
         user_id="ana",
         model="a-model",
         started_seconds=now,
-        first_text_by=Deadline(now + first_text_seconds),
-        whole_by=Deadline(now + whole_seconds),
+        first_text_deadline=Deadline(now + first_text_seconds),
+        answer_deadline=Deadline(now + whole_seconds),
         has_fallback=has_fallback,
         is_streamed=is_streamed,
     )

@@ -23,7 +23,7 @@ def an_interaction(number: int = 0, **changes: Any) -> Interaction:
         Interaction(
             id=an_id(number),
             user_id="ana",
-            prompt=Prompt.asking(f"question {number}"),
+            prompt=Prompt.from_text(f"question {number}"),
             requested_model="demo",
             model="demo",
             provider="scripted",

@@ -18,5 +18,5 @@ class RememberingQueueObserver(QueueObserver):
     ) -> None:
         self.lags_seconds.append(lag_seconds)
 
-    def observe_buried(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
+    def observe_dead_letter(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
         self.buried[reason] += 1

@@ -25,7 +25,9 @@ async def keep(data_dir: Path, count: int) -> None:
         for start in range(0, count, 1000):
             await history.append_many(
                 [
-                    an_interaction(n, prompt=Prompt.asking(f"question {n}"), text="an answer " * 10)
+                    an_interaction(
+                        n, prompt=Prompt.from_text(f"question {n}"), text="an answer " * 10
+                    )
                     for n in range(start, min(start + 1000, count))
                 ]
             )

@@ -56,7 +56,7 @@ def of_number(number: int, before_milliseconds: int) -> Interaction:
     return an_interaction(
         number,
         id=an_id(number, milliseconds=before_milliseconds),
-        prompt=Prompt.asking(f"question {number}, {'red' if number % 5 == 0 else 'blue'}"),
+        prompt=Prompt.from_text(f"question {number}, {'red' if number % 5 == 0 else 'blue'}"),
         model="demo" if number % 2 else "other",
         provider="demo" if number % 3 else "another",
         conversation_id=f"c-{number % 50}",

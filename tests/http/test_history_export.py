@@ -170,7 +170,7 @@ def test_no_spelling_of_a_formula_is_one_in_csv_and_numbers_stay_numbers(data_di
     keep(
         data_dir,
         [
-            an_interaction(number, prompt=Prompt.asking(text), text=text, usage=usage)
+            an_interaction(number, prompt=Prompt.from_text(text), text=text, usage=usage)
             for number, text in enumerate(texts)
         ],
     )
@@ -306,7 +306,7 @@ def test_a_client_that_reads_slowly_and_leaves_costs_little(data_dir: Path) -> N
     text = "x" * 100_000
     keep(
         data_dir,
-        [an_interaction(n, text=text, prompt=Prompt.asking(f"{n}")) for n in range(800)],
+        [an_interaction(n, text=text, prompt=Prompt.from_text(f"{n}")) for n in range(800)],
     )
     with running_service(data_dir) as service, service.client() as other:
         assert other.get("/v1/history/ana?limit=1").status_code == 200

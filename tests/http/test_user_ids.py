@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from domain.entities.caller import is_user_id, user_id_of
+from domain.entities.caller import is_user_id, to_user_id
 from tests.fakes.issuer import token
 from tests.http.access import bearer
 from tests.http.openai_door import QUESTION, complete
@@ -56,21 +56,21 @@ def derived(name: str) -> str:
 @pytest.mark.parametrize("name", VALID)
 def test_a_name_of_the_alphabet_is_the_user_id(name: str) -> None:
     assert is_user_id(name)
-    assert user_id_of(name) == name
+    assert to_user_id(name) == name
 
 
 @pytest.mark.seen("C2")
 @pytest.mark.parametrize("name", OTHERS)
 def test_any_other_name_becomes_one_of_the_alphabet(name: str) -> None:
     assert not is_user_id(name)
-    assert user_id_of(name) == derived(name)
-    assert is_user_id(user_id_of(name))
+    assert to_user_id(name) == derived(name)
+    assert is_user_id(to_user_id(name))
 
 
 @pytest.mark.seen("C2")
 @pytest.mark.parametrize("subject", [*VALID, *OTHERS])
 def test_a_token_is_let_in_whatever_its_subject_is_called(guarded: Guarded, subject: str) -> None:
-    user = user_id_of(subject)
+    user = to_user_id(subject)
     with guarded.client(token(sub=subject)) as client:
         answer = chat(client, None)
         assert answer.status_code == 200, answer.text
@@ -104,11 +104,11 @@ def test_a_user_of_any_alphabet_is_taken_at_the_openai_door(
 ) -> None:
     response = client.post("/v1/chat/completions", json={"messages": [QUESTION], field: name})
     assert response.status_code == 200, response.text
-    page = client.get(f"/v1/history/{quote(user_id_of(name), safe='')}").json()["history"]
-    assert page[0]["userId"] == user_id_of(name)
-    again = complete(client, user_id_of(name))
+    page = client.get(f"/v1/history/{quote(to_user_id(name), safe='')}").json()["history"]
+    assert page[0]["userId"] == to_user_id(name)
+    again = complete(client, to_user_id(name))
     assert again.status_code == 200
-    assert len(client.get(f"/v1/history/{quote(user_id_of(name), safe='')}").json()["history"]) > 1
+    assert len(client.get(f"/v1/history/{quote(to_user_id(name), safe='')}").json()["history"]) > 1
 
 
 @pytest.mark.seen("C2")
@@ -118,10 +118,10 @@ def test_the_credentials_go_before_user_and_that_before_safety_identifier(
     named = {"user": "other/one", "safety_identifier": "third"}
     key_id = guarded.backend_key.split("_")[1]
     cases = [
-        (token(sub="tok/en"), named, user_id_of("tok/en")),
+        (token(sub="tok/en"), named, to_user_id("tok/en")),
         (guarded.ana_key, named, "ana"),
-        (guarded.backend_key, named, user_id_of("other/one")),
-        (guarded.backend_key, {"user": "", "safety_identifier": "th/ird"}, user_id_of("th/ird")),
+        (guarded.backend_key, named, to_user_id("other/one")),
+        (guarded.backend_key, {"user": "", "safety_identifier": "th/ird"}, to_user_id("th/ird")),
         (guarded.backend_key, {"user": None}, f"key:{key_id}"),
     ]
     for credentials, fields, expected in cases:

@@ -63,7 +63,7 @@ class ChatRequest(RequestDto):
 
     def to_prompt(self) -> Prompt:
         """Return the same question in the domain's words."""
-        return Prompt.asking(
+        return Prompt.from_text(
             self.user_prompt,
             system=self.system_prompt,
             model=self.model,

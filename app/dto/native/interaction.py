@@ -100,13 +100,13 @@ class ChatResponse(InteractionDto):
     history: HistoryReceipt = Field(description="What is promised about keeping it.")
 
 
-def chat_response(interaction: Interaction, *, is_kept: bool, with_text: bool = True) -> bytes:
+def chat_response(interaction: Interaction, *, is_stored: bool, with_text: bool = True) -> bytes:
     """Return the JSON of the interaction's `ChatResponse`, without making one: it would check what we know already.
 
     `with_text=False` leaves the answer's text out, for those who have heard it.
     """
     document = wire_document(interaction)
-    document["history"] = {"status": "accepted" if is_kept else "not_persisted"}
+    document["history"] = {"status": "accepted" if is_stored else "not_persisted"}
     if not with_text:
         del document["response"]
     return orjson.dumps(document)

@@ -24,7 +24,7 @@ class NativeStreamFormat(StreamFormat):
         if isinstance(event, Interaction):
             return (
                 b"event: done\ndata: "
-                + chat_response(event, is_kept=self._context.is_kept, with_text=False)
+                + chat_response(event, is_stored=self._context.is_stored, with_text=False)
                 + b"\n\n"
             )
         if event.continues:

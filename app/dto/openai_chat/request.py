@@ -8,7 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from app.dto.openai_chat.message import ChatMessage
 from app.dto.openai_chat.values import Absent, Never, SingleChoice, Stop, TextFormat, TextModality
 from app.dto.wire import UserId
-from domain.entities.caller import Caller, user_id_of
+from domain.entities.caller import Caller, to_user_id
 from domain.entities.prompt import Message, Prompt, Role
 
 _SEED_LIMIT = 2**63
@@ -117,12 +117,12 @@ class ChatCompletionRequest(BaseModel):
     def user_of(self, caller: Caller) -> str:
         """Return whose interaction it is: the user the caller is bound to, else one named here, else the caller itself.
 
-        A name of any alphabet is taken; `user_id_of` says what becomes of it.
+        A name of any alphabet is taken; `to_user_id` says what becomes of it.
         """
         if caller.user_id is not None:
             return caller.user_id
         name = self.user or self.safety_identifier
-        return user_id_of(name) if name else caller.principal
+        return to_user_id(name) if name else caller.principal
 
     def to_prompt(self) -> Prompt:
         """Return the same question in the domain's words; messages without any text are left out."""

@@ -10,7 +10,7 @@ from infra.history.dynamodb.item_reader import bodies_in
 from infra.history.dynamodb.items import is_erased, key_of
 from infra.history.dynamodb.store import DynamoHistory
 from infra.history.format.documents import interaction_in, record_holding
-from infra.history.transfer.replay_erasures import erase_again
+from infra.history.transfer.replay_erasures import apply_tombstones
 from infra.storage.aws.dynamodb_table import Item
 
 SECONDS = 60.0
@@ -24,7 +24,7 @@ _EVERYTHING: dict[str, Any] = {
 class DynamoArchive(HistoryArchive):
     """Scans the table in DynamoDB's order, with a single reader to spare its capacity for the service."""
 
-    records_at_once = 500
+    batch_size = 500
 
     def __init__(self, history: DynamoHistory) -> None:
         self._history = history
@@ -55,7 +55,7 @@ class DynamoArchive(HistoryArchive):
                 return
             asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    async def about_how_many(self) -> int:
+    async def estimated_count(self) -> int:
         with self._history.reading():
             async with asyncio.timeout(SECONDS):
                 answer = await self._table.call("describe_table")
@@ -73,8 +73,8 @@ class DynamoArchive(HistoryArchive):
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return await self._history.erased_among(user_id, interaction_ids)
 
-    async def erase_again(self, erasures: Sequence[Tombstone]) -> None:
-        await erase_again(self._history, erasures)
+    async def apply_tombstones(self, erasures: Sequence[Tombstone]) -> None:
+        await apply_tombstones(self._history, erasures)
 
     async def _records(self, items: Sequence[Item]) -> list[Record]:
         kept = [item for item in items if item["pk"]["S"].startswith("U#")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from domain.entities.checksum import NOTHING_SUMMED, Checksum
+from domain.entities.checksum import EMPTY_CHECKSUM, Checksum
 from domain.entities.stored_record import InteractionKey
 from domain.interfaces.history_archive import ArchiveReader
 from infra.history.format.documents import UnreadableDocument
@@ -57,7 +57,7 @@ async def export_to(
     partial = _partial_of(target, store_name, user_id)
     try:
         summed, last = _resume(partial)
-        whole = 0 if user_id is not None else await store.about_how_many()
+        whole = 0 if user_id is not None else await store.estimated_count()
         with partial.open("ab") as file:
             async with aclosing(store.pages(last, user_id=user_id)) as pages:
                 async for page in pages:
@@ -106,7 +106,7 @@ def _resume(partial: Path) -> tuple[Checksum, InteractionKey | None]:
     if partial.exists() and time.time() - partial.stat().st_mtime > _RESUMABLE_SECONDS:
         partial.unlink()
     make_private_file(partial)
-    summed, last_line, size_bytes = NOTHING_SUMMED, b"", 0
+    summed, last_line, size_bytes = EMPTY_CHECKSUM, b"", 0
     for lines in _lines_of(partial):
         summed = summed.plus(_digests(lines))
         size_bytes += sum(len(line) + 1 for line in lines)
@@ -114,13 +114,13 @@ def _resume(partial: Path) -> tuple[Checksum, InteractionKey | None]:
     with partial.open("r+b") as file:
         file.truncate(size_bytes)
     if not last_line:
-        return NOTHING_SUMMED, None
+        return EMPTY_CHECKSUM, None
     interaction = orjson.loads(last_line)
     return summed, InteractionKey(interaction["userId"], interaction["id"])
 
 
 def _sum_of(file: Path) -> Checksum:
-    summed = NOTHING_SUMMED
+    summed = EMPTY_CHECKSUM
     for lines in _lines_of(file):
         summed = summed.plus(_digests(lines))
     return summed

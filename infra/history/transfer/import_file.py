@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
-from domain.entities.checksum import NOTHING_SUMMED
+from domain.entities.checksum import EMPTY_CHECKSUM
 from domain.entities.copy_progress import Batch, CopyProgress, Position
 from domain.entities.stored_record import InteractionKey, Record
 from domain.use_cases.copy_history import CopySource
@@ -54,7 +54,7 @@ class InteractionFile(CopySource):
             InvalidLine: A line is invalid and `skip` is None.
             OSError: The file cannot be read.
         """
-        source, expired, invalid = NOTHING_SUMMED, 0, 0
+        source, expired, invalid = EMPTY_CHECKSUM, 0, 0
         async for batch in self.batches(Position(), LOOKED_AT_ONCE):
             kept = batch.without_expired(first_kept_id)
             source = source.plus(kept.digests)

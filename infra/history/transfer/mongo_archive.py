@@ -17,7 +17,7 @@ from infra.history.format.documents import (
 )
 from infra.history.mongo.queries import document_in, stored
 from infra.history.mongo.store import MongoHistory
-from infra.history.transfer.replay_erasures import erase_again
+from infra.history.transfer.replay_erasures import apply_tombstones
 
 READ_AT_ONCE = 1000
 READ_BYTES = 8 * 1024 * 1024
@@ -26,7 +26,7 @@ READ_BYTES = 8 * 1024 * 1024
 class MongoArchive(HistoryArchive):
     """Reads in order of ids, and so of time; every page is a separate query, so that no cursor times out."""
 
-    records_at_once = 1000
+    batch_size = 1000
 
     def __init__(self, history: MongoHistory) -> None:
         self._history = history
@@ -46,7 +46,7 @@ class MongoArchive(HistoryArchive):
             yield ArchivePage(records=records)
             last_id = records[-1].place.interaction_id
 
-    async def about_how_many(self) -> int:
+    async def estimated_count(self) -> int:
         return await self._history.read(self._history.interactions.estimated_document_count())
 
     async def keep(self, records: Sequence[Record]) -> None:
@@ -63,8 +63,8 @@ class MongoArchive(HistoryArchive):
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return await self._history.erased_among(user_id, interaction_ids)
 
-    async def erase_again(self, erasures: Sequence[Tombstone]) -> None:
-        await erase_again(self._history, erasures)
+    async def apply_tombstones(self, erasures: Sequence[Tombstone]) -> None:
+        await apply_tombstones(self._history, erasures)
 
     async def _records(self, last_id: str, user_id: str | None) -> list[Record]:
         """Return the records after `last_id`: up to 1 000, or about 8 MiB."""

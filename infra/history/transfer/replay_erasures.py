@@ -10,7 +10,7 @@ from infra.history.store.durable_store import DurableStore
 ERASED_AT_ONCE = 16
 
 
-async def erase_again(store: DurableStore, erasures: Sequence[Tombstone]) -> None:
+async def apply_tombstones(store: DurableStore, erasures: Sequence[Tombstone]) -> None:
     """Erase in `store`, several concurrently, through the same calls as its users."""
     slots = asyncio.Semaphore(ERASED_AT_ONCE)
 

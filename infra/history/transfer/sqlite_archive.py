@@ -11,7 +11,7 @@ from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
 from infra.history.sqlite.bulk_insert import AppendMany
 from infra.history.sqlite.read_pool import ReadPool
 from infra.history.sqlite.store import SqliteHistory
-from infra.history.transfer.replay_erasures import erase_again
+from infra.history.transfer.replay_erasures import apply_tombstones
 
 READ_AT_ONCE = 1000
 READ_BYTES = 8 * 1024 * 1024
@@ -64,7 +64,7 @@ class SqliteArchiveReader(ArchiveReader):
             yield ArchivePage(records=records)
             last = records[-1].place
 
-    async def about_how_many(self) -> int:
+    async def estimated_count(self) -> int:
         def count(connection: apsw.Connection) -> int:
             found: int = connection.execute("SELECT count(*) FROM interaction").get
             return found
@@ -87,7 +87,7 @@ class SqliteArchiveReader(ArchiveReader):
 class SqliteArchive(SqliteArchiveReader, HistoryArchive):
     """The file of a `SqliteHistory`; its writer thread commits each batch."""
 
-    records_at_once = 20_000
+    batch_size = 20_000
 
     def __init__(self, history: SqliteHistory) -> None:
         super().__init__(history.reads, history.path)
@@ -115,8 +115,8 @@ class SqliteArchive(SqliteArchiveReader, HistoryArchive):
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return await self._history.erased_among(user_id, interaction_ids)
 
-    async def erase_again(self, erasures: Sequence[Tombstone]) -> None:
-        await erase_again(self._history, erasures)
+    async def apply_tombstones(self, erasures: Sequence[Tombstone]) -> None:
+        await apply_tombstones(self._history, erasures)
 
 
 def _records(connection: apsw.Connection, sql: str, after: InteractionKey) -> list[Record]:

@@ -27,7 +27,7 @@ class StoreSource(CopySource):
             HistoryDamaged: The store contains a record that this program cannot read.
             HistoryUnreadable: The store cannot be read.
         """
-        whole = await self._store.about_how_many()
+        whole = await self._store.estimated_count()
         gathered: list[Record] = []
         async with aclosing(self._store.pages(after.place)) as pages:
             async for page in pages:

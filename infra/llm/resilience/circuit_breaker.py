@@ -29,7 +29,7 @@ class CircuitBreaker(CallHooks[Permit]):
         attempt_seconds = (
             self._first_token_seconds
             if context.has_fallback
-            else context.first_text_by.at_seconds - context.started_seconds
+            else context.first_text_deadline.at_seconds - context.started_seconds
         )
         permit = self._breaker.admit(attempt_seconds)
         if permit is not None:

@@ -57,7 +57,7 @@ class Deadline(LLMClient):
         now_seconds = monotonic()
         usual_limit_at = now_seconds + self._first_token_seconds
         limit_at = self._first_text_limit(context, now_seconds)
-        end_at = context.whole_by.at_seconds
+        end_at = context.answer_deadline.at_seconds
         has_text = False
         timeout = Timeout(self._timer)
         events = self._inner.stream(prompt, context)
@@ -84,7 +84,7 @@ class Deadline(LLMClient):
             await events.aclose()
 
     def _first_text_limit(self, context: ChatRequestContext, now_seconds: float) -> float:
-        end_at = min(context.first_text_by.at_seconds, context.whole_by.at_seconds)
+        end_at = min(context.first_text_deadline.at_seconds, context.answer_deadline.at_seconds)
         left_seconds = end_at - now_seconds
         if not context.has_fallback or left_seconds < _MIN_SHARES * self._reserved_seconds:
             return end_at

@@ -68,7 +68,7 @@ class Fallback(LLMClient):
                     succession.advance_after_break(error, is_first_break=question is prompt)
                     question = continuing(prompt, "".join(said))
                     # the first word did come in time; what bounds the next one is the whole
-                    context.first_text_by = context.whole_by
+                    context.first_text_deadline = context.answer_deadline
                 else:
                     succession.advance(error)
             finally:

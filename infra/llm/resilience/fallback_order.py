@@ -104,7 +104,7 @@ class FallbackOrder:
     def _step_on(self, error: LLMError) -> bool:
         if isinstance(error, ContextTooLong):
             self._too_small.append(self.route)
-        elif not error.another_may_help:
+        elif not error.allows_fallback:
             return False
         if not self._may_ask_again(seconds_to_first_text(self.context, self.clock.monotonic())):
             return False
@@ -116,9 +116,11 @@ class FallbackOrder:
         return False
 
     def _step_over_break(self, error: LLMError, is_first_break: bool) -> bool:
-        if is_first_break and not error.another_may_help:
+        if is_first_break and not error.allows_fallback:
             return False
-        if not self._may_ask_again(self.context.whole_by.remaining_seconds(self.clock.monotonic())):
+        if not self._may_ask_again(
+            self.context.answer_deadline.remaining_seconds(self.clock.monotonic())
+        ):
             return False
         is_only_cut = isinstance(error, LLMUnavailable) and error.connection_broke
         first = self._position + (0 if is_only_cut and self._may_repeat() else 1)

@@ -166,4 +166,4 @@ def passes_by_itself(error: LLMError) -> bool:
     """Return whether the same route may well answer a moment later."""
     if isinstance(error, LLMUnavailable):
         return error.connection_broke or error.http_status in RETRIED_STATUSES
-    return error.same_may_recover
+    return error.is_retryable

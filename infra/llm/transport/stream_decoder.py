@@ -116,7 +116,9 @@ class ReceivedAnswer:
         """
         finish_reason = FinishReason.LENGTH if self.was_cut else self._finish_reason()
         return Reply(
-            finish_reason=finish_reason, usage=cost(self._reader.usage()), cut_by_us=self.was_cut
+            finish_reason=finish_reason,
+            usage=cost(self._reader.usage()),
+            was_cut_at_limit=self.was_cut,
         )
 
     def _finish_reason(self) -> FinishReason:

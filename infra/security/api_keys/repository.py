@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apsw
 
-from domain.entities.api_key import ApiKey, MadeKey
+from domain.entities.api_key import ApiKey, NewApiKey
 from domain.entities.caller import Scope
 from domain.interfaces.api_key_repository import ApiKeyRepository
 from domain.interfaces.clock import Clock
@@ -37,7 +37,7 @@ class FileApiKeyRepository(ApiKeyRepository):
         user_id: str | None,
         scopes: frozenset[Scope],
         expires_milliseconds: int | None,
-    ) -> MadeKey:
+    ) -> NewApiKey:
         key_id, key = new_key()
         record = ApiKey(
             id=key_id,
@@ -48,7 +48,7 @@ class FileApiKeyRepository(ApiKeyRepository):
             created_milliseconds=self._clock.now_milliseconds(),
             expires_milliseconds=expires_milliseconds,
         )
-        return MadeKey(record, key, line_of(record))
+        return NewApiKey(record, key, line_of(record))
 
     def keep(self, record: ApiKey) -> None:
         with self._telling(), writing_keys(self._path) as connection:

@@ -47,7 +47,7 @@ class ChatMetrics(RequestObserver, Collector):
             self._by_status[context.interaction.status] += 1
         if context.history_seconds:
             self._accepted.observe(context.history_seconds)
-        if not context.is_kept and answered.problem is None:
+        if not context.is_stored and answered.problem is None:
             self._not_kept += 1
 
     def collect(self) -> Iterable[Metric]:

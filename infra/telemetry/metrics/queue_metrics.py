@@ -34,7 +34,7 @@ class QueueMetrics(QueueObserver, Collector):
     ) -> None:
         self._lags.observe(lag_seconds)
 
-    def observe_buried(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
+    def observe_dead_letter(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
         self._buried[reason] += 1
 
     def collect(self) -> Iterable[Metric]:

@@ -25,7 +25,7 @@ class MessageSpans(QueueObserver):
     ) -> None:
         self._tell(delivery, work_seconds, {"rt.queue_lag_seconds": lag_seconds})
 
-    def observe_buried(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
+    def observe_dead_letter(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
         self._tell(delivery, work_seconds, {"error.type": reason})
 
     def _tell(
@@ -66,6 +66,6 @@ class BothQueueObservers(QueueObserver):
         for observer in self._both:
             observer.observe_recorded(delivery, lag_seconds=lag_seconds, work_seconds=work_seconds)
 
-    def observe_buried(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
+    def observe_dead_letter(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
         for observer in self._both:
-            observer.observe_buried(delivery, reason, work_seconds=work_seconds)
+            observer.observe_dead_letter(delivery, reason, work_seconds=work_seconds)

@@ -11,16 +11,16 @@ from tests.fakes.interactions import any_interactions
 
 
 @given(any_interactions, st.booleans())
-def test_it_says_what_its_description_says(interaction: Interaction, is_kept: bool) -> None:
-    body = chat_response(interaction, is_kept=is_kept)
+def test_it_says_what_its_description_says(interaction: Interaction, is_stored: bool) -> None:
+    body = chat_response(interaction, is_stored=is_stored)
     ChatResponse.model_validate_json(body)
     told = json.loads(body)
-    assert told.pop("history") == {"status": "accepted" if is_kept else "not_persisted"}
+    assert told.pop("history") == {"status": "accepted" if is_stored else "not_persisted"}
     assert told == json.loads(InteractionDto.of(interaction).model_dump_json(by_alias=True))
 
 
 @given(any_interactions)
 def test_without_its_text_it_is_the_same(interaction: Interaction) -> None:
-    whole = json.loads(chat_response(interaction, is_kept=True))
+    whole = json.loads(chat_response(interaction, is_stored=True))
     del whole["response"]
-    assert json.loads(chat_response(interaction, is_kept=True, with_text=False)) == whole
+    assert json.loads(chat_response(interaction, is_stored=True, with_text=False)) == whole

@@ -15,8 +15,8 @@ TURN = ChatRequestContext(
     user_id="ana",
     model="m",
     started_seconds=0.0,
-    first_text_by=NEVER,
-    whole_by=NEVER,
+    first_text_deadline=NEVER,
+    answer_deadline=NEVER,
 )
 
 

@@ -70,8 +70,8 @@ class Service:
             user_id=user_id,
             model="m",
             started_seconds=now,
-            first_text_by=Deadline(now + WHOLE_SECONDS),
-            whole_by=Deadline(now + WHOLE_SECONDS),
+            first_text_deadline=Deadline(now + WHOLE_SECONDS),
+            answer_deadline=Deadline(now + WHOLE_SECONDS),
             is_streamed=is_streamed,
         )
 
@@ -94,7 +94,7 @@ class Service:
 
         async def run() -> AnswerEvents:
             self.calls += 1
-            async for piece in answer_prompt(context, Prompt.asking("hi", model="m")):
+            async for piece in answer_prompt(context, Prompt.from_text("hi", model="m")):
                 yield piece
 
         return await self.once(caller, context, once, run)
@@ -205,7 +205,7 @@ async def test_text_before_a_safety_filter_is_told_again(service: Service) -> No
 
 
 async def test_an_answer_that_was_cut_by_us_is_told_again(service: Service) -> None:
-    cut = Reply(finish_reason=FinishReason.LENGTH, cut_by_us=True)
+    cut = Reply(finish_reason=FinishReason.LENGTH, was_cut_at_limit=True)
     first = await service.ask(WHO, "All ", cut)
     assert await service.ask() == first
     assert first.status is Status.TRUNCATED
@@ -412,7 +412,7 @@ async def test_an_answer_given_without_being_kept_frees_its_key_at_once(
     context = service.context(is_streamed=is_streamed)
     async for piece in await service.send(*ANSWER, context=context):
         if isinstance(piece, Interaction):
-            assert not context.is_kept
+            assert not context.is_stored
             service.history.is_full = False
             second = await service.ask()  # before the first caller has read its last word
     assert (second.id, service.calls) == (context.id, 2)
@@ -460,20 +460,20 @@ async def test_a_request_cancelled_while_its_key_is_claimed_leaves_the_key_free(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim = service.claims.claim
-    is_kept = asyncio.Event()
+    is_stored = asyncio.Event()
 
     async def slow(
         key: IdempotencyKey, mine: IdempotencyRecord, *, now_milliseconds: int
     ) -> IdempotencyRecord | None:
         found = await claim(key, mine, now_milliseconds=now_milliseconds)
-        is_kept.set()
+        is_stored.set()
         await asyncio.Event().wait()
         return found
 
     with monkeypatch.context() as patched:
         patched.setattr(service.claims, "claim", slow)
         asking = asyncio.create_task(service.ask())
-        await is_kept.wait()
+        await is_stored.wait()
         asking.cancel()
         await asyncio.wait([asking])
     await service.settle()

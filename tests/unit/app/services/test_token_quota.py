@@ -24,7 +24,7 @@ from tests.fakes.model import Step, SteppingLLM
 
 WHO = ProviderSelected(provider="p", model="m")
 MODEL = Model(id="m", owned_by="p", context_tokens=1000, max_output_tokens=400)
-PROMPT = Prompt.asking("x" * 300, system="y" * 30)  # 110 tokens of three bytes
+PROMPT = Prompt.from_text("x" * 300, system="y" * 30)  # 110 tokens of three bytes
 
 
 class Ledger(TokenBudget):
@@ -150,7 +150,7 @@ async def test_a_call_whose_client_left_costs_what_came() -> None:
 
 async def test_a_limit_of_the_callers_own_is_what_is_set_aside() -> None:
     calls = Calls(10_000)
-    brief = Prompt.asking("x" * 300, max_output_tokens=7)
+    brief = Prompt.from_text("x" * 300, max_output_tokens=7)
     await calls.make(WHO, "hi", reply(total_tokens=1), prompt=brief)
     assert calls.ledger.asked == [(101, 107)]
     assert calls.sent[-1].max_output_tokens == 7

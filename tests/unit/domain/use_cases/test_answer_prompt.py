@@ -37,8 +37,8 @@ def a_chat_context(*, is_streamed: bool = False) -> ChatRequestContext:
         user_id="ana",
         model="gemini-x",
         started_seconds=now,
-        first_text_by=Deadline(now + 59),
-        whole_by=Deadline(now + 59),
+        first_text_deadline=Deadline(now + 59),
+        answer_deadline=Deadline(now + 59),
         is_streamed=is_streamed,
     )
 
@@ -51,7 +51,7 @@ def parts(*steps: Step) -> tuple[AnswerPrompt, RememberingHistory, SteppingLLM]:
 async def test_the_interaction_is_kept_before_it_is_told() -> None:
     answer, history, _ = parts(FIRST, "Hel", "lo", END)
     context = a_chat_context()
-    heard = [piece async for piece in answer(context, Prompt.asking("hi", model="alias"))]
+    heard = [piece async for piece in answer(context, Prompt.from_text("hi", model="alias"))]
     assert heard[:3] == [FIRST, "Hel", "lo"]
     told = heard[3]
     assert isinstance(told, Interaction)
@@ -71,7 +71,7 @@ async def test_a_start_marker_is_left_before_the_model_is_asked() -> None:
     answer, history, _ = parts(LLMTimeout())
     context = a_chat_context()
     with pytest.raises(LLMTimeout):
-        await anext(answer(context, Prompt.asking("hi")))
+        await anext(answer(context, Prompt.from_text("hi")))
     assert [(i.id, i.status) for i in history.begun] == [(context.id, Status.INTERRUPTED)]
 
 
@@ -79,14 +79,14 @@ async def test_nobody_is_asked_when_nothing_can_be_kept() -> None:
     answer, history, llm = parts(FIRST, "x", END)
     history.is_full = True
     with pytest.raises(HistoryUnavailable):
-        await anext(answer(a_chat_context(), Prompt.asking("hi")))
+        await anext(answer(a_chat_context(), Prompt.from_text("hi")))
     assert llm.asked == []
     assert history.begun == []
 
 
 async def test_who_takes_over_anew_replaces_the_text() -> None:
     answer, _, _ = parts(FIRST, "half a", OTHER, "whole", END)
-    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.asking("hi"))]
+    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.from_text("hi"))]
     assert isinstance(told, Interaction)
     assert (told.text, told.model, told.fallback_used) == ("whole", "gpt-x", True)
 
@@ -94,7 +94,7 @@ async def test_who_takes_over_anew_replaces_the_text() -> None:
 async def test_who_continues_adds_to_the_text() -> None:
     going_on = ProviderSelected(provider="openrouter", model="gpt-x", continues=True)
     answer, _, _ = parts(FIRST, "half ", going_on, "and half", END)
-    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.asking("hi"))]
+    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.from_text("hi"))]
     assert isinstance(told, Interaction)
     assert told.text == "half and half"
 
@@ -114,7 +114,7 @@ async def test_a_failure_is_kept_and_told(
     answer, history, _ = parts(*steps)
     context = a_chat_context()
     with pytest.raises((LLMTimeout, LLMUnavailable, ContentBlocked, Overloaded)):
-        async for _ in answer(context, Prompt.asking("hi")):
+        async for _ in answer(context, Prompt.from_text("hi")):
             pass
     kept = history.kept[context.id]
     assert (kept.status, kept.error, kept.text) == (status, error, text)
@@ -123,14 +123,16 @@ async def test_a_failure_is_kept_and_told(
 
 async def test_a_block_after_text_is_an_answer() -> None:
     answer, _, _ = parts(FIRST, "some", Reply(finish_reason=FinishReason.CONTENT_FILTER))
-    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.asking("hi"))]
+    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.from_text("hi"))]
     assert isinstance(told, Interaction)
     assert (told.status, told.text, told.is_answered) == (Status.BLOCKED, "some", True)
 
 
 async def test_an_answer_we_cut_is_truncated() -> None:
-    answer, _, _ = parts(FIRST, "x", Reply(finish_reason=FinishReason.LENGTH, cut_by_us=True))
-    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.asking("hi"))]
+    answer, _, _ = parts(
+        FIRST, "x", Reply(finish_reason=FinishReason.LENGTH, was_cut_at_limit=True)
+    )
+    *_, told = [piece async for piece in answer(a_chat_context(), Prompt.from_text("hi"))]
     assert isinstance(told, Interaction)
     assert (told.status, told.finish_reason) == (Status.TRUNCATED, FinishReason.LENGTH)
 
@@ -140,7 +142,7 @@ async def test_an_answer_that_cannot_be_kept_is_not_told() -> None:
     history.refuses = 1
     heard: list[object] = []
     with pytest.raises(HistoryNotDurable):
-        async for piece in answer(a_chat_context(), Prompt.asking("hi")):
+        async for piece in answer(a_chat_context(), Prompt.from_text("hi")):
             heard.append(piece)
     assert heard == [FIRST, "x"]
     assert history.kept == {}
@@ -151,7 +153,7 @@ async def test_that_a_failure_cannot_be_kept_changes_nothing_for_the_caller() ->
     history.refuses = 1
     context = a_chat_context()
     with pytest.raises(LLMTimeout):
-        await anext(answer(context, Prompt.asking("hi")))
+        await anext(answer(context, Prompt.from_text("hi")))
     await answer.drain()
     assert history.kept[context.id].status is Status.FAILED  # the second try went through
 
@@ -159,7 +161,7 @@ async def test_that_a_failure_cannot_be_kept_changes_nothing_for_the_caller() ->
 async def test_who_leaves_hangs_up_and_leaves_the_partial_answer() -> None:
     answer, history, llm = parts(FIRST, "some", asyncio.Event(), "never", END)
     context = a_chat_context(is_streamed=True)
-    async with aclosing(answer(context, Prompt.asking("hi"))) as pieces:
+    async with aclosing(answer(context, Prompt.from_text("hi"))) as pieces:
         assert [await anext(pieces), await anext(pieces)] == [FIRST, "some"]
     assert llm.hung_up == 1
     await answer.drain()
@@ -173,7 +175,7 @@ async def test_a_cancelled_task_leaves_the_partial_answer_too() -> None:
     heard_text = asyncio.Event()
 
     async def listen() -> None:
-        async with aclosing(answer(context, Prompt.asking("hi"))) as pieces:
+        async with aclosing(answer(context, Prompt.from_text("hi"))) as pieces:
             async for piece in pieces:
                 if piece == "some":
                     heard_text.set()
@@ -191,10 +193,10 @@ async def test_a_cancelled_task_leaves_the_partial_answer_too() -> None:
 async def test_a_stream_we_end_ourselves_is_truncated() -> None:
     answer, history, _ = parts(FIRST, "some", asyncio.Event())
     context = a_chat_context(is_streamed=True)
-    async with aclosing(answer(context, Prompt.asking("hi"))) as pieces:
+    async with aclosing(answer(context, Prompt.from_text("hi"))) as pieces:
         await anext(pieces)
         await anext(pieces)
-        context.is_cut_short = True
+        context.ended_by_shutdown = True
     await answer.drain()
     assert history.kept[context.id].status is Status.TRUNCATED
 
@@ -203,7 +205,7 @@ async def test_our_own_bug_is_recorded_as_failed() -> None:
     answer, history, _ = parts(FIRST, ZeroDivisionError())
     context = a_chat_context()
     with pytest.raises(ZeroDivisionError):
-        async for _ in answer(context, Prompt.asking("hi")):
+        async for _ in answer(context, Prompt.from_text("hi")):
             pass
     await answer.drain()
     assert (history.kept[context.id].status, history.kept[context.id].error) == (
@@ -225,7 +227,7 @@ async def test_history_keeps_the_question_without_its_context() -> None:
     )
     async for _ in answer(context, prompt):
         pass
-    assert history.kept[context.id].prompt == Prompt.asking("three", system="be short")
+    assert history.kept[context.id].prompt == Prompt.from_text("three", system="be short")
 
 
 def used(model: str, usage: Usage | None) -> Attempt:
@@ -264,6 +266,6 @@ async def test_what_is_kept_as_used_is_the_sum_over_all_attempts(
         context = a_chat_context()
         context.attempts += [used(str(number), usage) for number, usage in enumerate(usages)]
         with suppress(LLMUnavailable, ContentBlocked):
-            assert [piece async for piece in answer(context, Prompt.asking("hi"))]
+            assert [piece async for piece in answer(context, Prompt.from_text("hi"))]
         expected = total if ending is END or any(usages) else Usage()
         assert history.kept[context.id].usage == expected

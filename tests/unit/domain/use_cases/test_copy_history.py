@@ -26,7 +26,7 @@ from tests.fakes.interactions import an_id, an_interaction
 class MemoryArchive(HistoryArchive):
     """Keeps records in memory, but for the first so many times it is asked to."""
 
-    records_at_once = 2
+    batch_size = 2
 
     def __init__(self, *, failures: int = 0, error: HistoryError | None = None) -> None:
         self.there: dict[InteractionKey, Record] = {}
@@ -39,7 +39,7 @@ class MemoryArchive(HistoryArchive):
     ) -> AsyncGenerator[ArchivePage, None]:
         yield ArchivePage(records=list(self.there.values()))
 
-    async def about_how_many(self) -> int:
+    async def estimated_count(self) -> int:
         return len(self.there)
 
     async def keep(self, records: Sequence[Record]) -> None:
@@ -56,7 +56,7 @@ class MemoryArchive(HistoryArchive):
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return frozenset()
 
-    async def erase_again(self, erasures: Sequence[Tombstone]) -> None:
+    async def apply_tombstones(self, erasures: Sequence[Tombstone]) -> None:
         assert not erasures
 
 

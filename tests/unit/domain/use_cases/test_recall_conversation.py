@@ -25,7 +25,7 @@ def a_chat_context(number: int, question: str, answer: str, **changes: object) -
         number,
         **{
             "conversation_id": "c",
-            "prompt": Prompt.asking(question),
+            "prompt": Prompt.from_text(question),
             "text": answer,
             **changes,
         },
@@ -52,7 +52,7 @@ async def test_earlier_turns_stand_before_the_question_oldest_first() -> None:
         a_chat_context(3, "three", "3"),
         a_chat_context(2, "two", "2"),
     )
-    prompt = Prompt.asking("now", system="be short", temperature=0.5)
+    prompt = Prompt.from_text("now", system="be short", temperature=0.5)
     recalled = await RecallConversation(history=history)(prompt, "ana", "c", a_model())
     assert recalled == Prompt(
         messages=(
@@ -67,11 +67,11 @@ async def test_earlier_turns_stand_before_the_question_oldest_first() -> None:
         system="be short",
         temperature=0.5,
     )
-    assert recalled.as_kept() == prompt
+    assert recalled.for_storage() == prompt
 
 
 async def test_a_new_conversation_is_the_question_itself() -> None:
-    prompt = Prompt.asking("now")
+    prompt = Prompt.from_text("now")
     recall = RecallConversation(history=await a_history())
     assert await recall(prompt, "ana", "c", a_model()) is prompt
 
@@ -83,7 +83,7 @@ async def test_only_this_user_and_this_conversation_are_recalled() -> None:
         a_chat_context(3, "of none", "x", conversation_id=None),
         a_chat_context(4, "mine", "x"),
     )
-    assert await recalled(history, Prompt.asking("now")) == ["mine", "x", "now"]
+    assert await recalled(history, Prompt.from_text("now")) == ["mine", "x", "now"]
 
 
 @pytest.mark.seen("C12")
@@ -101,7 +101,7 @@ async def test_what_was_answered_cut_or_cancelled_is_recalled_and_what_failed_is
     if status in (Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLED):
         said = ["then", "x", "last"] if text else ["then\n\nlast"]
         expected = ["first", "1", *said, "3", "now"]
-    assert await recalled(history, Prompt.asking("now")) == expected
+    assert await recalled(history, Prompt.from_text("now")) == expected
 
 
 @pytest.mark.seen("C12")
@@ -109,19 +109,19 @@ async def test_questions_without_an_answer_are_joined_to_the_new_one_and_not_kep
     history = await a_history(
         *(a_chat_context(n, f"stopped {n}", "", status=Status.CLIENT_CANCELLED) for n in range(3))
     )
-    prompt = Prompt.asking("now", system="be short")
+    prompt = Prompt.from_text("now", system="be short")
     sent = await RecallConversation(history=history)(prompt, "ana", "c", a_model())
     assert [(m.role, m.text) for m in sent.messages] == [
         (Role.USER, "stopped 0\n\nstopped 1\n\nstopped 2\n\nnow")
     ]
     assert sent.text == "now"
-    assert sent.as_kept() == prompt
+    assert sent.for_storage() == prompt
 
 
 @pytest.mark.seen("C12")
 async def test_what_stands_between_joined_questions_counts_for_the_window() -> None:
     history = await a_history(a_chat_context(1, "a" * 10, "", status=Status.CLIENT_CANCELLED))
-    prompt = Prompt.asking("n" * 12, max_output_tokens=1)
+    prompt = Prompt.from_text("n" * 12, max_output_tokens=1)
     assert await recalled(history, prompt, a_model(context_tokens=1 + 7)) == ["n" * 12]
     joined = "a" * 10 + "\n\n" + "n" * 12
     assert await recalled(history, prompt, a_model(context_tokens=1 + 8)) == [joined]
@@ -133,7 +133,7 @@ async def test_the_newest_turns_that_fit_are_kept_whole() -> None:
         a_chat_context(2, "c" * 20, "d" * 20),
         a_chat_context(3, "e" * 20, "f" * 20),
     )
-    prompt = Prompt.asking("n" * 10, system="s" * 10, max_output_tokens=100)
+    prompt = Prompt.from_text("n" * 10, system="s" * 10, max_output_tokens=100)
 
     async def fitting(window_tokens: int) -> int:
         model = a_model(context_tokens=100 + window_tokens)
@@ -151,7 +151,7 @@ async def test_the_newest_turns_that_fit_are_kept_whole() -> None:
 
 async def test_bytes_are_counted_not_characters() -> None:
     history = await a_history(a_chat_context(1, "€" * 10, "€" * 10))
-    prompt = Prompt.asking("n" * 3, max_output_tokens=1)
+    prompt = Prompt.from_text("n" * 3, max_output_tokens=1)
     assert len(await recalled(history, prompt, a_model(context_tokens=1 + 20))) == 1
     assert len(await recalled(history, prompt, a_model(context_tokens=1 + 21))) == 3
 
@@ -160,13 +160,13 @@ async def test_a_turn_that_does_not_fit_ends_it_also_when_older_ones_would() -> 
     history = await a_history(
         a_chat_context(1, "a", "b"), a_chat_context(2, "c" * 500, "d"), a_chat_context(3, "e", "f")
     )
-    prompt = Prompt.asking("now", max_output_tokens=1)
+    prompt = Prompt.from_text("now", max_output_tokens=1)
     assert await recalled(history, prompt, a_model(context_tokens=101)) == ["e", "f", "now"]
 
 
 async def test_nothing_is_read_when_the_question_alone_fills_the_window() -> None:
     history = await a_history(a_chat_context(1, "one", "1"))
-    prompt = Prompt.asking("n" * 300, max_output_tokens=10)
+    prompt = Prompt.from_text("n" * 300, max_output_tokens=10)
     assert len(await recalled(history, prompt, a_model(context_tokens=110))) == 1
     assert history.searches == 0
 
@@ -174,7 +174,7 @@ async def test_nothing_is_read_when_the_question_alone_fills_the_window() -> Non
 async def test_a_model_that_may_fill_its_window_with_an_answer_still_remembers() -> None:
     history = await a_history(a_chat_context(1, "one", "1"))
     model = a_model(context_tokens=100, max_output_tokens=100)
-    assert await recalled(history, Prompt.asking("now"), model) == ["one", "1", "now"]
+    assert await recalled(history, Prompt.from_text("now"), model) == ["one", "1", "now"]
 
 
 @pytest.mark.seen("B11")
@@ -185,7 +185,7 @@ async def test_a_model_of_unknown_limits_is_told_what_was_said_before(
 ) -> None:
     history = await a_history(a_chat_context(1, "one", "1"))
     model = a_model(context_tokens=context_tokens, max_output_tokens=max_output_tokens)
-    assert await recalled(history, Prompt.asking("now"), model) == ["one", "1", "now"]
+    assert await recalled(history, Prompt.from_text("now"), model) == ["one", "1", "now"]
 
 
 @pytest.mark.seen("B11")
@@ -194,7 +194,7 @@ async def test_an_unknown_window_is_taken_for_one_of_128_000_tokens() -> None:
     model = a_model(context_tokens=None, max_output_tokens=None)
 
     async def turns(limit: int | None) -> int:
-        prompt = Prompt.asking("now", max_output_tokens=limit)
+        prompt = Prompt.from_text("now", max_output_tokens=limit)
         return (len(await recalled(history, prompt, model)) - 1) // 2
 
     assert await turns(None) == (128_000 - 32_768) * 3 // 10_000
@@ -204,14 +204,14 @@ async def test_an_unknown_window_is_taken_for_one_of_128_000_tokens() -> None:
 
 async def test_long_conversations_are_read_page_by_page() -> None:
     history = await a_history(*(a_chat_context(n, f"q{n}", f"a{n}") for n in range(120)))
-    texts = await recalled(history, Prompt.asking("now"), a_model(context_tokens=10_000))
+    texts = await recalled(history, Prompt.from_text("now"), a_model(context_tokens=10_000))
     assert texts == [text for n in range(120) for text in (f"q{n}", f"a{n}")] + ["now"]
     assert history.searches == 3
 
 
 async def test_reading_ends_once_the_window_is_full() -> None:
     history = await a_history(*(a_chat_context(n, "q" * 30, "a" * 30) for n in range(120)))
-    prompt = Prompt.asking("now", max_output_tokens=1)
+    prompt = Prompt.from_text("now", max_output_tokens=1)
     texts = await recalled(history, prompt, a_model(context_tokens=102))
     assert len(texts) == 2 * 5 + 1
     assert history.searches == 1
@@ -219,7 +219,7 @@ async def test_reading_ends_once_the_window_is_full() -> None:
 
 async def test_a_thousand_turns_are_the_most() -> None:
     history = await a_history(*(a_chat_context(n, "q", "a") for n in range(1001)))
-    texts = await recalled(history, Prompt.asking("now"), a_model(context_tokens=10_000))
+    texts = await recalled(history, Prompt.from_text("now"), a_model(context_tokens=10_000))
     assert len(texts) == 2001
 
 
@@ -227,7 +227,7 @@ async def test_what_cannot_be_read_is_not_left_out() -> None:
     history = await a_history(a_chat_context(1, "one", "1"))
     history.is_unreadable = True
     with pytest.raises(HistoryUnreadable):
-        await recalled(history, Prompt.asking("now"))
+        await recalled(history, Prompt.from_text("now"))
 
 
 async def test_a_store_that_hangs_is_one_that_cannot_be_read() -> None:
@@ -238,4 +238,4 @@ async def test_a_store_that_hangs_is_one_that_cannot_be_read() -> None:
 
     recall = RecallConversation(history=Hanging(), read_seconds=0.01)
     with pytest.raises(HistoryUnreadable):
-        await recall(Prompt.asking("now"), "ana", "c", a_model())
+        await recall(Prompt.from_text("now"), "ana", "c", a_model())

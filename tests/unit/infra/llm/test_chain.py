@@ -116,7 +116,7 @@ async def ask(
     llm: LLM, model: str = "flash", *, is_streamed: bool = False
 ) -> tuple[Heard, ChatRequestContext]:
     context = a_turn_of(model, is_streamed=is_streamed)
-    return await hear(llm.client, context, Prompt.asking("Why?", model=model)), context
+    return await hear(llm.client, context, Prompt.from_text("Why?", model=model)), context
 
 
 async def test_each_model_is_asked_by_its_own_name_and_priced(stage: Stage) -> None:
@@ -207,7 +207,7 @@ async def test_the_state_of_every_route_can_be_read_at_any_time(stage: Stage) ->
 async def test_it_hangs_up_on_everybody_at_the_end(stage: Stage) -> None:
     stage.gemini.then(Says(["Hel", asyncio.Event()]))
     async with stage.open() as llm:
-        pieces = llm.client.stream(Prompt.asking("Why?"), a_turn_of("flash", is_streamed=True))
+        pieces = llm.client.stream(Prompt.from_text("Why?"), a_turn_of("flash", is_streamed=True))
         while await anext(pieces) != "Hel":
             pass
         await pieces.aclose()

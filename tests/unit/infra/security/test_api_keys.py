@@ -90,7 +90,7 @@ async def test_a_key_holds_and_tells_who_shows_it(keys: Keys) -> None:
     async with keys.ring() as ring:
         caller = ring.caller_of(key)
     assert (caller.user_id, caller.scopes) == ("ana", {Scope.CHAT_WRITE})
-    assert caller.principal == caller.limited_as == f"key:{record.id}"
+    assert caller.principal == caller.rate_limit_key == f"key:{record.id}"
 
 
 async def test_every_other_key_does_not(keys: Keys) -> None:

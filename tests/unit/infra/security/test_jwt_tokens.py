@@ -89,7 +89,7 @@ async def test_a_good_token_tells_its_user_who_has_all_scopes_on_themself(
 ) -> None:
     caller = await v.verifier.caller_of(token(algorithm))
     assert (caller.user_id, caller.scopes) == ("ana", frozenset(Scope))
-    assert caller.principal == caller.limited_as == "user:ana"
+    assert caller.principal == caller.rate_limit_key == "user:ana"
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "RS512"])

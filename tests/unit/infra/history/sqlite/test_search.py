@@ -72,7 +72,7 @@ async def test_no_word_of_what_was_erased_is_left_in_the_file(tmp_path: Path) ->
     async with opened(tmp_path) as history:  # type: ignore[attr-defined]
         for number in range(50):
             text = f"canary{number:03d} finch{number:03d}"
-            await history.append(an_interaction(number, prompt=Prompt.asking("?"), text=text))
+            await history.append(an_interaction(number, prompt=Prompt.from_text("?"), text=text))
         await history.append(an_interaction(99, text="heron"))
         await history.erase("ana", an_id(7))
         await history.erase_all("ana", an_id(49))

@@ -40,7 +40,7 @@ OLD_VERSION = 5
 
 def said(number: int, text: str) -> Interaction:
     status = Status.COMPLETED if number % 3 else Status.INTERRUPTED
-    return an_interaction(number, prompt=Prompt.asking(text), text="", status=status)
+    return an_interaction(number, prompt=Prompt.from_text(text), text="", status=status)
 
 
 OLD = [

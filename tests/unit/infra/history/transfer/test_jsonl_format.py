@@ -27,7 +27,7 @@ def as_exported(interaction: Interaction) -> Interaction:
     usage = replace(interaction.usage, cached_input_tokens=None)
     return replace(
         interaction,
-        prompt=Prompt.asking(prompt.text, system=prompt.system, temperature=prompt.temperature),
+        prompt=Prompt.from_text(prompt.text, system=prompt.system, temperature=prompt.temperature),
         usage=NO_USAGE if usage == NO_USAGE else usage,
         attempts=tuple(
             replace(one, usage=one.usage and replace(one.usage, cached_input_tokens=None))
@@ -133,7 +133,7 @@ def test_a_whole_number_is_a_number() -> None:
 
 
 def test_what_callers_do_not_see_changes_no_digest() -> None:
-    hidden = an_interaction(prompt=Prompt.asking("question 0", max_output_tokens=7))
+    hidden = an_interaction(prompt=Prompt.from_text("question 0", max_output_tokens=7))
     assert digest_of_line(record_of(hidden)) == digest_of_line(record_of(an_interaction()))
     assert digest_of_line(record_of(an_interaction(text="x"))) != digest_of_line(record_of(hidden))
 

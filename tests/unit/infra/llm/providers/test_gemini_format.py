@@ -20,7 +20,7 @@ def body_of(prompt: Prompt) -> Any:
 
 
 def test_a_question_is_sent_with_nothing_that_was_not_chosen() -> None:
-    assert body_of(Prompt.asking("Hi")) == {
+    assert body_of(Prompt.from_text("Hi")) == {
         "contents": [{"role": "user", "parts": [{"text": "Hi"}]}]
     }
 

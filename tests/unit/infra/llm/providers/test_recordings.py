@@ -129,7 +129,7 @@ async def replayed(
     async with fake(raw) as provider:
         make = GeminiClient if isinstance(provider, FakeGemini) else OpenAICompatibleClient
         client = make(session, provider="p", base_url=provider.base_url, **options)  # type: ignore[arg-type]
-        return [piece async for piece in client.stream(Prompt.asking("Hi"), a_chat_context())]
+        return [piece async for piece in client.stream(Prompt.from_text("Hi"), a_chat_context())]
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -12,7 +12,7 @@ from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.scripted import NOTICE, ScriptedLLM
 from tests.fakes.chat_contexts import a_chat_context
 
-PROMPT = Prompt.asking("Hi")
+PROMPT = Prompt.from_text("Hi")
 WHO = ProviderSelected(provider="scripted", model="scripted")
 STOPPED = Reply(finish_reason=FinishReason.STOP)
 
@@ -65,7 +65,7 @@ async def test_its_names_can_be_chosen() -> None:
 
 
 async def test_every_answer_of_the_demo_says_that_it_is_one_and_how_to_get_another() -> None:
-    first, *texts, last = await heard(DemoLLM(), Prompt.asking("What is\na   cat?"))
+    first, *texts, last = await heard(DemoLLM(), Prompt.from_text("What is\na   cat?"))
     text = "".join(str(piece) for piece in texts)
     assert first == ProviderSelected(provider="demo", model="demo")
     assert len(texts) > 1
@@ -76,7 +76,7 @@ async def test_every_answer_of_the_demo_says_that_it_is_one_and_how_to_get_anoth
 
 
 async def test_the_demo_does_not_repeat_a_long_question_whole() -> None:
-    pieces = await heard(DemoLLM(), Prompt.asking("x" * 100_000))
+    pieces = await heard(DemoLLM(), Prompt.from_text("x" * 100_000))
     assert len("".join(piece for piece in pieces if isinstance(piece, str))) < 2000
 
 

@@ -26,7 +26,7 @@ from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.route import Route
 from tests.fakes.clock import FakeClock
 
-PROMPT = Prompt.asking("Why?")
+PROMPT = Prompt.from_text("Why?")
 DONE = Reply(finish_reason=FinishReason.STOP)
 
 Said = ProviderSelected | str | Reply
@@ -113,8 +113,8 @@ def a_chat_context(
         user_id="ana",
         model="a",
         started_seconds=now,
-        first_text_by=Deadline(now + seconds),
-        whole_by=Deadline(now + (whole_seconds or (600.0 if is_streamed else seconds))),
+        first_text_deadline=Deadline(now + seconds),
+        answer_deadline=Deadline(now + (whole_seconds or (600.0 if is_streamed else seconds))),
         is_streamed=is_streamed,
         may_fall_back=may_fall_back,
         has_fallback=has_fallback,

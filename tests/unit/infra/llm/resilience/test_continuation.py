@@ -158,7 +158,7 @@ async def test_the_time_for_the_first_word_does_not_bound_the_later_ones(clock: 
 
     class Slow(ScriptedLLM):
         async def stream(self, prompt, context):  # type: ignore[no-untyped-def]
-            left.append(context.first_text_by.remaining_seconds(clock.monotonic()))
+            left.append(context.first_text_deadline.remaining_seconds(clock.monotonic()))
             async for piece in super().stream(prompt, context):
                 yield piece
                 clock.advance(100.0)

@@ -273,7 +273,7 @@ async def test_each_route_is_asked_for_no_more_output_than_its_model_gives(
 ) -> None:
     first = Rig(clock, DOWN, retry=NO_RETRY, max_output_tokens=limits[0])
     second = Rig(clock, "yes", model="b", max_output_tokens=limits[1])
-    prompt = Prompt.asking("Why?", max_output_tokens=asked)
+    prompt = Prompt.from_text("Why?", max_output_tokens=asked)
     heard = await hear(falling_back(clock, first, second), a_chat_context(clock), prompt)
     assert heard.text == "yes"
     assert tuple(rig.llm.asked[0].max_output_tokens for rig in (first, second)) == sent

@@ -18,7 +18,7 @@ from infra.llm.resilience.shared_timer import SharedTimer, Timeout
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
 
-PROMPT = Prompt.asking("Hi")
+PROMPT = Prompt.from_text("Hi")
 SHORT = 0.04
 LONG = 30.0
 """What would be noticed: every test ends within a few times `SHORT`."""
@@ -95,7 +95,7 @@ async def test_what_somebody_else_needs_at_least_is_kept_back() -> None:
     inner = ScriptedLLM((asyncio.Event(),))
     context = a_chat_context(first_text_seconds=20 * SHORT, whole_seconds=LONG, has_fallback=True)
     await timeout_of(bounded(inner, min_attempt_seconds=12 * SHORT), context)
-    assert context.first_text_by.remaining_seconds(time.monotonic()) > 6 * SHORT
+    assert context.first_text_deadline.remaining_seconds(time.monotonic()) > 6 * SHORT
 
 
 async def test_with_too_little_left_to_share_the_route_has_it_all() -> None:

@@ -27,7 +27,7 @@ from tests.fakes.openai import FakeOpenAI
 
 CANARY = "canary-that-must-not-leak"
 HI = Says(["Hello", " world"])
-PROMPT = Prompt.asking("Hi", system="Be short.", max_output_tokens=7)
+PROMPT = Prompt.from_text("Hi", system="Be short.", max_output_tokens=7)
 NO_OPTIONS = openai.error(400, message=f"Unknown parameter: 'stream_options'. {CANARY}")
 NO_SYSTEM = openai.error(400, message=f"System role not supported {CANARY}")
 NO_SPACE = openai.error(400, message="final assistant content cannot end with trailing whitespace")
@@ -332,7 +332,7 @@ SYSTEM_REFUSALS = [
 @pytest.mark.parametrize("message", SYSTEM_REFUSALS)
 def test_a_refused_role_is_read_in_many_words_and_only_where_one_was_sent(message: str) -> None:
     assert a_request(PROMPT).adapt(says(message))
-    assert not a_request(Prompt.asking("Hi")).adapt(says(message))
+    assert not a_request(Prompt.from_text("Hi")).adapt(says(message))
 
 
 @pytest.mark.seen("B3")

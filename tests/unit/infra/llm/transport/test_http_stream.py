@@ -34,7 +34,7 @@ from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.openai import FakeOpenAI
 
-PROMPT = Prompt.asking("Hi")
+PROMPT = Prompt.from_text("Hi")
 STOPPED = openai.event(openai.chunk({}, "stop"))
 
 
@@ -255,7 +255,7 @@ async def test_what_swells_without_end_is_cut_where_an_answer_is(
     provider.then(Raw([compressed], headers={"Content-Encoding": coding}, whole=True))
     pieces = await heard(client_of())
     assert "".join(piece for piece in pieces if isinstance(piece, str)) == "a" * 1024
-    assert pieces[-1] == Reply(finish_reason=FinishReason.LENGTH, cut_by_us=True)
+    assert pieces[-1] == Reply(finish_reason=FinishReason.LENGTH, was_cut_at_limit=True)
 
 
 @pytest.mark.realtime
@@ -597,7 +597,7 @@ async def test_an_answer_too_long_is_cut_and_the_provider_hung_up_on_before_we_g
         received = [piece async for piece in until_reply(pieces)]
         await until(lambda: bool(provider.left))
     assert "".join(p for p in received if isinstance(p, str)) == "a" * 1000 + "b" * 24
-    assert received[-1] == Reply(finish_reason=FinishReason.LENGTH, cut_by_us=True)
+    assert received[-1] == Reply(finish_reason=FinishReason.LENGTH, was_cut_at_limit=True)
 
 
 async def until_reply(

@@ -350,9 +350,9 @@ def test_an_answer_is_cut_at_the_limit_and_never_within_a_character(
     assert "".join(taken) == given_out
     reply = reply_of(answer)
     if given_out == full:
-        assert (reply.finish_reason, reply.cut_by_us) == (FinishReason.STOP, False)
+        assert (reply.finish_reason, reply.was_cut_at_limit) == (FinishReason.STOP, False)
     else:
-        assert (reply.finish_reason, reply.cut_by_us) == (FinishReason.LENGTH, True)
+        assert (reply.finish_reason, reply.was_cut_at_limit) == (FinishReason.LENGTH, True)
 
 
 def test_the_price_is_added_to_what_was_used() -> None:

@@ -30,8 +30,8 @@ TURN = ChatRequestContext(
     user_id="ana",
     model="m",
     started_seconds=0.0,
-    first_text_by=Deadline(60.0),
-    whole_by=Deadline(60.0),
+    first_text_deadline=Deadline(60.0),
+    answer_deadline=Deadline(60.0),
 )
 OUTBOX = OutboxFigures(rows=1, size_bytes=1, fill_ratio=0.1, lag_seconds=1.0, relay_failures=0)
 

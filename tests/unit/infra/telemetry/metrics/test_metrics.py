@@ -27,8 +27,8 @@ TURN = ChatRequestContext(
     user_id="ana",
     model="gemini-3.8-flash",
     started_seconds=0.0,
-    first_text_by=Deadline(60.0),
-    whole_by=Deadline(60.0),
+    first_text_deadline=Deadline(60.0),
+    answer_deadline=Deadline(60.0),
 )
 
 
@@ -301,8 +301,8 @@ def test_how_long_an_answer_took_to_be_durable_is_measured(metrics: Metrics) -> 
 
 
 def test_what_was_answered_without_being_kept_is_counted_apart(metrics: Metrics) -> None:
-    told_of(metrics, is_kept=False)
-    told_of(metrics, is_kept=False, problem="history-not-durable")
+    told_of(metrics, is_stored=False)
+    told_of(metrics, is_stored=False, problem="history-not-durable")
     told_of(metrics)
     assert samples(metrics, "rt_chats_not_persisted_total") == {labels(): 1}
 

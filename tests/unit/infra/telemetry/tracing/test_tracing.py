@@ -176,7 +176,7 @@ async def test_an_accept_that_fails_says_why_and_lets_it_through(collector: Coll
 async def test_a_message_that_is_buried_is_a_span_of_its_own(collector: Collector) -> None:
     async with open_tracing(settings(collector.url), version="1") as opened:
         told = opened.messages_beside(RememberingQueueObserver(), "http://sqs/0/interactions")
-        told.observe_buried(a_delivery(), "not JSON", work_seconds=0.5)
+        told.observe_dead_letter(a_delivery(), "not JSON", work_seconds=0.5)
     (span,) = collector.spans
     assert span.kind == "consumer"
     assert span.parent_id == ""

@@ -209,8 +209,8 @@ def test_our_key_our_account_and_our_catalogue_are_ours_at_every_status(
 ) -> None:
     error = refused(status, body)
     assert type(error) is LLMMisconfigured
-    assert error.another_may_help
-    assert not error.same_may_recover
+    assert error.allows_fallback
+    assert not error.is_retryable
 
 
 @pytest.mark.parametrize("status", [400, 422])
