@@ -91,7 +91,7 @@ async def fill(store: Store, history: MadeUpHistory) -> dict[str, float]:
                 bar.update(done - bar.n)
 
             copied = await copy(progress)
-    assert copied.is_right, copied
+    assert copied.is_complete, copied
     assert copied.target.count == history.count
     costs = {
         "fill_wall_us": (time.perf_counter() - started) / history.count * 1e6,

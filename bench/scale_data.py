@@ -75,9 +75,9 @@ class MadeUpHistory(CopySource):
             yield Batch(
                 records=records,
                 digests=[digest_of(record) for record in records],
-                position=Position(place=records[-1].place, line=numbers.stop),
+                position=Position(last_key=records[-1].key, line=numbers.stop),
                 done=numbers.stop,
-                whole=self.count,
+                total=self.count,
             )
 
     def id_of(self, number: int) -> str:

@@ -127,14 +127,14 @@ def _import(
 
 def _compared(copied: CopyProgress, source: str, target: str) -> list[str]:
     lines = [f"{source}: {copied.source}", f"{target}: {copied.target}"]
-    if not copied.is_right:
-        named = ", ".join("/".join(place) for place in copied.differing_places)
+    if not copied.is_complete:
+        named = ", ".join("/".join(key) for key in copied.differing_keys)
         raise CopyIsWrong(
             "\n".join(
                 [
                     f"{copied.differing} interactions are missing in {target}, or are not there as they are in {source}:",
                     *lines,
-                    f"They are {named}{' and more' * (copied.differing > len(copied.differing_places))}.",
+                    f"They are {named}{' and more' * (copied.differing > len(copied.differing_keys))}.",
                     "What was there before was left as it was: compare them. Missing ones come when this is run again, "
                     "which will start at the beginning.",
                 ]

@@ -39,7 +39,7 @@ class Verdict(Protocol):
     @property
     def seconds(self) -> float: ...
     @property
-    def is_right(self) -> bool: ...
+    def has_passed(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +144,9 @@ def _selftest(commands: Commands) -> int:
         verdicts = commands.selftest(lambda _: bar.update())
     print(f"{'fault':36} {'the caller got':18} {'attempts':>8} {'seconds':>8}  verdict")
     for one in verdicts:
-        verdict = "ok" if one.is_right else "WRONG"
+        verdict = "ok" if one.has_passed else "WRONG"
         print(f"{one.title:36} {one.got:18} {one.attempts:8} {one.seconds:8.2f}  {verdict}")
-    wrong = sum(not one.is_right for one in verdicts)
+    wrong = sum(not one.has_passed for one in verdicts)
     if wrong:
         print(f"{wrong} of {len(verdicts)} are not as they should be.", file=sys.stderr)
         return EXIT_FAILED

@@ -21,7 +21,7 @@ class Position:
         line: How many lines of a file are before it.
     """
 
-    place: InteractionKey | None = None
+    last_key: InteractionKey | None = None
     offset_bytes: int = 0
     line: int = 0
 
@@ -44,14 +44,14 @@ class Batch:
     position: Position
     invalid: int = 0
     done: int
-    whole: int
+    total: int
 
     def without_expired(self, first_kept_id: str) -> Self:
         """Return the batch without the records below an id."""
         kept = [
             (record, digest)
             for record, digest in zip(self.records, self.digests, strict=True)
-            if record.place.interaction_id >= first_kept_id
+            if record.key.interaction_id >= first_kept_id
         ]
         if len(kept) == len(self.records):
             return self
@@ -72,7 +72,7 @@ class CopyProgress:
         invalid: Left out, because they are no interactions.
         erasures: What was erased in the source, and now is in the target.
         differing: How many are missing in the target, or are something else there, which was left as it was.
-        differing_places: The first of them.
+        differing_keys: The first of them.
     """
 
     position: Position = Position()
@@ -83,9 +83,9 @@ class CopyProgress:
     invalid: int = 0
     erasures: int = 0
     differing: int = 0
-    differing_places: tuple[InteractionKey, ...] = ()
+    differing_keys: tuple[InteractionKey, ...] = ()
 
     @property
-    def is_right(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the target holds all that was to be copied, as it was."""
         return self.source == self.target

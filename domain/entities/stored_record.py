@@ -20,7 +20,7 @@ class Record:
         body: JSON; only what wrote it and what stores it look inside.
     """
 
-    place: InteractionKey
+    key: InteractionKey
     body: bytes
 
 

@@ -46,7 +46,7 @@ class HistoryArchive(ArchiveReader, Tombstones, Protocol):
     batch_size: int
 
     @abstractmethod
-    async def keep(self, records: Sequence[Record]) -> None:
+    async def write(self, records: Sequence[Record]) -> None:
         """Keep records under the rules of `HistoryWriter.append`; return only once they survive a crash.
 
         Some may be kept when it raises; doing it again is safe.
@@ -58,7 +58,7 @@ class HistoryArchive(ArchiveReader, Tombstones, Protocol):
         ...
 
     @abstractmethod
-    async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
+    async def read(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
         """Return the records at those of the places where there is one, in any order.
 
         Raises:

@@ -75,7 +75,7 @@ class CopyHistory:
                     begun = [*begun[-1:], asyncio.create_task(self._store(batch, begun[-1:]))]
                     before, settling = settling, self._settling(batch, begun[-1], settling)
                     await asyncio.sleep(0)  # let it begin: the store writes while we read on
-                    progress(batch.done, batch.whole)
+                    progress(batch.done, batch.total)
             so_far = await settling
         finally:
             # What was begun is finished and noted.
@@ -109,7 +109,7 @@ class CopyHistory:
         noted = self.state.load()
         if noted is None:
             return CopyProgress()
-        last = noted.position.place
+        last = noted.position.last_key
         if last is None or last.interaction_id < self.first_kept_id():
             return noted
         if not await self._found([last]) and not await self._erased([last]):
@@ -124,7 +124,7 @@ class CopyHistory:
             if batch.erasures:
                 await self.target.apply_tombstones(batch.erasures)
             if kept.records:
-                await self.target.keep(kept.records)
+                await self.target.write(kept.records)
 
         try:
             await store()
@@ -163,30 +163,28 @@ class CopyHistory:
 
     async def _read_back(self, batch: Batch, before: CopyProgress) -> CopyProgress:
         """Return what `before` becomes by what of the batch now is in the target."""
-        places = [record.place for record in batch.records]
-        found = {record.place: record for record in await self._found(places)}
+        keys = [record.key for record in batch.records]
+        found = {record.key: record for record in await self._found(keys)}
         first_kept_id = self.first_kept_id()
-        expired = {
-            place for place in places if place.interaction_id < first_kept_id and place not in found
-        }
-        missing = [place for place in places if place not in found and place not in expired]
+        expired = {key for key in keys if key.interaction_id < first_kept_id and key not in found}
+        missing = [key for key in keys if key not in found and key not in expired]
         erased = await self._erased(missing) if missing else frozenset[InteractionKey]()
         expected: list[bytes] = []
         there: list[bytes] = []
         differing: list[InteractionKey] = []
         for record, digest in zip(batch.records, batch.digests, strict=True):
-            if record.place in erased or record.place in expired:
+            if record.key in erased or record.key in expired:
                 continue
             expected.append(digest)
-            kept = found.get(record.place)
+            kept = found.get(record.key)
             if kept is None:
-                differing.append(record.place)
+                differing.append(record.key)
             elif kept.body == record.body:
                 there.append(digest)
             else:
                 there.append(kept_digest := self.digest_of(kept))
                 if kept_digest != digest:
-                    differing.append(record.place)
+                    differing.append(record.key)
         return replace(
             before,
             source=before.source.plus(expected),
@@ -194,16 +192,16 @@ class CopyHistory:
             erased=before.erased + len(batch.records) - len(expired) - len(expected),
             expired=before.expired + len(expired),
             differing=before.differing + len(differing),
-            differing_places=(*before.differing_places, *differing)[:MAX_SHOWN_KEYS],
+            differing_keys=(*before.differing_keys, *differing)[:MAX_SHOWN_KEYS],
         )
 
-    async def _found(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
-        return await self._patiently(lambda: self.target.kept(places)) if places else ()
+    async def _found(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
+        return await self._patiently(lambda: self.target.read(keys)) if keys else ()
 
-    async def _erased(self, places: Sequence[InteractionKey]) -> frozenset[InteractionKey]:
+    async def _erased(self, keys: Sequence[InteractionKey]) -> frozenset[InteractionKey]:
         by_user: dict[str, list[str]] = {}
-        for place in places:
-            by_user.setdefault(place.user_id, []).append(place.interaction_id)
+        for key in keys:
+            by_user.setdefault(key.user_id, []).append(key.interaction_id)
         erased: set[InteractionKey] = set()
         for user_id, ids in by_user.items():
             gone = await self._patiently(partial(self.target.erased_among, user_id, ids))

@@ -47,14 +47,14 @@ class Outcome:
     Attributes:
         got: Who answered, or the code of the error.
         attempts: Calls of all providers.
-        is_right: Whether it is what has to come of this fault.
+        has_passed: Whether it is what has to come of this fault.
     """
 
     title: str
     got: str
     attempts: int
     seconds: float
-    is_right: bool
+    has_passed: bool
 
 
 class _Unobserved(AttemptObserver):
@@ -106,7 +106,7 @@ async def _try_case(llm: LLM, case: Case, model: str) -> Outcome:
         got=got,
         attempts=len(context.attempts),
         seconds=seconds,
-        is_right=(got, text) == (case.expected, case.text)
+        has_passed=(got, text) == (case.expected, case.text)
         and 1 <= at_primary <= case.most_attempts
         and case.least_seconds <= seconds < _REQUEST_SECONDS,
     )
@@ -136,7 +136,7 @@ async def _outage(llm: LLM, provider: FaultProvider) -> Outcome:
         got=got,
         attempts=attempts,
         seconds=time.monotonic() - started_seconds,
-        is_right=answered and got == PRIMARY and tried_in_vain <= MOST_REQUESTS_IN_OUTAGE,
+        has_passed=answered and got == PRIMARY and tried_in_vain <= MOST_REQUESTS_IN_OUTAGE,
     )
 
 

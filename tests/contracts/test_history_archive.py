@@ -70,8 +70,8 @@ async def test_a_walk_meets_everything_once_and_as_it_was_written(store: Store) 
 
     found = await records_of(archive)
 
-    assert sorted(found, key=lambda one: one.place) == sorted(
-        map(record_of, kept), key=lambda one: one.place
+    assert sorted(found, key=lambda one: one.key) == sorted(
+        map(record_of, kept), key=lambda one: one.key
     )
 
 
@@ -82,16 +82,16 @@ async def test_records_come_back_to_the_byte_also_with_fields_of_a_later_version
     document = orjson.loads(record_of(an_interaction()).body) | {"later": {"deep": [1, 2.5, None]}}
     record = Record(InteractionKey("ana", document["id"]), orjson.dumps(document))
 
-    await archive.keep([record])
+    await archive.write([record])
 
     assert await records_of(archive) == [record]
-    assert await archive.kept([record.place]) == [record]
+    assert await archive.read([record.key]) == [record]
 
 
 async def test_what_is_kept_from_records_is_history(store: Store) -> None:
     archive, history = store
     interaction = an_interaction(conversation_id="c|1", model="small")
-    await archive.keep([record_of(interaction)])
+    await archive.write([record_of(interaction)])
     assert await history.find("ana", interaction.id) == interaction
 
 
@@ -101,23 +101,23 @@ async def test_a_walk_goes_on_behind_any_place(store: Store) -> None:
     everything = await records_of(archive)
     assert len(everything) == 60
     for number in (0, 29, 59):
-        assert await records_of(archive, everything[number].place) == everything[number + 1 :]
+        assert await records_of(archive, everything[number].key) == everything[number + 1 :]
 
 
 async def test_a_walk_goes_on_behind_a_place_that_was_erased_since(store: Store) -> None:
     archive, history = store
     await history.append_many(some())
     everything = await records_of(archive)
-    await history.erase(*everything[20].place)
-    assert await records_of(archive, everything[20].place) == everything[21:]
+    await history.erase(*everything[20].key)
+    assert await records_of(archive, everything[20].key) == everything[21:]
 
 
 async def test_one_users_records_come_alone_and_by_id(store: Store) -> None:
     archive, history = store
     await history.append_many([*some(), an_interaction(100, user_id="user-10")])
     found = await records_of(archive, user_id="user-1")
-    assert [record.place.interaction_id for record in found] == [an_id(n) for n in range(1, 60, 7)]
-    assert await records_of(archive, found[2].place, "user-1") == found[3:]
+    assert [record.key.interaction_id for record in found] == [an_id(n) for n in range(1, 60, 7)]
+    assert await records_of(archive, found[2].key, "user-1") == found[3:]
     assert await records_of(archive, user_id="nobody") == []
 
 
@@ -136,16 +136,16 @@ async def test_the_rules_of_append_hold_for_records(store: Store) -> None:
         record_of(an_interaction(6, user_id="bob")),
     ]
     for _ in range(2):
-        await archive.keep(records)
+        await archive.write(records)
 
     kept = await records_of(archive)
-    assert sorted(kept, key=lambda one: one.place) == [
+    assert sorted(kept, key=lambda one: one.key) == [
         record_of(an_interaction(0)),
         record_of(an_interaction(1)),
         record_of(an_interaction(6, user_id="bob")),
     ]
-    found = await archive.kept([record.place for record in records])
-    assert sorted(found, key=lambda one: one.place) == sorted(kept, key=lambda one: one.place)
+    found = await archive.read([record.key for record in records])
+    assert sorted(found, key=lambda one: one.key) == sorted(kept, key=lambda one: one.key)
 
 
 async def test_what_was_erased_is_told_and_can_be_erased_again(
@@ -167,9 +167,7 @@ async def test_what_was_erased_is_told_and_can_be_erased_again(
         await other_history.append_many(some())
         await other.apply_tombstones(list(erased))
         assert await erasures_of(other) == erased
-        assert await records_of(other) == sorted(
-            await records_of(archive), key=lambda one: one.place
-        )
+        assert await records_of(other) == sorted(await records_of(archive), key=lambda one: one.key)
 
 
 async def test_how_many_there_are_is_about_right_or_unknown(store: Store) -> None:
@@ -214,15 +212,15 @@ async def test_a_migration_carries_everything_unchanged_and_what_was_erased(
             copied = await copying(source, target, state)(lambda _done, _whole: None)
 
             def by_place(record: Record) -> InteractionKey:
-                return record.place
+                return record.key
 
             expected = sorted(await records_of(source), key=by_place)
             assert sorted(await records_of(target), key=by_place) == expected
-            assert copied.is_right
+            assert copied.is_complete
             assert copied.source.count == len(expected)
             assert copied.erased == 0
             assert await erasures_of(target) == await erasures_of(source)
-            await target.keep([record_of(an_interaction(2, user_id="user-2"))])
+            await target.write([record_of(an_interaction(2, user_id="user-2"))])
             assert sorted(await records_of(target), key=by_place) == expected
             assert state.progress is None
 
@@ -235,20 +233,20 @@ async def test_a_copy_goes_on_where_it_was_and_starts_anew_where_the_target_lost
         await source_history.append_many(some())
         everything = await records_of(source)
         state = Noted()
-        await archive.keep(everything[:20])
-        half = CopyProgress(position=Position(place=everything[19].place, line=20))
+        await archive.write(everything[:20])
+        half = CopyProgress(position=Position(last_key=everything[19].key, line=20))
         state.save(half)
         copied = await copying(source, archive, state)(lambda _done, _whole: None)
-        assert (copied.source.count, copied.is_right) == (40, True)
+        assert (copied.source.count, copied.is_complete) == (40, True)
 
-        state.save(replace(half, position=Position(place=InteractionKey("ana", an_id(5)))))
+        state.save(replace(half, position=Position(last_key=InteractionKey("ana", an_id(5)))))
         copied = await copying(source, archive, state)(lambda _done, _whole: None)
-        assert (copied.source.count, copied.is_right) == (60, True)
+        assert (copied.source.count, copied.is_complete) == (60, True)
 
-        await history.erase(*everything[19].place)
+        await history.erase(*everything[19].key)
         state.save(half)
         copied = await copying(source, archive, state)(lambda _done, _whole: None)
-        assert (copied.source.count, copied.is_right) == (40, True)
+        assert (copied.source.count, copied.is_complete) == (40, True)
 
 
 async def test_a_difference_is_seen_and_named(store: Store, tmp_path: Path) -> None:
@@ -258,6 +256,6 @@ async def test_a_difference_is_seen_and_named(store: Store, tmp_path: Path) -> N
         await history.append(an_interaction(3, user_id="user-3", text="another answer"))
         await history.erase("user-4", an_id(4))
         copied = await copying(source, archive, Noted())(lambda _done, _whole: None)
-    assert not copied.is_right
+    assert not copied.is_complete
     assert (copied.source.count, copied.target.count, copied.erased) == (59, 59, 1)
-    assert (copied.differing, copied.differing_places) == (1, (InteractionKey("user-3", an_id(3)),))
+    assert (copied.differing, copied.differing_keys) == (1, (InteractionKey("user-3", an_id(3)),))

@@ -59,15 +59,18 @@ def _plain(progress: CopyProgress) -> dict[str, Any]:
     plain = asdict(progress)
     for side in ("source", "target"):
         plain[side]["total"] = f"{plain[side]['total']:x}"
+    # The names that earlier versions wrote.
+    plain["position"]["place"] = plain["position"].pop("last_key")
+    plain["differing_places"] = plain.pop("differing_keys")
     return plain
 
 
 def _progress_of(plain: dict[str, Any]) -> CopyProgress:
     position = plain["position"]
-    place = position["place"]
+    last_key = position["place"]
     return CopyProgress(
         position=Position(
-            place=None if place is None else InteractionKey(*place),
+            last_key=None if last_key is None else InteractionKey(*last_key),
             offset_bytes=position["offset_bytes"],
             line=position["line"],
         ),
@@ -78,7 +81,7 @@ def _progress_of(plain: dict[str, Any]) -> CopyProgress:
         invalid=plain["invalid"],
         erasures=plain["erasures"],
         differing=plain["differing"],
-        differing_places=tuple([InteractionKey(*key) for key in plain["differing_places"]]),
+        differing_keys=tuple([InteractionKey(*key) for key in plain["differing_places"]]),
     )
 
 

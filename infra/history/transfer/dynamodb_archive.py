@@ -61,13 +61,13 @@ class DynamoArchive(HistoryArchive):
                 answer = await self._table.call("describe_table")
         return int(answer["Table"].get("ItemCount", 0))
 
-    async def keep(self, records: Sequence[Record]) -> None:
+    async def write(self, records: Sequence[Record]) -> None:
         await self._history.insert([(interaction_in(record), record.body) for record in records])
 
-    async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
+    async def read(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
         with self._history.reading():
             async with asyncio.timeout(SECONDS):
-                found = await self._table.get_many([key_of(*place) for place in set(places)])
+                found = await self._table.get_many([key_of(*key) for key in set(keys)])
                 return await self._records(found)
 
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:

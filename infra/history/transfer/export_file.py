@@ -64,7 +64,7 @@ async def export_to(
                     lines = [
                         line_of(record)
                         for record in page.records
-                        if record.place.interaction_id >= first_kept_id
+                        if record.key.interaction_id >= first_kept_id
                     ]
                     file.writelines(line + b"\n" for line in lines)
                     summed = summed.plus(_digests(lines))

@@ -60,7 +60,7 @@ class InteractionFile(CopySource):
             source = source.plus(kept.digests)
             expired += len(batch.records) - len(kept.records)
             invalid += batch.invalid
-            progress(batch.done, batch.whole)
+            progress(batch.done, batch.total)
         return CopyProgress(source=source, expired=expired, invalid=invalid)
 
     def fingerprint(self) -> str:
@@ -76,7 +76,7 @@ class InteractionFile(CopySource):
         """Return the next batch; None at the end."""
         records: list[Record] = []
         digests: list[bytes] = []
-        place: InteractionKey | None = after.place
+        last_key: InteractionKey | None = after.last_key
         number, offset, invalid = after.line, after.offset_bytes, 0
         while len(records) < at_most and offset - after.offset_bytes < MAX_BATCH_BYTES:
             line = file.readline(MAX_LINE_BYTES)
@@ -100,16 +100,16 @@ class InteractionFile(CopySource):
                 continue
             records.append(record)
             digests.append(sha256(canonical).digest())
-            place = record.place
+            last_key = record.key
         if offset == after.offset_bytes:
             return None
         return Batch(
             records=records,
             digests=digests,
-            position=Position(place=place, offset_bytes=offset, line=number),
+            position=Position(last_key=last_key, offset_bytes=offset, line=number),
             invalid=invalid,
             done=offset,
-            whole=whole,
+            total=whole,
         )
 
 

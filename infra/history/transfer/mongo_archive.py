@@ -44,21 +44,21 @@ class MongoArchive(HistoryArchive):
         last_id = "" if after is None else after.interaction_id
         while records := await self._history.read(self._records(last_id, user_id)):
             yield ArchivePage(records=records)
-            last_id = records[-1].place.interaction_id
+            last_id = records[-1].key.interaction_id
 
     async def estimated_count(self) -> int:
         return await self._history.read(self._history.interactions.estimated_document_count())
 
-    async def keep(self, records: Sequence[Record]) -> None:
+    async def write(self, records: Sequence[Record]) -> None:
         await self._history.insert(
             [stored(interaction_in(record), orjson.loads(record.body)) for record in records]
         )
 
-    async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
-        wanted = {"_id": {"$in": [place.interaction_id for place in places]}}
+    async def read(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
+        wanted = {"_id": {"$in": [key.interaction_id for key in keys]}}
         found = await self._history.read(self._history.interactions.find(wanted).to_list())
-        asked = set(places)
-        return [record for record in map(_record_of, found) if record.place in asked]
+        asked = set(keys)
+        return [record for record in map(_record_of, found) if record.key in asked]
 
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return await self._history.erased_among(user_id, interaction_ids)

@@ -62,7 +62,7 @@ class SqliteArchiveReader(ArchiveReader):
         last = after or InteractionKey(user_id or "", "")
         while records := await self._records(bodies, last):
             yield ArchivePage(records=records)
-            last = records[-1].place
+            last = records[-1].key
 
     async def estimated_count(self) -> int:
         def count(connection: apsw.Connection) -> int:
@@ -93,20 +93,20 @@ class SqliteArchive(SqliteArchiveReader, HistoryArchive):
         super().__init__(history.reads, history.path)
         self._history = history
 
-    async def keep(self, records: Sequence[Record]) -> None:
-        by_user = sorted(records, key=lambda record: record.place)
+    async def write(self, records: Sequence[Record]) -> None:
+        by_user = sorted(records, key=lambda record: record.key)
         bodies = [record.body.decode() for record in by_user]
         await self._history.commits.submit(AppendMany(tuple(bodies)))
 
-    async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
-        wanted = orjson.dumps([tuple(place) for place in sorted(places)])
+    async def read(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
+        wanted = orjson.dumps([tuple(key) for key in sorted(keys)])
 
         def read(connection: apsw.Connection) -> list[Record]:
             users, ids, bodies = connection.execute(_KEPT, (wanted,)).get
             if users is None:
                 return []
-            places = map(InteractionKey, users.split(_BETWEEN), ids.split(_BETWEEN))
-            return list(map(Record, places, bodies.split(_BETWEEN.encode())))
+            keys = map(InteractionKey, users.split(_BETWEEN), ids.split(_BETWEEN))
+            return list(map(Record, keys, bodies.split(_BETWEEN.encode())))
 
         return await self._history.reads.run(
             lambda connections: read(connections.to(self._history.path))

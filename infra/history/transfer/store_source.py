@@ -29,7 +29,7 @@ class StoreSource(CopySource):
         """
         whole = await self._store.estimated_count()
         gathered: list[Record] = []
-        async with aclosing(self._store.pages(after.place)) as pages:
+        async with aclosing(self._store.pages(after.last_key)) as pages:
             async for page in pages:
                 if page.erasures:
                     yield _batch(after, (), whole, page.erasures)
@@ -45,14 +45,14 @@ def _batch(
     after: Position, records: Sequence[Record], whole: int, erasures: Sequence[Tombstone] = ()
 ) -> Batch:
     done = after.line + len(records)
-    place = records[-1].place if records else after.place
+    last_key = records[-1].key if records else after.last_key
     return Batch(
         records=records,
         digests=[_checked(record) for record in records],
         erasures=erasures,
-        position=Position(place=place, line=done),
+        position=Position(last_key=last_key, line=done),
         done=done,
-        whole=max(whole, done),
+        total=max(whole, done),
     )
 
 
@@ -69,5 +69,5 @@ def _checked(record: Record) -> bytes:
     try:
         interaction_in(record)
     except UnreadableDocument as exc:
-        raise HistoryDamaged(f"{record.place.interaction_id}: {exc}") from exc
+        raise HistoryDamaged(f"{record.key.interaction_id}: {exc}") from exc
     return digest_of(record)

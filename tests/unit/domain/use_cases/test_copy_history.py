@@ -42,16 +42,16 @@ class MemoryArchive(HistoryArchive):
     async def estimated_count(self) -> int:
         return len(self.there)
 
-    async def keep(self, records: Sequence[Record]) -> None:
+    async def write(self, records: Sequence[Record]) -> None:
         self.asked += 1
         if self.failures:
             self.failures -= 1
             raise self.error
         for record in records:
-            self.there.setdefault(record.place, record)
+            self.there.setdefault(record.key, record)
 
-    async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
-        return [self.there[place] for place in places if place in self.there]
+    async def read(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
+        return [self.there[key] for key in keys if key in self.there]
 
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return frozenset()
@@ -76,9 +76,9 @@ class Numbered(CopySource):
             yield Batch(
                 records=records,
                 digests=[digest_of(record) for record in records],
-                position=Position(place=records[-1].place, line=numbers.stop),
+                position=Position(last_key=records[-1].key, line=numbers.stop),
                 done=numbers.stop,
-                whole=self.count,
+                total=self.count,
             )
 
 
@@ -112,7 +112,7 @@ async def test_everything_is_copied_and_told_of() -> None:
     copied = await copying(Numbered(5), target, state, FakeClock())(
         lambda done, whole: told.append((done, whole))
     )
-    assert (copied.is_right, copied.source.count, len(target.there)) == (True, 5, 5)
+    assert (copied.is_complete, copied.source.count, len(target.there)) == (True, 5, 5)
     assert told == [(2, 5), (4, 5), (5, 5)]
     assert (state.progress, state.cleared) == (None, 1)
 
@@ -121,25 +121,23 @@ async def test_what_has_expired_is_left_out_and_counted() -> None:
     target, state = MemoryArchive(), Noted()
     copy = replace(copying(Numbered(7), target, state, FakeClock()), first_kept_id=lambda: an_id(3))
     copied = await copy(lambda *_: None)
-    assert (copied.is_right, copied.source.count, copied.expired) == (True, 4, 3)
+    assert (copied.is_complete, copied.source.count, copied.expired) == (True, 4, 3)
     assert {place.interaction_id for place in target.there} == {an_id(n) for n in range(3, 7)}
 
 
 async def test_what_expires_between_writing_and_reading_back_is_not_missing() -> None:
     class Expiring(MemoryArchive):
-        async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
+        async def read(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
             nonlocal first_kept_id
             first_kept_id = an_id(3)
-            return [
-                one for one in await super().kept(places) if one.place.interaction_id >= an_id(3)
-            ]
+            return [one for one in await super().read(keys) if one.key.interaction_id >= an_id(3)]
 
     first_kept_id = ""
     copy = replace(
         copying(Numbered(5), Expiring(), Noted(), FakeClock()), first_kept_id=lambda: first_kept_id
     )
     copied = await copy(lambda *_: None)
-    assert (copied.is_right, copied.source.count, copied.expired) == (True, 2, 3)
+    assert (copied.is_complete, copied.source.count, copied.expired) == (True, 2, 3)
 
 
 async def test_a_copy_whose_last_record_expired_goes_on_behind_it() -> None:
@@ -155,7 +153,7 @@ async def test_a_copy_whose_last_record_expired_goes_on_behind_it() -> None:
 async def test_a_store_that_comes_back_is_waited_for() -> None:
     target, clock = MemoryArchive(failures=5), FakeClock()
     copied = await copying(Numbered(5), target, Noted(), clock)(lambda *_: None)
-    assert copied.is_right
+    assert copied.is_complete
     assert clock.slept == list(PAUSES_SECONDS[:3])
     assert target.asked == 5 + 3  # one of them the second batch, beside the first
 
@@ -169,7 +167,7 @@ async def test_one_that_stays_away_ends_the_copy_which_can_go_on() -> None:
     assert state.progress == CopyProgress(position=Position(line=2))
     target.failures = 0
     copied = await copying(Numbered(5), target, state, FakeClock())(lambda *_: None)
-    assert (copied.is_right, copied.source.count) == (True, 3)
+    assert (copied.is_complete, copied.source.count) == (True, 3)
 
 
 async def test_what_can_never_be_kept_is_not_tried_again() -> None:
@@ -190,11 +188,11 @@ async def test_a_source_that_breaks_leaves_what_was_begun_finished_and_noted() -
 
 async def test_a_record_that_the_store_swallows_is_seen() -> None:
     class Swallowing(MemoryArchive):
-        async def keep(self, records: Sequence[Record]) -> None:
-            await super().keep(records[:-1])
+        async def write(self, records: Sequence[Record]) -> None:
+            await super().write(records[:-1])
 
     copied = await copying(Numbered(4), Swallowing(), Noted(), FakeClock())(lambda *_: None)
-    assert not copied.is_right
+    assert not copied.is_complete
     assert (copied.source.count, copied.target.count, copied.differing) == (4, 2, 2)
 
 
@@ -204,12 +202,12 @@ async def test_every_read_of_a_copy_is_tried_again_while_a_store_is_away(read: s
     class Forgetful(MemoryArchive):
         """Loses the first record, so that it is asked whether it was erased."""
 
-        async def keep(self, records: Sequence[Record]) -> None:
-            await super().keep([one for one in records if one.place != first])
+        async def write(self, records: Sequence[Record]) -> None:
+            await super().write([one for one in records if one.key != first])
 
-        async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
+        async def read(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
             hiccup("kept")
-            return await super().kept(places)
+            return await super().read(keys)
 
         async def erased_among(
             self, user_id: str, interaction_ids: Sequence[str]
@@ -229,19 +227,19 @@ async def test_every_read_of_a_copy_is_tried_again_while_a_store_is_away(read: s
             raise HistoryUnreadable("away")
 
     failed: list[str] = []
-    first = record_of(an_interaction(0)).place
+    first = record_of(an_interaction(0)).key
     target, clock = Forgetful(), FakeClock()
     copied = await copying(Hesitant(7), target, Noted(), clock)(lambda *_: None)
     assert failed == [read] * 3
-    assert (copied.is_right, copied.source.count, copied.erased) == (True, 6, 1)
+    assert (copied.is_complete, copied.source.count, copied.erased) == (True, 6, 1)
 
 
 @pytest.mark.seen("F8")
 async def test_a_copy_that_is_resumed_tries_its_first_reads_again_too() -> None:
     class Away(MemoryArchive):
-        async def kept(self, places: Sequence[InteractionKey]) -> Sequence[Record]:
+        async def read(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
             hiccup()
-            return await super().kept(places)
+            return await super().read(keys)
 
         async def erased_among(
             self, user_id: str, interaction_ids: Sequence[str]
@@ -260,7 +258,7 @@ async def test_a_copy_that_is_resumed_tries_its_first_reads_again_too() -> None:
         await copying(Numbered(6, breaks_after=4), target, state, FakeClock())(lambda *_: None)
     left += [1, 2, 3]
     copied = await copying(Numbered(6), target, state, FakeClock())(lambda *_: None)
-    assert (left, copied.is_right, copied.source.count) == ([], True, 6)
+    assert (left, copied.is_complete, copied.source.count) == ([], True, 6)
 
 
 async def test_a_source_that_holds_what_cannot_be_read_is_not_asked_again() -> None:
