@@ -1,1 +1,1 @@
-"""What happens: entities, rules and use cases. Imports the standard library only."""
+"""Entities, ports and use cases. Imports only the standard library."""

@@ -76,7 +76,7 @@ def run_keys(parsed: argparse.Namespace, book: ApiKeyRepository) -> list[str]:
 
 
 def _create(parsed: argparse.Namespace, book: ApiKeyRepository) -> list[str]:
-    made = book.make(
+    made = book.create(
         name=parsed.name or "",
         user_id=parsed.user,
         scopes=frozenset(parsed.scope or Scope),
@@ -92,7 +92,7 @@ def _create(parsed: argparse.Namespace, book: ApiKeyRepository) -> list[str]:
     if parsed.line:
         told += ["It is not kept here. For API_KEYS or API_KEYS_FILE:", made.line]
     else:
-        book.keep(record)
+        book.add(record)
     return [*told, "Keep it safe; it is not shown again:", made.key]
 
 

@@ -156,13 +156,13 @@ class Gate:
             return caller
         limiter = None if credentials is None else self._limiter()
         if limiter is None:
-            return await authenticator.caller_of(credentials)
+            return await authenticator.authenticate(credentials)
         name = f"credentials:{limited_network(self._rules.proxies.client_of(scope))}"
         left = limiter.status(name)
         if not left.remaining:
             raise RateLimited(left.reset_seconds, "credentials")
         try:
-            return await authenticator.caller_of(credentials)
+            return await authenticator.authenticate(credentials)
         except Unauthenticated:
             _count(limiter, name)
             raise

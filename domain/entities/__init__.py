@@ -1,1 +1,1 @@
-"""The facts the service is about."""
+"""Entities and value objects."""

@@ -1,4 +1,4 @@
-"""A key that lets a program call this service."""
+"""API keys: credentials with which a program calls this service."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from domain.entities.caller import Caller, Scope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """What is known of a key; never the key itself, which is shown once, when it is made.
+    """The stored record of an API key. The key itself is not stored; it is shown once, on creation.
 
     Attributes:
-        id: Names the key in lists, logs and limits; no secret.
+        id: Public name of the key in lists, logs and limits.
         digest: SHA-256 of the whole key.
-        name: What its owner calls it.
-        user_id: The only user it acts for; None makes it a backend's, which acts for any.
-        created_milliseconds: Since 1970 UTC.
-        expires_milliseconds: From then on it does not hold; None means never.
-        revoked_milliseconds: Since then it does not hold; None means it was not revoked.
+        name: Label chosen by its owner.
+        user_id: The only user it may act for; None for a backend key, which may act for any user.
+        created_milliseconds: Milliseconds since 1970 UTC, as the two below.
+        expires_milliseconds: End of its validity; None if it does not expire.
+        revoked_milliseconds: Time of revocation; None if it was not revoked.
     """
 
     id: str
@@ -29,7 +29,7 @@ class ApiKey:
     revoked_milliseconds: int | None = None
 
     def to_caller(self) -> Caller:
-        """Return who shows this key."""
+        """Return the caller that this key authenticates."""
         principal = f"key:{self.id}"
         return Caller(
             principal=principal, user_id=self.user_id, scopes=self.scopes, rate_limit_key=principal
@@ -38,12 +38,12 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class NewApiKey:
-    """A key just made.
+    """A newly created API key.
 
     Attributes:
-        record: What is kept of it.
-        key: The key itself; it cannot be had again.
-        line: The record as text, for deployments that cannot write.
+        record: The record to store.
+        key: The key itself; it cannot be recovered later.
+        line: The record as a line for API_KEYS or API_KEYS_FILE, for deployments without a writable disk.
     """
 
     record: ApiKey

@@ -1,32 +1,32 @@
-"""Which numbers an interaction may carry: those that every store keeps, adds up and gives back unchanged."""
+"""Bounds of the numbers in an interaction: every store can hold, sum and return them unchanged."""
 
 from typing import Any
 
 MAX_COUNT = 2**40
-"""Of tokens: far above any model's window, and eight million such rows still add up within 64 bits."""
+"""Maximum token count: far above any context window; the sum of eight million such rows fits into 64 bits."""
 
 MAX_AMOUNT = 1e9
-"""Of seconds and US dollars: thirty years, and more than anyone pays for an answer."""
+"""Maximum number of seconds (about 31 years) or US dollars."""
 
 MAX_SEED = 2**63
-"""Seeds are whole numbers of 64 bits with a sign."""
+"""Seeds are signed 64-bit integers; this is the first value above them."""
 
 
 def is_count(value: Any) -> bool:
-    """Return whether `value` is a number of tokens."""
+    """Return whether `value` is a valid token count."""
     return _is_number(value) and 0 <= value <= MAX_COUNT
 
 
 def is_amount(value: Any) -> bool:
-    """Return whether `value` is a number of seconds or US dollars."""
+    """Return whether `value` is a valid number of seconds or US dollars."""
     return _is_number(value) and 0 <= value <= MAX_AMOUNT
 
 
 def is_seed(value: Any) -> bool:
-    """Return whether `value` is a seed."""
+    """Return whether `value` is a valid seed."""
     return _is_number(value) and isinstance(value, int) and -MAX_SEED <= value < MAX_SEED
 
 
 def _is_number(value: Any) -> bool:
-    # not by the exact type: drivers have classes of their own for numbers
+    # isinstance, since drivers return subclasses of int and float
     return isinstance(value, (int, float)) and not isinstance(value, bool)

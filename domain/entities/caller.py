@@ -1,4 +1,4 @@
-"""Who is calling, and what they may do."""
+"""Authenticated callers, their permissions, and the form of user ids."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from enum import StrEnum
 from domain.exceptions import Forbidden
 
 USER_ID_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._:@|+=~-]{0,127}$"
-"""The form of a user id and of a conversation id, wherever it comes from: a body, a path, a key, a token, a queue."""
+"""The form of user ids and conversation ids from every source: body, path, API key, token, queue."""
 
 _USER_ID = re.compile(USER_ID_PATTERN, re.ASCII)
 _DERIVED_USER_ID = re.compile(r"sub-[A-Za-z0-9_-]{43}", re.ASCII)
@@ -21,14 +21,14 @@ def is_user_id(text: str) -> bool:
 
 
 def is_derived_user_id(text: str) -> bool:
-    """Return whether `text` has the form that `to_user_id` gives to a name it has to replace."""
+    """Return whether `text` has the form of `derived_user_id`."""
     return _DERIVED_USER_ID.fullmatch(text) is not None
 
 
 def to_user_id(name: str) -> str:
-    """Return the user id for a name that another system gave: `name` itself where it has the form of one.
+    """Return the user id for a name from another system: `name` itself if it is a valid user id, else a derived id.
 
-    Any other name becomes `sub-` and the base64url of its SHA-256, without padding. The same name gives the same id.
+    The same name always gives the same id.
     """
     return name if is_user_id(name) else derived_user_id(name)
 
@@ -53,10 +53,10 @@ class Caller:
     """An authenticated principal.
 
     Attributes:
-        principal: Names the caller in idempotency records; never shown to others.
-        user_id: The only user it may act for; None acts for any user.
-        scopes: What it may do.
-        rate_limit_key: Whose limits it uses up; None is unlimited.
+        principal: Identifies the caller in idempotency records; not shown to other callers.
+        user_id: The only user it may act for; None for any user.
+        scopes: Granted permissions.
+        rate_limit_key: Name under which its requests and tokens are counted; None if it is unlimited.
     """
 
     principal: str
@@ -65,10 +65,10 @@ class Caller:
     rate_limit_key: str | None = None
 
     def require(self, scope: Scope, user_id: str) -> None:
-        """Return when allowed.
+        """Check that the caller has `scope` and may act for `user_id`.
 
         Raises:
-            Forbidden: The scope is missing, or `user_id` is somebody else.
+            Forbidden: The scope is missing, or `user_id` is another user.
         """
         if scope not in self.scopes:
             raise Forbidden(Forbidden.SCOPE)

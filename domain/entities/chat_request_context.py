@@ -1,4 +1,4 @@
-"""One request on its way through the service."""
+"""State of one chat request while it is processed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,29 +10,29 @@ from domain.entities.reply import Usage
 
 @dataclass(slots=True, kw_only=True)
 class ChatRequestContext:
-    """What all who handle one request share; the only mutable thing handed down.
+    """State shared by all layers that process one chat request; mutable.
 
     Attributes:
-        id: The interaction's id, made on receipt.
-        model: The resolved catalogue id that was asked for.
+        id: Id of the interaction, created on receipt.
+        model: Catalogue id of the requested model.
         started_seconds: Monotonic time of receipt.
-        first_text_deadline: The first word of the answer must have come by then.
-        answer_deadline: The whole answer must have come by then.
-        is_streamed: The caller sees each word as it comes, so no word may be taken back.
-        may_fall_back: False: only `model` may answer.
-        has_fallback: Another route could still be tried after the one under way; set by who falls back.
-        spare_attempts: How many calls the route under way may have beyond its first, without taking one from a route
-            that was not asked yet; set with `has_fallback`.
-        ended_by_shutdown: We end it ourselves, because the service stops.
-        is_replayed: It was answered before, and the answer is told again.
-        attempts: Every call of a provider so far, whatever became of it.
-        reported_usage: Returns what the provider of the call under way has reported so far, priced; None until it
-            can report anything. It outlives the call's failure, and a caller who leaves.
-        is_sent: The prompt, or a part of it, went out to a provider.
-        is_stored: False: the answer is given although it could not be kept.
-        interaction: What was recorded; None until then.
-        llm_seconds: From receipt to the end of the answer.
-        history_seconds: Spent waiting for the interaction to be durable.
+        first_text_deadline: Deadline for the first text of the answer.
+        answer_deadline: Deadline for the complete answer.
+        is_streamed: Text is sent to the client as it arrives, so it cannot be withdrawn.
+        may_fall_back: Whether models other than `model` may answer.
+        has_fallback: Whether another route can be tried after the current one; set by the fallback.
+        spare_attempts: Retries the current route may use while at least one call remains for each untried route; set
+            with `has_fallback`.
+        ended_by_shutdown: The service ends the request because it stops.
+        is_replayed: The stored answer of an earlier request with the same Idempotency-Key is returned.
+        attempts: All provider calls so far, successful or not.
+        reported_usage: Returns the usage that the provider of the current call has reported so far, with its price;
+            None before the first call. Still available after the call failed or the client disconnected.
+        is_sent: The prompt, or a part of it, was sent to a provider.
+        is_stored: False if the answer is returned although it could not be stored.
+        interaction: The recorded interaction; None before the end.
+        llm_seconds: Time from receipt to the end of the answer.
+        history_seconds: Time spent until the interaction was durable.
     """
 
     id: str

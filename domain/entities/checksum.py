@@ -8,16 +8,16 @@ _MODULUS = 1 << 256
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """How many there are, and the sum of their SHA-256 digests modulo 2^256.
+    """The number of interactions, and the sum of their SHA-256 digests modulo 2^256.
 
-    A sum, and no XOR: two that are alike must not cancel each other out.
+    A sum rather than XOR, because two equal digests would cancel each other out under XOR.
     """
 
     count: int = 0
     total: int = 0
 
     def plus(self, digests: Iterable[bytes]) -> "Checksum":
-        """Return the checksum of these and of those before."""
+        """Return the checksum with these digests added."""
         numbers = [int.from_bytes(digest) for digest in digests]
         return Checksum(self.count + len(numbers), (self.total + sum(numbers)) % _MODULUS)
 

@@ -1,4 +1,4 @@
-"""Conversations of a user, and the page that lists them."""
+"""Conversations of a user, and pages of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ _TITLE_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """What a user filed under one name.
+    """A user's interactions with one conversation id.
 
     Attributes:
-        turns: How many interactions, whatever became of them.
-        first_id: Of the first interaction.
-        last_id: Of the last one; no two conversations share it.
+        turns: Number of interactions, of every status.
+        first_id: Id of the first interaction.
+        last_id: Id of the last interaction; unique among conversations.
         opening: The first `OPENING_CHARACTERS` of the first prompt.
     """
 
@@ -29,30 +29,30 @@ class Conversation:
 
     @property
     def first_at(self) -> datetime:
-        """When the first interaction was asked, in UTC with milliseconds."""
+        """Time of receipt of the first interaction, in UTC with milliseconds."""
         return asked_at(self.first_id)
 
     @property
     def last_at(self) -> datetime:
-        """When the last interaction was asked, in UTC with milliseconds."""
+        """Time of receipt of the last interaction, in UTC with milliseconds."""
         return asked_at(self.last_id)
 
     @property
     def title(self) -> str:
-        """The start of the first prompt: of its first line that is not blank, at most 80 characters."""
+        """The first non-blank line of the first prompt, at most 80 characters."""
         lines = self.opening.strip().splitlines()
         return lines[0][:_TITLE_CHARACTERS].rstrip() if lines else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationQuery:
-    """One page of one user's conversations, last active first.
+    """Query for one page of a user's conversations, most recently active first.
 
     Attributes:
-        user_id: Authorised before the query was made; every store applies it as an equality.
+        user_id: Already authorised; every store filters by equality.
         limit: 1 to 100.
-        after_id: Only conversations whose last interaction is older than this one.
-        from_id: Interactions below it are not there: they have expired.
+        after_id: Only conversations whose last interaction is older than this id.
+        from_id: Interactions with smaller ids have expired and are ignored.
     """
 
     user_id: str
@@ -63,10 +63,10 @@ class ConversationQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationPage:
-    """Conversations, last active first.
+    """A page of conversations, most recently active first.
 
     Attributes:
-        next_id: `after_id` of the page that follows; None when this is the last.
+        next_id: `after_id` of the next page; None on the last page.
     """
 
     conversations: Sequence[Conversation]

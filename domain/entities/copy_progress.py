@@ -1,4 +1,4 @@
-"""How far a copy is, and what became of what was copied."""
+"""Batches, position and progress of a copy between stores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,17 +8,17 @@ from domain.entities.checksum import EMPTY_CHECKSUM, Checksum
 from domain.entities.stored_record import InteractionKey, Record, Tombstone
 
 MAX_SHOWN_KEYS = 10
-"""How many of the differing are named; the rest is counted."""
+"""Maximum number of differing keys that are listed; all are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place in a source, behind which it can go on; which fields count, the source knows.
+    """A position in a source from which a copy can resume. Each source defines which fields it uses.
 
     Attributes:
-        place: Of the last record before it; None where there was none yet.
-        offset_bytes: In a file.
-        line: How many lines of a file are before it.
+        last_key: Key of the last record before the position; None at the start.
+        offset_bytes: Offset in a file.
+        line: Number of lines of a file before the position.
     """
 
     last_key: InteractionKey | None = None
@@ -28,14 +28,15 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Some of what is to be copied.
+    """A batch of records to copy.
 
     Attributes:
-        digests: SHA-256 of each record, as this kind of copy compares them.
-        position: Where the source goes on behind this batch.
-        invalid: How many were left out because they are no interactions.
-        done: How much of the source is behind, in units of its own.
-        whole: How much there is; 0 where nobody knows.
+        digests: SHA-256 of each record, in the form that this kind of copy compares.
+        erasures: Tombstones to apply to the target.
+        position: Position behind this batch.
+        invalid: Number of lines left out because they are not interactions.
+        done: Amount of the source read so far, in units of the source.
+        total: Size of the source in the same units; 0 if unknown.
     """
 
     records: Sequence[Record]
@@ -47,7 +48,7 @@ class Batch:
     total: int
 
     def without_expired(self, first_kept_id: str) -> Self:
-        """Return the batch without the records below an id."""
+        """Return the batch without records whose ids are below `first_kept_id`."""
         kept = [
             (record, digest)
             for record, digest in zip(self.records, self.digests, strict=True)
@@ -62,17 +63,17 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyProgress:
-    """What a copy came to so far.
+    """Counts and checksums of a copy so far.
 
     Attributes:
-        source: Of what was read, without what was erased in the target or has expired.
-        target: Of what then was there, read back.
-        erased: Left out, because they were erased in the target.
-        expired: Left out, because nothing so old is kept.
-        invalid: Left out, because they are no interactions.
-        erasures: What was erased in the source, and now is in the target.
-        differing: How many are missing in the target, or are something else there, which was left as it was.
-        differing_keys: The first of them.
+        source: Checksum of the records read, without those erased in the target or expired.
+        target: Checksum of the same records as read back from the target.
+        erased: Records left out because they were erased in the target.
+        expired: Records left out because they are older than the retention period.
+        invalid: Lines left out because they are not interactions.
+        erasures: Tombstones of the source that were applied to the target.
+        differing: Records that are missing in the target or differ there; existing ones are not overwritten.
+        differing_keys: Keys of the first of these.
     """
 
     position: Position = Position()
@@ -87,5 +88,5 @@ class CopyProgress:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the target holds all that was to be copied, as it was."""
+        """Whether the target holds every copied record unchanged."""
         return self.source == self.target

@@ -1,14 +1,14 @@
-"""A point on the monotonic clock by which work has to end."""
+"""Deadlines on the monotonic clock."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """One moment shared by all attempts, so that waits never add up.
+    """A point in time shared by all attempts of a request, so that their timeouts do not add up.
 
     Attributes:
-        at_seconds: Monotonic time, as `Clock.monotonic` counts.
+        at_seconds: Monotonic time, as of `Clock.monotonic`.
     """
 
     at_seconds: float

@@ -1,4 +1,4 @@
-"""What a reader of history asks for, and the page that answers."""
+"""Queries of a user's history, and pages of results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from domain.entities.interaction import Interaction, Status
 
 
 class Order(StrEnum):
-    """By id, and so by time."""
+    """Sort order by id, which is the order of receipt."""
 
     DESC = "desc"
     ASC = "asc"
@@ -16,13 +16,13 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFilter:
-    """Which of a user's interactions; None and empty leave a field free.
+    """Conditions on a user's interactions; None and empty values match all.
 
     Attributes:
-        statuses: Any of these; empty means those with an answer (`Interaction.is_answered`).
-        from_id: Only ids not below this one.
-        to_id: Only ids below this one.
-        words: All of them occur in the question or the answer; in the form of `words_of`.
+        statuses: Allowed statuses; empty for interactions with an answer (`Interaction.is_answered`).
+        from_id: Smallest id, inclusive.
+        to_id: Upper bound of the ids, exclusive.
+        words: Words that must all occur in the question or the answer, in the form of `words_of`.
     """
 
     model: str | None = None
@@ -36,12 +36,12 @@ class HistoryFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryQuery:
-    """One page of one user's history.
+    """Query for one page of a user's history.
 
     Attributes:
-        user_id: Authorised before the query was made; every store applies it as an equality.
+        user_id: Already authorised; every store filters by equality.
         limit: 1 to 100.
-        after_id: The last id of the page before; the page starts behind it, in `order`.
+        after_id: Last id of the previous page; the page starts behind it, in `order`.
     """
 
     user_id: str
@@ -53,12 +53,12 @@ class HistoryQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Interactions in the query's order.
+    """A page of interactions, in the query's order.
 
-    A page may be short, even empty, and still have a next one: a store that looked through much for little stops there.
+    A page may be short or even empty and still have a next one: a store limits how many rows it reads for one page.
 
     Attributes:
-        next_id: `after_id` of the page that follows; None when this is the last.
+        next_id: `after_id` of the next page; None on the last page.
     """
 
     interactions: Sequence[Interaction]

@@ -1,4 +1,4 @@
-"""A request that is to be carried out once, however often it is sent."""
+"""Idempotency keys, fingerprints of requests, and the records stored under the keys."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyKey:
-    """Names the request; the same `key` of another caller, for another user or on another route is another.
+    """Identifies a request. Equal `key` values of different callers, users or routes are different keys.
 
     Attributes:
-        principal: Who calls.
-        user_id: For whom.
-        route: Where.
-        key: What the caller calls it.
+        principal: `Caller.principal`.
+        user_id: User for whom the request is made.
+        route: Route of the request.
+        key: Value of the Idempotency-Key header.
     """
 
     principal: str
@@ -23,41 +23,42 @@ class IdempotencyKey:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all four, as 64 hex digits: what stores keep instead of them."""
-        whole = hashlib.sha256()
+        """SHA-256 of all four fields as 64 hex digits; stores hold it instead of the fields."""
+        digest = hashlib.sha256()
         for part in (self.principal, self.user_id, self.route, self.key):
             content = part.encode()
-            whole.update(b"%d:%s" % (len(content), content))  # no two different fours read alike
-        return whole.hexdigest()
+            # Length-prefixed, so that no two different tuples give the same bytes.
+            digest.update(b"%d:%s" % (len(content), content))
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """Tells whether two requests ask the same.
+    """Compares the content of two requests.
 
     Attributes:
-        current: The form that is kept with a new claim: its version, a colon, and a hash of what was asked.
-        first: Returns the form without a version that claims of earlier releases hold; None where such a claim
-            cannot have asked the same. Only called for such a claim.
+        current: Fingerprint stored with new records: a version, a colon, and a hash of the request.
+        first: Returns the unversioned fingerprint of earlier releases; None if those releases could not have accepted
+            this request. Called only for a record with such a fingerprint.
     """
 
     current: str
     first: Callable[[], str | None] = lambda: None
 
-    def matches(self, kept: str) -> bool:
-        """Return whether `kept`, of any version, is of the same request."""
-        return kept == (self.current if ":" in kept else self.first())
+    def matches(self, stored: str) -> bool:
+        """Return whether the fingerprint `stored`, of any version, belongs to the same request."""
+        return stored == (self.current if ":" in stored else self.first())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyRecord:
-    """Who carries the request out. Whether it is done is not noted here: then its interaction is in history.
+    """The first request with a key. It is complete once its interaction is in history; the record does not note that.
 
     Attributes:
-        fingerprint: The `current` form of what was asked, of the release that made the claim.
-        interaction_id: What it becomes.
-        lease_until_milliseconds: Whoever holds it is dead if there is no interaction by then.
-        expires_milliseconds: From then on the key is free for another request.
+        fingerprint: `Fingerprint.current` of the request, as of the release that created the record.
+        interaction_id: Id of the interaction that the request becomes.
+        lease_until_milliseconds: Time since 1970 UTC; without an interaction by then, the request is taken as lost.
+        expires_milliseconds: Time since 1970 UTC from which the key may be used for another request.
     """
 
     fingerprint: str

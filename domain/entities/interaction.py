@@ -1,4 +1,4 @@
-"""One request to a model and what became of it, as history keeps it."""
+"""Interactions: requests to a model with their outcomes, as stored in history; and their ids."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from domain.entities.words import words_of
 
 
 class Status(StrEnum):
-    """What became of a request."""
+    """Outcome of a request."""
 
     COMPLETED = "completed"
     TRUNCATED = "truncated"
@@ -23,13 +23,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call of one provider.
+    """One call of a provider.
 
     Attributes:
-        outcome: `ok`, or the code of the error it ended with.
-        seconds: From the start of the attempt to its end.
-        http_status: The provider's status; None when it sent none.
-        usage: Tokens and price, whatever the outcome; None when the provider reported neither.
+        outcome: `ok`, or `LLMError.outcome` of the error.
+        seconds: Duration of the call.
+        http_status: HTTP status of the provider; None if there was no response.
+        usage: Tokens and price, for failed calls too; None if the provider reported neither.
     """
 
     provider: str
@@ -42,18 +42,18 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
-    """Who asked what, what came back, from whom, and how long it took.
+    """A request to a model with its answer or failure.
 
     Attributes:
-        id: UUIDv7 made on receipt, unique for ever: saving it twice changes nothing, and it carries the time.
-        prompt: As kept: the question without the turns sent along.
-        requested_model: What was asked for, or the default where nothing was.
-        model: The catalogue id of who answered; of a failed one, the last attempted.
-        provider: Its provider; None where no provider was reached.
-        text: The answer, or what there is of it.
-        usage: The sum over all attempts, also those that failed.
-        latency_seconds: From receipt to the end of the answer, on a monotonic clock.
-        error: The code of what went wrong; None when nothing did.
+        id: UUIDv7 created on receipt; contains the time of receipt, and makes storing idempotent.
+        prompt: The question without earlier turns (`Prompt.for_storage`).
+        requested_model: Model named in the request, else the default model.
+        model: Catalogue id of the model that answered; after a failure, of the last one attempted.
+        provider: Provider of `model`; None if no provider was called.
+        text: The answer, complete or partial.
+        usage: Sum over all attempts, failed ones included.
+        latency_seconds: Time from receipt to the end of the answer, on a monotonic clock.
+        error: `DomainError.code` of the failure; None if there was none.
     """
 
     id: str
@@ -75,23 +75,23 @@ class Interaction:
 
     @property
     def milliseconds(self) -> int:
-        """Receipt, in milliseconds since 1970 UTC: the first 48 bits of the id."""
+        """Time of receipt in milliseconds since 1970 UTC: the first 48 bits of the id."""
         return milliseconds_of(self.id)
 
     @property
     def asked_at(self) -> datetime:
-        """Receipt, in UTC with milliseconds."""
+        """Time of receipt, in UTC with milliseconds."""
         return asked_at(self.id)
 
     @property
     def is_answered(self) -> bool:
-        """Whether there is an answer to show: what history lists when no status is asked for."""
+        """Whether there is an answer to show. History lists these when no status is given."""
         if self.status is Status.BLOCKED:
             return bool(self.text)
         return self.status in ANSWERED
 
-    def says(self, words: frozenset[str]) -> bool:
-        """Return whether all of these words occur in the question or the answer."""
+    def contains_words(self, words: frozenset[str]) -> bool:
+        """Return whether all `words` occur in the question or the answer."""
         return not words or words <= words_of(self.prompt.text, self.text)
 
 
@@ -99,15 +99,15 @@ ANSWERED = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLE
 
 
 LAST_MILLISECOND = 253_402_300_799_999
-"""Of the year 9999: later times cannot be written as a timestamp."""
+"""Last millisecond of the year 9999; `datetime` cannot represent later times."""
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def is_interaction_id(value: object) -> bool:
-    """Return whether `value` can be the id of an interaction: a UUIDv7 in lower case, of the year 9999 at the latest.
+    """Return whether `value` is a valid interaction id: a lower-case UUIDv7 of the year 9999 at the latest.
 
-    The one check for whatever comes from outside: the queue, and files to import.
+    Used for all external data: queue messages and files to import.
     """
     return (
         isinstance(value, str)
@@ -117,25 +117,25 @@ def is_interaction_id(value: object) -> bool:
 
 
 def milliseconds_of(interaction_id: str) -> int:
-    """Return the millisecond time a UUIDv7 carries (RFC 9562, section 5.7)."""
+    """Return the time in a UUIDv7, in milliseconds since 1970 UTC (RFC 9562, section 5.7)."""
     return int(interaction_id[:8] + interaction_id[9:13], 16)
 
 
 def asked_at(interaction_id: str) -> datetime:
-    """Return the time of receipt that an id carries, in UTC with milliseconds."""
+    """Return the time of receipt in an id, in UTC with milliseconds."""
     return datetime.fromtimestamp(milliseconds_of(interaction_id) / 1000, UTC)
 
 
 def first_id_at(milliseconds: int) -> str:
-    """Return the smallest id of that millisecond, so that a range of time becomes a range of ids.
+    """Return the smallest id of a millisecond, for turning a time range into an id range.
 
     Args:
-        milliseconds: Since 1970 UTC; clamped to what 48 bits hold.
+        milliseconds: Time since 1970 UTC; clamped to 48 bits.
     """
     digits = f"{min(max(milliseconds, 0), 0xFFFF_FFFF_FFFF):012x}"
     return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
 
 
 def first_id_after(interaction_id: str) -> str:
-    """Return the smallest id of the millisecond that follows the given id's."""
+    """Return the smallest id of the millisecond after that of `interaction_id`."""
     return first_id_at(milliseconds_of(interaction_id) + 1)

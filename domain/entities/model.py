@@ -1,4 +1,4 @@
-"""A model that can be asked."""
+"""Models of the catalogue."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -6,13 +6,13 @@ from datetime import date
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What a caller may know of a catalogue model.
+    """A model of the catalogue, with the properties that callers may see.
 
     Attributes:
-        owned_by: The name of its provider in the catalogue.
-        context_tokens: What prompt and answer may take together; None where that is not known.
-        max_output_tokens: What an answer may take; None where that is not known.
-        shutdown_date: Announced by the provider; None when it announced none.
+        owned_by: Name of its provider in the catalogue.
+        context_tokens: Context window: limit of prompt and answer together; None if unknown.
+        max_output_tokens: Limit of an answer; None if unknown.
+        shutdown_date: Date announced by the provider; None if there is none.
     """
 
     id: str

@@ -1,15 +1,15 @@
-"""What is asked of a model."""
+"""Prompts and the messages they consist of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 BETWEEN_QUESTIONS = "\n\n"
-"""Stands between questions that are sent as one message."""
+"""Separates questions that are sent as one message."""
 
 
 class Role(StrEnum):
-    """Who said a message of a conversation."""
+    """Author of a message."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -17,7 +17,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One turn of a conversation, as the model sees it."""
+    """One message of a conversation, as sent to the model."""
 
     role: Role
     text: str
@@ -25,16 +25,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A question with its context and the sampling the caller chose; None means the provider's default.
+    """A question with its context and sampling settings; None leaves a setting to the provider's default.
 
     Attributes:
-        messages: Oldest first; at least one is the user's.
-        system: Instructions that stand before the messages; empty means none are sent.
-        model: The catalogue id or alias asked for; None asks the default model.
+        messages: Oldest first; at least one of the user.
+        system: System instructions; empty for none.
+        model: Requested catalogue id or alias; None for the default model.
         temperature: 0.0 to 2.0.
-        max_output_tokens: Upper bound of what is billed as output.
-        stop: Texts at which the model stops.
-        question: What was asked, where the user's last message holds more than that; else None.
+        max_output_tokens: Upper bound of output tokens, reasoning included.
+        stop: Stop sequences.
+        question: The current question if the last user message also contains earlier ones; else None.
     """
 
     messages: tuple[Message, ...]
@@ -63,7 +63,7 @@ class Prompt:
         temperature: float | None = None,
         max_output_tokens: int | None = None,
     ) -> "Prompt":
-        """Return the prompt of one question."""
+        """Return a prompt with one user message."""
         return cls(
             messages=(Message(role=Role.USER, text=text),),
             system=system,
@@ -74,22 +74,22 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """The question itself: the user's last message, unless earlier questions were joined to it."""
+        """The question: `question` if set, else the last user message."""
         if self.question is not None:
             return self.question
         return next(m.text for m in reversed(self.messages) if m.role is Role.USER)
 
     def for_storage(self) -> "Prompt":
-        """Return what history keeps of it: the question and its settings, without the context sent along."""
+        """Return the prompt as stored in history: the question and its settings, without earlier messages."""
         if len(self.messages) == 1 and self.question is None:
             return self
         return replace(self, messages=(Message(role=Role.USER, text=self.text),), question=None)
 
     def with_history(self, earlier: Sequence[Message]) -> "Prompt":
-        """Return this prompt with earlier messages before its own.
+        """Return this prompt with `earlier` messages before its own.
 
-        A question that was never answered is joined to the user's next message, since some models take two messages
-        of one role in a row for an error. History keeps the question alone.
+        Consecutive user messages are joined into one, since some models reject two messages of the same role in a
+        row. `question` then holds the current question alone.
         """
         messages: list[Message] = []
         for message in (*earlier, *self.messages):

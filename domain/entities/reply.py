@@ -1,4 +1,4 @@
-"""What comes back from a model."""
+"""Events of a model's answer, and its token usage."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _Number = TypeVar("_Number", int, float)
 
 
 class FinishReason(StrEnum):
-    """Why the model stopped."""
+    """Reason why the model stopped."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -21,14 +21,15 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens and price of one call, or of several together; None is what no provider reported, never a guess.
+    """Tokens and price of one call, or the sum of several. None if not reported; values are never estimated.
 
-    A number out of all bounds says nothing either: it becomes None, so that no store has to refuse it.
+    Numbers outside the bounds of `bounds` become None, so that every store can hold the rest.
 
     Attributes:
-        output_tokens: What is billed as output, thoughts included.
-        reasoning_tokens: The thoughts' share of `output_tokens`.
-        cost_usd: US dollars; None when no price is known.
+        output_tokens: Tokens billed as output, reasoning included.
+        reasoning_tokens: Part of `output_tokens`.
+        cached_input_tokens: Part of `input_tokens`.
+        cost_usd: Price in US dollars; None if unknown.
     """
 
     input_tokens: int | None = None
@@ -48,7 +49,7 @@ class Usage:
 
     @property
     def is_reported(self) -> bool:
-        """Whether any count or price is known; how much of an unknown input was cached says nothing."""
+        """Whether any count or price is known, `cached_input_tokens` aside."""
         return (
             self.total_tokens is not None
             or self.input_tokens is not None
@@ -71,8 +72,8 @@ NO_USAGE = Usage()
 def total_usage(usages: Iterable[Usage]) -> Usage:
     """Return the sum of `usages`; a count that none of them reports stays None.
 
-    Where only some report a total, the others count in it with their input and output: a sum that left them out
-    would be less than its parts.
+    If only some report a total, input plus output counts as the total of the others, so that the sum is not less
+    than its parts.
     """
     reported = [usage for usage in usages if usage.is_reported]
     if len(reported) < 2:
@@ -101,12 +102,12 @@ def _sum(values: Iterable[_Number | None]) -> _Number | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSelected:
-    """Who is about to speak: the first piece of every stream, and of every new attempt within it.
+    """The provider and model that answer: the first event of every stream, and of every new attempt within it.
 
     Attributes:
-        provider: The provider's name in the catalogue.
-        model: The catalogue id of the model.
-        continues: True: what follows is appended to the text so far. False: it replaces it.
+        provider: Name of the provider in the catalogue.
+        model: Catalogue id of the model.
+        continues: Whether the text that follows is appended to the text so far; otherwise it replaces it.
     """
 
     provider: str
@@ -116,9 +117,9 @@ class ProviderSelected:
 
 @dataclass(frozen=True, slots=True)
 class AnswerProgress:
-    """The model is at work without text to show: it reasons, or prepares a call.
+    """The model is working without producing text, for example reasoning or preparing a tool call.
 
-    Counts as life within an answer, and not as its first text.
+    Restarts the idle timeout; does not count as first text.
     """
 
 
@@ -127,10 +128,10 @@ PROGRESS = AnswerProgress()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """How an answer ended: the last piece of every stream.
+    """The end of an answer: the last event of every stream.
 
     Attributes:
-        was_cut_at_limit: The answer was longer than we keep, and broken off there.
+        was_cut_at_limit: The answer exceeded the maximum length of a stored answer and was ended there.
     """
 
     finish_reason: FinishReason
@@ -139,4 +140,4 @@ class Reply:
 
 
 AnswerEvent = ProviderSelected | str | AnswerProgress | Reply
-"""What the stream of one answer consists of; a str is text."""
+"""An event of an answer's stream; a str is a piece of text."""

@@ -1,4 +1,4 @@
-"""What a user's interactions add up to, group by group."""
+"""Statistics over a user's interactions, grouped by day, model or provider."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -16,7 +16,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class GroupBy(StrEnum):
-    """What makes a group."""
+    """Property by which interactions are grouped."""
 
     DAY = "day"
     MODEL = "model"
@@ -24,18 +24,18 @@ class GroupBy(StrEnum):
 
 
 FAILURES = frozenset({Status.FAILED, Status.INTERRUPTED})
-"""What counts as a failure: nothing came back. A blocked or cancelled question is none."""
+"""Statuses counted as failures: no answer arrived. Blocked and cancelled requests do not count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatisticsQuery:
-    """One user's figures.
+    """Query for a user's statistics.
 
     Attributes:
-        user_id: Authorised before the query was made; every store applies it as an equality.
-        from_id: Only ids not below this one.
-        to_id: Only ids below this one.
-        time_zone: Whose midnights separate the days.
+        user_id: Already authorised; every store filters by equality.
+        from_id: Smallest id, inclusive.
+        to_id: Upper bound of the ids, exclusive.
+        time_zone: Time zone in which days begin at midnight.
     """
 
     user_id: str
@@ -47,16 +47,16 @@ class StatisticsQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The figures of one day, model or provider, over interactions of every status.
+    """Statistics of one day, model or provider, over interactions of every status.
 
     Attributes:
-        key: The day (`2026-11-22`), the model or the provider; None where no provider was reached.
-        failures: Those of a status in `FAILURES`.
-        input_tokens: The sum of what providers told.
-        output_tokens: The same, of what is billed as output.
-        cost_usd: The sum of the known costs; None when none is known.
-        p50_seconds: The median time to an answer, to the millisecond; None when nothing was answered.
-        p95_seconds: What 95 % of the answers did not exceed; between two of them it is interpolated.
+        key: The day (`2026-11-22`), the model or the provider; None if no provider was called.
+        failures: Number of interactions with a status in `FAILURES`.
+        input_tokens: Sum of the reported input tokens.
+        output_tokens: Sum of the reported output tokens.
+        cost_usd: Sum of the known costs; None if none is known.
+        p50_seconds: Median latency of answered interactions, to the millisecond; None if there are none.
+        p95_seconds: 95th percentile of the same, with linear interpolation.
     """
 
     key: str | None
@@ -71,12 +71,12 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """The time from one local midnight to the next: mostly 24 hours, where clocks are changed 23 or 25.
+    """The time from one local midnight to the next: 24 hours, or 23 or 25 when daylight saving time begins or ends.
 
     Attributes:
-        ordinal: As `date.toordinal` counts days.
-        first_milliseconds: Its first millisecond, since 1970 UTC; negative where local clocks were behind then.
-        end_milliseconds: The first one of the next day.
+        ordinal: `date.toordinal` of the day.
+        first_milliseconds: Start of the day, in milliseconds since 1970 UTC; may be negative.
+        end_milliseconds: Start of the next day.
     """
 
     ordinal: int
@@ -85,21 +85,21 @@ class Day:
 
     @property
     def key(self) -> str:
-        """The day as it is written: `2026-11-22`."""
+        """The day in ISO 8601 format: `2026-11-22`."""
         return key_of_day(self.ordinal)
 
     @classmethod
     def around(cls, milliseconds: int, time_zone: tzinfo) -> Self:
-        """Return the day that holds this millisecond since 1970 UTC.
+        """Return the day that contains this millisecond since 1970 UTC.
 
-        Where clocks go back from after midnight to before it, the day begins at the first of the two midnights; where
-        they skip midnight, when they do so. A day that a change of the calendar skips holds nothing.
+        If midnight occurs twice because clocks are set back, the day begins at the first; if clocks skip midnight, it
+        begins at the change. A date skipped by a change of time zone is empty.
         """
         local = (_EPOCH + milliseconds * _MILLISECOND).astimezone(time_zone).toordinal()
         ordinal = next(
-            one
-            for one in (local + 1, local, local - 1)
-            if first_millisecond_of(one, time_zone) <= milliseconds
+            day
+            for day in (local + 1, local, local - 1)
+            if first_millisecond_of(day, time_zone) <= milliseconds
         )
         return cls(
             ordinal=ordinal,
@@ -109,7 +109,7 @@ class Day:
 
 
 def first_millisecond_of(ordinal: int, time_zone: tzinfo) -> int:
-    """Return when a day begins, in milliseconds since 1970 UTC."""
+    """Return the start of a day, in milliseconds since 1970 UTC."""
     if ordinal > _LAST_ORDINAL:
         return _AFTER_ALL_IDS
     day = date.fromordinal(ordinal)
@@ -117,5 +117,5 @@ def first_millisecond_of(ordinal: int, time_zone: tzinfo) -> int:
 
 
 def key_of_day(ordinal: int) -> str:
-    """Return a day as it is written: `2026-11-22`."""
+    """Return a day in ISO 8601 format: `2026-11-22`."""
     return date.fromordinal(ordinal).isoformat()

@@ -1,4 +1,4 @@
-"""Interactions as stores keep them, for copying."""
+"""Stored records and tombstones, the common form in which stores are copied."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class InteractionKey(NamedTuple):
-    """Where an interaction stands in every store."""
+    """Identifies an interaction in every store."""
 
     user_id: str
     interaction_id: str
@@ -14,10 +14,10 @@ class InteractionKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One interaction in the form that all stores share, so that a copy is the same to the byte.
+    """One interaction in the storage format that all stores share; a copy is identical byte by byte.
 
     Attributes:
-        body: JSON; only what wrote it and what stores it look inside.
+        body: The stored JSON document.
     """
 
     key: InteractionKey
@@ -26,11 +26,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tombstone:
-    """What was erased, and must not come back with a copy.
+    """Marks erased interactions, so that a later write or copy does not restore them.
 
     Attributes:
-        interaction_id: This one; None means all of the user's below `before_id`.
-        before_id: The smallest id of the first millisecond that is not erased.
+        interaction_id: Id of one erased interaction; None if all of the user's below `before_id` were erased.
+        before_id: Smallest id of the first millisecond that is not erased; None if `interaction_id` is given.
     """
 
     user_id: str
@@ -40,7 +40,7 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivePage:
-    """Some of a store's records, and some of what was erased from it; either may be empty."""
+    """Some records and some tombstones of a store; either may be empty."""
 
     records: Sequence[Record] = ()
     erasures: Sequence[Tombstone] = ()

@@ -1,14 +1,14 @@
-"""What a word is, and when two are the same: the one definition for whatever searches."""
+"""Splitting text into words for search, and the form in which words are compared."""
 
 import unicodedata
 
 MAX_SEARCH_CHARACTERS = 256
-"""What is searched for is no longer than that."""
+"""Maximum length of a search text."""
 
 MAX_WORD_CHARACTERS = 3 * MAX_SEARCH_CHARACTERS
-"""No word of it is longer: a character becomes three at the most when it is composed canonically."""
+"""Maximum length of a normalised search word: NFC turns one character into at most three."""
 
-# Those that FTS5's unicode61 takes off as well.
+# The diacritics that the unicode61 tokenizer of FTS5 removes as well.
 _ACCENTS = frozenset(
     [
         *range(0x300, 0x305),
@@ -21,34 +21,34 @@ _ACCENTS = frozenset(
 
 
 def words_of(*texts: str) -> frozenset[str]:
-    """Return the words of the texts, in the form in which they are compared.
+    """Return the words of the texts in normalised form.
 
-    A word is a run of letters, digits and the marks on them. Case does not count, and on the letters a to z neither
-    do accents. Canonically equivalent texts have the same words, whether composed or decomposed. Nothing is known of
-    languages: `ß`, `ł` and `ø` are letters of their own, and what is written without spaces is one long word.
+    A word is a run of letters, digits and combining marks. Case is ignored, and so are accents on the letters a to z.
+    Canonically equivalent texts have the same words, composed or decomposed. There are no language-specific rules:
+    `ß`, `ł` and `ø` are separate letters, and text written without spaces is one long word.
     """
     composed = unicodedata.normalize("NFC", " ".join(texts))
     return frozenset(composed.translate(_FOLDED).split())
 
 
 def words_of_decomposed(word: str) -> frozenset[str]:
-    """Return under which words `word` is found in an index made of decomposed text as it stands.
+    """Return the words under which `word` is found in an index of decomposed text.
 
-    Indexes of earlier versions are: there `й` stands under `и` where it was stored as two characters, and a Hangul
-    syllable under its letters.
+    Earlier versions indexed text without composing it: `й` stored as two characters is indexed as `и`, and a Hangul
+    syllable as its letters.
     """
     return frozenset(unicodedata.normalize("NFD", word).translate(_FOLDED).split())
 
 
 def is_in_words(character: str) -> bool:
-    """Return whether the character is a part of a word."""
+    """Return whether the character may be part of a word."""
     category = unicodedata.category(character)
-    # what is not assigned yet mostly becomes a letter
+    # Most characters that are still unassigned will become letters.
     return category[0] in "LNM" or category == "Cn"
 
 
 class _Folding(dict[int, str]):
-    """Maps each character to how it is compared; what is no part of a word to a space. Filled as it is used."""
+    """Translation table from characters to their normalised form, and from separators to a space; filled on demand."""
 
     def __missing__(self, code: int) -> str:
         folded = self[code] = _folded(chr(code))
@@ -58,7 +58,7 @@ class _Folding(dict[int, str]):
 def _folded(character: str) -> str:
     if not is_in_words(character):
         return " "
-    if ord(character) in _ACCENTS:  # one by itself belongs to the letter before it
+    if ord(character) in _ACCENTS:  # a combining mark of the letter before it
         return ""
     decomposed = unicodedata.normalize("NFD", character)
     base, marks = decomposed[0], decomposed[1:]
@@ -66,7 +66,7 @@ def _folded(character: str) -> str:
         return base.lower()
     if character == "\N{LATIN SMALL LETTER DOTLESS I}":
         return character
-    # By way of the capital, since some have two small letters, as the Greek sigma has.
+    # Through the capital, since some letters, such as the Greek sigma, have two lower-case forms.
     capital = character.upper()
     return (capital if len(capital) == 1 else character).lower()
 

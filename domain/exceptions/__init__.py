@@ -1,38 +1,38 @@
-"""Everything that can go wrong, in the domain's words.
+"""The errors of the domain.
 
     DomainError
-    ├── Unauthenticated              no credentials, or none that hold
+    ├── Unauthenticated              no credentials, or invalid ones
     ├── AuthUnavailable              credentials cannot be checked
-    ├── Forbidden                    another user, a missing scope, a client that is not let in
-    ├── RateLimited                  the caller's own limit is used up
-    ├── NotFound                     this user has no such interaction
-    ├── InvalidInput                 a value that only the domain can judge
-    ├── InvalidCursor                edited, or made for another query
-    ├── UnknownModel                 not in the catalogue; names what is
-    ├── RetiredModel                 once known; names its successor
-    ├── Overloaded                   more at once than we take
-    ├── IdempotencyInProgress        the first request with this key still runs
+    ├── Forbidden                    another user, a missing scope, or a client that is not allowed
+    ├── RateLimited                  a limit of the caller is exhausted
+    ├── NotFound                     the user has no such interaction
+    ├── InvalidInput                 a value that violates a rule of the domain
+    ├── InvalidCursor                altered, or issued for another query
+    ├── UnknownModel                 not in the catalogue; lists the known ids
+    ├── RetiredModel                 withdrawn; names its successor
+    ├── Overloaded                   too many concurrent requests
+    ├── IdempotencyInProgress        the first request with this key is still running
     ├── IdempotencyMismatch          the key was used with another request
-    ├── IdempotencyUnavailable       keys cannot be kept
+    ├── IdempotencyUnavailable       idempotency records cannot be stored
     ├── HistoryError
-    │   ├── HistoryUnavailable       nothing can be kept; nobody was asked yet
-    │   │   └── Unstorable           this can never be kept; the rest may be
-    │   ├── QueueUnavailable         the queue before the store does not answer
-    │   ├── HistoryNotDurable        answered, but it could not be kept
+    │   ├── HistoryUnavailable       nothing can be stored; no provider was called
+    │   │   └── Unstorable           this interaction can never be stored; others may be
+    │   ├── QueueUnavailable         the queue in front of the store does not answer
+    │   ├── HistoryNotDurable        answered, but the interaction could not be stored
     │   └── HistoryUnreadable        the store does not answer
-    │       └── HistoryDamaged       it answers with what cannot be read
+    │       └── HistoryDamaged       the store returns unreadable data
     └── LLMError
-        ├── LLMTimeout               silence, or no full answer in time
-        ├── LLMUnavailable           network failure, the provider's own fault, an unreadable or broken answer
-        ├── LLMRateLimited           slow down
-        ├── LLMMisconfigured         our key or our model name is not accepted there
-        ├── LLMRejected              the provider refuses this very request
-        ├── ContextTooLong           more than the model's window
-        ├── ContentBlocked           a safety filter, before any text
-        ├── NoRoute                  nobody may be asked now
-        └── BulkheadFull             this provider has enough to do; where all have, `Overloaded`
+        ├── LLMTimeout               no text, or no complete answer, in time
+        ├── LLMUnavailable           network failure, server error, or an unreadable or broken answer
+        ├── LLMRateLimited           the provider limits our rate
+        ├── LLMMisconfigured         the provider rejects our key or model name
+        ├── LLMRejected              the provider rejects this request
+        ├── ContextTooLong           larger than the model's context window
+        ├── ContentBlocked           refused by a safety filter before any text
+        ├── NoRoute                  every route is closed
+        └── BulkheadFull             too many concurrent calls of this provider; if of all, `Overloaded`
 
-Facts only: no HTTP, no provider's text, nothing of the caller's input.
+They hold facts only: no HTTP details, no text of a provider, no input of a caller.
 """
 
 from domain.exceptions.access import AuthUnavailable, RateLimited, Unauthenticated

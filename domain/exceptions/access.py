@@ -1,4 +1,4 @@
-"""Who is calling, and how much they may."""
+"""Errors of authentication and of a caller's limits."""
 
 from typing import Literal
 
@@ -6,32 +6,31 @@ from domain.exceptions.base import DomainError
 
 
 class Unauthenticated(DomainError):
-    """No credentials, or none that are valid; which of their parts is wrong is not told.
+    """No credentials, or invalid ones; the reason is not revealed.
 
     Attributes:
-        were_given: Credentials came, but do not hold.
+        were_given: Whether credentials were sent.
     """
 
     code = "unauthenticated"
 
     def __init__(self, *, were_given: bool) -> None:
-        super().__init__("credentials do not hold" if were_given else "no credentials")
+        super().__init__("credentials are not valid" if were_given else "no credentials")
         self.were_given = were_given
 
 
 class AuthUnavailable(DomainError):
-    """Credentials cannot be checked right now: neither good nor bad ones are told apart."""
+    """Credentials cannot be checked at the moment."""
 
     code = "auth-unavailable"
 
 
 class RateLimited(DomainError):
-    """The caller's own limit is used up; nothing was done.
+    """A limit of the caller is exhausted; nothing was done.
 
     Attributes:
-        retry_after_seconds: When the same request may be let in.
-        limit: Which one it is: how many in a while, how many at once, what they may cost in a day, or how many
-            credentials of one address may fail.
+        retry_after_seconds: Time until the same request may be accepted.
+        limit: Requests per minute, concurrent requests, tokens per day, or failed credentials of one address.
     """
 
     code = "rate-limited"
@@ -41,6 +40,6 @@ class RateLimited(DomainError):
         retry_after_seconds: float,
         limit: Literal["requests", "concurrency", "tokens", "credentials"] = "requests",
     ) -> None:
-        super().__init__("limit used up")
+        super().__init__("limit exhausted")
         self.retry_after_seconds = retry_after_seconds
         self.limit = limit

@@ -1,23 +1,23 @@
-"""The root of the tree, and what belongs to no port."""
+"""The base class of all domain errors, and errors that belong to no port."""
 
 from typing import ClassVar
 
 
 class DomainError(Exception):
-    """Something the domain foresees.
+    """Base class of expected errors.
 
     Attributes:
-        code: A stable name, the slug of the problem a caller is shown.
+        code: Stable name; the slug of the problem type in responses.
     """
 
     code: ClassVar[str] = "internal"
 
 
 class Forbidden(DomainError):
-    """The caller may not do this.
+    """The caller is not allowed to do this.
 
     Attributes:
-        cause: One of the constants below; it decides the constant text a caller is shown.
+        cause: One of the constants below; selects the text of the response.
     """
 
     code = "forbidden"
@@ -34,17 +34,17 @@ class Forbidden(DomainError):
 
 
 class NotFound(DomainError):
-    """The user has no interaction with that id."""
+    """The user has no interaction with this id."""
 
     code = "not-found"
 
 
 class InvalidInput(DomainError):
-    """A value that only the domain can judge.
+    """A value that violates a rule of the domain.
 
     Attributes:
-        field: The name of the value, as the domain spells it.
-        message: What it has to be; never what it was.
+        field: Name of the value in the domain.
+        message: Description of valid values, without the given value.
     """
 
     code = "invalid-request"
@@ -56,7 +56,7 @@ class InvalidInput(DomainError):
 
 
 class InvalidCursor(DomainError):
-    """Not a cursor of ours, or one for another user, filter or order."""
+    """Not a cursor of this service, or one for another user, filter or order."""
 
     code = "invalid-cursor"
 
@@ -65,7 +65,7 @@ class UnknownModel(DomainError):
     """No model of the catalogue has this id or alias.
 
     Attributes:
-        known: The ids that exist.
+        known: Ids of the catalogue.
     """
 
     code = "unknown-model"
@@ -76,10 +76,10 @@ class UnknownModel(DomainError):
 
 
 class RetiredModel(UnknownModel):
-    """The provider no longer offers it.
+    """The provider no longer offers the model.
 
     Attributes:
-        successor: The id to ask instead; None when none is known.
+        successor: Id of the model to use instead; None if unknown.
     """
 
     def __init__(self, known: tuple[str, ...], successor: str | None) -> None:
@@ -88,6 +88,6 @@ class RetiredModel(UnknownModel):
 
 
 class Overloaded(DomainError):
-    """More requests at once than the service takes; try again at once."""
+    """The service has too many concurrent requests; an immediate retry may succeed."""
 
     code = "overloaded"

@@ -1,23 +1,23 @@
-"""What history can fail with."""
+"""Errors of the history store and its queue."""
 
 from domain.exceptions.base import DomainError
 
 
 class HistoryError(DomainError):
-    """History does not do its part."""
+    """Base class of errors of history."""
 
 
 class HistoryUnavailable(HistoryError):
-    """Nothing can be kept right now; not kept, safe to try again."""
+    """Nothing can be stored at the moment. The interaction was not stored; a retry is safe."""
 
     code = "history-unavailable"
 
 
 class Unstorable(HistoryUnavailable):
-    """The store refuses one of these interactions, and would refuse it again; the others may be kept.
+    """The store rejects one of these interactions permanently; the others may be stored.
 
     Attributes:
-        reason: Why, for an operator: one of a handful of fixed texts, nothing of what is refused.
+        reason: One of a few fixed texts, for operators; contains nothing of the interaction.
     """
 
     def __init__(self, reason: str = "the store refuses it") -> None:
@@ -26,22 +26,22 @@ class Unstorable(HistoryUnavailable):
 
 
 class QueueUnavailable(HistoryError):
-    """The queue in front of the store does not answer; what is in it stays there."""
+    """The queue in front of the store does not answer; its messages stay in it."""
 
     code = "history-unavailable"
 
 
 class HistoryNotDurable(HistoryError):
-    """The answer came, but could not be kept."""
+    """The answer arrived, but could not be stored."""
 
     code = "history-not-durable"
 
 
 class HistoryUnreadable(HistoryError):
-    """The store cannot be read right now."""
+    """The store cannot be read at the moment."""
 
     code = "history-store-unavailable"
 
 
 class HistoryDamaged(HistoryUnreadable):
-    """The store answers, with what this program cannot read; asking again changes nothing."""
+    """The store returns data that this program cannot read; a retry does not help."""

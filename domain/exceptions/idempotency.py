@@ -1,4 +1,4 @@
-"""What a request that wants to be carried out once can fail with."""
+"""Errors of requests with an Idempotency-Key."""
 
 from domain.exceptions.base import DomainError
 
@@ -16,6 +16,6 @@ class IdempotencyMismatch(DomainError):
 
 
 class IdempotencyUnavailable(DomainError):
-    """Keys cannot be kept or looked up right now, so nothing was done."""
+    """Idempotency records cannot be read or written at the moment, so nothing was done."""
 
     code = "idempotency-unavailable"

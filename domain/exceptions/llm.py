@@ -1,4 +1,4 @@
-"""What asking a model can fail with."""
+"""Errors of calls to a model."""
 
 from typing import ClassVar
 
@@ -6,16 +6,16 @@ from domain.exceptions.base import DomainError
 
 
 class LLMError(DomainError):
-    """A model did not answer.
+    """Base class: a model did not answer.
 
-    Two facts, because they differ: silence is not worth waiting for again, but another may speak.
+    Retry and fallback are separate properties: after a timeout the same route is not tried again, but another one is.
 
     Attributes:
-        outcome: How an attempt that ended so is listed.
-        is_retryable: The same route, asked again, may answer.
-        allows_fallback: Another route may answer.
-        retry_after_seconds: The provider asked for this pause; None when it did not.
-        http_status: The provider's status; None when it sent none.
+        outcome: `Attempt.outcome` of a call that ended with this error.
+        is_retryable: Whether a retry of the same route may succeed.
+        allows_fallback: Whether another route may succeed.
+        retry_after_seconds: Pause requested by the provider; None if there was none.
+        http_status: HTTP status of the provider; None if there was no response.
     """
 
     outcome: ClassVar[str] = "error"
@@ -35,11 +35,11 @@ class LLMError(DomainError):
 
 
 class LLMTimeout(LLMError):
-    """Silence, or no full answer in time.
+    """No text, or no complete answer, in time.
 
     Attributes:
-        caller_deadline_was_shorter: The caller's time ended before the provider had what it is usually given; says nothing
-            about the provider.
+        caller_deadline_was_shorter: The deadline of the request ended before the provider's usual time limit, so the
+            timeout is no evidence against the provider.
     """
 
     code = "provider-timeout"
@@ -58,10 +58,10 @@ class LLMTimeout(LLMError):
 
 
 class LLMUnavailable(LLMError):
-    """Network failure, the provider's own fault, or an answer that cannot be read.
+    """Network failure, server error, or an unreadable answer.
 
     Attributes:
-        connection_broke: The connection was refused, reset or cut, rather than misused.
+        connection_broke: The connection was refused, reset or closed early.
     """
 
     code = "providers-failed"
@@ -81,7 +81,7 @@ class LLMUnavailable(LLMError):
 
 
 class LLMRateLimited(LLMError):
-    """The provider wants us to slow down."""
+    """The provider limits our request rate."""
 
     code = "providers-failed"
     outcome = "rate_limited"
@@ -89,11 +89,11 @@ class LLMRateLimited(LLMError):
 
 
 class LLMMisconfigured(LLMError):
-    """The provider refuses our key, or does not know the model the catalogue names.
+    """The provider rejects our key, or does not know the model of the catalogue.
 
     Attributes:
-        may_concern_one_call: The provider may have refused this call only: its price, its region, something it names.
-            False: every other call would be refused likewise.
+        may_concern_one_call: The rejection may concern this call only, for example its price or region; otherwise
+            every call would be rejected.
     """
 
     code = "provider-misconfigured"
@@ -112,7 +112,7 @@ class LLMMisconfigured(LLMError):
 
 
 class LLMRejected(LLMError):
-    """The provider refuses this request, and would refuse it again."""
+    """The provider rejects this request, and would reject it again."""
 
     code = "provider-rejected"
     outcome = "rejected"
@@ -120,7 +120,7 @@ class LLMRejected(LLMError):
 
 
 class ContextTooLong(LLMError):
-    """More than the model's window; only a model with a larger one may help."""
+    """The prompt exceeds the model's context window; only a model with a larger one can answer."""
 
     code = "context-too-long"
     outcome = "context_too_long"
@@ -128,7 +128,7 @@ class ContextTooLong(LLMError):
 
 
 class ContentBlocked(LLMError):
-    """A safety filter refused before any text came; nobody else is asked."""
+    """A safety filter refused the request before any text; there is no fallback."""
 
     code = "content-blocked"
     outcome = "blocked"
@@ -136,14 +136,14 @@ class ContentBlocked(LLMError):
 
 
 class NoRoute(LLMError):
-    """Nobody may be asked now; `retry_after_seconds` says when somebody may."""
+    """Every route is closed; `retry_after_seconds` is the time until one opens."""
 
     code = "providers-unavailable"
     outcome = "no_route"
 
 
 class BulkheadFull(LLMError):
-    """As many calls as we allow are already on their way to that provider; none was added."""
+    """The limit of concurrent calls of the provider is reached; the provider was not called."""
 
     code = "overloaded"
     outcome = "bulkhead_full"

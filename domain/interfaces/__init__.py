@@ -1,1 +1,1 @@
-"""What the domain needs from outside, as promises in words."""
+"""Ports: the interfaces that adapters implement, with their contracts in the docstrings."""

@@ -1,4 +1,4 @@
-"""Where keys are made and taken back."""
+"""Port for creating and revoking API keys."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from domain.entities.caller import Scope
 
 
 class ApiKeyRepository(Protocol):
-    """The keys of this installation. Blocks: for the command line, while the service may be running."""
+    """The stored API keys. Methods block; used by the command line, also while the service runs."""
 
     @abstractmethod
-    def make(
+    def create(
         self,
         *,
         name: str,
@@ -20,20 +20,20 @@ class ApiKeyRepository(Protocol):
         scopes: frozenset[Scope],
         expires_milliseconds: int | None,
     ) -> NewApiKey:
-        """Return a new key; it holds where its record is kept, or its line is given to a service."""
+        """Return a new key. It becomes valid once its record is added, or its line is configured."""
         ...
 
     @abstractmethod
-    def keep(self, record: ApiKey) -> None:
-        """Keep a new key, so that it holds."""
+    def add(self, record: ApiKey) -> None:
+        """Store a new key, which makes it valid."""
         ...
 
     @abstractmethod
     def keys(self) -> Sequence[ApiKey]:
-        """Return every key, oldest first, also those that no longer hold."""
+        """Return all keys, oldest first, expired and revoked ones included."""
         ...
 
     @abstractmethod
     def revoke(self, key_id: str) -> bool:
-        """Let the key hold no longer, and return whether there is one with this id. The second time changes nothing."""
+        """Revoke a key and return whether it exists. Idempotent."""
         ...

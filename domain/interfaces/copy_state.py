@@ -1,4 +1,4 @@
-"""Where a copy notes how far it is."""
+"""Port for the checkpoint of a copy."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -7,19 +7,19 @@ from domain.entities.copy_progress import CopyProgress
 
 
 class CopyState(Protocol):
-    """Remembers one copy across interruptions, however hard."""
+    """Stores the progress of one copy, so that it can resume after a crash."""
 
     @abstractmethod
     def load(self) -> CopyProgress | None:
-        """Return how far an earlier run of the same copy came; None where it is to start at the beginning."""
+        """Return the progress of an earlier run of the same copy; None to start at the beginning."""
         ...
 
     @abstractmethod
     def save(self, progress: CopyProgress) -> None:
-        """Note how far it is; never raises, since a copy that starts again is right, only slower."""
+        """Store the progress. Does not raise: a copy that starts again is correct, only slower."""
         ...
 
     @abstractmethod
     def clear(self) -> None:
-        """Forget it: the next run starts at the beginning."""
+        """Delete the progress; the next run starts at the beginning."""
         ...

@@ -1,4 +1,4 @@
-"""Who is calling, told from what they show."""
+"""Port for authentication."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -7,25 +7,25 @@ from domain.entities.caller import Caller
 
 
 class Authenticator(Protocol):
-    """Turns credentials into a caller; asked before anything else of a request is looked at.
+    """Turns credentials into a caller, before anything else of a request is read.
 
-    Answers from memory: neither a store nor an issuer of tokens that is away keeps a known caller out.
+    Uses data in memory: known callers are authenticated while a store or the token issuer is unavailable.
     """
 
     @abstractmethod
     def known_caller(self, authorization: bytes | None) -> Caller | None:
-        """Return who shows `authorization` where that is known without checking a signature; else None.
-
-        Never raises: `caller_of` says what is wrong.
-        """
+        """Return the caller if it is known without a signature check; else None. Does not raise."""
         ...
 
     @abstractmethod
-    async def caller_of(self, authorization: bytes | None) -> Caller:
-        """Return who shows `authorization`, the value of the one header of that name; None when there is none.
+    async def authenticate(self, authorization: bytes | None) -> Caller:
+        """Return the caller.
+
+        Args:
+            authorization: Value of the Authorization header; None if there is none.
 
         Raises:
-            Unauthenticated: Nothing that holds was shown.
-            AuthUnavailable: What was shown cannot be checked right now; never raised for what is known to hold.
+            Unauthenticated: There are no valid credentials.
+            AuthUnavailable: The credentials cannot be checked at the moment; not raised for known valid ones.
         """
         ...

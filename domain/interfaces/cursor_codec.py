@@ -1,4 +1,4 @@
-"""Cursors a caller can carry but not make."""
+"""Port for page cursors: opaque to clients, rejected if altered."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -7,15 +7,15 @@ from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import HistoryQuery
 
 PageQuery = HistoryQuery | ConversationQuery
-"""A page of it is asked for; limit and place aside, it stays the same from page to page."""
+"""A query for a page. Except for `limit` and `after_id`, it is the same for all pages of a listing."""
 
 
 class CursorCodec(Protocol):
-    """Turns a place in a walk through history into an opaque text and back."""
+    """Encodes a position in a listing as an opaque text, bound to the query."""
 
     @abstractmethod
     def encode(self, query: PageQuery, next_id: str) -> str:
-        """Return a cursor for the page of `query` that starts behind `next_id`."""
+        """Return a cursor for the page of `query` that starts after `next_id`."""
         ...
 
     @abstractmethod
@@ -23,6 +23,6 @@ class CursorCodec(Protocol):
         """Return the id in `cursor`.
 
         Raises:
-            InvalidCursor: Not ours, edited, or made for another user, filter or order.
+            InvalidCursor: Not a cursor of this service, altered, or issued for another user, filter or order.
         """
         ...

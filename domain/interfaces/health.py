@@ -1,4 +1,4 @@
-"""How the service is."""
+"""Port for readiness and degraded components."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded:
-    """A part that does not work as it should, while the service goes on.
+    """A component that does not work while the service keeps running.
 
     Attributes:
-        since_milliseconds: When that began, in milliseconds since 1970 UTC.
+        since_milliseconds: Start of the problem, in milliseconds since 1970 UTC.
     """
 
     component: str
@@ -20,14 +20,14 @@ class Degraded:
 
 
 class Health(Protocol):
-    """Tells whether requests can be served; both answers come at once, from what is known already."""
+    """Health of the service, from state already in memory: no method waits."""
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Return whether a chat asked now could be answered and kept."""
+        """Return whether a chat started now can be answered and stored."""
         ...
 
     @abstractmethod
     def degraded(self) -> Sequence[Degraded]:
-        """Return what does not work as it should."""
+        """Return the components that do not work."""
         ...

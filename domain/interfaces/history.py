@@ -1,4 +1,4 @@
-"""Where interactions are kept."""
+"""Ports for storing and reading interactions."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -11,49 +11,49 @@ from domain.entities.statistics import Group, StatisticsQuery
 
 
 class HistoryWriter(Protocol):
-    """Somewhere an interaction can be put: a database, a queue, an outbox."""
+    """Accepts interactions: a database, a queue or an outbox."""
 
     @abstractmethod
     def admit(self) -> None:
-        """Return at once when an append made now is expected to succeed; asked before a provider is paid.
+        """Check, without waiting, that an append is expected to succeed; called before a provider is.
 
         Raises:
-            HistoryUnavailable: Nothing can be kept right now.
+            HistoryUnavailable: Nothing can be stored at the moment.
         """
         ...
 
     @abstractmethod
     def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        """Note that `interaction`, of status `interrupted`, is under way; returns at once and never fails.
+        """Mark `interaction`, of status `interrupted`, as in flight. Does not wait and does not raise.
 
-        If the process dies before `append` of the same id, this becomes its record, once that many seconds
-        have passed since receipt. An outcome never loses to it.
+        If the process dies before `append` of the same id, `interaction` is stored `lost_after_seconds` after receipt.
+        It never replaces an interaction stored by `append`.
         """
         ...
 
     @abstractmethod
     async def append(self, interaction: Interaction) -> None:
-        """Keep `interaction`; return only once it survives a crash.
+        """Store `interaction`; return once it is durable.
 
-        Appending an id that is already there changes nothing. One that was erased meanwhile stays erased.
+        Idempotent: appending a stored id again changes nothing. An erased id stays erased.
 
         Raises:
-            HistoryUnavailable: Not kept; safe to try again.
+            HistoryUnavailable: Not stored; a retry is safe.
         """
         ...
 
 
 class HistoryRepository(HistoryWriter, Protocol):
-    """A writer that can also be read. Every look-up is bound to one user; nobody else's is ever returned."""
+    """A writer that can also be read. Every read is restricted to one user."""
 
     @abstractmethod
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
-        """Keep all of them as `append` does; some may be kept when it raises."""
+        """Store all as `append` does; some may be stored when it raises."""
         ...
 
     @abstractmethod
     async def search(self, query: HistoryQuery) -> Page:
-        """Return one page; an unknown user has an empty history.
+        """Return one page; empty for an unknown user.
 
         Raises:
             HistoryUnreadable: The store cannot be read.
@@ -61,9 +61,9 @@ class HistoryRepository(HistoryWriter, Protocol):
         ...
 
     async def recall(self, query: HistoryQuery) -> Page:
-        """Return one page of a conversation's earlier turns, to be sent along with its next.
+        """Return one page of a conversation's earlier turns, as context of the next one.
 
-        As `search`, but while the store is away it may be answered from what this host holds, if it holds any.
+        Like `search`, but while the store is unavailable the result may come from data on this host, if there is any.
 
         Raises:
             HistoryUnreadable: Neither can be read.
@@ -72,7 +72,7 @@ class HistoryRepository(HistoryWriter, Protocol):
 
     @abstractmethod
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
-        """Return one page of the user's conversations; a page may be shorter than asked for and not be the last.
+        """Return one page of the user's conversations; it may be shorter than `limit` without being the last.
 
         Raises:
             HistoryUnreadable: The store cannot be read.
@@ -81,18 +81,18 @@ class HistoryRepository(HistoryWriter, Protocol):
 
     @abstractmethod
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
-        """Return the user's figures, each interaction counted once; one group for each key there is, in any order.
+        """Return the user's statistics, one group per key, in any order. Each interaction is counted once.
 
-        What `append` returned for counts, unless a queue still carries it.
+        Includes every appended interaction that is not still in a queue.
 
         Raises:
-            HistoryUnreadable: The store cannot be read, or not all of it in time: never a part of the sum.
+            HistoryUnreadable: The store cannot be read, or not completely in time; partial sums are not returned.
         """
         ...
 
     @abstractmethod
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
-        """Return the user's interaction with this id, whatever its status; None if there is none.
+        """Return the user's interaction with this id, of any status; None if there is none.
 
         Raises:
             HistoryUnreadable: The store cannot be read.
@@ -110,21 +110,21 @@ class HistoryRepository(HistoryWriter, Protocol):
 
     @abstractmethod
     async def erase(self, user_id: str, interaction_id: str) -> None:
-        """Erase one, and see to it that a later `append` of this id is erased too. The second time changes nothing.
+        """Erase one interaction, also if it is appended later. Idempotent.
 
         Raises:
-            HistoryUnreadable: The store is away; nothing was done.
+            HistoryUnreadable: The store is unavailable; nothing was erased.
         """
         ...
 
     @abstractmethod
     async def erase_all(self, user_id: str, until_id: str) -> int:
-        """Erase every interaction of the user whose millisecond is not after that of `until_id`, also those yet to be appended.
+        """Erase the user's interactions up to the millisecond of `until_id`, also those appended later.
 
         Returns:
-            How many were there.
+            Number of interactions that were stored.
 
         Raises:
-            HistoryUnreadable: The store is away; nothing was done.
+            HistoryUnreadable: The store is unavailable; nothing was erased.
         """
         ...

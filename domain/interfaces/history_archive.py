@@ -1,4 +1,4 @@
-"""A store as a whole, all users, for copying it."""
+"""Ports for reading and writing a complete store, for copies of it."""
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Sequence
@@ -9,26 +9,27 @@ from domain.interfaces.tombstones import Tombstones
 
 
 class ArchiveReader(Protocol):
-    """Walks through a store, in an order of the store's own, at constant memory."""
+    """Iterates over a complete store, in an order of the store's choice, with constant memory."""
 
     @abstractmethod
     def pages(
         self, after: InteractionKey | None = None, *, user_id: str | None = None
     ) -> AsyncGenerator[ArchivePage, None]:
-        """Yield everything that stays there during the walk, each interaction once.
+        """Yield every interaction once, except those added or erased meanwhile.
 
         Args:
-            after: The place of the last record of an earlier walk over the same; this one goes on behind it.
-            user_id: Only this user's records, by id; what was erased is then left out.
+            after: Key of the last record of an earlier iteration, to resume behind it.
+            user_id: Yields only this user's records, ordered by id, without tombstones.
 
         Raises:
-            HistoryUnreadable: The store cannot be read, or holds what this program cannot read.
+            HistoryUnreadable: The store cannot be read.
+            HistoryDamaged: The store holds data that this program cannot read.
         """
         ...
 
     @abstractmethod
     async def estimated_count(self) -> int:
-        """Return about how many interactions there are, for a progress bar; 0 where nobody knows.
+        """Return the approximate number of interactions, for a progress bar; 0 if unknown.
 
         Raises:
             HistoryUnreadable: The store cannot be read.
@@ -37,29 +38,29 @@ class ArchiveReader(Protocol):
 
 
 class HistoryArchive(ArchiveReader, Tombstones, Protocol):
-    """A store that can also be written to as a whole.
+    """A store that can also be the target of a copy.
 
     Attributes:
-        batch_size: How many records `keep` is best given.
+        batch_size: Recommended number of records for one `write`.
     """
 
     batch_size: int
 
     @abstractmethod
     async def write(self, records: Sequence[Record]) -> None:
-        """Keep records under the rules of `HistoryWriter.append`; return only once they survive a crash.
+        """Store records under the rules of `HistoryWriter.append`; return once they are durable.
 
-        Some may be kept when it raises; doing it again is safe.
+        Some may be stored when it raises; a retry is safe.
 
         Raises:
-            HistoryUnavailable: Not all were kept.
-            Unstorable: The store will never keep all of them.
+            HistoryUnavailable: Not all were stored.
+            Unstorable: The store rejects at least one of them permanently.
         """
         ...
 
     @abstractmethod
     async def read(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
-        """Return the records at those of the places where there is one, in any order.
+        """Return the records with these keys, in any order; missing ones are left out.
 
         Raises:
             HistoryUnreadable: The store cannot be read.
@@ -68,9 +69,9 @@ class HistoryArchive(ArchiveReader, Tombstones, Protocol):
 
     @abstractmethod
     async def apply_tombstones(self, erasures: Sequence[Tombstone]) -> None:
-        """Remember what was erased elsewhere, and erase it here. The second time changes nothing.
+        """Store tombstones of another store, and erase what they cover. Idempotent.
 
         Raises:
-            HistoryUnreadable: The store is away; some may be done.
+            HistoryUnreadable: The store is unavailable; some may have been applied.
         """
         ...

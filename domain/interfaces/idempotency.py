@@ -1,4 +1,4 @@
-"""Who is carrying out which request."""
+"""Port for idempotency records."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -7,45 +7,45 @@ from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 
 
 class IdempotencyStore(Protocol):
-    """Keeps one claim for each key, for all processes that share the store.
+    """Holds one record per key, for all processes that share the store.
 
-    Every method may raise `IdempotencyUnavailable`; whether anything was changed is not known then.
+    Every method may raise `IdempotencyUnavailable`; the change may then have been made or not.
     """
 
     @abstractmethod
     async def claim(
-        self, key: IdempotencyKey, claim: IdempotencyRecord, *, now_milliseconds: int
+        self, key: IdempotencyKey, record: IdempotencyRecord, *, now_milliseconds: int
     ) -> IdempotencyRecord | None:
-        """Keep `claim`, unless there is one that has not expired.
+        """Store `record`, unless the key has one that has not expired.
 
-        Of any number who call this at the same time one gets None; by then its claim survives a crash.
+        Of any number of concurrent calls exactly one returns None; its record is durable by then.
 
         Returns:
-            None when `claim` is kept now, else the one that is.
+            None if `record` was stored, else the existing one.
         """
         ...
 
     @abstractmethod
     async def replace(
-        self, key: IdempotencyKey, seen: IdempotencyRecord, claim: IdempotencyRecord
+        self, key: IdempotencyKey, seen: IdempotencyRecord, record: IdempotencyRecord
     ) -> bool:
-        """Keep `claim` instead of `seen`; return False, and change nothing, when another is kept by now."""
+        """Replace `seen` by `record`; return False, and change nothing, if the stored one is no longer `seen`."""
         ...
 
     @abstractmethod
-    async def release(self, key: IdempotencyKey, claim: IdempotencyRecord) -> None:
-        """Forget `claim`, so that the key is free; nothing happens when another is kept by now."""
+    async def release(self, key: IdempotencyKey, record: IdempotencyRecord) -> None:
+        """Delete `record`, so that the key can be used again; no-op if another one is stored."""
         ...
 
     @abstractmethod
     async def forget_interaction(self, user_id: str, interaction_id: str) -> None:
-        """Forget the user's claim that became this interaction, if there is one."""
+        """Delete the user's record of this interaction, if there is one. Idempotent."""
         ...
 
     @abstractmethod
     async def forget_user(self, user_id: str, until_id: str) -> None:
-        """Forget the user's claims whose interactions are not from a later millisecond than `until_id`.
+        """Delete the user's records whose interactions are not later than the millisecond of `until_id`.
 
-        The bound is that of `HistoryRepository.erase_all`: a claim is forgotten if its interaction is erased.
+        The bound is that of `HistoryRepository.erase_all`: a record is deleted if its interaction is erased.
         """
         ...

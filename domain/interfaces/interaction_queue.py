@@ -1,4 +1,4 @@
-"""A queue between those who answer and the store."""
+"""Ports for the queue between the service and the store, and for its dead letters."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from domain.entities.interaction import Interaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A message in hand: nobody else gets it while it is held.
+    """A received message; no other receiver gets it while it is held.
 
     Attributes:
-        message_id: The same each time this message is received.
-        receipt: Proof of this delivery, for the queue alone.
-        body: The message as it was sent.
-        interaction: What it carries; None when it cannot be read.
-        problem: Why it cannot be read; empty when it can. Never anything of its content.
-        reason: Why it was buried, if it was; the words of whoever did.
-        sent_milliseconds: When it was sent, since 1970 UTC.
-        receives: How often it was delivered, this time included.
-        traceparent: The span it was sent in, as W3C Trace Context writes it; empty when nobody followed it.
+        message_id: Id of the message, the same for each delivery.
+        receipt: Receipt handle of this delivery, used by the queue.
+        body: Body as sent.
+        interaction: The decoded interaction; None if the message is not valid.
+        problem: Reason why it is not valid, without any of its content; empty if it is valid.
+        reason: Reason given when it became a dead letter; empty if there was none.
+        sent_milliseconds: Time of sending, in milliseconds since 1970 UTC.
+        receives: Number of deliveries, this one included.
+        traceparent: W3C Trace Context of the span it was sent in; empty without tracing.
     """
 
     message_id: str
@@ -36,75 +36,75 @@ class Delivery:
 
 
 class InteractionQueue(Protocol):
-    """Hands out each message until somebody removes it: more than once, and in any order.
+    """Delivers each message until it is removed: at least once, and in any order.
 
-    Every method raises `QueueUnavailable` when the queue does not answer.
+    Every method raises `QueueUnavailable` if the queue does not answer.
     """
 
     @property
     @abstractmethod
     def hold_seconds(self) -> float:
-        """How long a delivery is held, from its receipt or from the last `hold`."""
+        """Time for which a delivery is held, from its receipt or the last `hold`."""
         ...
 
     @abstractmethod
     async def receive(self) -> Sequence[Delivery]:
-        """Return what is there, waiting some seconds for it; nothing when nothing came."""
+        """Return some messages; wait a few seconds if there are none, then return an empty sequence."""
         ...
 
     @abstractmethod
     async def hold(self, deliveries: Sequence[Delivery]) -> None:
-        """Hold them for another `hold_seconds` from now."""
+        """Hold the deliveries for another `hold_seconds` from now."""
         ...
 
     @abstractmethod
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Let others have them at once."""
+        """Make the messages available to other receivers at once."""
         ...
 
     @abstractmethod
     async def remove(self, deliveries: Sequence[Delivery]) -> None:
-        """Take them off the queue; they are done. The second time changes nothing."""
+        """Delete the messages from the queue. Idempotent."""
         ...
 
     @abstractmethod
     async def bury(self, delivery: Delivery, reason: str) -> None:
-        """Put one among the dead letters, then take it off the queue; a crash in between leaves it in both."""
+        """Move a message to the dead letters; a crash in between leaves it in both queues."""
         ...
 
     @abstractmethod
     async def count(self) -> int:
-        """Return about how many there are, those in somebody's hands included."""
+        """Return the approximate number of messages, held ones included."""
         ...
 
 
 class DeadLetters(Protocol):
-    """Messages that could not be stored, kept for an operator.
+    """Messages that could not be stored, for an operator to inspect.
 
-    Every method raises `QueueUnavailable` when the queue does not answer.
+    Every method raises `QueueUnavailable` if the queue does not answer.
     """
 
     @abstractmethod
     async def count(self) -> int:
-        """Return about how many there are."""
+        """Return the approximate number of messages."""
         ...
 
     @abstractmethod
     async def take(self) -> Sequence[Delivery]:
-        """Return some that nobody holds, and hold them for some minutes; nothing when there are no more."""
+        """Return some messages that are not held, and hold them for some minutes; empty if there are none."""
         ...
 
     @abstractmethod
     async def send_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Put them on the queue they came from, then take them off here; a crash in between leaves them in both."""
+        """Move the messages back to the queue; a crash in between leaves them in both queues."""
         ...
 
     @abstractmethod
     async def remove(self, deliveries: Sequence[Delivery]) -> None:
-        """Delete them. The second time changes nothing."""
+        """Delete the messages. Idempotent."""
         ...
 
     @abstractmethod
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Leave them here for others to take."""
+        """End the hold, so that others can receive the messages at once."""
         ...

@@ -1,4 +1,4 @@
-"""The way to a language model."""
+"""Port for calling a language model."""
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator
@@ -10,35 +10,35 @@ from domain.entities.reply import AnswerEvent
 
 
 class LLMClient(Protocol):
-    """Turns a prompt into a reply, piece by piece.
+    """Streams the answer to a prompt.
 
-    Safe to share between tasks. Never leaks a driver's exception: whatever goes wrong there is an `LLMError`.
+    May be shared between tasks. Exceptions of drivers are translated to `LLMError`.
     """
 
     @abstractmethod
     def stream(
         self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield who is answering, text deltas that are not empty, then exactly one final `Reply`.
+        """Yield a `ProviderSelected`, non-empty pieces of text, then exactly one `Reply`.
 
-        Any number of `AnswerProgress` may stand between the first and the last. A wrapper hands on what it does not know.
-        A second `ProviderSelected` says that somebody else took over; its `continues` tells whether what came before stays.
-        Closing the generator early hangs up on the provider within a second.
+        Any number of `AnswerProgress` may occur in between. Wrappers pass on events they do not know.
+        Another `ProviderSelected` marks a fallback; its `continues` says whether the text so far remains.
+        Closing the generator early closes the connection to the provider within a second.
 
         Args:
-            prompt: What to ask.
-            context: The deadlines all attempts share, and the log they are written to.
+            prompt: The question with its context.
+            context: Deadlines shared by all attempts, and the list the attempts are added to.
 
         Raises:
-            LLMTimeout: Silence, or no full answer in time.
-            LLMUnavailable: Network failure, the provider's own fault, or an unreadable answer.
-            LLMRateLimited: Slow down; `retry_after_seconds` says how long, if known.
-            LLMMisconfigured: Our credentials or our model name are not accepted.
-            LLMRejected: The provider refuses this request.
-            ContextTooLong: More than the model's window.
-            ContentBlocked: A safety filter, before any text. After text it is a `Reply` with `CONTENT_FILTER`.
-            NoRoute: Nobody may be asked now.
-            Overloaded: Every provider that could answer has as many calls as we allow. The one error that is no
-                `LLMError`: it is our own doing.
+            LLMTimeout: No text, or no complete answer, in time.
+            LLMUnavailable: Network failure, server error, or an unreadable answer.
+            LLMRateLimited: The provider limits our rate; `retry_after_seconds` is the requested pause, if known.
+            LLMMisconfigured: The provider rejects our credentials or model name.
+            LLMRejected: The provider rejects this request.
+            ContextTooLong: The prompt exceeds the model's context window.
+            ContentBlocked: A safety filter refused before any text. After text it is a `Reply` with `CONTENT_FILTER`.
+            NoRoute: Every route is closed.
+            Overloaded: Every provider that could answer is at its limit of concurrent calls. Not an `LLMError`, since
+                the limit is ours.
         """
         ...

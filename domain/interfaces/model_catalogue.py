@@ -1,4 +1,4 @@
-"""The models that can be asked."""
+"""Port for the catalogue of models."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from domain.entities.model import Model
 
 
 class ModelCatalogue(Protocol):
-    """A closed list, fixed while the service runs."""
+    """The configured models, fixed while the service runs."""
 
     @abstractmethod
     def models(self) -> Sequence[Model]:
-        """Return every model that can be asked, the default one first."""
+        """Return all models, the default one first."""
         ...
 
     @abstractmethod
@@ -20,7 +20,7 @@ class ModelCatalogue(Protocol):
         """Return the model with this id or alias; the default one for None.
 
         Raises:
-            RetiredModel: Its provider shut it down; names the successor.
-            UnknownModel: No such model; names those that exist.
+            RetiredModel: The provider withdrew the model; names the successor.
+            UnknownModel: There is no such model; lists the known ones.
         """
         ...

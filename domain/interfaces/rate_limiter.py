@@ -1,4 +1,4 @@
-"""How much a caller may do, and how much of it is left."""
+"""Ports for limits of requests and tokens per caller."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
-    """What a caller has left of its requests.
+    """Remaining requests of a caller.
 
     Attributes:
-        remaining: Requests that could be sent at once.
-        reset_seconds: Until all of them are there again; when none is left, until the next one is.
+        remaining: Requests that can be sent immediately.
+        reset_seconds: Time until all requests are available again; if none remains, until the next one is.
     """
 
     remaining: int
@@ -19,36 +19,36 @@ class RateLimitStatus:
 
 
 class RateLimiter(Protocol):
-    """Counts what each caller does in this process; answers at once."""
+    """Counts each caller's requests in this process. No method waits."""
 
     @abstractmethod
     def admit(self, name: str) -> RateLimitStatus:
-        """Count one request of the caller `name`, and one more of its requests under way until `release`.
+        """Count a request of the caller `name`; it is concurrent with others until `release`.
 
         Raises:
-            RateLimited: Too many in a while, or too many at once; nothing was counted.
+            RateLimited: Too many requests per minute, or too many concurrent ones; nothing was counted.
         """
         ...
 
     @abstractmethod
     def release(self, name: str) -> None:
-        """One request that was admitted has ended."""
+        """Count the end of an admitted request; once per `admit`."""
         ...
 
     @abstractmethod
     def status(self, name: str) -> RateLimitStatus:
-        """Return what `name` has left, without counting anything."""
+        """Return the remaining requests of `name`, without counting one."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Tokens set aside for one call.
+    """Tokens reserved for one call.
 
     Attributes:
-        name: The caller.
-        tokens: How many.
-        day: Whose budget they came from, in days since 1970 UTC.
+        name: Name of the caller.
+        tokens: Number of reserved tokens.
+        day: Day of the budget, in days since 1970 UTC.
     """
 
     name: str
@@ -57,25 +57,25 @@ class Reservation:
 
 
 class TokenBudget(Protocol):
-    """Counts the tokens each caller spends in a day (UTC) in this process; answers at once."""
+    """Counts the tokens each caller spends per day (UTC) in this process. No method waits."""
 
     @abstractmethod
     def reserve(self, name: str, *, least: int, most: int) -> Reservation:
-        """Set tokens of `name`'s day aside for one call: `most`, or what is left if that is less.
+        """Reserve tokens for one call: `most`, or the remaining budget of the day if that is less.
 
-        Whatever is called at the same time, what is set aside and what is spent never exceed the budget together.
+        Reserved and spent tokens together never exceed the budget, also with concurrent calls.
 
         Args:
-            name: The caller.
-            least: With less than this the call is of no use.
-            most: What the call may take at the most.
+            name: Name of the caller.
+            least: Minimum number of tokens for the call.
+            most: Maximum number of tokens for the call.
 
         Raises:
-            RateLimited: Less than `least` is left; nothing was set aside.
+            RateLimited: Less than `least` remains; nothing was reserved.
         """
         ...
 
     @abstractmethod
     def settle(self, reservation: Reservation, spent: int) -> None:
-        """Replace what was set aside for one call by what it really took; once for each reservation."""
+        """Replace a reservation by the tokens that were used; once per reservation."""
         ...

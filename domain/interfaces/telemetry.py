@@ -1,4 +1,4 @@
-"""Who keeps count of what the service does, and who follows a request through it."""
+"""Ports for metrics and traces of requests and queue messages."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ CANCELLED: Final = "cancelled"
 
 @dataclass(slots=True, kw_only=True)
 class RequestOutcome:
-    """A request that has ended.
+    """Outcome of a finished HTTP request.
 
     Attributes:
-        route: The template that matched, never the path itself: a path may name a user.
-        method: As the client sent it; known ones are told apart.
-        status: The HTTP status sent; 0 when the connection ended before one was.
-        seconds: From receipt to the last byte handed over.
-        context: What became of the chat it was; None when no model was asked.
-        problem: The slug of the problem the caller was told of; None when all went well.
-        limit: Which of the caller's limits was used up, where that was the problem.
+        route: Template of the matched route; never the path, which may contain a user id.
+        method: Method as sent by the client.
+        status: HTTP status sent; 0 if the connection ended before one was.
+        seconds: Time from receipt until the last byte was passed to the kernel.
+        context: Context of the chat; None for other requests.
+        problem: Slug of the problem in the response; None on success.
+        limit: The exhausted limit of the caller, if that was the problem.
     """
 
     route: str
@@ -40,57 +40,57 @@ class RequestOutcome:
 
 
 class RequestObserver(Protocol):
-    """Is told of every request once it has ended."""
+    """Observes every request after its end."""
 
     @abstractmethod
-    def observe_request(self, answered: RequestOutcome) -> None:
-        """Take note of one request; returns at once and never fails."""
+    def observe_request(self, outcome: RequestOutcome) -> None:
+        """Record one request. Does not wait and does not raise."""
         ...
 
 
 class RequestSpan(Protocol):
-    """One request as a tracer follows it; what is done within it, in the same task or one made there, belongs to it."""
+    """The span of one request; spans started in the same task, or in tasks created there, are its children."""
 
     @property
     @abstractmethod
     def trace_id(self) -> str:
-        """The trace's name in hexadecimal, shared by all processes the request passes through."""
+        """Id of the trace in hexadecimal, shared by all processes that handle the request."""
         ...
 
     @abstractmethod
-    def end(self, answered: RequestOutcome) -> None:
-        """Tell what became of it; once, in the task that began it. Never fails."""
+    def end(self, outcome: RequestOutcome) -> None:
+        """End the span with its outcome; once, in the task that began it. Does not raise."""
         ...
 
 
 class RequestTracer(Protocol):
-    """Follows requests for whoever wants to see later where their time went."""
+    """Starts a span for each request."""
 
     @abstractmethod
     def begin(self, method: str, headers: Sequence[tuple[bytes, bytes]]) -> RequestSpan:
-        """Begin to follow a request, as part of the trace its headers name if they do; never fails."""
+        """Start a span, as part of the trace named in the headers if there is one. Does not raise."""
         ...
 
 
 class QueueObserver(Protocol):
-    """Is told what became of messages that came through the queue. Returns at once and never fails."""
+    """Observes the outcome of queue messages. Methods do not wait and do not raise."""
 
     @abstractmethod
     def observe_recorded(
         self, delivery: Delivery, *, lag_seconds: float, work_seconds: float
     ) -> None:
-        """Take note of one that the store now has.
+        """Record a message whose interaction was stored.
 
         Args:
-            delivery: What came.
-            lag_seconds: Since it was sent.
-            work_seconds: Since work on it began.
+            delivery: The message.
+            lag_seconds: Time since it was sent.
+            work_seconds: Time since its processing began.
         """
         ...
 
     @abstractmethod
     def observe_dead_letter(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
-        """Take note of one that can never be stored; `reason` is one of a handful of fixed texts."""
+        """Record a message that was moved to the dead letters; `reason` is one of a few fixed texts."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What was erased, for those who hold copies."""
+"""Port for reading which interactions were erased."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class Tombstones(Protocol):
-    """Remembers what was erased for as long as a copy may turn up."""
+    """Remembers erased interactions for as long as a copy of them may arrive."""
 
     @abstractmethod
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
-        """Return which of the user's interactions were erased, whether they ever came or not.
+        """Return the ids that were erased, of interactions that were stored before or not.
 
         Raises:
             HistoryUnreadable: The store cannot be read.

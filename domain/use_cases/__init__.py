@@ -1,1 +1,1 @@
-"""What the service does, one file per verb."""
+"""The operations of the service, one file per verb."""

@@ -1,4 +1,4 @@
-"""Ask a model, and remember what became of it."""
+"""Send a prompt to a model and store the interaction."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -19,18 +19,19 @@ from domain.exceptions import (
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryWriter
 from domain.interfaces.llm_client import LLMClient
-from domain.use_cases.record_answer import Recording
+from domain.use_cases.record_answer import AnswerRecorder
 
 _LEAST_ACCEPT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerPrompt:
-    """Prompt in, interaction out: asked, timed, and in history, whatever became of it.
+    """Streams the answer of a model, and stores the interaction whether it succeeds, fails or is cancelled.
 
     Attributes:
-        must_keep: False: answer also when the answer cannot be kept, and say so in `context.is_stored`.
-        lost_after_seconds: How long after its deadline a request whose process died is recorded as interrupted.
+        require_durable: Whether an interaction that cannot be stored is an error; otherwise it is answered all the
+            same, and `context.is_stored` is False.
+        lost_after_seconds: Time after its deadline when a request whose process died is recorded as interrupted.
     """
 
     llm: LLMClient
@@ -43,18 +44,18 @@ class AnswerPrompt:
     async def __call__(
         self, context: ChatRequestContext, prompt: Prompt
     ) -> AsyncGenerator[ProviderSelected | str | Interaction, None]:
-        """Yield who answers and the text as it comes, then the interaction it became, by then durable.
+        """Yield the selected providers and the text as it arrives, then the interaction once it is durable.
 
-        Raises (the first and the last only where the answer must be kept):
-            HistoryUnavailable: Nothing could be kept, so nobody was asked.
-            LLMError: Nobody answered; that is in history as well.
-            Overloaded: Every provider has as many calls as we allow; in history as well.
-            HistoryNotDurable: The answer came but could not be kept.
+        Raises:
+            HistoryUnavailable: Nothing can be stored, so no provider was called. Only with `require_durable`.
+            LLMError: No model answered; stored as well.
+            Overloaded: Every provider is at its limit of concurrent calls; stored as well.
+            HistoryNotDurable: The answer arrived but could not be stored. Only with `require_durable`.
         """
         self._admit(context)
-        recording = Recording(context, prompt, self.clock)
+        recorder = AnswerRecorder(context, prompt, self.clock)
         self.history.begin(
-            recording.interaction(Status.INTERRUPTED),
+            recorder.interaction(Status.INTERRUPTED),
             lost_after_seconds=context.answer_deadline.at_seconds
             - context.started_seconds
             + self.lost_after_seconds,
@@ -64,27 +65,27 @@ class AnswerPrompt:
             async with aclosing(self.llm.stream(prompt, context)) as events:
                 async for event in events:
                     if isinstance(event, Reply):
-                        outcome = recording.replied(event)
+                        outcome = recorder.completed(event)
                     elif not isinstance(event, AnswerProgress):
-                        recording.hear(event)
+                        recorder.add(event)
                         yield event
             if outcome is None:
                 raise RuntimeError("an LLMClient ended without a Reply")
-            await self._keep(context, outcome)
+            await self._store(context, outcome)
         except LLMError as error:
-            context.is_stored = await self._keep_failure(recording.failed(error))
+            context.is_stored = await self._store_failure(recorder.failed(error))
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            # The caller left, perhaps while the outcome was being kept: append it (again), out of the reach of the cancellation.
-            self._keep_detached(outcome or recording.abandoned())
+            # The append itself may have been cancelled: repeat it in a task of its own.
+            self._store_in_background(outcome or recorder.cancelled())
             raise
         except HistoryNotDurable:
             raise
         except Overloaded:
-            await self._keep_failure(recording.broken(Overloaded.code))
+            await self._store_failure(recorder.failed_with(Overloaded.code))
             raise
         except BaseException:
-            self._keep_detached(recording.broken())
+            self._store_in_background(recorder.failed_with())
             raise
         yield outcome
 
@@ -96,14 +97,14 @@ class AnswerPrompt:
                 raise
             context.is_stored = False
 
-    async def _keep(self, context: ChatRequestContext, interaction: Interaction) -> None:
+    async def _store(self, context: ChatRequestContext, interaction: Interaction) -> None:
         started = self.clock.monotonic()
-        patience_seconds = max(
+        timeout_seconds = max(
             _LEAST_ACCEPT_SECONDS,
             context.answer_deadline.remaining_seconds(started) + _LEAST_ACCEPT_SECONDS,
         )
         try:
-            async with asyncio.timeout(patience_seconds):
+            async with asyncio.timeout(timeout_seconds):
                 await self.history.append(interaction)
             context.is_stored = True
         except (HistoryError, TimeoutError) as exc:
@@ -112,24 +113,24 @@ class AnswerPrompt:
                 raise HistoryNotDurable from exc
         context.history_seconds = round(self.clock.monotonic() - started, 6)
 
-    async def _keep_failure(self, interaction: Interaction) -> bool:
-        """Record a failure and return whether it is kept; if it is not, the caller gets the same error."""
+    async def _store_failure(self, interaction: Interaction) -> bool:
+        """Store a failed interaction and return whether it is stored; the error of the request is the same either way."""
         try:
             async with asyncio.timeout(_LEAST_ACCEPT_SECONDS):
                 await self.history.append(interaction)
         except (HistoryError, TimeoutError):
-            self._keep_detached(interaction)
+            self._store_in_background(interaction)
             return False
         except asyncio.CancelledError:
-            self._keep_detached(interaction)
+            self._store_in_background(interaction)
             raise
         return True
 
-    def _keep_detached(self, interaction: Interaction) -> None:
+    def _store_in_background(self, interaction: Interaction) -> None:
         async def save() -> None:
             await self.history.append(interaction)
 
-        task = asyncio.get_running_loop().create_task(save(), name=f"keep {interaction.id}")
+        task = asyncio.get_running_loop().create_task(save(), name=f"store {interaction.id}")
         self._saves.add(task)
         task.add_done_callback(self._forget)
 
@@ -137,10 +138,10 @@ class AnswerPrompt:
         self._saves.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             task.get_loop().call_exception_handler(
-                {"message": "an interaction could not be kept", "exception": error, "task": task}
+                {"message": "an interaction could not be stored", "exception": error, "task": task}
             )
 
     async def drain(self) -> None:
-        """Return once everything that is being kept for callers who left is kept, or has failed."""
+        """Wait until all background writes have finished, successfully or not."""
         while self._saves:
             await asyncio.wait(self._saves)

@@ -1,4 +1,4 @@
-"""Copy interactions into a store, and see that they are there."""
+"""Copy interactions into a store and verify them by reading them back."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -17,32 +17,32 @@ from domain.interfaces.history_archive import HistoryArchive
 T = TypeVar("T")
 
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""How long a store that does not answer is waited for, before a copy is given up until it is started again."""
+"""Pauses between retries of a store that does not answer; after the last one the copy fails."""
 
 
 class CopySource(Protocol):
-    """What is copied: a file, or another store."""
+    """Source of a copy: a file or another store."""
 
     def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
-        """Yield everything behind `after`, in batches of at most so many records.
+        """Yield everything behind `after`, in batches of at most `at_most` records.
 
         Raises:
-            HistoryDamaged: It holds what this program cannot read.
-            HistoryUnreadable: It cannot be read now.
+            HistoryDamaged: The source holds data that this program cannot read.
+            HistoryUnreadable: The source cannot be read at the moment.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CopyHistory:
-    """Carries batches from a source to a store: one is read, the two before stored, the one before those read back.
+    """Copies batches from a source to a store, as a pipeline of reading, two concurrent writes, and reading back.
 
-    It may be stopped anywhere, however hard, and started again: what is there already stays as it is, and where the
-    state is kept it goes on behind the last batch that was seen in the target.
+    It may be killed at any time and started again: existing records are not changed, and with a checkpoint it resumes
+    behind the last batch that was verified in the target.
 
     Attributes:
-        digest_of: SHA-256 of a record found in the target, as the source digests its own.
-        first_kept_id: Returns the id below which all has expired: such records are left out; empty when none ever do.
+        digest_of: Returns the SHA-256 of a record of the target, computed as the source computes its digests.
+        first_kept_id: Returns the id below which records have expired and are left out; empty if none expire.
     """
 
     source: CopySource
@@ -56,13 +56,13 @@ class CopyHistory:
         """Copy everything once.
 
         Args:
-            progress: Told how much of the source is behind, and how much there is.
+            progress: Called with the amount of the source read so far, and its size.
 
         Returns:
-            What it came to. Where that is not right, the next run starts at the beginning.
+            The result. If it is not complete, the next run starts at the beginning.
 
         Raises:
-            HistoryError: A store does not answer; what was copied stays copied.
+            HistoryError: A store does not answer; copied records stay copied.
         """
         before = settling = asyncio.create_task(self._resumed())
         begun: list[asyncio.Task[Batch]] = []
@@ -70,21 +70,21 @@ class CopyHistory:
             position = (await settling).position
             async with aclosing(self._read(position)) as batches:
                 async for batch in batches:
-                    # One waits for the store while it writes another, and none gets further ahead of what is read back.
+                    # Bounds the pipeline: two batches may be in writing ahead of the one that is read back.
                     await before
                     begun = [*begun[-1:], asyncio.create_task(self._store(batch, begun[-1:]))]
                     before, settling = settling, self._settling(batch, begun[-1], settling)
-                    await asyncio.sleep(0)  # let it begin: the store writes while we read on
+                    await asyncio.sleep(0)  # start the write before the next batch is read
                     progress(batch.done, batch.total)
             so_far = await settling
         finally:
-            # What was begun is finished and noted.
+            # Batches in progress are finished and saved in the checkpoint.
             await asyncio.gather(settling, *begun, return_exceptions=True)
         self.state.clear()
         return so_far
 
     async def _read(self, position: Position) -> AsyncGenerator[Batch, None]:
-        """Yield everything behind `position`; a source that does not answer is begun again where it stopped."""
+        """Yield everything behind `position`; retry from the last position while the source does not answer."""
         pauses = iter(PAUSES_SECONDS)
         while True:
             try:
@@ -105,19 +105,19 @@ class CopyHistory:
                 await self.clock.sleep(pause_seconds)
 
     async def _resumed(self) -> CopyProgress:
-        """Return where an earlier run ended, unless the target has lost since then what that run saw there."""
-        noted = self.state.load()
-        if noted is None:
+        """Return the progress of an earlier run, unless its last record is no longer in the target."""
+        saved = self.state.load()
+        if saved is None:
             return CopyProgress()
-        last = noted.position.last_key
+        last = saved.position.last_key
         if last is None or last.interaction_id < self.first_kept_id():
-            return noted
+            return saved
         if not await self._found([last]) and not await self._erased([last]):
             return CopyProgress()
-        return noted
+        return saved
 
     async def _store(self, batch: Batch, earlier: Sequence["asyncio.Task[Batch]"]) -> Batch:
-        """Store a batch, and return what of it has not expired. In trouble those before it go first."""
+        """Store a batch and return it without expired records. Retries wait for the batches before it."""
         kept = batch.without_expired(self.first_kept_id())
 
         async def store() -> None:
@@ -132,7 +132,7 @@ class CopyHistory:
             raise
         except HistoryError:
             await asyncio.gather(*earlier)
-            await self._patiently(store)
+            await self._with_retries(store)
         return kept
 
     def _settling(
@@ -141,7 +141,7 @@ class CopyHistory:
         storing: "asyncio.Task[Batch]",
         settling: "asyncio.Task[CopyProgress]",
     ) -> "asyncio.Task[CopyProgress]":
-        """Return what is done once a batch is stored, read back and noted, and those before it too."""
+        """Return a task that ends when this batch and all before it are stored, read back and saved."""
 
         async def settle() -> CopyProgress:
             kept, before = await asyncio.gather(storing, settling)
@@ -162,7 +162,7 @@ class CopyHistory:
         return after
 
     async def _read_back(self, batch: Batch, before: CopyProgress) -> CopyProgress:
-        """Return what `before` becomes by what of the batch now is in the target."""
+        """Return `before` with the counts and checksums of the batch, as read back from the target."""
         keys = [record.key for record in batch.records]
         found = {record.key: record for record in await self._found(keys)}
         first_kept_id = self.first_kept_id()
@@ -170,25 +170,25 @@ class CopyHistory:
         missing = [key for key in keys if key not in found and key not in expired]
         erased = await self._erased(missing) if missing else frozenset[InteractionKey]()
         expected: list[bytes] = []
-        there: list[bytes] = []
+        found_digests: list[bytes] = []
         differing: list[InteractionKey] = []
         for record, digest in zip(batch.records, batch.digests, strict=True):
             if record.key in erased or record.key in expired:
                 continue
             expected.append(digest)
-            kept = found.get(record.key)
-            if kept is None:
+            stored = found.get(record.key)
+            if stored is None:
                 differing.append(record.key)
-            elif kept.body == record.body:
-                there.append(digest)
+            elif stored.body == record.body:
+                found_digests.append(digest)
             else:
-                there.append(kept_digest := self.digest_of(kept))
-                if kept_digest != digest:
+                found_digests.append(stored_digest := self.digest_of(stored))
+                if stored_digest != digest:
                     differing.append(record.key)
         return replace(
             before,
             source=before.source.plus(expected),
-            target=before.target.plus(there),
+            target=before.target.plus(found_digests),
             erased=before.erased + len(batch.records) - len(expired) - len(expected),
             expired=before.expired + len(expired),
             differing=before.differing + len(differing),
@@ -196,7 +196,7 @@ class CopyHistory:
         )
 
     async def _found(self, keys: Sequence[InteractionKey]) -> Sequence[Record]:
-        return await self._patiently(lambda: self.target.read(keys)) if keys else ()
+        return await self._with_retries(lambda: self.target.read(keys)) if keys else ()
 
     async def _erased(self, keys: Sequence[InteractionKey]) -> frozenset[InteractionKey]:
         by_user: dict[str, list[str]] = {}
@@ -204,11 +204,11 @@ class CopyHistory:
             by_user.setdefault(key.user_id, []).append(key.interaction_id)
         erased: set[InteractionKey] = set()
         for user_id, ids in by_user.items():
-            gone = await self._patiently(partial(self.target.erased_among, user_id, ids))
-            erased.update(InteractionKey(user_id, one) for one in gone)
+            ids_erased = await self._with_retries(partial(self.target.erased_among, user_id, ids))
+            erased.update(InteractionKey(user_id, interaction_id) for interaction_id in ids_erased)
         return frozenset(erased)
 
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _with_retries(self, work: Callable[[], Awaitable[T]]) -> T:
         for pause_seconds in PAUSES_SECONDS:
             try:
                 return await work()

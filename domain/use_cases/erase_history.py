@@ -1,4 +1,4 @@
-"""Forget."""
+"""Delete one interaction, or all of a user's."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +11,11 @@ from domain.interfaces.idempotency import IdempotencyStore
 
 @dataclass(frozen=True, slots=True)
 class EraseHistory:
-    """Erases one interaction or all of a user's, with the keys that led to them; writes still on their way lose.
+    """Erases interactions with their idempotency records; writes that are still in progress are discarded.
 
     Attributes:
-        new_id: Makes an id not below any made before in this process: its time is "now".
+        claims: The idempotency records.
+        new_id: Returns an id greater than all earlier ones of this process; its time is the bound of `all`.
     """
 
     history: HistoryRepository
@@ -22,37 +23,36 @@ class EraseHistory:
     new_id: Callable[[], str]
 
     async def one(self, user_id: str, interaction_id: str) -> None:
-        """Erase one; that there is none is no error.
+        """Erase one interaction; no-op if there is none.
 
         Raises:
-            HistoryUnreadable: The store is away; nothing was done.
+            HistoryUnreadable: The store is unavailable; nothing was erased.
         """
-        # The key first: one that outlived its interaction would run again as an id that stays erased.
-        with _one_store_away():
+        # The record first: a record without its interaction would repeat the request under an erased id.
+        with _as_one_store():
             await self.claims.forget_interaction(user_id, interaction_id)
         await self.history.erase(user_id, interaction_id)
 
     async def all(self, user_id: str) -> int:
-        """Erase everything up to now and return how many there were; the second time that is 0.
+        """Erase all interactions up to now and return their number.
 
         Raises:
-            HistoryUnreadable: The store is away. Asked again, the erasure is carried out to its end.
+            HistoryUnreadable: The store is unavailable; the erasure may be partial. A retry completes it.
         """
-        until_id = (
-            self.new_id()
-        )  # one bound for both: what begins after it keeps its key and its record
-        with _one_store_away():
+        # One bound for both: requests that begin after it keep their record and their interaction.
+        until_id = self.new_id()
+        with _as_one_store():
             await self.claims.forget_user(user_id, until_id)
         erased = await self.history.erase_all(user_id, until_id)
-        # A chat that began before the bound may have claimed its key meanwhile; its record is erased too.
-        with _one_store_away():
+        # A chat that began before the bound may have claimed its key meanwhile.
+        with _as_one_store():
             await self.claims.forget_user(user_id, until_id)
         return erased
 
 
 @contextmanager
-def _one_store_away() -> Iterator[None]:
-    """Tell of keys that cannot be erased as of history that cannot: to a caller they are one."""
+def _as_one_store() -> Iterator[None]:
+    """Report unavailable idempotency records as unavailable history; callers do not distinguish the two."""
     try:
         yield
     except IdempotencyUnavailable as exc:

@@ -1,4 +1,4 @@
-"""Hand out all of a user's history."""
+"""Export all of a user's history."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from domain.exceptions import HistoryUnreadable
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
 
-TRIES_A_PAGE = 4
+TRIES_PER_PAGE = 4
 PAUSE_SECONDS = 1.0
 
 _FIRST_PAGE = 10
@@ -20,18 +20,18 @@ _LARGE_PAGE_CHARACTERS = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ExportHistory:
-    """Everything of a user that was asked before the export began, of every status, oldest first, each once."""
+    """Yields all of a user's interactions received before the export began, of every status, oldest first, each once."""
 
     history: HistoryRepository
     clock: Clock
 
     async def __call__(self, user_id: str) -> AsyncGenerator[Sequence[Interaction], None]:
-        """Yield page after page; nothing is read ahead, and pages of long texts hold few of them.
+        """Yield the pages, without reading ahead; pages of long texts hold fewer interactions.
 
-        A page that cannot be read is tried again three times, but for the first: who asked learns of that at once.
+        Every page but the first is retried three times; a failure of the first is raised at once.
 
         Raises:
-            HistoryUnreadable: The store cannot be read; what was yielded is not all.
+            HistoryUnreadable: The store cannot be read; the export is incomplete.
         """
         everything = HistoryFilter(
             statuses=frozenset(Status), to_id=first_id_at(self.clock.now_milliseconds() + 1)
@@ -47,7 +47,7 @@ class ExportHistory:
             page = await self._read(query)
 
     async def _read(self, query: HistoryQuery) -> Page:
-        for _ in range(TRIES_A_PAGE - 1):
+        for _ in range(TRIES_PER_PAGE - 1):
             try:
                 return await self.history.search(query)
             except HistoryUnreadable:
@@ -56,8 +56,8 @@ class ExportHistory:
 
 
 def _next_limit(limit: int, interactions: Sequence[Interaction]) -> int:
-    """Return how many to read next, so that a page is neither a handful of words nor a hundred long answers."""
-    characters = sum([len(one.prompt.text) + len(one.text) for one in interactions])
+    """Return the limit of the next page, adapted to the size of the last one."""
+    characters = sum([len(each.prompt.text) + len(each.text) for each in interactions])
     if characters > _LARGE_PAGE_CHARACTERS:
         return max(limit // 4, 1)
     if characters < _SMALL_PAGE_CHARACTERS:

@@ -8,7 +8,7 @@ from domain.interfaces.history import HistoryRepository
 
 @dataclass(frozen=True, slots=True)
 class ListConversations:
-    """One page of them, last active first."""
+    """Returns one page of conversations, most recently active first."""
 
     history: HistoryRepository
 

@@ -1,4 +1,4 @@
-"""Tell what can be asked."""
+"""List the models of the catalogue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from domain.interfaces.model_catalogue import ModelCatalogue
 
 @dataclass(frozen=True, slots=True)
 class ListModels:
-    """The catalogue, as a caller sees it."""
+    """Returns the models that callers may see."""
 
     catalogue: ModelCatalogue
 
     def __call__(self) -> Sequence[Model]:
-        """Return every model, the default one first."""
+        """Return all models, the default one first."""
         return self.catalogue.models()
 
     def one(self, name: str) -> Model:

@@ -9,15 +9,15 @@ from domain.interfaces.history import HistoryRepository
 
 @dataclass(frozen=True, slots=True)
 class ReadInteraction:
-    """One of a user's interactions, whatever its status."""
+    """Returns one of a user's interactions, of any status."""
 
     history: HistoryRepository
 
     async def __call__(self, user_id: str, interaction_id: str) -> Interaction:
-        """Return it.
+        """Return the interaction.
 
         Raises:
-            NotFound: This user has none with that id; somebody else's is not told apart from none.
+            NotFound: This user has no interaction with this id; another user may have.
             HistoryUnreadable: The store cannot be read.
         """
         interaction = await self.history.find(user_id, interaction_id)

@@ -1,4 +1,4 @@
-"""Remember what was said before."""
+"""Add a conversation's earlier turns to the prompt."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -19,11 +19,11 @@ _MOST_TURNS = 1000
 
 @dataclass(frozen=True, slots=True)
 class RecallConversation:
-    """Puts the earlier turns of a conversation before the question.
+    """Adds the earlier turns of a conversation before the question.
 
     Attributes:
-        read_seconds: What all reads of one conversation may take; longer than the store's own limit, so that what
-            it does not tell in time may still come from elsewhere.
+        read_seconds: Time limit of all reads of one conversation; longer than the store's own limit, so that the
+            turns can still be read from this host after the store timed out.
     """
 
     history: HistoryRepository
@@ -32,19 +32,19 @@ class RecallConversation:
     async def __call__(
         self, prompt: Prompt, user_id: str, conversation_id: str, model: Model
     ) -> Prompt:
-        """Return `prompt` with the newest earlier turns that fit, oldest first; whole turns, 1 000 at the most.
+        """Return `prompt` with the newest earlier turns that fit, oldest first; complete turns, at most 1 000.
 
-        A turn that was cut or cancelled counts with what was seen of its answer, and without any as its question.
+        A truncated or cancelled turn is included with its partial answer, or as a question alone if it has none.
 
         Args:
-            prompt: Always sent whole.
-            user_id: Authorised.
-            conversation_id: Of that user.
-            model: Who is asked. Its window, less what the answer may take, bounds all that is sent, at three bytes
-                of UTF-8 a token. A window that is not known is taken for one of 128 000 tokens.
+            prompt: The new messages, which are never shortened.
+            user_id: Already authorised.
+            conversation_id: Conversation of that user.
+            model: The requested model. Its context window, less the tokens of the answer, bounds the prompt, at
+                three bytes of UTF-8 per token. An unknown window is taken as 128 000 tokens.
 
         Raises:
-            HistoryUnreadable: The turns cannot be read; going on without them would be another conversation.
+            HistoryUnreadable: The turns cannot be read. The prompt is not sent without its context.
         """
         left_bytes = _window_tokens(prompt, model) * _BYTES_PER_TOKEN - _size_bytes(
             prompt.system, *(message.text for message in prompt.messages)
@@ -82,10 +82,10 @@ class RecallConversation:
 
 
 def _window_tokens(prompt: Prompt, model: Model) -> int:
-    """Return what may be sent.
+    """Return how many tokens of the context window the prompt may use.
 
-    Some models may fill their whole window with an answer. A caller that set no bound means no such answer, and half
-    of the window is kept for what is sent. So it is where the window is not known: it may well hold a larger answer.
+    Some models may fill their whole window with an answer. Without `max_output_tokens`, or with an unknown window, at
+    most half of the window is reserved for the answer.
     """
     window_tokens = model.context_tokens or _UNKNOWN_WINDOW_TOKENS
     answer_tokens = prompt.max_output_tokens

@@ -1,4 +1,4 @@
-"""Listens to an answer and tells what history keeps of it."""
+"""Builds the interaction of a request from the events of its answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,68 +21,68 @@ _MICROSECONDS = 6
 
 
 @dataclass(slots=True)
-class Recording:
-    """What has been heard of one answer so far; each ending is told once."""
+class AnswerRecorder:
+    """Collects the events of one answer. One of the methods for its end is called once, and returns the interaction."""
 
     context: ChatRequestContext
     prompt: Prompt
     clock: Clock
     _texts: list[str] = field(default_factory=list, init=False)
-    _answering: ProviderSelected | None = field(default=None, init=False)
+    _selected: ProviderSelected | None = field(default=None, init=False)
     _first_token_seconds: float | None = field(default=None, init=False)
-    _heard_seconds: float = field(init=False)
+    _started_seconds: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._heard_seconds = self.clock.monotonic()
+        self._started_seconds = self.clock.monotonic()
 
-    def hear(self, event: ProviderSelected | str) -> None:
-        """Take in a piece; who takes over without continuing starts the answer anew."""
+    def add(self, event: ProviderSelected | str) -> None:
+        """Add an event. A new provider that does not continue the answer discards the text so far."""
         if isinstance(event, str):
             if self._first_token_seconds is None:
                 self._first_token_seconds = self._seconds()
             self._texts.append(event)
             return
         if isinstance(event, ProviderSelected):
-            self._answering = event
+            self._selected = event
             if not event.continues:
                 self._texts.clear()
                 self._first_token_seconds = None
 
-    def replied(self, reply: Reply) -> Interaction:
-        """The answer came to its end."""
+    def completed(self, reply: Reply) -> Interaction:
+        """Return the interaction of an answer that ended with `reply`."""
         if reply.finish_reason is FinishReason.CONTENT_FILTER:
             status = Status.BLOCKED
         elif reply.was_cut_at_limit:
             status = Status.TRUNCATED
         else:
             status = Status.COMPLETED
-        return self._told(status, reply.finish_reason, reply.usage)
+        return self._finish(status, reply.finish_reason, reply.usage)
 
     def failed(self, error: LLMError) -> Interaction:
-        """Nobody answered, or not to the end."""
+        """Return the interaction of an answer that failed or broke off."""
         if isinstance(error, ContentBlocked):
-            return self._told(Status.BLOCKED, FinishReason.CONTENT_FILTER, error=error.code)
+            return self._finish(Status.BLOCKED, FinishReason.CONTENT_FILTER, error=error.code)
         status = Status.TRUNCATED if self._texts else Status.FAILED
-        return self._told(status, FinishReason.ERROR, error=error.code)
+        return self._finish(status, FinishReason.ERROR, error=error.code)
 
-    def abandoned(self) -> Interaction:
-        """Broken off before the end: the caller left, or the service stops.
+    def cancelled(self) -> Interaction:
+        """Return the interaction of a request that was cancelled by the client or by shutdown.
 
-        A plain call runs on when its caller leaves, so only the service's end breaks one off.
+        A request without streaming continues when its client disconnects; only shutdown cancels it.
         """
         if self.context.ended_by_shutdown or not self.context.is_streamed:
-            return self.broken(Overloaded.code)
-        return self._told(Status.CLIENT_CANCELLED, None)
+            return self.failed_with(Overloaded.code)
+        return self._finish(Status.CLIENT_CANCELLED, None)
 
-    def broken(self, error: str = DomainError.code) -> Interaction:
-        """We failed ourselves."""
+    def failed_with(self, code: str = DomainError.code) -> Interaction:
+        """Return the interaction of a request that failed in this service, with an error code."""
         status = Status.TRUNCATED if self._texts else Status.FAILED
-        return self._told(status, FinishReason.ERROR, error=error)
+        return self._finish(status, FinishReason.ERROR, error=code)
 
     def _seconds(self) -> float:
-        return round(self.clock.monotonic() - self._heard_seconds, _MICROSECONDS)
+        return round(self.clock.monotonic() - self._started_seconds, _MICROSECONDS)
 
-    def _told(
+    def _finish(
         self,
         status: Status,
         finish_reason: FinishReason | None,
@@ -101,13 +101,13 @@ class Recording:
         usage: Usage = NO_USAGE,
         error: str | None = None,
     ) -> Interaction:
-        """Return what is known so far, as an interaction of `status`."""
+        """Return the state so far as an interaction of `status`."""
         context = self.context
         attempts = tuple(context.attempts)
         model, provider = context.model, None
-        if self._answering is not None:
-            model, provider = self._answering.model, self._answering.provider
-        if attempts and (self._answering is None or status is Status.FAILED):
+        if self._selected is not None:
+            model, provider = self._selected.model, self._selected.provider
+        if attempts and (self._selected is None or status is Status.FAILED):
             model, provider = attempts[-1].model, attempts[-1].provider
         return Interaction(
             id=context.id,
@@ -130,6 +130,6 @@ class Recording:
 
 
 def _usage_of(attempts: Sequence[Attempt]) -> Usage | None:
-    """Return the sum over `attempts`; None when no provider reported anything."""
+    """Return the usage of all attempts; None if no provider reported any."""
     reported = [attempt.usage for attempt in attempts if attempt.usage is not None]
     return total_usage(reported) if reported else None

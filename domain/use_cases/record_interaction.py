@@ -1,4 +1,4 @@
-"""Bring what came through the queue into the store."""
+"""Store the interactions received from the queue."""
 
 import logging
 from collections.abc import Sequence
@@ -15,27 +15,27 @@ logger = logging.getLogger(__name__)
 FAILS_ALONE = "it fails while others are kept"
 BREAKS_STORE = "storing it fails unexpectedly"
 MOST_RECEIVES = 5
-"""So often a message comes that fails for no known reason, until it is buried; SQS itself would do so after ten times."""
+"""Deliveries of a message that fails for unknown reasons before it becomes a dead letter; SQS itself moves it after ten."""
 
 
 @dataclass(slots=True)
 class _Outcome:
-    """What became of deliveries.
+    """Outcome of deliveries.
 
     Attributes:
-        stored: The store has them.
-        buried: It never will; with the reason.
-        failing: They failed for a reason that may pass, while the store answers; with what is known of it.
+        stored: Deliveries that were stored.
+        rejected: Deliveries that the store rejects permanently, with the reason.
+        failing: Deliveries that failed for a reason that may be temporary, while the store answers; with the reason.
     """
 
     stored: list[Delivery] = field(default_factory=list)
-    buried: list[tuple[Delivery, str]] = field(default_factory=list)
+    rejected: list[tuple[Delivery, str]] = field(default_factory=list)
     failing: list[tuple[Delivery, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordInteraction:
-    """Deliveries in, history out: none leaves the queue before the store has it, and none that never can is kept there."""
+    """Stores messages of the queue. A message is removed once it is stored, or moved to the dead letters if it cannot be."""
 
     queue: InteractionQueue
     history: HistoryRepository
@@ -43,36 +43,37 @@ class RecordInteraction:
     observer: QueueObserver
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> None:
-        """Store what can be read and take it off the queue; bury the rest with its reason.
+        """Store the valid messages and remove them from the queue; move the others to the dead letters.
 
-        One that fails unexpectedly while others are stored is left to come again, and buried the fifth time it does.
-        Doing it again changes nothing, so it may be interrupted anywhere.
+        A message that fails unexpectedly while others are stored is left for redelivery, and becomes a dead letter at
+        the fifth delivery. Idempotent, so it may be interrupted at any time.
 
         Raises:
-            HistoryUnavailable: The store is away; nothing that was not stored left the queue.
-            QueueUnavailable: Some are stored but still on the queue, or could not be buried; they come again.
+            HistoryUnavailable: The store is unavailable; messages that were not stored stay in the queue.
+            QueueUnavailable: Some stored messages are still in the queue, or some could not be moved to the dead
+                letters; they are delivered again.
         """
         started_seconds = self.clock.monotonic()
         outcome = _Outcome()
-        await self._store([one for one in deliveries if one.interaction], outcome)
-        if outcome.failing and not outcome.stored and not outcome.buried:
-            raise HistoryUnavailable("nothing of it could be stored")
+        await self._store([delivery for delivery in deliveries if delivery.interaction], outcome)
+        if outcome.failing and not outcome.stored and not outcome.rejected:
+            raise HistoryUnavailable("no message could be stored")
         await self._settle(deliveries, outcome, started_seconds)
 
     async def each(self, deliveries: Sequence[Delivery]) -> None:
-        """Do the same one by one, with a store that answers: what fails now fails for a reason of its own.
+        """Do the same message by message, with a store that answers, so that each failure is a message's own.
 
         Raises:
-            QueueUnavailable: As above.
+            QueueUnavailable: As in `__call__`.
         """
         started_seconds = self.clock.monotonic()
         outcome = _Outcome()
-        for one in deliveries:
-            if one.interaction is not None:
+        for delivery in deliveries:
+            if delivery.interaction is not None:
                 try:
-                    await self._store([one], outcome)
+                    await self._store([delivery], outcome)
                 except HistoryUnavailable:
-                    outcome.failing.append((one, FAILS_ALONE))
+                    outcome.failing.append((delivery, FAILS_ALONE))
         await self._settle(deliveries, outcome, started_seconds)
 
     async def _settle(
@@ -81,22 +82,22 @@ class RecordInteraction:
         if outcome.stored:
             await self.queue.remove(outcome.stored)
             self._observe(outcome.stored, started_seconds)
-        unreadable = [(one, one.problem) for one in deliveries if one.interaction is None]
-        hopeless = [pair for pair in outcome.failing if pair[0].receives >= MOST_RECEIVES]
-        for delivery, reason in [*unreadable, *outcome.buried, *hopeless]:
+        invalid = [(each, each.problem) for each in deliveries if each.interaction is None]
+        exhausted = [pair for pair in outcome.failing if pair[0].receives >= MOST_RECEIVES]
+        for delivery, reason in [*invalid, *outcome.rejected, *exhausted]:
             await self.queue.bury(delivery, reason)
             work_seconds = self.clock.monotonic() - started_seconds
             self.observer.observe_dead_letter(delivery, reason, work_seconds=work_seconds)
 
     async def _store(self, deliveries: Sequence[Delivery], outcome: _Outcome) -> None:
-        """Store what the store takes; of a batch that it does not take, each half by itself."""
+        """Store a batch; if it is rejected, divide it in halves until the rejected messages are found."""
         if not deliveries:
             return
         try:
             await self._append(deliveries)
         except Unstorable as exc:
             if len(deliveries) == 1:
-                outcome.buried.append((deliveries[0], exc.reason))
+                outcome.rejected.append((deliveries[0], exc.reason))
                 return
         except HistoryUnavailable:
             raise
@@ -114,14 +115,14 @@ class RecordInteraction:
 
     async def _append(self, deliveries: Sequence[Delivery]) -> None:
         await self.history.append_many(
-            [one.interaction for one in deliveries if one.interaction is not None]
+            [each.interaction for each in deliveries if each.interaction is not None]
         )
 
     def _observe(self, deliveries: Sequence[Delivery], started_seconds: float) -> None:
         work_seconds = self.clock.monotonic() - started_seconds
         now_milliseconds = self.clock.now_milliseconds()
-        for one in deliveries:
-            lag_milliseconds = now_milliseconds - one.sent_milliseconds
+        for delivery in deliveries:
+            lag_milliseconds = now_milliseconds - delivery.sent_milliseconds
             self.observer.observe_recorded(
-                one, lag_seconds=max(0.0, lag_milliseconds / 1000), work_seconds=work_seconds
+                delivery, lag_seconds=max(0.0, lag_milliseconds / 1000), work_seconds=work_seconds
             )

@@ -1,4 +1,4 @@
-"""Give what could not be stored another chance."""
+"""Move dead letters back to the queue."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ from domain.interfaces.tombstones import Tombstones
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedriveResult:
-    """What a redrive did, or would do.
+    """Result of a redrive or of its dry run.
 
     Attributes:
-        sent_back: Put on the queue again.
-        erased: Deleted, because their interactions were erased meanwhile.
-        unreadable: Left where they are: this program cannot read them, so its worker could not either.
+        sent_back: Messages moved back to the queue.
+        erased: Messages deleted because their interactions were erased meanwhile.
+        unreadable: Messages left in place because they are not valid for this version.
     """
 
     sent_back: int = 0
@@ -27,10 +27,10 @@ class RedriveResult:
 
 @dataclass(frozen=True, slots=True)
 class RedriveDeadLetters:
-    """Puts dead letters back on the queue, but for what was erased or cannot be read.
+    """Moves dead letters back to the queue, except those that were erased or are not valid.
 
-    It may be stopped anywhere and started again: a message is on one of the two queues at any time, for a moment on
-    both, and storing it twice changes nothing. What becomes a dead letter meanwhile is left for the next time.
+    It may be killed at any time and started again: a message is always in at least one of the two queues, and storing
+    it twice changes nothing. Messages that become dead letters meanwhile are left for the next run.
     """
 
     dead_letters: DeadLetters
@@ -40,15 +40,15 @@ class RedriveDeadLetters:
     async def __call__(
         self, *, is_dry_run: bool, progress: Callable[[int, int], None]
     ) -> RedriveResult:
-        """Go through all of them once.
+        """Process all dead letters once.
 
         Args:
-            is_dry_run: Look at them only; they cannot be taken by others meanwhile, and are all left there.
-            progress: Told how many were looked at, and about how many there are.
+            is_dry_run: Only count; the messages are held meanwhile, and all stay.
+            progress: Called with the number of processed messages, and the approximate total.
 
         Raises:
-            QueueUnavailable: The queues do not answer; what was done so far stays done.
-            HistoryUnreadable: The store does not tell what was erased; the same.
+            QueueUnavailable: A queue does not answer; finished steps are not undone.
+            HistoryUnreadable: The tombstones cannot be read; finished steps are not undone.
         """
         started_milliseconds = self.clock.now_milliseconds()
         total = await self.dead_letters.count()
@@ -57,21 +57,21 @@ class RedriveDeadLetters:
         in_hand: dict[str, Delivery] = {}
         try:
             while new := [
-                one for one in await self.dead_letters.take() if one.message_id not in seen
+                letter for letter in await self.dead_letters.take() if letter.message_id not in seen
             ]:
-                seen.update(one.message_id for one in new)
-                in_hand.update((one.message_id, one) for one in new)
-                older = [one for one in new if one.sent_milliseconds < started_milliseconds]
-                readable = [one for one in older if one.interaction is not None]
-                lost = await self._erased(readable)
-                back = [one for one in readable if one not in lost]
+                seen.update(letter.message_id for letter in new)
+                in_hand.update((letter.message_id, letter) for letter in new)
+                older = [each for each in new if each.sent_milliseconds < started_milliseconds]
+                readable = [letter for letter in older if letter.interaction is not None]
+                gone = await self._erased(readable)
+                back = [letter for letter in readable if letter not in gone]
                 if not is_dry_run:
-                    await self.dead_letters.remove(lost)
+                    await self.dead_letters.remove(gone)
                     await self.dead_letters.send_back(back)
-                    for one in readable:
-                        del in_hand[one.message_id]
+                    for letter in readable:
+                        del in_hand[letter.message_id]
                 sent_back += len(back)
-                erased += len(lost)
+                erased += len(gone)
                 unreadable += len(older) - len(readable)
                 progress(len(seen), max(total, len(seen)))
         finally:
@@ -94,4 +94,4 @@ class RedriveDeadLetters:
 
 
 def _interactions(deliveries: Sequence[Delivery]) -> list[Interaction]:
-    return [one.interaction for one in deliveries if one.interaction is not None]
+    return [each.interaction for each in deliveries if each.interaction is not None]

@@ -1,4 +1,4 @@
-"""Add up a user's history."""
+"""Compute statistics of a user's history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from domain.interfaces.history import HistoryRepository
 
 @dataclass(frozen=True, slots=True)
 class SummariseHistory:
-    """Figures by day, model or provider."""
+    """Returns statistics by day, model or provider."""
 
     history: HistoryRepository
 

@@ -15,7 +15,7 @@ class Keys(Protocol):
     @abstractmethod
     def known_caller(self, key: bytes) -> Caller | None: ...
     @abstractmethod
-    def caller_of(self, key: bytes) -> Caller: ...
+    def authenticate(self, key: bytes) -> Caller: ...
 
 
 class Tokens(Protocol):
@@ -24,7 +24,7 @@ class Tokens(Protocol):
     @abstractmethod
     def known_caller(self, token: bytes) -> Caller | None: ...
     @abstractmethod
-    async def caller_of(self, token: bytes) -> Caller: ...
+    async def authenticate(self, token: bytes) -> Caller: ...
 
 
 class BearerAuthenticator(Authenticator):
@@ -42,14 +42,14 @@ class BearerAuthenticator(Authenticator):
             return self._keys.known_caller(credentials)
         return None if self._tokens is None else self._tokens.known_caller(credentials)
 
-    async def caller_of(self, authorization: bytes | None) -> Caller:
+    async def authenticate(self, authorization: bytes | None) -> Caller:
         if authorization is None:
             raise Unauthenticated(were_given=False)
         if credentials := _bearer(authorization):
             if self._keys is not None and credentials.startswith(PREFIX):
-                return self._keys.caller_of(credentials)
+                return self._keys.authenticate(credentials)
             if self._tokens is not None:
-                return await self._tokens.caller_of(credentials)
+                return await self._tokens.authenticate(credentials)
         raise Unauthenticated(were_given=True)
 
 

@@ -64,7 +64,7 @@ class TokenVerifier:
             return None
         return checked.caller
 
-    async def caller_of(self, token: bytes) -> Caller:
+    async def authenticate(self, token: bytes) -> Caller:
         """Return who shows `token`: its user, who has all scopes on themself.
 
         Raises:

@@ -96,8 +96,8 @@ async def test_a_hiccup_is_waited_for_and_an_outage_is_not() -> None:
         history.is_unreadable = True
         with pytest.raises(HistoryUnreadable):
             await anext(pages)
-    assert clock.slept == [export_history.PAUSE_SECONDS] * (export_history.TRIES_A_PAGE - 1)
-    assert history.searches == 1 + export_history.TRIES_A_PAGE
+    assert clock.slept == [export_history.PAUSE_SECONDS] * (export_history.TRIES_PER_PAGE - 1)
+    assert history.searches == 1 + export_history.TRIES_PER_PAGE
 
     class Hiccup(RememberingHistory):
         async def search(self, query):  # type: ignore[no-untyped-def]
@@ -110,4 +110,4 @@ async def test_a_hiccup_is_waited_for_and_an_outage_is_not() -> None:
     async with aclosing(ExportHistory(history=history, clock=clock)("ana")) as pages:
         with pytest.raises(HistoryUnreadable):
             await anext(pages)
-    assert history.searches == 2 + export_history.TRIES_A_PAGE, "the first is tried once"
+    assert history.searches == 2 + export_history.TRIES_PER_PAGE, "the first is tried once"

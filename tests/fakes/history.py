@@ -144,6 +144,6 @@ def _passes(interaction: Interaction, query: HistoryQuery) -> bool:
         and wanted.model in (None, interaction.model)
         and wanted.provider in (None, interaction.provider)
         and wanted.conversation_id in (None, interaction.conversation_id)
-        and interaction.says(wanted.words)
+        and interaction.contains_words(wanted.words)
         and (wanted.from_id or "") <= interaction.id < (wanted.to_id or "~")
     )

@@ -23,13 +23,13 @@ def make_key(
 ) -> tuple[str, str]:
     """Make a key as the command line does; return its id and the key."""
     book = FileApiKeyRepository(data_dir, SystemClock())
-    made = book.make(
+    made = book.create(
         name="",
         user_id=user,
         scopes=frozenset(scopes),
         expires_milliseconds=expires_milliseconds,
     )
-    book.keep(made.record)
+    book.add(made.record)
     return made.record.id, made.key
 
 

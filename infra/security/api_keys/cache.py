@@ -46,11 +46,11 @@ class ApiKeyCache:
     def known_caller(self, key: bytes) -> Caller | None:
         """Return who shows `key`; None where it does not hold, or cannot be checked."""
         try:
-            return self.caller_of(key)
+            return self.authenticate(key)
         except (Unauthenticated, AuthUnavailable):
             return None
 
-    def caller_of(self, key: bytes) -> Caller:
+    def authenticate(self, key: bytes) -> Caller:
         """Return who shows `key`.
 
         Raises:

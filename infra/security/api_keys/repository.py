@@ -30,7 +30,7 @@ class FileApiKeyRepository(ApiKeyRepository):
         self._path = data_dir / KEYS_FILE
         self._clock = clock
 
-    def make(
+    def create(
         self,
         *,
         name: str,
@@ -50,7 +50,7 @@ class FileApiKeyRepository(ApiKeyRepository):
         )
         return NewApiKey(record, key, line_of(record))
 
-    def keep(self, record: ApiKey) -> None:
+    def add(self, record: ApiKey) -> None:
         with self._telling(), writing_keys(self._path) as connection:
             insert_key(connection, record)
 

@@ -34,10 +34,10 @@ class ChatMetrics(RequestObserver, Collector):
         self._replayed = 0
         self._not_kept = 0
 
-    def observe_request(self, answered: RequestOutcome) -> None:
-        if answered.problem is not None:
-            self._problems[answered.route, answered.problem, answered.limit or ""] += 1
-        context = answered.context
+    def observe_request(self, outcome: RequestOutcome) -> None:
+        if outcome.problem is not None:
+            self._problems[outcome.route, outcome.problem, outcome.limit or ""] += 1
+        context = outcome.context
         if context is None:
             return
         if context.is_replayed:
@@ -47,7 +47,7 @@ class ChatMetrics(RequestObserver, Collector):
             self._by_status[context.interaction.status] += 1
         if context.history_seconds:
             self._accepted.observe(context.history_seconds)
-        if not context.is_stored and answered.problem is None:
+        if not context.is_stored and outcome.problem is None:
             self._not_kept += 1
 
     def collect(self) -> Iterable[Metric]:
@@ -68,12 +68,12 @@ class ChatMetrics(RequestObserver, Collector):
             problems,
             CounterMetricFamily(
                 "rt_idempotent_replays",
-                "Chats that were answered before, and told again for their Idempotency-Key.",
+                "Chats answered from history, for a repeated Idempotency-Key.",
                 value=self._replayed,
             ),
             CounterMetricFamily(
                 "rt_chats_not_persisted",
-                "Chats that were answered although they could not be kept (HISTORY_MODE=best_effort).",
+                "Chats that were answered although they could not be stored (HISTORY_MODE=best_effort).",
                 value=self._not_kept,
             ),
         )

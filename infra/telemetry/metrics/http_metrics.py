@@ -35,15 +35,15 @@ class HttpMetrics(RequestObserver):
         registry.register(self._overheads)
         self._known: dict[tuple[str, str, int], Series] = {}
 
-    def observe_request(self, answered: RequestOutcome) -> None:
-        key = (answered.route, answered.method, answered.status // 100)
+    def observe_request(self, outcome: RequestOutcome) -> None:
+        key = (outcome.route, outcome.method, outcome.status // 100)
         series = self._known.get(key)
         if series is None:
             series = self._series(*key)
-        series.observe(answered.seconds)
-        if answered.context is not None:
-            added_seconds = answered.seconds - answered.context.llm_seconds
-            self._overheads.series(answered.route).observe(max(added_seconds, 0.0))
+        series.observe(outcome.seconds)
+        if outcome.context is not None:
+            added_seconds = outcome.seconds - outcome.context.llm_seconds
+            self._overheads.series(outcome.route).observe(max(added_seconds, 0.0))
 
     def _series(self, route: str, method: str, hundreds: int) -> Series:
         status_class = f"{hundreds}xx" if hundreds else "none"

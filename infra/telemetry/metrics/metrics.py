@@ -41,9 +41,9 @@ class Metrics(RequestObserver, AttemptObserver):
             {"version": version, "environment": environment}
         )
 
-    def observe_request(self, answered: RequestOutcome) -> None:
-        self._http.observe_request(answered)
-        self._chats.observe_request(answered)
+    def observe_request(self, outcome: RequestOutcome) -> None:
+        self._http.observe_request(outcome)
+        self._chats.observe_request(outcome)
 
     def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
         self._routes.attempt_started(context, provider, model)

@@ -50,24 +50,24 @@ class _RequestSpan(RequestSpan):
     def trace_id(self) -> str:
         return format_trace_id(self._span.get_span_context().trace_id)
 
-    def end(self, answered: RequestOutcome) -> None:
+    def end(self, outcome: RequestOutcome) -> None:
         context.detach(self._token)
         span = self._span
         if not span.is_recording():
             return
-        name = answered.method if answered.method in _METHODS else _NAME_OF_OTHERS
-        span.update_name(f"{name} {answered.route}")
+        name = outcome.method if outcome.method in _METHODS else _NAME_OF_OTHERS
+        span.update_name(f"{name} {outcome.route}")
         # the template, because a path may name a user
-        span.set_attribute("http.route", answered.route)
-        span.set_attribute("url.path", answered.route)
-        if answered.status:
-            span.set_attribute("http.response.status_code", answered.status)
-        if answered.context is not None:
-            span.set_attribute("rt.interaction_id", answered.context.id)
-            span.set_attribute("rt.attempts", len(answered.context.attempts))
-            span.set_attribute("rt.replayed", answered.context.is_replayed)
-        if answered.problem is not None:
-            span.set_attribute("error.type", answered.problem)
-        if answered.status >= 500 or not answered.status:
+        span.set_attribute("http.route", outcome.route)
+        span.set_attribute("url.path", outcome.route)
+        if outcome.status:
+            span.set_attribute("http.response.status_code", outcome.status)
+        if outcome.context is not None:
+            span.set_attribute("rt.interaction_id", outcome.context.id)
+            span.set_attribute("rt.attempts", len(outcome.context.attempts))
+            span.set_attribute("rt.replayed", outcome.context.is_replayed)
+        if outcome.problem is not None:
+            span.set_attribute("error.type", outcome.problem)
+        if outcome.status >= 500 or not outcome.status:
             span.set_status(StatusCode.ERROR)
         span.end()

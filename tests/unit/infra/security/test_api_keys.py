@@ -38,8 +38,8 @@ class Keys:
 
     def create(self, **changes: Any) -> tuple[ApiKey, bytes]:
         usual = {"name": "", "user_id": None, "scopes": ALL, "expires_milliseconds": None}
-        made = self.book.make(**usual | changes)
-        self.book.keep(made.record)
+        made = self.book.create(**usual | changes)
+        self.book.add(made.record)
         return made.record, made.key.encode()
 
     @asynccontextmanager
@@ -63,7 +63,7 @@ def keys(tmp_path: Path) -> Keys:
 
 def holds(ring: ApiKeyCache, key: bytes) -> bool:
     try:
-        ring.caller_of(key)
+        ring.authenticate(key)
     except Unauthenticated:
         return False
     return True
@@ -88,7 +88,7 @@ def test_what_does_not_look_like_a_key_has_no_id(text: bytes) -> None:
 async def test_a_key_holds_and_tells_who_shows_it(keys: Keys) -> None:
     record, key = keys.create(user_id="ana", scopes=frozenset({Scope.CHAT_WRITE}))
     async with keys.ring() as ring:
-        caller = ring.caller_of(key)
+        caller = ring.authenticate(key)
     assert (caller.user_id, caller.scopes) == ("ana", {Scope.CHAT_WRITE})
     assert caller.principal == caller.rate_limit_key == f"key:{record.id}"
 
@@ -188,7 +188,7 @@ async def test_keys_go_on_holding_for_a_while_when_the_file_cannot_be_read(keys:
         await ring.refresh()
         for any_key in (key, new_key()[1].encode()):
             with pytest.raises(AuthUnavailable):
-                ring.caller_of(any_key)
+                ring.authenticate(any_key)
         file.write_bytes(whole)
         await ring.refresh()
         assert holds(ring, key)
@@ -210,7 +210,7 @@ async def test_a_service_that_never_could_read_its_keys_says_so(keys: Keys) -> N
     (keys.folder / KEYS_FILE).write_bytes(b"x" * 200)
     async with keys.ring() as ring:
         with pytest.raises(AuthUnavailable):
-            ring.caller_of(key)
+            ring.authenticate(key)
         (keys.folder / KEYS_FILE).write_bytes(whole)
         await ring.refresh()
         assert holds(ring, key)
@@ -225,7 +225,7 @@ async def test_a_file_of_a_newer_program_is_left_alone(keys: Keys) -> None:
         keys.create()
     async with keys.ring() as ring:
         with pytest.raises(AuthUnavailable):
-            ring.caller_of(key)
+            ring.authenticate(key)
 
 
 async def test_without_any_key_nobody_is_let_in(keys: Keys) -> None:
@@ -236,7 +236,7 @@ async def test_without_any_key_nobody_is_let_in(keys: Keys) -> None:
 
 
 async def test_keys_given_as_lines_hold(keys: Keys) -> None:
-    made = keys.book.make(
+    made = keys.book.create(
         name="phone",
         user_id="ana:1|x",
         scopes=frozenset({Scope.HISTORY_READ}),
@@ -244,7 +244,7 @@ async def test_keys_given_as_lines_hold(keys: Keys) -> None:
     )
     key = made.key.encode()
     async with keys.ring(lines=[made.line]) as ring:
-        caller = ring.caller_of(key)
+        caller = ring.authenticate(key)
         assert (caller.user_id, caller.scopes) == ("ana:1|x", {Scope.HISTORY_READ})
         keys.clock.advance(60)
         assert not holds(ring, key)
@@ -260,7 +260,7 @@ async def test_what_was_revoked_does_not_hold_by_a_line_either(keys: Keys) -> No
 async def test_a_file_of_lines_is_read_again_when_it_changes(keys: Keys, tmp_path: Path) -> None:
     file = tmp_path / "keys.txt"
     first, second = (
-        keys.book.make(name="", user_id=None, scopes=ALL, expires_milliseconds=None)
+        keys.book.create(name="", user_id=None, scopes=ALL, expires_milliseconds=None)
         for _ in range(2)
     )
     file.write_text(f"# ours\n\n{first.line}\n")
@@ -326,8 +326,8 @@ from infra.clock import SystemClock
 from infra.security.api_keys.repository import FileApiKeyRepository
 book = FileApiKeyRepository(Path(sys.argv[1]), SystemClock())
 for _ in range(20):
-    made = book.make(name="", user_id=None, scopes=frozenset(Scope), expires_milliseconds=None)
-    book.keep(made.record)
+    made = book.create(name="", user_id=None, scopes=frozenset(Scope), expires_milliseconds=None)
+    book.add(made.record)
 """
 
 

@@ -57,7 +57,7 @@ class Verifying:
 
     async def holds(self, shown: bytes) -> bool:
         try:
-            await self.verifier.caller_of(shown)
+            await self.verifier.authenticate(shown)
         except Unauthenticated:
             return False
         return True
@@ -87,7 +87,7 @@ async def v(issuer: Issuer) -> AsyncIterator[Verifying]:
 async def test_a_good_token_tells_its_user_who_has_all_scopes_on_themself(
     v: Verifying, algorithm: str
 ) -> None:
-    caller = await v.verifier.caller_of(token(algorithm))
+    caller = await v.verifier.authenticate(token(algorithm))
     assert (caller.user_id, caller.scopes) == ("ana", frozenset(Scope))
     assert caller.principal == caller.rate_limit_key == "user:ana"
 
@@ -241,7 +241,7 @@ async def test_one_of_several_audiences_is_enough(v: Verifying) -> None:
 async def test_another_claim_may_name_the_user(issuer: Issuer) -> None:
     rules = TokenRules(issuer=ISSUER, audience=AUDIENCE, user_claim="email")
     async with verifying(issuer, rules) as v:
-        caller = await v.verifier.caller_of(token(email="ana+x@example.org"))
+        caller = await v.verifier.authenticate(token(email="ana+x@example.org"))
         assert caller.user_id == "ana+x@example.org"
         assert not await v.holds(token())
 
@@ -271,8 +271,8 @@ async def test_a_token_without_a_key_name_needs_the_only_key_of_its_kind(v: Veri
 
 async def test_a_known_token_costs_no_second_check_until_it_expires(v: Verifying) -> None:
     shown = token(exp=int(time.time()) + 300)
-    first = await v.verifier.caller_of(shown)
-    assert await v.verifier.caller_of(shown) is first
+    first = await v.verifier.authenticate(shown)
+    assert await v.verifier.authenticate(shown) is first
     v.clock.ahead_seconds = 329
     assert await v.holds(shown)
     v.clock.ahead_seconds = 331
@@ -282,7 +282,7 @@ async def test_a_known_token_costs_no_second_check_until_it_expires(v: Verifying
 async def test_tokens_that_begin_alike_are_told_apart(v: Verifying) -> None:
     """The head of a token is the same for all users of an issuer, so it must never be what names it."""
     for user in ("ana", "bob", "eve"):
-        assert (await v.verifier.caller_of(token(sub=user))).user_id == user
+        assert (await v.verifier.authenticate(token(sub=user))).user_id == user
 
 
 async def test_a_token_holds_no_longer_when_its_key_is_withdrawn(v: Verifying) -> None:
@@ -295,9 +295,9 @@ async def test_a_token_holds_no_longer_when_its_key_is_withdrawn(v: Verifying) -
 
 
 async def test_unchanged_keys_keep_what_was_checked(v: Verifying) -> None:
-    first = await v.verifier.caller_of(shown := token())
+    first = await v.verifier.authenticate(shown := token())
     await v.jwks.refresh()
-    assert await v.verifier.caller_of(shown) is first
+    assert await v.verifier.authenticate(shown) is first
 
 
 async def test_a_thousand_unknown_keys_make_us_ask_once(v: Verifying) -> None:
@@ -379,11 +379,11 @@ async def test_while_the_issuer_is_away_good_tokens_hold_and_others_are_not_judg
     assert await v.holds(token(exp=int(time.time()) + 2 * 86_400, sub="bob"))
     assert not await v.holds(token("ES256", key=STRANGER))
     with pytest.raises(AuthUnavailable):  # perhaps a key we cannot see
-        await v.verifier.caller_of(token(headers={"kid": "new"}))
+        await v.verifier.authenticate(token(headers={"kid": "new"}))
     v.clock.ahead_seconds = KEEP_SECONDS + 60
     for shown in (known, token()):
         with pytest.raises(AuthUnavailable):
-            await v.verifier.caller_of(shown)
+            await v.verifier.authenticate(shown)
     assert "/elsewhere" not in v.issuer.paths
     v.issuer.answer = None
     await v.jwks.refresh()
@@ -399,10 +399,10 @@ async def test_an_issuer_that_was_never_reached_is_a_503_and_asked_again() -> No
     async with open_jwks(issuer.url, clock) as jwks:
         verifier = TokenVerifier(RULES, jwks, clock)
         with pytest.raises(AuthUnavailable):
-            await verifier.caller_of(token())
+            await verifier.authenticate(token())
         async with issuing(issuer, port):
             await jwks.refresh()
-            assert (await verifier.caller_of(token())).user_id == "ana"
+            assert (await verifier.authenticate(token())).user_id == "ana"
 
 
 async def test_whoever_comes_before_the_first_fetch_ends_waits_for_it(issuer: Issuer) -> None:
