@@ -56,7 +56,7 @@ from infra.settings.server import ServerSettings
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics.metrics import Metrics
-from infra.telemetry.metrics.outbox_metrics import OutboxFigures
+from infra.telemetry.metrics.outbox_metrics import OutboxSnapshot
 from infra.telemetry.metrics.provider_names import open_telemetry_name
 from infra.telemetry.open_telemetry import tracing_of, write_embedded_metrics
 
@@ -142,8 +142,8 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
                 catalogue,
                 settings,
                 clock=clock,
-                observer=tracing.attempts_beside(metrics) if tracing else metrics,
-                following=[tracing.calls()] if tracing else [],
+                observer=tracing.traced_attempts(metrics) if tracing else metrics,
+                following=[tracing.trace_config()] if tracing else [],
             )
         )
         container = wire(
@@ -152,7 +152,9 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             catalogue=catalogue,
             history=without_expired(settings, history.repository, clock),
             keeping=(
-                tracing.accepts_of(history.repository, is_queue=settings.sqs_queue_url is not None)
+                tracing.traced_history(
+                    history.repository, is_queue=settings.sqs_queue_url is not None
+                )
                 if tracing
                 else history.repository
             ),
@@ -176,7 +178,9 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             lambda: container.chat.chats_under_way, limit=settings.max_concurrent_chats
         )
         if (outbox := history.outbox) is not None:
-            outbox.watch_deliveries(metrics.watch_outbox(lambda: OutboxFigures.of(outbox), clock))
+            outbox.watch_deliveries(
+                metrics.watch_outbox(lambda: OutboxSnapshot.from_outbox(outbox), clock)
+            )
         await stack.enter_async_context(write_embedded_metrics(settings, metrics, clock))
         stack.push_async_callback(container.chat.answer_prompt.drain)
         stack.push_async_callback(container.chat.idempotency.drain)

@@ -64,7 +64,7 @@ class Chat:
         self._tracing = tracing
         self._attempts: AttemptObserver = metrics
         if tracing is not None:
-            self._attempts = tracing.attempts_beside(metrics)
+            self._attempts = tracing.traced_attempts(metrics)
         self._logger = logging.getLogger("app.access")
 
     def count(self) -> RequestOutcome:

@@ -48,7 +48,7 @@ async def work(settings: Settings) -> None:
     ):
         observer = metrics.count_queue()
         if tracing:
-            observer = tracing.messages_beside(observer, str(settings.sqs_queue_url))
+            observer = tracing.traced_messages(observer, str(settings.sqs_queue_url))
         record = RecordInteraction(queues.queue, store, clock, observer)
         await run_until_signalled(Worker(record, queues.queue, clock))
 

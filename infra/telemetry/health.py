@@ -1,4 +1,4 @@
-"""Readiness, and what is degraded."""
+"""Readiness and degraded components."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,10 +9,10 @@ from infra.llm.resilience.route_health import RouteHealth, RouteState
 
 
 class ServiceHealth(Health):
-    """Ready when interactions can be kept and at least one route is not misconfigured for good.
+    """Ready when interactions can be stored and at least one route is not permanently misconfigured.
 
-    A store or a provider that is away is degraded: others, or the same a moment later, may still answer, and
-    taking every instance out of a load balancer would help nobody.
+    An unavailable store or provider only counts as degraded: it may recover or be replaced by a fallback, and it
+    affects all instances, so removing them from a load balancer would not help.
     """
 
     def __init__(
@@ -21,12 +21,12 @@ class ServiceHealth(Health):
         routes: Callable[[], Sequence[RouteHealth]],
         stores: Callable[[], Sequence[Degraded]] = tuple,
     ) -> None:
-        """Ask these whenever somebody wants to know.
+        """Create the health check.
 
         Args:
-            history: Whose `admit` tells whether anything can be kept.
+            history: Its `admit` decides whether interactions can be stored.
             routes: Returns the state of every route.
-            stores: Returns which stores and queues are away.
+            stores: Returns the unavailable stores and queues.
         """
         self._history = history
         self._routes = routes

@@ -1,4 +1,4 @@
-"""What leaves the process besides answers, as configured: figures in the log, and traces."""
+"""Opens the configured telemetry exports: metrics in the log (EMF), and traces."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def write_embedded_metrics(
     settings: TelemetrySettings, metrics: Metrics, clock: Clock
 ) -> AbstractAsyncContextManager[None]:
-    """Write the figures into the log now and then while the block runs, if METRICS_EMF_ENABLED says so."""
+    """Write the metrics to the log every minute while the block runs, if METRICS_EMF_ENABLED is set."""
     if not settings.metrics_emf_enabled:
         return nullcontext()
     from infra.telemetry.metrics.emf import writing_emf
@@ -24,7 +24,7 @@ def write_embedded_metrics(
 
 
 def tracing_of(settings: TelemetrySettings) -> AbstractAsyncContextManager["Tracing | None"]:
-    """Follow requests while the block runs; None, and no package loaded, where no collector is named."""
+    """Trace requests while the block runs. Yields None, and imports no package, if no collector is configured."""
     if not (settings.otel_exporter_otlp_endpoint or settings.otel_exporter_otlp_traces_endpoint):
         return nullcontext()
     from infra.telemetry.tracing.tracing import open_tracing

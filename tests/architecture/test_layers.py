@@ -50,3 +50,9 @@ def test_only_the_wiring_and_the_entry_join_the_layers() -> None:
 def test_commands_need_nothing_of_the_service() -> None:
     for file in (ROOT / "commands").glob("*.py"):
         assert not {"dependency_injection", "main", "commands"} & set(imported_by(file)), file
+
+
+def test_production_code_does_not_import_the_selftest() -> None:
+    for file in (ROOT / "infra").rglob("*.py"):
+        if "selftest" not in file.parts:
+            assert "infra.selftest" not in file.read_text(encoding="utf-8"), file

@@ -13,7 +13,7 @@ from domain.entities.interaction import Attempt
 from infra.llm.resilience.route_health import RouteClosure, RouteHealth, RouteState
 from infra.telemetry.metrics.emf import EmfLines
 from infra.telemetry.metrics.metrics import Metrics as ServiceMetrics
-from infra.telemetry.metrics.outbox_metrics import OutboxFigures
+from infra.telemetry.metrics.outbox_metrics import OutboxSnapshot
 from tests.deploy.cloudwatch import Metrics, Name, fires, names_in
 from tests.deploy.conftest import Template
 from tests.deploy.expressions import rules
@@ -96,7 +96,7 @@ def outbox(
     lag_seconds: float = 0.0,
     relay_failures: int = 0,
 ) -> None:
-    figures = OutboxFigures(
+    figures = OutboxSnapshot(
         rows=1,
         size_bytes=1,
         fill_ratio=fill_percent / 100,

@@ -250,5 +250,5 @@ def test_a_collector_that_is_away_costs_one_line_and_no_answer(tmp_path: Path) -
             assert service.stop(20) == 0
     warnings = [line for line in service.lines() if line["log"]["level"] != "info"]
     assert [re.sub(";.*", "", line["message"]) for line in warnings] == [
-        "the collector of traces does not take them"
+        "the trace collector does not accept spans"
     ]

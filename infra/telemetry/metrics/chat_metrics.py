@@ -1,4 +1,4 @@
-"""What became of chats, how long keeping them took, and what callers were refused for."""
+"""Metrics of chats by status, of problems, and of the time until an interaction is durable."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ _ACCEPT_SECONDS = (*(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 
 
 class ChatMetrics(RequestObserver, Collector):
-    """Labels are what an interaction's status, a problem's slug and a limit's name can be; nothing a caller writes."""
+    """Label values are statuses, problem slugs and names of limits; never input of a caller."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._accepts = Histogram(
             "rt_accept_seconds",
-            "From the end of an answer until it was durable.",
+            "Time from the end of an answer until it was durable.",
             (),
             _ACCEPT_SECONDS,
         )
@@ -28,11 +28,11 @@ class ChatMetrics(RequestObserver, Collector):
         registry.register(self)
         self._accepted = self._accepts.series()
         self._by_status: dict[Status, int] = dict.fromkeys(
-            (one for one in Status if one is not Status.INTERRUPTED), 0
+            (status for status in Status if status is not Status.INTERRUPTED), 0
         )
         self._problems: Counter[tuple[str, str, str]] = Counter()
         self._replayed = 0
-        self._not_kept = 0
+        self._not_stored = 0
 
     def observe_request(self, outcome: RequestOutcome) -> None:
         if outcome.problem is not None:
@@ -48,17 +48,15 @@ class ChatMetrics(RequestObserver, Collector):
         if context.history_seconds:
             self._accepted.observe(context.history_seconds)
         if not context.is_stored and outcome.problem is None:
-            self._not_kept += 1
+            self._not_stored += 1
 
     def collect(self) -> Iterable[Metric]:
-        chats = CounterMetricFamily(
-            "rt_chats", "Chats by what history says of them.", labels=("status",)
-        )
+        chats = CounterMetricFamily("rt_chats", "Chats by status in history.", labels=("status",))
         for status, count in self._by_status.items():
             chats.add_metric((status,), count)
         problems = CounterMetricFamily(
             "rt_problems",
-            "Requests that ended with a problem; limit tells which of the caller's was used up.",
+            "Requests that ended with a problem; limit is the exhausted limit of the caller, if any.",
             labels=("http_route", "problem", "limit"),
         )
         for labels, count in self._problems.copy().items():
@@ -74,6 +72,6 @@ class ChatMetrics(RequestObserver, Collector):
             CounterMetricFamily(
                 "rt_chats_not_persisted",
                 "Chats that were answered although they could not be stored (HISTORY_MODE=best_effort).",
-                value=self._not_kept,
+                value=self._not_stored,
             ),
         )

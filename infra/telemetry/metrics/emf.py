@@ -1,6 +1,6 @@
-"""The figures of each minute in CloudWatch's embedded metric format, made from what Prometheus would read.
+"""Metrics of each minute in CloudWatch's embedded metric format (EMF), derived from the Prometheus registry.
 
-Requests do not pay for it. Dimensions are the service, a provider, a model and an outcome; never a user.
+Costs nothing per request. Dimensions are the service, a provider, a model and an outcome; never a user.
 """
 
 import sys
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from domain.interfaces.clock import Clock
 from infra.tasks.supervised import repeating, running_tasks
-from infra.telemetry.metrics.figures import Figures, Percentiles
+from infra.telemetry.metrics.registry_delta import Percentiles, RegistryDelta
 
 NAMESPACE = "RtGenAi"
 PERIOD_SECONDS = 60.0
@@ -36,7 +36,7 @@ _GAUGES = {
     "rt_queue_messages": ("QueueMessages", "Count"),
     "rt_queue_dead_letters": ("DeadLetters", "Count"),
 }
-_SPREADS = {
+_DISTRIBUTIONS = {
     _REQUESTS: "RequestSeconds",
     "rt_request_overhead_seconds": "OverheadSeconds",
     "gen_ai_client_operation_time_to_first_chunk_seconds": "FirstChunkSeconds",
@@ -56,22 +56,22 @@ _COUNTERS = {
 }
 _USABLE = frozenset({"healthy", "half_open"})  # the states of a route that lets calls through
 _UNWELL = frozenset({"half_open", "open", "cooling", "misconfigured"})
-_NO_FAILURES = frozenset({"", "blocked", "cancelled"})  # what the caller or a safety filter ended
+_NO_FAILURES = frozenset({"", "blocked", "cancelled"})  # ended by the client or by a safety filter
 
 Measured = dict[str, tuple[str, float | Percentiles]]
-"""By the metric's name: its unit, and what it was."""
+"""Unit and value of each metric, by its name."""
 
 
 class EmfLines:
-    """Tells what happened since it last did: a line for the task, and one for each route that was called."""
+    """Builds the lines since the last call: one for the task, and one for each route that was called."""
 
     def __init__(self, registry: CollectorRegistry, service: str) -> None:
-        self._figures = Figures(registry)
+        self._delta = RegistryDelta(registry)
         self._service = service
 
     def next(self, now_milliseconds: int) -> list[bytes]:
-        """Return the lines, each with its end. That of the task is among them even when nothing happened."""
-        self._figures.look()
+        """Return the lines with their line ends; the line of the task is always among them."""
+        self._delta.read()
         task = self._of_task() | self._of_process(now_milliseconds)
         lines = [self._line(now_milliseconds, [_ALL], {}, task)]
         lines += [
@@ -90,9 +90,9 @@ class EmfLines:
         return lines
 
     def _of_task(self) -> Measured:
-        figures = self._figures
-        requests = figures.counted(f"{_REQUESTS}_count", ["http_response_status_class"])
-        calls = figures.counted(f"{_CALLS}_count", ["error_type"])
+        delta = self._delta
+        requests = delta.increases(f"{_REQUESTS}_count", ["http_response_status_class"])
+        calls = delta.increases(f"{_CALLS}_count", ["error_type"])
         measured: Measured = {
             "Requests": ("Count", sum(requests.values())),
             "ServerErrors": ("Count", requests.get(("5xx",), 0.0)),
@@ -102,56 +102,56 @@ class EmfLines:
                 sum([count for (kind,), count in calls.items() if kind not in _NO_FAILURES]),
             ),
             **{
-                name: ("Count", figures.counted(counter, _ALL).get(_ALL, 0.0))
+                name: ("Count", delta.increases(counter, _ALL).get(_ALL, 0.0))
                 for counter, name in _COUNTERS.items()
             },
         }
-        for (status,), count in figures.counted("rt_chats_total", ["status"]).items():
+        for (status,), count in delta.increases("rt_chats_total", ["status"]).items():
             measured[f"Chats{status.title().replace('_', '')}"] = ("Count", count)
         for family, (name, unit) in _GAUGES.items():
-            if (value := figures.gauge(family)) is not None:
+            if (value := delta.gauge(family)) is not None:
                 measured[name] = (unit, value)
-        if (usable := figures.gauge("rt_route_state", state=_USABLE)) is not None:
+        if (usable := delta.gauge("rt_route_state", state=_USABLE)) is not None:
             measured["UsableRoutes"] = ("Count", usable)
-            unwell = figures.gauge("rt_route_state", state=_UNWELL)
+            unwell = delta.gauge("rt_route_state", state=_UNWELL)
             measured["RoutesNotWell"] = ("Count", unwell or 0)
-        for family, name in _SPREADS.items():
-            if (spread := figures.spreads(family, _ALL).get(_ALL)) is not None:
-                measured[name] = ("Seconds", spread)
+        for family, name in _DISTRIBUTIONS.items():
+            if (distribution := delta.distributions(family, _ALL).get(_ALL)) is not None:
+                measured[name] = ("Seconds", distribution)
         return measured
 
     def _of_process(self, now_milliseconds: int) -> Measured:
-        figures = self._figures
+        delta = self._delta
         started, files = (
-            figures.gauge("process_start_time_seconds"),
-            figures.gauge("process_max_fds"),
+            delta.gauge("process_start_time_seconds"),
+            delta.gauge("process_max_fds"),
         )
-        if not started or not files:  # they are read from Linux's /proc
+        if not started or not files:  # available only with Linux's /proc
             return {}
-        busy_seconds = figures.counted("process_cpu_seconds_total", _ALL).get(_ALL, 0.0)
+        busy_seconds = delta.increases("process_cpu_seconds_total", _ALL).get(_ALL, 0.0)
         return {
             "ProcessorShare": ("None", busy_seconds / PERIOD_SECONDS),
-            "OpenFilesRatio": ("None", (figures.gauge("process_open_fds") or 0) / files),
+            "OpenFilesRatio": ("None", (delta.gauge("process_open_fds") or 0) / files),
             "UptimeSeconds": ("Seconds", max(0.0, now_milliseconds / 1000 - started)),
         }
 
     def _of_routes(self) -> dict[tuple[str, ...], Measured]:
-        calls = self._figures.spreads(_CALLS, [*_MODEL_LABELS, "error_type"])
+        calls = self._delta.distributions(_CALLS, [*_MODEL_LABELS, "error_type"])
         return {
             (provider, model, kind or "ok"): {
-                "Attempts": ("Count", spread.count),
-                "AttemptSeconds": ("Seconds", spread),
+                "Attempts": ("Count", distribution.count),
+                "AttemptSeconds": ("Seconds", distribution),
             }
-            for (provider, model, kind), spread in calls.items()
+            for (provider, model, kind), distribution in calls.items()
         }
 
     def _of_models(self) -> dict[tuple[str, ...], Measured]:
-        figures, found = self._figures, dict[tuple[str, ...], Measured]()
+        delta, found = self._delta, dict[tuple[str, ...], Measured]()
         first = "gen_ai_client_operation_time_to_first_chunk_seconds"
-        for key, spread in figures.spreads(first, _MODEL_LABELS).items():
-            found.setdefault(key, {})["FirstChunkSeconds"] = ("Seconds", spread)
+        for key, distribution in delta.distributions(first, _MODEL_LABELS).items():
+            found.setdefault(key, {})["FirstChunkSeconds"] = ("Seconds", distribution)
         labels = [*_MODEL_LABELS, "gen_ai_token_type"]
-        tokens = figures.counted("gen_ai_client_token_usage_sum", labels)
+        tokens = delta.increases("gen_ai_client_token_usage_sum", labels)
         for (provider, model, kind), count in tokens.items():
             found.setdefault((provider, model), {})[f"{kind.capitalize()}Tokens"] = ("Count", count)
         return found
@@ -191,24 +191,24 @@ async def writing_emf(
     clock: Clock,
     write: Callable[[bytes], object] | None = None,
 ) -> AsyncIterator[None]:
-    """Write the lines of every minute to stdout, and those of the last part of one at the end.
+    """Write the lines of every minute to stdout, and those of the last, partial minute at the end.
 
     Args:
-        registry: Whose figures.
-        service: The dimension that all lines share.
-        clock: For minutes and timestamps.
-        write: Takes each line; None is stdout.
+        registry: The metrics.
+        service: Value of the dimension that all lines share.
+        clock: Clock for intervals and timestamps.
+        write: Writes a line; None for stdout.
     """
     lines = EmfLines(registry, service)
-    put = write or _to_stdout
+    write_line = write or _to_stdout
 
-    async def tell() -> None:
+    async def write_lines() -> None:
         for line in lines.next(clock.now_milliseconds()):
-            put(line)
+            write_line(line)
 
-    async with running_tasks(repeating(tell, seconds=PERIOD_SECONDS, clock=clock)):
+    async with running_tasks(repeating(write_lines, seconds=PERIOD_SECONDS, clock=clock)):
         yield
-    await tell()
+    await write_lines()
 
 
 def _to_stdout(line: bytes) -> None:

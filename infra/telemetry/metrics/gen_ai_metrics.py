@@ -1,4 +1,4 @@
-"""What calls of providers take and use, under OpenTelemetry's names for generative AI and with its bounds."""
+"""Durations and tokens of provider calls, with OpenTelemetry's names and bounds for generative AI."""
 
 from dataclasses import dataclass, field
 
@@ -24,7 +24,7 @@ _OPERATION = "chat"
 
 @dataclass(slots=True)
 class _Route:
-    """The series of one requested model and one who was asked for it."""
+    """The series of one requested model and one model that was called for it."""
 
     labels: tuple[str, ...]
     first_chunks: Series
@@ -34,24 +34,24 @@ class _Route:
 
 
 class GenAiMetrics(AttemptObserver):
-    """Three histograms. The request's model is what the caller asked for, the response's who was asked then."""
+    """Three histograms. The request model is the one the client requested, the response model the one called."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._durations = Histogram(
             "gen_ai_client_operation_duration_seconds",
-            "Calls of a provider, from start to end; error_type is empty for those that ended well.",
+            "Duration of provider calls; error_type is empty for successful ones.",
             (*_LABELS, "error_type"),
             _SECONDS,
         )
         self._tokens = Histogram(
             "gen_ai_client_token_usage",
-            "Tokens reported as used, also by calls that failed; output includes what the model thought.",
+            "Reported tokens, also of failed calls; output includes reasoning.",
             (*_LABELS, "gen_ai_token_type"),
             _TOKENS,
         )
         self._first_chunks = Histogram(
             "gen_ai_client_operation_time_to_first_chunk_seconds",
-            "From the start of a call of a provider to the first word of its answer.",
+            "Time from the start of a provider call to the first text of its answer.",
             _LABELS,
             _SECONDS,
         )
@@ -60,7 +60,7 @@ class GenAiMetrics(AttemptObserver):
         self._routes: dict[tuple[str, str, str], _Route] = {}
 
     def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
-        """Nothing yet: the end tells it all."""
+        """No-op: calls are measured at their end."""
 
     def attempt_ended(
         self,

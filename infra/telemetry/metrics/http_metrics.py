@@ -1,33 +1,32 @@
-"""Counts requests, by route and outcome, and what the service itself adds to them."""
+"""Durations of HTTP requests, and the part of them that the service itself adds."""
 
 from prometheus_client import CollectorRegistry
 
 from domain.interfaces.telemetry import RequestObserver, RequestOutcome
+from infra.telemetry.http_methods import KNOWN_METHODS, OTHER_METHOD
 from infra.telemetry.metrics.histogram import Histogram, Series
 
-# OpenTelemetry's bounds for http.server.request.duration, then three more: a model takes longer than a web page.
+# OpenTelemetry's bounds for http.server.request.duration, and three more for slow models.
 _REQUEST_SECONDS = (
     *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
     *(20.0, 40.0, 80.0),
 )
 _OVERHEAD_SECONDS = (*(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),)
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_OTHER_METHOD = "_OTHER"
 
 
 class HttpMetrics(RequestObserver):
-    """Two histograms; a request costs under a microsecond."""
+    """Observes each request in two histograms, in under a microsecond."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Histogram(
             "http_server_request_duration_seconds",
-            "Requests from receipt to the last byte handed over.",
+            "Duration of requests, from receipt to the last byte sent.",
             ("http_request_method", "http_route", "http_response_status_class"),
             _REQUEST_SECONDS,
         )
         self._overheads = Histogram(
             "rt_request_overhead_seconds",
-            "Of requests that asked a model: all that was not waiting for it.",
+            "Duration of chats without the time spent waiting for the model.",
             ("http_route",),
             _OVERHEAD_SECONDS,
         )
@@ -47,9 +46,9 @@ class HttpMetrics(RequestObserver):
 
     def _series(self, route: str, method: str, hundreds: int) -> Series:
         status_class = f"{hundreds}xx" if hundreds else "none"
-        if method not in _METHODS:
-            # a caller may send any word, and would make what is known grow without bound
-            return self._requests.series(_OTHER_METHOD, route, status_class)
+        if method not in KNOWN_METHODS:
+            # A client may send any method; caching them would need unbounded memory.
+            return self._requests.series(OTHER_METHOD, route, status_class)
         series = self._requests.series(method, route, status_class)
         self._known[route, method, hundreds] = series
         return series

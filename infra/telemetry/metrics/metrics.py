@@ -1,4 +1,4 @@
-"""Everything the process measures, in a registry of its own."""
+"""All metrics of the process, in a registry of their own."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -20,14 +20,14 @@ from infra.tasks.supervised import repeating, running_tasks
 from infra.telemetry.metrics.chat_metrics import ChatMetrics
 from infra.telemetry.metrics.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.metrics.http_metrics import HttpMetrics
-from infra.telemetry.metrics.outbox_metrics import OutboxFigures, OutboxMetrics
+from infra.telemetry.metrics.outbox_metrics import OutboxMetrics, OutboxSnapshot
 from infra.telemetry.metrics.queue_depth import LOOK_SECONDS, Count, QueueDepth
 from infra.telemetry.metrics.queue_metrics import QueueMetrics
 from infra.telemetry.metrics.route_metrics import RouteMetrics
 
 
 class Metrics(RequestObserver, AttemptObserver):
-    """Observes requests and attempts; labels are closed sets: never a user, never a path."""
+    """Observes requests and attempts. Label values come from closed sets, never from a user id or a path."""
 
     def __init__(self, *, version: str, environment: str) -> None:
         self._registry = CollectorRegistry()
@@ -37,7 +37,7 @@ class Metrics(RequestObserver, AttemptObserver):
         self._routes = RouteMetrics()
         self._registry.register(self._routes)
         ProcessCollector(registry=self._registry)
-        Info("rt_build", "What is running.", registry=self._registry).info(
+        Info("rt_build", "Version and environment.", registry=self._registry).info(
             {"version": version, "environment": environment}
         )
 
@@ -58,12 +58,12 @@ class Metrics(RequestObserver, AttemptObserver):
         self._gen_ai.attempt_ended(context, attempt, first_text_seconds, reply)
 
     def watch_routes(self, routes: Callable[[], Sequence[RouteHealth]]) -> None:
-        """Show the state of what `routes` returns whenever the metrics are read."""
+        """Add metrics of the routes, read from `routes` on each scrape."""
         self._routes.watch(routes)
 
     def watch_chats_in_flight(self, count: Callable[[], int], *, limit: int) -> None:
-        """Show what `count` returns whenever the metrics are read, and at how many more are refused; call it once."""
-        Gauge("rt_chats_limit", "At so many chats more are refused.", registry=self._registry).set(
+        """Add the number of chats in flight, read from `count` on each scrape, and its limit; call it once."""
+        Gauge("rt_chats_limit", "Maximum number of concurrent chats.", registry=self._registry).set(
             limit
         )
         Gauge("rt_chats_in_flight", "Chats being answered.", registry=self._registry).set_function(
@@ -71,7 +71,7 @@ class Metrics(RequestObserver, AttemptObserver):
         )
 
     def watch_tasks(self, count: Callable[[], int]) -> None:
-        """Show what `count` returns whenever the metrics are read; call it once."""
+        """Add the number of tasks, read from `count` on each scrape; call it once."""
         Gauge(
             "rt_asyncio_tasks",
             "Tasks of the event loop that are not done.",
@@ -79,22 +79,22 @@ class Metrics(RequestObserver, AttemptObserver):
         ).set_function(count)
 
     def watch_outbox(
-        self, figures: Callable[[], OutboxFigures], clock: Clock
+        self, snapshot: Callable[[], OutboxSnapshot], clock: Clock
     ) -> Callable[[Sequence[Interaction]], None]:
-        """Show what `figures` returns whenever the metrics are read; return who is to be told of what was delivered."""
-        outbox = OutboxMetrics(figures, clock)
+        """Add metrics of the outbox, read from `snapshot` on each scrape; return the observer of deliveries."""
+        outbox = OutboxMetrics(snapshot, clock)
         self._registry.register(outbox)
         return outbox.observe_delivered
 
     def count_queue(self) -> QueueObserver:
-        """Return who counts what comes through the queue; call it once, in a worker."""
+        """Add metrics of queue messages and return their observer; call it once, in a worker."""
         return QueueMetrics(self._registry)
 
     @asynccontextmanager
     async def watching_queues(
         self, messages: Count, dead_letters: Count, clock: Clock
     ) -> AsyncIterator[None]:
-        """Show what these return while the block runs, as of the last half minute; use it once, in a worker."""
+        """Add the lengths of both queues while the block runs, read twice a minute; use it once, in a worker."""
         depth = QueueDepth(messages, dead_letters)
         self._registry.register(depth)
         async with running_tasks(
@@ -104,9 +104,9 @@ class Metrics(RequestObserver, AttemptObserver):
 
     @property
     def registry(self) -> CollectorRegistry:
-        """Where all figures are."""
+        """The registry of all metrics."""
         return self._registry
 
     def render(self) -> bytes:
-        """Return all figures since start, as Prometheus text 0.0.4."""
+        """Return all metrics since start, as Prometheus text 0.0.4."""
         return generate_latest(self._registry)

@@ -1,8 +1,8 @@
-"""What OpenTelemetry calls a provider."""
+"""OpenTelemetry's names of providers."""
 
 _WELL_KNOWN = {"gemini": "gcp.gemini"}
 
 
 def open_telemetry_name(provider: str) -> str:
-    """Return the `gen_ai.provider.name` of a provider of the catalogue; its own name where none is laid down."""
+    """Return the `gen_ai.provider.name` of a provider of the catalogue; its own name if the standard defines none."""
     return _WELL_KNOWN.get(provider, provider)

@@ -1,4 +1,4 @@
-"""How much waits in the queue and among the dead letters, asked for now and then."""
+"""Lengths of the queue and of the dead letters, read periodically."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -10,21 +10,25 @@ from domain.exceptions import QueueUnavailable
 LOOK_SECONDS = 30.0
 
 Count = Callable[[], Awaitable[int]]
-"""Raises `QueueUnavailable` when the queue does not answer."""
+"""Returns a number of messages; raises `QueueUnavailable` if the queue does not answer."""
 
 
 class QueueDepth(Collector):
-    """Shows what the last look found; nothing at all while a queue does not answer, rather than an old figure."""
+    """Exports the numbers of the last reading; no number while a queue does not answer, rather than an old one."""
 
     def __init__(self, messages: Count, dead_letters: Count) -> None:
         self._shown = (
-            ("rt_queue_messages", "Interactions in the queue, also in a worker's hands.", messages),
+            (
+                "rt_queue_messages",
+                "Interactions in the queue, those held by a worker included.",
+                messages,
+            ),
             ("rt_queue_dead_letters", "Interactions that could not be stored.", dead_letters),
         )
         self._found: dict[str, int] = {}
 
     async def look(self) -> None:
-        """Ask both queues; costs a request each."""
+        """Read both numbers, with one request each."""
         for name, _, count in self._shown:
             try:
                 self._found[name] = await count()

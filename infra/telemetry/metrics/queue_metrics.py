@@ -1,4 +1,4 @@
-"""What became of messages that came through the queue."""
+"""Metrics of the messages that a worker processed."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,19 +15,19 @@ _LAG_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 
 
 
 class QueueMetrics(QueueObserver, Collector):
-    """How far the store is behind the queue, and what had to be buried."""
+    """Measures the time from sending to storing, and counts dead letters by reason."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         lags = Histogram(
             "rt_queue_lag_seconds",
-            "From an interaction's sending to the queue until the store has it.",
+            "Time from sending an interaction to the queue until it is stored.",
             (),
             _LAG_SECONDS,
         )
         registry.register(lags)
         registry.register(self)
         self._lags = lags.series()
-        self._buried: Counter[str] = Counter()
+        self._dead_letters: Counter[str] = Counter()
 
     def observe_recorded(
         self, delivery: Delivery, *, lag_seconds: float, work_seconds: float
@@ -35,14 +35,14 @@ class QueueMetrics(QueueObserver, Collector):
         self._lags.observe(lag_seconds)
 
     def observe_dead_letter(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
-        self._buried[reason] += 1
+        self._dead_letters[reason] += 1
 
     def collect(self) -> Iterable[Metric]:
-        buried = CounterMetricFamily(
+        moved = CounterMetricFamily(
             "rt_queue_buried",
-            "Messages that can never be stored, put among the dead letters.",
+            "Messages moved to the dead letters because they cannot be stored.",
             labels=("reason",),
         )
-        for reason, count in self._buried.copy().items():
-            buried.add_metric((reason,), count)
-        yield buried
+        for reason, count in self._dead_letters.copy().items():
+            moved.add_metric((reason,), count)
+        yield moved

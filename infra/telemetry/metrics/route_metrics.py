@@ -1,4 +1,4 @@
-"""Which routes take calls, and how often one stood in for another."""
+"""Metrics of routes: state, retries, fallbacks, and calls in flight."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,9 +16,9 @@ _ROUTE = ("provider", "model")
 
 
 class RouteMetrics(AttemptObserver, Collector):
-    """Asks for the state of every route when the metrics are read; counts only what is not a first call.
+    """Reads the state of every route on each scrape, and counts retries and fallbacks.
 
-    Providers and models are named as in the catalogue, as in `/health/ready` and in attempts.
+    Providers and models have their names of the catalogue, as in `/health/ready` and in attempts.
     """
 
     def __init__(self) -> None:
@@ -27,13 +27,13 @@ class RouteMetrics(AttemptObserver, Collector):
         self._fallbacks: Counter[tuple[str, str]] = Counter()
 
     def watch(self, routes: Callable[[], Sequence[RouteHealth]]) -> None:
-        """Ask `routes` from now on; before that there are none."""
+        """Read the routes from `routes` on each scrape; before this call there are none."""
         self._routes = routes
 
     def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
         if not context.attempts and model == context.model:
             return
-        if any((one.provider, one.model) == (provider, model) for one in context.attempts):
+        if any((call.provider, call.model) == (provider, model) for call in context.attempts):
             self._retries[provider, model] += 1
         else:
             self._fallbacks[provider, model] += 1
@@ -45,7 +45,7 @@ class RouteMetrics(AttemptObserver, Collector):
         first_text_seconds: float | None,
         reply: Reply | None,
     ) -> None:
-        """Nothing: the start told it all."""
+        """No-op: retries and fallbacks are counted at their start."""
 
     def collect(self) -> Iterable[Metric]:
         states = GaugeMetricFamily(
@@ -55,20 +55,20 @@ class RouteMetrics(AttemptObserver, Collector):
         )
         closed = GaugeMetricFamily(
             "rt_route_closed_seconds",
-            "How long a route goes on refusing calls: its circuit is open, or it was asked to wait.",
+            "Time until a closed route accepts calls again: its circuit is open, or it is in a cooldown.",
             labels=_ROUTE,
         )
         tokens = GaugeMetricFamily(
-            "rt_route_retry_tokens", "What a route may still spend on retries.", labels=_ROUTE
+            "rt_route_retry_tokens", "Remaining retry budget of a route.", labels=_ROUTE
         )
         retries = CounterMetricFamily(
             "rt_route_retries",
-            "Calls of a route that had been called for the same question.",
+            "Calls of a route that had been called for the same request.",
             labels=_ROUTE,
         )
         fallbacks = CounterMetricFamily(
             "rt_route_fallbacks",
-            "Calls of a route in the place of the one asked for.",
+            "Calls of a route other than the requested one.",
             labels=_ROUTE,
         )
         providers: dict[str, RouteHealth] = {}
@@ -84,12 +84,12 @@ class RouteMetrics(AttemptObserver, Collector):
             providers[route.provider] = route
         calls = GaugeMetricFamily(
             "rt_provider_calls_in_flight",
-            "Calls on their way to a provider, of all its models.",
+            "Calls of a provider in flight, for all its models.",
             labels=("provider",),
         )
         refused = CounterMetricFamily(
             "rt_provider_calls_refused",
-            "Calls that were not made, because as many as allowed were on their way to the provider.",
+            "Calls that were not made because the provider was at its limit of concurrent calls.",
             labels=("provider",),
         )
         for provider, route in providers.items():

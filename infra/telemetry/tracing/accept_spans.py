@@ -1,4 +1,4 @@
-"""One span for each interaction that is kept: from handing it over until it is durable."""
+"""A span for each append of an interaction, until it is durable."""
 
 from opentelemetry import context
 from opentelemetry.trace import SpanKind, StatusCode, Tracer, set_span_in_context
@@ -9,7 +9,7 @@ from domain.interfaces.history import HistoryWriter
 
 
 class AcceptSpans(HistoryWriter):
-    """Follows `append` of another writer. A queue behind it passes this span's name on with the message."""
+    """Wraps the `append` of another writer in a span. A queue sends the span's traceparent with the message."""
 
     def __init__(self, inner: HistoryWriter, tracer: Tracer, *, is_queue: bool) -> None:
         self._inner = inner

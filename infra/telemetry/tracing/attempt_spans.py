@@ -1,4 +1,4 @@
-"""One client span a call of a provider, in OpenTelemetry's words for generative AI. Never a prompt, never an answer."""
+"""A client span for each provider call, with OpenTelemetry's attributes for generative AI; no prompts, no answers."""
 
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ _NO_FAULT = frozenset({OK, CANCELLED, ContentBlocked.outcome})
 
 
 class AttemptSpans(AttemptObserver):
-    """Attempts of one turn follow each other, so the span under way is known by the turn's id."""
+    """Attempts of one request run one after another, so the current span is found by the id of the request."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -41,7 +41,7 @@ class AttemptSpans(AttemptObserver):
             },
         )
         self._under_way[context.id] = span
-        # Every request runs in a context of its own, and ends with it.
+        # Every request has a context of its own.
         self._latest.set(span)
 
     def attempt_ended(
@@ -71,8 +71,8 @@ class AttemptSpans(AttemptObserver):
             span.set_status(StatusCode.ERROR)
         span.end()
 
-    def naming_themselves(self) -> aiohttp.TraceConfig:
-        """Return what lets a session's requests carry the name of their attempt's span to the provider."""
+    def trace_config(self) -> aiohttp.TraceConfig:
+        """Return a configuration that adds the traceparent of the current attempt to a session's requests."""
 
         async def name(
             _session: aiohttp.ClientSession,
@@ -89,7 +89,7 @@ class AttemptSpans(AttemptObserver):
 
 
 class BothAttempts(AttemptObserver):
-    """Two observers in the place of one."""
+    """Forwards to two observers."""
 
     def __init__(self, first: AttemptObserver, second: AttemptObserver) -> None:
         self._both = (first, second)

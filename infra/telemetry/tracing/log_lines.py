@@ -1,4 +1,4 @@
-"""Log lines and spans find each other: a line names the span of the task that writes it."""
+"""Adds the ids of the current trace and span to log records."""
 
 import logging
 from collections.abc import Iterator
@@ -8,25 +8,25 @@ from opentelemetry.trace import format_span_id, format_trace_id, get_current_spa
 
 
 @contextmanager
-def naming_their_span() -> Iterator[None]:
-    """Let every line say which span it belongs to while the block runs; what a line says itself stays."""
+def span_ids_in_logs() -> Iterator[None]:
+    """Add trace and span ids to every record while the block runs; fields of the record are not replaced."""
     handlers = tuple(logging.getLogger().handlers)
     for handler in handlers:
-        handler.addFilter(_name_the_span)
+        handler.addFilter(_add_span_ids)
     try:
         yield
     finally:
         for handler in handlers:
-            handler.removeFilter(_name_the_span)
+            handler.removeFilter(_add_span_ids)
 
 
-def _name_the_span(record: logging.LogRecord) -> bool:
+def _add_span_ids(record: logging.LogRecord) -> bool:
     span = get_current_span().get_span_context()
     if span.is_valid:
-        said = getattr(record, "ecs", {})
+        fields = getattr(record, "ecs", {})
         record.ecs = {
             "trace": {"id": format_trace_id(span.trace_id)},
             "span": {"id": format_span_id(span.span_id)},
-            **said,
+            **fields,
         }
     return True

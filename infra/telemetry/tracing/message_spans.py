@@ -1,4 +1,4 @@
-"""One consumer span for each message a worker stored or buried, in the trace of the request it comes from."""
+"""A consumer span for each message that a worker processed, in the trace of the request that sent it."""
 
 import time
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 class MessageSpans(QueueObserver):
-    """Tells each span whole, once it is over: ten messages are worked on at once, and none of them waits for this."""
+    """Creates each span after the fact, since messages are processed in batches."""
 
     def __init__(self, tracer: Tracer, queue: str) -> None:
         self._tracer = tracer
@@ -23,13 +23,13 @@ class MessageSpans(QueueObserver):
     def observe_recorded(
         self, delivery: Delivery, *, lag_seconds: float, work_seconds: float
     ) -> None:
-        self._tell(delivery, work_seconds, {"rt.queue_lag_seconds": lag_seconds})
+        self._record(delivery, work_seconds, {"rt.queue_lag_seconds": lag_seconds})
 
     def observe_dead_letter(self, delivery: Delivery, reason: str, *, work_seconds: float) -> None:
-        self._tell(delivery, work_seconds, {"error.type": reason})
+        self._record(delivery, work_seconds, {"error.type": reason})
 
-    def _tell(
-        self, delivery: Delivery, work_seconds: float, told: Mapping[str, AttributeValue]
+    def _record(
+        self, delivery: Delivery, work_seconds: float, outcome: Mapping[str, AttributeValue]
     ) -> None:
         attributes: dict[str, AttributeValue] = {
             "messaging.system": "aws_sqs",
@@ -37,7 +37,7 @@ class MessageSpans(QueueObserver):
             "messaging.operation.type": "process",
             "messaging.destination.name": self._queue,
             "messaging.message.id": delivery.message_id,
-            **told,
+            **outcome,
         }
         if delivery.interaction is not None:
             attributes["rt.interaction_id"] = delivery.interaction.id
@@ -49,13 +49,13 @@ class MessageSpans(QueueObserver):
             attributes=attributes,
             start_time=now - round(work_seconds * _NANOSECONDS),
         )
-        if "error.type" in told:
+        if "error.type" in outcome:
             span.set_status(StatusCode.ERROR)
         span.end(now)
 
 
 class BothQueueObservers(QueueObserver):
-    """Two observers in the place of one."""
+    """Forwards to two observers."""
 
     def __init__(self, first: QueueObserver, second: QueueObserver) -> None:
         self._both = (first, second)

@@ -1,6 +1,6 @@
-"""W3C Trace Context: read from callers and messages, written for providers and messages.
+"""W3C Trace Context: read from requests and messages, written to provider calls and messages.
 
-Of a caller's `tracestate` nothing is passed on: it is the caller's own text, and providers have no business with it.
+The `tracestate` of a client is not passed on to providers, since it is free text of the client.
 """
 
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ _RAW_HEADER = HEADER.encode()
 
 
 def remote_context(headers: Sequence[tuple[bytes, bytes]]) -> Context:
-    """Return the context that a request's headers name; an empty one when they name none, or more than one."""
+    """Return the trace context in a request's headers; an empty one if there is none, or more than one."""
     named = [value for name, value in headers if name == _RAW_HEADER]
     return context_of(str(named[0], "latin-1")) if len(named) == 1 else _NO_CONTEXT
 
 
 def context_of(traceparent: str) -> Context:
-    """Return the context a traceparent names; an empty one when it is not one."""
+    """Return the context of a traceparent; an empty one if it is not valid."""
     if not traceparent:
         return _NO_CONTEXT
     return _PROPAGATOR.extract({HEADER: traceparent}, context=_NO_CONTEXT)
 
 
 def traceparent_of(span: Span) -> str | None:
-    """Return what names `span` to other processes; None for one that is none."""
-    named = span.get_span_context()
-    if not named.is_valid:
+    """Return the traceparent of `span`; None if the span is not valid."""
+    ids = span.get_span_context()
+    if not ids.is_valid:
         return None
-    return f"00-{named.trace_id:032x}-{named.span_id:016x}-{named.trace_flags & 1:02x}"
+    return f"00-{ids.trace_id:032x}-{ids.span_id:016x}-{ids.trace_flags & 1:02x}"
 
 
 def current_traceparent() -> str | None:
-    """Return what names the span that this task is in; None outside of any."""
+    """Return the traceparent of the current span; None if there is none."""
     return traceparent_of(get_current_span())

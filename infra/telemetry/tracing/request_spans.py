@@ -1,4 +1,4 @@
-"""One server span a request, as part of the caller's trace where it names one."""
+"""A server span for each request, as part of the client's trace if it sends one."""
 
 from collections.abc import Sequence
 from contextvars import Token
@@ -15,23 +15,22 @@ from opentelemetry.trace import (
 )
 
 from domain.interfaces.telemetry import RequestOutcome, RequestSpan, RequestTracer
+from infra.telemetry.http_methods import KNOWN_METHODS, OTHER_METHOD
 from infra.telemetry.tracing.propagation import remote_context
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_OTHER_METHOD = "_OTHER"
 _NAME_OF_OTHERS = "HTTP"
 
 
 class RequestSpans(RequestTracer):
-    """Makes the span the current one of the task, so that what is done for the request finds its parent."""
+    """Makes the span current in the task, so that spans started for the request become its children."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
     def begin(self, method: str, headers: Sequence[tuple[bytes, bytes]]) -> RequestSpan:
-        known = method if method in _METHODS else _OTHER_METHOD
+        known = method if method in KNOWN_METHODS else OTHER_METHOD
         span = self._tracer.start_span(
-            known if known != _OTHER_METHOD else _NAME_OF_OTHERS,
+            known if known != OTHER_METHOD else _NAME_OF_OTHERS,
             context=remote_context(headers),
             kind=SpanKind.SERVER,
             attributes={"http.request.method": known, "url.scheme": "http"},
@@ -55,9 +54,9 @@ class _RequestSpan(RequestSpan):
         span = self._span
         if not span.is_recording():
             return
-        name = outcome.method if outcome.method in _METHODS else _NAME_OF_OTHERS
+        name = outcome.method if outcome.method in KNOWN_METHODS else _NAME_OF_OTHERS
         span.update_name(f"{name} {outcome.route}")
-        # the template, because a path may name a user
+        # the template, since a path may contain a user id
         span.set_attribute("http.route", outcome.route)
         span.set_attribute("url.path", outcome.route)
         if outcome.status:

@@ -1,4 +1,4 @@
-"""Sends spans to a collector from a thread of its own; a collector that is away costs spans, and nothing else."""
+"""Export of spans to a collector; while it is unavailable, spans are dropped."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,27 +10,27 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 _logger = logging.getLogger(__name__)
 
 
-class Sending(SpanExporter):
-    """Tells once when the collector goes away, and once when it is back, in place of the exporter's line a batch."""
+class QuietExporter(SpanExporter):
+    """Logs once when the collector fails and once when it recovers, instead of once per batch."""
 
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
-        """Send to a collector.
+        """Create the exporter.
 
         Args:
-            endpoint: Where it takes traces, path included.
-            headers: What authorises us there.
+            endpoint: URL of the collector for traces, with the path.
+            headers: Headers of each request, such as credentials.
         """
         self._exporter = OTLPSpanExporter(endpoint, headers=headers)
-        self._is_away = False
+        self._has_failed = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
-        is_away = result is not SpanExportResult.SUCCESS
-        if is_away and not self._is_away:
-            _logger.warning("the collector of traces does not take them; spans are dropped")
-        elif self._is_away and not is_away:
-            _logger.info("the collector of traces takes them again")
-        self._is_away = is_away
+        has_failed = result is not SpanExportResult.SUCCESS
+        if has_failed and not self._has_failed:
+            _logger.warning("the trace collector does not accept spans; they are dropped")
+        elif self._has_failed and not has_failed:
+            _logger.info("the trace collector accepts spans again")
+        self._has_failed = has_failed
         return result
 
     def shutdown(self) -> None:
@@ -38,6 +38,6 @@ class Sending(SpanExporter):
 
 
 def silence_the_library() -> None:
-    """Leave out what the library says of each batch it cannot send."""
+    """Disable the library's log line for each batch that it cannot send."""
     for name in ("opentelemetry.exporter", "opentelemetry.sdk"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

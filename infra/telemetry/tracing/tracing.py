@@ -1,4 +1,4 @@
-"""What follows requests, put together."""
+"""Assembles tracing from the settings."""
 
 import asyncio
 import threading
@@ -26,24 +26,24 @@ from infra.configuration import ConfigurationError
 from infra.settings.telemetry import TelemetrySettings
 from infra.telemetry.tracing.accept_spans import AcceptSpans
 from infra.telemetry.tracing.attempt_spans import AttemptSpans, BothAttempts
-from infra.telemetry.tracing.log_lines import naming_their_span
+from infra.telemetry.tracing.log_lines import span_ids_in_logs
 from infra.telemetry.tracing.message_spans import BothQueueObservers, MessageSpans
 from infra.telemetry.tracing.propagation import current_traceparent
 from infra.telemetry.tracing.request_spans import RequestSpans
-from infra.telemetry.tracing.sending import Sending, silence_the_library
+from infra.telemetry.tracing.sending import QuietExporter, silence_the_library
 
 _PROTOCOL = "http/protobuf"
 LAST_SPANS_SECONDS = 3.0
-"""How long the end of the process waits for the collector."""
+"""Time that shutdown waits for the export of the last spans."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracing:
-    """Who is told what, so that a trace becomes whole.
+    """The tracers of requests, provider calls, appends and messages.
 
     Attributes:
-        requests: Begins and ends each request's span.
-        traceparent: Returns what names the current span to another process.
+        requests: Starts the span of each request.
+        traceparent: Returns the traceparent of the current span, for messages.
     """
 
     requests: RequestTracer
@@ -51,35 +51,34 @@ class Tracing:
     _tracer: Tracer
     _attempts: AttemptSpans
 
-    def attempts_beside(self, observer: AttemptObserver) -> AttemptObserver:
-        """Return who follows calls of providers and tells `observer` of them as well."""
+    def traced_attempts(self, observer: AttemptObserver) -> AttemptObserver:
+        """Return an observer that traces provider calls and forwards to `observer`."""
         return BothAttempts(observer, self._attempts)
 
-    def calls(self) -> aiohttp.TraceConfig:
-        """Return what lets calls of providers carry the trace with them."""
-        return self._attempts.naming_themselves()
+    def trace_config(self) -> aiohttp.TraceConfig:
+        """Return a configuration that adds the traceparent to provider calls."""
+        return self._attempts.trace_config()
 
-    def accepts_of(self, history: HistoryWriter, *, is_queue: bool) -> HistoryWriter:
+    def traced_history(self, history: HistoryWriter, *, is_queue: bool) -> HistoryWriter:
         """Return `history` with a span around each append."""
         return AcceptSpans(history, self._tracer, is_queue=is_queue)
 
-    def messages_beside(self, observer: QueueObserver, queue_url: str) -> QueueObserver:
-        """Return who follows messages and tells `observer` of them as well."""
+    def traced_messages(self, observer: QueueObserver, queue_url: str) -> QueueObserver:
+        """Return an observer that traces messages and forwards to `observer`."""
         queue = urlsplit(queue_url).path.rpartition("/")[2]
         return BothQueueObservers(observer, MessageSpans(self._tracer, queue))
 
 
 @asynccontextmanager
 async def open_tracing(settings: TelemetrySettings, *, version: str) -> AsyncIterator[Tracing]:
-    """Follow requests while the block runs, then send what is left, for at most three seconds.
+    """Trace requests while the block runs, then export the remaining spans, for at most three seconds.
 
     Raises:
-        ConfigurationError: The protocol is not spoken, the endpoint is not an address, or the headers are not written
-            as OpenTelemetry has them.
+        ConfigurationError: The protocol is not supported, or the endpoint or the headers are not valid.
     """
     silence_the_library()
     _check_protocol(settings)
-    processor = BatchSpanProcessor(Sending(_endpoint(settings), _headers(settings)))
+    processor = BatchSpanProcessor(QuietExporter(_endpoint(settings), _headers(settings)))
     provider = TracerProvider(
         sampler=_sampler(settings),
         resource=Resource.create(
@@ -89,12 +88,12 @@ async def open_tracing(settings: TelemetrySettings, *, version: str) -> AsyncIte
                 "deployment.environment.name": settings.environment,
             }
         ),
-        shutdown_on_exit=False,  # it waits for half a minute
+        shutdown_on_exit=False,  # its exit handler waits for half a minute
     )
     provider.add_span_processor(processor)
     tracer = provider.get_tracer("rt_genai", version)
     try:
-        with naming_their_span():
+        with span_ids_in_logs():
             yield Tracing(
                 requests=RequestSpans(tracer),
                 traceparent=current_traceparent,
@@ -106,7 +105,7 @@ async def open_tracing(settings: TelemetrySettings, *, version: str) -> AsyncIte
 
 
 async def _ended(provider: TracerProvider) -> None:
-    """Return once everything is sent, or after a while: a thread that hangs must not keep the process alive."""
+    """Wait, with a time limit, until all spans are exported. A daemon thread, so that it cannot keep the process alive."""
     loop = asyncio.get_running_loop()
     is_sent = asyncio.Event()
 
@@ -114,7 +113,7 @@ async def _ended(provider: TracerProvider) -> None:
         provider.shutdown()
         try:
             loop.call_soon_threadsafe(is_sent.set)
-        except RuntimeError:  # the loop did not wait
+        except RuntimeError:  # the loop is closed already
             return
 
     threading.Thread(target=send_the_rest, name="last spans", daemon=True).start()
@@ -126,7 +125,7 @@ async def _ended(provider: TracerProvider) -> None:
 
 
 def _check_protocol(settings: TelemetrySettings) -> None:
-    """Refuse a protocol that is not spoken: what is sent would not arrive."""
+    """Reject a protocol that is not supported."""
     name, protocol = (
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
         settings.otel_exporter_otlp_traces_protocol,
@@ -141,7 +140,7 @@ def _check_protocol(settings: TelemetrySettings) -> None:
 
 
 def _endpoint(settings: TelemetrySettings) -> str:
-    """Return where traces are sent: an address for traces as it is, else the one for all signals with their path."""
+    """Return the URL for traces: the endpoint for traces as it is, else the general endpoint with the path for traces."""
     if settings.otel_exporter_otlp_traces_endpoint is not None:
         return _address(
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -161,7 +160,7 @@ def _address(name: str, value: str, example: str) -> str:
         parts = urlsplit(value)
         is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
         is_address = is_address and parts.port != 0
-    except ValueError:  # brackets that do not match, or a port that is none
+    except ValueError:  # unmatched brackets, or an invalid port
         is_address = False
     if not is_address:
         raise ConfigurationError(
@@ -175,8 +174,8 @@ def _headers(settings: TelemetrySettings) -> dict[str, str]:
     if settings.otel_exporter_otlp_headers is None:
         return {}
     headers = {}
-    for one in settings.otel_exporter_otlp_headers.get_secret_value().split(","):
-        name, equals, value = one.partition("=")
+    for field in settings.otel_exporter_otlp_headers.get_secret_value().split(","):
+        name, equals, value = field.partition("=")
         if not (name.strip() and equals):
             raise ConfigurationError(
                 "OTEL_EXPORTER_OTLP_HEADERS is not name=value, separated by commas"

@@ -18,7 +18,7 @@ from domain.interfaces.telemetry import RequestOutcome
 from infra.llm.resilience.route_health import RouteClosure, RouteHealth, RouteState
 from infra.telemetry.metrics.emf import PERIOD_SECONDS, EmfLines, writing_emf
 from infra.telemetry.metrics.metrics import Metrics
-from infra.telemetry.metrics.outbox_metrics import OutboxFigures
+from infra.telemetry.metrics.outbox_metrics import OutboxSnapshot
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
 from tests.fakes.ends import a_delivery, answered
@@ -33,7 +33,7 @@ TURN = ChatRequestContext(
     first_text_deadline=Deadline(60.0),
     answer_deadline=Deadline(60.0),
 )
-OUTBOX = OutboxFigures(rows=1, size_bytes=1, fill_ratio=0.1, lag_seconds=1.0, relay_failures=0)
+OUTBOX = OutboxSnapshot(rows=1, size_bytes=1, fill_ratio=0.1, lag_seconds=1.0, relay_failures=0)
 
 
 def told(lines: EmfLines) -> list[dict[str, Any]]:

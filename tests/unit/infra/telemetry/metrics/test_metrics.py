@@ -15,7 +15,7 @@ from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import QueueUnavailable
 from domain.interfaces.telemetry import RequestOutcome
 from infra.telemetry.metrics.metrics import Metrics
-from infra.telemetry.metrics.outbox_metrics import OutboxFigures
+from infra.telemetry.metrics.outbox_metrics import OutboxSnapshot
 from infra.telemetry.metrics.queue_depth import LOOK_SECONDS
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
@@ -232,7 +232,7 @@ def test_two_sets_of_metrics_do_not_meet(metrics: Metrics) -> None:
 def test_the_outbox_is_asked_when_the_metrics_are_read(metrics: Metrics) -> None:
     failures = [0]
     metrics.watch_outbox(
-        lambda: OutboxFigures(
+        lambda: OutboxSnapshot(
             rows=3,
             size_bytes=900,
             fill_ratio=0.25,
@@ -252,7 +252,7 @@ def test_the_outbox_is_asked_when_the_metrics_are_read(metrics: Metrics) -> None
 
 
 def test_how_long_delivery_took_is_counted_from_the_end_of_the_answer(metrics: Metrics) -> None:
-    nothing = OutboxFigures(rows=0, size_bytes=0, fill_ratio=0, lag_seconds=0, relay_failures=0)
+    nothing = OutboxSnapshot(rows=0, size_bytes=0, fill_ratio=0, lag_seconds=0, relay_failures=0)
     clock = FakeClock()
     tell = metrics.watch_outbox(lambda: nothing, clock)
     clock.advance(3.0)

@@ -166,7 +166,7 @@ async def test_an_accept_that_fails_says_why_and_lets_it_through(collector: Coll
     history.refuses = 1
     async with open_tracing(settings(collector.url), version="1") as opened:
         with pytest.raises(HistoryUnavailable):
-            await opened.accepts_of(history, is_queue=False).append(an_interaction())
+            await opened.traced_history(history, is_queue=False).append(an_interaction())
         assert opened.traceparent() is None
     (span,) = collector.spans
     assert span.attributes["error.type"] == HistoryUnavailable.code
@@ -175,7 +175,7 @@ async def test_an_accept_that_fails_says_why_and_lets_it_through(collector: Coll
 
 async def test_a_message_that_is_buried_is_a_span_of_its_own(collector: Collector) -> None:
     async with open_tracing(settings(collector.url), version="1") as opened:
-        told = opened.messages_beside(RememberingQueueObserver(), "http://sqs/0/interactions")
+        told = opened.traced_messages(RememberingQueueObserver(), "http://sqs/0/interactions")
         told.observe_dead_letter(a_delivery(), "not JSON", work_seconds=0.5)
     (span,) = collector.spans
     assert span.kind == "consumer"

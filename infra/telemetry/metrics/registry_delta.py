@@ -1,4 +1,4 @@
-"""What a registry has counted since somebody last looked."""
+"""Differences between two readings of a registry."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,19 +14,19 @@ _SampleKey = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Observations, each taken for the middle of its bucket; those above the last bound for that bound."""
+    """Observations of a histogram, each counted at the middle of its bucket, those above the last bound at that bound."""
 
     values: tuple[float, ...]
     counts: tuple[int, ...]
 
     @property
     def count(self) -> int:
-        """How many there were."""
+        """Number of observations."""
         return sum(self.counts)
 
 
-class Figures:
-    """Two looks at a registry, and the difference between them. Only for one thread."""
+class RegistryDelta:
+    """The last two readings of a registry, and the differences between them. Not thread-safe."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -34,8 +34,8 @@ class Figures:
         self._now: dict[_SampleKey, float] = {}
         self._samples: dict[str, list[Sample]] = {}
 
-    def look(self) -> None:
-        """Let what was seen last be the past; before the first look everything was 0."""
+    def read(self) -> None:
+        """Read the registry. The first reading is compared with zeros."""
         self._before, self._now, self._samples = self._now, {}, defaultdict(list)
         for family in self._registry.collect():
             for sample in family.samples:
@@ -43,7 +43,7 @@ class Figures:
                 self._now[_key_of(sample)] = sample.value
 
     def gauge(self, name: str, **among: frozenset[str]) -> float | None:
-        """Return the sum over all samples whose labels are among these; None where there is no such metric."""
+        """Return the sum of the samples whose labels have these values; None if there is no such metric."""
         samples = self._samples.get(name)
         if samples is None:
             return None
@@ -54,23 +54,23 @@ class Figures:
         ]
         return sum([sample.value for sample in wanted])
 
-    def counted(self, name: str, labels: Sequence[str]) -> dict[Key, float]:
-        """Return by how much a counter has grown, by these labels; what has not grown is left out."""
+    def increases(self, name: str, labels: Sequence[str]) -> dict[Key, float]:
+        """Return the increase of a counter by label values, without unchanged ones."""
         grown: dict[Key, float] = defaultdict(float)
         for sample, growth in self._growth(name):
             grown[tuple([sample.labels[label] for label in labels])] += growth
         return grown
 
-    def spreads(self, name: str, labels: Sequence[str]) -> dict[Key, Percentiles]:
-        """Return what a histogram has observed, by these labels; where it has observed nothing, there is no entry."""
+    def distributions(self, name: str, labels: Sequence[str]) -> dict[Key, Percentiles]:
+        """Return the new observations of a histogram by label values, without empty ones."""
         up_to: dict[Key, dict[float, float]] = defaultdict(lambda: defaultdict(float))
         for sample, growth in self._growth(f"{name}_bucket"):
             key = tuple([sample.labels[label] for label in labels])
             up_to[key][float(sample.labels["le"])] += growth
         bounds = sorted(
-            {float(one.labels["le"]) for one in self._samples.get(f"{name}_bucket", ())}
+            {float(sample.labels["le"]) for sample in self._samples.get(f"{name}_bucket", ())}
         )
-        return {key: _spread(bounds, cumulated) for key, cumulated in up_to.items()}
+        return {key: _distribution(bounds, cumulated) for key, cumulated in up_to.items()}
 
     def _growth(self, name: str) -> Iterator[tuple[Sample, float]]:
         for sample in self._samples.get(name, ()):
@@ -83,7 +83,7 @@ def _key_of(sample: Sample) -> _SampleKey:
     return sample.name, tuple(sample.labels.items())
 
 
-def _spread(bounds: Sequence[float], cumulated: dict[float, float]) -> Percentiles:
+def _distribution(bounds: Sequence[float], cumulated: dict[float, float]) -> Percentiles:
     values, counts = [], []
     below = 0.0
     for lower, upper in pairwise([0.0, *bounds]):
