@@ -1,1 +1,1 @@
-"""What the process says: one JSON object a line on stdout."""
+"""Structured logging: one JSON object per line on stdout."""

@@ -1,4 +1,4 @@
-"""Sends everything the process says through one formatter to stdout."""
+"""Sends all log records of the process through one formatter to stdout."""
 
 import asyncio
 import logging
@@ -14,16 +14,16 @@ from infra.logging.unhandled import log_unhandled
 from infra.product import SERVICE_NAME, VERSION
 from infra.settings.telemetry import TelemetrySettings
 
-_OURS = ("app", "domain", "infra", "main", "dependency_injection", "commands")
+_OWN_LOGGERS = ("app", "domain", "infra", "main", "dependency_injection", "commands")
 
-_EACH_REQUEST = "app.access"
+_ACCESS_LOGGER = "app.access"
 
 
 class _LineHandler(logging.Handler):
-    """Writes whole lines of UTF-8, whatever the locale; a reader who is gone is no reason to fail.
+    """Writes complete lines of UTF-8, whatever the locale; errors of the stream are ignored.
 
-    The lines that requests leave in one turn of an event loop go out at the end of it, in one call of the kernel;
-    whatever else is said at once, after all that was said before.
+    Lines of the access log are collected for one iteration of the event loop and written in one system call; other
+    lines are written at once, after the collected ones.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -33,26 +33,33 @@ class _LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.append(self.format(record))
-        if record.name != _EACH_REQUEST or (loop := asyncio._get_running_loop()) is None:
+        if record.name != _ACCESS_LOGGER or (loop := _running_loop()) is None:
             self.flush()
         elif len(self._lines) == 1:
             loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write what was said and is not written yet. Python's `logging` asks for it at the end of the process."""
+        """Write the collected lines. Also called by `logging.shutdown` at the end of the process."""
         with self.lock or nullcontext():
             lines, self._lines = self._lines, []
             if not lines:
                 return
             lines.append("")
-            # A broken pipe, a closed stream: there is no place to say so.
+            # A broken pipe or a closed stream cannot be logged anywhere.
             with suppress(OSError, ValueError):
                 self._stream.write("\n".join(lines).encode())
                 self._stream.flush()
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def log_as_configured(settings: TelemetrySettings) -> None:
-    """Let everything the process says go through one formatter."""
+    """Configure logging from the settings."""
     configure_logging(
         settings.log_level,
         service_name=SERVICE_NAME,
@@ -63,20 +70,20 @@ def log_as_configured(settings: TelemetrySettings) -> None:
 
 
 def log_until_settings_are_known() -> None:
-    """Let everything go through one formatter before the settings are read, which may fail.
+    """Configure logging before the settings are read, so that their errors are logged.
 
-    Without LOG_FORMAT a person at a terminal gets the format for persons.
+    Without LOG_FORMAT the format is `pretty` on a terminal.
     """
     try:
-        said = read_environment(Path(".env"))
-    except (OSError, ValueError):  # whoever reads the settings says so
-        said = {}
-    log_format = said.get("LOG_FORMAT") or ("pretty" if sys.stdout.isatty() else "json")
+        environment = read_environment(Path(".env"))
+    except (OSError, ValueError):  # reported when the settings are read
+        environment = {}
+    log_format = environment.get("LOG_FORMAT") or ("pretty" if sys.stdout.isatty() else "json")
     configure_logging(
         "info",
         service_name=SERVICE_NAME,
         version=VERSION,
-        environment=said.get("ENVIRONMENT", "development"),
+        environment=environment.get("ENVIRONMENT", "development"),
         log_format="pretty" if log_format == "pretty" else "json",
     )
 
@@ -90,10 +97,10 @@ def configure_logging(
     log_format: Literal["json", "pretty"] = "json",
     stream: IO[bytes] | None = None,
 ) -> None:
-    """Let every logger, warning and unhandled exception of the process write one line to `stream`, else stdout.
+    """Log records, warnings and unhandled exceptions of the process as one line each to `stream`, else to stdout.
 
-    `debug` is for our own loggers only: drivers print requests there, and with them prompts.
-    A second call replaces the first.
+    The level `debug` applies to our own loggers only, since drivers log requests, and so prompts, at that level.
+    A second call replaces the configuration.
     """
     formatter: logging.Formatter
     if log_format == "pretty":
@@ -110,28 +117,27 @@ def configure_logging(
     root.handlers[:] = [handler]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(threshold, logging.INFO))
-    for name in _OURS:
+    for name in _OWN_LOGGERS:
         logging.getLogger(name).setLevel(threshold)
-    _take_over_loggers_made_so_far()
-    _skip_what_no_line_shows()
+    _reset_existing_loggers()
+    _skip_unused_fields()
     logging.captureWarnings(True)
     log_unhandled()
 
 
-def _take_over_loggers_made_so_far() -> None:
+def _reset_existing_loggers() -> None:
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.handlers.clear()
             logger.propagate = True
-    # Its line says less than our own one of the same request. Without a way to a handler the server does not even make it.
+    # Our access log contains more. Without a handler uvicorn does not create the record.
     logging.getLogger("uvicorn.access").propagate = False
 
 
-def _skip_what_no_line_shows() -> None:
-    """Switch off what records would carry for nothing (Python's logging HOWTO, "Optimization")."""
+def _skip_unused_fields() -> None:
+    """Do not collect fields of records that no format shows (Python's logging HOWTO, "Optimization")."""
     logging.logThreads = False
     logging.logProcesses = False
     logging.logMultiprocessing = False
     if sys.version_info >= (3, 12):
         logging.logAsyncioTasks = False
-    logging._srcfile = None  # the HOWTO's name for "do not look for the caller"

@@ -1,4 +1,4 @@
-"""Log records in the words of the Elastic Common Schema, one JSON object a line."""
+"""Log records in the Elastic Common Schema (ECS), one JSON object per line."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ from infra.logging.json_line import json_line
 from infra.logging.redaction import redact
 
 _ECS_VERSION = "8.11.0"
-_MADE_HERE = frozenset({"@timestamp", "log", "ecs", "service", "message"})
+_RESERVED = frozenset({"@timestamp", "log", "ecs", "service", "message"})
 _LEVELS = {
     logging.DEBUG: "debug",
     logging.INFO: "info",
@@ -21,7 +21,7 @@ _MOST_MESSAGE_CHARACTERS = 8192
 
 
 class EcsFormatter(logging.Formatter):
-    """Formats any record; `extra={"ecs": {...}}` adds nested fields, and never replaces the ones made here."""
+    """Formats records as ECS. `extra={"ecs": {...}}` adds nested fields, except those that the formatter sets itself."""
 
     def __init__(self, *, service_name: str, version: str, environment: str) -> None:
         super().__init__()
@@ -32,18 +32,18 @@ class EcsFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         head = self._heads.get((record.name, record.levelno)) or self._make_head(record)
-        said: dict[str, object] = {"message": message_of(record)}
+        document: dict[str, object] = {"message": message_of(record)}
         fields = fields_of(record)
         if fields:
-            said |= fields if _MADE_HERE.isdisjoint(fields) else _added(fields)
+            document |= fields if _RESERVED.isdisjoint(fields) else _without_reserved(fields)
         if record.exc_info and record.exc_info[1] is not None:
-            said["error"] = describe(record.exc_info[1])
+            document["error"] = describe(record.exc_info[1])
         second = self._to_the_second(int(record.created))
         time_and_head = f'{{"@timestamp":"{second}.{int(record.msecs):03d}Z",{head}'
-        return time_and_head + redact(json_line(said))[1:]
+        return time_and_head + redact(json_line(document))[1:]
 
     def _make_head(self, record: logging.LogRecord) -> str:
-        """Return what all lines of this logger and level have in common, as the inside of a JSON object."""
+        """Return the fields common to all lines of this logger and level, as the content of a JSON object."""
         fields = {
             "log": {"level": level_of(record), "logger": record.name},
             "ecs": {"version": _ECS_VERSION},
@@ -59,8 +59,8 @@ class EcsFormatter(logging.Formatter):
         return self._second_as_text
 
 
-def _added(fields: Mapping[str, object]) -> dict[str, object]:
-    return {key: value for key, value in fields.items() if key not in _MADE_HERE}
+def _without_reserved(fields: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in fields.items() if key not in _RESERVED}
 
 
 def level_of(record: logging.LogRecord) -> str:
@@ -69,10 +69,10 @@ def level_of(record: logging.LogRecord) -> str:
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """Return the message, cut when it is very long; one that does not fit its arguments is shown without them."""
+    """Return the message, truncated if very long; if it cannot be formatted, the format string without arguments."""
     try:
         message = record.getMessage()
-    except Exception as exc:  # noqa: BLE001 - a stranger's format string or __str__ may raise anything
+    except Exception as exc:  # noqa: BLE001 - a library's format string or __str__ may raise anything
         message = f"{record.msg!r:.200} (its arguments raised {type(exc).__qualname__})"
     if len(message) > _MOST_MESSAGE_CHARACTERS:
         return f"{message[:_MOST_MESSAGE_CHARACTERS]}…"
@@ -80,6 +80,6 @@ def message_of(record: logging.LogRecord) -> str:
 
 
 def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
-    """Return the nested fields the caller added as `extra={"ecs": ...}`."""
+    """Return the nested fields added with `extra={"ecs": ...}`."""
     fields = record.__dict__.get("ecs")
     return fields if isinstance(fields, Mapping) else {}

@@ -1,4 +1,4 @@
-"""A dictionary as one line of JSON, whatever is in it."""
+"""Serialises a dictionary with any values as one line of JSON."""
 
 import re
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ _LARGEST_INTEGER = (1 << 63) - 1
 _DEEPEST = 12
 
 _UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-"""What JSON leaves as it is, although a terminal obeys it, a log viewer breaks lines at it, or nobody sees it."""
+"""Control and invisible characters that JSON does not escape, but that affect terminals or log viewers."""
 
 
 def json_line(fields: Mapping[str, object]) -> str:
-    """Return one line of valid JSON without control characters; never fails.
+    """Return one line of valid JSON without control characters. Does not raise.
 
-    What is not plain data is shown as the name of its type, never by its contents: an entity holds a prompt.
+    Values that are not plain data are replaced by the name of their type, since an entity may contain a prompt.
     """
     try:
         line = orjson.dumps(fields, default=_type_name, option=_OPTIONS).decode()
@@ -36,21 +36,24 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _plain(value: object, depth: int) -> object:
-    """Return `value` as what orjson accepts."""
+    """Return `value` in a form that orjson accepts."""
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, str):
-        return _whole(value)
+        return _without_surrogates(value)
     if isinstance(value, int):
         return value if abs(value) <= _LARGEST_INTEGER else str(value)
     if depth < _DEEPEST:
         if isinstance(value, Mapping):
-            return {_whole(str(key)): _plain(item, depth + 1) for key, item in value.items()}
+            return {
+                _without_surrogates(str(key)): _plain(item, depth + 1)
+                for key, item in value.items()
+            }
         if isinstance(value, list | tuple):
             return [_plain(item, depth + 1) for item in value]
     return _type_name(value)
 
 
-def _whole(text: str) -> str:
-    """Return text without lone surrogates, which UTF-8 cannot hold."""
+def _without_surrogates(text: str) -> str:
+    """Return text without lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Log records for a person at a terminal."""
+"""Human-readable log format for terminals."""
 
 import logging
 import time
@@ -21,16 +21,16 @@ _NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 
 class PrettyFormatter(logging.Formatter):
-    """Time, level, message and the few fields one looks for; the whole is in the JSON format."""
+    """Shows time, level, message and a few fields; the JSON format has all."""
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         fields = " ".join(_shown(fields_of(record)))
         line = f"{clock}.{int(record.msecs):03d} {level_of(record):<8} {message_of(record)}"
-        text = _harmless(f"{line}  {fields}" if fields else line)
+        text = _sanitised(f"{line}  {fields}" if fields else line)
         if record.exc_info and record.exc_info[1] is not None:
             stack = describe(record.exc_info[1])["stack_trace"]
-            text += "\n" + "\n".join(_harmless(part) for part in stack.splitlines())
+            text += "\n" + "\n".join(_sanitised(part) for part in stack.splitlines())
         return text
 
 
@@ -53,8 +53,8 @@ def _leaves(fields: Mapping[str, object], prefix: str) -> Iterator[tuple[str, ob
             yield f"{prefix}{key}", value
 
 
-def _harmless(text: str) -> str:
-    """Return text on one line, without secrets and without what a terminal would obey."""
+def _sanitised(text: str) -> str:
+    """Return text on one line, without secrets and terminal control characters."""
     return (
         redact(json_line({"": text}))[len('{"":"') : -len('"}')]
         .replace('\\"', '"')

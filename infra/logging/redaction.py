@@ -1,13 +1,13 @@
-"""The second line of defence against secrets in logs; the first is not to log them."""
+"""Removes secrets from log lines, as a second safeguard; the first is not to log them."""
 
 import re
 
 _REPLACEMENT = "[redacted]"
 
 _NEEDLES = ("api", "authoriz", "passw", "secret", "bearer ", "sk-", "aiza", "rtg_", "eyj", "://")
-"""Without one of these, in lower case, no pattern below can match: looking for them keeps ordinary lines cheap."""
+"""No pattern below can match a line without one of these in lower case; checking them first keeps most lines cheap."""
 
-# Every repetition is bounded or cannot be entered twice: a caller may write long texts into a URL that is logged.
+# Repetitions are bounded, against catastrophic backtracking: a client may send long text in a URL that is logged.
 _START = r"(?:\b|(?<=\\[nrtbf])|(?<=\\u00[0-9a-f]{2}))"
 _TOKENS = re.compile(
     _START + r"(?:sk-[\w-]{12,}"
@@ -26,7 +26,7 @@ _IN_TEXT = re.compile(
 
 
 def redact(line: str) -> str:
-    """Return a line of JSON without the secrets that can be told by their form; it stays valid JSON."""
+    """Return a line of JSON with recognisable secrets replaced; it stays valid JSON."""
     lower = line.lower()
     for needle in _NEEDLES:
         if needle in lower:

@@ -1,4 +1,4 @@
-"""Log lines for what nobody caught, instead of Python's own texts on stderr."""
+"""Logs unhandled exceptions, instead of Python's own output on stderr."""
 
 import asyncio
 import logging
@@ -11,14 +11,14 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def log_unhandled() -> None:
-    """Log what ends the process or a thread, and what cannot be raised (in a finaliser)."""
+    """Log exceptions that end the process or a thread, or that occur in a finaliser."""
     sys.excepthook = _in_process
     threading.excepthook = _in_thread
     sys.unraisablehook = _in_finaliser
 
 
 def log_unhandled_in(loop: asyncio.AbstractEventLoop) -> None:
-    """Log what tasks and callbacks of `loop` leave behind, without their arguments and results."""
+    """Log unhandled exceptions of tasks and callbacks of `loop`, without their arguments and results."""
     loop.set_exception_handler(_in_loop)
 
 
