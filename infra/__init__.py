@@ -1,1 +1,1 @@
-"""How each vendor says it: adapters of the domain's ports. Never imports `app`."""
+"""Adapters of the domain's ports. Never imports `app`."""

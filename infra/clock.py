@@ -1,4 +1,4 @@
-"""The host's clock."""
+"""The system clock."""
 
 import asyncio
 import time
@@ -7,12 +7,12 @@ from domain.interfaces.clock import Clock
 
 
 class SystemClock(Clock):
-    """Real time."""
+    """Reads the clocks of the operating system."""
 
     def now_milliseconds(self) -> int:
         return time.time_ns() // 1_000_000
 
-    # The function itself: it is asked some twenty times a request, and a frame around it would cost as much again.
+    # The function itself: it is called about twenty times per request, and a wrapper would double its cost.
     monotonic = staticmethod(time.monotonic)
 
     async def sleep(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What the operator set up, and what is wrong with it."""
+"""Environment variables, and the error for invalid configuration."""
 
 import os
 from collections.abc import Mapping
@@ -8,20 +8,21 @@ from dotenv import dotenv_values
 
 ENV_FILE = ".env"
 ENV_FILE_ENCODING = "utf-8-sig"
-"""UTF-8; a byte order mark at the start is passed over."""
+"""UTF-8 with an optional byte order mark."""
 
 
 class ConfigurationError(Exception):
-    """The operator has to change something; the service does not start.
+    """Invalid configuration; the service does not start.
 
-    Its text is one line, shown as it is: it names the file or setting and says what to do, and holds no secret.
+    The message is one line for the operator: it names the file or setting and the correction, and contains no secret.
     """
 
 
 def read_environment(env_file: Path) -> Mapping[str, str]:
-    """Return every variable, as the settings see them: those of the process before those of the file.
+    """Return all environment variables and those of `env_file`; the environment takes precedence.
 
-    For variables whose names only the operator knows. Empty ones count as not set; a missing file has none.
+    For variables whose names are configured, such as those of API keys. Empty values count as not set; a missing
+    file as empty.
     """
     return {
         name: value

@@ -1,4 +1,4 @@
-"""Ids that sort by time."""
+"""Interaction ids that sort by time (UUIDv7)."""
 
 import os
 import struct
@@ -10,16 +10,16 @@ _COUNTER_BITS = 12
 _COUNTER_LIMIT = 1 << _COUNTER_BITS
 _RANDOM_BYTES = 8
 _FETCHED_BYTES = 512 * _RANDOM_BYTES
-"""A call of the kernel for each id would cost more than the id."""
+"""Random bytes are read in blocks, since a system call for each id would cost more than the id."""
 _VARIANT = 0b10 << 62
 _VARIANT_FREE = (1 << 62) - 1
 
 
 class InteractionIds:
-    """Makes UUIDv7s, each greater than the one before it in this process (RFC 9562, 6.2, method 1).
+    """Generates UUIDv7s, each greater than the last one of this process (RFC 9562, section 6.2, method 1).
 
-    Within a millisecond a counter of 12 bits grows; when it is used up, or the host's clock steps back, the
-    millisecond runs ahead of the clock rather than repeat itself.
+    A counter of 12 bits orders ids within a millisecond. When it overflows, or the system clock steps back, the
+    time in the ids runs ahead of the clock.
     """
 
     def __init__(self, clock: Clock) -> None:

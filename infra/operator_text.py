@@ -2,7 +2,7 @@
 
 import codecs
 
-# The longer marks first: that of UTF-32 begins with that of UTF-16.
+# Longer marks first, since the mark of UTF-32 begins with that of UTF-16.
 _OTHER_MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
@@ -12,14 +12,14 @@ _OTHER_MARKS = (
 
 
 class NotUtf8(ValueError):
-    """The file is not UTF-8; the message says what it is, as far as that can be seen, and what to do."""
+    """The file is not UTF-8; the message names the detected encoding, if any, and the correction."""
 
 
 def text_of(content: bytes) -> str:
-    """Return the text of a file, without the byte order mark that some editors put before UTF-8.
+    """Decode a file as UTF-8, with or without a byte order mark.
 
     Raises:
-        NotUtf8: It is in another encoding.
+        NotUtf8: The file has another encoding.
     """
     for mark, encoding in _OTHER_MARKS:
         if content.startswith(mark):

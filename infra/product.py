@@ -1,4 +1,4 @@
-"""What this program calls itself."""
+"""Name and version of the program."""
 
 SERVICE_NAME = "rt-genai"
 VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""Who is let in, as the settings say it."""
+"""Opens the configured authentication."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,18 +10,18 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.health import Degraded
 from infra.configuration import ConfigurationError
-from infra.security.api_keys.cache import open_key_ring
+from infra.security.api_keys.cache import open_api_key_cache
 from infra.security.bearer import BearerAuthenticator, Tokens
 from infra.settings.access import AccessSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What tells callers.
+    """The configured authentication.
 
     Attributes:
-        authenticator: None where nobody has to say who they are.
-        degraded: Returns what of it does not work as it should.
+        authenticator: Identifies callers; None if authentication is off.
+        degraded: Returns its components that do not work.
     """
 
     authenticator: Authenticator | None
@@ -30,7 +30,7 @@ class Access:
 
 @asynccontextmanager
 async def open_access(settings: AccessSettings, clock: Clock) -> AsyncIterator[Access]:
-    """Open what `AUTHENTICATION` names; an issuer or a key file that is away is no error.
+    """Open the methods named in `AUTHENTICATION`. An unavailable token issuer or key file is not an error.
 
     Raises:
         ConfigurationError: A setting is missing or not valid.
@@ -38,14 +38,14 @@ async def open_access(settings: AccessSettings, clock: Clock) -> AsyncIterator[A
     if settings.authentication == "none":
         yield Access(authenticator=None, degraded=tuple)
         return
-    ways = settings.authentication.split(",")
+    methods = settings.authentication.split(",")
     keys = None
     tokens = None
     parts: list[Callable[[], Sequence[Degraded]]] = []
     async with AsyncExitStack() as stack:
-        if "api_keys" in ways:
+        if "api_keys" in methods:
             keys = await stack.enter_async_context(
-                open_key_ring(
+                open_api_key_cache(
                     settings.data_dir,
                     lines=settings.api_keys,
                     lines_file=settings.api_keys_file,
@@ -54,12 +54,12 @@ async def open_access(settings: AccessSettings, clock: Clock) -> AsyncIterator[A
                 )
             )
             parts.append(keys.degraded)
-        if "jwt" in ways:
+        if "jwt" in methods:
             tokens, degradations = await _open_tokens(settings, clock, stack)
             parts.append(degradations)
         yield Access(
             authenticator=BearerAuthenticator(keys=keys, tokens=tokens),
-            degraded=lambda: [one for part in parts for one in part()],
+            degraded=lambda: [component for part in parts for component in part()],
         )
 
 
@@ -71,7 +71,7 @@ async def _open_tokens(
         raise ConfigurationError("AUTHENTICATION=jwt needs JWT_ISSUER, JWT_AUDIENCE and JWKS_URL")
     if not _is_http_url(url):
         raise ConfigurationError("JWKS_URL is not an http or https URL")
-    # PyJWT and cryptography are loaded only where they are configured.
+    # PyJWT and cryptography are imported only if tokens are configured.
     from infra.security.jwks import open_jwks
     from infra.security.jwt_tokens import TokenRules, TokenVerifier
 

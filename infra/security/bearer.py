@@ -1,4 +1,4 @@
-"""Bearer credentials: keys, tokens, or both."""
+"""Bearer authentication by API keys, tokens, or both."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -10,7 +10,7 @@ from infra.security.api_keys.key_format import PREFIX
 
 
 class Keys(Protocol):
-    """Tells who shows a key; see `ApiKeyCache`."""
+    """Authenticates API keys; see `ApiKeyCache`."""
 
     @abstractmethod
     def known_caller(self, key: bytes) -> Caller | None: ...
@@ -19,7 +19,7 @@ class Keys(Protocol):
 
 
 class Tokens(Protocol):
-    """Tells who shows a token; see `TokenVerifier`."""
+    """Authenticates tokens; see `TokenVerifier`."""
 
     @abstractmethod
     def known_caller(self, token: bytes) -> Caller | None: ...
@@ -28,7 +28,7 @@ class Tokens(Protocol):
 
 
 class BearerAuthenticator(Authenticator):
-    """Takes `Bearer` credentials: what begins like a key is a key, anything else a token, where that is configured."""
+    """Treats credentials with the prefix of API keys as keys, and all others as tokens, if these are configured."""
 
     def __init__(self, *, keys: Keys | None = None, tokens: Tokens | None = None) -> None:
         self._keys = keys

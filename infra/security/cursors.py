@@ -1,4 +1,4 @@
-"""Cursors signed by the service."""
+"""Page cursors signed by the service."""
 
 import base64
 import binascii
@@ -27,9 +27,9 @@ _SECRET_BYTES = 32
 class SignedCursors(CursorCodec):
     """base64url of a JSON object and its HMAC-SHA256.
 
-    The object is `{"v": 1, "u": user, "f": filter and order, "k": the id to go on behind}`; user and filter are keyed
-    fingerprints, so that a cursor tells nothing and fits nothing else. The page's size is not part of it: it may change
-    from page to page.
+    The object is `{"v": 1, "u": user, "f": filter and order, "k": last id}`; user and filter are keyed fingerprints, so
+    that a cursor reveals neither and is valid only for its query. The page size is not part of it and may change from
+    page to page.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -46,7 +46,7 @@ class SignedCursors(CursorCodec):
         body, signature = sealed[:-_SIGNATURE_BYTES], sealed[-_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._sign(body)):
             raise InvalidCursor
-        fields = orjson.loads(body)  # our own: the signature says so
+        fields = orjson.loads(body)  # trusted, since the signature is valid
         next_id = fields.pop("k", None)
         if not isinstance(next_id, str) or fields != self._bound_to(query):
             raise InvalidCursor
@@ -68,7 +68,7 @@ class SignedCursors(CursorCodec):
 
 
 def _shape(query: PageQuery) -> list[object]:
-    """Return what stays the same from page to page of one walk, and differs between two."""
+    """Return the properties that all pages of one listing share."""
     if not isinstance(query, HistoryQuery):
         return ["conversations"]
     wanted = query.filter
@@ -85,10 +85,10 @@ def _shape(query: PageQuery) -> list[object]:
 
 
 def configured_cursors(settings: AccessSettings) -> SignedCursors:
-    """Return cursors signed with CURSOR_SECRET, else with a secret of DATA_DIR, made where there is none.
+    """Return cursors signed with CURSOR_SECRET, else with a secret in DATA_DIR, which is created if missing.
 
     Raises:
-        ConfigurationError: It can be neither read nor made.
+        ConfigurationError: The secret can be neither read nor created.
     """
     if settings.cursor_secret is not None:
         return SignedCursors(settings.cursor_secret.get_secret_value().encode())
@@ -96,10 +96,10 @@ def configured_cursors(settings: AccessSettings) -> SignedCursors:
 
 
 def load_or_make_secret(path: Path) -> bytes:
-    """Return the secret in `path`; made once with mode 0600, also when several processes start at the same time.
+    """Return the secret in `path`; create it with mode 0600 if missing, safely with concurrent processes.
 
     Raises:
-        ConfigurationError: It cannot be read or written, or is not a secret of ours.
+        ConfigurationError: The file cannot be read or written, or does not contain a secret.
     """
     try:
         if not path.exists():
@@ -124,7 +124,7 @@ def _make_secret(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(fresh, path)  # unlike a rename it never replaces what another process just made
+            os.link(fresh, path)  # unlike a rename, fails if another process created the file
         except FileExistsError:
             return
         sync_folder(path.parent)
@@ -133,11 +133,11 @@ def _make_secret(path: Path) -> None:
 
 
 def _decoded(cursor: str) -> bytes:
-    """Return the bytes of a cursor spelled exactly as `encode` spells it."""
+    """Return the bytes of a cursor in the exact form that `encode` returns."""
     try:
         sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as exc:
         raise InvalidCursor from exc
     if base64.urlsafe_b64encode(sealed).rstrip(b"=").decode() != cursor:
-        raise InvalidCursor  # another spelling of the same bytes
+        raise InvalidCursor  # another encoding of the same bytes
     return sealed

@@ -1,4 +1,4 @@
-"""The keys an issuer of tokens publishes (RFC 7517), as far as tokens may be checked with them."""
+"""JSON Web Key Sets (RFC 7517): the public keys that a token issuer publishes."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ import orjson
 from jwt.algorithms import AllowedPublicKeys
 
 ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"})
-"""What a token may be signed with. Nothing symmetric: a public key must never serve as a shared secret."""
+"""Accepted signature algorithms. No symmetric ones, so that a public key cannot be used as a shared secret."""
 
 _RSA_ALGORITHMS = ("RS256", "RS384", "RS512")
 _CURVE_ALGORITHMS = {
@@ -23,14 +23,14 @@ _MOST_KEYS = 100
 
 
 class UnusableKeySet(ValueError):
-    """Not a set of keys, or none in it that tokens may be checked with."""
+    """Not a key set, or a key set without usable keys."""
 
 
 class JwkSet:
-    """Public keys, each bound to the algorithms it serves: the token's header selects, it never decides.
+    """Public keys, each bound to its algorithms; the header of a token cannot choose another algorithm for a key.
 
     Attributes:
-        digest: The same for the same content.
+        digest: SHA-256 of the key set.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class JwkSet:
 
     @classmethod
     def parse(cls, content: bytes) -> "JwkSet":
-        """Read a JSON Web Key Set; keys that are not for checking signatures are left out.
+        """Parse a JSON Web Key Set; keys that are not for verifying signatures are left out.
 
         Raises:
-            UnusableKeySet: No key is left, or it is no key set at all.
+            UnusableKeySet: It is not a key set, or no usable key is left.
         """
         try:
             listed = orjson.loads(content)["keys"]
@@ -61,7 +61,7 @@ class JwkSet:
         return cls(keys, hashlib.sha256(content).digest())
 
     def find(self, kid: str | None, algorithm: str) -> AllowedPublicKeys | None:
-        """Return the key named `kid` if it serves `algorithm`; without a name, the only key that does."""
+        """Return the key `kid` if it supports `algorithm`; without `kid`, the only key that does."""
         if kid is not None:
             return self._keys.get((kid, algorithm))
         candidates = [key for (_, serves), key in self._keys.items() if serves == algorithm]
@@ -69,8 +69,8 @@ class JwkSet:
 
 
 def _usable(jwk: Any) -> Iterator[tuple[str | None, str, AllowedPublicKeys]]:
-    """Yield a JWK once for each algorithm it serves: its name, the algorithm, the key."""
-    if not isinstance(jwk, dict) or not _is_for_checking(jwk):
+    """Yield id, algorithm and key for each algorithm of a JWK."""
+    if not isinstance(jwk, dict) or not _is_for_verifying(jwk):
         return
     kid = jwk.get("kid")
     algorithms = _algorithms_of(jwk)
@@ -84,7 +84,7 @@ def _usable(jwk: Any) -> Iterator[tuple[str | None, str, AllowedPublicKeys]]:
         yield kid, algorithm, key
 
 
-def _is_for_checking(jwk: dict[str, Any]) -> bool:
+def _is_for_verifying(jwk: dict[str, Any]) -> bool:
     operations = jwk.get("key_ops", ["verify"])
     return (
         jwk.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
@@ -97,4 +97,8 @@ def _algorithms_of(jwk: dict[str, Any]) -> tuple[str, ...]:
     else:
         possible = _CURVE_ALGORITHMS.get((str(jwk.get("kty")), str(jwk.get("crv"))), ())
     named = jwk.get("alg")
-    return possible if named is None else tuple(one for one in possible if one == named)
+    return (
+        possible
+        if named is None
+        else tuple(algorithm for algorithm in possible if algorithm == named)
+    )

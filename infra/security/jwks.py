@@ -1,4 +1,4 @@
-"""The issuer's keys: fetched from one URL, kept, and fetched again."""
+"""Fetches and refreshes the keys of the token issuer."""
 
 import asyncio
 import logging
@@ -24,18 +24,18 @@ _logger = logging.getLogger("infra.security")
 
 
 class Jwks:
-    """What is known of the issuer's keys; tokens are checked against it without asking anybody.
+    """The issuer's keys in memory; tokens are verified without network calls.
 
     Attributes:
-        degraded: Since when the keys cannot be fetched; None while they can.
+        degraded: Set while the keys cannot be fetched; None otherwise.
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[JwkSet]], clock: Clock) -> None:
-        """Know nothing yet.
+        """Start without keys.
 
         Args:
-            fetch: Returns the keys as they are now; raises `aiohttp.ClientError`, `TimeoutError` or `UnusableKeySet`.
-            clock: For ages and pauses.
+            fetch: Fetches the current keys; raises `aiohttp.ClientError`, `TimeoutError` or `UnusableKeySet`.
+            clock: Clock for ages and pauses.
         """
         self.degraded: Degraded | None = None
         self._fetch = fetch
@@ -47,15 +47,16 @@ class Jwks:
 
     @property
     def keys(self) -> JwkSet | None:
-        """The keys as last fetched; None when that never was, or is more than 24 h ago."""
+        """The keys as last fetched; None if never fetched, or more than 24 hours ago."""
         if self._keys is None or self._clock.monotonic() - self._fetched_seconds > KEEP_SECONDS:
             return None
         return self._keys
 
-    async def look_again(self) -> None:
-        """Return once the keys are as new as may be: whoever made up an unknown key must not make us ask and ask.
+    async def refresh_for_unknown_key(self) -> None:
+        """Refresh the keys for a token with an unknown key id.
 
-        Fetches at most once in 30 s, and once for all who ask meanwhile.
+        At most once in 30 s, so that tokens with invented key ids do not cause a fetch each; concurrent callers share
+        one fetch.
         """
         tried = self._tried_seconds
         if self._fetching is None and (
@@ -65,35 +66,35 @@ class Jwks:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Fetch the keys, or wait for the fetch under way; keeps the old ones when that fails, and never raises."""
+        """Fetch the keys, or wait for the current fetch; keeps the old keys on failure. Does not raise."""
         if self._fetching is None:
             self._tried_seconds = self._clock.monotonic()
-            self._fetching = asyncio.create_task(self._take_in(), name="fetch JWKS")
+            self._fetching = asyncio.create_task(self._fetch_and_store(), name="fetch JWKS")
         await asyncio.shield(self._fetching)
 
     async def stay_fresh(self) -> None:
-        """Fetch now and then, sooner after a failure; never returns."""
+        """Refresh the keys periodically, sooner after a failure; does not return."""
         while True:
             await self.refresh()
             await self._clock.sleep(REFRESH_SECONDS if self.degraded is None else RETRY_SECONDS)
 
     def degradations(self) -> Sequence[Degraded]:
-        """Return what does not work, for readiness to list."""
+        """Return the degraded component, if any."""
         return [] if self.degraded is None else [self.degraded]
 
-    async def _take_in(self) -> None:
+    async def _fetch_and_store(self) -> None:
         try:
             keys = await self._fetch()
         except (aiohttp.ClientError, TimeoutError, OSError, UnusableKeySet) as exc:
             self._degrade(exc)
         else:
-            # Unchanged keys stay the same object, so that what was checked with them stays checked.
+            # Unchanged keys remain the same object, so that cached tokens stay valid.
             if self._keys is None or keys.digest != self._keys.digest:
                 self._keys = keys
             self._fetched_seconds = self._clock.monotonic()
             if self.degraded is not None:
                 self.degraded = None
-                _logger.info("the keys of the tokens' issuer can be fetched again")
+                _logger.info("the keys of the token issuer can be fetched again")
         finally:
             self._fetching = None
 
@@ -105,15 +106,15 @@ class Jwks:
                 since_milliseconds=self._clock.now_milliseconds(),
             )
             _logger.error(
-                "the keys of the tokens' issuer cannot be fetched: %s", exc or type(exc).__name__
+                "the keys of the token issuer cannot be fetched: %s", exc or type(exc).__name__
             )
 
 
 @asynccontextmanager
 async def open_jwks(url: str, clock: Clock) -> AsyncIterator[Jwks]:
-    """Fetch the keys at `url` and keep them fresh until the block ends; that they cannot be had now is no error.
+    """Fetch the keys at `url` and refresh them until the block ends. A failed fetch is not an error.
 
-    Nothing else is ever asked: not where a token points to, not where a redirect leads, through no proxy.
+    No other URL is requested: none named in a token, no redirect, no proxy.
     """
     async with aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=_FETCH_SECONDS),

@@ -1,4 +1,4 @@
-"""Tokens of an OIDC issuer (RFC 7519, checked as RFC 8725 asks)."""
+"""Verification of tokens of an OIDC issuer (RFC 7519), following RFC 8725."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from infra.security.jwks import Jwks
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", "application/jwt"})
 _MOST_CACHED = 10_000
 _PYJWT = jwt.PyJWT(options={"enforce_minimum_key_length": True})
-"""Checks times, issuer, audience and signature; refuses RSA keys below 2048 bits."""
+"""Verifies times, issuer, audience and signature; rejects RSA keys below 2048 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRules:
-    """What a token has to say.
+    """Requirements on tokens.
 
     Attributes:
-        issuer: Its `iss`, exactly.
-        audience: One of its `aud`.
-        user_claim: Where it names the user.
-        leeway_seconds: By how much clocks may differ; 60 at the most.
+        issuer: Required `iss`.
+        audience: Value required in `aud`.
+        user_claim: Claim that contains the user.
+        leeway_seconds: Accepted clock difference; at most 60.
     """
 
     issuer: str
@@ -45,11 +45,11 @@ class TokenRules:
 class _Checked:
     caller: Caller
     keys: JwkSet
-    holds_until_milliseconds: float
+    valid_until_milliseconds: float
 
 
 class TokenVerifier:
-    """Tells who shows a token. Each is checked once, then known by the SHA-256 of all of it until it expires."""
+    """Authenticates tokens. Each is verified once, then cached by its SHA-256 until it expires."""
 
     def __init__(self, rules: TokenRules, jwks: Jwks, clock: Clock) -> None:
         self._rules = rules
@@ -58,18 +58,18 @@ class TokenVerifier:
         self._checked: dict[bytes, _Checked] = {}
 
     def known_caller(self, token: bytes) -> Caller | None:
-        """Return who shows `token` where it was checked before and still holds; else None."""
+        """Return the caller if the token was verified before and is still valid; else None."""
         checked = self._checked.get(hashlib.sha256(token).digest())
         if checked is None or checked.keys is not self._jwks.keys or self._has_expired(checked):
             return None
         return checked.caller
 
     async def authenticate(self, token: bytes) -> Caller:
-        """Return who shows `token`: its user, who has all scopes on themself.
+        """Return the caller of `token`: its user, with all scopes for that user.
 
         Raises:
-            Unauthenticated: It does not hold.
-            AuthUnavailable: It may hold, but the issuer's keys are not known.
+            Unauthenticated: The token is not valid.
+            AuthUnavailable: The token may be valid, but the issuer's keys are not known.
         """
         fingerprint = hashlib.sha256(token).digest()
         known = self._checked.get(fingerprint)
@@ -84,21 +84,21 @@ class TokenVerifier:
         return checked.caller
 
     def _has_expired(self, checked: _Checked) -> bool:
-        return self._clock.now_milliseconds() >= checked.holds_until_milliseconds
+        return self._clock.now_milliseconds() >= checked.valid_until_milliseconds
 
     async def _check(self, token: bytes) -> _Checked:
         kid, algorithm = _selection(token)
         keys = self._jwks.keys
         key = None if keys is None else keys.find(kid, algorithm)
         if key is None:
-            await self._jwks.look_again()
+            await self._jwks.refresh_for_unknown_key()
             keys = self._jwks.keys
             key = None if keys is None else keys.find(kid, algorithm)
         if keys is None:
             raise AuthUnavailable
         if key is None:
             if self._jwks.degraded is not None:
-                raise AuthUnavailable  # the issuer may have a new key that we cannot see
+                raise AuthUnavailable  # the issuer may have a new key that cannot be fetched
             raise Unauthenticated(were_given=True)
         try:
             claims = _PYJWT.decode(
@@ -112,16 +112,16 @@ class TokenVerifier:
             )
         except jwt.PyJWTError as exc:
             raise Unauthenticated(were_given=True) from exc
-        holds_until_seconds = int(claims["exp"]) + self._rules.leeway_seconds
-        return _Checked(self._caller(claims), keys, holds_until_seconds * 1000)
+        valid_until_seconds = int(claims["exp"]) + self._rules.leeway_seconds
+        return _Checked(self._caller(claims), keys, valid_until_seconds * 1000)
 
     def _caller(self, claims: dict[str, Any]) -> Caller:
         subject = claims[self._rules.user_claim]
         if not isinstance(subject, str) or not subject:
-            raise Unauthenticated(were_given=True)  # it names no user
+            raise Unauthenticated(were_given=True)  # without a user
         user_id = to_user_id(subject)
         if user_id == subject and is_derived_user_id(subject):
-            # Else whoever can choose a subject could choose the id that another subject was given.
+            # Otherwise a subject could be chosen that equals the derived id of another subject.
             user_id = derived_user_id(subject)
         principal = f"user:{user_id}"
         return Caller(
@@ -130,13 +130,13 @@ class TokenVerifier:
 
 
 def _selection(token: bytes) -> tuple[str | None, str]:
-    """Return which key and algorithm the header names.
+    """Return key id and algorithm of the header.
 
-    Whatever else it carries, such as `jku`, `jwk`, `x5u` or `x5c`, is not looked at. `crit` means that something else
-    must be, so that is refused.
+    Other parameters, such as `jku`, `jwk`, `x5u` or `x5c`, are ignored. `crit` declares parameters that must not be
+    ignored, so it is rejected.
 
     Raises:
-        Unauthenticated: It is no token, or not one of a kind we take.
+        Unauthenticated: It is not a token, or of a type that is not accepted.
     """
     try:
         header = jwt.get_unverified_header(token)

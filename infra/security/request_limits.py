@@ -1,4 +1,4 @@
-"""Limits on requests, in this process's memory."""
+"""Rate limits of requests, in the memory of this process."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -19,7 +19,7 @@ class _Bucket:
 
 
 class MemoryRateLimiter(RateLimiter):
-    """A token bucket for each caller: full it lets a minute's requests through at once, and it fills evenly."""
+    """A token bucket for each caller; its capacity is the requests of one minute, and it refills evenly."""
 
     def __init__(self, clock: Clock, *, requests_per_minute: int, concurrent_requests: int) -> None:
         self._clock = clock
@@ -30,23 +30,23 @@ class MemoryRateLimiter(RateLimiter):
         self._swept_seconds = clock.monotonic()
 
     def admit(self, name: str) -> RateLimitStatus:
-        bucket = self._filled(name)
+        bucket = self._refilled(name)
         if bucket.under_way >= self._concurrent:
             raise RateLimited(_BUSY_RETRY_SECONDS, "concurrency")
         if bucket.tokens < 1:
             raise RateLimited((1 - bucket.tokens) / self._per_second)
         bucket.tokens -= 1
         bucket.under_way += 1
-        return self._standing(bucket)
+        return self._status(bucket)
 
     def release(self, name: str) -> None:
         self._buckets[name].under_way -= 1
 
     def status(self, name: str) -> RateLimitStatus:
-        return self._standing(self._filled(name))
+        return self._status(self._refilled(name))
 
-    def _filled(self, name: str) -> _Bucket:
-        """Return the caller's bucket as it is by now."""
+    def _refilled(self, name: str) -> _Bucket:
+        """Return the caller's bucket, refilled up to now."""
         now = self._clock.monotonic()
         bucket = self._buckets.get(name)
         if bucket is None:
@@ -58,13 +58,13 @@ class MemoryRateLimiter(RateLimiter):
         bucket.at_seconds = now
         return bucket
 
-    def _standing(self, bucket: _Bucket) -> RateLimitStatus:
+    def _status(self, bucket: _Bucket) -> RateLimitStatus:
         remaining = int(bucket.tokens)
         missing = self._capacity - bucket.tokens if remaining else 1 - bucket.tokens
         return RateLimitStatus(remaining, ceil(missing / self._per_second))
 
     def _sweep(self, now: float) -> None:
-        """Forget, once a minute, who has not called for one: their buckets are full again."""
+        """Once a minute, remove the buckets that were not used for a minute: they are full again."""
         if now - self._swept_seconds < WINDOW_SECONDS:
             return
         self._swept_seconds = now

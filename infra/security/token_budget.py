@@ -1,4 +1,4 @@
-"""Budgets of tokens, in this process's memory."""
+"""Daily token budgets, in the memory of this process."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class _Account:
 
 
 class MemoryTokenBudget(TokenBudget):
-    """The same budget for every caller; all begin anew at midnight UTC."""
+    """The same budget for every caller, reset at midnight UTC."""
 
     def __init__(self, clock: Clock, *, tokens_per_day: int) -> None:
         self._clock = clock
@@ -26,31 +26,33 @@ class MemoryTokenBudget(TokenBudget):
         self._accounts: dict[str, _Account] = {}
 
     def reserve(self, name: str, *, least: int, most: int) -> Reservation:
-        self._turn_the_day()
+        self._reset_on_new_day()
         account = self._accounts.setdefault(name, _Account())
         unspent = self._budget - account.spent
         left = unspent - account.reserved
         if left < least:
-            # Others under way may give back what they set aside; what is spent is spent until tomorrow.
-            retry_after_seconds = _BUSY_RETRY_SECONDS if unspent >= least else self._to_midnight()
+            # Reservations of running calls may be released soon; spent tokens only at midnight.
+            retry_after_seconds = (
+                _BUSY_RETRY_SECONDS if unspent >= least else self._seconds_to_midnight()
+            )
             raise RateLimited(retry_after_seconds, "tokens")
         reservation = Reservation(name, min(most, left), self._day)
         account.reserved += reservation.tokens
         return reservation
 
     def settle(self, reservation: Reservation, spent: int) -> None:
-        self._turn_the_day()
+        self._reset_on_new_day()
         if reservation.day != self._day:
-            return  # it was counted on a day that is over
+            return  # the budget of that day no longer counts
         account = self._accounts[reservation.name]
         account.reserved -= reservation.tokens
         account.spent += spent
 
-    def _turn_the_day(self) -> None:
+    def _reset_on_new_day(self) -> None:
         day = self._clock.now_milliseconds() // _DAY_MILLISECONDS
-        if day > self._day:  # a clock that steps back gives nobody a second budget
+        if day > self._day:  # a clock that steps back must not reset the budgets
             self._day = day
             self._accounts.clear()
 
-    def _to_midnight(self) -> float:
+    def _seconds_to_midnight(self) -> float:
         return ((self._day + 1) * _DAY_MILLISECONDS - self._clock.now_milliseconds()) / 1000

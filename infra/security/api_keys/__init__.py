@@ -1,1 +1,1 @@
-"""API keys: their format, where they are kept, and the cache that checks them."""
+"""API keys: their format, their storage, and the cache that authenticates them."""

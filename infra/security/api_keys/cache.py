@@ -1,4 +1,4 @@
-"""The keys that hold, in memory."""
+"""The valid API keys, in memory."""
 
 import asyncio
 import hmac
@@ -21,9 +21,9 @@ from infra.security.api_keys.source import KeyFileSource, KeyLinesSource, KeySou
 from infra.tasks.supervised import repeating, running_tasks
 
 LOOK_SECONDS = 1.0
-"""A change holds within two of these."""
+"""Interval of reading the sources; changes take effect within two intervals."""
 
-_NOBODY = bytes(32)
+_NO_DIGEST = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +34,36 @@ class _Held:
 
 
 class ApiKeyCache:
-    """Tells who shows a key, without asking anybody: a background look keeps it up to date."""
+    """Authenticates keys from memory; a background task keeps them up to date."""
 
     def __init__(self, given: Sequence[ApiKey], sources: Sequence[KeySource], clock: Clock) -> None:
-        """Hold the `given` keys for ever, and those of `sources` as they are; call `refresh` before the first use."""
+        """Create the cache of the `given` keys and those of `sources`; call `refresh` before the first use."""
         self._given = given
         self._sources = sources
         self._clock = clock
         self._held: dict[str, _Held] = {}
 
     def known_caller(self, key: bytes) -> Caller | None:
-        """Return who shows `key`; None where it does not hold, or cannot be checked."""
+        """Return the caller of `key`; None if the key is not valid, or cannot be checked."""
         try:
             return self.authenticate(key)
         except (Unauthenticated, AuthUnavailable):
             return None
 
     def authenticate(self, key: bytes) -> Caller:
-        """Return who shows `key`.
+        """Return the caller of `key`.
 
         Raises:
-            Unauthenticated: It is none of ours, was revoked or has expired.
-            AuthUnavailable: Keys cannot be read, and what was last read is too old.
+            Unauthenticated: The key is unknown, revoked or expired.
+            AuthUnavailable: Keys cannot be read, and those last read are too old.
         """
         for source in self._sources:
             if source.degraded is not None and not source.is_known:
                 raise AuthUnavailable
         key_id = key_id_of(key)
         held = None if key_id is None else self._held.get(key_id)
-        # Compared also when there is no such id, so that the time taken does not tell.
-        matches = hmac.compare_digest(digest_of(key), _NOBODY if held is None else held.digest)
+        # Also compared for unknown ids, so that the response time does not reveal them.
+        matches = hmac.compare_digest(digest_of(key), _NO_DIGEST if held is None else held.digest)
         if held is None or not matches or self._has_expired(held):
             raise Unauthenticated(were_given=True)
         return held.caller
@@ -73,14 +73,14 @@ class ApiKeyCache:
         return [source.degraded for source in self._sources if source.degraded is not None]
 
     async def refresh(self) -> None:
-        """Take in what changed in the sources; what cannot be read is left as it was."""
-        changed = [await asyncio.to_thread(source.look) for source in self._sources]
+        """Read the changed sources; keys of a source that cannot be read are left unchanged."""
+        changed = [await asyncio.to_thread(source.reload) for source in self._sources]
         if any(changed) or not self._held:
-            self._held = self._gathered()
+            self._held = self._merged()
 
-    def _gathered(self) -> dict[str, _Held]:
+    def _merged(self) -> dict[str, _Held]:
         keys = {key.id: key for key in self._given}
-        # `keys.db` comes last: what was revoked there does not hold, wherever else it is listed.
+        # `keys.db` comes last, so that a key revoked there is not valid, wherever else it is listed.
         for source in self._sources:
             keys |= {key.id: key for key in source.keys}
         return {
@@ -97,7 +97,7 @@ class ApiKeyCache:
 
 
 @asynccontextmanager
-async def open_key_ring(
+async def open_api_key_cache(
     data_dir: Path,
     *,
     lines: Sequence[str],
@@ -108,14 +108,14 @@ async def open_key_ring(
     """Read the keys, and keep them up to date until the block ends.
 
     Args:
-        data_dir: Where `keys.db` lies, or will lie once the first key is made.
-        lines: Keys given as text.
-        lines_file: A file of such lines.
-        stale_seconds: How long keys go on holding when a file cannot be read any more.
-        clock: Tells when to look again, and when a key expires.
+        data_dir: Folder of `keys.db`, which may not exist yet.
+        lines: Keys as lines of text.
+        lines_file: File of such lines.
+        stale_seconds: Time for which keys stay valid after their file can no longer be read.
+        clock: Clock for the interval and for the expiry of keys.
 
     Raises:
-        ConfigurationError: A line cannot be read, or `lines_file` cannot.
+        ConfigurationError: `lines_file` cannot be read, or a line is not valid.
     """
     try:
         given = list(parse_lines(lines))
@@ -131,7 +131,7 @@ async def open_key_ring(
         except (OSError, ValueError) as exc:
             raise ConfigurationError(f"API_KEYS_FILE, {exc}") from exc
     sources.append(KeyFileSource(data_dir / KEYS_FILE, clock, stale_seconds=stale_seconds))
-    ring = ApiKeyCache(given, sources, clock)
-    await ring.refresh()
-    async with running_tasks(repeating(ring.refresh, seconds=LOOK_SECONDS, clock=clock)):
-        yield ring
+    cache = ApiKeyCache(given, sources, clock)
+    await cache.refresh()
+    async with running_tasks(repeating(cache.refresh, seconds=LOOK_SECONDS, clock=clock)):
+        yield cache

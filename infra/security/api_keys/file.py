@@ -1,8 +1,7 @@
-"""`keys.db`: the keys of this installation, shared by all its processes.
+"""`keys.db`: the API keys of an installation in SQLite, shared by all its processes.
 
-A rollback journal rather than a write-ahead log: it is written a few times a year, and then may lie on a disk that
-only the command line can write. Every connection is opened for one piece of work, so that a file that was replaced is
-seen as it is now.
+It uses a rollback journal rather than a write-ahead log, since it is rarely written and the service may only have
+read access. A connection is opened for each operation, so that a replaced file is noticed.
 """
 
 import os
@@ -47,13 +46,13 @@ class NewerKeyFile(Exception):
 
 
 def stamp_of(path: Path) -> tuple[int, ...]:
-    """Return what is another after every change of the file or its replacement; empty where there is none.
+    """Return a value that differs after every change or replacement of the file; empty if there is no file.
 
-    Costs two small reads: SQLite counts the changes in the file's header (its file format, 1.3.7). Only for threads
-    that hold no connection to it: closing a file lets go of all the locks the process has on it.
+    Reads the change counter in the header (SQLite file format, section 1.3.7). Not to be called while the process has
+    a connection to the file: closing a file releases all POSIX locks of the process on it.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -68,11 +67,11 @@ def stamp_of(path: Path) -> tuple[int, ...]:
 
 
 def read_keys(path: Path) -> list[ApiKey]:
-    """Return every key, oldest first; none where there is no file yet.
+    """Return all keys, oldest first; none if there is no file.
 
     Raises:
-        apsw.Error: It cannot be read.
-        NewerKeyFile: It is not for this version.
+        apsw.Error: The file cannot be read.
+        NewerKeyFile: The file was written by a newer version.
     """
     if not path.exists():
         return []
@@ -80,19 +79,19 @@ def read_keys(path: Path) -> list[ApiKey]:
         version = connection.pragma("user_version")
         if version > _VERSION:
             raise NewerKeyFile
-        if version == 0:  # somebody is making it right now
+        if version == 0:  # another process is creating it
             return []
         return [_key(*row) for row in connection.execute(_SELECT)]
 
 
 @contextmanager
 def writing_keys(path: Path) -> Iterator[apsw.Connection]:
-    """Give a connection within one transaction, which is durable when the block ends; the file is made if missing.
+    """Open a transaction that is durable when the block ends; create the file if it is missing.
 
     Raises:
-        OSError: Its folder cannot be made.
-        apsw.Error: It cannot be written.
-        NewerKeyFile: It is not for this version.
+        OSError: The folder cannot be created.
+        apsw.Error: The file cannot be written.
+        NewerKeyFile: The file was written by a newer version.
     """
     make_private_folder(path.parent)
     make_private_file(path)
@@ -110,13 +109,13 @@ def writing_keys(path: Path) -> Iterator[apsw.Connection]:
             yield connection
             connection.execute("COMMIT")
         except BaseException:
-            if not connection.get_autocommit():  # some errors have rolled back by themselves
+            if not connection.get_autocommit():  # some errors roll back automatically
                 connection.execute("ROLLBACK")
             raise
 
 
 def insert_key(connection: apsw.Connection, key: ApiKey) -> None:
-    """Add `key`; an id that is there already is an `apsw.ConstraintError`."""
+    """Insert `key`; raises `apsw.ConstraintError` if its id exists."""
     connection.execute(
         _INSERT,
         (
@@ -133,7 +132,7 @@ def insert_key(connection: apsw.Connection, key: ApiKey) -> None:
 
 
 def revoke_key(connection: apsw.Connection, key_id: str, now_milliseconds: int) -> bool:
-    """Mark the key as revoked, once, and return whether there is one."""
+    """Mark the key as revoked and return whether it exists. A second call keeps the first time."""
     connection.execute(
         "UPDATE api_key SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?",
         (now_milliseconds, key_id),
@@ -142,8 +141,8 @@ def revoke_key(connection: apsw.Connection, key_id: str, now_milliseconds: int) 
 
 
 def _opened(path: Path) -> apsw.Connection:
-    # Where the file can only be read, SQLite opens it so. Where it can be written, also a reader clears up after a
-    # writer that died.
+    # SQLite opens the file read-only if it is not writable. Otherwise readers also roll back the journal of a writer
+    # that died.
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(_BUSY_MILLISECONDS)
     connection.pragma("mmap_size", 0)

@@ -1,8 +1,8 @@
-"""How a key looks, and what is kept of it.
+"""The format of API keys, and their digest.
 
-`rtg_<id>_<secret>`: the prefix lets secret scanners find a leaked one, the id is looked up, the secret holds. It is
-32 letters and digits from the system's random source, 190 bits. Only the SHA-256 of the whole key is kept: a slow hash
-such as Argon2 protects what people think up; what nobody can guess needs none, and is checked in a microsecond.
+`rtg_<id>_<secret>`: the prefix lets secret scanners find leaked keys, and the id is used for look-up. The secret is
+32 random letters and digits, 190 bits. Only the SHA-256 of the whole key is stored: a slow hash such as Argon2 is for
+passwords that can be guessed; this secret cannot be, and SHA-256 takes a microsecond.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ _KEY = re.compile(rb"rtg_(%s)_[A-Za-z0-9]{%d}" % (KEY_ID_PATTERN.encode(), _SECR
 
 
 def new_key() -> tuple[str, str]:
-    """Return an id and a key with that id; nobody has had either before."""
+    """Return a new random id, and a key with that id."""
     key_id = "".join([secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH)])
     secret = "".join([secrets.choice(_SECRET_LETTERS) for _ in range(_SECRET_LENGTH)])
     return key_id, f"rtg_{key_id}_{secret}"
 
 
 def key_id_of(key: bytes) -> str | None:
-    """Return the id in `key`, or None when it does not look like a key at all."""
+    """Return the id in `key`; None if it does not have the format of a key."""
     match = _KEY.fullmatch(key)
     return None if match is None else match[1].decode()
 
 
 def digest_of(key: bytes) -> bytes:
-    """Return what is kept of `key`."""
+    """Return the digest of `key` that is stored."""
     return hashlib.sha256(key).digest()

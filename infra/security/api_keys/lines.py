@@ -1,8 +1,8 @@
-"""Keys as lines of text, for deployments that cannot write: a secret of the orchestrator, a file in an image.
+"""API keys as lines of text, for deployments without a writable disk: an orchestrator's secret, a file in an image.
 
     id=k3j5h2m9x0ab hash=<64 hex digits> user=ana scopes=chat:write+history:read expires=2027-01-31T00:00:00Z name=phone
 
-`id` and `hash` are needed; without `user` the key is a backend's, without `scopes` it has all.
+`id` and `hash` are required; without `user` it is a backend key, without `scopes` it has all scopes.
 """
 
 import re
@@ -19,14 +19,14 @@ _FIELDS = {"id", "hash", "user", "scopes", "expires", "name"}
 
 
 class BadKeyLine(ValueError):
-    """A line that cannot be read; the message says which and why, and holds nothing of its hash."""
+    """A line is not valid; the message gives its number and the reason, without the hash."""
 
 
 def parse_lines(lines: Iterable[str]) -> Iterator[ApiKey]:
-    """Yield the key of each line; empty ones and those that begin with `#` are left out.
+    """Yield the key of each line; empty lines and those that begin with `#` are skipped.
 
     Raises:
-        BadKeyLine: One cannot be read.
+        BadKeyLine: A line is not valid.
     """
     for number, line in enumerate(lines, start=1):
         text = line.strip()

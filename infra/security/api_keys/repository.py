@@ -1,4 +1,4 @@
-"""Makes and revokes the keys in `keys.db`."""
+"""Creates and revokes the API keys in `keys.db`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from infra.security.api_keys.lines import line_of
 
 
 class FileApiKeyRepository(ApiKeyRepository):
-    """The keys under `data_dir`; what cannot be read or written is a `ConfigurationError`."""
+    """The keys in `keys.db` under `data_dir`. Raises `ConfigurationError` if the file cannot be read or written."""
 
     def __init__(self, data_dir: Path, clock: Clock) -> None:
         self._path = data_dir / KEYS_FILE
@@ -51,21 +51,21 @@ class FileApiKeyRepository(ApiKeyRepository):
         return NewApiKey(record, key, line_of(record))
 
     def add(self, record: ApiKey) -> None:
-        with self._telling(), writing_keys(self._path) as connection:
+        with self._translate_errors(), writing_keys(self._path) as connection:
             insert_key(connection, record)
 
     def keys(self) -> Sequence[ApiKey]:
-        with self._telling():
+        with self._translate_errors():
             return read_keys(self._path)
 
     def revoke(self, key_id: str) -> bool:
         if not self._path.exists():
             return False
-        with self._telling(), writing_keys(self._path) as connection:
+        with self._translate_errors(), writing_keys(self._path) as connection:
             return revoke_key(connection, key_id, self._clock.now_milliseconds())
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, apsw.Error) as exc:

@@ -1,4 +1,4 @@
-"""Where the keys that hold are read from, again and again."""
+"""Files that API keys are read from, and read again after changes."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -19,14 +19,14 @@ _logger = logging.getLogger("infra.security")
 
 
 class KeySource(ABC):
-    """A file with keys, and what was last read from it.
+    """A file with keys, and the keys last read from it.
 
-    What cannot be read any more is not the same as empty: a disk that went away must not lock everybody out, so the
-    keys last read go on holding for a while.
+    If the file can no longer be read, the keys last read stay valid for a while, so that a failed disk does not lock
+    out all callers.
 
     Attributes:
-        keys: As last read.
-        degraded: Since when it cannot be read; None while it can.
+        keys: Keys as last read.
+        degraded: Set while the file cannot be read; None otherwise.
     """
 
     def __init__(self, path: Path, clock: Clock, *, stale_seconds: float) -> None:
@@ -39,17 +39,17 @@ class KeySource(ABC):
 
     @property
     def is_known(self) -> bool:
-        """Whether `keys` may be relied on: read just now, or not too long ago."""
+        """Whether `keys` are recent enough to be used."""
         return self.degraded is None or self._clock.monotonic() < self._good_until_seconds
 
     def load(self) -> bool:
-        """Read the file if it changed, and return whether `keys` may be others now. Blocks.
+        """Read the file if it changed, and return whether it did. Blocks.
 
         Raises:
-            OSError: It cannot be read.
-            ValueError: What it holds are no keys.
-            apsw.Error: It is no database.
-            NewerKeyFile: It is not for this version.
+            OSError: The file cannot be read.
+            ValueError: The content is not valid.
+            apsw.Error: The file is not a database.
+            NewerKeyFile: The file was written by a newer version.
         """
         found = self._read_if_changed()
         self._good_until_seconds = self._clock.monotonic() + self._stale_seconds
@@ -58,12 +58,12 @@ class KeySource(ABC):
         self.keys = found
         return True
 
-    def look(self) -> bool:
-        """Do as `load`, but take it as degraded when it cannot be read."""
+    def reload(self) -> bool:
+        """Like `load`, but mark the source as degraded instead of raising."""
         try:
             is_changed = self.load()
         except (OSError, ValueError, apsw.Error, NewerKeyFile) as exc:
-            self._forget_what_was_read()
+            self._invalidate()
             self._degrade(exc)
             return False
         self._recover()
@@ -71,11 +71,11 @@ class KeySource(ABC):
 
     @abstractmethod
     def _read_if_changed(self) -> Sequence[ApiKey] | None:
-        """Return the keys, or None when they are those of the last time."""
+        """Return the keys; None if the file did not change."""
 
     @abstractmethod
-    def _forget_what_was_read(self) -> None:
-        """Let the next look read in any case."""
+    def _invalidate(self) -> None:
+        """Make the next call read the file in any case."""
 
     def _degrade(self, exc: Exception) -> None:
         if self.degraded is not None:
@@ -94,7 +94,7 @@ class KeySource(ABC):
 
 
 class KeyFileSource(KeySource):
-    """`keys.db`. There may be none yet; one that was there and is gone counts as unreadable."""
+    """The file `keys.db`. It may not exist yet; a file that disappeared counts as unreadable."""
 
     def __init__(self, path: Path, clock: Clock, *, stale_seconds: float) -> None:
         super().__init__(path, clock, stale_seconds=stale_seconds)
@@ -112,19 +112,19 @@ class KeyFileSource(KeySource):
         self._was_there = bool(stamp)
         return keys
 
-    def _forget_what_was_read(self) -> None:
+    def _invalidate(self) -> None:
         self._stamp = None
 
 
 class KeyLinesSource(KeySource):
-    """A file of key lines, as an orchestrator mounts a secret."""
+    """A file of key lines, such as a secret mounted by an orchestrator."""
 
     def __init__(self, path: Path, clock: Clock, *, stale_seconds: float) -> None:
         super().__init__(path, clock, stale_seconds=stale_seconds)
         self._content: bytes | None = None
 
     def _read_if_changed(self) -> Sequence[ApiKey] | None:
-        # A small file read whole each time: its time of change is too coarse to tell two quick changes apart.
+        # A small file, read completely each time: two quick changes may have the same modification time.
         with self._path.open("rb") as file:
             content = file.read(_MOST_LINE_FILE_BYTES + 1)
         if len(content) > _MOST_LINE_FILE_BYTES:
@@ -135,5 +135,5 @@ class KeyLinesSource(KeySource):
         self._content = content
         return keys
 
-    def _forget_what_was_read(self) -> None:
+    def _invalidate(self) -> None:
         self._content = None

@@ -10,7 +10,7 @@ from infra.clock import SystemClock
 from infra.configuration import ConfigurationError, read_environment
 from infra.llm.catalogue.models_file import read_models_file
 from infra.operator_text import NotUtf8, text_of
-from infra.security.api_keys.cache import open_key_ring
+from infra.security.api_keys.cache import open_api_key_cache
 from infra.settings import read_settings
 
 pytestmark = pytest.mark.seen("E3")
@@ -79,7 +79,7 @@ def test_an_env_file_in_another_encoding_is_refused_in_one_line(
 async def test_a_file_of_keys_with_a_mark_is_read_from_its_first_line(tmp_path: Path) -> None:
     path = tmp_path / "keys.txt"
     path.write_bytes(codecs.BOM_UTF8 + KEY_LINE.encode())
-    async with open_key_ring(
+    async with open_api_key_cache(
         tmp_path, lines=(), lines_file=path, stale_seconds=900.0, clock=SystemClock()
     ) as ring:
         assert ring.degraded() == []
@@ -92,7 +92,7 @@ async def test_a_file_of_keys_in_another_encoding_is_refused_without_what_it_hol
     path = tmp_path / "keys.txt"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"API_KEYS_FILE .*save it as UTF-8") as refused:
-        async with open_key_ring(
+        async with open_api_key_cache(
             tmp_path, lines=(), lines_file=path, stale_seconds=900.0, clock=SystemClock()
         ):
             pass

@@ -16,7 +16,7 @@ from domain.entities.api_key import ApiKey
 from domain.entities.caller import Scope
 from domain.exceptions import AuthUnavailable, Unauthenticated
 from infra.configuration import ConfigurationError
-from infra.security.api_keys.cache import LOOK_SECONDS, ApiKeyCache, open_key_ring
+from infra.security.api_keys.cache import LOOK_SECONDS, ApiKeyCache, open_api_key_cache
 from infra.security.api_keys.file import KEYS_FILE
 from infra.security.api_keys.key_format import digest_of, key_id_of, new_key
 from infra.security.api_keys.lines import BadKeyLine, line_of, parse_lines
@@ -46,7 +46,7 @@ class Keys:
     async def ring(
         self, lines: Sequence[str] = (), lines_file: Path | None = None
     ) -> AsyncIterator[ApiKeyCache]:
-        async with open_key_ring(
+        async with open_api_key_cache(
             self.folder,
             lines=lines,
             lines_file=lines_file,
@@ -163,7 +163,7 @@ def test_an_unchanged_file_is_not_read_again(keys: Keys) -> None:
     source = KeyFileSource(keys.folder / KEYS_FILE, keys.clock, stale_seconds=STALE_SECONDS)
     for _ in range(2):
         keys.create()
-        assert [source.look(), source.look()] == [True, False]
+        assert [source.reload(), source.reload()] == [True, False]
 
 
 async def test_a_key_expires_on_its_own(keys: Keys) -> None:
