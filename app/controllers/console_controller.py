@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.console.files import ConsoleFile, read_files
-from app.middleware.root_path import lacks_slash, root_path_of
+from app.requests.root_path import lacks_slash, root_path_of
 
 _PAGE = "index.html"
 # Nothing but the page's own files, and nothing of them may be made into code: model output is untrusted.

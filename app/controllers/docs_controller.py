@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.middleware.root_path import root_path_of
+from app.requests.root_path import root_path_of
 
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
 _ASSETS_PATH = "docs/assets"

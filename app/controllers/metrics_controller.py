@@ -4,10 +4,9 @@ from fastapi import APIRouter, Request, Response
 
 from app.requests.request_context import container_of
 from app.requests.strict_route import StrictRoute
+from app.server.metrics_server import PROMETHEUS_TEXT
 
 router = APIRouter(route_class=StrictRoute, tags=["operations"])
-
-PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @router.get("/metrics", summary="The process's metrics", response_class=Response)

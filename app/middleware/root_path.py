@@ -5,11 +5,11 @@ import re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.middleware.client_address import TrustedProxies, peer_of
+from app.requests.root_path import LACKS_SLASH, ROOT_PATH
 
 PATTERN = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", re.ASCII)
 """Segments that need no escaping and that mean the same to every program; no `//`, which would name another host."""
 
-_STATE = "root_path"
 _HEADER = b"x-forwarded-prefix"
 
 
@@ -32,28 +32,17 @@ class RootPath:
             if self._root_path:
                 self._take_off(scope)
             elif self._proxies.trusts(peer_of(scope)):
-                scope.setdefault("state", {})[_STATE] = _forwarded_prefix(scope)
+                scope.setdefault("state", {})[ROOT_PATH] = _forwarded_prefix(scope)
         await self._app(scope, receive, send)
 
     def _take_off(self, scope: Scope) -> None:
-        scope.setdefault("state", {})[_STATE] = self._root_path
+        scope.setdefault("state", {})[ROOT_PATH] = self._root_path
         path = scope["path"]
         if path.startswith(self._start):
             scope["path"] = path[len(self._root_path) :]
         elif path == self._root_path:
             scope["path"] = "/"
-            scope["state"]["lacks_slash"] = True
-
-
-def root_path_of(scope: Scope) -> str:
-    """Return the path under which the client sees the service, without a slash at its end; empty where none is known."""
-    root_path: str = scope["state"].get(_STATE, "")
-    return root_path
-
-
-def lacks_slash(scope: Scope) -> bool:
-    """Return whether the request is for the root path without its slash, from where relative links lead elsewhere."""
-    return bool(scope["state"].get("lacks_slash", False))
+            scope["state"][LACKS_SLASH] = True
 
 
 def _forwarded_prefix(scope: Scope) -> str:

@@ -58,10 +58,23 @@ async def _end_tasks() -> None:
         task.cancel()
     if not tasks:
         return
-    done, deaf = await asyncio.wait(tasks, timeout=END_SECONDS)
+    done, ignoring = await asyncio.wait(tasks, timeout=END_SECONDS)
     for task in done:
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOGGER.error("a task failed at the end (%s)", task.get_name(), exc_info=error)
-    for task in deaf:
+    for task in ignoring:
         _LOGGER.error("a task does not end and is left behind (%s)", task.get_name())
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it was told just now
+    if ignoring:
+        _silence(ignoring)
+
+
+def _silence(logged: set[asyncio.Task[Any]]) -> None:
+    """Keep the loop from reporting these tasks once more, as destroyed while pending."""
+    loop = asyncio.get_running_loop()
+    handle = loop.get_exception_handler() or type(loop).default_exception_handler
+
+    def handle_others(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if context.get("task") not in logged:
+            handle(loop, context)
+
+    loop.set_exception_handler(handle_others)

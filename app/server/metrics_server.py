@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app.controllers.metrics_controller import PROMETHEUS_TEXT
 from app.server import ServeOptions, serve_in_background
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 
+PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 MAX_CONNECTIONS = 32
 
 
@@ -30,10 +30,10 @@ def serve_metrics(
     if port is None:
         return nullcontext(tuple)
     options = ServeOptions(host=host, port=port, max_connections=MAX_CONNECTIONS)
-    return serve_in_background(side_door(render_metrics), options, clock)
+    return serve_in_background(metrics_application(render_metrics), options, clock)
 
 
-def side_door(render_metrics: Callable[[], bytes]) -> ASGIApp:
+def metrics_application(render_metrics: Callable[[], bytes]) -> ASGIApp:
     """Return the application of that port. It logs no requests, since it is asked every few seconds."""
 
     async def metrics(_request: Request) -> Response:

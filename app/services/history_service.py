@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 from domain.entities.caller import Caller, Scope
-from domain.entities.conversation import ConversationPage, ConversationQuery
-from domain.entities.history_query import HistoryQuery, Page
+from domain.entities.conversation import ConversationQuery
+from domain.entities.history_query import HistoryQuery
 from domain.entities.interaction import Interaction
+from domain.entities.result_page import ConversationResultPage, HistoryResultPage
 from domain.entities.statistics import Group, StatisticsQuery
 from domain.interfaces.cursor_codec import CursorCodec
 from domain.use_cases.erase_history import EraseHistory
@@ -15,32 +16,6 @@ from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.read_interaction import ReadInteraction
 from domain.use_cases.search_history import SearchHistory
 from domain.use_cases.summarise_history import SummariseHistory
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundPage:
-    """A page as a caller may have it.
-
-    Attributes:
-        next_cursor: Opaque; None when this is the last page.
-        is_complete: The interaction that was waited for is visible.
-    """
-
-    page: Page
-    next_cursor: str | None
-    is_complete: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundConversations:
-    """A page of conversations as a caller may have it.
-
-    Attributes:
-        next_cursor: Opaque; None when this is the last page.
-    """
-
-    page: ConversationPage
-    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +38,7 @@ class HistoryService:
         cursor: str | None = None,
         with_id: str | None = None,
         wait_seconds: float = 0.0,
-    ) -> FoundPage:
+    ) -> HistoryResultPage:
         """Return one page of `query`, from `cursor` on.
 
         Raises:
@@ -78,11 +53,11 @@ class HistoryService:
             query, with_id=with_id, wait_seconds=wait_seconds
         )
         next_cursor = None if page.next_id is None else self.cursors.encode(query, page.next_id)
-        return FoundPage(page=page, next_cursor=next_cursor, is_complete=is_complete)
+        return HistoryResultPage(page=page, next_cursor=next_cursor, is_complete=is_complete)
 
     async def conversations(
         self, caller: Caller, query: ConversationQuery, *, cursor: str | None = None
-    ) -> FoundConversations:
+    ) -> ConversationResultPage:
         """Return one page of `query`, from `cursor` on.
 
         Raises:
@@ -95,7 +70,7 @@ class HistoryService:
             query = replace(query, after_id=self.cursors.decode(query, cursor))
         page = await self.list_conversations(query)
         next_cursor = None if page.next_id is None else self.cursors.encode(query, page.next_id)
-        return FoundConversations(page=page, next_cursor=next_cursor)
+        return ConversationResultPage(page=page, next_cursor=next_cursor)
 
     async def statistics(self, caller: Caller, query: StatisticsQuery) -> Sequence[Group]:
         """Return the groups of `query` by key; raises `Forbidden` or `HistoryUnreadable`."""

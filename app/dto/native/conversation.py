@@ -5,8 +5,8 @@ from typing import Self
 from pydantic import ConfigDict, Field
 
 from app.dto.wire import Dto, wire_time
-from app.services.history_service import FoundConversations
 from domain.entities.conversation import Conversation, ConversationQuery
+from domain.entities.result_page import ConversationResultPage
 
 
 class ConversationParameters(Dto):
@@ -66,7 +66,7 @@ class ConversationList(Dto):
     )
 
     @classmethod
-    def of(cls, found: FoundConversations) -> Self:
+    def of(cls, found: ConversationResultPage) -> Self:
         """Return the same page in the wire's words."""
         return cls(
             conversations=[ConversationDto.of(one) for one in found.page.conversations],

@@ -6,9 +6,9 @@ from pydantic import ConfigDict, Field
 
 from app.dto.native.interaction import InteractionDto
 from app.dto.wire import Dto, InteractionId, SearchText, Time, UserId, id_range
-from app.services.history_service import FoundPage
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order
 from domain.entities.interaction import Status
+from domain.entities.result_page import HistoryResultPage
 from domain.entities.words import words_of
 
 
@@ -85,7 +85,7 @@ class HistoryPage(Dto):
     )
 
     @classmethod
-    def of(cls, found: FoundPage) -> Self:
+    def of(cls, found: HistoryResultPage) -> Self:
         """Return the same page in the wire's words."""
         return cls(
             history=[InteractionDto.of(interaction) for interaction in found.page.interactions],
