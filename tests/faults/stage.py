@@ -18,7 +18,7 @@ from infra.selftest.provider import Call, FaultProvider
 from tests.fakes.provider import provider_in_thread
 from tests.faults.pace import SCALED, Pace
 from tests.faults.routes import write_catalogue
-from tests.support.service import Service, running_service
+from tests.support.service import Service, plain_client, running_service
 
 HANG_UP_SECONDS = 1.0
 WHOLE_ANSWERS = (
@@ -198,9 +198,7 @@ def on_stage(
         }
         with (
             running_service(folder / "data", environment) as service,
-            httpx2.Client(
-                base_url=service.url, timeout=_PATIENCE_SECONDS, trust_env=False
-            ) as client,
+            plain_client(service.url, _PATIENCE_SECONDS) as client,
         ):
             yield Stage(service, provider, client, pace)
 

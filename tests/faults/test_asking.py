@@ -344,7 +344,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         }
         with (
             running_service(folder / "data", settings) as service,
-            httpx2.Client(base_url=service.url, timeout=30.0, trust_env=False) as client,
+            service.client() as client,
         ):
             yield Stage(service, provider, client)
 

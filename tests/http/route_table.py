@@ -1,5 +1,6 @@
 """Every route the service has, and how it names a user: what tests of access go through, new routes included."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -43,19 +44,20 @@ class Served:
         return _is_public(self.path) or self.path.startswith(("/health/", *HIDDEN))
 
 
-def served() -> list[Served]:
-    """The route table of the application as it is wired."""
+@functools.cache
+def served() -> tuple[Served, ...]:
+    """Return the route table of the application as it is wired."""
     whole: Any = application(Settings(_env_file=None))
     while not isinstance(whole, FastAPI):
         whole = whole._app if hasattr(whole, "_app") else whole.app
-    return [
+    return tuple(
         Served(
             route.path or "/",
             frozenset(route.methods or {"GET"}),
             bool(getattr(route, "include_in_schema", False)),
         )
         for route in iter_route_contexts(whole.routes)
-    ]
+    )
 
 
 def asked(path: str, user: str, interaction_id: str) -> str:

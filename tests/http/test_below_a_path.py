@@ -17,7 +17,7 @@ from tests.e2e.openai_client import ASKING, Counted
 from tests.fakes.application import Whole
 from tests.http.nginx import nginx_before
 from tests.http.test_error_table import is_problem
-from tests.support.service import Service, running_service
+from tests.support.service import Service, plain_client, running_service
 
 TRUSTING = {"TRUSTED_PROXIES": "127.0.0.1"}
 WAYS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
@@ -45,7 +45,7 @@ def shown(
     with (
         running_service(folder / "data", {**settings, **ours}) as service,
         nginx_before(service.port, folder, **options) as url,
-        httpx2.Client(base_url=url, timeout=30.0, trust_env=False) as client,
+        plain_client(url) as client,
     ):
         yield service, client, server
 

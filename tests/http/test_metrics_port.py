@@ -16,7 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.http.test_healthcheck import exit_code_for
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
-from tests.support.service import ROOT, Service, environment, running_service, watched_worker
+from tests.support.service import (
+    ROOT,
+    Service,
+    environment,
+    plain_client,
+    running_service,
+    watched_worker,
+)
 
 PATIENCE_SECONDS = 30.0
 
@@ -29,7 +36,7 @@ def port_of_figures(service: Service) -> int:
 
 
 def beside(port: int) -> httpx2.Client:
-    return httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False)
+    return plain_client(f"http://127.0.0.1:{port}")
 
 
 @pytest.fixture(scope="module")
