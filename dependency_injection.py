@@ -143,7 +143,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
                 settings,
                 clock=clock,
                 observer=tracing.traced_attempts(metrics) if tracing else metrics,
-                following=[tracing.trace_config()] if tracing else [],
+                trace_configs=[tracing.trace_config()] if tracing else [],
             )
         )
         container = wire(

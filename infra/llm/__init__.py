@@ -1,1 +1,1 @@
-"""How each provider of language models says it."""
+"""Builds one `LLMClient` for all models out of the folders below."""

@@ -1,4 +1,4 @@
-"""The way to every model, composed once: what stands around each provider's client, and in which order."""
+"""Opens one client for all models of the catalogue."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,14 +29,14 @@ class LLM:
     """All models behind one client.
 
     Attributes:
-        client: Asks the model that a turn was resolved to, and whoever may answer in its place.
+        client: Calls the model of a request, and its fallbacks.
     """
 
     client: LLMClient
     _routes: tuple[Route, ...]
 
     def health(self) -> list[RouteHealth]:
-        """Return the state of every route at this moment, in the catalogue's order."""
+        """Return the current state of every route, in the order of the catalogue."""
         return [route.health() for route in self._routes]
 
 
@@ -48,29 +48,29 @@ async def open_llm(
     clock: Clock,
     observer: AttemptObserver,
     random: Random | None = None,
-    following: Sequence[aiohttp.TraceConfig] = (),
+    trace_configs: Sequence[aiohttp.TraceConfig] = (),
 ) -> AsyncIterator[LLM]:
-    """Yield the way to every model of the catalogue; hangs up on every provider at the end.
+    """Yield the client of all models of the catalogue; closes all connections at the end.
 
     Args:
-        catalogue: What can be asked.
-        settings: Limits, in the units their names say.
+        catalogue: The models.
+        settings: Limits and timeouts.
         clock: For deadlines, pauses and openings.
-        observer: Is told of each call of a provider.
-        random: For jitter; None takes a seed of its own.
-        following: Who else is told of the calls as HTTP requests.
+        observer: Notified of each call of a provider.
+        random: For jitter; None creates one.
+        trace_configs: Follow the calls as HTTP requests.
     """
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(
-            provider_session(settings.connect_seconds, following=following)
+            provider_session(settings.connect_seconds, trace_configs=trace_configs)
         )
         listed = look_up(_queries(catalogue)) if settings.price_lookup_enabled else {}
-        dice = random or Random()  # noqa: S311 - for jitter; nothing depends on its being secret
+        jitter = random or Random()  # noqa: S311 - for jitter, not for secrets
         builder = RouteBuilder(
             settings=settings,
             clock=clock,
             observer=observer,
-            random=dice,
+            random=jitter,
             session=session,
             prices=Prices(_stated(catalogue), listed, clock),
         )

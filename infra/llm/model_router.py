@@ -1,4 +1,4 @@
-"""Which chain answers which model."""
+"""Routes each request to the chain of its model."""
 
 from collections.abc import AsyncGenerator, Mapping
 
@@ -9,13 +9,13 @@ from domain.interfaces.llm_client import LLMClient
 
 
 class Routes(LLMClient):
-    """Asks the chain of the model that the turn was resolved to."""
+    """Calls the chain of the requested model."""
 
     def __init__(self, chains: Mapping[str, LLMClient]) -> None:
         """Join chains.
 
         Args:
-            chains: By catalogue id; one for every model that can be asked.
+            chains: By catalogue id; one for every model.
         """
         self._chains = chains
 

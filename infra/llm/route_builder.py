@@ -1,4 +1,4 @@
-"""Everything that stands around one model's client, and in which order."""
+"""Composes the client of each model with its resilience."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -26,7 +26,7 @@ from infra.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteBuilder:
-    """Builds the routes of one process; those of one provider share a bulkhead."""
+    """Builds the routes of one process; those of one provider share a concurrency limit."""
 
     settings: Settings
     clock: Clock
@@ -37,7 +37,7 @@ class RouteBuilder:
     _concurrency: dict[str, ProviderConcurrencyLimit] = field(default_factory=dict, init=False)
 
     def route(self, entry: CatalogueModel) -> Route:
-        """Return the way to one model, with everything but fallback."""
+        """Return the route to one model, with everything but fallback."""
         settings, clock = self.settings, self.clock
         provider, model = entry.provider.name, entry.id
         first_token_seconds = entry.first_token_seconds or settings.first_token_seconds

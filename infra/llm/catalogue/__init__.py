@@ -1,1 +1,1 @@
-"""Which models and providers there are: `models.toml`, settings, the built-in ones."""
+"""Models and providers: `models.toml`, settings, the built-in ones."""

@@ -1,4 +1,4 @@
-"""The models that can be asked, and how each is reached."""
+"""The available models and their providers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from infra.llm.transport.dialect import Dialect
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """Who offers models.
+    """A provider of models.
 
     Attributes:
         base_url: Without a slash at its end; empty for the demo.
         api_key: None sends none.
-        allow_http: A plain http address is meant so.
-        price_url: Who bills for it, which stays the same where a proxy stands before it.
-        dialect: How its server is asked, as far as the operator has stated it; None: as its address tells.
+        allow_http: Allows plain http in production.
+        price_url: The base URL by which prices are looked up; stays the same behind a proxy.
+        dialect: As the models file states it; None: the default of the base URL.
     """
 
     name: str
@@ -38,16 +38,16 @@ class Provider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueModel:
-    """A model as the chain needs to know it.
+    """A model with everything that the chain needs.
 
     Attributes:
-        model: What a caller may know.
-        upstream: The provider's name for it.
-        fallbacks: Who is asked instead, in order; all of them are in the catalogue.
-        first_token_seconds: None: as the settings say.
-        continues: It takes up a partial answer that is the last message.
-        successor: Who takes over after its shutdown date.
-        usd_per_million: What input and output tokens cost, as the operator stated.
+        model: The part that callers may see.
+        upstream: The provider's name for the model.
+        fallbacks: Catalogue ids of the fallbacks, in order.
+        first_token_seconds: None: the default of the settings.
+        continues: The model continues a partial answer that is the last message.
+        successor: Catalogue id of the model that replaces it after its shutdown date.
+        usd_per_million: Prices of input and output tokens from the models file.
     """
 
     model: Model
@@ -61,18 +61,18 @@ class CatalogueModel:
 
     @property
     def id(self) -> str:
-        """Its name in the catalogue."""
+        """The catalogue id."""
         return self.model.id
 
 
 class Catalogue(ModelCatalogue):
-    """A closed list. What changes while the service runs is only which shutdown dates have passed."""
+    """A fixed list of models; while the service runs, only shutdown dates pass."""
 
     def __init__(self, entries: Sequence[CatalogueModel], *, clock: Clock) -> None:
         """List models.
 
         Args:
-            entries: The default one first; at least one.
+            entries: The default model first; at least one.
             clock: For shutdown dates.
         """
         self.entries = tuple(entries)
@@ -100,7 +100,7 @@ class Catalogue(ModelCatalogue):
         return all(entry.provider.kind.is_demo for entry in self.entries)
 
     def plain_http_providers(self) -> list[str]:
-        """Return the names of those reached over plain http without having been allowed to."""
+        """Return the names of providers with a plain http URL that do not allow it."""
         return sorted(
             {
                 entry.provider.name
@@ -111,7 +111,7 @@ class Catalogue(ModelCatalogue):
         )
 
     def _default(self) -> Model:
-        """Return the default model, or who took over from it: a date must not leave callers without an answer."""
+        """Return the default model, or its successor after its shutdown date, or else any model."""
         entry: CatalogueModel | None = self.entries[0]
         for _ in self.entries:
             if entry is None or not self._is_shut_down(entry):

@@ -1,4 +1,4 @@
-"""Which models there are: those of the models file whose provider has its key, and those of the environment."""
+"""Loads the catalogue: models of the models file whose provider has its key, and those of the environment."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -37,15 +37,15 @@ _OPENAI_MODEL = Model(
 
 
 def load_catalogue(settings: Settings, environment: Mapping[str, str], clock: Clock) -> Catalogue:
-    """Return the models that can be asked; with nothing configured, the demo alone.
+    """Return the catalogue; with nothing configured, the demo alone.
 
     Args:
-        settings: Name the models file, keys and addresses.
-        environment: Where keys are looked up that only the models file names.
+        settings: Models file, keys and base URLs.
+        environment: For keys that only the models file names.
         clock: For shutdown dates.
 
     Raises:
-        ConfigurationError: The models file or an address is wrong.
+        ConfigurationError: The models file or a base URL is invalid.
     """
     file = read_models_file(settings.models_file or BUILT_IN_MODELS_FILE)
     providers = dict(_providers(file, settings, environment))
@@ -78,7 +78,7 @@ def _providers(
         if table.api_key_env is not None:
             api_key = _secret(table.api_key_env, settings, environment)
             if not api_key:
-                logger.info("provider %s is left out: %s is not set", name, table.api_key_env)
+                logger.info("provider %s is skipped: %s is not set", name, table.api_key_env)
                 continue
         override = overrides.get(name)
         base_url = _address(f"{name.upper()}_BASE_URL", override) or table.base_url
@@ -98,7 +98,7 @@ def _providers(
 
 
 def _dialect(kind: ProviderKind, base_url: str, table: ProviderTable) -> Dialect | None:
-    """Return what the models file states of a provider's server; None where it states nothing."""
+    """Return the dialect that the models file states for a provider; None where it states none."""
     keys = {key: getattr(table, key) for key in DIALECT_KEYS}
     stated = {key: value for key, value in keys.items() if value is not None}
     if not stated or kind.default_dialect is None:
@@ -114,10 +114,10 @@ def _secret(name: str, settings: Settings, environment: Mapping[str, str]) -> st
 
 
 def _header_value(name: str, key: str) -> str:
-    """Return a key as it can travel in a header; files and shells like to leave a line's end behind it."""
+    """Return a key without surrounding white space, such as the line end of a file."""
     key = key.strip()
     if not key.isprintable():
-        raise ConfigurationError(f"{name}: a key holds no control characters")
+        raise ConfigurationError(f"{name}: a key must not contain control characters")
     return key
 
 
@@ -161,10 +161,10 @@ def _entry(
     )
 
 
-def _openai(settings: Settings, of_file: Provider | None) -> CatalogueModel | None:
-    """Return the model that OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL describe; None when they do not."""
-    if of_file is not None:
-        provider = of_file
+def _openai(settings: Settings, file_provider: Provider | None) -> CatalogueModel | None:
+    """Return the model that OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL describe; None when they describe none."""
+    if file_provider is not None:
+        provider = file_provider
         if settings.openai_model is None:
             return None
     else:
@@ -173,7 +173,7 @@ def _openai(settings: Settings, of_file: Provider | None) -> CatalogueModel | No
         if key is None and (address is None or settings.openai_model is None):
             if address is not None or settings.openai_model is not None:
                 logger.warning(
-                    "provider openai is left out: set OPENAI_API_KEY, or both OPENAI_BASE_URL and OPENAI_MODEL"
+                    "provider openai is skipped: set OPENAI_API_KEY, or both OPENAI_BASE_URL and OPENAI_MODEL"
                 )
             return None
         provider = Provider(
@@ -186,7 +186,7 @@ def _openai(settings: Settings, of_file: Provider | None) -> CatalogueModel | No
         )
     model = _OPENAI_MODEL
     if settings.openai_model not in (None, model.id):
-        # of a model that only a variable names nothing is known; a models file can say more
+        # its limits are unknown; a models file can state them
         model = Model(id=str(settings.openai_model), owned_by=provider.name)
     return CatalogueModel(model=model, provider=provider, upstream=model.id)
 

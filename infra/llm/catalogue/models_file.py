@@ -1,4 +1,4 @@
-"""The format of a models file. Whatever is wrong with one is told in one line: file, table, key."""
+"""The format of a models file. Errors are reported in one line: file, table, key."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ def provider_url(text: str) -> str:
     """Return `text` without a slash at its end.
 
     Raises:
-        ValueError: It is not where a provider can be reached.
+        ValueError: It is not the URL of a provider.
     """
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -62,13 +62,13 @@ def _alternatives(names: list[str]) -> str:
 
 
 class Table(BaseModel):
-    """A table of the file: unknown keys are refused, and nothing is turned into another type."""
+    """A table of the file; rejects unknown keys and values of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class ProviderTable(Table):
-    """Where a provider is, and what it speaks."""
+    """A provider: its kind, base URL, key and dialect."""
 
     kind: Annotated[str, AfterValidator(provider_kind)]
     base_url: Annotated[str, AfterValidator(provider_url)]
@@ -81,11 +81,11 @@ class ProviderTable(Table):
 
 
 DIALECT_KEYS = ("stream", "stream_options", "limit_field", "system_role")
-"""What a provider of kind `openai` may say of how its server wants to be asked."""
+"""The keys of a provider that describe the dialect of its server."""
 
 
 class ModelTable(Table):
-    """A model, and what is known of it."""
+    """A model and its properties."""
 
     provider: Name
     upstream: str | None = Field(default=None, min_length=1)
@@ -110,10 +110,10 @@ class ModelsFile(Table):
 
 
 def read_models_file(path: Path) -> ModelsFile:
-    """Read a file and check it, its names against each other too.
+    """Read a file and check it, including the references between its tables.
 
     Raises:
-        ConfigurationError: The first thing that is wrong with it.
+        ConfigurationError: The first error found.
     """
     try:
         document = tomllib.loads(text_of(path.read_bytes()))
@@ -126,14 +126,14 @@ def read_models_file(path: Path) -> ModelsFile:
     try:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
-        raise ConfigurationError(f"{path}: {_told(_telling(exc))}") from exc
-    for mistake in (*_wrong_dialects(file), *_wrong_names(file)):
-        raise ConfigurationError(f"{path}: {mistake}")
+        raise ConfigurationError(f"{path}: {_message(_most_useful(exc))}") from exc
+    for error in (*_wrong_dialects(file), *_wrong_names(file)):
+        raise ConfigurationError(f"{path}: {error}")
     return file
 
 
 def table_name(kind: str, name: str) -> str:
-    """Return how a table is headed in the file."""
+    """Return the header of a table in the file."""
     bare = name.replace("-", "").replace("_", "").isalnum() and name.isascii()
     return f"[{kind}.{name}]" if bare else f'[{kind}."{name}"]'
 
@@ -147,13 +147,13 @@ _MESSAGES = {
 }
 
 
-def _telling(exc: ValidationError) -> Mapping[str, Any]:
-    """Return the mistake to tell: a key that is misspelt is often the reason why another is missing."""
-    mistakes = exc.errors()
-    return next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
+def _most_useful(exc: ValidationError) -> Mapping[str, Any]:
+    """Return the error to report: a misspelt key is often the reason why another is missing."""
+    errors = exc.errors()
+    return next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
 
 
-def _told(error: Mapping[str, Any]) -> str:
+def _message(error: Mapping[str, Any]) -> str:
     message = _MESSAGES.get(error["type"])
     if message is None:
         message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
@@ -199,7 +199,7 @@ def _wrong_names(file: ModelsFile) -> Iterator[str]:
         for alias in model.aliases:
             if alias in owners:
                 yield f"{head} aliases: {alias} is an alias of {owners[alias]} too"
-            # the name of a model that will be shut down may be taken over on that day
+            # the name of a model with a shutdown date may become an alias on that day
             if alias in file.models and file.models[alias].shutdown_date is None:
                 yield f"{head} aliases: {alias} is a model itself"
             owners[alias] = name

@@ -1,1 +1,1 @@
-"""What an answer costs."""
+"""The cost of answers."""

@@ -1,1 +1,1 @@
-"""One client and one wire format per provider kind; the folder a new provider goes into."""
+"""One client and one format per kind of provider, and the registry of kinds."""

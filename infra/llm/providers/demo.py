@@ -1,4 +1,4 @@
-"""The model that is there before any key is."""
+"""The built-in demo model, available without any key."""
 
 from collections.abc import AsyncGenerator
 
@@ -14,9 +14,9 @@ _ECHO_CHARACTERS = 280
 
 
 class DemoLLM(LLMClient):
-    """Lets a newcomer see the service work with no key and no network; every answer says that it is no real LLM.
+    """Answers without a key and a network; every answer says that it is no real LLM.
 
-    It reports no tokens: it has none, and counts are never guessed. No prompt makes it fail.
+    Reports no tokens, since counts are never guessed. Never fails.
     """
 
     async def stream(

@@ -17,18 +17,18 @@ from infra.llm.transport.http_stream import Endpoint
 
 
 class GeminiClient(LLMClient):
-    """Asks one Gemini model. Bounds neither time nor silence itself: that is `Deadline`'s.
+    """Calls one Gemini model. Has no time limits of its own: `Deadline` sets them.
 
     Args:
-        session: As `provider_session` makes it.
-        provider: Its name in the catalogue.
+        session: From `provider_session`.
+        provider: The provider's name in the catalogue.
         model: The model's id in the catalogue.
         upstream: Google's name for the model.
         base_url: Scheme and host; the version and the path are appended.
         api_key: Sent in a header, never in the URL.
-        max_answer_bytes: A longer answer is cut there.
-        cost: Adds the price to what was used.
-        idle_seconds: The limit on silence within an answer, which is kept by others.
+        max_answer_bytes: Longer answers are cut.
+        cost: Adds the cost to a usage.
+        idle_seconds: The limit on silence within an answer, enforced by `Deadline`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Gemini's JSON: what `streamGenerateContent` takes, and what its events say."""
+"""Gemini's JSON: requests and events of `streamGenerateContent`."""
 
 import orjson
 
@@ -12,7 +12,7 @@ _ROLES = {Role.USER: "user", Role.ASSISTANT: "model"}
 
 
 def request_body(prompt: Prompt) -> bytes:
-    """Return the body of a request; what the caller did not choose is not sent, Google's defaults hold."""
+    """Return the body of a request; options the caller did not set are not sent."""
     config: dict[str, object] = {}
     if prompt.temperature is not None:
         config["temperature"] = prompt.temperature
@@ -47,7 +47,7 @@ class GeminiReader(AnswerReader):
         self._counts: object = None
 
     def take(self, document: object) -> str:
-        # What nearly all events of a stream look like, seen with a third of the questions.
+        # Fast path for the common event shape.
         if type(document) is dict and "error" not in document:
             try:
                 candidate = document["candidates"][0]
@@ -89,13 +89,13 @@ class GeminiReader(AnswerReader):
         if is_unset(reason):
             return
         if type(reason) is not str:
-            raise UnreadableAnswer("a finish reason that is not text")
+            raise UnreadableAnswer("a finish reason that is not a string")
         if self.finish_reason is not FinishReason.CONTENT_FILTER:
-            # no `[DONE]` will tell that an answer which ended for an unknown reason is whole
+            # without a `[DONE]`, an answer that ended for an unknown reason may be incomplete
             self.finish_reason = finish_reason_of(reason) or FinishReason.ERROR
 
     def done(self) -> None:
-        """Google never says so, and a server that does in its place still owes a reason."""
+        """Ignored: Gemini sends no such event, and a proxy that does must still send a finish reason."""
 
     def usage(self) -> Usage:
         counts = self._counts
@@ -105,7 +105,7 @@ class GeminiReader(AnswerReader):
         thoughts = count(counts.get("thoughtsTokenCount"))
         return Usage(
             input_tokens=count(counts.get("promptTokenCount")),
-            # Thoughts are billed as output and not contained in the candidates' count.
+            # Thoughts are billed as output and not included in the candidates' count.
             output_tokens=_sum(answer, thoughts),
             reasoning_tokens=thoughts,
             total_tokens=count(counts.get("totalTokenCount")),
@@ -117,7 +117,7 @@ class GeminiReader(AnswerReader):
             self.finish_reason = FinishReason.CONTENT_FILTER
 
     def _text(self, content: object) -> str:
-        """Return the answer in a candidate's content: its text parts, but not the model's thoughts."""
+        """Return the text parts of a candidate's content, without the model's thoughts."""
         if type(content) is not dict:
             raise UnreadableAnswer("content of a wrong shape")
         parts = content.get("parts") or []
@@ -133,7 +133,7 @@ class GeminiReader(AnswerReader):
                 self.has_progress = self.has_progress or bool(part)
                 continue
             if type(event) is not str:
-                raise UnreadableAnswer("a text that is none")
+                raise UnreadableAnswer("a text that is not a string")
             text += event
         return text
 

@@ -1,4 +1,4 @@
-"""OpenAI, OpenRouter, and any server that speaks Chat Completions: Ollama, vLLM, llama.cpp."""
+"""OpenAI, OpenRouter, and any server with the Chat Completions API: Ollama, vLLM, llama.cpp."""
 
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
@@ -22,20 +22,19 @@ def default_dialect(base_url: str) -> Dialect:
 
 
 class OpenAICompatibleClient(LLMClient):
-    """Asks one model of such a server. Bounds neither time nor silence itself: that is `Deadline`'s.
+    """Calls one model of such a server. Has no time limits of its own: `Deadline` sets them.
 
     Args:
-        session: As `provider_session` makes it.
-        provider: Its name in the catalogue.
+        session: From `provider_session`.
+        provider: The provider's name in the catalogue.
         model: The model's id in the catalogue.
         upstream: The server's name for the model.
-        base_url: What `/chat/completions` is appended to.
-        api_key: Sent as a bearer token; None sends no `Authorization` at all, for a local server.
-        max_answer_bytes: A longer answer is cut there.
-        cost: Adds the price to what was used, which may already hold what the server says it charges.
-        dialect: What is known beforehand of how the server wants to be asked; None: what its address tells. The rest
-            is learnt from its refusals.
-        idle_seconds: The limit on silence within an answer, which is kept by others.
+        base_url: `/chat/completions` is appended.
+        api_key: Sent as a bearer token; None sends no `Authorization`, for a local server.
+        max_answer_bytes: Longer answers are cut.
+        cost: Adds the cost to a usage, which may already hold the cost that the server reports.
+        dialect: The initial dialect; None: the default of the base URL. Refusals of the server adapt it.
+        idle_seconds: The limit on silence within an answer, enforced by `Deadline`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The JSON of OpenAI's Chat Completions, as OpenAI, OpenRouter, Ollama, vLLM and llama.cpp speak it."""
+"""The JSON of Chat Completions, as OpenAI, OpenRouter, Ollama, vLLM and llama.cpp use it."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -16,18 +16,18 @@ _RENAMED_LIMIT = (".openai.com", ".openai.azure.com")
 
 
 def limit_field(base_url: str) -> str:
-    """Return what a server calls the bound on output: OpenAI's newer models refuse the old name, others want it."""
+    """Return a server's name for the limit on output: OpenAI's newer models reject the old name, others need it."""
     host = urlsplit(base_url).hostname or ""
     return "max_completion_tokens" if f".{host}".endswith(_RENAMED_LIMIT) else "max_tokens"
 
 
 def request_body(prompt: Prompt, dialect: Dialect, *, model: str) -> bytes:
-    """Return the body of a request; what the caller did not choose is not sent.
+    """Return the body of a request; options the caller did not set are not sent.
 
     Args:
-        prompt: What is asked, in the dialect. A last message of the assistant is one to go on from.
-        dialect: What the server takes.
-        model: The provider's name for it.
+        prompt: In the dialect. A last message of the assistant is a partial answer to continue.
+        dialect: Of the server.
+        model: The provider's name for the model.
     """
     messages = [
         {"role": message.role.value, "content": message.text} for message in prompt.messages
@@ -51,7 +51,7 @@ def request_body(prompt: Prompt, dialect: Dialect, *, model: str) -> bytes:
 
 
 class OpenAIReader(AnswerReader):
-    """Reads chunks, and the whole completion that a server sends when it ignores `stream`."""
+    """Reads chunks, and the complete answer of a server that ignores `stream`."""
 
     def __init__(self) -> None:
         self.finish_reason: FinishReason | None = None
@@ -64,7 +64,7 @@ class OpenAIReader(AnswerReader):
         if type(document) is not dict:
             raise UnreadableAnswer("not an object")
         if counts := document.get("usage"):
-            self._counts = counts  # also beside an error: what it cost counts
+            self._counts = counts  # also next to an error, whose cost counts
         if document.get("error"):
             raise ErrorInAnswer(document)
         choices = document.get("choices")
@@ -86,14 +86,14 @@ class OpenAIReader(AnswerReader):
             and not delta.get("refusal")
         ):
             self._has_text = True
-            return text  # what nearly all chunks look like
+            return text  # fast path for the common chunk shape
         text = "" if delta is None else self._text_of(delta)
         if text:
             self._has_text = True
         elif (message := choice.get("message")) is not None:
             text = self._text_of(message)
             if self._has_text:
-                return ""  # it repeats what the deltas said
+                return ""  # it repeats the text of the deltas
         return text
 
     def done(self) -> None:
@@ -114,14 +114,14 @@ class OpenAIReader(AnswerReader):
             and reasoning_tokens
             and total_tokens == input_tokens + output_tokens + reasoning_tokens
         ):
-            output_tokens += reasoning_tokens  # some servers count them apart
+            output_tokens += reasoning_tokens  # some servers do not include them in the output
         return Usage(
             input_tokens=input_tokens,
             output_tokens=output_tokens,
             reasoning_tokens=reasoning_tokens,
             total_tokens=total_tokens,
             cached_input_tokens=_count(counts, _CACHED_INPUT),
-            # With a key of one's own at OpenRouter, the host's price is not in what it says it charges.
+            # With a key of the user at OpenRouter, the reported cost does not include the host's price.
             cost_usd=None if counts.get("is_byok") else price_usd(counts.get("cost")),
         )
 
@@ -129,7 +129,7 @@ class OpenAIReader(AnswerReader):
         if is_unset(reason):
             return
         if type(reason) is not str:
-            raise UnreadableAnswer("a finish reason that is not text")
+            raise UnreadableAnswer("a finish reason that is not a string")
         meaning = finish_reason_of(reason)
         if meaning is None:
             self.is_reason_unknown = True
@@ -137,7 +137,7 @@ class OpenAIReader(AnswerReader):
             self.finish_reason = meaning
 
     def _text_of(self, message: object) -> str:
-        """Return the text of a delta or a message; that of a refusal is one, and the answer is blocked with it."""
+        """Return the text of a delta or a message; the text of a refusal counts and marks the answer as blocked."""
         if type(message) is not dict:
             raise UnreadableAnswer("a message of a wrong shape")
         content = message.get("content")
@@ -150,7 +150,7 @@ class OpenAIReader(AnswerReader):
         return text
 
     def _text_in(self, content: object, depth: int = 0) -> str:
-        """Return the text in content of any shape: a text, a part, a list of either, or nothing."""
+        """Return the text of content in any shape: a string, a part, a list of either, or null."""
         if content is None:
             return ""
         if type(content) is str:
@@ -160,7 +160,7 @@ class OpenAIReader(AnswerReader):
         if type(content) is list:
             return "".join([self._text_in(part, depth + 1) for part in content])
         if type(content) is not dict:
-            raise UnreadableAnswer("a text that is none")
+            raise UnreadableAnswer("a text that is not a string")
         kind = content.get("type")
         if type(kind) is str and kind.startswith(_REASONING_PARTS):
             self.has_progress = True
@@ -181,7 +181,7 @@ _AT_WORK = (
     "tool_calls",
     "function_call",
 )
-# Where a number may stand, the first place that has one counts.
+# Places of each count; the first that has a number is used.
 _INPUT = (("prompt_tokens",),)
 _OUTPUT = (("completion_tokens",),)
 _TOTAL = (("total_tokens",),)

@@ -1,4 +1,4 @@
-"""A model without a model behind it: it says what it was told to say."""
+"""A scripted model for tests."""
 
 import asyncio
 from collections import deque
@@ -12,17 +12,17 @@ from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
 
 Piece = str | ProviderSelected | Reply | Usage | DomainError | asyncio.Event
-"""What an answer may be made of; an event is waited for, which is how a script is silent, and a usage is reported."""
+"""A part of a scripted answer. An `asyncio.Event` is awaited, which makes a pause; a `Usage` is reported."""
 
 NOTICE = "This is a scripted model, not a real LLM."
 
 
 class ScriptedLLM(LLMClient):
-    """Plays its script in order, one item a call, then says what it is. Safe to share between tasks.
+    """Answers with one item of its script per call, then with `NOTICE`. Safe to share between tasks.
 
     Attributes:
-        asked: Every prompt, in order.
-        hung_up: How often the answer was not wanted to its end.
+        asked: All prompts, in order.
+        hung_up: Number of answers that were closed or cancelled before their end.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class ScriptedLLM(LLMClient):
         provider: str = "scripted",
         model: str = "scripted",
     ) -> None:
-        """Write the script.
+        """Set the script.
 
         Args:
-            script: Each item is one answer: its text, what it fails with, or its pieces. An answer whose pieces have
-                no `Reply` ends by itself, with `STOP`.
-            provider: Who it says it is.
-            model: Which model it says it is.
+            script: Each item is one answer: its text, its error, or its pieces. An answer without a `Reply` ends with
+                `STOP`.
+            provider: Name of the provider in its answers.
+            model: Name of the model in its answers.
         """
         self._script = deque(script)
         self._answering = ProviderSelected(provider=provider, model=model)

@@ -1,1 +1,1 @@
-"""Clients around clients: each adds one thing to the way an answer is got."""
+"""Deadlines, retries, circuit breakers, concurrency limits and fallback around an `LLMClient`."""

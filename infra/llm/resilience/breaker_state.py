@@ -1,4 +1,4 @@
-"""When a route is left alone, and how it is let back in."""
+"""The state machine of a circuit breaker: closed, open, half-open."""
 
 import logging
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from infra.llm.resilience.route_health import RouteBreaker, RouteClosure, RouteS
 
 logger = logging.getLogger(__name__)
 
-# What is told to those who come while a probe is out: its answer is worth a second's wait.
+# Retry-After for calls refused while a probe is in flight.
 _PROBE_WAIT_SECONDS = 1.0
 
 
@@ -19,14 +19,14 @@ class BreakerPolicy:
     """When a breaker opens, and for how long.
 
     Attributes:
-        consecutive_failures: So many failures in a row open it. So many refusals in a row that each may concern one
-            call only, with no answer between them, count as a refusal of every call.
-        first_growth: By how much longer the second opening is, after a probe that failed.
-        growth: By how much longer each further one is.
-        open_cap_seconds: No opening is longer.
+        consecutive_failures: Failures in a row that open it. As many refusals in a row that each may concern one call
+            only, without an answer between them, count as a refusal of every call.
+        first_growth: Factor of the second opening, after a failed probe.
+        growth: Factor of each further opening.
+        open_cap_seconds: The longest opening.
         jitter: The share by which an opening may be shorter, so that processes do not probe together.
-        probe_grace_seconds: A probe that says nothing for so long past its own limit counts as lost.
-        misconfigured_seconds: How long a route is left alone whose provider refuses our key.
+        probe_grace_seconds: A probe without an end counts as lost this long after its own limit.
+        misconfigured_seconds: The opening of a route whose provider refuses our key.
     """
 
     consecutive_failures: int = 5
@@ -45,23 +45,23 @@ class BreakerPolicy:
 
 @dataclass(eq=False, slots=True)
 class Permit:
-    """Leave for one call; what became of it is told with it.
+    """Permission for one call; pass it back when reporting the result.
 
     Attributes:
-        generation: The state it was given in. News from an generation that is over no longer counts.
+        generation: Of the breaker's state when it was issued. Results of an earlier generation do not count.
     """
 
     generation: int
 
 
 class Breaker(RouteBreaker):
-    """Closed it lets every call through, open none, half-open one probe at a time.
+    """Closed, it admits every call; open, none; half-open, one probe at a time.
 
-    A probe is a lease: when nothing is heard of it in time, the next one may go. Late news of it still counts.
+    A probe is a lease: without a result in time, the next probe is admitted. A late result still counts.
     """
 
     def __init__(self, name: str, policy: BreakerPolicy, clock: Clock, random: Random) -> None:
-        """Make a closed one.
+        """Begin closed.
 
         Args:
             name: The route, for the log.
@@ -89,14 +89,14 @@ class Breaker(RouteBreaker):
 
     @property
     def is_misconfigured(self) -> bool:
-        """Whether it is not closed because the provider refuses our key or our name for the model."""
+        """Whether it is open because the provider refuses our key or does not know the model."""
         return self._is_misconfigured
 
     def admit(self, attempt_seconds: float) -> Permit | None:
-        """Return leave for a call, or None when it must not be made.
+        """Return a permit for a call, or None to refuse it.
 
         Args:
-            attempt_seconds: How long the provider may keep silent, should this be a probe.
+            attempt_seconds: How long the provider may be silent, if this call is a probe.
         """
         if self._state is RouteState.HEALTHY:
             return self._permit
@@ -113,12 +113,12 @@ class Breaker(RouteBreaker):
         return self._probe
 
     def release(self, permit: Permit) -> None:
-        """Note that the call is over; on its own it says nothing for or against the route."""
+        """Release the permit of a call that ended; counts neither for nor against the route."""
         if self._probe is permit:
             self._probe = None
 
     def succeed(self, permit: Permit) -> None:
-        """Note a whole answer."""
+        """Record a complete answer."""
         self.release(permit)
         if permit.generation != self._permit.generation:
             return
@@ -132,27 +132,27 @@ class Breaker(RouteBreaker):
             self._close()
 
     def fail(self, permit: Permit) -> None:
-        """Note a failure that is the provider's."""
+        """Record a failure of the provider."""
         self.release(permit)
         if permit.generation != self._permit.generation:
             return
-        if self._state is RouteState.HEALTHY and not self._has_had_enough():
+        if self._state is RouteState.HEALTHY and not self._reaches_threshold():
             return
         policy = self._policy
         longest = min(policy.open_cap_seconds, self._next_open_seconds)
-        # kept within the cap: a power of the number of openings would overflow within hours of an outage
+        # capped here, since a power of the number of openings would overflow within hours of an outage
         self._next_open_seconds = min(policy.open_cap_seconds, longest * self._growth)
         self._growth = policy.growth
         self._open(longest * self._random.uniform(1 - policy.jitter, 1))
         logger.warning("circuit opened: %s", self._name)
 
     def misconfigure(self, permit: Permit, *, may_concern_one_call: bool = False) -> None:
-        """Note that the provider refuses our key, or does not know the model: an operator has to look.
+        """Record that the provider refuses our key or does not know the model, which an operator has to correct.
 
         Args:
-            permit: The call's.
-            may_concern_one_call: Every other call may be accepted, so that it takes several refusals in a row to
-                open. A route that was found misconfigured needs no such proof again.
+            permit: The permit of the call.
+            may_concern_one_call: Other calls may be accepted, so several refusals in a row are needed to open. A route
+                already known to be misconfigured opens at once.
         """
         self.release(permit)
         if permit.generation != self._permit.generation:
@@ -169,7 +169,7 @@ class Breaker(RouteBreaker):
         logger.error("provider refuses our key or does not know the model: %s", self._name)
 
     def closed_for_seconds(self) -> float:
-        """Return how long calls will be refused; 0 when one may be tried."""
+        """Return how long calls will be refused; 0 when one may be made."""
         if self._state is RouteState.HEALTHY:
             return 0.0
         now_seconds = self._clock.monotonic()
@@ -180,7 +180,7 @@ class Breaker(RouteBreaker):
         return min(_PROBE_WAIT_SECONDS, max(0.0, self._probe_until_seconds - now_seconds))
 
     def closure(self) -> RouteClosure | None:
-        """Return why not every call is let through; None when every one is."""
+        """Return why not every call is admitted; None when every one is."""
         if self._state is RouteState.HEALTHY:
             return None
         return RouteClosure(
@@ -189,7 +189,7 @@ class Breaker(RouteBreaker):
             retry_after_seconds=self.closed_for_seconds(),
         )
 
-    def _has_had_enough(self) -> bool:
+    def _reaches_threshold(self) -> bool:
         now_seconds = self._clock.monotonic()
         self._consecutive_failures += 1
         self._window.add(now_seconds, failed=True)

@@ -1,19 +1,18 @@
-"""How a model is asked to go on from where another broke off."""
+"""Builds the prompt that lets a model continue a broken answer."""
 
 from dataclasses import replace
 
 from domain.entities.prompt import Message, Prompt, Role
 
 
-def continuing(prompt: Prompt, said: str) -> Prompt:
-    """Return `prompt` with the answer so far as its last message, exactly as it was sent out.
+def continuing(prompt: Prompt, sent: str) -> Prompt:
+    """Return `prompt` with the answer so far as its last message, exactly as it was sent.
 
-    A prompt that already ends with words put into the assistant's mouth has them prolonged: two messages of the same
-    speaker would be two turns. The bound on output tokens is handed down as it is; what the broken call used of it
-    is not known.
+    Where the prompt already ends with a partial answer of the assistant, that message is extended: two messages of the
+    same role would be two turns. The limit on output tokens stays, since the tokens the broken call used are unknown.
     """
     *earlier, last = prompt.messages
     if last.role is Role.ASSISTANT:
-        message = replace(last, text=last.text + said)
+        message = replace(last, text=last.text + sent)
         return replace(prompt, messages=(*earlier, message))
-    return replace(prompt, messages=(*prompt.messages, Message(role=Role.ASSISTANT, text=said)))
+    return replace(prompt, messages=(*prompt.messages, Message(role=Role.ASSISTANT, text=sent)))

@@ -1,4 +1,4 @@
-"""Somebody else, where the one who was asked cannot answer."""
+"""Tries the next model when one fails."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
@@ -15,24 +15,24 @@ from infra.llm.resilience.route import Route
 
 
 class Fallback(LLMClient):
-    """Asks routes in order until one answers; the first is the model that was asked for.
+    """Calls routes in order until one answers; the first is the requested model.
 
-    Until a word has reached the caller the next route starts anew; a plain caller sees nothing before the end, so its
-    answer may start anew at any time. Words that went out stay: only a model that takes up a partial answer may go
-    on with it, else the stream ends with the error. Attempts are counted in `context.attempts`, so the routes have to
-    log them there.
+    Until text has reached the caller, the next route starts over. A caller that does not stream sees nothing before the
+    end, so its answer may start over at any time. Streamed text stays: only a model that continues a partial answer may
+    take over, else the stream ends with the error. Attempts are counted in `context.attempts`, where the routes have to
+    record them.
 
     Raises:
-        Overloaded: Every provider has as many calls as we allow.
+        Overloaded: Every provider has reached its limit of concurrent calls.
     """
 
     def __init__(self, routes: Sequence[Route], *, policy: FallbackPolicy, clock: Clock) -> None:
         """Join routes.
 
         Args:
-            routes: In the order in which to ask; at least one.
-            policy: How far to go.
-            clock: For what is left of a turn.
+            routes: In the order of the calls; at least one.
+            policy: Limits on attempts and time.
+            clock: For the remaining time of a request.
         """
         self._routes = tuple(routes)
         self._policy = policy
@@ -42,36 +42,36 @@ class Fallback(LLMClient):
         self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         routes = self._routes if context.may_fall_back else self._routes[:1]
-        succession = FallbackOrder(routes, context, self._policy, self._clock)
-        said: list[str] = []
-        question = prompt
+        order = FallbackOrder(routes, context, self._policy, self._clock)
+        sent: list[str] = []
+        current_prompt = prompt
         while True:
-            succession.tell_turn(going_on=bool(said))
-            events = succession.client.stream(succession.route.prompt_for(question), context)
+            order.update_context(is_continuing=bool(sent))
+            events = order.client.stream(order.route.prompt_for(current_prompt), context)
             try:
                 async for event in events:
                     if isinstance(event, str):
                         if context.is_streamed:
-                            said.append(event)
+                            sent.append(event)
                         yield event
-                    elif said and isinstance(event, ProviderSelected):
+                    elif sent and isinstance(event, ProviderSelected):
                         yield replace(event, continues=True)
                     else:
                         yield event
                 return
             except ContentBlocked:
-                if not said:
+                if not sent:
                     raise
                 break
             except LLMError as error:
-                if said:
-                    succession.advance_after_break(error, is_first_break=question is prompt)
-                    question = continuing(prompt, "".join(said))
-                    # the first word did come in time; what bounds the next one is the whole
+                if sent:
+                    order.advance_after_break(error, is_first_break=current_prompt is prompt)
+                    current_prompt = continuing(prompt, "".join(sent))
+                    # the first text came in time; the next one is bounded by the whole request
                     context.first_text_deadline = context.answer_deadline
                 else:
-                    succession.advance(error)
+                    order.advance(error)
             finally:
                 await events.aclose()
-        # who went on refused to; what the first one said stands
+        # the continuation was blocked; the text of the first model stands
         yield Reply(finish_reason=FinishReason.CONTENT_FILTER)

@@ -1,4 +1,4 @@
-"""Who is asked next."""
+"""Chooses the next route of a request after a failure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ _MOST_ATTEMPTS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FallbackPolicy:
-    """What bounds the search for an answer.
+    """Limits on the attempts of one request.
 
     Attributes:
-        attempts_per_route: Of one turn at one provider and model, retries included.
-        attempts_per_turn: At all of them together; None leaves it to the number of routes.
+        attempts_per_route: At one provider and model, retries included.
+        attempts_per_turn: At all routes together; None derives it from the number of routes.
         min_attempt_seconds: No further attempt starts with less time left.
     """
 
@@ -31,7 +31,7 @@ class FallbackPolicy:
     min_attempt_seconds: float = 2.0
 
     def attempts_for(self, routes: int) -> int:
-        """Return how many attempts a turn with so many routes has: by default every route's first, and a retry."""
+        """Return the attempts of a request with so many routes: by default one for each route, and a retry."""
         if self.attempts_per_turn is not None:
             return self.attempts_per_turn
         return max(_LEAST_ATTEMPTS, min(routes + 1, _MOST_ATTEMPTS))
@@ -39,11 +39,11 @@ class FallbackPolicy:
 
 @dataclass(slots=True)
 class FallbackOrder:
-    """The routes of one turn, in order, and how far down it has come.
+    """The routes of one request, in order, and the current one.
 
     Attributes:
-        routes: Who may answer; never empty.
-        client: The way to ask the present route: the first time with retries, to go on without.
+        routes: The routes that may answer; never empty.
+        client: Client of the current route: with retries for a new answer, without for a continuation.
     """
 
     routes: Sequence[Route]
@@ -61,64 +61,64 @@ class FallbackOrder:
         self.client = self.routes[0].client
         self._most_attempts = self.policy.attempts_for(len(self.routes))
 
-    def tell_turn(self, *, going_on: bool) -> None:
-        """Set in the turn what the attempts at the present route leave to those after it, should it fail.
+    def update_context(self, *, is_continuing: bool) -> None:
+        """Set in the context whether a fallback is left, and how many retries the current route may use.
 
         Args:
-            going_on: Only routes count that can go on with a broken answer.
+            is_continuing: Count only routes that can continue a broken answer.
         """
         context = self.context
         left = self._most_attempts - len(context.attempts) - 1
-        others = self._routes_left(going_on=going_on)
+        others = self._routes_left(is_continuing=is_continuing)
         context.has_fallback = left > 0 and others > 0
         context.spare_attempts = left - others
 
     def advance(self, error: LLMError) -> None:
-        """Move on after `error` of the present route, where the caller has seen no word.
+        """Move to the next route after `error` of the current one, where the caller has received no text.
 
         Raises:
-            DomainError: Nobody is left to ask; what the caller is to be told.
+            DomainError: No route is left; the error for the caller.
         """
-        self._note(error)
-        if not self._step_on(error):
+        self._record(error)
+        if not self._advance(error):
             _raise(
                 before_any_word(self._failures, self.routes, is_out_of_time=self._is_out_of_time),
                 error,
             )
 
     def advance_after_break(self, error: LLMError, *, is_first_break: bool) -> None:
-        """Move to who can go on with a broken answer: the same model if only the connection broke, then the others.
+        """Move to a route that can continue a broken answer: the same model if only the connection broke, then the others.
 
         Args:
-            error: What the present route ended with.
-            is_first_break: It broke an answer off, rather than an attempt to go on with one. What is wrong with such
-                an attempt is no fault of the caller's, so that the next may well be asked.
+            error: The end of the current route.
+            is_first_break: It broke an answer rather than a continuation. A continuation that is rejected is not the
+                caller's fault, so the next route may be tried.
 
         Raises:
-            LLMError: Nobody can go on; what the caller is to be told.
+            LLMError: No route can continue; the error for the caller.
         """
-        self._note(error)
-        if not self._step_over_break(error, is_first_break):
+        self._record(error)
+        if not self._advance_to_continue(error, is_first_break):
             _raise(in_mid_answer(self._failures), error)
 
-    def _step_on(self, error: LLMError) -> bool:
+    def _advance(self, error: LLMError) -> bool:
         if isinstance(error, ContextTooLong):
             self._too_small.append(self.route)
         elif not error.allows_fallback:
             return False
-        if not self._may_ask_again(seconds_to_first_text(self.context, self.clock.monotonic())):
+        if not self._may_call_again(seconds_to_first_text(self.context, self.clock.monotonic())):
             return False
         for position in range(self._position + 1, len(self.routes)):
-            if self._may_have_room(self.routes[position]):
+            if self._may_fit(self.routes[position]):
                 self._position = position
                 self.client = self.routes[position].client
                 return True
         return False
 
-    def _step_over_break(self, error: LLMError, is_first_break: bool) -> bool:
+    def _advance_to_continue(self, error: LLMError, is_first_break: bool) -> bool:
         if is_first_break and not error.allows_fallback:
             return False
-        if not self._may_ask_again(
+        if not self._may_call_again(
             self.context.answer_deadline.remaining_seconds(self.clock.monotonic())
         ):
             return False
@@ -133,13 +133,13 @@ class FallbackOrder:
 
     @property
     def route(self) -> Route:
-        """The route that is asked at present."""
+        """The current route."""
         return self.routes[self._position]
 
-    def _may_have_room(self, route: Route) -> bool:
-        """Return whether the route's window may hold what was too long for others.
+    def _may_fit(self, route: Route) -> bool:
+        """Return whether the route's context window may hold a prompt that was too long for others.
 
-        A window that is not known may, unless it is that of a model which has refused already.
+        An unknown window may, unless it belongs to a model that has refused already.
         """
         for small in self._too_small:
             if route.context_tokens is None or small.context_tokens is None:
@@ -149,10 +149,10 @@ class FallbackOrder:
                 return False
         return True
 
-    def _note(self, error: LLMError) -> None:
+    def _record(self, error: LLMError) -> None:
         self._failures.append((self.route, error))
 
-    def _may_ask_again(self, left_seconds: float) -> bool:
+    def _may_call_again(self, left_seconds: float) -> bool:
         if len(self.context.attempts) >= self._most_attempts:
             return False
         self._is_out_of_time = left_seconds < self.policy.min_attempt_seconds
@@ -165,23 +165,25 @@ class FallbackOrder:
             for attempt in self.context.attempts
         )
         left = self._most_attempts - len(self.context.attempts)
-        return here < self.policy.attempts_per_route and left > self._routes_left(going_on=True)
+        return here < self.policy.attempts_per_route and left > self._routes_left(
+            is_continuing=True
+        )
 
-    def _routes_left(self, *, going_on: bool) -> int:
-        """Return how many routes after the present one could be asked now."""
+    def _routes_left(self, *, is_continuing: bool) -> int:
+        """Return how many routes after the current one could be called now."""
         left = 0
         for route in self.routes[self._position + 1 :]:
-            if (route.continues or not going_on) and not route.is_closed():
+            if (route.continues or not is_continuing) and not route.is_closed():
                 left += 1
         return left
 
 
 def _model_name(route: Route) -> str:
-    """Return what different providers call the same model: `openai/gpt-5.4-mini` is `gpt-5.4-mini`."""
+    """Return the name that different providers share for a model: `openai/gpt-5.4-mini` is `gpt-5.4-mini`."""
     return route.upstream.rpartition("/")[2].lower()
 
 
-def _raise(verdict: DomainError, error: LLMError) -> NoReturn:
-    if verdict is error:
+def _raise(final_error: DomainError, error: LLMError) -> NoReturn:
+    if final_error is error:
         raise error
-    raise verdict from error
+    raise final_error from error

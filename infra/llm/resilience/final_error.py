@@ -1,4 +1,4 @@
-"""What a caller is told when nobody answered."""
+"""Chooses the error for the caller when no route answered."""
 
 from collections.abc import Sequence
 
@@ -21,35 +21,35 @@ from infra.llm.resilience.route import Route
 _LEAST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 60.0
 
-# Of a provider that was asked and could not, as against one that was not asked or found fault with the question.
-_FAILED_THEMSELVES = (LLMTimeout, LLMUnavailable, LLMRateLimited)
+# The provider was called and failed, as opposed to not being called or rejecting the request.
+_PROVIDER_FAILURES = (LLMTimeout, LLMUnavailable, LLMRateLimited)
 
 
 def before_any_word(
     failures: Sequence[tuple[Route, LLMError]], routes: Sequence[Route], *, is_out_of_time: bool
 ) -> DomainError:
-    """Return what sums up `failures`, where the caller has seen nothing of an answer.
+    """Return the error for `failures`, where the caller has received no text.
 
     Args:
-        failures: How each call ended or was refused, in order; at least one.
-        routes: Who was allowed to answer.
-        is_out_of_time: There was too little time left to ask the next.
+        failures: The failed and refused calls, in order; at least one.
+        routes: The routes that were allowed to answer.
+        is_out_of_time: Too little time was left for the next route.
     """
     last = failures[-1][1]
     if isinstance(last, LLMRejected | ContentBlocked):
         return last
     too_small = [route for route, error in failures if isinstance(error, ContextTooLong)]
-    told = [error for _, error in failures if not isinstance(error, ContextTooLong)]
-    failed = [error for error in told if isinstance(error, _FAILED_THEMSELVES)]
+    others = [error for _, error in failures if not isinstance(error, ContextTooLong)]
+    failed = [error for error in others if isinstance(error, _PROVIDER_FAILURES)]
     if failed and isinstance(failed[-1], LLMTimeout):
         return failed[-1]
     if is_out_of_time and not failed:
-        return LLMTimeout("no time left to ask anybody", caller_deadline_was_shorter=True)
-    if not told:
+        return LLMTimeout("no time left for a call", caller_deadline_was_shorter=True)
+    if not others:
         return last
-    if all(isinstance(error, LLMMisconfigured) for error in told):
-        return told[-1]
-    if not failed and any(isinstance(error, BulkheadFull) for error in told):
+    if all(isinstance(error, LLMMisconfigured) for error in others):
+        return others[-1]
+    if not failed and any(isinstance(error, BulkheadFull) for error in others):
         return Overloaded()
     waits = [route.closed_for_seconds() for route in routes if route not in too_small]
     soonest = min(waits)
@@ -61,12 +61,12 @@ def before_any_word(
 
 
 def in_mid_answer(failures: Sequence[tuple[Route, LLMError]]) -> LLMError:
-    """Return what broke the answer off, where words of it reached the caller and nobody could go on.
+    """Return the error that broke the answer, where text of it reached the caller and no route could continue it.
 
-    What stood in the way of going on (a closed route, a refused prefill) is our affair, not the caller's.
+    Reasons why a continuation failed (a closed route, a rejected prefill) do not concern the caller.
     """
     for _, error in reversed(failures):
-        if isinstance(error, _FAILED_THEMSELVES):
+        if isinstance(error, _PROVIDER_FAILURES):
             return error
     error = failures[-1][1]
     if isinstance(error, LLMRejected | ContextTooLong):

@@ -1,4 +1,4 @@
-"""The same route once more, where that is likely to help. No other file retries."""
+"""Retries a route where that is likely to help. No other file retries."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -21,17 +21,17 @@ from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
 from infra.llm.resilience.route_health import RouteBreaker
 from infra.llm.resilience.time_budget import seconds_to_first_text
 
-# What passes by itself. Other failures with a status, and answers that cannot be read, are likely to come again.
+# Transient. Other failures with a status, and unreadable answers, are likely to recur.
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """When a failed attempt is worth another at the same provider.
+    """When a failed attempt is retried at the same provider.
 
     Attributes:
-        attempts_per_route: Of one turn at one provider and model.
-        cap_seconds: The longest pause; a provider that asks for a longer one is left alone.
+        attempts_per_route: Of one request at one provider and model.
+        cap_seconds: The longest pause; a provider that asks for a longer one is not retried.
         min_attempt_seconds: No attempt starts with less time left.
     """
 
@@ -43,11 +43,11 @@ class RetryPolicy:
 
 
 class Retry(LLMClient):
-    """Asks the same route again after failures that pass: lost connections, 5xx, a short rate limit.
+    """Calls the same route again after transient failures: lost connections, 5xx, a short rate limit.
 
-    Never after words reached a streamed caller, never after silence, never when the budget of the route is spent, and
-    never with an attempt that a route not asked yet needs. After a rate limit only when no other route is left.
-    Attempts are counted in `context.attempts`, so whoever is inside has to log them there.
+    Never after text reached a streaming caller, never after a timeout, never when the budget of the route is spent, and
+    never with an attempt that a fallback needs. After a rate limit only when no fallback is left. Attempts are counted
+    in `context.attempts`, where the wrapped client has to record them.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class Retry(LLMClient):
             inner: The route.
             provider: Its name in the attempts.
             model: Its name in the attempts.
-            policy: When to ask again.
+            policy: When to retry.
             clock: For pauses.
             random: For jitter.
-            breakers: What in the route may refuse a call before it is made: no point in waiting for that.
+            breakers: May refuse a call of the route; no retry waits for a call that they will refuse.
         """
         self._inner = inner
         self._provider = provider
@@ -100,7 +100,7 @@ class Retry(LLMClient):
             except (NoRoute, BulkheadFull) as refusal:
                 if failure is None:
                     raise
-                # the route closed while we paused; the call that failed says more than the refusal
+                # the route closed during the pause; the first failure says more than the refusal
                 raise failure from refusal
             except LLMError as error:
                 failure = error
@@ -117,18 +117,18 @@ class Retry(LLMClient):
     def _pause_before_retry(
         self, error: LLMError, context: ChatRequestContext, retries: int, has_text: bool
     ) -> float | None:
-        """Return the seconds to wait and take them from the budget; None when there is to be no retry."""
-        if not passes_by_itself(error) or (has_text and context.is_streamed):
+        """Return the seconds to wait, and pay for the retry from the budget; None without a retry."""
+        if not is_transient(error) or (has_text and context.is_streamed):
             return None
         is_limited = isinstance(error, LLMRateLimited)
         if is_limited and context.has_fallback:
             return None
         if not self._has_attempts_left(context, retries):
             return None
-        asked_seconds = error.retry_after_seconds
-        if is_limited and (asked_seconds is None or asked_seconds <= 0):
-            asked_seconds = self._closed_for_seconds()
-        pause_seconds = self._pause_seconds(asked_seconds, retries)
+        requested_seconds = error.retry_after_seconds
+        if is_limited and (requested_seconds is None or requested_seconds <= 0):
+            requested_seconds = self._closed_for_seconds()
+        pause_seconds = self._pause_seconds(requested_seconds, retries)
         if pause_seconds is None or self._will_refuse_after(pause_seconds):
             return None
         left_seconds = seconds_to_first_text(context, self._clock.monotonic())
@@ -137,11 +137,11 @@ class Retry(LLMClient):
         return pause_seconds if self.budget.take_retry() else None
 
     def _has_attempts_left(self, context: ChatRequestContext, retries: int) -> bool:
-        logged = sum(
+        recorded = sum(
             attempt.provider == self._provider and attempt.model == self._model
             for attempt in context.attempts
         )
-        here = max(logged, retries + 1)
+        here = max(recorded, retries + 1)
         return here < self._policy.attempts_per_route and retries < context.spare_attempts
 
     def _will_refuse_after(self, pause_seconds: float) -> bool:
@@ -150,20 +150,22 @@ class Retry(LLMClient):
     def _closed_for_seconds(self) -> float:
         return max((breaker.closed_for_seconds() for breaker in self._breakers), default=0.0)
 
-    def _pause_seconds(self, asked_seconds: float | None, retries: int) -> float | None:
+    def _pause_seconds(self, requested_seconds: float | None, retries: int) -> float | None:
         policy = self._policy
-        if asked_seconds is None or asked_seconds <= 0:
+        if requested_seconds is None or requested_seconds <= 0:
             return self._random.uniform(
                 0, min(policy.cap_seconds, policy.base_seconds * 2**retries)
             )
-        if asked_seconds > policy.cap_seconds:
+        if requested_seconds > policy.cap_seconds:
             return None
-        # a little later than asked: never early by a clock's rounding, and not all callers at one moment
-        return asked_seconds + self._random.uniform(policy.base_seconds / 10, policy.base_seconds)
+        # later than requested: never early by a clock's rounding, and callers spread out
+        return requested_seconds + self._random.uniform(
+            policy.base_seconds / 10, policy.base_seconds
+        )
 
 
-def passes_by_itself(error: LLMError) -> bool:
-    """Return whether the same route may well answer a moment later."""
+def is_transient(error: LLMError) -> bool:
+    """Return whether the same route may answer a moment later."""
     if isinstance(error, LLMUnavailable):
         return error.connection_broke or error.http_status in RETRIED_STATUSES
     return error.is_retryable

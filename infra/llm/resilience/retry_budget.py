@@ -1,11 +1,11 @@
-"""How many retries a route deserves."""
+"""Limits the retries of a route to a share of its calls."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryBudgetPolicy:
-    """What fills and empties the bucket, in tokens."""
+    """Costs and refunds, in tokens."""
 
     capacity_tokens: int = 100
     retry_tokens: int = 5
@@ -14,10 +14,10 @@ class RetryBudgetPolicy:
 
 
 class RetryBudget:
-    """A bucket of tokens that keeps retries from becoming a storm when a provider is ill.
+    """A token bucket that prevents retry storms.
 
-    Every retry costs more than an answer at the first try brings back, so that under lasting failure
-    retries end up a fixed share of the calls, whatever the load.
+    A retry costs more than a success refunds, so that under lasting failure retries are a fixed share of the calls,
+    whatever the load.
     """
 
     def __init__(self, policy: RetryBudgetPolicy) -> None:
@@ -26,22 +26,22 @@ class RetryBudget:
 
     @property
     def tokens(self) -> int:
-        """What is left."""
+        """The remaining tokens."""
         return self._tokens
 
     def take_retry(self) -> bool:
-        """Pay for one retry; False when there is not enough left, and then nothing is taken."""
+        """Pay for one retry; return False and take nothing where too few tokens are left."""
         if self._tokens < self._policy.retry_tokens:
             return False
         self._tokens -= self._policy.retry_tokens
         return True
 
     def pay_timeout(self) -> None:
-        """Note a provider that kept a caller waiting for nothing."""
+        """Pay for a timeout of the provider."""
         self._tokens = max(0, self._tokens - self._policy.timeout_tokens)
 
     def refund_success(self) -> None:
-        """Note an answer that came at the first try."""
+        """Refund for an answer at the first attempt."""
         if self._tokens < self._policy.capacity_tokens:
             self._tokens = min(
                 self._policy.capacity_tokens, self._tokens + self._policy.success_tokens

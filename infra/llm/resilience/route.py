@@ -1,4 +1,4 @@
-"""One way to an answer."""
+"""One catalogue model with its resilience."""
 
 from dataclasses import dataclass, replace
 
@@ -11,20 +11,20 @@ from infra.llm.resilience.route_health import RouteBreaker, RouteHealth
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Route:
-    """One catalogue model with all that stands before it.
+    """One catalogue model, its clients and their state.
 
     Attributes:
         provider: The provider's name in the catalogue.
         model: The catalogue id.
-        context_tokens: The model's window; None where it is not known.
-        max_output_tokens: What the model writes at the most; None where that is not known.
+        context_tokens: The model's context window; None where unknown.
+        max_output_tokens: The model's limit on output; None where unknown.
         upstream: The provider's name for the model.
-        continues: The model takes up a partial answer that is the last message.
-        client: Asks it, and once more where that may help.
-        once: The same without a second try.
-        breakers: What may refuse a call before it is made.
-        concurrency: Counts the calls on their way to the provider.
-        budget: Pays for its retries.
+        continues: The model continues a partial answer that is the last message.
+        client: Calls the model, with retries.
+        once: Calls the model without retries.
+        breakers: May refuse a call before it is made.
+        concurrency: Counts the calls in flight to the provider.
+        budget: The retry budget.
     """
 
     provider: str
@@ -40,14 +40,14 @@ class Route:
     budget: RetryBudget
 
     def prompt_for(self, prompt: Prompt) -> Prompt:
-        """Return what this route is asked: `prompt`, for no more output than its model gives."""
-        most, asked = self.max_output_tokens, prompt.max_output_tokens
-        if asked is None or most is None or asked <= most:
+        """Return `prompt` with its output limited to that of the model."""
+        limit, requested = self.max_output_tokens, prompt.max_output_tokens
+        if requested is None or limit is None or requested <= limit:
             return prompt
-        return replace(prompt, max_output_tokens=most)
+        return replace(prompt, max_output_tokens=limit)
 
     def closed_for_seconds(self) -> float:
-        """Return how long calls will be refused; 0 when one may be tried."""
+        """Return how long calls will be refused; 0 when one may be made."""
         longest = 0.0
         for breaker in self.breakers:
             longest = max(longest, breaker.closed_for_seconds())
@@ -55,13 +55,13 @@ class Route:
 
     def is_closed(self) -> bool:
         """Return whether a call would be refused."""
-        for breaker in self.breakers:  # noqa: SIM110 - `any` makes a generator, for every answer
+        for breaker in self.breakers:  # noqa: SIM110 - `any` would create a generator for every answer
             if breaker.closed_for_seconds():
                 return True
         return False
 
     def health(self) -> RouteHealth:
-        """Return its state at this moment: that of the breaker which opens last."""
+        """Return the current state: that of the breaker that admits calls last."""
         closures = [
             closure for breaker in self.breakers if (closure := breaker.closure()) is not None
         ]

@@ -1,4 +1,4 @@
-"""What can be told of a route to whoever watches over the service."""
+"""The state of a route, for metrics and health checks."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class RouteState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteClosure:
-    """Why a route does not let every call through.
+    """Why a route does not admit every call.
 
     Attributes:
-        since_milliseconds: When that began, in milliseconds since 1970 UTC.
-        retry_after_seconds: When the next call may be let through; 0 is now.
+        since_milliseconds: Start, in milliseconds since 1970 UTC.
+        retry_after_seconds: Until the next call may be admitted; 0 is now.
     """
 
     state: RouteState
@@ -32,13 +32,13 @@ class RouteClosure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteHealth:
-    """One route at this moment.
+    """The current state of one route.
 
     Attributes:
-        closure: Why it does not let every call through; None when it does.
-        in_flight: Calls on their way to the provider, those of its other models included.
-        refused: Calls that the provider's full bulkhead refused since the start, those of its other models included.
-        retry_tokens: What is left of the route's retry budget.
+        closure: Why it does not admit every call; None when it does.
+        in_flight: Calls in flight to the provider, those of its other models included.
+        refused: Calls refused by the provider's concurrency limit since the start, those of its other models included.
+        retry_tokens: Remaining tokens of the route's retry budget.
     """
 
     provider: str
@@ -55,14 +55,14 @@ class RouteHealth:
 
 
 class RouteBreaker(Protocol):
-    """What may refuse a call before it is made."""
+    """Refuses calls of a route before they are made."""
 
     @abstractmethod
     def closed_for_seconds(self) -> float:
-        """Return how long calls will be refused; 0 when one may be tried."""
+        """Return how long calls will be refused; 0 when one may be made."""
         ...
 
     @abstractmethod
     def closure(self) -> RouteClosure | None:
-        """Return why not every call is let through; None when every one is."""
+        """Return why not every call is admitted; None when every one is."""
         ...

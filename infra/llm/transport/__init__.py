@@ -1,1 +1,1 @@
-"""HTTP streaming, SSE decoding, and mapping a provider's errors; knows no provider by name."""
+"""HTTP streaming, SSE decoding and error mapping, for any provider."""

@@ -1,4 +1,4 @@
-"""A request that is written again where its provider says that it does not know a part of it."""
+"""Requests that are adapted where a provider does not support a part of them."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from infra.llm.transport.errors.body import WireError
 
 logger = logging.getLogger(__name__)
 
-_MOST_ADAPTATIONS = 5  # of one call; no provider is known that needs more than three
+_MOST_ADAPTATIONS = 5  # of one call; known providers need at most three
 
 Write = Callable[[Prompt, Dialect], bytes]
 TakeChunk = Callable[[bytes], str]
@@ -20,7 +20,7 @@ class RouteDialect:
     """The dialect of one provider and model, in this process.
 
     Attributes:
-        current: How its requests are written now.
+        current: The dialect of new requests.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class RouteDialect:
         provider: str,
         model: str,
     ) -> None:
-        """Begin with what is known beforehand.
+        """Begin with the configured dialect.
 
         Args:
-            stated: What the kind of provider and the models file say.
-            adaptations: What its refusals may ask for.
+            stated: The dialect of the kind of provider and the models file.
+            adaptations: The adaptations that refusals may ask for.
             write: Returns the body of a request.
-            provider: Its name in the catalogue.
+            provider: The provider's name in the catalogue.
             model: The model's id in the catalogue.
         """
         self.current = stated
@@ -47,21 +47,21 @@ class RouteDialect:
         self._route = f"{provider} {model}"
 
     def learn(self, adaptation: Adaptation) -> None:
-        """Write all later requests so; the second time changes nothing."""
-        learnt = replace(self.current, **adaptation.changes)  # type: ignore[arg-type]
-        if learnt != self.current:
-            self.current = learnt
+        """Adapt all later requests; idempotent."""
+        adapted = replace(self.current, **adaptation.changes)  # type: ignore[arg-type]
+        if adapted != self.current:
+            self.current = adapted
             logger.info("%s is asked %s from now on", self._route, adaptation.description)
 
 
 class AdaptableRequest:
     """One request of a route.
 
-    An adaptation is kept for the route only once a request adapted so has been answered, so that a refusal for
-    another reason, which merely mentions a field, changes nothing for other calls.
+    An adaptation is stored for the route only once an adapted request has been answered, so that a refusal for another
+    reason, which merely mentions a field, does not affect other calls.
 
     Attributes:
-        body: To be posted.
+        body: The body to post.
     """
 
     __slots__ = ("_adaptations", "_dialect", "_prompt", "_route", "body")
@@ -74,9 +74,9 @@ class AdaptableRequest:
         self.body = route.write(in_dialect(prompt, self._dialect), self._dialect)
 
     def adapt(self, error: WireError) -> bool:
-        """Write the request anew as a refusal asks; return whether it is worth another try.
+        """Adapt the request to a refusal; return whether it changed and may be sent again.
 
-        Each adaptation is made once, so that a provider that contradicts itself is not asked for ever.
+        Each adaptation is made once, so that a provider that contradicts itself causes no endless loop.
         """
         if len(self._adaptations) == _MOST_ADAPTATIONS:
             return False
@@ -93,7 +93,7 @@ class AdaptableRequest:
         return False
 
     def reading(self, take: TakeChunk) -> TakeChunk:
-        """Return `take`, wrapped where an adapted request needs it; the one of an ordinary request is returned itself."""
+        """Return `take`, wrapped where the request was adapted."""
         if not self._dialect.prefill_ends_in_space:
             prefill = prefill_of(self._prompt) or ""
             if removed := prefill[len(prefill.rstrip()) :]:
@@ -101,12 +101,12 @@ class AdaptableRequest:
         return _Accepted(take, self.accepted) if self._adaptations else take
 
     def accepted(self) -> None:
-        """Keep for the route what this request was adapted to; without adaptations it does nothing."""
+        """Store the adaptations of this request for its route."""
         for adaptation in self._adaptations:
             self._route.learn(adaptation)
 
     def _has_changed(self, adaptation: Adaptation) -> bool:
-        """Return whether this call was adapted the other way round, as a provider asks that contradicts itself."""
+        """Return whether this call was adapted in the opposite way, as for a provider that contradicts itself."""
         return any(
             made.changes.keys() & adaptation.changes.keys() == {"limit_field"}
             for made in self._adaptations
@@ -129,10 +129,10 @@ class _Accepted:
 
 
 class _Joined:
-    """Leaves out of a resumed text the white space at its start that the text before it ended with.
+    """Removes from the start of a continuation the white space that the text before it ended with.
 
-    The model was not shown that white space and mostly begins with it. What it begins with beyond that stays, and
-    what it leaves out has gone out already: nothing is lost and nothing is doubled.
+    The model did not receive that white space and mostly begins with it. Only white space that was sent already is
+    removed, so no text is lost or doubled.
     """
 
     def __init__(self, take: TakeChunk, removed: str) -> None:

@@ -1,4 +1,4 @@
-"""What a provider takes of a request, and what its refusals teach about that."""
+"""Dialects of requests, and the adaptations that refusals of a provider ask for."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from infra.llm.transport.errors.body import WireError
 INT64 = (-(2**63), 2**63)
 INT32 = (-(2**31), 2**31)
 _SMALL = (0, 2**31)
-"""What every server takes that takes a seed at all."""
+"""Accepted by every server that accepts a seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +18,11 @@ class Dialect:
     """How requests of one route are written.
 
     Attributes:
-        stream: The answer is asked for event by event; False: whole.
-        stream_options: The tokens of a stream are asked for.
-        limit_field: The name of the bound on output.
-        system_role: Instructions have a place of their own; False: they begin the first message of the user.
-        seeds: From which seed on, and up to which; None: no seed is sent.
+        stream: Request the answer as a stream; False: as one document.
+        stream_options: Request the token counts of a stream.
+        limit_field: The name of the limit on output.
+        system_role: Send instructions in a field of their own; False: at the start of the first user message.
+        seeds: Smallest seed and bound; None: no seed is sent.
         prefill_ends_in_space: A partial answer may end in white space.
     """
 
@@ -39,9 +39,9 @@ class Adaptation:
     """A change of dialect that a refusal may ask for.
 
     Attributes:
-        description: How the route is asked from then on, for the log.
+        description: How requests are sent from then on, for the log.
         changes: New values of fields of the dialect.
-        applies: The refusal asks for it, and the request holds what is refused.
+        applies: Whether the refusal asks for it, and the request contains the refused part.
     """
 
     description: str
@@ -50,13 +50,13 @@ class Adaptation:
 
 
 def prefill_of(prompt: Prompt) -> str | None:
-    """Return the partial answer that the model is to go on from; None where there is none."""
+    """Return the partial answer that the model is to continue; None where there is none."""
     last = prompt.messages[-1]
     return last.text if last.role is Role.ASSISTANT else None
 
 
 def in_dialect(prompt: Prompt, dialect: Dialect) -> Prompt:
-    """Return `prompt` with what the provider does not take folded or left out; itself where it takes all."""
+    """Return `prompt` without the parts that the provider does not support; unchanged where it supports all."""
     if not dialect.system_role and prompt.system:
         prompt = _with_system_folded(prompt)
     if not dialect.prefill_ends_in_space and (prefill := prefill_of(prompt)) is not None:
@@ -77,12 +77,12 @@ def _with_system_folded(prompt: Prompt) -> Prompt:
 def _with_prefill(prompt: Prompt, prefill: str) -> Prompt:
     earlier = prompt.messages[:-1]
     if not prefill:
-        return replace(prompt, messages=earlier)  # no provider takes an empty message
+        return replace(prompt, messages=earlier)  # no provider accepts an empty message
     return replace(prompt, messages=(*earlier, Message(role=Role.ASSISTANT, text=prefill)))
 
 
 def _seed_within(seeds: tuple[int, int] | None, seed: int) -> int | None:
-    """Return a seed the provider takes: one out of its range becomes a remainder, always the same one."""
+    """Return a seed that the provider accepts: one out of range becomes its remainder, always the same one."""
     if seeds is None:
         return None
     least, bound = seeds
@@ -100,7 +100,7 @@ _UNKNOWN_AFTER = (
 _UNKNOWN_CODES = frozenset(
     {"unknownparameter", "unsupportedparameter", "unsupportedvalue", "extraforbidden"}
 )
-# What a server knows instead says nothing of what it does not know.
+# The list of fields that a server knows does not name the unknown one.
 _EXPECTED_NAMES = re.compile(r",? ?\bexpected (?:one|any) of\b.*", re.DOTALL)
 _STREAM = re.compile(
     r"verified to stream|(?:\W|^)stream(?:ing|ed)?\W{0,2} (?:\w+ ){0,3}(?:not|un)[ -]?(?:yet )?"
@@ -131,7 +131,7 @@ def _names(field: str, error: WireError) -> bool:
 
 
 def _does_not_know(field: str, error: WireError) -> bool:
-    """Return whether the refusal says that the field itself is not taken, rather than its value."""
+    """Return whether the refusal rejects the field itself rather than its value."""
     if error.param and error.param.split(".")[0] != field:
         return False
     if error.param and not error.codes.isdisjoint(_UNKNOWN_CODES):
@@ -147,7 +147,7 @@ def _does_not_know(field: str, error: WireError) -> bool:
 
 
 def _refuses_stream_options(error: WireError, _: Prompt, dialect: Dialect) -> bool:
-    # The field is never the caller's, so that any fault found with it is found with us.
+    # Callers never set this field, so any complaint about it concerns our use of it.
     return dialect.stream and dialect.stream_options and _names("stream_options", error)
 
 

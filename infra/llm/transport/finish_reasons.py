@@ -1,4 +1,4 @@
-"""Every word a provider has for the end of an answer, and what it means."""
+"""The finish reasons of providers and their meanings."""
 
 from domain.entities.reply import FinishReason
 
@@ -33,7 +33,7 @@ _WORDS = {
         "language",
         "model_armor",
     ),
-    # No tools are sent, so that a call is no answer.
+    # No tools are sent, so a tool call is no answer.
     FinishReason.ERROR: ("error", "network_error", "tool_calls", "function_call", "tool_use"),
 }
 _MEANINGS = {word: meaning for meaning, words in _WORDS.items() for word in words}
@@ -43,11 +43,11 @@ _PREFIXES = (
 )
 _UNSET = frozenset(
     {"", "null", "none", "finish_reason_unspecified", "blocked_reason_unspecified"}
-)  # as a text; JSON's null is one more
+)  # as a string; JSON's null is unset too
 
 
 def finish_reason_of(word: str) -> FinishReason | None:
-    """Return what `word` means, without regard to case; None for a word that is not known."""
+    """Return the meaning of `word`, ignoring case; None for an unknown word."""
     word = word.strip().lower()
     meaning = _MEANINGS.get(word)
     if meaning is None:
@@ -58,5 +58,5 @@ def finish_reason_of(word: str) -> FinishReason | None:
 
 
 def is_unset(word: object) -> bool:
-    """Return whether a field for such words says that the answer goes on."""
+    """Return whether the value of a finish reason means that the answer continues."""
     return not word or (isinstance(word, str) and word.strip().lower() in _UNSET)

@@ -1,4 +1,4 @@
-"""One streamed answer over HTTP: asked for, read, and hung up on."""
+"""Streams one answer over HTTP."""
 
 import asyncio
 import socket
@@ -21,25 +21,25 @@ from infra.llm.transport.json_document import parse
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
 
-# What one answer may hold while its reader is slow. A model's words come at a fraction of what these let through.
+# Memory of one answer while its reader is slow. Models generate far less per second than these let through.
 _READ_BUFFER_BYTES = 8 * 1024
 _RECEIVE_BUFFER_BYTES = 32 * 1024
 _REFUSAL_BYTES = 64 * 1024
 _REFUSAL_SECONDS = 2.0
-# Without an event after the reason for stopping. Servers that give it early were seen to pause for three seconds.
-_AFTERMATH_SECONDS = 10.0
-# Of the longest silence allowed, which would make a failure of an answer that is whole.
-_AFTERMATH_SHARE = 2 / 3
+# Without an event after the finish reason. Servers that send it early were seen to pause for three seconds.
+_TRAILING_SECONDS = 10.0
+# Of the idle limit, which would turn a complete answer into a failure.
+_TRAILING_SHARE = 2 / 3
 _LAST_BYTES_SECONDS = 1.0
 
 
 def provider_session(
-    connect_seconds: float, *, following: Sequence[aiohttp.TraceConfig] = ()
+    connect_seconds: float, *, trace_configs: Sequence[aiohttp.TraceConfig] = ()
 ) -> aiohttp.ClientSession:
-    """Return the session all providers share; whoever asked for it closes it. Needs a running loop.
+    """Return the session that all providers share; the caller closes it. Needs a running loop.
 
-    It bounds connecting only: silence and the whole belong to `Deadline`, how many at once to the limit on chats.
-    It keeps no cookies, and takes neither proxy nor password from the environment.
+    It limits the time of connecting only: `Deadline` sets the other time limits, `Bulkhead` the number of calls. It
+    stores no cookies and takes neither proxy nor password from the environment.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
@@ -48,32 +48,32 @@ def provider_session(
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        auto_decompress=False,  # what comes compressed all the same is inflated where it is counted
+        auto_decompress=False,  # compressed bodies are inflated where their size is limited
         read_bufsize=_READ_BUFFER_BYTES,
-        trace_configs=list(following),
+        trace_configs=list(trace_configs),
     )
 
 
 def _provider_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """Return a socket for which the kernel holds little, since all that it holds is read at once and then held here."""
+    """Return a socket with a small kernel buffer, since all of it is read at once into memory."""
     family, kind, protocol, _, _ = address
-    made = socket.socket(family=family, type=kind, proto=protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-    return made
+    provider_socket = socket.socket(family=family, type=kind, proto=protocol)
+    provider_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+    return provider_socket
 
 
 class Endpoint:
     """One model at one provider.
 
     Args:
-        session: As `provider_session` makes it.
-        provider: Its name in the catalogue.
+        session: From `provider_session`.
+        provider: The provider's name in the catalogue.
         model: The model's id in the catalogue.
-        url: Where to post. Redirects from there are not followed.
-        headers: What authorises us.
-        max_answer_bytes: A longer answer is cut there, in UTF-8, and the provider hung up on.
-        cost: Adds the price to what was used.
-        idle_seconds: How long silence within an answer may last before the call counts as failed.
+        url: The URL to post to. Redirects are not followed.
+        headers: For authorisation.
+        max_answer_bytes: Longer answers are cut there, in UTF-8, and the connection is closed.
+        cost: Adds the cost to a usage.
+        idle_seconds: The limit on silence within an answer.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Endpoint:
     ) -> None:
         self._session = session
         self._provider = provider
-        self._answering = ProviderSelected(provider=provider, model=model)
+        self._selected = ProviderSelected(provider=provider, model=model)
         self._url = URL(url, encoded=True)
         self._headers = {
             **headers,
@@ -100,7 +100,7 @@ class Endpoint:
         }
         self._max_answer_bytes = max_answer_bytes
         self._cost = cost
-        self._most_aftermath_seconds = _AFTERMATH_SHARE * idle_seconds
+        self._max_trailing_seconds = _TRAILING_SHARE * idle_seconds
 
     async def ask(
         self,
@@ -110,18 +110,18 @@ class Endpoint:
         *,
         may_be_empty: bool,
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Post `request` and yield what `LLMClient.stream` promises; closing it hangs up at once.
+        """Post `request` and yield the events of `LLMClient.stream`; closing it closes the connection at once.
 
-        Where the provider says that it does not know a part of the request, it is asked again without, here, so that
-        nothing outside takes it for a failure.
+        Where the provider does not support a part of the request, the adapted request is sent here, so that it does not
+        count as a failure.
 
         Args:
-            request: What to ask.
-            new_reader: Makes the reader of an answer.
-            context: Takes note of whether the prompt went out, and of where to find what the provider reported as used.
-            may_be_empty: The model was asked to go on from a text that may have been whole already.
+            request: The request.
+            new_reader: Creates the reader of an answer.
+            context: Receives whether the prompt was sent, and a function that returns the reported usage.
+            may_be_empty: The prompt ends with a partial answer, which may have been complete.
         """
-        yield self._answering
+        yield self._selected
         while True:
             reader = new_reader()
             context.reported_usage = partial(self._used, reader)
@@ -132,7 +132,7 @@ class Endpoint:
                         document = await _refusal_body(response)
                         if type(document) is dict:
                             with suppress(ErrorInAnswer, UnreadableAnswer):
-                                reader.take(document)  # a refusal may report what it cost
+                                reader.take(document)  # a refusal may report its usage
                         if request.adapt(WireError.parse(document)):
                             response.close()
                             continue
@@ -168,7 +168,7 @@ class Endpoint:
             break
         request.accepted()
         if chunk and not answer.was_cut:
-            _let_go(response)
+            _close_soon(response)
         else:
             response.close()
         yield reply
@@ -182,26 +182,26 @@ class Endpoint:
                     self._url, data=body, headers=self._headers, allow_redirects=False
                 )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-                context.is_sent = was_sent  # there was nothing to send it on
+                context.is_sent = was_sent  # there was no connection
                 raise
 
     def _used(self, reader: AnswerReader) -> Usage:
         return self._cost(reader.usage())
 
     def _quiet_until_seconds(self) -> float:
-        aftermath_seconds = min(_AFTERMATH_SECONDS, self._most_aftermath_seconds)
-        return asyncio.get_running_loop().time() + aftermath_seconds
+        trailing_seconds = min(_TRAILING_SECONDS, self._max_trailing_seconds)
+        return asyncio.get_running_loop().time() + trailing_seconds
 
 
 async def _chunk_until(at_seconds: float, body: Body) -> bytes:
-    """Return what has come after the reason for stopping; nothing at the end of the body.
+    """Return the next chunk after the finish reason; empty at the end of the body.
 
-    That reason makes the answer whole, so that neither a provider that does not hang up nor a connection that breaks
-    can spoil it any more. More text may follow all the same: some servers give the reason early.
+    The finish reason makes the answer complete, so neither an open connection nor a broken one may turn it into a
+    failure. More text may follow, since some servers send the reason early.
 
     Args:
         at_seconds: When to stop waiting, in the time of the event loop.
-        body: As it comes.
+        body: The body of the answer.
     """
     if body.is_eof():
         return await body.readany()
@@ -212,22 +212,22 @@ async def _chunk_until(at_seconds: float, body: Body) -> bytes:
         return b""
 
 
-def _let_go(response: aiohttp.ClientResponse) -> None:
-    """Hang up soon, unless the body ends by then, which leaves the connection for the next call.
+def _close_soon(response: aiohttp.ClientResponse) -> None:
+    """Close the connection soon, unless the body ends before, which keeps it for the next call.
 
-    Its last bytes tend to come just after the last event. The caller need not wait for them.
+    The last bytes of a body often arrive just after its last event; the caller does not wait for them.
     """
     if not response.content.is_eof():
-        hang_up = asyncio.get_running_loop().call_later(_LAST_BYTES_SECONDS, response.close)
-        response.content.on_eof(hang_up.cancel)
+        close = asyncio.get_running_loop().call_later(_LAST_BYTES_SECONDS, response.close)
+        response.content.on_eof(close.cancel)
 
 
 async def _refusal_body(response: aiohttp.ClientResponse) -> object:
-    """Return what a refusal says: its JSON, or its text; None where it is a page for a browser, or broken off."""
+    """Return the JSON or text of a refusal; None where it is HTML or incomplete."""
     try:
         body = await _start_of(body_of(response))
     except UnreadableAnswer:
-        return None  # the status says enough
+        return None  # the status is enough
     try:
         return parse(body)
     except (UnreadableAnswer, orjson.JSONDecodeError):
@@ -236,7 +236,7 @@ async def _refusal_body(response: aiohttp.ClientResponse) -> object:
 
 
 async def _start_of(content: Body) -> bytes:
-    """Return as much of a refusal's body as can matter, without waiting long for it."""
+    """Return the start of a refusal's body, limited in size and time."""
     body = bytearray()
     try:
         async with asyncio.timeout(_REFUSAL_SECONDS):

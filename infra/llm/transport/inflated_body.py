@@ -1,4 +1,4 @@
-"""Bodies that come compressed although nothing compressed was asked for."""
+"""Inflates bodies that are compressed although none was requested."""
 
 import asyncio
 import zlib
@@ -18,30 +18,30 @@ _ZLIB_METHOD = 8
 
 
 class Body(Protocol):
-    """What of a stream of bytes is needed to read an answer."""
+    """A stream of bytes."""
 
     @abstractmethod
     async def readany(self) -> bytes:
-        """Return what has come, waiting for the first byte; empty at the end."""
+        """Return the bytes received, waiting for the first one; empty at the end."""
         ...
 
     @abstractmethod
     def is_eof(self) -> bool:
-        """Return whether the end has come, and all before it may be read without waiting."""
+        """Return whether the end was received, so that reading does not wait."""
         ...
 
 
 def body_of(response: aiohttp.ClientResponse) -> Body:
-    """Return the body as it was before it was compressed.
+    """Return the body without compression.
 
     Raises:
-        UnreadableAnswer: It is compressed in a way that is not known here.
+        UnreadableAnswer: Its compression is not supported.
     """
     codings = _codings(response.headers)
     if not codings:
         return response.content
     if len(codings) > 1 or codings[0] not in _WINDOW_BITS:
-        raise UnreadableAnswer("compressed in a way that was not asked for")
+        raise UnreadableAnswer("compressed in a way that was not requested")
     return InflatedBody(response.content, codings[0])
 
 
@@ -53,15 +53,15 @@ def _codings(headers: Mapping[str, str]) -> list[str]:
 class InflatedBody(Body):
     """Inflates a body piece by piece, as it is read.
 
-    Little can swell to a lot, so no piece is larger than 64 KiB, and the event loop runs between two that come of the
-    same bytes. What bounds the whole is the reader, which counts what it is given.
+    A few bytes may inflate to many, so no piece is larger than 64 KiB, and the event loop runs between two pieces of
+    the same bytes. The reader limits the total size.
     """
 
     def __init__(self, content: aiohttp.StreamReader, coding: str) -> None:
         """Wrap a body.
 
         Args:
-            content: As it arrives.
+            content: The compressed body.
             coding: `gzip`, `x-gzip` or `deflate`.
         """
         self._content = content
@@ -69,18 +69,16 @@ class InflatedBody(Body):
         self._inflater = zlib.decompressobj(_WINDOW_BITS[coding])
         self._rest = b""
         self._has_begun = False
-        self._is_full = (
-            False  # the last piece was as long as may be, so that more may wait inside the inflater
-        )
+        self._is_full = False  # the last piece had the largest size, so the inflater may hold more
 
     def is_eof(self) -> bool:
         return self._content.is_eof()
 
     async def readany(self) -> bytes:
-        """Return what the next bytes inflate to.
+        """Return the next inflated bytes.
 
         Raises:
-            UnreadableAnswer: They are not compressed as the head says.
+            UnreadableAnswer: They are not compressed as the headers say.
         """
         while True:
             if self._rest or self._is_full:
@@ -92,7 +90,7 @@ class InflatedBody(Body):
             try:
                 event = self._inflate()
             except zlib.error as exc:
-                raise UnreadableAnswer("not compressed as its head says") from exc
+                raise UnreadableAnswer("not compressed as its headers say") from exc
             if event:
                 return event
 
@@ -100,7 +98,7 @@ class InflatedBody(Body):
         if not self._has_begun:
             self._has_begun = True
             if self._coding == "deflate" and self._rest[0] & 0xF != _ZLIB_METHOD:
-                # without the header that the standard demands, as some servers send it
+                # without the header that the standard requires, as some servers send it
                 self._inflater = zlib.decompressobj(_RAW_WINDOW_BITS)
         if self._inflater.eof:
             if not self._rest.startswith(_GZIP_START):

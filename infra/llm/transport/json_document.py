@@ -1,4 +1,4 @@
-"""JSON as providers send it, which is not always what a strict parser takes."""
+"""Parses the JSON of providers, including lone surrogates that strict parsers reject."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def parse(data: bytes) -> object:
 
 
 def parse_with_surrogates(data: bytes, refusal: orjson.JSONDecodeError) -> object:
-    r"""Return a document that orjson refuses only because it escapes half a character, as in `"\ud83d"`.
+    r"""Return a document that orjson rejects only because it escapes half a character, as in `"\ud83d"`.
 
     A server that cuts its text at a fixed number of UTF-16 units sends such halves, the other one in the next event.
 

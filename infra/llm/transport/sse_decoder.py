@@ -1,4 +1,4 @@
-"""From bytes as the network cuts them to the JSON documents a provider sent."""
+"""Decodes server-sent events into the JSON documents of a provider."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAn
 from infra.llm.transport.json_document import parse
 
 DONE = b"[DONE]"
-"""The data that says OpenAI's streams are over; the one event that is not JSON."""
+"""The data of the last event of OpenAI's streams; the only event that is not JSON."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _JSON = (b"{", b"[")
@@ -18,16 +18,16 @@ class EventDecoder:
     """Splits a body of server-sent events into their data; a body that is plain JSON is one event.
 
     Lines end as the standard allows: in CR, LF or both. Comments, unknown fields, and events without data are ignored.
-    Providers leave the format in three ways: one that ignores `stream` answers with a JSON document, Gemini puts an
-    error that occurs in mid stream into it as bare JSON, and others send it in a field named `error` or as the data of
-    an event of that name. So what starts like JSON where a field should be is read to the end of the body.
+    Providers deviate from the format in three ways: one that ignores `stream` answers with a JSON document, Gemini
+    sends an error in mid-stream as bare JSON, and others send it in a field named `error` or as the data of an event of
+    that name. So a line that starts like JSON is read to the end of the body.
 
     Args:
-        max_event_bytes: A longer event is refused, so that memory stays bounded.
+        max_event_bytes: Longer events are refused, which bounds memory.
 
     Attributes:
-        is_bare: The body, or its end, is JSON without the format of events.
-        is_foreign: There were lines, but so far nothing of events or JSON among them: a web page, for instance.
+        is_bare: The body, or its end, is JSON outside of events.
+        is_foreign: The lines so far contain neither events nor JSON, as in a web page.
     """
 
     def __init__(self, max_event_bytes: int) -> None:
@@ -52,8 +52,8 @@ class EventDecoder:
         """Yield the data of each event that `chunk` completes.
 
         Raises:
-            ErrorInAnswer: The provider says in its framing that it failed; the events before that were yielded.
-            UnreadableAnswer: An event is too long; those before it were yielded.
+            ErrorInAnswer: The provider sent an error event; the events before it were yielded.
+            UnreadableAnswer: An event is too long; the events before it were yielded.
         """
         if self._is_between_events and chunk.endswith(b"\n"):
             lines = chunk.splitlines()
@@ -64,11 +64,11 @@ class EventDecoder:
                     and len(chunk) <= self._max_event_bytes
                     and all(data)
                 ):
-                    return iter(data)  # whole events of one line each, and nothing else: the rule
+                    return iter(data)  # fast path: complete events of one line each
         return self._each(chunk)
 
     def end(self) -> Iterator[bytes]:
-        """Yield what the end of the body completes. An event that was cut in two is none, and not yielded.
+        """Yield the events that the end of the body completes; an incomplete event is not yielded.
 
         Raises:
             ErrorInAnswer: As `feed`.
@@ -93,11 +93,11 @@ class EventDecoder:
 
     def _each(self, chunk: bytes) -> Iterator[bytes]:
         if self._ends_in_cr and chunk.startswith(b"\n"):
-            chunk = chunk[1:]  # the second half of a line's end
+            chunk = chunk[1:]  # the second half of a line end
         self._ends_in_cr = chunk.endswith(b"\r")
         end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
         if self.is_bare or not end:
-            self._keep(chunk)
+            self._buffer(chunk)
             return
         lines = b"".join((*self._unended, chunk[:end])).splitlines()
         self._unended.clear()
@@ -117,17 +117,17 @@ class EventDecoder:
                 if event := self._event():
                     yield self._checked(event)
                 self.is_bare = True
-                self._keep(b"\n".join((*lines[index:], chunk[end:])))
+                self._buffer(b"\n".join((*lines[index:], chunk[end:])))
                 return
             else:
                 yield from self._line(line)
-        self._keep(chunk[end:])
+        self._buffer(chunk[end:])
         self._is_between_events = not (
             self._unended or self._data or self._ends_in_cr or self._is_error or self.is_foreign
         )
 
     def _line(self, line: bytes) -> Iterator[bytes]:
-        """Take a line that is neither data with a value nor blank."""
+        """Process a line that is neither data with a value nor blank."""
         name, colon, value = line.partition(b":")
         if not name and colon:
             return
@@ -143,7 +143,7 @@ class EventDecoder:
             self._has_ignored_lines = True
 
     def _event(self) -> bytes:
-        """Return the data so far as one; empty when there is none."""
+        """Return the data of the current event; empty without data."""
         data = self._data
         if not data:
             return b""
@@ -158,7 +158,7 @@ class EventDecoder:
             raise ErrorInAnswer(_error_in(event))
         return event
 
-    def _keep(self, part: bytes) -> None:
+    def _buffer(self, part: bytes) -> None:
         if part:
             self._unended.append(part)
             self._unended_bytes += len(part)
@@ -180,7 +180,7 @@ def _is_json(event: bytes) -> bool:
 
 
 def _error_in(value: bytes) -> object:
-    """Return an error as the body of a refusal would hold it."""
+    """Return an error in the shape of a refusal's body."""
     try:
         error = parse(value)
     except orjson.JSONDecodeError:

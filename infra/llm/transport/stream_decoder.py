@@ -1,4 +1,4 @@
-"""An answer as far as it has come, and what it came to."""
+"""Decodes the body of an answer into text and a reply."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,26 +17,26 @@ from infra.llm.transport.json_document import (
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.sse_decoder import DONE, EventDecoder
 
-_EVENT_OVERHEAD = 4  # a whole answer in one event: JSON's escapes, signatures of thoughts beside it
+_EVENT_OVERHEAD = 4  # a complete answer in one event, with JSON escapes and signatures of thoughts
 _LEAST_EVENT_BYTES = 256 * 1024  # signatures do not shrink with the limit on answers
 
 
 class ReceivedAnswer:
-    """Takes a body piece by piece and gives out its text; no network, no clock.
+    """Decodes a body chunk by chunk; uses no network and no clock.
 
     Args:
-        provider: Its name in the catalogue.
-        reader: New, for this answer.
-        headers: The answer's; a refusal inside it is read with them.
-        max_bytes: In UTF-8; a longer answer is cut there.
-        may_be_empty: The model was asked to go on from a text that may have been whole already.
+        provider: The provider's name in the catalogue.
+        reader: A new reader.
+        headers: Of the response; used for a refusal inside it.
+        max_bytes: In UTF-8; longer answers are cut.
+        may_be_empty: The prompt ends with a partial answer, which may have been complete.
 
     Attributes:
-        is_over: Nothing more is to be taken; `reply` says how it ended.
-        is_finished: The provider gave its reason for stopping. Counts may still come, and even more text.
-        has_event: The last chunk completed one, which a comment is not.
-        has_progress: The last chunk showed that the model is at work, in an event without text.
-        was_cut: It grew too long, and the provider may still be talking.
+        is_over: No more chunks are needed; `reply` returns the end.
+        is_finished: The provider sent a finish reason. Counts and more text may follow.
+        has_event: The last chunk completed an event; comments do not count.
+        has_progress: The last chunk completed an event without text that shows the model at work.
+        was_cut: The answer was too long, and the provider may still be sending.
     """
 
     def __init__(
@@ -71,16 +71,16 @@ class ReceivedAnswer:
 
     @property
     def refusal_body(self) -> object:
-        """The body of an error that came instead of an answer; None where none did, or text came before it."""
+        """The body of an error that arrived in place of an answer; None without one, or after text."""
         has_text = self._room_bytes < self._most_bytes
         if isinstance(self._failure, ErrorInAnswer) and not has_text:
             return self._failure.body
         return None
 
     def take(self, chunk: bytes) -> str:
-        """Return the text that `chunk` completes, events joined; an empty chunk is the end of the body.
+        """Return the text that `chunk` completes; an empty chunk is the end of the body.
 
-        Never raises: text that came before a failure counts, so `reply` tells of it.
+        Never raises: text before a failure counts, so `reply` raises it.
         """
         text = ""
         reader = self._reader
@@ -107,11 +107,11 @@ class ReceivedAnswer:
         return self._fit(text) if text else ""
 
     def reply(self, cost: Callable[[Usage], Usage]) -> Reply:
-        """Return how the answer ended, its usage passed through `cost`.
+        """Return the end of the answer, with its cost added by `cost`.
 
         Raises:
-            LLMError: It did not end well; what text there was has been given out.
-            UnreadableAnswer: It makes no sense.
+            LLMError: The answer failed; its text was returned before.
+            UnreadableAnswer: It has a wrong shape.
             orjson.JSONDecodeError: It is not JSON.
         """
         finish_reason = FinishReason.LENGTH if self.was_cut else self._finish_reason()
@@ -141,7 +141,7 @@ class ReceivedAnswer:
             if finish_reason is FinishReason.CONTENT_FILTER:
                 raise ContentBlocked(f"{self._provider} blocked it", http_status=200)
             if finish_reason is FinishReason.STOP:
-                raise LLMUnavailable(f"{self._provider} said nothing", http_status=200)
+                raise LLMUnavailable(f"{self._provider} sent no text", http_status=200)
         return finish_reason
 
     def _failed(self, failure: Exception) -> FinishReason:
@@ -154,7 +154,7 @@ class ReceivedAnswer:
         raise error from failure
 
     def _joined(self, text: str) -> str:
-        """Return `text` with characters whole, and keep back a half that the next text may complete."""
+        """Return `text` with complete characters; hold back a half that the next text may complete."""
         if not text and not self.is_over:
             return ""
         text = self._half + text

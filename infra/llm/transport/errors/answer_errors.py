@@ -1,12 +1,12 @@
-"""Answers that are errors, or that cannot be read, before they are mapped to domain errors."""
+"""Errors in answers, before they are mapped to domain errors."""
 
 
 class UnreadableAnswer(Exception):
-    """A body that is not what the provider documents."""
+    """A body that does not follow the provider's documentation."""
 
 
 class ErrorInAnswer(Exception):
-    """A refusal that came as part of an answer whose status was a success.
+    """A refusal inside of a response with a success status.
 
     Attributes:
         body: As parsed, of any shape.

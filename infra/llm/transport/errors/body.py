@@ -1,4 +1,4 @@
-"""The error bodies of Google, OpenAI, OpenRouter and servers like them, read as one."""
+"""Parses the error bodies of Google, OpenAI, OpenRouter and similar servers."""
 
 import re
 from collections.abc import Iterator
@@ -32,13 +32,13 @@ _STATUS_OF_CODE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireError:
-    """What an error body says, as far as it matters.
+    """A parsed error body.
 
     Attributes:
-        codes: Every code it uses for what is wrong, from whichever field, as `plain_code` writes them.
-        status: The HTTP status it names or implies; None when it does neither.
-        message: The start of its text in lower case; read, never passed on.
-        param: The field of the request it is about; empty when it names none.
+        codes: All error codes, from any field, as `plain_code` spells them.
+        status: The HTTP status that it names or implies; None without one.
+        message: The start of its text in lower case; never passed on.
+        param: The field of the request that it concerns; empty without one.
         metadata: OpenRouter's details.
         retry_delay: Google's, as sent.
     """
@@ -52,11 +52,11 @@ class WireError:
 
     @classmethod
     def parse(cls, body: object) -> "WireError":
-        """Return what `body` says; one of the wrong shape says nothing."""
+        """Parse `body`; one of a wrong shape yields an empty error."""
         if isinstance(body, list) and body:
             body = body[0]  # Gemini's array of one, without `alt=sse`
         if isinstance(body, str):
-            body = {"message": body}  # a plain text, as Rust's web servers send it
+            body = {"message": body}  # plain text, as Rust's web servers send it
         error = body.get("error") or body if isinstance(body, dict) else {}
         if isinstance(error, str) and isinstance(body, dict):
             error = {**body, "error": None, "message": error}  # Ollama's, TGI's, xAI's
@@ -84,17 +84,17 @@ class WireError:
 
     @property
     def unquoted_start(self) -> str:
-        """The start of the message without what it quotes, which may be a name or the caller's own words."""
+        """The start of the message without quotations, which may be a name or the caller's own text."""
         return _QUOTED.sub("", self.message[:_START_OF_A_MESSAGE]).strip()
 
 
 def plain_code(code: str) -> str:
-    """Return a code in the one spelling that codes are compared in: `InvalidApiKey` is `invalid_api_key`."""
+    """Return a code in the spelling used for comparison: `InvalidApiKey` is `invalid_api_key`."""
     return _NOT_PLAIN.sub("", code.lower())
 
 
 def _texts(error: dict[str, object], depth: int = 0) -> Iterator[str]:
-    """Yield the texts of an error; never the parts of the request that some servers send back with them."""
+    """Yield the texts of an error, but no parts of the request that some servers send back."""
     for name in _TEXT_FIELDS:
         for value in _values(error.get(name)):
             if isinstance(value, str):
@@ -106,7 +106,7 @@ def _texts(error: dict[str, object], depth: int = 0) -> Iterator[str]:
 
 
 def _upstream(metadata: dict[str, object]) -> dict[str, object]:
-    """Return the error of the host behind OpenRouter, which it passes on as a text; empty when there is none."""
+    """Return the error of the host behind OpenRouter, which it passes on as text; empty without one."""
     raw = metadata.get("raw")
     if not isinstance(raw, str):
         return {}

@@ -1,4 +1,4 @@
-"""From what goes wrong on the wire to what the domain calls it. Nothing a provider wrote gets into a message."""
+"""Maps HTTP errors and refusals of providers to domain errors, without any text of the provider."""
 
 from collections.abc import Mapping
 
@@ -22,9 +22,9 @@ from infra.llm.transport.errors.table import Meaning, meaning_of
 
 
 class TranslateErrors:
-    """Turns the HTTP driver's errors, and bodies we cannot read, into ours; the cause stays attached.
+    """Translates errors of the HTTP client, and of unreadable bodies, to domain errors, with the cause attached.
 
-    A class rather than a generator, which would cost every call of a provider two frames more, twice.
+    A class rather than a generator, which would add two frames to every call of a provider, twice.
     """
 
     __slots__ = ("_http_status", "_provider")
@@ -33,22 +33,22 @@ class TranslateErrors:
         """Guard a block.
 
         Args:
-            provider: Its name in the catalogue.
-            http_status: The answer's; None while there is none.
+            provider: The provider's name in the catalogue.
+            http_status: Of the response; None before there is one.
         """
         self._provider = provider
         self._http_status = http_status
 
     def __enter__(self) -> None:
-        """Nothing is to be done."""
+        """Do nothing."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        if error is not None and (ours := self._ours(error)) is not None:
-            raise ours from error
+        if error is not None and (translated := self._translate(error)) is not None:
+            raise translated from error
 
-    def _ours(self, error: BaseException) -> LLMError | None:
+    def _translate(self, error: BaseException) -> LLMError | None:
         provider, http_status = self._provider, self._http_status
         if isinstance(error, TimeoutError):
             return LLMTimeout(f"{provider} could not be reached in time", http_status=http_status)
@@ -72,13 +72,13 @@ class TranslateErrors:
 
 
 def refusal(provider: str, status: int, body: object, headers: Mapping[str, str]) -> LLMError:
-    """Return what a refusal means.
+    """Return the domain error of a refusal.
 
     Args:
-        provider: Its name in the catalogue.
-        status: The answer's, or the one its body names where the answer itself was a 200.
+        provider: The provider's name in the catalogue.
+        status: Of the response, or the one in its body where the response was a 200.
         body: The parsed body, of any type; None when it could not be parsed.
-        headers: The answer's.
+        headers: Of the response.
     """
     error = WireError.parse(body)
     message = f"{provider} answered {status}"
@@ -94,22 +94,22 @@ def refusal(provider: str, status: int, body: object, headers: Mapping[str, str]
             return LLMRateLimited(message, http_status=status, retry_after_seconds=delay_seconds)
         case Meaning.OVERLOADED:
             return LLMUnavailable(message, http_status=status, retry_after_seconds=delay_seconds)
-    ruling = error.status if error.status in _BELIEVED else status
-    if ruling == 429:
+    effective = error.status if error.status in _OVERRIDING else status
+    if effective == 429:
         return LLMRateLimited(message, http_status=status, retry_after_seconds=delay_seconds)
-    if ruling in _ABOUT_OUR_SETTINGS:
+    if effective in _ABOUT_OUR_SETTINGS:
         return LLMMisconfigured(
-            message, http_status=status, may_concern_one_call=ruling in _MAY_CONCERN_ONE_CALL
+            message, http_status=status, may_concern_one_call=effective in _MAY_CONCERN_ONE_CALL
         )
-    if 400 <= ruling < 500 and ruling not in _TRANSIENT:
+    if 400 <= effective < 500 and effective not in _TRANSIENT:
         return LLMRejected(message, http_status=status)
     return LLMUnavailable(message, http_status=status, retry_after_seconds=delay_seconds)
 
 
-# What a body may say against the status it came with.
-_BELIEVED = frozenset({401, 402, 403, 404, 429})
+# Statuses in a body that override the status of the response.
+_OVERRIDING = frozenset({401, 402, 403, 404, 429})
 _ABOUT_OUR_SETTINGS = frozenset({401, 402, 403, 404, 405, 407, 410})
-# Also said of a single call: more tokens asked for than the credit covers, a prompt or a region that is not served, an
+# Also sent for a single call: more tokens asked for than the credit covers, a prompt or a region that is not served, an
 # endpoint that lacks a parameter.
 _MAY_CONCERN_ONE_CALL = frozenset({402, 403, 404})
 _TRANSIENT = frozenset({408, 409, 425, 499})

@@ -1,4 +1,4 @@
-"""How long a provider asks us to wait."""
+"""Parses the delay that a provider asks for."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _LONGEST_SECONDS = 86_400.0
 
 
 def retry_after_seconds(headers: Mapping[str, str], retry_delay: object = None) -> float | None:
-    """Return the delay a refusal carries, at most a day; None when it carries none that makes sense.
+    """Return the delay of a refusal, at most a day; None without a valid one.
 
     Args:
         headers: `retry-after-ms` as OpenAI sends it, or `Retry-After` in seconds or as a date. A date is compared

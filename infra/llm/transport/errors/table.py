@@ -1,4 +1,4 @@
-"""What the errors of providers mean: one table for all of them, by their codes first and their wording second."""
+"""The meanings of provider errors: one table for all providers, by code first and by wording second."""
 
 import re
 from enum import Enum, auto
@@ -7,7 +7,7 @@ from infra.llm.transport.errors.body import WireError, plain_code
 
 
 class Meaning(Enum):
-    """Whose fault an error is, and so who may be asked next."""
+    """The meaning of an error, which decides whether another model may be called."""
 
     ACCOUNT = auto()
     """Our key, our account there, or our name for the model."""
@@ -18,11 +18,11 @@ class Meaning(Enum):
 
 
 def meaning_of(error: WireError, status: int) -> Meaning | None:
-    """Return what an error body says, whatever its status; None where only the status says something.
+    """Return the meaning of an error body, whatever its status; None where only the status has a meaning.
 
     Args:
         error: The body.
-        status: The answer's, or the one its body names where the answer itself was a 200.
+        status: Of the response, or the one in its body where the response was a 200.
     """
     if status == 402 and error.metadata.get("limit_source") == "openrouter_in_flight_budget":
         return Meaning.RATE_LIMITED  # passes once the calls in flight have been billed
@@ -31,10 +31,10 @@ def meaning_of(error: WireError, status: int) -> Meaning | None:
             return meaning
     if status in _MAY_BE_MODERATION and not error.metadata.keys().isdisjoint(_MODERATION_FIELDS):
         return Meaning.BLOCKED
-    # Read without what it quotes, which may be the caller's own words: they must not close a route.
+    # Without quotations, which may be the caller's own text: it must not close a route.
     start = error.unquoted_start
     if status in _MAY_BE_A_RATE_LIMIT and _RATE_LIMITED.search(start):
-        return Meaning.RATE_LIMITED  # what is counted per minute is worded much like a window
+        return Meaning.RATE_LIMITED  # limits per minute are worded much like context windows
     if status not in _NEVER_TOO_LONG and _TOO_LONG.search(error.message):
         return Meaning.CONTEXT_TOO_LONG
     if _ACCOUNT.search(start):
@@ -46,7 +46,7 @@ def _codes(*codes: str) -> frozenset[str]:
     return frozenset(plain_code(code) for code in codes)
 
 
-# In the order in which they are looked for.
+# In the order of the search.
 _CODES = {
     Meaning.ACCOUNT: _codes(
         # the key

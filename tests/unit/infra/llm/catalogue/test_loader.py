@@ -106,7 +106,7 @@ class TestBuiltIn:
         assert entry(catalogue, FLASH).fallbacks == ()
         assert entry(catalogue, PRO).fallbacks == (FLASH,)
         assert [record.getMessage() for record in caplog.records] == [
-            "provider openrouter is left out: OPENROUTER_API_KEY is not set"
+            "provider openrouter is skipped: OPENROUTER_API_KEY is not set"
         ]
 
     def test_without_the_default_models_provider_another_is_the_default(self) -> None:

@@ -57,7 +57,7 @@ async def provider() -> AsyncIterator[FakeOpenAI]:
 @pytest.fixture
 def is_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make what is waited for out of politeness short."""
-    for name in ("_REFUSAL_SECONDS", "_AFTERMATH_SECONDS", "_LAST_BYTES_SECONDS"):
+    for name in ("_REFUSAL_SECONDS", "_TRAILING_SECONDS", "_LAST_BYTES_SECONDS"):
         monkeypatch.setattr(http_stream, name, 0.05)
 
 
