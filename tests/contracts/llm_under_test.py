@@ -43,7 +43,7 @@ from tests.fakes.behaviour import Behaviour, Blocks, Breaks, Hangs, Raw, Refuses
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.http_provider import FakeProvider
 from tests.fakes.openai import FakeOpenAI
-from tests.unit.infra.llm.resilience.parts import Watching
+from tests.unit.infra.llm.resilience.parts import RecordingObserver
 
 HANG_UP_SECONDS = 1.0
 
@@ -159,7 +159,7 @@ def _metered() -> CallHooks[Any]:
         model="a-model",
         answered_status=200,
         clock=SystemClock(),
-        observer=Watching(),
+        observer=RecordingObserver(),
     )
 
 

@@ -24,7 +24,7 @@ from tests.fakes.behaviour import Breaks, Hangs, Raw, Refuses, Says
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.openai import FakeOpenAI
-from tests.unit.infra.llm.resilience.parts import Heard, Watching, hear
+from tests.unit.infra.llm.resilience.parts import ReceivedAnswer, RecordingObserver, read_answer
 
 MODELS = """
 default = "flash"
@@ -69,7 +69,7 @@ def _no_variables_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-class Stage:
+class ProviderHarness:
     """A chain before two providers.
 
     Attributes:
@@ -79,7 +79,7 @@ class Stage:
     def __init__(self, tmp_path: Path, gemini: FakeGemini, openai: FakeOpenAI) -> None:
         self.gemini = gemini
         self.openai = openai
-        self.watching = Watching()
+        self.watching = RecordingObserver()
         self.clock = SystemClock()
         self.settings: dict[str, Any] = {
             "gemini_api_key": SecretStr("test-key"),
@@ -101,9 +101,9 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[ProviderHarness]:
     async with FakeGemini() as gemini, FakeOpenAI() as openai:
-        yield Stage(tmp_path, gemini, openai)
+        yield ProviderHarness(tmp_path, gemini, openai)
 
 
 def a_turn_of(model: str, *, is_streamed: bool = False) -> ChatRequestContext:
@@ -114,12 +114,12 @@ def a_turn_of(model: str, *, is_streamed: bool = False) -> ChatRequestContext:
 
 async def ask(
     llm: LLM, model: str = "flash", *, is_streamed: bool = False
-) -> tuple[Heard, ChatRequestContext]:
+) -> tuple[ReceivedAnswer, ChatRequestContext]:
     context = a_turn_of(model, is_streamed=is_streamed)
-    return await hear(llm.client, context, Prompt.from_text("Why?", model=model)), context
+    return await read_answer(llm.client, context, Prompt.from_text("Why?", model=model)), context
 
 
-async def test_each_model_is_asked_by_its_own_name_and_priced(stage: Stage) -> None:
+async def test_each_model_is_asked_by_its_own_name_and_priced(stage: ProviderHarness) -> None:
     async with stage.open() as llm:
         heard, context = await ask(llm)
         other, _ = await ask(llm, "mini")
@@ -135,7 +135,7 @@ async def test_each_model_is_asked_by_its_own_name_and_priced(stage: Stage) -> N
     ]
 
 
-async def test_a_failing_provider_is_retried_and_then_replaced(stage: Stage) -> None:
+async def test_a_failing_provider_is_retried_and_then_replaced(stage: ProviderHarness) -> None:
     stage.gemini.then(Refuses(503), Refuses(500))
     async with stage.open() as llm:
         heard, context = await ask(llm)
@@ -148,7 +148,7 @@ async def test_a_failing_provider_is_retried_and_then_replaced(stage: Stage) -> 
     assert stage.watching.started == [(a.provider, a.model) for a in context.attempts]
 
 
-async def test_a_silent_model_is_given_what_the_catalogue_says(stage: Stage) -> None:
+async def test_a_silent_model_is_given_what_the_catalogue_says(stage: ProviderHarness) -> None:
     stage.gemini.then(Hangs())
     async with stage.open() as llm, asyncio.timeout(5.0):
         heard, context = await ask(llm)
@@ -157,7 +157,9 @@ async def test_a_silent_model_is_given_what_the_catalogue_says(stage: Stage) -> 
     assert context.attempts[0].seconds >= 0.3
 
 
-async def test_a_stream_that_breaks_is_gone_on_with_where_it_stopped(stage: Stage) -> None:
+async def test_a_stream_that_breaks_is_gone_on_with_where_it_stopped(
+    stage: ProviderHarness,
+) -> None:
     stage.openai.then(Breaks(["Once ", "upon "]), Says(["a ", "time"]))
     async with stage.open() as llm:
         heard, context = await ask(llm, "mini", is_streamed=True)
@@ -169,7 +171,7 @@ async def test_a_stream_that_breaks_is_gone_on_with_where_it_stopped(stage: Stag
     assert [a.outcome for a in context.attempts] == ["unavailable", "ok"]
 
 
-async def test_one_full_provider_leaves_the_other_free(stage: Stage) -> None:
+async def test_one_full_provider_leaves_the_other_free(stage: ProviderHarness) -> None:
     go_on = asyncio.Event()
     stage.gemini.then(Says(["Hel", go_on, "lo"]))
     async with stage.open(max_calls_per_provider=1) as llm:
@@ -184,7 +186,7 @@ async def test_one_full_provider_leaves_the_other_free(stage: Stage) -> None:
         assert [route.in_flight for route in llm.health()] == [0, 0, 0]
 
 
-async def test_the_state_of_every_route_can_be_read_at_any_time(stage: Stage) -> None:
+async def test_the_state_of_every_route_can_be_read_at_any_time(stage: ProviderHarness) -> None:
     stage.gemini.then(*[Refuses(503)] * 3, Refuses(401))
     stage.openai.then(Refuses(429, retry_after_seconds=9))
     async with stage.open(breaker_consecutive_failures=2) as llm:
@@ -204,7 +206,7 @@ async def test_the_state_of_every_route_can_be_read_at_any_time(stage: Stage) ->
         assert flash.retry_tokens == 95
 
 
-async def test_it_hangs_up_on_everybody_at_the_end(stage: Stage) -> None:
+async def test_it_hangs_up_on_everybody_at_the_end(stage: ProviderHarness) -> None:
     stage.gemini.then(Says(["Hel", asyncio.Event()]))
     async with stage.open() as llm:
         pieces = llm.client.stream(Prompt.from_text("Why?"), a_turn_of("flash", is_streamed=True))
@@ -217,7 +219,7 @@ async def test_it_hangs_up_on_everybody_at_the_end(stage: Stage) -> None:
 
 
 async def test_without_any_provider_the_demo_answers_and_says_what_it_is() -> None:
-    settings, clock, watching = Settings(_env_file=None), SystemClock(), Watching()
+    settings, clock, watching = Settings(_env_file=None), SystemClock(), RecordingObserver()
     catalogue = load_catalogue(settings, {}, clock)
     async with open_llm(catalogue, settings, clock=clock, observer=watching) as llm:
         heard, context = await ask(llm, "demo")
@@ -246,7 +248,7 @@ def fails_after_counts(wire: str) -> Raw:
 
 @pytest.mark.parametrize("is_enabled", [True, False])
 async def test_listed_prices_are_used_only_where_the_price_look_up_is_enabled(
-    stage: Stage, is_enabled: bool
+    stage: ProviderHarness, is_enabled: bool
 ) -> None:
     models = stage.settings["models_file"]
     listed = MODELS.replace("https://openrouter.example/v1", "https://openrouter.ai/api/v1")
@@ -265,7 +267,9 @@ async def test_listed_prices_are_used_only_where_the_price_look_up_is_enabled(
 
 
 @pytest.mark.seen("A13")
-async def test_each_attempt_is_priced_by_the_tariff_of_the_model_it_asked(stage: Stage) -> None:
+async def test_each_attempt_is_priced_by_the_tariff_of_the_model_it_asked(
+    stage: ProviderHarness,
+) -> None:
     stage.gemini.then(fails_after_counts("gemini"))
     stage.openai.then(fails_after_counts("openai"))
     models = stage.settings["models_file"]
@@ -285,7 +289,7 @@ async def test_each_attempt_is_priced_by_the_tariff_of_the_model_it_asked(stage:
     ("most", "asked"), [(None, ["flash", "flash", "mini"]), (2, ["flash", "mini"])]
 )
 async def test_the_number_of_attempts_is_the_operators_where_it_is_set(
-    stage: Stage, most: int | None, asked: list[str]
+    stage: ProviderHarness, most: int | None, asked: list[str]
 ) -> None:
     stage.gemini.then(Refuses(503), Refuses(503))
     async with stage.open(**({} if most is None else {"attempts_per_turn": most})) as llm:

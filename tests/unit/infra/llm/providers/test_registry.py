@@ -15,7 +15,7 @@ from infra.llm.providers.registry import PROVIDER_KINDS, ClientOptions, Provider
 from infra.llm.providers.scripted import ScriptedLLM
 from infra.settings import Settings
 from tests.fakes.chat_contexts import a_chat_context
-from tests.unit.infra.llm.resilience.parts import Watching, hear
+from tests.unit.infra.llm.resilience.parts import RecordingObserver, read_answer
 
 MODELS = """
 default = "m"
@@ -54,8 +54,8 @@ async def test_a_new_kind_answers_chats_once_it_is_in_the_registry(
     clock, context = SystemClock(), a_chat_context()
     context.model = "m"
     catalogue = load_catalogue(settings, {}, clock)
-    async with open_llm(catalogue, settings, clock=clock, observer=Watching()) as llm:
-        heard = await hear(llm.client, context)
+    async with open_llm(catalogue, settings, clock=clock, observer=RecordingObserver()) as llm:
+        heard = await read_answer(llm.client, context)
     assert (heard.text, heard.error) == ("It works", None)
     assert [(each.provider, each.http_status) for each in context.attempts] == [("p", 299)]
     (options,) = opened

@@ -1,4 +1,4 @@
-"""Routes around scripted models, on clocks that tests own."""
+"""Test harness: routes around scripted models, on a fake clock."""
 
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -33,8 +33,8 @@ Said = ProviderSelected | str | Reply
 Script = str | DomainError | Sequence[Piece]
 
 
-class Watching(AttemptObserver):
-    """Remembers what it was told."""
+class RecordingObserver(AttemptObserver):
+    """Records its notifications."""
 
     def __init__(self) -> None:
         self.started: list[tuple[str, str]] = []
@@ -54,11 +54,11 @@ class Watching(AttemptObserver):
 
 
 @dataclass
-class Heard:
-    """What a caller got to hear.
+class ReceivedAnswer:
+    """The events that a caller received.
 
     Attributes:
-        error: What the answer ended with, if not with a reply.
+        error: The error that ended the answer; None after a reply.
     """
 
     pieces: list[Said] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Heard:
 
     @property
     def text(self) -> str:
-        """The answer as the caller has it in the end."""
+        """The text that the caller has in the end."""
         texts: list[str] = []
         for piece in self.pieces:
             if isinstance(piece, ProviderSelected) and not piece.continues:
@@ -77,7 +77,7 @@ class Heard:
 
     @property
     def voices(self) -> list[str]:
-        """Who spoke, in order; with a plus who went on from there."""
+        """The models that answered, in order; a plus marks a continuation."""
         return [
             ("+" if piece.continues else "") + piece.model
             for piece in self.pieces
@@ -85,9 +85,11 @@ class Heard:
         ]
 
 
-async def hear(client: LLMClient, context: ChatRequestContext, prompt: Prompt = PROMPT) -> Heard:
+async def read_answer(
+    client: LLMClient, context: ChatRequestContext, prompt: Prompt = PROMPT
+) -> ReceivedAnswer:
     """Read an answer to its end, or to its error."""
-    heard = Heard()
+    heard = ReceivedAnswer()
     try:
         async with aclosing(client.stream(prompt, context)) as pieces:
             async for piece in pieces:
@@ -106,7 +108,7 @@ def a_chat_context(
     may_fall_back: bool = True,
     has_fallback: bool = False,
 ) -> ChatRequestContext:
-    """Return a turn that begins now."""
+    """Return the context of a request that begins now."""
     now = clock.monotonic()
     return ChatRequestContext(
         id="01a20389-ce6f-7000-920f-5a0c1137e7a7",
@@ -121,12 +123,12 @@ def a_chat_context(
     )
 
 
-class Rig:
-    """One model with everything around it but a deadline, whose timers are the event loop's.
+class RouteHarness:
+    """One model with its resilience, but without a deadline, which needs real timers.
 
     Attributes:
-        llm: The scripted model; `asked` holds the prompts that reached it.
-        route: As the chain has it.
+        llm: The scripted model; `asked` holds its prompts.
+        route: The route to it.
     """
 
     def __init__(
@@ -145,7 +147,7 @@ class Rig:
         inner: LLMClient | None = None,
     ) -> None:
         self.llm = ScriptedLLM(*script, provider=provider, model=model)
-        self.observer = Watching()
+        self.observer = RecordingObserver()
         self.concurrency = concurrency or ProviderConcurrencyLimit(1_000)
         self.breaker = Breaker(model, breaker or BreakerPolicy(), clock, Random(1))
         metered = Metered(
@@ -190,11 +192,13 @@ class Rig:
 
     @property
     def calls(self) -> int:
-        """How many calls reached the model."""
+        """The number of calls of the model."""
         return len(self.llm.asked)
 
 
-def falling_back(clock: FakeClock, *rigs: Rig, attempts_per_turn: int | None = None) -> Fallback:
-    """Return a chain over rigs, the first of which is the model asked for."""
+def falling_back(
+    clock: FakeClock, *rigs: RouteHarness, attempts_per_turn: int | None = None
+) -> Fallback:
+    """Return a fallback chain; the first route is the requested model."""
     policy = FallbackPolicy(attempts_per_turn=attempts_per_turn)
     return Fallback([rig.route for rig in rigs], policy=policy, clock=clock)

@@ -11,7 +11,7 @@ from domain.exceptions import LLMUnavailable, NoRoute
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.call_hooks import CallHooks, HookedClient
 from tests.fakes.clock import FakeClock
-from tests.unit.infra.llm.resilience.parts import PROMPT, a_chat_context, hear
+from tests.unit.infra.llm.resilience.parts import PROMPT, a_chat_context, read_answer
 
 
 class RecordingHooks(CallHooks[str]):
@@ -54,7 +54,7 @@ def hooked(
 
 async def test_in_from_the_outside_and_out_from_the_inside() -> None:
     client, lines = hooked(["be", "cause"])
-    assert (await hear(client, a_chat_context(FakeClock()))).text == "because"
+    assert (await read_answer(client, a_chat_context(FakeClock()))).text == "because"
     assert lines == [
         "outer enter",
         "inner enter",
@@ -69,7 +69,7 @@ async def test_in_from_the_outside_and_out_from_the_inside() -> None:
 
 async def test_all_hooks_are_called_for_a_failure() -> None:
     client, lines = hooked(LLMUnavailable())
-    await hear(client, a_chat_context(FakeClock()))
+    await read_answer(client, a_chat_context(FakeClock()))
     assert lines[2:] == [
         "inner error LLMUnavailable",
         "outer error LLMUnavailable",
@@ -80,7 +80,7 @@ async def test_all_hooks_are_called_for_a_failure() -> None:
 
 async def test_hooks_after_a_refusal_are_not_called() -> None:
     client, lines = hooked("yes", is_refusing=True)
-    assert isinstance((await hear(client, a_chat_context(FakeClock()))).error, NoRoute)
+    assert isinstance((await read_answer(client, a_chat_context(FakeClock()))).error, NoRoute)
     assert lines == ["outer enter", "outer error NoRoute", "outer exit"]
 
 
@@ -110,7 +110,7 @@ async def test_a_bug_passes_through_and_every_hook_exits() -> None:
     lines: list[str] = []
     client = HookedClient(Buggy(), [RecordingHooks("hooks", lines)])
     with pytest.raises(KeyError):
-        await hear(client, a_chat_context(FakeClock()))
+        await read_answer(client, a_chat_context(FakeClock()))
     assert lines == ["hooks enter", "hooks error KeyError", "hooks exit"]
 
 
@@ -121,5 +121,5 @@ async def test_hooks_that_are_not_implemented_are_skipped() -> None:
 
     lines: list[str] = []
     client = HookedClient(ScriptedLLM("yes"), [OnlyEnter(), RecordingHooks("inner", lines)])
-    assert (await hear(client, a_chat_context(FakeClock()))).text == "yes"
+    assert (await read_answer(client, a_chat_context(FakeClock()))).text == "yes"
     assert lines == ["inner enter", "inner first text", "inner reply", "inner exit"]

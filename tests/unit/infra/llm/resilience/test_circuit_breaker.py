@@ -24,7 +24,7 @@ from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
 from infra.llm.resilience.call_hooks import HookedClient
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from tests.fakes.clock import FakeClock
-from tests.unit.infra.llm.resilience.parts import PROMPT, Script, a_chat_context, hear
+from tests.unit.infra.llm.resilience.parts import PROMPT, Script, a_chat_context, read_answer
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ class Circuit:
         self.clock.advance(10.0)
 
     async def ask(self) -> LLMError | str:
-        heard = await hear(self.client, a_chat_context(self.clock))
+        heard = await read_answer(self.client, a_chat_context(self.clock))
         assert heard.error is None or isinstance(heard.error, LLMError)
         return heard.error or heard.text
 

@@ -25,7 +25,13 @@ from infra.llm.resilience.bulkhead import ProviderConcurrencyLimit
 from infra.llm.resilience.deadline import Deadline
 from infra.llm.resilience.retry import RetryPolicy
 from tests.fakes.clock import FakeClock
-from tests.unit.infra.llm.resilience.parts import DONE, Rig, a_chat_context, falling_back, hear
+from tests.unit.infra.llm.resilience.parts import (
+    DONE,
+    RouteHarness,
+    a_chat_context,
+    falling_back,
+    read_answer,
+)
 
 DOWN = LLMUnavailable(http_status=503)
 NO_RETRY = RetryPolicy(attempts_per_route=1)
@@ -38,9 +44,9 @@ def clock() -> FakeClock:
 
 
 async def test_the_model_that_was_asked_for_answers_alone(clock: FakeClock) -> None:
-    first, second = Rig(clock, "yes"), Rig(clock, "no", model="b")
+    first, second = RouteHarness(clock, "yes"), RouteHarness(clock, "no", model="b")
     context = a_chat_context(clock)
-    heard = await hear(falling_back(clock, first, second), context)
+    heard = await read_answer(falling_back(clock, first, second), context)
     assert (heard.text, heard.voices, heard.pieces[-1]) == ("yes", ["a"], DONE)
     assert (second.calls, len(context.attempts)) == (0, 1)
 
@@ -61,10 +67,10 @@ MAY_FALL_BACK: list[LLMError] = [
 async def test_somebody_else_answers_for_one_who_cannot(
     clock: FakeClock, failure: LLMError, is_streamed: bool
 ) -> None:
-    first = Rig(clock, failure, retry=NO_RETRY)
-    second = Rig(clock, "because", model="b", provider="q")
+    first = RouteHarness(clock, failure, retry=NO_RETRY)
+    second = RouteHarness(clock, "because", model="b", provider="q")
     context = a_chat_context(clock, is_streamed=is_streamed)
-    heard = await hear(falling_back(clock, first, second), context)
+    heard = await read_answer(falling_back(clock, first, second), context)
     assert (heard.text, heard.voices) == ("because", ["a", "b"])
     assert [(attempt.model, attempt.outcome) for attempt in context.attempts] == [
         ("a", failure.outcome),
@@ -81,37 +87,47 @@ MUST_NOT: list[LLMError] = [
 
 @pytest.mark.parametrize("failure", MUST_NOT, ids=lambda e: f"{e.outcome} {e.http_status}")
 async def test_nobody_else_is_asked_what_was_refused(clock: FakeClock, failure: LLMError) -> None:
-    first, second = Rig(clock, failure), Rig(clock, "no", model="b")
+    first, second = RouteHarness(clock, failure), RouteHarness(clock, "no", model="b")
     context = a_chat_context(clock)
-    heard = await hear(falling_back(clock, first, second), context)
+    heard = await read_answer(falling_back(clock, first, second), context)
     assert (heard.error, second.calls, len(context.attempts)) == (failure, 0, 1)
     assert first.breaker.closure() is None
 
 
 async def test_what_the_second_finds_fault_with_is_told(clock: FakeClock) -> None:
     rejected = LLMRejected(http_status=400)
-    first, second = Rig(clock, DOWN, retry=NO_RETRY), Rig(clock, rejected, model="b")
-    assert (await hear(falling_back(clock, first, second), a_chat_context(clock))).error is rejected
+    first, second = (
+        RouteHarness(clock, DOWN, retry=NO_RETRY),
+        RouteHarness(clock, rejected, model="b"),
+    )
+    assert (
+        await read_answer(falling_back(clock, first, second), a_chat_context(clock))
+    ).error is rejected
 
 
 async def test_without_leave_nobody_else_is_asked(clock: FakeClock) -> None:
-    first, second = Rig(clock, DOWN, DOWN), Rig(clock, "no", model="b")
+    first, second = RouteHarness(clock, DOWN, DOWN), RouteHarness(clock, "no", model="b")
     context = a_chat_context(clock, may_fall_back=False)
-    heard = await hear(falling_back(clock, first, second), context)
+    heard = await read_answer(falling_back(clock, first, second), context)
     assert (heard.error, first.calls, second.calls) == (DOWN, 2, 0)
     assert not context.has_fallback
 
 
 async def test_with_under_two_seconds_left_nobody_else_is_asked(clock: FakeClock) -> None:
     for seconds, calls in ((1.99, 0), (2.01, 1)):
-        first, second = Rig(clock, DOWN, retry=NO_RETRY), Rig(clock, "yes", model="b")
-        await hear(falling_back(clock, first, second), a_chat_context(clock, seconds=seconds))
+        first, second = (
+            RouteHarness(clock, DOWN, retry=NO_RETRY),
+            RouteHarness(clock, "yes", model="b"),
+        )
+        await read_answer(
+            falling_back(clock, first, second), a_chat_context(clock, seconds=seconds)
+        )
         assert second.calls == calls
 
 
-def down_everywhere(clock: FakeClock, number: int, failure: LLMError = DOWN) -> list[Rig]:
+def down_everywhere(clock: FakeClock, number: int, failure: LLMError = DOWN) -> list[RouteHarness]:
     models = "abcdefgh"[:number]
-    return [Rig(clock, failure, failure, model=model, provider=model) for model in models]
+    return [RouteHarness(clock, failure, failure, model=model, provider=model) for model in models]
 
 
 @pytest.mark.seen("B15")
@@ -123,7 +139,7 @@ async def test_every_route_is_asked_and_one_of_them_twice_six_calls_at_the_most(
     clock: FakeClock, routes: int, asked: str
 ) -> None:
     context = a_chat_context(clock)
-    heard = await hear(falling_back(clock, *down_everywhere(clock, routes)), context)
+    heard = await read_answer(falling_back(clock, *down_everywhere(clock, routes)), context)
     assert heard.error is DOWN
     assert "".join(attempt.model for attempt in context.attempts) == asked
 
@@ -137,7 +153,7 @@ async def test_a_number_of_calls_that_was_set_holds_and_goes_to_new_routes_first
 ) -> None:
     context = a_chat_context(clock)
     chain = falling_back(clock, *down_everywhere(clock, 4), attempts_per_turn=most)
-    await hear(chain, context)
+    await read_answer(chain, context)
     assert "".join(attempt.model for attempt in context.attempts) == asked
 
 
@@ -149,9 +165,11 @@ async def test_a_healthy_route_is_reached_behind_two_that_limit_the_rate(
 ) -> None:
     slow_down = LLMRateLimited(http_status=429, retry_after_seconds=delay)
     limited = down_everywhere(clock, 2, slow_down)
-    chain = falling_back(clock, *limited, Rig(clock, *["c"] * 20, model="c"))
+    chain = falling_back(clock, *limited, RouteHarness(clock, *["c"] * 20, model="c"))
     for _ in range(20):
-        assert (await hear(chain, a_chat_context(clock, is_streamed=is_streamed))).text == "c"
+        assert (
+            await read_answer(chain, a_chat_context(clock, is_streamed=is_streamed))
+        ).text == "c"
     assert [rig.calls for rig in limited] == [1, 1]  # they rest
     assert clock.slept == []
 
@@ -159,28 +177,30 @@ async def test_a_healthy_route_is_reached_behind_two_that_limit_the_rate(
 @pytest.mark.seen("B15")
 async def test_who_alone_limits_the_rate_is_asked_again_after_its_rest(clock: FakeClock) -> None:
     slow_down = LLMRateLimited(http_status=429)
-    rig = Rig(clock, slow_down, "yes")
-    assert (await hear(falling_back(clock, rig), a_chat_context(clock))).text == "yes"
+    rig = RouteHarness(clock, slow_down, "yes")
+    assert (await read_answer(falling_back(clock, rig), a_chat_context(clock))).text == "yes"
     assert len(clock.slept) == 1
     assert 1.0 < clock.slept[0] <= 1.2
-    resting = Rig(clock, LLMRateLimited(retry_after_seconds=30.0), model="b")
-    await hear(resting.route.once, a_chat_context(clock))
-    first = Rig(clock, slow_down, "yes")
-    assert (await hear(falling_back(clock, first, resting), a_chat_context(clock))).text == "yes"
+    resting = RouteHarness(clock, LLMRateLimited(retry_after_seconds=30.0), model="b")
+    await read_answer(resting.route.once, a_chat_context(clock))
+    first = RouteHarness(clock, slow_down, "yes")
+    assert (
+        await read_answer(falling_back(clock, first, resting), a_chat_context(clock))
+    ).text == "yes"
 
 
 async def test_a_closed_route_needs_no_attempt_that_a_retry_could_have(clock: FakeClock) -> None:
-    resting = Rig(clock, LLMRateLimited(retry_after_seconds=30.0), model="b")
-    await hear(resting.route.once, a_chat_context(clock))
-    first = Rig(clock, DOWN, "yes")
+    resting = RouteHarness(clock, LLMRateLimited(retry_after_seconds=30.0), model="b")
+    await read_answer(resting.route.once, a_chat_context(clock))
+    first = RouteHarness(clock, DOWN, "yes")
     chain = falling_back(clock, first, resting, attempts_per_turn=2)
-    assert (await hear(chain, a_chat_context(clock))).text == "yes"
+    assert (await read_answer(chain, a_chat_context(clock))).text == "yes"
 
 
 async def test_a_plain_answer_may_start_anew_with_somebody_else(clock: FakeClock) -> None:
-    first = Rig(clock, ["half an ans", LLMTimeout()])
-    second = Rig(clock, "because", model="b")
-    heard = await hear(falling_back(clock, first, second), a_chat_context(clock))
+    first = RouteHarness(clock, ["half an ans", LLMTimeout()])
+    second = RouteHarness(clock, "because", model="b")
+    heard = await read_answer(falling_back(clock, first, second), a_chat_context(clock))
     assert (heard.text, heard.voices) == ("because", ["a", "b"])
     assert len(second.llm.asked[0].messages) == 1
 
@@ -193,9 +213,9 @@ async def test_what_is_too_long_goes_to_a_larger_window_only(
     clock: FakeClock, windows: tuple[int, int], calls: tuple[int, int]
 ) -> None:
     too_long = ContextTooLong()
-    first = Rig(clock, too_long, context_tokens=windows[0])
-    second = Rig(clock, "yes", model="b", context_tokens=windows[1])
-    heard = await hear(falling_back(clock, first, second), a_chat_context(clock))
+    first = RouteHarness(clock, too_long, context_tokens=windows[0])
+    second = RouteHarness(clock, "yes", model="b", context_tokens=windows[1])
+    heard = await read_answer(falling_back(clock, first, second), a_chat_context(clock))
     assert (first.calls, second.calls) == calls
     assert heard.error is (too_long if calls == (1, 0) else None)
 
@@ -203,10 +223,10 @@ async def test_what_is_too_long_goes_to_a_larger_window_only(
 async def test_the_largest_window_that_was_too_small_is_the_measure(clock: FakeClock) -> None:
     windows = {"a": 2_000, "b": 1_000, "c": 3_000}
     rigs = [
-        Rig(clock, ContextTooLong(), model=model, context_tokens=window)
+        RouteHarness(clock, ContextTooLong(), model=model, context_tokens=window)
         for model, window in windows.items()
     ]
-    await hear(falling_back(clock, *rigs), a_chat_context(clock))
+    await read_answer(falling_back(clock, *rigs), a_chat_context(clock))
     assert [rig.calls for rig in rigs] == [1, 0, 1]
 
 
@@ -230,13 +250,13 @@ async def test_a_window_that_is_not_known_may_be_large_enough_unless_it_is_the_s
     is_asked: bool,
 ) -> None:
     rigs = [
-        Rig(clock, script, model=model, context_tokens=window, upstream=upstream)
+        RouteHarness(clock, script, model=model, context_tokens=window, upstream=upstream)
         for script, model, (window, upstream) in (
             (ContextTooLong(), "a", first),
             ("yes", "b", second),
         )
     ]
-    heard = await hear(falling_back(clock, *rigs), a_chat_context(clock))
+    heard = await read_answer(falling_back(clock, *rigs), a_chat_context(clock))
     assert [rig.calls for rig in rigs] == [1, int(is_asked)]
     assert isinstance(heard.error, type(None) if is_asked else ContextTooLong)
 
@@ -247,10 +267,10 @@ async def test_after_an_unknown_window_a_smaller_one_than_was_refused_is_not_ask
 ) -> None:
     windows = {"a": 2_000, "b": None, "c": 1_000, "d": 3_000}
     rigs = [
-        Rig(clock, ContextTooLong(), model=model, context_tokens=window)
+        RouteHarness(clock, ContextTooLong(), model=model, context_tokens=window)
         for model, window in windows.items()
     ]
-    await hear(falling_back(clock, *rigs), a_chat_context(clock))
+    await read_answer(falling_back(clock, *rigs), a_chat_context(clock))
     assert [rig.calls for rig in rigs] == [1, 1, 0, 1]
 
 
@@ -271,18 +291,20 @@ async def test_each_route_is_asked_for_no_more_output_than_its_model_gives(
     limits: tuple[int | None, int | None],
     sent: tuple[int | None, int | None],
 ) -> None:
-    first = Rig(clock, DOWN, retry=NO_RETRY, max_output_tokens=limits[0])
-    second = Rig(clock, "yes", model="b", max_output_tokens=limits[1])
+    first = RouteHarness(clock, DOWN, retry=NO_RETRY, max_output_tokens=limits[0])
+    second = RouteHarness(clock, "yes", model="b", max_output_tokens=limits[1])
     prompt = Prompt.from_text("Why?", max_output_tokens=asked)
-    heard = await hear(falling_back(clock, first, second), a_chat_context(clock), prompt)
+    heard = await read_answer(falling_back(clock, first, second), a_chat_context(clock), prompt)
     assert heard.text == "yes"
     assert tuple(rig.llm.asked[0].max_output_tokens for rig in (first, second)) == sent
 
 
 async def test_a_smaller_window_does_not_hide_that_the_larger_one_is_down(clock: FakeClock) -> None:
-    first = Rig(clock, DOWN, retry=NO_RETRY, context_tokens=2_000)
-    second = Rig(clock, ContextTooLong(), model="b", context_tokens=1_000)
-    assert (await hear(falling_back(clock, first, second), a_chat_context(clock))).error is DOWN
+    first = RouteHarness(clock, DOWN, retry=NO_RETRY, context_tokens=2_000)
+    second = RouteHarness(clock, ContextTooLong(), model="b", context_tokens=1_000)
+    assert (
+        await read_answer(falling_back(clock, first, second), a_chat_context(clock))
+    ).error is DOWN
 
 
 async def test_it_says_whether_somebody_else_could_still_be_asked(clock: FakeClock) -> None:
@@ -293,58 +315,60 @@ async def test_it_says_whether_somebody_else_could_still_be_asked(clock: FakeClo
             seen.append(context.has_fallback)
             return super().stream(prompt, context)
 
-    first = Rig(clock, inner=Curious(LLMTimeout()))
-    second = Rig(clock, model="b", inner=Curious("yes"))
-    await hear(falling_back(clock, first, second), a_chat_context(clock))
+    first = RouteHarness(clock, inner=Curious(LLMTimeout()))
+    second = RouteHarness(clock, model="b", inner=Curious("yes"))
+    await read_answer(falling_back(clock, first, second), a_chat_context(clock))
     assert seen == [True, False]
     seen.clear()
-    third = Rig(clock, "yes", model="c")
-    down = Rig(clock, inner=Curious(DOWN, DOWN))
-    second = Rig(clock, model="b", inner=Curious("yes"))
-    await hear(falling_back(clock, down, second, third), a_chat_context(clock))
+    third = RouteHarness(clock, "yes", model="c")
+    down = RouteHarness(clock, inner=Curious(DOWN, DOWN))
+    second = RouteHarness(clock, model="b", inner=Curious("yes"))
+    await read_answer(falling_back(clock, down, second, third), a_chat_context(clock))
     assert seen == [
         True,
         True,
         True,
     ]  # the third route is behind the second, with a call of its own
     seen.clear()
-    down = Rig(clock, inner=Curious(DOWN, DOWN))
-    second = Rig(clock, model="b", inner=Curious(DOWN))
-    await hear(falling_back(clock, down, second, third, attempts_per_turn=2), a_chat_context(clock))
+    down = RouteHarness(clock, inner=Curious(DOWN, DOWN))
+    second = RouteHarness(clock, model="b", inner=Curious(DOWN))
+    await read_answer(
+        falling_back(clock, down, second, third, attempts_per_turn=2), a_chat_context(clock)
+    )
     assert seen == [True, False]  # the second call is the last, whoever else there is
     seen.clear()
-    resting = Rig(clock, LLMRateLimited(retry_after_seconds=30.0), model="c")
-    await hear(resting.route.once, a_chat_context(clock))
-    await hear(falling_back(clock, first, resting), a_chat_context(clock))
+    resting = RouteHarness(clock, LLMRateLimited(retry_after_seconds=30.0), model="c")
+    await read_answer(resting.route.once, a_chat_context(clock))
+    await read_answer(falling_back(clock, first, resting), a_chat_context(clock))
     assert seen == [False]
 
 
 async def test_a_closed_route_is_passed_over_without_a_call_or_an_attempt(clock: FakeClock) -> None:
-    first = Rig(clock, DOWN, breaker=OPENS_AT_ONCE)
-    second = Rig(clock, "yes", "yes", model="b")
+    first = RouteHarness(clock, DOWN, breaker=OPENS_AT_ONCE)
+    second = RouteHarness(clock, "yes", "yes", model="b")
     chain = falling_back(clock, first, second)
-    await hear(chain, a_chat_context(clock))
+    await read_answer(chain, a_chat_context(clock))
     context = a_chat_context(clock)
-    heard = await hear(chain, context)
+    heard = await read_answer(chain, context)
     assert (heard.text, heard.voices, first.calls) == ("yes", ["b"], 1)
     assert [attempt.model for attempt in context.attempts] == ["b"]
 
 
-async def told(clock: FakeClock, *rigs: Rig, **context: float) -> DomainError | None:
-    return (await hear(falling_back(clock, *rigs), a_chat_context(clock, **context))).error  # type: ignore[arg-type]
+async def told(clock: FakeClock, *rigs: RouteHarness, **context: float) -> DomainError | None:
+    return (await read_answer(falling_back(clock, *rigs), a_chat_context(clock, **context))).error  # type: ignore[arg-type]
 
 
 async def test_when_every_call_failed_the_last_failure_is_told(clock: FakeClock) -> None:
     failure = LLMUnavailable(connection_broke=True)
-    rigs = Rig(clock, LLMTimeout()), Rig(clock, failure, failure, model="b")
+    rigs = RouteHarness(clock, LLMTimeout()), RouteHarness(clock, failure, failure, model="b")
     error = await told(clock, *rigs)
     assert error is failure
     assert error.code == "providers-failed"
 
 
 async def test_when_the_last_failure_was_a_timeout_it_is_a_timeout(clock: FakeClock) -> None:
-    first = Rig(clock, DOWN, breaker=OPENS_AT_ONCE)
-    second = Rig(clock, LLMTimeout(), model="b", breaker=OPENS_AT_ONCE)
+    first = RouteHarness(clock, DOWN, breaker=OPENS_AT_ONCE)
+    second = RouteHarness(clock, LLMTimeout(), model="b", breaker=OPENS_AT_ONCE)
     assert isinstance(await told(clock, first, second), LLMTimeout)
     assert first.route.closed_for_seconds()
     assert second.route.closed_for_seconds()
@@ -353,31 +377,34 @@ async def test_when_the_last_failure_was_a_timeout_it_is_a_timeout(clock: FakeCl
 async def test_when_no_time_was_left_to_ask_who_could_answer_it_is_a_timeout(
     clock: FakeClock,
 ) -> None:
-    first = Rig(clock, DOWN, breaker=OPENS_AT_ONCE)
-    await hear(first.route.once, a_chat_context(clock))
-    error = await told(clock, first, Rig(clock, "yes", model="b"), seconds=1.9)
+    first = RouteHarness(clock, DOWN, breaker=OPENS_AT_ONCE)
+    await read_answer(first.route.once, a_chat_context(clock))
+    error = await told(clock, first, RouteHarness(clock, "yes", model="b"), seconds=1.9)
     assert isinstance(error, LLMTimeout)
     assert error.caller_deadline_was_shorter
 
 
 async def test_a_larger_window_that_rests_is_waited_for(clock: FakeClock) -> None:
-    first = Rig(clock, ContextTooLong(), context_tokens=1_000)
-    second = Rig(clock, DOWN, model="b", context_tokens=2_000, breaker=OPENS_AT_ONCE)
-    await hear(second.route.once, a_chat_context(clock))
+    first = RouteHarness(clock, ContextTooLong(), context_tokens=1_000)
+    second = RouteHarness(clock, DOWN, model="b", context_tokens=2_000, breaker=OPENS_AT_ONCE)
+    await read_answer(second.route.once, a_chat_context(clock))
     error = await told(clock, first, second)
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == pytest.approx(10.0)
 
 
 async def test_a_refusal_that_no_door_knows_of_is_told_with_a_second(clock: FakeClock) -> None:
-    error = await told(clock, Rig(clock, NoRoute(retry_after_seconds=5.0)))
+    error = await told(clock, RouteHarness(clock, NoRoute(retry_after_seconds=5.0)))
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == 1.0
 
 
 async def test_a_failed_call_says_more_than_a_full_bulkhead(clock: FakeClock) -> None:
     full = ProviderConcurrencyLimit(0)
-    first, second = Rig(clock, DOWN, DOWN), Rig(clock, "no", model="b", concurrency=full)
+    first, second = (
+        RouteHarness(clock, DOWN, DOWN),
+        RouteHarness(clock, "no", model="b", concurrency=full),
+    )
     assert await told(clock, first, second) is DOWN
 
 
@@ -387,16 +414,18 @@ async def test_while_every_route_rests_from_a_rate_limit_the_soonest_is_told(
 ) -> None:
     limited = LLMRateLimited(http_status=429)
     for_long = LLMRateLimited(http_status=429, retry_after_seconds=30.0)
-    error = await told(clock, Rig(clock, for_long), Rig(clock, limited, limited, model="b"))
+    error = await told(
+        clock, RouteHarness(clock, for_long), RouteHarness(clock, limited, limited, model="b")
+    )
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == pytest.approx(2.0)
-    healthy_again = Rig(clock, DOWN, DOWN, model="b")
-    assert await told(clock, Rig(clock, limited), healthy_again) is DOWN
+    healthy_again = RouteHarness(clock, DOWN, DOWN, model="b")
+    assert await told(clock, RouteHarness(clock, limited), healthy_again) is DOWN
 
 
 async def test_when_every_route_is_closed_the_soonest_opening_is_told(clock: FakeClock) -> None:
-    first = Rig(clock, LLMRateLimited(retry_after_seconds=30.0))
-    second = Rig(clock, DOWN, model="b", breaker=OPENS_AT_ONCE)
+    first = RouteHarness(clock, LLMRateLimited(retry_after_seconds=30.0))
+    second = RouteHarness(clock, DOWN, model="b", breaker=OPENS_AT_ONCE)
     for _ in range(2):  # closed by this very call, and closed before it
         error = await told(clock, first, second)
         assert isinstance(error, NoRoute)
@@ -406,7 +435,7 @@ async def test_when_every_route_is_closed_the_soonest_opening_is_told(clock: Fak
 
 async def test_unavailable_with_a_delay_cools_every_route(clock: FakeClock) -> None:
     rigs = [
-        Rig(clock, LLMUnavailable(http_status=503, retry_after_seconds=7.0), model=model)
+        RouteHarness(clock, LLMUnavailable(http_status=503, retry_after_seconds=7.0), model=model)
         for model in "ab"
     ]
     error = await told(clock, *rigs)
@@ -420,7 +449,7 @@ async def test_the_wait_that_is_told_is_a_second_to_a_minute(
     clock: FakeClock, asked_seconds: float, told_seconds: float
 ) -> None:
     failure = LLMRateLimited(retry_after_seconds=asked_seconds)
-    error = await told(clock, Rig(clock, failure, retry=NO_RETRY))
+    error = await told(clock, RouteHarness(clock, failure, retry=NO_RETRY))
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == told_seconds
 
@@ -428,24 +457,30 @@ async def test_the_wait_that_is_told_is_a_second_to_a_minute(
 async def test_a_route_that_is_left_out_by_the_caller_does_not_open_the_door(
     clock: FakeClock,
 ) -> None:
-    first = Rig(clock, DOWN, breaker=OPENS_AT_ONCE)
-    second = Rig(clock, "yes", model="b")
+    first = RouteHarness(clock, DOWN, breaker=OPENS_AT_ONCE)
+    second = RouteHarness(clock, "yes", model="b")
     chain = falling_back(clock, first, second)
-    error = (await hear(chain, a_chat_context(clock, may_fall_back=False))).error
+    error = (await read_answer(chain, a_chat_context(clock, may_fall_back=False))).error
     assert isinstance(error, NoRoute)
 
 
 async def test_a_bad_key_is_told_only_when_nothing_else_may_answer(clock: FakeClock) -> None:
     bad_key = LLMMisconfigured(http_status=401)
-    alone = Rig(clock, bad_key)
+    alone = RouteHarness(clock, bad_key)
     for _ in range(2):  # by the provider, and by its breaker afterwards
         assert isinstance(await told(clock, alone), LLMMisconfigured)
     assert alone.calls == 1
-    both = Rig(clock, bad_key), Rig(clock, LLMMisconfigured(http_status=402), model="b")
+    both = (
+        RouteHarness(clock, bad_key),
+        RouteHarness(clock, LLMMisconfigured(http_status=402), model="b"),
+    )
     assert isinstance(await told(clock, *both), LLMMisconfigured)
-    with_another = Rig(clock, bad_key), Rig(clock, DOWN, DOWN, model="b")
+    with_another = RouteHarness(clock, bad_key), RouteHarness(clock, DOWN, DOWN, model="b")
     assert await told(clock, *with_another) is DOWN
-    while_another_rests = Rig(clock, bad_key), Rig(clock, DOWN, model="b", breaker=OPENS_AT_ONCE)
+    while_another_rests = (
+        RouteHarness(clock, bad_key),
+        RouteHarness(clock, DOWN, model="b", breaker=OPENS_AT_ONCE),
+    )
     error = await told(clock, *while_another_rests)
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == pytest.approx(10.0)
@@ -456,13 +491,13 @@ async def test_a_full_bulkhead_means_the_next_route_and_with_none_left_overload(
 ) -> None:
     go_on = asyncio.Event()
     full, room = ProviderConcurrencyLimit(1), ProviderConcurrencyLimit(1)
-    first = Rig(clock, [go_on, "one"], concurrency=full)
-    second = Rig(clock, [go_on, "two"], model="b", concurrency=room)
+    first = RouteHarness(clock, [go_on, "one"], concurrency=full)
+    second = RouteHarness(clock, [go_on, "two"], model="b", concurrency=room)
     chain = falling_back(clock, first, second)
-    answers = [asyncio.create_task(hear(chain, a_chat_context(clock))) for _ in range(2)]
+    answers = [asyncio.create_task(read_answer(chain, a_chat_context(clock))) for _ in range(2)]
     while not (first.calls and second.calls):
         await asyncio.sleep(0)
-    assert isinstance((await hear(chain, a_chat_context(clock))).error, Overloaded)
+    assert isinstance((await read_answer(chain, a_chat_context(clock))).error, Overloaded)
     go_on.set()
     assert [(await answer).text for answer in answers] == ["one", "two"]
     assert (full.in_flight, room.in_flight) == (0, 0)
@@ -470,9 +505,9 @@ async def test_a_full_bulkhead_means_the_next_route_and_with_none_left_overload(
 
 async def test_who_leaves_is_not_answered_by_somebody_else(clock: FakeClock) -> None:
     silence = asyncio.Event()
-    first, second = Rig(clock, [silence]), Rig(clock, "yes", model="b")
+    first, second = RouteHarness(clock, [silence]), RouteHarness(clock, "yes", model="b")
     context = a_chat_context(clock)
-    reading = asyncio.create_task(hear(falling_back(clock, first, second), context))
+    reading = asyncio.create_task(read_answer(falling_back(clock, first, second), context))
     while not first.calls:
         await asyncio.sleep(0)
     reading.cancel()
@@ -486,10 +521,10 @@ async def test_who_leaves_is_not_answered_by_somebody_else(clock: FakeClock) -> 
 async def test_half_of_all_calls_failing_makes_no_storm_of_both(clock: FakeClock) -> None:
     requests = 2_000
     flaky = [DOWN if n % 2 else "yes" for n in range(3 * requests)]
-    first, second = Rig(clock, *flaky), Rig(clock, *["yes"] * requests, model="b")
+    first, second = RouteHarness(clock, *flaky), RouteHarness(clock, *["yes"] * requests, model="b")
     chain = falling_back(clock, first, second)
     for _ in range(requests):
-        assert (await hear(chain, a_chat_context(clock))).text == "yes"
+        assert (await read_answer(chain, a_chat_context(clock))).text == "yes"
         clock.advance(0.005)
     assert first.calls + second.calls <= 1.25 * requests
 
@@ -506,15 +541,15 @@ async def test_a_provider_that_is_down_is_left_alone_and_asked_again_soon_after(
             return super().stream(prompt, context)
 
     patient = Patient(provider="p", model="a")
-    second = Rig(clock, *["b"] * 100, model="b")
-    chain = falling_back(clock, Rig(clock, inner=patient), second)
+    second = RouteHarness(clock, *["b"] * 100, model="b")
+    chain = falling_back(clock, RouteHarness(clock, inner=patient), second)
     for _ in range(0, down_seconds, 4):  # a question every four seconds
-        assert (await hear(chain, a_chat_context(clock))).text == "b"
+        assert (await read_answer(chain, a_chat_context(clock))).text == "b"
         clock.advance(4.0)
     assert len(patient.asked) <= most_calls
     patient.is_down = False
     waited_seconds = 0.0
-    while (await hear(chain, a_chat_context(clock))).text != "a":
+    while (await read_answer(chain, a_chat_context(clock))).text != "a":
         clock.advance(4.0)
         waited_seconds += 4.0
     assert waited_seconds <= 30.0
@@ -543,8 +578,8 @@ async def test_pieces_that_nothing_here_knows_are_handed_on(clock: FakeClock) ->
         idle_seconds=15.0,
     )
     for is_streamed in (False, True):
-        heard = await hear(
-            falling_back(clock, Rig(clock, inner=bounded)),
+        heard = await read_answer(
+            falling_back(clock, RouteHarness(clock, inner=bounded)),
             a_chat_context(clock, is_streamed=is_streamed),
         )
         assert heard.error is None

@@ -13,7 +13,13 @@ from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.call_hooks import HookedClient
 from infra.llm.resilience.metered import Metered
 from tests.fakes.clock import FakeClock
-from tests.unit.infra.llm.resilience.parts import PROMPT, Script, Watching, a_chat_context, hear
+from tests.unit.infra.llm.resilience.parts import (
+    PROMPT,
+    RecordingObserver,
+    Script,
+    a_chat_context,
+    read_answer,
+)
 
 USAGE = Usage(input_tokens=3, output_tokens=5, total_tokens=8, cost_usd=0.25)
 
@@ -32,8 +38,8 @@ class Dawdling(ScriptedLLM):
                 yield piece
 
 
-def metered(clock: FakeClock, *script: Script) -> tuple[HookedClient, Watching]:
-    watching = Watching()
+def metered(clock: FakeClock, *script: Script) -> tuple[HookedClient, RecordingObserver]:
+    watching = RecordingObserver()
     hooks = Metered(provider="p", model="a", answered_status=200, clock=clock, observer=watching)
     return HookedClient(Dawdling(clock, *script), [hooks]), watching
 
@@ -49,7 +55,7 @@ async def test_an_answer_is_logged_with_its_times_and_its_usage() -> None:
     script: list[Piece] = ["be", "cause", Reply(finish_reason=FinishReason.STOP, usage=USAGE)]
     client, watching = metered(clock, script)
     context = a_chat_context(clock)
-    heard = await hear(client, context)
+    heard = await read_answer(client, context)
     assert heard.text == "because"
     assert context.attempts == [replace(an_attempt("ok", 1.0, 200), usage=USAGE)]
     assert watching.started == [("p", "a")]
@@ -77,7 +83,7 @@ async def test_a_failure_is_logged_with_its_outcome(failure: LLMError, outcome: 
     clock = FakeClock()
     client, watching = metered(clock, ["beca", failure])
     context = a_chat_context(clock)
-    await hear(client, context)
+    await read_answer(client, context)
     assert context.attempts == [an_attempt(outcome, 0.5, failure.http_status)]
     assert watching.ended == [(context.attempts[0], 0.5, NO_USAGE)]
 
@@ -89,7 +95,7 @@ async def test_what_a_provider_reported_before_it_failed_is_logged(failure: LLME
     client, watching = metered(clock, ["beca", Usage(input_tokens=1), USAGE, failure], [failure])
     context = a_chat_context(clock)
     for _ in range(2):
-        await hear(client, context)
+        await read_answer(client, context)
     assert [attempt.usage for attempt in context.attempts] == [USAGE, None]
     assert [usage for _, _, usage in watching.ended] == [USAGE, NO_USAGE]
 
@@ -111,7 +117,7 @@ async def test_a_usage_that_tells_nothing_is_none() -> None:
     client, _ = metered(clock, "because", [Usage(cached_input_tokens=3), LLMTimeout()])
     context = a_chat_context(clock)
     for _ in range(2):
-        await hear(client, context)
+        await read_answer(client, context)
     assert [attempt.usage for attempt in context.attempts] == [None, None]
 
 
@@ -119,7 +125,7 @@ async def test_an_answer_cut_by_a_filter_is_logged_as_blocked() -> None:
     clock = FakeClock()
     client, _ = metered(clock, ["I", Reply(finish_reason=FinishReason.CONTENT_FILTER)])
     context = a_chat_context(clock)
-    await hear(client, context)
+    await read_answer(client, context)
     assert context.attempts[0].outcome == "blocked"
 
 
@@ -132,7 +138,7 @@ async def test_a_caller_who_leaves_leaves_an_attempt(way: str) -> None:
         async with aclosing(client.stream(PROMPT, context)) as pieces:
             await anext(pieces)
     else:
-        reading = asyncio.create_task(hear(client, context))
+        reading = asyncio.create_task(read_answer(client, context))
         while clock.monotonic() < 1_000.5:
             await asyncio.sleep(0)
         reading.cancel()
@@ -147,10 +153,10 @@ async def test_a_bug_leaves_an_attempt_too() -> None:
         def stream(self, prompt, context):  # type: ignore[no-untyped-def]
             raise KeyError("bug")
 
-    clock, watching = FakeClock(), Watching()
+    clock, watching = FakeClock(), RecordingObserver()
     hooks = Metered(provider="p", model="a", answered_status=None, clock=clock, observer=watching)
     client = HookedClient(Buggy(), [hooks])
     context = a_chat_context(clock)
     with pytest.raises(KeyError):
-        await hear(client, context)
+        await read_answer(client, context)
     assert context.attempts == [an_attempt("error", 0.0)]

@@ -21,13 +21,20 @@ from infra.llm.resilience.breaker_state import BreakerPolicy
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
 from tests.fakes.clock import FakeClock
-from tests.unit.infra.llm.resilience.parts import DONE, PROMPT, Rig, Script, a_chat_context, hear
+from tests.unit.infra.llm.resilience.parts import (
+    DONE,
+    PROMPT,
+    RouteHarness,
+    Script,
+    a_chat_context,
+    read_answer,
+)
 
 NEVER_OPENS = BreakerPolicy(consecutive_failures=10**9, failure_ratio=2.0)
 
 
-def a_rig(clock: FakeClock, *script: Script, retry: RetryPolicy | None = None) -> Rig:
-    return Rig(clock, *script, breaker=NEVER_OPENS, retry=retry)
+def a_rig(clock: FakeClock, *script: Script, retry: RetryPolicy | None = None) -> RouteHarness:
+    return RouteHarness(clock, *script, breaker=NEVER_OPENS, retry=retry)
 
 
 @pytest.fixture
@@ -48,7 +55,7 @@ async def test_what_passes_by_itself_is_tried_once_more(
 ) -> None:
     rig = a_rig(clock, failure, "because")
     context = a_chat_context(clock)
-    heard = await hear(rig.retry, context)
+    heard = await read_answer(rig.retry, context)
     assert (heard.text, heard.pieces[-1]) == ("because", DONE)
     assert [attempt.outcome for attempt in context.attempts] == [failure.outcome, "ok"]
 
@@ -69,14 +76,14 @@ async def test_silence_and_what_would_come_again_is_not_tried_again(
     clock: FakeClock, failure: LLMError
 ) -> None:
     rig = a_rig(clock, failure, "because")
-    heard = await hear(rig.retry, a_chat_context(clock))
+    heard = await read_answer(rig.retry, a_chat_context(clock))
     assert (heard.error, rig.calls, clock.slept) == (failure, 1, [])
 
 
 async def test_a_route_is_tried_twice_at_most(clock: FakeClock) -> None:
     failures = [LLMUnavailable(http_status=503) for _ in range(3)]
     rig = a_rig(clock, *failures)
-    heard = await hear(rig.retry, a_chat_context(clock))
+    heard = await read_answer(rig.retry, a_chat_context(clock))
     assert (heard.error, rig.calls) == (failures[1], 2)
 
 
@@ -87,7 +94,7 @@ async def test_an_attempt_that_another_route_needs_is_left_to_it(
     rig = a_rig(clock, *(LLMUnavailable(http_status=503) for _ in range(3)))
     context = a_chat_context(clock, has_fallback=True)
     context.spare_attempts = spare
-    await hear(rig.retry, context)
+    await read_answer(rig.retry, context)
     assert rig.calls == calls
 
 
@@ -98,7 +105,7 @@ async def test_a_rate_limit_is_not_waited_for_while_another_route_is_left(
 ) -> None:
     limited = LLMRateLimited(http_status=429, retry_after_seconds=delay)
     rig = a_rig(clock, limited, "yes")
-    heard = await hear(rig.retry, a_chat_context(clock, has_fallback=True))
+    heard = await read_answer(rig.retry, a_chat_context(clock, has_fallback=True))
     assert (heard.error, rig.calls, clock.slept) == (limited, 1, [])
 
 
@@ -114,7 +121,7 @@ async def test_the_pause_is_anything_up_to_the_base(clock: FakeClock) -> None:
             random=Random(len(clock.slept)),
             breakers=(),
         )
-        await hear(rig.retry, a_chat_context(clock))
+        await read_answer(rig.retry, a_chat_context(clock))
     assert len(clock.slept) == 300
     assert min(clock.slept) < 0.01
     assert max(clock.slept) > 0.19
@@ -128,7 +135,7 @@ async def test_a_short_pause_that_was_asked_for_is_kept(
 ) -> None:
     status = 429 if kind is LLMRateLimited else 503
     rig = a_rig(clock, kind(http_status=status, retry_after_seconds=asked_seconds), "because")
-    heard = await hear(rig.retry, a_chat_context(clock))
+    heard = await read_answer(rig.retry, a_chat_context(clock))
     assert heard.text == "because"
     assert len(clock.slept) == 1
     assert asked_seconds < clock.slept[0] <= asked_seconds + 0.2
@@ -137,7 +144,7 @@ async def test_a_short_pause_that_was_asked_for_is_kept(
 @pytest.mark.parametrize("asked_seconds", [2.01, 30.0, 1e9])
 async def test_a_long_pause_is_not_waited_for(clock: FakeClock, asked_seconds: float) -> None:
     rig = a_rig(clock, LLMRateLimited(http_status=429, retry_after_seconds=asked_seconds))
-    await hear(rig.retry, a_chat_context(clock))
+    await read_answer(rig.retry, a_chat_context(clock))
     assert (rig.calls, clock.slept) == (1, [])
 
 
@@ -147,20 +154,20 @@ async def test_a_pause_that_is_none_counts_as_not_asked_for(
 ) -> None:
     failure = LLMUnavailable(http_status=503, retry_after_seconds=nonsense_seconds)
     rig = a_rig(clock, failure, "because")
-    assert (await hear(rig.retry, a_chat_context(clock))).text == "because"
+    assert (await read_answer(rig.retry, a_chat_context(clock))).text == "because"
     assert clock.slept[0] <= 0.2
 
 
 async def test_never_after_words_reached_a_streamed_caller(clock: FakeClock) -> None:
     cut = LLMUnavailable(connection_broke=True)
     rig = a_rig(clock, ["beca", cut], "because")
-    heard = await hear(rig.retry, a_chat_context(clock, is_streamed=True))
+    heard = await read_answer(rig.retry, a_chat_context(clock, is_streamed=True))
     assert (heard.error, heard.text, rig.calls) == (cut, "beca", 1)
 
 
 async def test_a_plain_caller_gets_a_new_answer_instead_of_half_a_one(clock: FakeClock) -> None:
     rig = a_rig(clock, ["beca", LLMUnavailable(connection_broke=True)], "because")
-    heard = await hear(rig.retry, a_chat_context(clock))
+    heard = await read_answer(rig.retry, a_chat_context(clock))
     assert (heard.text, heard.voices) == ("because", ["a", "a"])
 
 
@@ -169,14 +176,14 @@ async def test_the_pause_has_to_leave_time_for_an_attempt(
     clock: FakeClock, seconds: float, calls: int
 ) -> None:
     rig = a_rig(clock, LLMRateLimited(http_status=429, retry_after_seconds=1.0), "because")
-    await hear(rig.retry, a_chat_context(clock, seconds=seconds))
+    await read_answer(rig.retry, a_chat_context(clock, seconds=seconds))
     assert (rig.calls, len(clock.slept)) == (calls, calls - 1)
 
 
 async def test_a_route_that_will_refuse_anyway_is_not_waited_for(clock: FakeClock) -> None:
     failure = LLMUnavailable(http_status=503)
-    rig = Rig(clock, failure, breaker=BreakerPolicy(consecutive_failures=1))
-    heard = await hear(rig.retry, a_chat_context(clock))
+    rig = RouteHarness(clock, failure, breaker=BreakerPolicy(consecutive_failures=1))
+    heard = await read_answer(rig.retry, a_chat_context(clock))
     assert (heard.error, clock.slept) == (failure, [])
 
 
@@ -186,20 +193,20 @@ async def test_what_failed_is_told_rather_than_that_the_second_try_was_refused(
 ) -> None:
     failure = LLMUnavailable(http_status=503)
     rig = a_rig(clock, failure, refusal)
-    heard = await hear(rig.retry, a_chat_context(clock))
+    heard = await read_answer(rig.retry, a_chat_context(clock))
     assert (heard.error, rig.calls) == (failure, 2)
 
 
 async def test_a_refusal_at_the_first_try_is_told_as_it_is(clock: FakeClock) -> None:
     refusal = NoRoute(retry_after_seconds=3.0)
-    heard = await hear(a_rig(clock, refusal).retry, a_chat_context(clock))
+    heard = await read_answer(a_rig(clock, refusal).retry, a_chat_context(clock))
     assert heard.error is refusal
 
 
 async def test_who_leaves_during_the_pause_is_not_asked_for_again() -> None:
     clock = FakeClock(sleeping_advances=False)
     rig = a_rig(clock, LLMUnavailable(http_status=503), "because")
-    reading = asyncio.create_task(hear(rig.retry, a_chat_context(clock)))
+    reading = asyncio.create_task(read_answer(rig.retry, a_chat_context(clock)))
     while not clock.slept:
         await asyncio.sleep(0)
     reading.cancel()
@@ -219,20 +226,20 @@ async def test_who_hangs_up_on_it_hangs_up_on_the_provider(clock: FakeClock) -> 
 async def test_the_budget_runs_dry_and_comes_back_with_answers(clock: FakeClock) -> None:
     rig = a_rig(clock, *(LLMUnavailable(http_status=503) for _ in range(100)))
     for _ in range(30):
-        await hear(rig.retry, a_chat_context(clock))
+        await read_answer(rig.retry, a_chat_context(clock))
     assert rig.calls == 30 + 20
     assert rig.retry.budget.tokens == 0
     rig = a_rig(clock, "yes", "yes", LLMUnavailable(http_status=503), "yes")
     while rig.retry.budget.take_retry():
         pass
     for _ in range(2):
-        await hear(rig.retry, a_chat_context(clock))
+        await read_answer(rig.retry, a_chat_context(clock))
     assert rig.retry.budget.tokens == 2
 
 
 async def test_an_answer_at_the_second_try_brings_nothing_back(clock: FakeClock) -> None:
     rig = a_rig(clock, LLMUnavailable(http_status=503), "yes")
-    await hear(rig.retry, a_chat_context(clock))
+    await read_answer(rig.retry, a_chat_context(clock))
     assert rig.retry.budget.tokens == 95
 
 
@@ -241,7 +248,7 @@ async def test_a_timeout_costs_more_unless_it_was_the_callers(
     clock: FakeClock, hasty: bool, tokens: int
 ) -> None:
     rig = a_rig(clock, LLMTimeout(caller_deadline_was_shorter=hasty))
-    await hear(rig.retry, a_chat_context(clock))
+    await read_answer(rig.retry, a_chat_context(clock))
     assert rig.retry.budget.tokens == tokens
 
 
@@ -265,5 +272,5 @@ async def test_when_half_of_all_calls_fail_retries_are_no_storm(seed: int) -> No
     ]
     rig = a_rig(clock, *script)
     for _ in range(requests):
-        await hear(rig.retry, a_chat_context(clock))
+        await read_answer(rig.retry, a_chat_context(clock))
     assert requests < rig.calls <= 1.25 * requests
