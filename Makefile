@@ -49,7 +49,7 @@ format: $(TESTABLE) ## Put the code into the form `make lint` asks for
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(TESTABLE) ## What the service costs, as bench/RESULTS.md and plots (ARGS=--quick: the CPU, and nothing written)
+bench: $(TESTABLE) ## Cost of the service, as bench/RESULTS.md and plots (ARGS=--quick: the CPU, and nothing written)
 	@$(BIN)/python -m bench $(ARGS)
 
 soak: $(TESTABLE) ## 200 000 chats, some of them faulty or left, and what is left over afterwards

@@ -1,1 +1,1 @@
-"""What the service itself costs, measured as CPU time: the wall clock of a shared machine tells little."""
+"""Benchmarks of the service in CPU time, since elapsed time varies on a shared machine."""

@@ -1,4 +1,4 @@
-"""What the service costs, beside the least that anything in its place would.
+"""Measures the cost of the service, compared with the minimum of any proxy.
 
 make bench                  # about seven minutes, all of it; writes bench/RESULTS.md and bench/plots
 make bench ARGS="--quick"   # two minutes, CPU and a short overload, to compare two versions; writes nothing
@@ -27,7 +27,7 @@ _OWN_WRITES = "mock(gap=0.000001)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pace:
-    """At what rate the added time is measured, and what is promised of it, in milliseconds.
+    """Rate at which the added time is measured, and its targets in milliseconds.
 
     Attributes:
         may_sync: The disk's own sync comes on top of `most_p50`.
@@ -88,7 +88,11 @@ async def run(*, rounds: int, seconds: float, is_quick: bool) -> None:
         ]
         with tqdm(total=len(targets) * (rounds + 1), desc="CPU", file=sys.stderr) as bar:
             costs = await measures.costs(
-                targets, rounds=rounds, seconds=seconds, connections=_CONNECTIONS, told=bar.update
+                targets,
+                rounds=rounds,
+                seconds=seconds,
+                connections=_CONNECTIONS,
+                progress=bar.update,
             )
         rows += _cost_rows(costs)
         added: dict[str, Added] = {}
@@ -139,7 +143,7 @@ async def _added(
                 stream=pace.stream,
                 rounds=3,
                 seconds=8,
-                told=bar.update,
+                progress=bar.update,
                 per_second=pace.per_second,
                 latency_seconds=pace.latency_seconds,
             )
@@ -160,7 +164,9 @@ async def _crowds(service: processes.Service, rows: list[Row]) -> None:
     crowd = await closed_loop(port, measures.chat(service), connections=1000, seconds=5)
     rows.append(Row("errors at 1000 connections", str(crowd.errors), "0"))
     with tqdm(total=30_000, desc="1000 in flight", file=sys.stderr) as bar:
-        outcome, live = await measures.in_flight(service, calls=1000, seconds=60, told=bar.update)
+        outcome, live = await measures.in_flight(
+            service, calls=1000, seconds=60, progress=bar.update
+        )
     per_second = outcome.answered / outcome.seconds
     rows += [
         Row("1000 in flight at 2 s: answers/s", f"{per_second:.0f}", "≥ 475"),

@@ -1,4 +1,4 @@
-"""What a command of ours costs, watched from outside."""
+"""Measures the cost of a command from outside its process."""
 
 import os
 import resource
@@ -20,7 +20,7 @@ class CommandCost:
     Attributes:
         cpu_seconds: In and out of the kernel, all threads.
         peak_bytes: The most memory it occupied.
-        output: What it printed.
+        output: Text printed by the command.
     """
 
     wall_seconds: float

@@ -36,7 +36,7 @@ def write_file(file: Path, count: int) -> None:
 
 
 def measured(file: Path, folder: Path, count: int) -> dict[str, float]:
-    """Import a file into a new store, export it again, and return what that cost."""
+    """Import a file into a new store, export it again, and return the cost."""
     environment = {"DATA_DIR": str(folder / "data")}
     imported = cost_of(["import", str(file)], environment)
     assert imported.output.count(f"{count} interactions, checksum") == 2, imported.output
@@ -54,7 +54,7 @@ def measured(file: Path, folder: Path, count: int) -> dict[str, float]:
 
 
 def _same_lines(one: Path, other: Path) -> bool:
-    """Tell whether two files have the same lines, in whatever order; by the hash of each."""
+    """Return whether two files have the same lines in any order, by the hashes of the lines."""
     return sorted(_hashes(one)) == sorted(_hashes(other))
 
 
@@ -65,7 +65,7 @@ def _hashes(file: Path) -> Iterator[int]:
 
 
 def main() -> None:
-    """Measure what the command line names."""
+    """Run the measurement named on the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.import_speed", description=(__doc__ or "").partition("\n\n")[0]
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 _FIRST_TOKEN = (b"event: delta", b'"text": "', b'"delta":{"content"')
-Told = Callable[[int], object]
+Progress = Callable[[int], object]
 
 
 def post(path: str, body: bytes, *, key: str | None = None) -> bytes:
@@ -26,7 +26,7 @@ def post(path: str, body: bytes, *, key: str | None = None) -> bytes:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a load.
+    """Outcome of a load.
 
     Attributes:
         statuses: How many answers had each status; 0 is a connection that broke.
@@ -134,11 +134,11 @@ async def closed_loop(
     connections: int,
     seconds: float,
     ramp_seconds: float = 0.0,
-    told: Told = int,
+    progress: Progress = int,
 ) -> Outcome:
     """Keep one request under way on each connection for so long, then let the last ones end.
 
-    They begin evenly over `ramp_seconds`. `told` hears how many were answered, now and then.
+    They begin evenly over `ramp_seconds`. `progress` is called with the number of answers now and then.
     """
     loop = asyncio.get_running_loop()
     outcome = Outcome()
@@ -153,7 +153,7 @@ async def closed_loop(
         now = time.perf_counter()
         answered += 1
         if answered % 256 == 0:
-            told(256)
+            progress(256)
         if now < until and caller.is_open:
             caller.ask(request, now, None)
             return
@@ -184,7 +184,7 @@ def get(path: str) -> bytes:
 
 
 async def open_loop(
-    port: int, request: bytes, *, per_second: float, seconds: float, told: Told = int
+    port: int, request: bytes, *, per_second: float, seconds: float, progress: Progress = int
 ) -> Outcome:
     """Send so many a second, evenly, whether earlier ones were answered or not; each on a connection of its own.
 
@@ -230,7 +230,7 @@ async def open_loop(
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         if number % 32 == 0:
-            told(32)
+            progress(32)
     await asyncio.gather(*tasks)
     is_over = True
     if under_way:

@@ -1,4 +1,4 @@
-"""What is measured, one function each; nothing is judged here."""
+"""The measurements, one function each."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from bench.processes import Service, Watched
 
 CHAT = "/v1/chat"
 DIRECT = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
-Told = Callable[[int], object]
+Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Target:
 
 @dataclass(slots=True)
 class Costs:
-    """What rounds of one target came to, a value for each round."""
+    """Measurements of one target, a value for each round."""
 
     cpu_milliseconds: list[float] = field(default_factory=list)
     per_second: list[float] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Added:
     """Seconds through the service and without it, at the same rate, in turns.
 
     Attributes:
-        sync_milliseconds: What the disk takes to sync a page at the same rate, between the turns.
+        sync_milliseconds: Time in which the disk syncs a page at the same rate, measured between the rounds.
     """
 
     direct: list[float]
@@ -81,9 +81,9 @@ def direct(*, manner: str = "") -> bytes:
 
 
 async def costs(
-    targets: list[Target], *, rounds: int, seconds: float, connections: int, told: Told
+    targets: list[Target], *, rounds: int, seconds: float, connections: int, progress: Progress
 ) -> Mapping[str, Costs]:
-    """Return what each target costs, measured in turns so that a noisy machine is noisy for all of them.
+    """Return the cost of each target, measured alternately so that noise of the machine affects all of them.
 
     The first round warms up and does not count.
     """
@@ -94,7 +94,7 @@ async def costs(
             outcome = await closed_loop(
                 target.process.port, target.request, connections=connections, seconds=seconds
             )
-            told(1)
+            progress(1)
             cost = found[target.name]
             cost.errors += outcome.errors
             if number:
@@ -111,11 +111,11 @@ async def added(
     stream: bool,
     rounds: int,
     seconds: float,
-    told: Told,
+    progress: Progress,
     per_second: float,
     latency_seconds: float,
 ) -> Added:
-    """Return what the service adds to an answer (to its first word, of a stream) at a constant rate.
+    """Return the time the service adds to an answer (to the first text of a stream) at a constant rate.
 
     The provider takes `latency_seconds`.
     """
@@ -134,31 +134,33 @@ async def added(
             ),
         ):
             outcome = await open_loop(port, request, per_second=per_second, seconds=seconds)
-            told(1)
+            progress(1)
             values.extend(outcome.first_tokens_seconds if stream else outcome.latencies_seconds)
     return found
 
 
 async def in_flight(
-    service: Service, *, calls: int, seconds: float, told: Told
+    service: Service, *, calls: int, seconds: float, progress: Progress
 ) -> tuple[Outcome, Outcome]:
-    """Return what comes of so many calls at once, each of which the provider takes two seconds for.
+    """Return the outcome of `calls` concurrent chats, for each of which the provider takes two seconds.
 
     The second outcome is that of `/health/live`, asked meanwhile: how long the event loop lets others wait.
     """
     request, port = chat(service, manner="mock(latency=2)"), service.process.port
     return await asyncio.gather(
-        closed_loop(port, request, connections=calls, seconds=seconds, ramp_seconds=2.0, told=told),
+        closed_loop(
+            port, request, connections=calls, seconds=seconds, ramp_seconds=2.0, progress=progress
+        ),
         open_loop(port, get("/health/live"), per_second=20.0, seconds=seconds),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Overload:
-    """A service asked for three times what it takes on.
+    """A service under three times its maximum load.
 
     Attributes:
-        peak: Answers a second when it is asked for exactly what it takes on.
+        peak: Answers per second at exactly its maximum load.
         good: Answers a second under the overload.
         refused_p99: Milliseconds to a refusal.
         recovered: Share of a modest load that is answered right after it.
@@ -173,7 +175,7 @@ class Overload:
 
 
 async def overload(service: Service, *, chats: int, seconds: float) -> Overload:
-    """Return what is left of the service's work when it is asked for three times as much as `chats` at once."""
+    """Measure the service under three times `chats` concurrent requests."""
     request, port = chat(service, manner="mock(latency=0.2)"), service.process.port
     peak = await closed_loop(port, request, connections=chats, seconds=5)
     under, live = await asyncio.gather(

@@ -3,7 +3,7 @@
     python -m bench.passthrough --port 9001 --upstream http://127.0.0.1:9000
 
 A bare ASGI application on uvicorn that posts what it gets with aiohttp, reads the whole answer and hands it back. It
-parses nothing, keeps nothing and knows nobody.
+parses nothing, stores nothing and authenticates no caller.
 """
 
 import argparse

@@ -19,7 +19,7 @@ ANY_USER_KEY = "bench"
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A process, the port it answers on, and what it took to its first answer."""
+    """A process, its port, and the time until its first answer."""
 
     pid: int
     port: int
@@ -44,7 +44,7 @@ class Watched:
 
 
 def free_port() -> int:
-    """Return a port nobody listens on."""
+    """Return an unused port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

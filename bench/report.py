@@ -12,7 +12,7 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure, and what was promised of it, where something was."""
+    """One measurement, with its target if there is one."""
 
     name: str
     value: str
@@ -20,7 +20,7 @@ class Row:
 
 
 def machine() -> str:
-    """Return what the figures were measured on."""
+    """Return a description of the machine."""
     model = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -31,18 +31,16 @@ def machine() -> str:
 
 def as_table(rows: Sequence[Row]) -> str:
     """Return a table in Markdown that reads well as plain text too."""
-    lines = [("figure", "measured", "promised")] + [
+    cells = [("figure", "measured", "promised")] + [
         (row.name, row.value, row.promised) for row in rows
     ]
-    widths = [max(len(line[column]) for line in lines) for column in range(3)]
-    told = [
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + " |"
-        for line in lines
+    widths = [max(len(row[column]) for row in cells) for column in range(3)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in cells
     ]
-    told.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(told)
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
 
 
 def write_results(rows: Sequence[Row], loads: tuple[float, float], plots: Sequence[Path]) -> None:
@@ -50,7 +48,7 @@ def write_results(rows: Sequence[Row], loads: tuple[float, float], plots: Sequen
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     pictures = "\n".join(f"![{plot.stem}]({plot.parent.name}/{plot.name})" for plot in plots)
     RESULTS.write_text(
-        f"""# What the service costs
+        f"""# Cost of the service
 
 Written by `make bench`; nothing here is typed by hand. {moment}, on {machine()}. Load average {loads[0]:.1f} at the
 start and {loads[1]:.1f} at the end: where it is above the number of cores, others were at work on this machine, which

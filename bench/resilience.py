@@ -1,4 +1,4 @@
-"""What a healthy call pays for deadline, retry, breaker, cooldown, bulkhead, fallback and metering together.
+"""Measures the cost of deadline, retry, breaker, cooldown, bulkhead, fallback and metering for a healthy call.
 
     python -m bench.resilience
 
@@ -94,7 +94,7 @@ async def cpu_microseconds(client: LLMClient, calls: int) -> float:
 
 
 async def measure(rounds: int, calls: int) -> None:
-    """Print what each shape of answer costs alone, through the chain, and the difference."""
+    """Print the cost of each shape of answer, without and with the chain, and the difference."""
     settings, clock = Settings(_env_file=None), SystemClock()
     metrics = Metrics(version="bench", environment="bench")
     prices = Prices({}, {}, clock)

@@ -1,4 +1,4 @@
-"""What history costs as it grows: pages, filters, search, statistics and export, at ten thousand to ten million.
+"""Measures history as it grows: pages, filters, search, statistics and export, at ten thousand to ten million.
 
     python -m bench.scale                                  # SQLite, 10 000 to 1 000 000
     python -m bench.scale --sizes 10000,10000000
@@ -53,12 +53,12 @@ CURSOR_SECRET = "a-secret-for-cursors-of-the-bench"  # noqa: S105 - of the bench
 RESULTS = Path(__file__).parent / "results"
 REQUESTS = 200
 _NOWHERE = Watched(os.getpid(), 1, 0.0, 0.0)
-"""There is no provider: nobody chats here."""
+"""An unused URL: this benchmark has no chats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Where history of one size is: what the service is told of it."""
+    """Settings of a store of one size."""
 
     kind: str
     folder: Path
@@ -76,7 +76,7 @@ class Store:
 
 
 async def fill(store: Store, history: MadeUpHistory) -> dict[str, float]:
-    """Fill an empty store and return what that cost."""
+    """Fill an empty store and return the cost."""
     kept = store.folder / "fill.json"
     if kept.exists():
         return dict(json.loads(kept.read_text()))
@@ -102,7 +102,7 @@ async def fill(store: Store, history: MadeUpHistory) -> dict[str, float]:
 
 
 def questions(history: MadeUpHistory) -> dict[str, tuple[str, dict[str, str]]]:
-    """Return what is asked, by name: path and query."""
+    """Return path and query of each request, by name."""
     page = f"/v1/history/{MEASURED_USER}"
     large = f"/v1/history/{LARGE_USER}"
     everything = {"limit": "20"}
@@ -180,7 +180,7 @@ def ask(store: Store, history: MadeUpHistory) -> dict[str, Any]:
 
 
 def export(store: Store, history: MadeUpHistory) -> dict[str, float]:
-    """Export the whole store by the command, and return what that cost."""
+    """Export the whole store by the command, and return the cost."""
     file = store.folder / "export.jsonl"
     cost = cost_of(["export", str(file)], {**store.environment, "DATA_DIR": str(store.folder)})
     size = file.stat().st_size
@@ -194,14 +194,14 @@ def export(store: Store, history: MadeUpHistory) -> dict[str, float]:
 
 
 def merged(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
-    """Return the least of each figure: what others do on the machine only ever adds to it."""
+    """Return the minimum of each measurement, since other load on the machine only adds to it."""
     return now | {name: min(value, now.get(name, value)) for name, value in before.items()}
 
 
 def measure(stores: dict[int, Store], parsed: argparse.Namespace) -> list[dict[str, Any]]:
     """Return everything about stores of some sizes; they are gone afterwards unless they are to be kept.
 
-    All are filled first, and then asked in turns, so that what they are compared by was measured at the same time.
+    All are filled first and then measured alternately, so that they are compared under the same conditions.
     """
     found: dict[int, dict[str, Any]] = {}
     for count, store in stores.items():
@@ -226,7 +226,7 @@ def measure(stores: dict[int, Store], parsed: argparse.Namespace) -> list[dict[s
 
 
 def main() -> None:
-    """Measure what the command line names."""
+    """Run the measurements named on the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.scale", description=(__doc__ or "").partition("\n\n")[0]
     )

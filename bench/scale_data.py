@@ -1,4 +1,4 @@
-"""Made-up history of many users, as alike to a real one as page, search and statistics can tell."""
+"""Generated history of many users, realistic for pages, search and statistics."""
 
 from collections.abc import AsyncGenerator, Callable
 from itertools import accumulate
@@ -59,7 +59,7 @@ class MadeUpHistory(CopySource):
     """So many interactions over one year, in the order of their time.
 
     One user has 10 000 of them, or all if there are no more; one has a tenth; the others have a hundred each and are
-    active some hundreds at a time, so that everybody's rows lie apart.
+    active some hundreds at a time, so that the rows of a user are not adjacent.
     """
 
     def __init__(self, count: int, *, seed: int = 7) -> None:
@@ -86,7 +86,7 @@ class MadeUpHistory(CopySource):
         return f"{time}-7{number >> 48 & 0xFFF:03x}-8000-{number & 0xFFFF_FFFF_FFFF:012x}"
 
     def user_of(self, number: int) -> str:
-        """Return whose it is."""
+        """Return the user of an interaction."""
         if number % self._measured_every == 0:
             return MEASURED_USER
         if number % 10 == 1:

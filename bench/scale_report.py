@@ -13,7 +13,7 @@ _NONE = float("nan")
 
 
 def write_report(results: Path, store: str, command: str, measured: list[dict[str, Any]]) -> None:
-    """Keep what was measured of one store as JSON and as a plot, and write SCALE.md from all that is kept.
+    """Save the measurements of one store as JSON and as a plot, and write SCALE.md from all saved ones.
 
     Sizes that were measured before and not this time stay.
     """
@@ -30,7 +30,7 @@ def write_report(results: Path, store: str, command: str, measured: list[dict[st
 def write_import(
     results: Path, command: str, count: int, line_bytes: float, rounds: list[dict[str, Any]]
 ) -> None:
-    """Keep what the commands `import` and `export` were measured at, and write SCALE.md."""
+    """Save the measurements of the commands `import` and `export`, and write SCALE.md."""
     kept = {**_circumstances(command), "count": count, "line_bytes": line_bytes, "rounds": rounds}
     (results / "import.json").write_text(json.dumps(kept, indent=1) + "\n")
     _write_table(results)
@@ -70,14 +70,14 @@ def _import_lines(results: Path) -> list[str]:
         ("export, µs CPU an interaction", "export_cpu_us", 1),
         ("export, peak memory in MiB", "export_peak_rss", _MIB),
     ):
-        values = [_spaced(round(one[key] / scale)) for one in rounds]
+        values = [_spaced(round(each[key] / scale)) for each in rounds]
         lines.append(f"| {title} | " + " | ".join(values) + " |")
     return [*lines, "", f"{run['date']}, {run['machine']}, `{run['command']}`{_note(run)}"]
 
 
 def _write_table(results: Path) -> None:
     lines = [
-        "# What history costs as it grows",
+        "# Cost of history as it grows",
         "",
         "Written by `python -m bench.scale`. Milliseconds are CPU time of the service's process for one whole HTTP request, all",
         "threads. The user that is asked for has 10 000 interactions in every store, which lie apart as others wrote in between; the",
@@ -163,7 +163,7 @@ def _number(value: float | None) -> str:
 
 
 def _note(run: dict[str, Any]) -> str:
-    """Return what somebody wrote into the results beside what was measured."""
+    """Return the notes added by hand to the results."""
     return f"; {run['note']}" if "note" in run else ""
 
 

@@ -1,4 +1,4 @@
-"""Many chats, some of them faulty, streamed or left, and what the service still holds afterwards.
+"""Runs many chats, some faulty, streamed or abandoned, and measures the resources still held afterwards.
 
     make soak
 
@@ -40,7 +40,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the service holds while nothing is asked of it."""
+    """Resources held by the idle service."""
 
     files: int
     threads: int
@@ -51,7 +51,10 @@ def chats(service: processes.Service, seed: int) -> Iterator[tuple[bytes, float 
     """Yield requests, each with the seconds after which its caller hangs up, or None."""
     plain = measures.chat(service)
     streamed = measures.chat(service, stream=True)
-    slow = [measures.chat(service, manner="mock(latency=0.2)", stream=one) for one in (True, False)]
+    slow = [
+        measures.chat(service, manner="mock(latency=0.2)", stream=is_stream)
+        for is_stream in (True, False)
+    ]
     faulty = [
         measures.chat(service, manner=f"mock(fault={fault})", stream=one)
         for fault in _FAULTS
@@ -85,7 +88,7 @@ class Soak:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def left_over(self) -> Held:
-        """Return what the service holds some time after all are answered or left."""
+        """Return the resources held some time after all chats have ended."""
         self._sample()
         for _ in range(_CONNECTIONS):
             await self._on_new_connection()
@@ -144,7 +147,7 @@ async def run(total: int) -> bool:
         processes.service(upstream) as service,
         tqdm(total=_WARM_UP + total, desc="soak", unit=" chats", file=sys.stderr) as bar,
     ):
-        # What is opened once and kept, such as the threads that look at the disk, is there after some chats.
+        # Resources opened once, such as the threads that check the disk, exist after some chats.
         start = await Soak(service, _WARM_UP, bar).left_over()
         soak = Soak(service, total, bar)
         end = await soak.left_over()
@@ -177,7 +180,7 @@ def _write(rows: list[Row], resident: list[tuple[int, float]], load: float) -> N
     plot = plots.draw_soak(resident)
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     RESULTS.write_text(
-        f"""# What is left after many chats
+        f"""# Resources held after many chats
 
 Written by `make soak`; nothing here is typed by hand. {moment}, on {machine()}, load average {load:.1f} at the start.
 

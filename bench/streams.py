@@ -1,4 +1,4 @@
-"""What a stream costs: how much later its first word comes than from the provider itself, and what ten thousand leave behind.
+"""Measures the delay of the first text of streams, and the resources held after ten thousand of them.
 
     python -m bench.streams
 
@@ -60,15 +60,15 @@ async def first_words(service: Service, upstream: Watched, *, rounds: int, secon
                     taken[name].extend(outcome.first_tokens_seconds)
                     bar.update()
     for name, values in taken.items():
-        told = f"{name:21} first word p50 {quantile(values, 0.5) * 1000:6.2f} ms"
+        line = f"{name:21} first word p50 {quantile(values, 0.5) * 1000:6.2f} ms"
         if name != "provider":
             added = (quantile(values, 0.5) - quantile(taken["provider"], 0.5)) * 1000
-            told += f", added p50 {added:5.2f} ms"
-        print(f"{told}  ({len(values)} streams)")
+            line += f", added p50 {added:5.2f} ms"
+        print(f"{line}  ({len(values)} streams)")
 
 
 async def memory(service: Service, *, streams: int) -> None:
-    """Print what the process holds while so many streams run through it, and by how much that grew in the end."""
+    """Print the resources of the process during many streams, and their growth afterwards."""
     requests = list(_doors(service, "mock(chunks=30,gap=0.001)").values())
     process = service.process
     done = 0

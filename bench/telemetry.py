@@ -1,8 +1,8 @@
-"""What a request pays for being counted, logged and, where somebody wants it, traced.
+"""Measures the cost of metrics, the access log and, if enabled, tracing per request.
 
     python -m bench.telemetry
 
-Tells the service's own metrics of a chat that fell back (two attempts and the request), and writes its line through the
+Reports to the service's own metrics a chat that fell back (two attempts and the request), and writes its line through the
 service's own formatter and handler to a file that keeps nothing; then the same with spans that a collector on loopback
 does not take. Prints the CPU time a request, in µs: medians over rounds. The budget of metrics and line together is 30.
 """
@@ -57,7 +57,7 @@ _HEADERS = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
 
 
 class Chat:
-    """One chat that fell back, told to whoever is told of it in the service."""
+    """One chat with a fallback, reported to all observers of the service."""
 
     def __init__(self, metrics: Metrics, tracing: Tracing | None) -> None:
         self._metrics = metrics
@@ -68,7 +68,7 @@ class Chat:
         self._logger = logging.getLogger("app.access")
 
     def count(self) -> RequestOutcome:
-        """Tell the metrics, and the tracer if there is one."""
+        """Report to the metrics, and to the tracer if there is one."""
         span = None if self._tracing is None else self._tracing.requests.begin("POST", _HEADERS)
         context = ChatRequestContext(
             id=_ID,
@@ -109,10 +109,10 @@ def cpu_microseconds(work: Callable[[], object], calls: int) -> float:
 
 
 async def measure(rounds: int, calls: int) -> float:
-    """Print what each part costs; return that of metrics and line together."""
+    """Print the cost of each part; return that of metrics and log line together."""
     metrics = Metrics(version="bench", environment="bench")
-    nobody = Settings(_env_file=None, otel_exporter_otlp_endpoint="http://127.0.0.1:9")
-    async with open_tracing(nobody, version="bench") as tracing:
+    unreachable = Settings(_env_file=None, otel_exporter_otlp_endpoint="http://127.0.0.1:9")
+    async with open_tracing(unreachable, version="bench") as tracing:
         plain, traced = Chat(metrics, None), Chat(metrics, tracing)
         figures = {
             "metrics": plain.count,

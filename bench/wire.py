@@ -1,4 +1,4 @@
-"""What the mock provider says, made once: answers of so many events, in Gemini's and OpenAI's words."""
+"""Prepared answers of the mock provider, in the formats of Gemini and OpenAI."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _HEAD = (
     b"X-XSS-Protection: 0\r\nX-Frame-Options: SAMEORIGIN\r\nX-Content-Type-Options: nosniff\r\n"
     b'Server-Timing: gfet4t7; dur=412\r\nAlt-Svc: h3=":443"; ma=2592000\r\n\r\n'
 )
-_TOLD = re.compile(rb"mock\(([a-z0-9.,=]*)\)")
+_OPTIONS = re.compile(rb"mock\(([a-z0-9.,=]*)\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +35,17 @@ class Manner:
 
     @classmethod
     def of(cls, body: bytes) -> "Manner":
-        """Return what the prompt in `body` asks for, or the default."""
-        told = _TOLD.search(body)
-        return _DEFAULT if told is None else _manner(told[1])
+        """Return the behaviour requested in the prompt in `body`, or the default."""
+        options = _OPTIONS.search(body)
+        return _DEFAULT if options is None else _manner(options[1])
 
 
 _DEFAULT = Manner()
 
 
 @lru_cache(maxsize=256)
-def _manner(told: bytes) -> Manner:
-    named = dict(part.split("=", 1) for part in told.decode().split(",") if part)
+def _manner(options: bytes) -> Manner:
+    named = dict(part.split("=", 1) for part in options.decode().split(",") if part)
     return Manner(
         chunks=int(named.get("chunks", 8)),
         latency_seconds=float(named.get("latency", 0)),
@@ -61,7 +61,7 @@ def frames_of(chunks: int, *, is_gemini: bool) -> tuple[bytes, ...]:
     events = [event(number, is_last=number == chunks - 1) for number in range(chunks)]
     if not is_gemini:
         events.append(b"data: [DONE]\n\n")
-    frames = [b"%x\r\n%s\r\n" % (len(one), one) for one in events]
+    frames = [b"%x\r\n%s\r\n" % (len(event), event) for event in events]
     frames[0] = _HEAD + frames[0]
     frames[-1] += b"0\r\n\r\n"
     return tuple(frames)
@@ -69,7 +69,9 @@ def frames_of(chunks: int, *, is_gemini: bool) -> tuple[bytes, ...]:
 
 def refusal_of(status: int) -> bytes:
     """Return a refusal with this status."""
-    body = b'{"error":{"code":%d,"message":"the mock was told to","status":"UNAVAILABLE"}}' % status
+    body = (
+        b'{"error":{"code":%d,"message":"requested by the prompt","status":"UNAVAILABLE"}}' % status
+    )
     return (
         b"HTTP/1.1 %d Refused\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
         % (status, len(body), body)
