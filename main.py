@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
 
 
 def serve() -> int:
-    """Serve until told to stop; return the exit code."""
+    """Serve until a signal to stop; return the exit code."""
     from app.process import garbage_collection as collector
 
     collector.rest()
@@ -59,7 +59,7 @@ def serve() -> int:
 
 
 def work() -> int:
-    """Carry interactions from the queue to the store until told to stop; return the exit code."""
+    """Carry interactions from the queue to the store until a signal to stop; return the exit code."""
     with _start_told_in_the_log():
         from app.process.event_loop import run_event_loop
         from commands import queue
@@ -163,7 +163,7 @@ def key_book() -> "ApiKeyRepository":
     return FileApiKeyRepository(read_settings().data_dir, SystemClock())
 
 
-def selftest(told: "Callable[[Verdict], object]") -> "Sequence[Verdict]":
+def selftest(report: "Callable[[Verdict], object]") -> "Sequence[Verdict]":
     """Send faults through the real chain; tell each outcome as it comes, and return them all."""
     import asyncio
     import logging
@@ -171,7 +171,7 @@ def selftest(told: "Callable[[Verdict], object]") -> "Sequence[Verdict]":
     from infra.selftest.bench import run
 
     logging.getLogger("infra").setLevel(logging.CRITICAL)  # every alarm in it is a drill
-    return asyncio.run(run(told))
+    return asyncio.run(run(report))
 
 
 def main(arguments: list[str]) -> int:

@@ -1,1 +1,1 @@
-"""A provider that misbehaves on purpose, and a run of the real chain against it."""
+"""The `selftest` command: a fault-injecting provider, and a run of the real chain against it."""

@@ -1,4 +1,4 @@
-"""200s whose body is not an answer: broken, empty, huge, swelling, in another alphabet."""
+"""Responses of status 200 with invalid bodies: malformed, empty, huge, compressed, or in another encoding."""
 
 import zlib
 from functools import cache
@@ -17,13 +17,13 @@ _JSON = "application/json"
 
 @BAD_BODIES.named("malformed-json")
 async def malformed_json(exchange: Exchange) -> None:
-    """Half a document."""
+    """An incomplete JSON document."""
     await exchange.document(b'{"candidates": [{"cont')
 
 
 @BAD_BODIES.named("error-document")
 async def error_document(exchange: Exchange) -> None:
-    """An error where the answer should be, with a status of success."""
+    """An error document with status 200."""
     await exchange.status(200, {"error": {"code": 502, "message": "upstream broke"}})
 
 
@@ -36,7 +36,7 @@ async def no_choices(exchange: Exchange) -> None:
 
 @BAD_BODIES.named("latin-1")
 async def latin_1(exchange: Exchange) -> None:
-    """Events in another alphabet than JSON's."""
+    """Events in Latin-1 instead of UTF-8."""
     await exchange.begin("text/event-stream; charset=iso-8859-1")
     document = orjson.dumps(exchange.piece("Tudo está bem.")).decode()
     await exchange.event(document.encode("latin-1"))
@@ -45,7 +45,7 @@ async def latin_1(exchange: Exchange) -> None:
 
 @BAD_BODIES.named("utf-16")
 async def utf_16(exchange: Exchange) -> None:
-    """A document in two bytes a character."""
+    """A document in UTF-16."""
     document = orjson.dumps(exchange.piece(WHOLE_TEXT)).decode()
     await exchange.document(document.encode("utf-16"), "application/json; charset=utf-16")
 
@@ -63,7 +63,7 @@ async def huge_event(exchange: Exchange) -> None:
 
 @BAD_BODIES.named("huge-document")
 async def huge_document(exchange: Exchange) -> None:
-    """A document of 50 MB, of a length that is told."""
+    """A document of 50 MB with a Content-Length."""
     await exchange.head(200, {"content-type": _JSON, "content-length": str(HUGE_BYTES)})
     await exchange.write(b"{")
     for _ in range(HUGE_BYTES // len(_BLOCK)):
@@ -72,7 +72,7 @@ async def huge_document(exchange: Exchange) -> None:
 
 @BAD_BODIES.named("huge-answer")
 async def huge_answer(exchange: Exchange) -> None:
-    """50 MB of proper events."""
+    """50 MB of valid events."""
     await exchange.begin()
     text = _BLOCK.decode()
     for _ in range(HUGE_BYTES // len(_BLOCK)):
@@ -82,7 +82,7 @@ async def huge_answer(exchange: Exchange) -> None:
 
 @BAD_BODIES.named("huge-refusal")
 async def huge_refusal(exchange: Exchange) -> None:
-    """A 503 that says so in 50 MB."""
+    """A 503 with a body of 50 MB."""
     await exchange.head(503, {"content-type": _JSON, "content-length": str(HUGE_BYTES)})
     for _ in range(HUGE_BYTES // len(_BLOCK)):
         await exchange.write(_BLOCK)
@@ -90,7 +90,7 @@ async def huge_refusal(exchange: Exchange) -> None:
 
 @BAD_BODIES.named("gzip-bomb")
 async def gzip_bomb(exchange: Exchange) -> None:
-    """50 KB that swell to 50 MB, although nothing compressed was asked for."""
+    """50 KB of gzip that expand to 50 MB, without an Accept-Encoding in the request."""
     await exchange.document(
         _bomb(), "text/event-stream", {"content-encoding": "gzip", "vary": "accept-encoding"}
     )
@@ -98,7 +98,7 @@ async def gzip_bomb(exchange: Exchange) -> None:
 
 @BAD_BODIES.named("gzip-bomb-unnamed")
 async def gzip_bomb_unnamed(exchange: Exchange) -> None:
-    """The same bytes, and no word of their being compressed."""
+    """The same bytes without a Content-Encoding."""
     await exchange.document(_bomb(), "text/event-stream")
 
 
@@ -107,5 +107,5 @@ def _bomb() -> bytes:
     squeezed = zlib.compressobj(wbits=31)  # a gzip header
     blank = b" " * (1024 * 1024)
     head, again = (squeezed.compress(blank) + squeezed.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
-    # each block stands alone, so that one of them will do; that the sum at the end is wrong comes too late to matter
+    # A full flush makes each block independent, so one block can be repeated. The wrong checksum is only at the end.
     return head + 49 * again + squeezed.flush()

@@ -1,4 +1,4 @@
-"""Sends the misbehaving provider through the real chain, on scaled clocks."""
+"""Runs every fault case, and an outage, through the real chain, with scaled times."""
 
 import asyncio
 import socket
@@ -27,27 +27,28 @@ from infra.selftest.provider import FaultProvider, fault_provider
 from infra.settings import Settings
 
 SCALE = 20
-"""A minute of an outage, and the breaker's patience with it, take a twentieth of their time here."""
+"""Factor by which the outage and the circuit breaker's times are shortened."""
 
 OUTAGE_SECONDS = 60 / SCALE
 RECOVERY_SECONDS = (15 + 4 + 1) / SCALE
-"""By then it is in use again: the longest opening, the time to the next request, and some for the machine."""
+"""Time limit for recovery: the longest open period, the time to the next request, and a margin."""
 ASK_EVERY_SECONDS = 4 / SCALE
 MOST_REQUESTS_IN_OUTAGE = 7
-"""So many requests may try the first provider while it is down: three until the circuit opens on the fifth failed
-call, then one probe after each opening of 10, 12, 15 and 15 s, each of which may be a fifth shorter."""
+"""Limit of requests that try the first provider during the outage: three until the circuit opens at the fifth failed
+call, then one probe after each open period of 10, 12, 15 and 15 s, each of which may be a fifth shorter."""
 _REQUEST_SECONDS = 4.0
 _REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one case.
+    """Outcome of one case.
 
     Attributes:
-        got: Who answered, or the code of the error.
-        attempts: Calls of all providers.
-        has_passed: Whether it is what has to come of this fault.
+        got: Provider that answered, or the code of the error.
+        attempts: Number of provider calls.
+        seconds: Duration of the case.
+        has_passed: Whether the outcome is the expected one.
     """
 
     title: str
@@ -72,17 +73,17 @@ class _Unobserved(AttemptObserver):
 
 
 async def run(
-    told: Callable[[Outcome], object],
+    report: Callable[[Outcome], object],
     *,
     primary: ProviderKind = GEMINI,
     standby: ProviderKind = OPENAI,
 ) -> list[Outcome]:
-    """Try every fault and then the outage; tell each outcome as it comes, and return them all.
+    """Run every case and then the outage, and return all outcomes.
 
-    Uses loopback only, no key and no network; takes some eight seconds.
+    Uses the loopback interface only, and no key; takes about eight seconds.
 
     Args:
-        told: Is called with each outcome.
+        report: Called with each outcome.
         primary: Kind of the provider that misbehaves.
         standby: Kind of the provider to fall back to.
     """
@@ -91,10 +92,10 @@ async def run(
         for number, case in enumerate(CASES):
             outcome = await _try_case(llm, case, _name(number))
             outcomes.append(outcome)
-            told(outcome)
+            report(outcome)
         outcome = await _outage(llm, provider)
         outcomes.append(outcome)
-        told(outcome)
+        report(outcome)
     return outcomes
 
 
@@ -113,7 +114,7 @@ async def _try_case(llm: LLM, case: Case, model: str) -> Outcome:
 
 
 async def _outage(llm: LLM, provider: FaultProvider) -> Outcome:
-    """The first provider is down for a (scaled) minute; everybody is answered, and it is soon used again."""
+    """The first provider fails for a (scaled) minute; every request is answered, and it is soon used again."""
     started_seconds = time.monotonic()
     answered, attempts, tried_in_vain = True, 0, 0
     provider.override[OUTAGE] = FAULTS["503"]
@@ -143,7 +144,7 @@ async def _outage(llm: LLM, provider: FaultProvider) -> Outcome:
 async def _ask(
     llm: LLM, model: str, *, is_streamed: bool = False
 ) -> tuple[ChatRequestContext, str, str, float]:
-    """Return the turn, who answered or the error's code, the text the caller has, and the seconds it took."""
+    """Return the context, the provider or error code, the text received, and the seconds it took."""
     now = time.monotonic()
     by = Deadline(now + _REQUEST_SECONDS)
     context = ChatRequestContext(
@@ -155,21 +156,21 @@ async def _ask(
         answer_deadline=by,
         is_streamed=is_streamed,
     )
-    who, texts = "", list[str]()
+    got, texts = "", list[str]()
     try:
-        async with aclosing(llm.client.stream(Prompt.from_text("How are you?"), context)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, str):
-                    texts.append(piece)
-                elif isinstance(piece, ProviderSelected):
-                    who = STANDBY if piece.provider == STANDBY else PRIMARY
-                    if not piece.continues:
+        async with aclosing(llm.client.stream(Prompt.from_text("How are you?"), context)) as events:
+            async for event in events:
+                if isinstance(event, str):
+                    texts.append(event)
+                elif isinstance(event, ProviderSelected):
+                    got = STANDBY if event.provider == STANDBY else PRIMARY
+                    if not event.continues:
                         texts.clear()
     except DomainError as error:
-        who = error.code
+        got = error.code
         if not is_streamed:
-            texts.clear()  # a plain caller is shown nothing of a broken answer
-    return context, who, "".join(texts), time.monotonic() - now
+            texts.clear()  # without streaming, partial answers are not returned
+    return context, got, "".join(texts), time.monotonic() - now
 
 
 @asynccontextmanager
@@ -178,9 +179,9 @@ async def _chain(
 ) -> AsyncIterator[LLM]:
     """The real chain with a catalogue in which each case has a route of its own, all falling back to one."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        unused_url = f"http://127.0.0.1:{taken.getsockname()[1]}"
     primary = _provider(PRIMARY, primary_kind, provider.url)
-    refusing = _provider(_REFUSED, primary_kind, nobody)
+    refusing = _provider(_REFUSED, primary_kind, unused_url)
     standby = _provider(STANDBY, standby_kind, provider.url)
     entries = [
         *(
@@ -200,7 +201,7 @@ async def _chain(
 
 def _settings() -> Settings:
     return Settings(
-        _env_file=None,  # what this run needs does not depend on where it is run
+        _env_file=None,  # the run must not depend on the environment
         first_token_seconds=0.6,
         idle_seconds=0.4,
         min_attempt_seconds=0.2,
@@ -233,7 +234,7 @@ def _entry(
 
 
 def _upstream(case: Case) -> str:
-    """Return the fault's name, with a count of its own where the same fault is asked for with a second provider."""
+    """Return the name of the fault, with a suffix for cases without fallback so that they are counted separately."""
     return f"{case.fault}@alone" if case.is_alone else case.fault
 
 

@@ -1,4 +1,4 @@
-"""Connections that break, at every point of an answer."""
+"""Connections that break at different points of an answer."""
 
 import asyncio
 
@@ -8,18 +8,18 @@ from infra.selftest.fault import FIRST_TEXT, Faults
 BROKEN_CONNECTIONS = Faults()
 
 _UNTIL_READ_SECONDS = 0.02
-"""A reset discards what the other side has not read yet."""
+"""Pause before a reset, since a reset discards data that the peer has not read yet."""
 
 
 @BROKEN_CONNECTIONS.named("reset")
 async def reset(exchange: Exchange) -> None:
-    """Is reset before a byte came."""
+    """Resets the connection before the first byte."""
     exchange.reset()
 
 
 @BROKEN_CONNECTIONS.named("reset-after-head")
 async def reset_after_head(exchange: Exchange) -> None:
-    """Is reset between the head and the first event."""
+    """Resets the connection between the head and the first event."""
     await exchange.begin()
     await asyncio.sleep(_UNTIL_READ_SECONDS)
     exchange.reset()
@@ -27,7 +27,7 @@ async def reset_after_head(exchange: Exchange) -> None:
 
 @BROKEN_CONNECTIONS.named("reset-mid-stream")
 async def reset_mid_stream(exchange: Exchange) -> None:
-    """Is reset in the middle of the answer."""
+    """Resets the connection in the middle of the answer."""
     await exchange.begin()
     await exchange.text(FIRST_TEXT)
     await asyncio.sleep(_UNTIL_READ_SECONDS)
@@ -36,14 +36,14 @@ async def reset_mid_stream(exchange: Exchange) -> None:
 
 @BROKEN_CONNECTIONS.named("cut-before-text")
 async def cut_before_text(exchange: Exchange) -> None:
-    """Ends the stream in an orderly way before the first word."""
+    """Ends the stream normally before the first text."""
     await exchange.begin()
     await exchange.close_stream()
 
 
 @BROKEN_CONNECTIONS.named("cut")
 async def cut(exchange: Exchange) -> None:
-    """Ends the stream in an orderly way in the middle of the answer."""
+    """Ends the stream normally in the middle of the answer."""
     await exchange.begin()
     await exchange.text(FIRST_TEXT)
     await exchange.close_stream()

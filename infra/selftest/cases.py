@@ -1,4 +1,4 @@
-"""The sixteen faults of the public Failover Bench, and what has to come of each (SEMANTICS of fail-over)."""
+"""The sixteen faults of the public Failover Bench, with their expected outcomes."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,18 @@ OUTAGE = "outage"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One fault of the first provider, with a healthy second one behind it.
+    """One fault of the first provider, with a healthy second one as fallback.
 
     Attributes:
-        title: As the table names it.
-        fault: What the first provider does; `refused` means that nobody listens there.
-        expected: Who answers, or the code of the error the caller gets.
-        text: What the caller has in the end.
-        most_attempts: Calls of the first provider at the most.
-        is_streamed: The caller reads word by word, so that words cannot be taken back.
-        continues: The model takes up a partial answer.
-        is_alone: No second provider may answer.
-        least_seconds: The first provider is left alone for so long before it is asked again.
+        title: Title in the output.
+        fault: Fault of the first provider; `refused` for a closed port.
+        expected: Provider that answers, or the code of the error.
+        text: Text that the client receives.
+        most_attempts: Maximum number of calls of the first provider.
+        is_streamed: The answer is streamed, so that sent text cannot be withdrawn.
+        continues: The model can continue a partial answer.
+        is_alone: There is no fallback.
+        least_seconds: Minimum pause before a retry of the first provider.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Streams of events that are not what the formats lay down; some of them whole all the same."""
+"""Event streams that deviate from the formats; some of them are complete all the same."""
 
 from infra.selftest.exchange import Exchange, Wire
 from infra.selftest.fault import FIRST_TEXT, TEXTS, Faults
@@ -10,7 +10,7 @@ _HALF_AN_EVENT = b'{"choices": [{"delta": {"cont'
 
 @DAMAGED_STREAMS.named("malformed-chunk")
 async def malformed_chunk(exchange: Exchange) -> None:
-    """An event in the middle that cannot be read."""
+    """A malformed event in the middle."""
     await exchange.begin()
     await exchange.text(FIRST_TEXT)
     await exchange.event(_HALF_AN_EVENT)
@@ -19,7 +19,7 @@ async def malformed_chunk(exchange: Exchange) -> None:
 
 @DAMAGED_STREAMS.named("malformed-first-chunk")
 async def malformed_first_chunk(exchange: Exchange) -> None:
-    """A first event that cannot be read."""
+    """A malformed first event."""
     await exchange.begin()
     await exchange.event(_HALF_AN_EVENT)
     await exchange.finish()
@@ -27,7 +27,7 @@ async def malformed_first_chunk(exchange: Exchange) -> None:
 
 @DAMAGED_STREAMS.named("no-done")
 async def no_done(exchange: Exchange) -> None:
-    """A finished answer without `[DONE]`."""
+    """A complete answer without `[DONE]`."""
     await exchange.begin()
     for text in TEXTS:
         await exchange.text(text)
@@ -36,7 +36,7 @@ async def no_done(exchange: Exchange) -> None:
 
 @DAMAGED_STREAMS.named("no-finish-reason")
 async def no_finish_reason(exchange: Exchange) -> None:
-    """All the words, and an end without a reason or `[DONE]`."""
+    """The complete text without a finish reason or `[DONE]`."""
     await exchange.begin()
     for text in TEXTS:
         await exchange.text(text)
@@ -45,7 +45,7 @@ async def no_finish_reason(exchange: Exchange) -> None:
 
 @DAMAGED_STREAMS.named("comments")
 async def comments(exchange: Exchange) -> None:
-    """Comment lines and fields nobody asked for between the events."""
+    """Comments and unused fields between the events."""
     await exchange.begin()
     for text in TEXTS:
         await exchange.raw(b": OPENROUTER PROCESSING\n\n:\n\nevent: message\nid: 7\nretry: 10\n")
@@ -56,7 +56,7 @@ async def comments(exchange: Exchange) -> None:
 
 @DAMAGED_STREAMS.named("single-bytes")
 async def single_bytes(exchange: Exchange) -> None:
-    """A healthy answer whose every byte is a chunk of its own."""
+    """A healthy answer with each byte in a chunk of its own."""
     await exchange.begin()
     for text in (*TEXTS, " Ça va.", "\U0001f642"):
         for byte in exchange.as_event(exchange.piece(text)):
@@ -66,7 +66,7 @@ async def single_bytes(exchange: Exchange) -> None:
 
 @DAMAGED_STREAMS.named("carriage-returns")
 async def carriage_returns(exchange: Exchange) -> None:
-    """Lines that end as HTTP's do."""
+    """Lines that end in CR LF."""
     await exchange.begin()
     for text in TEXTS:
         event = exchange.as_event(exchange.piece(text))
@@ -76,7 +76,7 @@ async def carriage_returns(exchange: Exchange) -> None:
 
 @DAMAGED_STREAMS.named("empty")
 async def empty(exchange: Exchange) -> None:
-    """Stops before a word."""
+    """A complete answer without text."""
     await exchange.answer()
 
 
@@ -90,7 +90,7 @@ async def error_in_200(exchange: Exchange) -> None:
 
 @DAMAGED_STREAMS.named("error-mid-stream")
 async def error_mid_stream(exchange: Exchange) -> None:
-    """An error among the events, after some words; OpenAI's `[DONE]` follows it all the same."""
+    """An error event after some text, followed by OpenAI's `[DONE]`."""
     await exchange.begin()
     await exchange.text(FIRST_TEXT)
     await exchange.event({"error": {"code": 502, "message": "upstream broke"}})
@@ -101,5 +101,5 @@ async def error_mid_stream(exchange: Exchange) -> None:
 
 @DAMAGED_STREAMS.named("blocked-mid-stream")
 async def blocked_mid_stream(exchange: Exchange) -> None:
-    """A safety filter ends the answer after some words."""
+    """A safety filter ends the answer after some text."""
     await exchange.answer(FIRST_TEXT, reason="content_filter")

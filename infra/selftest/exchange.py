@@ -1,4 +1,4 @@
-"""One request to the misbehaving provider, and every way to answer it, in either wire format."""
+"""One request to the fault provider, and the ways to answer it in either format."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Wire(StrEnum):
-    """Whose format a request came in."""
+    """Format of a request."""
 
     GEMINI = "gemini"
     OPENAI = "openai"
@@ -23,12 +23,12 @@ class Wire(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """What was asked, and the raw connection to answer on.
+    """A request and the connection to answer on.
 
     Attributes:
-        model: The upstream model named in the request; it decides the fault.
-        nth: How many requests with this question for this model came before, plus one.
-        headers: Lower-case names.
+        model: Upstream model of the request; selects the fault.
+        nth: Ordinal number, from 1, among the requests with the same model and question.
+        headers: Headers with lower-case names.
     """
 
     wire: Wire
@@ -53,16 +53,16 @@ class Exchange:
         *,
         status: int = 200,
     ) -> None:
-        """Answer with a body of any bytes, of a length that is told."""
+        """Answer with any bytes as the body, with a Content-Length."""
         lines = {"content-type": content_type, "content-length": str(len(payload))}
         await self.write(_head(status, {**lines, **(headers or {})}) + payload)
 
     async def head(self, status: int, headers: Mapping[str, str]) -> None:
-        """Send a head alone."""
+        """Send a response head."""
         await self.write(_head(status, headers))
 
     async def begin(self, content_type: str = "text/event-stream") -> None:
-        """Send the head of a stream, whose end is marked by chunks."""
+        """Send the head of a stream with chunked encoding."""
         await self.head(200, {"content-type": content_type, "transfer-encoding": "chunked"})
 
     async def event(self, document: Any) -> None:
@@ -79,11 +79,11 @@ class Exchange:
         await self.write(b"%x\r\n%s\r\n" % (len(payload), payload))
 
     async def text(self, text: str) -> None:
-        """Send a piece of the answer."""
+        """Send a piece of text."""
         await self.event(self.piece(text))
 
     async def finish(self, reason: str = "stop", *, done: bool = True) -> None:
-        """End the answer: the reason, the counts, and the end of the stream.
+        """Send finish reason, usage, and the end of the stream.
 
         Args:
             reason: `stop`, `length` or `content_filter`.
@@ -135,7 +135,7 @@ class Exchange:
     def error(
         self, status: int, name: str, message: str, details: Sequence[Any] = ()
     ) -> dict[str, Any]:
-        """Return an error document of this wire."""
+        """Return an error document in the format of the request."""
         if self.wire is Wire.GEMINI:
             error: dict[str, Any] = {"code": status, "message": message, "status": name}
             if details:
@@ -144,18 +144,18 @@ class Exchange:
         return {"error": {"code": name, "message": message, "type": "error", "param": None}}
 
     def reset(self) -> None:
-        """Close so that the other side sees a reset, not an end."""
+        """Close the connection with a TCP reset."""
         raw: socket.socket = self.writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.writer.transport.abort()
 
     async def silence(self) -> None:
-        """Say nothing until the other side hangs up."""
+        """Send nothing until the peer closes the connection."""
         while await self.reader.read(1024):
             pass
 
     async def hangs_up_within(self, seconds: float) -> bool:
-        """Say nothing for so long; return whether the other side hung up meanwhile."""
+        """Send nothing for `seconds`; return whether the peer closed the connection meanwhile."""
         try:
             async with asyncio.timeout(seconds):
                 await self.silence()
@@ -170,5 +170,5 @@ class Exchange:
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:
-    lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [f"HTTP/1.1 {status} Status", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode()

@@ -1,4 +1,4 @@
-"""What a fault is, and what a healthy answer says."""
+"""The type of faults, and the text of a healthy answer."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,23 +8,23 @@ Fault = Callable[[Exchange], Awaitable[None]]
 
 TEXTS = ("All ", "is ", "well.")
 WHOLE_TEXT = "".join(TEXTS)
-"""What a healthy provider says."""
+"""Complete text of a healthy answer."""
 
 FIRST_TEXT = TEXTS[0]
-"""How far an answer comes that breaks."""
+"""Text of an answer that breaks off."""
 
 
 class Faults(dict[str, Fault]):
-    """Faults of one kind, by the name they are asked for."""
+    """Faults of one kind, by name."""
 
     def named(self, name: str) -> Callable[[Fault], Fault]:
-        """Return a decorator that adds a fault."""
+        """Return a decorator that registers a fault."""
 
-        def keep(fault: Fault) -> Fault:
+        def register(fault: Fault) -> Fault:
             self[name] = fault
             return fault
 
-        return keep
+        return register
 
 
 async def healthy(exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""Every fault, named as it is asked for: the name of the upstream model, up to the first `@`."""
+"""All faults by name: the name of the upstream model up to the first `@`."""
 
 from infra.selftest.bad_bodies import BAD_BODIES
 from infra.selftest.broken_connections import BROKEN_CONNECTIONS

@@ -1,4 +1,4 @@
-"""The misbehaving provider: a raw socket server on loopback that speaks both wire formats."""
+"""The fault provider: a raw socket server on loopback that supports both formats."""
 
 import asyncio
 import re
@@ -16,17 +16,17 @@ from infra.selftest.fault import Fault
 from infra.selftest.faults import FAULTS
 
 _BACKLOG = 4096
-"""As many connections may wait to be taken as the kernel allows: whose attempt is dropped here would look like a fault."""
+"""Length of the accept queue, high enough that no connection is dropped, which would look like a fault."""
 _GEMINI_PATH = re.compile(r"/v1beta/models/(?P<model>[^:]+):streamGenerateContent")
 
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One request that came in.
+    """A received request.
 
     Attributes:
-        at_seconds: Monotonic time of its arrival.
-        ended_seconds: When its connection was done with; None while it is not.
+        at_seconds: Monotonic time of arrival.
+        ended_seconds: Monotonic time of the end of the answer; None before it.
     """
 
     model: str
@@ -38,23 +38,23 @@ class Call:
 
     @property
     def question(self) -> str:
-        """The last thing the user said, whichever the format."""
+        """Text of the last user message, in either format."""
         if self.wire is Wire.GEMINI:
-            said = [turn for turn in self.body["contents"] if turn["role"] == "user"]
-            return str(said[-1]["parts"][0]["text"])
-        said = [message for message in self.body["messages"] if message["role"] == "user"]
-        return str(said[-1]["content"])
+            asked = [turn for turn in self.body["contents"] if turn["role"] == "user"]
+            return str(asked[-1]["parts"][0]["text"])
+        asked = [message for message in self.body["messages"] if message["role"] == "user"]
+        return str(asked[-1]["content"])
 
 
 @dataclass(slots=True)
 class FaultProvider:
-    """Answers each request with the fault its model is named after, and remembers every one.
+    """Answers each request with the fault named by its model, and records all requests.
 
-    A name that is no fault is healthy. `model@anything` is the fault `model` with a count of its own. `override`
-    replaces what a model does from now on, so that a test can take a provider down and up.
+    Other names get a healthy answer. `model@anything` is the fault `model` with a separate count. `override` replaces
+    the fault of a model, so that a test can switch a provider off and on.
 
     Attributes:
-        most_under_way: By model, how many requests it had at once at the most.
+        most_under_way: Maximum number of concurrent requests, by model.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -68,23 +68,23 @@ class FaultProvider:
 
     @property
     def connections(self) -> int:
-        """How many there are, idle ones included."""
+        """Number of open connections, idle ones included."""
         return len(self._tasks)
 
     def count(self, model: str) -> int:
-        """Return how many requests named this model."""
+        """Return the number of requests for this model."""
         return self._counts[model]
 
     def under_way(self) -> int:
-        """Return how many connections are still held open by a request."""
+        """Return the number of requests that are not finished."""
         return sum(call.ended_seconds is None for call in self.calls)
 
     def under_way_of(self, model: str) -> int:
-        """Return how many requests for this model are not answered yet."""
+        """Return the number of requests for this model that are not answered."""
         return self._at_once[model]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one connection, to its end."""
+        """Serve one connection until it ends."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -131,7 +131,7 @@ class FaultProvider:
         return not writer.is_closing()
 
     async def end(self) -> None:
-        """Hang up on everybody."""
+        """Close all connections."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Providers that want us to slow down, and every way they say for how long."""
+"""Rate limits, with the different forms of the requested pause."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ async def _limited(exchange: Exchange, headers: Mapping[str, str] | None = None)
 
 
 async def _limited_for(exchange: Exchange, seconds: str) -> None:
-    """The delay as each provider tells it: Gemini in the body, the others in a header."""
+    """Send the pause in the provider's form: Gemini in the body, the others in a header."""
     if exchange.wire is Wire.GEMINI:
         info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{seconds}s"}
         document = exchange.error(429, "RESOURCE_EXHAUSTED", "slow down", [info])

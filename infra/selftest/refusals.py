@@ -1,4 +1,4 @@
-"""Providers that answer with a status other than 200: theirs, ours or the caller's fault."""
+"""Error statuses, whether caused by the provider, by us, or by the client."""
 
 from random import Random
 
@@ -21,7 +21,7 @@ _NAMES = {
     504: "DEADLINE_EXCEEDED",
     529: "OVERLOADED",
 }
-_coin = Random(7)  # noqa: S311 - the same run every time; nothing depends on its being secret
+_coin = Random(7)  # noqa: S311 - reproducible, not secret
 
 
 async def _refuse(exchange: Exchange, status: int) -> None:
@@ -53,7 +53,7 @@ REFUSALS["rejected"] = REFUSALS["400"]
 
 @REFUSALS.named("503-after-7s")
 async def unavailable_with_delay(exchange: Exchange) -> None:
-    """503 with a Retry-After, always."""
+    """503 with a Retry-After."""
     await exchange.status(
         503, exchange.error(503, "UNAVAILABLE", "overloaded"), {"retry-after": "7"}
     )
@@ -61,7 +61,7 @@ async def unavailable_with_delay(exchange: Exchange) -> None:
 
 @REFUSALS.named("503-half-the-time")
 async def unavailable_half_the_time(exchange: Exchange) -> None:
-    """503 or an answer, as a coin falls."""
+    """503 for a random half of the requests."""
     if _coin.getrandbits(1):
         await _refuse(exchange, 503)
     else:
@@ -83,7 +83,7 @@ async def blocked(exchange: Exchange) -> None:
 
 @REFUSALS.named("context-too-long")
 async def context_too_long(exchange: Exchange) -> None:
-    """More than the model's window."""
+    """Context window exceeded."""
     if exchange.wire is Wire.GEMINI:
         message = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
         await exchange.status(400, exchange.error(400, "INVALID_ARGUMENT", message))
@@ -94,7 +94,7 @@ async def context_too_long(exchange: Exchange) -> None:
 
 @REFUSALS.named("bad-key")
 async def bad_key(exchange: Exchange) -> None:
-    """Our key is refused; Google does so with a 400."""
+    """Rejected API key; Google uses status 400."""
     if exchange.wire is Wire.GEMINI:
         reason = {
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -110,5 +110,5 @@ async def bad_key(exchange: Exchange) -> None:
 
 @REFUSALS.named("redirect")
 async def redirect(exchange: Exchange) -> None:
-    """Points elsewhere."""
+    """A redirect."""
     await exchange.status(302, {}, {"location": "http://127.0.0.1:1/"})

@@ -1,4 +1,4 @@
-"""Providers that let us wait."""
+"""Slow and stalled answers."""
 
 from infra.selftest.exchange import Exchange
 from infra.selftest.fault import FIRST_TEXT, Fault, Faults, healthy
@@ -8,13 +8,13 @@ SLOW_ANSWERS = Faults()
 
 @SLOW_ANSWERS.named("silent")
 async def silent(exchange: Exchange) -> None:
-    """Takes the request and says nothing."""
+    """Accepts the request and sends nothing."""
     await exchange.silence()
 
 
 @SLOW_ANSWERS.named("slow-first-token")
 async def slow_first_token(exchange: Exchange) -> None:
-    """Sends its head and comments, but no word."""
+    """Sends the head and comments, but no text."""
     await exchange.begin()
     await exchange.raw(b": PROCESSING\n\n")
     await exchange.silence()
@@ -22,7 +22,7 @@ async def slow_first_token(exchange: Exchange) -> None:
 
 @SLOW_ANSWERS.named("stall")
 async def stall(exchange: Exchange) -> None:
-    """Stops in the middle, the socket open."""
+    """Stops in the middle of the answer, with the connection open."""
     await exchange.begin()
     await exchange.text(FIRST_TEXT)
     await exchange.silence()
