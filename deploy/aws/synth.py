@@ -18,8 +18,8 @@ def make_app(context: dict[str, str] | None = None, *, output: Path | None = Non
     """Return the app with both stacks.
 
     Args:
-        context: Wins over what `cdk.json` says.
-        output: Where the templates go; `cdk.out` beside this file unless the CDK's CLI says otherwise.
+        context: Values that override `cdk.json`.
+        output: Folder for the templates; by default the one of the CDK CLI, else `cdk.out` in the folder of this file.
 
     Raises:
         BadParameter: A parameter is missing or means nothing.

@@ -1,4 +1,4 @@
-"""`python generate.py [directory]`: writes the dashboards and alerts beside this file, or into a directory."""
+"""`python generate.py [directory]`: writes the dashboards and alerts into the folder of this file, or into `directory`."""
 
 import json
 import sys

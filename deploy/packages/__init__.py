@@ -1,1 +1,1 @@
-"""What the service is made of: locks, their audit, a bill of materials."""
+"""The dependencies: locks, their audit, and a bill of materials."""

@@ -24,18 +24,18 @@ ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock", "deploy/aws/requirements.lock")
 INSTALLED_LOCK = "requirements-dev.lock"
 BROUGHT_BY_PYTHON = {"pip", "setuptools"}
-"""What a new virtual environment holds already."""
+"""Packages of a new virtual environment."""
 _ASKING_SECONDS = 300
 
 
 def known() -> dict[str, Any]:
-    """Return what is known of holes without a database."""
+    """Return the vulnerabilities listed in known.toml."""
     text = (ROOT / "deploy" / "packages" / "known.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 
 def faults_in_lock(name: str, pins: Sequence[Pin]) -> Iterator[str]:
-    """Yield what is wrong with the packages of a lock."""
+    """Yield the faults of the packages of a lock."""
     listed = known()
     for pin in pins:
         what = f"{name}: {pin.name} {pin.version}"
@@ -50,7 +50,7 @@ def faults_in_lock(name: str, pins: Sequence[Pin]) -> Iterator[str]:
 
 
 def faults_in_installed(installed: Mapping[str, str], locked: Mapping[str, str]) -> Iterator[str]:
-    """Yield how what is installed differs from what is locked."""
+    """Yield the differences between installed and locked packages."""
     for name, version in sorted(installed.items()):
         if (wanted := locked.get(name)) is None:
             if name not in BROUGHT_BY_PYTHON:
@@ -62,7 +62,7 @@ def faults_in_installed(installed: Mapping[str, str], locked: Mapping[str, str])
 
 
 def faults_in_folder(packages: Path) -> Iterator[str]:
-    """Yield what in a folder of packages would run at every start of Python."""
+    """Yield the files in a folder of packages that run at every start of Python."""
     allowed = known()["pth"]
     for path in sorted(packages.glob("*.pth")):
         if allowed.get(path.name) != hashlib.sha256(path.read_bytes()).hexdigest():
@@ -96,7 +96,7 @@ def holes_told_by(report: str) -> tuple[list[str], int, int]:
 
 
 def ask_database(lock: str) -> tuple[list[str], int, int] | None:
-    """Return what pip-audit's database knows of the packages in a lock; None where it cannot be reached."""
+    """Return the findings of pip-audit for a lock; None if its database cannot be reached."""
     command = [
         sys.executable,
         "-m",
@@ -123,7 +123,7 @@ def ask_database(lock: str) -> tuple[list[str], int, int] | None:
 
 
 def main() -> int:
-    """Print what was found; return 1 if anything was."""
+    """Print the findings; return 1 if there are any."""
     faults = list(faults_here())
     print(f"Seen here: {len(faults)} faults in {len(LOCKS)} locks and in what is installed.")
     for lock in LOCKS:

@@ -37,7 +37,7 @@ class Pin:
 
 
 def pins_of(lock: Path) -> list[Pin]:
-    """Return what a lock holds.
+    """Return the content of a lock.
 
     Raises:
         ValueError: A line is not one package at one version.

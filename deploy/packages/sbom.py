@@ -1,4 +1,4 @@
-"""`make sbom`: what the service is made of, as CycloneDX 1.6 on stdout; the same for the same lock."""
+"""`make sbom`: the bill of materials as CycloneDX 1.6 on stdout; the same for the same lock."""
 
 import json
 import sys
@@ -43,7 +43,7 @@ def _component(pin: Pin) -> dict[str, Any]:
 
 
 def _license_of(name: str) -> str | None:
-    """Return what the installed package says of its license; None where it is not installed or does not say."""
+    """Return the license of the installed package; None if it is not installed or names none."""
     try:
         said = metadata(name)
     except PackageNotFoundError:
@@ -57,7 +57,7 @@ def _license_of(name: str) -> str | None:
 
 
 def main() -> int:
-    """Write the bill of what `make run` and the image install."""
+    """Write the bill of the packages that `make run` and the image install."""
     from infra.product import SERVICE_NAME, VERSION
 
     bill = bill_of(pins_of(ROOT / "requirements.lock"), name=SERVICE_NAME, version=VERSION)

@@ -1,1 +1,1 @@
-"""The two stacks: what is kept, and what runs."""
+"""The two stacks: stored data, and the running service."""

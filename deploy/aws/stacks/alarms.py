@@ -1,4 +1,4 @@
-"""Who is told, by which way; when, is in `stacks.rules`."""
+"""Alarms and the topic they notify; their conditions are in `stacks.rules`."""
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
@@ -20,7 +20,7 @@ _SENDERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
 
 
 class Alarms(Construct):
-    """One alarm a rule, and each task that ended by itself: all of them sent to one topic.
+    """One alarm per rule, and a notification for each task that ended unexpectedly, all to one topic.
 
     Attributes:
         all: In the order of the rules.
@@ -64,7 +64,7 @@ class Alarms(Construct):
         return topic
 
     def _tell_of_stops(self, cluster: ecs.ICluster, topic: sns.Topic) -> None:
-        """Tell of tasks whose process ended; those that ECS stops for a deployment or for scaling have another code."""
+        """Notify of tasks whose process ended; tasks that ECS stops for a deployment or scaling have another stop code."""
         events.CfnRule(
             self,
             "Stops",

@@ -1,4 +1,4 @@
-"""rt-app: what runs. It keeps nothing and may be thrown away and made anew."""
+"""rt-app: the running service. It holds no data and can be deleted and created again."""
 
 from aws_cdk import Stack
 from constructs import Construct
@@ -17,7 +17,7 @@ from stacks.tasks import METRICS_PORT, Tasks
 
 
 class ApplicationStack(Stack):
-    """Gateway → load balancer → API → queue → worker → table, and who watches over it."""
+    """Gateway → load balancer → API → queue → worker → table, with alarms and dashboards."""
 
     def __init__(
         self, scope: Construct, stack_id: str, parameters: Parameters, data: DataStack

@@ -62,7 +62,7 @@ class Balancer(Construct):
             ),
         )
         listener = self._make_listener(domain)
-        # figures are scraped inside the VPC; the world has no business with them
+        # metrics are scraped inside the VPC only
         listener.add_action(
             "NoMetrics",
             priority=1,

@@ -1,4 +1,4 @@
-"""rt-data: what outlives every deployment of the service."""
+"""rt-data: the stored data, which outlives deployments of the service."""
 
 import json
 
@@ -20,7 +20,7 @@ INDEXES = {
     "byConversation": ("userConversation", [*_FILTERED, "model"]),
     "byTurn": ("turnOf", ["userConversation"]),
 }
-"""What each is keyed by, and what it holds to be filtered by; the same as the service makes on an emulator."""
+"""Keys and filtered attributes of each index; the same as the service creates on an emulator."""
 
 _LOG_GROUPS = ("api", "worker", "gateway")
 
@@ -31,7 +31,7 @@ class DataStack(Stack):
     Attributes:
         table: Interactions, claims of idempotency keys and tombstones.
         queue: From the API to the worker.
-        dead_letters: What could not be stored.
+        dead_letters: Messages that could not be stored.
         provider_keys: A JSON object of the providers' keys, by the names of the service's settings.
         api_keys: The callers' keys as hash lines.
         cursor_secret: Signs cursors; made once.
@@ -124,7 +124,7 @@ class DataStack(Stack):
         )
 
     def _make_secret(self, construct_id: str, name: str, empty: str) -> secretsmanager.Secret:
-        """Make a secret that an operator fills; deploying again leaves what is in it alone."""
+        """Create a secret that an operator fills; later deployments do not change its value."""
         return secretsmanager.Secret(
             self,
             construct_id,

@@ -1,4 +1,4 @@
-"""What the world sees: a REST API that passes every answer on as it comes, a firewall, a name."""
+"""The public side: a REST API with response streaming, a firewall, and a domain name."""
 
 import json
 

@@ -40,7 +40,7 @@ _EXCEPTIONS = (
 
 
 def acknowledge_exceptions(app: App) -> None:
-    """Tell cdk-nag of them."""
+    """Register the exceptions with cdk-nag."""
     everything = {construct.node.path: construct for construct in app.node.find_all()}
     for path, rule, reason in _EXCEPTIONS:
         Validations.of(everything[path]).acknowledge(

@@ -46,7 +46,7 @@ def healthy_tasks(targets: elb.ApplicationTargetGroup) -> cloudwatch.IMetric:
 
 
 def tasks_that_ended() -> cloudwatch.Metric:
-    """Return how many tasks ended although nobody stopped them."""
+    """Return the number of tasks that ended without being stopped."""
     return cloudwatch.Metric(
         namespace="AWS/Events",
         metric_name="Invocations",
@@ -77,7 +77,7 @@ def share(part: cloudwatch.IMetric, whole: cloudwatch.IMetric, least: int) -> cl
 
 
 def throttled_writes(table: dynamodb.Table) -> cloudwatch.Metric:
-    """Return how many writes were refused for going too fast; `ThrottledRequests` is told for each operation alone."""
+    """Return the number of throttled writes; `ThrottledRequests` exists only per operation."""
     return table.metric("WriteThrottleEvents", statistic="Sum", period=_MINUTE)
 
 

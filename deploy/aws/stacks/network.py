@@ -19,7 +19,7 @@ _ENDPOINTS = {
 
 
 class Network(Construct):
-    """The VPC and who may speak to whom: gateway link → load balancer → API; API and worker → outside by HTTPS.
+    """The VPC and the allowed connections: gateway link → load balancer → API; API and worker → outside by HTTPS.
 
     Attributes:
         private: The subnets of the tasks and the load balancer.
@@ -38,7 +38,7 @@ class Network(Construct):
         _let(self.link, self.balancer, listener_port)
         _let(self.balancer, self.api, PORT)
         for group in (self.api, self.worker):
-            # providers' and AWS's addresses change, so the port is what can be said
+            # addresses of providers and AWS change, so only the port can be restricted
             group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Providers and AWS")
         if size.has_interface_endpoints:
             self._add_interface_endpoints()
@@ -92,6 +92,6 @@ class Network(Construct):
 
 def _let(source: ec2.SecurityGroup, target: ec2.SecurityGroup, port: int) -> None:
     """Let one group speak to another, as both of them see it."""
-    what = f"{Stack.of(source).stack_name} port {port}"
-    source.add_egress_rule(target, ec2.Port.tcp(port), what)
-    target.add_ingress_rule(source, ec2.Port.tcp(port), what)
+    description = f"{Stack.of(source).stack_name} port {port}"
+    source.add_egress_rule(target, ec2.Port.tcp(port), description)
+    target.add_ingress_rule(source, ec2.Port.tcp(port), description)

@@ -1,4 +1,4 @@
-"""What an operator chooses, read from the CDK context (`cdk.json`, or `-c name=value`)."""
+"""Parameters of a deployment, read from the CDK context (`cdk.json`, or `-c name=value`)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ PROVIDER_KEYS = frozenset({"GEMINI_API_KEY", "OPENROUTER_API_KEY", "OPENAI_API_K
 
 
 class Authentication(StrEnum):
-    """How callers say who they are; `none` is no choice for a service in the internet."""
+    """Authentication methods; `none` is not available for a public service."""
 
     API_KEYS = "api_keys"
     JWT = "jwt"
@@ -121,7 +121,7 @@ class Parameters:
         image_tag: In the repository that `rt-data` makes.
         providers: Names of keys in the secret `rt/providers` that tasks get.
         jwt: Issuer, audience and key set, as the service's settings of those names.
-        alarm_email: Who is told of alarms; None leaves subscribing to the operator.
+        alarm_email: Recipient of alarms; None if the operator subscribes recipients.
         is_protected: Tables cannot be deleted and outlive their stack.
     """
 

@@ -1,4 +1,4 @@
-"""What tasks may do: each action by its name, on one resource."""
+"""IAM permissions of the tasks: named actions on one resource each."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _READ_AND_WRITE = (
     "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
     "dynamodb:GetItem",
-    "dynamodb:PartiQLInsert",  # the only batch that leaves alone what is there is one of statements
+    "dynamodb:PartiQLInsert",  # only a batch of statements does not overwrite existing items
     "dynamodb:PutItem",
     "dynamodb:Query",
 )
@@ -34,7 +34,7 @@ def api_permissions(data: DataStack) -> list[iam.PolicyStatement]:
 
 
 def worker_permissions(data: DataStack) -> list[iam.PolicyStatement]:
-    """Carry from the queue to the table; bury what cannot be stored, and bring it back when told to."""
+    """Permissions to move messages from the queue to the table, and to and from the dead letters."""
     return [
         _allow(_READ_AND_WRITE, data.table.table_arn),
         _allow([*_RECEIVE, "sqs:SendMessage"], data.queue.queue_arn),

@@ -1,4 +1,4 @@
-"""When somebody is told. Each rule has a section of its name in `deploy/runbook.md`."""
+"""Alarm rules. Each has a section with its name in `deploy/runbook.md`."""
 
 from dataclasses import dataclass
 
@@ -28,15 +28,15 @@ _DEAD = cloudwatch.TreatMissingData.BREACHING
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When to tell.
+    """Condition of an alarm.
 
     Attributes:
         name: A heading of the runbook.
-        says: What it means, in one sentence.
-        limit: What the metric has to be above.
+        says: Meaning in one sentence.
+        limit: Threshold that the metric has to exceed.
         minutes: For so many of the last `of`, which are no more unless said otherwise.
         comparison: `_BELOW` turns the limit round.
-        missing: What a minute without a figure counts as.
+        missing: Treatment of minutes without data.
     """
 
     name: str
@@ -160,7 +160,7 @@ def _of_providers() -> list[Rule]:
 
 def _of_history(data: DataStack) -> list[Rule]:
     return [
-        # Tasks have no outbox, so these three wait for whoever gives them one (OUTBOX_ENABLED and a volume).
+        # Tasks have no outbox by default; these three apply with OUTBOX_ENABLED and a volume.
         Rule(
             "OutboxIsOld",
             "A task has held interactions for more than five minutes.",

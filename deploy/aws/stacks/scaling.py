@@ -49,7 +49,7 @@ def scale_api(service: ecs.FargateService, targets: elb.ApplicationTargetGroup, 
 
 
 def scale_worker(service: ecs.FargateService, queue: sqs.Queue, size: Size) -> None:
-    """Add tasks for what waits in the queue, and for how long the oldest of it does."""
+    """Scale by the length of the queue and the age of its oldest message."""
     count = service.auto_scale_task_count(
         min_capacity=size.worker_least, max_capacity=size.worker_most
     )

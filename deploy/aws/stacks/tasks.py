@@ -61,7 +61,7 @@ class Tasks(Construct):
         secrets: dict[str, ecs.Secret],
         permissions: Sequence[iam.PolicyStatement],
     ) -> ecs.FargateTaskDefinition:
-        """Return what runs `python main.py <name>`, with a read-only root and a volume that dies with the task."""
+        """Return a container that runs `python main.py <name>`, with a read-only root and an ephemeral volume."""
         task = ecs.FargateTaskDefinition(
             self,
             f"{name.capitalize()}Task",
@@ -141,7 +141,7 @@ class Tasks(Construct):
             "DYNAMODB_TABLE": data.table.table_name,
             "SQS_QUEUE_URL": data.queue.queue_url,
             "SQS_DLQ_URL": data.dead_letters.queue_url,
-            # the disk dies with the task: what the queue does not take goes straight to the table
+            # the disk is ephemeral: interactions that the queue does not accept go straight to the table
             "OUTBOX_ENABLED": "false",
             "METRICS_EMF_ENABLED": "true",
         }

@@ -1,1 +1,1 @@
-"""What the dashboards show; `python generate.py` writes them as Grafana reads them."""
+"""Content of the dashboards and alerts; `python generate.py` writes them in Grafana's format."""

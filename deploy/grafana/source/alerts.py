@@ -8,7 +8,7 @@ Json = dict[str, Any]
 DATASOURCE = "rt-prometheus"
 
 _LOOK_BACK_SECONDS = 1200
-# What Prometheus calls the value of the query, Grafana calls differently; functions and labels have the same names.
+# Grafana has another name for the value of the query; functions and labels have the same names.
 _VALUE = re.compile(r"\$value\b")
 
 

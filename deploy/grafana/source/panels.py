@@ -1,4 +1,4 @@
-"""What a panel is, whatever is asked for its figures."""
+"""Panels, independent of their data source."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -37,10 +37,10 @@ class CloudWatch:
 
 
 MODEL = ("provider", "model")
-"""The dimensions of what is told of answers."""
+"""Dimensions of metrics of answers."""
 
 ROUTE = (*MODEL, "outcome")
-"""The dimensions of whatever is told of a call of a provider."""
+"""Dimensions of metrics of provider calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Panel:
     """One graph.
 
     Attributes:
-        says: What a good and a bad picture look like.
+        says: Description of good and bad values.
         cloudwatch: The same on AWS.
     """
 
