@@ -132,7 +132,9 @@ class MongoHistory(DurableStore):
         interactions = _all_of([document for document in shown if document["_id"] not in erased])
         if not has_every_form:
             interactions = [
-                interaction for interaction in interactions if interaction.contains_words(query.filter.words)
+                interaction
+                for interaction in interactions
+                if interaction.contains_words(query.filter.words)
             ]
         return Page(interactions=interactions, next_id=next_id)
 

@@ -30,7 +30,9 @@ class WordFilter:
         words = self._asked.filter.words
         if not words:
             return page
-        self._found += [interaction for interaction in page.interactions if interaction.contains_words(words)]
+        self._found += [
+            interaction for interaction in page.interactions if interaction.contains_words(words)
+        ]
         limit = self._asked.limit
         if len(self._found) > limit:
             return Page(interactions=self._found[:limit], next_id=self._found[limit - 1].id)

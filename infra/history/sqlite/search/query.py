@@ -52,7 +52,9 @@ def search(connection: apsw.Connection, query: HistoryQuery) -> Page:
     documents = [] if joined is None else orjson.loads(b"[" + joined + b"]")
     found = [interaction_of(document) for document in documents]
     if not has_every_form:
-        found = [interaction for interaction in found if interaction.contains_words(query.filter.words)]
+        found = [
+            interaction for interaction in found if interaction.contains_words(query.filter.words)
+        ]
     return Page(interactions=found, next_id=next_id)
 
 
