@@ -44,7 +44,6 @@ from infra.llm.catalogue.loader import load_catalogue
 from infra.llm.chain import open_llm
 from infra.logging.unhandled import log_unhandled_in
 from infra.product import VERSION
-from infra.production import refuse_unsafe
 from infra.security.access import open_access
 from infra.security.cursors import configured_cursors
 from infra.security.request_limits import MemoryRateLimiter
@@ -52,6 +51,7 @@ from infra.security.token_budget import MemoryTokenBudget
 from infra.settings import Settings
 from infra.settings.access import AccessSettings
 from infra.settings.limits import LimitSettings
+from infra.settings.production import refuse_unsafe
 from infra.settings.server import ServerSettings
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.telemetry.health import ServiceHealth

@@ -18,8 +18,8 @@ from infra.configuration import ConfigurationError
 from infra.history.store.durable_store import DurableStore
 from infra.logging.unhandled import log_unhandled_in
 from infra.product import VERSION
-from infra.production import refuse_unsafe_stores
 from infra.settings import Settings
+from infra.settings.production import refuse_unsafe_stores
 from infra.storage.aws.access import AwsAccess, warn_of_plain_endpoint
 from infra.stores.registry import configured_store, remote_store_settings, unsafe_stores
 from infra.telemetry.metrics.metrics import Metrics

@@ -6,8 +6,8 @@ import pytest
 
 from infra.configuration import ConfigurationError
 from infra.llm.catalogue.loader import load_catalogue
-from infra.production import refuse_unsafe, refuse_unsafe_stores
 from infra.settings import Settings
+from infra.settings.production import refuse_unsafe, refuse_unsafe_stores
 from infra.stores.registry import unsafe_stores
 from tests.fakes.clock import FakeClock
 

@@ -1,0 +1,1 @@
+"""Settings, and those that production refuses."""
