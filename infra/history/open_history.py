@@ -12,7 +12,7 @@ from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
 from infra.history.sqlite.outbox.relay import Sink
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.retention import RetainedHistory, Retention
-from infra.settings import Settings
+from infra.settings.history import HistorySettings
 from infra.storage.aws.access import AwsAccess, warn_of_plain_endpoint
 from infra.stores.registry import configured_store, remote_store_settings
 from infra.stores.store import OpenedStore, Store
@@ -41,7 +41,7 @@ class ConfiguredHistory:
 
 @asynccontextmanager
 async def open_history(
-    settings: Settings, clock: Clock, *, traceparent: Callable[[], str | None] = lambda: None
+    settings: HistorySettings, clock: Clock, *, traceparent: Callable[[], str | None] = lambda: None
 ) -> AsyncIterator[ConfiguredHistory]:
     """Open the embedded store, or an outbox before a remote store, or a queue before either.
 
@@ -71,7 +71,7 @@ async def open_history(
 
 
 def without_expired(
-    settings: Settings, history: HistoryRepository, clock: Clock
+    settings: HistorySettings, history: HistoryRepository, clock: Clock
 ) -> HistoryRepository:
     """Return the history for reading: it hides expired interactions that the store has not removed yet."""
     if settings.history_retention_days is None:
@@ -80,7 +80,7 @@ def without_expired(
 
 
 async def _behind_queue(
-    settings: Settings,
+    settings: HistorySettings,
     clock: Clock,
     stack: AsyncExitStack,
     store: OpenedStore,
@@ -112,7 +112,7 @@ async def _behind_queue(
 
 
 async def _open_outbox(
-    settings: Settings,
+    settings: HistorySettings,
     clock: Clock,
     stack: AsyncExitStack,
     store: DurableStore,
@@ -135,6 +135,6 @@ async def _open_outbox(
     )
 
 
-def _check(settings: Settings, store: Store) -> None:
+def _check(settings: HistorySettings, store: Store) -> None:
     if settings.sqs_queue_url is not None and store.is_embedded:
         raise ConfigurationError(f"SQS_QUEUE_URL needs a store: set {remote_store_settings()}")

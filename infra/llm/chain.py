@@ -21,7 +21,7 @@ from infra.llm.resilience.route import Route
 from infra.llm.resilience.route_health import RouteHealth
 from infra.llm.route_builder import RouteBuilder
 from infra.llm.transport.http_stream import provider_session
-from infra.settings import Settings
+from infra.settings.provider_calls import ProviderCallSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class LLM:
 @asynccontextmanager
 async def open_llm(
     catalogue: Catalogue,
-    settings: Settings,
+    settings: ProviderCallSettings,
     *,
     clock: Clock,
     observer: AttemptObserver,

@@ -21,14 +21,14 @@ from infra.llm.resilience.metered import Metered
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudgetPolicy
 from infra.llm.resilience.route import Route
-from infra.settings import Settings
+from infra.settings.provider_calls import ProviderCallSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteBuilder:
     """Builds the routes of one process; those of one provider share a concurrency limit."""
 
-    settings: Settings
+    settings: ProviderCallSettings
     clock: Clock
     observer: AttemptObserver
     random: Random

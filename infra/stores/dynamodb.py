@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.dynamodb.store import DynamoHistory
-    from infra.settings import Settings
+    from infra.settings.history import HistorySettings
 
 _MISSING = "set DYNAMODB_TABLE: it says which table"
 
 
-def _missing(settings: "Settings") -> str | None:
+def _missing(settings: "HistorySettings") -> str | None:
     return _MISSING if settings.dynamodb_table is None else None
 
 
-def _table(settings: "Settings") -> str:
+def _table(settings: "HistorySettings") -> str:
     if settings.dynamodb_table is None:
         raise ConfigurationError(_MISSING)
     return settings.dynamodb_table
 
 
 def _history(
-    settings: "Settings", clock: "Clock", read_seconds: float
+    settings: "HistorySettings", clock: "Clock", read_seconds: float
 ) -> AbstractAsyncContextManager["DynamoHistory"]:
     from infra.history.dynamodb.store import open_dynamo
     from infra.history.store.retention import Retention
@@ -49,13 +49,15 @@ def _history(
 
 
 @asynccontextmanager
-async def _open(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedStore]:
+async def _open(settings: "HistorySettings", clock: "Clock") -> AsyncIterator[OpenedStore]:
     async with _history(settings, clock, settings.history_read_seconds) as history:
         yield OpenedStore(history, history.reachability.degraded)
 
 
 @asynccontextmanager
-async def _open_archive(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedArchive]:
+async def _open_archive(
+    settings: "HistorySettings", clock: "Clock"
+) -> AsyncIterator[OpenedArchive]:
     from infra.history.transfer.dynamodb_archive import DynamoArchive
     from infra.storage.aws.access import AwsAccess
 
@@ -67,14 +69,16 @@ async def _open_archive(settings: "Settings", clock: "Clock") -> AsyncIterator[O
 
 
 @asynccontextmanager
-async def _open_archive_reader(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedReader]:
+async def _open_archive_reader(
+    settings: "HistorySettings", clock: "Clock"
+) -> AsyncIterator[OpenedReader]:
     async with _open_archive(settings, clock) as opened:
         yield OpenedReader(opened.archive, opened.name)
 
 
 @asynccontextmanager
 async def _open_idempotency(
-    settings: "Settings", _clock: "Clock"
+    settings: "HistorySettings", _clock: "Clock"
 ) -> AsyncIterator["IdempotencyStore"]:
     from infra.idempotency.dynamodb import DynamoIdempotency
     from infra.storage.aws.access import AwsAccess
@@ -87,7 +91,7 @@ async def _open_idempotency(
         yield DynamoIdempotency(Table(dynamodb, table))
 
 
-def _unsafe_reasons(settings: "Settings") -> Sequence[str]:
+def _unsafe_reasons(settings: "HistorySettings") -> Sequence[str]:
     """Return unsafe settings of the access to AWS, which a queue before any store uses too."""
     reasons = []
     if (endpoint := settings.aws_endpoint_url) and not endpoint.startswith("https://"):

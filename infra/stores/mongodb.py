@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.mongo.store import MongoHistory
-    from infra.settings import Settings
+    from infra.settings.history import HistorySettings
 
 _TLS_OPTION = re.compile(r"[?&](?:tls|ssl)=", re.IGNORECASE)
 _LOCAL_HOST = re.compile(
@@ -28,18 +28,18 @@ _LOCAL_HOST = re.compile(
 _MISSING = "set MONGO_URI: it says where MongoDB is"
 
 
-def _missing(settings: "Settings") -> str | None:
+def _missing(settings: "HistorySettings") -> str | None:
     return _MISSING if settings.mongo_uri is None else None
 
 
-def _uri(settings: "Settings") -> str:
+def _uri(settings: "HistorySettings") -> str:
     if settings.mongo_uri is None:
         raise ConfigurationError(_MISSING)
     return settings.mongo_uri.get_secret_value()
 
 
 def _history(
-    settings: "Settings", clock: "Clock", read_seconds: float
+    settings: "HistorySettings", clock: "Clock", read_seconds: float
 ) -> AbstractAsyncContextManager["MongoHistory"]:
     from infra.history.mongo.store import open_mongo
     from infra.history.store.retention import Retention
@@ -54,13 +54,15 @@ def _history(
 
 
 @asynccontextmanager
-async def _open(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedStore]:
+async def _open(settings: "HistorySettings", clock: "Clock") -> AsyncIterator[OpenedStore]:
     async with _history(settings, clock, settings.history_read_seconds) as history:
         yield OpenedStore(history, history.reachability.degraded)
 
 
 @asynccontextmanager
-async def _open_archive(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedArchive]:
+async def _open_archive(
+    settings: "HistorySettings", clock: "Clock"
+) -> AsyncIterator[OpenedArchive]:
     from infra.history.transfer.mongo_archive import MongoArchive
 
     uri = _uri(settings)
@@ -70,20 +72,22 @@ async def _open_archive(settings: "Settings", clock: "Clock") -> AsyncIterator[O
 
 
 @asynccontextmanager
-async def _open_archive_reader(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedReader]:
+async def _open_archive_reader(
+    settings: "HistorySettings", clock: "Clock"
+) -> AsyncIterator[OpenedReader]:
     async with _open_archive(settings, clock) as opened:
         yield OpenedReader(opened.archive, opened.name)
 
 
 def _open_idempotency(
-    settings: "Settings", _clock: "Clock"
+    settings: "HistorySettings", _clock: "Clock"
 ) -> AbstractAsyncContextManager["IdempotencyStore"]:
     from infra.idempotency.mongo import open_mongo_idempotency
 
     return open_mongo_idempotency(_uri(settings), database=settings.mongo_db)
 
 
-def _unsafe_reasons(settings: "Settings") -> Sequence[str]:
+def _unsafe_reasons(settings: "HistorySettings") -> Sequence[str]:
     if settings.mongo_uri is None or _is_private(settings.mongo_uri.get_secret_value()):
         return ()
     return ("MONGO_URI does not ask for TLS (tls=true in it does, tls=false permits it)",)

@@ -10,7 +10,7 @@ from infra.stores.sqlite import SQLITE
 from infra.stores.store import Store
 
 if TYPE_CHECKING:
-    from infra.settings import Settings
+    from infra.settings.history import HistorySettings
 
 STORES: tuple[Store, ...] = (SQLITE, MONGODB, DYNAMODB)
 """Every store that can be configured; the first one is used when no other is."""
@@ -30,7 +30,7 @@ def store_named(name: str) -> Store:
     return {store.name: store for store in STORES}[name]
 
 
-def configured_store(settings: "Settings") -> Store:
+def configured_store(settings: "HistorySettings") -> Store:
     """Return the store that the settings select; without a selection, the embedded one.
 
     Raises:
@@ -49,6 +49,6 @@ def remote_store_settings() -> str:
     return " or ".join(store.setting for store in STORES if not store.is_embedded)
 
 
-def unsafe_stores(settings: "Settings") -> Sequence[str]:
+def unsafe_stores(settings: "HistorySettings") -> Sequence[str]:
     """Return the settings of all stores that production refuses, one phrase each."""
     return [reason for store in STORES for reason in store.unsafe_reasons(settings)]

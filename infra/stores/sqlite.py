@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.sqlite.committer import SqliteCommitter
-    from infra.settings import Settings
+    from infra.settings.history import HistorySettings
 
 CACHE_KIBIBYTES = 256 * 1024
 """Rows in the order of ids touch many pages of the indexes by user; a small cache writes each of them many times."""
@@ -28,7 +28,7 @@ CHECKPOINT_PAGES = 16_000
 
 
 @asynccontextmanager
-async def _open(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedStore]:
+async def _open(settings: "HistorySettings", clock: "Clock") -> AsyncIterator[OpenedStore]:
     from infra.history.sqlite.store import open_sqlite
     from infra.history.store.retention import Retention
 
@@ -43,7 +43,9 @@ async def _open(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedSto
 
 
 @asynccontextmanager
-async def _open_archive(settings: "Settings", clock: "Clock") -> AsyncIterator[OpenedArchive]:
+async def _open_archive(
+    settings: "HistorySettings", clock: "Clock"
+) -> AsyncIterator[OpenedArchive]:
     from infra.history.sqlite.store import open_sqlite
     from infra.history.transfer.sqlite_archive import SqliteArchive
 
@@ -59,7 +61,7 @@ async def _open_archive(settings: "Settings", clock: "Clock") -> AsyncIterator[O
 
 @asynccontextmanager
 async def _open_archive_reader(
-    settings: "Settings", _clock: "Clock"
+    settings: "HistorySettings", _clock: "Clock"
 ) -> AsyncIterator[OpenedReader]:
     from infra.history.sqlite.read_pool import ReadPool
     from infra.history.sqlite.store import HISTORY_FILE
@@ -74,14 +76,14 @@ async def _open_archive_reader(
 
 
 def _open_idempotency(
-    settings: "Settings", clock: "Clock"
+    settings: "HistorySettings", clock: "Clock"
 ) -> AbstractAsyncContextManager["IdempotencyStore"]:
     from infra.idempotency.sqlite.store import open_sqlite_idempotency
 
     return open_sqlite_idempotency(settings.data_dir, clock)
 
 
-def _nothing_to_copy(settings: "Settings") -> str | None:
+def _nothing_to_copy(settings: "HistorySettings") -> str | None:
     from infra.history.sqlite.store import HISTORY_FILE
 
     file = settings.data_dir / HISTORY_FILE

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.store.durable_store import DurableStore
-    from infra.settings import Settings
+    from infra.settings.history import HistorySettings
 
 ARCHIVE_READ_SECONDS = 60.0
 """Limit of one read of a copy: far above that of a request."""
@@ -49,11 +49,11 @@ class OpenedReader:
     name: str
 
 
-def nothing_to_check(_settings: "Settings") -> None:
+def nothing_to_check(_settings: "HistorySettings") -> None:
     """Return None: no condition applies."""
 
 
-def no_reasons(_settings: "Settings") -> Sequence[str]:
+def no_reasons(_settings: "HistorySettings") -> Sequence[str]:
     """Return an empty sequence: no setting of the store is unsafe."""
     return ()
 
@@ -78,10 +78,14 @@ class Store:
     name: str
     setting: str
     is_embedded: bool = False
-    missing: "Callable[[Settings], str | None]"
-    nothing_to_copy: "Callable[[Settings], str | None]" = nothing_to_check
-    unsafe_reasons: "Callable[[Settings], Sequence[str]]" = no_reasons
-    open: "Callable[[Settings, Clock], AbstractAsyncContextManager[OpenedStore]]"
-    open_archive: "Callable[[Settings, Clock], AbstractAsyncContextManager[OpenedArchive]]"
-    open_archive_reader: "Callable[[Settings, Clock], AbstractAsyncContextManager[OpenedReader]]"
-    open_idempotency: "Callable[[Settings, Clock], AbstractAsyncContextManager[IdempotencyStore]]"
+    missing: "Callable[[HistorySettings], str | None]"
+    nothing_to_copy: "Callable[[HistorySettings], str | None]" = nothing_to_check
+    unsafe_reasons: "Callable[[HistorySettings], Sequence[str]]" = no_reasons
+    open: "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[OpenedStore]]"
+    open_archive: "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[OpenedArchive]]"
+    open_archive_reader: (
+        "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[OpenedReader]]"
+    )
+    open_idempotency: (
+        "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[IdempotencyStore]]"
+    )

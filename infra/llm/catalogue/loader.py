@@ -23,7 +23,7 @@ from infra.llm.providers.demo import MODEL as DEMO_MODEL
 from infra.llm.providers.demo import PROVIDER as DEMO_PROVIDER
 from infra.llm.providers.registry import DEMO, OPENAI, PROVIDER_KINDS, ProviderKind
 from infra.llm.transport.dialect import Dialect
-from infra.settings import Settings
+from infra.settings.providers import ProviderSettings
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _OPENAI_MODEL = Model(
 )
 
 
-def load_catalogue(settings: Settings, environment: Mapping[str, str], clock: Clock) -> Catalogue:
+def load_catalogue(settings: ProviderSettings, environment: Mapping[str, str], clock: Clock) -> Catalogue:
     """Return the catalogue; with nothing configured, the demo alone.
 
     Args:
@@ -66,7 +66,7 @@ def load_catalogue(settings: Settings, environment: Mapping[str, str], clock: Cl
 
 
 def _providers(
-    file: ModelsFile, settings: Settings, environment: Mapping[str, str]
+    file: ModelsFile, settings: ProviderSettings, environment: Mapping[str, str]
 ) -> Iterator[tuple[str, Provider]]:
     overrides = {
         "gemini": settings.gemini_base_url,
@@ -106,7 +106,7 @@ def _dialect(kind: ProviderKind, base_url: str, table: ProviderTable) -> Dialect
     return replace(kind.default_dialect(base_url), **stated)
 
 
-def _secret(name: str, settings: Settings, environment: Mapping[str, str]) -> str | None:
+def _secret(name: str, settings: ProviderSettings, environment: Mapping[str, str]) -> str | None:
     known = getattr(settings, name.lower(), None)
     if isinstance(known, SecretStr):
         return _header_value(name, known.get_secret_value())
@@ -161,7 +161,7 @@ def _entry(
     )
 
 
-def _openai(settings: Settings, file_provider: Provider | None) -> CatalogueModel | None:
+def _openai(settings: ProviderSettings, file_provider: Provider | None) -> CatalogueModel | None:
     """Return the model that OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL describe; None when they describe none."""
     if file_provider is not None:
         provider = file_provider

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from infra.configuration import ConfigurationError
-from infra.settings import Settings
+from infra.settings.history import HistorySettings
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class AwsAccess:
     session_token: str | None = field(default=None, repr=False)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: HistorySettings) -> Self:
         """Return the access that the settings describe.
 
         Raises:
@@ -71,7 +71,7 @@ class AwsAccess:
         }
 
 
-def warn_of_plain_endpoint(settings: Settings) -> None:
+def warn_of_plain_endpoint(settings: HistorySettings) -> None:
     """Log a warning for an address without TLS that is not declared to be an emulator's."""
     endpoint = settings.aws_endpoint_url or ""
     if endpoint.startswith("http://") and not settings.aws_emulator:
