@@ -36,7 +36,9 @@ _OPENAI_MODEL = Model(
 )
 
 
-def load_catalogue(settings: ProviderSettings, environment: Mapping[str, str], clock: Clock) -> Catalogue:
+def load_catalogue(
+    settings: ProviderSettings, environment: Mapping[str, str], clock: Clock
+) -> Catalogue:
     """Return the catalogue; with nothing configured, the demo alone.
 
     Args:
