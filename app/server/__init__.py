@@ -1,4 +1,4 @@
-"""The process's own HTTP server: uvicorn, with limits on what a client may take, and an orderly end."""
+"""The HTTP server: uvicorn with limits per client and an orderly shutdown; README.md lists what is overridden."""
 
 from app.server.embedded_server import CannotListen, serve_in_background
 from app.server.options import ServeOptions

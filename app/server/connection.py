@@ -1,4 +1,4 @@
-"""One client's connection: whose turn it is, how long anything may take, and how it ends."""
+"""One client's connection: order of its requests, deadlines, and closing."""
 
 import asyncio
 import socket
@@ -9,9 +9,9 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.problems.problem_table import OVERLOADED, REQUEST_TIMEOUT, ProblemKind
-from app.server.error_response import last_answer
-from app.server.request_parser import BODY, NOTHING, Reading
-from app.server.response_cycle import Answer, BufferedTransport
+from app.server.error_response import closing_response
+from app.server.request_parser import BODY, NOTHING, RequestParser
+from app.server.response_cycle import BufferedTransport, ResponseCycle
 
 _WRITE_BUFFER_BYTES = 16 * 1024
 _LINGER_SECONDS = 2.0
@@ -19,14 +19,14 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER, on, of zero seconds."""
 
 
-class Connection(Reading):
-    """Gives up on a client that takes too much or too long.
+class Connection(RequestParser):
+    """Refuses or closes connections whose clients exceed a limit or a deadline.
 
-    It has no timer: the server asks `is_over_time` a few times a second.
+    It has no timer: the server calls `is_over_time` twenty times a second.
     """
 
     _write_deadline_seconds = inf
-    _answer: Answer | None = None
+    _current: ResponseCycle | None = None
     _refusal: ProblemKind | None = None
     _is_lingering = False
     _is_last = False
@@ -36,7 +36,7 @@ class Connection(Reading):
         has_room = len(self.connections) < self._options.max_connections
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        self._outlet = BufferedTransport(transport, self._hang_up)
+        self._buffered = BufferedTransport(transport, self._hang_up)
         self._deadline_seconds = self.loop.time() + self._options.header_receipt_seconds
         if not has_room:
             self.connections.discard(self)
@@ -45,21 +45,21 @@ class Connection(Reading):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._answer is not None and not self._answer.response_complete:
-            self._answer.disconnected = True
-            self._answer.message_event.set()
+        if self._current is not None and not self._current.response_complete:
+            self._current.disconnected = True
+            self._current.message_event.set()
         self.pipeline.clear()
-        self._outlet.let_go(self.transport)  # nothing holds this connection any more
+        self._buffered.detach(self.transport)  # breaks the reference cycle
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Answer what was asked completely; a client may close its sending half and read on."""
+        """Answer the requests received completely; a client may close its sending half and still read."""
         if self._part is not NOTHING or self._is_lingering:
             return None
         self._has_client_left = True
         self.shutdown()
-        if self._answer is not None:
-            self._answer.has_client_left = True
-            self._answer.message_event.set()
+        if self._current is not None:
+            self._current.has_client_left = True
+            self._current.message_event.set()
         return True
 
     def pause_writing(self) -> None:
@@ -71,7 +71,7 @@ class Connection(Reading):
         self._write_deadline_seconds = inf
 
     def is_over_time(self, now_seconds: float) -> bool:
-        """Tell whether `give_up` is due at `now_seconds` of the loop's clock."""
+        """Return whether `give_up` is due at `now_seconds` of the loop's clock."""
         return (
             now_seconds >= self._deadline_seconds
             or now_seconds >= self._write_deadline_seconds
@@ -79,17 +79,17 @@ class Connection(Reading):
         )
 
     def give_up(self, now_seconds: float) -> None:
-        """End what is over time."""
+        """Close, refuse or reset, depending on which deadline has passed."""
         if now_seconds >= self._write_deadline_seconds:
             self._break_off()
         elif now_seconds < self._deadline_seconds:
-            # It closes when everything is written; a client that does not read would keep it for ever.
+            # It closes once everything is written, which a client that does not read would delay for ever.
             self._deadline_seconds = now_seconds + self._options.write_stall_seconds
         else:
             self._expire()
 
     def shutdown(self) -> None:
-        """Close after what was asked, or begun to be asked, is answered. A second call changes nothing."""
+        """Close after answering the requests that have at least begun to arrive. A second call changes nothing."""
         self._is_last = True
         if not self._is_answered():
             self.cycle.keep_alive = False
@@ -97,7 +97,7 @@ class Connection(Reading):
             self.transport.close()
 
     def on_response_complete(self) -> None:
-        """Turn to what comes next. Unlike uvicorn's, it starts no timer."""
+        """Start the next request, send a pending refusal, or wait. Unlike uvicorn's, it starts no timer."""
         self.server_state.total_requests += 1
         if self.transport.is_closing() or self._is_lingering:
             return
@@ -106,20 +106,20 @@ class Connection(Reading):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
             if self._part is BODY and not self.pipeline:
-                self._begun_seconds = now_seconds  # until now we did not read on
+                self._started_seconds = now_seconds  # reading was paused until now
                 self._deadline_seconds = now_seconds + self._options.body_receipt_seconds
         elif self._refusal is not None:
             self._send_refusal(self._refusal)
         elif self._part is NOTHING:
             self._deadline_seconds = now_seconds + self._options.keep_alive_seconds
         elif self._part is BODY and self.expect_100_continue:
-            self._hang_up()  # the body may never come, and what does could be either
+            self._hang_up()  # the next bytes may be the body or another request
 
     def _begin(self, *, keep_alive: bool) -> None:
-        has_turn = self._is_answered()
-        self.cycle = answer = Answer(
+        is_next = self._is_answered()
+        self.cycle = cycle = ResponseCycle(
             scope=self.scope,
-            transport=self._outlet,  # type: ignore[arg-type]
+            transport=self._buffered,  # type: ignore[arg-type]
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
@@ -130,18 +130,18 @@ class Connection(Reading):
             keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
-        if has_turn:
-            self._start_asgi_task(answer, self.app)
+        if is_next:
+            self._start_asgi_task(cycle, self.app)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((answer, self.app))
+            self.pipeline.appendleft((cycle, self.app))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        assert isinstance(cycle, Answer)
+        assert isinstance(cycle, ResponseCycle)
         cycle.has_client_left = self._has_client_left
         if self._is_last and not self.pipeline:
             cycle.keep_alive = False
-        self._answer = cycle
+        self._current = cycle
         super()._start_asgi_task(cycle, app)
 
     def _is_answered(self) -> bool:
@@ -157,9 +157,9 @@ class Connection(Reading):
             self._refuse(REQUEST_TIMEOUT)
 
     def _refuse(self, kind: ProblemKind) -> None:
-        """Take nothing more, and tell why once everything asked before is answered."""
+        """Ignore further bytes, and send the problem once the earlier requests are answered."""
         part, self._part = self._part, NOTHING
-        self._is_deaf = True
+        self._is_ignoring = True
         self._deadline_seconds = inf
         if part is not BODY:
             if self._is_answered():
@@ -178,7 +178,7 @@ class Connection(Reading):
                 self._send_refusal(kind)
 
     def _send_refusal(self, kind: ProblemKind) -> None:
-        self.transport.write(last_answer(kind, self.server_state.default_headers))
+        self.transport.write(closing_response(kind, self.server_state.default_headers))
         self._linger()
 
     def _hang_up(self) -> None:
@@ -189,21 +189,21 @@ class Connection(Reading):
             self._linger()
 
     def _break_off(self) -> None:
-        """Reset the connection: closed, the kernel would hold what was not taken, and go on offering it."""
+        """Reset the connection: after a close the kernel would keep and resend the unread bytes."""
         self.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
         )
         self.transport.abort()
 
     def _linger(self) -> None:
-        """Close, but read on for a while: a reset would take the answer from a client that is still sending."""
+        """Close, but read on for a while: a reset would discard the response of a client that is still sending."""
         if self._has_client_left:
             self.transport.close()
         elif not self.transport.is_closing():
-            self._is_deaf = self._is_lingering = True
+            self._is_ignoring = self._is_lingering = True
             self._deadline_seconds = self.loop.time() + _LINGER_SECONDS
             self.flow.resume_reading()
             try:
                 self.transport.write_eof()
-            except OSError:  # it has left without our having read so
+            except OSError:  # the client disconnected unnoticed
                 self.transport.abort()

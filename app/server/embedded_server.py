@@ -1,4 +1,4 @@
-"""A second, small server in the same process, for what is none of the callers' business."""
+"""A second HTTP server in the same process, for metrics."""
 
 import asyncio
 import logging
@@ -16,19 +16,19 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 
 PAUSE_SECONDS = 1.0
-"""How long after an unforeseen end the server is started again; twice as long each time in a row, up to the next."""
+"""Pause before the server is restarted after an unexpected end; doubled each time in a row, up to the maximum below."""
 LONGEST_PAUSE_SECONDS = 30.0
 
-_LAST_ANSWERS_SECONDS = 1.0
+_DRAIN_SECONDS = 1.0
 _LOGGER = logging.getLogger("app.server")
 
 
 class CannotListen(Exception):
-    """The address cannot be listened on; the message says which, and why."""
+    """The server cannot listen on its address; the message names it and the reason."""
 
 
-class _Beside(Server):
-    """Hears no signals, and ends when it is told to: the process's own end is for others to order."""
+class EmbeddedServer(Server):
+    """Installs no signal handlers; `stop` ends it."""
 
     named = "metrics"
 
@@ -44,12 +44,12 @@ class _Beside(Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._close_sockets()
-        await self._drain(_LAST_ANSWERS_SECONDS, lambda: False)
+        await self._drain(_DRAIN_SECONDS, lambda: False)
         await self._cut_off()
         await self.lifespan.shutdown()
 
     async def give_up(self) -> None:
-        """Let go of what a server holds that ended without its shutdown."""
+        """Release the sockets and connections of a server that ended without its shutdown."""
         self._close_sockets()
         await self._cut_off()
 
@@ -58,21 +58,21 @@ class _Beside(Server):
             server.close()
 
 
-class _KeptServing:
-    """Serves until told to stop, and starts again when the server ends before that."""
+class _SupervisedServer:
+    """Serves until `stop`, and restarts the server when it ends before that."""
 
     def __init__(self, app: ASGIApp, options: ServeOptions, clock: Clock) -> None:
         self._app = app
         self._clock = clock
-        self._sockets = _listening(options)
-        # where the system chose the port, it stays the same
+        self._sockets = _listen(options)
+        # a port chosen by the system stays the same after a restart
         self._options = replace(options, port=self._sockets[0].getsockname()[1])
         self._stopping = asyncio.Event()
-        self._server: _Beside | None = None
+        self._server: EmbeddedServer | None = None
         self._ended_milliseconds: int | None = None
 
     def degraded(self) -> Sequence[Degraded]:
-        """Return that the server does not serve, if that is so."""
+        """Return one entry while the server does not serve."""
         if self._ended_milliseconds is None:
             return ()
         return (
@@ -91,13 +91,13 @@ class _KeptServing:
     async def run(self) -> None:
         pause_seconds = PAUSE_SECONDS
         while True:
-            began_seconds = self._clock.monotonic()
+            started_seconds = self._clock.monotonic()
             await self._serve_once()
             if self._stopping.is_set():
                 return
             if self._ended_milliseconds is None:
                 self._ended_milliseconds = self._clock.now_milliseconds()
-            if self._clock.monotonic() - began_seconds > LONGEST_PAUSE_SECONDS:
+            if self._clock.monotonic() - started_seconds > LONGEST_PAUSE_SECONDS:
                 pause_seconds = PAUSE_SECONDS
             _LOGGER.error("the metrics server ended; starting it again in %.3g s", pause_seconds)
             with suppress(TimeoutError):
@@ -108,8 +108,8 @@ class _KeptServing:
 
     async def _serve_once(self) -> None:
         try:
-            self._sockets = self._sockets or _listening(self._options)
-            self._server = _Beside(self._app, self._options, on_started=self._note_started)
+            self._sockets = self._sockets or _listen(self._options)
+            self._server = EmbeddedServer(self._app, self._options, on_started=self._note_started)
             await self._server.serve(self._sockets)
         except CannotListen as exc:
             _LOGGER.warning("the metrics server: %s", exc)
@@ -128,7 +128,7 @@ class _KeptServing:
         self._ended_milliseconds = None
 
 
-def _listening(options: ServeOptions) -> list[socket.socket]:
+def _listen(options: ServeOptions) -> list[socket.socket]:
     try:
         return listening_sockets(options.host, options.port)
     except OSError as exc:
@@ -139,18 +139,18 @@ def _listening(options: ServeOptions) -> list[socket.socket]:
 async def serve_in_background(
     app: ASGIApp, options: ServeOptions, clock: Clock
 ) -> AsyncIterator[Callable[[], Sequence[Degraded]]]:
-    """Serve `app` while the block runs; yield what tells whether it is not served.
+    """Serve `app` while the block runs; yield a function that returns an entry while it is not served.
 
-    A server that ends by itself is logged and started again after a pause.
+    An unexpected end is logged, and the server restarted after a pause.
 
     Raises:
-        CannotListen: The address is taken, or not this machine's.
+        CannotListen: The address is in use, or not one of this machine.
     """
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # nobody asks when it came and went
-    kept = _KeptServing(app, options, clock)
-    serving = asyncio.get_running_loop().create_task(kept.run(), name="metrics")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the messages of this module suffice
+    supervised = _SupervisedServer(app, options, clock)
+    serving = asyncio.get_running_loop().create_task(supervised.run(), name="metrics")
     try:
-        yield kept.degraded
+        yield supervised.degraded
     finally:
-        kept.stop()
+        supervised.stop()
         await asyncio.wait([serving])

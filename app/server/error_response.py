@@ -1,4 +1,4 @@
-"""The server's own answers, to requests that the application never sees."""
+"""Problem responses to requests that never reach the application."""
 
 import logging
 import uuid
@@ -12,11 +12,11 @@ from app.problems.problem_table import ProblemKind, problem_body
 _LOGGER = logging.getLogger("app.server")
 
 
-class Refusal(Exception):
-    """Raised out of the parser's callbacks, to stop it.
+class RequestRefused(Exception):
+    """Stops the parser; raised in its callbacks.
 
     Attributes:
-        kind: What the client is told.
+        kind: Row of the problem table for the response.
     """
 
     def __init__(self, kind: ProblemKind) -> None:
@@ -37,8 +37,8 @@ def problem_headers(kind: ProblemKind, body: bytes, request_id: str) -> list[tup
     return headers
 
 
-def last_answer(kind: ProblemKind, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return a whole response that tells the client the connection closes, and log it under a new request id."""
+def closing_response(kind: ProblemKind, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return a complete response with `Connection: close`, and log it under a new request id."""
     request_id = str(uuid.uuid4())
     body = orjson.dumps(problem_body(kind, request_id))
     headers = [

@@ -1,4 +1,4 @@
-"""The application's start and end."""
+"""Runs the application's ASGI lifespan and keeps its errors."""
 
 import logging
 from typing import cast
@@ -11,11 +11,11 @@ _LOGGER = logging.getLogger("app.server")
 
 
 class StartFailed(Exception):
-    """The application did not start; its cause is what it raised."""
+    """The application did not start; the cause is its exception."""
 
 
 class Lifespan(LifespanOn):
-    """Keeps what went wrong, where uvicorn prints it."""
+    """Keeps the exception that uvicorn only logs."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -26,14 +26,14 @@ class Lifespan(LifespanOn):
         """Return once the application is ready.
 
         Raises:
-            StartFailed: It will not be.
+            StartFailed: Its start failed.
         """
         await super().startup()
         if self.should_exit:
             raise StartFailed from self._failure
 
     async def shutdown(self) -> None:
-        """Return once the application has ended; `should_exit` tells that it failed to."""
+        """Return once the application has ended; `should_exit` is set if that failed."""
         await super().shutdown()
         if self.should_exit:
             _LOGGER.error("the application did not end in order", exc_info=self._failure)
@@ -46,7 +46,7 @@ class Lifespan(LifespanOn):
         }
         try:
             await self.config.loaded_app(scope, self.receive, self.send)
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, the process ends with it
+        except BaseException as exc:  # noqa: BLE001 - the process ends with any of them
             self._failure = exc
             self.error_occurred = True
         finally:
@@ -54,5 +54,5 @@ class Lifespan(LifespanOn):
             self.shutdown_event.set()
 
     async def send(self, message: LifespanSendMessage) -> None:
-        # The message is a traceback, as text.
+        # Starlette's message is a traceback as text; `_failure` has the exception.
         await super().send(cast(LifespanSendMessage, {**message, "message": ""}))

@@ -1,4 +1,4 @@
-"""What an operator's tools ask on METRICS_PORT: the figures, and whether the process is alive."""
+"""Serves metrics and liveness on METRICS_PORT."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -20,12 +20,12 @@ MAX_CONNECTIONS = 32
 def serve_metrics(
     render_metrics: Callable[[], bytes], clock: Clock, *, host: str, port: int | None
 ) -> AbstractAsyncContextManager[Callable[[], Sequence[Degraded]]]:
-    """Serve them on a port of their own while the block runs; without one, do nothing.
+    """Serve metrics on `port` while the block runs; without a port, do nothing.
 
-    Yields what tells whether that port is not served although it should be.
+    Yields a function that returns an entry while the port is not served although it should be.
 
     Raises:
-        CannotListen: The address is taken, or not of this machine.
+        CannotListen: The address is in use, or not one of this machine.
     """
     if port is None:
         return nullcontext(tuple)
@@ -34,7 +34,7 @@ def serve_metrics(
 
 
 def metrics_application(render_metrics: Callable[[], bytes]) -> ASGIApp:
-    """Return the application of that port. It logs no requests, since it is asked every few seconds."""
+    """Return the application of that port. It logs no requests, since they come every few seconds."""
 
     async def metrics(_request: Request) -> Response:
         return Response(render_metrics(), media_type=PROMETHEUS_TEXT)

@@ -1,24 +1,24 @@
-"""What the server is told."""
+"""Options of the HTTP server."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """Where to listen, and what a client may take.
+    """Address, limits per client, and delays of the shutdown.
 
     Attributes:
         port: 0 lets the system choose.
-        max_connections: Further ones are answered 503 and closed.
+        max_connections: Further connections get a 503 and are closed.
         max_header_bytes: Names and values of one request's headers together.
         max_url_bytes: The request's target.
         header_receipt_seconds: From a request's first byte, or from the connection's start, to the end of its headers.
         body_receipt_seconds: From a request's first byte to the end of its body.
-        keep_alive_seconds: How long a connection may idle between requests; longer than a load balancer in front does.
+        keep_alive_seconds: How long a connection may idle between requests; longer than that of a load balancer in front.
         write_stall_seconds: How long a client may leave the write buffer full.
-        unready_seconds: How long to go on accepting after readiness is withdrawn, for a load balancer to see it.
-        shutdown_grace_seconds: How long requests may go on after that.
-        last_words_seconds: How long what still runs then has to say so.
+        unready_seconds: Time to accept further connections after readiness is withdrawn, until load balancers notice.
+        shutdown_grace_seconds: Time for requests to finish after that.
+        last_words_seconds: Time for the remaining requests and streams to send their error after that.
     """
 
     host: str = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""A request's head: what the parser lets through and we do not."""
+"""Checks of a request's head beyond those of the parser."""
 
 from collections.abc import Iterable
 from urllib.parse import unquote
@@ -7,32 +7,32 @@ import httptools
 from uvicorn._types import HTTPScope
 
 from app.problems.problem_table import MALFORMED_REQUEST
-from app.server.error_response import Refusal
+from app.server.error_response import RequestRefused
 
 
 def complete_scope(scope: HTTPScope, method: bytes, url: bytes, version: str) -> None:
-    """Write what the first line says into `scope`, whose headers are complete.
+    """Set the fields of the request line in `scope`, whose headers are complete.
 
     Raises:
-        Refusal: What two servers could read differently (RFC 9112, sections 3.2, 6.1 and 11.2): another version of
-            HTTP, not exactly one Host, a transfer coding besides plain chunked, a URL without a path.
+        RequestRefused: Two servers could interpret the head differently (RFC 9112, sections 3.2, 6.1 and 11.2): another
+            version of HTTP, not exactly one Host, a transfer coding besides plain chunked, a URL without a path.
     """
     hosts = 0
     for name, value in scope["headers"]:
         if name == b"host":
             hosts += 1
         elif name == b"transfer-encoding" and (version == "1.0" or value.lower() != b"chunked"):
-            raise Refusal(MALFORMED_REQUEST)
+            raise RequestRefused(MALFORMED_REQUEST)
     if hosts != 1 and (hosts or version == "1.1"):
-        raise Refusal(MALFORMED_REQUEST)
+        raise RequestRefused(MALFORMED_REQUEST)
     if version != "1.1":
         if version != "1.0":
-            raise Refusal(MALFORMED_REQUEST)
+            raise RequestRefused(MALFORMED_REQUEST)
         scope["http_version"] = version
     parsed_url = httptools.parse_url(url)
     raw_path = parsed_url.path
     if raw_path is None:
-        raise Refusal(MALFORMED_REQUEST)
+        raise RequestRefused(MALFORMED_REQUEST)
     path = raw_path.decode("ascii")
     scope["method"] = method.decode("ascii")
     scope["path"] = unquote(path) if "%" in path else path
@@ -43,15 +43,15 @@ def complete_scope(scope: HTTPScope, method: bytes, url: bytes, version: str) ->
 def head_without_upgrade(
     method: bytes, url: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]
 ) -> bytes:
-    """Return the same head without the wish for another protocol.
+    """Return the same head without its `Upgrade` header.
 
-    The parser would take the body for that protocol's first words, and then for a request of its own. Java's
-    HttpClient and `curl --http2` send this wish with ordinary requests.
+    The parser would take the body for data of the other protocol, and then for another request. Java's HttpClient and
+    `curl --http2` send this header with ordinary requests.
 
     Raises:
-        Refusal: A CONNECT, which is nothing but that wish.
+        RequestRefused: The method is CONNECT, which asks for nothing else.
     """
     if method == b"CONNECT":
-        raise Refusal(MALFORMED_REQUEST)
+        raise RequestRefused(MALFORMED_REQUEST)
     lines = [b"%s: %s\r\n" % header for header in headers if header[0] != b"upgrade"]
     return b"%s %s HTTP/%s\r\n%s\r\n" % (method, url, version.encode(), b"".join(lines))

@@ -1,4 +1,4 @@
-"""What a client may send: how much, and, with the deadlines set here, how slowly."""
+"""Parses requests within limits of size and time."""
 
 import logging
 from math import inf
@@ -17,25 +17,25 @@ from app.problems.problem_table import (
     URI_TOO_LONG,
     ProblemKind,
 )
-from app.server.error_response import Refusal
+from app.server.error_response import RequestRefused
 from app.server.options import ServeOptions
 from app.server.request_head import complete_scope, head_without_upgrade
 
 NOTHING, HEAD, BODY = range(3)
-"""What has begun to arrive and is not complete."""
+"""The part of a request that is arriving."""
 
 MAX_DISCARDED_BYTES = 16 * 1024 * 1024
-"""How much of a body nobody wants is read, so that its sender comes to see the answer."""
+"""How much of a refused body is read, so that its sender reads the response."""
 
 _MAX_PIPELINED = 100
 _LOGGER = logging.getLogger("app.server")
 
 
-class Reading(HttpToolsProtocol):
-    """Parses requests, counting while they stream in.
+class RequestParser(HttpToolsProtocol):
+    """Parses requests and counts their bytes.
 
-    Bytes are counted by whole reads, and only while a request is incomplete: one that arrives in a single read costs
-    a few attributes. An overrun is therefore noticed at most one read late.
+    Bytes are counted per read, and only while a request is incomplete, so that a request in a single read costs a few
+    attributes. An overrun is therefore noticed at most one read late.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class Reading(HttpToolsProtocol):
         self.logger = _LOGGER
         self._options = options
         self._part = NOTHING
-        self._is_deaf = False
-        self._begun_seconds: float | None = None
+        self._is_ignoring = False
+        self._started_seconds: float | None = None
         self._deadline_seconds = inf
         self._read_bytes = 0
         self._overhead_bytes = 0
@@ -59,22 +59,22 @@ class Reading(HttpToolsProtocol):
         self._plain_head: bytes | None = None
 
     def _refuse(self, kind: ProblemKind) -> None:
-        """Take nothing more from this client, and tell it why."""
+        """Ignore further bytes of this client and send it the problem."""
         raise NotImplementedError
 
     def _begin(self, *, keep_alive: bool) -> None:
-        """Hand the request that `scope` describes to the application when its turn comes; `cycle` is it from now on."""
+        """Queue the request in `scope` for the application; `cycle` is its response from now on."""
         raise NotImplementedError
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
+        if self._is_ignoring:
             self._discard(len(data))
             return
         self._read_bytes = len(data)
         try:
             self._feed(data)
         except httptools.HttpParserError as exc:
-            self._refuse(_reason_of(exc))
+            self._refuse(_problem_of(exc))
             return
         if self._part is not NOTHING:
             self._await_rest()
@@ -92,9 +92,9 @@ class Reading(HttpToolsProtocol):
             self.parser = httptools.HttpRequestParser(self)
 
     def _await_rest(self) -> None:
-        """Count what came of an incomplete request, and set when the rest has to be here."""
-        if self._begun_seconds is None:
-            self._begun_seconds = self.loop.time()
+        """Count the bytes of an incomplete request, and set the deadline for the rest."""
+        if self._started_seconds is None:
+            self._started_seconds = self.loop.time()
         self._overhead_bytes += self._read_bytes
         limit_bytes = self._options.max_header_bytes
         if self._part is HEAD:
@@ -105,45 +105,47 @@ class Reading(HttpToolsProtocol):
         if self._overhead_bytes > limit_bytes:
             self._refuse(HEADERS_TOO_LARGE)
         elif self._part is BODY and self.pipeline:
-            self._deadline_seconds = inf  # it waits for its turn, and we read no further until then
+            self._deadline_seconds = (
+                inf  # reading is paused until the earlier requests are answered
+            )
         else:
-            self._deadline_seconds = self._begun_seconds + seconds
+            self._deadline_seconds = self._started_seconds + seconds
 
     def _discard(self, size_bytes: int) -> None:
         self._discarded_bytes += size_bytes
         if self._discarded_bytes > MAX_DISCARDED_BYTES:
             self.transport.abort()
 
-    # The parser's callbacks. `_read_bytes` is set to 0 where what was read so far no longer counts.
+    # The parser's callbacks. They set `_read_bytes` to 0 where the bytes read so far no longer count.
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._part = HEAD
-        self._begun_seconds = None
+        self._started_seconds = None
         self._overhead_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
         if len(self.url) > self._options.max_url_bytes:
-            raise Refusal(URI_TOO_LONG)
+            raise RequestRefused(URI_TOO_LONG)
 
     def on_headers_complete(self) -> None:
-        """In place of uvicorn's, which has no setting for the class of its answers."""
+        """Replaces uvicorn's method, which has no setting for the class of the response cycle."""
         limit_bytes = self._options.max_header_bytes
         if self._overhead_bytes + self._read_bytes > limit_bytes:
             lines_bytes = sum(len(name) + len(value) + 4 for name, value in self.headers)
             if lines_bytes > limit_bytes:
-                raise Refusal(HEADERS_TOO_LARGE)
+                raise RequestRefused(HEADERS_TOO_LARGE)
         parser = self.parser
         method, version = parser.get_method(), parser.get_http_version()
         if parser.should_upgrade():
             self._plain_head = head_without_upgrade(method, self.url, version, self.headers)
             return
         if len(self.pipeline) >= _MAX_PIPELINED:
-            raise Refusal(OVERLOADED)
+            raise RequestRefused(OVERLOADED)
         complete_scope(self.scope, method, self.url, version)
         self._begin(keep_alive=version == "1.1" and parser.should_keep_alive())
-        self.headers = []  # trailers end here, not among the headers the application sees
+        self.headers = []  # keeps trailers out of the scope's headers
         self._part = BODY
         self._read_bytes = self._overhead_bytes = 0
 
@@ -152,12 +154,12 @@ class Reading(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._discarded_bytes += len(body)
             if self._discarded_bytes > MAX_DISCARDED_BYTES:
-                raise Refusal(BODY_TOO_LARGE)
+                raise RequestRefused(BODY_TOO_LARGE)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self._plain_head is not None:
-            return  # it is parsed once more, without the upgrade
+            return  # it is parsed again, without the upgrade
         super().on_message_complete()
         self._part = NOTHING
         self._read_bytes = 0
@@ -166,9 +168,9 @@ class Reading(HttpToolsProtocol):
             self._deadline_seconds = self.loop.time() + self._options.keep_alive_seconds
 
 
-def _reason_of(exc: httptools.HttpParserError) -> ProblemKind:
+def _problem_of(exc: httptools.HttpParserError) -> ProblemKind:
     cause = exc.__context__
-    if isinstance(cause, Refusal):
+    if isinstance(cause, RequestRefused):
         return cause.kind
     if cause is None or isinstance(cause, httptools.HttpParserError):
         return MALFORMED_REQUEST

@@ -1,4 +1,4 @@
-"""One request's way through the application."""
+"""Runs the application for one request and writes its response."""
 
 import asyncio
 import logging
@@ -20,10 +20,10 @@ _CONTROLS = bytes(code for code in (*range(32), 127) if code != ord("\t"))
 
 
 class BufferedTransport:
-    """A connection's transport as an answer sees it: how it closes is for the connection to say.
+    """A transport that can join two writes, and whose `close` is the connection's.
 
-    After `hold_head` the next write waits for the one after it, so that a head and its body are one packet, and one
-    call of the kernel.
+    After `hold_next` the next write waits for the one after it, so that a head and its body are one packet and one
+    system call.
     """
 
     __slots__ = ("_close", "_head", "_is_holding", "_write", "is_closing")
@@ -35,12 +35,12 @@ class BufferedTransport:
         self._head = b""
         self._is_holding = False
 
-    def hold_head(self) -> None:
-        """Let the next write wait for the one after it, or for the end."""
+    def hold_next(self) -> None:
+        """Hold the next write back until the one after it, or until the end."""
         self._is_holding = True
 
     def write(self, data: bytes) -> None:
-        """Send `data`, after the head if that was held."""
+        """Send `data`, with the held data before it."""
         if self._is_holding:
             self._head, self._is_holding = data, False
         elif self._head:
@@ -50,33 +50,33 @@ class BufferedTransport:
             self._write(data)
 
     def close(self) -> None:
-        """Send what was held, and close as the connection says."""
+        """Send the held data and let the connection close."""
         if self._head:
             self.write(b"")
         self._close()
 
-    def let_go(self, transport: asyncio.Transport) -> None:
-        """Forget the connection, which is over."""
+    def detach(self, transport: asyncio.Transport) -> None:
+        """Drop the reference to the connection, which has ended."""
         self._close = transport.close
         self._head = b""
 
 
-class Answer(RequestResponseCycle):
-    """Ends in a problem whatever the application does, and reaches a client that has only stopped sending.
+class ResponseCycle(RequestResponseCycle):
+    """Ends every failure of the application in a problem, and answers a client that closed its sending half.
 
     Attributes:
-        has_client_left: The client sent everything and closed its sending half. The application is told that it
-            left, but what it still sends goes out: a client may do this and read on.
+        has_client_left: The client closed its sending half after its request. The application receives a
+            `http.disconnect`, but its response is still sent, since such a client may read on.
     """
 
     has_client_left = False
-    _is_body_given = False
+    _is_body_received = False
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         try:
             await app(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
-            # The server stops and has waited long enough; another instance can take the request.
+            # The grace period of the shutdown is over; another instance can take the request.
             await self._end_with(OVERLOADED)
         except Exception:
             _LOGGER.exception("the application failed")
@@ -85,13 +85,13 @@ class Answer(RequestResponseCycle):
             if self.has_client_left and not self.response_complete:
                 self.transport.close()
             elif not (self.response_complete or self.disconnected):
-                _LOGGER.error("the application did not finish its answer")
+                _LOGGER.error("the application did not finish its response")
                 await self._end_with(INTERNAL)
         finally:
-            self.on_response = lambda: None  # it holds the connection, which holds this
+            self.on_response = lambda: None  # breaks the reference cycle with the connection
 
     async def send(self, message: ASGISendEvent) -> None:
-        """As uvicorn's, but the head of an answer goes out with the first part of its body, and is checked as a whole."""
+        """As uvicorn's, but sends the head with the first part of the body, and checks it as a whole."""
         if self.response_started or message["type"] != "http.response.start":
             await super().send(message)
             return
@@ -103,7 +103,7 @@ class Answer(RequestResponseCycle):
         self.waiting_for_100_continue = False
         has_body = self.scope["method"] != "HEAD"
         if has_body:
-            cast(BufferedTransport, self.transport).hold_head()
+            cast(BufferedTransport, self.transport).hold_next()
         self.transport.write(
             self._head(message["status"], message.get("headers", ()), has_body=has_body)
         )
@@ -111,10 +111,10 @@ class Answer(RequestResponseCycle):
     def _head(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], *, has_body: bool
     ) -> bytes:
-        """Return the first lines of the answer, and note how its body ends.
+        """Return the head of the response, and note how its body ends.
 
         Raises:
-            RuntimeError: A header holds a character that could end it.
+            RuntimeError: A header contains a control character, which could end it.
         """
         parts = [STATUS_LINE[status]]
         is_last = False
@@ -137,11 +137,11 @@ class Answer(RequestResponseCycle):
         head = b"".join(parts)
         lines = len(parts) // 4 + 1
         if len(head.translate(None, _CONTROLS)) != len(head) - 2 * lines:
-            raise RuntimeError("a header holds a control character")
+            raise RuntimeError("a header contains a control character")
         return head + b"\r\n"
 
     async def receive(self) -> ASGIReceiveEvent:
-        """As uvicorn's, but for a client that has left."""
+        """As uvicorn's, but reports a client that closed its sending half."""
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
@@ -150,16 +150,16 @@ class Answer(RequestResponseCycle):
             await self.message_event.wait()
             if not self.has_client_left:
                 self.message_event.clear()
-            elif self._is_body_given:
+            elif self._is_body_received:
                 return {"type": "http.disconnect"}
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         body, self.body = bytes(self.body), bytearray()
-        self._is_body_given = not self.more_body
+        self._is_body_received = not self.more_body
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     async def _end_with(self, kind: ProblemKind) -> None:
-        """Send a problem, or, when another answer has begun, break it off."""
+        """Send a problem; close the connection where a response has begun."""
         if self.response_complete:
             return
         if self.response_started:

@@ -1,4 +1,4 @@
-"""From a start to an exit code."""
+"""Runs the server and returns the exit code of the process."""
 
 import logging
 from collections.abc import Callable
@@ -25,18 +25,20 @@ def serve(
 ) -> int:
     """Serve `app` until SIGTERM or SIGINT, and return the process's exit code: 0 after an orderly end.
 
-    An address that cannot be listened on is one line in the log, and 1.
+    Where it cannot listen on its address, it logs one line and returns 1.
 
     Args:
-        app: Its lifespan opens and closes what it needs.
-        options: Where to listen, and the limits.
-        on_started: Called once, when the application has started and clients are let in.
+        app: ASGI application; its lifespan opens and closes its resources.
+        options: Address and limits.
+        on_started: Called once the application has started and the server accepts connections.
         on_stopping: Withdraws readiness.
-        on_grace_over: Ends what still runs, such as streams.
-        exit_code_of: The exit code for what the lifespan raised, which is then one line in the log, in its own
-            words; None for a failure that nobody foresaw, which is logged with its stack, and 1.
+        on_grace_over: Ends open streams.
+        exit_code_of: Returns the exit code for an exception of the lifespan, whose message is then logged in one line;
+            None for an unexpected exception, which is logged with its stack, and exit code 1.
     """
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its life is told here, in fewer lines
+    logging.getLogger("uvicorn").setLevel(
+        logging.WARNING
+    )  # this package logs start and stop itself
     try:
         sockets = listening_sockets(options.host, options.port)
     except OSError as exc:
@@ -53,14 +55,14 @@ def serve(
     try:
         run_event_loop(server.serve(sockets), server.config.get_loop_factory())
     except StartFailed as exc:
-        return _not_started(exc.__cause__, exit_code_of)
+        return _start_failed(exc.__cause__, exit_code_of)
     finally:
         for listening in sockets:
             listening.close()
     return 1 if server.lifespan.should_exit else 0
 
 
-def _not_started(
+def _start_failed(
     cause: BaseException | None, exit_code_of: Callable[[BaseException], int | None]
 ) -> int:
     code = None if cause is None else exit_code_of(cause)

@@ -1,4 +1,4 @@
-"""The server's life: start, serve, withdraw step by step."""
+"""Starts and serves, and shuts down step by step."""
 
 import asyncio
 import functools
@@ -22,14 +22,15 @@ _LOGGER = logging.getLogger("app.server")
 
 
 class Server(uvicorn.Server):
-    """Serves until it is told to stop, then withdraws step by step.
+    """Serves until it is stopped, then shuts down step by step.
 
     `on_started` is called once the application has started and the sockets are listened on.
-    SIGTERM or SIGINT: `on_stopping` is called, the sockets are closed, requests may go on for the grace; then
-    `on_grace_over` is called, and what still runs after its last words is cancelled. A second signal ends the grace.
+    On SIGTERM or SIGINT, `on_stopping` is called, the sockets are closed, and requests have the grace period to
+    finish; then `on_grace_over` is called, and the requests that remain a little later are cancelled. A second signal
+    ends the grace period.
 
     Attributes:
-        named: What the log says of it once it listens.
+        named: Start of the log line once it listens.
     """
 
     named = "listening"
@@ -51,12 +52,12 @@ class Server(uvicorn.Server):
         self._is_hurried = False
 
     def stop(self) -> None:
-        """Begin to stop; called once more, end the grace. May be called from a signal handler or another thread."""
+        """Begin to stop; a second call ends the grace period. May be called from a signal handler or another thread."""
         self._is_hurried = self.should_exit
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Unlike uvicorn's, keep no note to raise the signal again at the end: the exit code would be the signal's."""
+        """Stop; unlike uvicorn's, without raising the signal again at the end, which would become the exit code."""
         self.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -79,7 +80,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         _LOGGER.info("stopping")
         self._on_stopping()
-        # Whoever came before the signal is let in, and, before idle connections are closed, read.
+        # Connections made before the signal are accepted, and read before idle ones are closed.
         await asyncio.sleep(_TICK_SECONDS)
         await self._wait(self._options.unready_seconds, lambda: self._is_hurried)
         for server in self.servers:

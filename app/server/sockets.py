@@ -1,4 +1,4 @@
-"""The sockets the server listens on, and how many it may have."""
+"""Opens the listening sockets, and raises the limit of open files."""
 
 import contextlib
 import errno
@@ -6,7 +6,7 @@ import socket
 import sys
 
 BACKLOG = 2048
-"""How many clients may wait to be let in."""
+"""Connections that the kernel holds until they are accepted."""
 
 _UNSENT_BYTES = 16 * 1024
 _SPARE_FILES = 1024
@@ -16,11 +16,11 @@ _NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 def listening_sockets(host: str, port: int) -> list[socket.socket]:
     """Return a socket listening on each address of `host`, all with the same port; the system's choice when it is 0.
 
-    Clients that come before the application has started wait. An address this machine does not have is left out
-    while there is another: `localhost` often names IPv6 where there is none.
+    Clients that connect before the application has started wait. An address that this machine does not have is
+    skipped if there is another: `localhost` often resolves to IPv6 on hosts without it.
 
     Raises:
-        OSError: The name is unknown, or an address is taken or not permitted, or none is ours.
+        OSError: The name is unknown, an address is in use or not permitted, or this machine has none of them.
     """
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
@@ -50,8 +50,8 @@ def _listening(family: int, address: tuple[str | int, ...]) -> socket.socket:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            # Accepted sockets inherit it. Else the kernel takes megabytes for a client that reads nothing, and we never
-            # notice that it does not.
+            # Accepted sockets inherit it. Without it the kernel buffers megabytes for a client that reads nothing,
+            # and the write deadline never starts.
             with contextlib.suppress(OSError):
                 bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         bound.bind(address)
@@ -63,9 +63,9 @@ def _listening(family: int, address: tuple[str | int, ...]) -> socket.socket:
 
 
 def allow_open_files(connections: int) -> None:
-    """Raise the process's own limit of open files, as far as the system lets it, to serve that many connections.
+    """Raise the process's soft limit of open files for that many connections, as far as the hard limit allows.
 
-    Each may hold another one to a provider. Many systems start with 1 024, for the sake of old programs.
+    Each may need another connection to a provider. The soft limit is 1 024 on many systems.
     """
     if sys.platform == "win32":
         return

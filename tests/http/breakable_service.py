@@ -18,20 +18,20 @@ def breakable(breaking: Path) -> None:
     from app.server import embedded_server as beside
 
     settle = collector.settle
-    on_tick = beside._Beside.on_tick
+    on_tick = beside.EmbeddedServer.on_tick
 
     def counted() -> None:
         sys.stdout.write('{"message":"the collector is settled"}\n')
         sys.stdout.flush()
         settle()
 
-    async def failing(self: beside._Beside, counter: int) -> bool:
+    async def failing(self: beside.EmbeddedServer, counter: int) -> bool:
         if breaking.exists():
             raise RuntimeError("broken by a test")
         return await on_tick(self, counter)
 
     collector.settle = counted
-    beside._Beside.on_tick = failing  # type: ignore[method-assign]
+    beside.EmbeddedServer.on_tick = failing  # type: ignore[method-assign]
     beside.PAUSE_SECONDS = 0.2
 
 
