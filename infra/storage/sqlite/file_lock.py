@@ -33,7 +33,7 @@ class FileLock:
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
-        self._descriptor = descriptor
+        self._descriptor: int | None = descriptor
 
     @classmethod
     def try_to_acquire(cls, path: Path) -> Self | None:
@@ -60,5 +60,7 @@ class FileLock:
         return cls(path, descriptor)
 
     def release(self) -> None:
-        """Release the lock."""
-        os.close(self._descriptor)
+        """Release the lock; a second call changes nothing."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

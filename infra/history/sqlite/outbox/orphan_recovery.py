@@ -53,9 +53,21 @@ async def adopt_all(
     for path in await asyncio.to_thread(lambda: sorted(folder.glob("*.db"))):
         if path == own:
             continue
-        lock = await asyncio.to_thread(lock_if_abandoned, path)
+        lock = await _lock(path)
         if lock is not None:
             await _adopt(path, lock, commits, now_milliseconds)
+
+
+async def _lock(path: Path) -> FileLock | None:
+    """Lock an outbox if it is abandoned; a cancellation meanwhile leaves no lock behind."""
+    locking = asyncio.create_task(asyncio.to_thread(lock_if_abandoned, path))
+    try:
+        return await asyncio.shield(locking)
+    except asyncio.CancelledError:
+        await asyncio.wait([locking])
+        if (lock := locking.result()) is not None:
+            lock.release()
+        raise
 
 
 async def _adopt(

@@ -1,4 +1,4 @@
-"""One thread commits for many callers, and each hears of its own batch."""
+"""One thread commits for many callers, and each is notified of its own batch."""
 
 import asyncio
 import threading

@@ -70,7 +70,7 @@ def test_many_at_once_leave_what_one_after_the_other_leaves(tmp_path: Path) -> N
 
 
 def test_it_does_what_each_trigger_would(tmp_path: Path) -> None:
-    """Whoever adds a trigger has to think of `AppendMany` too."""
+    """A new trigger has to be reproduced in `AppendMany`."""
     with closing(open_writer(tmp_path / "history.db", HISTORY_MIGRATIONS)) as connection:
         names = [name for (name,) in connection.execute(_INSERT_TRIGGERS)]
     assert names == ["new_is_said", "outcome_ends_marker"]

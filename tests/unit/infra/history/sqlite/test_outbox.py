@@ -466,9 +466,9 @@ async def test_what_was_set_aside_is_shown_with_its_reason_takes_no_room_and_can
         ).fetchall()
         reader.close()
         assert found == [("ana", an_id(number), "the store refuses it") for number in range(1, 4)]
-        told = [one.message for one in caplog.records if "set aside" in one.message]
-        assert len(told) == 3
-        assert all("question" not in one and "answer" not in one for one in told)
+        messages = [record.message for record in caplog.records if "set aside" in record.message]
+        assert len(messages) == 3
+        assert all("question" not in message and "answer" not in message for message in messages)
         assert count_waiting(path.parent) == 3, "a migration must not leave it behind"
 
         for number in range(1, 4):

@@ -148,7 +148,7 @@ def open_own(
 
 
 def housekeeping_of(own: SqliteHistory, monkeypatch: pytest.MonkeyPatch) -> Housekeeping:
-    """Return the housekeeping of a process beside which the others are alive."""
+    """Return the housekeeping of a process whose neighbours are all running."""
 
     async def adopt_none(*_: object, **__: object) -> None:
         return None
