@@ -236,9 +236,9 @@ async def open_sqlite(
         min_free_disk_bytes: Free space below which nothing new is admitted.
         reap_seconds: How often start markers are looked at.
         committing: Makes who writes over the file's one connection.
-        retention: What has been kept for longer is removed.
-        expire_seconds: How often that is looked for.
-        purge_seconds: How long after an erasure at most its words begin to be taken out of the index's pages.
+        retention: How long interactions are kept.
+        expire_seconds: Interval between removals of expired interactions.
+        purge_seconds: Interval between purges of the word index.
 
     Raises:
         ConfigurationError: Another process has it, or it cannot be opened.
@@ -290,9 +290,9 @@ async def open_file(
     migrations: Sequence[Step] = HISTORY_MIGRATIONS,
     committing: Callable[[apsw.Connection], SqliteCommitter] = SqliteCommitter,
 ) -> AsyncIterator[SqliteHistory]:
-    """Open the SQLite file `path`, whose lock the caller holds, and close it after all that waits was written.
+    """Open the SQLite file `path`, whose lock the caller holds; closing it writes all queued jobs.
 
-    `migrations` make the file's tables, `committing` makes who writes over its connection.
+    `migrations` are the schema of the file, and `committing` creates the committer of its connection.
 
     Raises:
         ConfigurationError: It cannot be opened.
@@ -332,7 +332,7 @@ def _body_of(interaction: Interaction) -> str:
 
 @contextmanager
 def translate_open_errors(path: Path) -> Iterator[None]:
-    """Turn what a file fails with when it is opened into one line for the operator."""
+    """Raise errors of opening a file as `ConfigurationError`, with one line for the operator."""
     try:
         yield
     except (OSError, apsw.Error) as exc:

@@ -69,7 +69,7 @@ class Housekeeping:
                 return
 
     async def _read_others(self) -> None:
-        """Read the files of other running processes: what they have yet to deliver, and what was erased there."""
+        """Read the backlogs and new tombstones of other running processes."""
         paths = set(self._file.path.parent.glob("*.db")) - {self._file.path}
         self._last_tombstones = {
             path: entry for path, entry in self._last_tombstones.items() if path in paths
