@@ -234,8 +234,8 @@ async def open_sqlite(
         clock: For start markers, retention and pauses.
         read_seconds: Limit of one read.
         min_free_disk_bytes: Free space below which nothing new is admitted.
-        reap_seconds: How often start markers are looked at.
-        committing: Makes who writes over the file's one connection.
+        reap_seconds: Interval between searches for start markers that are due.
+        committing: Creates the committer of the file's connection.
         retention: How long interactions are kept.
         expire_seconds: Interval between removals of expired interactions.
         purge_seconds: Interval between purges of the word index.
