@@ -15,6 +15,7 @@ from app.services.container import Container
 from dependency_injection import wire
 from domain.entities.model import Model
 from domain.exceptions import UnknownModel
+from domain.interfaces.clock import Clock
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec, PageQuery
 from domain.interfaces.health import Degraded, Health
@@ -63,6 +64,7 @@ class Whole:
         *steps: Step,
         rules: GateRules | None = None,
         authenticator: Authenticator | None = None,
+        clock: Clock | None = None,
         **options: Any,
     ) -> None:
         self.history = RememberingHistory()
@@ -80,7 +82,7 @@ class Whole:
                 claims=self.claims,
                 authenticator=authenticator,
                 cursors=PlainCursors(),
-                clock=SystemClock(),
+                clock=clock or SystemClock(),
                 metrics=Metrics(version="0", environment="test"),
                 health=Fine(),
             )

@@ -5,6 +5,7 @@ import pytest
 from app.middleware.access_gate import GateRules
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from tests.fakes.application import Whole
+from tests.fakes.clock import FakeClock
 
 ANSWER = (ProviderSelected(provider="p", model="m"), "hi", Reply(finish_reason=FinishReason.STOP))
 BODY = {"userId": "ana", "userPrompt": "hi"}
@@ -137,7 +138,7 @@ async def test_through_a_trusted_proxy_on_this_machine_only_local_clients_are_le
 async def test_clients_behind_a_proxy_have_limits_of_their_own_whatever_their_port(
     one: tuple[str, str], other: tuple[str, str], is_same_client: bool
 ) -> None:
-    whole = Whole(*ANSWER, rules=rules(anonymous=True, proxies=("10.0.0.1",)))
+    whole = Whole(*ANSWER, rules=rules(anonymous=True, proxies=("10.0.0.1",)), clock=FakeClock())
     async with whole.client("10.0.0.1") as client:
         first = await client.get("/v1/models", headers=[one])
         second = await client.get("/v1/models", headers=[other])

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import json
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def neighbours(
                 answer = client.post("/v1/chat", json=body, headers=headers)
                 assert answer.status_code == 200
                 ids.append(answer.json()["id"])
-        ana_token = token(sub="ana").decode()
+        ana_token = token(sub="ana", exp=int(time.time()) + 3600).decode()
         yield Neighbours(service, [ana_key, ana_token], bob_key, ids)
 
 
