@@ -19,11 +19,10 @@ LONGEST_PURPOSE = 200
 ALLOWED: dict[str, set[str]] = {
     "app": {
         "app.controllers",
-        "app.dto.native",
-        "app.dto.openai_chat",
         "app.middleware",
         "app.problems",
         "app.process",
+        "app.requests",
         "app.services",
         "domain.use_cases",
     },
@@ -35,17 +34,16 @@ ALLOWED: dict[str, set[str]] = {
         "app.dto",
         "app.dto.native",
         "app.dto.openai_chat",
-        "app.middleware",
         "app.problems",
         "app.requests",
         "app.responses",
+        "app.server",
         "app.services",
     },
     "app.dto.native": {
         "app.dto",
         "app.problems",
         "app.responses",
-        "app.services",
     },
     "app.dto.openai_chat": {
         "app.dto",
@@ -69,7 +67,6 @@ ALLOWED: dict[str, set[str]] = {
         "app.services",
     },
     "app.server": {
-        "app.controllers",
         "app.problems",
         "app.process",
     },
@@ -89,13 +86,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.history": {
         "infra",
-        "infra.history.dynamodb",
-        "infra.history.mongo",
-        "infra.history.sqlite",
         "infra.history.sqlite.outbox",
         "infra.history.sqs",
         "infra.history.store",
+        "infra.settings",
         "infra.storage.aws",
+        "infra.stores",
     },
     "infra.history.dynamodb": {
         "infra",
@@ -145,8 +141,6 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.history.transfer": {
         "domain.use_cases",
-        "infra",
-        "infra.history",
         "infra.history.dynamodb",
         "infra.history.format",
         "infra.history.mongo",
@@ -156,10 +150,6 @@ ALLOWED: dict[str, set[str]] = {
         "infra.storage.aws",
     },
     "infra.idempotency": {
-        "infra",
-        "infra.history",
-        "infra.history.format",
-        "infra.idempotency.sqlite",
         "infra.storage.aws",
         "infra.storage.mongo",
     },
@@ -168,17 +158,18 @@ ALLOWED: dict[str, set[str]] = {
         "infra.storage.sqlite",
     },
     "infra.llm": {
-        "infra",
         "infra.llm.catalogue",
         "infra.llm.pricing",
         "infra.llm.providers",
         "infra.llm.resilience",
         "infra.llm.transport",
+        "infra.settings",
     },
     "infra.llm.catalogue": {
         "infra",
         "infra.llm.providers",
         "infra.llm.transport",
+        "infra.settings",
     },
     "infra.llm.providers": {
         "infra.llm.transport",
@@ -189,10 +180,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.logging": {
         "infra",
+        "infra.settings",
     },
     "infra.security": {
         "infra",
         "infra.security.api_keys",
+        "infra.settings",
         "infra.storage",
         "infra.tasks",
     },
@@ -205,33 +198,49 @@ ALLOWED: dict[str, set[str]] = {
         "infra",
         "infra.llm",
         "infra.llm.catalogue",
-        "infra.llm.resilience",
+        "infra.llm.providers",
+        "infra.settings",
+    },
+    "infra.settings": {
+        "infra",
     },
     "infra.storage.aws": {
         "infra",
+        "infra.settings",
     },
     "infra.storage.mongo": {
         "infra",
-        "infra.history.format",
         "infra.tasks",
     },
     "infra.storage.sqlite": {
         "infra",
     },
+    "infra.stores": {
+        "infra",
+        "infra.history.dynamodb",
+        "infra.history.mongo",
+        "infra.history.sqlite",
+        "infra.history.store",
+        "infra.history.transfer",
+        "infra.idempotency",
+        "infra.idempotency.sqlite",
+        "infra.settings",
+        "infra.storage.aws",
+    },
     "infra.telemetry": {
         "infra",
         "infra.llm.resilience",
+        "infra.settings",
         "infra.telemetry.metrics",
         "infra.telemetry.tracing",
     },
     "infra.telemetry.metrics": {
-        "infra.history.sqlite.outbox",
         "infra.llm.resilience",
         "infra.tasks",
     },
     "infra.telemetry.tracing": {
         "infra",
-        "infra.llm.resilience",
+        "infra.settings",
         "infra.telemetry.metrics",
     },
 }

@@ -3,8 +3,8 @@
 from prometheus_client import CollectorRegistry
 
 from domain.interfaces.telemetry import RequestObserver, RequestOutcome
-from infra.telemetry.http_methods import KNOWN_METHODS, OTHER_METHOD
 from infra.telemetry.metrics.histogram import Histogram, Series
+from infra.telemetry.metrics.http_methods import KNOWN_METHODS, OTHER_METHOD
 
 # OpenTelemetry's bounds for http.server.request.duration, and three more for slow models.
 _REQUEST_SECONDS = (

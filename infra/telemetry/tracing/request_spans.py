@@ -15,7 +15,7 @@ from opentelemetry.trace import (
 )
 
 from domain.interfaces.telemetry import RequestOutcome, RequestSpan, RequestTracer
-from infra.telemetry.http_methods import KNOWN_METHODS, OTHER_METHOD
+from infra.telemetry.metrics.http_methods import KNOWN_METHODS, OTHER_METHOD
 from infra.telemetry.tracing.propagation import remote_context
 
 _NAME_OF_OTHERS = "HTTP"
