@@ -1,1 +1,1 @@
-"""Keys, tokens and signatures."""
+"""Authentication, rate limits and signed cursors."""

@@ -244,7 +244,7 @@ def test_a_collector_that_is_away_costs_one_line_and_no_answer(tmp_path: Path) -
         with running_service(tmp_path / "data", settings) as service:
             for _ in range(20):
                 assert chat(service, "demo").status_code == 200
-            service.lines_with("does not take them")
+            service.lines_with("does not accept spans")
             for _ in range(20):
                 assert chat(service, "demo").status_code == 200
             assert service.stop(20) == 0

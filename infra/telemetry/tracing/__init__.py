@@ -1,1 +1,1 @@
-"""Traces for whoever runs an OpenTelemetry collector; imported only when there is one."""
+"""Tracing with OpenTelemetry; imported only if a collector is configured."""
