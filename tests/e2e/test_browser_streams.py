@@ -23,7 +23,7 @@ HANG_UP_SECONDS = 1.0
 
 def example(service: Service) -> str:
     """Return the script of docs/clients.md, for this service; it logs each piece of text."""
-    (text,) = [block.text for block in blocks("docs/clients.md") if "await fetch(" in block.text]
+    text = next(block.text for block in blocks("docs/clients.md") if "await fetch(" in block.text)
     return text.replace("http://127.0.0.1:8000", service.url)
 
 

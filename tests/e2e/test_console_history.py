@@ -209,7 +209,7 @@ def test_the_overview_adds_up(console: ConsolePage) -> None:
     groups = console.page.locator(".groups tbody tr")
     expect(groups).to_have_count(2)
     expect(groups.first).to_contain_text("gem-healthy")
-    console.page.get_by_role("region", name="GroupBy").get_by_text("Provider").click()
+    console.page.get_by_role("region", name="By").get_by_text("Provider").click()
     expect(groups).to_have_count(1)
 
 

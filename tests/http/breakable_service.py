@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 import main  # noqa: E402
-from app import collector  # noqa: E402
+from app.process import garbage_collection as collector  # noqa: E402
 
 
 def breakable(breaking: Path) -> None:
