@@ -153,8 +153,8 @@ OUR_OWN: dict[
 
 def not_kept() -> Any:
     end = answered("/v1/chat", "POST", 200, 1.0, llm_seconds=1.0)
-    assert end.turn is not None
-    end.turn.is_stored = False
+    assert end.context is not None
+    end.context.is_stored = False
     return end
 
 
