@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.process.lifecycle import Stoppable
-from app.services.answer_events import AnswerEvents
+from app.services.answer_events import AnswerEvents, ChatEvent
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction
 from domain.entities.reply import ProviderSelected
@@ -37,7 +37,7 @@ class StreamFormat(Protocol):
     """Writes the events of an answer as the server-sent events of one API format."""
 
     @abstractmethod
-    def encode(self, event: ProviderSelected | str | Interaction) -> bytes:
+    def encode(self, event: ChatEvent) -> bytes:
         """Return the server-sent events for `event`; empty where the format has none for it."""
         ...
 
@@ -70,7 +70,7 @@ class EventStream(Response):
         self._events = events
         self._format = stream_format
         self._open_streams = open_streams
-        self._begun: list[ProviderSelected | str | Interaction] = []
+        self._begun: list[ChatEvent] = []
         self._task = _this_task()
         self._has_left = False
         self._is_done = False
@@ -156,9 +156,7 @@ class EventStream(Response):
         if not self._is_done:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_events(
-        self, send: Send, events: Sequence[ProviderSelected | str | Interaction]
-    ) -> None:
+    async def _send_events(self, send: Send, events: Sequence[ChatEvent]) -> None:
         """Send several events in one write. An interaction is the last, and ends the body."""
         content = b"".join([self._format.encode(event) for event in events])
         if events and isinstance(events[-1], Interaction):

@@ -1,6 +1,6 @@
 """State of one chat request while it is processed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from domain.entities.deadline import Deadline
@@ -14,6 +14,8 @@ class ChatRequestContext:
 
     Attributes:
         id: Id of the interaction, created on receipt.
+        previous_id: Interaction that the request continues, if it names one.
+        metadata: The caller's own pairs of strings, stored with the interaction.
         model: Catalogue id of the requested model.
         started_seconds: Monotonic time of receipt.
         first_text_deadline: Deadline for the first text of the answer.
@@ -38,6 +40,8 @@ class ChatRequestContext:
     id: str
     user_id: str
     conversation_id: str | None = None
+    previous_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
     model: str
     started_seconds: float
     first_text_deadline: Deadline

@@ -1,10 +1,12 @@
 """Interactions: requests to a model with their outcomes, as stored in history; and their ids."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from domain.entities.items import OutputItem, Reasoning, ToolCall, tool_calls
 from domain.entities.prompt import Prompt
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
 from domain.entities.words import words_of
@@ -46,24 +48,29 @@ class Interaction:
 
     Attributes:
         id: UUIDv7 created on receipt; contains the time of receipt, and makes storing idempotent.
+        previous_id: Interaction that this one continues, if the request named one.
         prompt: The question without earlier turns (`Prompt.for_storage`).
         requested_model: Model named in the request, else the default model.
         model: Catalogue id of the model that answered; after a failure, of the last one attempted.
         provider: Provider of `model`; None if no provider was called.
-        text: The answer, complete or partial.
+        text: The text of the answer, complete or partial.
+        items: All items of the answer in order; empty if it is its text alone.
         usage: Sum over all attempts, failed ones included.
         latency_seconds: Time from receipt to the end of the answer, on a monotonic clock.
         error: `DomainError.code` of the failure; None if there was none.
+        metadata: The caller's own pairs of strings.
     """
 
     id: str
     user_id: str
     conversation_id: str | None = None
+    previous_id: str | None = None
     prompt: Prompt
     requested_model: str
     model: str
     provider: str | None = None
     text: str = ""
+    items: tuple[OutputItem, ...] = ()
     status: Status
     finish_reason: FinishReason | None = None
     usage: Usage = NO_USAGE
@@ -72,6 +79,17 @@ class Interaction:
     time_to_first_token_seconds: float | None = None
     attempts: tuple[Attempt, ...] = ()
     error: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Tool calls of the answer, in order."""
+        return tool_calls(self.items) if self.items else ()
+
+    @property
+    def reasoning(self) -> str:
+        """Reasoning of the model, as far as it shows it."""
+        return "".join([item.text for item in self.items if isinstance(item, Reasoning)])
 
     @property
     def milliseconds(self) -> int:

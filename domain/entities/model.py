@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date
 
+from domain.entities.tools import Capability
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -12,6 +14,7 @@ class Model:
         owned_by: Name of its provider in the catalogue.
         context_tokens: Context window: limit of prompt and answer together; None if unknown.
         max_output_tokens: Limit of an answer; None if unknown.
+        capabilities: What requests may ask of it beyond text.
         shutdown_date: Date announced by the provider; None if there is none.
     """
 
@@ -20,4 +23,5 @@ class Model:
     aliases: tuple[str, ...] = ()
     context_tokens: int | None = None
     max_output_tokens: int | None = None
+    capabilities: frozenset[Capability] = frozenset()
     shutdown_date: date | None = None

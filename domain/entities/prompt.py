@@ -1,15 +1,18 @@
 """Prompts and the messages they consist of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from domain.entities.items import Item, Text, ToolCall, ToolResult, tool_calls, tool_results
+from domain.entities.tools import Capability, ReasoningEffort, ResponseFormat, Tool, ToolChoice
 
 BETWEEN_QUESTIONS = "\n\n"
 """Separates questions that are sent as one message."""
 
 
 class Role(StrEnum):
-    """Author of a message."""
+    """Author of a message. Tool results are in messages of the user."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -17,10 +20,28 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message of a conversation, as sent to the model."""
+    """One message of a conversation, as sent to the model.
+
+    Attributes:
+        text: The text of the message, or of all its text items.
+        items: All items in order; empty if the message is its text alone.
+    """
 
     role: Role
     text: str
+    items: tuple[Item, ...] = ()
+
+    @property
+    def content(self) -> tuple[Item, ...]:
+        """The items; the text as an item if there is nothing else."""
+        if self.items:
+            return self.items
+        return (Text(text=self.text),) if self.text else ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the message has neither text nor items."""
+        return not self.text and not self.items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +55,10 @@ class Prompt:
         temperature: 0.0 to 2.0.
         max_output_tokens: Upper bound of output tokens, reasoning included.
         stop: Stop sequences.
-        question: The current question if the last user message also contains earlier ones; else None.
+        tools: Tools that the model may call.
+        parallel_tool_calls: Whether one answer may have several calls.
+        response_format: JSON that the answer must be; None for any text.
+        own_message: The caller's own message if the last user message also contains earlier ones; else None.
     """
 
     messages: tuple[Message, ...]
@@ -45,7 +69,12 @@ class Prompt:
     top_p: float | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
-    question: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    own_message: Message | None = None
 
     def __post_init__(self) -> None:
         for message in self.messages:
@@ -73,31 +102,119 @@ class Prompt:
         )
 
     @property
+    def new_message(self) -> Message:
+        """The new message, which is stored: the user messages after the last answer, joined.
+
+        If the prompt ends with a partial answer to continue, it is the last user message.
+        """
+        if self.own_message is not None:
+            return self.own_message
+        if len(self.messages) == 1:
+            return self.messages[0]
+        position = len(self.messages)
+        while position and self.messages[position - 1].role is Role.USER:
+            position -= 1
+        if position == len(self.messages):
+            return next(m for m in reversed(self.messages) if m.role is Role.USER)
+        return _joined(self.messages[position:])
+
+    @property
     def text(self) -> str:
-        """The question: `question` if set, else the last user message."""
-        if self.question is not None:
-            return self.question
-        return next(m.text for m in reversed(self.messages) if m.role is Role.USER)
+        """The text of the new message."""
+        return self.new_message.text
+
+    @property
+    def results(self) -> tuple[ToolResult, ...]:
+        """The tool results in the new message."""
+        return tool_results(self.new_message.items)
 
     def for_storage(self) -> "Prompt":
-        """Return the prompt as stored in history: the question and its settings, without earlier messages."""
-        if len(self.messages) == 1 and self.question is None:
+        """Return the prompt as stored in history: the new message and its settings, without earlier messages."""
+        if len(self.messages) == 1 and self.own_message is None:
             return self
-        return replace(self, messages=(Message(role=Role.USER, text=self.text),), question=None)
+        return replace(self, messages=(self.new_message,), own_message=None)
 
-    def with_history(self, earlier: Sequence[Message]) -> "Prompt":
+    def with_history(
+        self, earlier: Sequence[Message], settled: Sequence[ToolResult] = ()
+    ) -> "Prompt":
         """Return this prompt with `earlier` messages before its own.
 
         Consecutive user messages are joined into one, since some models reject two messages of the same role in a
-        row. `question` then holds the current question alone.
+        row. `own_message` then holds the current message alone.
+
+        Args:
+            earlier: Oldest first.
+            settled: Results of unanswered calls at the end of `earlier`; they become part of the new message.
         """
-        messages: list[Message] = []
-        for message in (*earlier, *self.messages):
-            before = messages[-1] if messages else None
-            if before is not None and before.role is message.role is Role.USER:
-                text = f"{before.text}{BETWEEN_QUESTIONS}{message.text}"
-                messages[-1] = replace(message, text=text)
+        own = self.new_message
+        messages = list(self.messages)
+        if settled:
+            own = replace(own, items=(*settled, *own.content))
+            position = next(n for n, m in enumerate(messages) if m.role is Role.USER)
+            first = messages[position]
+            messages[position] = replace(first, items=(*settled, *first.content))
+        joined: list[Message] = []
+        for message in (*earlier, *messages):
+            if joined and joined[-1].role is message.role is Role.USER:
+                joined[-1] = _joined((joined[-1], message))
             else:
-                messages.append(message)
-        sent = replace(self, messages=tuple(messages))
-        return sent if sent.text == self.text else replace(sent, question=self.text)
+                joined.append(message)
+        sent = replace(self, messages=tuple(joined), own_message=None)
+        return sent if sent.new_message == own else replace(sent, own_message=own)
+
+    def required_capabilities(self) -> frozenset[Capability]:
+        """Return the capabilities that a model needs for this prompt; most need none."""
+        needs_tools = bool(self.tools)
+        if not needs_tools:
+            for message in self.messages:
+                if message.items and _has_tool_items(message.items):
+                    needs_tools = True
+                    break
+        if not needs_tools and self.response_format is None:
+            return _NO_CAPABILITIES
+        needed = {Capability.TOOLS} if needs_tools else set()
+        if self.response_format is not None:
+            needed.add(Capability.JSON_SCHEMA)
+        return frozenset(needed)
+
+
+_NO_CAPABILITIES: frozenset[Capability] = frozenset()
+
+
+def unanswered_calls(messages: Iterable[Message]) -> tuple[ToolCall, ...]:
+    """Return the tool calls among `messages` that have no result in the messages that follow."""
+    calls: dict[str, ToolCall] = {}
+    for message in messages:
+        for result in tool_results(message.items):
+            calls.pop(result.call_id, None)
+        for call in tool_calls(message.items):
+            calls[call.id] = call
+    return tuple(calls.values())
+
+
+def _has_tool_items(items: Iterable[Item]) -> bool:
+    return any(isinstance(item, ToolCall | ToolResult) for item in items)
+
+
+def _joined(messages: Sequence[Message]) -> Message:
+    """Return consecutive messages of the user as one: results first, as providers demand, then the rest."""
+    if len(messages) == 1:
+        return messages[0]
+    text = BETWEEN_QUESTIONS.join([message.text for message in messages if message.text])
+    if not any(message.items for message in messages):
+        return Message(role=Role.USER, text=text)
+    results: list[Item] = []
+    others: list[Item] = []
+    has_text = False
+    for message in messages:
+        needs_separator = has_text
+        for item in message.content:
+            if isinstance(item, ToolResult):
+                results.append(item)
+            elif isinstance(item, Text) and needs_separator:
+                others.append(replace(item, text=BETWEEN_QUESTIONS + item.text))
+                needs_separator = False
+            else:
+                others.append(item)
+        has_text = has_text or bool(message.text)
+    return Message(role=Role.USER, text=text, items=(*results, *others))

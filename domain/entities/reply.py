@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from domain.entities.bounds import is_amount, is_count
+from domain.entities.items import ProviderMetadata, ToolCall
 
 _Number = TypeVar("_Number", int, float)
 
@@ -15,6 +16,7 @@ class FinishReason(StrEnum):
 
     STOP = "stop"
     LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
     CONTENT_FILTER = "content_filter"
     ERROR = "error"
 
@@ -116,8 +118,32 @@ class ProviderSelected:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A non-empty piece of the model's reasoning.
+
+    Restarts the idle timeout; does not count as first text.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataReceived:
+    """Provider metadata of the text or reasoning before it, which ends that item.
+
+    Attributes:
+        is_reasoning: It belongs to the reasoning since the last item; otherwise to text.
+        characters: With text: how many of the last characters the item consists of; 0 for an item without text.
+    """
+
+    metadata: ProviderMetadata
+    is_reasoning: bool = False
+    characters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerProgress:
-    """The model is working without producing text, for example reasoning or preparing a tool call.
+    """The model is working without producing text, for example preparing a tool call.
 
     Restarts the idle timeout; does not count as first text.
     """
@@ -139,5 +165,10 @@ class Reply:
     was_cut_at_limit: bool = False
 
 
-AnswerEvent = ProviderSelected | str | AnswerProgress | Reply
-"""An event of an answer's stream; a str is a piece of text."""
+AnswerEvent = (
+    ProviderSelected | str | ReasoningDelta | ToolCall | MetadataReceived | AnswerProgress | Reply
+)
+"""An event of an answer's stream; a str is a piece of text. A `ToolCall` is complete, and counts as first text."""
+
+WORDS = (str, ToolCall)
+"""Classes of events that the caller receives as the answer; the first of them ends the wait for the first text."""

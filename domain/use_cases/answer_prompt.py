@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction, Status
+from domain.entities.items import ToolCall
 from domain.entities.prompt import Prompt
-from domain.entities.reply import AnswerProgress, ProviderSelected, Reply
+from domain.entities.reply import (
+    AnswerProgress,
+    MetadataReceived,
+    ProviderSelected,
+    ReasoningDelta,
+    Reply,
+)
 from domain.exceptions import (
     HistoryError,
     HistoryNotDurable,
@@ -43,8 +50,8 @@ class AnswerPrompt:
 
     async def __call__(
         self, context: ChatRequestContext, prompt: Prompt
-    ) -> AsyncGenerator[ProviderSelected | str | Interaction, None]:
-        """Yield the selected providers and the text as it arrives, then the interaction once it is durable.
+    ) -> AsyncGenerator[ProviderSelected | str | ReasoningDelta | ToolCall | Interaction, None]:
+        """Yield the selected providers, text, reasoning and tool calls, then the interaction once it is durable.
 
         Raises:
             HistoryUnavailable: Nothing can be stored, so no provider was called. Only with `require_durable`.
@@ -64,8 +71,13 @@ class AnswerPrompt:
         try:
             async with aclosing(self.llm.stream(prompt, context)) as events:
                 async for event in events:
-                    if isinstance(event, Reply):
+                    if isinstance(event, str):
+                        recorder.add(event)
+                        yield event
+                    elif isinstance(event, Reply):
                         outcome = recorder.completed(event)
+                    elif isinstance(event, MetadataReceived):
+                        recorder.add(event)
                     elif not isinstance(event, AnswerProgress):
                         recorder.add(event)
                         yield event

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt, Interaction, Status
+from domain.entities.items import OutputItem, Reasoning, Text, ToolCall, text_of
 from domain.entities.prompt import Prompt
 from domain.entities.reply import (
     NO_USAGE,
     FinishReason,
+    MetadataReceived,
     ProviderSelected,
+    ReasoningDelta,
     Reply,
     Usage,
     total_usage,
@@ -28,6 +31,8 @@ class AnswerRecorder:
     prompt: Prompt
     clock: Clock
     _texts: list[str] = field(default_factory=list, init=False)
+    _reasoning: list[str] = field(default_factory=list, init=False)
+    _items: list[OutputItem] = field(default_factory=list, init=False)
     _selected: ProviderSelected | None = field(default=None, init=False)
     _first_token_seconds: float | None = field(default=None, init=False)
     _started_seconds: float = field(init=False)
@@ -35,25 +40,74 @@ class AnswerRecorder:
     def __post_init__(self) -> None:
         self._started_seconds = self.clock.monotonic()
 
-    def add(self, event: ProviderSelected | str) -> None:
-        """Add an event. A new provider that does not continue the answer discards the text so far."""
+    def add(
+        self, event: ProviderSelected | str | ReasoningDelta | ToolCall | MetadataReceived
+    ) -> None:
+        """Add an event. A new provider that does not continue the answer discards all items so far."""
         if isinstance(event, str):
             if self._first_token_seconds is None:
                 self._first_token_seconds = self._seconds()
+            if self._reasoning:
+                self._end_reasoning()
             self._texts.append(event)
-            return
-        if isinstance(event, ProviderSelected):
+        elif isinstance(event, ProviderSelected):
             self._selected = event
             if not event.continues:
                 self._texts.clear()
+                self._reasoning.clear()
+                self._items.clear()
                 self._first_token_seconds = None
+        elif isinstance(event, ReasoningDelta):
+            self._end_text()
+            self._reasoning.append(event.text)
+        elif isinstance(event, ToolCall):
+            if self._first_token_seconds is None:
+                self._first_token_seconds = self._seconds()
+            self._end_text()
+            self._end_reasoning()
+            self._items.append(event)
+        else:
+            self._add_metadata(event)
+
+    def _add_metadata(self, event: MetadataReceived) -> None:
+        if event.is_reasoning:
+            self._end_text()
+            text = "".join(self._reasoning)
+            self._reasoning.clear()
+            self._items.append(Reasoning(text=text, metadata=event.metadata))
+            return
+        self._end_reasoning()
+        text = "".join(self._texts)
+        start = len(text) - event.characters
+        self._texts.clear()
+        if start:
+            self._items.append(Text(text=text[:start]))
+        self._items.append(Text(text=text[start:], metadata=event.metadata))
+
+    def _end_text(self) -> None:
+        if self._texts:
+            self._items.append(Text(text="".join(self._texts)))
+            self._texts.clear()
+
+    def _end_reasoning(self) -> None:
+        if self._reasoning:
+            self._items.append(Reasoning(text="".join(self._reasoning)))
+            self._reasoning.clear()
+
+    def _has_answer(self) -> bool:
+        """Return whether there is text or a tool call."""
+        if self._texts:
+            return True
+        return any(not isinstance(item, Reasoning) for item in self._items)
 
     def completed(self, reply: Reply) -> Interaction:
         """Return the interaction of an answer that ended with `reply`."""
         if reply.finish_reason is FinishReason.CONTENT_FILTER:
             status = Status.BLOCKED
-        elif reply.was_cut_at_limit:
-            status = Status.TRUNCATED
+        elif reply.was_cut_at_limit or (
+            reply.finish_reason is FinishReason.LENGTH and self.prompt.response_format is not None
+        ):
+            status = Status.TRUNCATED  # JSON that was cut does not fit its schema
         else:
             status = Status.COMPLETED
         return self._finish(status, reply.finish_reason, reply.usage)
@@ -62,7 +116,7 @@ class AnswerRecorder:
         """Return the interaction of an answer that failed or broke off."""
         if isinstance(error, ContentBlocked):
             return self._finish(Status.BLOCKED, FinishReason.CONTENT_FILTER, error=error.code)
-        status = Status.TRUNCATED if self._texts else Status.FAILED
+        status = Status.TRUNCATED if self._has_answer() else Status.FAILED
         return self._finish(status, FinishReason.ERROR, error=error.code)
 
     def cancelled(self) -> Interaction:
@@ -76,7 +130,7 @@ class AnswerRecorder:
 
     def failed_with(self, code: str = DomainError.code) -> Interaction:
         """Return the interaction of a request that failed in this service, with an error code."""
-        status = Status.TRUNCATED if self._texts else Status.FAILED
+        status = Status.TRUNCATED if self._has_answer() else Status.FAILED
         return self._finish(status, FinishReason.ERROR, error=code)
 
     def _seconds(self) -> float:
@@ -109,15 +163,22 @@ class AnswerRecorder:
             model, provider = self._selected.model, self._selected.provider
         if attempts and (self._selected is None or status is Status.FAILED):
             model, provider = attempts[-1].model, attempts[-1].provider
+        items: tuple[OutputItem, ...] = ()
+        if self._items or self._reasoning:
+            self._end_text()
+            self._end_reasoning()
+            items = tuple(self._items)
         return Interaction(
             id=context.id,
             user_id=context.user_id,
             conversation_id=context.conversation_id,
+            previous_id=context.previous_id,
             prompt=self.prompt.for_storage(),
             requested_model=self.prompt.model or context.model,
             model=model,
             provider=provider,
-            text="".join(self._texts),
+            text=text_of(items) if items else "".join(self._texts),
+            items=items,
             status=status,
             finish_reason=finish_reason,
             usage=_usage_of(attempts) or usage,
@@ -126,6 +187,7 @@ class AnswerRecorder:
             time_to_first_token_seconds=self._first_token_seconds,
             attempts=attempts,
             error=error,
+            metadata=context.metadata,
         )
 
 

@@ -4,11 +4,14 @@ import orjson
 from starlette.types import Scope
 
 from app.dto.native.interaction import chat_response
+from app.dto.native.items import tool_call_document
 from app.problems.error_handlers import problem_of_error
 from app.responses.event_stream import StreamFormat
+from app.services.answer_events import ChatEvent
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction
-from domain.entities.reply import ProviderSelected
+from domain.entities.items import ToolCall
+from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import DomainError
 
 
@@ -18,7 +21,7 @@ class NativeStreamFormat(StreamFormat):
     def __init__(self, context: ChatRequestContext) -> None:
         self._context = context
 
-    def encode(self, event: ProviderSelected | str | Interaction) -> bytes:
+    def encode(self, event: ChatEvent) -> bytes:
         if isinstance(event, str):
             return b"event: delta\ndata: " + orjson.dumps({"text": event}) + b"\n\n"
         if isinstance(event, Interaction):
@@ -27,6 +30,10 @@ class NativeStreamFormat(StreamFormat):
                 + chat_response(event, is_stored=self._context.is_stored, with_text=False)
                 + b"\n\n"
             )
+        if isinstance(event, ReasoningDelta):
+            return b"event: reasoning\ndata: " + orjson.dumps({"text": event.text}) + b"\n\n"
+        if isinstance(event, ToolCall):
+            return b"event: tool_call\ndata: " + orjson.dumps(tool_call_document(event)) + b"\n\n"
         if event.continues:
             return b""
         return b"event: meta\ndata: " + self._meta(event) + b"\n\n"

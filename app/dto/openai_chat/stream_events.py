@@ -9,12 +9,15 @@ from app.dto.openai_chat.answer import (
     created_seconds,
     openai_finish,
 )
+from app.dto.openai_chat.tool_calls import tool_call
 from app.problems.error_handlers import problem_of_error
 from app.problems.openai_errors import openai_error
 from app.responses.event_stream import StreamFormat
+from app.services.answer_events import ChatEvent
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction, milliseconds_of
-from domain.entities.reply import ProviderSelected
+from domain.entities.items import ToolCall
+from domain.entities.reply import ReasoningDelta
 from domain.exceptions import DomainError
 
 _ROLE = b'{"role":"assistant","content":"","refusal":null}'
@@ -32,12 +35,19 @@ class OpenAIChatStreamFormat(StreamFormat):
         self._with_usage = with_usage
         self._no_usage = b',"usage":null' if with_usage else b""
         self._head = b""
+        self._calls = 0
 
-    def encode(self, event: ProviderSelected | str | Interaction) -> bytes:
+    def encode(self, event: ChatEvent) -> bytes:
         if isinstance(event, str):
             return self._chunk(b'{"content":' + orjson.dumps(event) + b"}")
         if isinstance(event, Interaction):
             return self._end(event)
+        if isinstance(event, ReasoningDelta):
+            return self._chunk(b'{"reasoning_content":' + orjson.dumps(event.text) + b"}")
+        if isinstance(event, ToolCall):
+            call = orjson.dumps({"index": self._calls, **tool_call(event)})
+            self._calls += 1
+            return self._chunk(b'{"tool_calls":[' + call + b"]}")
         if event.continues:
             return b""
         self._head = self._head_of(event.model)

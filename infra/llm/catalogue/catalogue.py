@@ -47,6 +47,7 @@ class CatalogueModel:
         first_token_seconds: None: the default of the settings.
         continues: The model continues a partial answer that is the last message.
         successor: Catalogue id of the model that replaces it after its shutdown date.
+        shared_family: The models file's name of the models that accept the metadata in each other's answers.
         usd_per_million: Prices of input and output tokens from the models file.
     """
 
@@ -57,7 +58,15 @@ class CatalogueModel:
     first_token_seconds: float | None = None
     continues: bool = False
     successor: str | None = None
+    shared_family: str | None = None
     usd_per_million: tuple[float, float] | None = None
+
+    @property
+    def family(self) -> str:
+        """Models that accept the metadata in each other's answers."""
+        if self.shared_family is not None:
+            return self.shared_family
+        return self.provider.name if self.provider.kind.shares_metadata else self.id
 
     @property
     def id(self) -> str:

@@ -32,7 +32,11 @@ BUILT_IN_MODELS_FILE = Path(__file__).with_name("models.toml")
 _OPENAI = "openai"
 _OPENAI_URL = "https://api.openai.com/v1"
 _OPENAI_MODEL = Model(
-    id="gpt-5.4-mini", owned_by=_OPENAI, context_tokens=400_000, max_output_tokens=128_000
+    id="gpt-5.4-mini",
+    owned_by=_OPENAI,
+    context_tokens=400_000,
+    max_output_tokens=128_000,
+    capabilities=OPENAI.capabilities,
 )
 
 
@@ -149,6 +153,9 @@ def _entry(
             aliases=tuple(table.aliases),
             context_tokens=table.context_tokens,
             max_output_tokens=table.max_output_tokens,
+            capabilities=provider.kind.capabilities
+            if table.capabilities is None
+            else frozenset(table.capabilities),
             shutdown_date=table.shutdown_date,
         ),
         provider=provider,
@@ -158,6 +165,7 @@ def _entry(
         ),
         first_token_seconds=table.first_token_seconds,
         continues=table.continues,
+        shared_family=table.family,
         successor=table.successor,
         usd_per_million=usd_per_million,
     )
@@ -189,7 +197,11 @@ def _openai(settings: ProviderSettings, file_provider: Provider | None) -> Catal
     model = _OPENAI_MODEL
     if settings.openai_model not in (None, model.id):
         # its limits are unknown; a models file can state them
-        model = Model(id=str(settings.openai_model), owned_by=provider.name)
+        model = Model(
+            id=str(settings.openai_model),
+            owned_by=provider.name,
+            capabilities=provider.kind.capabilities,
+        )
     return CatalogueModel(model=model, provider=provider, upstream=model.id)
 
 
@@ -200,6 +212,7 @@ def _demo() -> CatalogueModel:
             owned_by=DEMO_PROVIDER,
             context_tokens=1_048_576,
             max_output_tokens=65_536,
+            capabilities=DEMO.capabilities,
         ),
         provider=Provider(
             name=DEMO_PROVIDER,

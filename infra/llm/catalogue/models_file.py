@@ -20,6 +20,7 @@ from pydantic import (
     ValidationError,
 )
 
+from domain.entities.tools import Capability
 from infra.configuration import ConfigurationError
 from infra.llm.providers.registry import PROVIDER_KINDS
 from infra.operator_text import NotUtf8, text_of
@@ -78,9 +79,12 @@ class ProviderTable(Table):
     stream_options: bool | None = None
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     system_role: bool | None = None
+    reasoning_field: (
+        Literal["reasoning_content", "reasoning", "reasoning_details", "none"] | None
+    ) = None
 
 
-DIALECT_KEYS = ("stream", "stream_options", "limit_field", "system_role")
+DIALECT_KEYS = ("stream", "stream_options", "limit_field", "system_role", "reasoning_field")
 """The keys of a provider that describe the dialect of its server."""
 
 
@@ -91,6 +95,8 @@ class ModelTable(Table):
     upstream: str | None = Field(default=None, min_length=1)
     aliases: list[Name] = []
     fallbacks: list[Name] = []
+    capabilities: list[Annotated[Capability, Field(strict=False)]] | None = None
+    family: Name | None = None
     context_tokens: PositiveInt | None = None
     max_output_tokens: PositiveInt | None = None
     first_token_seconds: PositiveFloat | None = None

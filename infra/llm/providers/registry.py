@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import aiohttp
 
 from domain.entities.reply import Usage
+from domain.entities.tools import Capability
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.demo import DemoLLM
-from infra.llm.providers.gemini_client import GeminiClient
-from infra.llm.providers.openai_client import OpenAICompatibleClient, default_dialect
+from infra.llm.providers.gemini.client import GeminiClient
+from infra.llm.providers.openai.client import OpenAICompatibleClient, default_dialect
 from infra.llm.transport.dialect import Dialect
 
 _HTTP_OK = 200
@@ -30,6 +31,7 @@ class ClientOptions:
         max_answer_bytes: Longer answers are cut.
         idle_seconds: The limit on silence within an answer.
         cost: Adds the cost to a usage.
+        family: Models that accept the metadata in each other's answers.
     """
 
     session: aiohttp.ClientSession
@@ -42,6 +44,7 @@ class ClientOptions:
     max_answer_bytes: int
     idle_seconds: float
     cost: Callable[[Usage], Usage]
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class ProviderKind:
         success_status: HTTP status of an answered call; None where the client does not use HTTP.
         default_dialect: Returns the dialect of the server at a base URL, which a models file may change; None: it
             may not.
+        shares_metadata: All models of one provider accept the metadata in each other's answers.
+        capabilities: What its models usually can do beyond text; a models file may say otherwise.
         is_demo: Built in, used only while no real provider is configured; not for models files.
     """
 
@@ -61,6 +66,8 @@ class ProviderKind:
     open_client: Callable[[ClientOptions], LLMClient]
     success_status: int | None = _HTTP_OK
     default_dialect: Callable[[str], Dialect] | None = None
+    shares_metadata: bool = False
+    capabilities: frozenset[Capability] = frozenset()
     is_demo: bool = False
 
 
@@ -74,6 +81,7 @@ def _open_gemini(options: ClientOptions) -> LLMClient:
         api_key=options.api_key or "",
         max_answer_bytes=options.max_answer_bytes,
         cost=options.cost,
+        family=options.family,
         idle_seconds=options.idle_seconds,
     )
 
@@ -88,15 +96,30 @@ def _open_openai(options: ClientOptions) -> LLMClient:
         api_key=options.api_key,
         max_answer_bytes=options.max_answer_bytes,
         cost=options.cost,
+        family=options.family,
         dialect=options.dialect,
         idle_seconds=options.idle_seconds,
     )
 
 
-GEMINI = ProviderKind(name="gemini", open_client=_open_gemini)
-OPENAI = ProviderKind(name="openai", open_client=_open_openai, default_dialect=default_dialect)
+GEMINI = ProviderKind(
+    name="gemini",
+    open_client=_open_gemini,
+    shares_metadata=True,
+    capabilities=frozenset(Capability),
+)
+OPENAI = ProviderKind(
+    name="openai",
+    open_client=_open_openai,
+    default_dialect=default_dialect,
+    capabilities=frozenset(Capability) - {Capability.AUDIO},
+)
 DEMO = ProviderKind(
-    name="demo", open_client=lambda options: DemoLLM(), success_status=None, is_demo=True
+    name="demo",
+    open_client=lambda options: DemoLLM(),
+    success_status=None,
+    capabilities=frozenset({Capability.TOOLS, Capability.JSON_SCHEMA}),
+    is_demo=True,
 )
 
 PROVIDER_KINDS = {kind.name: kind for kind in (GEMINI, OPENAI, DEMO)}

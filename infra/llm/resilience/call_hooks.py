@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import AnswerEvent, Reply
+from domain.entities.reply import WORDS, AnswerEvent, Reply
 from domain.interfaces.llm_client import LLMClient
 
 Call = TypeVar("Call")
@@ -21,7 +21,7 @@ class CallHooks(ABC, Generic[Call]):
         ...
 
     def on_first_text(self, call: Call) -> None:
-        """Handle the first text."""
+        """Handle the first text or tool call."""
 
     def on_reply(self, call: Call, context: ChatRequestContext, reply: Reply) -> None:
         """Handle a complete answer; `on_error` may still follow, when the caller disconnects with it."""
@@ -65,7 +65,7 @@ class HookedClient(LLMClient):
             events = self._inner.stream(prompt, context)
             try:
                 async for event in events:
-                    if isinstance(event, str):
+                    if isinstance(event, WORDS):
                         if not has_text:
                             has_text = True
                             for number, hooks in self._on_first_text:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import AnswerEvent
+from domain.entities.reply import WORDS, AnswerEvent
 from domain.exceptions import LLMTimeout
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
@@ -40,7 +40,7 @@ class Deadline(LLMClient):
             first_token_share: The same limit as a share of the remaining time, where that is less.
             min_attempt_seconds: The shortest attempt at a fallback; this much is reserved for it. Where hardly more
                 remains, there will be no fallback, and the route has all of it.
-            idle_seconds: Limit after the first text; `AnswerProgress` ends a silence as text does.
+            idle_seconds: Limit after the first text; reasoning and progress end a silence as text does.
         """
         self._inner = inner
         self._clock = clock
@@ -68,7 +68,7 @@ class Deadline(LLMClient):
                     timeout.end()
                     yield event
                     now_seconds = monotonic()
-                    if has_text or isinstance(event, str):
+                    if has_text or isinstance(event, WORDS):
                         has_text = True
                         usual_limit_at = now_seconds + self._idle_seconds
                         limit_at = usual_limit_at if usual_limit_at < end_at else end_at

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.items import ToolCall
 from domain.entities.prompt import Prompt
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
 from domain.exceptions import ContentBlocked, LLMError
@@ -42,8 +43,12 @@ class Fallback(LLMClient):
         self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         routes = self._routes if context.may_fall_back else self._routes[:1]
+        if needed := prompt.required_capabilities():
+            first, *others = routes  # the service has checked the requested model
+            routes = (first, *[route for route in others if needed <= route.capabilities])
         order = FallbackOrder(routes, context, self._policy, self._clock)
         sent: list[str] = []
+        has_sent_call = False
         current_prompt = prompt
         while True:
             order.update_context(is_continuing=bool(sent))
@@ -54,16 +59,21 @@ class Fallback(LLMClient):
                         if context.is_streamed:
                             sent.append(event)
                         yield event
+                    elif isinstance(event, ToolCall):
+                        has_sent_call = context.is_streamed
+                        yield event
                     elif sent and isinstance(event, ProviderSelected):
                         yield replace(event, continues=True)
                     else:
                         yield event
                 return
             except ContentBlocked:
-                if not sent:
+                if not sent and not has_sent_call:
                     raise
                 break
             except LLMError as error:
+                if has_sent_call:
+                    raise  # no model continues an answer after a tool call
                 if sent:
                     order.advance_after_break(error, is_first_break=current_prompt is prompt)
                     current_prompt = continuing(prompt, "".join(sent))

@@ -6,7 +6,7 @@ from random import Random
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import AnswerEvent, Reply
+from domain.entities.reply import WORDS, AnswerEvent, Reply
 from domain.exceptions import (
     BulkheadFull,
     LLMError,
@@ -91,7 +91,7 @@ class Retry(LLMClient):
             events = self._inner.stream(prompt, context)
             try:
                 async for event in events:
-                    if isinstance(event, str):
+                    if isinstance(event, WORDS):
                         has_text = True
                     elif isinstance(event, Reply) and not retries:
                         self.budget.refund_success()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from domain.entities.prompt import Prompt
+from domain.entities.tools import Capability
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.bulkhead import ProviderConcurrencyLimit
 from infra.llm.resilience.retry_budget import RetryBudget
@@ -18,6 +19,7 @@ class Route:
         model: The catalogue id.
         context_tokens: The model's context window; None where unknown.
         max_output_tokens: The model's limit on output; None where unknown.
+        capabilities: What the model can do beyond text.
         upstream: The provider's name for the model.
         continues: The model continues a partial answer that is the last message.
         client: Calls the model, with retries.
@@ -31,6 +33,7 @@ class Route:
     model: str
     context_tokens: int | None = None
     max_output_tokens: int | None = None
+    capabilities: frozenset[Capability] = frozenset()
     upstream: str = ""
     continues: bool
     client: LLMClient

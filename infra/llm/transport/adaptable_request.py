@@ -7,13 +7,14 @@ from dataclasses import replace
 from domain.entities.prompt import Prompt
 from infra.llm.transport.dialect import Adaptation, Dialect, in_dialect, prefill_of
 from infra.llm.transport.errors.body import WireError
+from infra.llm.transport.response_parser import Received
 
 logger = logging.getLogger(__name__)
 
 _MOST_ADAPTATIONS = 5  # of one call; known providers need at most three
 
 Write = Callable[[Prompt, Dialect], bytes]
-TakeChunk = Callable[[bytes], str]
+TakeChunk = Callable[[bytes], Received]
 
 
 class RouteDialect:
@@ -114,18 +115,18 @@ class AdaptableRequest:
 
 
 class _Accepted:
-    """Reports the first text of an answer."""
+    """Reports the first event of an answer."""
 
     def __init__(self, take: TakeChunk, accepted: Callable[[], None]) -> None:
         self._take = take
         self._accepted: Callable[[], None] | None = accepted
 
-    def __call__(self, chunk: bytes) -> str:
-        text = self._take(chunk)
-        if text and self._accepted is not None:
+    def __call__(self, chunk: bytes) -> Received:
+        received = self._take(chunk)
+        if received and self._accepted is not None:
             self._accepted()
             self._accepted = None
-        return text
+        return received
 
 
 class _Joined:
@@ -139,10 +140,19 @@ class _Joined:
         self._take = take
         self._expected = removed
 
-    def __call__(self, chunk: bytes) -> str:
-        text = self._take(chunk)
-        if not self._expected or not text:
-            return text
+    def __call__(self, chunk: bytes) -> Received:
+        received = self._take(chunk)
+        if not self._expected or not received:
+            return received
+        if isinstance(received, str):
+            return self._without_expected(received)
+        first, *others = received
+        if not isinstance(first, str):
+            return received
+        left = self._without_expected(first)
+        return [left, *others] if left else others
+
+    def _without_expected(self, text: str) -> str:
         same = 0
         for new, expected in zip(text, self._expected, strict=False):
             if new != expected:

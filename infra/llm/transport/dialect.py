@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from domain.entities.items import Text, ToolResult, tool_results
 from domain.entities.prompt import Message, Prompt, Role
 from infra.llm.transport.errors.body import WireError
 
@@ -24,6 +25,10 @@ class Dialect:
         system_role: Send instructions in a field of their own; False: at the start of the first user message.
         seeds: Smallest seed and bound; None: no seed is sent.
         prefill_ends_in_space: A partial answer may end in white space.
+        reasoning_field: The field that reasoning is sent back in; None: the one it came in, "none": it is not sent.
+        reasoning_effort: Send the effort that the caller asked for.
+        parallel_tool_calls: Send whether an answer may have several calls.
+        short_call_ids: Ids of calls have nine letters and digits.
     """
 
     stream: bool = True
@@ -32,6 +37,10 @@ class Dialect:
     system_role: bool = True
     seeds: tuple[int, int] | None = INT64
     prefill_ends_in_space: bool = True
+    reasoning_field: str | None = None
+    reasoning_effort: bool = True
+    parallel_tool_calls: bool = True
+    short_call_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +79,12 @@ def _with_system_folded(prompt: Prompt) -> Prompt:
     position = next(n for n, message in enumerate(prompt.messages) if message.role is Role.USER)
     first = prompt.messages[position]
     folded = replace(first, text=f"{prompt.system}\n\n{first.text}")
+    if first.items:
+        # results stay first, since they answer the message before
+        results = tool_results(first.items)
+        others = [item for item in first.items if not isinstance(item, ToolResult)]
+        system = Text(text=f"{prompt.system}\n\n")
+        folded = replace(folded, items=(*results, system, *others))
     messages = (*prompt.messages[:position], folded, *prompt.messages[position + 1 :])
     return replace(prompt, messages=messages, system="")
 
@@ -187,6 +202,39 @@ def _refuses_seed(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
     return prompt.seed is not None and dialect.seeds is not None and _does_not_know("seed", error)
 
 
+def _refuses_reasoning_effort(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if prompt.reasoning_effort is None or not dialect.reasoning_effort:
+        return False
+    return _names("reasoning_effort", error) or _names("reasoning", error)
+
+
+def _refuses_parallel_tool_calls(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if prompt.parallel_tool_calls is None or not dialect.parallel_tool_calls:
+        return False
+    return _names("parallel_tool_calls", error)
+
+
+def _wants_reasoning_back(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if dialect.reasoning_field == "reasoning_content":
+        return False
+    return bool(_REASONING_BACK.search(error.message)) and _has_items(prompt)
+
+
+def _wants_short_call_ids(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if dialect.short_call_ids or not _has_items(prompt):
+        return False
+    return bool(_SHORT_IDS.search(error.message))
+
+
+def _has_items(prompt: Prompt) -> bool:
+    return any(message.items for message in prompt.messages)
+
+
+_REASONING_BACK = re.compile(
+    r"\breasoning_content\b.{0,60}\b(?:must|passed back|missing|required)\b"
+)
+_SHORT_IDS = re.compile(r"\btool[ _]call[ _]id\b.{0,120}\blength of 9\b", re.DOTALL)
+
 _SYSTEM_ROLE = Adaptation(
     description="with instructions in the first message of the user",
     changes={"system_role": False},
@@ -221,5 +269,25 @@ OPENAI_ADAPTATIONS = (
         description="with seeds of 31 bits", changes={"seeds": _SMALL}, applies=_refuses_large_seed
     ),
     Adaptation(description="without seed", changes={"seeds": None}, applies=_refuses_seed),
+    Adaptation(
+        description="without reasoning_effort",
+        changes={"reasoning_effort": False},
+        applies=_refuses_reasoning_effort,
+    ),
+    Adaptation(
+        description="without parallel_tool_calls",
+        changes={"parallel_tool_calls": False},
+        applies=_refuses_parallel_tool_calls,
+    ),
+    Adaptation(
+        description="with reasoning_content in earlier answers",
+        changes={"reasoning_field": "reasoning_content"},
+        applies=_wants_reasoning_back,
+    ),
+    Adaptation(
+        description="with call ids of nine characters",
+        changes={"short_call_ids": True},
+        applies=_wants_short_call_ids,
+    ),
 )
 GEMINI_ADAPTATIONS = (_SYSTEM_ROLE, _PREFILL)

@@ -33,8 +33,8 @@ _WORDS = {
         "language",
         "model_armor",
     ),
-    # No tools are sent, so a tool call is no answer.
-    FinishReason.ERROR: ("error", "network_error", "tool_calls", "function_call", "tool_use"),
+    FinishReason.TOOL_CALLS: ("tool_calls", "function_call", "tool_use"),
+    FinishReason.ERROR: ("error", "network_error"),
 }
 _MEANINGS = {word: meaning for meaning, words in _WORDS.items() for word in words}
 _PREFIXES = (

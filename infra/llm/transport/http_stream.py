@@ -109,6 +109,7 @@ class Endpoint:
         context: ChatRequestContext,
         *,
         may_be_empty: bool,
+        may_call: bool,
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Post `request` and yield the events of `LLMClient.stream`; closing it closes the connection at once.
 
@@ -120,6 +121,7 @@ class Endpoint:
             new_reader: Creates the reader of an answer.
             context: Receives whether the prompt was sent, and a function that returns the reported usage.
             may_be_empty: The prompt ends with a partial answer, which may have been complete.
+            may_call: The request offers tools.
         """
         yield self._selected
         while True:
@@ -144,6 +146,7 @@ class Endpoint:
                         response.headers,
                         max_bytes=self._max_answer_bytes,
                         may_be_empty=may_be_empty,
+                        may_call=may_call,
                     )
                     take = request.reading(answer.take)
                     while not answer.is_over:
@@ -153,15 +156,22 @@ class Endpoint:
                             chunk = await _chunk_until(quiet_until_seconds, body)
                         else:
                             chunk = await body.readany()
-                        if text := take(chunk):
-                            yield text
+                        received = take(chunk)
+                        if type(received) is str:
+                            if received:
+                                yield received
+                            elif answer.has_progress:
+                                yield PROGRESS
+                        elif received:
+                            for event in received:
+                                yield event
                         elif answer.has_progress:
                             yield PROGRESS
                     refused = answer.refusal_body
                     if refused is not None and request.adapt(WireError.parse(refused)):
                         response.close()
                         continue
-                    reply = answer.reply(self._cost)
+                    rest = answer.end(self._cost)
             except BaseException:
                 response.close()
                 raise
@@ -171,7 +181,8 @@ class Endpoint:
             _close_soon(response)
         else:
             response.close()
-        yield reply
+        for event in rest:
+            yield event
 
     async def _post(self, body: bytes, context: ChatRequestContext) -> aiohttp.ClientResponse:
         was_sent = context.is_sent

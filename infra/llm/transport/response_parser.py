@@ -1,9 +1,17 @@
 """The interface of the parsers of answers."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Protocol
+from uuid import uuid4
 
-from domain.entities.reply import FinishReason, Usage
+import orjson
+
+from domain.entities.items import ToolCall
+from domain.entities.reply import AnswerEvent, FinishReason, Usage
+
+Received = str | Sequence[AnswerEvent]
+"""What a part of an answer contains: text alone, or several events in order."""
 
 
 class AnswerReader(Protocol):
@@ -13,16 +21,23 @@ class AnswerReader(Protocol):
         finish_reason: None until the provider sends one; `ERROR` where the answer is unusable. `CONTENT_FILTER` is not
             replaced by a later reason.
         is_reason_unknown: The provider sent an unknown reason; `done` decides about its meaning.
-        has_progress: A document without text showed the model at work, as with a thought. Not reset by the reader.
+        has_progress: A document without text showed the model at work, as with a part of a call. Not reset by the
+            reader.
     """
 
     finish_reason: FinishReason | None
     is_reason_unknown: bool
     has_progress: bool
 
+    @property
     @abstractmethod
-    def take(self, document: object) -> str:
-        """Return the answer's text in `document`, which may be empty.
+    def held_bytes(self) -> int:
+        """Size of the calls that are not complete yet."""
+        ...
+
+    @abstractmethod
+    def take(self, document: object) -> Received:
+        """Return the text or the events in `document`; empty if there are none. Calls are complete.
 
         Raises:
             ErrorInAnswer: The document is an error, or contains one.
@@ -36,9 +51,30 @@ class AnswerReader(Protocol):
         ...
 
     @abstractmethod
+    def rest(self) -> Sequence[AnswerEvent]:
+        """Return the events that only the end of the answer completes, such as calls that arrived in parts.
+
+        Called once, at the end of an answer that did not break off. Calls that were cut are not among them.
+        """
+        ...
+
+    @abstractmethod
     def usage(self) -> Usage:
         """Return the last counts received."""
         ...
+
+
+def is_whole_call(call: ToolCall) -> bool:
+    """Return whether the arguments of a call are the JSON of an object, which a part of one never is."""
+    try:
+        return isinstance(orjson.loads(call.arguments), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def new_call_id() -> str:
+    """Return an id for a call whose provider sent none."""
+    return f"call_{uuid4().hex}"
 
 
 def count(value: object) -> int | None:

@@ -1,10 +1,11 @@
-"""Decodes the body of an answer into text and a reply."""
+"""Decodes the body of an answer into events."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
-from domain.entities.reply import FinishReason, Reply, Usage
+from domain.entities.items import ToolCall
+from domain.entities.reply import AnswerEvent, FinishReason, ReasoningDelta, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMUnavailable
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
@@ -14,7 +15,7 @@ from infra.llm.transport.json_document import (
     parse_with_surrogates,
     whole_characters,
 )
-from infra.llm.transport.response_parser import AnswerReader
+from infra.llm.transport.response_parser import AnswerReader, Received
 from infra.llm.transport.sse_decoder import DONE, EventDecoder
 
 _EVENT_OVERHEAD = 4  # a complete answer in one event, with JSON escapes and signatures of thoughts
@@ -30,9 +31,10 @@ class ReceivedAnswer:
         headers: Of the response; used for a refusal inside it.
         max_bytes: In UTF-8; longer answers are cut.
         may_be_empty: The prompt ends with a partial answer, which may have been complete.
+        may_call: The request offered tools; otherwise a call is no answer.
 
     Attributes:
-        is_over: No more chunks are needed; `reply` returns the end.
+        is_over: No more chunks are needed; `end` returns the rest.
         is_finished: The provider sent a finish reason. Counts and more text may follow.
         has_event: The last chunk completed an event; comments do not count.
         has_progress: The last chunk completed an event without text that shows the model at work.
@@ -47,6 +49,7 @@ class ReceivedAnswer:
         *,
         max_bytes: int,
         may_be_empty: bool = False,
+        may_call: bool = False,
     ) -> None:
         self._provider = provider
         self._reader = reader
@@ -54,6 +57,8 @@ class ReceivedAnswer:
         self._most_bytes = self._room_bytes = max_bytes
         self._decoder = EventDecoder(max(_EVENT_OVERHEAD * max_bytes, _LEAST_EVENT_BYTES))
         self._has_text = may_be_empty
+        self._may_call = may_call
+        self._has_call = False
         self._failure: Exception | None = None
         self._half = ""  # the first half of a character whose other half may come in the next text
         self._has_surrogates = False
@@ -77,12 +82,13 @@ class ReceivedAnswer:
             return self._failure.body
         return None
 
-    def take(self, chunk: bytes) -> str:
-        """Return the text that `chunk` completes; an empty chunk is the end of the body.
+    def take(self, chunk: bytes) -> Received:
+        """Return the text or the events that `chunk` completes; an empty chunk is the end of the body.
 
-        Never raises: text before a failure counts, so `reply` raises it.
+        Never raises: events before a failure count, so `end` raises it.
         """
         text = ""
+        events: list[AnswerEvent] = []
         reader = self._reader
         reader.has_progress = self.has_event = False
         try:
@@ -96,35 +102,89 @@ class ReceivedAnswer:
                 except orjson.JSONDecodeError as exc:
                     document = parse_with_surrogates(event, exc)
                     self._has_surrogates = True
-                text += reader.take(document)
+                received = reader.take(document)
+                if type(received) is str:
+                    text += received
+                else:
+                    if text:
+                        events.append(text)
+                        text = ""
+                    events += received
                 self.has_event = True
         except (ErrorInAnswer, UnreadableAnswer, orjson.JSONDecodeError) as exc:
             self._failure = exc
         if not chunk or self._failure or reader.finish_reason is FinishReason.ERROR:
             self.is_over = True
+        if reader.held_bytes > self._room_bytes:
+            self.was_cut = self.is_over = True
+        if events:
+            if text:
+                events.append(text)
+            return self._accepted(events)
         if self._has_surrogates:
             text = self._joined(text)
         return self._fit(text) if text else ""
 
-    def reply(self, cost: Callable[[Usage], Usage]) -> Reply:
-        """Return the end of the answer, with its cost added by `cost`.
+    def end(self, cost: Callable[[Usage], Usage]) -> Sequence[AnswerEvent]:
+        """Return the last events of the answer, a `Reply` with its cost added by `cost` at the end.
 
         Raises:
-            LLMError: The answer failed; its text was returned before.
+            LLMError: The answer failed; its events were returned before.
             UnreadableAnswer: It has a wrong shape.
             orjson.JSONDecodeError: It is not JSON.
         """
+        rest: list[AnswerEvent] = []
+        if self._failure is None and self._reader.finish_reason is not FinishReason.ERROR:
+            rest = self._accepted(self._reader.rest())
         finish_reason = FinishReason.LENGTH if self.was_cut else self._finish_reason()
-        return Reply(
+        reply = Reply(
             finish_reason=finish_reason,
             usage=cost(self._reader.usage()),
             was_cut_at_limit=self.was_cut,
         )
+        return (*rest, reply)
+
+    def _accepted(self, events: Sequence[AnswerEvent]) -> list[AnswerEvent]:
+        """Return `events` as far as they fit; sizes count, and calls are checked against the request."""
+        accepted: list[AnswerEvent] = []
+        for event in events:
+            if self.was_cut:
+                break
+            if isinstance(event, str):
+                text = self._joined(event) if self._has_surrogates else event
+                if text and (fitting := self._fit(text)):
+                    accepted.append(fitting)
+            elif isinstance(event, ToolCall):
+                if not self._may_call:
+                    self._failure = UnreadableAnswer("a call although no tools were offered")
+                    self.is_over = True
+                    break
+                if self._takes(len(event.arguments.encode(errors="replace"))):
+                    self._has_call = True
+                    accepted.append(event)
+            elif isinstance(event, ReasoningDelta):
+                if self._takes(len(event.text.encode(errors="replace"))):
+                    accepted.append(event)
+            else:
+                accepted.append(event)
+        return accepted
+
+    def _takes(self, size_bytes: int) -> bool:
+        """Return whether so many bytes still fit; the answer is cut before an item that does not."""
+        if size_bytes > self._room_bytes:
+            self.was_cut = self.is_over = True
+            return False
+        self._room_bytes -= size_bytes
+        return True
 
     def _finish_reason(self) -> FinishReason:
         finish_reason = self._reader.finish_reason
         if self._failure is not None and finish_reason is not FinishReason.CONTENT_FILTER:
             return self._failed(self._failure)
+        if self._has_call and finish_reason is FinishReason.STOP:
+            finish_reason = FinishReason.TOOL_CALLS
+        elif not self._has_call and finish_reason is FinishReason.TOOL_CALLS:
+            finish_reason = FinishReason.STOP
         if finish_reason is None:
             if self._decoder.is_bare or self._decoder.is_foreign:
                 raise UnreadableAnswer("no answer in it")

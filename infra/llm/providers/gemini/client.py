@@ -1,6 +1,7 @@
 """Google's Gemini over its REST API."""
 
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from math import inf
 from urllib.parse import quote
 
@@ -10,7 +11,8 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt, Role
 from domain.entities.reply import AnswerEvent, Usage
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.providers.gemini_format import GeminiReader, request_body
+from infra.llm.providers.gemini.answer import GeminiReader
+from infra.llm.providers.gemini.request import request_body
 from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
 from infra.llm.transport.dialect import GEMINI_ADAPTATIONS, INT32, Dialect
 from infra.llm.transport.http_stream import Endpoint
@@ -28,6 +30,7 @@ class GeminiClient(LLMClient):
         api_key: Sent in a header, never in the URL.
         max_answer_bytes: Longer answers are cut.
         cost: Adds the cost to a usage.
+        family: Models that accept the metadata in each other's answers.
         idle_seconds: The limit on silence within an answer, enforced by `Deadline`.
     """
 
@@ -42,15 +45,17 @@ class GeminiClient(LLMClient):
         api_key: str,
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
+        family: str = "",
         idle_seconds: float = inf,
     ) -> None:
         self._dialect = RouteDialect(
             Dialect(seeds=INT32),
             GEMINI_ADAPTATIONS,
-            lambda prompt, dialect: request_body(prompt),
+            lambda prompt, dialect: request_body(prompt, upstream=upstream, family=family),
             provider=provider,
             model=model,
         )
+        self._new_reader = partial(GeminiReader, family)
         name = quote(upstream, safe="/-._~:@")
         self._endpoint = Endpoint(
             session,
@@ -68,7 +73,8 @@ class GeminiClient(LLMClient):
     ) -> AsyncGenerator[AnswerEvent, None]:
         return self._endpoint.ask(
             AdaptableRequest(self._dialect, prompt),
-            GeminiReader,
+            self._new_reader,
             context,
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
+            may_call=bool(prompt.tools),
         )

@@ -10,7 +10,8 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt, Role
 from domain.entities.reply import AnswerEvent, Usage
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.providers.openai_format import OpenAIReader, limit_field, request_body
+from infra.llm.providers.openai.answer import OpenAIReader
+from infra.llm.providers.openai.request import limit_field, request_body
 from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
 from infra.llm.transport.dialect import OPENAI_ADAPTATIONS, Dialect
 from infra.llm.transport.http_stream import Endpoint
@@ -33,6 +34,7 @@ class OpenAICompatibleClient(LLMClient):
         api_key: Sent as a bearer token; None sends no `Authorization`, for a local server.
         max_answer_bytes: Longer answers are cut.
         cost: Adds the cost to a usage, which may already hold the cost that the server reports.
+        family: Models that accept the metadata in each other's answers.
         dialect: The initial dialect; None: the default of the base URL. Refusals of the server adapt it.
         idle_seconds: The limit on silence within an answer, enforced by `Deadline`.
     """
@@ -48,16 +50,18 @@ class OpenAICompatibleClient(LLMClient):
         api_key: str | None,
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
+        family: str = "",
         dialect: Dialect | None = None,
         idle_seconds: float = inf,
     ) -> None:
         self._dialect = RouteDialect(
             dialect or default_dialect(base_url),
             OPENAI_ADAPTATIONS,
-            partial(request_body, model=upstream),
+            partial(request_body, model=upstream, family=family),
             provider=provider,
             model=model,
         )
+        self._new_reader = partial(OpenAIReader, family)
         self._endpoint = Endpoint(
             session,
             provider=provider,
@@ -74,7 +78,8 @@ class OpenAICompatibleClient(LLMClient):
     ) -> AsyncGenerator[AnswerEvent, None]:
         return self._endpoint.ask(
             AdaptableRequest(self._dialect, prompt),
-            OpenAIReader,
+            self._new_reader,
             context,
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
+            may_call=bool(prompt.tools),
         )

@@ -1,66 +1,55 @@
-"""The JSON of Chat Completions, as OpenAI, OpenRouter, Ollama, vLLM and llama.cpp use it."""
+"""The JSON of Chat Completions: answers of OpenAI, OpenRouter, Ollama, vLLM and llama.cpp."""
 
-from collections.abc import Sequence
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Sequence
 
 import orjson
 
-from domain.entities.prompt import Prompt
-from domain.entities.reply import NO_USAGE, FinishReason, Usage
-from infra.llm.transport.dialect import Dialect
+from domain.entities.items import ProviderMetadata
+from domain.entities.reply import (
+    NO_USAGE,
+    AnswerEvent,
+    FinishReason,
+    MetadataReceived,
+    ReasoningDelta,
+    Usage,
+)
+from infra.llm.providers.openai.call_fragments import CallFragments
+from infra.llm.providers.openai.request import DETAILS, FIELD, KIND
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.finish_reasons import finish_reason_of, is_unset
-from infra.llm.transport.response_parser import AnswerReader, count, price_usd
-
-_RENAMED_LIMIT = (".openai.com", ".openai.azure.com")
-
-
-def limit_field(base_url: str) -> str:
-    """Return a server's name for the limit on output: OpenAI's newer models reject the old name, others need it."""
-    host = urlsplit(base_url).hostname or ""
-    return "max_completion_tokens" if f".{host}".endswith(_RENAMED_LIMIT) else "max_tokens"
-
-
-def request_body(prompt: Prompt, dialect: Dialect, *, model: str) -> bytes:
-    """Return the body of a request; options the caller did not set are not sent.
-
-    Args:
-        prompt: In the dialect. A last message of the assistant is a partial answer to continue.
-        dialect: Of the server.
-        model: The provider's name for the model.
-    """
-    messages = [
-        {"role": message.role.value, "content": message.text} for message in prompt.messages
-    ]
-    if prompt.system:
-        messages.insert(0, {"role": "system", "content": prompt.system})
-    body: dict[str, object] = {"model": model, "messages": messages, "stream": dialect.stream}
-    if dialect.stream and dialect.stream_options:
-        body["stream_options"] = {"include_usage": True}
-    if prompt.temperature is not None:
-        body["temperature"] = prompt.temperature
-    if prompt.max_output_tokens is not None:
-        body[dialect.limit_field] = prompt.max_output_tokens
-    if prompt.top_p is not None:
-        body["top_p"] = prompt.top_p
-    if prompt.stop:
-        body["stop"] = prompt.stop
-    if prompt.seed is not None:
-        body["seed"] = prompt.seed
-    return orjson.dumps(body)
+from infra.llm.transport.response_parser import (
+    AnswerReader,
+    Received,
+    count,
+    is_whole_call,
+    price_usd,
+)
 
 
 class OpenAIReader(AnswerReader):
-    """Reads chunks, and the complete answer of a server that ignores `stream`."""
+    """Reads chunks, and the complete answer of a server that ignores `stream`.
 
-    def __init__(self) -> None:
+    Args:
+        family: Family of the metadata in the answer.
+    """
+
+    def __init__(self, family: str = "") -> None:
         self.finish_reason: FinishReason | None = None
         self.is_reason_unknown = False
         self.has_progress = False
+        self._family = family
         self._has_text = False  # in a delta
+        self._has_delta = False
         self._counts: object = None
+        self._calls = CallFragments(self._metadata)
+        self._reasoning_field: str | None = None
+        self._details: list[dict[str, object]] = []
 
-    def take(self, document: object) -> str:
+    @property
+    def held_bytes(self) -> int:
+        return self._calls.size_bytes
+
+    def take(self, document: object) -> Received:
         if type(document) is not dict:
             raise UnreadableAnswer("not an object")
         if counts := document.get("usage"):
@@ -83,22 +72,34 @@ class OpenAIReader(AnswerReader):
             type(delta) is dict
             and type(text := delta.get("content")) is str
             and text
-            and not delta.get("refusal")
+            and self._reasoning_field is None
+            and _MORE.isdisjoint(delta)
         ):
-            self._has_text = True
+            self._has_text = self._has_delta = True
             return text  # fast path for the common chunk shape
-        text = "" if delta is None else self._text_of(delta)
-        if text:
-            self._has_text = True
-        elif (message := choice.get("message")) is not None:
-            text = self._text_of(message)
-            if self._has_text:
-                return ""  # it repeats the text of the deltas
-        return text
+        if delta is not None:
+            events = self._events_of(delta)
+            self._has_delta = self._has_delta or bool(events) or self._calls.is_begun
+            if events:
+                return events
+        if (message := choice.get("message")) is not None:
+            had_delta = self._has_delta
+            text_only = self._events_of(message, is_repetition=had_delta)
+            return () if had_delta else text_only
+        return ""
 
     def done(self) -> None:
         if self.finish_reason is None:
             self.finish_reason = FinishReason.STOP
+
+    def rest(self) -> Sequence[AnswerEvent]:
+        events: list[AnswerEvent] = list(self._end_reasoning())
+        if self._details:
+            events.append(self._reasoning_metadata({DETAILS: self._details}))
+        calls = self._calls.complete()
+        if self.finish_reason in (FinishReason.LENGTH, FinishReason.CONTENT_FILTER):
+            calls = [call for call in calls if is_whole_call(call)]
+        return (*events, *calls)
 
     def usage(self) -> Usage:
         counts = self._counts
@@ -136,18 +137,55 @@ class OpenAIReader(AnswerReader):
         elif self.finish_reason is not FinishReason.CONTENT_FILTER:
             self.finish_reason = meaning
 
-    def _text_of(self, message: object) -> str:
-        """Return the text of a delta or a message; the text of a refusal counts and marks the answer as blocked."""
+    def _events_of(self, message: object, *, is_repetition: bool = False) -> list[AnswerEvent]:
+        """Return the events of a delta or a message; the text of a refusal counts and marks the answer as blocked."""
         if type(message) is not dict:
             raise UnreadableAnswer("a message of a wrong shape")
+        events: list[AnswerEvent] = []
+        if not is_repetition:
+            events += self._reasoning_of(message)
         content = message.get("content")
         text = content if type(content) is str else self._text_in(content)
         if refusal := message.get("refusal"):
             text += self._text_in(refusal)
             self.finish_reason = FinishReason.CONTENT_FILTER
-        if not text and not self.has_progress:
+        if text:
+            events += self._end_reasoning()
+            events.append(text)
+            self._has_text = True
+        if not is_repetition or not self._calls.is_begun:
+            self._calls.take(message)
+        if not events and not self.has_progress:
             self.has_progress = any(message.get(name) for name in _AT_WORK)
-        return text
+        return events
+
+    def _reasoning_of(self, message: dict[str, object]) -> Iterator[AnswerEvent]:
+        details = message.get(DETAILS)
+        detail_text = ""
+        if isinstance(details, list):
+            for detail in details:
+                if isinstance(detail, dict):
+                    detail_text += _text_of_detail(detail)
+                    _add_detail(self._details, detail)
+        for name in _REASONING_FIELDS:
+            if isinstance(text := message.get(name), str) and text:
+                self._reasoning_field = name
+                yield ReasoningDelta(text)
+                return
+        if detail_text:
+            yield ReasoningDelta(detail_text)
+
+    def _end_reasoning(self) -> Iterator[AnswerEvent]:
+        """Yield the metadata of the reasoning before a text, unless its details follow at the end."""
+        field, self._reasoning_field = self._reasoning_field, None
+        if field is not None and not self._details:
+            yield self._reasoning_metadata({FIELD: field})
+
+    def _reasoning_metadata(self, value: dict[str, object]) -> MetadataReceived:
+        return MetadataReceived(metadata=self._metadata(value), is_reasoning=True)
+
+    def _metadata(self, value: dict[str, object]) -> ProviderMetadata:
+        return ProviderMetadata(kind=KIND, family=self._family, value=orjson.dumps(value).decode())
 
     def _text_in(self, content: object, depth: int = 0) -> str:
         """Return the text of content in any shape: a string, a part, a list of either, or null."""
@@ -173,6 +211,18 @@ class OpenAIReader(AnswerReader):
 
 _DEEPEST_CONTENT = 8  # parts in parts; two are known
 _REASONING_PARTS = ("thinking", "reasoning", "redacted_thinking")
+_MORE = frozenset(
+    {
+        "refusal",
+        "tool_calls",
+        "function_call",
+        "reasoning_content",
+        "reasoning",
+        "reasoning_details",
+    }
+)
+"""Fields of a delta that hold more than text."""
+_REASONING_FIELDS = ("reasoning_content", "reasoning")
 _AT_WORK = (
     "reasoning_content",
     "reasoning",
@@ -201,3 +251,32 @@ def _count(counts: dict[str, object], places: Sequence[Sequence[str]]) -> int | 
         if isinstance(group, dict) and (number := count(group.get(name))) is not None:
             return number
     return None
+
+
+def _text_of_detail(detail: dict[str, object]) -> str:
+    """Return the readable text of an element of `reasoning_details`; empty for an encrypted one."""
+    for name in ("text", "summary"):
+        if isinstance(text := detail.get(name), str):
+            return text
+    return ""
+
+
+def _add_detail(details: list[dict[str, object]], detail: dict[str, object]) -> None:
+    """Add an element of `reasoning_details`, or join it to the one that it is a fragment of."""
+    before = details[-1] if details else None
+    if (
+        before is None
+        or before.get("type") != detail.get("type")
+        or before.get("index") != detail.get("index")
+        or "index" not in detail
+    ):
+        details.append(dict(detail))
+        return
+    for name, value in detail.items():
+        if name in _JOINED_DETAILS and isinstance(old := before.get(name), str):
+            before[name] = old + value if isinstance(value, str) else old
+        elif value is not None:
+            before[name] = value
+
+
+_JOINED_DETAILS = ("text", "summary", "data", "signature")

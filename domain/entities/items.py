@@ -1,0 +1,101 @@
+"""Items of a turn: texts, reasoning, tool calls and their results."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderMetadata:
+    """Data that a provider wants back unchanged with an item, such as a thought signature or encrypted reasoning.
+
+    Only models of the same kind and family accept it; it is left out of requests to others.
+
+    Attributes:
+        kind: Kind of the provider that sent it.
+        family: Models that accept it: a provider's name, a model's id, or a name that the catalogue gives to several.
+        value: Opaque, byte for byte as sent; its format is known to the adapter of that kind alone.
+    """
+
+    kind: str
+    family: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """Text of a message; may be empty if it carries metadata."""
+
+    text: str
+    metadata: ProviderMetadata | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasoning:
+    """A model's reasoning, as far as it shows it; the text is empty if all of it is in the metadata."""
+
+    text: str
+    metadata: ProviderMetadata | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A complete call of a tool by a model.
+
+    Attributes:
+        id: The provider's, or created here; unique within its turn.
+        arguments: As the provider sent them: usually the JSON text of an object, but not always valid JSON.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    metadata: ProviderMetadata | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """The result of a tool call.
+
+    Attributes:
+        output: A text, or JSON text if `is_json`.
+        is_error: The tool failed or was not carried out.
+    """
+
+    call_id: str
+    output: str
+    is_json: bool = False
+    is_error: bool = False
+
+
+NOT_CARRIED_OUT = "The call was not carried out."
+"""Output of a result that settles a call left unanswered."""
+
+OutputItem = Text | Reasoning | ToolCall
+"""An item of an answer."""
+
+InputItem = Text | ToolResult
+"""An item of a user's message."""
+
+Item = Text | Reasoning | ToolCall | ToolResult
+
+
+def text_of(items: Iterable[Item]) -> str:
+    """Return the texts of `items`, joined."""
+    return "".join([item.text for item in items if isinstance(item, Text)])
+
+
+def tool_calls(items: Iterable[Item]) -> tuple[ToolCall, ...]:
+    """Return the tool calls among `items`, in order."""
+    return tuple([item for item in items if isinstance(item, ToolCall)])
+
+
+def tool_results(items: Iterable[Item]) -> tuple[ToolResult, ...]:
+    """Return the tool results among `items`, in order."""
+    return tuple([item for item in items if isinstance(item, ToolResult)])
+
+
+def not_carried_out(calls: Iterable[ToolCall]) -> tuple[ToolResult, ...]:
+    """Return results that settle unanswered calls."""
+    return tuple(
+        [ToolResult(call_id=call.id, output=NOT_CARRIED_OUT, is_error=True) for call in calls]
+    )

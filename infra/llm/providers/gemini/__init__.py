@@ -1,0 +1,1 @@
+"""Google's Gemini: its client, requests and answers."""

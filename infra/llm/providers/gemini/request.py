@@ -1,0 +1,244 @@
+"""Gemini's JSON: requests of `streamGenerateContent`."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import orjson
+
+from domain.entities.items import (
+    Item,
+    ProviderMetadata,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    tool_calls,
+)
+from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.tools import ReasoningEffort, Tool, ToolChoice, ToolMode
+
+KIND = "gemini"
+
+Part = dict[str, object]
+
+_ROLES = {Role.USER: "user", Role.ASSISTANT: "model"}
+_UNKNOWN_SIGNATURE = "skip_thought_signature_validator"
+"""Google's documented placeholder for the signature of a call by another model.
+
+https://ai.google.dev/gemini-api/docs/thought-signatures; without any, Gemini 3 rejects the call.
+"""
+
+# Models before 3 take a number of tokens instead of a level; the numbers are those of Google's own OpenAI endpoint.
+_TAKES_BUDGET = re.compile(r"gemini-[12]\b")
+_BUDGETS = {
+    ReasoningEffort.NONE: 0,
+    ReasoningEffort.MINIMAL: 1024,
+    ReasoningEffort.LOW: 1024,
+    ReasoningEffort.MEDIUM: 8192,
+    ReasoningEffort.HIGH: 24576,
+    ReasoningEffort.EXTRA_HIGH: 24576,
+    ReasoningEffort.MAXIMUM: 24576,
+}
+_LEVELS = {
+    ReasoningEffort.NONE: "MINIMAL",  # Gemini 3 always reasons
+    ReasoningEffort.MINIMAL: "MINIMAL",
+    ReasoningEffort.LOW: "LOW",
+    ReasoningEffort.MEDIUM: "MEDIUM",
+    ReasoningEffort.HIGH: "HIGH",
+    ReasoningEffort.EXTRA_HIGH: "HIGH",
+    ReasoningEffort.MAXIMUM: "HIGH",
+}
+
+
+def request_body(prompt: Prompt, *, upstream: str, family: str) -> bytes:
+    """Return the body of a request; options the caller did not set are not sent.
+
+    Args:
+        prompt: The messages, tools and settings.
+        upstream: Google's name for the model.
+        family: Metadata of this family is sent back.
+    """
+    config = _config(prompt, upstream)
+    body: dict[str, object] = {"contents": _contents(prompt.messages, family)}
+    if prompt.system:
+        body["systemInstruction"] = {"parts": [{"text": prompt.system}]}
+    if prompt.tools:
+        body["tools"] = [{"functionDeclarations": _declarations(prompt)}]
+        if calling := _calling_config(prompt.tool_choice, prompt.tools):
+            body["toolConfig"] = {"functionCallingConfig": calling}
+    if config:
+        body["generationConfig"] = config
+    return orjson.dumps(body)
+
+
+def _config(prompt: Prompt, upstream: str) -> dict[str, object]:
+    config: dict[str, object] = {}
+    if prompt.temperature is not None:
+        config["temperature"] = prompt.temperature
+    if prompt.max_output_tokens is not None:
+        config["maxOutputTokens"] = prompt.max_output_tokens
+    if prompt.top_p is not None:
+        config["topP"] = prompt.top_p
+    if prompt.stop:
+        config["stopSequences"] = prompt.stop
+    if prompt.seed is not None:
+        config["seed"] = prompt.seed
+    if prompt.response_format is not None:
+        config["responseMimeType"] = "application/json"
+        if prompt.response_format.schema is not None:
+            config["responseJsonSchema"] = _without_const(
+                orjson.loads(prompt.response_format.schema)
+            )
+    if prompt.reasoning_effort is not None:
+        config["thinkingConfig"] = _thinking(prompt.reasoning_effort, upstream)
+    return config
+
+
+def _thinking(effort: ReasoningEffort, upstream: str) -> dict[str, object]:
+    thinking: dict[str, object] = {}
+    if _TAKES_BUDGET.match(upstream):
+        thinking["thinkingBudget"] = _BUDGETS[effort]
+    else:
+        thinking["thinkingLevel"] = _LEVELS[effort]
+    if effort is not ReasoningEffort.NONE:
+        thinking["includeThoughts"] = True
+    return thinking
+
+
+def _without_const(schema: object) -> object:
+    """Return a JSON Schema with `const` as an enumeration of one value, since Gemini knows no `const`."""
+    if isinstance(schema, list):
+        return [_without_const(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {
+        name: _without_const(value)
+        if name not in ("enum", "default", "examples", "const")
+        else value
+        for name, value in schema.items()
+    }
+    if "const" in changed and "properties" not in changed:
+        changed.setdefault("enum", [changed.pop("const")])
+    return changed
+
+
+def _declarations(prompt: Prompt) -> list[dict[str, object]]:
+    choice = prompt.tool_choice
+    tools: Iterable[Tool] = prompt.tools
+    if choice is not None and choice.mode is ToolMode.AUTO and choice.names:
+        # `allowedFunctionNames` is valid only where a call is required
+        tools = [tool for tool in tools if tool.name in choice.names]
+    return [_declaration(tool) for tool in tools]
+
+
+def _declaration(tool: Tool) -> dict[str, object]:
+    declaration: dict[str, object] = {"name": tool.name, "description": tool.description}
+    if tool.parameters is not None:
+        declaration["parametersJsonSchema"] = orjson.Fragment(tool.parameters)
+    return declaration
+
+
+def _calling_config(choice: ToolChoice | None, tools: Sequence[Tool]) -> dict[str, object]:
+    mode = ToolMode.AUTO if choice is None else choice.mode
+    if mode is ToolMode.NONE:
+        return {"mode": "NONE"}
+    if mode is ToolMode.REQUIRED and choice is not None:
+        required: dict[str, object] = {"mode": "ANY"}
+        if choice.names:
+            required["allowedFunctionNames"] = choice.names
+        return required
+    if any(tool.is_strict for tool in tools):
+        return {"mode": "VALIDATED"}  # as AUTO, with arguments that follow the schema
+    return {}
+
+
+def _contents(messages: Sequence[Message], family: str) -> list[dict[str, object]]:
+    contents: list[dict[str, object]] = []
+    names: dict[str, str] = {}
+    for message in messages:
+        if not message.items:
+            contents.append({"role": _ROLES[message.role], "parts": [{"text": message.text}]})
+        elif message.role is Role.ASSISTANT:
+            names |= {call.id: call.name for call in tool_calls(message.items)}
+            if parts := _answer_parts(message.items, family):
+                contents.append({"role": "model", "parts": parts})
+        else:
+            contents += _user_contents(message.items, names)
+    return contents
+
+
+def _answer_parts(items: Iterable[Item], family: str) -> list[Part]:
+    parts: list[Part] = []
+    needs_signature = True
+    for item in items:
+        match item:
+            case Text():
+                signature = _signature(item.metadata, family)
+                if item.text or signature:
+                    parts.append({"text": item.text, **signature})
+            case Reasoning():
+                if signature := _signature(item.metadata, family):
+                    parts.append({"text": item.text, "thought": True, **signature})
+            case ToolCall():
+                signature = _signature(item.metadata, family)
+                if needs_signature and not signature:
+                    signature = {"thoughtSignature": _UNKNOWN_SIGNATURE}
+                needs_signature = False  # of parallel calls only the first has one
+                parts.append(
+                    {
+                        "functionCall": {
+                            "id": item.id,
+                            "name": item.name,
+                            "args": _arguments(item.arguments),
+                        },
+                        **signature,
+                    }
+                )
+    return parts
+
+
+def _user_contents(items: Iterable[Item], names: Mapping[str, str]) -> list[dict[str, object]]:
+    """Return the results in one content, in which nothing else may be, and the rest in another."""
+    results: list[Part] = []
+    others: list[Part] = []
+    for item in items:
+        if isinstance(item, ToolResult):
+            results.append(
+                {
+                    "functionResponse": {
+                        "id": item.call_id,
+                        "name": names.get(item.call_id, ""),
+                        "response": _response(item),
+                    }
+                }
+            )
+        elif isinstance(item, Text) and item.text:
+            others.append({"text": item.text})
+    return [{"role": "user", "parts": parts} for parts in (results, others) if parts]
+
+
+def _signature(metadata: ProviderMetadata | None, family: str) -> dict[str, object]:
+    if metadata is None or metadata.kind != KIND or metadata.family != family:
+        return {}
+    return {"thoughtSignature": metadata.value}
+
+
+def _arguments(text: str) -> object:
+    """Return arguments as the object that Gemini demands."""
+    try:
+        arguments = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        arguments = text
+    if isinstance(arguments, dict):
+        return arguments
+    return {"arguments": arguments} if arguments else {}
+
+
+def _response(result: ToolResult) -> dict[str, object]:
+    """Return a result as the object that Gemini demands; its keys `output` and `error` have a meaning."""
+    output: object = orjson.loads(result.output) if result.is_json else result.output
+    if result.is_error:
+        return {"error": output}
+    if isinstance(output, dict) and not output.keys() & {"output", "error"}:
+        return output
+    return {"output": output}

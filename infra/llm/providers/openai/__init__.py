@@ -1,0 +1,1 @@
+"""Servers with the Chat Completions API: their client, requests and answers."""

@@ -1,0 +1,168 @@
+"""Joins the fragments of tool calls, which servers send in many shapes."""
+
+from collections.abc import Callable, Iterator
+
+import orjson
+
+from domain.entities.items import ProviderMetadata, ToolCall
+from infra.llm.providers.openai.request import EXTRA
+from infra.llm.transport.errors.answer_errors import UnreadableAnswer
+from infra.llm.transport.response_parser import new_call_id
+
+_MAX_CALLS = 256  # of one answer; OpenAI takes 128 tools
+_WRAPPERS = ("multi_tool_use.parallel", "parallel")
+_WRAPPED_PREFIX = "functions."
+
+
+class CallFragments:
+    """The tool calls of one answer, while they arrive.
+
+    A fragment belongs to the call with its `index`, unless it names another id: some servers send the same index for
+    every call. A fragment without an index continues the last call, or begins one if it has a new id or, after a call
+    with arguments, a name. The first non-empty id and name count; servers repeat them.
+
+    Args:
+        metadata: Returns the metadata with a value.
+
+    Attributes:
+        size_bytes: About the size of all arguments.
+        is_begun: Whether there is a call.
+    """
+
+    def __init__(self, metadata: Callable[[dict[str, object]], ProviderMetadata]) -> None:
+        self._metadata = metadata
+        self._calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+        self.size_bytes = 0
+
+    @property
+    def is_begun(self) -> bool:
+        return bool(self._calls)
+
+    def take(self, message: dict[str, object]) -> None:
+        """Add the calls of a delta or a message.
+
+        Raises:
+            UnreadableAnswer: A call has a wrong shape.
+        """
+        fragments = message.get("tool_calls")
+        if fragments:
+            if isinstance(fragments, dict):
+                fragments = [fragments]
+            if not isinstance(fragments, list):
+                raise UnreadableAnswer("calls of a wrong shape")
+            for fragment in fragments:
+                self._take(fragment)
+        elif function := message.get("function_call"):  # the older form, of one call
+            self._take({"index": 0, "function": function})
+
+    def complete(self) -> list[ToolCall]:
+        """Return the calls; their arguments may be invalid JSON, as sent.
+
+        Raises:
+            UnreadableAnswer: A call has no name.
+        """
+        return [whole for call in self._calls for whole in call.complete(self._metadata)]
+
+    def _take(self, fragment: object) -> None:
+        if not isinstance(fragment, dict):
+            raise UnreadableAnswer("a call of a wrong shape")
+        function = fragment.get("function")
+        if function is None:
+            function = {}
+        if not isinstance(function, dict):
+            raise UnreadableAnswer("a call of a wrong shape")
+        call_id = _first_text(fragment.get("id"), function.get("id"))
+        name = _first_text(function.get("name"))
+        call = self._call(fragment.get("index"), call_id, name)
+        self.size_bytes += call.add(call_id, name, function.get("arguments"), fragment.get(EXTRA))
+
+    def _call(self, index: object, call_id: str, name: str) -> "_Call":
+        """Return the call that a fragment belongs to."""
+        known = None
+        if isinstance(index, int):
+            known = self._by_index.get(index)
+        elif self._calls:
+            known = self._calls[-1]
+            if known.has_arguments and name and not call_id:
+                known = None  # neither index nor id: a name begins the next call
+        if known is not None and (not call_id or known.id in ("", call_id)):
+            return known
+        if call_id:
+            for call in self._calls:
+                if call.id == call_id:
+                    return call
+        if len(self._calls) == _MAX_CALLS:
+            raise UnreadableAnswer("too many calls")
+        call = _Call()
+        self._calls.append(call)
+        if isinstance(index, int):
+            self._by_index[index] = call
+        return call
+
+
+class _Call:
+    """One call, while it arrives."""
+
+    __slots__ = ("_arguments", "_extra", "_name", "id")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self._name = ""
+        self._arguments: list[str] = []
+        self._extra: object = None
+
+    @property
+    def has_arguments(self) -> bool:
+        return bool(self._arguments)
+
+    def add(self, call_id: str, name: str, arguments: object, extra: object) -> int:
+        """Add a fragment; return the size of its arguments in bytes."""
+        self.id = self.id or call_id
+        self._name = self._name or name
+        self._extra = extra or self._extra
+        if arguments is None or arguments == "":
+            return 0
+        if not isinstance(arguments, str):
+            arguments = orjson.dumps(arguments).decode()
+        self._arguments.append(arguments)
+        return len(arguments.encode(errors="replace"))
+
+    def complete(
+        self, metadata: Callable[[dict[str, object]], ProviderMetadata]
+    ) -> Iterator[ToolCall]:
+        """Yield the call, or the calls that it wraps."""
+        if not self._name:
+            raise UnreadableAnswer("a call without a name")
+        arguments = "".join(self._arguments)
+        if not arguments.strip():
+            arguments = "{}"
+        if self._name in _WRAPPERS and (wrapped := list(_wrapped(arguments))):
+            yield from wrapped
+            return
+        yield ToolCall(
+            id=self.id or new_call_id(),
+            name=self._name,
+            arguments=arguments,
+            metadata=metadata({EXTRA: self._extra}) if self._extra else None,
+        )
+
+
+def _wrapped(arguments: str) -> Iterator[ToolCall]:
+    """Yield the calls inside a call of `multi_tool_use.parallel`, which some models of OpenAI invent."""
+    try:
+        document = orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        return
+    uses = document.get("tool_uses") if isinstance(document, dict) else None
+    for use in uses if isinstance(uses, list) else ():
+        name = use.get("recipient_name") if isinstance(use, dict) else None
+        if isinstance(name, str):
+            parameters = orjson.dumps(use.get("parameters") or {}).decode()
+            yield ToolCall(
+                id=new_call_id(), name=name.removeprefix(_WRAPPED_PREFIX), arguments=parameters
+            )
+
+
+def _first_text(*values: object) -> str:
+    return next((value for value in values if isinstance(value, str) and value), "")
