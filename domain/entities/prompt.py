@@ -181,15 +181,9 @@ class Prompt:
 _NO_CAPABILITIES: frozenset[Capability] = frozenset()
 
 
-def unanswered_calls(messages: Iterable[Message]) -> tuple[ToolCall, ...]:
-    """Return the tool calls among `messages` that have no result in the messages that follow."""
-    calls: dict[str, ToolCall] = {}
-    for message in messages:
-        for result in tool_results(message.items):
-            calls.pop(result.call_id, None)
-        for call in tool_calls(message.items):
-            calls[call.id] = call
-    return tuple(calls.values())
+def open_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
+    """Return the tool calls of the last message, which the next message has to answer."""
+    return tool_calls(messages[-1].items) if messages else ()
 
 
 def _has_tool_items(items: Iterable[Item]) -> bool:

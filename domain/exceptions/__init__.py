@@ -10,6 +10,8 @@
     ├── InvalidCursor                altered, or issued for another query
     ├── UnknownModel                 not in the catalogue; lists the known ids
     ├── RetiredModel                 withdrawn; names its successor
+    ├── UnsupportedByModel           the model lacks a capability; lists the models that have it
+    ├── ToolResultsMissing           a part of the open tool calls is not answered; lists their ids
     ├── Overloaded                   too many concurrent requests
     ├── IdempotencyInProgress        the first request with this key is still running
     ├── IdempotencyMismatch          the key was used with another request
@@ -44,7 +46,9 @@ from domain.exceptions.base import (
     NotFound,
     Overloaded,
     RetiredModel,
+    ToolResultsMissing,
     UnknownModel,
+    UnsupportedByModel,
 )
 from domain.exceptions.history import (
     HistoryDamaged,
@@ -102,7 +106,9 @@ __all__ = [
     "QueueUnavailable",
     "RateLimited",
     "RetiredModel",
+    "ToolResultsMissing",
     "Unauthenticated",
     "UnknownModel",
     "Unstorable",
+    "UnsupportedByModel",
 ]

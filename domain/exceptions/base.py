@@ -1,6 +1,9 @@
 """The base class of all domain errors, and errors that belong to no port."""
 
+from collections.abc import Sequence
 from typing import ClassVar
+
+from domain.entities.tools import Capability
 
 
 class DomainError(Exception):
@@ -85,6 +88,36 @@ class RetiredModel(UnknownModel):
     def __init__(self, known: tuple[str, ...], successor: str | None) -> None:
         super().__init__(known)
         self.successor = successor
+
+
+class ToolResultsMissing(DomainError):
+    """The request answers only a part of the open tool calls.
+
+    Attributes:
+        call_ids: Ids of the calls without a result.
+    """
+
+    code = "tool-results-missing"
+
+    def __init__(self, call_ids: Sequence[str]) -> None:
+        super().__init__("tool results are missing")
+        self.call_ids = tuple(call_ids)
+
+
+class UnsupportedByModel(DomainError):
+    """The requested model lacks a capability that the request needs.
+
+    Attributes:
+        capability: The missing capability.
+        models: Ids of the catalogue that have all the request needs.
+    """
+
+    code = "unsupported-by-model"
+
+    def __init__(self, capability: Capability, models: Sequence[str]) -> None:
+        super().__init__("unsupported by the model")
+        self.capability = capability
+        self.models = tuple(models)
 
 
 class Overloaded(DomainError):

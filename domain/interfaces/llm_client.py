@@ -19,9 +19,10 @@ class LLMClient(Protocol):
     def stream(
         self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield a `ProviderSelected`, non-empty pieces of text, then exactly one `Reply`.
+        """Yield a `ProviderSelected`, text, reasoning and tool calls as they come, then exactly one `Reply`.
 
-        Any number of `AnswerProgress` may occur in between. Wrappers pass on events they do not know.
+        A tool call is complete. Any number of `AnswerProgress` may occur in between. Wrappers pass on events they do
+        not know.
         Another `ProviderSelected` marks a fallback; its `continues` says whether the text so far remains.
         Closing the generator early closes the connection to the provider within a second.
 

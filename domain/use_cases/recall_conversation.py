@@ -1,13 +1,28 @@
 """Add a conversation's earlier turns to the prompt."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery
-from domain.entities.interaction import ANSWERED, Interaction
+from domain.entities.interaction import ANSWERED, Interaction, is_interaction_id
+from domain.entities.items import (
+    Reasoning,
+    ToolCall,
+    ToolResult,
+    not_carried_out,
+    tool_calls,
+    tool_results,
+)
 from domain.entities.model import Model
-from domain.entities.prompt import BETWEEN_QUESTIONS, Message, Prompt, Role
-from domain.exceptions import HistoryUnreadable
+from domain.entities.prompt import (
+    BETWEEN_QUESTIONS,
+    Message,
+    Prompt,
+    Role,
+    open_calls,
+)
+from domain.exceptions import HistoryUnreadable, InvalidInput, NotFound, ToolResultsMissing
 from domain.interfaces.history import HistoryRepository
 
 _BYTES_PER_TOKEN = 3
@@ -30,55 +45,182 @@ class RecallConversation:
     read_seconds: float = 3.5
 
     async def __call__(
-        self, prompt: Prompt, user_id: str, conversation_id: str, model: Model
+        self,
+        prompt: Prompt,
+        user_id: str,
+        conversation_id: str,
+        model: Model,
+        *,
+        until: Interaction | None = None,
     ) -> Prompt:
         """Return `prompt` with the newest earlier turns that fit, oldest first; complete turns, at most 1 000.
 
         A truncated or cancelled turn is included with its partial answer, or as a question alone if it has none.
+        Results in the prompt answer the tool calls of the last turn, all of them. Without results, calls left
+        unanswered there are settled: the new message says that they were not carried out.
 
         Args:
             prompt: The new messages, which are never shortened.
             user_id: Already authorised.
             conversation_id: Conversation of that user.
             model: The requested model. Its context window, less the tokens of the answer, bounds the prompt, at
-                three bytes of UTF-8 per token. An unknown window is taken as 128 000 tokens.
+                three bytes of UTF-8 per token. An unknown window is taken as 128 000 tokens. A call is never separated
+                from its result, so the calls that the new results answer are included whatever their size.
+            until: The last turn to include, for a branch; None for all turns of the conversation.
 
         Raises:
             HistoryUnreadable: The turns cannot be read. The prompt is not sent without its context.
+            InvalidInput: A result answers no unanswered call of the last turn.
+            ToolResultsMissing: A call of the last turn has no result among those sent.
         """
-        left_bytes = _window_tokens(prompt, model) * _BYTES_PER_TOKEN - _size_bytes(
-            prompt.system, *(message.text for message in prompt.messages)
-        )
-        if left_bytes <= 0:
+        left_bytes = _window_tokens(prompt, model) * _BYTES_PER_TOKEN - _prompt_bytes(prompt)
+        results = prompt.results
+        if left_bytes <= 0 and not results:
             return prompt
         try:
             async with asyncio.timeout(self.read_seconds):
-                turns = await self._newest(user_id, conversation_id, left_bytes)
+                turns = await self._newest(
+                    self._turns(user_id, conversation_id, until),
+                    left_bytes,
+                    answers_calls=bool(results),
+                )
         except TimeoutError as exc:
             raise HistoryUnreadable("a conversation took too long to read") from exc
         earlier = [message for turn in reversed(turns) for message in _messages(turn)]
-        return prompt.with_history(earlier) if earlier else prompt
+        unanswered = open_calls(earlier)
+        if results:
+            _check(results, unanswered)
+        if not earlier:
+            return prompt
+        settled = () if results else not_carried_out(unanswered)
+        return prompt.with_history(_balanced(earlier), settled)
+
+    async def parent(self, user_id: str, interaction_id: str) -> Interaction:
+        """Return the interaction that a request continues.
+
+        Raises:
+            NotFound: This user has no such interaction.
+            HistoryUnreadable: It cannot be read.
+        """
+        try:
+            async with asyncio.timeout(self.read_seconds):
+                found = await self.history.find(user_id, interaction_id)
+        except TimeoutError as exc:
+            raise HistoryUnreadable("an interaction took too long to read") from exc
+        if found is None:
+            raise NotFound
+        return found
 
     async def _newest(
-        self, user_id: str, conversation_id: str, left_bytes: int
+        self, turns: AsyncIterator[Interaction], left_bytes: int, *, answers_calls: bool
     ) -> list[Interaction]:
-        """Return the newest turns that fit into `left_bytes`, newest first."""
-        turns: list[Interaction] = []
+        """Return the newest turns that fit into `left_bytes`, newest first.
+
+        While the turns after one have results, it has their calls: those are included if the current request depends
+        on them, and otherwise left out together with the results.
+        """
+        newest: list[Interaction] = []
+        is_needed = answers_calls
+        async for turn in turns:
+            left_bytes -= _turn_bytes(turn)
+            if (left_bytes < 0 and not is_needed) or len(newest) == _MOST_TURNS:
+                break
+            newest.append(turn)
+            is_needed = is_needed and bool(turn.prompt.results)
+        else:
+            return newest
+        while newest and newest[-1].prompt.results:
+            newest.pop()
+        return newest
+
+    async def _turns(
+        self, user_id: str, conversation_id: str, until: Interaction | None
+    ) -> AsyncIterator[Interaction]:
+        """Yield the turns of a conversation, newest first.
+
+        With `until`, they are the turns that it continues: where a turn names the one before it, the turns in between
+        belong to other branches. The first turn of a conversation that began as a continuation is outside of it: the
+        conversation has its id.
+        """
+        expected_id: str | None = None
         query = HistoryQuery(
             user_id=user_id,
             filter=HistoryFilter(conversation_id=conversation_id, statuses=ANSWERED),
             limit=_PAGE_TURNS,
         )
+        if until is not None:
+            yield until
+            if until.conversation_id is None:
+                return
+            expected_id = until.previous_id
+            query = replace(query, after_id=until.id)
         while True:
             page = await self.history.recall(query)
             for turn in page.interactions:
-                left_bytes -= _size_bytes(turn.prompt.text, turn.text or BETWEEN_QUESTIONS)
-                if left_bytes < 0 or len(turns) == _MOST_TURNS:
-                    return turns
-                turns.append(turn)
+                if expected_id is not None and turn.id > expected_id:
+                    continue
+                if until is not None:
+                    expected_id = turn.previous_id
+                yield turn
             if page.next_id is None:
-                return turns
+                break
             query = replace(query, after_id=page.next_id)
+        if is_interaction_id(conversation_id):
+            first = await self.history.find(user_id, conversation_id)
+            if first is not None and first.conversation_id is None:
+                yield first
+
+
+def _check(results: Sequence[ToolResult], unanswered: Sequence[ToolCall]) -> None:
+    """Check that `results` answer all `unanswered` calls, and each of them once."""
+    open_ids = [call.id for call in unanswered]
+    sent_ids = [result.call_id for result in results]
+    unknown = sorted({call_id for call_id in sent_ids if call_id not in open_ids})
+    if unknown:
+        raise InvalidInput("tool_results", f"no open call has the id {', '.join(unknown)}")
+    if len(set(sent_ids)) < len(sent_ids):
+        raise InvalidInput("tool_results", "more than one result for a call")
+    missing = [call_id for call_id in open_ids if call_id not in sent_ids]
+    if missing:
+        raise ToolResultsMissing(missing)
+
+
+def _balanced(messages: Iterable[Message]) -> list[Message]:
+    """Return `messages` with a result for each call and a call for each result, since providers reject others.
+
+    Where a turn was erased, or is in another branch, the calls or the results before or after it have no counterpart.
+    The calls of the last message stay open: the next message answers them.
+    """
+    balanced: list[Message] = []
+    waiting: dict[str, ToolCall] = {}
+    for message in messages:
+        if not message.items:
+            if waiting:
+                items = (*not_carried_out(waiting.values()), *message.content)
+                waiting = {}
+                balanced.append(replace(message, items=items))
+            else:
+                balanced.append(message)
+            continue
+        if message.role is Role.ASSISTANT:
+            if waiting:
+                balanced.append(_results_message(not_carried_out(waiting.values())))
+            waiting = {call.id: call for call in tool_calls(message.items)}
+            balanced.append(message)
+            continue
+        answered = [result for result in tool_results(message.items) if result.call_id in waiting]
+        for result in answered:
+            waiting.pop(result.call_id, None)
+        others = [item for item in message.items if not isinstance(item, ToolResult)]
+        kept = (*answered, *not_carried_out(waiting.values()), *others)
+        waiting = {}
+        if kept:
+            balanced.append(replace(message, items=kept))
+    return balanced
+
+
+def _results_message(results: Sequence[ToolResult]) -> Message:
+    return Message(role=Role.USER, text="", items=tuple(results))
 
 
 def _window_tokens(prompt: Prompt, model: Model) -> int:
@@ -98,10 +240,37 @@ def _window_tokens(prompt: Prompt, model: Model) -> int:
 
 
 def _messages(turn: Interaction) -> tuple[Message, ...]:
-    question = Message(role=Role.USER, text=turn.prompt.text)
-    if not turn.text:
-        return (question,)
-    return (question, Message(role=Role.ASSISTANT, text=turn.text))
+    """Return the question and the answer of a turn; only the question if there is no text and no call."""
+    stored = turn.prompt.new_message
+    question = () if stored.is_empty else (stored,)
+    if all(isinstance(item, Reasoning) for item in turn.items):
+        if not turn.text:
+            return question
+        return (*question, Message(role=Role.ASSISTANT, text=turn.text))
+    return (*question, Message(role=Role.ASSISTANT, text=turn.text, items=turn.items))
+
+
+def _prompt_bytes(prompt: Prompt) -> int:
+    tools = [text for tool in prompt.tools for text in (tool.description, tool.parameters or "")]
+    return _size_bytes(prompt.system, *tools) + sum(map(_message_bytes, prompt.messages))
+
+
+def _turn_bytes(turn: Interaction) -> int:
+    size = sum(map(_message_bytes, _messages(turn)))
+    return size if turn.text else size + _size_bytes(BETWEEN_QUESTIONS)
+
+
+def _message_bytes(message: Message) -> int:
+    size = _size_bytes(message.text)
+    for item in message.items:
+        match item:
+            case ToolCall():
+                size += _size_bytes(item.name, item.arguments)
+            case ToolResult():
+                size += _size_bytes(item.output)
+            case Reasoning():
+                size += _size_bytes(item.text)
+    return size
 
 
 def _size_bytes(*texts: str) -> int:

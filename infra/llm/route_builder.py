@@ -17,6 +17,7 @@ from infra.llm.resilience.call_hooks import HookedClient
 from infra.llm.resilience.circuit_breaker import CircuitBreaker
 from infra.llm.resilience.cooldown import Cooldown
 from infra.llm.resilience.deadline import Deadline
+from infra.llm.resilience.json_answer import JsonAnswer
 from infra.llm.resilience.metered import Metered
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudgetPolicy
@@ -47,7 +48,7 @@ class RouteBuilder:
         breaker = Breaker(f"{provider} {model}", self._breaker_policy(), clock, self.random)
         cooldown = Cooldown(cap_seconds=settings.cooldown_cap_seconds, clock=clock)
         bounded = Deadline(
-            self.client_of(entry),
+            JsonAnswer(self.client_of(entry), provider=provider),
             clock=clock,
             first_token_seconds=first_token_seconds,
             first_token_share=settings.first_token_share,

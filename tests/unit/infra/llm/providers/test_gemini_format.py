@@ -7,10 +7,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from infra.llm.providers.gemini_format import GeminiReader, request_body
 
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
-from infra.llm.providers.gemini_format import GeminiReader, request_body
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from tests.fakes.gemini import candidate
 

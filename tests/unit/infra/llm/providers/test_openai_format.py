@@ -4,10 +4,10 @@ from typing import Any
 
 import orjson
 import pytest
+from infra.llm.providers.openai_format import OpenAIReader, limit_field, request_body
 
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
-from infra.llm.providers.openai_format import OpenAIReader, limit_field, request_body
 from infra.llm.transport.dialect import Dialect
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from tests.fakes.openai import chunk, completion

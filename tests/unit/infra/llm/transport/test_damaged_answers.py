@@ -8,11 +8,11 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from infra.llm.providers.gemini_format import GeminiReader
+from infra.llm.providers.openai_format import OpenAIReader
 
 from domain.entities.reply import Reply
 from domain.exceptions import LLMError
-from infra.llm.providers.gemini_format import GeminiReader
-from infra.llm.providers.openai_format import OpenAIReader
 from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer

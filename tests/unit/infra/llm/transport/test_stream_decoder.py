@@ -7,6 +7,8 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from infra.llm.providers.gemini_format import GeminiReader
+from infra.llm.providers.openai_format import OpenAIReader
 
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import (
@@ -16,8 +18,6 @@ from domain.exceptions import (
     LLMRejected,
     LLMUnavailable,
 )
-from infra.llm.providers.gemini_format import GeminiReader
-from infra.llm.providers.openai_format import OpenAIReader
 from infra.llm.transport.errors.answer_errors import UnreadableAnswer
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
