@@ -1,1 +1,1 @@
-"""How each way in says it: parse, call one service method, shape."""
+"""HTTP routes: each parses the request, calls one service method and writes the response."""

@@ -1,4 +1,4 @@
-"""`/` and `/console/…`: the console, a page that is a client of the public API and nothing else."""
+"""`/` and `/console/…`: the files of the console, a web page that uses only the public API."""
 
 from fastapi import FastAPI, HTTPException
 from starlette.requests import Request
@@ -8,7 +8,7 @@ from app.console.files import ConsoleFile, read_files
 from app.requests.root_path import lacks_slash, root_path_of
 
 _PAGE = "index.html"
-# Nothing but the page's own files, and nothing of them may be made into code: model output is untrusted.
+# Model output is untrusted: only the page's own files are loaded, and no text can become script.
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -34,41 +34,41 @@ _HEADERS = {
 
 
 def install(app: FastAPI) -> None:
-    """Read the files and add their routes, which take GET and HEAD."""
+    """Read the files and add their routes, which accept GET and HEAD."""
     files = dict(read_files())
     page = files.pop(_PAGE)
 
     async def show_page(request: Request) -> Response:
         if lacks_slash(request.scope):
             return RedirectResponse(f"{root_path_of(request.scope)}/", status_code=308)
-        return _answer(request, page)
+        return _file_response(request, page)
 
     async def show_file(request: Request) -> Response:
         file = files.get(request.path_params["name"])
         if file is None:
             raise HTTPException(status_code=404)
-        return _answer(request, file)
+        return _file_response(request, file)
 
     app.add_route("/", show_page, methods=["GET"], include_in_schema=False)
     app.add_route("/console/{name}", show_file, methods=["GET"], include_in_schema=False)
 
 
-def _answer(request: Request, file: ConsoleFile) -> Response:
+def _file_response(request: Request, file: ConsoleFile) -> Response:
     headers = {**_HEADERS, "ETag": file.tag}
     known = request.headers.get("If-None-Match", "")
     if file.tag in known or known.strip() == "*":
         return Response(status_code=304, headers=headers)
     body = file.plain
-    if _takes_gzip(request.headers.get("Accept-Encoding", "")):
+    if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
         body = file.compressed
         headers["Content-Encoding"] = "gzip"
     return Response(body, headers=headers, media_type=file.media_type)
 
 
-def _takes_gzip(accepted: str) -> bool:
-    """Return whether the header names gzip, and not only to refuse it (`gzip;q=0`)."""
-    for one in accepted.lower().split(","):
-        name, _, quality = one.partition(";")
+def _accepts_gzip(accept_encoding: str) -> bool:
+    """Return whether the header's value lists gzip with a quality above zero."""
+    for coding in accept_encoding.lower().split(","):
+        name, _, quality = coding.partition(";")
         if name.strip() == "gzip":
             return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False

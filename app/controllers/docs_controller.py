@@ -1,4 +1,4 @@
-"""/docs: Swagger UI from files a package installs, so that it works where there is no internet; and /openapi.json.
+"""/docs: Swagger UI from locally installed files, which needs no internet access; and /openapi.json.
 
 The page's links are relative, so that it works under any path of a proxy.
 """
@@ -16,12 +16,12 @@ from app.requests.root_path import root_path_of
 
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
 _ASSETS_PATH = "docs/assets"
-_WHERE_THE_DESCRIPTION_IS = "."
-"""A server's URL is relative to the description's own (OpenAPI 3.1, 4.6), which every proxy leaves beside the API."""
+_RELATIVE_SERVER_URL = "."
+"""Relative to the URL of the OpenAPI description (OpenAPI 3.1, 4.6), so that it is right behind any proxy."""
 
 
 def install(app: FastAPI) -> None:
-    """Add the page, its files, and the description it shows."""
+    """Add the routes of the page, its files, and the OpenAPI description."""
 
     async def page() -> HTMLResponse:
         return get_swagger_ui_html(
@@ -34,7 +34,7 @@ def install(app: FastAPI) -> None:
         )
 
     async def description(request: Request) -> Response:
-        url = root_path_of(request.scope) or _WHERE_THE_DESCRIPTION_IS
+        url = root_path_of(request.scope) or _RELATIVE_SERVER_URL
         return JSONResponse({**app.openapi(), "servers": [{"url": url}]})
 
     app.add_route("/openapi.json", description, methods=["GET"], include_in_schema=False)

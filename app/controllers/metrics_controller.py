@@ -1,4 +1,4 @@
-"""/metrics, as Prometheus text."""
+"""/metrics, in Prometheus's text format."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -9,7 +9,7 @@ from app.server.metrics_server import PROMETHEUS_TEXT
 router = APIRouter(route_class=StrictRoute, tags=["operations"])
 
 
-@router.get("/metrics", summary="The process's metrics", response_class=Response)
+@router.get("/metrics", summary="Read the metrics of this process", response_class=Response)
 async def metrics(request: Request) -> Response:
-    """Figures of this process since it started, in Prometheus's text format."""
+    """Metrics of this process since its start, in Prometheus's text format."""
     return Response(container_of(request).render_metrics(), media_type=PROMETHEUS_TEXT)

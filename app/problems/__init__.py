@@ -1,1 +1,1 @@
-"""Every error as an RFC 9457 problem or as OpenAI's error; the one table of them."""
+"""Converts errors to responses: RFC 9457 problems or OpenAI errors, from one table."""

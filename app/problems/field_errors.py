@@ -1,49 +1,52 @@
-"""What is wrong with a request, field by field, without repeating what was sent."""
+"""Error messages per field of an invalid request, without values of the request."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 UNSUPPORTED = "unsupported_parameter"
-"""The type of a validation error that says: known, but this service does not do it."""
+"""Type of the validation error for a field of the format that this service does not support."""
 
-_MOST_ERRORS = 20
+_MAX_ERRORS = 20
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-_WORDS = {
+_MESSAGES_BY_TYPE = {
     "extra_forbidden": "unknown; not taken here",
     "repeated": "may be given once only",
     UNSUPPORTED: "not supported by this service",
 }
-_FIXED = re.compile(
+_SAFE_MESSAGE = re.compile(
     r"^(Field required|(Input|String|Value|List) should .*|Value error, (must|one of) .*)$",
     re.ASCII,
 )
-_ANY_OTHER = "not valid"
+_DEFAULT_MESSAGE = "not valid"
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return `{"pointer", "message"}` for each of pydantic's errors, at most twenty.
+    """Return `{"pointer", "message"}` for each invalid field, at most twenty.
 
-    A name or message that is not known to be ours is left out: it might be the caller's own text.
+    Names and messages that may contain text of the request are replaced.
     """
-    found: dict[str, str] = {}
+    messages: dict[str, str] = {}
     for error in errors:
         pointer = _pointer(error["loc"])
-        if pointer not in found and len(found) < _MOST_ERRORS:
-            found[pointer] = _message(error)
-    return [{"pointer": pointer, "message": message} for pointer, message in found.items()]
+        if pointer not in messages and len(messages) < _MAX_ERRORS:
+            messages[pointer] = _message(error)
+    return [{"pointer": pointer, "message": message} for pointer, message in messages.items()]
 
 
 def _pointer(location: Sequence[str | int]) -> str:
-    where, *names = location
+    source, *names = location
     steps = [str(name) if _SAFE_NAME.fullmatch(str(name)) else "?" for name in names]
-    if where == "body":
+    if source == "body":
         return "/" + "/".join(steps)
-    return "/".join([str(where), *steps])
+    return "/".join([str(source), *steps])
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    if (words := _WORDS.get(error["type"])) is not None:
-        return words
-    message: str = error.get("msg", _ANY_OTHER)
-    return message.removeprefix("Value error, ") if _FIXED.match(message) else _ANY_OTHER
+    fixed = _MESSAGES_BY_TYPE.get(error["type"])
+    if fixed is not None:
+        return fixed
+    message: str = error.get("msg", _DEFAULT_MESSAGE)
+    return (
+        message.removeprefix("Value error, ") if _SAFE_MESSAGE.match(message) else _DEFAULT_MESSAGE
+    )

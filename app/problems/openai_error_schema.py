@@ -1,4 +1,4 @@
-"""What a caller who speaks OpenAI's format is told when something went wrong, as the API's description shows it."""
+"""OpenAPI description of error responses in OpenAI's format."""
 
 from typing import Any
 
@@ -9,24 +9,25 @@ from app.problems.problem_table import PROBLEMS
 
 
 class OpenAIErrorDetail(BaseModel):
-    """What went wrong."""
+    """Details of an error."""
 
-    message: str = Field(description="For people; never anything that was sent.")
-    type: str = Field(description="The broad kind.", examples=["invalid_request_error"])
+    message: str = Field(description="Human-readable text; never repeats values of the request.")
+    type: str = Field(description="Category of the error.", examples=["invalid_request_error"])
     param: str | None = Field(
-        description="The field that is wrong, if one is.", examples=["messages[0].content"]
+        description="Invalid field of the request; null when the error concerns none.",
+        examples=["messages[0].content"],
     )
-    code: str = Field(description="Names the kind exactly.", examples=["model_not_found"])
+    code: str = Field(description="Identifier of the kind of error.", examples=["model_not_found"])
 
 
 class OpenAIError(BaseModel):
-    """An error in OpenAI's format."""
+    """Response body of an error in OpenAI's format."""
 
     error: OpenAIErrorDetail
 
 
 def openai_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the description of these error answers, for a route's `responses`."""
+    """Return the description of the error responses, for a route's `responses`."""
     return {
         status: {
             "model": OpenAIError,

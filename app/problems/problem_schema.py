@@ -1,4 +1,4 @@
-"""What a caller is told when something went wrong, as the API's description shows it."""
+"""OpenAPI description of problem responses."""
 
 from typing import Any
 
@@ -12,38 +12,42 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class FieldError(Dto):
-    """One thing that is wrong with a request."""
+    """An invalid field of a request."""
 
     pointer: str = Field(
-        description="Where: a JSON pointer into the body, or `query/…`, `path/…`, `header/…`.",
+        description="Location of the field: a JSON pointer into the body, or `query/…`, `path/…`, `header/…`.",
         examples=["/userPrompt"],
     )
-    message: str = Field(description="What it has to be.", examples=["Field required"])
+    message: str = Field(
+        description="Requirement that the field violates.", examples=["Field required"]
+    )
 
 
 class Problem(Dto):
     """An RFC 9457 problem."""
 
-    type: str = Field(description="Names the kind.", examples=["/problems/invalid-request"])
-    title: str = Field(description="The kind, for people.", examples=["Invalid request"])
+    type: str = Field(
+        description="Identifier of the kind of problem.", examples=["/problems/invalid-request"]
+    )
+    title: str = Field(description="Human-readable name of the kind.", examples=["Invalid request"])
     status: int = Field(description="The HTTP status.", examples=[422])
-    detail: str = Field(description="A fixed text for this kind.")
+    detail: str = Field(description="Fixed explanation of the kind.")
     instance: str = Field(
         default="",
-        description="`urn:uuid:` and the request id; left out where the caller's request id is no UUID.",
+        description="`urn:uuid:` followed by the request id; absent when the request id is no UUID.",
     )
-    request_id: str = Field(description="Names this request in our logs.")
-    retryable: bool = Field(description="Whether the same request may succeed later, unchanged.")
+    request_id: str = Field(description="Identifies this request in the server's logs.")
+    retryable: bool = Field(description="Whether the same request may succeed later.")
     attempts: list[AttemptDto] = Field(
-        default=[], description="Every call of a provider; present where one was called."
+        default=[], description="All provider calls; absent when there were none."
     )
     errors: list[FieldError] = Field(
-        default=[], description="What is wrong with the request; present with 422."
+        default=[], description="Invalid fields of the request; present with 422."
     )
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the description of these error answers, for a route's `responses`."""
+    """Return the description of the error responses, for a route's `responses`."""
     return {
         status: {
             "description": "; ".join(

@@ -1,4 +1,4 @@
-"""Every problem a caller may be shown: the one table of slugs, statuses and texts (RFC 9457)."""
+"""The table of all problems (RFC 9457): slugs, statuses and texts."""
 
 import re
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemKind:
-    """One row of the table.
+    """A kind of problem; one row of the table.
 
     Attributes:
-        slug: Names it in `type`, as `/problems/<slug>`.
-        detail: Fixed text; never anything of the caller's or a provider's.
-        retryable: The same request may succeed later without being changed.
-        retry_after_seconds: When, if nothing more exact is known; None sends no `Retry-After`.
+        slug: Identifier; `type` is `/problems/<slug>`.
+        detail: Fixed text; contains no text of the request or a provider.
+        retryable: Whether the same request may succeed later.
+        retry_after_seconds: Default for `Retry-After`; None omits the header.
     """
 
     slug: str
@@ -26,7 +26,7 @@ class ProblemKind:
     retry_after_seconds: int | None = None
 
 
-def _kind(
+def _register(
     slug: str,
     status: int,
     title: str,
@@ -49,68 +49,72 @@ def _kind(
 
 PROBLEMS: list[ProblemKind] = []
 
-MALFORMED_REQUEST = _kind(
+MALFORMED_REQUEST = _register(
     "malformed-request",
     400,
     "Malformed request",
     "The bytes received are not a valid HTTP request.",
 )
-MALFORMED_BODY = _kind(
+MALFORMED_BODY = _register(
     "malformed-body",
     400,
     "Malformed body",
-    "The body is not valid JSON in UTF-8, repeats a key, is nested too deep, or is not what its Content-Encoding says.",
+    "The body is not valid JSON in UTF-8, repeats a key, is nested too deeply, or does not match its Content-Encoding.",
 )
-UNSUPPORTED_PARAMETER = _kind(
+UNSUPPORTED_PARAMETER = _register(
     "unsupported-parameter",
     400,
     "Unsupported parameter",
-    "The request asks for something this service does not do.",
+    "The request uses a parameter that this service does not support.",
 )
-INVALID_CURSOR = _kind(
+INVALID_CURSOR = _register(
     "invalid-cursor",
     400,
     "Invalid cursor",
-    "The cursor is not one of ours, or was made for another user, filter or order. Start again without it.",
+    "The cursor is invalid, or belongs to another user, filter or order. Start again without it.",
 )
-UNAUTHENTICATED = _kind(
+UNAUTHENTICATED = _register(
     "unauthenticated",
     401,
     "Not authenticated",
     "Send a valid key or token in the Authorization header.",
 )
-FORBIDDEN_USER = _kind("forbidden", 403, "Forbidden", "These credentials do not act for this user.")
-FORBIDDEN_SCOPE = _kind("forbidden", 403, "Forbidden", "These credentials lack the scope for this.")
-FORBIDDEN_CLIENT = _kind(
+FORBIDDEN_USER = _register(
+    "forbidden", 403, "Forbidden", "These credentials are not valid for this user."
+)
+FORBIDDEN_SCOPE = _register(
+    "forbidden", 403, "Forbidden", "These credentials lack the required scope."
+)
+FORBIDDEN_CLIENT = _register(
     "forbidden",
     403,
     "Forbidden",
-    "Without authentication only clients on this machine are let in. Set AUTHENTICATION, or ALLOW_ANONYMOUS=true to let anybody in.",
+    "Without authentication, only clients on this machine have access. Set AUTHENTICATION, or ALLOW_ANONYMOUS=true to allow all clients.",
 )
-FORBIDDEN_PROXY = _kind(
+FORBIDDEN_PROXY = _register(
     "forbidden",
     403,
     "Forbidden",
-    "The request came through a proxy that is not trusted to say for whom. Set TRUSTED_PROXIES to the proxy's address, and AUTHENTICATION, or ALLOW_ANONYMOUS=true to let anybody in.",
+    "The request came through a proxy that is not trusted to name the client. Set TRUSTED_PROXIES to the proxy's address, and AUTHENTICATION, or ALLOW_ANONYMOUS=true to allow all clients.",
 )
-FORBIDDEN_HOST = _kind(
+FORBIDDEN_HOST = _register(
     "forbidden",
     403,
     "Forbidden",
-    "The Host header names a host this service does not answer to. Add it to ALLOWED_HOSTS.",
+    "The host in the Host header is not allowed. Add it to ALLOWED_HOSTS.",
 )
-NOT_FOUND = _kind("not-found", 404, "Not found", "There is nothing here.")
-METHOD_NOT_ALLOWED = _kind(
-    "method-not-allowed", 405, "Method not allowed", "This resource does not take this method."
+NOT_FOUND = _register("not-found", 404, "Not found", "The resource does not exist.")
+METHOD_NOT_ALLOWED = _register(
+    "method-not-allowed", 405, "Method not allowed", "The resource does not support this method."
 )
-REQUEST_TIMEOUT = _kind(
+REQUEST_TIMEOUT = _register(
     "request-timeout",
     408,
     "Request timeout",
     "The request was not received in time.",
     retryable=True,
 )
-IDEMPOTENCY_IN_PROGRESS = _kind(
+IDEMPOTENCY_IN_PROGRESS = _register(
     "idempotency-in-progress",
     409,
     "Still in progress",
@@ -118,64 +122,69 @@ IDEMPOTENCY_IN_PROGRESS = _kind(
     retryable=True,
     retry_after_seconds=1,
 )
-BODY_TOO_LARGE = _kind(
-    "body-too-large", 413, "Body too large", "The body is larger than this service takes."
+BODY_TOO_LARGE = _register(
+    "body-too-large", 413, "Body too large", "The body exceeds the size limit of this service."
 )
-URI_TOO_LONG = _kind(
-    "uri-too-long", 414, "URI too long", "The URI is longer than this service takes."
+URI_TOO_LONG = _register(
+    "uri-too-long", 414, "URI too long", "The URI exceeds the length limit of this service."
 )
-UNSUPPORTED_MEDIA_TYPE = _kind(
+UNSUPPORTED_MEDIA_TYPE = _register(
     "unsupported-media-type",
     415,
     "Unsupported media type",
     "Send the body as application/json in UTF-8.",
 )
-UNSUPPORTED_CONTENT_ENCODING = _kind(
+UNSUPPORTED_CONTENT_ENCODING = _register(
     "unsupported-content-encoding",
     415,
     "Unsupported content encoding",
-    "Send the body as it is, or with one Content-Encoding of those that Accept-Encoding names.",
+    "Send the body without Content-Encoding, or with one of those in Accept-Encoding.",
 )
-INVALID_REQUEST = _kind(
+INVALID_REQUEST = _register(
     "invalid-request",
     422,
     "Invalid request",
-    "The request has fields that are not valid; see errors.",
+    "The request has invalid fields; see errors.",
 )
-UNKNOWN_MODEL = _kind(
+UNKNOWN_MODEL = _register(
     "unknown-model",
     422,
     "Unknown model",
-    "No such model can be asked; see errors for those that can.",
+    "The model is not available; see errors for the available models.",
 )
-IDEMPOTENCY_MISMATCH = _kind(
+IDEMPOTENCY_MISMATCH = _register(
     "idempotency-mismatch",
     422,
     "Idempotency key reused",
     "This Idempotency-Key was used with another request.",
 )
-CONTENT_BLOCKED = _kind(
-    "content-blocked", 422, "Content blocked", "A safety filter refused the prompt or the answer."
+CONTENT_BLOCKED = _register(
+    "content-blocked", 422, "Content blocked", "A safety filter blocked the prompt or the answer."
 )
-CONTEXT_TOO_LONG = _kind(
-    "context-too-long", 422, "Context too long", "The prompt is longer than the model's context."
+CONTEXT_TOO_LONG = _register(
+    "context-too-long", 422, "Context too long", "The prompt exceeds the model's context window."
 )
-PROVIDER_REJECTED = _kind(
-    "provider-rejected", 422, "Rejected by the provider", "The provider refuses this request."
+PROVIDER_REJECTED = _register(
+    "provider-rejected", 422, "Rejected by the provider", "The provider rejected the request."
 )
-RATE_LIMITED = _kind(
+RATE_LIMITED = _register(
     "rate-limited",
     429,
     "Too many requests",
-    "Your own limit of requests, concurrency, tokens or failed credentials is used up.",
+    "The caller's limit of requests, concurrency, tokens or failed authentications is exhausted.",
     retryable=True,
     retry_after_seconds=1,
 )
-HEADERS_TOO_LARGE = _kind(
-    "headers-too-large", 431, "Headers too large", "The headers are larger than this service takes."
+HEADERS_TOO_LARGE = _register(
+    "headers-too-large",
+    431,
+    "Headers too large",
+    "The headers exceed the size limit of this service.",
 )
-INTERNAL = _kind("internal", 500, "Internal error", "Something failed on our side.")
-PROVIDERS_FAILED = _kind(
+INTERNAL = _register(
+    "internal", 500, "Internal error", "An unexpected error occurred in this service."
+)
+PROVIDERS_FAILED = _register(
     "providers-failed",
     502,
     "Providers failed",
@@ -183,47 +192,47 @@ PROVIDERS_FAILED = _kind(
     retryable=True,
     retry_after_seconds=2,
 )
-OVERLOADED = _kind(
+OVERLOADED = _register(
     "overloaded",
     503,
     "Overloaded",
-    "The service has more to do than it can take.",
+    "The service is at capacity.",
     retryable=True,
     retry_after_seconds=1,
 )
-PROVIDERS_UNAVAILABLE = _kind(
+PROVIDERS_UNAVAILABLE = _register(
     "providers-unavailable",
     503,
     "Providers unavailable",
-    "Every provider that could answer is resting after failures.",
+    "Every suitable provider is suspended after failures.",
     retryable=True,
     retry_after_seconds=10,
 )
-PROVIDER_MISCONFIGURED = _kind(
+PROVIDER_MISCONFIGURED = _register(
     "provider-misconfigured",
     503,
     "Provider misconfigured",
-    "The provider does not accept this service's configuration.",
+    "The provider rejects the configuration of this service.",
     retryable=True,
     retry_after_seconds=60,
 )
-HISTORY_UNAVAILABLE = _kind(
+HISTORY_UNAVAILABLE = _register(
     "history-unavailable",
     503,
     "History unavailable",
-    "Nothing can be kept right now, so no model was asked.",
+    "History cannot be stored right now, so no model was called.",
     retryable=True,
     retry_after_seconds=5,
 )
-HISTORY_NOT_DURABLE = _kind(
+HISTORY_NOT_DURABLE = _register(
     "history-not-durable",
     503,
     "History not durable",
-    "The model answered, but the answer could not be kept.",
+    "The model answered, but the answer could not be stored.",
     retryable=True,
     retry_after_seconds=1,
 )
-HISTORY_STORE_UNAVAILABLE = _kind(
+HISTORY_STORE_UNAVAILABLE = _register(
     "history-store-unavailable",
     503,
     "History store unavailable",
@@ -231,7 +240,7 @@ HISTORY_STORE_UNAVAILABLE = _kind(
     retryable=True,
     retry_after_seconds=5,
 )
-AUTH_UNAVAILABLE = _kind(
+AUTH_UNAVAILABLE = _register(
     "auth-unavailable",
     503,
     "Authentication unavailable",
@@ -239,15 +248,15 @@ AUTH_UNAVAILABLE = _kind(
     retryable=True,
     retry_after_seconds=5,
 )
-IDEMPOTENCY_UNAVAILABLE = _kind(
+IDEMPOTENCY_UNAVAILABLE = _register(
     "idempotency-unavailable",
     503,
     "Idempotency unavailable",
-    "Idempotency keys cannot be kept right now.",
+    "Idempotency keys cannot be stored right now.",
     retryable=True,
     retry_after_seconds=5,
 )
-PROVIDER_TIMEOUT = _kind(
+PROVIDER_TIMEOUT = _register(
     "provider-timeout",
     504,
     "Provider timeout",
@@ -260,9 +269,9 @@ def problem_body(kind: ProblemKind, request_id: str, **members: Any) -> dict[str
     """Return the problem object.
 
     Args:
-        kind: The row of the table.
-        request_id: Names the request; `instance` is made of it where it is a UUID.
-        members: Further members, such as `attempts` and `errors`.
+        kind: Kind of problem.
+        request_id: Id of the request; if it is a UUID, the problem gets an `instance` made from it.
+        members: Additional members, such as `attempts` and `errors`.
     """
     instance = {"instance": f"urn:uuid:{request_id}"} if _UUID.fullmatch(request_id) else {}
     return {

@@ -1,1 +1,1 @@
-"""Reading a request: strict bodies, the Idempotency-Key header, the caller."""
+"""Reads requests: strict bodies and queries, headers, the caller."""

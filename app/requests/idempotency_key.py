@@ -14,7 +14,7 @@ from domain.entities.idempotency import Fingerprint
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 _VERSION = 2
-_FIRST_FIELDS: Mapping[str, dict[str, Any]] = {
+_UNVERSIONED_FIELDS: Mapping[str, dict[str, Any]] = {
     "/v1/chat": dict.fromkeys(
         (
             "user_prompt",
@@ -62,7 +62,7 @@ _FIRST_FIELDS: Mapping[str, dict[str, Any]] = {
         "metadata": {"conversation_id": True},
     },
 }
-"""The fields of each body that fingerprints without a version cover, all of them whether sent or not."""
+"""The fields of each body that a fingerprint without a version covers, including those that were not sent."""
 
 IdempotencyHeader = Annotated[
     str | None,
@@ -71,8 +71,8 @@ IdempotencyHeader = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]+$",
-        description="Any text of 1 to 255 visible ASCII characters. Sent again with the same body within 24 h, the "
-        "request is not carried out again: its first answer comes back, or a 409 while it is being worked out.",
+        description="A unique text of 1 to 255 visible ASCII characters. A repeated request with the same key and body "
+        "within 24 h is not executed again: it gets the first answer, or a 409 while that is in progress.",
     ),
 ]
 
@@ -98,16 +98,16 @@ def once_of(
         route=route,
         fingerprint=Fingerprint(
             current=_fingerprint(body, names_user),
-            first=lambda: _first_fingerprint(body, route, names_user),
+            first=lambda: _unversioned_fingerprint(body, route, names_user),
         ),
     )
 
 
 def _fingerprint(body: BaseModel, names_user: set[str]) -> str:
-    """Return the version and the SHA-256 of what was sent.
+    """Return the version and the SHA-256 of the fields that were sent.
 
-    Fields that were left out or hold their default, spelling, white space and the order of fields make no difference,
-    so a field with a default that a later release adds changes no fingerprint.
+    Independent of white space, of the order of fields, of how values are spelled in JSON, and of whether fields with
+    their default value are sent, so a field with a default that a later release adds changes no fingerprint.
     """
     sent = body.model_dump(
         mode="json", by_alias=True, exclude=names_user, exclude_unset=True, exclude_defaults=True
@@ -116,9 +116,9 @@ def _fingerprint(body: BaseModel, names_user: set[str]) -> str:
     return f"{_VERSION}:{hashlib.sha256(canonical).hexdigest()}"
 
 
-def _first_fingerprint(body: BaseModel, route: str, names_user: set[str]) -> str | None:
-    """Return the fingerprint that releases before version 2 made of `body`; None if they did not know all of it."""
-    fields = _FIRST_FIELDS.get(route)
+def _unversioned_fingerprint(body: BaseModel, route: str, names_user: set[str]) -> str | None:
+    """Return the fingerprint that releases before version 2 computed; None if `body` has fields unknown to them."""
+    fields = _UNVERSIONED_FIELDS.get(route)
     if fields is None or not body.model_fields_set <= fields.keys() | names_user:
         return None
     canonical = body.model_dump_json(include=fields, exclude=names_user)

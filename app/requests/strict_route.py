@@ -1,4 +1,4 @@
-"""A route that refuses unknown and repeated query parameters."""
+"""Validation of query parameter names."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -11,18 +11,18 @@ from starlette.datastructures import QueryParams
 
 
 class StrictRoute(APIRoute):
-    """Refuses unknown and repeated query parameters, which FastAPI ignores."""
+    """Rejects unknown and repeated query parameters, which FastAPI ignores."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         known, repeatable = _query_names(self.dependant)
 
-        async def strictly(request: Request) -> Response:
+        async def check_and_handle(request: Request) -> Response:
             if request.scope["query_string"]:
                 check_query(request.query_params, known, repeatable)
             return await handle(request)
 
-        return strictly
+        return check_and_handle
 
 
 def check_query(
@@ -30,10 +30,10 @@ def check_query(
     known: frozenset[str] = frozenset(),
     repeatable: frozenset[str] = frozenset(),
 ) -> None:
-    """Check the names of a query's parameters.
+    """Check the names of the query parameters.
 
     Raises:
-        RequestValidationError: One is not `known`, or is repeated and not `repeatable`.
+        RequestValidationError: A name is not in `known`, or is repeated and not in `repeatable`.
     """
     errors = []
     seen = set()
@@ -48,7 +48,7 @@ def check_query(
 
 
 def _query_names(dependant: Dependant) -> tuple[frozenset[str], frozenset[str]]:
-    """Return every query parameter a route takes, and those of them that may be repeated."""
+    """Return the names of all query parameters of a route, and of the repeatable ones among them."""
     known: set[str] = set()
     repeatable: set[str] = set()
     for parameter in dependant.query_params:

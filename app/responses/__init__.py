@@ -1,1 +1,1 @@
-"""Writing a response: one body, an event stream, a download."""
+"""Writes responses: JSON bodies, event streams and file downloads."""

@@ -1,4 +1,4 @@
-"""An answer as server-sent events, in whatever format the caller speaks."""
+"""Streams an answer as server-sent events, in the format of the called API."""
 
 import asyncio
 import logging
@@ -18,12 +18,12 @@ from domain.entities.reply import ProviderSelected
 from domain.exceptions import DomainError, Overloaded
 
 PING_SECONDS = 15.0
-_WATCH_AFTER_SECONDS = 0.2
-"""Well below the second within which a client's leaving has to reach the provider."""
+_DISCONNECT_WATCH_DELAY_SECONDS = 0.2
+"""Well below the second within which a disconnect must cancel the provider call."""
 _CLIENT_CLOSED_REQUEST = 499
-"""What the access line shows for a client that left before its answer began (nginx's number)."""
+"""Status in the access log of a client that disconnected before its answer began, as in nginx."""
 _PING = b": ping\n"
-"""A comment line alone: some clients take the blank line of an event without data for an event they cannot read."""
+"""A comment without a blank line: some clients cannot parse the empty event that a blank line would end."""
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
@@ -34,7 +34,7 @@ _logger = logging.getLogger("app.responses.event_stream")
 
 
 class StreamFormat(Protocol):
-    """Writes the events of an answer as the server-sent events of one API format."""
+    """Encodes the events of an answer as server-sent events of one API format."""
 
     @abstractmethod
     def encode(self, event: ChatEvent) -> bytes:
@@ -43,15 +43,14 @@ class StreamFormat(Protocol):
 
     @abstractmethod
     def encode_error(self, error: DomainError, scope: Scope) -> bytes:
-        """Return the server-sent events that end a broken stream."""
+        """Return the server-sent events that end a failed stream."""
         ...
 
 
 class EventStream(Response):
-    """One answer, event by event.
+    """Sends one answer, event by event.
 
-    Watches the client nearly from the start. When it leaves, the answer is closed, which hangs up on the provider and
-    keeps the partial answer.
+    If the client disconnects, the answer is closed, which cancels the provider call and records the partial answer.
     """
 
     def __init__(
@@ -70,32 +69,32 @@ class EventStream(Response):
         self._events = events
         self._format = stream_format
         self._open_streams = open_streams
-        self._begun: list[ChatEvent] = []
-        self._task = _this_task()
-        self._has_left = False
+        self._first_events: list[ChatEvent] = []
+        self._task = _current_task()
+        self._is_disconnected = False
         self._is_done = False
-        self._sent_seconds = 0.0
-        self._helpers: list[asyncio.Task[None] | asyncio.TimerHandle] = []
-        self._help_after(_WATCH_AFTER_SECONDS, self._watch, receive)
+        self._last_sent_seconds = 0.0
+        self._background_tasks: list[asyncio.Task[None] | asyncio.TimerHandle] = []
+        self._start_later(_DISCONNECT_WATCH_DELAY_SECONDS, self._watch_disconnect, receive)
         open_streams.add(self)
 
     async def begin(self) -> Self:
-        """Return once the first text is there, so that a failure before it keeps its own status.
+        """Wait for the first text, so that an error until then gets its own status.
 
         Raises:
-            DomainError: Nobody answered.
-            Overloaded: The service stops.
+            DomainError: The answer failed before its first text.
+            Overloaded: The service is shutting down.
         """
         try:
             async for event in self._events:
                 if isinstance(event, ProviderSelected):
-                    self._begun = [event]
+                    self._first_events = [event]
                     continue
-                self._begun.append(event)
+                self._first_events.append(event)
                 break
         except asyncio.CancelledError:
             await self._end()
-            if not self._takes_back_cancellation():
+            if not self._absorbs_cancellation():
                 raise
             if self._context.ended_by_shutdown:
                 raise Overloaded from None
@@ -106,7 +105,7 @@ class EventStream(Response):
         return self
 
     def stop(self) -> None:
-        """End the stream from our side: the client gets an `error`, history a `truncated`."""
+        """End the stream at shutdown: the client gets an error event, history the status `truncated`."""
         self._context.ended_by_shutdown = True
         self._task.cancel()
 
@@ -114,12 +113,12 @@ class EventStream(Response):
         start = {"type": "http.response.start", "status": self.status_code}
         try:
             await send({**start, "headers": self.raw_headers})
-            if not self._has_left:
-                self._help_after(PING_SECONDS, self._ping, send)
+            if not self._is_disconnected:
+                self._start_later(PING_SECONDS, self._ping, send)
                 await self._send_all(scope, send)
         except asyncio.CancelledError:
             await self._end()
-            if not self._takes_back_cancellation():
+            if not self._absorbs_cancellation():
                 raise
             if self._context.ended_by_shutdown:
                 await self._send_problem(scope, send, Overloaded())
@@ -127,43 +126,45 @@ class EventStream(Response):
             await self._end()
 
     async def _end(self) -> None:
-        """Stop watching and hang up on whoever answers; the second time changes nothing."""
+        """Cancel the background tasks and close the answer; further calls change nothing."""
         self._open_streams.discard(self)
-        self._dismiss_helpers()
+        self._cancel_background_tasks()
         await self._events.aclose()
 
-    def _takes_back_cancellation(self) -> bool:
-        """Return whether the cancellation was of our own making, so that it ends here."""
-        if not (self._has_left or self._context.ended_by_shutdown):
+    def _absorbs_cancellation(self) -> bool:
+        """Return whether this object cancelled its own task; if so, uncancel it."""
+        if not (self._is_disconnected or self._context.ended_by_shutdown):
             return False
         self._task.uncancel()
         return True
 
     async def _send_all(self, scope: Scope, send: Send) -> None:
         try:
-            await self._send_events(send, self._begun)
+            await self._send_events(send, self._first_events)
             async for event in self._events:
                 await self._send_events(send, (event,))
         except DomainError as error:
             await self._send_problem(scope, send, error)
             return
         except Exception:
-            # The status is long sent; the client is told in the stream, the log gets the stack.
+            # The status is already sent, so the error goes into the stream, and the stack trace into the log.
             fields = {"trace": {"id": scope["state"]["trace_id"]}}
-            _logger.exception("a stream broke", extra={"ecs": fields})
+            _logger.exception("event stream failed", extra={"ecs": fields})
             await self._send_problem(scope, send, DomainError())
             return
         if not self._is_done:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_events(self, send: Send, events: Sequence[ChatEvent]) -> None:
-        """Send several events in one write. An interaction is the last, and ends the body."""
+    async def _send_events(
+        self, send: Send, events: Sequence[ChatEvent]
+    ) -> None:
+        """Send several events in one write; an interaction must be the last event and ends the body."""
         content = b"".join([self._format.encode(event) for event in events])
         if events and isinstance(events[-1], Interaction):
             self._is_done = True
-            self._dismiss_helpers()  # to them, the end would look as if the client had left
+            self._cancel_background_tasks()  # the end of the body would look like a disconnect
         if content or self._is_done:
-            self._sent_seconds = time.monotonic()
+            self._last_sent_seconds = time.monotonic()
             await send(
                 {"type": "http.response.body", "body": content, "more_body": not self._is_done}
             )
@@ -172,36 +173,48 @@ class EventStream(Response):
         content = self._format.encode_error(error, scope)
         await send({"type": "http.response.body", "body": content, "more_body": False})
 
-    def _help_after(
-        self, seconds: float, help_: Callable[[Any], Coroutine[Any, Any, None]], door: Any
+    def _start_later(
+        self,
+        delay_seconds: float,
+        function: Callable[[Any], Coroutine[Any, Any, None]],
+        channel: Any,
     ) -> None:
-        """Start a helper after so long: most answers are over by then, and a task costs more than a timer."""
+        """Start a background task after a delay: most answers end before, and a timer is cheaper than a task.
+
+        Args:
+            delay_seconds: Time until the start.
+            function: The task's coroutine function.
+            channel: Its argument, the ASGI `receive` or `send`.
+        """
         loop = self._task.get_loop()
-        self._helpers.append(
-            loop.call_later(seconds, lambda: self._helpers.append(loop.create_task(help_(door))))
+        tasks = self._background_tasks
+        tasks.append(
+            loop.call_later(
+                delay_seconds, lambda: tasks.append(loop.create_task(function(channel)))
+            )
         )
 
-    def _dismiss_helpers(self) -> None:
-        for helper in self._helpers:
-            helper.cancel()
-        self._helpers.clear()
+    def _cancel_background_tasks(self) -> None:
+        for task in self._background_tasks:
+            task.cancel()
+        self._background_tasks.clear()
 
-    async def _watch(self, receive: Receive) -> None:
+    async def _watch_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self._has_left = True
+        self._is_disconnected = True
         self._task.cancel()
 
     async def _ping(self, send: Send) -> None:
         while True:
-            quiet_seconds = time.monotonic() - self._sent_seconds
-            if quiet_seconds >= PING_SECONDS:
-                self._sent_seconds, quiet_seconds = time.monotonic(), 0.0
+            idle_seconds = time.monotonic() - self._last_sent_seconds
+            if idle_seconds >= PING_SECONDS:
+                self._last_sent_seconds, idle_seconds = time.monotonic(), 0.0
                 await send({"type": "http.response.body", "body": _PING, "more_body": True})
-            await asyncio.sleep(PING_SECONDS - quiet_seconds)
+            await asyncio.sleep(PING_SECONDS - idle_seconds)
 
 
-def _this_task() -> asyncio.Task[Any]:
+def _current_task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None
     return task
