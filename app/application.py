@@ -27,7 +27,7 @@ from app.middleware.cross_origin import CrossOrigin
 from app.middleware.head_requests import HeadRequests
 from app.middleware.request_scope import RequestScope
 from app.middleware.root_path import RootPath
-from app.openapi_schema import describe_truly
+from app.openapi_schema import customize_openapi
 from app.problems import error_handlers as errors
 from app.process.lifecycle import Lifecycle
 from app.requests.chat_route import ChatRoute
@@ -145,7 +145,7 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         console_controller.install(app)
     if options.docs_enabled:
         docs_controller.install(app)
-        describe_truly(app, needs_credentials=options.gate.needs_credentials)
+        customize_openapi(app, needs_credentials=options.gate.needs_credentials)
 
     # Around the application rather than in FastAPI's own stack, so that ChatRouting is behind them too.
     guarded: ASGIApp = ChatRouting(app, _chat_routes())

@@ -1,4 +1,4 @@
-"""The OpenAPI description: what FastAPI derives from the routes, made true."""
+"""Completes and corrects the OpenAPI description that FastAPI derives from the routes."""
 
 from typing import Any
 
@@ -18,29 +18,29 @@ _CREDENTIALS = {
 }
 
 
-def describe_truly(app: FastAPI, *, needs_credentials: bool) -> None:
-    """Add the problem's schema, which no route names as its model, and take out FastAPI's own error answers.
+def customize_openapi(app: FastAPI, *, needs_credentials: bool) -> None:
+    """Replace `app.openapi` by a function that returns the corrected description, built at the first call.
 
-    FastAPI adds a 422 of its own shape to routes that describe none; such a route has none. Where callers have to say
-    who they are, the description says which routes ask for it.
+    Adds the schema of problems, which no route declares as its model, and removes the 422 responses that FastAPI adds to
+    routes without one. With `needs_credentials`, also describes which routes need credentials.
     """
     derive = app.openapi
-    made: dict[str, Any] = {}
+    schema: dict[str, Any] = {}
 
-    def description() -> dict[str, Any]:
-        if not made:
-            made.update(derive())
-            _add_problem(made)
-            _drop_foreign_errors(made)
-            _drop_null_parameters(made)
+    def build_once() -> dict[str, Any]:
+        if not schema:
+            schema.update(derive())
+            _add_problem_schema(schema)
+            _remove_fastapi_errors(schema)
+            _remove_null_parameters(schema)
             if needs_credentials:
-                _add_credentials(made)
-        return made
+                _add_credentials(schema)
+        return schema
 
-    app.openapi = description  # type: ignore[method-assign]
+    app.openapi = build_once  # type: ignore[method-assign]
 
 
-def _add_problem(description: dict[str, Any]) -> None:
+def _add_problem_schema(description: dict[str, Any]) -> None:
     schema = Problem.model_json_schema(ref_template=_REFERENCE, mode="serialization")
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
     for name, inner in schema.pop("$defs", {}).items():
@@ -48,27 +48,29 @@ def _add_problem(description: dict[str, Any]) -> None:
     schemas["Problem"] = schema
 
 
-def _drop_foreign_errors(description: dict[str, Any]) -> None:
+def _remove_fastapi_errors(description: dict[str, Any]) -> None:
     for path in description["paths"].values():
         for operation in path.values():
-            answer = operation["responses"].get("422", {})
-            schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+            response = operation["responses"].get("422", {})
+            schema = response.get("content", {}).get("application/json", {}).get("schema", {})
             if schema.get("$ref") == _FASTAPI_ERROR:
                 del operation["responses"]["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         description["components"]["schemas"].pop(name, None)
 
 
-def _drop_null_parameters(description: dict[str, Any]) -> None:
-    """Say of a parameter that may be left out just that: in a header or a query there is no null."""
+def _remove_null_parameters(description: dict[str, Any]) -> None:
+    """Remove null from the types of optional parameters, since headers and queries cannot contain null."""
     for path in description["paths"].values():
         for operation in path.values():
             for parameter in operation.get("parameters", ()):
                 schema = parameter["schema"]
-                some = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
-                if len(some) == 1:
+                options = [
+                    option for option in schema.get("anyOf", ()) if option != {"type": "null"}
+                ]
+                if len(options) == 1:
                     del schema["anyOf"]
-                    schema |= some[0]
+                    schema |= options[0]
 
 
 def _add_credentials(description: dict[str, Any]) -> None:
