@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from app.problems.error_handlers import request_error_response
-from app.problems.refused_body import RefusedBody
+from app.problems.request_body_error import RequestBodyError
 from app.requests.chat_route import ChatRoute
 from domain.exceptions import DomainError
 
@@ -35,6 +35,6 @@ class ChatRouting:
         scope["route"] = route
         try:
             response = await route.respond(Request(scope, receive))
-        except (DomainError, RefusedBody, RequestValidationError) as error:
+        except (DomainError, RequestBodyError, RequestValidationError) as error:
             response = request_error_response(error, scope)
         await response(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Errors to problems: the one place where the domain's words get an HTTP status."""
+"""Converts exceptions to error responses; the only place that maps domain errors to HTTP statuses."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
@@ -19,7 +19,7 @@ from app.problems import problem_table as table
 from app.problems.field_errors import UNSUPPORTED, field_errors
 from app.problems.problem_schema import MEDIA_TYPE
 from app.problems.problem_table import ProblemKind, problem_body
-from app.problems.refused_body import RefusedBody
+from app.problems.request_body_error import RequestBodyError
 from domain.exceptions import (
     DomainError,
     Forbidden,
@@ -45,27 +45,27 @@ _BY_STATUS: Mapping[int, ProblemKind] = {
     405: table.METHOD_NOT_ALLOWED,
     413: table.BODY_TOO_LARGE,
 }
-_LONGEST_RETRY_SECONDS = 60
+_MAX_RETRY_AFTER_SECONDS = 60
 
 
 def problem_of(error: DomainError) -> ProblemKind:
-    """Return the row of the table for `error`."""
+    """Return the kind of problem for `error`."""
     if isinstance(error, Forbidden):
         return _FORBIDDEN[error.cause]
     return _BY_CODE[error.code]
 
 
 def problem_of_error(error: DomainError, scope: Scope) -> tuple[ProblemKind, dict[str, Any]]:
-    """Return the row for `error` and the problem object, with the attempts made and what is wrong where that is known.
+    """Return the kind of problem for `error` and the problem object, with provider calls and invalid fields if known.
 
-    The scope's state gets the `problem`, for the log and the figures.
+    Sets `problem` in the scope's state, for the access log and the metrics.
     """
     kind = problem_of(error)
     scope["state"]["problem"] = kind.slug
     if isinstance(error, RateLimited):
         scope["state"]["limit"] = error.limit
     members: dict[str, Any] = {}
-    if errors := _errors_of(error):
+    if errors := _invalid_fields(error):
         members["errors"] = errors
     context = scope["state"].get("chat_context")
     if context is not None and context.attempts:
@@ -76,24 +76,24 @@ def problem_of_error(error: DomainError, scope: Scope) -> tuple[ProblemKind, dic
 
 
 def problem_response(kind: ProblemKind, scope: Scope, **members: Any) -> Response:
-    """Return the answer for a row of the table, in the words of the route's callers."""
+    """Return the response for a kind of problem, in the error format of the route."""
     scope["state"]["problem"] = kind.slug
     return _response(kind, problem_body(kind, scope["state"]["request_id"], **members), scope)
 
 
 def error_response(error: DomainError, scope: Scope) -> Response:
-    """Return the answer for `error`, in the words of the route's callers."""
+    """Return the response for `error`, in the error format of the route."""
     kind, body = problem_of_error(error, scope)
     return _response(kind, body, scope, _retry_after_seconds(kind, error))
 
 
 def request_error_response(
-    error: DomainError | RefusedBody | RequestValidationError, scope: Scope
+    error: DomainError | RequestBodyError | RequestValidationError, scope: Scope
 ) -> Response:
-    """Return the answer for an error that a route raises."""
+    """Return the response for an error raised by a route."""
     if isinstance(error, DomainError):
         return error_response(error, scope)
-    if isinstance(error, RefusedBody):
+    if isinstance(error, RequestBodyError):
         response = problem_response(error.kind, scope)
         response.headers.update(error.headers or {})
         return response
@@ -104,10 +104,10 @@ def request_error_response(
 
 
 def install(app: FastAPI) -> None:
-    """Make every error that leaves a route a problem."""
+    """Register handlers that turn every error raised by a route into a problem response."""
 
     async def request_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, (DomainError, RefusedBody, RequestValidationError))
+        assert isinstance(error, (DomainError, RequestBodyError, RequestValidationError))
         return request_error_response(error, request.scope)
 
     async def http_error(request: Request, error: Exception) -> Response:
@@ -115,45 +115,45 @@ def install(app: FastAPI) -> None:
         kind = _BY_STATUS.get(error.status_code, table.INTERNAL)
         response = problem_response(kind, request.scope)
         if error.status_code == table.METHOD_NOT_ALLOWED.status:
-            methods = set(_methods_of(request))
+            methods = set(_allowed_methods(request))
             if "GET" in methods:
-                methods.add("HEAD")  # HeadRequests answers it
+                methods.add("HEAD")  # handled by the HeadRequests middleware
             response.headers["Allow"] = ", ".join(sorted(methods))
         return response
 
-    async def our_bug(request: Request, error: Exception) -> Response:
+    async def unexpected_error(request: Request, error: Exception) -> Response:
         return problem_response(table.INTERNAL, request.scope)
 
-    for kind in (DomainError, RefusedBody, RequestValidationError):
+    for kind in (DomainError, RequestBodyError, RequestValidationError):
         app.add_exception_handler(kind, request_error)
     app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(Exception, our_bug)
+    app.add_exception_handler(Exception, unexpected_error)
 
 
-def _methods_of(request: Request) -> Iterable[str]:
-    """Return what the path takes: of several routes on it, the framework names the first one's methods only."""
+def _allowed_methods(request: Request) -> Iterable[str]:
+    """Return the methods of all routes that match the path; the framework reports only those of the first."""
     methods: set[str] = set()
-    for route in _routes_of(request.app.router.routes):
+    for route in _flatten_routes(request.app.router.routes):
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()
     return methods
 
 
-def _routes_of(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
-    """Yield all routes, those of included routers instead of the routers themselves."""
+def _flatten_routes(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Yield all routes; included routers are replaced by their routes."""
     for route in routes:
         router = getattr(route, "original_router", None)
         if router is None:
             yield route
         else:
-            yield from _routes_of(router.routes)
+            yield from _flatten_routes(router.routes)
 
 
 def _response(
     kind: ProblemKind, body: dict[str, Any], scope: Scope, retry_after_seconds: int | None = None
 ) -> Response:
-    if openai.speaks_openai(scope["path"]):
+    if openai.uses_openai_errors(scope["path"]):
         response = Response(
             orjson.dumps(openai.openai_error(kind, body.get("errors", ()))),
             status_code=openai.openai_status(kind),
@@ -174,30 +174,26 @@ def _response(
 
 
 def _retry_after_seconds(kind: ProblemKind, error: DomainError) -> int | None:
-    """Return the delay the error names in whole seconds, where this row tells one at all."""
+    """Return the delay of the error in whole seconds; None without one, or if the kind of problem sends no delay."""
     if isinstance(error, RateLimited):
         return whole_retry_seconds(error.retry_after_seconds)
     if kind.retry_after_seconds is None or not isinstance(error, LLMError):
         return None
     if error.retry_after_seconds is None:
         return None
-    return min(whole_retry_seconds(error.retry_after_seconds), _LONGEST_RETRY_SECONDS)
+    return min(whole_retry_seconds(error.retry_after_seconds), _MAX_RETRY_AFTER_SECONDS)
 
 
 def whole_retry_seconds(seconds: float) -> int:
-    """Return a delay as `Retry-After` carries it: rounded up and at least 1, since 0 asks for a retry at once."""
+    """Return a delay for `Retry-After`: rounded up, and at least 1, since 0 would cause an immediate retry."""
     return max(1, ceil(seconds))
 
 
-def _errors_of(error: DomainError) -> list[dict[str, str]]:
+def _invalid_fields(error: DomainError) -> list[dict[str, str]]:
     if isinstance(error, InvalidInput):
         return [{"pointer": f"/{to_camel(error.field)}", "message": error.message}]
     if isinstance(error, RetiredModel) and error.successor is not None:
         return [{"pointer": "/model", "message": f"retired; its successor is {error.successor}"}]
     if isinstance(error, UnknownModel):
-        return [{"pointer": "/model", "message": f"one of: {_listed(error.known)}"}]
+        return [{"pointer": "/model", "message": f"one of: {', '.join(error.known)}"}]
     return []
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)

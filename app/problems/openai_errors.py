@@ -1,4 +1,4 @@
-"""Problems in the words of OpenAI's API, for the routes whose callers speak it."""
+"""Converts problems to errors in OpenAI's format, for the routes that follow its API."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,24 +17,24 @@ _SPECIAL: Mapping[ProblemKind, tuple[int, str]] = {
     table.CONTEXT_TOO_LONG: (400, "context_length_exceeded"),
 }
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_OUR_NAMES = {"max_output_tokens": "max_completion_tokens"}
+_OPENAI_NAMES = {"max_output_tokens": "max_completion_tokens"}
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)", re.ASCII)
 
 
-def speaks_openai(path: str) -> bool:
-    """Return whether callers of `path` expect errors as OpenAI's API tells them."""
+def uses_openai_errors(path: str) -> bool:
+    """Return whether errors of the route at `path` are in OpenAI's format."""
     return path.startswith(_PREFIXES) and any(
         path == prefix or path.startswith(prefix + "/") for prefix in _PREFIXES
     )
 
 
 def openai_status(kind: ProblemKind) -> int:
-    """Return the HTTP status OpenAI's API has for this row."""
+    """Return the HTTP status of OpenAI's API for this kind of problem."""
     return _SPECIAL[kind][0] if kind in _SPECIAL else kind.status
 
 
 def openai_code(kind: ProblemKind) -> str:
-    """Return the row's `code`: OpenAI's own where clients know one, else the slug."""
+    """Return the `code` of OpenAI's API for this kind of problem, if it has one, else the slug."""
     return _SPECIAL[kind][1] if kind in _SPECIAL else kind.slug.replace("-", "_")
 
 
@@ -44,15 +44,17 @@ def openai_error(
     """Return OpenAI's error object.
 
     Args:
-        kind: The row of the table.
-        errors: What is wrong with the request, as `field_errors` tells it; the first names `param`.
+        kind: Kind of problem.
+        errors: Invalid fields, as returned by `field_errors`; `param` is the first of them.
     """
     status = openai_status(kind)
     params = [_param(error["pointer"]) for error in errors]
     message = kind.detail
     if errors:
-        told = [f"{param}: {error['message']}" for param, error in zip(params, errors, strict=True)]
-        message = f"{kind.title}: {'; '.join(told)}"
+        messages = [
+            f"{param}: {error['message']}" for param, error in zip(params, errors, strict=True)
+        ]
+        message = f"{kind.title}: {'; '.join(messages)}"
     return {
         "error": {
             "message": message,
@@ -65,13 +67,13 @@ def openai_error(
 
 
 def should_retry(kind: ProblemKind) -> str:
-    """Return the value of `x-should-retry`: the SDKs retry 408, 409, 429 and 5xx otherwise, and pay again."""
+    """Return the value of `x-should-retry`; without it, SDKs retry every 408, 409, 429 and 5xx at additional cost."""
     return "true" if kind.retryable else "false"
 
 
 def _param(pointer: str) -> str:
-    """Return `messages[0].content` for `/messages/0/content`, and the bare name for `header/…` and `path/…`."""
+    """Return `messages[0].content` for `/messages/0/content`, and the name alone for `header/…` and `path/…`."""
     if not pointer.startswith("/"):
         return pointer.partition("/")[2]
     name = to_snake(pointer[1:].replace("/", "."))
-    return _INDEX.sub(r"[\1]", _OUR_NAMES.get(name, name))
+    return _INDEX.sub(r"[\1]", _OPENAI_NAMES.get(name, name))

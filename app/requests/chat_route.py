@@ -1,4 +1,4 @@
-"""The route class of the two chat operations."""
+"""Route classes of the two chat operations."""
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, get_type_hints
@@ -16,14 +16,14 @@ from app.requests.json_body import read_json
 from app.requests.strict_route import check_query
 
 TIMEOUT = "X-Request-Timeout-Ms"
-_LEAST_TIMEOUT_MILLISECONDS = 3000
+_MIN_TIMEOUT_MILLISECONDS = 3000
 
 TimeoutHeader = Annotated[
     int | None,
     Header(
         alias=TIMEOUT,
-        ge=_LEAST_TIMEOUT_MILLISECONDS,
-        description="Milliseconds the caller is ready to wait; more than the default is clamped to it.",
+        ge=_MIN_TIMEOUT_MILLISECONDS,
+        description="Maximum response time in milliseconds; values above the server's default are reduced to it.",
     ),
 ]
 
@@ -33,18 +33,18 @@ _CONTENT_TYPE = b"content-type"
 _CONTENT_ENCODING = b"content-encoding"
 _TIMEOUT = TIMEOUT.lower().encode()
 _KEY = IDEMPOTENCY_KEY.lower().encode()
-_READ_HEADERS = frozenset({_CONTENT_TYPE, _CONTENT_ENCODING, _TIMEOUT, _KEY})
+_USED_HEADERS = frozenset({_CONTENT_TYPE, _CONTENT_ENCODING, _TIMEOUT, _KEY})
 
 
 class ChatRoute(APIRoute):
     """Calls its controller with a validated JSON body, the request, and the values of two optional headers.
 
-    FastAPI describes the operation in OpenAPI from the controller's signature, as any other, but does not process its
-    requests: dependencies, exit stacks and the validation of the response cost a chat more than the call of the
-    provider does (docs/decisions/hot-path.md).
+    FastAPI generates the OpenAPI description from the controller's signature, but does not process the requests: its
+    dependencies, exit stacks and response validation take more time than the provider call
+    (docs/decisions/hot-path.md).
     """
 
-    refuses_query = False
+    rejects_query = False
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
@@ -57,28 +57,28 @@ class ChatRoute(APIRoute):
         """Return the controller's response.
 
         Raises:
-            RefusedBody: The body cannot be read.
-            RequestValidationError: The query, a header or a field of the body is not valid.
-            DomainError: The controller's own.
+            RequestBodyError: The body cannot be read.
+            RequestValidationError: The query, a header or a field of the body is invalid.
+            DomainError: Raised by the controller.
         """
-        if self.refuses_query and request.scope["query_string"]:
+        if self.rejects_query and request.scope["query_string"]:
             check_query(request.query_params)
         limits = request.scope["app"].state.limits
-        sent = _sent_headers(request.scope)
+        headers = _read_headers(request.scope)
         value = await read_json(
             request.receive,
-            content_type=sent.get(_CONTENT_TYPE, [""])[0],
-            content_encodings=sent.get(_CONTENT_ENCODING, ()),
+            content_type=headers.get(_CONTENT_TYPE, [""])[0],
+            content_encodings=headers.get(_CONTENT_ENCODING, ()),
             limit_bytes=limits.body_bytes,
             max_depth=limits.json_depth,
         )
         errors: list[dict[str, Any]] = []
         timeout = key = None
-        if _TIMEOUT in sent:
-            timeout = _checked(_TIMEOUT_TYPE, sent[_TIMEOUT][0], errors, "header", TIMEOUT)
-        if _KEY in sent:
-            key = _checked(_KEY_TYPE, sent[_KEY][0], errors, "header", IDEMPOTENCY_KEY)
-        body = _checked(self._body_type, value, errors, "body")
+        if _TIMEOUT in headers:
+            timeout = _validate(_TIMEOUT_TYPE, headers[_TIMEOUT][0], errors, "header", TIMEOUT)
+        if _KEY in headers:
+            key = _validate(_KEY_TYPE, headers[_KEY][0], errors, "header", IDEMPOTENCY_KEY)
+        body = _validate(self._body_type, value, errors, "body")
         if errors:
             raise RequestValidationError(errors)
         response: Response = await self.endpoint(body, request, timeout, key)
@@ -86,24 +86,24 @@ class ChatRoute(APIRoute):
 
 
 class StrictChatRoute(ChatRoute):
-    """Refuses every query parameter as well."""
+    """Chat route that rejects all query parameters."""
 
-    refuses_query = True
+    rejects_query = True
 
 
-def _sent_headers(scope: Scope) -> dict[bytes, list[str]]:
-    """Return the values of the headers that a chat route reads, found in one pass over all."""
-    sent: dict[bytes, list[str]] = {}
+def _read_headers(scope: Scope) -> dict[bytes, list[str]]:
+    """Return the values of the headers that a chat route uses, found in one pass over all headers."""
+    headers: dict[bytes, list[str]] = {}
     for name, value in scope["headers"]:
-        if name in _READ_HEADERS:
-            sent.setdefault(name, []).append(str(value, "latin-1"))
-    return sent
+        if name in _USED_HEADERS:
+            headers.setdefault(name, []).append(str(value, "latin-1"))
+    return headers
 
 
-def _checked(
+def _validate(
     type_: TypeAdapter[Any], value: Any, errors: list[dict[str, Any]], *location: str
 ) -> Any:
-    """Return the validated value; None, and more `errors`, when it is not valid."""
+    """Return the validated value; if it is invalid, add to `errors` and return None."""
     try:
         return type_.validate_python(value, from_attributes=True)
     except ValidationError as exc:

@@ -7,16 +7,16 @@ from enum import StrEnum
 ACCEPTED = "gzip, zstd, identity"
 
 _MAX_MEMBERS = 1000
-"""A body of empty members would cost much time for its size."""
+"""Limits the time that a body of many empty members takes."""
 _GZIP_WINDOW_BITS = 31
 _ZSTD_WINDOW_BYTES = 8 * 1024 * 1024
-"""The largest window that RFC 9659 allows for this content coding."""
-_ZSTD_PIECE_BYTES = 64
-"""Four bytes of zstd can stand for 128 KiB, and the library inflates all of what it is given."""
+"""Maximum window size of this content coding (RFC 9659)."""
+_ZSTD_CHUNK_BYTES = 64
+"""Small, since four bytes of zstd can expand to 128 KiB, and the library decompresses all of its input at once."""
 
 
 class Coding(StrEnum):
-    """A content coding that is read."""
+    """A supported content coding."""
 
     IDENTITY = "identity"
     GZIP = "gzip"
@@ -32,40 +32,40 @@ _BY_NAME = {
 }
 
 
-class UnknownCoding(ValueError):
-    """The body is in a coding that is not read, or in several."""
+class UnsupportedCoding(ValueError):
+    """The content coding is not supported, or there are several."""
 
 
-class NotInflatable(ValueError):
-    """The bytes are not what the coding says, or end before their end."""
+class InvalidCompressedBody(ValueError):
+    """The body is not valid data of its content coding, or is incomplete."""
 
 
-class TooLargeInflated(ValueError):
-    """The inflated body is larger than allowed."""
+class DecompressedBodyTooLarge(ValueError):
+    """The decompressed body exceeds the size limit."""
 
 
-def coding_of(values: Sequence[str]) -> Coding:
-    """Return the coding that the `Content-Encoding` headers name; without one it is the identity.
+def parse_content_encoding(values: Sequence[str]) -> Coding:
+    """Return the coding named by the values of all `Content-Encoding` headers; identity without a header.
 
     Raises:
-        UnknownCoding: It is another one, or there are several, be it in one header or in two.
+        UnsupportedCoding: The coding is not supported, or there are several, in one header or in more.
     """
     if not values:
         return Coding.IDENTITY
     coding = _BY_NAME.get(values[0].strip().lower())
     if coding is None or len(values) > 1:
-        raise UnknownCoding
+        raise UnsupportedCoding
     return coding
 
 
-def inflate(coding: Coding, body: bytes, *, limit_bytes: int) -> bytes:
-    """Return `body` without its coding; it may consist of several members, as both formats allow.
+def decompress(coding: Coding, body: bytes, *, limit_bytes: int) -> bytes:
+    """Return the decompressed `body`, which may consist of several members, as both formats allow.
 
-    Holds little more than `limit_bytes` in memory, whatever `body` would inflate to.
+    Uses little more memory than `limit_bytes`, whatever the decompressed size.
 
     Raises:
-        NotInflatable: The bytes are not what the coding says, or end too early, or are more than 1 000 members.
-        TooLargeInflated: There are more than `limit_bytes`.
+        InvalidCompressedBody: The body is invalid, incomplete, or has more than 1 000 members.
+        DecompressedBodyTooLarge: The result exceeds `limit_bytes`.
     """
     if coding is Coding.GZIP:
         return _gunzip(body, limit_bytes)
@@ -75,43 +75,43 @@ def inflate(coding: Coding, body: bytes, *, limit_bytes: int) -> bytes:
 
 
 def _gunzip(body: bytes, limit_bytes: int) -> bytes:
-    inflated = bytearray()
+    decompressed = bytearray()
     for _ in range(_MAX_MEMBERS):
         member = zlib.decompressobj(_GZIP_WINDOW_BITS)
         try:
-            inflated += member.decompress(body, limit_bytes + 1 - len(inflated))
+            decompressed += member.decompress(body, limit_bytes + 1 - len(decompressed))
         except zlib.error as exc:
-            raise NotInflatable from exc
-        if len(inflated) > limit_bytes:
-            raise TooLargeInflated
+            raise InvalidCompressedBody from exc
+        if len(decompressed) > limit_bytes:
+            raise DecompressedBodyTooLarge
         if not member.eof:
-            raise NotInflatable
+            raise InvalidCompressedBody
         body = member.unused_data
-        if not body.strip(b"\0"):  # some writers pad the end
-            return bytes(inflated)
-    raise NotInflatable
+        if not body.strip(b"\0"):  # some encoders pad the end with zeros
+            return bytes(decompressed)
+    raise InvalidCompressedBody
 
 
 def _unzstd(body: bytes, limit_bytes: int) -> bytes:
-    import zstandard  # only a client that sends such a body pays for it
+    import zstandard  # imported on first use, since few clients send zstd
 
     decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
-    inflated = bytearray()
+    decompressed = bytearray()
     rest = memoryview(body)
     for _ in range(_MAX_MEMBERS):
         frame = decompressor.decompressobj()
         while rest and not frame.eof:
-            event, rest = rest[:_ZSTD_PIECE_BYTES], rest[_ZSTD_PIECE_BYTES:]
+            chunk, rest = rest[:_ZSTD_CHUNK_BYTES], rest[_ZSTD_CHUNK_BYTES:]
             try:
-                inflated += frame.decompress(event)
+                decompressed += frame.decompress(chunk)
             except zstandard.ZstdError as exc:
-                raise NotInflatable from exc
-            if len(inflated) > limit_bytes:
-                raise TooLargeInflated
+                raise InvalidCompressedBody from exc
+            if len(decompressed) > limit_bytes:
+                raise DecompressedBodyTooLarge
         if not frame.eof:
-            raise NotInflatable
+            raise InvalidCompressedBody
         unused_bytes = len(frame.unused_data)
         rest = memoryview(body)[len(body) - len(rest) - unused_bytes :]
         if not rest:
-            return bytes(inflated)
-    raise NotInflatable
+            return bytes(decompressed)
+    raise InvalidCompressedBody

@@ -1,4 +1,4 @@
-"""Reads a request body: media type, content coding, size and JSON."""
+"""Reads JSON request bodies; checks media type, content coding, size and syntax."""
 
 import asyncio
 import re
@@ -15,19 +15,19 @@ from app.problems.problem_table import (
     UNSUPPORTED_CONTENT_ENCODING,
     UNSUPPORTED_MEDIA_TYPE,
 )
-from app.problems.refused_body import RefusedBody
+from app.problems.request_body_error import RequestBodyError
 from app.requests.content_encoding import (
     ACCEPTED,
     Coding,
-    NotInflatable,
-    TooLargeInflated,
-    UnknownCoding,
-    coding_of,
-    inflate,
+    DecompressedBodyTooLarge,
+    InvalidCompressedBody,
+    UnsupportedCoding,
+    decompress,
+    parse_content_encoding,
 )
 
 _ESCAPES = re.compile(rb'\\[\\"]')
-"""Matches from left to right, so that the second of two backslashes escapes nothing; JSON has them in strings only."""
+"""Matched from left to right, so the second of two backslashes starts no escape; JSON has backslashes only in strings."""
 
 
 async def read_json(
@@ -41,43 +41,44 @@ async def read_json(
     """Return the JSON value of a request's body.
 
     Args:
-        receive: The request's ASGI callable.
-        content_type: Value of the header; empty where there is none.
-        content_encodings: Value of each such header.
-        limit_bytes: Largest body, before and after inflating.
-        max_depth: Deepest nesting.
+        receive: ASGI `receive` of the request.
+        content_type: Value of the Content-Type header; empty without one.
+        content_encodings: Value of each Content-Encoding header.
+        limit_bytes: Maximum size of the body, before and after decompression.
+        max_depth: Maximum nesting.
 
     Raises:
-        RefusedBody: It is of another media type or content coding, too large, incomplete, or not plain JSON.
+        RequestBodyError: The media type or content coding is not supported, or the body is too large, incomplete or not
+            plain JSON.
     """
     if not _is_json(content_type):
-        raise RefusedBody(UNSUPPORTED_MEDIA_TYPE)
+        raise RequestBodyError(UNSUPPORTED_MEDIA_TYPE)
     try:
-        coding = coding_of(content_encodings)
-    except UnknownCoding as exc:
-        raise RefusedBody(UNSUPPORTED_CONTENT_ENCODING, {"Accept-Encoding": ACCEPTED}) from exc
+        coding = parse_content_encoding(content_encodings)
+    except UnsupportedCoding as exc:
+        raise RequestBodyError(UNSUPPORTED_CONTENT_ENCODING, {"Accept-Encoding": ACCEPTED}) from exc
     body = await _read_bytes(receive, limit_bytes)
     if coding is not Coding.IDENTITY:
-        body = await _inflated(coding, body, limit_bytes)
+        body = await _decompress(coding, body, limit_bytes)
     return parse_json(body, max_depth)
 
 
 def parse_json(body: bytes, max_depth: int) -> Any:
     """Return the JSON value in `body`.
 
-    Stricter than the standard library: no NaN, no lone surrogates, no invalid UTF-8, no byte order mark (orjson), no
-    repeated keys, no nesting deeper than `max_depth`.
+    Stricter than the standard library: rejects NaN, lone surrogates, invalid UTF-8, a byte order mark (all by orjson),
+    repeated keys, and nesting deeper than `max_depth`.
 
     Raises:
-        RefusedBody: The body is any of these; one problem covers them all.
+        RequestBodyError: The body is not valid; the problem is the same for all causes.
     """
     try:
         value = orjson.loads(body)
-        # A repeated key is a string of the text that the parsed value lacks.
-        if _strings_in(value, max_depth) != _strings_written(body):
+        # A repeated key is a string in the text that is missing from the parsed value.
+        if _count_strings(value, max_depth) != _count_encoded_strings(body):
             raise ValueError("repeated key")
     except ValueError as exc:
-        raise RefusedBody(MALFORMED_BODY) from exc
+        raise RequestBodyError(MALFORMED_BODY) from exc
     return value
 
 
@@ -87,28 +88,27 @@ async def _read_bytes(receive: Receive, limit_bytes: int) -> bytes:
     has_more = True
     while has_more:
         message = await receive()
-        if (
-            message["type"] != "http.request"
-        ):  # the client disconnected, so only the log shows this answer
-            raise RefusedBody(MALFORMED_REQUEST)
+        if message["type"] != "http.request":
+            # The client disconnected, so this problem appears only in the log.
+            raise RequestBodyError(MALFORMED_REQUEST)
         chunk = message.get("body", b"")
         size_bytes += len(chunk)
         if size_bytes > limit_bytes:
-            raise RefusedBody(BODY_TOO_LARGE)
+            raise RequestBodyError(BODY_TOO_LARGE)
         chunks.append(chunk)
         has_more = message.get("more_body", False)
     return b"".join(chunks)
 
 
-async def _inflated(coding: Coding, body: bytes, limit_bytes: int) -> bytes:
+async def _decompress(coding: Coding, body: bytes, limit_bytes: int) -> bytes:
     if not body:
-        raise RefusedBody(MALFORMED_BODY)
+        raise RequestBodyError(MALFORMED_BODY)
     try:
-        return await asyncio.to_thread(inflate, coding, body, limit_bytes=limit_bytes)
-    except TooLargeInflated as exc:
-        raise RefusedBody(BODY_TOO_LARGE) from exc
-    except NotInflatable as exc:
-        raise RefusedBody(MALFORMED_BODY) from exc
+        return await asyncio.to_thread(decompress, coding, body, limit_bytes=limit_bytes)
+    except DecompressedBodyTooLarge as exc:
+        raise RequestBodyError(BODY_TOO_LARGE) from exc
+    except InvalidCompressedBody as exc:
+        raise RequestBodyError(MALFORMED_BODY) from exc
 
 
 def _is_json(content_type: str) -> bool:
@@ -121,22 +121,22 @@ def _is_json(content_type: str) -> bool:
     return not charset.startswith("charset=") or charset in ("charset=utf-8", "charset=utf8")
 
 
-def _strings_written(body: bytes) -> int:
-    """Return how many strings, keys included, `body` has, which is valid JSON."""
+def _count_encoded_strings(body: bytes) -> int:
+    """Return the number of strings, including keys, in the JSON text `body`, which must be valid."""
     quotes = body.count(b'"')
     if b"\\" in body:
         quotes -= _ESCAPES.findall(body).count(b'\\"')
     return quotes // 2
 
 
-def _strings_in(value: Any, levels: int) -> int:
-    """Return how many strings, keys included, `value` has; raises `ValueError` when it has more than `levels`."""
+def _count_strings(value: Any, max_depth: int) -> int:
+    """Return the number of strings, including keys, in `value`; raises `ValueError` if it is nested deeper than allowed."""
     kind = type(value)
     if kind is str:
         return 1
     if kind is not dict and kind is not list:
         return 0
-    if not levels:
+    if not max_depth:
         raise ValueError("too deep")
     strings = 0
     children = value
@@ -144,8 +144,8 @@ def _strings_in(value: Any, levels: int) -> int:
         strings = len(value)
         children = value.values()
     for child in children:
-        if type(child) is str:  # most are, and a call for each would cost more than all of this
+        if type(child) is str:  # the common case, without the cost of a call
             strings += 1
         else:
-            strings += _strings_in(child, levels - 1)
+            strings += _count_strings(child, max_depth - 1)
     return strings

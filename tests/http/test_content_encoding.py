@@ -9,7 +9,12 @@ import httpx2
 import pytest
 import zstandard
 
-from app.requests.content_encoding import Coding, NotInflatable, TooLargeInflated, inflate
+from app.requests.content_encoding import (
+    Coding,
+    DecompressedBodyTooLarge,
+    InvalidCompressedBody,
+    decompress,
+)
 from tests.http.openai_door import QUESTION
 from tests.http.test_error_table import is_problem
 
@@ -134,8 +139,8 @@ def test_a_bomb_is_given_up_when_the_limit_is_reached(name: str) -> None:
     coding, bomb = bombs()[name]
     tracemalloc.start()
     try:
-        with pytest.raises(TooLargeInflated):
-            inflate(coding, bomb, limit_bytes=LIMIT_BYTES)
+        with pytest.raises(DecompressedBodyTooLarge):
+            decompress(coding, bomb, limit_bytes=LIMIT_BYTES)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -148,16 +153,16 @@ def test_a_bomb_is_given_up_when_the_limit_is_reached(name: str) -> None:
     ids=["gzip", "zstd"],
 )
 def test_a_body_of_very_many_empty_members_is_malformed(coding: Coding, compress: Any) -> None:
-    with pytest.raises(NotInflatable):
-        inflate(coding, compress(b"") * 5000, limit_bytes=LIMIT_BYTES)
+    with pytest.raises(InvalidCompressedBody):
+        decompress(coding, compress(b"") * 5000, limit_bytes=LIMIT_BYTES)
 
 
 def test_a_zstd_frame_that_asks_for_more_memory_than_the_rfc_allows_is_malformed() -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=27)
     compressing = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     greedy = compressing.compress(b"x") + compressing.flush()
-    with pytest.raises(NotInflatable):
-        inflate(Coding.ZSTD, greedy, limit_bytes=LIMIT_BYTES)
+    with pytest.raises(InvalidCompressedBody):
+        decompress(Coding.ZSTD, greedy, limit_bytes=LIMIT_BYTES)
 
 
 def test_a_key_makes_a_compressed_and_a_plain_body_the_same_request(

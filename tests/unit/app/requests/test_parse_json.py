@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.problems.refused_body import RefusedBody
+from app.problems.request_body_error import RequestBodyError
 from app.requests.json_body import parse_json
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text(
@@ -60,7 +60,7 @@ def repeats_a_key(body: bytes) -> bool:
 def test_a_body_is_refused_if_and_only_if_a_key_is_repeated(value: Any, spell: Any) -> None:
     body = written(value, spell).encode()
     if repeats_a_key(body):
-        with pytest.raises(RefusedBody):
+        with pytest.raises(RequestBodyError):
             parse_json(body, 32)
     else:
         assert parse_json(body, 32) == json.loads(body)
@@ -78,7 +78,7 @@ def test_a_body_is_refused_if_and_only_if_a_key_is_repeated(value: Any, spell: A
     ],
 )
 def test_a_repeated_key_is_refused_however_it_is_spelled(body: bytes) -> None:
-    with pytest.raises(RefusedBody):
+    with pytest.raises(RequestBodyError):
         parse_json(body, 32)
 
 
@@ -89,5 +89,5 @@ def test_depth_is_bounded_exactly(opening: str, closing: str) -> None:
 
     parse_json(nested(32), 32)
     for levels in (33, 200, 5000):
-        with pytest.raises(RefusedBody):
+        with pytest.raises(RequestBodyError):
             parse_json(nested(levels), 32)
