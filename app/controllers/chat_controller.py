@@ -13,7 +13,7 @@ from app.responses.event_stream import EventStream
 from app.responses.json_response import (
     ANSWER_HEADERS,
     EncodedJsonResponse,
-    whole_answer,
+    read_interaction,
 )
 from app.services.chat_service import ChatOptions
 
@@ -43,15 +43,15 @@ async def ask(
     timeout_milliseconds: TimeoutHeader = None,
     idempotency_key: IdempotencyHeader = None,
 ) -> Response:
-    """Answer one prompt and keep the interaction in the user's history.
+    """Answer one prompt and store the interaction in the user's history.
 
-    When a 200 arrives, the interaction is kept, also if everything crashes right then. With `"stream": true` the
-    answer comes as server-sent events: `meta`, `delta`…, then `done` or `error`; no `done` means not complete.
+    A 200 is sent after the interaction is stored, so it survives a crash. With `"stream": true` the answer is sent as
+    server-sent events: `meta`, any number of `delta`, then `done` or `error`. A stream without `done` is incomplete.
     """
     caller = caller_of(request)
     context, events = await container_of(request).chat.ask(
         caller,
-        body.user_of(caller),
+        body.resolve_user_id(caller),
         body.to_prompt(),
         ChatOptions(
             conversation_id=body.conversation_id,
@@ -70,7 +70,7 @@ async def ask(
             request.receive,
             request.app.state.lifecycle.streams,
         ).begin()
-    interaction = await whole_answer(events)
+    interaction = await read_interaction(events)
     return EncodedJsonResponse(
         context, chat_response(interaction, is_stored=context.is_stored), request
     )

@@ -9,12 +9,17 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from app.controllers.history_controller import UserIdInPath
-from app.dto.native.export_formats import MEDIA_TYPES, ExportFormat, head_of, lines_of
+from app.dto.native.export_formats import (
+    MEDIA_TYPES,
+    ExportFormat,
+    encode_header,
+    encode_interactions,
+)
 from app.dto.wire import Dto
 from app.problems.problem_schema import problems
 from app.requests.request_context import caller_of, container_of, user_in_path
 from app.requests.strict_route import StrictRoute
-from app.responses.file_download import FileStream
+from app.responses.file_download import FileDownload
 from domain.entities.interaction import Interaction
 
 router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history"])
@@ -38,11 +43,11 @@ class ExportParameters(Dto):
 
     format: ExportFormat = Field(
         default=ExportFormat.JSONL,
-        description="`jsonl`: an interaction a line, as everywhere else. `csv`: flattened, the same columns always; texts that a spreadsheet would take for a formula begin with a `'`.",
+        description="`jsonl`: one interaction per line, with the same fields as in a history page. `csv`: flattened, with fixed columns; texts that a spreadsheet could evaluate as a formula get a leading `'`.",
     )
     bom: bool = Field(
         default=False,
-        description="`true`: the file begins with a byte order mark, which Excel needs to read it as UTF-8. Only with `format=csv`.",
+        description="`true`: start the file with a byte order mark, which Excel needs to read it as UTF-8. Only with `format=csv`.",
     )
 
     @field_validator("bom")
@@ -65,26 +70,26 @@ class ExportParameters(Dto):
 async def export(
     user_id: UserIdInPath, parameters: Annotated[ExportParameters, Query()], request: Request
 ) -> Response:
-    """Everything of the user that was asked before this request, of every status, each interaction once.
+    """All interactions of the user received before this request, of every status, each exactly once.
 
-    The file is made while it is sent, however long it is. When the store fails meanwhile, the connection is closed
-    before the end of the body, which clients report: a file that arrived without an error is whole.
+    The file is generated while it is sent. If the store fails meanwhile, the connection is closed before the end of
+    the body, which clients report as an error: a file that arrives without an error is complete.
     """
     user_id = user_in_path(user_id, request)
     pages = container_of(request).history.export(caller_of(request), user_id)
     name = re.sub(r"[^A-Za-z0-9._-]", "_", user_id)
-    return await FileStream(
-        _file(parameters, pages),
+    return await FileDownload(
+        _encode_pages(parameters, pages),
         media_type=MEDIA_TYPES[parameters.format],
         name=f"history-{name}.{parameters.format}",
     ).begin()
 
 
-async def _file(
+async def _encode_pages(
     parameters: ExportParameters, pages: AsyncGenerator[Sequence[Interaction], None]
 ) -> AsyncGenerator[bytes, None]:
-    head = head_of(parameters.format, with_bom=parameters.bom)
+    header = encode_header(parameters.format, with_bom=parameters.bom)
     async with aclosing(pages):
         async for interactions in pages:
-            yield head + lines_of(parameters.format, interactions)
-            head = b""
+            yield header + encode_interactions(parameters.format, interactions)
+            header = b""

@@ -1,4 +1,4 @@
-"""/v1/history/{userId}."""
+"""/v1/history/{userId}: pages, conversations, single interactions and erasure."""
 
 from typing import Annotated
 
@@ -21,14 +21,14 @@ UserIdInPath = Annotated[
     Path(
         alias="userId",
         pattern=USER_ID_PATTERN,
-        description="Whose history; `me` is the authenticated user.",
+        description="User that owns the history; `me` is the authenticated user.",
         openapi_examples={"ana": {"value": "ana"}},
     ),
 ]
 
 
 class _InteractionIdConvertor(Convertor[str]):
-    """Leaves the words that are routes of their own to them, whatever the method."""
+    """Matches a path segment except the names of other routes, so that those answer every method themselves."""
 
     regex = r"(?!(?:conversations|export|stats)$)[^/]+"
 
@@ -63,15 +63,15 @@ async def read_page(
     request: Request,
     response: Response,
 ) -> HistoryPage:
-    """One page of the user's interactions, newest first unless asked otherwise.
+    """One page of the user's interactions, newest first by default.
 
-    Walk on with `cursor` set to the page's `nextCursor`, until it is null: every interaction that was visible when
-    the walk began comes exactly once, whatever is being written meanwhile.
+    To read all pages, repeat the request with `cursor` set to `nextCursor` until that is null: every interaction that
+    was visible at the first request is returned exactly once, regardless of concurrent writes.
     """
     container = container_of(request)
     if (lag_seconds := container.history_lag_seconds()) is not None:
         response.headers["X-History-Lag-Seconds"] = f"{lag_seconds:.3f}"
-    return HistoryPage.of(
+    return HistoryPage.from_result_page(
         await container.history.page(
             caller_of(request),
             parameters.to_query(user_in_path(user_id, request)),
@@ -90,12 +90,12 @@ async def read_page(
 async def list_conversations(
     user_id: UserIdInPath, parameters: Annotated[ConversationParameters, Query()], request: Request
 ) -> ConversationList:
-    """The user's conversations, last active first.
+    """One page of the user's conversations, most recently active first.
 
-    A conversation that goes on while they are walked moves to the front, and is not met further back. Where SQS carries
-    answers to the store, a turn is listed once a worker has stored it, within seconds as a rule.
+    A conversation that gets a new turn between two pages moves to the front, and is missing from the later pages. With
+    SQS, a turn is included once a worker has stored it, usually within seconds.
     """
-    return ConversationList.of(
+    return ConversationList.from_result_page(
         await container_of(request).history.conversations(
             caller_of(request),
             parameters.to_query(user_in_path(user_id, request)),
@@ -112,8 +112,8 @@ async def list_conversations(
 async def read_one(
     user_id: UserIdInPath, interaction_id: InteractionIdInPath, request: Request
 ) -> InteractionDto:
-    """One interaction of the user, whatever its status; 404 if this user has none with that id."""
-    return InteractionDto.of(
+    """One interaction of the user, of any status; 404 if this user has none with that id."""
+    return InteractionDto.from_interaction(
         await container_of(request).history.one(
             caller_of(request), user_in_path(user_id, request), interaction_id.lower()
         )
@@ -126,7 +126,7 @@ async def read_one(
     responses=problems(401, 403, 422, 429, 500, 503),
 )
 async def erase_all(user_id: UserIdInPath, request: Request) -> Erased:
-    """Erase every interaction of the user up to now, also those still on their way to the store."""
+    """Erase all interactions of the user received so far, including those not yet written to the store."""
     return Erased(
         deleted=await container_of(request).history.forget_all(
             caller_of(request), user_in_path(user_id, request)
@@ -144,7 +144,7 @@ async def erase_all(user_id: UserIdInPath, request: Request) -> Erased:
 async def erase_one(
     user_id: UserIdInPath, interaction_id: InteractionIdInPath, request: Request
 ) -> None:
-    """Erase one interaction, there or not; a write of it that is still on its way loses."""
+    """Erase one interaction, including one not yet written to the store; also 204 if it does not exist."""
     await container_of(request).history.forget_one(
         caller_of(request), user_in_path(user_id, request), interaction_id.lower()
     )

@@ -1,4 +1,4 @@
-"""/v1/models, in OpenAI's list format."""
+"""/v1/models, in OpenAI's format."""
 
 from typing import Annotated
 
@@ -13,13 +13,13 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 @router.get(
     "",
-    summary="List the models that can be asked",
+    summary="List the available models",
     responses=openai_errors(401, 403, 429, 500, 503),
 )
 async def list_models(request: Request) -> ModelList:
-    """Every model of the catalogue, the default one first."""
+    """All models of the catalogue; the default model is first."""
     models = container_of(request).models.all(caller_of(request))
-    return ModelList(data=[ModelDto.of(model) for model in models])
+    return ModelList(data=[ModelDto.from_model(model) for model in models])
 
 
 @router.get(
@@ -39,4 +39,4 @@ async def read_model(
     request: Request,
 ) -> ModelDto:
     """One model of the catalogue."""
-    return ModelDto.of(container_of(request).models.one(caller_of(request), model_id))
+    return ModelDto.from_model(container_of(request).models.one(caller_of(request), model_id))

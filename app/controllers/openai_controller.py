@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions: the same chat, for callers who speak OpenAI's format."""
+"""POST /v1/chat/completions: the same chat as POST /v1/chat, in OpenAI's format."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,7 +13,7 @@ from app.responses.event_stream import EventStream
 from app.responses.json_response import (
     ANSWER_HEADERS,
     EncodedJsonResponse,
-    whole_answer,
+    read_interaction,
 )
 from app.services.chat_service import ChatOptions
 
@@ -43,15 +43,15 @@ async def complete(
     timeout_milliseconds: TimeoutHeader = None,
     idempotency_key: IdempotencyHeader = None,
 ) -> Response:
-    """Answer a list of messages and keep the interaction, as POST /v1/chat does.
+    """Answer a list of messages and store the interaction, as POST /v1/chat does.
 
-    The list sent is the context. `metadata.conversation_id` files the turn under that conversation; when the list
-    is a single question, the conversation's earlier turns are put before it.
+    The messages are the context. `metadata.conversation_id` adds the interaction to that conversation; if the messages
+    contain no earlier turns, those of the conversation are put before them.
     """
     caller = caller_of(request)
     context, events = await container_of(request).chat.ask(
         caller,
-        body.user_of(caller),
+        body.resolve_user_id(caller),
         body.to_prompt(),
         ChatOptions(
             conversation_id=body.conversation_id,
@@ -66,9 +66,9 @@ async def complete(
         return await EventStream(
             context,
             events,
-            OpenAIChatStreamFormat(context, with_usage=body.wants_usage),
+            OpenAIChatStreamFormat(context, with_usage=body.includes_usage),
             request.receive,
             request.app.state.lifecycle.streams,
         ).begin()
-    completion = ChatCompletion.of(await whole_answer(events))
+    completion = ChatCompletion.from_interaction(await read_interaction(events))
     return EncodedJsonResponse(context, completion.model_dump_json().encode(), request)

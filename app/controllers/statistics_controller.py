@@ -15,19 +15,19 @@ router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history
 
 @router.get(
     "/{userId}/stats",
-    summary="Add up a user's history",
+    summary="Read statistics of a user's history",
     responses=problems(401, 403, 422, 429, 500, 503),
 )
 async def read_statistics(
     user_id: UserIdInPath, parameters: Annotated[StatisticsParameters, Query()], request: Request
 ) -> Statistics:
-    """Interactions, failures, tokens, costs and times by day, model or provider, over all of it or a range of time.
+    """Interactions, failures, tokens, costs and response times by day, model or provider, for a range of time or all.
 
-    What has reached the store counts, exactly once. That is everything answered by this host before the request, unless
-    SQS carries it: then an answer counts once a worker has stored it, within seconds as a rule. Figures are those of all
-    of it, or a 503.
+    Each interaction in the store counts exactly once. The store contains everything this host answered before the
+    request; with SQS, an answer is included once a worker has stored it, usually within seconds. Statistics are never
+    partial: if they cannot be complete, the response is a 503.
     """
-    return Statistics.of(
+    return Statistics.from_groups(
         await container_of(request).history.statistics(
             caller_of(request), parameters.to_query(user_in_path(user_id, request))
         )

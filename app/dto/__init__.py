@@ -1,1 +1,1 @@
-"""What goes over the wire, and the two arrows between it and the domain."""
+"""Request and response bodies, and their conversion from and to domain entities."""

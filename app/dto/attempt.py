@@ -1,4 +1,4 @@
-"""Calls of providers and what they used, as interactions and problems show them."""
+"""Provider calls and their token usage, as part of interactions and problems."""
 
 from typing import Self
 
@@ -10,25 +10,26 @@ from domain.entities.reply import Usage
 
 
 class UsageDto(Dto):
-    """Tokens and price; what the provider did not say is null."""
+    """Tokens and cost; null where the provider reported none."""
 
-    input_tokens: int | None = Field(
-        description="Tokens of everything that was sent.", examples=[15]
-    )
+    input_tokens: int | None = Field(description="Tokens of the complete input.", examples=[15])
     output_tokens: int | None = Field(
-        description="Tokens billed as output, the model's thoughts included.", examples=[73]
+        description="Tokens billed as output, including reasoning.", examples=[73]
     )
     reasoning_tokens: int | None = Field(
-        description="The thoughts' share of the output.", examples=[72]
+        description="Reasoning tokens, part of `outputTokens`.", examples=[72]
     )
-    total_tokens: int | None = Field(description="As the provider counts them.", examples=[88])
+    total_tokens: int | None = Field(
+        description="Total as reported by the provider.", examples=[88]
+    )
     cost_usd: float | None = Field(
-        description="US dollars; null when no price is known, never a guess.", examples=[0.00012]
+        description="Cost in US dollars; null when no price is known, never estimated.",
+        examples=[0.00012],
     )
 
     @classmethod
-    def of(cls, usage: Usage) -> Self:
-        """Return the same counts in the wire's words."""
+    def from_usage(cls, usage: Usage) -> Self:
+        """Return the response object for `usage`."""
         return cls(
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
@@ -39,29 +40,30 @@ class UsageDto(Dto):
 
 
 class AttemptDto(Dto):
-    """One call of one provider."""
+    """One provider call."""
 
     provider: str = Field(description="The provider's name in the catalogue.", examples=["gemini"])
-    model: str = Field(description="The catalogue id.", examples=["gemini-3.8-flash"])
-    outcome: str = Field(description="`ok`, or what went wrong.", examples=["ok"])
-    seconds: float = Field(description="How long it took.", examples=[1.234])
+    model: str = Field(description="Catalogue id of the model.", examples=["gemini-3.8-flash"])
+    outcome: str = Field(description="`ok`, or the kind of error.", examples=["ok"])
+    seconds: float = Field(description="Duration of the call.", examples=[1.234])
     http_status: int | None = Field(
-        description="The provider's HTTP status; null when it sent none.", examples=[200]
+        description="HTTP status of the provider's response; null without a response.",
+        examples=[200],
     )
     usage: UsageDto | None = Field(
         default=None,
         exclude_if=lambda usage: usage is None,
-        description="Tokens and price of this call, also of a failed one; absent when the provider reported neither.",
+        description="Tokens and cost of this call, even if it failed; absent when the provider reported none.",
     )
 
     @classmethod
-    def of(cls, attempt: Attempt) -> Self:
-        """Return the same attempt in the wire's words."""
+    def from_attempt(cls, attempt: Attempt) -> Self:
+        """Return the response object for `attempt`."""
         return cls(
             provider=attempt.provider,
             model=attempt.model,
             outcome=attempt.outcome,
             seconds=attempt.seconds,
             http_status=attempt.http_status,
-            usage=None if attempt.usage is None else UsageDto.of(attempt.usage),
+            usage=None if attempt.usage is None else UsageDto.from_usage(attempt.usage),
         )

@@ -1,4 +1,4 @@
-"""The wire's conventions: camelCase, unknown fields refused, times in RFC 3339 with milliseconds."""
+"""Conventions of the JSON bodies: camelCase, no unknown fields, RFC 3339 times with milliseconds."""
 
 import re
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ _RFC_3339 = re.compile(
 
 
 class Dto(BaseModel):
-    """snake_case in Python, camelCase on the wire."""
+    """Base of all bodies: snake_case in Python, camelCase in JSON."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
@@ -28,30 +28,30 @@ class Dto(BaseModel):
 
 
 class RequestDto(Dto):
-    """A body a caller sends: its types are taken as they are, nothing is converted."""
+    """Base of request bodies; validates strictly, without type conversion."""
 
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
 
-def without_nul(text: str) -> str:
-    """Return `text`; some stores cannot hold a NUL, so none may."""
+def reject_nul(text: str) -> str:
+    """Return `text`; raises `ValueError` if it contains a NUL, which some stores cannot hold."""
     if "\x00" in text:
         raise ValueError("must not contain NUL characters")
     return text
 
 
-def with_a_word(text: str) -> str:
-    """Return `text`, which is searched for."""
+def require_word(text: str) -> str:
+    """Return `text`; raises `ValueError` if it contains no word to search for."""
     if not words_of(text):
-        raise ValueError("must hold a word: a letter or a digit at least")
+        raise ValueError("must contain at least one letter or digit")
     return text
 
 
 def at_most_bytes(limit_bytes: int) -> AfterValidator:
-    """Return the check that a text takes no more than `limit_bytes` of UTF-8."""
+    """Return a validator that limits the UTF-8 encoding of a text to `limit_bytes`."""
 
     def check(text: str) -> str:
-        # A character takes four bytes at the most, so most texts need not be encoded to be measured.
+        # A character takes at most four bytes, so most texts need no encoding to be measured.
         if len(text) * 4 > limit_bytes and len(text.encode()) > limit_bytes:
             raise ValueError(f"must be at most {limit_bytes} bytes of UTF-8")
         return text
@@ -70,38 +70,38 @@ InteractionId = Annotated[str, Field(pattern=INTERACTION_ID_PATTERN), AfterValid
 PromptText = Annotated[
     str,
     Field(min_length=1, max_length=131_072),
-    AfterValidator(without_nul),
+    AfterValidator(reject_nul),
     at_most_bytes(131_072),
 ]
 SystemText = Annotated[
-    str, Field(max_length=32_768), AfterValidator(without_nul), at_most_bytes(32_768)
+    str, Field(max_length=32_768), AfterValidator(reject_nul), at_most_bytes(32_768)
 ]
-SearchText = Annotated[str, Field(max_length=MAX_SEARCH_CHARACTERS), AfterValidator(with_a_word)]
+SearchText = Annotated[str, Field(max_length=MAX_SEARCH_CHARACTERS), AfterValidator(require_word)]
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 
 
-def milliseconds_of_time(moment: datetime) -> int:
-    """Return milliseconds since 1970 UTC, rounded up: the first whole millisecond not before `moment`."""
+def to_epoch_milliseconds(moment: datetime) -> int:
+    """Return milliseconds since 1970 UTC, rounded up."""
     since = moment - _EPOCH
     microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     return -(-microseconds // 1000)
 
 
 def id_range(start: datetime | None, end: datetime | None) -> tuple[str | None, str | None]:
-    """Return the ids between which what was received from `start` on and before `end` has its own."""
+    """Return the ids that delimit the time range from `start` (inclusive) to `end` (exclusive); None where unlimited."""
     return (
-        None if start is None else first_id_at(milliseconds_of_time(start)),
-        None if end is None else first_id_at(milliseconds_of_time(end)),
+        None if start is None else first_id_at(to_epoch_milliseconds(start)),
+        None if end is None else first_id_at(to_epoch_milliseconds(end)),
     )
 
 
-def time_of(milliseconds: int) -> datetime:
-    """Return the moment so many milliseconds after the start of 1970, in UTC."""
+def from_epoch_milliseconds(milliseconds: int) -> datetime:
+    """Return the UTC time `milliseconds` after the start of 1970."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def wire_time(moment: datetime) -> str:
-    """Return `moment`, which is in UTC, as the wire has it."""
+def format_time(moment: datetime) -> str:
+    """Return `moment`, which must be in UTC, in RFC 3339 format with milliseconds."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

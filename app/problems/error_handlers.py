@@ -70,7 +70,8 @@ def problem_of_error(error: DomainError, scope: Scope) -> tuple[ProblemKind, dic
     context = scope["state"].get("chat_context")
     if context is not None and context.attempts:
         members["attempts"] = [
-            AttemptDto.of(attempt).model_dump(by_alias=True) for attempt in context.attempts
+            AttemptDto.from_attempt(attempt).model_dump(by_alias=True)
+            for attempt in context.attempts
         ]
     return kind, problem_body(kind, scope["state"]["request_id"], **members)
 

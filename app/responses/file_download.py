@@ -1,4 +1,4 @@
-"""A file that is read while it is sent, and so never held as a whole."""
+"""File downloads that are generated while they are sent."""
 
 import asyncio
 import logging
@@ -14,15 +14,15 @@ from domain.exceptions import DomainError
 _logger = logging.getLogger("app.export")
 
 
-class FileStream(Response):
-    """Sends chunk after chunk, each made when the one before it is on its way.
+class FileDownload(Response):
+    """Sends a file in chunks; each is generated after the previous one was sent, so memory use is independent of size.
 
-    A client that leaves ends it. When a chunk cannot be made, the answer is broken off: there is no last chunk, so no
-    client takes what it got for the whole.
+    Stops when the client disconnects. If generating a chunk fails, the response ends without its last chunk, so clients
+    recognise it as incomplete.
     """
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], *, media_type: str, name: str) -> None:
-        """Send `chunks` as the file `name`, which needs no quoting."""
+        """Prepare to send `chunks` as the file `name`, which must not need quoting in the header."""
         super().__init__()
         self.raw_headers = [
             (b"content-type", media_type.encode()),
@@ -30,31 +30,31 @@ class FileStream(Response):
             (b"cache-control", b"no-store"),
         ]
         self._chunks = chunks
-        self._first = b""
+        self._first_chunk = b""
 
     async def begin(self) -> Self:
-        """Return once the first chunk is there, so that a failure before it keeps its own status; raises that."""
-        self._first = await anext(self._chunks)
+        """Generate the first chunk, so that an error until then is raised and gets its own status."""
+        self._first_chunk = await anext(self._chunks)
         return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        leaving = asyncio.ensure_future(_disconnected(receive))
+        disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": self._first, "more_body": True})
+            await send({"type": "http.response.body", "body": self._first_chunk, "more_body": True})
             async for chunk in self._chunks:
-                if leaving.done():
+                if disconnect.done():
                     return
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except DomainError as error:
-            kind, _ = problem_of_error(error, scope)  # told in the access line
-            _logger.warning("a file was broken off: %s", kind.slug)
+            kind, _ = problem_of_error(error, scope)  # also sets the problem of the access log line
+            _logger.warning("file download aborted: %s", kind.slug)
         finally:
-            leaving.cancel()
+            disconnect.cancel()
             await self._chunks.aclose()
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

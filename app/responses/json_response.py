@@ -1,4 +1,4 @@
-"""A whole answer, and what its headers tell."""
+"""JSON responses of complete answers, with their headers."""
 
 import time
 
@@ -12,26 +12,26 @@ from domain.entities.interaction import Interaction
 ANSWER_HEADERS = {
     "X-Request-Id": {
         "schema": {"type": "string"},
-        "description": "Names this request in our logs.",
+        "description": "Identifies this request in the server's logs.",
     },
-    "X-Interaction-Id": {"schema": {"type": "string"}, "description": "The interaction's id."},
+    "X-Interaction-Id": {"schema": {"type": "string"}, "description": "Id of the interaction."},
     "Idempotency-Replayed": {
         "schema": {"type": "string", "const": "true"},
-        "description": "Present when this is the answer to an earlier request with the same Idempotency-Key.",
+        "description": "Present when the response repeats the answer to an earlier request with the same Idempotency-Key.",
     },
     "RateLimit": {
         "schema": {"type": "string"},
-        "description": "What is left of the caller's requests, and seconds until all are back (IETF draft).",
+        "description": "Remaining requests of the caller, and seconds until the limit is fully restored (IETF draft).",
     },
     "Server-Timing": {
         "schema": {"type": "string"},
-        "description": "`llm`, `history` and `app` in milliseconds; not on streams.",
+        "description": "Durations `llm`, `history` and `app` in milliseconds; absent from streams.",
     },
 }
 
 
 class EncodedJsonResponse(Response):
-    """An answer in one piece, with the headers that go with it. Made of finished bytes, so that nobody looks at it again."""
+    """A response whose JSON body is already encoded; FastAPI does not serialise it again."""
 
     def __init__(self, context: ChatRequestContext, body: bytes, request: Request) -> None:
         self.status_code = 200
@@ -47,22 +47,21 @@ class EncodedJsonResponse(Response):
             self.raw_headers.append((b"idempotency-replayed", b"true"))
 
 
-async def whole_answer(events: AnswerEvents) -> Interaction:
-    """Return the interaction once it is kept."""
+async def read_interaction(events: AnswerEvents) -> Interaction:
+    """Read all events and return the recorded interaction."""
     interaction = None
-    async for (
-        event
-    ) in events:  # to its end, so that nothing is left for the garbage collector to close
+    # Reads to the end, so that the garbage collector has no open generator to close.
+    async for event in events:
         if isinstance(event, Interaction):
             interaction = event
     if interaction is None:
-        raise RuntimeError("an answer ended without an interaction")
+        raise RuntimeError("the answer ended without an interaction")
     return interaction
 
 
 def _server_timing(request: Request, context: ChatRequestContext) -> bytes:
-    whole_seconds = time.perf_counter() - request.scope["state"]["started_seconds"]
-    app_seconds = max(0.0, whole_seconds - context.llm_seconds - context.history_seconds)
+    total_seconds = time.perf_counter() - request.scope["state"]["started_seconds"]
+    app_seconds = max(0.0, total_seconds - context.llm_seconds - context.history_seconds)
     return b"llm;dur=%.1f, history;dur=%.1f, app;dur=%.1f" % (
         context.llm_seconds * 1000,
         context.history_seconds * 1000,

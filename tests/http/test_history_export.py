@@ -279,7 +279,7 @@ def test_a_file_that_cannot_be_finished_is_broken_off(data_dir: Path) -> None:
         assert 100 <= received.count(b"\n") <= 200
         (line,) = service.lines_with("/export")
         assert json.loads(line)["error"]["code"] == "history-store-unavailable"
-        assert service.lines_with("a file was broken off")
+        assert service.lines_with("file download aborted")
         assert not [line for line in service.log if "unhandled" in line]
 
 

@@ -1,4 +1,4 @@
-"""The body of a chat."""
+"""Request body of POST /v1/chat."""
 
 from typing import Annotated
 
@@ -21,10 +21,10 @@ class ChatRequest(RequestDto):
 
     user_id: UserId | None = Field(
         default=None,
-        description="Whose history the interaction goes to. May be left out by a token or key that is bound to a user.",
+        description="User whose history stores the interaction. Optional with a token or key that is bound to a user.",
     )
     user_prompt: PromptText = Field(
-        description="The question: 1 byte to 128 KiB of UTF-8.", examples=["Explain event loops."]
+        description="The prompt: 1 byte to 128 KiB of UTF-8.", examples=["Explain event loops."]
     )
     model: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="An id or alias of GET /v1/models; the default model when absent."
@@ -38,23 +38,22 @@ class ChatRequest(RequestDto):
     max_output_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="Upper bound of the answer, up to the model's own limit where that is known.",
+        description="Maximum number of tokens in the answer; capped at the model's own limit where that is known.",
     )
     conversation_id: UserId | None = Field(
-        default=None, description="Files the interaction under this conversation of the user."
+        default=None, description="Conversation of the user that the interaction is added to."
     )
     stream: bool = Field(
-        default=False, description="true: answer as server-sent events, word by word."
+        default=False,
+        description="true: send the answer as server-sent events while it is generated.",
     )
-    fallback: bool = Field(
-        default=True, description="false: only the named model may answer, no other."
-    )
+    fallback: bool = Field(default=True, description="false: do not fall back to another model.")
 
-    def user_of(self, caller: Caller) -> str:
-        """Return whose interaction it is: the user named, else the one the caller is bound to.
+    def resolve_user_id(self, caller: Caller) -> str:
+        """Return the id of the user that owns the interaction: `user_id`, else the user the caller is bound to.
 
         Raises:
-            InvalidInput: Neither is there.
+            InvalidInput: Both are missing.
         """
         user_id = self.user_id or caller.user_id
         if user_id is None:
@@ -62,7 +61,7 @@ class ChatRequest(RequestDto):
         return user_id
 
     def to_prompt(self) -> Prompt:
-        """Return the same question in the domain's words."""
+        """Return the prompt with its generation options."""
         return Prompt.from_text(
             self.user_prompt,
             system=self.system_prompt,

@@ -1,10 +1,10 @@
-"""Conversations, as callers see them."""
+"""Query parameters and response bodies of the conversation list."""
 
 from typing import Self
 
 from pydantic import ConfigDict, Field
 
-from app.dto.wire import Dto, wire_time
+from app.dto.wire import Dto, format_time
 from domain.entities.conversation import Conversation, ConversationQuery
 from domain.entities.result_page import ConversationResultPage
 
@@ -14,28 +14,31 @@ class ConversationParameters(Dto):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    limit: int = Field(default=20, ge=1, le=100, description="Conversations in a page.")
+    limit: int = Field(
+        default=20, ge=1, le=100, description="Maximum number of conversations per page."
+    )
     cursor: str | None = Field(
-        default=None, description="`nextCursor` of the page before; only with the same user."
+        default=None,
+        description="`nextCursor` of the previous page; valid only with the same user.",
     )
 
     def to_query(self, user_id: str) -> ConversationQuery:
-        """Return the same question in the domain's words."""
+        """Return the domain query of `user_id` with these parameters."""
         return ConversationQuery(user_id=user_id, limit=self.limit)
 
 
 class ConversationDto(Dto):
-    """What a user filed under one name."""
+    """A user's interactions with the same `conversationId`, in summary."""
 
     id: str = Field(description="The `conversationId` of its interactions.", examples=["loops"])
-    turns: int = Field(description="Its interactions, whatever became of them.", examples=[4])
+    turns: int = Field(description="Number of its interactions, of every status.", examples=[4])
     first_at: str = Field(
-        description="When the first was asked, RFC 3339 UTC with milliseconds.",
+        description="Time of the first interaction, RFC 3339 UTC with milliseconds.",
         examples=["2026-11-22T10:00:00.123Z"],
         json_schema_extra={"format": "date-time"},
     )
     last_at: str = Field(
-        description="When the last was asked.",
+        description="Time of the last interaction, likewise.",
         examples=["2026-11-22T10:03:00.456Z"],
         json_schema_extra={"format": "date-time"},
     )
@@ -44,13 +47,13 @@ class ConversationDto(Dto):
     )
 
     @classmethod
-    def of(cls, conversation: Conversation) -> Self:
-        """Return the same conversation in the wire's words."""
+    def from_conversation(cls, conversation: Conversation) -> Self:
+        """Return the response object for `conversation`."""
         return cls(
             id=conversation.id,
             turns=conversation.turns,
-            first_at=wire_time(conversation.first_at),
-            last_at=wire_time(conversation.last_at),
+            first_at=format_time(conversation.first_at),
+            last_at=format_time(conversation.last_at),
             title=conversation.title,
         )
 
@@ -59,16 +62,17 @@ class ConversationList(Dto):
     """One page of a user's conversations."""
 
     conversations: list[ConversationDto] = Field(
-        description="Last active first; empty for an unknown user."
+        description="Most recently active first; empty for an unknown user."
     )
-    next_cursor: str | None = Field(
-        description="Ask with it for the page that follows; null on the last one."
-    )
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last page.")
 
     @classmethod
-    def of(cls, found: ConversationResultPage) -> Self:
-        """Return the same page in the wire's words."""
+    def from_result_page(cls, result: ConversationResultPage) -> Self:
+        """Return the response body for `result`."""
         return cls(
-            conversations=[ConversationDto.of(one) for one in found.page.conversations],
-            next_cursor=found.next_cursor,
+            conversations=[
+                ConversationDto.from_conversation(conversation)
+                for conversation in result.page.conversations
+            ],
+            next_cursor=result.next_cursor,
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from app.dto.native.interaction import wire_document
+from app.dto.native.interaction import interaction_document
 from domain.entities.interaction import Interaction
 
 _FORMULA = re.compile(
@@ -34,7 +34,7 @@ _COLUMNS = (
 
 
 class ExportFormat(StrEnum):
-    """What the file is."""
+    """File format of an export."""
 
     JSONL = "jsonl"
     CSV = "csv"
@@ -46,22 +46,22 @@ MEDIA_TYPES = {
 }
 
 
-def head_of(file: ExportFormat, *, with_bom: bool = False) -> bytes:
-    """Return what precedes the first interaction.
+def encode_header(export_format: ExportFormat, *, with_bom: bool = False) -> bytes:
+    """Return the bytes that precede the first interaction; empty for JSON lines.
 
     Args:
-        file: JSON lines have no head.
+        export_format: Format of the file.
         with_bom: Whether a CSV file begins with a byte order mark, without which Excel does not read it as UTF-8.
     """
-    if file is not ExportFormat.CSV:
+    if export_format is not ExportFormat.CSV:
         return b""
     return (codecs.BOM_UTF8 if with_bom else b"") + _csv([_COLUMNS])
 
 
-def lines_of(file: ExportFormat, interactions: Sequence[Interaction]) -> bytes:
-    """Return the interactions as lines of the file."""
-    documents = [wire_document(one) for one in interactions]
-    if file is ExportFormat.CSV:
+def encode_interactions(export_format: ExportFormat, interactions: Sequence[Interaction]) -> bytes:
+    """Return the interactions as lines of a file in `export_format`."""
+    documents = [interaction_document(interaction) for interaction in interactions]
+    if export_format is ExportFormat.CSV:
         return _csv([_row(document) for document in documents])
     return b"".join(
         [orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE) for document in documents]
@@ -75,7 +75,7 @@ def _row(document: dict[str, Any]) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    """Return a value as text: null is empty; a text that could be evaluated as a formula gets a leading `'`."""
+    """Return the text of a cell: empty for null; a text that could be evaluated as a formula gets a leading `'`."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Questions to history, and its pages."""
+"""Query parameters and response bodies of the history routes."""
 
 from typing import Self
 
@@ -18,17 +18,19 @@ class HistoryParameters(Dto):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     model: str | None = Field(
-        default=None, max_length=256, description="Only answers of this catalogue id."
+        default=None,
+        max_length=256,
+        description="Only interactions with the model of this catalogue id.",
     )
     provider: str | None = Field(
-        default=None, max_length=256, description="Only answers of this provider."
+        default=None, max_length=256, description="Only interactions with this provider."
     )
     conversation_id: UserId | None = Field(
-        default=None, description="Only turns of this conversation."
+        default=None, description="Only interactions of this conversation."
     )
     status: list[Status] = Field(
         default=[],
-        description="Repeatable; left out: those with an answer (`completed`, `truncated`, `client_cancelled`, and `blocked` when it has text).",
+        description="Only interactions with this status; repeatable. Default: those with an answer (`completed`, `truncated`, `client_cancelled`, and `blocked` with text).",
     )
     from_: Time | None = Field(
         default=None, alias="from", description="Not before this time (RFC 3339)."
@@ -36,24 +38,26 @@ class HistoryParameters(Dto):
     to: Time | None = Field(default=None, description="Before this time (RFC 3339).")
     q: SearchText | None = Field(
         default=None,
-        description="Words that must all occur in prompt or response, whole, in any order. Case does not count, nor do accents on a to z, nor whether text is composed or decomposed; of what is written without spaces only the whole is found.",
+        description="Whole words that must all occur in the prompt or the response, in any order. Case, accents on a to z, and Unicode composition are ignored; a run of text without spaces matches only as a whole.",
         examples=["event loop"],
     )
     order: Order = Field(default=Order.DESC, description="`desc`: newest first.")
-    limit: int = Field(default=20, ge=1, le=100, description="Interactions in a page.")
+    limit: int = Field(
+        default=20, ge=1, le=100, description="Maximum number of interactions per page."
+    )
     cursor: str | None = Field(
         default=None,
-        description="`nextCursor` of the page before; only with the same user, filters and order.",
+        description="`nextCursor` of the previous page; valid only with the same user, filters and order.",
     )
     after_id: InteractionId | None = Field(
-        default=None, description="Answer once this interaction is visible, or after `wait`."
+        default=None, description="Respond once this interaction is visible, or after `wait`."
     )
     wait: float = Field(
-        default=0.0, ge=0.0, le=5.0, description="Seconds to wait for `afterId` at the most."
+        default=0.0, ge=0.0, le=5.0, description="Maximum number of seconds to wait for `afterId`."
     )
 
     def to_query(self, user_id: str) -> HistoryQuery:
-        """Return the same question in the domain's words."""
+        """Return the domain query of `user_id` with these parameters."""
         from_id, to_id = id_range(self.from_, self.to)
         return HistoryQuery(
             user_id=user_id,
@@ -75,26 +79,27 @@ class HistoryPage(Dto):
     """One page of a user's history."""
 
     history: list[InteractionDto] = Field(
-        description="The interactions, in the order asked for; empty for an unknown user."
+        description="The interactions, in the requested order; empty for an unknown user."
     )
-    next_cursor: str | None = Field(
-        description="Ask with it for the page that follows; null on the last one."
-    )
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last page.")
     complete: bool = Field(
-        description="false: the interaction named by `afterId` was not visible in time."
+        description="false: the interaction of `afterId` was not visible in time."
     )
 
     @classmethod
-    def of(cls, found: HistoryResultPage) -> Self:
-        """Return the same page in the wire's words."""
+    def from_result_page(cls, result: HistoryResultPage) -> Self:
+        """Return the response body for `result`."""
         return cls(
-            history=[InteractionDto.of(interaction) for interaction in found.page.interactions],
-            next_cursor=found.next_cursor,
-            complete=found.is_complete,
+            history=[
+                InteractionDto.from_interaction(interaction)
+                for interaction in result.page.interactions
+            ],
+            next_cursor=result.next_cursor,
+            complete=result.is_complete,
         )
 
 
 class Erased(Dto):
-    """How much was erased."""
+    """The result of an erasure."""
 
-    deleted: int = Field(description="Interactions that were there.", examples=[3])
+    deleted: int = Field(description="Number of interactions erased.", examples=[3])

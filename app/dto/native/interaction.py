@@ -1,4 +1,4 @@
-"""An interaction, as callers see it."""
+"""Response bodies that contain an interaction."""
 
 from typing import Any, Literal, Self
 
@@ -6,7 +6,7 @@ import orjson
 from pydantic import Field
 
 from app.dto.attempt import AttemptDto, UsageDto
-from app.dto.wire import Dto, wire_time
+from app.dto.wire import Dto, format_time
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.reply import FinishReason, Usage
 
@@ -14,60 +14,63 @@ _EXAMPLE_ID = "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"
 
 
 class InteractionDto(Dto):
-    """One request to a model and what became of it."""
+    """One prompt, its answer or error, and the provider calls made for it."""
 
-    id: str = Field(description="UUIDv7, made on receipt; sorts by time.", examples=[_EXAMPLE_ID])
-    user_id: str = Field(description="Whose interaction it is.", examples=["ana"])
+    id: str = Field(
+        description="UUIDv7, generated on receipt; sorts by time.", examples=[_EXAMPLE_ID]
+    )
+    user_id: str = Field(description="User that owns the interaction.", examples=["ana"])
     conversation_id: str | None = Field(description="The conversation it belongs to, if any.")
     timestamp: str = Field(
-        description="Receipt, RFC 3339 UTC with milliseconds; the time the id carries.",
+        description="Time of receipt, RFC 3339 UTC with milliseconds; equals the timestamp in the id.",
         examples=["2026-11-22T10:00:00.123Z"],
         json_schema_extra={"format": "date-time"},
     )
-    user_prompt: str = Field(description="What was asked.", examples=["Explain event loops."])
-    system_prompt: str = Field(description="The instructions that stood before it.", examples=[""])
-    temperature: float | None = Field(description="As the caller set it; null when it did not.")
+    user_prompt: str = Field(description="The prompt.", examples=["Explain event loops."])
+    system_prompt: str = Field(
+        description="Instructions for the model; empty when none were sent.", examples=[""]
+    )
+    temperature: float | None = Field(description="As set in the request; null when absent.")
     response: str = Field(
-        description="The answer, or what there is of it.", examples=["An event loop waits for …"]
+        description="The answer; partial or empty when it was broken off.",
+        examples=["An event loop waits for …"],
     )
     model: str = Field(
-        description="Who answered; of a failed one, who was asked last.",
+        description="Model that answered; when all failed, the model that was called last.",
         examples=["gemini-3.8-flash"],
     )
     requested_model: str = Field(
-        description="What was asked for, or the default.", examples=["gemini-3.8-flash"]
+        description="Model of the request, or the default model.", examples=["gemini-3.8-flash"]
     )
     provider: str | None = Field(
         description="The provider of `model`; null when none was reached.", examples=["gemini"]
     )
     status: Status = Field(
-        description="`truncated`: some text, then broken off. `failed`: no text. `interrupted`: our process died."
+        description="`truncated`: partial text, then an error. `failed`: no text. `interrupted`: the server process died."
     )
-    finish_reason: FinishReason | None = Field(description="Why the model stopped, if it did.")
-    fallback_used: bool = Field(
-        description="Whether another model than the one asked for answered."
+    finish_reason: FinishReason | None = Field(
+        description="Why the model stopped; null when it did not finish."
     )
+    fallback_used: bool = Field(description="Whether a model other than `requestedModel` answered.")
     llm_response_seconds: float = Field(
-        description="From asking to the end of the answer.", examples=[1.234]
+        description="Seconds from receipt to the end of the answer.", examples=[1.234]
     )
     time_to_first_token_seconds: float | None = Field(
-        description="From asking to the first word; null when none came.", examples=[0.412]
+        description="Seconds from receipt to the first text; null without any.", examples=[0.412]
     )
-    usage: UsageDto = Field(description="Tokens and price: the sum over all attempts.")
-    attempts: list[AttemptDto] = Field(description="Every call of a provider, in order.")
-    error: str | None = Field(
-        description="The slug of what went wrong; null when nothing did.", examples=[None]
-    )
+    usage: UsageDto = Field(description="Tokens and cost, summed over all attempts.")
+    attempts: list[AttemptDto] = Field(description="All provider calls, in order.")
+    error: str | None = Field(description="Slug of the error; null on success.", examples=[None])
 
     @classmethod
-    def of(cls, interaction: Interaction) -> Self:
-        """Return the same interaction in the wire's words."""
+    def from_interaction(cls, interaction: Interaction) -> Self:
+        """Return the response object for `interaction`."""
         prompt = interaction.prompt
         return cls(
             id=interaction.id,
             user_id=interaction.user_id,
             conversation_id=interaction.conversation_id,
-            timestamp=wire_time(interaction.asked_at),
+            timestamp=format_time(interaction.asked_at),
             user_prompt=prompt.text,
             system_prompt=prompt.system,
             temperature=prompt.temperature,
@@ -80,46 +83,51 @@ class InteractionDto(Dto):
             fallback_used=interaction.fallback_used,
             llm_response_seconds=interaction.latency_seconds,
             time_to_first_token_seconds=interaction.time_to_first_token_seconds,
-            usage=UsageDto.of(interaction.usage),
-            attempts=[AttemptDto.of(attempt) for attempt in interaction.attempts],
+            usage=UsageDto.from_usage(interaction.usage),
+            attempts=[AttemptDto.from_attempt(attempt) for attempt in interaction.attempts],
             error=interaction.error,
         )
 
 
 class HistoryReceipt(Dto):
-    """What is promised about keeping the answer."""
+    """Durability of the stored interaction."""
 
     status: Literal["accepted", "not_persisted"] = Field(
-        description="`accepted`: it is kept, also if everything crashes now. `not_persisted`: it could not be kept, and HISTORY_MODE=best_effort answers all the same."
+        description="`accepted`: the interaction survives a crash. `not_persisted`: storing it failed, and HISTORY_MODE=best_effort returns the answer regardless."
     )
 
 
 class ChatResponse(InteractionDto):
-    """The answer to a chat: the interaction it became."""
+    """Response body of POST /v1/chat."""
 
-    history: HistoryReceipt = Field(description="What is promised about keeping it.")
+    history: HistoryReceipt = Field(description="Whether the interaction was stored durably.")
 
 
 def chat_response(interaction: Interaction, *, is_stored: bool, with_text: bool = True) -> bytes:
-    """Return the JSON of the interaction's `ChatResponse`, without making one: it would check what we know already.
+    """Return the JSON of the interaction's `ChatResponse`.
 
-    `with_text=False` leaves the answer's text out, for those who have heard it.
+    Builds no model, since validating values from the domain would only cost time.
+
+    Args:
+        interaction: A recorded interaction.
+        is_stored: Whether the interaction was stored durably.
+        with_text: False leaves out the answer's text, which a stream has already sent.
     """
-    document = wire_document(interaction)
+    document = interaction_document(interaction)
     document["history"] = {"status": "accepted" if is_stored else "not_persisted"}
     if not with_text:
         del document["response"]
     return orjson.dumps(document)
 
 
-def wire_document(interaction: Interaction) -> dict[str, Any]:
-    """Return what the interaction's `InteractionDto` is as JSON."""
+def interaction_document(interaction: Interaction) -> dict[str, Any]:
+    """Return the same JSON object as `InteractionDto` serialises to."""
     prompt = interaction.prompt
     return {
         "id": interaction.id,
         "userId": interaction.user_id,
         "conversationId": interaction.conversation_id,
-        "timestamp": wire_time(interaction.asked_at),
+        "timestamp": format_time(interaction.asked_at),
         "userPrompt": prompt.text,
         "systemPrompt": prompt.system,
         "temperature": prompt.temperature,

@@ -1,4 +1,4 @@
-"""What a user's interactions add up to, as callers see it."""
+"""Query parameters and response bodies of the statistics route."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _COST_DECIMALS = 9
 _ZONE_NAME = re.compile(
     r"(?!posix/|right/|localtime$|posixrules$)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}"
 )
-"""Names of the IANA database; those excluded are files of the operating system that stand beside it."""
+"""Matches IANA time zone names; excludes other files that operating systems keep in the same directory."""
 
 
 def _known_zone(name: str) -> str:
@@ -38,7 +38,7 @@ class StatisticsParameters(Dto):
 
     by: GroupBy = Field(
         default=GroupBy.DAY,
-        description="What makes a group: a day (of `timeZone`), who answered, or its provider.",
+        description="What to group by: day (in `timeZone`), model or provider.",
     )
     from_: Time | None = Field(
         default=None, alias="from", description="Not before this time (RFC 3339)."
@@ -47,12 +47,12 @@ class StatisticsParameters(Dto):
 
     time_zone: TimeZoneName = Field(
         default="UTC",
-        description="Whose midnights separate the days: the IANA name of a time zone. Where clocks are changed, a day has 23 or 25 hours.",
+        description="IANA name of the time zone in which days begin at midnight. A day on which clocks change has 23 or 25 hours.",
         examples=["America/Sao_Paulo"],
     )
 
     def to_query(self, user_id: str) -> StatisticsQuery:
-        """Return the same question in the domain's words."""
+        """Return the domain query of `user_id` with these parameters."""
         from_id, to_id = id_range(self.from_, self.to)
         return StatisticsQuery(
             user_id=user_id,
@@ -64,37 +64,43 @@ class StatisticsParameters(Dto):
 
 
 class LatencyDto(Dto):
-    """How long answers took, those of the group that came."""
+    """Percentiles of the response times in a group, in seconds."""
 
     p50: float | None = Field(
-        description="The median, to the millisecond; null when nothing was answered.",
+        description="Median, rounded to milliseconds; null when the group has no answer.",
         examples=[1.234],
     )
-    p95: float | None = Field(description="95 % took no longer.", examples=[4.321])
+    p95: float | None = Field(description="95th percentile, likewise.", examples=[4.321])
 
 
 class GroupDto(Dto):
-    """The figures of one day, model or provider, whatever became of its interactions."""
+    """Statistics of one day, model or provider, over interactions of every status."""
 
     key: str | None = Field(
-        description="The day, the model or the provider; null where no provider was reached.",
+        description="The day, the model or the provider; null when no provider was reached.",
         examples=["2026-11-22"],
     )
-    interactions: int = Field(description="How many there are, of every status.", examples=[42])
-    failures: int = Field(description="Those `failed` or `interrupted`.", examples=[1])
-    input_tokens: int = Field(description="The sum of what providers told.", examples=[630])
+    interactions: int = Field(description="Number of interactions of every status.", examples=[42])
+    failures: int = Field(
+        description="Number of interactions that `failed` or were `interrupted`.", examples=[1]
+    )
+    input_tokens: int = Field(
+        description="Sum of the input tokens that providers reported.", examples=[630]
+    )
     output_tokens: int = Field(
-        description="The same, of what is billed as output.", examples=[3066]
+        description="Sum of the tokens that providers reported as billed output.", examples=[3066]
     )
     cost_usd: float | None = Field(
-        description="US dollars: the sum of the known costs; null when none is known.",
+        description="Sum of the known costs in US dollars; null when none is known.",
         examples=[0.00504],
     )
-    latency_seconds: LatencyDto = Field(description="`llmResponseSeconds` of those with an answer.")
+    latency_seconds: LatencyDto = Field(
+        description="`llmResponseSeconds` of the interactions with an answer."
+    )
 
     @classmethod
-    def of(cls, group: Group) -> Self:
-        """Return the same figures in the wire's words."""
+    def from_group(cls, group: Group) -> Self:
+        """Return the response object for `group`."""
         cost_usd = group.cost_usd
         return cls(
             key=group.key,
@@ -110,16 +116,16 @@ class GroupDto(Dto):
 
 
 class Statistics(Dto):
-    """A user's figures."""
+    """A user's statistics."""
 
     groups: list[GroupDto] = Field(
-        description="By key, the one without a key last; empty for an unknown user."
+        description="Sorted by key, null last; empty for an unknown user."
     )
 
     @classmethod
-    def of(cls, groups: Sequence[Group]) -> Self:
-        """Return the same figures in the wire's words."""
-        return cls(groups=[GroupDto.of(group) for group in groups])
+    def from_groups(cls, groups: Sequence[Group]) -> Self:
+        """Return the response body for `groups`."""
+        return cls(groups=[GroupDto.from_group(group) for group in groups])
 
 
 def _rounded(seconds: float | None) -> float | None:

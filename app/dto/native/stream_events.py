@@ -1,4 +1,4 @@
-"""The events of a streamed POST /v1/chat."""
+"""Server-sent events of a streamed POST /v1/chat."""
 
 import orjson
 from starlette.types import Scope
@@ -16,7 +16,7 @@ from domain.exceptions import DomainError
 
 
 class NativeStreamFormat(StreamFormat):
-    """Named events: `meta`, `delta`…, then `done` or `error`."""
+    """Writes named events: `meta`, any number of `delta`, then `done` or `error`."""
 
     def __init__(self, context: ChatRequestContext) -> None:
         self._context = context
@@ -42,12 +42,12 @@ class NativeStreamFormat(StreamFormat):
         _, problem = problem_of_error(error, scope)
         return b"event: error\ndata: " + orjson.dumps(problem) + b"\n\n"
 
-    def _meta(self, answering: ProviderSelected) -> bytes:
+    def _meta(self, selected: ProviderSelected) -> bytes:
         return orjson.dumps(
             {
                 "id": self._context.id,
-                "model": answering.model,
-                "provider": answering.provider,
+                "model": selected.model,
+                "provider": selected.provider,
                 "conversationId": self._context.conversation_id,
             }
         )

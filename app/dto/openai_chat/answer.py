@@ -1,4 +1,4 @@
-"""An answer in OpenAI's format."""
+"""Response body of a chat in OpenAI's format."""
 
 from typing import Literal, Self
 
@@ -7,35 +7,35 @@ from pydantic import BaseModel, Field
 from domain.entities.interaction import Interaction
 from domain.entities.reply import FinishReason, Usage
 
-OpenAIFinish = Literal["stop", "length", "content_filter"]
+OpenAIFinishReason = Literal["stop", "length", "content_filter"]
 
 
 class PromptTokensDetails(BaseModel):
-    """What the sent tokens consist of."""
+    """Breakdown of the input tokens."""
 
-    cached_tokens: int = Field(description="The part the provider had in its cache.")
+    cached_tokens: int = Field(description="Tokens that the provider read from its cache.")
 
 
 class CompletionTokensDetails(BaseModel):
-    """What the tokens billed as output consist of."""
+    """Breakdown of the output tokens."""
 
-    reasoning_tokens: int = Field(description="The model's thoughts.")
+    reasoning_tokens: int = Field(description="Reasoning tokens.")
 
 
 class CompletionUsage(BaseModel):
-    """The tokens of one call."""
+    """Token usage of a chat."""
 
-    prompt_tokens: int = Field(description="Tokens of everything that was sent.", examples=[15])
+    prompt_tokens: int = Field(description="Tokens of the complete input.", examples=[15])
     completion_tokens: int = Field(
-        description="Tokens billed as output, the model's thoughts included.", examples=[73]
+        description="Tokens billed as output, including reasoning.", examples=[73]
     )
-    total_tokens: int = Field(description="As the provider counts them.", examples=[88])
+    total_tokens: int = Field(description="Total as reported by the provider.", examples=[88])
     prompt_tokens_details: PromptTokensDetails
     completion_tokens_details: CompletionTokensDetails
 
     @classmethod
-    def of(cls, usage: Usage) -> Self | None:
-        """Return the same counts in OpenAI's words; None where the provider did not count, since there are no unknowns."""
+    def from_usage(cls, usage: Usage) -> Self | None:
+        """Return the usage object; None when the provider reported no counts, since the format requires them."""
         if usage.input_tokens is None or usage.output_tokens is None:
             return None
         total_tokens = usage.total_tokens
@@ -53,42 +53,44 @@ class CompletionUsage(BaseModel):
 
 
 class AssistantMessage(BaseModel):
-    """What the model said."""
+    """The answer as a message."""
 
     role: Literal["assistant"] = "assistant"
-    content: str = Field(description="The answer.", examples=["An event loop waits for …"])
+    content: str = Field(description="Text of the answer.", examples=["An event loop waits for …"])
     refusal: None = None
 
 
 class Choice(BaseModel):
-    """The one answer."""
+    """The only choice of a completion."""
 
     index: Literal[0] = 0
     message: AssistantMessage
     logprobs: None = None
-    finish_reason: OpenAIFinish = Field(description="Why the model stopped.")
+    finish_reason: OpenAIFinishReason = Field(description="Why the model stopped.")
 
 
 class ChatCompletion(BaseModel):
-    """The answer to a chat, by now in the user's history."""
+    """Response body of POST /v1/chat/completions; its interaction is in the user's history."""
 
     id: str = Field(
-        description="`chatcmpl-` and the interaction's id.",
+        description="`chatcmpl-` followed by the interaction's id.",
         examples=["chatcmpl-019aabb1-7c80-7000-8a51-0f1d2c3b4a59"],
     )
     object: Literal["chat.completion"] = "chat.completion"
-    created: int = Field(description="Receipt, in seconds since 1970 UTC.", examples=[1795341600])
-    model: str = Field(description="Who answered.", examples=["gemini-3.8-flash"])
+    created: int = Field(
+        description="Time of receipt in seconds since 1970 UTC.", examples=[1795341600]
+    )
+    model: str = Field(description="Model that answered.", examples=["gemini-3.8-flash"])
     choices: list[Choice]
     usage: CompletionUsage | None = Field(
-        description="The tokens; null where the provider did not count them."
+        description="Token usage; null when the provider reported none."
     )
     system_fingerprint: None = None
     service_tier: Literal["default"] = "default"
 
     @classmethod
-    def of(cls, interaction: Interaction) -> Self:
-        """Return the same interaction in OpenAI's words."""
+    def from_interaction(cls, interaction: Interaction) -> Self:
+        """Return the response body for `interaction`."""
         return cls(
             id=completion_id(interaction.id),
             created=created_seconds(interaction.milliseconds),
@@ -96,25 +98,25 @@ class ChatCompletion(BaseModel):
             choices=[
                 Choice(
                     message=AssistantMessage(content=interaction.text),
-                    finish_reason=openai_finish(interaction),
+                    finish_reason=openai_finish_reason(interaction),
                 )
             ],
-            usage=CompletionUsage.of(interaction.usage),
+            usage=CompletionUsage.from_usage(interaction.usage),
         )
 
 
 def completion_id(interaction_id: str) -> str:
-    """Return the id OpenAI's clients see."""
+    """Return the completion's id in OpenAI's format."""
     return f"chatcmpl-{interaction_id}"
 
 
 def created_seconds(milliseconds: int) -> int:
-    """Return whole seconds, as OpenAI counts time."""
+    """Return the whole seconds that OpenAI's `created` fields contain."""
     return milliseconds // 1000
 
 
-def openai_finish(interaction: Interaction) -> OpenAIFinish:
-    """Return why an answer that was told to its end stopped."""
+def openai_finish_reason(interaction: Interaction) -> OpenAIFinishReason:
+    """Return OpenAI's `finish_reason` of a complete answer."""
     if interaction.finish_reason is FinishReason.LENGTH:
         return "length"
     if interaction.finish_reason is FinishReason.CONTENT_FILTER:

@@ -12,22 +12,22 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from app.dto.openai_chat.values import Absent, unsupported
-from app.dto.wire import at_most_bytes, without_nul
+from app.dto.openai_chat.values import AbsentOrEmpty, unsupported
+from app.dto.wire import at_most_bytes, reject_nul
 
 _MOST_BYTES = 131_072
 
 
-def _text_of(content: Any) -> Any:
-    """Return the text of `content`, which may come in parts or not at all."""
+def _join_parts(content: Any) -> Any:
+    """Return `content` as one text: parts are joined, null is empty, other values are left to the validation."""
     if content is None:
         return ""
     if not isinstance(content, list):
         return content
-    return "".join([_text_of_part(part) for part in content])
+    return "".join([_part_text(part) for part in content])
 
 
-def _text_of_part(part: Any) -> str:
+def _part_text(part: Any) -> str:
     if not isinstance(part, dict):
         raise PydanticCustomError("part", "Input should be a content part")
     if part.get("type") != "text":
@@ -38,7 +38,7 @@ def _text_of_part(part: Any) -> str:
     return text
 
 
-def _no_tool(role: Any) -> Any:
+def _reject_tool_role(role: Any) -> Any:
     if role in ("tool", "function"):
         raise unsupported()
     return role
@@ -47,9 +47,9 @@ def _no_tool(role: Any) -> Any:
 Content = Annotated[
     str,
     Field(max_length=_MOST_BYTES),
-    AfterValidator(without_nul),
+    AfterValidator(reject_nul),
     at_most_bytes(_MOST_BYTES),
-    BeforeValidator(_text_of),
+    BeforeValidator(_join_parts),
     WithJsonSchema(
         {
             "anyOf": [
@@ -70,18 +70,18 @@ Content = Annotated[
 
 
 class ChatMessage(BaseModel):
-    """One message of the list; what else it carries, such as `name`, is ignored."""
+    """One message of a chat; unlisted fields, such as `name`, are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
     role: Annotated[
-        Literal["system", "developer", "user", "assistant"], BeforeValidator(_no_tool)
-    ] = Field(description="Who said it. Messages of tools are not supported.")
+        Literal["system", "developer", "user", "assistant"], BeforeValidator(_reject_tool_role)
+    ] = Field(description="Author of the message; `tool` and `function` are not supported.")
     content: Content = Field(
         default="",
         validate_default=True,
-        description="A text, or parts of type `text`, which are joined; 128 KiB of UTF-8 at the most.",
+        description="A text, or parts of type `text`, which are joined; at most 128 KiB of UTF-8.",
     )
-    tool_calls: Absent = Field(default=None, description="Not supported.")
-    function_call: Absent = Field(default=None, description="Not supported.")
-    audio: Absent = Field(default=None, description="Not supported.")
+    tool_calls: AbsentOrEmpty = Field(default=None, description="Not supported.")
+    function_call: AbsentOrEmpty = Field(default=None, description="Not supported.")
+    audio: AbsentOrEmpty = Field(default=None, description="Not supported.")

@@ -1,4 +1,4 @@
-"""Models, in OpenAI's list format."""
+"""Models in OpenAI's format."""
 
 from datetime import date
 from typing import Literal, Self
@@ -11,19 +11,19 @@ _CATALOGUE_CREATED_SECONDS = 1
 
 
 class ModelDto(BaseModel):
-    """One model that can be asked."""
+    """A model that chats can request."""
 
-    id: str = Field(description="What to send as `model`.", examples=["gemini-3.8-flash"])
+    id: str = Field(description="Value for the `model` of a chat.", examples=["gemini-3.8-flash"])
     object: Literal["model"] = "model"
-    created: int = Field(description="Always 1: the catalogue keeps no dates of birth.")
-    owned_by: str = Field(description="The provider it is reached through.", examples=["gemini"])
+    created: int = Field(description="Always 1, since the catalogue contains no creation dates.")
+    owned_by: str = Field(description="Provider that serves the model.", examples=["gemini"])
     shutdown_date: date | None = Field(
-        description="When its provider shuts it down, if that was announced."
+        description="Date on which the provider shuts the model down; null when none is announced."
     )
 
     @classmethod
-    def of(cls, model: Model) -> Self:
-        """Return the same model in OpenAI's words."""
+    def from_model(cls, model: Model) -> Self:
+        """Return the response object for `model`."""
         return cls(
             id=model.id,
             created=_CATALOGUE_CREATED_SECONDS,
@@ -33,7 +33,7 @@ class ModelDto(BaseModel):
 
 
 class ModelList(BaseModel):
-    """All of them."""
+    """All models of the catalogue."""
 
     object: Literal["list"] = "list"
-    data: list[ModelDto] = Field(description="The default model comes first.")
+    data: list[ModelDto] = Field(description="The models; the default model is first.")

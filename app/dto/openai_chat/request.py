@@ -1,4 +1,4 @@
-"""The body of a chat in OpenAI's format."""
+"""Request body of a chat in OpenAI's format."""
 
 from typing import Annotated
 
@@ -6,7 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from app.dto.openai_chat.message import ChatMessage
-from app.dto.openai_chat.values import Absent, Never, SingleChoice, Stop, TextFormat, TextModality
+from app.dto.openai_chat.values import (
+    AbsentOrEmpty,
+    FalseOnly,
+    SingleChoice,
+    Stop,
+    TextFormat,
+    TextModality,
+)
 from app.dto.wire import UserId
 from domain.entities.caller import Caller, to_user_id
 from domain.entities.prompt import Message, Prompt, Role
@@ -16,22 +23,22 @@ _LENIENT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class StreamOptions(BaseModel):
-    """What a stream also tells."""
+    """Options of a stream."""
 
     model_config = _LENIENT
 
     include_usage: bool | None = Field(
-        default=None, description="true: a last chunk, without choices, tells the tokens."
+        default=None, description="true: a last chunk, without choices, contains the token usage."
     )
 
 
 class ChatMetadata(BaseModel):
-    """What the caller notes about the request; only what is named here has a meaning."""
+    """Metadata of the request; unlisted keys are ignored."""
 
     model_config = _LENIENT
 
     conversation_id: UserId | None = Field(
-        default=None, description="Files the interaction under this conversation of the user."
+        default=None, description="Conversation of the user that the interaction is added to."
     )
 
 
@@ -49,7 +56,7 @@ class ChatCompletionRequest(BaseModel):
 
     messages: list[ChatMessage] = Field(
         min_length=1,
-        description="The conversation so far, oldest first. The user's last message is the question; other messages without any text are left out.",
+        description="The conversation so far, oldest first. The last message of role `user` must not be empty; other messages without text are ignored.",
     )
     model: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="An id or alias of GET /v1/models; the default model when absent."
@@ -59,50 +66,57 @@ class ChatCompletionRequest(BaseModel):
     max_completion_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="Upper bound of the answer, up to the model's own limit where that is known.",
+        description="Maximum number of tokens in the answer; capped at the model's own limit where that is known.",
     )
     max_tokens: int | None = Field(
-        default=None, ge=1, description="The older name of `max_completion_tokens`, which wins."
+        default=None,
+        ge=1,
+        description="Older name of `max_completion_tokens`, which takes precedence.",
     )
-    stop: Stop = Field(default=None, description="One text or up to four at which to stop.")
+    stop: Stop = Field(default=None, description="Up to four texts at which the model stops.")
     seed: int | None = Field(
-        default=None, ge=-_SEED_LIMIT, lt=_SEED_LIMIT, description="For providers that know one."
+        default=None,
+        ge=-_SEED_LIMIT,
+        lt=_SEED_LIMIT,
+        description="Sampling seed, for providers that support one.",
     )
-    stream: bool | None = Field(default=None, description="true: answer chunk by chunk.")
+    stream: bool | None = Field(
+        default=None, description="true: send the answer in chunks while it is generated."
+    )
     stream_options: StreamOptions | None = None
     user: str | None = Field(
         default=None,
-        description="Whose history the interaction goes to, where the credentials name no user. A name that cannot be a `userId` becomes `sub-` and the base64url of its SHA-256.",
+        description="User whose history stores the interaction, if the credentials are not bound to one. A name that is no valid `userId` becomes `sub-` and the base64url of its SHA-256.",
     )
-    safety_identifier: str | None = Field(default=None, description="Stands in for `user`.")
+    safety_identifier: str | None = Field(default=None, description="Used when `user` is absent.")
     metadata: ChatMetadata | None = None
-    n: SingleChoice = Field(default=None, description="Only one choice is given.")
-    tools: Absent = Field(default=None, description="Not supported.")
-    functions: Absent = Field(default=None, description="Not supported.")
+    n: SingleChoice = Field(default=None, description="Only one choice is supported.")
+    tools: AbsentOrEmpty = Field(default=None, description="Not supported.")
+    functions: AbsentOrEmpty = Field(default=None, description="Not supported.")
     response_format: TextFormat = Field(default=None, description="Only text is supported.")
-    logprobs: Never = Field(default=None, description="Not supported.")
+    logprobs: FalseOnly = Field(default=None, description="Not supported.")
     modalities: TextModality = Field(default=None, description="Only text is supported.")
-    audio: Absent = Field(default=None, description="Not supported.")
+    audio: AbsentOrEmpty = Field(default=None, description="Not supported.")
 
     @field_validator("messages")
     @classmethod
-    def _ask_something(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
-        asked = [number for number, message in enumerate(messages) if message.role == "user"]
-        if not asked:
-            raise ValueError("must hold a message of the user")
-        question = asked[-1]
-        if not messages[question].content:
-            raise _empty_content_of(question)
+    def _require_user_prompt(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
+        user_indices = [index for index, message in enumerate(messages) if message.role == "user"]
+        if not user_indices:
+            raise ValueError("must contain a message of role user")
+        prompt_index = user_indices[-1]
+        if not messages[prompt_index].content:
+            raise _empty_content_error(prompt_index)
         return messages
 
     @property
     def conversation_id(self) -> str | None:
-        """The conversation the interaction belongs to, if any."""
+        """Id of the conversation that the interaction is added to; None without one."""
         return None if self.metadata is None else self.metadata.conversation_id
 
     @property
     def brings_context(self) -> bool:
-        """Whether the list is a conversation already, rather than one question; a user's empty message is no question."""
+        """Whether the messages contain earlier turns; empty messages of the user do not count."""
         if any(message.role == "assistant" for message in self.messages):
             return True
         return (
@@ -110,14 +124,15 @@ class ChatCompletionRequest(BaseModel):
         )
 
     @property
-    def wants_usage(self) -> bool:
-        """Whether a stream also tells the tokens."""
+    def includes_usage(self) -> bool:
+        """Whether a stream ends with the token usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
-    def user_of(self, caller: Caller) -> str:
-        """Return whose interaction it is: the user the caller is bound to, else one named here, else the caller itself.
+    def resolve_user_id(self, caller: Caller) -> str:
+        """Return the id of the user that owns the interaction.
 
-        A name of any alphabet is taken; `to_user_id` says what becomes of it.
+        It is the user the caller is bound to, else `user` or `safety_identifier`, converted by `to_user_id`, else the
+        caller's principal.
         """
         if caller.user_id is not None:
             return caller.user_id
@@ -125,7 +140,7 @@ class ChatCompletionRequest(BaseModel):
         return to_user_id(name) if name else caller.principal
 
     def to_prompt(self) -> Prompt:
-        """Return the same question in the domain's words; messages without any text are left out."""
+        """Return the prompt with its generation options; messages without text are left out."""
         instructions = [
             message.content
             for message in self.messages
@@ -149,8 +164,8 @@ class ChatCompletionRequest(BaseModel):
         )
 
 
-def _empty_content_of(number: int) -> ValidationError:
-    """Return the error that names the content of one message of the list."""
+def _empty_content_error(index: int) -> ValidationError:
+    """Return the error for the empty content of the message at `index`."""
     error = PydanticCustomError("value_error", "Value error, must not be empty")
-    details = InitErrorDetails(type=error, loc=(number, "content"), input="")
+    details = InitErrorDetails(type=error, loc=(index, "content"), input="")
     return ValidationError.from_exception_data("messages", [details])

@@ -1,4 +1,4 @@
-"""The events of a streamed POST /v1/chat/completions."""
+"""Server-sent events of a streamed POST /v1/chat/completions."""
 
 import orjson
 from starlette.types import Scope
@@ -7,7 +7,7 @@ from app.dto.openai_chat.answer import (
     CompletionUsage,
     completion_id,
     created_seconds,
-    openai_finish,
+    openai_finish_reason,
 )
 from app.dto.openai_chat.tool_calls import tool_call
 from app.problems.error_handlers import problem_of_error
@@ -25,23 +25,23 @@ _DONE = b"data: [DONE]\n\n"
 
 
 class OpenAIChatStreamFormat(StreamFormat):
-    """Chunks: the role, the text piece by piece, why it ended, the tokens if wanted, `[DONE]`.
+    """Writes chunks: the role, the text, the finish reason, the token usage if requested, `[DONE]`.
 
-    All chunks name the same model: the one that spoke first, also where another takes up its answer.
+    All chunks name the model that started the answer, even if a fallback continues it.
     """
 
     def __init__(self, context: ChatRequestContext, *, with_usage: bool) -> None:
         self._context = context
         self._with_usage = with_usage
         self._no_usage = b',"usage":null' if with_usage else b""
-        self._head = b""
+        self._chunk_start = b""
         self._calls = 0
 
     def encode(self, event: ChatEvent) -> bytes:
         if isinstance(event, str):
             return self._chunk(b'{"content":' + orjson.dumps(event) + b"}")
         if isinstance(event, Interaction):
-            return self._end(event)
+            return self._encode_end(event)
         if isinstance(event, ReasoningDelta):
             return self._chunk(b'{"reasoning_content":' + orjson.dumps(event.text) + b"}")
         if isinstance(event, ToolCall):
@@ -50,22 +50,22 @@ class OpenAIChatStreamFormat(StreamFormat):
             return self._chunk(b'{"tool_calls":[' + call + b"]}")
         if event.continues:
             return b""
-        self._head = self._head_of(event.model)
+        self._chunk_start = self._encode_common_fields(event.model)
         return self._chunk(_ROLE)
 
     def encode_error(self, error: DomainError, scope: Scope) -> bytes:
         kind, problem = problem_of_error(error, scope)
-        told = orjson.dumps(openai_error(kind, problem.get("errors", ())))
-        return b"data: " + told + b"\n\n"
+        body = orjson.dumps(openai_error(kind, problem.get("errors", ())))
+        return b"data: " + body + b"\n\n"
 
-    def _head_of(self, model: str) -> bytes:
-        """Return what all chunks begin with."""
-        turn_id = self._context.id
+    def _encode_common_fields(self, model: str) -> bytes:
+        """Return the start of every chunk: the fields that are the same in all, without the closing brace."""
+        interaction_id = self._context.id
         return b"data: " + orjson.dumps(
             {
-                "id": completion_id(turn_id),
+                "id": completion_id(interaction_id),
                 "object": "chat.completion.chunk",
-                "created": created_seconds(milliseconds_of(turn_id)),
+                "created": created_seconds(milliseconds_of(interaction_id)),
                 "model": model,
                 "service_tier": "default",
                 "system_fingerprint": None,
@@ -76,17 +76,17 @@ class OpenAIChatStreamFormat(StreamFormat):
         return (
             b'%s,"choices":[{"index":0,"delta":%s,"logprobs":null,"finish_reason":%s}]%s}\n\n'
             % (
-                self._head,
+                self._chunk_start,
                 delta,
                 finish_reason,
                 self._no_usage,
             )
         )
 
-    def _end(self, interaction: Interaction) -> bytes:
-        events = self._chunk(b"{}", orjson.dumps(openai_finish(interaction)))
+    def _encode_end(self, interaction: Interaction) -> bytes:
+        events = self._chunk(b"{}", orjson.dumps(openai_finish_reason(interaction)))
         if self._with_usage:
-            usage = CompletionUsage.of(interaction.usage)
-            told = b"null" if usage is None else usage.model_dump_json().encode()
-            events += b'%s,"choices":[],"usage":%s}\n\n' % (self._head, told)
+            usage = CompletionUsage.from_usage(interaction.usage)
+            usage_json = b"null" if usage is None else usage.model_dump_json().encode()
+            events += b'%s,"choices":[],"usage":%s}\n\n' % (self._chunk_start, usage_json)
         return events + _DONE

@@ -1,4 +1,4 @@
-"""Values of OpenAI's API that this service knows but takes only where they change nothing about the answer's shape."""
+"""Types of OpenAI's request fields of which only the values without effect are supported, and of `stop`."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from app.dto.wire import without_nul
+from app.dto.wire import reject_nul
 from app.problems.field_errors import UNSUPPORTED
 
 _MOST_STOPS = 4
 
 
 def unsupported() -> PydanticCustomError:
-    """Return the error that becomes a 400 `unsupported_parameter` rather than a 422."""
+    """Return the error that leads to a 400 `unsupported_parameter` instead of a 422."""
     return PydanticCustomError(UNSUPPORTED, "not supported")
 
 
@@ -36,9 +36,13 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Absent = Annotated[Any, AfterValidator(_only(None, [])), WithJsonSchema({"enum": [None, []]})]
+AbsentOrEmpty = Annotated[
+    Any, AfterValidator(_only(None, [])), WithJsonSchema({"enum": [None, []]})
+]
 SingleChoice = Annotated[Any, AfterValidator(_only(None, 1)), WithJsonSchema({"enum": [None, 1]})]
-Never = Annotated[Any, AfterValidator(_only(None, False)), WithJsonSchema({"enum": [None, False]})]
+FalseOnly = Annotated[
+    Any, AfterValidator(_only(None, False)), WithJsonSchema({"enum": [None, False]})
+]
 TextModality = Annotated[
     Any, AfterValidator(_only(None, ["text"])), WithJsonSchema({"enum": [None, ["text"]]})
 ]
@@ -58,7 +62,7 @@ TextFormat = Annotated[
         }
     ),
 ]
-_StopText = Annotated[str, Field(min_length=1), AfterValidator(without_nul)]
+_StopText = Annotated[str, Field(min_length=1), AfterValidator(reject_nul)]
 Stop = Annotated[
     list[_StopText] | None,
     Field(max_length=_MOST_STOPS),

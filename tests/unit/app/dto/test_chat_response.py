@@ -14,9 +14,10 @@ from tests.fakes.interactions import any_interactions
 def test_it_says_what_its_description_says(interaction: Interaction, is_stored: bool) -> None:
     body = chat_response(interaction, is_stored=is_stored)
     ChatResponse.model_validate_json(body)
-    told = json.loads(body)
-    assert told.pop("history") == {"status": "accepted" if is_stored else "not_persisted"}
-    assert told == json.loads(InteractionDto.of(interaction).model_dump_json(by_alias=True))
+    written = json.loads(body)
+    assert written.pop("history") == {"status": "accepted" if is_stored else "not_persisted"}
+    expected = InteractionDto.from_interaction(interaction).model_dump_json(by_alias=True)
+    assert written == json.loads(expected)
 
 
 @given(any_interactions)

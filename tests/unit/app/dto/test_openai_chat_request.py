@@ -37,7 +37,7 @@ def a_request(**body: object) -> ChatCompletionRequest:
 def test_the_user_is_the_bound_one_then_the_named_one_then_the_key(
     caller: Caller, body: dict[str, str], user: str
 ) -> None:
-    assert a_request(**body).user_of(caller) == user
+    assert a_request(**body).resolve_user_id(caller) == user
 
 
 @pytest.mark.seen("C2")
@@ -46,7 +46,7 @@ def test_a_name_that_is_no_user_id_is_replaced_by_a_hash_of_it(name: str) -> Non
     digest = hashlib.sha256(name.encode()).digest()
     expected = "sub-" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
     for field in ("user", "safety_identifier"):
-        assert a_request(**{field: name}).user_of(ANONYMOUS) == expected
+        assert a_request(**{field: name}).resolve_user_id(ANONYMOUS) == expected
 
 
 @pytest.mark.parametrize(

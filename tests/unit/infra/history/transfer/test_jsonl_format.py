@@ -18,7 +18,7 @@ from tests.fakes.interactions import an_interaction, any_interactions
 
 
 def seen_by_callers(interaction: Interaction) -> bytes:
-    return InteractionDto.of(interaction).model_dump_json(by_alias=True).encode()
+    return InteractionDto.from_interaction(interaction).model_dump_json(by_alias=True).encode()
 
 
 def as_exported(interaction: Interaction) -> Interaction:
