@@ -134,7 +134,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             if tracing
             else open_history(settings, clock)
         )
-        claims = await stack.enter_async_context(
+        idempotency_store = await stack.enter_async_context(
             configured_store(settings).open_idempotency(settings, clock)
         )
         llm = await stack.enter_async_context(
@@ -159,7 +159,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
                 else history.repository
             ),
             tracer=tracing.requests if tracing else None,
-            claims=claims,
+            idempotency_store=idempotency_store,
             authenticator=access.authenticator,
             cursors=configured_cursors(settings),
             clock=clock,
@@ -175,7 +175,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
         loop = asyncio.get_running_loop()
         metrics.watch_tasks(lambda: len(asyncio.all_tasks(loop)))
         metrics.watch_chats_in_flight(
-            lambda: container.chat.chats_under_way, limit=settings.max_concurrent_chats
+            lambda: container.chat.chats_in_flight, limit=settings.max_concurrent_chats
         )
         if (outbox := history.outbox) is not None:
             outbox.watch_deliveries(
@@ -193,7 +193,7 @@ def wire(
     llm: LLMClient,
     catalogue: ModelCatalogue,
     history: HistoryRepository,
-    claims: IdempotencyStore,
+    idempotency_store: IdempotencyStore,
     authenticator: Authenticator | None,
     cursors: CursorCodec,
     clock: Clock,
@@ -227,13 +227,13 @@ def wire(
             clock=clock,
             new_id=new_id,
             idempotency=IdempotencyService(
-                claims=claims,
+                store=idempotency_store,
                 read_interaction=read_interaction,
                 clock=clock,
                 lease_seconds=settings.idempotency_lease_seconds,
                 keep_seconds=settings.idempotency_keep_seconds,
             ),
-            spending=_spending(settings, clock),
+            token_quota=_token_quota(settings, clock),
             limits=ChatLimits(
                 request_seconds=settings.request_timeout_seconds,
                 stream_seconds=settings.stream_total_seconds,
@@ -244,7 +244,9 @@ def wire(
         history=HistoryService(
             search_history=SearchHistory(history=history),
             read_interaction=read_interaction,
-            erase_history=EraseHistory(history=history, claims=claims, new_id=new_id),
+            erase_history=EraseHistory(
+                history=history, idempotency_store=idempotency_store, new_id=new_id
+            ),
             list_conversations=ListConversations(history=history),
             summarise_history=SummariseHistory(history=history),
             export_history=ExportHistory(history=history, clock=clock),
@@ -265,7 +267,7 @@ def wire(
     )
 
 
-def _spending(settings: LimitSettings, clock: Clock) -> TokenQuota | None:
+def _token_quota(settings: LimitSettings, clock: Clock) -> TokenQuota | None:
     if settings.caller_daily_tokens is None:
         return None
     return TokenQuota(MemoryTokenBudget(clock, tokens_per_day=settings.caller_daily_tokens))

@@ -7,7 +7,7 @@ from app.dto.native.interaction import ChatResponse, chat_response
 from app.dto.native.stream_events import NativeStreamFormat
 from app.problems.problem_schema import problems
 from app.requests.chat_route import StrictChatRoute, TimeoutHeader
-from app.requests.idempotency_key import IdempotencyHeader, once_of
+from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
 from app.responses.event_stream import EventStream
 from app.responses.json_response import (
@@ -58,7 +58,9 @@ async def ask(
             is_streamed=body.stream,
             may_fall_back=body.fallback,
             timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,
-            once=once_of(idempotency_key, request, body, names_user={"user_id"}),
+            idempotent_request=idempotent_request(
+                idempotency_key, request, body, names_user={"user_id"}
+            ),
         ),
     )
     request.scope["state"]["chat_context"] = context

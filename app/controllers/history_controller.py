@@ -72,7 +72,7 @@ async def read_page(
     if (lag_seconds := container.history_lag_seconds()) is not None:
         response.headers["X-History-Lag-Seconds"] = f"{lag_seconds:.3f}"
     return HistoryPage.from_result_page(
-        await container.history.page(
+        await container.history.search(
             caller_of(request),
             parameters.to_query(user_in_path(user_id, request)),
             cursor=parameters.cursor,
@@ -114,7 +114,7 @@ async def read_one(
 ) -> InteractionDto:
     """One interaction of the user, of any status; 404 if this user has none with that id."""
     return InteractionDto.from_interaction(
-        await container_of(request).history.one(
+        await container_of(request).history.read(
             caller_of(request), user_in_path(user_id, request), interaction_id.lower()
         )
     )
@@ -128,7 +128,7 @@ async def read_one(
 async def erase_all(user_id: UserIdInPath, request: Request) -> Erased:
     """Erase all interactions of the user received so far, including those not yet written to the store."""
     return Erased(
-        deleted=await container_of(request).history.forget_all(
+        deleted=await container_of(request).history.erase_all(
             caller_of(request), user_in_path(user_id, request)
         )
     )
@@ -145,6 +145,6 @@ async def erase_one(
     user_id: UserIdInPath, interaction_id: InteractionIdInPath, request: Request
 ) -> None:
     """Erase one interaction, including one not yet written to the store; also 204 if it does not exist."""
-    await container_of(request).history.forget_one(
+    await container_of(request).history.erase(
         caller_of(request), user_in_path(user_id, request), interaction_id.lower()
     )

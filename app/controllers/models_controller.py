@@ -39,4 +39,4 @@ async def read_model(
     request: Request,
 ) -> ModelDto:
     """One model of the catalogue."""
-    return ModelDto.from_model(container_of(request).models.one(caller_of(request), model_id))
+    return ModelDto.from_model(container_of(request).models.resolve(caller_of(request), model_id))

@@ -7,7 +7,7 @@ from app.dto.openai_chat.request import ChatCompletionRequest
 from app.dto.openai_chat.stream_events import OpenAIChatStreamFormat
 from app.problems.openai_error_schema import openai_errors
 from app.requests.chat_route import ChatRoute, TimeoutHeader
-from app.requests.idempotency_key import IdempotencyHeader, once_of
+from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
 from app.responses.event_stream import EventStream
 from app.responses.json_response import (
@@ -58,7 +58,9 @@ async def complete(
             brings_context=body.brings_context,
             is_streamed=bool(body.stream),
             timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,
-            once=once_of(idempotency_key, request, body, names_user={"user", "safety_identifier"}),
+            idempotent_request=idempotent_request(
+                idempotency_key, request, body, names_user={"user", "safety_identifier"}
+            ),
         ),
     )
     request.scope["state"]["chat_context"] = context

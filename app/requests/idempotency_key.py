@@ -1,4 +1,4 @@
-"""What a caller sends along so that a request is carried out once."""
+"""The Idempotency-Key header and the fingerprint of a request."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from fastapi import Header, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
-from app.services.idempotency import Once
+from app.services.idempotency import IdempotentRequest
 from domain.entities.idempotency import Fingerprint
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -77,23 +77,23 @@ IdempotencyHeader = Annotated[
 ]
 
 
-def once_of(
+def idempotent_request(
     key: str | None, request: Request, body: BaseModel, *, names_user: set[str]
-) -> Once | None:
-    """Return what carries the request out once; None without a key.
+) -> IdempotentRequest | None:
+    """Return the identity of the request; None without a key.
 
     Args:
-        key: As the caller sent it.
-        request: Says which route it is.
-        body: As it was validated.
-        names_user: The fields of `body` that say who is asked for, which may go without saying.
+        key: Value of the Idempotency-Key header.
+        request: HTTP request, with its route in the scope.
+        body: Validated body.
+        names_user: Fields of `body` that name the user. They are optional, so the fingerprint does not cover them.
     """
     if key is None:
         return None
     if len(request.headers.getlist(IDEMPOTENCY_KEY)) > 1:
         raise RequestValidationError([{"type": "repeated", "loc": ("header", IDEMPOTENCY_KEY)}])
     route = request.scope["route"].path
-    return Once(
+    return IdempotentRequest(
         key=key,
         route=route,
         fingerprint=Fingerprint(

@@ -1,1 +1,1 @@
-"""Whether it may happen: permission, limits, once-only. Knows nothing of HTTP."""
+"""Application services: permissions, limits and idempotency. Independent of HTTP."""

@@ -1,11 +1,11 @@
-"""Guards the way to the model."""
+"""Checks permissions and limits before a chat reaches the model."""
 
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from app.services.answer_events import AnswerEvents
-from app.services.idempotency import IdempotencyService, Once
+from app.services.idempotency import IdempotencyService, IdempotentRequest
 from app.services.token_quota import TokenQuota
 from domain.entities.caller import Caller, Scope
 from domain.entities.chat_request_context import ChatRequestContext
@@ -21,13 +21,13 @@ from domain.use_cases.recall_conversation import RecallConversation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatLimits:
-    """How long and how many.
+    """Time limits of a chat, and the limit of concurrent chats.
 
     Attributes:
-        request_seconds: All of a plain chat; of a streamed one, up to its first word.
-        stream_seconds: All of a streamed chat.
-        accept_reserve_seconds: Kept back of `request_seconds` for storing the answer.
-        concurrent_chats: More than these at once are refused.
+        request_seconds: Total time of a chat that is not streamed; of a streamed one, the time to its first text.
+        stream_seconds: Total time of a streamed chat.
+        accept_reserve_seconds: Part of `request_seconds` that is reserved for storing the answer.
+        concurrent_chats: Chats above this number are refused.
     """
 
     request_seconds: float = 60.0
@@ -38,12 +38,12 @@ class ChatLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatOptions:
-    """How a caller wants to be answered.
+    """Options of one chat request.
 
     Attributes:
-        brings_context: The prompt is a conversation already, so that no earlier turns are put before it.
-        timeout_seconds: Shortens the request's time; None leaves it.
-        once: Carries the request out once; None every time it is sent.
+        brings_context: The prompt contains its conversation, so no earlier turns are added to it.
+        timeout_seconds: Replaces `ChatLimits.request_seconds` if it is shorter; None changes nothing.
+        idempotent_request: Identifies repeated requests; None runs the request every time it is sent.
     """
 
     conversation_id: str | None = None
@@ -51,16 +51,17 @@ class ChatOptions:
     is_streamed: bool = False
     may_fall_back: bool = True
     timeout_seconds: float | None = None
-    once: Once | None = None
+    idempotent_request: IdempotentRequest | None = None
 
 
 @dataclass(slots=True)
 class ChatService:
-    """May this caller ask, how often, how many at once, and with what said before; then the answer, piece by piece.
+    """Answers chats, subject to permissions, concurrency limit, idempotency and token quota.
 
     Attributes:
-        spending: Keeps callers within their tokens; None where they have no limit.
-        chats_under_way: Accepted and not yet answered, those that wait for their idempotency key included.
+        token_quota: Limits the tokens of each caller; None if they are not limited.
+        chats_in_flight: Number of accepted chats without a complete answer, including those that wait for their
+            idempotency key.
     """
 
     answer_prompt: AnswerPrompt
@@ -69,86 +70,88 @@ class ChatService:
     clock: Clock
     new_id: Callable[[], str]
     idempotency: IdempotencyService
-    spending: TokenQuota | None = None
+    token_quota: TokenQuota | None = None
     limits: ChatLimits = field(default_factory=ChatLimits)
-    chats_under_way: int = field(default=0, init=False)
+    chats_in_flight: int = field(default=0, init=False)
 
     async def ask(
-        self, caller: Caller, user_id: str, prompt: Prompt, asking: ChatOptions
+        self, caller: Caller, user_id: str, prompt: Prompt, options: ChatOptions
     ) -> tuple[ChatRequestContext, AnswerEvents]:
-        """Return the turn and its answer; nothing happens until the answer is read, but that a key is claimed.
+        """Return the request's context and its answer.
+
+        The idempotency key is claimed at once; everything else happens when the answer is read.
 
         Raises:
-            Forbidden: This caller may not ask for `user_id`.
-            UnknownModel: Not in the catalogue.
-            InvalidInput: More output tokens than the model gives.
-            Overloaded: Too many chats at once.
-            IdempotencyInProgress: The first request with this key still runs.
-            IdempotencyMismatch: The first request with this key was another.
-            IdempotencyUnavailable: Keys cannot be looked up.
+            Forbidden: The caller may not chat on behalf of `user_id`.
+            UnknownModel: The model is not in the catalogue.
+            InvalidInput: The prompt requests more output tokens than the model supports.
+            Overloaded: Too many chats are in flight.
+            IdempotencyInProgress: The first request with this key is still running.
+            IdempotencyMismatch: The first request with this key had different content.
+            IdempotencyUnavailable: The idempotency store or history cannot be read.
         """
         caller.require(Scope.CHAT_WRITE, user_id)
         model = self.catalogue.resolve(prompt.model)
-        most = model.max_output_tokens
-        if most is not None and (prompt.max_output_tokens or 0) > most:
-            raise InvalidInput("max_output_tokens", f"at most {most} for this model")
+        limit = model.max_output_tokens
+        if limit is not None and (prompt.max_output_tokens or 0) > limit:
+            raise InvalidInput("max_output_tokens", f"at most {limit} for this model")
         if prompt.model is None:
             prompt = replace(prompt, model=model.id)
-        context = self._context(user_id, model.id, asking)
-        recalls = not asking.brings_context
-        place = self._taken_place()
+        context = self._context(user_id, model.id, options)
+        recalls = not options.brings_context
+        slot = self._acquire_slot()
 
         def run() -> AnswerEvents:
-            return self._answered(place, caller, context, prompt, model, recalls=recalls)
+            return self._answer(slot, caller, context, prompt, model, recalls=recalls)
 
-        if asking.once is None:
+        if options.idempotent_request is None:
             return context, run()
         try:
-            events = await self.idempotency(caller, context, asking.once, run)
+            events = await self.idempotency(caller, context, options.idempotent_request, run)
         except BaseException:
-            place.give_back()
+            slot.release()
             raise
         if context.is_replayed:
-            place.give_back()
+            slot.release()
         return context, events
 
-    def _taken_place(self) -> "_Place":
-        """Count one more chat; nothing else runs between the check and the count.
+    def _acquire_slot(self) -> "_ChatSlot":
+        """Count one more chat in flight. Check and increment are atomic, since there is no `await` between them.
 
         Raises:
-            Overloaded: As many as allowed are under way.
+            Overloaded: The limit of concurrent chats is reached.
         """
-        if self.chats_under_way >= self.limits.concurrent_chats:
+        if self.chats_in_flight >= self.limits.concurrent_chats:
             raise Overloaded
-        self.chats_under_way += 1
-        return _Place(self)
+        self.chats_in_flight += 1
+        return _ChatSlot(self)
 
-    def _context(self, user_id: str, model: str, asking: ChatOptions) -> ChatRequestContext:
+    def _context(self, user_id: str, model: str, options: ChatOptions) -> ChatRequestContext:
         started_seconds = self.clock.monotonic()
         request_seconds = self.limits.request_seconds
-        if asking.timeout_seconds is not None:
-            request_seconds = min(request_seconds, asking.timeout_seconds)
+        if options.timeout_seconds is not None:
+            request_seconds = min(request_seconds, options.timeout_seconds)
         first_text_deadline = Deadline(
             started_seconds + request_seconds - self.limits.accept_reserve_seconds
         )
         answer_deadline = first_text_deadline
-        if asking.is_streamed:
+        if options.is_streamed:
             answer_deadline = Deadline(started_seconds + self.limits.stream_seconds)
         return ChatRequestContext(
             id=self.new_id(),
             user_id=user_id,
-            conversation_id=asking.conversation_id,
+            conversation_id=options.conversation_id,
             model=model,
             started_seconds=started_seconds,
             first_text_deadline=first_text_deadline,
             answer_deadline=answer_deadline,
-            is_streamed=asking.is_streamed,
-            may_fall_back=asking.may_fall_back,
+            is_streamed=options.is_streamed,
+            may_fall_back=options.may_fall_back,
         )
 
-    async def _answered(
+    async def _answer(
         self,
-        place: "_Place",
+        slot: "_ChatSlot",
         caller: Caller,
         context: ChatRequestContext,
         prompt: Prompt,
@@ -156,35 +159,35 @@ class ChatService:
         *,
         recalls: bool,
     ) -> AnswerEvents:
-        """Answer `prompt`, after the earlier turns of its conversation if it `recalls` them and is in one."""
+        """Answer `prompt`; if `recalls` and it belongs to a conversation, with the earlier turns added to it."""
         try:
             if recalls and context.conversation_id is not None:
                 prompt = await self.recall_conversation(
                     prompt, context.user_id, context.conversation_id, model
                 )
-            if self.spending is None or caller.rate_limit_key is None:
+            if self.token_quota is None or caller.rate_limit_key is None:
                 answer = self.answer_prompt(context, prompt)
             else:
-                answer = self.spending(
+                answer = self.token_quota(
                     caller.rate_limit_key, context, prompt, model, self.answer_prompt
                 )
             async with aclosing(answer) as events:
                 async for event in events:
                     yield event
         finally:
-            place.give_back()
+            slot.release()
 
 
-class _Place:
-    """One of the chats that may be under way at once; giving it back a second time changes nothing."""
+class _ChatSlot:
+    """One of the `ChatLimits.concurrent_chats`; a second release is a no-op."""
 
-    __slots__ = ("_is_taken", "_service")
+    __slots__ = ("_is_held", "_service")
 
     def __init__(self, service: ChatService) -> None:
         self._service = service
-        self._is_taken = True
+        self._is_held = True
 
-    def give_back(self) -> None:
-        if self._is_taken:
-            self._is_taken = False
-            self._service.chats_under_way -= 1
+    def release(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._service.chats_in_flight -= 1

@@ -1,4 +1,4 @@
-"""What the ways in may use."""
+"""The objects that controllers and middleware use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ from domain.interfaces.telemetry import RequestObserver, RequestTracer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """Everything a controller may use, joined by `dependency_injection`.
+    """Services and adapters, assembled by `dependency_injection`.
 
     Attributes:
-        authenticator: Tells callers; None where nobody has to say who they are.
-        caller_limits: Counts what each caller sends.
-        tracer: Follows each request; None where nobody wants to see traces.
-        history_lag_seconds: Returns the age of what this host has still to deliver; None where it delivers nothing.
+        authenticator: Identifies the caller; None if authentication is off.
+        caller_limits: Limits the requests of each caller.
+        tracer: Creates a span for each request; None if tracing is off.
+        history_lag_seconds: Returns the age of the oldest interaction that this host has not delivered to the store;
+            None if the host has no outbox.
         render_metrics: Returns the process's metrics as Prometheus text.
     """
 

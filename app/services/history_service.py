@@ -1,4 +1,4 @@
-"""Decides whose history a caller may read and erase."""
+"""Reads, exports and erases history on behalf of a caller."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from domain.use_cases.summarise_history import SummariseHistory
 
 @dataclass(frozen=True, slots=True)
 class HistoryService:
-    """Authorises before any store is touched, and turns cursors into places and back."""
+    """Checks permissions before the store is used; encodes and decodes page cursors."""
 
     search_history: SearchHistory
     read_interaction: ReadInteraction
@@ -30,7 +30,7 @@ class HistoryService:
     export_history: ExportHistory
     cursors: CursorCodec
 
-    async def page(
+    async def search(
         self,
         caller: Caller,
         query: HistoryQuery,
@@ -39,11 +39,11 @@ class HistoryService:
         with_id: str | None = None,
         wait_seconds: float = 0.0,
     ) -> HistoryResultPage:
-        """Return one page of `query`, from `cursor` on.
+        """Return one page of `query`, starting at `cursor`.
 
         Raises:
-            Forbidden: Not this caller's to read.
-            InvalidCursor: Not made for this user, filter and order.
+            Forbidden: The caller may not read the history of this user.
+            InvalidCursor: The cursor belongs to another user, filter or order.
             HistoryUnreadable: The store cannot be read.
         """
         caller.require(Scope.HISTORY_READ, query.user_id)
@@ -58,11 +58,11 @@ class HistoryService:
     async def conversations(
         self, caller: Caller, query: ConversationQuery, *, cursor: str | None = None
     ) -> ConversationResultPage:
-        """Return one page of `query`, from `cursor` on.
+        """Return one page of `query`, starting at `cursor`.
 
         Raises:
-            Forbidden: Not this caller's to read.
-            InvalidCursor: Not made for this user's conversations.
+            Forbidden: The caller may not read the history of this user.
+            InvalidCursor: The cursor does not belong to the conversations of this user.
             HistoryUnreadable: The store cannot be read.
         """
         caller.require(Scope.HISTORY_READ, query.user_id)
@@ -73,26 +73,26 @@ class HistoryService:
         return ConversationResultPage(page=page, next_cursor=next_cursor)
 
     async def statistics(self, caller: Caller, query: StatisticsQuery) -> Sequence[Group]:
-        """Return the groups of `query` by key; raises `Forbidden` or `HistoryUnreadable`."""
+        """Return the groups of `query`, ordered by key; raises `Forbidden` or `HistoryUnreadable`."""
         caller.require(Scope.HISTORY_READ, query.user_id)
         return await self.summarise_history(query)
 
     def export(self, caller: Caller, user_id: str) -> AsyncGenerator[Sequence[Interaction], None]:
-        """Return all of the user's interactions, page after page; raises `Forbidden` at once."""
+        """Return all interactions of the user in pages; raises `Forbidden` before the first page is read."""
         caller.require(Scope.HISTORY_EXPORT, user_id)
         return self.export_history(user_id)
 
-    async def one(self, caller: Caller, user_id: str, interaction_id: str) -> Interaction:
+    async def read(self, caller: Caller, user_id: str, interaction_id: str) -> Interaction:
         """Return one interaction; raises `Forbidden`, `NotFound` or `HistoryUnreadable`."""
         caller.require(Scope.HISTORY_READ, user_id)
         return await self.read_interaction(user_id, interaction_id)
 
-    async def forget_one(self, caller: Caller, user_id: str, interaction_id: str) -> None:
-        """Erase one interaction, there or not; raises `Forbidden` or `HistoryUnreadable`."""
+    async def erase(self, caller: Caller, user_id: str, interaction_id: str) -> None:
+        """Erase one interaction; no-op if there is none. Raises `Forbidden` or `HistoryUnreadable`."""
         caller.require(Scope.HISTORY_ERASE, user_id)
         await self.erase_history.one(user_id, interaction_id)
 
-    async def forget_all(self, caller: Caller, user_id: str) -> int:
-        """Erase all of a user's and return how many; raises `Forbidden` or `HistoryUnreadable`."""
+    async def erase_all(self, caller: Caller, user_id: str) -> int:
+        """Erase all interactions of the user and return their number; raises `Forbidden` or `HistoryUnreadable`."""
         caller.require(Scope.HISTORY_ERASE, user_id)
         return await self.erase_history.all(user_id)

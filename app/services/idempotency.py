@@ -1,4 +1,4 @@
-"""Carries a request out once, however often it is sent."""
+"""Idempotency keys: a request that is sent repeatedly runs once, and its answer is replayed."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -25,17 +25,17 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
 from domain.use_cases.read_interaction import ReadInteraction
 
-_REPLAYED = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.BLOCKED})
+_REPLAYED_STATUSES = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.BLOCKED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Once:
-    """What a caller sent along so that the request is carried out once.
+class IdempotentRequest:
+    """Identifies a request that was sent with an Idempotency-Key.
 
     Attributes:
-        key: What the caller calls the request.
-        route: Where it was sent.
-        fingerprint: Tells whether two requests ask the same.
+        key: Value of the Idempotency-Key header.
+        route: Route of the request.
+        fingerprint: Detects a key that is reused for a request with different content.
     """
 
     key: str
@@ -45,17 +45,18 @@ class Once:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyService:
-    """The first request with a key runs; while it does, others are refused; once it is answered, they get its answer.
+    """Runs the first request with a key, refuses others while it runs, and replays its answer to later ones.
 
-    That it was answered is told by its interaction in history, not by a second note beside it, so a crash between the
-    two cannot make them differ. Whatever leaves nothing to be replayed frees the key.
+    A request is complete once its interaction is in history. The idempotency record does not repeat that, so a crash
+    between two writes cannot make them contradict each other. A request that leaves nothing to replay releases its
+    key.
 
     Attributes:
-        lease_seconds: After its deadline, how long until a request without an interaction counts as dead.
-        keep_seconds: How long a key is remembered.
+        lease_seconds: Time after its deadline at which a request without an interaction is taken as lost.
+        keep_seconds: Time for which a key is stored.
     """
 
-    claims: IdempotencyStore
+    store: IdempotencyStore
     read_interaction: ReadInteraction
     clock: Clock
     lease_seconds: float = 10.0
@@ -66,77 +67,83 @@ class IdempotencyService:
         self,
         caller: Caller,
         context: ChatRequestContext,
-        once: Once,
+        request: IdempotentRequest,
         run: Callable[[], AnswerEvents],
     ) -> AnswerEvents:
-        """Return what `run` yields, or what it yielded the first time; `context` is made the one that answers.
+        """Return the events of `run`, or a replay of the first answer; `context` then describes the first request.
 
         Raises:
-            IdempotencyInProgress: The first request still runs.
-            IdempotencyMismatch: The first request was another.
-            IdempotencyUnavailable: Keys or answers cannot be looked up; nothing was done.
+            IdempotencyInProgress: The first request is still running.
+            IdempotencyMismatch: The first request had different content.
+            IdempotencyUnavailable: The idempotency store or history cannot be read; the request did not run.
         """
         key = IdempotencyKey(
-            principal=caller.principal, user_id=context.user_id, route=once.route, key=once.key
+            principal=caller.principal,
+            user_id=context.user_id,
+            route=request.route,
+            key=request.key,
         )
         now = self.clock.now_milliseconds()
-        claim = self._claim(context, once, now)
+        record = self._new_record(context, request, now)
         try:
-            seen = await self.claims.claim(key, claim, now_milliseconds=now)
+            existing = await self.store.claim(key, record, now_milliseconds=now)
         except (IdempotencyUnavailable, asyncio.CancelledError):
-            self._detach(self._release(key, claim))  # it may have been kept all the same
+            self._run_in_background(self._release(key, record))  # it may be stored nevertheless
             raise
-        if seen is None:
-            return self._held(key, claim, context, run())
-        if not once.fingerprint.matches(seen.fingerprint):
+        if existing is None:
+            return self._release_on_failure(key, record, context, run())
+        if not request.fingerprint.matches(existing.fingerprint):
             raise IdempotencyMismatch
-        interaction = await self._outcome(context.user_id, seen.interaction_id)
-        if interaction is not None and _is_replayed(interaction):
+        interaction = await self._find_interaction(context.user_id, existing.interaction_id)
+        if interaction is not None and _is_replayable(interaction):
             return _replay(context, interaction)
-        claim = self._taken_over(claim, seen, interaction)
+        record = self._successor(record, existing, interaction)
         try:
-            is_ours = await self.claims.replace(key, seen, claim)
+            is_replaced = await self.store.replace(key, existing, record)
         except (IdempotencyUnavailable, asyncio.CancelledError):
-            self._detach(self._end_lease(key, claim))  # it may be ours all the same
+            self._run_in_background(self._end_lease(key, record))  # it may be stored nevertheless
             raise
-        if not is_ours:
+        if not is_replaced:
             raise IdempotencyInProgress
-        context.id = claim.interaction_id
-        return self._held(key, claim, context, run())
+        context.id = record.interaction_id
+        return self._release_on_failure(key, record, context, run())
 
     async def drain(self) -> None:
-        """Return once every key that is being freed for callers who left is free, or could not be freed."""
+        """Wait until all releases that run in the background have succeeded or failed."""
         while self._releases:
             await asyncio.wait(self._releases)
 
-    def _claim(
-        self, context: ChatRequestContext, once: Once, now_milliseconds: int
+    def _new_record(
+        self, context: ChatRequestContext, request: IdempotentRequest, now_milliseconds: int
     ) -> IdempotencyRecord:
         left_seconds = context.answer_deadline.remaining_seconds(self.clock.monotonic())
         return IdempotencyRecord(
-            fingerprint=once.fingerprint.current,
+            fingerprint=request.fingerprint.current,
             interaction_id=context.id,
             lease_until_milliseconds=now_milliseconds
             + round((left_seconds + self.lease_seconds) * 1000),
             expires_milliseconds=now_milliseconds + round(self.keep_seconds * 1000),
         )
 
-    def _taken_over(
-        self, claim: IdempotencyRecord, seen: IdempotencyRecord, interaction: Interaction | None
+    def _successor(
+        self,
+        record: IdempotencyRecord,
+        existing: IdempotencyRecord,
+        interaction: Interaction | None,
     ) -> IdempotencyRecord:
-        """Return the claim to keep instead of `seen`, which left nothing to be replayed.
+        """Return the record that replaces `existing`, whose request left nothing to replay.
 
         Raises:
-            IdempotencyInProgress: It may still do so.
+            IdempotencyInProgress: The first request may still be running.
         """
         if interaction is not None and interaction.status is not Status.INTERRUPTED:
-            return claim  # it has failed, and could not free the key
-        if self.clock.now_milliseconds() < seen.lease_until_milliseconds:
+            return record  # the first request failed and could not release the key
+        if self.clock.now_milliseconds() < existing.lease_until_milliseconds:
             raise IdempotencyInProgress
-        # Its process died. Should its interaction turn up after all, the two are one.
-        return replace(claim, interaction_id=seen.interaction_id)
+        # The first process crashed. With the same id, a late write of its interaction creates no second one.
+        return replace(record, interaction_id=existing.interaction_id)
 
-    async def _outcome(self, user_id: str, interaction_id: str) -> Interaction | None:
+    async def _find_interaction(self, user_id: str, interaction_id: str) -> Interaction | None:
         try:
             return await self.read_interaction(user_id, interaction_id)
         except NotFound:
@@ -144,61 +151,61 @@ class IdempotencyService:
         except HistoryUnreadable as exc:
             raise IdempotencyUnavailable from exc
 
-    async def _held(
+    async def _release_on_failure(
         self,
         key: IdempotencyKey,
-        claim: IdempotencyRecord,
+        record: IdempotencyRecord,
         context: ChatRequestContext,
         events: AnswerEvents,
     ) -> AnswerEvents:
-        """Pass on what is yielded; free the key when it ends in a way that is not replayed."""
+        """Yield `events`; release the key if they end without an interaction that can be replayed."""
         try:
             async with aclosing(events):
                 async for event in events:
                     if not context.is_stored and isinstance(event, Interaction):
-                        await self._end_lease(key, claim)  # there is nothing to replay
+                        await self._end_lease(key, record)  # there is nothing to replay
                     yield event
         except ContentBlocked:
             if not context.is_stored:
-                await self._end_lease(key, claim)
-            raise  # kept: asked again, the answer would be the same
+                await self._end_lease(key, record)
+            raise  # a stored refusal is replayed: another call would be blocked again
         except HistoryNotDurable:
-            await self._end_lease(key, claim)
+            await self._end_lease(key, record)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            if context.interaction is None or not _is_replayed(context.interaction):
-                self._detach(self._release(key, claim))
+            if context.interaction is None or not _is_replayable(context.interaction):
+                self._run_in_background(self._release(key, record))
             raise
         except BaseException:
-            await self._release(key, claim)
+            await self._release(key, record)
             raise
 
-    async def _release(self, key: IdempotencyKey, claim: IdempotencyRecord) -> None:
+    async def _release(self, key: IdempotencyKey, record: IdempotencyRecord) -> None:
         try:
-            await self.claims.release(key, claim)
+            await self.store.release(key, record)
         except IdempotencyUnavailable:
-            return  # free when the lease ends, or once the failed interaction is seen
+            return  # the key is free once the lease ends or the failed interaction is found
 
-    async def _end_lease(self, key: IdempotencyKey, claim: IdempotencyRecord) -> None:
-        """Let the next request run at once, as the same interaction, of which nothing seems to be kept.
+    async def _end_lease(self, key: IdempotencyKey, record: IdempotencyRecord) -> None:
+        """Let the next request run at once under the same interaction id, since no interaction seems to be stored.
 
-        If it was kept after all, the next request is answered from it.
+        If the interaction was stored nevertheless, the next request replays it.
         """
-        ended = replace(claim, lease_until_milliseconds=0)
+        ended = replace(record, lease_until_milliseconds=0)
         try:
-            await self.claims.replace(key, claim, ended)
+            await self.store.replace(key, record, ended)
         except IdempotencyUnavailable:
             return
 
-    def _detach(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work, name="free an idempotency key")
+    def _run_in_background(self, release: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(release, name="release idempotency key")
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)
 
 
-def _is_replayed(interaction: Interaction) -> bool:
-    """Return whether the answer was a 200, or the refusal of a safety filter."""
-    if interaction.status not in _REPLAYED:
+def _is_replayable(interaction: Interaction) -> bool:
+    """Return whether the request was answered with 200 or blocked by a safety filter."""
+    if interaction.status not in _REPLAYED_STATUSES:
         return False
     return interaction.error in (None, ContentBlocked.code)
 
@@ -208,10 +215,10 @@ def _replay(context: ChatRequestContext, interaction: Interaction) -> AnswerEven
     context.is_replayed = True
     context.interaction = interaction
     context.attempts = list(interaction.attempts)
-    return _told_again(interaction)
+    return _stored_events(interaction)
 
 
-async def _told_again(interaction: Interaction) -> AnswerEvents:
+async def _stored_events(interaction: Interaction) -> AnswerEvents:
     if interaction.error is not None:
         raise ContentBlocked
     yield ProviderSelected(provider=interaction.provider or "", model=interaction.model)

@@ -1,4 +1,4 @@
-"""Decides who may see what can be asked."""
+"""Reads the model catalogue on behalf of a caller."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from domain.use_cases.list_models import ListModels
 
 @dataclass(frozen=True, slots=True)
 class ModelService:
-    """Shows the catalogue to those who may ask its models or read what they answered."""
+    """Returns models to callers with the permission to chat or to read history."""
 
     list_models: ListModels
 
     def all(self, caller: Caller) -> Sequence[Model]:
-        """Return every model, the default one first; raises `Forbidden`."""
-        self._permit(caller)
+        """Return all models, the default one first; raises `Forbidden`."""
+        self._require_permission(caller)
         return self.list_models()
 
-    def one(self, caller: Caller, name: str) -> Model:
+    def resolve(self, caller: Caller, name: str) -> Model:
         """Return the model with this id or alias; raises `Forbidden` or `UnknownModel`."""
-        self._permit(caller)
+        self._require_permission(caller)
         return self.list_models.one(name)
 
     @staticmethod
-    def _permit(caller: Caller) -> None:
+    def _require_permission(caller: Caller) -> None:
         if not caller.scopes & {Scope.CHAT_WRITE, Scope.HISTORY_READ}:
             raise Forbidden(Forbidden.SCOPE)

@@ -1,4 +1,4 @@
-"""Keeps callers within their tokens."""
+"""Daily token quota of callers."""
 
 from collections.abc import Callable
 from contextlib import aclosing
@@ -11,18 +11,18 @@ from domain.entities.prompt import Prompt
 from domain.interfaces.rate_limiter import TokenBudget
 
 _BYTES_PER_TOKEN = 3
-"""Few tokens are shorter, in any script: what is estimated by it is rather too much than too little."""
+"""UTF-8 bytes per token for estimates. Few tokens of any script are shorter, so estimates tend to be too high."""
 
-_UNKNOWN_MOST_WRITTEN_TOKENS = 32_768
-"""Set aside for an answer of a model whose limit is not known; it is not told to the model unless less is left."""
+_DEFAULT_MAX_OUTPUT_TOKENS = 32_768
+"""Output tokens reserved for models without a known limit; sent to the model only if fewer are left."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenQuota:
-    """Sets a call's tokens aside before it is made, and settles what it took afterwards.
+    """Reserves the tokens of a call in advance and settles the reservation with the actual usage.
 
-    What is set aside is the most it may take. Near the end of a budget that is what is left: the model is told to
-    write no more, so that calls made at the same time cannot spend it twice.
+    The maximum that the call may use is reserved. If less is left in the budget, the remainder is reserved and the
+    output limit of the prompt lowered to it, so that concurrent calls cannot use the same tokens.
     """
 
     budget: TokenBudget
@@ -35,44 +35,50 @@ class TokenQuota:
         model: Model,
         answer: Callable[[ChatRequestContext, Prompt], AnswerEvents],
     ) -> AnswerEvents:
-        """Yield what `answer` yields to the prompt, or to one that asks for no more than is left.
+        """Yield the events of `answer` for the prompt, with its output limit lowered to the remaining tokens.
+
+        `name` is the rate limit key of the caller.
 
         Raises:
-            RateLimited: Not enough is left of `name`'s day.
+            RateLimited: The remaining tokens of the day do not suffice for the prompt.
         """
-        sent = _tokens_in(prompt.system, *(message.text for message in prompt.messages))
-        most_written = (
-            prompt.max_output_tokens or model.max_output_tokens or _UNKNOWN_MOST_WRITTEN_TOKENS
+        prompt_tokens = _estimated_tokens(
+            prompt.system, *(message.text for message in prompt.messages)
         )
-        reservation = self.budget.reserve(name, least=sent + 1, most=sent + most_written)
-        affordable = reservation.tokens - sent
-        if affordable < most_written:
-            prompt = replace(prompt, max_output_tokens=affordable)
+        output_tokens = (
+            prompt.max_output_tokens or model.max_output_tokens or _DEFAULT_MAX_OUTPUT_TOKENS
+        )
+        reservation = self.budget.reserve(
+            name, least=prompt_tokens + 1, most=prompt_tokens + output_tokens
+        )
+        reserved_output_tokens = reservation.tokens - prompt_tokens
+        if reserved_output_tokens < output_tokens:
+            prompt = replace(prompt, max_output_tokens=reserved_output_tokens)
         try:
             async with aclosing(answer(context, prompt)) as events:
                 async for event in events:
                     yield event
         finally:
-            self.budget.settle(reservation, _spent(context, sent))
+            self.budget.settle(reservation, _used_tokens(context, prompt_tokens))
 
 
-def _spent(context: ChatRequestContext, sent: int) -> int:
-    """Return what the providers counted; without a count, an estimate of what went out and came back.
+def _used_tokens(context: ChatRequestContext, prompt_tokens: int) -> int:
+    """Return the usage that the providers reported; without a report, an estimate from the prompt and the answer.
 
-    A call that was sent costs its prompt, however it ended: a provider bills it although the caller hung up.
+    A prompt that was sent counts, however the call ended: providers bill it even if the client disconnects.
     """
     interaction = context.interaction
     if interaction is None:
-        return sent if context.is_sent else 0
+        return prompt_tokens if context.is_sent else 0
     usage = interaction.usage
     if usage.total_tokens is not None:
         return usage.total_tokens
     if usage.input_tokens is not None or usage.output_tokens is not None:
         return (usage.input_tokens or 0) + (usage.output_tokens or 0)
     if context.is_sent or interaction.text:
-        return sent + _tokens_in(interaction.text)
+        return prompt_tokens + _estimated_tokens(interaction.text)
     return 0
 
 
-def _tokens_in(*texts: str) -> int:
+def _estimated_tokens(*texts: str) -> int:
     return -(-sum(len(text.encode()) for text in texts) // _BYTES_PER_TOKEN)

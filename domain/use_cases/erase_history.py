@@ -14,12 +14,12 @@ class EraseHistory:
     """Erases interactions with their idempotency records; writes that are still in progress are discarded.
 
     Attributes:
-        claims: The idempotency records.
+        idempotency_store: Holds the idempotency records of the interactions.
         new_id: Returns an id greater than all earlier ones of this process; its time is the bound of `all`.
     """
 
     history: HistoryRepository
-    claims: IdempotencyStore
+    idempotency_store: IdempotencyStore
     new_id: Callable[[], str]
 
     async def one(self, user_id: str, interaction_id: str) -> None:
@@ -30,7 +30,7 @@ class EraseHistory:
         """
         # The record first: a record without its interaction would repeat the request under an erased id.
         with _as_one_store():
-            await self.claims.forget_interaction(user_id, interaction_id)
+            await self.idempotency_store.forget_interaction(user_id, interaction_id)
         await self.history.erase(user_id, interaction_id)
 
     async def all(self, user_id: str) -> int:
@@ -42,11 +42,11 @@ class EraseHistory:
         # One bound for both: requests that begin after it keep their record and their interaction.
         until_id = self.new_id()
         with _as_one_store():
-            await self.claims.forget_user(user_id, until_id)
+            await self.idempotency_store.forget_user(user_id, until_id)
         erased = await self.history.erase_all(user_id, until_id)
         # A chat that began before the bound may have claimed its key meanwhile.
         with _as_one_store():
-            await self.claims.forget_user(user_id, until_id)
+            await self.idempotency_store.forget_user(user_id, until_id)
         return erased
 
 

@@ -79,7 +79,7 @@ class Whole:
                 llm=self.llm,
                 catalogue=OneModel(),
                 history=self.history,
-                claims=self.claims,
+                idempotency_store=self.claims,
                 authenticator=authenticator,
                 cursors=PlainCursors(),
                 clock=clock or SystemClock(),

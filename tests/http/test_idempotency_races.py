@@ -14,7 +14,7 @@ from pydantic import Field
 
 from app.dto.native.chat import ChatRequest
 from app.dto.openai_chat.request import ChatCompletionRequest
-from app.requests.idempotency_key import once_of
+from app.requests.idempotency_key import idempotent_request
 from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from domain.exceptions import ContentBlocked, IdempotencyUnavailable, LLMUnavailable
@@ -293,9 +293,11 @@ class RequestTo:
 
 def fingerprint(body: ChatRequest | ChatCompletionRequest, door: str) -> str:
     request: Any = RequestTo(door)
-    once = once_of("k", request, body, names_user={"user_id", "user", "safety_identifier"})
-    assert once is not None
-    return once.fingerprint.current
+    sent = idempotent_request(
+        "k", request, body, names_user={"user_id", "user", "safety_identifier"}
+    )
+    assert sent is not None
+    return sent.fingerprint.current
 
 
 @pytest.mark.seen("D8")
@@ -323,11 +325,11 @@ async def test_a_body_with_a_field_that_an_earlier_release_did_not_know_is_not_w
 ):
     body = LaterChatRequest.model_validate_json(json.dumps(body_of(NATIVE, verbosity="high")))
     request: Any = RequestTo(NATIVE)
-    once = once_of("k", request, body, names_user={"user_id"})
-    assert once is not None
+    sent = idempotent_request("k", request, body, names_user={"user_id"})
+    assert sent is not None
     plain = ChatRequest.model_validate_json(json.dumps(body_of(NATIVE)))
     kept = hashlib.sha256(plain.model_dump_json(exclude={"user_id"}).encode()).hexdigest()
-    assert not once.fingerprint.matches(kept)
+    assert not sent.fingerprint.matches(kept)
 
 
 @pytest.mark.seen("D8")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.services.answer_events import AnswerEvents
-from app.services.idempotency import IdempotencyService, Once
+from app.services.idempotency import IdempotencyService, IdempotentRequest
 from domain.entities.caller import ANONYMOUS, Caller
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
@@ -41,8 +41,8 @@ from tests.fakes.model import Step, SteppingLLM
 
 WHO = ProviderSelected(provider="p", model="m")
 ANSWER: tuple[Step, ...] = (WHO, "All ", "is well.", Reply(finish_reason=FinishReason.STOP))
-ONCE = Once(key="k", route="/v1/chat", fingerprint=Fingerprint(current="2:f"))
-OTHER = replace(ONCE, fingerprint=Fingerprint(current="2:0"))
+REQUEST = IdempotentRequest(key="k", route="/v1/chat", fingerprint=Fingerprint(current="2:f"))
+OTHER = replace(REQUEST, fingerprint=Fingerprint(current="2:0"))
 WHOLE_SECONDS = 59.0
 LEASE_SECONDS = WHOLE_SECONDS + 10.0
 DAY_SECONDS = 86_400.0
@@ -55,8 +55,8 @@ class Service:
         self.clock = clock
         self.history = RememberingHistory()
         self.claims = claims
-        self.once = IdempotencyService(
-            claims=claims, read_interaction=ReadInteraction(history=self.history), clock=clock
+        self.idempotency = IdempotencyService(
+            store=claims, read_interaction=ReadInteraction(history=self.history), clock=clock
         )
         self.new_id = InteractionIds(clock)
         self.calls = 0
@@ -78,7 +78,7 @@ class Service:
     async def send(
         self,
         *steps: Step,
-        once: Once = ONCE,
+        request: IdempotentRequest = REQUEST,
         caller: Caller = ANONYMOUS,
         context: ChatRequestContext | None = None,
     ) -> AnswerEvents:
@@ -97,7 +97,7 @@ class Service:
             async for piece in answer_prompt(context, Prompt.from_text("hi", model="m")):
                 yield piece
 
-        return await self.once(caller, context, once, run)
+        return await self.idempotency(caller, context, request, run)
 
     async def ask(self, *steps: Step, **how: Any) -> Interaction:
         """Send it and return the interaction."""
@@ -106,7 +106,7 @@ class Service:
         return last
 
     async def settle(self) -> None:
-        await self.once.drain()
+        await self.idempotency.drain()
         for answer_prompt in self.answers:
             await answer_prompt.drain()
 
@@ -150,10 +150,10 @@ async def test_another_body_is_refused_running_or_done(service: Service) -> None
     other = OTHER
     running = await service.send(*ANSWER)
     with pytest.raises(IdempotencyMismatch):
-        await service.send(*ANSWER, once=other)
+        await service.send(*ANSWER, request=other)
     assert [piece async for piece in running]
     with pytest.raises(IdempotencyMismatch):
-        await service.send(*ANSWER, once=other)
+        await service.send(*ANSWER, request=other)
 
 
 async def test_another_caller_user_or_route_is_another_request(service: Service) -> None:
@@ -162,8 +162,8 @@ async def test_another_caller_user_or_route_is_another_request(service: Service)
         (await service.ask()).id,
         (await service.ask(caller=someone)).id,
         (await service.ask(context=service.context("bob"))).id,
-        (await service.ask(once=replace(ONCE, route="/v1/chat/completions"))).id,
-        (await service.ask(once=replace(ONCE, key="other"))).id,
+        (await service.ask(request=replace(REQUEST, route="/v1/chat/completions"))).id,
+        (await service.ask(request=replace(REQUEST, key="other"))).id,
     }
     assert (len(ids), service.calls) == (5, 5)
 
@@ -183,7 +183,7 @@ async def test_after_a_failure_the_key_is_free(
 ) -> None:
     with pytest.raises(type(error)):
         await service.ask(WHO, *text, error)
-    second = await service.ask(once=OTHER)
+    second = await service.ask(request=OTHER)
     assert (second.text, service.calls) == ("All is well.", 2)
 
 
@@ -217,7 +217,7 @@ async def test_a_stream_whose_client_left_frees_the_key(service: Service) -> Non
     assert [await anext(pieces), await anext(pieces)] == [WHO, "All "]
     await pieces.aclose()
     await service.settle()
-    second = await service.ask(once=OTHER)
+    second = await service.ask(request=OTHER)
     assert {one.status for one in service.history.kept.values()} == {
         Status.CLIENT_CANCELLED,
         Status.COMPLETED,
@@ -259,10 +259,10 @@ async def test_an_answer_that_may_have_been_kept_all_the_same_is_never_kept_twic
     assert list(service.history.kept) == [context.id]
 
 
-async def crash(service: Service, fingerprint: str = ONCE.fingerprint.current) -> str:
+async def crash(service: Service, fingerprint: str = REQUEST.fingerprint.current) -> str:
     """Leave behind what a process leaves that died while a provider was asked; return the interaction's id."""
     context = service.context()
-    key = IdempotencyKey(principal="anonymous", user_id="ana", route=ONCE.route, key=ONCE.key)
+    key = IdempotencyKey(principal="anonymous", user_id="ana", route=REQUEST.route, key=REQUEST.key)
     now = service.clock.now_milliseconds()
     claim = IdempotencyRecord(
         fingerprint=fingerprint,
@@ -297,7 +297,7 @@ async def test_after_a_crash_behind_the_accept_the_answer_is_told_at_once(
     service: Service,
 ) -> None:
     died = await crash(service)
-    first = (await service.ask(once=replace(ONCE, key="other"))).id
+    first = (await service.ask(request=replace(REQUEST, key="other"))).id
     kept = replace(service.history.kept.pop(first), id=died)
     service.history.kept[died] = kept
     assert await service.ask() == kept
@@ -308,7 +308,7 @@ async def test_after_a_crash_that_was_recorded_as_interrupted_it_runs_again(
     service: Service,
 ) -> None:
     died = await crash(service)
-    await service.ask(once=replace(ONCE, key="other"))
+    await service.ask(request=replace(REQUEST, key="other"))
     template = next(iter(service.history.kept.values()))
     interrupted = replace(template, id=died, status=Status.INTERRUPTED, text="")
     service.history.kept[died] = interrupted
@@ -325,7 +325,7 @@ async def test_after_a_crash_between_a_failure_and_the_freeing_it_runs_as_anothe
     service: Service,
 ) -> None:
     died = await crash(service)
-    await service.ask(once=replace(ONCE, key="other"))
+    await service.ask(request=replace(REQUEST, key="other"))
     template = next(iter(service.history.kept.values()))
     failed = replace(template, id=died, status=Status.FAILED, error="providers-failed", text="")
     service.history.kept[died] = failed
@@ -355,7 +355,7 @@ async def test_after_a_day_the_key_means_something_new_and_the_old_answer_stays(
     service.clock.advance(DAY_SECONDS - 0.01)
     assert await service.ask() == first
     service.clock.advance(0.01)
-    second = await service.ask(once=OTHER)
+    second = await service.ask(request=OTHER)
     assert second.id != first.id
     assert service.history.kept[first.id] == first
 
@@ -447,13 +447,13 @@ async def test_a_claim_of_an_earlier_release_is_compared_in_its_own_form(service
     died = await crash(service, "f" * 64)
     service.clock.advance(LEASE_SECONDS)
     for first in (lambda: "0" * 64, lambda: None):
-        other = replace(ONCE, fingerprint=Fingerprint(current="2:f", first=first))
+        other = replace(REQUEST, fingerprint=Fingerprint(current="2:f", first=first))
         with pytest.raises(IdempotencyMismatch):
-            await service.ask(once=other)
-    same = replace(ONCE, fingerprint=Fingerprint(current="2:f", first=lambda: "f" * 64))
-    answered = await service.ask(once=same)
+            await service.ask(request=other)
+    same = replace(REQUEST, fingerprint=Fingerprint(current="2:f", first=lambda: "f" * 64))
+    answered = await service.ask(request=same)
     assert answered.id == died
-    assert await service.ask(once=same) == answered
+    assert await service.ask(request=same) == answered
 
 
 async def test_a_request_cancelled_while_its_key_is_claimed_leaves_the_key_free(

@@ -49,7 +49,7 @@ class Calls:
 
     def __init__(self, tokens: int) -> None:
         self.ledger = Ledger(tokens)
-        self.spending = TokenQuota(self.ledger)
+        self.quota = TokenQuota(self.ledger)
         self.history = RememberingHistory()
         self.sent: list[Prompt] = []
 
@@ -59,7 +59,7 @@ class Calls:
         llm = SteppingLLM(*steps)
         llm.asked = self.sent
         answer_prompt = AnswerPrompt(llm=llm, history=self.history, clock=FakeClock())
-        return self.spending("ana", a_chat_context(**context), prompt, model, answer_prompt)
+        return self.quota("ana", a_chat_context(**context), prompt, model, answer_prompt)
 
     async def make(self, *steps: Step, prompt: Prompt = PROMPT, model: Model = MODEL) -> None:
         assert [piece async for piece in self.begin(*steps, prompt=prompt, model=model)]
@@ -94,7 +94,7 @@ async def test_a_call_that_was_sent_costs_its_prompt_without_a_word(leaves: bool
     calls = Calls(10_000)
     llm = Sending(WHO, asyncio.Event() if leaves else LLMUnavailable())
     answer_prompt = AnswerPrompt(llm=llm, history=calls.history, clock=FakeClock())
-    pieces = calls.spending("ana", a_chat_context(is_streamed=True), PROMPT, MODEL, answer_prompt)
+    pieces = calls.quota("ana", a_chat_context(is_streamed=True), PROMPT, MODEL, answer_prompt)
     await anext(pieces)
     if leaves:
         await pieces.aclose()
@@ -121,7 +121,7 @@ async def test_what_replaced_attempts_used_is_spent_too() -> None:
     calls = Calls(10_000)
     llm = Twice(WHO, "hi", reply(total_tokens=50))
     answer_prompt = AnswerPrompt(llm=llm, history=calls.history, clock=FakeClock())
-    pieces = calls.spending("ana", a_chat_context(), PROMPT, MODEL, answer_prompt)
+    pieces = calls.quota("ana", a_chat_context(), PROMPT, MODEL, answer_prompt)
     assert [piece async for piece in pieces]
     assert calls.ledger.spent == [92]
 
