@@ -1,4 +1,4 @@
-"""The wiring of the service: who plays which part. Opens nothing when imported."""
+"""Assembles the service from its adapters. Opens nothing when imported."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -61,11 +61,11 @@ from infra.telemetry.metrics.provider_names import open_telemetry_name
 from infra.telemetry.open_telemetry import tracing_of, write_embedded_metrics
 
 HOST_READ_SECONDS = 1.0
-"""How much longer than the store this host is waited for: a store that hangs is given up, then this host is asked."""
+"""Added to the read timeout of the store, so that after a timeout there is time to read this host's outbox."""
 
 
 def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIApp:
-    """Return the HTTP application; its parts are opened when a server starts it."""
+    """Return the HTTP application; its adapters are opened when a server starts it."""
     options = Options(
         version=VERSION,
         provider_name=open_telemetry_name,
@@ -94,7 +94,7 @@ def _gate_rules(settings: AccessSettings) -> GateRules:
 
 
 def serve_options(settings: ServerSettings) -> ServeOptions:
-    """Return what the server is told."""
+    """Return the options of the HTTP server."""
     return ServeOptions(
         host=settings.host,
         port=settings.port,
@@ -112,7 +112,7 @@ def serve_options(settings: ServerSettings) -> ServeOptions:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Container]:
-    """Open the real adapters, hand over the services, close everything in reverse."""
+    """Open the adapters, yield the container, and close the adapters in reverse order."""
     log_unhandled_in(asyncio.get_running_loop())
     clock = SystemClock()
     catalogue = load_catalogue(settings, read_environment(Path(".env")), clock)
@@ -124,7 +124,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
     )
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with AsyncExitStack() as stack:
-        figures_degraded = await stack.enter_async_context(
+        metrics_server_degraded = await stack.enter_async_context(
             serve_metrics(metrics.render, clock, host=settings.host, port=settings.metrics_port)
         )
         tracing = await stack.enter_async_context(tracing_of(settings))
@@ -151,7 +151,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             llm=llm.client,
             catalogue=catalogue,
             history=without_expired(settings, history.repository, clock),
-            keeping=(
+            history_writer=(
                 tracing.traced_history(
                     history.repository, is_queue=settings.sqs_queue_url is not None
                 )
@@ -167,7 +167,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             health=ServiceHealth(
                 history.repository,
                 llm.health,
-                lambda: [*access.degraded(), *history.degraded(), *figures_degraded()],
+                lambda: [*access.degraded(), *history.degraded(), *metrics_server_degraded()],
             ),
             history_lag_seconds=history.lag_seconds,
         )
@@ -199,18 +199,18 @@ def wire(
     clock: Clock,
     metrics: Metrics,
     health: Health,
-    keeping: HistoryWriter | None = None,
+    history_writer: HistoryWriter | None = None,
     tracer: RequestTracer | None = None,
     history_lag_seconds: Callable[[], float | None] = lambda: None,
 ) -> Container:
-    """Join ready-made parts; opens nothing. Tests call this with fakes.
+    """Return a container of these adapters; opens nothing. Tests call it with fakes.
 
-    What is answered is kept through `keeping`; None: through `history` itself.
+    Answers are stored with `history_writer`; None uses `history`.
     """
     new_id = InteractionIds(clock)
     answer_prompt = AnswerPrompt(
         llm=llm,
-        history=keeping or history,
+        history=history_writer or history,
         clock=clock,
         require_durable=settings.history_mode == "strict",
         lost_after_seconds=settings.interrupted_grace_seconds,

@@ -1,6 +1,6 @@
-"""The ways in: `app` for `uvicorn main:app`, and the commands of `python main.py`.
+"""Entry points: `app` for `uvicorn main:app`, and the commands of `python main.py`.
 
-Importing this module reads no setting and opens nothing.
+Importing this module reads no settings and opens nothing.
 """
 
 import sys
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from app.cli.history_commands import ExportOrder, ImportOrder, Progress
-    from app.cli.parser import Verdict
+    from app.cli.parser import FaultResult
     from domain.entities.checksum import Checksum
     from domain.entities.copy_progress import CopyProgress
     from domain.interfaces.api_key_repository import ApiKeyRepository
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Make the application when a server asks for `app`; importing this module alone makes none."""
+    """Create the application on first access to `app`, so that importing this module does not."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from dependency_injection import application
     from infra.logging.configuration import log_as_configured
     from infra.settings import read_settings
 
-    with _start_told_in_the_log():
+    with _log_start_failures():
         settings = read_settings()
         log_as_configured(settings)
         return application(settings)
 
 
 def serve() -> int:
-    """Serve until a signal to stop; return the exit code."""
-    from app.process import garbage_collection as collector
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    from app.process import garbage_collection
 
-    collector.rest()
-    with _start_told_in_the_log():
+    garbage_collection.pause()
+    with _log_start_failures():
         from app.process.lifecycle import Lifecycle
         from app.server import serve as serve_http
         from dependency_injection import application, serve_options
@@ -51,7 +51,7 @@ def serve() -> int:
         return serve_http(
             application(settings, lifecycle),
             serve_options(settings),
-            on_started=collector.settle,
+            on_started=garbage_collection.freeze_and_resume,
             on_stopping=lifecycle.withdraw_readiness,
             on_grace_over=lifecycle.end_streams,
             exit_code_of=exit_code_of,
@@ -59,8 +59,8 @@ def serve() -> int:
 
 
 def work() -> int:
-    """Carry interactions from the queue to the store until a signal to stop; return the exit code."""
-    with _start_told_in_the_log():
+    """Move interactions from the queue to the store until SIGTERM or SIGINT; return the exit code."""
+    with _log_start_failures():
         from app.process.event_loop import run_event_loop
         from commands import queue
         from infra.logging.configuration import log_as_configured
@@ -73,12 +73,12 @@ def work() -> int:
 
 
 @contextmanager
-def _start_told_in_the_log() -> "Iterator[None]":
-    """End the process with one line in its log, and an exit code, if it is not to start."""
+def _log_start_failures() -> "Iterator[None]":
+    """End the process with one log line and an exit code if it cannot start."""
     import logging
 
     from app.cli.parser import EXIT_INTERRUPTED
-    from app.process.event_loop import tell_why_it_does_not_start
+    from app.process.event_loop import log_start_failure
     from infra.logging.configuration import log_until_settings_are_known
 
     log_until_settings_are_known()
@@ -88,7 +88,7 @@ def _start_told_in_the_log() -> "Iterator[None]":
         code = exit_code_of(error)
         if code is None:
             raise
-        tell_why_it_does_not_start(error, code)
+        log_start_failure(error, code)
         raise SystemExit(code) from None
     except KeyboardInterrupt:
         logging.getLogger("main").info("interrupted")
@@ -96,7 +96,7 @@ def _start_told_in_the_log() -> "Iterator[None]":
 
 
 def exit_code_of(error: BaseException) -> int | None:
-    """Return the exit code for what kept a process from starting; None for what nobody foresaw."""
+    """Return the exit code for an expected error at the start; None for an unexpected one."""
     from app.cli.parser import EXIT_CONFIGURATION, EXIT_FAILED
     from app.server import CannotListen
     from infra.configuration import ConfigurationError
@@ -107,7 +107,7 @@ def exit_code_of(error: BaseException) -> int | None:
 
 
 def redrive(is_dry_run: bool, progress: "Progress") -> "RedriveResult":
-    """Put dead letters back on the queue, or only look at them."""
+    """Return dead letters to the queue, or only count them."""
     import asyncio
 
     from commands import queue
@@ -125,7 +125,7 @@ def backup(file: Path, overwrite: bool, progress: "Progress") -> int:
 
 
 def import_history(order: "ImportOrder", progress: "Progress") -> "CopyProgress":
-    """Bring a file's interactions into the configured store, or only look whether that can be done."""
+    """Import the interactions of a file into the configured store, or only check the file."""
     import asyncio
 
     from commands import history
@@ -135,7 +135,7 @@ def import_history(order: "ImportOrder", progress: "Progress") -> "CopyProgress"
 
 
 def export_history(order: "ExportOrder", progress: "Progress") -> "Checksum":
-    """Write the configured store, or one user's part of it, to a file."""
+    """Export the configured store, or the interactions of one user, to a file."""
     import asyncio
 
     from commands import history
@@ -154,8 +154,8 @@ def migrate(source: str, target: str, progress: "Progress") -> "CopyProgress":
     return asyncio.run(history.migrate(read_settings(), source, target, progress))
 
 
-def key_book() -> "ApiKeyRepository":
-    """Return where the keys of this installation are made and revoked."""
+def api_keys() -> "ApiKeyRepository":
+    """Return the API keys of this installation."""
     from infra.clock import SystemClock
     from infra.security.api_keys.repository import FileApiKeyRepository
     from infra.settings import read_settings
@@ -163,19 +163,19 @@ def key_book() -> "ApiKeyRepository":
     return FileApiKeyRepository(read_settings().data_dir, SystemClock())
 
 
-def selftest(report: "Callable[[Verdict], object]") -> "Sequence[Verdict]":
-    """Send faults through the real chain; tell each outcome as it comes, and return them all."""
+def selftest(report: "Callable[[FaultResult], object]") -> "Sequence[FaultResult]":
+    """Run the provider chain against simulated faults; call `report` with each result, and return all of them."""
     import asyncio
     import logging
 
     from infra.selftest.bench import run
 
-    logging.getLogger("infra").setLevel(logging.CRITICAL)  # every alarm in it is a drill
+    logging.getLogger("infra").setLevel(logging.CRITICAL)  # the faults are simulated
     return asyncio.run(run(report))
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out one command line and return the exit code."""
+    """Run the command and return the exit code."""
     from app.cli.history_commands import HistoryCommands
     from app.cli.parser import EXIT_CONFIGURATION, Commands, run
     from infra.configuration import ConfigurationError
@@ -193,7 +193,7 @@ def main(arguments: list[str]) -> int:
                 migrate=migrate,
                 store_names=store_names(),
             ),
-            key_book=key_book,
+            api_keys=api_keys,
             selftest=selftest,
         )
         return run(arguments, commands)

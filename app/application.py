@@ -1,4 +1,4 @@
-"""The HTTP application: routes, middleware, and a description of both."""
+"""The HTTP application: routes, middleware and OpenAPI description."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,15 +11,15 @@ from app.controllers import (
     chat_controller,
     console_controller,
     docs_controller,
+    export_controller,
     health_controller,
     history_controller,
     metrics_controller,
     models_controller,
     openai_controller,
+    statistics_controller,
 )
-from app.controllers import export_controller as history_export_controller
-from app.controllers import statistics_controller as history_figures_controller
-from app.middleware.access_gate import Gate, GateRules
+from app.middleware.access_gate import AccessGate, GateRules
 from app.middleware.access_log import ProviderName
 from app.middleware.caller_limits import CallerLimits
 from app.middleware.chat_routing import ChatRouting
@@ -36,7 +36,8 @@ from domain.interfaces.credentials import Authenticator
 from domain.interfaces.rate_limiter import RateLimiter
 from domain.interfaces.telemetry import RequestObserver, RequestTracer
 
-Running = Callable[[], AbstractAsyncContextManager[Container]]
+OpenContainer = Callable[[], AbstractAsyncContextManager[Container]]
+"""Opens the adapters, yields the container, and closes them in the end."""
 
 _EXPOSED_HEADERS = [
     "X-Request-Id",
@@ -60,7 +61,7 @@ Errors are `application/problem+json` (RFC 9457).
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a request may be at the most."""
+    """Limits of a request body."""
 
     body_bytes: int = 256 * 1024
     json_depth: int = 32
@@ -68,14 +69,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How the application shows itself.
+    """Options of the HTTP application.
 
     Attributes:
-        provider_name: Tells what the log calls a provider of the catalogue.
-        cors_origins: Origins whose pages may call; cookies are never involved, so credentials are not allowed.
-        metrics_enabled: `/metrics` is served here; False where it has a port of its own.
-        caller_requests_per_minute: What callers are told of their limit.
-        root_path: The path under which a proxy shows the service, without a slash at its end.
+        provider_name: Returns the name of a provider of the catalogue for the log.
+        cors_origins: Origins whose pages may send requests; the service uses no cookies, so credentials are not allowed.
+        metrics_enabled: Serve `/metrics`; False if it is served on a separate port.
+        caller_requests_per_minute: Limit shown in the rate limit headers.
+        root_path: Path prefix under which a proxy publishes the service, without a trailing slash.
     """
 
     version: str
@@ -90,28 +91,30 @@ class Options:
     limits: Limits = field(default_factory=Limits)
 
 
-def create_app(options: Options, running: Running, lifecycle: Lifecycle | None = None) -> ASGIApp:
-    """Return the application; `running` opens what it needs when the server starts it."""
-    # Asked for several times a request: looked up in `app.state` it would take a microsecond each time.
-    opened: Container | None = None
+def create_app(
+    options: Options, open_container: OpenContainer, lifecycle: Lifecycle | None = None
+) -> ASGIApp:
+    """Return the application; its lifespan enters `open_container`."""
+    # A variable, since it is read several times per request and a look-up in `app.state` takes a microsecond.
+    container: Container | None = None
 
     def authenticator() -> Authenticator | None:
-        return None if opened is None else opened.authenticator
+        return None if container is None else container.authenticator
 
     def caller_limits() -> RateLimiter | None:
-        return None if opened is None else opened.caller_limits
+        return None if container is None else container.caller_limits
 
     def observer() -> RequestObserver | None:
-        return None if opened is None else opened.requests
+        return None if container is None else container.requests
 
     def tracer() -> RequestTracer | None:
-        return None if opened is None else opened.tracer
+        return None if container is None else container.tracer
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        nonlocal opened
-        async with running() as opened:
-            app.state.container = opened
+        nonlocal container
+        async with open_container() as container:
+            app.state.container = container
             yield
 
     app = FastAPI(
@@ -133,8 +136,8 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         chat_controller,
         openai_controller,
         history_controller,
-        history_export_controller,
-        history_figures_controller,
+        export_controller,
+        statistics_controller,
         models_controller,
         health_controller,
     ):
@@ -147,13 +150,13 @@ def create_app(options: Options, running: Running, lifecycle: Lifecycle | None =
         docs_controller.install(app)
         customize_openapi(app, needs_credentials=options.gate.needs_credentials)
 
-    # Around the application rather than in FastAPI's own stack, so that ChatRouting is behind them too.
+    # Around the application instead of in FastAPI's middleware stack, so that they apply to ChatRouting too.
     guarded: ASGIApp = ChatRouting(app, _chat_routes())
-    if options.gate.any_client:  # else all callers are on this machine, and without limits
+    if options.gate.any_client:  # otherwise all callers are on this machine and have no limits
         guarded = CallerLimits(
             guarded, caller_limits, requests_per_minute=options.caller_requests_per_minute
         )
-    guarded = Gate(guarded, options.gate, errors.problem_of, authenticator, caller_limits)
+    guarded = AccessGate(guarded, options.gate, errors.problem_of, authenticator, caller_limits)
     if options.cors_origins:
         guarded = CrossOrigin(
             guarded,

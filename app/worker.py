@@ -1,4 +1,4 @@
-"""Receives from the queue and stores, until it is told to stop."""
+"""Moves interactions from the queue to the store."""
 
 import asyncio
 import itertools
@@ -21,18 +21,18 @@ RECEIVERS = 4
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 8.0
 TRIES_BETWEEN_BATCHES = 4
-MOST_IN_HAND = 40
+MAX_PROBE_DELIVERIES = 40
 
 
 class Worker:
-    """Several receivers beside each other, each with one batch in hand.
+    """Runs several receive loops concurrently; each handles one batch at a time.
 
-    While the store is away nothing is received, since every receive brings a message nearer to the dead letters. One
-    batch stays in hand, and one message of it after the other is tried, which tells when the store is back. All other
-    batches are given back. Every fourth try one more batch is taken in hand, up to four: it may be the messages that the
-    store cannot take, and no outage.
+    While the store is unavailable, nothing is received, since every receive counts towards the dead-letter limit of a
+    message. One batch is held, and its messages are tried in turn to detect when the store is available again. All
+    other batches are returned to the queue. After every fourth attempt another batch is added, up to four batches: the
+    cause may be messages that the store rejects instead of an outage.
 
-    Whatever fails, a receiver goes on.
+    Receive loops continue after every error.
     """
 
     def __init__(
@@ -48,19 +48,19 @@ class Worker:
         self._clock = clock
         self._receivers = receivers
         self._stopping = asyncio.Event()
-        self._store_answers = asyncio.Event()
-        self._store_answers.set()
+        self._store_is_available = asyncio.Event()
+        self._store_is_available.set()
 
     def stop(self) -> None:
-        """Let `run` return once what is in hand is stored, or given back where it cannot be.
+        """Make `run` return once the batches in progress are stored or returned to the queue.
 
-        A receive under way is waited for, 20 s at most: broken off, it would take messages with it that nobody gets for a
+        A pending receive is awaited, for at most 20 s: the messages of a cancelled one would stay invisible for a
         minute.
         """
         self._stopping.set()
 
     async def run(self) -> None:
-        """Work until `stop`; the queue and the store may be away, now and at any time."""
+        """Run until `stop`; the queue and the store may be unavailable at any time, also at the start."""
         logger.info("worker started")
         async with asyncio.TaskGroup() as receivers:
             for _ in range(self._receivers):
@@ -73,7 +73,7 @@ class Worker:
         pause_seconds = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             try:
-                await self._unless_stopping(self._store_answers.wait())
+                await self._unless_stopping(self._store_is_available.wait())
                 if self._stopping.is_set():
                     return
                 deliveries = await self._queue.receive()
@@ -94,81 +94,83 @@ class Worker:
             pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
 
     async def _handle(self, deliveries: Sequence[Delivery]) -> None:
-        async with self._held(deliveries):
-            if self._store_answers.is_set() and not self._stopping.is_set():
+        async with self._keep_invisible(deliveries):
+            if self._store_is_available.is_set() and not self._stopping.is_set():
                 try:
                     await self._record(deliveries)
                     return
                 except HistoryUnavailable:
-                    if self._store_answers.is_set():
+                    if self._store_is_available.is_set():
                         await self._wait_for_store(deliveries)
                         return
-            # Another batch is in hand already, to tell when the store is back; or it came after `stop`.
-            await self._give_back(deliveries)
+            # Another batch already probes the store, or this one arrived after `stop`.
+            await self._return_to_queue(deliveries)
 
     async def _wait_for_store(self, deliveries: Sequence[Delivery]) -> None:
-        """Try one after the other until one is stored, then all of them."""
-        self._store_answers.clear()
+        """Try one delivery at a time until one is stored, then store all others."""
+        self._store_is_available.clear()
         logger.warning("the store does not answer; receiving stops")
         pause_seconds = FIRST_PAUSE_SECONDS
-        in_hand = list(deliveries)
-        async with AsyncExitStack() as more_held:
+        held = list(deliveries)
+        async with AsyncExitStack() as added_batches:
             try:
-                for tried in itertools.count(1):
+                for attempt in itertools.count(1):
                     await self._unless_stopping(self._clock.sleep(pause_seconds))
                     pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
                     if self._stopping.is_set():
-                        await self._give_back(in_hand)
+                        await self._return_to_queue(held)
                         return
-                    if tried % TRIES_BETWEEN_BATCHES == 0 and len(in_hand) < MOST_IN_HAND:
+                    if attempt % TRIES_BETWEEN_BATCHES == 0 and len(held) < MAX_PROBE_DELIVERIES:
                         with suppress(QueueUnavailable):
                             more = await self._queue.receive()
-                            await more_held.enter_async_context(self._held(more))
-                            in_hand += more
-                    settled = await self._settled_of(in_hand, tried)
-                    if settled is not None:
-                        in_hand.remove(settled)
+                            await added_batches.enter_async_context(self._keep_invisible(more))
+                            held += more
+                    stored = await self._try_one(held, attempt)
+                    if stored is not None:
+                        held.remove(stored)
                         break
                 logger.info("the store answers again")
-                await self._record.each(in_hand)
+                await self._record.each(held)
             finally:
-                self._store_answers.set()
+                self._store_is_available.set()
 
-    async def _settled_of(self, in_hand: Sequence[Delivery], tried: int) -> Delivery | None:
-        """Give the store one of them, another one each time; return it if the store answered."""
-        readable = [one for one in in_hand if one.interaction is not None]
-        one = readable[tried % len(readable)]
+    async def _try_one(self, deliveries: Sequence[Delivery], attempt: int) -> Delivery | None:
+        """Try to store one delivery, a different one each time; return it if the store was available."""
+        readable = [delivery for delivery in deliveries if delivery.interaction is not None]
+        delivery = readable[attempt % len(readable)]
         try:
-            await self._record([one])
+            await self._record([delivery])
         except HistoryUnavailable:
             return None
-        return one
+        return delivery
 
-    async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
-        with suppress(QueueUnavailable):  # then they come back by themselves, a little later
+    async def _return_to_queue(self, deliveries: Sequence[Delivery]) -> None:
+        with suppress(
+            QueueUnavailable
+        ):  # they become visible again when their visibility timeout ends
             await self._queue.give_back(deliveries)
 
     @asynccontextmanager
-    async def _held(self, deliveries: Sequence[Delivery]) -> AsyncIterator[None]:
-        """Keep others from getting them, however long it takes."""
+    async def _keep_invisible(self, deliveries: Sequence[Delivery]) -> AsyncIterator[None]:
+        """Keep other receivers from getting the deliveries while the block runs."""
 
-        async def hold() -> None:
+        async def extend() -> None:
             while True:
                 await self._clock.sleep(self._queue.hold_seconds / 2)
                 with suppress(QueueUnavailable):
                     await self._queue.hold(deliveries)
 
-        holding = asyncio.create_task(hold())
+        extending = asyncio.create_task(extend())
         try:
             yield
         finally:
-            holding.cancel()
-            await asyncio.wait([holding])
+            extending.cancel()
+            await asyncio.wait([extending])
 
     async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Return what `work` returns; None when told to stop before it did.
+        """Return the result of `work`; None if `stop` is called before it completes, which cancels it.
 
-        It is not even begun once told to stop.
+        After `stop`, `work` is not started.
         """
         if self._stopping.is_set():
             work.close()
@@ -185,7 +187,7 @@ class Worker:
 
 
 async def run_until_signalled(worker: Worker) -> None:
-    """Run `worker` until SIGTERM or SIGINT, then let it finish what is in hand."""
+    """Run `worker` until SIGTERM or SIGINT, then let it finish the batches in progress."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         try:

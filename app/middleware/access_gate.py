@@ -1,4 +1,4 @@
-"""Who is let in before anything is read: hosts, clients, callers."""
+"""Checks host, client address and credentials before a request is read."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,11 +8,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.middleware.client_address import (
     TrustedProxies,
+    has_client_address,
     is_forwarded,
     is_loopback,
     limited_network,
-    names_client,
-    peer_of,
+    peer_address,
 )
 from app.problems.error_handlers import error_response, problem_response
 from app.problems.problem_table import ProblemKind
@@ -35,13 +35,13 @@ _PUBLIC_FOLDERS = ("/docs/", "/console/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
-    """Which clients, host names and callers are let in.
+    """Rules for accepting requests.
 
     Attributes:
-        any_client: Also those that are not on this machine.
-        hosts: Names the service answers to; empty answers to any.
-        needs_credentials: A caller has to say who it is.
-        proxies: Who may tell a client's address.
+        any_client: Accept clients that are not on this machine.
+        hosts: Accepted host names; empty accepts any.
+        needs_credentials: Callers must authenticate.
+        proxies: Proxies whose forwarded headers are trusted.
     """
 
     any_client: bool
@@ -57,38 +57,38 @@ class GateRules:
         allowed_hosts: tuple[str, ...],
         trusted_proxies: tuple[str, ...] = (),
     ) -> "GateRules":
-        """Return the rules while nobody has to say who they are.
+        """Return the rules for a service without authentication.
 
-        Open to this machine only, under a loopback name, so that neither the network nor a web page whose name was
-        made to point here can use it; `allow_anonymous` opens it to all.
+        Only clients on this machine are accepted, under a loopback host name. This excludes the network, and web pages
+        whose host name resolves to this machine (DNS rebinding). `allow_anonymous` accepts all clients.
         """
-        named = frozenset(host.lower() for host in allowed_hosts)
-        proxies = TrustedProxies.of(trusted_proxies)
+        hosts = frozenset(host.lower() for host in allowed_hosts)
+        proxies = TrustedProxies.from_names(trusted_proxies)
         if allow_anonymous:
-            return cls(any_client=True, hosts=named and named | LOOPBACK_HOSTS, proxies=proxies)
-        return cls(any_client=False, hosts=named | LOOPBACK_HOSTS, proxies=proxies)
+            return cls(any_client=True, hosts=hosts and hosts | LOOPBACK_HOSTS, proxies=proxies)
+        return cls(any_client=False, hosts=hosts | LOOPBACK_HOSTS, proxies=proxies)
 
     @classmethod
     def with_authentication(
         cls, *, allowed_hosts: tuple[str, ...], trusted_proxies: tuple[str, ...] = ()
     ) -> "GateRules":
-        """Return the rules where every request needs a key or a token; any address may send one."""
-        named = frozenset(host.lower() for host in allowed_hosts)
+        """Return the rules for a service where every request needs a key or a token; clients may be anywhere."""
+        hosts = frozenset(host.lower() for host in allowed_hosts)
         return cls(
             any_client=True,
-            hosts=named and named | LOOPBACK_HOSTS,
+            hosts=hosts and hosts | LOOPBACK_HOSTS,
             needs_credentials=True,
-            proxies=TrustedProxies.of(trusted_proxies),
+            proxies=TrustedProxies.from_names(trusted_proxies),
         )
 
 
-class Gate:
-    """Refuses by the rules, and puts the `caller` into the scope's state. Health stays open for probes.
+class AccessGate:
+    """Applies the rules to requests, and sets `caller` in the scope's state. Health probes are exempt.
 
-    It goes by the path that the router goes by, never by a URL put together from what the client sent.
+    Decisions use `scope["path"]`, as the router does, never a URL built from client input.
 
-    Credentials that do not hold are counted for the address they come from. When an address has used up its count,
-    credentials that would have to be checked are refused unchecked; those that are known to hold are not affected.
+    Invalid credentials count against the client's address. After too many of them, credentials from this address that
+    are not in the authenticator's cache are refused without a check.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Gate:
     def _check_client_and_host(self, scope: Scope) -> None:
         rules = self._rules
         if not rules.any_client:
-            if is_forwarded(scope) and not rules.proxies.trusts(peer_of(scope)):
+            if is_forwarded(scope) and not rules.proxies.trusts(peer_address(scope)):
                 raise Forbidden(Forbidden.PROXY)
             if not self._is_on_this_machine(scope):
                 raise Forbidden(Forbidden.CLIENT)
@@ -137,30 +137,30 @@ class Gate:
             raise Forbidden(Forbidden.HOST)
 
     def _anonymous(self, scope: Scope) -> Caller:
-        """Return the caller nobody knows: without limits on this machine, else limited by its address."""
+        """Return the anonymous caller; unless it is on this machine, limits apply to its address."""
         if not self._rules.any_client or self._is_on_this_machine(scope):
             return ANONYMOUS
-        address = self._rules.proxies.client_of(scope)
+        address = self._rules.proxies.client_address(scope)
         return replace(ANONYMOUS, rate_limit_key=f"address:{limited_network(address)}")
 
     async def _caller(self, scope: Scope) -> Caller:
         authenticator = self._authenticator()
         if authenticator is None:
             raise AuthUnavailable
-        shown = [value for name, value in scope["headers"] if name == b"authorization"]
-        if len(shown) > 1:
+        headers = [value for name, value in scope["headers"] if name == b"authorization"]
+        if len(headers) > 1:
             raise Unauthenticated(were_given=True)
-        credentials = shown[0] if shown else None
+        credentials = headers[0] if headers else None
         caller = authenticator.known_caller(credentials)
         if caller is not None:
             return caller
         limiter = None if credentials is None else self._limiter()
         if limiter is None:
             return await authenticator.authenticate(credentials)
-        name = f"credentials:{limited_network(self._rules.proxies.client_of(scope))}"
-        left = limiter.status(name)
-        if not left.remaining:
-            raise RateLimited(left.reset_seconds, "credentials")
+        name = f"credentials:{limited_network(self._rules.proxies.client_address(scope))}"
+        status = limiter.status(name)
+        if not status.remaining:
+            raise RateLimited(status.reset_seconds, "credentials")
         try:
             return await authenticator.authenticate(credentials)
         except Unauthenticated:
@@ -168,18 +168,18 @@ class Gate:
             raise
 
     def _is_on_this_machine(self, scope: Scope) -> bool:
-        if not is_loopback(peer_of(scope)):
-            return False  # what a proxy elsewhere calls loopback is another machine
+        if not is_loopback(peer_address(scope)):
+            return False  # a loopback address forwarded by a remote proxy is that of the proxy's machine
         proxies = self._rules.proxies
         if not proxies.networks:
             return True
-        if is_forwarded(scope) and not names_client(scope):
-            return False  # a proxy was there, and did not say for whom
-        return is_loopback(proxies.client_of(scope))
+        if is_forwarded(scope) and not has_client_address(scope):
+            return False  # a proxy forwarded the request without the client's address
+        return is_loopback(proxies.client_address(scope))
 
 
 def _count(limiter: RateLimiter, name: str) -> None:
-    """Count one request of `name` that is over already; requests sent at the same time may go past the limit."""
+    """Count one completed request of `name`. Concurrent requests may exceed the limit."""
     with suppress(RateLimited):
         limiter.admit(name)
         limiter.release(name)
@@ -190,7 +190,7 @@ def _is_public(path: str) -> bool:
 
 
 def _host(scope: Scope) -> str:
-    """Return the one Host header without its port; empty when there is none or more than one."""
+    """Return the Host header without its port; empty if there is none or more than one."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if len(hosts) != 1:
         return ""

@@ -1,4 +1,4 @@
-"""The one line a request leaves in the log, in the Elastic Common Schema. No prompt, no answer, no user id."""
+"""Access log in the Elastic Common Schema, one line per request. It contains no prompt, answer or user id."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -13,33 +13,33 @@ _NANOSECONDS = 1_000_000_000
 
 
 def access_line(
-    state: Mapping[str, Any], answered: RequestOutcome, provider_name: ProviderName
+    state: Mapping[str, Any], outcome: RequestOutcome, provider_name: ProviderName
 ) -> tuple[str, dict[str, Any]]:
-    """Return the message and the fields.
+    """Return the message and the fields of the line.
 
-    The path is the route's template where one matched, because a path may hold a user's id.
+    The path is the template of the matched route, because the actual path may contain a user id.
 
     Args:
-        state: What the request left in its ASGI scope.
-        answered: What became of it.
-        provider_name: Tells what OpenTelemetry calls a provider of the catalogue.
+        state: State of the request's ASGI scope.
+        outcome: Outcome of the request.
+        provider_name: Returns OpenTelemetry's name of a provider of the catalogue.
     """
     fields: dict[str, Any] = {
         "trace": {"id": state["trace_id"]},
         "http": {
-            "request": {"id": state["request_id"], "method": answered.method},
-            "response": {"status_code": answered.status},
+            "request": {"id": state["request_id"], "method": outcome.method},
+            "response": {"status_code": outcome.status},
         },
-        "url": {"path": answered.route},
+        "url": {"path": outcome.route},
         "event": {
             "action": "http.request",
-            "outcome": "success" if 0 < answered.status < 400 else "failure",
-            "duration": int(answered.seconds * _NANOSECONDS),
+            "outcome": "success" if 0 < outcome.status < 400 else "failure",
+            "duration": int(outcome.seconds * _NANOSECONDS),
         },
     }
-    if answered.problem is not None:
-        fields["error"] = {"code": answered.problem}
-    context = answered.context
+    if outcome.problem is not None:
+        fields["error"] = {"code": outcome.problem}
+    context = outcome.context
     if context is None:
         return "request completed", fields
     fields["event"]["action"] = "llm.chat"
@@ -49,7 +49,7 @@ def access_line(
         "llm_response_seconds": context.llm_seconds,
         "history_seconds": context.history_seconds,
         "attempts": len(context.attempts),
-        "attempts_detail": [_told(attempt) for attempt in context.attempts],
+        "attempts_detail": [_attempt_fields(attempt) for attempt in context.attempts],
     }
     if not context.is_stored:
         fields["rt"]["history"] = "not_persisted"
@@ -58,8 +58,8 @@ def access_line(
     return "chat completed", fields
 
 
-def _told(attempt: Attempt) -> dict[str, Any]:
-    """Return an attempt as the line tells it: this is the one line that every call of a provider leaves."""
+def _attempt_fields(attempt: Attempt) -> dict[str, Any]:
+    """Return the fields of one provider call; calls have no log lines of their own."""
     return {
         "provider": attempt.provider,
         "model": attempt.model,

@@ -1,4 +1,4 @@
-"""Keeps each caller within its limits on requests, before anything of a request is read."""
+"""Limits the requests of each caller before a request is read."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,10 @@ from domain.interfaces.rate_limiter import RateLimiter, RateLimitStatus
 
 
 class CallerLimits:
-    """Counts what callers send and have under way, and tells them with every answer what is left.
+    """Limits the rate and the concurrency of each caller's requests, and adds rate limit headers to the responses.
 
-    The headers are those of the IETF's draft (draft-ietf-httpapi-ratelimit-headers): `RateLimit-Policy` names the
-    limit, `RateLimit` what remains of it.
+    The headers follow the IETF draft draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` contains the limit,
+    `RateLimit` the remaining requests.
     """
 
     def __init__(
@@ -30,13 +30,13 @@ class CallerLimits:
         self._policy = b'"requests";q=%d;w=60' % requests_per_minute
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = _limited_as(scope)
+        name = _rate_limit_key(scope)
         limiter = None if name is None else self._limiter()
         if name is None or limiter is None:
             await self._app(scope, receive, send)
             return
         try:
-            standing = limiter.admit(name)
+            status = limiter.admit(name)
         except RateLimited as error:
             scope["state"]["limit"] = error.limit
             response = problem_response(RATE_LIMITED, scope)
@@ -45,22 +45,22 @@ class CallerLimits:
             await response(scope, receive, send)
             return
 
-        async def send_with_standing(message: Message) -> None:
+        async def send_with_status(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self._headers(standing)]
+                message["headers"] = [*message["headers"], *self._headers(status)]
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_standing)
+            await self._app(scope, receive, send_with_status)
         finally:
             limiter.release(name)
 
-    def _headers(self, standing: RateLimitStatus) -> list[tuple[bytes, bytes]]:
-        left = b'"requests";r=%d;t=%d' % (standing.remaining, standing.reset_seconds)
-        return [(b"ratelimit-policy", self._policy), (b"ratelimit", left)]
+    def _headers(self, status: RateLimitStatus) -> list[tuple[bytes, bytes]]:
+        remaining = b'"requests";r=%d;t=%d' % (status.remaining, status.reset_seconds)
+        return [(b"ratelimit-policy", self._policy), (b"ratelimit", remaining)]
 
 
-def _limited_as(scope: Scope) -> str | None:
+def _rate_limit_key(scope: Scope) -> str | None:
     if scope["type"] != "http":
         return None
     caller: Caller | None = scope["state"].get("caller")

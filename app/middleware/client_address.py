@@ -1,4 +1,4 @@
-"""Where a request comes from, also through proxies that are trusted to tell."""
+"""Address of the client, also behind trusted proxies."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _PROXY_HEADERS = frozenset(
 )
 _PORT = r"(?::(?:\d{1,5}|_[A-Za-z0-9._-]+))?"
 _NODE = re.compile(rf"\[([^\[\]]+)\]{_PORT}|([^:\[\]]+){_PORT}", re.ASCII)
-"""An address, or another name, with or without a port; IPv6 stands in brackets (RFC 7239, section 6)."""
+"""An address or an identifier, with or without a port; IPv6 in brackets (RFC 7239, section 6)."""
 _PAIR = re.compile(r'((?:[^",;]|"(?:[^"\\]|\\.)*")*)([,;]|$)')
 """One pair of a `Forwarded` header, up to the next comma or semicolon that is not quoted."""
 _UNKNOWN = "unknown"
@@ -34,23 +34,23 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The proxies whose forwarded headers count; without them any client could write such a header."""
+    """Proxies whose forwarded headers are used. Those of other senders are ignored, since any client can forge them."""
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @classmethod
-    def of(cls, names: Sequence[str]) -> "TrustedProxies":
-        """Return the proxies of these addresses and networks (CIDR); raises `ValueError` for anything else."""
+    def from_names(cls, names: Sequence[str]) -> "TrustedProxies":
+        """Return the proxies with these addresses and networks (CIDR); raises `ValueError` for anything else."""
         return cls(tuple(ip_network(name) for name in names))
 
-    def client_of(self, scope: Scope) -> Address | None:
-        """Return the address the request comes from: the last one that is no trusted proxy.
+    def client_address(self, scope: Scope) -> Address | None:
+        """Return the client's address: the last one in the chain that is not a trusted proxy.
 
-        None when that is not known: on a Unix socket, when what a proxy names is no address, and when
-        `X-Forwarded-For` and `Forwarded` name different clients, since a proxy that writes one of them may hand on
-        the other as the client wrote it.
+        None if it is unknown: on a Unix socket, if a proxy names something other than an address, and if
+        `X-Forwarded-For` and `Forwarded` name different clients, since a proxy that sets one of them may forward the
+        client's version of the other.
         """
-        address = peer_of(scope)
+        address = peer_address(scope)
         if not self.networks or address is None or not self.trusts(address):
             return address
         chains = [chain for chain in (_x_forwarded_for(scope), _forwarded(scope)) if chain]
@@ -60,47 +60,47 @@ class TrustedProxies:
         return client if all(other == client for other in others) else None
 
     def trusts(self, address: Address | None) -> bool:
-        """Return whether `address` is a trusted proxy's."""
+        """Return whether `address` belongs to a trusted proxy."""
         return address is not None and any(address in network for network in self.networks)
 
     def _last_untrusted(self, chain: Sequence[str]) -> Address | None:
         address = None
         for node in reversed(chain):
-            address = address_of_node(node)
+            address = node_address(node)
             if not self.trusts(address):
                 return address
         return address
 
 
-def peer_of(scope: Scope) -> Address | None:
-    """Return the address at the other end of the connection; None on a Unix socket."""
+def peer_address(scope: Scope) -> Address | None:
+    """Return the remote address of the connection; None on a Unix socket."""
     client = scope.get("client")
     return _address(client[0]) if client else None
 
 
 def is_forwarded(scope: Scope) -> bool:
-    """Return whether a header says that a proxy handed the request on."""
+    """Return whether the request has a header that proxies add."""
     return any(
         name.startswith(_PROXY_PREFIX) or name in _PROXY_HEADERS for name, _ in scope["headers"]
     )
 
 
-def names_client(scope: Scope) -> bool:
-    """Return whether the request has a header that `TrustedProxies.client_of` reads."""
+def has_client_address(scope: Scope) -> bool:
+    """Return whether the request has a header that `TrustedProxies.client_address` reads."""
     return any(name in (b"x-forwarded-for", b"forwarded") for name, _ in scope["headers"])
 
 
 @lru_cache(maxsize=1024)
 def is_loopback(address: Address | None) -> bool:
-    """Return whether it is this machine's own; cached, because the library computes it anew each time."""
+    """Return whether it is a loopback address; cached, because `ipaddress` computes it on every access."""
     return address is not None and address.is_loopback
 
 
 @lru_cache(maxsize=1024)
 def limited_network(address: Address | None) -> str:
-    """Return the network that an address shares its limits with: itself alone, or its /64 in IPv6.
+    """Return the network to which the address's limits apply: the address itself, or for IPv6 its /64.
 
-    A host of IPv6 can take any address of its /64.
+    An IPv6 host can use any address of its /64.
     """
     if isinstance(address, IPv6Address):
         return str(ip_network((int(address), 64), strict=False))
@@ -108,11 +108,11 @@ def limited_network(address: Address | None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def address_of_node(node: str) -> Address | None:
-    """Return the address of one entry of `X-Forwarded-For`, or of one `for` of `Forwarded`.
+def node_address(node: str) -> Address | None:
+    """Return the address in one entry of `X-Forwarded-For`, or in one `for` of `Forwarded`.
 
     IPv4 and IPv6, with or without a port, IPv6 with or without brackets. None for anything else, such as `unknown` and
-    the made-up names that begin with `_` (RFC 7239, section 6.3).
+    obfuscated identifiers, which begin with `_` (RFC 7239, section 6.3).
     """
     address = _address(node)
     if address is None and (match := _NODE.fullmatch(node)):
@@ -135,14 +135,14 @@ def _x_forwarded_for(scope: Scope) -> list[str]:
 
 
 def _forwarded(scope: Scope) -> list[str]:
-    """Return the `for` of each element of `Forwarded`, oldest first; `unknown` where an element has none."""
+    """Return the `for` of each element of `Forwarded`, first hop first; `unknown` for elements without one."""
     joined = _joined(scope, b"forwarded")
     nodes: list[str] = []
     node = None
     position = 0
     while joined:
         match = _PAIR.match(joined, position)
-        if match is None:  # a quotation that does not end
+        if match is None:  # an unterminated quoted string
             return [_UNKNOWN]
         name, _, value = match[1].partition("=")
         if node is None and name.strip().lower() == "for":
@@ -160,6 +160,6 @@ def _unquoted(value: str) -> str:
     return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
-def _joined(scope: Scope, wanted: bytes) -> str:
-    values = [value for name, value in scope["headers"] if name == wanted]
+def _joined(scope: Scope, header: bytes) -> str:
+    values = [value for name, value in scope["headers"] if name == header]
     return str(b",".join(values), "latin-1")

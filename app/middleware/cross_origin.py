@@ -1,4 +1,4 @@
-"""Pages of other origins, in browsers (CORS)."""
+"""Cross-origin requests from browsers (CORS)."""
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 
 class CrossOrigin(CORSMiddleware):
-    """Starlette's middleware, but only a preflight that succeeds is told that it may reach a private network."""
+    """Starlette's middleware without `Access-Control-Allow-Private-Network` in responses to refused preflights."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)

@@ -4,14 +4,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class _BodyNotNeeded(Exception):
-    """Raised where an application sends one more part of a body, to end it."""
+    """Ends an application that goes on sending its body; raised in its `send`."""
 
 
 class HeadRequests:
-    """Answers HEAD with the status and headers that GET has, and without a body.
+    """Answers HEAD with the status and headers of GET, without a body.
 
-    The application sees a GET. A body that is made while it is sent, such as an export, is given up after its first
-    part.
+    The application receives a GET. A body that is generated while it is sent, such as an export, is cancelled after its
+    first part.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -36,4 +36,4 @@ class HeadRequests:
             pass
         finally:
             if "route" in inner:
-                scope["route"] = inner["route"]  # the log and the metrics name it
+                scope["route"] = inner["route"]  # the access log and the metrics read it

@@ -1,4 +1,4 @@
-"""What every request gets first and leaves last: an id, a start time, one line in the log, its figures."""
+"""Request id, start time, access log and metrics of every request."""
 
 import logging
 import re
@@ -14,21 +14,21 @@ from app.problems.error_handlers import problem_response
 from app.problems.problem_table import INTERNAL
 from domain.interfaces.telemetry import RequestObserver, RequestOutcome, RequestTracer
 
-_KEPT_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
-_AS_SAID = (b"x-content-type-options", b"nosniff")
-"""No browser takes an answer for something else than its media type says."""
-_NOT_KEPT = (b"cache-control", b"no-store")
-"""What concerns a user stays in no cache between the service and its client."""
+_VALID_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
+_NO_SNIFF = (b"x-content-type-options", b"nosniff")
+"""Keeps browsers from guessing another media type."""
+_NO_STORE = (b"cache-control", b"no-store")
+"""Keeps the data of users out of caches between the service and its client."""
 _logger = logging.getLogger("app.access")
 
 
 class RequestScope:
-    """The outermost layer. Puts `request_id`, `trace_id` and `started_seconds` into the scope's state.
+    """Outermost middleware. Sets `request_id`, `trace_id` and `started_seconds` in the scope's state.
 
-    Both names are the same unless somebody follows the request, as part of a trace that may have begun elsewhere.
+    Without tracing, the trace id is the request id.
 
-    An exception that nobody translated is our bug: it is logged with its stack and answered with a 500, or,
-    when the answer has begun, the connection is closed by letting the exception through.
+    An exception without a translation is a bug of the service: it is logged with its stack trace and answered with 500.
+    If the response has begun, the exception is raised again, so that the server closes the connection.
     """
 
     def __init__(
@@ -56,33 +56,33 @@ class RequestScope:
             span = tracer.begin(scope["method"], scope["headers"])
             state["trace_id"] = span.trace_id
         state["started_seconds"] = started_seconds
-        concerns_a_user = scope["path"].startswith("/v1/")
+        has_user_data = scope["path"].startswith("/v1/")
         status = 0
-        is_whole = False
+        is_complete = False
 
-        async def send_named(message: Message) -> None:
-            nonlocal status, is_whole
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status, is_complete
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], _AS_SAID, (b"x-request-id", request_id.encode())]
-                if concerns_a_user and b"cache-control" not in dict(headers):
-                    headers.append(_NOT_KEPT)
+                headers = [*message["headers"], _NO_SNIFF, (b"x-request-id", request_id.encode())]
+                if has_user_data and b"cache-control" not in dict(headers):
+                    headers.append(_NO_STORE)
                 message["headers"] = headers
             elif message["type"] == "http.response.body":
-                is_whole = not message.get("more_body", False)
+                is_complete = not message.get("more_body", False)
             await send(message)
 
         try:
-            await self._app(scope, receive, send_named)
+            await self._app(scope, receive, send_with_headers)
         except Exception:
             fields = {"trace": {"id": state["trace_id"]}, "http": {"request": {"id": request_id}}}
             _logger.exception("unhandled error", extra={"ecs": fields})
             if not status:
-                await problem_response(INTERNAL, scope)(scope, receive, send_named)
-            elif not is_whole:
+                await problem_response(INTERNAL, scope)(scope, receive, send_with_headers)
+            elif not is_complete:
                 raise
         finally:
-            answered = RequestOutcome(
+            outcome = RequestOutcome(
                 route=getattr(scope.get("route"), "path", "unmatched"),
                 method=scope["method"],
                 status=status,
@@ -91,16 +91,16 @@ class RequestScope:
                 problem=state.get("problem"),
                 limit=state.get("limit"),
             )
-            self._tell(state, answered)
+            self._report(state, outcome)
             if span is not None:
-                span.end(answered)
+                span.end(outcome)
 
-    def _tell(self, state: Mapping[str, Any], answered: RequestOutcome) -> None:
+    def _report(self, state: Mapping[str, Any], outcome: RequestOutcome) -> None:
         if (observer := self._observer()) is not None:
-            observer.observe_request(answered)
+            observer.observe_request(outcome)
         if _logger.isEnabledFor(logging.INFO):
-            context = answered.context
-            message, fields = access_line(state, answered, self._provider_name)
+            context = outcome.context
+            message, fields = access_line(state, outcome, self._provider_name)
             level = logging.INFO if context is None or context.is_stored else logging.ERROR
             _logger.log(level, message, extra={"ecs": fields})
 
@@ -108,13 +108,13 @@ class RequestScope:
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
-            if _KEPT_REQUEST_ID.fullmatch(value):
+            if _VALID_REQUEST_ID.fullmatch(value):
                 return str(value, "ascii")
             break
     return _new_request_id()
 
 
 def _new_request_id() -> str:
-    """Return a UUIDv4, put together from its digits. It names a request and opens nothing: it need not be hard to guess."""
+    """Return a UUIDv4 from a generator that is fast but predictable; a request id grants no access."""
     digits = f"{getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"

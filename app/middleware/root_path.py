@@ -1,24 +1,24 @@
-"""The path under which a proxy shows the service."""
+"""Path prefix under which a proxy publishes the service."""
 
 import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.middleware.client_address import TrustedProxies, peer_of
+from app.middleware.client_address import TrustedProxies, peer_address
 from app.requests.root_path import LACKS_SLASH, ROOT_PATH
 
 PATTERN = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", re.ASCII)
-"""Segments that need no escaping and that mean the same to every program; no `//`, which would name another host."""
+"""Segments that need no escaping and have no special meaning; no `//`, which would begin a URL of another host."""
 
 _HEADER = b"x-forwarded-prefix"
 
 
 class RootPath:
-    """Takes `root_path` off the paths of requests, and notes for `root_path_of` which one the client sees.
+    """Removes `root_path` from the paths of requests, and stores the prefix that clients see for `root_path_of`.
 
-    A request without it is taken as it is, so that proxies that remove it, and probes that go past the proxy, work too.
-    Where no root path is configured, the `X-Forwarded-Prefix` of a trusted proxy is noted. It never changes which
-    resource is asked for: a proxy may hand it on as a client wrote it.
+    Paths without the prefix stay as they are, so that proxies that remove it, and probes that bypass the proxy, work
+    too. If no root path is configured, the `X-Forwarded-Prefix` of a trusted proxy is stored. This header never changes
+    the requested resource, since a proxy may forward a header that the client sent.
     """
 
     def __init__(self, app: ASGIApp, root_path: str, proxies: TrustedProxies) -> None:
@@ -30,12 +30,12 @@ class RootPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             if self._root_path:
-                self._take_off(scope)
-            elif self._proxies.trusts(peer_of(scope)):
+                self._remove_prefix(scope)
+            elif self._proxies.trusts(peer_address(scope)):
                 scope.setdefault("state", {})[ROOT_PATH] = _forwarded_prefix(scope)
         await self._app(scope, receive, send)
 
-    def _take_off(self, scope: Scope) -> None:
+    def _remove_prefix(self, scope: Scope) -> None:
         scope.setdefault("state", {})[ROOT_PATH] = self._root_path
         path = scope["path"]
         if path.startswith(self._start):
@@ -46,7 +46,7 @@ class RootPath:
 
 
 def _forwarded_prefix(scope: Scope) -> str:
-    """Return the prefixes that the proxies took off, joined; empty when one of them is not a plain path."""
+    """Return the prefixes that the proxies removed, joined; empty if one of them does not match `PATTERN`."""
     prefixes = [
         part.strip().rstrip("/")
         for name, value in scope["headers"]

@@ -1,1 +1,1 @@
-"""The process: start, stop, event loop, garbage collector."""
+"""Life cycle of the process: start, stop, event loop, garbage collection."""

@@ -1,4 +1,4 @@
-"""The event loop, from its start to an end that nothing can hold up."""
+"""Runs the event loop, and ends it within a bounded time."""
 
 import asyncio
 import logging
@@ -17,14 +17,14 @@ def run_event_loop(
     work: Coroutine[Any, Any, T],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> T:
-    """Return what `work` returns, run in a loop of its own.
+    """Run `work` in a new event loop and return its result.
 
-    As `asyncio.run`, which however waits for every task that is left, for ever if one does not hear its cancellation:
-    a process told to stop would not stop. Here those are named in the log and left behind.
+    Unlike `asyncio.run`, it does not wait for tasks that ignore their cancellation, since these would keep the process
+    from stopping. They are logged and abandoned after `END_SECONDS`.
     """
     loop = (loop_factory or asyncio.new_event_loop)()
     try:
-        return loop.run_until_complete(_without_list_of_generators(work))
+        return loop.run_until_complete(_without_generator_tracking(work))
     finally:
         try:
             loop.run_until_complete(_end_tasks())
@@ -33,8 +33,8 @@ def run_event_loop(
             loop.close()
 
 
-def tell_why_it_does_not_start(error: BaseException, exit_code: int) -> None:
-    """Log one line with what somebody has to change, in the error's own words."""
+def log_start_failure(error: BaseException, exit_code: int) -> None:
+    """Log the message of an error that the operator has to correct, in one line without a stack trace."""
     fields = {
         "error": {"type": type(error).__qualname__, "message": str(error)},
         "process": {"exit_code": exit_code},
@@ -42,11 +42,11 @@ def tell_why_it_does_not_start(error: BaseException, exit_code: int) -> None:
     _LOGGER.critical("%s", error, extra={"ecs": fields})
 
 
-async def _without_list_of_generators(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` in a loop that does not write down each asynchronous generator to close it in the end.
+async def _without_generator_tracking(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` without the event loop's list of asynchronous generators, which costs time for each generator.
 
-    A chat goes through seven. Each is closed by who reads it, and that is a task, which ends before the loop; what is
-    dropped half read is closed by the loop as ever.
+    A chat uses seven of them. The list only serves to close generators at the end of the loop, and the tasks that
+    consume and close them end before that. Generators that are dropped before their end are still finalised.
     """
     sys.set_asyncgen_hooks(firstiter=None)
     return await work
@@ -58,18 +58,18 @@ async def _end_tasks() -> None:
         task.cancel()
     if not tasks:
         return
-    done, ignoring = await asyncio.wait(tasks, timeout=END_SECONDS)
+    done, pending = await asyncio.wait(tasks, timeout=END_SECONDS)
     for task in done:
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOGGER.error("a task failed at the end (%s)", task.get_name(), exc_info=error)
-    for task in ignoring:
+    for task in pending:
         _LOGGER.error("a task does not end and is left behind (%s)", task.get_name())
-    if ignoring:
-        _silence(ignoring)
+    if pending:
+        _silence(pending)
 
 
 def _silence(logged: set[asyncio.Task[Any]]) -> None:
-    """Keep the loop from reporting these tasks once more, as destroyed while pending."""
+    """Suppress asyncio's "Task was destroyed but it is pending" for tasks that are logged already."""
     loop = asyncio.get_running_loop()
     handle = loop.get_exception_handler() or type(loop).default_exception_handler
 

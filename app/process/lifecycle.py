@@ -1,28 +1,33 @@
-"""How far the process is on its way from start to end."""
+"""Shutdown state of the process."""
 
 from typing import Protocol
 
 
 class Stoppable(Protocol):
-    """Something that runs until it is told to end."""
+    """A running operation that can be stopped."""
 
     def stop(self) -> None:
-        """End soon; returns at once."""
+        """Request the end of the operation, without waiting for it. Idempotent."""
         ...
 
 
 class Lifecycle:
-    """Shared by the server, which knows when the end comes, and the routes, which have to tell and to obey."""
+    """Shutdown state, set by the server and read by the health and stream routes.
+
+    Attributes:
+        is_stopping: The shutdown has begun, so readiness fails.
+        streams: Open streams; each adds and removes itself.
+    """
 
     def __init__(self) -> None:
         self.is_stopping = False
         self.streams: set[Stoppable] = set()
 
     def withdraw_readiness(self) -> None:
-        """Let readiness fail from now on, so that load balancers look elsewhere."""
+        """Make the readiness probe fail, so that load balancers send requests to other instances."""
         self.is_stopping = True
 
     def end_streams(self) -> None:
-        """Tell every open stream to say goodbye."""
+        """Stop every open stream; each sends its closing event to the client."""
         for stream in tuple(self.streams):
             stream.stop()

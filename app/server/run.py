@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
-from app.process.event_loop import run_event_loop, tell_why_it_does_not_start
+from app.process.event_loop import log_start_failure, run_event_loop
 from app.server.lifespan import StartFailed
 from app.server.options import ServeOptions
 from app.server.server import Server
@@ -23,9 +23,9 @@ def serve(
     on_grace_over: Callable[[], None] = lambda: None,
     exit_code_of: Callable[[BaseException], int | None] = lambda _: None,
 ) -> int:
-    """Serve `app` until SIGTERM or SIGINT, and return the process's exit code: 0 after an orderly end.
+    """Serve `app` until SIGTERM or SIGINT, and return the exit code of the process: 0 after an orderly shutdown.
 
-    Where it cannot listen on its address, it logs one line and returns 1.
+    If it cannot listen on its address, it logs one line and returns 1.
 
     Args:
         app: ASGI application; its lifespan opens and closes its resources.
@@ -69,5 +69,5 @@ def _start_failed(
     if cause is None or code is None:
         _LOGGER.critical("the application failed to start", exc_info=cause)
         return 1
-    tell_why_it_does_not_start(cause, code)
+    log_start_failure(cause, code)
     return code

@@ -10,27 +10,27 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 import main  # noqa: E402
-from app.process import garbage_collection as collector  # noqa: E402
+from app.process import garbage_collection  # noqa: E402
 
 
 def breakable(breaking: Path) -> None:
     """Count who settles the collector, and let the metrics server fail at its next look at a clock."""
     from app.server import embedded_server as beside
 
-    settle = collector.settle
+    freeze_and_resume = garbage_collection.freeze_and_resume
     on_tick = beside.EmbeddedServer.on_tick
 
     def counted() -> None:
         sys.stdout.write('{"message":"the collector is settled"}\n')
         sys.stdout.flush()
-        settle()
+        freeze_and_resume()
 
     async def failing(self: beside.EmbeddedServer, counter: int) -> bool:
         if breaking.exists():
             raise RuntimeError("broken by a test")
         return await on_tick(self, counter)
 
-    collector.settle = counted
+    garbage_collection.freeze_and_resume = counted
     beside.EmbeddedServer.on_tick = failing  # type: ignore[method-assign]
     beside.PAUSE_SECONDS = 0.2
 

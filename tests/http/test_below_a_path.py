@@ -130,7 +130,9 @@ def test_what_goes_past_the_proxy_still_works(behind: Behind) -> None:
 
 
 async def described(headers: list[tuple[str, str]], peer: str, **options: str) -> str:
-    rules = GateRules(any_client=True, hosts=frozenset(), proxies=TrustedProxies.of(("10.0.0.1",)))
+    rules = GateRules(
+        any_client=True, hosts=frozenset(), proxies=TrustedProxies.from_names(("10.0.0.1",))
+    )
     async with Whole(rules=rules, **options).client(peer) as client:
         answer = await client.get("/openapi.json", headers=headers)
     return str(answer.json()["servers"][0]["url"])
@@ -168,7 +170,7 @@ async def test_a_prefix_that_a_client_made_up_opens_no_other_path() -> None:
         any_client=True,
         hosts=frozenset(),
         needs_credentials=True,
-        proxies=TrustedProxies.of(("10.0.0.1",)),
+        proxies=TrustedProxies.from_names(("10.0.0.1",)),
     )
     async with Whole(rules=rules).client("10.0.0.1") as client:
         headers = {"X-Forwarded-Prefix": "/health"}

@@ -7,7 +7,7 @@ import pytest
 
 from app.middleware.client_address import TrustedProxies, limited_network
 
-OURS = TrustedProxies.of(["127.0.0.1", "10.0.0.0/8", "fd00::/8"])
+OURS = TrustedProxies.from_names(["127.0.0.1", "10.0.0.0/8", "fd00::/8"])
 
 
 def scope(peer: str | None, *forwarded: str) -> dict[str, Any]:
@@ -39,18 +39,18 @@ def scope(peer: str | None, *forwarded: str) -> dict[str, Any]:
 def test_the_client_is_the_last_address_that_is_no_proxy_of_ours(
     peer: str | None, forwarded: list[str], client: str | None
 ) -> None:
-    found = OURS.client_of(scope(peer, *forwarded))
+    found = OURS.client_address(scope(peer, *forwarded))
     assert found == (None if client is None else ip_address(client))
 
 
 def test_without_proxies_nobodys_word_counts() -> None:
-    assert TrustedProxies().client_of(scope("10.1.1.1", "6.6.6.6")) == ip_address("10.1.1.1")
+    assert TrustedProxies().client_address(scope("10.1.1.1", "6.6.6.6")) == ip_address("10.1.1.1")
 
 
 @pytest.mark.parametrize("name", ["", "proxy", "10.0.0.1/8", "300.1.1.1"])
 def test_what_is_no_network_is_refused(name: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
-        TrustedProxies.of([name])
+        TrustedProxies.from_names([name])
 
 
 def test_a_network_of_ipv6_stands_for_all_its_addresses() -> None:

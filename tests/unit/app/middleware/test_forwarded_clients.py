@@ -12,7 +12,9 @@ def client(forwarded: dict[str, str] | list[tuple[str, str]], peer: str = PROXY)
     pairs = forwarded.items() if isinstance(forwarded, dict) else forwarded
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
     scope = {"client": (peer, 1), "headers": headers}
-    return limited_network(TrustedProxies.of(("10.0.0.0/8", "fd00::/8")).client_of(scope))
+    return limited_network(
+        TrustedProxies.from_names(("10.0.0.0/8", "fd00::/8")).client_address(scope)
+    )
 
 
 FORMS = [
