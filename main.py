@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from app.cli.history_commands import ExportOrder, ImportOrder, Progress
+    from app.cli.history_commands import ExportOptions, ImportOptions, Progress
     from app.cli.parser import FaultResult
     from domain.entities.checksum import Checksum
     from domain.entities.copy_progress import CopyProgress
@@ -124,24 +124,24 @@ def backup(file: Path, overwrite: bool, progress: "Progress") -> int:
     return history.back_up(read_settings(), file, overwrite=overwrite, progress=progress)
 
 
-def import_history(order: "ImportOrder", progress: "Progress") -> "CopyProgress":
+def import_history(options: "ImportOptions", progress: "Progress") -> "CopyProgress":
     """Import the interactions of a file into the configured store, or only check the file."""
     import asyncio
 
     from commands import history
     from infra.settings import read_settings
 
-    return asyncio.run(history.import_history(read_settings(), order, progress))
+    return asyncio.run(history.import_history(read_settings(), options, progress))
 
 
-def export_history(order: "ExportOrder", progress: "Progress") -> "Checksum":
+def export_history(options: "ExportOptions", progress: "Progress") -> "Checksum":
     """Export the configured store, or the interactions of one user, to a file."""
     import asyncio
 
     from commands import history
     from infra.settings import read_settings
 
-    return asyncio.run(history.export_history(read_settings(), order, progress))
+    return asyncio.run(history.export_history(read_settings(), options, progress))
 
 
 def migrate(source: str, target: str, progress: "Progress") -> "CopyProgress":

@@ -1,1 +1,1 @@
-"""What the commands of `python main.py` other than `serve` are made of. Opens nothing when imported."""
+"""Implementations of the commands of `python main.py`, except `serve`. Opens nothing when imported."""

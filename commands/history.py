@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.cli.history_commands import ExportOrder, ImportOrder
+from app.cli.history_commands import ExportOptions, ImportOptions
 from app.cli.parser import CommandFailed
 from domain.entities.checksum import Checksum
 from domain.entities.copy_progress import CopyProgress
@@ -49,7 +49,7 @@ def back_up(
 
 
 async def import_history(
-    settings: Settings, order: ImportOrder, progress: Callable[[int, int], None]
+    settings: Settings, options: ImportOptions, progress: Callable[[int, int], None]
 ) -> CopyProgress:
     """Import the interactions of a file into the configured store, or only check the file.
 
@@ -58,10 +58,10 @@ async def import_history(
         CommandFailed: A line is not an interaction, the file cannot be read, or the store does not answer.
     """
     clock = SystemClock()
-    source = InteractionFile(order.file, order.skip)
-    with _copying():
-        _refuse_no_file(order.file)
-        if order.is_dry_run:
+    source = InteractionFile(options.file, options.on_invalid_line)
+    with _copy_errors():
+        _require_file(options.file)
+        if options.is_dry_run:
             return await source.looked_through(progress, _first_kept_id(settings, clock))
         async with configured_store(settings).open_archive(settings, clock) as target:
             state = CheckpointFile(settings.data_dir, source.fingerprint(), target.name)
@@ -77,27 +77,27 @@ async def import_history(
 
 
 async def export_history(
-    settings: Settings, order: ExportOrder, progress: Callable[[int, int], None]
+    settings: Settings, options: ExportOptions, progress: Callable[[int, int], None]
 ) -> Checksum:
-    """Write the configured store, or one user's part of it, to a file.
+    """Export the configured store, or the interactions of one user, to a file.
 
     Raises:
         ConfigurationError: Two stores are configured.
         CommandFailed: There is nothing to export, the store does not answer, or the file cannot be written.
     """
     store = configured_store(settings)
-    _refuse_nothing(store, settings)
-    if waiting := _waiting(store, settings):
-        order.waiting(waiting)
+    _require_content(store, settings)
+    if undelivered := _count_undelivered(store, settings):
+        options.on_undelivered(undelivered)
     clock = SystemClock()
-    with _copying():
+    with _copy_errors():
         async with store.open_archive_reader(settings, clock) as opened:
             return await export_to(
-                order.file,
+                options.file,
                 opened.reader,
                 store_name=opened.name,
-                user_id=order.user_id,
-                overwrite=order.overwrite,
+                user_id=options.user_id,
+                overwrite=options.overwrite,
                 progress=progress,
                 first_kept_id=_first_kept_id(settings, clock),
             )
@@ -109,33 +109,35 @@ async def migrate(
     target_name: str,
     progress: Callable[[int, int], None],
 ) -> CopyProgress:
-    """Copy history from one store to another, both by their names in the registry.
+    """Copy history from one store to another, given their names in the registry.
 
     Raises:
-        ConfigurationError: One of them is not configured, or the embedded one is in use by the service.
-        CommandFailed: They are the same, one does not answer, or this host has undelivered interactions of the source.
+        ConfigurationError: A store is not configured, or the embedded one is in use by the service.
+        CommandFailed: Both are the same store, a store does not answer, or this host has not delivered all interactions
+            to the source.
     """
     if source_name == target_name:
         raise CommandFailed(
-            f"{source_name} to {target_name} is no migration; copy it with its own means"
+            f"{source_name} to {target_name} is no migration; to copy a store, use the tools of its database"
         )
     source, target = store_named(source_name), store_named(target_name)
-    _refuse_nothing(source, settings)
-    if waiting := _waiting(source, settings):
+    _require_content(source, settings)
+    if undelivered := _count_undelivered(source, settings):
         raise CommandFailed(
-            f"{waiting} interactions in {settings.data_dir / OUTBOX_FOLDER} are not in {source_name} yet: start the service "
-            "as it was until they are delivered (rt_outbox_rows and rt_outbox_set_aside_rows are 0), stop it, and run this again"
+            f"{undelivered} interactions in {settings.data_dir / OUTBOX_FOLDER} are not in {source_name} yet: start the "
+            "service with its previous settings until they are delivered (rt_outbox_rows and rt_outbox_set_aside_rows are 0), "
+            "stop it, and run this command again"
         )
     clock = SystemClock()
-    with _copying():
+    with _copy_errors():
         async with (
-            source.open_archive(settings, clock) as opened,
-            target.open_archive(settings, clock) as into,
+            source.open_archive(settings, clock) as opened_source,
+            target.open_archive(settings, clock) as opened_target,
         ):
-            state = CheckpointFile(settings.data_dir, opened.name, into.name)
+            state = CheckpointFile(settings.data_dir, opened_source.name, opened_target.name)
             copy = CopyHistory(
-                StoreSource(opened.archive),
-                into.archive,
+                StoreSource(opened_source.archive),
+                opened_target.archive,
                 state,
                 digest_of,
                 clock,
@@ -148,37 +150,39 @@ def _first_kept_id(settings: Settings, clock: Clock) -> str:
     return Retention(settings.history_retention_days).first_kept_id(clock.now_milliseconds())
 
 
-def _refuse_no_file(file: Path) -> None:
+def _require_file(file: Path) -> None:
     if not file.exists():
         raise CommandFailed(f"{file} does not exist")
     if not file.is_file():
-        raise CommandFailed(f"{file} is not a file: an import needs one, to go on where it was")
+        raise CommandFailed(
+            f"{file} is not a file: an import needs a regular file, so that it can resume"
+        )
 
 
-def _refuse_nothing(source: Store, settings: Settings) -> None:
+def _require_content(source: Store, settings: Settings) -> None:
     if (reason := source.nothing_to_copy(settings)) is not None:
         raise CommandFailed(reason)
 
 
-def _waiting(source: Store, settings: Settings) -> int:
-    """Return how many interactions in this host's outbox are not in the store yet."""
+def _count_undelivered(source: Store, settings: Settings) -> int:
+    """Return the number of interactions in this host's outbox that are not in the store yet."""
     return 0 if source.is_embedded else count_waiting(settings.data_dir / OUTBOX_FOLDER)
 
 
 @contextmanager
-def _copying() -> Iterator[None]:
+def _copy_errors() -> Iterator[None]:
     """Raise the errors of a copy as `CommandFailed`, in one line with the next step.
 
-    Threads switch more often meanwhile: the thread that writes to SQLite takes the interpreter lock a dozen times a
-    batch, and would wait each time while the next batch is read and checked.
+    Threads switch more often within the block: the thread that writes to SQLite takes the interpreter lock a dozen times
+    per batch, and would wait each time while the next batch is read and checked.
     """
-    usual_seconds = sys.getswitchinterval()
+    previous_seconds = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         yield
     except InvalidLine as error:
         raise CommandFailed(
-            f"{error}; correct it and run this again, or leave such lines out with --skip-invalid"
+            f"{error}; correct it and run this command again, or skip invalid lines with --skip-invalid"
         ) from error
     except (ExportFailed, UnreadableDocument) as error:
         raise CommandFailed(str(error)) from error
@@ -186,10 +190,10 @@ def _copying() -> Iterator[None]:
         raise CommandFailed(f"{error.filename}: {error.strerror}") from error
     except HistoryError as error:
         raise CommandFailed(
-            f"{error}{_cause_of(error)}; what was copied so far stays, and running it again goes on from there"
+            f"{error}{_cause_of(error)}; what was copied so far stays, and the next run resumes from there"
         ) from error
     finally:
-        sys.setswitchinterval(usual_seconds)
+        sys.setswitchinterval(previous_seconds)
 
 
 def _cause_of(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What has to do with the queue: carrying it to the store, and giving its dead letters another try."""
+"""The commands worker and redrive."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 async def work(settings: Settings) -> None:
-    """Carry interactions from the queue to the store until SIGTERM or SIGINT.
+    """Move interactions from the queue to the store until SIGTERM or SIGINT.
 
     Raises:
-        ConfigurationError: No queue or no store is configured, or production is told to use one that is unsafe.
+        ConfigurationError: No queue or no remote store is configured, or the store is unsafe for production.
     """
     refuse_unsafe_stores(settings, unsafe_stores(settings))
     log_unhandled_in(asyncio.get_running_loop())
@@ -56,11 +56,11 @@ async def work(settings: Settings) -> None:
 async def redrive(
     settings: Settings, *, is_dry_run: bool, progress: Callable[[int, int], None]
 ) -> RedriveResult:
-    """Put dead letters back on the queue, but for what was erased or cannot be read.
+    """Move dead letters back to the queue, except those that were erased or cannot be read.
 
     Raises:
-        ConfigurationError: No queue or no store is configured.
-        CommandFailed: The queue or the store does not answer; what was done so far stays done.
+        ConfigurationError: No queue or no remote store is configured.
+        CommandFailed: The queue or the store does not answer; completed steps are not undone.
     """
     clock = SystemClock()
     async with _queues(settings, clock) as (queues, store):
@@ -69,7 +69,7 @@ async def redrive(
             return await redrive_dead_letters(is_dry_run=is_dry_run, progress=progress)
         except (QueueUnavailable, HistoryUnreadable) as error:
             raise CommandFailed(
-                "the queue or the store does not answer; what was moved so far stays moved, so start it again later"
+                "the queue or the store does not answer; messages already moved stay in the queue. Run it again later"
             ) from error
 
 
@@ -78,7 +78,7 @@ async def _queues(settings: Settings, clock: Clock) -> AsyncIterator[tuple["Queu
     store = configured_store(settings)
     if settings.sqs_queue_url is None or store.is_embedded:
         raise ConfigurationError(
-            f"set SQS_QUEUE_URL, and {remote_store_settings()}: there is no queue to carry from, or no store to carry to"
+            f"set SQS_QUEUE_URL, and {remote_store_settings()}: the queue or the remote store is not configured"
         )
     from infra.history.sqs.consumer import open_queues
     from infra.history.sqs.queue_setup import SqsNames

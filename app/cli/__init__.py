@@ -1,1 +1,1 @@
-"""The command line: arguments, and what each command prints."""
+"""The command line: arguments and output of each command."""

@@ -1,7 +1,7 @@
-"""`python -m app.cli.healthcheck [PORT]`: exits 0 when the process on this host is alive. For a container without curl.
+"""`python -m app.cli.healthcheck [PORT]`: exits 0 if the process on this host is alive. For images without curl.
 
-It asks the address that the service listens on, HOST. Without an argument it asks the service's own port; a worker is
-asked on its METRICS_PORT.
+It sends a request to HOST, the address on which the service listens, and to PORT, by default the service's port. For a
+worker, PORT is its METRICS_PORT.
 """
 
 import os
@@ -9,18 +9,18 @@ import sys
 from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
 
-_PATIENCE_SECONDS = 2.5
+_TIMEOUT_SECONDS = 2.5
 _OK = 200
 _DEFAULT_HOST = "127.0.0.1"
-_REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is asked for, not listened on
-"""Where a service that listens on every address of a family is reached from this host."""
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
+"""By wildcard address, the loopback address of the same family."""
 
 
 def is_alive(host: str, port: int) -> bool:
-    """Return whether `/health/live` of what listens on `host` answers 200 in time."""
-    connection = HTTPConnection(_reached_at(host), port, timeout=_PATIENCE_SECONDS)
+    """Return whether `/health/live` at `host` and `port` answers 200 in time."""
+    connection = HTTPConnection(_connect_address(host), port, timeout=_TIMEOUT_SECONDS)
     try:
-        # Not the address itself: with a zone, as in fe80::1%eth0, it is no valid Host.
+        # Not the address itself: with a zone, as in fe80::1%eth0, it is not a valid Host.
         connection.request("GET", "/health/live", headers={"Host": "localhost"})
         return connection.getresponse().status == _OK
     except (OSError, HTTPException):
@@ -29,16 +29,16 @@ def is_alive(host: str, port: int) -> bool:
         connection.close()
 
 
-def _reached_at(host: str) -> str:
-    """Return the address to connect to; other spellings of the same address, such as `0::0`, are known too."""
+def _connect_address(host: str) -> str:
+    """Return the address to connect to; handles all spellings of a wildcard address, such as `0::0`."""
     try:
         address = str(ip_address(host))
     except ValueError:
         return host
-    return _REACHED_AT.get(address, address)
+    return _LOOPBACK.get(address, address)
 
 
 if __name__ == "__main__":
-    asked = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("PORT") or "8000"
-    listening = os.environ.get("HOST", "").strip() or _DEFAULT_HOST
-    sys.exit(0 if is_alive(listening, int(asked)) else 1)
+    port = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("PORT") or "8000"
+    host = os.environ.get("HOST", "").strip() or _DEFAULT_HOST
+    sys.exit(0 if is_alive(host, int(port)) else 1)

@@ -39,7 +39,7 @@ def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "export",
-        help="write the store, or one user's part of it, to a file",
+        help="export the store, or the interactions of one user, to a file",
         description="Write every interaction of the configured store to FILE as JSON lines, also while the service "
         "runs. FILE appears when it is complete. After an interruption, start it again within a day: it resumes. "
         "Interactions that a host has not delivered to MongoDB or DynamoDB yet are not exported; the command reports "
@@ -74,5 +74,5 @@ def _add_migrate(
 
 def _user(text: str) -> str:
     if not is_user_id(text):
-        raise argparse.ArgumentTypeError("is not the name of a user")
+        raise argparse.ArgumentTypeError("not a user id")
     return text

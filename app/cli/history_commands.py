@@ -1,4 +1,4 @@
-"""`python main.py import | export | migrate`: what is done, and what is said about it."""
+"""`python main.py import | export | migrate`: runs the command and formats its output."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -9,67 +9,69 @@ from domain.entities.checksum import Checksum
 from domain.entities.copy_progress import CopyProgress
 
 Progress = Callable[[int, int], None]
-"""Told how much is done and how much there is, as often as it likes."""
+"""Progress callback: items done, items in total."""
 
 Warn = Callable[[str], None]
-"""Told one line for the operator."""
+"""Shows one line to the operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportOrder:
-    """What `import` was asked for.
+class ImportOptions:
+    """Options of `import`.
 
     Attributes:
-        skip: Told the number of each line that is left out, and why; None stops at the first.
-        is_dry_run: Only look whether all lines can be read.
+        on_invalid_line: Called with the number of each invalid line and the reason, and the line is skipped; None ends
+            the import at the first one.
+        is_dry_run: Only check whether all lines are valid.
     """
 
     file: Path
-    skip: Callable[[int, str], None] | None
+    on_invalid_line: Callable[[int, str], None] | None
     is_dry_run: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOrder:
-    """What `export` was asked for.
+class ExportOptions:
+    """Options of `export`.
 
     Attributes:
-        user_id: Whose; None exports everybody's.
-        waiting: Told how many interactions this host has still to deliver to the store, if there are any.
+        user_id: Export only the interactions of this user; None exports those of all users.
+        on_undelivered: Called with the number of interactions that this host has not delivered to the store, unless it
+            is 0.
     """
 
     file: Path
     user_id: str | None
     overwrite: bool
-    waiting: Callable[[int], None]
+    on_undelivered: Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryCommands:
-    """What the three commands do; given by `main.py`, which knows the wiring.
+    """Implementations of the three commands, assembled by `main.py`.
 
     Attributes:
-        migrate: Copies from one store to another, each by its name.
-        store_names: The names of the stores.
+        migrate: Copies from one store to another; takes the names of both.
+        store_names: Names of the stores.
     """
 
-    import_: Callable[[ImportOrder, Progress], CopyProgress]
-    export: Callable[[ExportOrder, Progress], Checksum]
+    import_: Callable[[ImportOptions, Progress], CopyProgress]
+    export: Callable[[ExportOptions, Progress], Checksum]
     migrate: Callable[[str, str, Progress], CopyProgress]
     store_names: Sequence[str]
 
 
-class CopyIsWrong(Exception):
-    """What was copied is not what is there; the message says so and what to do next."""
+class CopyMismatch(Exception):
+    """The target does not contain what was copied; the message lists the differences and the next step."""
 
 
 def run_history(
     parsed: argparse.Namespace, commands: HistoryCommands, progress: Progress, warn: Warn
 ) -> list[str]:
-    """Carry out one command, as `app/cli/history_arguments.py` understood it, and return the lines to print.
+    """Run the command that `app/cli/history_arguments.py` parsed, and return the lines to print.
 
     Raises:
-        CopyIsWrong: The target does not hold all that was to be copied, as it was.
+        CopyMismatch: Interactions are missing in the target, or differ from the source.
     """
     if parsed.command == "export":
         return _export(parsed, commands, progress, warn)
@@ -77,71 +79,74 @@ def run_history(
         return _import(parsed, commands, progress, warn)
     source, target = parsed.from_, parsed.to_
     copied = commands.migrate(source, target, progress)
-    lines = _compared(copied, source, target)
+    lines = _comparison(copied, source, target)
     if copied.erasures:
         lines.append(
-            f"{copied.erasures} erasures were taken over: late writes of those lose there too."
+            f"{copied.erasures} erasures were taken over, so late writes cannot bring these interactions back."
         )
     return [
         *lines,
-        f"{source} was left as it is. Now set what {target} needs, and start the service.",
+        f"{source} was not changed. Now configure {target} and start the service.",
     ]
 
 
 def _export(
     parsed: argparse.Namespace, commands: HistoryCommands, progress: Progress, warn: Warn
 ) -> list[str]:
-    def waiting(count: int) -> None:
-        warn(f"export: {count} interactions of this host are not in the store yet, and left out")
+    def on_undelivered(count: int) -> None:
+        warn(f"export: {count} interactions of this host are not in the store yet and not exported")
 
-    order = ExportOrder(
-        file=parsed.file, user_id=parsed.user, overwrite=parsed.force, waiting=waiting
+    options = ExportOptions(
+        file=parsed.file,
+        user_id=parsed.user,
+        overwrite=parsed.force,
+        on_undelivered=on_undelivered,
     )
-    return [f"{parsed.file}: {commands.export(order, progress)}"]
+    return [f"{parsed.file}: {commands.export(options, progress)}"]
 
 
 def _import(
     parsed: argparse.Namespace, commands: HistoryCommands, progress: Progress, warn: Warn
 ) -> list[str]:
-    def skip(line: int, why: str) -> None:
-        warn(f"import: line {line} is left out: {why}")
+    def on_invalid_line(line: int, reason: str) -> None:
+        warn(f"import: line {line} is skipped: {reason}")
 
-    order = ImportOrder(
+    options = ImportOptions(
         file=parsed.file,
-        skip=skip if parsed.skip_invalid else None,
+        on_invalid_line=on_invalid_line if parsed.skip_invalid else None,
         is_dry_run=parsed.dry_run,
     )
-    imported = commands.import_(order, progress)
-    left_out = (
-        [f"Lines left out, being no interactions: {imported.invalid}."] if imported.invalid else []
+    imported = commands.import_(options, progress)
+    skipped = (
+        [f"Skipped lines that are no interactions: {imported.invalid}."] if imported.invalid else []
     )
     if parsed.dry_run:
         return [
             f"{parsed.file}: {imported.source}",
             *_expired(imported),
-            *left_out,
+            *skipped,
             "Nothing was stored.",
         ]
-    return [*_compared(imported, str(parsed.file), "the store"), *left_out]
+    return [*_comparison(imported, str(parsed.file), "the store"), *skipped]
 
 
-def _compared(copied: CopyProgress, source: str, target: str) -> list[str]:
+def _comparison(copied: CopyProgress, source: str, target: str) -> list[str]:
     lines = [f"{source}: {copied.source}", f"{target}: {copied.target}"]
     if not copied.is_complete:
-        named = ", ".join("/".join(key) for key in copied.differing_keys)
-        raise CopyIsWrong(
+        keys = ", ".join("/".join(key) for key in copied.differing_keys)
+        raise CopyMismatch(
             "\n".join(
                 [
-                    f"{copied.differing} interactions are missing in {target}, or are not there as they are in {source}:",
+                    f"{copied.differing} interactions are missing in {target} or differ from those in {source}:",
                     *lines,
-                    f"They are {named}{' and more' * (copied.differing > len(copied.differing_keys))}.",
-                    "What was there before was left as it was: compare them. Missing ones come when this is run again, "
-                    "which will start at the beginning.",
+                    f"They are {keys}{' and more' * (copied.differing > len(copied.differing_keys))}.",
+                    f"Interactions that {target} already had were not changed: compare them. To copy missing ones, run "
+                    "the command again; it starts at the beginning.",
                 ]
             )
         )
     if copied.erased:
-        lines.append(f"{copied.erased} more were erased in {target}, and stay erased.")
+        lines.append(f"{copied.erased} more were erased in {target} and stay erased.")
     return [*lines, *_expired(copied)]
 
 

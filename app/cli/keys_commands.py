@@ -1,4 +1,4 @@
-"""`python main.py keys …`: make, list and revoke API keys."""
+"""`python main.py keys …`: create, list and revoke API keys."""
 
 import argparse
 import re
@@ -10,93 +10,95 @@ from domain.entities.caller import Scope, is_user_id
 from domain.interfaces.api_key_repository import ApiKeyRepository
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
-_SPAN = re.compile(r"(\d{1,5})([hdw])", re.ASCII)
+_DURATION = re.compile(r"(\d{1,5})([hdw])", re.ASCII)
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 class UnknownKey(Exception):
-    """No key has this id; the message says what to do next."""
+    """No key has this id; the message contains the next step."""
 
 
 def add_keys_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its own three."""
+    """Add the command `keys` with its three actions."""
     keys = commands.add_parser(
         "keys",
-        help="make, list and revoke API keys",
-        description="Make, list and revoke API keys, before the first start or while the service runs. "
-        "A change holds within 2 s.",
+        help="create, list and revoke API keys",
+        description="Create, list and revoke API keys, before the first start or while the service runs. "
+        "Changes take effect within 2 s.",
     )
     actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
     create = actions.add_parser(
         "create",
-        help="make a key and print it, once, as the last line",
-        description="Make a key and print it as the last line. It is kept as a hash only and cannot be shown again. "
-        "Without --user it is a backend's and acts for any user; without --scope it may do everything.",
+        help="create a key and print it as the last line",
+        description="Create a key and print it as the last line. Only its hash is stored, so it cannot be shown again. "
+        "Without --user the key may act for any user, as a backend does; without --scope it has all scopes.",
     )
-    create.add_argument("--name", type=_name, metavar="NAME", help="what you call it")
-    create.add_argument("--user", type=_user, metavar="USER", help="the only user it acts for")
+    create.add_argument("--name", type=_name, metavar="NAME", help="a name for the key")
+    create.add_argument(
+        "--user", type=_user, metavar="USER", help="the only user for whom the key may act"
+    )
     create.add_argument(
         "--scope",
         type=Scope,
         action="append",
         metavar="SCOPE",
-        help=f"what it may do, once for each: {', '.join(Scope)}",
+        help=f"a permission of the key, may be repeated: {', '.join(Scope)}",
     )
     create.add_argument(
         "--expires",
-        type=_moment,
+        type=_expiry,
         metavar="WHEN",
-        help="until when it holds: 90d, 12h, 2w, or a time such as 2027-01-31T00:00:00Z",
+        help="end of its validity: 90d, 12h, 2w, or a time such as 2027-01-31T00:00:00Z",
     )
     create.add_argument(
         "--line",
         action="store_true",
-        help="do not keep it here; print a line for API_KEYS or API_KEYS_FILE before it",
+        help="do not store the key; print a line for API_KEYS or API_KEYS_FILE before it",
     )
     actions.add_parser(
         "list", help="list all keys", description="List all keys, oldest first, without secrets."
     )
     revoke = actions.add_parser(
-        "revoke", help="let a key hold no longer", description="Let a key hold no longer."
+        "revoke", help="revoke a key", description="Revoke a key; it cannot be restored."
     )
-    revoke.add_argument("id", metavar="ID", help="its id, as `keys list` shows it")
+    revoke.add_argument("id", metavar="ID", help="id of the key, as shown by `keys list`")
 
 
-def run_keys(parsed: argparse.Namespace, book: ApiKeyRepository) -> list[str]:
-    """Carry out one command, as the parser of `add_keys_parser` understood it, and return the lines to print.
+def run_keys(parsed: argparse.Namespace, api_keys: ApiKeyRepository) -> list[str]:
+    """Run the action that the parser of `add_keys_parser` returned, and return the lines to print.
 
     Raises:
-        UnknownKey: There is no key to revoke.
+        UnknownKey: The key to revoke does not exist.
     """
     if parsed.action == "create":
-        return _create(parsed, book)
+        return _create(parsed, api_keys)
     if parsed.action == "list":
-        return _listed(book.keys())
-    return _revoke(parsed.id, book)
+        return _table(api_keys.keys())
+    return _revoke(parsed.id, api_keys)
 
 
-def _create(parsed: argparse.Namespace, book: ApiKeyRepository) -> list[str]:
-    made = book.create(
+def _create(parsed: argparse.Namespace, api_keys: ApiKeyRepository) -> list[str]:
+    created = api_keys.create(
         name=parsed.name or "",
         user_id=parsed.user,
         scopes=frozenset(parsed.scope or Scope),
         expires_milliseconds=parsed.expires,
     )
-    record = made.record
-    acts_for = "any user" if record.user_id is None else record.user_id
-    until = record.expires_milliseconds
-    told = [
-        f"Key {record.id} acts for {acts_for}: {', '.join(sorted(record.scopes))}.",
-        f"It holds until {'it is revoked' if until is None else _time(until)}.",
+    record = created.record
+    user = "any user" if record.user_id is None else record.user_id
+    expires = record.expires_milliseconds
+    lines = [
+        f"Key {record.id} acts for {user}: {', '.join(sorted(record.scopes))}.",
+        f"It is valid until {'it is revoked' if expires is None else _time(expires)}.",
     ]
     if parsed.line:
-        told += ["It is not kept here. For API_KEYS or API_KEYS_FILE:", made.line]
+        lines += ["It is not stored. Line for API_KEYS or API_KEYS_FILE:", created.line]
     else:
-        book.add(record)
-    return [*told, "Keep it safe; it is not shown again:", made.key]
+        api_keys.add(record)
+    return [*lines, "Store it in a safe place; it is not shown again:", created.key]
 
 
-def _listed(keys: Iterable[ApiKey]) -> list[str]:
+def _table(keys: Iterable[ApiKey]) -> list[str]:
     now_milliseconds = round(datetime.now(UTC).timestamp() * 1000)
     rows = [("ID", "NAME", "USER", "SCOPES", "CREATED", "EXPIRES", "STATE")]
     rows += [
@@ -118,9 +120,9 @@ def _listed(keys: Iterable[ApiKey]) -> list[str]:
     ]
 
 
-def _revoke(key_id: str, book: ApiKeyRepository) -> list[str]:
-    if not book.revoke(key_id):
-        raise UnknownKey("no key has this id; `python main.py keys list` shows them all")
+def _revoke(key_id: str, api_keys: ApiKeyRepository) -> list[str]:
+    if not api_keys.revoke(key_id):
+        raise UnknownKey("no key has this id; `python main.py keys list` shows all keys")
     return [f"Key {key_id} is revoked; running services refuse it within 2 s."]
 
 
@@ -136,31 +138,31 @@ def _time(milliseconds: int) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _checked(is_valid: Callable[[str], object], what: str) -> Callable[[str], str]:
-    def check(text: str) -> str:
+def _validated(is_valid: Callable[[str], object], expected: str) -> Callable[[str], str]:
+    def validate(text: str) -> str:
         if not is_valid(text):
-            raise argparse.ArgumentTypeError(f"not {what}")
+            raise argparse.ArgumentTypeError(f"not {expected}")
         return text
 
-    return check
+    return validate
 
 
-_name = _checked(_NAME.fullmatch, "a name: up to 64 letters, digits and . _ @ -")
-_user = _checked(is_user_id, "a user id")
+_name = _validated(_NAME.fullmatch, "a name: up to 64 letters, digits and . _ @ -")
+_user = _validated(is_user_id, "a user id")
 
 
-def _moment(text: str) -> int:
-    """Return the milliseconds since 1970 UTC of a span from now, or of a time."""
+def _expiry(text: str) -> int:
+    """Return the milliseconds since 1970 UTC of a time, or of the end of a duration that starts now."""
     now = datetime.now(UTC)
     try:
-        if span := _SPAN.fullmatch(text):
-            moment = now + timedelta(**{_UNITS[span[2]]: int(span[1])})
+        if duration := _DURATION.fullmatch(text):
+            moment = now + timedelta(**{_UNITS[duration[2]]: int(duration[1])})
         else:
             moment = datetime.fromisoformat(text)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as exc:
-        raise argparse.ArgumentTypeError("not a span such as 90d, nor a time") from exc
+        raise argparse.ArgumentTypeError("not a duration such as 90d, nor a time") from exc
     if moment <= now:
-        raise argparse.ArgumentTypeError("that is over")
+        raise argparse.ArgumentTypeError("in the past")
     return round(moment.timestamp() * 1000)
