@@ -1,1 +1,1 @@
-"""The console: static files, and what they are served with."""
+"""The web console: static files, and their representation for HTTP."""

@@ -1,4 +1,4 @@
-"""The console's files as they are sent, made once: plain and compressed, with what a browser needs to keep them."""
+"""Static files of the console, read and compressed once, with their ETags."""
 
 import gzip
 import hashlib
@@ -17,10 +17,10 @@ _MEDIA_TYPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleFile:
-    """One file.
+    """A static file.
 
     Attributes:
-        tag: Its ETag; weak, because it names the plain and the compressed bytes alike.
+        tag: ETag; weak, because plain and compressed content share it.
     """
 
     media_type: str
@@ -30,7 +30,7 @@ class ConsoleFile:
 
 
 def read_files(folder: Path = STATIC) -> Mapping[str, ConsoleFile]:
-    """Read and compress every file of the folder, by its name."""
+    """Return the files of the folder by name, each read and compressed."""
     return {path.name: _file(path) for path in folder.iterdir() if path.suffix in _MEDIA_TYPES}
 
 

@@ -1,6 +1,6 @@
-// Tells a screen reader what changed, in one place and politely: a text that grows word by word is not read out.
+// Announcements for screen readers, in one polite live region. Answers that are still growing are not announced.
 
-/** Have `text` read out when the reader is done with what it says. */
-export function say(text) {
+/** Announce `text` after the current speech. */
+export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }

@@ -1,18 +1,18 @@
-// The public API, as API clients use it: every path the console asks stands in this file. They are relative to the
-// page, which a proxy may show under a path of its own.
+// Client of the public API; all request paths of the console are in this file. They are relative to the page, because
+// a proxy may publish it under a path prefix.
 
 import { Problem, Unreachable } from "./failures.js";
 import { session } from "./session.js";
-import { eventsOf } from "./sse.js";
+import { readEvents } from "./sse.js";
 
 export const STATUSES = ["completed", "truncated", "client_cancelled", "blocked", "failed", "interrupted"];
 
-/** Return what can be asked, the default first. */
+/** Return the models, the default one first. */
 export async function models() {
   return (await json("v1/models")).data;
 }
 
-/** Yield the events of a streamed chat with their objects; aborting `signal` hangs up, which cancels the model. */
+/** Yield the events of a streamed chat with their parsed data. Aborting `signal` disconnects, which cancels the chat. */
 export async function* chat(body, signal) {
   const response = await send("v1/chat", {
     method: "POST",
@@ -21,15 +21,15 @@ export async function* chat(body, signal) {
     signal,
   });
   try {
-    for await (const { event, data } of eventsOf(response.body)) yield { event, data: JSON.parse(data) };
+    for await (const { event, data } of readEvents(response.body)) yield { event, data: JSON.parse(data) };
   } catch (error) {
     throw signal.aborted ? error : new Unreachable(error);
   }
 }
 
 /**
- * Return one page of the user's history; `filters` are the API's own parameters. A store that has to look through
- * everything may send an empty page that is not the last: it goes on until there is something, or nothing more.
+ * Return one page of the user's history; `filters` are the parameters of the API. A store that has to scan may return an
+ * empty page before the last one; such pages are skipped.
  */
 export async function history(filters, signal) {
   let cursor = filters.cursor;
@@ -45,8 +45,8 @@ export function interaction(id) {
   return json(`${user()}/${encodeURIComponent(id)}`);
 }
 
-/** Return one interaction that is just being kept. */
-export async function interactionOnceKept(id) {
+/** Return one interaction, after waiting until it is stored. */
+export async function interactionOnceStored(id) {
   await history({ afterId: id, wait: 5, limit: 1, status: STATUSES });
   return interaction(id);
 }
@@ -56,13 +56,13 @@ export function conversations(filters) {
   return json(`${user()}/conversations?${query(filters)}`);
 }
 
-/** Return the user's figures: groups by `day`, `model` or `provider`. */
+/** Return the user's statistics, grouped by `day`, `model` or `provider`. */
 export async function stats(filters) {
   return (await json(`${user()}/stats?${query(filters)}`)).groups;
 }
 
-/** Return all of the user's history as a file; CSV with a byte order mark, because a spreadsheet will open it. */
-export async function exported(format) {
+/** Return all of the user's history as a file; CSV with a byte order mark, which spreadsheets need to detect UTF-8. */
+export async function exportHistory(format) {
   return whole((await send(`${user()}/export?${query({ format, bom: format === "csv" ? true : null })}`)).blob());
 }
 
@@ -71,15 +71,15 @@ export async function erase(id) {
   await send(`${user()}/${encodeURIComponent(id)}`, { method: "DELETE" });
 }
 
-/** Erase everything and return how much there was. */
+/** Erase all interactions of the user and return their number. */
 export async function eraseAll() {
   return (await json(user(), { method: "DELETE" })).deleted;
 }
 
-/** Return whether the service is ready, and what is degraded; not being ready is no failure of the question. */
+/** Return the readiness of the service and its degraded components; 503 is a valid response here. */
 export async function readiness() {
   const response = await fetched("health/ready");
-  if (![200, 503].includes(response.status)) throw await Problem.of(response);
+  if (![200, 503].includes(response.status)) throw await Problem.fromResponse(response);
   return whole(response.json());
 }
 
@@ -90,8 +90,8 @@ function user() {
 function query(filters) {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(filters)) {
-    for (const one of Array.isArray(value) ? value : [value]) {
-      if (one !== "" && one !== null && one !== undefined) parameters.append(name, one);
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== "" && item !== null && item !== undefined) parameters.append(name, item);
     }
   }
   return parameters;
@@ -101,10 +101,10 @@ async function json(path, options) {
   return whole((await send(path, options)).json(), options?.signal);
 }
 
-/** Return an answer, or its body, once it is there; one that breaks off is as good as none. */
-async function whole(answer, signal) {
+/** Await a response or its body; a broken connection becomes `Unreachable`. */
+async function whole(response, signal) {
   try {
-    return await answer;
+    return await response;
   } catch (error) {
     throw signal?.aborted ? error : new Unreachable(error);
   }
@@ -114,8 +114,8 @@ async function send(path, options = {}) {
   const headers = { ...options.headers, ...session.headers() };
   const response = await fetched(path, { ...options, headers });
   if (response.ok) return response;
-  if (response.status === 401) session.beAsked();
-  throw await Problem.of(response);
+  if (response.status === 401) session.noteUnauthenticated();
+  throw await Problem.fromResponse(response);
 }
 
 async function fetched(path, options = {}) {

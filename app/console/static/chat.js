@@ -1,6 +1,6 @@
-// The chat: one conversation, and the list of the others beside it.
+// Chat view: one conversation, and the list of all conversations.
 
-import { say } from "./announcer.js";
+import { announce } from "./announcer.js";
 import * as api from "./api.js";
 import { Turn } from "./chat_turn.js";
 import { turnView } from "./chat_turn_view.js";
@@ -16,7 +16,8 @@ import { session } from "./session.js";
 const PAGE = 30;
 const NEAR_PIXELS = 80;
 
-// What is shown outlives the view, since a switch of the language makes a new one; what is being answered outlives both.
+// Changing the language creates a new view, so the open conversation is stored here, and in `answered` those that are
+// still being answered.
 let conversation = begun();
 let ended = () => {};
 const answered = new Map();
@@ -25,7 +26,7 @@ function begun(id = null) {
   return { id: id ?? newId(), isNew: id === null, turns: [], cursor: null };
 }
 
-/** Return the view: its element, and `open(id)`, which shows a conversation or begins one. */
+/** Return the view: its element, and `open(id)`, which shows a conversation or starts one. */
 export function chatView() {
   const list = conversationList();
   const turns = h("div", { class: "turns" });
@@ -63,19 +64,19 @@ export function chatView() {
     focus();
   }
 
-  /** Leave the conversation, and return whether there was anything in it. */
+  /** Start a new conversation, and return whether the previous one had any turns. */
   function leave() {
     const wasBegun = conversation.turns.length > 0;
     conversation = begun();
     return wasBegun;
   }
 
-  /** Let the reader write at once, but for those to whom that shows a keyboard over half of the screen. */
+  /** Focus the input field, except on touch screens, where this would open the on-screen keyboard. */
   function focus() {
     if (!matchMedia("(pointer: coarse)").matches) writer.focus();
   }
 
-  /** Read the last turns of a conversation that was not shown yet. */
+  /** Load the last turns of a conversation that is opened for the first time. */
   async function read() {
     const mine = conversation;
     fill(turns, h("p", { class: "loading" }, t("loading")));
@@ -89,11 +90,11 @@ export function chatView() {
 
   async function readBefore(mine) {
     const page = await api.history({ conversationId: mine.id, status: api.STATUSES, limit: PAGE, cursor: mine.cursor });
-    mine.turns.unshift(...page.history.map(Turn.kept).reverse());
+    mine.turns.unshift(...page.history.map(Turn.fromInteraction).reverse());
     mine.cursor = page.nextCursor;
   }
 
-  /** Read what was said before, and leave what the reader sees where it is. */
+  /** Load earlier turns without moving the visible ones. */
   async function readEarlier(event) {
     const mine = conversation;
     const button = event.currentTarget;
@@ -140,7 +141,7 @@ export function chatView() {
     turns.append(view(turn));
     writer.follow(true);
     stick(true);
-    say(t("sayAnswering", { model: turn.model || t("defaultModel") }));
+    announce(t("sayAnswering", { model: turn.model || t("defaultModel") }));
     if (mine.isNew) {
       mine.isNew = false;
       location.replace(`#/chat/${mine.id}`);
@@ -148,7 +149,7 @@ export function chatView() {
     answered.set(mine.id, mine);
     await turn.ask();
     answered.delete(mine.id);
-    say(turn.problem ? t("sayFailed", { title: titleOf(turn.problem) }) : t(turn.state === "stopped" ? "sayStopped" : "sayDone"));
+    announce(turn.problem ? t("sayFailed", { title: titleOf(turn.problem) }) : t(turn.state === "stopped" ? "sayStopped" : "sayDone"));
     ended();
   }
 
@@ -164,7 +165,7 @@ export function chatView() {
   let wasNearEnd = true;
   scroller.addEventListener("scroll", () => (wasNearEnd = isNearEnd()));
 
-  /** Keep the end in sight for a reader who is there, and leave one alone who reads further up. */
+  /** Scroll to the end, unless the user has scrolled up. */
   function stick(always = false) {
     if (always === true || wasNearEnd) scroller.scrollTop = scroller.scrollHeight;
     latest.hidden = isNearEnd();
@@ -179,7 +180,7 @@ function answering() {
   return conversation.turns.find((turn) => !turn.isOver);
 }
 
-/** Return a new id; `crypto.randomUUID` is missing where the page is not on a secure origin. */
+/** Return a new id; `crypto.randomUUID` is not available on insecure origins. */
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(9));
   return `c-${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;

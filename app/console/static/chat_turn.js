@@ -1,4 +1,4 @@
-// One question and what becomes of it. Knows nothing of the page: whoever shows it sets `onchange`.
+// State of one prompt and its answer, independent of the page. A view sets `onchange`.
 
 import * as api from "./api.js";
 import { Problem, Unreachable } from "./failures.js";
@@ -10,21 +10,21 @@ export class Turn {
   id = null;
   interaction = null;
   problem = null;
-  isKept = true;
+  isStored = true;
   onchange = () => {};
   #abort = new AbortController();
 
-  /** A question that is about to be asked; `request` is the body of POST /v1/chat without the user. */
+  /** Create a turn that is not sent yet; `request` is the body of POST /v1/chat without the user. */
   constructor(request) {
     this.request = request;
     this.prompt = request.userPrompt;
     this.model = request.model ?? "";
   }
 
-  /** Return a turn as history has it. */
-  static kept(interaction) {
+  /** Return the turn of an interaction in history. */
+  static fromInteraction(interaction) {
     const turn = new Turn({ userPrompt: interaction.userPrompt, model: interaction.requestedModel });
-    turn.#become(interaction);
+    turn.#update(interaction);
     return turn;
   }
 
@@ -32,7 +32,7 @@ export class Turn {
     return !["waiting", "writing"].includes(this.state);
   }
 
-  /** Ask, and follow the answer to its end; whatever goes wrong is told in `problem`. */
+  /** Send the request and read its answer to the end; errors are stored in `problem`. */
   async ask() {
     const user = session.userId ? { userId: session.userId } : {};
     try {
@@ -48,7 +48,7 @@ export class Turn {
     this.onchange();
   }
 
-  /** Hang up: the service cancels the model and keeps what came until now. */
+  /** Disconnect; the service cancels the provider call and stores the partial answer. */
   stop() {
     if (!this.isOver) this.#abort.abort();
   }
@@ -61,23 +61,23 @@ export class Turn {
       this.state = "writing";
       this.text += data.text;
     } else if (event === "done") {
-      this.isKept = data.history.status === "accepted";
-      session.learn(data.userId);
-      this.#become({ ...data, response: this.text });
+      this.isStored = data.history.status === "accepted";
+      session.setUserFromAnswer(data.userId);
+      this.#update({ ...data, response: this.text });
     } else if (event === "error") {
-      throw Problem.inStream(data);
+      throw Problem.fromStreamEvent(data);
     }
   }
 
-  /** Show it as stopped at once, and what it cost as soon as history has it. */
+  /** Change to `stopped` at once, and add the facts when the interaction is in history. */
   async #stopped() {
     this.state = "stopped";
     this.onchange();
     if (this.id === null || !session.userId) return;
     try {
-      this.interaction = await api.interactionOnceKept(this.id);
+      this.interaction = await api.interactionOnceStored(this.id);
     } catch {
-      // Stopped it is all the same; history shows the rest when it can be read.
+      // The facts are missing; the turn is stopped nevertheless.
     }
   }
 
@@ -86,7 +86,7 @@ export class Turn {
     this.state = "failed";
   }
 
-  #become(interaction) {
+  #update(interaction) {
     this.interaction = interaction;
     this.id = interaction.id;
     this.model = interaction.model;

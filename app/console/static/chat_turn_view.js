@@ -1,4 +1,4 @@
-// Shows one turn: the question, the answer as it grows, and at its end the facts.
+// Renders one turn: the prompt, the growing answer, and finally the facts.
 
 import { copyButton } from "./copy.js";
 import { fill, h, unseen } from "./dom.js";
@@ -8,9 +8,9 @@ import { attemptsOnDemand, facts, modelName, statusLabel } from "./interaction_f
 import { showMarkdown } from "./markdown.js";
 import { problemCard } from "./problem_card.js";
 
-const SHARE_OF_TIME = 4; // drawing may take one part in so many, however long the answer gets
+const SHARE_OF_TIME = 4; // pause after drawing, as a multiple of its duration, so that long answers do not block the page
 
-/** Return the turn's element; it follows the turn until its end. `again` asks the same once more. */
+/** Return the turn's element, which is updated until the turn ends. `again` sends the same request again. */
 export function turnView(turn, { again, ongrow }) {
   const text = h("div", { class: "prose" });
   const foot = h("div", { class: "turn-foot" });
@@ -58,19 +58,19 @@ function ending(turn, again) {
     note(turn) && h("p", { class: "turn-note" }, icon(turn.state === "stopped" ? "stop" : "alert"), note(turn)),
     problem && problemCard(problem, again),
     problem && attemptsOnDemand(problem.attempts),
-    !turn.isKept && h("p", { class: "turn-note" }, icon("alert"), t("notPersisted")),
+    !turn.isStored && h("p", { class: "turn-note" }, icon("alert"), t("notPersisted")),
     h(
       "div",
       { class: "turn-facts" },
       interaction && facts(interaction),
       turn.text && copyButton(() => turn.text, t("copyAnswer")),
-      turn.id && turn.isKept && h("a", { class: "quiet-link", href: `#/history/${turn.id}` }, t("seeInHistory")),
+      turn.id && turn.isStored && h("a", { class: "quiet-link", href: `#/history/${turn.id}` }, t("seeInHistory")),
     ),
     interaction && attemptsOnDemand(interaction.attempts),
   ];
 }
 
-/** Return what has to be said of an answer that is not simply whole. */
+/** Return a note for an answer that is incomplete or empty, otherwise null. */
 function note({ state, text, interaction, problem }) {
   if (state === "stopped") return text ? t("stopped") : t("stoppedEarly");
   if (problem) return text ? t("cutOff") : null;

@@ -1,4 +1,4 @@
-// Where a question is written: the model, the words, a few options, and one button that sends or stops.
+// Form for a prompt: model, text, options, and a button that sends or stops.
 
 import * as api from "./api.js";
 import { field } from "./dialog.js";
@@ -9,7 +9,7 @@ import { problemCard } from "./problem_card.js";
 
 const chosen = { words: "", model: "", systemPrompt: "", temperature: "", fallback: true };
 
-/** Return the composer: its element, and what the chat does with it. */
+/** Return the composer: its element and its methods. */
 export function composer({ onsend, onstop }) {
   const trouble = h("div");
   const models = h("select", { "aria-label": t("model"), onchange: () => (chosen.model = models.value) });
@@ -71,10 +71,10 @@ export function composer({ onsend, onstop }) {
   const view = {
     element: form,
     load,
-    /** Try again what has failed: the service may be back. */
+    /** Load the models again if that failed. */
     reload: () => hasFailed && load(),
     focus: () => words.focus(),
-    /** Show the button that fits: one sends, one stops. */
+    /** Show the stop button while an answer is in progress, otherwise the send button. */
     follow(isOn) {
       isAnswering = isOn;
       button.classList.toggle("is-stop", isOn);
@@ -87,7 +87,7 @@ export function composer({ onsend, onstop }) {
   return view;
 }
 
-/** Return the body of POST /v1/chat for a question; what was left open is left out. */
+/** Return the body of POST /v1/chat for a prompt, without the options that are not set. */
 export function request(userPrompt) {
   const { model, systemPrompt, temperature, fallback } = chosen;
   return {

@@ -1,4 +1,4 @@
-// The user's conversations, last active first.
+// List of the user's conversations, ordered by last activity.
 
 import * as api from "./api.js";
 import { fill, h } from "./dom.js";
@@ -9,7 +9,7 @@ import { session } from "./session.js";
 
 const PAGE = 30;
 
-/** Return the list: its element, `load` to read it anew, and `mark` to show which one is open. */
+/** Return the list: its element, `load` to reload it, and `mark` to highlight the open conversation. */
 export function conversationList() {
   const items = h("ul", { class: "conversations" });
   const end = h("div", { class: "conversations-end" });
@@ -45,7 +45,7 @@ export function conversationList() {
       fill(end, rest());
       mark(current);
     } catch (error) {
-      // That a key is needed is told where one writes.
+      // The composer already reports a missing credential.
       if (mine === reading) fill(end, error.status === 401 ? h("p", { class: "hint" }, t("noConversations")) : problemCard(error, () => read(isFirst)));
     }
   }

@@ -1,19 +1,19 @@
-// Copies text, also where the page is not on a secure origin and has no clipboard.
+// Copies text to the clipboard, also on insecure origins, where the clipboard API is not available.
 
 import { h, unseen } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { say } from "./announcer.js";
+import { announce } from "./announcer.js";
 
 const SHOWN_MILLISECONDS = 1600;
 
-/** Return a button that copies what `text()` returns and shows that it did. */
+/** Return a button that copies the result of `text()` and confirms it. */
 export function copyButton(text, label) {
   const button = h("button", { type: "button", class: "quiet copy", title: label, onclick: copy }, icon("copy"), unseen(label));
 
   async function copy() {
     await toClipboard(text());
-    say(t("copied"));
+    announce(t("copied"));
     button.classList.add("is-done");
     button.firstElementChild.replaceWith(icon("check"));
     setTimeout(() => {
@@ -31,7 +31,7 @@ async function toClipboard(text) {
       await navigator.clipboard.writeText(text);
       return;
     } catch {
-      // Not allowed here: the older way may be.
+      // Not permitted; `execCommand` below may be.
     }
   }
   const area = h("textarea", { class: "unseen", value: text });

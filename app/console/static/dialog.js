@@ -1,4 +1,4 @@
-// Dialogs on the browser's own element: it keeps the focus inside, closes on Escape and gives the focus back.
+// Dialogs based on the `dialog` element, which traps the focus, closes on Escape and restores the focus.
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 
 let fields = 0;
 
-/** Return a control with its label and a hint beneath. */
+/** Return a control with its label and a hint below it. */
 export function field(label, control, hint) {
   const id = `field-${(fields += 1)}`;
   control.id = id;
@@ -14,7 +14,7 @@ export function field(label, control, hint) {
   return h("div", { class: "field" }, h("label", { for: id }, label), control, hint && h("p", { class: "hint", id: `${id}-hint` }, hint));
 }
 
-/** Show a dialog with a confirming button; `onconfirm` is called once, when it was pressed and the form is valid. */
+/** Show a dialog with a confirm button; `onconfirm` is called once, when it is pressed and the form is valid. */
 export function openDialog({ title, body, confirm, onconfirm, isDangerous = false }) {
   const id = `dialog-${(fields += 1)}`;
   const form = h(

@@ -1,29 +1,29 @@
-// Makes elements. Text only ever becomes text: nothing in the console writes HTML.
+// Creates elements. Strings always become text nodes; the console never parses HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Return an HTML element; `on…` properties are listeners, `--…` are CSS variables, null and false leave a property out. */
 export function h(tag, properties, ...children) {
-  return dressed(document.createElement(tag), properties, children);
+  return withProperties(document.createElement(tag), properties, children);
 }
 
-/** Return an SVG element, the same way. */
+/** Return an SVG element; the properties are those of `h`. */
 export function s(tag, properties, ...children) {
-  return dressed(document.createElementNS(SVG, tag), properties, children);
+  return withProperties(document.createElementNS(SVG, tag), properties, children);
 }
 
-/** Put these children in place of those that are there. */
+/** Replace the children of `element`. */
 export function fill(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter(isShown));
   return element;
 }
 
-/** Return text that is read out but not seen. */
+/** Return text for screen readers only. */
 export function unseen(text) {
   return h("span", { class: "unseen" }, text);
 }
 
-function dressed(element, properties, children) {
+function withProperties(element, properties, children) {
   for (const [name, value] of Object.entries(properties ?? {})) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);

@@ -1,10 +1,10 @@
-// Gives a file to the reader.
+// Downloads of generated files.
 
 import { h } from "./dom.js";
 
 const KEPT_MILLISECONDS = 60_000;
 
-/** Save `blob` under `name`, the way a link with a download does. */
+/** Download `blob` as a file called `name`. */
 export function save(blob, name) {
   const address = URL.createObjectURL(blob);
   const link = h("a", { href: address, download: name });

@@ -1,37 +1,37 @@
-// What can go wrong between the page and the service.
+// Errors of requests to the service.
 
-/** The service said no: an RFC 9457 problem, or OpenAI's error on the routes that speak its format. */
+/** Error response of the service: an RFC 9457 problem, or an error in OpenAI's format on the routes that use it. */
 export class Problem extends Error {
   constructor(body, status, requestId) {
-    const said = body.error ?? body;
-    super(said.title ?? `HTTP ${status}`);
+    const problem = body.error ?? body;
+    super(problem.title ?? `HTTP ${status}`);
     this.status = status;
-    this.slug = (said.type ?? "").startsWith("/problems/") ? said.type.slice(10) : (said.code ?? "").replaceAll("_", "-");
-    this.detail = said.detail ?? said.message ?? "";
-    this.requestId = said.requestId ?? requestId;
-    this.isRetryable = said.retryable ?? status >= 500;
-    this.attempts = said.attempts ?? [];
-    this.errors = said.errors ?? [];
+    this.slug = (problem.type ?? "").startsWith("/problems/") ? problem.type.slice(10) : (problem.code ?? "").replaceAll("_", "-");
+    this.detail = problem.detail ?? problem.message ?? "";
+    this.requestId = problem.requestId ?? requestId;
+    this.isRetryable = problem.retryable ?? status >= 500;
+    this.attempts = problem.attempts ?? [];
+    this.errors = problem.errors ?? [];
   }
 
-  /** Return the problem a response tells of, whoever made it: a proxy on the way may answer in HTML. */
-  static async of(response) {
+  /** Return the problem of an error response, also of one in HTML from a proxy. */
+  static async fromResponse(response) {
     let body = {};
     try {
       body = await response.json();
     } catch {
-      // Not ours: the status has to do.
+      // Not from the service; only the status is known.
     }
     return new Problem(body ?? {}, response.status, response.headers.get("X-Request-Id"));
   }
 
   /** Return the problem that ended a stream. */
-  static inStream(body) {
+  static fromStreamEvent(body) {
     return new Problem(body, body.status, body.requestId);
   }
 }
 
-/** Nobody answered, or the connection broke. */
+/** The service could not be reached, or the connection was lost. */
 export class Unreachable extends Error {
   constructor(cause) {
     super("unreachable", { cause });

@@ -1,19 +1,19 @@
-// Marks what the API's `q` found: whole words, whatever their case, and on the letters a to z whatever their accents.
+// Marks search results as the API's `q` matches them: whole words, ignoring case, and accents on the letters a to z.
 
 import { h } from "./dom.js";
 
 const WORD = /[\p{L}\p{N}\p{M}]+/gu;
 const EXCERPT = 220; // characters
-const MARKS = /^[|:\s-]+$|^#+ |^```.*$|\*\*|[`|]/gm; // of markdown
-const LOOKED_THROUGH = 20_000; // of a text for it
-const LEAD = 60; // of them before the first word found
+const MARKS = /^[|:\s-]+$|^#+ |^```.*$|\*\*|[`|]/gm; // markdown syntax
+const SEARCHED = 20_000; // characters of a text that are searched for its excerpt
+const LEAD = 60; // characters of an excerpt before the first match
 
-/** Return the words of a question as they are compared. */
+/** Return the words of a search in normalised form. */
 export function wordsOf(question) {
   return new Set((question.match(WORD) ?? []).map(plain));
 }
 
-/** Return `text` as nodes, with the words found in `mark` elements. */
+/** Return `text` as nodes, with matching words in `mark` elements. */
 export function highlighted(text, words) {
   if (!words.size) return [text];
   const nodes = [];
@@ -26,9 +26,9 @@ export function highlighted(text, words) {
   return [...nodes, text.slice(at)];
 }
 
-/** Return the part of a long text that holds the first word found, without the signs of markdown. */
+/** Return the part of a long text around the first match, without markdown syntax. */
 export function excerpt(text, words) {
-  const flat = text.slice(0, LOOKED_THROUGH).replace(MARKS, " ").replace(/\s+/g, " ").trim();
+  const flat = text.slice(0, SEARCHED).replace(MARKS, " ").replace(/\s+/g, " ").trim();
   let start = 0;
   for (const { 0: word, index } of words.size ? flat.matchAll(WORD) : []) {
     if (!words.has(plain(word))) continue;
@@ -39,7 +39,7 @@ export function excerpt(text, words) {
   return (start ? "…" : "") + flat.slice(start, end) + (end < flat.length ? "…" : "");
 }
 
-/** Mark the words found in an element that shows an answer. */
+/** Mark matching words in a rendered answer. */
 export function highlightWithin(element, words) {
   if (!words.size) return;
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);

@@ -1,6 +1,6 @@
-// The user's history: found by filters, walked by cursor, exported, erased.
+// History view: search with filters, paging by cursor, export, erasure.
 
-import { say } from "./announcer.js";
+import { announce } from "./announcer.js";
 import { openAccount } from "./account.js";
 import * as api from "./api.js";
 import { askFirst } from "./dialog.js";
@@ -16,7 +16,7 @@ import { problemCard } from "./problem_card.js";
 import { session } from "./session.js";
 
 const PAGE = 50;
-const AHEAD = "600px"; // the next page is read when the end of the list is so near
+const AHEAD = "600px"; // distance of the end of the list at which the next page is loaded
 
 /** Return the view: its element, and `open`. */
 export function historyView() {
@@ -36,7 +36,7 @@ export function historyView() {
   const sentinel = new IntersectionObserver(([entry]) => entry.isIntersecting && cursor && more(), { root: element.firstElementChild, rootMargin: AHEAD });
   let cursor = null;
   let walk = null;
-  let asked = {}; // what this walk goes by, whatever is being typed meanwhile
+  let asked = {}; // filters of the listed pages; those in the form may have changed since
   let words = new Set();
   let isReading = false;
   let openId = null;
@@ -88,14 +88,14 @@ export function historyView() {
   function showEnd() {
     const count = items.children.length;
     if (!count) {
-      say(t("nothingFound"));
+      announce(t("nothingFound"));
       fill(end, filters.isSet() ? empty("nothingFound", "nothingFoundHint", h("button", { type: "button", class: "button", onclick: filters.clear }, t("clearFilters"))) : empty("nothingYet", "nothingYetHint", h("a", { class: "button primary", href: "#/chat" }, t("askNow"))));
       return;
     }
-    const told = t(cursor ? "shownSoFar" : "allShown", { count });
-    say(told);
-    fill(end, h("p", { class: "hint" }, told), cursor && h("button", { type: "button", class: "button", onclick: more }, t("more")));
-    // Observed anew after each page, because an end that stays in sight is not told of again.
+    const summary = t(cursor ? "shownSoFar" : "allShown", { count });
+    announce(summary);
+    fill(end, h("p", { class: "hint" }, summary), cursor && h("button", { type: "button", class: "button", onclick: more }, t("more")));
+    // Observed again after each page, because an observer does not fire for an element that stays visible.
     sentinel.disconnect();
     if (cursor) sentinel.observe(end);
   }
@@ -104,9 +104,9 @@ export function historyView() {
     fill(note, h("p", { class: "hint" }, t("exporting")));
     try {
       const file = `history-${session.userId}.${format}`;
-      save(await api.exported(format), file);
+      save(await api.exportHistory(format), file);
       fill(note, h("p", { class: "hint" }, t("exported", { file })));
-      say(t("exported", { file }));
+      announce(t("exported", { file }));
     } catch (error) {
       fill(note, problemCard(error, () => exportAs(format)));
     }
@@ -119,7 +119,7 @@ export function historyView() {
         location.hash = "#/history";
         search();
         fill(note, h("p", { class: "hint" }, t("erased", { count })));
-        say(t("erased", { count }));
+        announce(t("erased", { count }));
       } catch (error) {
         fill(note, problemCard(error, null));
       }
@@ -136,7 +136,7 @@ export function historyView() {
     showEnd();
   }
 
-  /** Show the list, anew where the reader comes from elsewhere, and the interaction `id` where there is one. */
+  /** Show the list, reloaded if the user comes from another view, and the interaction `id` if given. */
   function open(id, isComing) {
     const before = openId;
     openId = id;

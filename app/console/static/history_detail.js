@@ -1,6 +1,6 @@
-// One interaction with everything that is known of it.
+// Panel with all details of one interaction.
 
-import { say } from "./announcer.js";
+import { announce } from "./announcer.js";
 import * as api from "./api.js";
 import { copyButton } from "./copy.js";
 import { askFirst } from "./dialog.js";
@@ -12,7 +12,7 @@ import { modelName, statusLabel, timeline } from "./interaction_facts.js";
 import { showMarkdown } from "./markdown.js";
 import { problemCard } from "./problem_card.js";
 
-/** Return the panel: its element, and `open(id, words)` to fill it. `onerased(id)` is told what is gone. */
+/** Return the panel: its element, and `open(id, words)` to fill it. `onerased(id)` is called after an erasure. */
 export function historyDetail({ onerased }) {
   const title = h("h2", { tabindex: "-1" }, t("details"));
   const body = h("div", { class: "detail-body" });
@@ -42,7 +42,7 @@ export function historyDetail({ onerased }) {
     askFirst(t("eraseTitle"), t("eraseText"), t("erase"), async () => {
       try {
         await api.erase(id);
-        say(t("erased", { count: 1 }));
+        announce(t("erased", { count: 1 }));
         onerased(id);
       } catch (error) {
         body.prepend(problemCard(error, null));
@@ -73,11 +73,11 @@ function shown(interaction, words, erase) {
     h("h3", null, t("attempts", { count: interaction.attempts.length })),
     timeline(interaction.attempts),
     h("h3", null, t("details")),
-    known(interaction),
+    properties(interaction),
   ];
 }
 
-function known(interaction) {
+function properties(interaction) {
   const { usage } = interaction;
   const orUnknown = (value, shown) => (value === null ? t("unknown") : shown(value));
   const rows = [

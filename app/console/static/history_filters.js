@@ -1,4 +1,4 @@
-// Every filter the API has, as a form. What is left open is not sent.
+// Form with all filters of the API. Empty fields are not sent.
 
 import * as api from "./api.js";
 import { field } from "./dialog.js";
@@ -8,7 +8,7 @@ import { icon } from "./icons.js";
 
 let lists = 0;
 
-/** Return the form: its element, `values()` as the API's parameters, and how many filters are set. */
+/** Return the form: its element, `values()` as parameters of the API, and the number of filters that are set. */
 export function historyFilters(onapply) {
   const search = h("input", { type: "search", name: "q", "aria-label": t("searchHistory"), placeholder: t("searchPlaceholder"), autocomplete: "off" });
   const known = { model: h("datalist", { id: `models-${(lists += 1)}` }), provider: h("datalist", { id: `providers-${lists}` }) };
@@ -67,7 +67,7 @@ export function historyFilters(onapply) {
     };
   }
 
-  /** Return how many filters are set besides the search and the order. */
+  /** Return the number of filters that are set, without search and order. */
   function count() {
     const { q, order, ...others } = values();
     return Object.values(others).filter((value) => value && value.length).length;
@@ -84,7 +84,7 @@ export function historyFilters(onapply) {
       fill(known.model, choices(models.map((model) => model.id)));
       fill(known.provider, choices(models.map((model) => model.owned_by)));
     } catch {
-      // Names can be typed all the same, and the page itself tells what is wrong.
+      // The names can still be typed, and the list shows the error.
     }
   }
 

@@ -1,4 +1,4 @@
-// One interaction in the list of them.
+// Entry of one interaction in the history list.
 
 import { h } from "./dom.js";
 import { dollars, exactly, moment, seconds, t } from "./i18n.js";
@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 import { excerpt, highlighted } from "./highlight.js";
 import { statusLabel } from "./interaction_facts.js";
 
-/** Return the entry; the words that were searched for are marked. */
+/** Return the entry, with matching words marked. */
 export function historyItem(interaction, words) {
   const { id, userPrompt, response, status, timestamp, model, llmResponseSeconds, usage, fallbackUsed } = interaction;
   const answer = response ? highlighted(excerpt(response, words), words) : t("noText");

@@ -1,4 +1,4 @@
-// Words and numbers in the reader's language.
+// Texts and number formats in the user's language.
 
 import { preferences } from "./preferences.js";
 import { ENGLISH } from "./words_en.js";
@@ -6,7 +6,7 @@ import { PORTUGUESE } from "./words_pt.js";
 
 const WORDS = { en: ENGLISH, "pt-BR": PORTUGUESE };
 
-/** Return the words for `key` with `{name}` filled in; words that depend on a number go by `values.count`. */
+/** Return the text of `key` with `{name}` replaced by values; `values.count` selects the plural form. */
 export function t(key, values = {}) {
   let words = WORDS[preferences.language][key] ?? ENGLISH[key] ?? key;
   if (typeof words === "object") {
@@ -16,8 +16,8 @@ export function t(key, values = {}) {
   return words.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? number(values[name]) : (values[name] ?? "")));
 }
 
-/** Return whether there are words for `key` in the reader's language. */
-export function isTold(key) {
+/** Return whether the user's language has a text for `key`. */
+export function hasText(key) {
   return key in WORDS[preferences.language];
 }
 
@@ -25,7 +25,7 @@ export function number(value) {
   return new Intl.NumberFormat(preferences.language, { maximumFractionDigits: 1 }).format(value);
 }
 
-/** Return a number in as few characters as a plot's axis has. */
+/** Return a number in short form, for the axis of a plot. */
 export function compact(value) {
   return new Intl.NumberFormat(preferences.language, { notation: "compact", maximumFractionDigits: 1 }).format(value);
 }
@@ -34,7 +34,7 @@ export function percent(share) {
   return new Intl.NumberFormat(preferences.language, { style: "percent", maximumFractionDigits: 1 }).format(share);
 }
 
-/** Return US dollars, down to what one short answer costs. */
+/** Return US dollars; amounts below one dollar with two significant digits. */
 export function dollars(value) {
   const digits = value !== 0 && Math.abs(value) < 1 ? { maximumSignificantDigits: 2, minimumFractionDigits: 2 } : { maximumFractionDigits: 2 };
   return new Intl.NumberFormat(preferences.language, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", ...digits }).format(value);
@@ -46,7 +46,7 @@ export function seconds(value) {
   return `${shown}\u00a0s`;
 }
 
-/** Return a time of day, with its date where that is not today. */
+/** Return a time of day, with the date unless it is today. */
 export function moment(timestamp) {
   const date = new Date(timestamp);
   const isToday = date.toDateString() === new Date().toDateString();
@@ -54,12 +54,12 @@ export function moment(timestamp) {
   return new Intl.DateTimeFormat(preferences.language, parts).format(date);
 }
 
-/** Return a time to the second. */
+/** Return a date and time with seconds. */
 export function exactly(timestamp) {
   return new Intl.DateTimeFormat(preferences.language, { dateStyle: "full", timeStyle: "medium" }).format(new Date(timestamp));
 }
 
-/** Return a day such as `2026-11-22` in words, whatever the time zone. */
+/** Return a day such as `2026-11-22` in the user's format, independent of the time zone. */
 export function day(key, parts = { day: "numeric", month: "short" }) {
   return new Intl.DateTimeFormat(preferences.language, { ...parts, timeZone: "UTC" }).format(new Date(`${key}T00:00:00Z`));
 }

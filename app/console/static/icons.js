@@ -1,4 +1,4 @@
-// Drawn by hand on a grid of 24, in strokes, so that they take the colour of the text beside them.
+// Icons on a grid of 24, drawn as strokes in the colour of the surrounding text.
 
 import { s } from "./dom.js";
 
@@ -28,7 +28,7 @@ const PATHS = {
   detour: "M4 17h4c5 0 3-10 8-10h4M17 4l3 3-3 3",
 };
 
-/** Return the icon; it says nothing by itself, what it stands on has to. */
+/** Return the icon, hidden from screen readers; the control that contains it needs a label. */
 export function icon(name) {
   return s("svg", { class: `icon icon-${name}`, viewBox: "0 0 24 24", "aria-hidden": "true" }, s("path", { d: PATHS[name] }));
 }

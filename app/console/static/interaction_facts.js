@@ -1,15 +1,15 @@
-// What is known of an interaction besides its text: who answered, how long it took, what it cost, who was tried.
+// Facts of an interaction: model, duration, cost and attempts.
 
 import { h } from "./dom.js";
-import { dollars, isTold, number, seconds, t } from "./i18n.js";
+import { dollars, hasText, number, seconds, t } from "./i18n.js";
 import { icon } from "./icons.js";
 
 /** Return a status as a small label. */
 export function statusLabel(status) {
-  return h("span", { class: `status status-${status}` }, isTold(`status_${status}`) ? t(`status_${status}`) : status);
+  return h("span", { class: `status status-${status}` }, hasText(`status_${status}`) ? t(`status_${status}`) : status);
 }
 
-/** Return the facts as a list in one line. */
+/** Return the facts as a single-line list. */
 export function facts(interaction) {
   const { usage } = interaction;
   const counts = usage.totalTokens ?? null;
@@ -23,7 +23,7 @@ export function facts(interaction) {
   );
 }
 
-/** Return who answered; the provider's name only where the model's does not hold it already. */
+/** Return the name of the model, with its provider unless the name contains it. */
 export function modelName({ model, provider }) {
   return provider && !model.includes(provider) ? `${model} · ${provider}` : model;
 }
@@ -33,13 +33,13 @@ function tokenCounts({ inputTokens, outputTokens }) {
   return t("tokenCounts", { input: shown(inputTokens), output: shown(outputTokens) });
 }
 
-/** Return the attempts on demand. */
+/** Return the attempts in a collapsed element; null if there are none. */
 export function attemptsOnDemand(attempts) {
   if (!attempts.length) return null;
   return h("details", { class: "attempts" }, h("summary", null, t("attempts", { count: attempts.length })), timeline(attempts));
 }
 
-/** Return the attempts one after the other, each a bar as long as it took. */
+/** Return the attempts as a timeline, with a bar for the duration of each. */
 export function timeline(attempts) {
   if (!attempts.length) return h("p", { class: "hint" }, t("noAttempts"));
   const whole = attempts.reduce((sum, attempt) => sum + attempt.seconds, 0) || 1;
@@ -60,7 +60,7 @@ export function timeline(attempts) {
 }
 
 function outcome({ outcome: name, httpStatus, usage }) {
-  const facts = [isTold(`outcome_${name}`) ? t(`outcome_${name}`) : name.replaceAll("_", " ")];
+  const facts = [hasText(`outcome_${name}`) ? t(`outcome_${name}`) : name.replaceAll("_", " ")];
   if (httpStatus !== null) facts.push(`HTTP ${httpStatus}`);
   if (usage && usage.totalTokens !== null) facts.push(t("tokens", { count: usage.totalTokens }));
   return facts.join(" · ");

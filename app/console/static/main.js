@@ -1,4 +1,4 @@
-// The frame around the views: what is shown, in which language, and whether the service is there.
+// Frame around the views: routing, language, theme and health of the service.
 
 import { openAccount } from "./account.js";
 import * as api from "./api.js";
@@ -64,17 +64,17 @@ function markTab() {
   }
 }
 
-/** Show what the address names: `#/chat/{conversation}`, `#/history/{interaction}`, `#/overview`. */
+/** Show the view in the address: `#/chat/{conversation}`, `#/history/{interaction}`, `#/overview`. */
 function route(isMoving = true) {
   const [, name, id] = location.hash.match(/^#\/(\w+)(?:\/([^/]+))?$/) ?? [];
   const next = name in VIEWS ? name : "chat";
   const isComing = next !== shown;
   shown = next;
   if (next === "chat") lastChat = location.hash || "#/chat";
-  for (const [one, view] of Object.entries(views)) view.element.hidden = one !== next;
+  for (const [viewName, view] of Object.entries(views)) view.element.hidden = viewName !== next;
   markTab();
   views[next].open(id ? decoded(id) : null, isComing);
-  // Who has only just come to the page begins at its beginning.
+  // On the first load the focus stays at the beginning of the page.
   if (isComing && isMoving) views[next].focus();
 }
 
@@ -82,7 +82,7 @@ function decoded(id) {
   try {
     return decodeURIComponent(id);
   } catch {
-    return id; // typed by hand, and nothing of ours
+    return id; // entered by hand, with invalid escapes
   }
 }
 
@@ -97,7 +97,7 @@ function switchTheme() {
   bar.querySelector(".theme").focus();
 }
 
-/** Ask how the service is, now and then: often while it is away, and not at all while nobody looks. */
+/** Check the health of the service regularly: more often while it is unreachable, not while the page is hidden. */
 async function look() {
   clearTimeout(looking);
   const wasGone = standing.key === "unreachable";
@@ -131,14 +131,14 @@ function showBanner() {
   banner.hidden = !text;
 }
 
-session.on("asked", openAccount);
+session.on("credential-needed", openAccount);
 session.on("change", () => {
   lastChat = "#/chat";
-  // Another user's conversation is left; what an address named that could not be read until now is read.
+  // Leave the previous user's conversation; otherwise load what could not be loaded without a credential.
   if (views.chat.leave() && shown === "chat") location.hash = lastChat;
   build();
 });
-session.on("learnt", showBar);
+session.on("user-known", showBar);
 window.addEventListener("hashchange", () => route());
 window.addEventListener("online", look);
 window.addEventListener("offline", showBanner);

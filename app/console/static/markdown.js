@@ -1,4 +1,4 @@
-// Shows a model's answer. It is untrusted: elements are made one by one, and its text only ever becomes text.
+// Renders an answer. It is untrusted: elements are created one by one, and its text becomes text nodes only.
 
 import { copyButton } from "./copy.js";
 import { h } from "./dom.js";
@@ -6,9 +6,9 @@ import { t } from "./i18n.js";
 import { blocksOf } from "./markdown_blocks.js";
 import { inline } from "./markdown_inline.js";
 
-const DEEPEST = 8; // quotes and lists within each other; what lies deeper is shown as it stands
+const DEEPEST = 8; // nested quotes and lists; deeper ones are shown as plain text
 
-/** Show `text` in `container`; called again with a longer text it touches only the blocks that changed. */
+/** Render `text` in `container`. A later call with a longer text updates only the blocks that changed. */
 export function showMarkdown(container, text) {
   const blocks = blocksOf(text);
   const shown = container.shownSources ?? [];
@@ -26,7 +26,7 @@ export function showMarkdown(container, text) {
 function elementsOf(text, depth) {
   if (depth > DEEPEST) return [text];
   const blocks = blocksOf(text);
-  // A list item that is one paragraph reads better without the paragraph's space.
+  // A single paragraph in a list item is shown without the margins of a paragraph.
   if (blocks.length && blocks[0].kind === "paragraph") {
     const [first, ...others] = blocks;
     return [h("span", null, inline(first.text)), ...others.map((block) => elementOf(block, depth))];
@@ -39,12 +39,12 @@ function elementOf(block, depth) {
     case "code":
       return codeBlock(block);
     case "heading":
-      // One level for all: an answer's own levels would tear holes into the page's outline.
+      // One level for all headings: those of an answer would skip levels in the outline of the page.
       return h("h3", { class: `heading-${block.level}` }, inline(block.text));
     case "rule":
       return h("hr");
     case "quote":
-      return h("blockquote", null, depth < DEEPEST ? blocksOf(block.text).map((one) => elementOf(one, depth + 1)) : block.text);
+      return h("blockquote", null, depth < DEEPEST ? blocksOf(block.text).map((inner) => elementOf(inner, depth + 1)) : block.text);
     case "list":
       return h(
         block.isOrdered ? "ol" : "ul",

@@ -1,4 +1,4 @@
-// Cuts markdown into blocks: `{kind, source, …}`. The source lets a growing text keep the blocks that did not change.
+// Splits markdown into blocks: `{kind, source, …}`. The renderer compares `source` to keep unchanged blocks.
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^\s`]*)/;
 const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
@@ -38,7 +38,7 @@ function blockAt(lines, at) {
   return paragraphAt(lines, at);
 }
 
-/** An unclosed fence goes to the end: the answer is still being written. */
+/** An unclosed fence extends to the end, because the answer may still be growing. */
 function fenceAt(lines, at, mark, language) {
   let end = at + 1;
   while (end < lines.length && !isClosing(lines[end], mark)) end += 1;
@@ -77,7 +77,7 @@ function listAt(lines, at) {
   return { kind: "list", isOrdered, start: Number.parseInt(lines[at].match(ITEM)[2], 10) || 1, items, end };
 }
 
-/** Whether a line goes on with an item: indented, after a blank line too, or prose right after prose. */
+/** Return whether a line continues an item: indented, also after a blank line, or text directly after text. */
 function isWithin(lines, at, indent) {
   const depth = (line) => line.length - line.trimStart().length;
   if (!lines[at].trim()) return (lines[at + 1] ?? "").trim() !== "" && depth(lines[at + 1]) >= Math.min(indent, 2);

@@ -1,13 +1,13 @@
-// Emphasis, code, links and line breaks within a paragraph. What is no markdown stays as it stands.
+// Emphasis, code, links and line breaks within a paragraph. Anything else is shown as plain text.
 
 import { h } from "./dom.js";
 
-const LONGEST = 10_000; // characters of one paragraph; a longer one is nobody's prose, and stays plain
+const LONGEST = 10_000; // characters of one paragraph; longer ones are shown as plain text
 const DEEPEST = 5;
 const TOKEN = /\\[!-/:-@[-`{-~]|`+|!?\[|\*{1,3}|_{1,3}|~~|<https?:\/\/[^\s<>]+>|https?:\/\/[^\s<>]+|\n/g;
 const TAGS = { "*": ["em"], "**": ["strong"], "***": ["strong", "em"], _: ["em"], __: ["strong"], ___: ["strong", "em"], "~~": ["del"] };
 
-/** Return the nodes of a paragraph's text. */
+/** Return the nodes for the text of a paragraph. */
 export function inline(text) {
   return text.length > LONGEST ? [text] : parsed(text, 0);
 }
@@ -26,7 +26,7 @@ function parsed(text, depth) {
   return nodes.filter((node) => node !== "");
 }
 
-/** Return the node that begins at a token and where it ends; null when the token only looks like one. */
+/** Return the node that begins at a token, and the end of its source; null if the token begins none. */
 function nodeAt(text, { 0: token, index }, depth) {
   const start = index + token.length;
   if (token === "\n") return { node: h("br"), end: start };
@@ -58,7 +58,7 @@ function emphasisAt(text, mark, index, depth) {
     const after = end + mark.length;
     if (/\s/.test(text[end - 1]) || text[end - 1] === "\\") continue;
     if (mark.length < 3 && text[after] === mark[0] && text[end - 1] !== mark[0]) {
-      end += 1; // a longer run, which closes something else
+      end += 1; // a longer run, which closes another element
       continue;
     }
     if (mark[0] === "_" && isWord(text[after])) continue;
@@ -69,7 +69,7 @@ function emphasisAt(text, mark, index, depth) {
   return null;
 }
 
-/** Return a link or, instead of a picture, which would be fetched from elsewhere, a link to it. */
+/** Return a link. Images become links too, since loading them would send requests to other sites. */
 function linkAt(text, start, depth) {
   const label = text.indexOf("](", start);
   const end = label < 0 ? -1 : closingOf(text, label + 2);
@@ -79,7 +79,7 @@ function linkAt(text, start, depth) {
   return { node: link(address, words), end: end + 1 };
 }
 
-/** Return where the parenthesis closes, past those that an address has itself. */
+/** Return the position of the closing parenthesis, skipping pairs within the URL. */
 function closingOf(text, start) {
   let open = 1;
   for (let at = start; at < text.length && text[at] !== "\n"; at += 1) {
@@ -95,7 +95,7 @@ function bareLink(token, index) {
   return { node: link(address, [address]), end: index + address.length };
 }
 
-/** Return a link to another site, or the bare words where the address is anything but that. */
+/** Return a link to another site, or only its text if the URL is not of an allowed kind. */
 function link(address, words) {
   const url = URL.canParse(address) ? new URL(address) : null;
   if (!url || !["http:", "https:"].includes(url.protocol)) return h("span", null, words);

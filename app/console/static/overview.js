@@ -1,4 +1,4 @@
-// What is going on: the user's figures over time and by model, and how the service is.
+// Overview: statistics of the user over time and by model, and health of the service.
 
 import { openAccount } from "./account.js";
 import * as api from "./api.js";
@@ -103,7 +103,7 @@ function grouped(groups) {
   return h("section", { class: "card", "aria-label": t("by") }, choice("by", t("by"), [["model", t("byModel")], ["provider", t("byProvider")]], "model", show), body);
 }
 
-/** Return a choice of one among a few, as radio buttons: the arrow keys go from one to the next. */
+/** Return a group of radio buttons, which the arrow keys operate. */
 function choice(name, label, values, chosen, onchange) {
   return h(
     "fieldset",
@@ -113,13 +113,13 @@ function choice(name, label, values, chosen, onchange) {
   );
 }
 
-/** Return the midnights that begin the last days up to today, in the browser's time zone. */
+/** Return the start of each of the last `count` days, including today, in the browser's time zone. */
 function lastMidnights(count) {
   const now = new Date();
   return Array.from({ length: count }, (_, index) => new Date(now.getFullYear(), now.getMonth(), now.getDate() - (count - 1 - index)));
 }
 
-/** Return the day of a local time as the API names it. */
+/** Return the day of a local time in the API's format. */
 function dayOf(time) {
   return [time.getFullYear(), time.getMonth() + 1, time.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
 }

@@ -1,14 +1,14 @@
-// The figures by model or provider: a table whose numbers are bars as well.
+// Statistics by model or provider, as a table with bars.
 
 import { h } from "./dom.js";
 import { dollars, number, seconds, t } from "./i18n.js";
 
-/** Return the table; `name` heads its first column. */
+/** Return the table; `name` is the heading of its first column. */
 export function groupTable(name, groups) {
   const most = Math.max(1, ...groups.map((group) => group.interactions));
   const slowest = Math.max(0.001, ...groups.map((group) => group.latencySeconds.p95 ?? 0));
   const heads = [name, t("interactionsTitle"), t("failures"), t("tokensTitle"), t("costTitle"), "p50", "p95", t("latencyOf")];
-  const sorted = groups.toSorted((one, other) => other.interactions - one.interactions);
+  const sorted = groups.toSorted((a, b) => b.interactions - a.interactions);
   return h(
     "div",
     { class: "table groups", tabindex: "0", role: "group", "aria-label": name },

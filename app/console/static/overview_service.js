@@ -1,14 +1,14 @@
-// How the service is: its routes with the state of their breakers, and whatever else is degraded.
+// Health of the service: routes with the state of their circuit breakers, and other degraded components.
 
 import * as api from "./api.js";
 import { fill, h } from "./dom.js";
-import { isTold, moment, t } from "./i18n.js";
+import { hasText, moment, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { problemCard } from "./problem_card.js";
 
 const ROUTE = /^route (\S+) (.+)$/;
 
-/** Return the panel: its element, `load` to ask how it is, and `show` for whoever has asked already. */
+/** Return the panel: its element, `load` to request the health, and `show` to show one already received. */
 export function serviceState() {
   const body = h("div", { class: "service-body" }, h("p", { class: "loading" }, t("loading")));
   const element = h("section", { class: "card service", "aria-labelledby": "service-title" }, h("h2", { id: "service-title" }, t("service")), body);
@@ -39,7 +39,7 @@ function summary({ status, degraded }) {
   return h("p", { class: "service-summary" }, h("span", { class: `light light-${level}` }, icon(isWell ? "check" : "alert"), t(status)), text);
 }
 
-/** The models are the routes; those that are not healthy are named among what is degraded. */
+/** Return the list of routes. Each model is a route; unhealthy ones are among the degraded components. */
 function routes(models, degraded) {
   const closed = new Map();
   for (const part of degraded) {
@@ -57,12 +57,12 @@ function routes(models, degraded) {
 
 function route(model, provider, closed) {
   const state = (closed?.reason ?? "healthy").replaceAll(" ", "_");
-  const told = isTold(`state_${state}`) ? t(`state_${state}`) : closed.reason;
+  const label = hasText(`state_${state}`) ? t(`state_${state}`) : closed.reason;
   return h(
     "li",
     null,
     h("span", { class: "route-name" }, model, h("small", null, provider)),
-    h("span", { class: `light light-${closed ? (state === "half_open" || state === "cooling" ? "warn" : "bad") : "good"}` }, icon(closed ? "alert" : "check"), told),
+    h("span", { class: `light light-${closed ? (state === "half_open" || state === "cooling" ? "warn" : "bad") : "good"}` }, icon(closed ? "alert" : "check"), label),
     closed && h("small", { class: "route-since" }, t("since", { time: moment(closed.since) })),
   );
 }

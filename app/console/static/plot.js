@@ -1,5 +1,4 @@
-// Figures day by day, as bars that stand on each other or as a band from one quantile to another. Drawn in SVG;
-// whoever cannot see it has the table beneath.
+// Daily values in SVG, as stacked bars or as a band between two quantiles, with a table as the accessible alternative.
 
 import { fill, h, s } from "./dom.js";
 import { day, t } from "./i18n.js";
@@ -13,8 +12,8 @@ const WIDEST_BAR = 28;
 /**
  * Return a figure.
  *
- * `series` are `{name, style, values}`, a value a day, null where there is none. `kind` is "bars" or "band"; a band has
- * two series, the lower one first. `shown` writes a value, `axis` writes one for the axis.
+ * `series` are `{name, style, values}` with one value per day, null if there is none. `kind` is "bars" or "band"; a band
+ * has two series, the lower one first. `shown` formats a value, `axis` formats one for the axis.
  */
 export function plot({ title, sum, days, series, kind, shown, axis, isWhole = false }) {
   const picture = h("div", { class: "plot-picture" });
@@ -97,7 +96,7 @@ function bars(series, days, { x, y, slot }) {
   });
 }
 
-/** A day without answers breaks the lines: there is nothing to know of it. */
+/** Return the band, interrupted at days without a value. */
 function band(series, days, { x, y, slot }) {
   const [lower, upper] = series;
   const width = Math.min(10, Math.max(2, slot * 0.4));

@@ -1,4 +1,4 @@
-// Language and theme: the only things the console keeps beyond its tab.
+// Language and theme, in local storage. Nothing else outlives the tab.
 
 const LANGUAGES = ["en", "pt-BR"];
 const THEMES = ["auto", "light", "dark"];
@@ -7,9 +7,9 @@ export const preferences = {
   language: stored("language", LANGUAGES) ?? (navigator.language.toLowerCase().startsWith("pt") ? "pt-BR" : "en"),
   theme: stored("theme", THEMES) ?? "auto",
 
-  /** Return the language that is not in use. */
+  /** Return the language that is not selected. */
   get otherLanguage() {
-    return LANGUAGES.find((one) => one !== this.language);
+    return LANGUAGES.find((language) => language !== this.language);
   },
 
   switchLanguage() {
@@ -43,6 +43,6 @@ function store(name, value) {
   try {
     localStorage.setItem(`rt-console-${name}`, value);
   } catch {
-    // Where storage is forbidden the choice lasts as long as the page.
+    // Without storage the choice is lost with the page.
   }
 }

@@ -1,18 +1,18 @@
-// Shows what went wrong: the problem's title, what to do, and the request's id to hand to whoever runs the service.
+// Error card: title, detail, actions, and the request id to report to the operator.
 
 import { openAccount } from "./account.js";
 import { copyButton } from "./copy.js";
 import { h } from "./dom.js";
-import { isTold, t } from "./i18n.js";
+import { hasText, t } from "./i18n.js";
 import { icon } from "./icons.js";
 
-/** Return a problem's title in the reader's language, where it is told in it. */
+/** Return the title of a problem, translated if there is a translation. */
 export function titleOf(error) {
   if (error.slug === "unreachable") return t("unreachableTitle");
-  return isTold(`problem_${error.slug}`) ? t(`problem_${error.slug}`) : error.message;
+  return hasText(`problem_${error.slug}`) ? t(`problem_${error.slug}`) : error.message;
 }
 
-/** Return a card; `retry` is offered where the same may go well later. */
+/** Return a card; `retry` is offered if the error is retryable. */
 export function problemCard(error, retry) {
   const isUnreachable = error.slug === "unreachable";
   return h(

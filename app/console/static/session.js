@@ -1,4 +1,4 @@
-// Who asks. The credential lives in this module's memory and nowhere else: a reload forgets it.
+// User and credential of this tab. The credential is only in the memory of this module, so a reload discards it.
 
 const DEFAULT_USER = "me";
 const USER_KEY = "rt-console-user";
@@ -8,42 +8,42 @@ const changed = new EventTarget();
 let credential = "";
 
 export const session = {
-  /** Whom the reader named; empty when nobody. */
-  named: remembered() ?? "",
-  userId: remembered() ?? DEFAULT_USER,
-  /** Whether the service said that it wants to know who calls. */
-  asksWho: false,
+  /** User id that was entered; empty if there is none. */
+  enteredUserId: storedUserId() ?? "",
+  userId: storedUserId() ?? DEFAULT_USER,
+  /** Whether the service has answered 401. */
+  needsCredential: false,
 
-  /** Take note that it does; whoever has said nothing yet is asked, once. */
-  beAsked() {
-    const isNews = !this.asksWho && !credential;
-    this.asksWho = true;
-    if (isNews) changed.dispatchEvent(new Event("asked"));
+  /** Note a 401. The first one emits `credential-needed`, unless a credential is set. */
+  noteUnauthenticated() {
+    const isFirst = !this.needsCredential && !credential;
+    this.needsCredential = true;
+    if (isFirst) changed.dispatchEvent(new Event("credential-needed"));
   },
 
   get hasCredential() {
     return credential !== "";
   },
 
-  /** Return the headers that say who asks. */
+  /** Return the headers with the credential. */
   headers() {
     return credential ? { Authorization: `Bearer ${credential}` } : {};
   },
 
-  /** Become somebody; an empty user is found out by the first answer. */
-  become(userId, newCredential) {
+  /** Set user and credential. Without a user, the id comes from the token or from the first answer. */
+  signIn(userId, newCredential) {
     credential = newCredential;
-    this.named = userId;
+    this.enteredUserId = userId;
     this.userId = userId || (newCredential ? userOf(newCredential) : DEFAULT_USER);
-    remember(userId);
+    storeUserId(userId);
     changed.dispatchEvent(new Event("change"));
   },
 
-  /** Take the name an answer was given to, where none was known. */
-  learn(userId) {
+  /** Set the user id from an answer, unless it is known. */
+  setUserFromAnswer(userId) {
     if (this.userId) return;
     this.userId = userId;
-    changed.dispatchEvent(new Event("learnt"));
+    changed.dispatchEvent(new Event("user-known"));
   },
 
   on(type, listener) {
@@ -51,7 +51,7 @@ export const session = {
   },
 };
 
-/** Return whom a token names, as far as it can be read here; the service alone decides whether that is so. */
+/** Return the subject of a JWT, without verification; empty for other credentials. Only the service verifies it. */
 function userOf(token) {
   try {
     const claims = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
@@ -62,7 +62,7 @@ function userOf(token) {
   }
 }
 
-function remembered() {
+function storedUserId() {
   try {
     return sessionStorage.getItem(USER_KEY) || null;
   } catch {
@@ -70,10 +70,10 @@ function remembered() {
   }
 }
 
-function remember(userId) {
+function storeUserId(userId) {
   try {
     sessionStorage.setItem(USER_KEY, userId);
   } catch {
-    // Where storage is forbidden a reload forgets the name as well.
+    // Without storage a reload discards the user id too.
   }
 }

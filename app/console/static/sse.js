@@ -1,7 +1,7 @@
 // Server-sent events from a fetch: EventSource can neither POST nor send an Authorization header.
 
-/** Yield `{event, data}` for each whole event; comments are skipped, and what is cut off at the end is no event. */
-export async function* eventsOf(stream) {
+/** Yield `{event, data}` for each complete event. Comments and an incomplete event at the end are skipped. */
+export async function* readEvents(stream) {
   let event = "message";
   let data = [];
   for await (const line of linesOf(stream)) {
@@ -29,7 +29,7 @@ async function* linesOf(stream) {
       const { done, value } = await reader.read();
       if (done) return;
       rest += decoder.decode(value, { stream: true });
-      // A carriage return at the end may be the first half of a line's end.
+      // A carriage return at the end may be the first half of CRLF.
       const lines = rest.split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
       yield* lines;

@@ -1,6 +1,6 @@
-// Runs before the page is drawn, so that a chosen theme is there from the first picture on.
+// Runs before the first paint, so that the page does not flash in another theme.
 try {
   document.documentElement.dataset.theme = localStorage.getItem("rt-console-theme") ?? "auto";
 } catch {
-  // Where storage is forbidden the system decides.
+  // Without storage the theme of the system applies.
 }

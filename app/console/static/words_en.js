@@ -1,4 +1,4 @@
-// What the console says in English. `{name}` is filled in; `{ one, other }` go by a number.
+// English texts. `{name}` is replaced by a value; `{ one, other }` are plural forms.
 
 export const ENGLISH = {
   // The frame
@@ -8,15 +8,15 @@ export const ENGLISH = {
   theme_auto: "Theme: as the system", theme_light: "Theme: light", theme_dark: "Theme: dark",
   ready: "Ready", not_ready: "Not ready", unreachable: "Unreachable", looking: "Looking…",
   degradedCount: { one: "{count} part degraded", other: "{count} parts degraded" },
-  offline: "You are offline. What is shown stays; new questions have to wait.",
-  serviceGone: "The service does not answer. The console goes on as soon as it does.",
+  offline: "You are offline. You can read what is loaded, but not send questions.",
+  serviceGone: "The service does not answer. The console reconnects automatically.",
 
   code: "code", table: "table", copyCode: "Copy code", copied: "Copied", close: "Close", cancel: "Cancel", save: "Save", again: "Try again", loading: "Loading…", more: "Show more",
 
   // Who asks
   accountOf: "User: {user}", nobody: "no user",
-  accountTitle: "Who is asking?",
-  userId: "User", userHint: "Whose chats and history this is. Any name will do.",
+  accountTitle: "User and access",
+  userId: "User", userHint: "Owner of the chats and the history. Any name is accepted.",
   userHintWithKey: "Leave it empty where the key or token is a user's own.",
   userInvalid: "Letters, digits and . _ : @ | + = ~ - only, 128 at the most; a letter, a digit, _ or - first.",
   credential: "Key or token", credentialHint: "Kept in this tab's memory only; a reload forgets it.",
@@ -33,12 +33,12 @@ export const ENGLISH = {
   example1: "What is an event loop, in three sentences?", example2: "Compare SQLite and MongoDB in a small table.", example3: "Write a haiku about durable writes.",
   prompt: "Your question", promptPlaceholder: "Ask something…", promptHint: "Shift + Enter for a new line",
   model: "Model", defaultModel: "default", noModels: "No models", send: "Send", stop: "Stop", options: "Options",
-  systemPrompt: "System prompt", systemPromptHint: "Instructions that stand before the question.",
+  systemPrompt: "System prompt", systemPromptHint: "Instructions for the model, sent before the question.",
   temperature: "Temperature", temperatureHint: "0 to 2; empty leaves it to the model.",
   mayFallBack: "Another model may answer if this one cannot",
   you: "You", answer: "Answer", waiting: "Waiting for the first word", writing: "Answering…",
   sayAnswering: "{model} is answering", sayDone: "The answer is complete", sayStopped: "Stopped", sayFailed: "The answer failed: {title}",
-  stopped: "Stopped", stoppedEarly: "Stopped before the first word.", emptyAnswer: "The model ended without any text.",
+  stopped: "Stopped", stoppedEarly: "Stopped before any text.", emptyAnswer: "The model ended without any text.",
   cutOff: "Broken off: what came until then is above.", blockedHere: "A safety filter ended the answer here.", lengthCut: "The model's limit ended the answer here.",
   earlier: "Show earlier turns", toLatest: "To the latest", copyAnswer: "Copy the answer",
   seeInHistory: "See in history", notPersisted: "Not kept: the history is unavailable",
@@ -51,7 +51,7 @@ export const ENGLISH = {
   attempts: { one: "{count} attempt", other: "{count} attempts" },
   noAttempts: "No provider was asked.",
   status_completed: "Completed", status_truncated: "Truncated", status_client_cancelled: "Cancelled", status_blocked: "Blocked", status_failed: "Failed", status_interrupted: "Interrupted",
-  outcome_ok: "answered", outcome_timeout: "no answer in time", outcome_unavailable: "not available", outcome_rate_limited: "rate limited", outcome_misconfigured: "refuses our key", outcome_rejected: "rejected the request",
+  outcome_ok: "answered", outcome_timeout: "no answer in time", outcome_unavailable: "not available", outcome_rate_limited: "rate limited", outcome_misconfigured: "API key rejected", outcome_rejected: "rejected the request",
   outcome_context_too_long: "context too long", outcome_blocked: "blocked", outcome_no_route: "no route", outcome_bulkhead_full: "full", outcome_error: "failed",
 
   // History
@@ -59,7 +59,7 @@ export const ENGLISH = {
   anyModel: "any", anyProvider: "any", provider: "Provider", conversation: "Conversation", status: "Status", statusHint: "None chosen: those with an answer.",
   from: "From", to: "Before", order: "Order", newestFirst: "Newest first", oldestFirst: "Oldest first", apply: "Apply", clear: "Clear",
   exportAs: "Export as {format}", exporting: "Exporting…", exported: "Exported as {file}",
-  eraseAll: "Erase all", eraseAllTitle: "Erase all of {user}’s history?", eraseAllText: "Every interaction and conversation of this user is erased for good, also those still on their way to the store.",
+  eraseAll: "Erase all", eraseAllTitle: "Erase all of {user}’s history?", eraseAllText: "Every interaction and conversation of this user is erased for good, including those that have not reached the store yet.",
   erase: "Erase", eraseTitle: "Erase this interaction?", eraseText: "It is erased for good and cannot be brought back.",
   erased: { one: "{count} interaction erased", other: "{count} interactions erased" },
   nothingYet: "Nothing here yet", nothingYetHint: "What you ask in the chat is kept here.", askNow: "Ask something",

@@ -1,4 +1,4 @@
-// O que o console diz em português do Brasil.
+// Textos em português do Brasil.
 
 export const PORTUGUESE = {
   chat: "Conversa", history: "Histórico", overview: "Visão geral",
