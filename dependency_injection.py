@@ -33,6 +33,7 @@ from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.list_models import ListModels
 from domain.use_cases.read_interaction import ReadInteraction
+from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
 from domain.use_cases.search_history import SearchHistory
 from domain.use_cases.summarise_history import SummariseHistory
@@ -219,6 +220,7 @@ def wire(
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
+            recall_call_metadata=RecallCallMetadata(history),
             recall_conversation=RecallConversation(
                 history=history,
                 read_seconds=settings.history_read_seconds + HOST_READ_SECONDS,

@@ -155,9 +155,7 @@ class EventStream(Response):
         if not self._is_done:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_events(
-        self, send: Send, events: Sequence[ChatEvent]
-    ) -> None:
+    async def _send_events(self, send: Send, events: Sequence[ChatEvent]) -> None:
         """Send several events in one write; an interaction must be the last event and ends the body."""
         content = b"".join([self._format.encode(event) for event in events])
         if events and isinstance(events[-1], Interaction):

@@ -1,6 +1,6 @@
 """Checks permissions and limits before a chat reaches the model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -12,10 +12,12 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.exceptions import InvalidInput, Overloaded
+from domain.entities.tools import Capability
+from domain.exceptions import InvalidInput, Overloaded, UnsupportedByModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
 
 
@@ -41,17 +43,21 @@ class ChatOptions:
     """Options of one chat request.
 
     Attributes:
+        previous_id: Interaction that the prompt continues, instead of the end of a conversation.
         brings_context: The prompt contains its conversation, so no earlier turns are added to it.
+        metadata: The caller's own pairs of strings, stored with the interaction.
         timeout_seconds: Replaces `ChatLimits.request_seconds` if it is shorter; None changes nothing.
         idempotent_request: Identifies repeated requests; None runs the request every time it is sent.
     """
 
     conversation_id: str | None = None
+    previous_id: str | None = None
     brings_context: bool = False
     is_streamed: bool = False
     may_fall_back: bool = True
     timeout_seconds: float | None = None
     idempotent_request: IdempotentRequest | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -66,6 +72,7 @@ class ChatService:
 
     answer_prompt: AnswerPrompt
     recall_conversation: RecallConversation
+    recall_call_metadata: RecallCallMetadata
     catalogue: ModelCatalogue
     clock: Clock
     new_id: Callable[[], str]
@@ -84,6 +91,7 @@ class ChatService:
         Raises:
             Forbidden: The caller may not chat on behalf of `user_id`.
             UnknownModel: The model is not in the catalogue.
+            UnsupportedByModel: The model lacks a capability that the prompt needs.
             InvalidInput: The prompt requests more output tokens than the model supports.
             Overloaded: Too many chats are in flight.
             IdempotencyInProgress: The first request with this key is still running.
@@ -95,6 +103,8 @@ class ChatService:
         limit = model.max_output_tokens
         if limit is not None and (prompt.max_output_tokens or 0) > limit:
             raise InvalidInput("max_output_tokens", f"at most {limit} for this model")
+        if missing := prompt.required_capabilities() - model.capabilities:
+            raise self._unsupported(prompt, min(missing))
         if prompt.model is None:
             prompt = replace(prompt, model=model.id)
         context = self._context(user_id, model.id, options)
@@ -114,6 +124,11 @@ class ChatService:
         if context.is_replayed:
             slot.release()
         return context, events
+
+    def _unsupported(self, prompt: Prompt, capability: Capability) -> UnsupportedByModel:
+        needed = prompt.required_capabilities()
+        models = [model.id for model in self.catalogue.models() if needed <= model.capabilities]
+        return UnsupportedByModel(capability, models)
 
     def _acquire_slot(self) -> "_ChatSlot":
         """Count one more chat in flight. Check and increment are atomic, since there is no `await` between them.
@@ -141,6 +156,8 @@ class ChatService:
             id=self.new_id(),
             user_id=user_id,
             conversation_id=options.conversation_id,
+            previous_id=options.previous_id,
+            metadata=options.metadata,
             model=model,
             started_seconds=started_seconds,
             first_text_deadline=first_text_deadline,
@@ -159,12 +176,13 @@ class ChatService:
         *,
         recalls: bool,
     ) -> AnswerEvents:
-        """Answer `prompt`; if `recalls` and it belongs to a conversation, with the earlier turns added to it."""
+        """Answer `prompt`; if `recalls` and it continues a conversation, with the earlier turns added to it."""
         try:
-            if recalls and context.conversation_id is not None:
-                prompt = await self.recall_conversation(
-                    prompt, context.user_id, context.conversation_id, model
-                )
+            if recalls:
+                if context.previous_id is not None or context.conversation_id is not None:
+                    prompt = await self._with_earlier_turns(context, prompt, model)
+            else:
+                prompt = await self.recall_call_metadata(prompt, context.user_id)
             if self.token_quota is None or caller.rate_limit_key is None:
                 answer = self.answer_prompt(context, prompt)
             else:
@@ -176,6 +194,22 @@ class ChatService:
                     yield event
         finally:
             slot.release()
+
+    async def _with_earlier_turns(
+        self, context: ChatRequestContext, prompt: Prompt, model: Model
+    ) -> Prompt:
+        """Return `prompt` with the earlier turns; a continuation takes over the conversation of its parent.
+
+        A parent outside of any conversation begins one, with its own id.
+        """
+        parent = None
+        if context.previous_id is not None:
+            parent = await self.recall_conversation.parent(context.user_id, context.previous_id)
+            context.conversation_id = parent.conversation_id or parent.id
+        assert context.conversation_id is not None
+        return await self.recall_conversation(
+            prompt, context.user_id, context.conversation_id, model, until=parent
+        )
 
 
 class _ChatSlot:

@@ -11,7 +11,8 @@ from domain.entities.caller import Caller
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.idempotency import Fingerprint, IdempotencyKey, IdempotencyRecord
 from domain.entities.interaction import Interaction, Status
-from domain.entities.reply import ProviderSelected
+from domain.entities.items import Reasoning, Text, ToolCall
+from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import (
     ContentBlocked,
     HistoryNotDurable,
@@ -222,6 +223,14 @@ async def _stored_events(interaction: Interaction) -> AnswerEvents:
     if interaction.error is not None:
         raise ContentBlocked
     yield ProviderSelected(provider=interaction.provider or "", model=interaction.model)
-    if interaction.text:
+    for item in interaction.items:
+        match item:
+            case Text() if item.text:
+                yield item.text
+            case Reasoning() if item.text:
+                yield ReasoningDelta(item.text)
+            case ToolCall():
+                yield item
+    if interaction.text and not interaction.items:
         yield interaction.text
     yield interaction

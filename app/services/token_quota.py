@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from app.services.answer_events import AnswerEvents
 from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.items import size_bytes
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
 from domain.interfaces.rate_limiter import TokenBudget
@@ -42,9 +43,7 @@ class TokenQuota:
         Raises:
             RateLimited: The remaining tokens of the day do not suffice for the prompt.
         """
-        prompt_tokens = _estimated_tokens(
-            prompt.system, *(message.text for message in prompt.messages)
-        )
+        prompt_tokens = _estimated_tokens(prompt.size_bytes)
         output_tokens = (
             prompt.max_output_tokens or model.max_output_tokens or _DEFAULT_MAX_OUTPUT_TOKENS
         )
@@ -75,10 +74,13 @@ def _used_tokens(context: ChatRequestContext, prompt_tokens: int) -> int:
         return usage.total_tokens
     if usage.input_tokens is not None or usage.output_tokens is not None:
         return (usage.input_tokens or 0) + (usage.output_tokens or 0)
-    if context.is_sent or interaction.text:
-        return prompt_tokens + _estimated_tokens(interaction.text)
+    if context.is_sent or interaction.text or interaction.items:
+        answer_bytes = (
+            size_bytes(interaction.items) if interaction.items else len(interaction.text.encode())
+        )
+        return prompt_tokens + _estimated_tokens(answer_bytes)
     return 0
 
 
-def _estimated_tokens(*texts: str) -> int:
-    return -(-sum(len(text.encode()) for text in texts) // _BYTES_PER_TOKEN)
+def _estimated_tokens(text_bytes: int) -> int:
+    return -(-text_bytes // _BYTES_PER_TOKEN)

@@ -84,6 +84,20 @@ def text_of(items: Iterable[Item]) -> str:
     return "".join([item.text for item in items if isinstance(item, Text)])
 
 
+def size_bytes(items: Iterable[Item]) -> int:
+    """Return the size in UTF-8 of what a model reads or writes with `items`, without metadata."""
+    size = 0
+    for item in items:
+        match item:
+            case Text() | Reasoning():
+                size += len(item.text.encode())
+            case ToolCall():
+                size += len(item.name.encode()) + len(item.arguments.encode())
+            case ToolResult():
+                size += len(item.output.encode())
+    return size
+
+
 def tool_calls(items: Iterable[Item]) -> tuple[ToolCall, ...]:
     """Return the tool calls among `items`, in order."""
     return tuple([item for item in items if isinstance(item, ToolCall)])

@@ -4,7 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from domain.entities.items import Item, Text, ToolCall, ToolResult, tool_calls, tool_results
+from domain.entities.items import (
+    Item,
+    Text,
+    ToolCall,
+    ToolResult,
+    size_bytes,
+    tool_calls,
+    tool_results,
+)
 from domain.entities.tools import Capability, ReasoningEffort, ResponseFormat, Tool, ToolChoice
 
 BETWEEN_QUESTIONS = "\n\n"
@@ -37,6 +45,11 @@ class Message:
         if self.items:
             return self.items
         return (Text(text=self.text),) if self.text else ()
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the content in UTF-8."""
+        return size_bytes(self.items) if self.items else len(self.text.encode())
 
     @property
     def is_empty(self) -> bool:
@@ -161,6 +174,16 @@ class Prompt:
                 joined.append(message)
         sent = replace(self, messages=tuple(joined), own_message=None)
         return sent if sent.new_message == own else replace(sent, own_message=own)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size in UTF-8 of everything that the model reads."""
+        size = len(self.system.encode())
+        for tool in self.tools:
+            size += len(tool.description.encode()) + len((tool.parameters or "").encode())
+        for message in self.messages:
+            size += message.size_bytes
+        return size
 
     def required_capabilities(self) -> frozenset[Capability]:
         """Return the capabilities that a model needs for this prompt; most need none."""

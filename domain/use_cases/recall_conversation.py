@@ -73,7 +73,7 @@ class RecallConversation:
             InvalidInput: A result answers no unanswered call of the last turn.
             ToolResultsMissing: A call of the last turn has no result among those sent.
         """
-        left_bytes = _window_tokens(prompt, model) * _BYTES_PER_TOKEN - _prompt_bytes(prompt)
+        left_bytes = _window_tokens(prompt, model) * _BYTES_PER_TOKEN - prompt.size_bytes
         results = prompt.results
         if left_bytes <= 0 and not results:
             return prompt
@@ -250,28 +250,6 @@ def _messages(turn: Interaction) -> tuple[Message, ...]:
     return (*question, Message(role=Role.ASSISTANT, text=turn.text, items=turn.items))
 
 
-def _prompt_bytes(prompt: Prompt) -> int:
-    tools = [text for tool in prompt.tools for text in (tool.description, tool.parameters or "")]
-    return _size_bytes(prompt.system, *tools) + sum(map(_message_bytes, prompt.messages))
-
-
 def _turn_bytes(turn: Interaction) -> int:
-    size = sum(map(_message_bytes, _messages(turn)))
-    return size if turn.text else size + _size_bytes(BETWEEN_QUESTIONS)
-
-
-def _message_bytes(message: Message) -> int:
-    size = _size_bytes(message.text)
-    for item in message.items:
-        match item:
-            case ToolCall():
-                size += _size_bytes(item.name, item.arguments)
-            case ToolResult():
-                size += _size_bytes(item.output)
-            case Reasoning():
-                size += _size_bytes(item.text)
-    return size
-
-
-def _size_bytes(*texts: str) -> int:
-    return sum([len(text.encode()) for text in texts])
+    size = sum([message.size_bytes for message in _messages(turn)])
+    return size if turn.text else size + len(BETWEEN_QUESTIONS)

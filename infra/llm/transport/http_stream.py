@@ -105,7 +105,7 @@ class Endpoint:
     async def ask(
         self,
         request: AdaptableRequest,
-        new_reader: Callable[[], AnswerReader],
+        new_reader: Callable[[str], AnswerReader],
         context: ChatRequestContext,
         *,
         may_be_empty: bool,
@@ -118,14 +118,14 @@ class Endpoint:
 
         Args:
             request: The request.
-            new_reader: Creates the reader of an answer.
+            new_reader: Creates the reader of an answer to the interaction with an id.
             context: Receives whether the prompt was sent, and a function that returns the reported usage.
             may_be_empty: The prompt ends with a partial answer, which may have been complete.
             may_call: The request offers tools.
         """
         yield self._selected
         while True:
-            reader = new_reader()
+            reader = new_reader(context.id)
             context.reported_usage = partial(self._used, reader)
             response = await self._post(request.body, context)
             try:

@@ -3,10 +3,10 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
-from uuid import uuid4
 
 import orjson
 
+from domain.entities.call_ids import call_id
 from domain.entities.items import ToolCall
 from domain.entities.reply import AnswerEvent, FinishReason, Usage
 
@@ -72,9 +72,27 @@ def is_whole_call(call: ToolCall) -> bool:
         return False
 
 
-def new_call_id() -> str:
-    """Return an id for a call whose provider sent none."""
-    return f"call_{uuid4().hex}"
+NO_INTERACTION = "00000000-0000-7000-8000-000000000000"
+"""For readers of answers that belong to no interaction."""
+
+
+class CallIds:
+    """Creates ids for the calls of one answer whose provider sent none.
+
+    Args:
+        interaction_id: Interaction that the answer belongs to.
+    """
+
+    __slots__ = ("_created", "_interaction_id")
+
+    def __init__(self, interaction_id: str) -> None:
+        self._interaction_id = interaction_id
+        self._created = 0
+
+    def __call__(self) -> str:
+        number = self._created
+        self._created += 1
+        return call_id(self._interaction_id, number)
 
 
 def count(value: object) -> int | None:

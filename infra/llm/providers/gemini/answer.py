@@ -17,7 +17,13 @@ from domain.entities.reply import (
 from infra.llm.providers.gemini.request import KIND
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.finish_reasons import finish_reason_of, is_unset
-from infra.llm.transport.response_parser import AnswerReader, Received, count, new_call_id
+from infra.llm.transport.response_parser import (
+    NO_INTERACTION,
+    AnswerReader,
+    CallIds,
+    Received,
+    count,
+)
 
 
 class GeminiReader(AnswerReader):
@@ -25,13 +31,15 @@ class GeminiReader(AnswerReader):
 
     Args:
         family: Family of the metadata in the answer.
+        interaction_id: For the ids of calls that come without one.
     """
 
-    def __init__(self, family: str = "") -> None:
+    def __init__(self, family: str = "", interaction_id: str = NO_INTERACTION) -> None:
         self.finish_reason: FinishReason | None = None
         self.is_reason_unknown = False
         self.has_progress = False
         self._family = family
+        self._new_call_id = CallIds(interaction_id)
         self._counts: object = None
         self._open_call: _OpenCall | None = None
 
@@ -169,7 +177,9 @@ class GeminiReader(AnswerReader):
                 raise UnreadableAnswer("a call without a name")
             call_id = call.get("id")
             self._open_call = _OpenCall(
-                call_id if isinstance(call_id, str) and call_id else new_call_id(), name, metadata
+                call_id if isinstance(call_id, str) and call_id else self._new_call_id(),
+                name,
+                metadata,
             )
         open_call = self._open_call
         open_call.add(call, metadata)

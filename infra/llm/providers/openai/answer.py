@@ -18,7 +18,9 @@ from infra.llm.providers.openai.request import DETAILS, FIELD, KIND
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.finish_reasons import finish_reason_of, is_unset
 from infra.llm.transport.response_parser import (
+    NO_INTERACTION,
     AnswerReader,
+    CallIds,
     Received,
     count,
     is_whole_call,
@@ -31,9 +33,10 @@ class OpenAIReader(AnswerReader):
 
     Args:
         family: Family of the metadata in the answer.
+        interaction_id: For the ids of calls that come without one.
     """
 
-    def __init__(self, family: str = "") -> None:
+    def __init__(self, family: str = "", interaction_id: str = NO_INTERACTION) -> None:
         self.finish_reason: FinishReason | None = None
         self.is_reason_unknown = False
         self.has_progress = False
@@ -41,7 +44,7 @@ class OpenAIReader(AnswerReader):
         self._has_text = False  # in a delta
         self._has_delta = False
         self._counts: object = None
-        self._calls = CallFragments(self._metadata)
+        self._calls = CallFragments(self._metadata, CallIds(interaction_id))
         self._reasoning_field: str | None = None
         self._details: list[dict[str, object]] = []
 

@@ -7,7 +7,6 @@ import orjson
 from domain.entities.items import ProviderMetadata, ToolCall
 from infra.llm.providers.openai.request import EXTRA
 from infra.llm.transport.errors.answer_errors import UnreadableAnswer
-from infra.llm.transport.response_parser import new_call_id
 
 _MAX_CALLS = 256  # of one answer; OpenAI takes 128 tools
 _WRAPPERS = ("multi_tool_use.parallel", "parallel")
@@ -23,14 +22,20 @@ class CallFragments:
 
     Args:
         metadata: Returns the metadata with a value.
+        new_call_id: Creates ids for calls that come without one.
 
     Attributes:
         size_bytes: About the size of all arguments.
         is_begun: Whether there is a call.
     """
 
-    def __init__(self, metadata: Callable[[dict[str, object]], ProviderMetadata]) -> None:
+    def __init__(
+        self,
+        metadata: Callable[[dict[str, object]], ProviderMetadata],
+        new_call_id: Callable[[], str],
+    ) -> None:
         self._metadata = metadata
+        self._new_call_id = new_call_id
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self.size_bytes = 0
@@ -62,7 +67,11 @@ class CallFragments:
         Raises:
             UnreadableAnswer: A call has no name.
         """
-        return [whole for call in self._calls for whole in call.complete(self._metadata)]
+        return [
+            whole
+            for call in self._calls
+            for whole in call.complete(self._metadata, self._new_call_id)
+        ]
 
     def _take(self, fragment: object) -> None:
         if not isinstance(fragment, dict):
@@ -129,7 +138,9 @@ class _Call:
         return len(arguments.encode(errors="replace"))
 
     def complete(
-        self, metadata: Callable[[dict[str, object]], ProviderMetadata]
+        self,
+        metadata: Callable[[dict[str, object]], ProviderMetadata],
+        new_call_id: Callable[[], str],
     ) -> Iterator[ToolCall]:
         """Yield the call, or the calls that it wraps."""
         if not self._name:
@@ -137,7 +148,7 @@ class _Call:
         arguments = "".join(self._arguments)
         if not arguments.strip():
             arguments = "{}"
-        if self._name in _WRAPPERS and (wrapped := list(_wrapped(arguments))):
+        if self._name in _WRAPPERS and (wrapped := list(_wrapped(arguments, new_call_id))):
             yield from wrapped
             return
         yield ToolCall(
@@ -148,7 +159,7 @@ class _Call:
         )
 
 
-def _wrapped(arguments: str) -> Iterator[ToolCall]:
+def _wrapped(arguments: str, new_call_id: Callable[[], str]) -> Iterator[ToolCall]:
     """Yield the calls inside a call of `multi_tool_use.parallel`, which some models of OpenAI invent."""
     try:
         document = orjson.loads(arguments)
