@@ -55,6 +55,8 @@ async def ask(
         body.to_prompt(),
         ChatOptions(
             conversation_id=body.conversation_id,
+            previous_id=body.previous_id,
+            metadata=body.metadata,
             is_streamed=body.stream,
             may_fall_back=body.fallback,
             timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,

@@ -19,7 +19,8 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 async def list_models(request: Request) -> ModelList:
     """All models of the catalogue; the default model is first."""
     models = container_of(request).models.all(caller_of(request))
-    return ModelList(data=[ModelDto.from_model(model) for model in models])
+    listed = [ModelDto.from_model(model) for model in models]
+    return ModelList(data=listed, models=listed)
 
 
 @router.get(

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.dto.openai_chat.answer import ChatCompletion
+from app.dto.openai_chat.answer import ChatCompletion, completion_json
 from app.dto.openai_chat.request import ChatCompletionRequest
 from app.dto.openai_chat.stream_events import OpenAIChatStreamFormat
 from app.problems.openai_error_schema import openai_errors
@@ -56,6 +56,7 @@ async def complete(
         ChatOptions(
             conversation_id=body.conversation_id,
             brings_context=body.brings_context,
+            metadata=body.metadata_pairs,
             is_streamed=bool(body.stream),
             timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,
             idempotent_request=idempotent_request(
@@ -72,5 +73,5 @@ async def complete(
             request.receive,
             request.app.state.lifecycle.streams,
         ).begin()
-    completion = ChatCompletion.from_interaction(await read_interaction(events))
-    return EncodedJsonResponse(context, completion.model_dump_json().encode(), request)
+    interaction = await read_interaction(events)
+    return EncodedJsonResponse(context, completion_json(interaction), request)

@@ -27,7 +27,9 @@ from domain.exceptions import (
     LLMError,
     RateLimited,
     RetiredModel,
+    ToolResultsMissing,
     UnknownModel,
+    UnsupportedByModel,
 )
 
 _BY_CODE: Mapping[str, ProblemKind] = {
@@ -195,6 +197,13 @@ def _invalid_fields(error: DomainError) -> list[dict[str, str]]:
         return [{"pointer": f"/{to_camel(error.field)}", "message": error.message}]
     if isinstance(error, RetiredModel) and error.successor is not None:
         return [{"pointer": "/model", "message": f"retired; its successor is {error.successor}"}]
+    if isinstance(error, ToolResultsMissing):
+        message = f"no result for {', '.join(error.call_ids)}"
+        return [{"pointer": "/toolResults", "message": message}]
+    if isinstance(error, UnsupportedByModel):
+        models = ", ".join(error.models) or "none"
+        message = f"does not support {error.capability}; models that do: {models}"
+        return [{"pointer": "/model", "message": message}]
     if isinstance(error, UnknownModel):
         return [{"pointer": "/model", "message": f"one of: {', '.join(error.known)}"}]
     return []

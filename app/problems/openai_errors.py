@@ -15,9 +15,10 @@ _SPECIAL: Mapping[ProblemKind, tuple[int, str]] = {
     table.UNKNOWN_MODEL: (404, "model_not_found"),
     table.CONTENT_BLOCKED: (400, "content_filter"),
     table.CONTEXT_TOO_LONG: (400, "context_length_exceeded"),
+    table.TOOL_RESULTS_MISSING: (400, "tool_results_missing"),
 }
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_OPENAI_NAMES = {"max_output_tokens": "max_completion_tokens"}
+_OPENAI_NAMES = {"max_output_tokens": "max_completion_tokens", "tool_results": "messages"}
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)", re.ASCII)
 
 

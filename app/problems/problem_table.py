@@ -152,6 +152,18 @@ UNKNOWN_MODEL = _register(
     "Unknown model",
     "The model is not available; see errors for the available models.",
 )
+UNSUPPORTED_BY_MODEL = _register(
+    "unsupported-by-model",
+    422,
+    "Unsupported by the model",
+    "The model lacks a capability that the request needs; see errors for models that have it.",
+)
+TOOL_RESULTS_MISSING = _register(
+    "tool-results-missing",
+    422,
+    "Tool results missing",
+    "Not all open tool calls are answered; see errors for the ids of the others.",
+)
 IDEMPOTENCY_MISMATCH = _register(
     "idempotency-mismatch",
     422,

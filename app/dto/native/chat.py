@@ -1,12 +1,25 @@
 """Request body of POST /v1/chat."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
+import orjson
 from pydantic import ConfigDict, Field
 
-from app.dto.wire import PromptText, RequestDto, SystemText, UserId
+from app.dto.native.tools import (
+    MAX_TOOLS,
+    JsonSchema,
+    Metadata,
+    NamedTool,
+    ToolChoiceDto,
+    ToolDto,
+    ToolResultDto,
+    to_tool_choice,
+)
+from app.dto.wire import InteractionId, PromptText, RequestDto, SystemText, UserId
 from domain.entities.caller import Caller
-from domain.entities.prompt import Prompt
+from domain.entities.items import Text
+from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.tools import ReasoningEffort, ResponseFormat
 from domain.exceptions import InvalidInput
 
 
@@ -23,8 +36,10 @@ class ChatRequest(RequestDto):
         default=None,
         description="User whose history stores the interaction. Optional with a token or key that is bound to a user.",
     )
-    user_prompt: PromptText = Field(
-        description="The prompt: 1 byte to 128 KiB of UTF-8.", examples=["Explain event loops."]
+    user_prompt: PromptText | None = Field(
+        default=None,
+        description="The prompt: 1 byte to 128 KiB of UTF-8. Optional with `toolResults`.",
+        examples=["Explain event loops."],
     )
     model: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="An id or alias of GET /v1/models; the default model when absent."
@@ -48,6 +63,31 @@ class ChatRequest(RequestDto):
         description="true: send the answer as server-sent events while it is generated.",
     )
     fallback: bool = Field(default=True, description="false: do not fall back to another model.")
+    previous_id: InteractionId | None = Field(
+        default=None,
+        description="Interaction to continue: the turns up to and including it are sent before the prompt. Not together with `conversationId`, which is taken over from it.",
+    )
+    tools: list[ToolDto] = Field(
+        default=[], max_length=MAX_TOOLS, description="Functions that the model may call."
+    )
+    tool_choice: ToolChoiceDto | None = Field(
+        default=None,
+        description="`auto` (default), `none`, `required`, or the name of the tool to call.",
+    )
+    tool_results: list[ToolResultDto] = Field(
+        default=[],
+        max_length=MAX_TOOLS,
+        description="Results of all tool calls of the conversation's last turn; needs `conversationId` or `previousId`.",
+    )
+    response_schema: JsonSchema | None = Field(
+        default=None, description="JSON Schema that the text of the answer fits."
+    )
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = Field(
+        default=None, description="How much the model reasons; not sent when absent."
+    )
+    metadata: Metadata = Field(
+        default={}, description="Up to 16 pairs of strings, stored and returned."
+    )
 
     def resolve_user_id(self, caller: Caller) -> str:
         """Return the id of the user that owns the interaction: `user_id`, else the user the caller is bound to.
@@ -61,11 +101,60 @@ class ChatRequest(RequestDto):
         return user_id
 
     def to_prompt(self) -> Prompt:
-        """Return the prompt with its generation options."""
-        return Prompt.from_text(
-            self.user_prompt,
+        """Return the prompt with its generation options.
+
+        Raises:
+            InvalidInput: Fields contradict each other, or the prompt is missing.
+        """
+        self._check_fields()
+        if not (self.tools or self.tool_results or self.response_schema or self.reasoning_effort):
+            assert self.user_prompt is not None
+            return Prompt.from_text(
+                self.user_prompt,
+                system=self.system_prompt,
+                model=self.model,
+                temperature=self.temperature,
+                max_output_tokens=self.max_output_tokens,
+            )
+        schema = self.response_schema
+        return Prompt(
+            messages=(self._message(),),
             system=self.system_prompt,
             model=self.model,
             temperature=self.temperature,
             max_output_tokens=self.max_output_tokens,
+            tools=tuple([tool.to_tool() for tool in self.tools]),
+            tool_choice=None if self.tool_choice is None else to_tool_choice(self.tool_choice),
+            response_format=None
+            if schema is None
+            else ResponseFormat(schema=orjson.dumps(schema).decode()),
+            reasoning_effort=None
+            if self.reasoning_effort is None
+            else ReasoningEffort(self.reasoning_effort),
         )
+
+    def _message(self) -> Message:
+        text = self.user_prompt or ""
+        if not self.tool_results:
+            return Message(role=Role.USER, text=text)
+        results = [result.to_result() for result in self.tool_results]
+        texts = (Text(text=text),) if text else ()
+        return Message(role=Role.USER, text=text, items=(*results, *texts))
+
+    def _check_fields(self) -> None:
+        if self.previous_id is not None and self.conversation_id is not None:
+            raise InvalidInput("previous_id", "not together with conversationId")
+        if self.user_prompt is None and not self.tool_results:
+            raise InvalidInput("user_prompt", "Field required")
+        if self.tool_results and self.previous_id is None and self.conversation_id is None:
+            raise InvalidInput("tool_results", "needs conversationId or previousId")
+        names = [tool.name for tool in self.tools]
+        if len(set(names)) < len(names):
+            raise InvalidInput("tools", "names must be unique")
+        if self.tool_choice is None:
+            return
+        if isinstance(self.tool_choice, NamedTool):
+            if self.tool_choice.name not in names:
+                raise InvalidInput("tool_choice", "must name one of tools")
+        elif self.tool_choice == "required" and not names:
+            raise InvalidInput("tool_choice", "needs tools")

@@ -1,13 +1,15 @@
 """Response body of a chat in OpenAI's format."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
+import orjson
 from pydantic import BaseModel, Field
 
+from app.dto.openai_chat.tool_calls import tool_call
 from domain.entities.interaction import Interaction
 from domain.entities.reply import FinishReason, Usage
 
-OpenAIFinishReason = Literal["stop", "length", "content_filter"]
+OpenAIFinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class PromptTokensDetails(BaseModel):
@@ -52,12 +54,41 @@ class CompletionUsage(BaseModel):
         )
 
 
+class FunctionDto(BaseModel):
+    """The called function."""
+
+    name: str = Field(description="Its name.", examples=["get_weather"])
+    arguments: str = Field(
+        description="JSON of the arguments, as the model wrote it.", examples=['{"city":"Oslo"}']
+    )
+
+
+class ToolCallDto(BaseModel):
+    """A call of a tool."""
+
+    id: str = Field(description="For the message with its result.", examples=["call_1"])
+    type: Literal["function"] = "function"
+    function: FunctionDto
+    extra_content: dict[str, Any] | None = Field(
+        default=None, description="Opaque; may be sent back with the call, and is else absent."
+    )
+
+
 class AssistantMessage(BaseModel):
     """The answer as a message."""
 
     role: Literal["assistant"] = "assistant"
-    content: str = Field(description="Text of the answer.", examples=["An event loop waits for …"])
+    content: str | None = Field(
+        description="Text of the answer; null if there are only tool calls.",
+        examples=["An event loop waits for …"],
+    )
     refusal: None = None
+    reasoning_content: str | None = Field(
+        default=None, description="Reasoning of the model, if it shows any; else absent."
+    )
+    tool_calls: list[ToolCallDto] | None = Field(
+        default=None, description="Calls of the model, if there are any; else absent."
+    )
 
 
 class Choice(BaseModel):
@@ -88,21 +119,44 @@ class ChatCompletion(BaseModel):
     system_fingerprint: None = None
     service_tier: Literal["default"] = "default"
 
-    @classmethod
-    def from_interaction(cls, interaction: Interaction) -> Self:
-        """Return the response body for `interaction`."""
-        return cls(
-            id=completion_id(interaction.id),
-            created=created_seconds(interaction.milliseconds),
-            model=interaction.model,
-            choices=[
-                Choice(
-                    message=AssistantMessage(content=interaction.text),
-                    finish_reason=openai_finish_reason(interaction),
-                )
-            ],
-            usage=CompletionUsage.from_usage(interaction.usage),
-        )
+
+def completion_json(interaction: Interaction) -> bytes:
+    """Return the JSON of the `ChatCompletion` for `interaction`."""
+    usage = CompletionUsage.from_usage(interaction.usage)
+    choice = {
+        "index": 0,
+        "message": _message(interaction),
+        "logprobs": None,
+        "finish_reason": openai_finish_reason(interaction),
+    }
+    return orjson.dumps(
+        {
+            "id": completion_id(interaction.id),
+            "object": "chat.completion",
+            "created": created_seconds(interaction.milliseconds),
+            "model": interaction.model,
+            "choices": [choice],
+            "usage": None if usage is None else usage.model_dump(),
+            "system_fingerprint": None,
+            "service_tier": "default",
+        }
+    )
+
+
+def _message(interaction: Interaction) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": interaction.text,
+        "refusal": None,
+    }
+    if not interaction.items:
+        return message
+    if reasoning := interaction.reasoning:
+        message["reasoning_content"] = reasoning
+    if calls := interaction.tool_calls:
+        message["content"] = interaction.text or None
+        message["tool_calls"] = [tool_call(call) for call in calls]
+    return message
 
 
 def completion_id(interaction_id: str) -> str:
@@ -121,4 +175,6 @@ def openai_finish_reason(interaction: Interaction) -> OpenAIFinishReason:
         return "length"
     if interaction.finish_reason is FinishReason.CONTENT_FILTER:
         return "content_filter"
+    if interaction.finish_reason is FinishReason.TOOL_CALLS:
+        return "tool_calls"
     return "stop"

@@ -12,10 +12,15 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from app.dto.openai_chat.tools import FunctionType
 from app.dto.openai_chat.values import AbsentOrEmpty, unsupported
 from app.dto.wire import at_most_bytes, reject_nul
 
 _MOST_BYTES = 131_072
+_MAX_ID_CHARACTERS = 512
+_MAX_CALLS = 256
+_MAX_NAME_CHARACTERS = 128
+_LENIENT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
 
 def _join_parts(content: Any) -> Any:
@@ -30,18 +35,13 @@ def _join_parts(content: Any) -> Any:
 def _part_text(part: Any) -> str:
     if not isinstance(part, dict):
         raise PydanticCustomError("part", "Input should be a content part")
-    if part.get("type") != "text":
+    kind = part.get("type")
+    if kind not in ("text", "refusal"):
         raise unsupported()
-    text = part.get("text")
+    text = part.get(kind)
     if not isinstance(text, str):
         raise PydanticCustomError("part", "Input should be a content part with a text")
     return text
-
-
-def _reject_tool_role(role: Any) -> Any:
-    if role in ("tool", "function"):
-        raise unsupported()
-    return role
 
 
 Content = Annotated[
@@ -67,21 +67,82 @@ Content = Annotated[
         }
     ),
 ]
+CallId = Annotated[
+    str, Field(min_length=1, max_length=_MAX_ID_CHARACTERS), AfterValidator(reject_nul)
+]
+CalledName = Annotated[
+    str, Field(min_length=1, max_length=_MAX_NAME_CHARACTERS), AfterValidator(reject_nul)
+]
+
+
+class CalledFunction(BaseModel):
+    """A function and the arguments of its call."""
+
+    model_config = _LENIENT
+
+    name: CalledName
+    arguments: Annotated[str, AfterValidator(reject_nul)] = Field(
+        default="", description="JSON of the arguments, as the model wrote it."
+    )
+
+
+class MessageToolCall(BaseModel):
+    """A tool call of an earlier answer."""
+
+    model_config = _LENIENT
+
+    id: CallId
+    type: FunctionType = "function"
+    function: CalledFunction
+    extra_content: Any = Field(
+        default=None, description="As received with the call; may be left out."
+    )
 
 
 class ChatMessage(BaseModel):
-    """One message of a chat; unlisted fields, such as `name`, are ignored."""
+    """One message of a chat; unlisted fields, such as `name` of a user, are ignored."""
 
-    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = _LENIENT
 
-    role: Annotated[
-        Literal["system", "developer", "user", "assistant"], BeforeValidator(_reject_tool_role)
-    ] = Field(description="Author of the message; `tool` and `function` are not supported.")
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"] = Field(
+        description="Author of the message; `tool` for the result of a tool call."
+    )
     content: Content = Field(
         default="",
         validate_default=True,
         description="A text, or parts of type `text`, which are joined; at most 128 KiB of UTF-8.",
     )
-    tool_calls: AbsentOrEmpty = Field(default=None, description="Not supported.")
-    function_call: AbsentOrEmpty = Field(default=None, description="Not supported.")
+    tool_calls: list[MessageToolCall] | None = Field(
+        default=None,
+        max_length=_MAX_CALLS,
+        description="Calls of an answer; a message of role `tool` must follow for each.",
+    )
+    tool_call_id: CallId | None = Field(
+        default=None, description="With role `tool`: the id of the call."
+    )
+    name: str | None = Field(default=None, description="With role `function`: its name.")
+    function_call: CalledFunction | None = Field(
+        default=None, description="Older form of `tool_calls`, for one call."
+    )
+    reasoning_content: str | None = Field(
+        default=None, description="Reasoning of an earlier answer."
+    )
+    reasoning: str | None = Field(default=None, description="Other name of `reasoning_content`.")
+    reasoning_details: list[Any] | None = Field(
+        default=None, description="Reasoning in OpenRouter's form; its texts are read."
+    )
     audio: AbsentOrEmpty = Field(default=None, description="Not supported.")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the message says nothing."""
+        return not (self.content or self.tool_calls or self.function_call)
+
+    @property
+    def reasoning_text(self) -> str:
+        """Reasoning in whichever field it was sent."""
+        if self.reasoning_content or self.reasoning:
+            return self.reasoning_content or self.reasoning or ""
+        details = [detail for detail in self.reasoning_details or () if isinstance(detail, dict)]
+        texts = [detail.get("text") or detail.get("summary") for detail in details]
+        return "".join([text for text in texts if isinstance(text, str)])

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field
 
 from domain.entities.model import Model
+from domain.entities.tools import Capability
 
 _CATALOGUE_CREATED_SECONDS = 1
 
@@ -17,6 +18,15 @@ class ModelDto(BaseModel):
     object: Literal["model"] = "model"
     created: int = Field(description="Always 1, since the catalogue contains no creation dates.")
     owned_by: str = Field(description="Provider that serves the model.", examples=["gemini"])
+    context_window: int | None = Field(
+        description="Tokens of prompt and answer together; null if unknown.", examples=[1048576]
+    )
+    max_output_tokens: int | None = Field(
+        description="Most tokens of an answer; null if unknown.", examples=[65536]
+    )
+    capabilities: list[Capability] = Field(
+        description="What a request may ask of it beyond text.", examples=[["tools", "json_schema"]]
+    )
     shutdown_date: date | None = Field(
         description="Date on which the provider shuts the model down; null when none is announced."
     )
@@ -28,6 +38,9 @@ class ModelDto(BaseModel):
             id=model.id,
             created=_CATALOGUE_CREATED_SECONDS,
             owned_by=model.owned_by,
+            context_window=model.context_tokens,
+            max_output_tokens=model.max_output_tokens,
+            capabilities=sorted(model.capabilities),
             shutdown_date=model.shutdown_date,
         )
 
@@ -37,3 +50,4 @@ class ModelList(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[ModelDto] = Field(description="The models; the default model is first.")
+    models: list[ModelDto] = Field(description="The same as `data`, which some clients read.")

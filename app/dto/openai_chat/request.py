@@ -1,24 +1,47 @@
 """Request body of a chat in OpenAI's format."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from app.dto.openai_chat.conversation import to_messages
 from app.dto.openai_chat.message import ChatMessage
+from app.dto.openai_chat.tools import (
+    MAX_TOOLS,
+    Function,
+    FunctionCallField,
+    FunctionName,
+    FunctionTool,
+    ResponseFormatField,
+    ToolChoiceField,
+    to_response_format,
+    to_tool_choice,
+)
 from app.dto.openai_chat.values import (
     AbsentOrEmpty,
     FalseOnly,
     SingleChoice,
     Stop,
-    TextFormat,
     TextModality,
 )
-from app.dto.wire import UserId
+from app.dto.wire import UserId, reject_nul
 from domain.entities.caller import Caller, to_user_id
-from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.prompt import Prompt
+from domain.entities.tools import ReasoningEffort, Tool, ToolChoice, ToolMode
+from domain.exceptions import InvalidInput
 
 _SEED_LIMIT = 2**63
+_MAX_METADATA_PAIRS = 16
+_MAX_METADATA_NAME = 64
+_MAX_METADATA_VALUE = 512
 _LENIENT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
 
@@ -33,13 +56,31 @@ class StreamOptions(BaseModel):
 
 
 class ChatMetadata(BaseModel):
-    """Metadata of the request; unlisted keys are ignored."""
+    """Metadata of the request: texts are stored with the interaction, other values are ignored."""
 
-    model_config = _LENIENT
+    model_config = ConfigDict(**{**_LENIENT, "extra": "allow"})
 
     conversation_id: UserId | None = Field(
         default=None, description="Conversation of the user that the interaction is added to."
     )
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> Self:
+        pairs = self.pairs()
+        if len(pairs) > _MAX_METADATA_PAIRS:
+            raise ValueError("must have at most 16 pairs")
+        for name, value in pairs.items():
+            if len(name) > _MAX_METADATA_NAME or len(value) > _MAX_METADATA_VALUE:
+                raise ValueError(
+                    "must have names of at most 64 and values of at most 512 characters"
+                )
+            reject_nul(name + value)
+        return self
+
+    def pairs(self) -> dict[str, str]:
+        """Return the caller's own pairs of texts."""
+        extra = self.model_extra or {}
+        return {name: value for name, value in extra.items() if isinstance(value, str)}
 
 
 class ChatCompletionRequest(BaseModel):
@@ -56,7 +97,7 @@ class ChatCompletionRequest(BaseModel):
 
     messages: list[ChatMessage] = Field(
         min_length=1,
-        description="The conversation so far, oldest first. The last message of role `user` must not be empty; other messages without text are ignored.",
+        description="The conversation so far, oldest first. The last message of role `user` must not be empty; other empty messages are ignored. Each tool call must be followed by its result.",
     )
     model: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="An id or alias of GET /v1/models; the default model when absent."
@@ -91,9 +132,28 @@ class ChatCompletionRequest(BaseModel):
     safety_identifier: str | None = Field(default=None, description="Used when `user` is absent.")
     metadata: ChatMetadata | None = None
     n: SingleChoice = Field(default=None, description="Only one choice is supported.")
-    tools: AbsentOrEmpty = Field(default=None, description="Not supported.")
-    functions: AbsentOrEmpty = Field(default=None, description="Not supported.")
-    response_format: TextFormat = Field(default=None, description="Only text is supported.")
+    tools: list[FunctionTool] | None = Field(
+        default=None, max_length=MAX_TOOLS, description="Functions that the model may call."
+    )
+    tool_choice: ToolChoiceField = Field(
+        default=None, description="Whether and which functions the model calls."
+    )
+    parallel_tool_calls: bool | None = Field(
+        default=None,
+        description="Whether one answer may have several calls, where a model knows that.",
+    )
+    functions: list[Function] | None = Field(
+        default=None, max_length=MAX_TOOLS, description="Older form of `tools`."
+    )
+    function_call: FunctionCallField = Field(
+        default=None, description="Older form of `tool_choice`."
+    )
+    response_format: ResponseFormatField = Field(
+        default=None, description="Text, a JSON object, or JSON that fits a schema."
+    )
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        Field(default=None, description="How much the model reasons; mapped to what it knows.")
+    )
     logprobs: FalseOnly = Field(default=None, description="Not supported.")
     modalities: TextModality = Field(default=None, description="Only text is supported.")
     audio: AbsentOrEmpty = Field(default=None, description="Not supported.")
@@ -101,11 +161,15 @@ class ChatCompletionRequest(BaseModel):
     @field_validator("messages")
     @classmethod
     def _require_user_prompt(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
-        user_indices = [index for index, message in enumerate(messages) if message.role == "user"]
-        if not user_indices:
+        indices = [
+            index
+            for index, message in enumerate(messages)
+            if message.role in ("user", "tool", "function")
+        ]
+        if not indices:
             raise ValueError("must contain a message of role user")
-        prompt_index = user_indices[-1]
-        if not messages[prompt_index].content:
+        prompt_index = indices[-1]
+        if messages[prompt_index].role == "user" and not messages[prompt_index].content:
             raise _empty_content_error(prompt_index)
         return messages
 
@@ -113,6 +177,11 @@ class ChatCompletionRequest(BaseModel):
     def conversation_id(self) -> str | None:
         """Id of the conversation that the interaction is added to; None without one."""
         return None if self.metadata is None else self.metadata.conversation_id
+
+    @property
+    def metadata_pairs(self) -> dict[str, str]:
+        """The caller's own pairs of texts, stored with the interaction."""
+        return {} if self.metadata is None else self.metadata.pairs()
 
     @property
     def brings_context(self) -> bool:
@@ -140,20 +209,19 @@ class ChatCompletionRequest(BaseModel):
         return to_user_id(name) if name else caller.principal
 
     def to_prompt(self) -> Prompt:
-        """Return the prompt with its generation options; messages without text are left out."""
+        """Return the prompt with its generation options; messages without content are left out.
+
+        Raises:
+            ToolResultsMissing: A tool call is not answered.
+            InvalidInput: A result answers no call, or a choice names no tool.
+        """
         instructions = [
             message.content
             for message in self.messages
             if message.role in ("system", "developer") and message.content
         ]
         return Prompt(
-            messages=tuple(
-                [
-                    Message(role=Role(message.role), text=message.content)
-                    for message in self.messages
-                    if message.role in ("user", "assistant") and message.content
-                ]
-            ),
+            messages=to_messages(self.messages),
             system="\n\n".join(instructions),
             model=self.model,
             temperature=self.temperature,
@@ -161,7 +229,38 @@ class ChatCompletionRequest(BaseModel):
             top_p=self.top_p,
             stop=tuple(self.stop or ()),
             seed=self.seed,
+            tools=self._tools(),
+            tool_choice=self._tool_choice(),
+            parallel_tool_calls=self.parallel_tool_calls if self.tools else None,
+            response_format=to_response_format(self.response_format),
+            reasoning_effort=None
+            if self.reasoning_effort is None
+            else ReasoningEffort(self.reasoning_effort),
         )
+
+    def _tools(self) -> tuple[Tool, ...]:
+        functions = self.functions or ()
+        if self.tools:
+            functions = [tool.function for tool in self.tools]
+        tools = tuple([function.to_tool() for function in functions])
+        if len({tool.name for tool in tools}) < len(tools):
+            raise InvalidInput("tools", "names must be unique")
+        return tools
+
+    def _tool_choice(self) -> ToolChoice | None:
+        choice = None
+        if self.tool_choice is not None:
+            choice = to_tool_choice(self.tool_choice)
+        elif isinstance(self.function_call, FunctionName):
+            choice = ToolChoice(mode=ToolMode.REQUIRED, names=(self.function_call.name,))
+        elif self.function_call is not None:
+            choice = ToolChoice(mode=ToolMode(self.function_call))
+        if choice is None or (choice.mode is not ToolMode.REQUIRED and not choice.names):
+            return choice if self.tools or self.functions else None
+        names = {tool.name for tool in self._tools()}
+        if not names or not names.issuperset(choice.names):
+            raise InvalidInput("tool_choice", "must name functions of tools")
+        return choice
 
 
 def _empty_content_error(index: int) -> ValidationError:

@@ -26,12 +26,6 @@ def _only(*allowed: object) -> Callable[[Any], Any]:
     return check
 
 
-def _only_text_format(value: Any) -> Any:
-    if value is None or (isinstance(value, dict) and value.get("type") == "text"):
-        return value
-    raise unsupported()
-
-
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -45,22 +39,6 @@ FalseOnly = Annotated[
 ]
 TextModality = Annotated[
     Any, AfterValidator(_only(None, ["text"])), WithJsonSchema({"enum": [None, ["text"]]})
-]
-TextFormat = Annotated[
-    Any,
-    AfterValidator(_only_text_format),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "null"},
-                {
-                    "type": "object",
-                    "properties": {"type": {"const": "text"}},
-                    "required": ["type"],
-                },
-            ]
-        }
-    ),
 ]
 _StopText = Annotated[str, Field(min_length=1), AfterValidator(reject_nul)]
 Stop = Annotated[

@@ -1,0 +1,100 @@
+"""Tools, tool results and metadata in request bodies of the native format."""
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import AfterValidator, Field, JsonValue
+
+from app.dto.wire import RequestDto, reject_nul
+from app.requests.json_schema import is_json_schema
+from domain.entities.items import ToolResult
+from domain.entities.tools import Tool, ToolChoice, ToolMode
+
+TOOL_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
+MAX_TOOLS = 128
+_MAX_METADATA_PAIRS = 16
+_MAX_CALL_ID_CHARACTERS = 512
+
+ToolName = Annotated[str, Field(pattern=TOOL_NAME_PATTERN, examples=["get_weather"])]
+Description = Annotated[str, AfterValidator(reject_nul)]
+
+
+def _check_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    if not is_json_schema(schema):
+        raise ValueError("must be a JSON Schema without references to other documents")
+    return schema
+
+
+def _reject_nul_text(value: JsonValue) -> JsonValue:
+    return reject_nul(value) if isinstance(value, str) else value
+
+
+JsonSchema = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(_check_json_schema),
+    Field(examples=[{"type": "object", "properties": {"city": {"type": "string"}}}]),
+]
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64), AfterValidator(reject_nul)],
+        Annotated[str, Field(max_length=512), AfterValidator(reject_nul)],
+    ],
+    Field(max_length=_MAX_METADATA_PAIRS),
+]
+
+
+class ToolDto(RequestDto):
+    """A function that the model may call."""
+
+    name: ToolName = Field(description="Name of the function.")
+    description: Description = Field(
+        default="", description="What it does and when to call it, for the model."
+    )
+    parameters: JsonSchema | None = Field(
+        default=None,
+        description="JSON Schema of its arguments, an object; absent without arguments.",
+    )
+
+    def to_tool(self) -> Tool:
+        """Return the tool."""
+        parameters = None if self.parameters is None else orjson.dumps(self.parameters).decode()
+        return Tool(name=self.name, description=self.description, parameters=parameters)
+
+
+class NamedTool(RequestDto):
+    """The one tool that the model must call."""
+
+    name: ToolName = Field(description="Name of one of `tools`.")
+
+
+ToolChoiceDto = Literal["auto", "none", "required"] | NamedTool
+
+
+def to_tool_choice(choice: ToolChoiceDto) -> ToolChoice:
+    """Return the choice."""
+    if isinstance(choice, NamedTool):
+        return ToolChoice(mode=ToolMode.REQUIRED, names=(choice.name,))
+    return ToolChoice(mode=ToolMode(choice))
+
+
+class ToolResultDto(RequestDto):
+    """The result of a tool call."""
+
+    call_id: Annotated[str, AfterValidator(reject_nul)] = Field(
+        min_length=1, max_length=_MAX_CALL_ID_CHARACTERS, description="`id` of the call."
+    )
+    output: Annotated[JsonValue, AfterValidator(_reject_nul_text)] = Field(
+        description="The result: a text or any JSON value.", examples=["22 °C", {"celsius": 22}]
+    )
+    is_error: bool = Field(default=False, description="true: the tool failed.")
+
+    def to_result(self) -> ToolResult:
+        """Return the result."""
+        if isinstance(self.output, str):
+            return ToolResult(call_id=self.call_id, output=self.output, is_error=self.is_error)
+        return ToolResult(
+            call_id=self.call_id,
+            output=orjson.dumps(self.output).decode(),
+            is_json=True,
+            is_error=self.is_error,
+        )
