@@ -22,7 +22,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class Connection(RequestParser):
     """Refuses or closes connections whose clients exceed a limit or a deadline.
 
-    It has no timer: the server calls `is_over_time` twenty times a second.
+    It has no timer: the server calls `has_expired` twenty times a second.
     """
 
     _write_deadline_seconds = inf
@@ -36,7 +36,7 @@ class Connection(RequestParser):
         has_room = len(self.connections) < self._options.max_connections
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        self._buffered = BufferedTransport(transport, self._hang_up)
+        self._buffered = BufferedTransport(transport, self._close_after_writing)
         self._deadline_seconds = self.loop.time() + self._options.header_receipt_seconds
         if not has_room:
             self.connections.discard(self)
@@ -52,7 +52,7 @@ class Connection(RequestParser):
         self._buffered.detach(self.transport)  # breaks the reference cycle
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Answer the requests received completely; a client may close its sending half and still read."""
+        """Answer the requests that are complete; a client may close its sending half and still read."""
         if self._part is not NOTHING or self._is_lingering:
             return None
         self._has_client_left = True
@@ -70,18 +70,18 @@ class Connection(RequestParser):
         super().resume_writing()
         self._write_deadline_seconds = inf
 
-    def is_over_time(self, now_seconds: float) -> bool:
-        """Return whether `give_up` is due at `now_seconds` of the loop's clock."""
+    def has_expired(self, now_seconds: float) -> bool:
+        """Return whether `close_expired` is due at `now_seconds` of the loop's clock."""
         return (
             now_seconds >= self._deadline_seconds
             or now_seconds >= self._write_deadline_seconds
             or (self._deadline_seconds == inf and self.transport.is_closing())
         )
 
-    def give_up(self, now_seconds: float) -> None:
+    def close_expired(self, now_seconds: float) -> None:
         """Close, refuse or reset, depending on which deadline has passed."""
         if now_seconds >= self._write_deadline_seconds:
-            self._break_off()
+            self._reset()
         elif now_seconds < self._deadline_seconds:
             # It closes once everything is written, which a client that does not read would delay for ever.
             self._deadline_seconds = now_seconds + self._options.write_stall_seconds
@@ -113,7 +113,7 @@ class Connection(RequestParser):
         elif self._part is NOTHING:
             self._deadline_seconds = now_seconds + self._options.keep_alive_seconds
         elif self._part is BODY and self.expect_100_continue:
-            self._hang_up()  # the next bytes may be the body or another request
+            self._close_after_writing()  # the next bytes may be the body or another request
 
     def _begin(self, *, keep_alive: bool) -> None:
         is_next = self._is_answered()
@@ -150,7 +150,7 @@ class Connection(RequestParser):
     def _expire(self) -> None:
         self._deadline_seconds = inf
         if self._is_lingering or self.transport.is_closing():
-            self._break_off()
+            self._reset()
         elif self._part is NOTHING:
             self.transport.close()
         else:
@@ -181,14 +181,14 @@ class Connection(RequestParser):
         self.transport.write(closing_response(kind, self.server_state.default_headers))
         self._linger()
 
-    def _hang_up(self) -> None:
+    def _close_after_writing(self) -> None:
         """Close once everything is written."""
         if self._part is NOTHING:
             self.transport.close()
         else:
             self._linger()
 
-    def _break_off(self) -> None:
+    def _reset(self) -> None:
         """Reset the connection: after a close the kernel would keep and resend the unread bytes."""
         self.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE

@@ -16,7 +16,7 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 
 PAUSE_SECONDS = 1.0
-"""Pause before the server is restarted after an unexpected end; doubled each time in a row, up to the maximum below."""
+"""Pause before a restart after an unexpected end; doubled after each failure in a row, up to the maximum below."""
 LONGEST_PAUSE_SECONDS = 30.0
 
 _DRAIN_SECONDS = 1.0
@@ -30,7 +30,7 @@ class CannotListen(Exception):
 class EmbeddedServer(Server):
     """Installs no signal handlers; `stop` ends it."""
 
-    named = "metrics"
+    log_prefix = "metrics"
 
     def __init__(
         self, app: ASGIApp, options: ServeOptions, *, on_started: Callable[[], None]
@@ -45,13 +45,13 @@ class EmbeddedServer(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._close_sockets()
         await self._drain(_DRAIN_SECONDS, lambda: False)
-        await self._cut_off()
+        await self._cancel_remaining()
         await self.lifespan.shutdown()
 
-    async def give_up(self) -> None:
+    async def release(self) -> None:
         """Release the sockets and connections of a server that ended without its shutdown."""
         self._close_sockets()
-        await self._cut_off()
+        await self._cancel_remaining()
 
     def _close_sockets(self) -> None:
         for server in self.servers:
@@ -117,7 +117,7 @@ class _SupervisedServer:
             _LOGGER.exception("the metrics server failed")
         finally:
             if self._server is not None:
-                await self._server.give_up()
+                await self._server.release()
             for listening in self._sockets:
                 listening.close()
             self._server, self._sockets = None, []

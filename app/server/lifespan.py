@@ -23,17 +23,17 @@ class Lifespan(LifespanOn):
         self._failure: BaseException | None = None
 
     async def startup(self) -> None:
-        """Return once the application is ready.
+        """Wait until the application is ready.
 
         Raises:
-            StartFailed: Its start failed.
+            StartFailed: The application failed to start.
         """
         await super().startup()
         if self.should_exit:
             raise StartFailed from self._failure
 
     async def shutdown(self) -> None:
-        """Return once the application has ended; `should_exit` is set if that failed."""
+        """Wait until the application has ended; sets `should_exit` if that failed."""
         await super().shutdown()
         if self.should_exit:
             _LOGGER.error("the application did not end in order", exc_info=self._failure)

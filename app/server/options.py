@@ -8,17 +8,17 @@ class ServeOptions:
     """Address, limits per client, and delays of the shutdown.
 
     Attributes:
-        port: 0 lets the system choose.
+        port: TCP port; with 0 the system chooses one.
         max_connections: Further connections get a 503 and are closed.
-        max_header_bytes: Names and values of one request's headers together.
-        max_url_bytes: The request's target.
+        max_header_bytes: Maximum size of all header names and values of a request.
+        max_url_bytes: Maximum size of the request target.
         header_receipt_seconds: From a request's first byte, or from the connection's start, to the end of its headers.
         body_receipt_seconds: From a request's first byte to the end of its body.
-        keep_alive_seconds: How long a connection may idle between requests; longer than that of a load balancer in front.
-        write_stall_seconds: How long a client may leave the write buffer full.
+        keep_alive_seconds: Maximum idle time between requests; has to exceed that of a load balancer in front.
+        write_stall_seconds: Maximum time for which the write buffer may stay full.
         unready_seconds: Time to accept further connections after readiness is withdrawn, until load balancers notice.
         shutdown_grace_seconds: Time for requests to finish after that.
-        last_words_seconds: Time for the remaining requests and streams to send their error after that.
+        final_response_seconds: Time for the remaining requests and streams to send their error after that.
     """
 
     host: str = "127.0.0.1"
@@ -32,4 +32,4 @@ class ServeOptions:
     write_stall_seconds: float = 30.0
     unready_seconds: float = 0.0
     shutdown_grace_seconds: float = 25.0
-    last_words_seconds: float = 2.0
+    final_response_seconds: float = 2.0

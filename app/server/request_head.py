@@ -49,7 +49,7 @@ def head_without_upgrade(
     `curl --http2` send this header with ordinary requests.
 
     Raises:
-        RequestRefused: The method is CONNECT, which asks for nothing else.
+        RequestRefused: The method is CONNECT, which is meaningless without the upgrade.
     """
     if method == b"CONNECT":
         raise RequestRefused(MALFORMED_REQUEST)

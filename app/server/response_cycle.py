@@ -20,10 +20,10 @@ _CONTROLS = bytes(code for code in (*range(32), 127) if code != ord("\t"))
 
 
 class BufferedTransport:
-    """A transport that can join two writes, and whose `close` is the connection's.
+    """Transport that can join two writes, and whose `close` calls back the connection.
 
-    After `hold_next` the next write waits for the one after it, so that a head and its body are one packet and one
-    system call.
+    After `hold_next` the next write is held until the one after it, so that head and body are one packet and one system
+    call.
     """
 
     __slots__ = ("_close", "_head", "_is_holding", "_write", "is_closing")
@@ -36,7 +36,7 @@ class BufferedTransport:
         self._is_holding = False
 
     def hold_next(self) -> None:
-        """Hold the next write back until the one after it, or until the end."""
+        """Hold the next write until the one after it, or until `close`."""
         self._is_holding = True
 
     def write(self, data: bytes) -> None:
@@ -50,7 +50,7 @@ class BufferedTransport:
             self._write(data)
 
     def close(self) -> None:
-        """Send the held data and let the connection close."""
+        """Send the held data and close the connection."""
         if self._head:
             self.write(b"")
         self._close()

@@ -1,4 +1,4 @@
-"""Starts and serves, and shuts down step by step."""
+"""The server: start, serving, and shutdown in steps."""
 
 import asyncio
 import functools
@@ -22,18 +22,18 @@ _LOGGER = logging.getLogger("app.server")
 
 
 class Server(uvicorn.Server):
-    """Serves until it is stopped, then shuts down step by step.
+    """Serves until it is stopped, then shuts down in steps.
 
-    `on_started` is called once the application has started and the sockets are listened on.
+    `on_started` is called once the application has started and the sockets are listening.
     On SIGTERM or SIGINT, `on_stopping` is called, the sockets are closed, and requests have the grace period to
     finish; then `on_grace_over` is called, and the requests that remain a little later are cancelled. A second signal
     ends the grace period.
 
     Attributes:
-        named: Start of the log line once it listens.
+        log_prefix: Start of the log line that reports the listening address.
     """
 
-    named = "listening"
+    log_prefix = "listening"
 
     def __init__(
         self,
@@ -67,14 +67,14 @@ class Server(uvicorn.Server):
             host, port = listening.getsockname()[:2]
             _LOGGER.info(
                 "%s on http://%s:%d",
-                self.named,
+                self.log_prefix,
                 f"[{host}]" if ":" in host else host,
                 port,
                 extra={"ecs": {"server": {"address": host, "port": port}}},
             )
 
     async def on_tick(self, counter: int) -> bool:
-        self._enforce()
+        self._close_expired_connections()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -89,8 +89,8 @@ class Server(uvicorn.Server):
         await self._drain(self._options.shutdown_grace_seconds, lambda: self._is_hurried)
         if self._is_busy():
             self._on_grace_over()
-            await self._drain(self._options.last_words_seconds, lambda: False)
-        await self._cut_off()
+            await self._drain(self._options.final_response_seconds, lambda: False)
+        await self._cancel_remaining()
         await self.lifespan.shutdown()
         _LOGGER.info("stopped")
 
@@ -112,10 +112,10 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         ends_seconds = loop.time() + seconds
         while loop.time() < ends_seconds and not is_done():
-            self._enforce()
+            self._close_expired_connections()
             await asyncio.sleep(_TICK_SECONDS)
 
-    async def _cut_off(self) -> None:
+    async def _cancel_remaining(self) -> None:
         tasks = list(self.server_state.tasks)
         if tasks:
             _LOGGER.warning("requests cut off: %d", len(tasks))
@@ -126,12 +126,12 @@ class Server(uvicorn.Server):
             connection.transport.abort()
         await asyncio.sleep(0)
 
-    def _enforce(self) -> None:
+    def _close_expired_connections(self) -> None:
         loop = asyncio.get_running_loop()
         now_seconds = loop.time()
         for connection in self._connections():
-            if connection.is_over_time(now_seconds):
-                loop.call_soon(connection.give_up, now_seconds)
+            if connection.has_expired(now_seconds):
+                loop.call_soon(connection.close_expired, now_seconds)
 
 
 def _config(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:

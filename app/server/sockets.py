@@ -6,11 +6,11 @@ import socket
 import sys
 
 BACKLOG = 2048
-"""Connections that the kernel holds until they are accepted."""
+"""Maximum number of connections that wait in the kernel to be accepted."""
 
 _UNSENT_BYTES = 16 * 1024
 _SPARE_FILES = 1024
-_NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_NOT_LOCAL = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 def listening_sockets(host: str, port: int) -> list[socket.socket]:
@@ -22,22 +22,24 @@ def listening_sockets(host: str, port: int) -> list[socket.socket]:
     Raises:
         OSError: The name is unknown, an address is in use or not permitted, or this machine has none of them.
     """
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
     sockets: list[socket.socket] = []
-    not_ours: OSError | None = None
+    not_local: OSError | None = None
     with contextlib.ExitStack() as on_failure:
-        for family, _, _, _, address in dict.fromkeys(found):
+        for family, _, _, _, address in dict.fromkeys(addresses):
             try:
                 listening = _listening(family, (address[0], port, *address[2:]))
             except OSError as exc:
-                if exc.errno not in _NOT_OURS:
+                if exc.errno not in _NOT_LOCAL:
                     raise
-                not_ours = exc
+                not_local = exc
             else:
                 sockets.append(on_failure.enter_context(listening))
                 port = listening.getsockname()[1]
-        if not_ours is not None and not sockets:
-            raise not_ours
+        if not_local is not None and not sockets:
+            raise not_local
         on_failure.pop_all()
     return sockets
 
@@ -63,18 +65,18 @@ def _listening(family: int, address: tuple[str | int, ...]) -> socket.socket:
 
 
 def allow_open_files(connections: int) -> None:
-    """Raise the process's soft limit of open files for that many connections, as far as the hard limit allows.
+    """Raise the soft limit of open files for this number of connections, up to the hard limit.
 
-    Each may need another connection to a provider. The soft limit is 1 024 on many systems.
+    Each may need another connection to a provider. On many systems the soft limit is 1 024.
     """
     if sys.platform == "win32":
         return
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * connections + _SPARE_FILES
+    required = 2 * connections + _SPARE_FILES
     if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+        required = min(required, hard)
+    if soft != resource.RLIM_INFINITY and soft < required:
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (required, hard))

@@ -173,7 +173,7 @@ def test_a_second_signal_ends_the_grace() -> None:
 
 
 def test_what_outlives_its_last_words_is_a_503_and_no_stack_in_the_log() -> None:
-    with process(shutdown_grace_seconds=0.2, last_words_seconds=0.2) as server:
+    with process(shutdown_grace_seconds=0.2, final_response_seconds=0.2) as server:
         with Client(server.wait_until_listening()) as client:
             client.get("/slow/60")
             server.signal()

@@ -12,7 +12,7 @@ from tests.http.server_fixtures.loops import LOOPS
 from tests.http.server_fixtures.running import Running, running_server
 
 KIB = 1024
-LIMITED = ServeOptions(max_connections=40, body_receipt_seconds=3.0, last_words_seconds=0.1)
+LIMITED = ServeOptions(max_connections=40, body_receipt_seconds=3.0, final_response_seconds=0.1)
 
 
 @pytest.fixture(scope="module", params=LOOPS)

@@ -62,7 +62,7 @@ BAD_CHUNKS = {
 
 @pytest.fixture(scope="module", params=LOOPS)
 def server(request: pytest.FixtureRequest) -> Iterator[Running]:
-    with running_server(request.param, ServeOptions(last_words_seconds=0.1)) as running:
+    with running_server(request.param, ServeOptions(final_response_seconds=0.1)) as running:
         yield running
 
 

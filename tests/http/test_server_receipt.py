@@ -17,7 +17,7 @@ HASTY = ServeOptions(
     body_receipt_seconds=0.6,
     keep_alive_seconds=0.5,
     write_stall_seconds=0.5,
-    last_words_seconds=0.1,
+    final_response_seconds=0.1,
 )
 HEAD = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
 
@@ -194,7 +194,7 @@ def test_a_client_that_reads_again_in_time_is_served_on(hasty: Running) -> None:
 def test_a_client_that_does_not_read_does_not_outlive_the_server(
     loop_factory: LoopFactory,
 ) -> None:
-    options = ServeOptions(last_words_seconds=0.1)
+    options = ServeOptions(final_response_seconds=0.1)
     with running_server(loop_factory, options) as running, running.client() as client:
         client.get("/stream/1048576")
         connection = running.connection()
