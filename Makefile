@@ -31,7 +31,7 @@ help: ## Show this list
 run: $(RUNNABLE) ## Serve on 127.0.0.1:8000 (HOST, PORT and every other setting: the environment or .env)
 	@exec $(BIN)/python main.py serve
 
-test: $(TESTABLE) ## Run the tests (ARGS="-k name" for some of them; TEST_PROCESSES=0 one after the other)
+test: $(TESTABLE) ## Run the tests, each once (ARGS="-k name" for some of them; TEST_PROCESSES=0 one after the other)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 faults: $(TESTABLE) ## Crashes, outages and floods, at their full length

@@ -184,6 +184,7 @@ async def test_a_relay_gives_to_the_store_what_the_queue_never_takes(front: Fron
     assert len(await front.queued(50)) == 42
 
 
+@pytest.mark.realtime  # bounds how long appends wait for an emulator that is stopped
 async def test_an_outage_costs_the_first_some_patience_and_the_rest_nothing() -> None:
     with pausable_emulator() as emulator:
         async with open_front(emulator) as front:
@@ -215,6 +216,7 @@ async def test_an_outage_costs_the_first_some_patience_and_the_rest_nothing() ->
             assert {an_id(0), an_id(201)} <= set(found)
 
 
+@pytest.mark.realtime  # bounds how long an append waits
 async def test_a_call_that_hangs_holds_up_nobody_for_longer_than_their_patience() -> None:
     with pausable_emulator() as emulator:
         async with open_front(emulator) as front:

@@ -19,6 +19,7 @@ from tests.faults.pace import SCALED, SHIPPED
 from tests.faults.routes import WIRES, behind, upstream
 from tests.faults.stage import HANG_UP_SECONDS, Stage, on_stage, until
 
+# The time limits of the service are scaled down to about a second; a call that a busy machine delays exceeds them.
 pytestmark = pytest.mark.realtime
 
 AT_ONCE = 100

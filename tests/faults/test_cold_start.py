@@ -21,6 +21,7 @@ from tests.support.aws_emulator import pausable_emulator
 from tests.support.mongod import Mongod, need_mongod
 from tests.support.service import Service, running_service, watched_worker
 
+# The times of start and recovery have upper bounds.
 pytestmark = pytest.mark.realtime
 
 PARTS = ("mongodb", "queue", "provider", "keys")

@@ -11,6 +11,7 @@ from tests.faults.pace import SCALED, SHIPPED
 from tests.faults.routes import WIRES, behind
 from tests.faults.stage import Stage, Told, on_stage
 
+# The time limits of the service are scaled down to about a second; a call that a busy machine delays exceeds them.
 pytestmark = pytest.mark.realtime
 
 BOTH = [(case, wire) for case in CASES for wire in WIRES]

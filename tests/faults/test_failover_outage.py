@@ -16,6 +16,7 @@ from tests.faults.pace import SCALED, SHIPPED
 from tests.faults.routes import WIRES, behind, upstream
 from tests.faults.stage import Stage, on_stage
 
+# The time limits of the service are scaled down to about a second; a call that a busy machine delays exceeds them.
 pytestmark = pytest.mark.realtime
 
 MOST_SHARE_OF_CALLS = 1.25

@@ -69,6 +69,7 @@ def nothing_stays(stage: Stage) -> Iterator[None]:
     assert stage.metrics("rt_provider_calls_in_flight") == {}
 
 
+@pytest.mark.realtime  # each of many calls has to end within a second of its client
 @how_many
 @pytest.mark.usefixtures("nothing_stays")
 def test_a_stream_whose_client_leaves_hangs_up_and_keeps_what_came(

@@ -1,4 +1,7 @@
-"""A disk that fills up under load: refused before anybody is asked, nothing lost, and healed once there is room."""
+"""A disk that fills up under load: refused before a provider is called, nothing lost, and healed once there is room.
+
+Realtime: a longest time of recovery, and a number of answers in flight that follows from rate and duration.
+"""
 
 import asyncio
 import os
@@ -14,6 +17,8 @@ import pytest
 from tests.faults.ledger import Entry
 from tests.faults.ledger_scene import PROVIDER_SECONDS, RecordProperty, Scene, scene, tell, until
 from tests.support.service import ROOT
+
+pytestmark = pytest.mark.realtime
 
 PER_SECOND = 50
 MOST_IN_FLIGHT = int(PER_SECOND * PROVIDER_SECONDS * 5)

@@ -1,4 +1,7 @@
-"""MongoDB away under load, briefly and until the outbox is full: chats go on, and nothing is lost."""
+"""MongoDB away under load, briefly and until the outbox is full: chats go on, and nothing is lost.
+
+Realtime: longest times of reads and of catching up, and answers within a time limit at a fixed rate.
+"""
 
 import asyncio
 import time
@@ -8,6 +11,8 @@ import pytest
 
 from tests.faults.ledger import quantile_milliseconds, share_of_200s
 from tests.faults.ledger_scene import RecordProperty, Scene, scene, tell, until
+
+pytestmark = pytest.mark.realtime
 
 PER_SECOND = 100
 LEAST_SHARE = 0.999

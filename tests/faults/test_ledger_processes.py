@@ -12,6 +12,7 @@ from tests.faults.ledger_load import Load
 from tests.faults.ledger_scene import RecordProperty, Scene, scene, tell, until
 from tests.support.service import Service, running_service
 
+# The time until another process delivers has an upper bound.
 pytestmark = pytest.mark.realtime
 
 LONGEST_ADOPTION_SECONDS = 30.0

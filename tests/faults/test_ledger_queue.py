@@ -1,4 +1,7 @@
-"""SQS under load: how soon what was answered can be read, and what a queue that hangs costs."""
+"""SQS under load: how soon what was answered can be read, and what a queue that hangs costs.
+
+Realtime: a load of fixed rate, its worker and the emulator share the machine, and the outage lasts only seconds.
+"""
 
 import asyncio
 import secrets
@@ -27,6 +30,8 @@ from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_em
 from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
 from tests.support.service import watched_worker
+
+pytestmark = pytest.mark.realtime
 
 PER_SECOND = 50
 LEAST_SHARE = 0.999

@@ -1,4 +1,7 @@
-"""SIGTERM under load: who was heard is answered, and what was answered is kept."""
+"""SIGTERM under load: a request that was received is answered, and what was answered is kept.
+
+Realtime: a request sent shortly before the signal counts as received, and the process has to stop in time.
+"""
 
 import asyncio
 import signal
@@ -9,6 +12,8 @@ import pytest
 
 from tests.faults.ledger_load import keep_asking
 from tests.faults.ledger_scene import RecordProperty, scene, tell
+
+pytestmark = pytest.mark.realtime
 
 CLIENTS = 50
 THINKING_SECONDS = 0.4

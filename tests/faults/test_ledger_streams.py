@@ -12,6 +12,7 @@ from tests.faults.ledger_load import STREAMED_OF, a_session, ask
 from tests.faults.ledger_scene import RecordProperty, scene, tell
 from tests.faults.ledger_verifier import walked
 
+# Streams have to end within the grace period.
 pytestmark = pytest.mark.realtime
 
 STREAMS = 20

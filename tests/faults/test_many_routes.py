@@ -11,6 +11,7 @@ from tests.fakes.provider import provider_in_thread
 from tests.faults.pace import SCALED
 from tests.support.service import running_service
 
+# The time limits of the service are scaled down to about a second; a call that a busy machine delays exceeds them.
 pytestmark = pytest.mark.realtime
 
 QUESTIONS = 20

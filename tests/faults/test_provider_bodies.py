@@ -9,6 +9,7 @@ from tests.faults.inside import Memory
 from tests.faults.routes import WIRES, behind
 from tests.faults.stage import Stage
 
+# The time limits of the service are scaled down to about a second; a call that a busy machine delays exceeds them.
 pytestmark = pytest.mark.realtime
 
 MOST_GROWTH_BYTES = 20_000_000

@@ -10,6 +10,7 @@ from infra.selftest.fault import FIRST_TEXT, WHOLE_TEXT
 from tests.faults.routes import WIRES, behind
 from tests.faults.stage import WHOLE_ANSWERS, Stage, Told
 
+# The time limits of the service are scaled down to about a second; a call that a busy machine delays exceeds them.
 pytestmark = pytest.mark.realtime
 
 AT_ONCE = 16

@@ -9,6 +9,7 @@ from infra.selftest.fault import WHOLE_TEXT
 from tests.faults.routes import WIRES, behind
 from tests.faults.stage import Stage
 
+# The time limits of the service are scaled down to about a second; a call that a busy machine delays exceeds them.
 pytestmark = pytest.mark.realtime
 
 LATE_SECONDS = 1.5

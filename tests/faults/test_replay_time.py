@@ -11,6 +11,7 @@ from tests.faults.ledger_scene import RecordProperty, tell
 from tests.http.test_idempotency import DOORS, send
 from tests.support.service import running_service
 
+# Measures how long a request takes.
 pytestmark = pytest.mark.realtime
 
 REPLAYS = 100

@@ -11,6 +11,7 @@ from tests.faults.ledger_scene import RecordProperty, tell
 from tests.http.access import bearer, make_key
 from tests.support.service import running_service
 
+# Compares durations of requests.
 pytestmark = pytest.mark.realtime
 
 TRIES = 200

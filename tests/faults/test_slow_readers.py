@@ -17,6 +17,7 @@ from tests.faults.pace import SHIPPED
 from tests.faults.routes import WIRES, upstream
 from tests.faults.stage import Stage, on_stage, until
 
+# The time until a connection is closed has an upper bound.
 pytestmark = pytest.mark.realtime
 
 ANSWER_BYTES = 1_000_000

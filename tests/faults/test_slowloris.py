@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.service import Service, running_service
 
+# The time until a connection is closed has an upper bound.
 pytestmark = pytest.mark.realtime
 
 HEADS = 500

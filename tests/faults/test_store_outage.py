@@ -16,6 +16,7 @@ from tests.contracts.history_walks import asking, walk
 from tests.fakes.interactions import an_id, an_interaction
 from tests.support.mongod import Mongod, need_mongod
 
+# Reads during the outage have an upper bound of time.
 pytestmark = pytest.mark.realtime
 
 RATE = 100

@@ -14,6 +14,7 @@ from tests.fakes.recordings import recordings
 from tests.faults.routes import WIRES, behind, upstream
 from tests.faults.stage import Stage, on_stage
 
+# The time limits of the service are scaled down to about a second; a call that a busy machine delays exceeds them.
 pytestmark = pytest.mark.realtime
 
 GEMINI_COUNTS = {"promptTokenCount": 40, "candidatesTokenCount": 2, "totalTokenCount": 42}

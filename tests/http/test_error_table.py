@@ -296,6 +296,7 @@ def test_what_a_provider_does_becomes_a_problem_and_a_record(
     assert record["id"] == response.headers["X-Interaction-Id"]
 
 
+@pytest.mark.realtime  # bounds the time until the answer
 @pytest.mark.parametrize("fault", ["silent", "slow-first-token"])
 def test_silence_is_a_timeout(
     client: httpx2.Client, user: str, provider: FaultProvider, fault: str
@@ -393,6 +394,7 @@ def test_an_answer_that_cannot_be_kept_is_no_200(settings: dict[str, str], data_
             time.sleep(0.1)
 
 
+@pytest.mark.realtime  # bounds the time until the answer
 def test_a_store_that_is_away_fails_reads_and_nothing_else(
     settings: dict[str, str], data_dir: Path
 ) -> None:

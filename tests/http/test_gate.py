@@ -55,7 +55,7 @@ async def test_an_authorization_header_is_ignored_where_nobody_is_asked() -> Non
 
 
 async def test_clients_on_this_machine_have_no_limits_and_others_have() -> None:
-    whole = Whole(*ANSWER, rules=rules(anonymous=True))
+    whole = Whole(*ANSWER, rules=rules(anonymous=True), clock=FakeClock())  # no refill in between
     async with whole.client() as client:
         assert "RateLimit" not in (await client.get("/v1/models")).headers
     seen = []

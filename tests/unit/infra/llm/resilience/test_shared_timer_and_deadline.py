@@ -1,4 +1,8 @@
-"""Silence is bounded, and only silence."""
+"""Silence is bounded, and only silence.
+
+The timers are those of the event loop, so limits are real and short. Where a late wake-up of some 40 ms changes the
+outcome, the test is marked `realtime`; elsewhere lateness only makes a test slower.
+"""
 
 import asyncio
 import time
@@ -91,6 +95,7 @@ async def test_a_share_of_what_is_left_is_the_limit_where_that_is_less() -> None
     assert error.caller_deadline_was_shorter
 
 
+@pytest.mark.realtime  # what is left is compared with a limit
 async def test_what_somebody_else_needs_at_least_is_kept_back() -> None:
     inner = ScriptedLLM((asyncio.Event(),))
     context = a_chat_context(first_text_seconds=20 * SHORT, whole_seconds=LONG, has_fallback=True)
@@ -141,6 +146,7 @@ async def test_silence_within_an_answer_ends_it() -> None:
     assert inner.hung_up == 1
 
 
+@pytest.mark.realtime  # a piece that is late by one interval is a silence
 async def test_each_piece_begins_a_new_silence() -> None:
     pieces: list[Piece] = []
     for number in range(6):
@@ -152,6 +158,7 @@ async def test_each_piece_begins_a_new_silence() -> None:
     assert answer.count("x") == 6
 
 
+@pytest.mark.realtime  # two words have to come before the end
 async def test_the_whole_is_bounded_also_while_words_come() -> None:
     class Dripping(LLMClient):
         async def stream(
@@ -275,6 +282,7 @@ async def test_a_hundred_calls_share_one_timer_and_leave_no_more_behind() -> Non
     assert timers() == before + 1
 
 
+@pytest.mark.realtime  # the order of ends is that of limits 40 ms apart
 async def test_of_many_who_wait_each_is_called_at_its_own_moment() -> None:
     inner = ScriptedLLM(*[(asyncio.Event(),)] * 20)
     client, ended = bounded(inner), list[float]()

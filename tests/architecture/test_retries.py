@@ -1,0 +1,92 @@
+"""`.ci/test` tries a failed test again only if it is marked `realtime`, and only a few of them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.test_layers import ROOT
+
+FAILS_ONCE = """
+import pathlib
+import pytest
+
+def passes_from_the_second_run(name):
+    seen = pathlib.Path(name)
+    if not seen.exists():
+        seen.touch()
+        raise AssertionError(name)
+"""
+SETTINGS = """
+[tool.pytest.ini_options]
+addopts = "--strict-markers -m 'not faults'"
+markers = ["realtime: depends on time", "faults: long"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with the script, this interpreter, and no tests yet."""
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/test", tmp_path / ".ci/test")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    python = tmp_path / ".venv/bin/python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "pyproject.toml").write_text(SETTINGS)
+    return tmp_path
+
+
+def run(project: Path, *tests: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the script over a file of these tests, in one process."""
+    (project / "test_it.py").write_text("\n".join([FAILS_ONCE, *tests]))
+    return subprocess.run(
+        ["bash", ".ci/test"],
+        cwd=project,
+        env={"PATH": os.environ["PATH"], "TEST_PROCESSES": "0", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def flaky(name: str, marker: str = "@pytest.mark.realtime") -> str:
+    return f"{marker}\ndef test_{name}():\n    passes_from_the_second_run({name!r})\n"
+
+
+def test_a_realtime_test_that_failed_is_named_and_tried_again(project: Path) -> None:
+    ran = run(project, flaky("late"), "def test_well(): pass")
+    assert ran.returncode == 0, ran.stdout
+    assert "marked realtime: 1 (at most 8 are tried again)\ntest_it.py::test_late\n" in ran.stdout
+    assert ran.stdout.splitlines()[-1].startswith("1 passed")
+
+
+def test_a_realtime_test_that_fails_twice_fails_the_run(project: Path) -> None:
+    ran = run(project, "@pytest.mark.realtime\ndef test_broken(): assert False")
+    assert ran.returncode == 1
+
+
+def test_any_other_test_that_failed_fails_the_run_without_a_second_try(project: Path) -> None:
+    ran = run(project, flaky("late"), flaky("wrong", marker=""))
+    assert ran.returncode == 1
+    assert ran.stdout.endswith("not marked realtime: 1\ntest_it.py::test_wrong\n")
+
+
+def test_too_many_realtime_tests_that_failed_fail_the_run(project: Path) -> None:
+    ran = run(project, *(flaky(f"late_{number}") for number in range(3)), MOST_RETRIES="2")
+    assert ran.returncode == 1
+    assert "marked realtime: 3 (at most 2 are tried again)" in ran.stdout
+    assert "passed" not in ran.stdout
+
+
+def test_a_file_that_cannot_be_imported_is_not_tried_again(project: Path) -> None:
+    ran = run(project, "import no_such_module")
+    assert ran.returncode == 2
+
+
+def test_a_run_without_failures_passes(project: Path) -> None:
+    assert run(project, "def test_well(): pass").returncode == 0
