@@ -12,7 +12,7 @@ from domain.entities.conversation import (
     ConversationQuery,
 )
 from domain.entities.history_query import HistoryQuery, Order, Page
-from domain.entities.interaction import Interaction, milliseconds_of
+from domain.entities.interaction import Interaction, first_id_after, milliseconds_of
 from domain.entities.statistics import FAILURES, Day, Group, GroupBy, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
@@ -54,8 +54,7 @@ class RememberingHistory(HistoryRepository):
 
     async def search(self, query: HistoryQuery) -> Page:
         self.searches += 1
-        if self.is_unreadable:
-            raise HistoryUnreadable
+        self._check_readable()
         is_newest_first = query.order is Order.DESC
         found = sorted(
             (i for i in self.kept.values() if i.user_id == query.user_id and _passes(i, query)),
@@ -68,6 +67,7 @@ class RememberingHistory(HistoryRepository):
         return Page(interactions=page, next_id=page[-1].id if len(found) > len(page) else None)
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        self._check_readable()
         found = []
         turns = sorted(
             (i for i in self.kept.values() if i.user_id == query.user_id and i.id >= query.from_id),
@@ -91,8 +91,7 @@ class RememberingHistory(HistoryRepository):
         return ConversationPage(conversations=page, next_id=None if is_last else page[-1].last_id)
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
-        if self.is_unreadable:
-            raise HistoryUnreadable
+        self._check_readable()
         tallies: defaultdict[str | None, GroupAccumulator] = defaultdict(GroupAccumulator)
         for one in self.kept.values():
             is_within = (query.from_id or "") <= one.id < (query.to_id or "~")
@@ -114,6 +113,7 @@ class RememberingHistory(HistoryRepository):
         return [tally.group(key) for key, tally in tallies.items()]
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        self._check_readable()
         found = self.kept.get(interaction_id)
         return found if found is not None and found.user_id == user_id else None
 
@@ -127,10 +127,16 @@ class RememberingHistory(HistoryRepository):
             del self.kept[interaction_id]
 
     async def erase_all(self, user_id: str, until_id: str) -> int:
-        gone = [i.id for i in self.kept.values() if i.user_id == user_id and i.id <= until_id]
+        self._check_readable()
+        end_id = first_id_after(until_id)
+        gone = [i.id for i in self.kept.values() if i.user_id == user_id and i.id < end_id]
         for interaction_id in gone:
             del self.kept[interaction_id]
         return len(gone)
+
+    def _check_readable(self) -> None:
+        if self.is_unreadable:
+            raise HistoryUnreadable
 
 
 def _id(interaction: Interaction) -> str:
