@@ -196,6 +196,19 @@ async def test_a_record_that_the_store_swallows_is_seen() -> None:
     assert (copied.source.count, copied.target.count, copied.differing) == (4, 2, 2)
 
 
+async def test_a_record_that_the_target_holds_with_other_content_differs_and_is_not_replaced() -> (
+    None
+):
+    target = MemoryArchive()
+    other = record_of(an_interaction(1, text="another answer"))
+    target.there[other.key] = other
+    copied = await copying(Numbered(4), target, Noted(), FakeClock())(lambda *_: None)
+    assert not copied.is_complete
+    assert (copied.source.count, copied.target.count) == (4, 4)
+    assert copied.differing_keys == (other.key,)
+    assert target.there[other.key] == other
+
+
 @pytest.mark.seen("F8")
 @pytest.mark.parametrize("read", ["kept", "erased_among", "source"])
 async def test_every_read_of_a_copy_is_tried_again_while_a_store_is_away(read: str) -> None:

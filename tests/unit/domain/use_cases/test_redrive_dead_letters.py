@@ -69,10 +69,10 @@ async def test_a_second_run_finds_nothing() -> None:
 
 
 async def test_what_was_erased_by_its_user_is_deleted_and_not_sent_back() -> None:
-    letters = InMemoryDeadLetters(a_letter(1), a_letter(2), a_letter(1, user_id="bob"))
+    letters = InMemoryDeadLetters(a_letter(1), a_letter(1, user_id="bob"), a_letter(2))
     result = await redriven(letters, ErasedIds(("ana", an_id(1))))
     assert result == RedriveResult(sent_back=2, erased=1)
-    assert letters.sent_back == ["ana 2", "bob 1"]
+    assert letters.sent_back == ["bob 1", "ana 2"]
     assert await letters.count() == 0
 
 
