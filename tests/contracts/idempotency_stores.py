@@ -12,7 +12,7 @@ from infra.idempotency.mongo import open_mongo_idempotency
 from infra.idempotency.sqlite.store import open_sqlite_idempotency
 from infra.storage.aws.client import open_client
 from infra.storage.aws.dynamodb_table import Table
-from tests.fakes.claims import RememberingClaims
+from tests.fakes.claims import InMemoryIdempotencyStore
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
@@ -61,7 +61,7 @@ async def dynamodb(_folder: Path) -> AsyncIterator[Stores]:
 @asynccontextmanager
 async def remembering(_folder: Path) -> AsyncIterator[Stores]:
     """The fake of other tests."""
-    claims = RememberingClaims()
+    claims = InMemoryIdempotencyStore()
     yield claims, claims
 
 

@@ -24,8 +24,8 @@ PATIENT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rig:
-    """A queue, its dead letters, and the service itself, to see behind the adapters."""
+class QueueHarness:
+    """A queue with its dead letters, and a client of SQS that bypasses the adapters."""
 
     access: AwsAccess
     names: SqsNames
@@ -81,14 +81,14 @@ def some_names(emulator: AwsEmulator) -> SqsNames:
 
 
 @asynccontextmanager
-async def open_rig(
+async def open_queue_harness(
     emulator: AwsEmulator,
     names: SqsNames | None = None,
     *,
     hold_seconds: int = 60,
     wait_seconds: int = 1,
     is_there: bool = True,
-) -> AsyncIterator[Rig]:
+) -> AsyncIterator[QueueHarness]:
     """Open the queues of a data stack of one's own, or those of `names`; return once they are there, unless the emulator is away."""
     names = names or deploy_data_stack(emulator).queues
     async with (
@@ -101,17 +101,17 @@ async def open_rig(
         ) as queues,
         open_client("sqs", emulator.access, tries=1) as sqs,
     ):
-        rig = Rig(emulator.access, names, queues.queue, queues.dead_letters, sqs)
+        harness = QueueHarness(emulator.access, names, queues.queue, queues.dead_letters, sqs)
         if is_there:
             async with asyncio.timeout(PATIENT_SECONDS):
-                while not await _is_there(rig):
+                while not await _is_there(harness):
                     await asyncio.sleep(0.05)
-        yield rig
+        yield harness
 
 
-async def _is_there(rig: Rig) -> bool:
+async def _is_there(harness: QueueHarness) -> bool:
     try:
-        await rig.depths()
+        await harness.depths()
     except ClientError:
         return False
     return True

@@ -16,7 +16,7 @@ from domain.use_cases.export_history import ExportHistory
 from tests.contracts.history_stores import STORES
 from tests.contracts.history_walks import mixed
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
 
 
@@ -76,7 +76,7 @@ async def test_what_was_asked_just_now_is_there(history: HistoryRepository) -> N
 
 
 async def test_long_texts_are_read_few_at_a_time() -> None:
-    history = RememberingHistory()
+    history = InMemoryHistory()
     for number in range(200):
         await history.append(an_interaction(number, text="x" * 200_000 if number >= 80 else "x"))
     sizes = [len(page) async for page in ExportHistory(history=history, clock=Later())("ana")]
@@ -87,7 +87,7 @@ async def test_long_texts_are_read_few_at_a_time() -> None:
 
 
 async def test_a_hiccup_is_waited_for_and_an_outage_is_not() -> None:
-    history = RememberingHistory()
+    history = InMemoryHistory()
     for number in range(30):
         await history.append(an_interaction(number))
     clock = Later()
@@ -99,7 +99,7 @@ async def test_a_hiccup_is_waited_for_and_an_outage_is_not() -> None:
     assert clock.slept == [export_history.PAUSE_SECONDS] * (export_history.TRIES_PER_PAGE - 1)
     assert history.searches == 1 + export_history.TRIES_PER_PAGE
 
-    class Hiccup(RememberingHistory):
+    class Hiccup(InMemoryHistory):
         async def search(self, query):  # type: ignore[no-untyped-def]
             self.is_unreadable = self.searches in (1, 2)
             return await super().search(query)

@@ -28,9 +28,9 @@ from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.contracts.test_dynamodb import items_in, noise
 from tests.fakes.clock import START_MILLISECONDS
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
-from tests.fakes.leaving_store import LeavingStore
+from tests.fakes.unreliable_store import UnreliableStore
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
@@ -101,7 +101,7 @@ async def test_an_outbox_drops_what_expired_before_it_was_delivered(tmp_path: Pa
     async with open_sqlite(
         tmp_path / "store", clock=clock, read_seconds=10.0, min_free_disk_bytes=0
     ) as behind:
-        store = LeavingStore(behind)
+        store = UnreliableStore(behind)
         store.is_away = True
 
         def opened() -> AbstractAsyncContextManager[Outbox]:
@@ -182,7 +182,7 @@ async def test_dynamodb_is_told_when_an_interaction_expires() -> None:
 
 async def test_nothing_expired_is_shown_however_late_it_is_removed() -> None:
     clock = FastClock()
-    behind = RememberingHistory()
+    behind = InMemoryHistory()
     history = RetainedHistory(behind, TEN_DAYS, clock)
     for number in range(10):
         await history.append(of_day(number, conversation_id="c" if number else "gone"))

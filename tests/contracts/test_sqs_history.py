@@ -22,8 +22,8 @@ from infra.history.sqs.queued_history import (
     open_senders,
 )
 from infra.history.sqs.sender import MAX_CALLS, MAX_MESSAGE_BYTES, SqsSender
-from tests.contracts.sqs_queues import Rig, open_rig
-from tests.fakes.history import RememberingHistory
+from tests.contracts.sqs_queues import QueueHarness, open_queue_harness
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
 from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 
@@ -40,26 +40,26 @@ class Front:
         sends: How many messages each call carried.
     """
 
-    rig: Rig
+    harness: QueueHarness
     history: SqsHistory
     sink: SqsSink
     sender: SqsSender
     backlog: SqsSender
-    behind: RememberingHistory
+    behind: InMemoryHistory
     sends: list[int]
     ended: list[str]
 
     async def takes(self, most_bytes: int) -> None:
         """Let the queue take no longer messages than that; without it, it takes 1 MiB."""
-        await self.rig.sqs(
+        await self.harness.sqs(
             "set_queue_attributes",
-            QueueUrl=self.rig.names.queue_url,
+            QueueUrl=self.harness.names.queue_url,
             Attributes={"MaximumMessageSize": str(most_bytes)},
         )
 
     async def queued(self, count: int) -> dict[str, Interaction]:
         """Return what is on the queue: so many, each once or more."""
-        messages = await self.rig.received(self.rig.names.queue_url, count)
+        messages = await self.harness.received(self.harness.names.queue_url, count)
         found = [await interaction_from(one["Body"]) for one in messages]
         return {one.id: one for one in found}
 
@@ -69,9 +69,9 @@ async def open_front(
     emulator: AwsEmulator, *, try_seconds: float = TRY_SECONDS
 ) -> AsyncIterator[Front]:
     async with (
-        open_rig(emulator) as rig,
+        open_queue_harness(emulator) as harness,
         open_senders(
-            rig.access, rig.names, clock=SystemClock(), try_seconds=try_seconds
+            harness.access, harness.names, clock=SystemClock(), try_seconds=try_seconds
         ) as senders,
     ):
         await until(lambda: not senders.chats.reachability.is_away)
@@ -80,13 +80,13 @@ async def open_front(
         async def listening(operation: str, **parameters: Any) -> dict[str, Any]:
             if operation == "send_message_batch":
                 sends.append(len(parameters["Entries"]))
-            return await rig.sqs(operation, **parameters)
+            return await harness.sqs(operation, **parameters)
 
-        behind, ended = RememberingHistory(), list[str]()
+        behind, ended = InMemoryHistory(), list[str]()
         await senders.backlog.look()
         senders.chats._sqs = listening  # type: ignore[assignment]
         yield Front(
-            rig=rig,
+            harness=harness,
             history=SqsHistory(
                 senders.chats, behind, end_marker=ended.append, patience_seconds=2 * try_seconds
             ),
@@ -257,7 +257,7 @@ async def test_one_whose_caller_is_gone_before_it_was_sent_is_not_sent(front: Fr
 
 async def test_messages_are_json_of_ascii_with_a_version_and_an_id(front: Front) -> None:
     await front.history.append(an_interaction(1, text="€\x00\ufffe"))
-    (message,) = await front.rig.received(front.rig.names.queue_url, 1)
+    (message,) = await front.harness.received(front.harness.names.queue_url, 1)
 
     assert message["Body"].isascii()
     assert json.loads(message["Body"])["v"] == 1

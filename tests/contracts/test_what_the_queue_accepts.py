@@ -24,9 +24,9 @@ from infra.storage.aws.access import AwsAccess
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_stores import READ_SECONDS, mongo, sqlite
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
-from tests.contracts.sqs_queues import open_rig
+from tests.contracts.sqs_queues import open_queue_harness
 from tests.fakes.interactions import an_id, an_interaction, any_interactions
-from tests.fakes.queue_observer import RememberingQueueObserver
+from tests.fakes.queue_observer import RecordingQueueObserver
 from tests.fakes.strict_dynamodb import strict
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
@@ -217,15 +217,17 @@ async def test_of_poison_in_the_queue_every_message_is_buried_with_its_reason_an
     bodies: list[str] = [enveloped(document_of(one)) for one in good]
     mixed = [*bodies, *(enveloped(one) for one in wild), *bad]
     mixed = mixed[::3] + mixed[1::3] + mixed[2::3]
-    async with open_rig(shared_emulator()) as rig, STORES[store](tmp_path) as history:
-        observer = RememberingQueueObserver()
+    async with open_queue_harness(shared_emulator()) as harness, STORES[store](tmp_path) as history:
+        observer = RecordingQueueObserver()
         clock = SystemClock()
-        worker = Worker(RecordInteraction(rig.queue, history, clock, observer), rig.queue, clock)
+        worker = Worker(
+            RecordInteraction(harness.queue, history, clock, observer), harness.queue, clock
+        )
         running = asyncio.create_task(worker.run())
         try:
-            await rig.send(*mixed)
+            await harness.send(*mixed)
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while (await rig.depths())[0]:
+                while (await harness.depths())[0]:
                     assert not running.done(), "the worker goes on"
                     await asyncio.sleep(0.1)
         finally:
@@ -234,8 +236,8 @@ async def test_of_poison_in_the_queue_every_message_is_buried_with_its_reason_an
 
         for one in expected:
             assert await history.find(one.user_id, one.id) == one
-        assert await rig.depths() == (0, buried_count)
-        buried = await rig.received(rig.names.dead_letter_url, buried_count)
+        assert await harness.depths() == (0, buried_count)
+        buried = await harness.received(harness.names.dead_letter_url, buried_count)
         reasons = [one["MessageAttributes"]["reason"]["StringValue"] for one in buried]
         assert len(reasons) == buried_count
         assert set(reasons) <= {

@@ -11,7 +11,7 @@ from app.problems.openai_errors import openai_code, openai_status
 from app.problems.problem_table import PROBLEMS, ProblemKind
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from domain.exceptions import DomainError, Forbidden
-from tests.fakes.application import Whole
+from tests.fakes.application import ApplicationUnderTest
 
 WHO = ProviderSelected(provider="p", model="m")
 END = Reply(finish_reason=FinishReason.STOP)
@@ -53,12 +53,12 @@ async def ask(client: AsyncOpenAI) -> str | None:
 
 @pytest.mark.parametrize("kind", dict.fromkeys(PROBLEMS), ids=lambda kind: kind.slug)
 async def test_every_row_is_an_exception_of_its_class(kind: ProblemKind) -> None:
-    whole = Whole(raising(kind))
+    application = ApplicationUnderTest(raising(kind))
     status = openai_status(kind)
     expected = CLASSES.get(status, openai.APIStatusError)
     if status >= 500:
         expected = openai.InternalServerError
-    async with whole.client() as http:
+    async with application.client() as http:
         with pytest.raises(expected) as raised:
             await ask(a_client(http, 0))
     error = raised.value
@@ -76,18 +76,18 @@ async def test_every_row_is_an_exception_of_its_class(kind: ProblemKind) -> None
 async def test_it_asks_again_after_the_delay_we_name(slug: str) -> None:
     """The rows with a delay of a second, so that the test takes no longer."""
     (kind,) = [kind for kind in PROBLEMS if kind.slug == slug]
-    whole = Whole()
-    whole.llm.in_turn = [(raising(kind),), (WHO, "at last", END)]
-    async with whole.client() as http:
+    application = ApplicationUnderTest()
+    application.llm.in_turn = [(raising(kind),), (WHO, "at last", END)]
+    async with application.client() as http:
         assert await ask(a_client(http, 1)) == "at last"
-    assert len(whole.llm.asked) == 2
+    assert len(application.llm.asked) == 2
 
 
 @pytest.mark.parametrize("slug", ["internal", "idempotency-mismatch", "content-blocked"])
 async def test_it_does_not_ask_again_where_that_would_cost_and_not_help(slug: str) -> None:
     (kind,) = [kind for kind in PROBLEMS if kind.slug == slug]
-    whole = Whole(raising(kind))
-    async with whole.client() as http:
+    application = ApplicationUnderTest(raising(kind))
+    async with application.client() as http:
         with pytest.raises(openai.APIStatusError):
             await ask(a_client(http, 2))
-    assert len(whole.llm.asked) == 1
+    assert len(application.llm.asked) == 1

@@ -1,4 +1,4 @@
-"""The whole application over parts a test can break, without a process or a socket."""
+"""The complete application over fakes that a test can make fail, without a process or a socket."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,12 +23,14 @@ from domain.interfaces.model_catalogue import ModelCatalogue
 from infra.clock import SystemClock
 from infra.settings import Settings
 from infra.telemetry.metrics.metrics import Metrics
-from tests.fakes.claims import RememberingClaims
-from tests.fakes.history import RememberingHistory
+from tests.fakes.claims import InMemoryIdempotencyStore
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.model import Step, SteppingLLM
 
 
 class OneModel(ModelCatalogue):
+    """A catalogue of a single model, `m`."""
+
     model = Model(id="m", owned_by="p", context_tokens=100, max_output_tokens=10)
 
     def models(self) -> list[Model]:
@@ -41,6 +43,8 @@ class OneModel(ModelCatalogue):
 
 
 class PlainCursors(CursorCodec):
+    """Cursors that are the id itself."""
+
     def encode(self, query: PageQuery, next_id: str) -> str:
         return next_id
 
@@ -48,7 +52,9 @@ class PlainCursors(CursorCodec):
         return cursor
 
 
-class Fine(Health):
+class AlwaysHealthy(Health):
+    """Ready, and nothing degraded."""
+
     def is_ready(self) -> bool:
         return True
 
@@ -56,7 +62,7 @@ class Fine(Health):
         return []
 
 
-class Whole:
+class ApplicationUnderTest:
     """The application over fakes, called as `client` from `address`."""
 
     def __init__(
@@ -67,8 +73,8 @@ class Whole:
         clock: Clock | None = None,
         **options: Any,
     ) -> None:
-        self.history = RememberingHistory()
-        self.claims = RememberingClaims()
+        self.history = InMemoryHistory()
+        self.claims = InMemoryIdempotencyStore()
         self.llm = SteppingLLM(*steps)
         settings = Settings(_env_file=None)
 
@@ -84,7 +90,7 @@ class Whole:
                 cursors=PlainCursors(),
                 clock=clock or SystemClock(),
                 metrics=Metrics(version="0", environment="test"),
-                health=Fine(),
+                health=AlwaysHealthy(),
             )
             yield container
             await container.chat.idempotency.drain()
@@ -109,18 +115,19 @@ class Whole:
 @asynccontextmanager
 async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
     """Start and stop `app` as a server does."""
-    told: asyncio.Queue[Message] = asyncio.Queue()
-    said: asyncio.Queue[Message] = asyncio.Queue()
+    to_app: asyncio.Queue[Message] = asyncio.Queue()
+    from_app: asyncio.Queue[Message] = asyncio.Queue()
 
-    async def in_turn(wish: str) -> None:
-        told.put_nowait({"type": f"lifespan.{wish}"})
-        done = await said.get()
-        assert done["type"] == f"lifespan.{wish}.complete", done
+    async def run_phase(phase: str) -> None:
+        to_app.put_nowait({"type": f"lifespan.{phase}"})
+        message = await from_app.get()
+        assert message["type"] == f"lifespan.{phase}.complete", message
 
-    living = asyncio.create_task(app({"type": "lifespan", "state": {}}, told.get, said.put))
-    await in_turn("startup")
+    scope = {"type": "lifespan", "state": {}}
+    running = asyncio.create_task(app(scope, to_app.get, from_app.put))
+    await run_phase("startup")
     try:
         yield
     finally:
-        await in_turn("shutdown")
-        await living
+        await run_phase("shutdown")
+        await running

@@ -1,4 +1,4 @@
-"""Claims that are forgotten when the test ends."""
+"""The port of idempotency records in memory."""
 
 from dataclasses import dataclass, field
 
@@ -9,8 +9,8 @@ from domain.interfaces.idempotency import IdempotencyStore
 
 
 @dataclass
-class RememberingClaims(IdempotencyStore):
-    """Keeps everything in memory; `is_away` makes every call fail."""
+class InMemoryIdempotencyStore(IdempotencyStore):
+    """Holds records in memory; `is_away` makes every call fail."""
 
     kept: dict[str, tuple[IdempotencyKey, IdempotencyRecord]] = field(default_factory=dict)
     is_away: bool = False

@@ -1,4 +1,4 @@
-"""A history that forgets when the test ends."""
+"""The history port in memory."""
 
 import asyncio
 from collections import defaultdict
@@ -20,11 +20,16 @@ from infra.history.queries.aggregates import GroupAccumulator, whole_millisecond
 from infra.history.store.visibility import wait_until_found
 
 
-class RememberingHistory(HistoryRepository):
-    """Keeps everything in memory; `is_full`, `refuses` and `is_unreadable` make it fail.
+class InMemoryHistory(HistoryRepository):
+    """Holds interactions in memory; `is_full`, `refuses` and `is_unreadable` make calls fail.
 
     Attributes:
-        searches: How many pages were read.
+        kept: Stored interactions by id.
+        begun: Interactions that were marked as in flight.
+        is_full: Whether `admit` fails.
+        refuses: Number of appends that are still to fail.
+        is_unreadable: Whether reads and erasures fail.
+        searches: Number of pages read.
     """
 
     def __init__(self) -> None:

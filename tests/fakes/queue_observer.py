@@ -1,4 +1,4 @@
-"""Remembers what became of messages."""
+"""Records the outcomes of queue messages."""
 
 from collections import Counter
 
@@ -6,8 +6,8 @@ from domain.interfaces.interaction_queue import Delivery
 from domain.interfaces.telemetry import QueueObserver
 
 
-class RememberingQueueObserver(QueueObserver):
-    """Keeps every lag, and counts the buried by reason."""
+class RecordingQueueObserver(QueueObserver):
+    """Records every lag, and counts the dead letters by reason."""
 
     def __init__(self) -> None:
         self.lags_seconds: list[float] = []

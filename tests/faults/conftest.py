@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from infra.selftest.faults import FAULTS
+from tests.faults.fault_scenario import FaultScenario, running_scenario
 from tests.faults.pace import SCALED, SHIPPED, Pace
 from tests.faults.routes import REFUSED
-from tests.faults.stage import Stage, on_stage
 
 _FIGURES = pytest.StashKey[list[str]]()
 
@@ -32,24 +32,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(figure)
 
 
-def _stage(factory: pytest.TempPathFactory, pace: Pace) -> Iterator[Stage]:
-    folder = factory.mktemp(f"stage-{pace}")
-    with on_stage(folder, [*FAULTS, REFUSED], pace, PATIENT_BREAKER) as stage:
-        yield stage
+def _new_scenario(factory: pytest.TempPathFactory, pace: Pace) -> Iterator[FaultScenario]:
+    folder = factory.mktemp(f"scenario-{pace}")
+    with running_scenario(folder, [*FAULTS, REFUSED], pace, PATIENT_BREAKER) as scenario:
+        yield scenario
 
 
 @pytest.fixture(scope="package")
-def scaled_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    yield from _stage(tmp_path_factory, SCALED)
+def scaled_scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
+    yield from _new_scenario(tmp_path_factory, SCALED)
 
 
 @pytest.fixture(scope="package")
-def shipped_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    yield from _stage(tmp_path_factory, SHIPPED)
+def shipped_scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
+    yield from _new_scenario(tmp_path_factory, SHIPPED)
 
 
 @pytest.fixture(params=["scaled", pytest.param("shipped", marks=pytest.mark.faults)])
-def stage(request: pytest.FixtureRequest) -> Stage:
-    """Every fault can be asked for, at both paces; the breaker stays out of it."""
-    found: Stage = request.getfixturevalue(f"{request.param}_stage")
+def scenario(request: pytest.FixtureRequest) -> FaultScenario:
+    """Serves every fault at both paces; the circuit breaker stays closed."""
+    found: FaultScenario = request.getfixturevalue(f"{request.param}_scenario")
     return found

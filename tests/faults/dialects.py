@@ -12,9 +12,9 @@ from typing import Any
 from infra.selftest.exchange import Exchange, Wire
 from infra.selftest.fault import TEXTS, WHOLE_TEXT, Fault, Faults
 from tests.faults.conftest import PATIENT_BREAKER
+from tests.faults.fault_scenario import FaultScenario, running_scenario
 from tests.faults.pace import SCALED, Pace
 from tests.faults.routes import WIRES, upstream
-from tests.faults.stage import Stage, on_stage
 
 DOORS = ("native", "openai")
 LAST_CHARACTER = "\U0001f642"
@@ -461,7 +461,7 @@ class Completion:
     code: str | None
 
 
-def complete(stage: Stage, model: str, *, is_streamed: bool) -> Completion:
+def complete(scenario: FaultScenario, model: str, *, is_streamed: bool) -> Completion:
     """Ask one question at the OpenAI-compatible door."""
     body: dict[str, Any] = {
         "model": model,
@@ -470,7 +470,7 @@ def complete(stage: Stage, model: str, *, is_streamed: bool) -> Completion:
     }
     if is_streamed:
         body["stream_options"] = {"include_usage": True}
-    response = stage.client.post("/v1/chat/completions", json=body)
+    response = scenario.client.post("/v1/chat/completions", json=body)
     if response.headers["content-type"].startswith("text/event-stream"):
         lines = [line[6:] for line in response.text.splitlines() if line.startswith("data: ")]
         documents = [json.loads(line) for line in lines if line != "[DONE]"]
@@ -496,11 +496,11 @@ def stage_of_dialects(
     dialects: Mapping[str, Fault],
     pace: Pace = SCALED,
     ways: Sequence[str] = ("", "-safe"),
-) -> Iterator[Stage]:
+) -> Iterator[FaultScenario]:
     """A service before a provider that speaks these."""
-    with on_stage(folder, list(dialects), pace, PATIENT_BREAKER) as stage:
+    with running_scenario(folder, list(dialects), pace, PATIENT_BREAKER) as scenario:
         for name, fault in dialects.items():
             for wire in WIRES:
                 for way in ways:
-                    stage.provider.override[upstream(f"{wire}-{name}{way}", name)] = fault
-        yield stage
+                    scenario.provider.override[upstream(f"{wire}-{name}{way}", name)] = fault
+        yield scenario

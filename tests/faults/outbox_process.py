@@ -14,7 +14,7 @@ from infra.history.mongo.store import open_mongo
 from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
 from infra.history.sqlite.store import open_sqlite
 from tests.fakes.interactions import an_interaction
-from tests.fakes.leaving_store import LeavingStore
+from tests.fakes.unreliable_store import UnreliableStore
 
 MONGO_DATABASE = "rt"
 READ_SECONDS = 10.0
@@ -38,7 +38,7 @@ async def outbox_in(host: Path, store: str, *, is_stalled: bool = False) -> Asyn
         )
     )
     async with opening as behind:
-        sink = LeavingStore(behind)
+        sink = UnreliableStore(behind)
         if is_stalled:
             sink.may_write.clear()
         async with open_outbox(

@@ -13,7 +13,7 @@ from infra.selftest.exchange import Exchange, Wire
 from infra.selftest.fault import WHOLE_TEXT, Fault
 from infra.selftest.provider import Call, FaultProvider
 from tests.fakes.provider import provider_in_thread
-from tests.faults.stage import until
+from tests.faults.fault_scenario import until
 from tests.support.service import Service, running_service
 
 Refusal = tuple[int, Any]
@@ -45,7 +45,7 @@ class Answer:
 
 
 @dataclass
-class Stage:
+class FaultScenario:
     service: Service
     provider: FaultProvider
     client: httpx2.Client
@@ -64,8 +64,8 @@ class Stage:
         user, question = f"asks-{number}", f"question {number}"
         path, body = "/v1/chat", {"userId": user, "userPrompt": question, "systemPrompt": system}
         if door == "openai":
-            told = [{"role": "system", "content": system}] if system else []
-            messages = [*told, {"role": "user", "content": question}]
+            result = [{"role": "system", "content": system}] if system else []
+            messages = [*result, {"role": "user", "content": question}]
             path, body = "/v1/chat/completions", {"user": user, "messages": messages}
         if limit is not None:
             body["maxOutputTokens" if door == "native" else "max_tokens"] = limit
@@ -323,7 +323,7 @@ def _tables(url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
     folder = tmp_path_factory.mktemp("asking")
     with provider_in_thread() as provider:
         tables = "\n\n".join(_tables(provider.url))
@@ -346,20 +346,22 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             running_service(folder / "data", settings) as service,
             service.client() as client,
         ):
-            yield Stage(service, provider, client)
+            yield FaultScenario(service, provider, client)
 
 
-def adapts(stage: Stage, name: str, way: int, says: list[str], **asked: Any) -> list[Answer]:
+def adapts(
+    scenario: FaultScenario, name: str, way: int, says: list[str], **asked: Any
+) -> list[Answer]:
     """Ask twice: the first call is refused and made again, the second is right at once; nobody notices."""
     model = f"{name}-{way}"
-    first, second = (stage.ask(model, WAYS[way], **asked) for _ in range(2))
+    first, second = (scenario.ask(model, WAYS[way], **asked) for _ in range(2))
     for answer in (first, second):
         assert (answer.status, answer.text, answer.code) == (200, WHOLE_TEXT, "")
         assert answer.outcomes == [(model, "ok")]
     assert len(first.calls) == 1 + len(says)
     assert len(second.calls) == 1
-    until(lambda: stage.learnt(model) == [f"{one} from now on" for one in says], 5)
-    assert model not in stage.degraded()
+    until(lambda: scenario.learnt(model) == [f"{one} from now on" for one in says], 5)
+    assert model not in scenario.degraded()
     return [first, second]
 
 
@@ -367,24 +369,24 @@ def adapts(stage: Stage, name: str, way: int, says: list[str], **asked: Any) -> 
 @pytest.mark.parametrize("way", range(len(WAYS)))
 @pytest.mark.parametrize("wording", STREAM_OPTIONS)
 def test_a_server_that_does_not_know_stream_options_is_asked_without(
-    stage: Stage, wording: str, way: int
+    scenario: FaultScenario, wording: str, way: int
 ) -> None:
-    adapts(stage, slug("options", wording), way, ["without stream_options"])
+    adapts(scenario, slug("options", wording), way, ["without stream_options"])
 
 
 @pytest.mark.seen("B1")
-def test_a_refusal_inside_a_200_teaches_as_well(stage: Stage) -> None:
-    adapts(stage, "whole-only-in-200", 0, ["without stream_options"])
+def test_a_refusal_inside_a_200_teaches_as_well(scenario: FaultScenario) -> None:
+    adapts(scenario, "whole-only-in-200", 0, ["without stream_options"])
 
 
 @pytest.mark.seen("B2")
 @pytest.mark.parametrize("way", range(len(WAYS)))
 @pytest.mark.parametrize("wording", LIMITS)
 def test_the_bound_on_output_is_renamed_for_a_server_that_wants_the_newer_name(
-    stage: Stage, wording: str, way: int
+    scenario: FaultScenario, wording: str, way: int
 ) -> None:
     first, second = adapts(
-        stage, slug("limit", wording), way, ["with max_completion_tokens"], limit=7
+        scenario, slug("limit", wording), way, ["with max_completion_tokens"], limit=7
     )
     for call in (first.calls[-1], second.calls[0]):
         assert (call.body["max_completion_tokens"], call.body.get("max_tokens")) == (7, None)
@@ -392,8 +394,10 @@ def test_the_bound_on_output_is_renamed_for_a_server_that_wants_the_newer_name(
 
 @pytest.mark.seen("B2")
 @pytest.mark.parametrize("way", range(len(WAYS)))
-def test_the_bound_on_output_is_renamed_the_other_way_round_too(stage: Stage, way: int) -> None:
-    _, second = adapts(stage, "limit-other-way", way, ["with max_tokens"], limit=7)
+def test_the_bound_on_output_is_renamed_the_other_way_round_too(
+    scenario: FaultScenario, way: int
+) -> None:
+    _, second = adapts(scenario, "limit-other-way", way, ["with max_tokens"], limit=7)
     assert second.calls[0].body["max_tokens"] == 7
 
 
@@ -401,31 +405,31 @@ def test_the_bound_on_output_is_renamed_the_other_way_round_too(stage: Stage, wa
 @pytest.mark.parametrize("way", range(len(WAYS)))
 @pytest.mark.parametrize("wording", STREAMS)
 def test_a_server_that_does_not_stream_to_us_is_asked_for_whole_answers(
-    stage: Stage, wording: str, way: int
+    scenario: FaultScenario, wording: str, way: int
 ) -> None:
-    adapts(stage, slug("stream", wording), way, ["without stream"])
+    adapts(scenario, slug("stream", wording), way, ["without stream"])
 
 
 @pytest.mark.seen("B3")
 @pytest.mark.parametrize("way", WAYS)
 def test_an_organisation_that_may_not_use_the_model_at_all_is_our_fault(
-    stage: Stage, way: tuple[str, bool]
+    scenario: FaultScenario, way: tuple[str, bool]
 ) -> None:
-    answer = stage.ask("unverified-safe", way)
+    answer = scenario.ask("unverified-safe", way)
     assert (answer.status, answer.text) == (200, WHOLE_TEXT)
     assert answer.outcomes[-1] == ("alt-healthy", "ok")
-    assert stage.degraded()["unverified-safe"] == "misconfigured"
-    assert stage.learnt("unverified-safe") == []
+    assert scenario.degraded()["unverified-safe"] == "misconfigured"
+    assert scenario.learnt("unverified-safe") == []
 
 
 @pytest.mark.seen("B4")
 @pytest.mark.parametrize("way", range(len(WAYS)))
 @pytest.mark.parametrize("wording", SYSTEMS)
 def test_instructions_are_folded_into_the_first_message_where_they_have_no_role(
-    stage: Stage, wording: str, way: int
+    scenario: FaultScenario, wording: str, way: int
 ) -> None:
     answers = adapts(
-        stage,
+        scenario,
         slug("system", wording),
         way,
         ["with instructions in the first message of the user"],
@@ -441,32 +445,34 @@ def test_instructions_are_folded_into_the_first_message_where_they_have_no_role(
 @pytest.mark.seen("B4")
 @pytest.mark.parametrize("way", range(len(WAYS)))
 def test_gemini_s_models_without_instructions_get_them_in_the_first_message(
-    stage: Stage, way: int
+    scenario: FaultScenario, way: int
 ) -> None:
     says = ["with instructions in the first message of the user"]
-    _, second = adapts(stage, "gemma", way, says, system="Be short.")
+    _, second = adapts(scenario, "gemma", way, says, system="Be short.")
     (content,) = second.calls[0].body["contents"]
     assert content["parts"][0]["text"].startswith("Be short.\n\nquestion ")
 
 
 @pytest.mark.seen("B1")
 @pytest.mark.parametrize("way", range(len(WAYS)))
-def test_a_server_that_knows_nothing_is_asked_until_it_answers(stage: Stage, way: int) -> None:
+def test_a_server_that_knows_nothing_is_asked_until_it_answers(
+    scenario: FaultScenario, way: int
+) -> None:
     says = [
         "without stream_options",
         "with max_completion_tokens",
         "with instructions in the first message of the user",
         "without stream",
     ]
-    adapts(stage, "everything", way, says, limit=7, system="Be short.")
+    adapts(scenario, "everything", way, says, limit=7, system="Be short.")
 
 
 @pytest.mark.seen("B1")
 @pytest.mark.parametrize("way", WAYS)
 def test_what_the_models_file_says_beforehand_needs_no_second_call(
-    stage: Stage, way: tuple[str, bool]
+    scenario: FaultScenario, way: tuple[str, bool]
 ) -> None:
-    answer = stage.ask("all-stated", way, limit=7, system="Be short.")
+    answer = scenario.ask("all-stated", way, limit=7, system="Be short.")
     assert (answer.status, answer.text, len(answer.calls)) == (200, WHOLE_TEXT, 1)
     body = answer.calls[0].body
     assert (body["stream"], "stream_options" in body, body["max_completion_tokens"]) == (
@@ -479,23 +485,25 @@ def test_what_the_models_file_says_beforehand_needs_no_second_call(
 @pytest.mark.seen("B2")
 @pytest.mark.parametrize("way", range(len(WAYS)))
 def test_a_server_that_takes_neither_name_is_asked_twice_and_refuses_the_caller(
-    stage: Stage, way: int
+    scenario: FaultScenario, way: int
 ) -> None:
-    answer = stage.ask(f"neither-limit-{way}", WAYS[way], limit=7)
+    answer = scenario.ask(f"neither-limit-{way}", WAYS[way], limit=7)
     assert (answer.status, answer.code, len(answer.calls)) == (422, "provider-rejected", 2)
-    assert stage.ask(f"neither-limit-{way}", WAYS[way]).text == WHOLE_TEXT
-    assert stage.learnt(f"neither-limit-{way}") == []
+    assert scenario.ask(f"neither-limit-{way}", WAYS[way]).text == WHOLE_TEXT
+    assert scenario.learnt(f"neither-limit-{way}") == []
 
 
 @pytest.mark.seen("B1")
 @pytest.mark.parametrize("way", range(len(WAYS)))
-def test_a_server_that_refuses_whatever_it_is_asked_teaches_nothing(stage: Stage, way: int) -> None:
+def test_a_server_that_refuses_whatever_it_is_asked_teaches_nothing(
+    scenario: FaultScenario, way: int
+) -> None:
     for _ in range(2):
-        answer = stage.ask(f"never-{way}", WAYS[way])
+        answer = scenario.ask(f"never-{way}", WAYS[way])
         assert (answer.status, answer.code, len(answer.calls)) == (422, "provider-rejected", 2)
         assert answer.outcomes == [(f"never-{way}", "rejected")]
-    assert stage.learnt(f"never-{way}") == []
-    assert f"never-{way}" not in stage.degraded()
+    assert scenario.learnt(f"never-{way}") == []
+    assert f"never-{way}" not in scenario.degraded()
 
 
 @pytest.mark.parametrize("way", range(len(WAYS)))
@@ -512,13 +520,13 @@ def test_a_server_that_refuses_whatever_it_is_asked_teaches_nothing(stage: Stage
     ],
 )
 def test_what_is_no_fault_of_the_caller_s_goes_to_the_fallback(
-    stage: Stage, line: str, name: str, way: int
+    scenario: FaultScenario, line: str, name: str, way: int
 ) -> None:
     outcome, _ = REFUSED[name]
-    answer = stage.ask(f"{name}-safe", WAYS[way])
+    answer = scenario.ask(f"{name}-safe", WAYS[way])
     assert (answer.status, answer.text) == (200, WHOLE_TEXT)
     assert answer.outcomes[-1] == ("alt-healthy", "ok")
-    alone = stage.ask(f"{name}-{way}", WAYS[way])
+    alone = scenario.ask(f"{name}-{way}", WAYS[way])
     expected = {
         "misconfigured": (503, "provider-misconfigured", 1),
         "rate_limited": (503, "providers-unavailable", 2),  # the route is cooling by then
@@ -526,32 +534,32 @@ def test_what_is_no_fault_of_the_caller_s_goes_to_the_fallback(
     assert (alone.status, alone.code, len(alone.calls)) == expected[outcome]
     assert alone.outcomes[0][1] == outcome
     if outcome == "misconfigured":
-        assert stage.degraded()[f"{name}-{way}"] == "misconfigured"
+        assert scenario.degraded()[f"{name}-{way}"] == "misconfigured"
 
 
 @pytest.mark.seen("B6")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", LONG)
 def test_too_long_asks_a_larger_window_and_opens_no_breaker(
-    stage: Stage, name: str, way: tuple[str, bool]
+    scenario: FaultScenario, name: str, way: tuple[str, bool]
 ) -> None:
-    answer = stage.ask(f"{name}-larger", way)
+    answer = scenario.ask(f"{name}-larger", way)
     assert (answer.status, answer.text) == (200, WHOLE_TEXT)
     assert answer.outcomes == [(f"{name}-larger", "context_too_long"), ("larger", "ok")]
     for _ in range(6):
-        alone = stage.ask(f"{name}-alone", way)
+        alone = scenario.ask(f"{name}-alone", way)
         code = "context-length-exceeded" if way[0] == "openai" else "context-too-long"
         assert (alone.status, alone.code) == (400 if way[0] == "openai" else 422, code)
         assert len(alone.calls) == 1
-    assert f"{name}-alone" not in stage.degraded()
+    assert f"{name}-alone" not in scenario.degraded()
 
 
 @pytest.mark.seen("B10")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_fallback_is_asked_for_no_more_than_its_own_limit(
-    stage: Stage, way: tuple[str, bool]
+    scenario: FaultScenario, way: tuple[str, bool]
 ) -> None:
-    answer = stage.ask("down-64000", way, limit=20_000)
+    answer = scenario.ask("down-64000", way, limit=20_000)
     assert (answer.status, answer.text) == (200, WHOLE_TEXT)
     assert answer.outcomes[-1] == ("small", "ok")
     asked = {call.model: call.body["max_tokens"] for call in answer.calls}
@@ -562,21 +570,23 @@ def test_a_fallback_is_asked_for_no_more_than_its_own_limit(
 @pytest.mark.seen("B11")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_limit_that_nobody_stated_is_the_provider_s_to_judge(
-    stage: Stage, way: tuple[str, bool]
+    scenario: FaultScenario, way: tuple[str, bool]
 ) -> None:
-    answer = stage.ask("alt-healthy", way, limit=65_536)
+    answer = scenario.ask("alt-healthy", way, limit=65_536)
     assert (answer.status, answer.calls[0].body["max_tokens"]) == (200, 65_536)
 
 
 @pytest.mark.seen("B11")
-def test_a_conversation_with_a_model_of_unknown_limits_keeps_its_turns(stage: Stage) -> None:
+def test_a_conversation_with_a_model_of_unknown_limits_keeps_its_turns(
+    scenario: FaultScenario,
+) -> None:
     body = {"userId": "limitless", "conversationId": "c", "maxOutputTokens": 500_000}
     for question in ("first", "second"):
-        response = stage.client.post("/v1/chat", json={**body, "userPrompt": question})
+        response = scenario.client.post("/v1/chat", json={**body, "userPrompt": question})
         assert response.status_code == 200
-    sent = [call.body["messages"] for call in stage.provider.calls if call.question == "second"]
+    sent = [call.body["messages"] for call in scenario.provider.calls if call.question == "second"]
     assert [message["content"] for message in sent[-1]] == ["first", WHOLE_TEXT, "second"]
-    models = stage.client.get("/v1/models").json()["data"]
+    models = scenario.client.get("/v1/models").json()["data"]
     assert "alt-healthy" in {model["id"] for model in models}
 
 
@@ -587,11 +597,11 @@ SEEDS = [0, 7, -1, 2**31 - 1, 2**31, 2**40 + 5, 2**63 - 1, -(2**63)]
 @pytest.mark.parametrize("is_streamed", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_seed_is_made_to_fit_and_always_the_same(
-    stage: Stage, seed: int, is_streamed: bool
+    scenario: FaultScenario, seed: int, is_streamed: bool
 ) -> None:
     sent: dict[str, set[int]] = {"int32": set(), "small-seeds-0": set(), "alt-healthy": set()}
     for model in [*sent] * 2:
-        answer = stage.ask(model, ("openai", is_streamed), seed=seed)
+        answer = scenario.ask(model, ("openai", is_streamed), seed=seed)
         assert (answer.status, answer.text) == (200, WHOLE_TEXT)
         body = answer.calls[-1].body
         sent[model].add(body.get("generationConfig", body)["seed"])
@@ -602,8 +612,10 @@ def test_a_seed_is_made_to_fit_and_always_the_same(
 
 @pytest.mark.seen("B12")
 @pytest.mark.parametrize("is_streamed", [False, True])
-def test_a_server_that_knows_no_seed_is_asked_without(stage: Stage, is_streamed: bool) -> None:
-    adapts(stage, "mute-on-seeds", 2 + is_streamed, ["without seed"], seed=7)
+def test_a_server_that_knows_no_seed_is_asked_without(
+    scenario: FaultScenario, is_streamed: bool
+) -> None:
+    adapts(scenario, "mute-on-seeds", 2 + is_streamed, ["without seed"], seed=7)
 
 
 @pytest.mark.seen("B13")
@@ -611,16 +623,16 @@ def test_a_server_that_knows_no_seed_is_asked_without(stage: Stage, is_streamed:
 @pytest.mark.parametrize("wire", ["gem", "alt"])
 @pytest.mark.parametrize("name", CUTS)
 def test_an_answer_cut_at_white_space_is_gone_on_with_and_none_is_lost_or_doubled(
-    stage: Stage, name: str, wire: str, door: str
+    scenario: FaultScenario, name: str, wire: str, door: str
 ) -> None:
     model = f"cut-{name}-{wire}"
-    answer = stage.ask(model, (door, True))
+    answer = scenario.ask(model, (door, True))
     assert (answer.status, answer.text) == (200, CUTS[name][1])
     assert answer.outcomes == [(model, "unavailable"), (model, "ok")]
     assert (answer.kept["response"], answer.kept["status"]) == (answer.text, "completed")
-    again = stage.ask(model, (door, True))
+    again = scenario.ask(model, (door, True))
     assert (again.text, len(again.calls)) == (answer.text, 2)
-    assert len(stage.learnt(model)) == (name != "none")
+    assert len(scenario.learnt(model)) == (name != "none")
 
 
 @pytest.mark.seen("B13")
@@ -628,9 +640,9 @@ def test_an_answer_cut_at_white_space_is_gone_on_with_and_none_is_lost_or_double
 @pytest.mark.parametrize("wire", ["gem", "alt"])
 @pytest.mark.parametrize(("prefill", "text"), [("Once ", "upon a time"), ("Once", " upon a time")])
 def test_a_caller_s_own_beginning_may_end_in_white_space_too(
-    stage: Stage, prefill: str, text: str, wire: str, is_streamed: bool
+    scenario: FaultScenario, prefill: str, text: str, wire: str, is_streamed: bool
 ) -> None:
     messages = [{"role": "user", "content": "Tell."}, {"role": "assistant", "content": prefill}]
     body = {"messages": messages, "model": f"cut-space-again-{wire}", "stream": is_streamed}
-    response = stage.client.post("/v1/chat/completions", json=body)
+    response = scenario.client.post("/v1/chat/completions", json=body)
     assert _read(response, is_streamed) == (text, "")

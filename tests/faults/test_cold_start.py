@@ -16,7 +16,7 @@ from tests.fakes.gate import open_gate
 from tests.fakes.issuer import AUDIENCE, ISSUER, Issuer, issuing, token
 from tests.fakes.provider import models_file
 from tests.faults.ledger_load import a_session
-from tests.faults.ledger_scene import RecordProperty, tell, until
+from tests.faults.ledger_scenario import RecordProperty, report_figures, until
 from tests.support.aws_emulator import pausable_emulator
 from tests.support.mongod import Mongod, need_mongod
 from tests.support.service import Service, running_service, watched_worker
@@ -92,7 +92,7 @@ async def test_it_is_up_at_once_and_heals_by_itself(
 
         await until(is_healed)
         healed_seconds = time.monotonic() - back
-    tell(
+    report_figures(
         f"started without {', '.join(away)}: up after {started_seconds:.1f} s, first chat {first[0]}, ready {ready}, "
         f"degraded {degraded}; chats are answered and listed {healed_seconds:.1f} s after it is back",
         record_property,

@@ -11,10 +11,10 @@ import pytest
 
 from infra.selftest.fault import WHOLE_TEXT
 from infra.selftest.faults import FAULTS
+from tests.faults.fault_scenario import FaultScenario, running_scenario
 from tests.faults.load import asked_at_rate, cpu_seconds
 from tests.faults.pace import SCALED, SHIPPED
 from tests.faults.routes import WIRES, behind, upstream
-from tests.faults.stage import Stage, on_stage
 
 # The time limits of the service are scaled down to about a second; a call that a busy machine delays exceeds them.
 pytestmark = pytest.mark.realtime
@@ -35,67 +35,69 @@ MOST_BACK_SECONDS = {"scaled": 1.2, "shipped": 19.5}
 @pytest.fixture(
     scope="module", params=[SCALED, pytest.param(SHIPPED, marks=pytest.mark.faults)], ids=str
 )
-def stage(
+def scenario(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stage]:
+) -> Iterator[FaultScenario]:
     faults = ["503", "503-after-7s", "503-half-the-time", "outage", "flapping"]
-    with on_stage(tmp_path_factory.mktemp("outage"), faults, request.param) as stage:
-        yield stage
+    with running_scenario(tmp_path_factory.mktemp("outage"), faults, request.param) as scenario:
+        yield scenario
 
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_when_all_are_down_the_caller_is_told_soon_and_when_to_come_back(
-    stage: Stage, wire: str, figure: Callable[[str], None]
+    scenario: FaultScenario, wire: str, figure: Callable[[str], None]
 ) -> None:
-    told = stage.ask(f"{wire}-503-after-7s-both")
+    result = scenario.ask(f"{wire}-503-after-7s-both")
     figure(
-        f"both down, Retry-After 7, {wire}, {stage.pace}: {told.status} after {told.seconds:.2f} s,"
-        f" Retry-After {told.retry_after_seconds}"
+        f"both down, Retry-After 7, {wire}, {scenario.pace}: {result.status} after {result.seconds:.2f} s,"
+        f" Retry-After {result.retry_after_seconds}"
     )
-    assert (told.status, told.slug) == (503, "providers-unavailable")
-    assert told.retry_after_seconds is not None
-    assert 1 <= told.retry_after_seconds <= 7
-    assert told.seconds <= 5.0
-    assert told.outcomes == [(wire, "unavailable"), (behind(wire), "unavailable")]
-    assert told.kept["status"] == "failed"
+    assert (result.status, result.slug) == (503, "providers-unavailable")
+    assert result.retry_after_seconds is not None
+    assert 1 <= result.retry_after_seconds <= 7
+    assert result.seconds <= 5.0
+    assert result.outcomes == [(wire, "unavailable"), (behind(wire), "unavailable")]
+    assert result.kept["status"] == "failed"
 
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_when_all_stay_down_502_becomes_503_once_every_route_is_open(
-    stage: Stage, wire: str, figure: Callable[[str], None]
+    scenario: FaultScenario, wire: str, figure: Callable[[str], None]
 ) -> None:
     statuses = []
     for _ in range(10):
-        told = stage.ask(f"{wire}-503-both")
-        statuses.append(told.status)
-        assert told.seconds <= 5.0
-        assert told.kept["status"] == "failed"
-        assert told.retry_after_seconds is not None
-        assert 1 <= told.retry_after_seconds <= 60
-        if told.status == 503:
-            assert told.slug == "providers-unavailable"
+        result = scenario.ask(f"{wire}-503-both")
+        statuses.append(result.status)
+        assert result.seconds <= 5.0
+        assert result.kept["status"] == "failed"
+        assert result.retry_after_seconds is not None
+        assert 1 <= result.retry_after_seconds <= 60
+        if result.status == 503:
+            assert result.slug == "providers-unavailable"
             break
-        assert (told.status, told.slug) == (502, "providers-failed")
-    figure(f"both down, {wire}, {stage.pace}: {statuses}")
+        assert (result.status, result.slug) == (502, "providers-failed")
+    figure(f"both down, {wire}, {scenario.pace}: {statuses}")
     assert statuses[-1] == 503
 
 
-def test_half_the_calls_failing_makes_no_storm(stage: Stage, figure: Callable[[str], None]) -> None:
-    seconds, ways = STORMS[str(stage.pace)]
+def test_half_the_calls_failing_makes_no_storm(
+    scenario: FaultScenario, figure: Callable[[str], None]
+) -> None:
+    seconds, ways = STORMS[str(scenario.pace)]
     for way in ways:
         user = f"storm-{way}"
         model = f"gem-503-half-the-time-{way}"
-        calls_before = len(stage.provider.calls)
-        cpu_before, before = cpu_seconds(stage.service), time.monotonic()
-        answers = asked_at_rate(stage.service, model, user, per_second=200, seconds=seconds)
-        cores = (cpu_seconds(stage.service) - cpu_before) / (time.monotonic() - before)
-        calls = len(stage.provider.calls) - calls_before
+        calls_before = len(scenario.provider.calls)
+        cpu_before, before = cpu_seconds(scenario.service), time.monotonic()
+        answers = asked_at_rate(scenario.service, model, user, per_second=200, seconds=seconds)
+        cores = (cpu_seconds(scenario.service) - cpu_before) / (time.monotonic() - before)
+        calls = len(scenario.provider.calls) - calls_before
         answered = sum(one.status == 200 for one in answers)
         figure(
-            f"50 % errors at 200 a second, {way}, {stage.pace}: {len(answers)} requests,"
+            f"50 % errors at 200 a second, {way}, {scenario.pace}: {len(answers)} requests,"
             f" {answered} answered, {calls} calls ({calls / len(answers):.3f} each), {cores:.2f} cores"
         )
-        kept = stage.kept_of(user)
+        kept = scenario.kept_of(user)
         outcomes = Counter(
             f"{attempt['provider']} {attempt['outcome']}"
             for one in kept
@@ -112,28 +114,28 @@ def test_half_the_calls_failing_makes_no_storm(stage: Stage, figure: Callable[[s
 
 @pytest.mark.seen("B14")
 def test_a_provider_that_is_down_for_a_minute_is_left_alone_and_found_again(
-    stage: Stage, figure: Callable[[str], None]
+    scenario: FaultScenario, figure: Callable[[str], None]
 ) -> None:
     with ThreadPoolExecutor(len(WIRES)) as pool:
-        outages = list(pool.map(partial(live_through, stage, "outage", 1.0), WIRES))
+        outages = list(pool.map(partial(live_through, scenario, "outage", 1.0), WIRES))
     for one in outages:
-        figure(f"down for a minute, {stage.pace}: {one}")
+        figure(f"down for a minute, {scenario.pace}: {one}")
         assert one.tried <= MOST_REQUESTS_IN_OUTAGE
-        assert one.back_seconds <= MOST_BACK_SECONDS[str(stage.pace)]
+        assert one.back_seconds <= MOST_BACK_SECONDS[str(scenario.pace)]
 
 
 def test_a_provider_that_flaps_is_hardly_called_while_it_is_down(
-    stage: Stage, figure: Callable[[str], None]
+    scenario: FaultScenario, figure: Callable[[str], None]
 ) -> None:
     """Half a minute down, half a minute up, and down again: each time it is back in use before it goes."""
 
     def flap(wire: str) -> list[Outage]:
-        return [live_through(stage, "flapping", 0.5, wire) for _ in range(2)]
+        return [live_through(scenario, "flapping", 0.5, wire) for _ in range(2)]
 
     with ThreadPoolExecutor(len(WIRES)) as pool:
         outages = [one for both in pool.map(flap, WIRES) for one in both]
     for one in outages:
-        figure(f"down for half a minute, {stage.pace}: {one}")
+        figure(f"down for half a minute, {scenario.pace}: {one}")
         assert one.calls <= MOST_CALLS_WHEN_FLAPPING
 
 
@@ -155,28 +157,28 @@ class Outage:
     back_seconds: float = 0.0
 
 
-def live_through(stage: Stage, fault: str, minutes: float, wire: str) -> Outage:
+def live_through(scenario: FaultScenario, fault: str, minutes: float, wire: str) -> Outage:
     """Take a provider down, ask all the while, bring it back, and ask until the circuit is closed."""
-    minute_seconds, every_seconds, back_seconds = OUTAGES[str(stage.pace)]
+    minute_seconds, every_seconds, back_seconds = OUTAGES[str(scenario.pace)]
     model = f"{wire}-{fault}-safe"
     name = upstream(model, fault)
     seen = Outage(wire=wire)
-    stage.provider.override[name] = FAULTS["503"]
+    scenario.provider.override[name] = FAULTS["503"]
     started = time.monotonic()
     while time.monotonic() - started < minutes * minute_seconds:
-        told = stage.ask(model)
-        assert (told.is_done, told.kept["provider"]) == (True, behind(wire))
+        result = scenario.ask(model)
+        assert (result.is_done, result.kept["provider"]) == (True, behind(wire))
         seen.asked += 1
-        calls = sum(provider == wire for provider, _ in told.outcomes)
+        calls = sum(provider == wire for provider, _ in result.outcomes)
         seen.tried += calls > 0
         seen.calls += calls
         time.sleep(max(0.0, started + seen.asked * every_seconds - time.monotonic()))
-    del stage.provider.override[name]
+    del scenario.provider.override[name]
     up = time.monotonic()
-    while model in stage.degraded():
-        told = stage.ask(model)
-        assert told.is_done
-        if told.kept["provider"] == wire and not seen.back_seconds:
+    while model in scenario.degraded():
+        result = scenario.ask(model)
+        assert result.is_done
+        if result.kept["provider"] == wire and not seen.back_seconds:
             seen.back_seconds = time.monotonic() - up
         assert time.monotonic() - up < back_seconds, "not in use again"
         time.sleep(every_seconds)

@@ -12,10 +12,17 @@ import pytest
 
 from infra.selftest.fault import WHOLE_TEXT
 from infra.selftest.provider import Call
+from tests.faults.aborting_clients import (
+    WAYS,
+    WORD_LENGTH,
+    AbortedRequest,
+    AbortingClient,
+    Drip,
+    request,
+)
+from tests.faults.fault_scenario import HANG_UP_SECONDS, FaultScenario, running_scenario, until
 from tests.faults.inside import files, tasks, telling
-from tests.faults.leaving import WAYS, WORD_LENGTH, Drip, Leaving, Left, request
 from tests.faults.routes import WIRES, upstream
-from tests.faults.stage import HANG_UP_SECONDS, Stage, on_stage, until
 
 STREAMS = {"some": 42, "many": 500}
 PLAIN = {"some": 24, "many": 200}
@@ -33,47 +40,49 @@ how_many = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
     folder = tmp_path_factory.mktemp("leaving")
     settings = telling(folder / "telling")
-    with on_stage(folder, ["drip", "late-0.3s"], settings=settings) as stage:
-        yield stage
+    with running_scenario(folder, ["drip", "late-0.3s"], settings=settings) as scenario:
+        yield scenario
 
 
 @pytest.fixture
-def drip(stage: Stage) -> Drip:
+def drip(scenario: FaultScenario) -> Drip:
     drip = Drip(EVERY_SECONDS, {})
     for wire in WIRES:
-        stage.provider.override[upstream(f"{wire}-drip", "drip")] = drip
+        scenario.provider.override[upstream(f"{wire}-drip", "drip")] = drip
     return drip
 
 
 @pytest.fixture
-def nothing_stays(stage: Stage) -> Iterator[None]:
+def nothing_stays(scenario: FaultScenario) -> Iterator[None]:
     """Whatever a test does, afterwards there are no more tasks, files and sockets than before."""
 
     def files_held() -> int:
-        return files(stage.service) - stage.provider.connections  # idle ones are kept for the next
+        return (
+            files(scenario.service) - scenario.provider.connections
+        )  # idle ones are kept for the next
 
     def tasks_held() -> int:
-        return tasks(stage.service)
+        return tasks(scenario.service)
 
     asked = {"userId": "first", "userPrompt": "?"}
-    assert stage.client.post("/v1/chat", json=asked, headers=KEY).status_code == 200
-    assert stage.kept_of("first")
+    assert scenario.client.post("/v1/chat", json=asked, headers=KEY).status_code == 200
+    assert scenario.kept_of("first")
     tasks_before, files_before = tasks_held(), files_held()
     yield
     until(lambda: tasks_held() <= tasks_before, _SETTLED_SECONDS)
     until(lambda: files_held() <= files_before + SPARE_FILES, _SETTLED_SECONDS)
-    assert stage.provider.under_way() == 0
-    assert stage.metrics("rt_provider_calls_in_flight") == {}
+    assert scenario.provider.under_way() == 0
+    assert scenario.metrics("rt_provider_calls_in_flight") == {}
 
 
 @pytest.mark.realtime  # each of many calls has to end within a second of its client
 @how_many
 @pytest.mark.usefixtures("nothing_stays")
 def test_a_stream_whose_client_leaves_hangs_up_and_keeps_what_came(
-    stage: Stage, drip: Drip, crowd: str, figure: Callable[[str], None]
+    scenario: FaultScenario, drip: Drip, crowd: str, figure: Callable[[str], None]
 ) -> None:
     count, user = STREAMS[crowd], f"leaver-{crowd}"
     dice = random.Random(count)
@@ -81,14 +90,14 @@ def test_a_stream_whose_client_leaves_hangs_up_and_keeps_what_came(
         (f"{user} asks {number}", WAYS[number % 3], dice.randint(0, MOST_WORDS))
         for number in range(count)
     ]
-    left = asyncio.run(all_leave(stage, user, plans))
-    calls = {call.question: call for call in list(stage.provider.calls) if call.question in left}
+    left = asyncio.run(all_leave(scenario, user, plans))
+    calls = {call.question: call for call in list(scenario.provider.calls) if call.question in left}
     assert len(calls) == count
     until(lambda: all(call.ended_seconds for call in calls.values()), _PATIENCE_SECONDS)
     late = [(calls[one].ended_seconds or 0.0) - left[one].at_seconds for one in left]
     assert max(late) <= HANG_UP_SECONDS
-    until(lambda: len(stage.kept_of(user)) == count, _PATIENCE_SECONDS)
-    kept = stage.kept_of(user)
+    until(lambda: len(scenario.kept_of(user)) == count, _PATIENCE_SECONDS)
+    kept = scenario.kept_of(user)
     assert Counter(one["status"] for one in kept) == {"client_cancelled": count}
     assert {attempt["outcome"] for one in kept for attempt in one["attempts"]} == {"cancelled"}
     off = Counter(words_kept(one) - left[one["userPrompt"]].words for one in kept)
@@ -110,18 +119,20 @@ def words_kept(interaction: Mapping[str, Any]) -> int:
     return words
 
 
-async def all_leave(stage: Stage, user: str, plans: list[tuple[str, str, int]]) -> dict[str, Left]:
+async def all_leave(
+    scenario: FaultScenario, user: str, plans: list[tuple[str, str, int]]
+) -> dict[str, AbortedRequest]:
     """Ask every question through one of the doors, and leave it as planned."""
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def leave(number: int, question: str, way: str, words: int) -> Left:
+    async def leave(number: int, question: str, way: str, words: int) -> AbortedRequest:
         async with room:
             path, body = streamed(number, user, question)
-            client = await Leaving.asking(stage.service.port, path, body)
+            client = await AbortingClient.with_request(scenario.service.port, path, body)
             if words:
                 await client.read_words(words)
             else:
-                await called(stage, question)
+                await called(scenario, question)
             return await client.leave(way)
 
     lefts = await asyncio.gather(*(leave(n, *plan) for n, plan in enumerate(plans)))
@@ -142,11 +153,11 @@ def streamed(number: int, user: str, question: str) -> tuple[str, dict[str, Any]
     }
 
 
-async def called(stage: Stage, question: str) -> Call:
+async def called(scenario: FaultScenario, question: str) -> Call:
     """Return the provider's call for this question, once there is one."""
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while True:
-            for call in reversed(stage.provider.calls):
+            for call in reversed(scenario.provider.calls):
                 if call.question == question:
                     return call
             await asyncio.sleep(0.005)
@@ -155,7 +166,7 @@ async def called(stage: Stage, question: str) -> Call:
 @how_many
 @pytest.mark.usefixtures("nothing_stays")
 def test_a_plain_call_whose_client_leaves_runs_on_and_is_there_for_its_key(
-    stage: Stage, crowd: str, figure: Callable[[str], None]
+    scenario: FaultScenario, crowd: str, figure: Callable[[str], None]
 ) -> None:
     count, user = PLAIN[crowd], f"plain-{crowd}"
     dice = random.Random(count)
@@ -167,8 +178,10 @@ def test_a_plain_call_whose_client_leaves_runs_on_and_is_there_for_its_key(
 
     async def leave(number: int) -> None:
         key = f"Idempotency-Key: {user}-{number}\r\n"
-        client = await Leaving.asking(stage.service.port, "/v1/chat", body(number), key)
-        await called(stage, f"{user} asks {number}")
+        client = await AbortingClient.with_request(
+            scenario.service.port, "/v1/chat", body(number), key
+        )
+        await called(scenario, f"{user} asks {number}")
         await asyncio.sleep(delays[number])
         await client.leave(WAYS[number % 2])
 
@@ -176,19 +189,19 @@ def test_a_plain_call_whose_client_leaves_runs_on_and_is_there_for_its_key(
         await asyncio.gather(*(leave(number) for number in range(count)))
 
     asyncio.run(all_of_them())
-    until(lambda: len(stage.kept_of(user)) == count, _PATIENCE_SECONDS)
-    kept = {one["userPrompt"]: one for one in stage.kept_of(user)}
+    until(lambda: len(scenario.kept_of(user)) == count, _PATIENCE_SECONDS)
+    kept = {one["userPrompt"]: one for one in scenario.kept_of(user)}
     assert {(one["status"], one["response"]) for one in kept.values()} == {
         ("completed", WHOLE_TEXT)
     }
     started = time.monotonic()
     for number in range(count):
-        again = stage.client.post(
+        again = scenario.client.post(
             "/v1/chat", json=body(number), headers={"Idempotency-Key": f"{user}-{number}"}
         )
         assert (again.status_code, again.headers.get("Idempotency-Replayed")) == (200, "true")
         assert again.json()["id"] == kept[body(number)["userPrompt"]]["id"]
-    asked = [call for call in list(stage.provider.calls) if call.question in kept]
+    asked = [call for call in list(scenario.provider.calls) if call.question in kept]
     assert len(asked) == count
     figure(
         f"{count} plain calls left: all completed, and found again by their keys in"
@@ -207,8 +220,10 @@ CUTS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.usefixtures("nothing_stays")
-def test_however_oddly_a_client_ends_nothing_breaks_and_nothing_is_stuck(stage: Stage) -> None:
-    user, first_line = "odd", len(stage.service.log)
+def test_however_oddly_a_client_ends_nothing_breaks_and_nothing_is_stuck(
+    scenario: FaultScenario,
+) -> None:
+    user, first_line = "odd", len(scenario.service.log)
     requests = [
         request(path, {**body, "model": "alt-healthy", "stream": is_streamed})
         for number in range(2)
@@ -217,7 +232,7 @@ def test_however_oddly_a_client_ends_nothing_breaks_and_nothing_is_stuck(stage: 
     ]
 
     async def end(sent: bytes, way: str) -> None:
-        client = await Leaving.connected(stage.service.port)
+        client = await AbortingClient.connected(scenario.service.port)
         await client.send(sent)
         with suppress(ConnectionError):  # reset by the service, for what it could not read
             await client.leave(way)
@@ -225,16 +240,16 @@ def test_however_oddly_a_client_ends_nothing_breaks_and_nothing_is_stuck(stage: 
     async def all_of_them() -> None:
         ends = [end(cut(one), way) for one in requests for cut in CUTS.values() for way in WAYS]
         await asyncio.gather(*ends)
-        pipelining = await Leaving.connected(stage.service.port)
+        pipelining = await AbortingClient.connected(scenario.service.port)
         await pipelining.send(requests[0] * 2 + requests[2] * 2)
         assert (await pipelining.read_answers(4)).count(b"HTTP/1.1 200") == 4
         await pipelining.leave("reset")
 
     asyncio.run(all_of_them())
-    assert stage.ask("alt-healthy").is_done
+    assert scenario.ask("alt-healthy").is_done
     statuses = {
         line["http"]["response"]["status_code"]
-        for line in stage.service.lines()[first_line:]
+        for line in scenario.service.lines()[first_line:]
         if line["log"]["logger"] == "app.access"
     }
     assert 200 in statuses

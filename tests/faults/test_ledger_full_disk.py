@@ -15,7 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ledger import Entry
-from tests.faults.ledger_scene import PROVIDER_SECONDS, RecordProperty, Scene, scene, tell, until
+from tests.faults.ledger_scenario import (
+    PROVIDER_SECONDS,
+    LedgerScenario,
+    RecordProperty,
+    ledger_scenario,
+    report_figures,
+    until,
+)
 from tests.support.service import ROOT
 
 pytestmark = pytest.mark.realtime
@@ -51,25 +58,25 @@ async def test_a_disk_without_room(
     record_property: RecordProperty,
 ) -> None:
     filler = small_disk / "filler"
-    async with scene(tmp_path, has_store=has_store, settings=SETTINGS) as stage:
-        await stage.start(small_disk / "data")
-        figures = await _fill_and_free(stage, lambda: _fill(filler), filler.unlink)
-    tell(f"8 MB disk, {figures}", record_property)
+    async with ledger_scenario(tmp_path, has_store=has_store, settings=SETTINGS) as scenario:
+        await scenario.start(small_disk / "data")
+        figures = await _fill_and_free(scenario, lambda: _fill(filler), filler.unlink)
+    report_figures(f"8 MB disk, {figures}", record_property)
 
 
 @pytest.mark.parametrize("has_store", [False, pytest.param(True, marks=pytest.mark.faults)])
 async def test_files_that_may_not_grow(
     tmp_path: Path, has_store: bool, record_property: RecordProperty
 ) -> None:
-    async with scene(tmp_path, has_store=has_store, settings=SETTINGS) as stage:
-        await stage.start()
-        pid = stage.service.process.pid
+    async with ledger_scenario(tmp_path, has_store=has_store, settings=SETTINGS) as scenario:
+        await scenario.start()
+        pid = scenario.service.process.pid
         figures = await _fill_and_free(
-            stage,
+            scenario,
             lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, UNLIMITED[1])),
             lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, UNLIMITED),
         )
-    tell(f"RLIMIT_FSIZE, {figures}", record_property)
+    report_figures(f"RLIMIT_FSIZE, {figures}", record_property)
 
 
 @pytest.mark.parametrize("has_store", [False, pytest.param(True, marks=pytest.mark.faults)])
@@ -79,22 +86,22 @@ async def test_a_disk_that_refuses_some_writes(
     """What a commit wrote before the write that failed must not come to light, and what was told as kept must."""
     switch = tmp_path / "switch"
     odd = {"ODD_SWITCH": str(switch), "ODD_FULL_EVERY": "5", "PYTHONPATH": str(ROOT)}
-    async with scene(tmp_path, has_store=has_store, settings=SETTINGS | odd) as stage:
-        await stage.start(program=("-m", "tests.faults.odd_host"))
-        async with stage.load(per_second=PER_SECOND):
+    async with ledger_scenario(tmp_path, has_store=has_store, settings=SETTINGS | odd) as scenario:
+        await scenario.start(program=("-m", "tests.faults.odd_host"))
+        async with scenario.load(per_second=PER_SECOND):
             await asyncio.sleep(1.0)
             switch.touch()
             await asyncio.sleep(4.0)
             switch.unlink()
             freed_seconds = time.monotonic()
-            await until(stage.is_ready)
+            await until(scenario.is_ready)
             await asyncio.sleep(1.0)
-        verdict = await stage.verify()
-    entries = stage.ledger.read()
+        verdict = await scenario.verify()
+    entries = scenario.ledger.read()
     refused = [entry for entry in entries if entry.problem == "history-unavailable"]
     in_vain = [entry for entry in entries if entry.problem == "history-not-durable"]
     recovered = _recovered(entries, freed_seconds)
-    tell(
+    report_figures(
         f"every 5th write fails: {len(refused)} refused before asking, {len(in_vain)} answers in flight not kept; "
         f"accepting again after {recovered:.1f} s; {verdict}",
         record_property,
@@ -106,26 +113,26 @@ async def test_a_disk_that_refuses_some_writes(
 
 
 async def _fill_and_free(
-    stage: Scene, fill: Callable[[], object], free: Callable[[], object]
+    scenario: LedgerScenario, fill: Callable[[], object], free: Callable[[], object]
 ) -> str:
-    async with stage.load(per_second=PER_SECOND):
+    async with scenario.load(per_second=PER_SECOND):
         await asyncio.sleep(1.0)
         fill()
 
         async def is_full() -> bool:
-            return not await stage.is_ready()
+            return not await scenario.is_ready()
 
         await until(is_full)
         full_seconds = time.monotonic()
-        assert (await stage.get("/v1/history/client-0"))[0] == 200  # reading goes on
+        assert (await scenario.get("/v1/history/client-0"))[0] == 200  # reading goes on
         await asyncio.sleep(FULL_SECONDS)
         freed_seconds = time.monotonic()
         free()
-        await until(stage.is_ready)
+        await until(scenario.is_ready)
         await asyncio.sleep(0.5)
-    verdict = await stage.verify()
-    entries = stage.ledger.read()
-    calls = sum(full_seconds < call.at_seconds < freed_seconds for call in stage.provider.calls)
+    verdict = await scenario.verify()
+    entries = scenario.ledger.read()
+    calls = sum(full_seconds < call.at_seconds < freed_seconds for call in scenario.provider.calls)
     refused = [entry for entry in entries if entry.problem == "history-unavailable"]
     in_vain = [entry for entry in entries if entry.problem == "history-not-durable"]
     recovered = _recovered(entries, freed_seconds)

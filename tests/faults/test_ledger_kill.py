@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ledger_scene import RecordProperty, Scene, scene, tell
+from tests.faults.ledger_scenario import (
+    LedgerScenario,
+    RecordProperty,
+    ledger_scenario,
+    report_figures,
+)
 
 pytestmark = pytest.mark.realtime
 
@@ -23,33 +28,33 @@ async def test_kills_under_load_lose_and_double_nothing(
     tmp_path: Path, kills: int, record_property: RecordProperty
 ) -> None:
     drained = []
-    async with scene(tmp_path) as stage:
-        await stage.start()
-        async with stage.load(per_second=PER_SECOND) as load:
+    async with ledger_scenario(tmp_path) as scenario:
+        await scenario.start()
+        async with scenario.load(per_second=PER_SECOND) as load:
             for kill in range(kills):
-                killed_seconds = await _kill(stage, is_stalled=kill % 2 == 0)
-                load.url = stage.service.url
-                drained.append(await stage.caught_up(killed_seconds))
-        verdict = await stage.verify()
+                killed_seconds = await _kill(scenario, is_stalled=kill % 2 == 0)
+                load.url = scenario.service.url
+                drained.append(await scenario.caught_up(killed_seconds))
+        verdict = await scenario.verify()
     figures = f"{kills} kills: {verdict}; drained within {max(drained):.1f} s of the kill"
-    tell(figures, record_property)
+    report_figures(figures, record_property)
     assert not verdict.faults
     assert verdict.acknowledged > kills * PER_SECOND / 2
     assert max(drained) < LONGEST_DRAIN_SECONDS
 
 
-async def _kill(stage: Scene, *, is_stalled: bool) -> float:
+async def _kill(scenario: LedgerScenario, *, is_stalled: bool) -> float:
     """Kill the service in mid load, start it again, and return when it was killed.
 
     With a store that hangs, nothing can have been saved there: else saving after the answer would pass as well.
     """
     await asyncio.sleep(random.uniform(0.7, 1.2))
     if is_stalled:
-        stage.mongod.pause()
+        scenario.mongod.pause()
         await asyncio.sleep(1.0)
     killed_seconds = time.monotonic()
-    await stage.kill()
-    await stage.start()
+    await scenario.kill()
+    await scenario.start()
     if is_stalled:
-        stage.mongod.resume()
+        scenario.mongod.resume()
     return killed_seconds

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ledger import quantile_milliseconds, share_of_200s
-from tests.faults.ledger_scene import RecordProperty, Scene, scene, tell, until
+from tests.faults.ledger_scenario import (
+    LedgerScenario,
+    RecordProperty,
+    ledger_scenario,
+    report_figures,
+    until,
+)
 
 pytestmark = pytest.mark.realtime
 
@@ -27,24 +33,24 @@ GROWTH_BYTES = 30 * 1024 * 1024
 async def test_an_outage_costs_no_answer_and_no_history(
     tmp_path: Path, seconds: float, record_property: RecordProperty
 ) -> None:
-    async with scene(tmp_path) as stage:
-        await stage.start()
-        async with stage.load(per_second=PER_SECOND):
+    async with ledger_scenario(tmp_path) as scenario:
+        await scenario.start()
+        async with scenario.load(per_second=PER_SECOND):
             await asyncio.sleep(1.0)
             gone_seconds = time.monotonic()
-            await asyncio.to_thread(stage.mongod.stop)
+            await asyncio.to_thread(scenario.mongod.stop)
             reads = []
             while time.monotonic() < gone_seconds + seconds:
-                reads.append(await _read_a_page(stage))
-                assert await stage.is_ready()
+                reads.append(await _read_a_page(scenario))
+                assert await scenario.is_ready()
                 await asyncio.sleep(0.2)
-            _, ready = await stage.get("/health/ready")
+            _, ready = await scenario.get("/health/ready")
             back_seconds = time.monotonic()
-            await asyncio.to_thread(stage.mongod.start)
-            caught_up = await stage.caught_up(back_seconds)
-        verdict = await stage.verify()
+            await asyncio.to_thread(scenario.mongod.start)
+            caught_up = await scenario.caught_up(back_seconds)
+        verdict = await scenario.verify()
         during, before = [], []
-        for entry in stage.ledger.read():
+        for entry in scenario.ledger.read():
             if entry.sent_seconds < gone_seconds:
                 before.append(entry)
             elif entry.sent_seconds < back_seconds:
@@ -55,7 +61,7 @@ async def test_an_outage_costs_no_answer_and_no_history(
         f"after {p99[0]} ms; {len(reads)} pages 503 within {max(reads):.2f} s; "
         f"caught up in {caught_up:.1f} s; {verdict}"
     )
-    tell(figures, record_property)
+    report_figures(figures, record_property)
     assert not verdict.faults
     assert share_of_200s(during) >= LEAST_SHARE
     assert [part["component"] for part in ready["degraded"]] == ["history store"]
@@ -72,27 +78,27 @@ async def test_a_full_outbox_refuses_before_it_asks_and_grows_no_further(
     seconds: float,
     record_property: RecordProperty,
 ) -> None:
-    async with scene(tmp_path, settings={"OUTBOX_MAX_ROWS": str(max_rows)}) as stage:
-        await stage.start()
-        async with stage.load(per_second=PER_SECOND):
+    async with ledger_scenario(tmp_path, settings={"OUTBOX_MAX_ROWS": str(max_rows)}) as scenario:
+        await scenario.start()
+        async with scenario.load(per_second=PER_SECOND):
             await asyncio.sleep(1.0)
-            stage.mongod.pause()
-            started_bytes = _rss_bytes(stage)
+            scenario.mongod.pause()
+            started_bytes = _rss_bytes(scenario)
 
             async def is_full() -> bool:
-                return not await stage.is_ready()
+                return not await scenario.is_ready()
 
             await until(is_full)
             full_seconds = time.monotonic()
             await asyncio.sleep(seconds)
-            rows = await stage.metric("rt_outbox_rows")
-            grown_bytes = _rss_bytes(stage) - started_bytes
+            rows = await scenario.metric("rt_outbox_rows")
+            grown_bytes = _rss_bytes(scenario) - started_bytes
             resumed_seconds = time.monotonic()
-            stage.mongod.resume()
-            healed = await until(stage.is_ready)
+            scenario.mongod.resume()
+            healed = await until(scenario.is_ready)
             await asyncio.sleep(0.5)
-        verdict = await stage.verify()
-        entries = stage.ledger.read()
+        verdict = await scenario.verify()
+        entries = scenario.ledger.read()
     refused = [entry for entry in entries if entry.problem == "history-unavailable"]
     while_full = [
         entry for entry in entries if full_seconds + 0.1 < entry.sent_seconds < resumed_seconds
@@ -101,7 +107,7 @@ async def test_a_full_outbox_refuses_before_it_asks_and_grows_no_further(
         f"cap of {max_rows} rows: {len(refused)} refused with 503, {rows:.0f} rows at most, memory "
         f"{grown_bytes / 2**20:+.1f} MiB; accepting again after {healed:.1f} s; {verdict}"
     )
-    tell(figures, record_property)
+    report_figures(figures, record_property)
     assert not verdict.faults
     assert while_full
     assert {entry.problem for entry in while_full} == {"history-unavailable"}
@@ -110,14 +116,14 @@ async def test_a_full_outbox_refuses_before_it_asks_and_grows_no_further(
     assert grown_bytes < GROWTH_BYTES
 
 
-async def _read_a_page(stage: Scene) -> float:
+async def _read_a_page(scenario: LedgerScenario) -> float:
     """Expect a page to be refused, and return how long that took, in seconds."""
     started = time.monotonic()
-    status, problem = await stage.get("/v1/history/client-0")
+    status, problem = await scenario.get("/v1/history/client-0")
     assert (status, problem["type"]) == (503, "/problems/history-store-unavailable")
     return time.monotonic() - started
 
 
-def _rss_bytes(stage: Scene) -> int:
-    lines = Path(f"/proc/{stage.service.process.pid}/status").read_text().splitlines()
+def _rss_bytes(scenario: LedgerScenario) -> int:
+    lines = Path(f"/proc/{scenario.service.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024

@@ -15,13 +15,13 @@ import pytest
 
 from tests.faults.ledger import Entry, quantile_milliseconds, share_of_200s
 from tests.faults.ledger_load import a_session, ask
-from tests.faults.ledger_scene import (
+from tests.faults.ledger_scenario import (
     MONGO_DB,
     PROVIDER_SECONDS,
+    LedgerScenario,
     RecordProperty,
-    Scene,
-    scene,
-    tell,
+    ledger_scenario,
+    report_figures,
     until,
 )
 from tests.faults.ledger_verifier import walked
@@ -51,9 +51,9 @@ def behind_a_queue(queue: AwsEmulator) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def with_worker(tmp_path: Path, stage: Scene) -> AsyncIterator[None]:
+async def with_worker(tmp_path: Path, scenario: LedgerScenario) -> AsyncIterator[None]:
     """Run a worker beside the service."""
-    working = watched_worker(tmp_path / "worker", stage.settings)
+    working = watched_worker(tmp_path / "worker", scenario.settings)
     await asyncio.to_thread(working.__enter__)
     try:
         yield
@@ -61,13 +61,13 @@ async def with_worker(tmp_path: Path, stage: Scene) -> AsyncIterator[None]:
         await asyncio.to_thread(working.__exit__, None, None, None)
 
 
-async def all_stored(stage: Scene, queue: AwsEmulator) -> None:
+async def all_stored(scenario: LedgerScenario, queue: AwsEmulator) -> None:
     """Return once neither the outbox nor the queue holds anything."""
 
     async def is_empty() -> bool:
-        if await stage.metric("rt_outbox_rows"):
+        if await scenario.metric("rt_outbox_rows"):
             return False
-        return await asyncio.to_thread(depth, queue, stage.settings["SQS_QUEUE_URL"]) == 0
+        return await asyncio.to_thread(depth, queue, scenario.settings["SQS_QUEUE_URL"]) == 0
 
     await until(is_empty)
 
@@ -78,27 +78,27 @@ async def test_a_queue_that_hangs_costs_no_answer_and_loses_none(
 ) -> None:
     with pausable_emulator() as queue:
         settings = behind_a_queue(queue)
-        async with scene(tmp_path, has_store=False, settings=settings) as stage:
-            await stage.start()
-            async with with_worker(tmp_path, stage):
-                async with stage.load(per_second=PER_SECOND):
+        async with ledger_scenario(tmp_path, has_store=False, settings=settings) as scenario:
+            await scenario.start()
+            async with with_worker(tmp_path, scenario):
+                async with scenario.load(per_second=PER_SECOND):
                     await asyncio.sleep(max(2.0, seconds / 6))
                     gone_seconds = time.monotonic()
                     queue.pause()
                     await asyncio.sleep(seconds)
-                    _, ready = await stage.get("/health/ready")
+                    _, ready = await scenario.get("/health/ready")
                     back_seconds = time.monotonic()
                     queue.resume()
 
                     async def is_whole() -> bool:
-                        return (await stage.get("/health/ready"))[1]["degraded"] == []
+                        return (await scenario.get("/health/ready"))[1]["degraded"] == []
 
                     healed = await until(is_whole)
                     await asyncio.sleep(1.0)
-                await all_stored(stage, queue)
+                await all_stored(scenario, queue)
                 dead = await asyncio.to_thread(depth, queue, f"{settings['SQS_QUEUE_URL']}-dlq")
-                verdict = await stage.verify()
-    entries = sorted(stage.ledger.read(), key=lambda entry: entry.sent_seconds)
+                verdict = await scenario.verify()
+    entries = sorted(scenario.ledger.read(), key=lambda entry: entry.sent_seconds)
     before = [entry for entry in entries if entry.sent_seconds < gone_seconds - PROVIDER_SECONDS]
     # whoever was answered by then had been put on the queue before it was gone
     during = [
@@ -106,7 +106,7 @@ async def test_a_queue_that_hangs_costs_no_answer_and_loses_none(
         for entry in entries
         if entry.sent_seconds + entry.seconds > gone_seconds and entry.sent_seconds < back_seconds
     ]
-    tell(
+    report_figures(
         f"SQS stopped for {seconds:.0f} s: {share_of_200s(during):.2%} of {len(during)} answered with 200; "
         f"{_added(before, during)}; noticed again after {healed:.1f} s; {dead} dead letters; {verdict}",
         record_property,
@@ -138,10 +138,10 @@ async def test_who_waits_for_an_answer_to_be_readable_sees_it_soon(
     incomplete: list[str] = []
 
     async def ask_and_wait(number: int) -> None:
-        entry = await ask(session, stage.service.url, number)
-        stage.ledger.write(entry)
+        entry = await ask(session, scenario.service.url, number)
+        scenario.ledger.write(entry)
         answered_seconds = time.monotonic()
-        status, page = await stage.get(
+        status, page = await scenario.get(
             f"/v1/history/{entry.user_id}?afterId={entry.interaction_id}&wait=5"
         )
         assert status == 200
@@ -152,17 +152,20 @@ async def test_who_waits_for_an_answer_to_be_readable_sees_it_soon(
         assert entry.interaction_id in {item["id"] for item in page["history"]}
 
     settings = behind_a_queue(queue)
-    async with scene(tmp_path, has_store=False, settings=settings) as stage, a_session() as session:
-        await stage.start()
-        async with with_worker(tmp_path, stage), asyncio.TaskGroup() as asking:
+    async with (
+        ledger_scenario(tmp_path, has_store=False, settings=settings) as scenario,
+        a_session() as session,
+    ):
+        await scenario.start()
+        async with with_worker(tmp_path, scenario), asyncio.TaskGroup() as asking:
             started = time.monotonic()
             for number in range(round(PER_SECOND * seconds)):
                 await asyncio.sleep(started + number / PER_SECOND - time.monotonic())
                 asking.create_task(ask_and_wait(number))
-        found = {item["id"] for item in await walked(stage.service.url)}
-    asked = stage.ledger.read()
+        found = {item["id"] for item in await walked(scenario.service.url)}
+    asked = scenario.ledger.read()
     lags = statistics.quantiles(lags_seconds, n=100)
-    tell(
+    report_figures(
         f"through SQS at {PER_SECOND} a second: readable p50 {lags[49] * 1000:.0f} ms, p99 {lags[98] * 1000:.0f} ms "
         f"after the answer; {len(lags_seconds)} of {len(asked)} within wait=5, {len(incomplete)} told that it is not complete",
         record_property,

@@ -9,7 +9,12 @@ import orjson
 import pytest
 
 from tests.faults.ledger_load import USERS, a_session, ask
-from tests.faults.ledger_scene import RecordProperty, Scene, scene, tell
+from tests.faults.ledger_scenario import (
+    LedgerScenario,
+    RecordProperty,
+    ledger_scenario,
+    report_figures,
+)
 
 IsVisible = Callable[[aiohttp.ClientSession, str, str], Awaitable[bool]]
 
@@ -20,11 +25,11 @@ TIMES = [200, pytest.param(2000, marks=pytest.mark.faults)]
 async def test_an_answer_is_in_embedded_history_at_once(
     tmp_path: Path, times: int, record_property: RecordProperty
 ) -> None:
-    async with scene(tmp_path, has_store=False, provider_seconds=0.0) as stage:
-        await stage.start()
-        visible = await _ask_and_read(stage, range(times), _is_first_of_page)
-        verdict = await stage.verify()
-    tell(f"embedded: {visible} of {times} visible at once; {verdict}", record_property)
+    async with ledger_scenario(tmp_path, has_store=False, provider_seconds=0.0) as scenario:
+        await scenario.start()
+        visible = await _ask_and_read(scenario, range(times), _is_first_of_page)
+        verdict = await scenario.verify()
+    report_figures(f"embedded: {visible} of {times} visible at once; {verdict}", record_property)
     assert visible == times
     assert not verdict.faults
 
@@ -33,29 +38,29 @@ async def test_an_answer_is_in_embedded_history_at_once(
 async def test_an_answer_is_in_history_at_once_and_by_its_id_while_the_store_is_stopped(
     tmp_path: Path, times: int, record_property: RecordProperty
 ) -> None:
-    async with scene(tmp_path, provider_seconds=0.0) as stage:
-        await stage.start()
-        visible = await _ask_and_read(stage, range(times), _is_first_of_page)
-        await asyncio.to_thread(stage.mongod.stop)
-        by_id = await _ask_and_read(stage, range(times, 2 * times), _is_there)
-        await asyncio.to_thread(stage.mongod.start)
-        verdict = await stage.verify()
+    async with ledger_scenario(tmp_path, provider_seconds=0.0) as scenario:
+        await scenario.start()
+        visible = await _ask_and_read(scenario, range(times), _is_first_of_page)
+        await asyncio.to_thread(scenario.mongod.stop)
+        by_id = await _ask_and_read(scenario, range(times, 2 * times), _is_there)
+        await asyncio.to_thread(scenario.mongod.start)
+        verdict = await scenario.verify()
     figures = f"MongoDB: {visible} of {times} visible at once; stopped: {by_id} of {times} by id; {verdict}"
-    tell(figures, record_property)
+    report_figures(figures, record_property)
     assert (visible, by_id) == (times, times)
     assert not verdict.faults
 
 
-async def _ask_and_read(stage: Scene, numbers: range, is_visible: IsVisible) -> int:
+async def _ask_and_read(scenario: LedgerScenario, numbers: range, is_visible: IsVisible) -> int:
     """Let each user ask and read in turn; return how often what was answered was seen."""
-    url = stage.service.url
+    url = scenario.service.url
 
     async def user(share: range) -> int:
         seen = 0
         for number in share:
             entry = await ask(session, url, number)
             assert entry.is_acknowledged, entry
-            stage.ledger.write(entry)
+            scenario.ledger.write(entry)
             history = f"{url}/v1/history/{entry.user_id}"
             seen += await is_visible(session, history, entry.interaction_id)
         return seen

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ledger_load import keep_asking
-from tests.faults.ledger_scene import RecordProperty, scene, tell
+from tests.faults.ledger_scenario import RecordProperty, ledger_scenario, report_figures
 
 pytestmark = pytest.mark.realtime
 
@@ -27,52 +27,52 @@ LONGEST_STOP_SECONDS = 30.0
 async def test_everybody_heard_before_sigterm_is_answered(
     tmp_path: Path, is_stalled: bool, record_property: RecordProperty
 ) -> None:
-    async with scene(tmp_path, provider_seconds=THINKING_SECONDS) as stage:
-        await stage.start()
-        process = stage.service.process
+    async with ledger_scenario(tmp_path, provider_seconds=THINKING_SECONDS) as scenario:
+        await scenario.start()
+        process = scenario.service.process
         asking = asyncio.create_task(
             keep_asking(
-                stage.service.url,
-                stage.ledger,
+                scenario.service.url,
+                scenario.ledger,
                 clients=CLIENTS,
                 is_over=lambda: process.poll() is not None,
             )
         )
         await asyncio.sleep(1.5)
         if is_stalled:
-            stage.mongod.pause()
+            scenario.mongod.pause()
             await asyncio.sleep(1.0)
         told_seconds = time.monotonic()
         process.send_signal(signal.SIGTERM)
         code = await asyncio.to_thread(process.wait, LONGEST_STOP_SECONDS)
         stopped_seconds = time.monotonic() - told_seconds
         await asking
-        await stage.end()
+        await scenario.end()
         if is_stalled:
-            stage.mongod.resume()
-        await stage.start()
-        verdict = await stage.verify()
+            scenario.mongod.resume()
+        await scenario.start()
+        verdict = await scenario.verify()
         heard = {
             entry.prompt
-            for entry in stage.ledger.read()
+            for entry in scenario.ledger.read()
             if entry.sent_seconds < told_seconds - ON_ITS_WAY_SECONDS
         }
-        prompts = stage.prompts_asked()
+        prompts = scenario.prompts_asked()
         failed = [
             entry
-            for entry in stage.ledger.read()
+            for entry in scenario.ledger.read()
             if not entry.is_acknowledged and entry.prompt in heard.union(prompts)
         ]
         under_way = [
             entry
-            for entry in stage.ledger.read()
+            for entry in scenario.ledger.read()
             if entry.sent_seconds < told_seconds < entry.sent_seconds + entry.seconds
         ]
     figures = (
         f"SIGTERM{' with the store stalled' if is_stalled else ''}: {len(under_way)} under way, {len(failed)} failed, "
         f"exit {code} after {stopped_seconds:.1f} s; {verdict}"
     )
-    tell(figures, record_property)
+    report_figures(figures, record_property)
     assert not verdict.faults
     assert code == 0
     assert not failed

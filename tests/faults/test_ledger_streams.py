@@ -9,7 +9,7 @@ import pytest
 
 from infra.selftest.exchange import Exchange
 from tests.faults.ledger_load import STREAMED_OF, a_session, ask
-from tests.faults.ledger_scene import RecordProperty, scene, tell
+from tests.faults.ledger_scenario import RecordProperty, ledger_scenario, report_figures
 from tests.faults.ledger_verifier import walked
 
 # Streams have to end within the grace period.
@@ -46,13 +46,13 @@ async def test_a_stream_ends_well_or_with_a_word_and_is_kept(
         await exchange.finish()
 
     settings = {"SHUTDOWN_GRACE_SECONDS": str(grace_seconds)}
-    async with scene(tmp_path, has_store=False, settings=settings) as stage:
-        stage.provider.override["healthy"] = stream
-        await stage.start()
-        process = stage.service.process
+    async with ledger_scenario(tmp_path, has_store=False, settings=settings) as scenario:
+        scenario.provider.override["healthy"] = stream
+        await scenario.start()
+        process = scenario.service.process
         async with a_session() as session:
             asking = [
-                asyncio.create_task(ask(session, stage.service.url, number * STREAMED_OF))
+                asyncio.create_task(ask(session, scenario.service.url, number * STREAMED_OF))
                 for number in range(STREAMS)
             ]
             await asyncio.sleep(1.0)
@@ -64,11 +64,11 @@ async def test_a_stream_ends_well_or_with_a_word_and_is_kept(
             entries = await asyncio.gather(*asking)
         code = await asyncio.to_thread(process.wait, 60)
         stopped_seconds = time.monotonic() - told_seconds
-        await stage.end()
-        await stage.start()
-        kept = {item["id"]: item for item in await walked(stage.service.url)}
+        await scenario.end()
+        await scenario.start()
+        kept = {item["id"]: item for item in await walked(scenario.service.url)}
     short, endless = entries[::2], entries[1::2]
-    tell(
+    report_figures(
         f"SIGTERM{' twice' if is_impatient else ''} with {STREAMS} streams open: "
         f"{sum(entry.is_done for entry in short)} of {len(short)} that took {short_seconds} s were whole, "
         f"{sum(bool(entry.problem) for entry in endless)} of {len(endless)} longer ones told; exit {code} after "

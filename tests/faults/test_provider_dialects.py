@@ -17,9 +17,9 @@ from tests.faults.dialects import (
     complete,
     stage_of_dialects,
 )
+from tests.faults.fault_scenario import FaultScenario
 from tests.faults.pace import SCALED
 from tests.faults.routes import WIRES, behind
-from tests.faults.stage import Stage
 
 LINES = {
     "heartbeats-without-data": "A1",
@@ -47,9 +47,9 @@ def of_line(names: dict[str, str]) -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def dialects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage_of_dialects(tmp_path_factory.mktemp("dialects"), {**WHOLE, **OTHERS}) as stage:
-        yield stage
+def dialects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
+    with stage_of_dialects(tmp_path_factory.mktemp("dialects"), {**WHOLE, **OTHERS}) as scenario:
+        yield scenario
 
 
 def test_every_dialect_is_tried() -> None:
@@ -60,12 +60,12 @@ def test_every_dialect_is_tried() -> None:
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("dialect", of_line(LINES))
 def test_an_answer_in_an_odd_form_is_told_once_and_whole(
-    dialects: Stage, dialect: str, wire: str, is_streamed: bool
+    dialects: FaultScenario, dialect: str, wire: str, is_streamed: bool
 ) -> None:
-    told = dialects.ask(f"{wire}-{dialect}-safe", is_streamed=is_streamed)
-    assert told.outcomes == [(wire, "ok")]
-    assert (told.is_done, told.text) == (True, WHOLE_TEXT)
-    assert (told.kept["status"], told.kept["finishReason"]) == ("completed", "stop")
+    result = dialects.ask(f"{wire}-{dialect}-safe", is_streamed=is_streamed)
+    assert result.outcomes == [(wire, "ok")]
+    assert (result.is_done, result.text) == (True, WHOLE_TEXT)
+    assert (result.kept["status"], result.kept["finishReason"]) == ("completed", "stop")
     done = complete(dialects, f"{wire}-{dialect}-safe", is_streamed=is_streamed)
     assert (done.status, done.text, done.finish_reason) == (200, WHOLE_TEXT, "stop")
 
@@ -75,24 +75,26 @@ def test_an_answer_in_an_odd_form_is_told_once_and_whole(
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("dialect", ["error-field", "error-event"])
 def test_an_error_in_the_framing_is_the_error_it_is(
-    dialects: Stage, dialect: str, wire: str, is_streamed: bool
+    dialects: FaultScenario, dialect: str, wire: str, is_streamed: bool
 ) -> None:
-    told = dialects.ask(f"{wire}-{dialect}-safe", is_streamed=is_streamed)
-    assert (told.is_done, told.text) == (True, WHOLE_TEXT)
-    assert told.outcomes[0] == (wire, "unavailable")
-    assert told.attempts[0]["httpStatus"] == 503
-    assert told.outcomes[-1] == (behind(wire), "ok")
+    result = dialects.ask(f"{wire}-{dialect}-safe", is_streamed=is_streamed)
+    assert (result.is_done, result.text) == (True, WHOLE_TEXT)
+    assert result.outcomes[0] == (wire, "unavailable")
+    assert result.attempts[0]["httpStatus"] == 503
+    assert result.outcomes[-1] == (behind(wire), "ok")
     assert complete(dialects, f"{wire}-{dialect}", is_streamed=is_streamed).code is not None
 
 
 @pytest.mark.seen("A2")
 @pytest.mark.parametrize("wire", WIRES)
-def test_an_error_in_the_framing_after_some_words_ends_a_stream(dialects: Stage, wire: str) -> None:
-    told = dialects.ask(f"{wire}-error-field-mid-stream-safe", is_streamed=True)
-    assert (told.slug, told.text) == ("providers-failed", FIRST_TEXT)
-    assert told.attempts[0]["httpStatus"] == 503
-    told = dialects.ask(f"{wire}-error-field-mid-stream-safe")
-    assert (told.is_done, told.text) == (True, WHOLE_TEXT)
+def test_an_error_in_the_framing_after_some_words_ends_a_stream(
+    dialects: FaultScenario, wire: str
+) -> None:
+    result = dialects.ask(f"{wire}-error-field-mid-stream-safe", is_streamed=True)
+    assert (result.slug, result.text) == ("providers-failed", FIRST_TEXT)
+    assert result.attempts[0]["httpStatus"] == 503
+    result = dialects.ask(f"{wire}-error-field-mid-stream-safe")
+    assert (result.is_done, result.text) == (True, WHOLE_TEXT)
 
 
 @pytest.mark.seen("A3")
@@ -100,11 +102,11 @@ def test_an_error_in_the_framing_after_some_words_ends_a_stream(dialects: Stage,
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("word", [*BLOCK_WORDS, "refusal"])
 def test_a_block_in_any_words_is_never_routed_around(
-    dialects: Stage, word: str, wire: str, is_streamed: bool
+    dialects: FaultScenario, word: str, wire: str, is_streamed: bool
 ) -> None:
-    told = dialects.ask(f"{wire}-blocks-in-{word}-safe", is_streamed=is_streamed)
-    assert (told.status, told.slug) == (422, "content-blocked")
-    assert told.outcomes == [(wire, "blocked")]
+    result = dialects.ask(f"{wire}-blocks-in-{word}-safe", is_streamed=is_streamed)
+    assert (result.status, result.slug) == (422, "content-blocked")
+    assert result.outcomes == [(wire, "blocked")]
     done = complete(dialects, f"{wire}-blocks-in-{word}-safe", is_streamed=is_streamed)
     assert (done.status, done.code) == (400, "content_filter")
 
@@ -115,29 +117,29 @@ def test_a_block_in_any_words_is_never_routed_around(
     "word", ["MAX_TOKENS", "max_tokens", "Length", "model_length", "incomplete"]
 )
 def test_an_answer_that_grew_too_long_says_so_in_any_words(
-    dialects: Stage, word: str, wire: str
+    dialects: FaultScenario, word: str, wire: str
 ) -> None:
-    told = dialects.ask(f"{wire}-cut-in-{word}-safe")
-    assert told.outcomes == [(wire, "ok")]
-    assert (told.text, told.kept["finishReason"]) == (WHOLE_TEXT, "length")
+    result = dialects.ask(f"{wire}-cut-in-{word}-safe")
+    assert result.outcomes == [(wire, "ok")]
+    assert (result.text, result.kept["finishReason"]) == (WHOLE_TEXT, "length")
 
 
 @pytest.mark.seen("A4")
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("word", ["error", "NETWORK_ERROR", "Malformed_Something"])
-def test_a_word_for_a_failure_is_one(dialects: Stage, word: str, wire: str) -> None:
-    told = dialects.ask(f"{wire}-fails-in-{word}-safe")
-    assert (told.is_done, told.text) == (True, WHOLE_TEXT)
-    assert told.outcomes == [(wire, "unavailable"), (behind(wire), "ok")]
+def test_a_word_for_a_failure_is_one(dialects: FaultScenario, word: str, wire: str) -> None:
+    result = dialects.ask(f"{wire}-fails-in-{word}-safe")
+    assert (result.is_done, result.text) == (True, WHOLE_TEXT)
+    assert result.outcomes == [(wire, "unavailable"), (behind(wire), "ok")]
 
 
 @pytest.mark.seen("A4")
-def test_an_unknown_word_is_an_end_where_done_says_that_all_came(dialects: Stage) -> None:
-    told = dialects.ask("alt-ends-in-a-word-of-2030-safe")
-    assert told.outcomes == [("alt", "ok")]
-    assert told.kept["finishReason"] == "stop"
-    told = dialects.ask("gem-ends-in-a-word-of-2030-safe")
-    assert told.outcomes == [("gem", "unavailable"), ("alt", "ok")]
+def test_an_unknown_word_is_an_end_where_done_says_that_all_came(dialects: FaultScenario) -> None:
+    result = dialects.ask("alt-ends-in-a-word-of-2030-safe")
+    assert result.outcomes == [("alt", "ok")]
+    assert result.kept["finishReason"] == "stop"
+    result = dialects.ask("gem-ends-in-a-word-of-2030-safe")
+    assert result.outcomes == [("gem", "unavailable"), ("alt", "ok")]
 
 
 @pytest.mark.seen("A7")
@@ -145,12 +147,12 @@ def test_an_unknown_word_is_an_end_where_done_says_that_all_came(dialects: Stage
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("dialect", ["refusal", "refusal-in-a-document"])
 def test_a_refusal_is_a_block_with_a_text_and_nobody_else_is_asked(
-    dialects: Stage, dialect: str, wire: str, is_streamed: bool
+    dialects: FaultScenario, dialect: str, wire: str, is_streamed: bool
 ) -> None:
-    told = dialects.ask(f"{wire}-{dialect}-safe", is_streamed=is_streamed)
-    assert told.outcomes == [(wire, "blocked")]
-    assert (told.status, told.text, told.is_done) == (200, WHOLE_TEXT, True)
-    assert (told.kept["status"], told.kept["finishReason"]) == ("blocked", "content_filter")
+    result = dialects.ask(f"{wire}-{dialect}-safe", is_streamed=is_streamed)
+    assert result.outcomes == [(wire, "blocked")]
+    assert (result.status, result.text, result.is_done) == (200, WHOLE_TEXT, True)
+    assert (result.kept["status"], result.kept["finishReason"]) == ("blocked", "content_filter")
     done = complete(dialects, f"{wire}-{dialect}-safe", is_streamed=is_streamed)
     assert (done.status, done.text, done.finish_reason) == (200, WHOLE_TEXT, "content_filter")
 
@@ -158,10 +160,12 @@ def test_a_refusal_is_a_block_with_a_text_and_nobody_else_is_asked(
 @pytest.mark.seen("A7")
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("wire", WIRES)
-def test_a_refusal_that_breaks_off_stays_one(dialects: Stage, wire: str, is_streamed: bool) -> None:
-    told = dialects.ask(f"{wire}-refusal-that-breaks-safe", is_streamed=is_streamed)
-    assert told.outcomes == [(wire, "blocked")]
-    assert told.kept["status"] == "blocked"
+def test_a_refusal_that_breaks_off_stays_one(
+    dialects: FaultScenario, wire: str, is_streamed: bool
+) -> None:
+    result = dialects.ask(f"{wire}-refusal-that-breaks-safe", is_streamed=is_streamed)
+    assert result.outcomes == [(wire, "blocked")]
+    assert result.kept["status"] == "blocked"
 
 
 @pytest.mark.seen("A8")
@@ -170,68 +174,68 @@ def test_text_after_an_early_reason_and_a_pause_is_not_lost(
 ) -> None:
     name = "early-reason-then-a-pause-of-3s"
     folder = tmp_path_factory.mktemp("patient")
-    with stage_of_dialects(folder, {name: OTHERS[name]}, PATIENT) as stage:
+    with stage_of_dialects(folder, {name: OTHERS[name]}, PATIENT) as scenario:
         asks = [
-            partial(stage.ask, f"{wire}-{name}-safe", is_streamed=is_streamed)
+            partial(scenario.ask, f"{wire}-{name}-safe", is_streamed=is_streamed)
             for wire in WIRES
             for is_streamed in (False, True)
         ]
-        for told in stage.ask_at_once(*asks):
-            assert (told.is_done, told.text) == (True, WHOLE_TEXT)
-            assert len(told.attempts) == 1
+        for result in scenario.ask_at_once(*asks):
+            assert (result.is_done, result.text) == (True, WHOLE_TEXT)
+            assert len(result.attempts) == 1
 
 
 @pytest.mark.seen("A8")
 @pytest.mark.parametrize("wire", WIRES)
 def test_an_answer_with_a_reason_is_whole_although_the_line_stays_open(
-    dialects: Stage, wire: str
+    dialects: FaultScenario, wire: str
 ) -> None:
     asks = [
         partial(dialects.ask, f"{wire}-reason-and-an-open-line-safe", is_streamed=is_streamed)
         for is_streamed in (False, True)
     ]
-    for told in dialects.ask_at_once(*asks):
-        assert told.outcomes == [(wire, "ok")]
-        assert (told.is_done, told.text) == (True, WHOLE_TEXT)
+    for result in dialects.ask_at_once(*asks):
+        assert result.outcomes == [(wire, "ok")]
+        assert (result.is_done, result.text) == (True, WHOLE_TEXT)
 
 
 @pytest.mark.seen("A9")
-def test_a_model_that_thinks_between_its_words_is_not_cut_off(dialects: Stage) -> None:
+def test_a_model_that_thinks_between_its_words_is_not_cut_off(dialects: FaultScenario) -> None:
     asks = [
         partial(dialects.ask, f"{wire}-thinks-between", is_streamed=is_streamed)
         for wire in WIRES
         for is_streamed in (False, True)
     ]
-    for told in dialects.ask_at_once(*asks):
-        assert (told.is_done, told.text) == (True, WHOLE_TEXT)
-        assert [outcome for _, outcome in told.outcomes] == ["ok"]
+    for result in dialects.ask_at_once(*asks):
+        assert (result.is_done, result.text) == (True, WHOLE_TEXT)
+        assert [outcome for _, outcome in result.outcomes] == ["ok"]
 
 
 @pytest.mark.seen("A9")
-def test_comments_between_its_words_are_no_life(dialects: Stage) -> None:
+def test_comments_between_its_words_are_no_life(dialects: FaultScenario) -> None:
     asks = [partial(dialects.ask, f"{wire}-pings-between", is_streamed=True) for wire in WIRES]
-    for told in dialects.ask_at_once(*asks):
-        assert (told.slug, told.text) == ("provider-timeout", FIRST_TEXT)
+    for result in dialects.ask_at_once(*asks):
+        assert (result.slug, result.text) == ("provider-timeout", FIRST_TEXT)
 
 
 @pytest.mark.seen("A9")
-def test_a_thought_is_no_first_word(dialects: Stage) -> None:
-    for told in dialects.ask_at_once(
+def test_a_thought_is_no_first_word(dialects: FaultScenario) -> None:
+    for result in dialects.ask_at_once(
         *[partial(dialects.ask, f"{wire}-thinks-for-ever-safe") for wire in WIRES]
     ):
-        assert [outcome for _, outcome in told.outcomes] == ["timeout", "ok"]
-        assert (told.is_done, told.text) == (True, WHOLE_TEXT)
+        assert [outcome for _, outcome in result.outcomes] == ["timeout", "ok"]
+        assert (result.is_done, result.text) == (True, WHOLE_TEXT)
 
 
 @pytest.mark.seen("A10")
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("wire", WIRES)
 def test_halves_of_a_character_join_and_a_lone_one_is_marked(
-    dialects: Stage, wire: str, is_streamed: bool
+    dialects: FaultScenario, wire: str, is_streamed: bool
 ) -> None:
-    told = dialects.ask(f"{wire}-halves-of-a-character-safe", is_streamed=is_streamed)
-    assert (told.is_done, told.text) == (True, LONG_TEXT)
-    assert told.outcomes == [(wire, "ok")]
+    result = dialects.ask(f"{wire}-halves-of-a-character-safe", is_streamed=is_streamed)
+    assert (result.is_done, result.text) == (True, LONG_TEXT)
+    assert result.outcomes == [(wire, "ok")]
     done = complete(dialects, f"{wire}-half-a-character-safe", is_streamed=is_streamed)
     assert (done.status, done.text, done.finish_reason) == (200, "a\ufffdb", "stop")
 
@@ -241,10 +245,10 @@ def test_halves_of_a_character_join_and_a_lone_one_is_marked(
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("wire", WIRES)
 def test_thoughts_outside_the_output_and_cached_input_are_counted(
-    dialects: Stage, wire: str, is_streamed: bool
+    dialects: FaultScenario, wire: str, is_streamed: bool
 ) -> None:
-    told = dialects.ask(f"{wire}-reasoning-outside-output-safe", is_streamed=is_streamed)
-    usage = told.kept["usage"]
+    result = dialects.ask(f"{wire}-reasoning-outside-output-safe", is_streamed=is_streamed)
+    usage = result.kept["usage"]
     assert (usage["inputTokens"], usage["outputTokens"]) == (10, 60)
     assert (usage["reasoningTokens"], usage["totalTokens"]) == (40, 70)
     done = complete(dialects, f"{wire}-reasoning-outside-output-safe", is_streamed=is_streamed)
@@ -255,10 +259,10 @@ def test_thoughts_outside_the_output_and_cached_input_are_counted(
 
 @pytest.mark.seen("A12")
 @pytest.mark.parametrize("wire", WIRES)
-def test_numbers_out_of_any_range_are_none(dialects: Stage, wire: str) -> None:
-    told = dialects.ask(f"{wire}-usage-out-of-range-safe")
-    assert told.outcomes == [(wire, "ok")]
-    assert set(told.kept["usage"].values()) == {None}
+def test_numbers_out_of_any_range_are_none(dialects: FaultScenario, wire: str) -> None:
+    result = dialects.ask(f"{wire}-usage-out-of-range-safe")
+    assert result.outcomes == [(wire, "ok")]
+    assert set(result.kept["usage"].values()) == {None}
 
 
 @pytest.mark.seen("A14")
@@ -266,26 +270,28 @@ def test_numbers_out_of_any_range_are_none(dialects: Stage, wire: str) -> None:
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("dialect", [*DEEP_BODIES, "deep-refusal"])
 def test_a_body_nested_deep_is_a_fault_of_the_provider(
-    dialects: Stage, dialect: str, wire: str, is_streamed: bool
+    dialects: FaultScenario, dialect: str, wire: str, is_streamed: bool
 ) -> None:
-    told = dialects.ask(f"{wire}-{dialect}-safe", is_streamed=is_streamed)
-    assert (told.is_done, told.text) == (True, WHOLE_TEXT)
-    assert told.outcomes[0] == (wire, "unavailable")
-    assert told.outcomes[-1] == (behind(wire), "ok")
+    result = dialects.ask(f"{wire}-{dialect}-safe", is_streamed=is_streamed)
+    assert (result.is_done, result.text) == (True, WHOLE_TEXT)
+    assert result.outcomes[0] == (wire, "unavailable")
+    assert result.outcomes[-1] == (behind(wire), "ok")
 
 
 @pytest.mark.seen("A15")
 @pytest.mark.parametrize("wire", WIRES)
-def test_a_compressed_refusal_is_understood(dialects: Stage, wire: str) -> None:
-    told = dialects.ask(f"{wire}-gzip-refusal-safe")
-    assert (told.status, told.slug) == (422, "context-too-long")
-    assert len(told.calls) == 1
+def test_a_compressed_refusal_is_understood(dialects: FaultScenario, wire: str) -> None:
+    result = dialects.ask(f"{wire}-gzip-refusal-safe")
+    assert (result.status, result.slug) == (422, "context-too-long")
+    assert len(result.calls) == 1
 
 
 @pytest.mark.seen("A15")
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("dialect", ["brotli", "not-gzip", "web-page"])
-def test_a_body_in_no_known_form_is_a_failure(dialects: Stage, dialect: str, wire: str) -> None:
-    told = dialects.ask(f"{wire}-{dialect}-safe", is_streamed=True)
-    assert told.outcomes == [(wire, "unavailable"), (behind(wire), "ok")]
-    assert told.text == "".join(TEXTS)
+def test_a_body_in_no_known_form_is_a_failure(
+    dialects: FaultScenario, dialect: str, wire: str
+) -> None:
+    result = dialects.ask(f"{wire}-{dialect}-safe", is_streamed=True)
+    assert result.outcomes == [(wire, "unavailable"), (behind(wire), "ok")]
+    assert result.text == "".join(TEXTS)

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from tests.fakes.provider import models_file, provider_in_thread
-from tests.faults.ledger_scene import RecordProperty, tell
+from tests.faults.ledger_scenario import RecordProperty, report_figures
 from tests.http.test_idempotency import DOORS, send
 from tests.support.service import running_service
 
@@ -46,5 +46,5 @@ def test_a_hundred_replays_take_twenty_milliseconds_at_the_most_and_ask_nobody(
                 quickest = min(p99_seconds(client, door, first) for _ in range(ROUNDS))
                 assert len(provider.calls) == calls
                 told = f"{door}: p99 of {REPLAYS} replays {quickest * 1000:.1f} ms"
-                tell(told, record_property)
+                report_figures(told, record_property)
                 assert quickest <= P99_SECONDS

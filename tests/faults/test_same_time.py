@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ledger_scene import RecordProperty, tell
+from tests.faults.ledger_scenario import RecordProperty, report_figures
 from tests.http.access import bearer, make_key
 from tests.support.service import running_service
 
@@ -39,7 +39,7 @@ def test_a_refusal_takes_as_long_for_a_user_who_exists_as_for_one_who_does_not(
                 taken[exists].append(time.perf_counter() - started)
     medians = [statistics.median(times) for times in taken.values()]
     difference_seconds = abs(medians[0] - medians[1])
-    tell(
+    report_figures(
         f"a 403 took {medians[0] * 1000:.2f} ms for one who exists, {medians[1] * 1000:.2f} ms for one who does not",
         record_property,
     )

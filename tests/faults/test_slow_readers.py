@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import pytest
 
 from infra.selftest.exchange import Exchange
+from tests.faults.aborting_clients import request
+from tests.faults.fault_scenario import FaultScenario, running_scenario, until
 from tests.faults.inside import Memory
-from tests.faults.leaving import request
 from tests.faults.load import percentile
 from tests.faults.pace import SHIPPED
 from tests.faults.routes import WIRES, upstream
-from tests.faults.stage import Stage, on_stage, until
 
 # The time until a connection is closed has an upper bound.
 pytestmark = pytest.mark.realtime
@@ -53,12 +53,14 @@ def crowd(request: pytest.FixtureRequest) -> Crowd:
 
 
 @pytest.fixture
-def stage(crowd: Crowd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def scenario(crowd: Crowd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
     settings = {"WRITE_STALL_SECONDS": str(crowd.stall_seconds)}
-    with on_stage(tmp_path_factory.mktemp("slow"), ["flood"], SHIPPED, settings) as stage:
+    with running_scenario(
+        tmp_path_factory.mktemp("slow"), ["flood"], SHIPPED, settings
+    ) as scenario:
         for wire in WIRES:
-            stage.provider.override[upstream(f"{wire}-flood", "flood")] = flood
-        yield stage
+            scenario.provider.override[upstream(f"{wire}-flood", "flood")] = flood
+        yield scenario
 
 
 async def flood(exchange: Exchange) -> None:
@@ -70,12 +72,12 @@ async def flood(exchange: Exchange) -> None:
 
 
 def test_who_hardly_reads_is_cut_off_and_costs_others_nothing(
-    stage: Stage, crowd: Crowd, figure: Callable[[str], None]
+    scenario: FaultScenario, crowd: Crowd, figure: Callable[[str], None]
 ) -> None:
-    memory = Memory(stage.service)
-    alone = [stage.ask("alt-healthy").seconds for _ in range(200)]  # warm by then
+    memory = Memory(scenario.service)
+    alone = [scenario.ask("alt-healthy").seconds for _ in range(200)]  # warm by then
     before = memory.now_bytes()
-    held, beside = asyncio.run(crawl(stage, crowd))
+    held, beside = asyncio.run(crawl(scenario, crowd))
     growth = memory.peak_bytes() - before
     figure(
         f"{crowd.clients} clients that read a byte a second, write stall {crowd.stall_seconds} s: cut off after"
@@ -86,28 +88,29 @@ def test_who_hardly_reads_is_cut_off_and_costs_others_nothing(
     assert growth <= crowd.most_growth_bytes
     assert min(held) >= crowd.stall_seconds
     assert max(held) <= crowd.stall_seconds + LATE_SECONDS
-    until(lambda: stage.provider.under_way() == 0, LATE_SECONDS)
-    until(lambda: len(stage.kept_of("crawler")) == crowd.clients, LATE_SECONDS)
-    kept = stage.kept_of("crawler")
+    until(lambda: scenario.provider.under_way() == 0, LATE_SECONDS)
+    until(lambda: len(scenario.kept_of("crawler")) == crowd.clients, LATE_SECONDS)
+    kept = scenario.kept_of("crawler")
     assert Counter(one["status"] for one in kept) == {"client_cancelled": crowd.clients}
     assert all(0 < len(one["response"]) < ANSWER_BYTES for one in kept)
 
 
-async def crawl(stage: Stage, crowd: Crowd) -> tuple[list[float], list[float]]:
+async def crawl(scenario: FaultScenario, crowd: Crowd) -> tuple[list[float], list[float]]:
     """Read a byte a second until the service hangs up; return how long that took, and how long others waited."""
     crawling = [
-        asyncio.ensure_future(crawl_once(stage, crowd, number)) for number in range(crowd.clients)
+        asyncio.ensure_future(crawl_once(scenario, crowd, number))
+        for number in range(crowd.clients)
     ]
     beside = []
     while not all(one.done() for one in crawling):
-        told = await asyncio.to_thread(stage.ask, "alt-healthy")
-        assert told.is_done
-        beside.append(told.seconds)
+        result = await asyncio.to_thread(scenario.ask, "alt-healthy")
+        assert result.is_done
+        beside.append(result.seconds)
         await asyncio.sleep(0.05)
     return [one.result() for one in crawling], beside
 
 
-async def crawl_once(stage: Stage, crowd: Crowd, number: int) -> float:
+async def crawl_once(scenario: FaultScenario, crowd: Crowd, number: int) -> float:
     body = {
         "userId": "crawler",
         "userPrompt": "?",
@@ -119,7 +122,7 @@ async def crawl_once(stage: Stage, crowd: Crowd, number: int) -> float:
     with socket.socket() as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         raw.setblocking(False)
-        await loop.sock_connect(raw, ("127.0.0.1", stage.service.port))
+        await loop.sock_connect(raw, ("127.0.0.1", scenario.service.port))
         await loop.sock_sendall(raw, request("/v1/chat", body))
         started = time.monotonic()
         while not raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):

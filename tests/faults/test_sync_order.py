@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ledger_scene import RecordProperty, tell
+from tests.faults.ledger_scenario import RecordProperty, report_figures
 from tests.support.service import Service, running_service
 
 COUNT = 200
@@ -106,6 +106,8 @@ def test_every_200_follows_the_sync_of_its_row(
                 answered.add(one)
                 if one not in order.synced:
                     early.append(one)
-    tell(f"{len(answered) - len(early)} of {COUNT} answers followed their sync", record_property)
+    report_figures(
+        f"{len(answered) - len(early)} of {COUNT} answers followed their sync", record_property
+    )
     assert answered == asked
     assert early == []

@@ -11,8 +11,8 @@ import pytest
 from infra.selftest.exchange import Exchange, Wire
 from infra.selftest.fault import FIRST_TEXT, WHOLE_TEXT, Fault
 from tests.fakes.recordings import recordings
+from tests.faults.fault_scenario import FaultScenario, running_scenario
 from tests.faults.routes import WIRES, behind, upstream
-from tests.faults.stage import Stage, on_stage
 
 # The time limits of the service are scaled down to about a second; a call that a busy machine delays exceeds them.
 pytestmark = pytest.mark.realtime
@@ -105,14 +105,14 @@ OTHERS = ("counted-block", "counted-break", "left", "recorded")
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with on_stage(tmp_path_factory.mktemp("usage"), [*REPLACED, *OTHERS]) as stage:
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultScenario]:
+    with running_scenario(tmp_path_factory.mktemp("usage"), [*REPLACED, *OTHERS]) as scenario:
         for wire in WIRES:
             for way in ("", "-safe", "-goes-on"):
                 for fault, plays in REPLACED.items():
                     model = f"{wire}-{fault}{way}"
-                    stage.provider.override[upstream(model, fault)] = plays
-        yield stage
+                    scenario.provider.override[upstream(model, fault)] = plays
+        yield scenario
 
 
 def summed(attempts: list[Mapping[str, Any]], name: str) -> int:
@@ -123,47 +123,47 @@ def summed(attempts: list[Mapping[str, Any]], name: str) -> int:
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("fault", REPLACED)
 def test_what_a_replaced_attempt_used_is_told_and_summed(
-    stage: Stage, fault: str, wire: str
+    scenario: FaultScenario, fault: str, wire: str
 ) -> None:
-    told = stage.ask(f"{wire}-{fault}-safe")
-    *failed, answered = told.attempts
-    assert told.text == WHOLE_TEXT
+    result = scenario.ask(f"{wire}-{fault}-safe")
+    *failed, answered = result.attempts
+    assert result.text == WHOLE_TEXT
     assert [one["provider"] for one in failed] == [wire] * len(failed)
     assert [one["usage"] for one in failed] == [USED] * len(failed)
-    assert told.kept["usage"]["inputTokens"] == summed(list(told.attempts), "inputTokens")
+    assert result.kept["usage"]["inputTokens"] == summed(list(result.attempts), "inputTokens")
     if behind(wire) == "alt":  # the healthy one of the other wire is not asked for its counts here
         assert answered["usage"] == BY_THE_HEALTHY
     if len(failed) == 1:
-        assert told.kept["usage"] == OF_BOTH
+        assert result.kept["usage"] == OF_BOTH
 
 
 @pytest.mark.seen("A13")
 @pytest.mark.parametrize("is_streamed", [False, True])
 @pytest.mark.parametrize("wire", WIRES)
 def test_what_a_failed_answer_used_is_told_where_nobody_else_answers(
-    stage: Stage, wire: str, is_streamed: bool
+    scenario: FaultScenario, wire: str, is_streamed: bool
 ) -> None:
-    told = stage.ask(f"{wire}-unreadable", is_streamed=is_streamed)
-    assert told.slug == "providers-failed"
-    assert [one["usage"] for one in told.attempts] == [USED]
-    assert told.kept["usage"] == USED
+    result = scenario.ask(f"{wire}-unreadable", is_streamed=is_streamed)
+    assert result.slug == "providers-failed"
+    assert [one["usage"] for one in result.attempts] == [USED]
+    assert result.kept["usage"] == USED
 
 
 @pytest.mark.seen("A13")
 @pytest.mark.parametrize("is_streamed", [False, True])
 @pytest.mark.parametrize("wire", WIRES)
-def test_what_a_block_cost_is_told(stage: Stage, wire: str, is_streamed: bool) -> None:
+def test_what_a_block_cost_is_told(scenario: FaultScenario, wire: str, is_streamed: bool) -> None:
     model = f"{wire}-counted-block-safe"
-    stage.provider.override[upstream(model, "counted-block")] = blocked
-    told = stage.ask(model, is_streamed=is_streamed)
-    assert told.slug == "content-blocked"
-    assert [(one["outcome"], one["usage"]) for one in told.attempts] == [("blocked", USED)]
-    assert told.kept["usage"] == USED
+    scenario.provider.override[upstream(model, "counted-block")] = blocked
+    result = scenario.ask(model, is_streamed=is_streamed)
+    assert result.slug == "content-blocked"
+    assert [(one["outcome"], one["usage"]) for one in result.attempts] == [("blocked", USED)]
+    assert result.kept["usage"] == USED
 
 
 @pytest.mark.seen("A13")
 @pytest.mark.parametrize("is_streamed", [False, True])
-def test_a_recorded_block_counts_its_tokens(stage: Stage, is_streamed: bool) -> None:
+def test_a_recorded_block_counts_its_tokens(scenario: FaultScenario, is_streamed: bool) -> None:
     recorded = [
         one for one in recordings("gemini") if one.name == "gemini_generate_blocked_by_safety"
     ]
@@ -176,32 +176,34 @@ def test_a_recorded_block_counts_its_tokens(stage: Stage, is_streamed: bool) -> 
         await exchange.close_stream()
 
     model = "gem-recorded-safe"
-    stage.provider.override[upstream(model, "recorded")] = replay
-    told = stage.ask(model, is_streamed=is_streamed)
-    assert told.slug == "content-blocked"
-    assert told.attempts[0]["usage"]["totalTokens"] == 14
-    assert told.kept["usage"]["totalTokens"] == 14
+    scenario.provider.override[upstream(model, "recorded")] = replay
+    result = scenario.ask(model, is_streamed=is_streamed)
+    assert result.slug == "content-blocked"
+    assert result.attempts[0]["usage"]["totalTokens"] == 14
+    assert result.kept["usage"]["totalTokens"] == 14
 
 
 @pytest.mark.seen("A13")
 @pytest.mark.parametrize("wire", WIRES)
-def test_both_parts_of_a_continued_answer_are_summed(stage: Stage, wire: str) -> None:
-    told = stage.ask(f"{wire}-silent-in-mid-answer-goes-on", is_streamed=True)
-    assert told.text == FIRST_TEXT + WHOLE_TEXT
-    assert [one["usage"] for one in told.attempts] == [USED, BY_THE_HEALTHY]
-    assert told.kept["usage"] == OF_BOTH
+def test_both_parts_of_a_continued_answer_are_summed(scenario: FaultScenario, wire: str) -> None:
+    result = scenario.ask(f"{wire}-silent-in-mid-answer-goes-on", is_streamed=True)
+    assert result.text == FIRST_TEXT + WHOLE_TEXT
+    assert [one["usage"] for one in result.attempts] == [USED, BY_THE_HEALTHY]
+    assert result.kept["usage"] == OF_BOTH
 
 
 @pytest.mark.seen("A13")
 @pytest.mark.parametrize("wire", WIRES)
-def test_what_was_used_when_the_client_left_a_stream_is_kept(stage: Stage, wire: str) -> None:
+def test_what_was_used_when_the_client_left_a_stream_is_kept(
+    scenario: FaultScenario, wire: str
+) -> None:
     model = f"{wire}-left-safe"
-    stage.provider.override[upstream(model, "left")] = after_some_text(silent)
+    scenario.provider.override[upstream(model, "left")] = after_some_text(silent)
     body = {"userId": f"leaver-{wire}", "userPrompt": "?", "model": model, "stream": True}
-    with stage.client.stream("POST", "/v1/chat", json=body) as response:
+    with scenario.client.stream("POST", "/v1/chat", json=body) as response:
         assert any(FIRST_TEXT.strip() in line for line in response.iter_lines())
     deadline = time.monotonic() + 10.0
-    while not (kept := stage.kept_of(f"leaver-{wire}")):
+    while not (kept := scenario.kept_of(f"leaver-{wire}")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     (one,) = kept
@@ -215,7 +217,9 @@ def test_what_was_used_when_the_client_left_a_stream_is_kept(stage: Stage, wire:
 @pytest.mark.seen("A13")
 @pytest.mark.parametrize("is_streamed", [False, True])
 @pytest.mark.parametrize("wire", WIRES)
-def test_the_other_door_tells_the_sum(stage: Stage, wire: str, is_streamed: bool) -> None:
+def test_the_other_door_tells_the_sum(
+    scenario: FaultScenario, wire: str, is_streamed: bool
+) -> None:
     body: dict[str, Any] = {
         "model": f"{wire}-error-event-with-counts-safe",
         "messages": [{"role": "user", "content": "?"}],
@@ -223,8 +227,8 @@ def test_the_other_door_tells_the_sum(stage: Stage, wire: str, is_streamed: bool
     }
     if is_streamed:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    usage = usage_told(stage.client.post("/v1/chat/completions", json=body))
-    (kept,) = stage.kept_of(body["user"])
+    usage = usage_told(scenario.client.post("/v1/chat/completions", json=body))
+    (kept,) = scenario.kept_of(body["user"])
     assert len(kept["attempts"]) in (2, 3)
     assert usage["prompt_tokens"] == summed(kept["attempts"], "inputTokens")
     assert usage["prompt_tokens"] == kept["usage"]["inputTokens"] >= 47

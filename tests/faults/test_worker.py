@@ -20,10 +20,10 @@ from infra.clock import SystemClock
 from infra.history.format.documents import document_of
 from infra.history.sqlite.store import open_sqlite
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
-from tests.contracts.sqs_queues import Rig, open_rig
+from tests.contracts.sqs_queues import QueueHarness, open_queue_harness
 from tests.fakes.interactions import an_id, an_interaction
-from tests.fakes.leaving_store import LeavingStore
-from tests.fakes.queue_observer import RememberingQueueObserver
+from tests.fakes.queue_observer import RecordingQueueObserver
+from tests.fakes.unreliable_store import UnreliableStore
 from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 
 PATIENT_SECONDS = 120.0
@@ -40,9 +40,9 @@ class HurriedClock(SystemClock):
 class Working:
     """A worker at work, and all around it."""
 
-    rig: Rig
-    store: LeavingStore
-    observer: RememberingQueueObserver
+    harness: QueueHarness
+    store: UnreliableStore
+    observer: RecordingQueueObserver
     worker: Worker
     running: asyncio.Task[None]
 
@@ -54,7 +54,7 @@ class Working:
         return await walk(self.store.behind, asking(order=Order.ASC, statuses=EVERY_STATUS))
 
     async def is_done(self) -> bool:
-        return (await self.rig.depths())[0] == 0
+        return (await self.harness.depths())[0] == 0
 
 
 @asynccontextmanager
@@ -64,16 +64,16 @@ async def working(
     """A worker between an emulator's queue and an embedded store."""
     clock = SystemClock()
     async with (
-        open_rig(emulator, hold_seconds=hold_seconds) as rig,
+        open_queue_harness(emulator, hold_seconds=hold_seconds) as harness,
         open_sqlite(folder, clock=clock, read_seconds=10.0, min_free_disk_bytes=0) as behind,
     ):
-        store, observer = LeavingStore(behind), RememberingQueueObserver()
+        store, observer = UnreliableStore(behind), RecordingQueueObserver()
         worker = Worker(
-            RecordInteraction(rig.queue, store, clock, observer), rig.queue, HurriedClock()
+            RecordInteraction(harness.queue, store, clock, observer), harness.queue, HurriedClock()
         )
         running = asyncio.create_task(worker.run())
         try:
-            yield Working(rig, store, observer, worker, running)
+            yield Working(harness, store, observer, worker, running)
         finally:
             store.may_write.set()
             worker.stop()
@@ -89,7 +89,7 @@ async def until(condition: Callable[[], Awaitable[object]]) -> None:
 async def test_what_is_queued_is_stored_and_taken_off_the_queue(tmp_path: Path) -> None:
     everything = [an_interaction(number) for number in range(35)]
     async with working(tmp_path, shared_emulator()) as at_work:
-        await at_work.rig.send(*everything)
+        await at_work.harness.send(*everything)
         await until(at_work.is_done)
 
         assert await at_work.kept() == everything
@@ -106,13 +106,13 @@ async def test_what_comes_several_times_and_in_any_order_is_stored_once(
     messages = [one for one in everything for _ in range(chance.randint(1, 5))]
     chance.shuffle(messages)
     async with working(tmp_path, shared_emulator()) as at_work:
-        await at_work.rig.send(*messages)
+        await at_work.harness.send(*messages)
         async with asyncio.timeout(PATIENT_SECONDS + count / 10):
             while not await at_work.is_done():
                 await asyncio.sleep(0.1)
 
         assert await at_work.kept() == everything
-        assert await at_work.rig.depths() == (0, 0)
+        assert await at_work.harness.depths() == (0, 0)
 
 
 def poison(number: int) -> tuple[str, str]:
@@ -135,12 +135,12 @@ async def test_poison_is_buried_with_its_reason_and_holds_up_nobody(
     mixed = [*good, *(body for body, _ in bad)]
     random.Random(1).shuffle(mixed)
     async with working(tmp_path, shared_emulator()) as at_work:
-        await at_work.rig.send(*mixed)
+        await at_work.harness.send(*mixed)
         await until(at_work.is_done)
 
         assert await at_work.kept() == good
-        assert await at_work.rig.depths() == (0, len(bad))
-        buried = await at_work.rig.received(at_work.rig.names.dead_letter_url, len(bad))
+        assert await at_work.harness.depths() == (0, len(bad))
+        buried = await at_work.harness.received(at_work.harness.names.dead_letter_url, len(bad))
         assert sorted(
             (one["Body"], one["MessageAttributes"]["reason"]["StringValue"]) for one in buried
         ) == sorted(bad)
@@ -154,13 +154,13 @@ async def test_old_and_new_messages_are_stored_side_by_side(tmp_path: Path) -> N
 
     everything = [an_interaction(number) for number in range(40)]
     async with working(tmp_path, shared_emulator()) as at_work:
-        await at_work.rig.send(
+        await at_work.harness.send(
             *(packed(one) if number % 2 else one for number, one in enumerate(everything))
         )
         await until(at_work.is_done)
 
         assert await at_work.kept() == everything
-        assert await at_work.rig.depths() == (0, 0)
+        assert await at_work.harness.depths() == (0, 0)
 
 
 async def test_what_the_store_refuses_is_buried_and_its_neighbours_are_kept(
@@ -168,14 +168,14 @@ async def test_what_the_store_refuses_is_buried_and_its_neighbours_are_kept(
 ) -> None:
     async with working(tmp_path, shared_emulator()) as at_work:
         at_work.store.refused = {an_id(3), an_id(4)}
-        await at_work.rig.send(*(an_interaction(number) for number in range(10)))
+        await at_work.harness.send(*(an_interaction(number) for number in range(10)))
         await until(at_work.is_done)
 
         assert [one.id for one in await at_work.kept()] == [
             an_id(n) for n in range(10) if n not in {3, 4}
         ]
         assert at_work.observer.buried == {"the store refuses it": 2}
-        assert (await at_work.rig.depths())[1] == 2
+        assert (await at_work.harness.depths())[1] == 2
 
 
 @pytest.mark.seen("D1")
@@ -196,11 +196,11 @@ async def test_a_message_that_fails_for_no_known_reason_holds_up_no_other_and_is
         async def is_buried() -> bool:
             nonlocal count
             count += 1
-            await at_work.rig.send(an_interaction(100 + count))
+            await at_work.harness.send(an_interaction(100 + count))
             await asyncio.sleep(0.2)
             return at_work.observer.buried.total() == 1
 
-        await at_work.rig.send(*(an_interaction(number) for number in range(10)))
+        await at_work.harness.send(*(an_interaction(number) for number in range(10)))
         await until(is_buried)
         await until(at_work.is_done)
 
@@ -218,27 +218,27 @@ async def test_told_to_stop_while_it_waits_it_gives_back_at_once_what_still_come
     tmp_path: Path,
 ) -> None:
     async with (
-        open_rig(shared_emulator(), wait_seconds=10) as rig,
+        open_queue_harness(shared_emulator(), wait_seconds=10) as harness,
         open_sqlite(
             tmp_path, clock=SystemClock(), read_seconds=10.0, min_free_disk_bytes=0
         ) as store,
     ):
-        record = RecordInteraction(rig.queue, store, SystemClock(), RememberingQueueObserver())
-        worker = Worker(record, rig.queue, SystemClock(), receivers=1)
+        record = RecordInteraction(harness.queue, store, SystemClock(), RecordingQueueObserver())
+        worker = Worker(record, harness.queue, SystemClock(), receivers=1)
         running = asyncio.create_task(worker.run())
         await asyncio.sleep(1)  # until its receive waits at the queue
         worker.stop()
-        await rig.send(an_interaction(1))
+        await harness.send(an_interaction(1))
         await running
 
-        assert len(await rig.received(rig.names.queue_url, 1)) == 1
+        assert len(await harness.received(harness.names.queue_url, 1)) == 1
         assert await store.find("ana", an_id(1)) is None
 
 
 async def test_what_was_erased_meanwhile_is_not_stored(tmp_path: Path) -> None:
     async with working(tmp_path, shared_emulator()) as at_work:
         await at_work.store.behind.erase("ana", an_id(1))
-        await at_work.rig.send(*(an_interaction(number) for number in range(3)))
+        await at_work.harness.send(*(an_interaction(number) for number in range(3)))
         await until(at_work.is_done)
 
         assert [one.id for one in await at_work.kept()] == [an_id(0), an_id(2)]
@@ -248,7 +248,7 @@ async def test_while_the_store_is_away_nothing_is_received(tmp_path: Path) -> No
     emulator = shared_emulator()
     async with working(tmp_path, emulator, hold_seconds=3) as at_work:
         at_work.store.is_away = True
-        await at_work.rig.send(*(an_interaction(number) for number in range(200)))
+        await at_work.harness.send(*(an_interaction(number) for number in range(200)))
         await until(lambda: _tried(at_work, 6))
         # Longer than a message is held: without holding on to it, it would have come again.
         await asyncio.sleep(4)
@@ -259,7 +259,7 @@ async def test_while_the_store_is_away_nothing_is_received(tmp_path: Path) -> No
         at_work.store.is_away = False
         await until(at_work.is_done)
         assert len(await at_work.kept()) == 200
-        assert await at_work.rig.depths() == (0, 0)
+        assert await at_work.harness.depths() == (0, 0)
 
 
 async def _tried(at_work: Working, times: int) -> bool:
@@ -269,7 +269,7 @@ async def _tried(at_work: Working, times: int) -> bool:
 async def test_what_waits_for_a_slow_store_is_given_to_nobody_else(tmp_path: Path) -> None:
     async with working(tmp_path, shared_emulator(), hold_seconds=3) as at_work:
         at_work.store.may_write.clear()
-        await at_work.rig.send(an_interaction(1))
+        await at_work.harness.send(an_interaction(1))
         await at_work.store.has_batch.wait()
         await asyncio.sleep(4)
         at_work.store.may_write.set()
@@ -281,14 +281,14 @@ async def test_what_waits_for_a_slow_store_is_given_to_nobody_else(tmp_path: Pat
 async def test_told_to_stop_it_finishes_what_is_in_hand(tmp_path: Path) -> None:
     async with working(tmp_path, shared_emulator()) as at_work:
         at_work.store.may_write.clear()
-        await at_work.rig.send(*(an_interaction(number) for number in range(10)))
+        await at_work.harness.send(*(an_interaction(number) for number in range(10)))
         await at_work.store.has_batch.wait()
         at_work.worker.stop()
         await asyncio.sleep(0)
         at_work.store.may_write.set()
         await at_work.running
 
-        assert await at_work.rig.depths() == (10 - len(await at_work.kept()), 0)
+        assert await at_work.harness.depths() == (10 - len(await at_work.kept()), 0)
         assert len(await at_work.kept()) == sum(len(batch) for batch in at_work.store.batches) > 0
 
 
@@ -297,12 +297,12 @@ async def test_told_to_stop_while_the_store_is_away_it_gives_back_what_is_in_han
 ) -> None:
     async with working(tmp_path, shared_emulator()) as at_work:
         at_work.store.is_away = True
-        await at_work.rig.send(*(an_interaction(number) for number in range(25)))
+        await at_work.harness.send(*(an_interaction(number) for number in range(25)))
         await until(lambda: _tried(at_work, 5))
         await at_work.stop()
 
-        assert len(await at_work.rig.received(at_work.rig.names.queue_url, 25)) == 25
-        assert await at_work.rig.depths() == (25, 0)
+        assert len(await at_work.harness.received(at_work.harness.names.queue_url, 25)) == 25
+        assert await at_work.harness.depths() == (25, 0)
 
 
 async def test_a_queue_that_goes_away_is_received_from_again_when_it_is_back(
@@ -310,12 +310,12 @@ async def test_a_queue_that_goes_away_is_received_from_again_when_it_is_back(
 ) -> None:
     with pausable_emulator() as emulator:
         async with working(tmp_path, emulator) as at_work:
-            await at_work.rig.send(an_interaction(1))
+            await at_work.harness.send(an_interaction(1))
             await until(at_work.is_done)
             emulator.pause()
             await asyncio.sleep(1)
             emulator.resume()
-            await at_work.rig.send(an_interaction(2))
+            await at_work.harness.send(an_interaction(2))
             await until(at_work.is_done)
 
             assert [one.id for one in await at_work.kept()] == [an_id(1), an_id(2)]

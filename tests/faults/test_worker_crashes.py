@@ -15,7 +15,7 @@ from domain.entities.interaction import Interaction
 from infra.history.dynamodb.store import DynamoHistory
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
-from tests.contracts.sqs_queues import Rig, open_rig
+from tests.contracts.sqs_queues import QueueHarness, open_queue_harness
 from tests.fakes.gate import Gate, open_gate
 from tests.fakes.interactions import an_interaction
 from tests.support.aws_emulator import shared_emulator
@@ -32,7 +32,7 @@ AWAY_SECONDS = 24 * HOLD_SECONDS
 class Pipeline:
     """A queue, and a table that workers reach through a gate."""
 
-    rig: Rig
+    harness: QueueHarness
     gate: Gate
     table: str
     history: DynamoHistory
@@ -43,8 +43,8 @@ class Pipeline:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.faults.worker_process"),
-                *("--queue", self.rig.names.queue_url),
-                *("--sqs", str(self.rig.access.endpoint_url)),
+                *("--queue", self.harness.names.queue_url),
+                *("--sqs", str(self.harness.access.endpoint_url)),
                 *("--table", self.table, "--dynamodb", self.gate.url),
                 *("--hold-seconds", str(self.hold_seconds)),
             ],
@@ -66,7 +66,7 @@ class Pipeline:
 
     async def drain(self) -> None:
         async with asyncio.timeout(PATIENT_SECONDS):
-            while (await self.rig.depths())[0]:
+            while (await self.harness.depths())[0]:
                 await asyncio.sleep(0.1)
 
 
@@ -76,10 +76,10 @@ async def pipeline() -> AsyncIterator[Pipeline]:
     stack = deploy_data_stack(emulator)
     async with (
         open_gate(emulator.port) as gate,
-        open_rig(emulator, stack.queues, hold_seconds=HOLD_SECONDS) as rig,
+        open_queue_harness(emulator, stack.queues, hold_seconds=HOLD_SECONDS) as harness,
         open_table(emulator.access, stack.table, read_seconds=20.0) as history,
     ):
-        yield Pipeline(rig, gate, stack.table, history)
+        yield Pipeline(harness, gate, stack.table, history)
 
 
 def some(count: int) -> list[Interaction]:
@@ -96,7 +96,7 @@ async def test_a_worker_killed_in_mid_batch_loses_and_doubles_nothing(
     if kills > 10:
         # as long as it takes for none to be received, and to die with its worker, as often as makes a dead letter
         pipeline.hold_seconds = 30
-    await pipeline.rig.send(*everything)
+    await pipeline.harness.send(*everything)
     for kill in range(kills):
         is_stalled = kill % 2 == 0  # a fast store would hide what is acknowledged too soon
         pipeline.gate.is_open = not is_stalled
@@ -108,27 +108,27 @@ async def test_a_worker_killed_in_mid_batch_loses_and_doubles_nothing(
         await pipeline.drain()
 
     assert await pipeline.kept() == everything
-    assert await pipeline.rig.depths() == (0, 0)
+    assert await pipeline.harness.depths() == (0, 0)
 
 
 @pytest.mark.faults
 async def test_several_workers_share_the_work(pipeline: Pipeline) -> None:
     everything = some(400)
     async with pipeline.worker(), pipeline.worker(), pipeline.worker():
-        await pipeline.rig.send(*everything)
+        await pipeline.harness.send(*everything)
         await pipeline.drain()
 
     assert await pipeline.kept() == everything
-    assert await pipeline.rig.depths() == (0, 0)
+    assert await pipeline.harness.depths() == (0, 0)
 
 
 async def test_sigterm_lets_it_finish_and_exit_with_0(pipeline: Pipeline) -> None:
     everything = some(200)
     async with pipeline.worker() as process:
-        await pipeline.rig.send(*everything)
+        await pipeline.harness.send(*everything)
         process.terminate()
         assert await asyncio.to_thread(process.wait, 30) == 0
-    waiting, dead = await pipeline.rig.depths()
+    waiting, dead = await pipeline.harness.depths()
     kept = await pipeline.kept()
 
     assert dead == 0
@@ -145,14 +145,14 @@ async def test_a_store_that_is_away_makes_no_dead_letters(pipeline: Pipeline) ->
     everything = some(200)
     async with pipeline.worker():
         pipeline.gate.is_open = False
-        await pipeline.rig.send(*everything)
+        await pipeline.harness.send(*everything)
         await asyncio.sleep(AWAY_SECONDS)
-        assert (await pipeline.rig.depths())[1] == 0
+        assert (await pipeline.harness.depths())[1] == 0
         pipeline.gate.is_open = True
         await pipeline.drain()
 
     assert await pipeline.kept() == everything
-    assert await pipeline.rig.depths() == (0, 0)
+    assert await pipeline.harness.depths() == (0, 0)
 
 
 @pytest.mark.faults
@@ -160,7 +160,7 @@ async def test_a_worker_that_starts_while_the_store_is_away_works_once_it_is_bac
     pipeline: Pipeline,
 ) -> None:
     everything = some(30)
-    await pipeline.rig.send(*everything)
+    await pipeline.harness.send(*everything)
     pipeline.gate.is_open = False
     async with pipeline.worker():
         await asyncio.sleep(1)

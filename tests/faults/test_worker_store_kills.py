@@ -11,9 +11,9 @@ from pathlib import Path
 import pymongo
 import pytest
 
-from tests.contracts.sqs_queues import Rig, open_rig
+from tests.contracts.sqs_queues import QueueHarness, open_queue_harness
 from tests.fakes.interactions import an_id, an_interaction
-from tests.faults.ledger_scene import MONGO_DB, RecordProperty, tell, until
+from tests.faults.ledger_scenario import MONGO_DB, RecordProperty, report_figures, until
 from tests.support.aws_emulator import shared_emulator
 from tests.support.mongod import Mongod, need_mongod
 from tests.support.service import watched_worker
@@ -27,9 +27,9 @@ SENDERS = 4
 class Feeding:
     """Puts interactions on a queue at a rate, whatever becomes of them."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, harness: QueueHarness) -> None:
         self.sent = 0
-        self._rig = rig
+        self._rig = harness
         self._numbers = itertools.count()
         self._tasks = [asyncio.create_task(self._send()) for _ in range(SENDERS)]
 
@@ -72,16 +72,16 @@ async def test_what_left_the_queue_is_in_a_store_that_was_killed(
     server, emulator = Mongod(tmp_path / "mongod"), shared_emulator()
     await asyncio.to_thread(server.start)
     try:
-        async with open_rig(emulator, hold_seconds=HOLD_SECONDS) as rig:
+        async with open_queue_harness(emulator, hold_seconds=HOLD_SECONDS) as harness:
             settings = {
                 "AWS_ENDPOINT_URL": emulator.url,
                 "AWS_EMULATOR": "true",
-                "SQS_QUEUE_URL": rig.names.queue_url,
+                "SQS_QUEUE_URL": harness.names.queue_url,
                 "MONGO_URI": server.uri,
                 "MONGO_DB": f"{MONGO_DB}-{secrets.token_hex(4)}",
             }
             async with working(tmp_path, settings):
-                feeding = Feeding(rig)
+                feeding = Feeding(harness)
                 started = time.monotonic()
                 for _ in range(kills):
                     await asyncio.sleep(1.5)
@@ -92,17 +92,17 @@ async def test_what_left_the_queue_is_in_a_store_that_was_killed(
                 fed_seconds = time.monotonic() - started
 
                 async def is_empty() -> bool:
-                    return (await rig.depths())[0] == 0
+                    return (await harness.depths())[0] == 0
 
                 await until(is_empty)
                 written_seconds = time.monotonic() - started
-            waiting, dead = await rig.depths()
+            waiting, dead = await harness.depths()
         with pymongo.MongoClient[dict[str, object]](server.uri) as client:
             stored = set(client[settings["MONGO_DB"]]["interactions"].distinct("_id"))
     finally:
         await asyncio.to_thread(server.kill)
     missing = {an_id(number) for number in range(feeding.sent)} - stored
-    tell(
+    report_figures(
         f"mongod killed {kills} times while the worker wrote: {feeding.sent} sent at {feeding.sent / fed_seconds:.0f} "
         f"a second, all written after {written_seconds:.0f} s; {len(missing)} missing, {dead} dead letters",
         record_property,

@@ -12,7 +12,7 @@ from infra.history.dynamodb.store import open_dynamo
 from infra.history.sqs.consumer import open_queues
 from infra.history.sqs.queue_setup import SqsNames
 from infra.storage.aws.access import AwsAccess
-from tests.fakes.queue_observer import RememberingQueueObserver
+from tests.fakes.queue_observer import RecordingQueueObserver
 
 READ_SECONDS = 10.0
 
@@ -41,7 +41,7 @@ async def main() -> None:
             hold_seconds=arguments.hold_seconds,
         ) as queues,
     ):
-        record = RecordInteraction(queues.queue, history, clock, RememberingQueueObserver())
+        record = RecordInteraction(queues.queue, history, clock, RecordingQueueObserver())
         os.write(sys.stdout.fileno(), b"working\n")
         await run_until_signalled(Worker(record, queues.queue, clock))
 

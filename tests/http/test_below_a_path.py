@@ -14,7 +14,7 @@ from app.middleware.access_gate import GateRules
 from app.middleware.client_address import TrustedProxies
 from infra.settings import Settings
 from tests.e2e.openai_client import ASKING, Counted
-from tests.fakes.application import Whole
+from tests.fakes.application import ApplicationUnderTest
 from tests.http.nginx import nginx_before
 from tests.http.test_error_table import is_problem
 from tests.support.service import Service, plain_client, running_service
@@ -133,7 +133,7 @@ async def described(headers: list[tuple[str, str]], peer: str, **options: str) -
     rules = GateRules(
         any_client=True, hosts=frozenset(), proxies=TrustedProxies.from_names(("10.0.0.1",))
     )
-    async with Whole(rules=rules, **options).client(peer) as client:
+    async with ApplicationUnderTest(rules=rules, **options).client(peer) as client:
         answer = await client.get("/openapi.json", headers=headers)
     return str(answer.json()["servers"][0]["url"])
 
@@ -172,7 +172,7 @@ async def test_a_prefix_that_a_client_made_up_opens_no_other_path() -> None:
         needs_credentials=True,
         proxies=TrustedProxies.from_names(("10.0.0.1",)),
     )
-    async with Whole(rules=rules).client("10.0.0.1") as client:
+    async with ApplicationUnderTest(rules=rules).client("10.0.0.1") as client:
         headers = {"X-Forwarded-Prefix": "/health"}
         assert (await client.get("/health/v1/models", headers=headers)).status_code == 404
         assert (await client.get("/v1/models", headers=headers)).status_code == 503

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
-from tests.fakes.application import Whole
+from tests.fakes.application import ApplicationUnderTest
 
 ANSWER = (
     ProviderSelected(provider="p", model="m"),
@@ -23,7 +23,7 @@ OPENAI_BODY = '{"messages":[{"role":"user","content":"hi"}]}'
 
 
 async def post(path: str, body: str, headers: dict[str, str] = JSON) -> httpx2.Response:
-    async with Whole(*ANSWER).client() as client:
+    async with ApplicationUnderTest(*ANSWER).client() as client:
         return await client.post(path, content=body, headers=headers)
 
 
@@ -139,7 +139,7 @@ async def test_only_the_native_route_refuses_a_query(path: str, body: str, expec
 
 @pytest.mark.parametrize("path", [NATIVE, OPENAI])
 async def test_another_method_is_refused(path: str) -> None:
-    async with Whole(*ANSWER).client() as client:
+    async with ApplicationUnderTest(*ANSWER).client() as client:
         response = await client.put(path, content="{}", headers=JSON)
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.console.files import STATIC
 from app.middleware.access_gate import GateRules
-from tests.fakes.application import Whole
+from tests.fakes.application import ApplicationUnderTest
 
 FILES = sorted(path.name for path in STATIC.iterdir())
 FIRST_LOAD_BYTES = 150 * 1024
@@ -20,7 +20,7 @@ def address_of(file: str) -> str:
 
 
 async def fetched(address: str, method: str = "GET", **headers: str) -> httpx2.Response:
-    async with Whole().client() as client:
+    async with ApplicationUnderTest().client() as client:
         client.headers["Accept-Encoding"] = "identity"
         return await client.request(method, address, headers=headers)
 
@@ -72,7 +72,7 @@ async def test_each_file_says_what_it_is_and_that_nothing_else_belongs_to_it(
 async def test_a_file_is_compressed_for_whoever_takes_that(
     accepted: str, is_compressed: bool
 ) -> None:
-    async with Whole().client() as client:
+    async with ApplicationUnderTest().client() as client:
         request = client.build_request("GET", "/", headers={"Accept-Encoding": accepted})
         response = await client.send(request, stream=True)
         body = b"".join([chunk async for chunk in response.aiter_raw()])
@@ -112,22 +112,22 @@ async def test_what_is_no_file_of_the_console_is_not_found(address: str) -> None
 
 
 async def test_the_console_can_be_turned_off() -> None:
-    async with Whole(console_enabled=False).client() as client:
+    async with ApplicationUnderTest(console_enabled=False).client() as client:
         for address in ("/", "/console/main.js"):
             assert (await client.get(address)).status_code == 404
 
 
 async def test_the_console_is_public_where_callers_have_to_say_who_they_are() -> None:
     rules = GateRules.with_authentication(allowed_hosts=())
-    async with Whole(rules=rules).client("192.168.1.7") as client:
+    async with ApplicationUnderTest(rules=rules).client("192.168.1.7") as client:
         assert (await client.get("/")).status_code == 200
         assert (await client.get("/console/main.js")).status_code == 200
 
 
 async def test_without_authentication_only_this_machine_has_the_console() -> None:
-    async with Whole().client("192.168.1.7") as client:
+    async with ApplicationUnderTest().client("192.168.1.7") as client:
         assert (await client.get("/")).status_code == 403
-    async with Whole().client() as client:
+    async with ApplicationUnderTest().client() as client:
         assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 403
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from infra.selftest.provider import FaultProvider
-from tests.fakes.application import Whole
+from tests.fakes.application import ApplicationUnderTest
 from tests.fakes.interactions import an_interaction
 from tests.support.service import Service, running_service
 
@@ -175,31 +175,31 @@ def test_streamed_and_plain_through_either_door_leave_the_same_record(
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_past_that_cannot_be_read_is_a_503_before_anybody_is_asked(stream: bool) -> None:
-    whole = Whole(WHO, "hi", END)
-    whole.history.is_unreadable = True
+    application = ApplicationUnderTest(WHO, "hi", END)
+    application.history.is_unreadable = True
     ask = {"userId": "ana", "userPrompt": "hi", "stream": stream}
-    async with whole.client() as client:
+    async with application.client() as client:
         response = await client.post("/v1/chat", json={**ask, "conversationId": "c"})
         assert response.status_code == 503
         assert response.json()["type"] == "/problems/history-store-unavailable"
         assert response.headers["Retry-After"] == "5"
-        assert whole.llm.asked == []
-        assert whole.history.kept == {}
+        assert application.llm.asked == []
+        assert application.history.kept == {}
         assert (await client.post("/v1/chat", json=ask)).status_code == 200
 
 
 async def test_requests_without_a_conversation_never_read_history() -> None:
-    whole = Whole(WHO, "hi", END)
-    await whole.history.append(an_interaction(conversation_id="c"))
+    application = ApplicationUnderTest(WHO, "hi", END)
+    await application.history.append(an_interaction(conversation_id="c"))
     question = {"role": "user", "content": "hi"}
     answer = {"role": "assistant", "content": "ho"}
-    async with whole.client() as client:
+    async with application.client() as client:
         await client.post("/v1/chat", json={"userId": "ana", "userPrompt": "hi"})
         await client.post("/v1/chat/completions", json={"messages": [question]})
         body = {"messages": [question, answer, question], "metadata": {"conversation_id": "c"}}
         await client.post("/v1/chat/completions", json=body)
-    assert len(whole.llm.asked) == 3
-    assert whole.history.searches == 0
+    assert len(application.llm.asked) == 3
+    assert application.history.searches == 0
 
 
 @pytest.mark.seen("C12")

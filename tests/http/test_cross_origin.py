@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from tests.fakes.application import Whole
+from tests.fakes.application import ApplicationUnderTest
 
 ORIGIN = "https://app.example"
 
@@ -17,7 +17,7 @@ async def preflight(
         "Access-Control-Request-Headers": "authorization, content-type",
         **({"Access-Control-Request-Private-Network": "true"} if private else {}),
     }
-    async with Whole(cors_origins=allowed).client() as client:
+    async with ApplicationUnderTest(cors_origins=allowed).client() as client:
         return await client.options("/v1/chat/completions", headers=headers)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.middleware.access_gate import GateRules
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
-from tests.fakes.application import Whole
+from tests.fakes.application import ApplicationUnderTest
 from tests.fakes.clock import FakeClock
 
 ANSWER = (ProviderSelected(provider="p", model="m"), "hi", Reply(finish_reason=FinishReason.STOP))
@@ -36,9 +36,9 @@ def rules(*, anonymous: bool = False, proxies: tuple[str, ...] = ()) -> GateRule
 async def test_only_clients_on_this_machine_are_let_in(
     address: str, proxies: tuple[str, ...], forwarded: str | None, status: int
 ) -> None:
-    whole = Whole(*ANSWER, rules=rules(proxies=proxies))
+    application = ApplicationUnderTest(*ANSWER, rules=rules(proxies=proxies))
     headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
-    async with whole.client(address) as client:
+    async with application.client(address) as client:
         response = await client.post("/v1/chat", json=BODY, headers=headers)
         assert response.status_code == status
         if status == 403:
@@ -49,18 +49,20 @@ async def test_only_clients_on_this_machine_are_let_in(
 
 
 async def test_an_authorization_header_is_ignored_where_nobody_is_asked() -> None:
-    async with Whole(*ANSWER).client() as client:
+    async with ApplicationUnderTest(*ANSWER).client() as client:
         headers = {"Authorization": "Bearer nonsense"}
         assert (await client.post("/v1/chat", json=BODY, headers=headers)).status_code == 200
 
 
 async def test_clients_on_this_machine_have_no_limits_and_others_have() -> None:
-    whole = Whole(*ANSWER, rules=rules(anonymous=True), clock=FakeClock())  # no refill in between
-    async with whole.client() as client:
+    application = ApplicationUnderTest(
+        *ANSWER, rules=rules(anonymous=True), clock=FakeClock()
+    )  # no refill in between
+    async with application.client() as client:
         assert "RateLimit" not in (await client.get("/v1/models")).headers
     seen = []
     for address in ("192.168.1.7", "192.168.1.8"):
-        async with whole.client(address) as client:
+        async with application.client(address) as client:
             for _ in range(2):
                 seen.append((await client.get("/v1/models")).headers["RateLimit"])
     assert seen == ['"requests";r=599;t=1', '"requests";r=598;t=1'] * 2
@@ -85,9 +87,9 @@ PROXY_HEADERS = [
 async def test_a_proxy_on_this_machine_lets_nobody_in_unless_it_is_trusted(
     header: str, proxies: tuple[str, ...]
 ) -> None:
-    whole = Whole(*ANSWER, rules=rules(proxies=proxies))
+    application = ApplicationUnderTest(*ANSWER, rules=rules(proxies=proxies))
     headers = {header: "127.0.0.1"}
-    async with whole.client() as client:
+    async with application.client() as client:
         for path in ("/v1/chat", "/v1/chat/completions"):
             response = await client.post(path, json=BODY, headers=headers)
             assert response.status_code == 403
@@ -96,7 +98,7 @@ async def test_a_proxy_on_this_machine_lets_nobody_in_unless_it_is_trusted(
             assert (await client.get(path, headers=headers)).status_code == 403
         for path in ("/health/live", "/health/ready"):
             assert (await client.get(path, headers=headers)).status_code == 200
-    assert not whole.history.kept
+    assert not application.history.kept
 
 
 @pytest.mark.seen("C8")
@@ -118,8 +120,8 @@ async def test_a_proxy_on_this_machine_lets_nobody_in_unless_it_is_trusted(
 async def test_through_a_trusted_proxy_on_this_machine_only_local_clients_are_let_in(
     headers: dict[str, str], status: int
 ) -> None:
-    whole = Whole(*ANSWER, rules=rules(proxies=("127.0.0.1",)))
-    async with whole.client() as client:
+    application = ApplicationUnderTest(*ANSWER, rules=rules(proxies=("127.0.0.1",)))
+    async with application.client() as client:
         response = await client.post("/v1/chat", json=BODY, headers=headers)
         assert response.status_code == status
 
@@ -138,8 +140,10 @@ async def test_through_a_trusted_proxy_on_this_machine_only_local_clients_are_le
 async def test_clients_behind_a_proxy_have_limits_of_their_own_whatever_their_port(
     one: tuple[str, str], other: tuple[str, str], is_same_client: bool
 ) -> None:
-    whole = Whole(*ANSWER, rules=rules(anonymous=True, proxies=("10.0.0.1",)), clock=FakeClock())
-    async with whole.client("10.0.0.1") as client:
+    application = ApplicationUnderTest(
+        *ANSWER, rules=rules(anonymous=True, proxies=("10.0.0.1",)), clock=FakeClock()
+    )
+    async with application.client("10.0.0.1") as client:
         first = await client.get("/v1/models", headers=[one])
         second = await client.get("/v1/models", headers=[other])
     assert "r=599;" in first.headers["RateLimit"]
@@ -148,6 +152,6 @@ async def test_clients_behind_a_proxy_have_limits_of_their_own_whatever_their_po
 
 @pytest.mark.seen("C8")
 async def test_where_any_client_is_let_in_a_proxy_need_not_be_trusted() -> None:
-    async with Whole(*ANSWER, rules=rules(anonymous=True)).client() as client:
+    async with ApplicationUnderTest(*ANSWER, rules=rules(anonymous=True)).client() as client:
         headers = {"X-Forwarded-For": "203.0.113.7"}
         assert (await client.post("/v1/chat", json=BODY, headers=headers)).status_code == 200

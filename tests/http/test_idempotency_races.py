@@ -20,7 +20,7 @@ from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from domain.exceptions import ContentBlocked, IdempotencyUnavailable, LLMUnavailable
 from infra.clock import SystemClock
 from infra.idempotency.sqlite.store import SqliteIdempotency
-from tests.fakes.application import Whole
+from tests.fakes.application import ApplicationUnderTest
 from tests.fakes.model import Step
 
 NATIVE = "/v1/chat"
@@ -53,11 +53,11 @@ def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
 class SlowClaims:
     """Lets all who claim wait for each other before the first claim is made."""
 
-    def __init__(self, whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, application: ApplicationUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go_on = asyncio.Event()
         self.waiting = 0
-        self._claim = whole.claims.claim
-        monkeypatch.setattr(whole.claims, "claim", self)
+        self._claim = application.claims.claim
+        monkeypatch.setattr(application.claims, "claim", self)
 
     async def __call__(
         self, key: IdempotencyKey, claim: IdempotencyRecord, *, now_milliseconds: int
@@ -75,9 +75,9 @@ async def test_of_a_burst_with_keys_no_more_are_let_in_than_may_be_under_way(
     monkeypatch: pytest.MonkeyPatch, door: str, streamed: bool
 ) -> None:
     answered = asyncio.Event()
-    whole = Whole(WHO, answered, *ANSWER[1:])
-    claims = SlowClaims(whole, monkeypatch)
-    async with whole.client() as client:
+    application = ApplicationUnderTest(WHO, answered, *ANSWER[1:])
+    claims = SlowClaims(application, monkeypatch)
+    async with application.client() as client:
         asking = [
             asyncio.create_task(send(client, door, f"k{n}", stream=streamed))
             for n in range(5 * PLACES)
@@ -85,9 +85,9 @@ async def test_of_a_burst_with_keys_no_more_are_let_in_than_may_be_under_way(
         while claims.waiting + sum(task.done() for task in asking) < len(asking):
             await asyncio.sleep(0)
         claims.go_on.set()
-        while len(whole.llm.asked) + sum(task.done() for task in asking) < len(asking):
+        while len(application.llm.asked) + sum(task.done() for task in asking) < len(asking):
             await asyncio.sleep(0)
-        assert len(whole.llm.asked) == PLACES
+        assert len(application.llm.asked) == PLACES
         answered.set()
         found = await asyncio.gather(*asking)
         assert sorted(one.status_code for one in found) == [200] * PLACES + [503] * 4 * PLACES
@@ -102,10 +102,10 @@ async def test_of_a_burst_with_keys_no_more_are_let_in_than_may_be_under_way(
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("door", DOORS)
 async def test_a_chat_gives_its_place_back_however_it_ends(door: str, streamed: bool) -> None:
-    whole = Whole(*ANSWER)
+    application = ApplicationUnderTest(*ANSWER)
     endless = asyncio.Event()
 
-    async with whole.client() as client:
+    async with application.client() as client:
 
         async def expect(statuses: set[int], key: str, **changes: Any) -> None:
             for _ in range(2 * PLACES):
@@ -115,18 +115,18 @@ async def test_a_chat_gives_its_place_back_however_it_ends(door: str, streamed: 
         await expect({200}, "answered-then-replayed")
         await expect({400, 422}, "answered-then-replayed", temperature=0.5)
         await expect({400, 404, 422}, "unknown-model", model="unknown")
-        whole.llm.steps = (WHO, LLMUnavailable())
+        application.llm.steps = (WHO, LLMUnavailable())
         await expect({502, 503}, "failed")
-        whole.llm.steps = (ContentBlocked(),)
+        application.llm.steps = (ContentBlocked(),)
         await expect({400, 422}, "blocked")
-        whole.claims.is_away = True
+        application.claims.is_away = True
         await expect({503}, "keys-unavailable")
-        whole.claims.is_away = False
+        application.claims.is_away = False
 
-        whole.llm.steps = (WHO, endless)
-        before = len(whole.llm.asked)
+        application.llm.steps = (WHO, endless)
+        before = len(application.llm.asked)
         running = asyncio.create_task(send(client, door, "running", stream=streamed))
-        while len(whole.llm.asked) == before:
+        while len(application.llm.asked) == before:
             await asyncio.sleep(0)
         await expect({409}, "running")
         running.cancel()
@@ -134,10 +134,10 @@ async def test_a_chat_gives_its_place_back_however_it_ends(door: str, streamed: 
             await running
 
         held = asyncio.Event()
-        whole.llm.steps = (WHO, held, *ANSWER[1:])
-        before = len(whole.llm.asked)
+        application.llm.steps = (WHO, held, *ANSWER[1:])
+        before = len(application.llm.asked)
         full = [asyncio.create_task(send(client, door, f"full-{n}")) for n in range(PLACES)]
-        while len(whole.llm.asked) < before + PLACES:
+        while len(application.llm.asked) < before + PLACES:
             await asyncio.sleep(0)
         assert (await send(client, door, "one-too-many")).status_code == 503
         held.set()
@@ -150,10 +150,10 @@ async def test_a_chat_that_begins_while_all_is_erased_keeps_its_record_and_its_k
     monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     """Between the bound of the erasure and the forgetting of keys, a whole chat is answered."""
-    whole = Whole(*ANSWER)
-    forget = whole.claims.forget_user
+    application = ApplicationUnderTest(*ANSWER)
+    forget = application.claims.forget_user
     answers: list[httpx2.Response] = []
-    async with whole.client() as client:
+    async with application.client() as client:
         before = await send(client, door, "before")
 
         async def chatting_meanwhile(user_id: str, until_id: str) -> None:
@@ -163,21 +163,21 @@ async def test_a_chat_that_begins_while_all_is_erased_keeps_its_record_and_its_k
             await forget(user_id, until_id)
 
         async def erase_all(user_id: str, until_id: str) -> int:
-            gone = [i for i in whole.history.kept if i[:13] <= until_id[:13]]
+            gone = [i for i in application.history.kept if i[:13] <= until_id[:13]]
             for one in gone:
-                del whole.history.kept[one]
+                del application.history.kept[one]
             return len(gone)
 
-        monkeypatch.setattr(whole.claims, "forget_user", chatting_meanwhile)
-        monkeypatch.setattr(whole.history, "erase_all", erase_all)
+        monkeypatch.setattr(application.claims, "forget_user", chatting_meanwhile)
+        monkeypatch.setattr(application.history, "erase_all", erase_all)
         erased = await client.delete("/v1/history/ana")
         assert erased.json() == {"deleted": 1}
 
-        asked = len(whole.llm.asked)
+        asked = len(application.llm.asked)
         again = await send(client, door, "meanwhile")
         assert again.headers["Idempotency-Replayed"] == "true"
         assert again.json() == answers[0].json()
-        assert len(whole.llm.asked) == asked, "the provider is not paid twice"
+        assert len(application.llm.asked) == asked, "the provider is not paid twice"
         anew = await send(client, door, "before")
         assert "Idempotency-Replayed" not in anew.headers
         assert anew.json()["id"] != before.json()["id"]
@@ -187,22 +187,22 @@ async def test_a_chat_that_begins_while_all_is_erased_keeps_its_record_and_its_k
 async def test_a_chat_from_before_an_erasure_that_claims_its_key_late_leaves_no_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = Whole(*ANSWER)
-    claims = SlowClaims(whole, monkeypatch)
-    async with whole.client() as client:
+    application = ApplicationUnderTest(*ANSWER)
+    claims = SlowClaims(application, monkeypatch)
+    async with application.client() as client:
         late = asyncio.create_task(send(client, NATIVE))
         while not claims.waiting:
             await asyncio.sleep(0)
 
         async def erase_all(user_id: str, until_id: str) -> int:
             claims.go_on.set()
-            while not whole.claims.kept:
+            while not application.claims.kept:
                 await asyncio.sleep(0)
             return 0
 
-        monkeypatch.setattr(whole.history, "erase_all", erase_all)
+        monkeypatch.setattr(application.history, "erase_all", erase_all)
         assert (await client.delete("/v1/history/ana")).status_code == 200
-        assert whole.claims.kept == {}
+        assert application.claims.kept == {}
         assert (await late).status_code == 200
 
 
@@ -213,9 +213,9 @@ async def test_in_best_effort_what_was_not_kept_is_asked_again_at_once(
     monkeypatch: pytest.MonkeyPatch, door: str, streamed: bool
 ) -> None:
     monkeypatch.setenv("HISTORY_MODE", "best_effort")
-    whole = Whole(*ANSWER)
-    whole.history.refuses = 1
-    async with whole.client() as client:
+    application = ApplicationUnderTest(*ANSWER)
+    application.history.refuses = 1
+    async with application.client() as client:
         first = await send(client, door, stream=streamed)
         assert first.status_code == 200
         if door == NATIVE:
@@ -226,8 +226,8 @@ async def test_in_best_effort_what_was_not_kept_is_asked_again_at_once(
         assert second.headers["X-Interaction-Id"] == first.headers["X-Interaction-Id"]
         third = await send(client, door, stream=streamed)
         assert third.headers["Idempotency-Replayed"] == "true"
-    assert len(whole.llm.asked) == 2
-    assert list(whole.history.kept) == [first.headers["X-Interaction-Id"]]
+    assert len(application.llm.asked) == 2
+    assert list(application.history.kept) == [first.headers["X-Interaction-Id"]]
 
 
 FIRST_FORM = {
@@ -253,19 +253,19 @@ async def test_a_key_kept_by_an_earlier_release_is_still_replayed_and_still_guar
     door: str,
 ) -> None:
     changes, fingerprint = FIRST_FORM[door]
-    whole = Whole(*ANSWER)
-    async with whole.client() as client:
+    application = ApplicationUnderTest(*ANSWER)
+    async with application.client() as client:
         first = await send(client, door, **changes)
-        ((digest, (key, claim)),) = whole.claims.kept.items()
+        ((digest, (key, claim)),) = application.claims.kept.items()
         assert claim.fingerprint != fingerprint
-        whole.claims.kept[digest] = (key, replace(claim, fingerprint=fingerprint))
+        application.claims.kept[digest] = (key, replace(claim, fingerprint=fingerprint))
         again = await send(client, door, **changes)
         assert again.headers["Idempotency-Replayed"] == "true"
         assert again.headers["X-Interaction-Id"] == first.headers["X-Interaction-Id"]
         other = await send(client, door, **{**changes, "temperature": 0.5})
         assert other.status_code in (400, 422)
         assert "used with another request" in other.text
-    assert len(whole.llm.asked) == 1
+    assert len(application.llm.asked) == 1
 
 
 class LaterChatRequest(ChatRequest):
@@ -350,11 +350,11 @@ async def test_keys_whose_store_closes_under_a_request_are_a_503(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, door: str
 ) -> None:
     store = SqliteIdempotency(tmp_path / "idempotency.db", SystemClock())
-    whole = Whole(*ANSWER)
-    monkeypatch.setattr(whole.claims, "claim", store.claim)
-    monkeypatch.setattr(whole.claims, "replace", store.replace)
-    monkeypatch.setattr(whole.claims, "release", store.release)
-    async with whole.client() as client:
+    application = ApplicationUnderTest(*ANSWER)
+    monkeypatch.setattr(application.claims, "claim", store.claim)
+    monkeypatch.setattr(application.claims, "replace", store.replace)
+    monkeypatch.setattr(application.claims, "release", store.release)
+    async with application.client() as client:
         assert (await send(client, door)).status_code == 200
         await store.close()
         response = await send(client, door)

@@ -14,7 +14,7 @@ from app.responses import event_stream as sse
 from domain.entities.interaction import Status
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from infra.selftest.provider import FaultProvider
-from tests.fakes.application import Whole, lifespan
+from tests.fakes.application import ApplicationUnderTest, lifespan
 
 WHO = ProviderSelected(provider="p", model="m")
 END = Reply(finish_reason=FinishReason.STOP)
@@ -33,11 +33,11 @@ DOORS: dict[str, dict[str, Any]] = {
 class Client:
     """Speaks to the application without a server between, so that a test decides when it reads and leaves."""
 
-    def __init__(self, whole: Whole, path: str) -> None:
+    def __init__(self, application: ApplicationUnderTest, path: str) -> None:
         self.body = b""
         self.status = 0
         self.leaves = asyncio.Event()
-        self._whole = whole
+        self._application = application
         self._path = path
         self._has_asked = False
         self._heard = asyncio.Condition()
@@ -61,7 +61,7 @@ class Client:
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
         }
-        await self._whole.app(scope, self._receive, self._send)
+        await self._application.app(scope, self._receive, self._send)
 
     async def _receive(self) -> dict[str, Any]:
         if self._has_asked:
@@ -80,10 +80,10 @@ class Client:
 
 
 @asynccontextmanager
-async def running(whole: Whole) -> AsyncIterator[None]:
-    async with lifespan(whole.app), asyncio.timeout(PATIENCE_SECONDS):
+async def running(application: ApplicationUnderTest) -> AsyncIterator[None]:
+    async with lifespan(application.app), asyncio.timeout(PATIENCE_SECONDS):
         yield
-    assert whole.lifecycle.streams == set()
+    assert application.lifecycle.streams == set()
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -99,9 +99,9 @@ async def test_silence_after_the_first_word_is_filled_with_signs_of_life(
 ) -> None:
     monkeypatch.setattr(sse, "PING_SECONDS", 0.01)
     may_go_on = asyncio.Event()
-    whole = Whole(WHO, "some", may_go_on, " more", END)
-    async with running(whole):
-        client = Client(whole, path)
+    application = ApplicationUnderTest(WHO, "some", may_go_on, " more", END)
+    async with running(application):
+        client = Client(application, path)
         await client.hears(b": ping\n: ping\n")
         assert client.body.index(b"some") < client.body.index(b": ping")
         may_go_on.set()
@@ -115,43 +115,43 @@ async def test_silence_after_the_first_word_is_filled_with_signs_of_life(
 
 @pytest.mark.parametrize("path", DOORS)
 async def test_who_leaves_hangs_up_on_the_model_and_leaves_what_came(path: str) -> None:
-    whole = Whole(WHO, "some", asyncio.Event(), "never", END)
-    async with running(whole):
-        client = Client(whole, path)
+    application = ApplicationUnderTest(WHO, "some", asyncio.Event(), "never", END)
+    async with running(application):
+        client = Client(application, path)
         await client.hears(b"some")
         client.leaves.set()
         await client.answered
-        await until(lambda: whole.history.kept)
-    (kept,) = whole.history.kept.values()
+        await until(lambda: application.history.kept)
+    (kept,) = application.history.kept.values()
     assert (kept.status, kept.text) == (Status.CLIENT_CANCELLED, "some")
-    assert whole.llm.hung_up == 1
+    assert application.llm.hung_up == 1
 
 
 @pytest.mark.parametrize("path", DOORS)
 async def test_who_leaves_before_the_first_word_hangs_up_too(path: str) -> None:
-    whole = Whole(WHO, asyncio.Event(), "never", END)
-    async with running(whole):
-        client = Client(whole, path)
-        await until(lambda: whole.llm.asked)
+    application = ApplicationUnderTest(WHO, asyncio.Event(), "never", END)
+    async with running(application):
+        client = Client(application, path)
+        await until(lambda: application.llm.asked)
         client.leaves.set()
         await client.answered
-        await until(lambda: whole.history.kept)
-    (kept,) = whole.history.kept.values()
+        await until(lambda: application.history.kept)
+    (kept,) = application.history.kept.values()
     assert (kept.status, kept.text) == (Status.CLIENT_CANCELLED, "")
     assert (client.status, client.body) == (499, b"")
-    assert whole.llm.hung_up == 1
+    assert application.llm.hung_up == 1
 
 
 @pytest.mark.parametrize("path", DOORS)
 async def test_a_stream_we_end_ourselves_says_so_and_is_truncated(path: str) -> None:
-    whole = Whole(WHO, "some", asyncio.Event(), "never", END)
-    async with running(whole):
-        client = Client(whole, path)
+    application = ApplicationUnderTest(WHO, "some", asyncio.Event(), "never", END)
+    async with running(application):
+        client = Client(application, path)
         await client.hears(b"some")
-        whole.lifecycle.end_streams()
+        application.lifecycle.end_streams()
         await client.answered
-        await until(lambda: whole.history.kept)
-    (kept,) = whole.history.kept.values()
+        await until(lambda: application.history.kept)
+    (kept,) = application.history.kept.values()
     assert (kept.status, kept.text) == (Status.TRUNCATED, "some")
     last = client.body.decode().removesuffix("\n\n").rpartition("data: ")[2]
     told = json.loads(last)

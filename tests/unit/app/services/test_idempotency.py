@@ -36,7 +36,7 @@ from domain.use_cases.read_interaction import ReadInteraction
 from infra.idempotency.sqlite.store import open_sqlite_idempotency
 from infra.ids import InteractionIds
 from tests.fakes.clock import FakeClock
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.model import Step, SteppingLLM
 
 WHO = ProviderSelected(provider="p", model="m")
@@ -53,7 +53,7 @@ class Service:
 
     def __init__(self, claims: IdempotencyStore, clock: FakeClock) -> None:
         self.clock = clock
-        self.history = RememberingHistory()
+        self.history = InMemoryHistory()
         self.claims = claims
         self.idempotency = IdempotencyService(
             store=claims, read_interaction=ReadInteraction(history=self.history), clock=clock

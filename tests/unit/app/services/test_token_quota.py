@@ -19,7 +19,7 @@ from domain.use_cases.answer_prompt import AnswerPrompt
 from infra.security.token_budget import MemoryTokenBudget
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.model import Step, SteppingLLM
 
 WHO = ProviderSelected(provider="p", model="m")
@@ -50,7 +50,7 @@ class Calls:
     def __init__(self, tokens: int) -> None:
         self.ledger = Ledger(tokens)
         self.quota = TokenQuota(self.ledger)
-        self.history = RememberingHistory()
+        self.history = InMemoryHistory()
         self.sent: list[Prompt] = []
 
     def begin(

@@ -21,7 +21,7 @@ from domain.exceptions import (
 from domain.use_cases.answer_prompt import AnswerPrompt
 from infra.clock import SystemClock
 from infra.ids import InteractionIds
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.model import Step, SteppingLLM
 
 CLOCK = SystemClock()
@@ -43,8 +43,8 @@ def a_chat_context(*, is_streamed: bool = False) -> ChatRequestContext:
     )
 
 
-def parts(*steps: Step) -> tuple[AnswerPrompt, RememberingHistory, SteppingLLM]:
-    llm, history = SteppingLLM(*steps), RememberingHistory()
+def parts(*steps: Step) -> tuple[AnswerPrompt, InMemoryHistory, SteppingLLM]:
+    llm, history = SteppingLLM(*steps), InMemoryHistory()
     return AnswerPrompt(llm=llm, history=history, clock=CLOCK), history, llm
 
 

@@ -5,8 +5,8 @@ import pytest
 from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 from domain.exceptions import HistoryUnreadable
 from domain.use_cases.erase_history import EraseHistory
-from tests.fakes.claims import RememberingClaims
-from tests.fakes.history import RememberingHistory
+from tests.fakes.claims import InMemoryIdempotencyStore
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
 
 UNTIL = 5
@@ -27,23 +27,23 @@ def a_record(number: int) -> IdempotencyRecord:
 
 
 async def add_keyed(
-    history: RememberingHistory, records: RememberingClaims, number: int, user_id: str = "ana"
+    history: InMemoryHistory, records: InMemoryIdempotencyStore, number: int, user_id: str = "ana"
 ) -> None:
     """Store an interaction and its idempotency record."""
     await history.append(an_interaction(number, user_id=user_id))
     await records.claim(a_key(number, user_id), a_record(number), now_milliseconds=0)
 
 
-def record_ids(records: RememberingClaims) -> set[str]:
+def record_ids(records: InMemoryIdempotencyStore) -> set[str]:
     return {record.interaction_id for _, record in records.kept.values()}
 
 
-def erasing(history: RememberingHistory, records: RememberingClaims) -> EraseHistory:
+def erasing(history: InMemoryHistory, records: InMemoryIdempotencyStore) -> EraseHistory:
     return EraseHistory(history=history, claims=records, new_id=lambda: an_id(UNTIL))
 
 
 async def test_one_interaction_is_erased_with_its_record_and_no_other() -> None:
-    history, records = RememberingHistory(), RememberingClaims()
+    history, records = InMemoryHistory(), InMemoryIdempotencyStore()
     for number in (1, 2):
         await add_keyed(history, records, number)
     await erasing(history, records).one("ana", an_id(1))
@@ -52,7 +52,7 @@ async def test_one_interaction_is_erased_with_its_record_and_no_other() -> None:
 
 
 async def test_erasing_one_interaction_twice_changes_nothing_more() -> None:
-    history, records = RememberingHistory(), RememberingClaims()
+    history, records = InMemoryHistory(), InMemoryIdempotencyStore()
     await add_keyed(history, records, 1)
     await erasing(history, records).one("ana", an_id(1))
     await erasing(history, records).one("ana", an_id(1))
@@ -60,7 +60,7 @@ async def test_erasing_one_interaction_twice_changes_nothing_more() -> None:
 
 
 async def test_an_interaction_of_another_user_is_not_erased() -> None:
-    history, records = RememberingHistory(), RememberingClaims()
+    history, records = InMemoryHistory(), InMemoryIdempotencyStore()
     await add_keyed(history, records, 1, "bob")
     await erasing(history, records).one("ana", an_id(1))
     assert set(history.kept) == {an_id(1)}
@@ -68,7 +68,7 @@ async def test_an_interaction_of_another_user_is_not_erased() -> None:
 
 
 async def test_without_the_records_an_interaction_is_not_erased() -> None:
-    history, records = RememberingHistory(), RememberingClaims()
+    history, records = InMemoryHistory(), InMemoryIdempotencyStore()
     await add_keyed(history, records, 1)
     records.is_away = True
     with pytest.raises(HistoryUnreadable):
@@ -79,7 +79,7 @@ async def test_without_the_records_an_interaction_is_not_erased() -> None:
 
 
 async def test_a_record_does_not_outlive_an_erasure_that_stopped_half_way() -> None:
-    history, records = RememberingHistory(), RememberingClaims()
+    history, records = InMemoryHistory(), InMemoryIdempotencyStore()
     await add_keyed(history, records, 1)
     history.is_unreadable = True
     with pytest.raises(HistoryUnreadable):
@@ -91,7 +91,7 @@ async def test_a_record_does_not_outlive_an_erasure_that_stopped_half_way() -> N
 
 
 async def test_all_interactions_up_to_now_are_erased_and_counted() -> None:
-    history, records = RememberingHistory(), RememberingClaims()
+    history, records = InMemoryHistory(), InMemoryIdempotencyStore()
     for number in range(UNTIL + 3):
         await add_keyed(history, records, number)
     assert await erasing(history, records).all("ana") == UNTIL + 1
@@ -101,7 +101,7 @@ async def test_all_interactions_up_to_now_are_erased_and_counted() -> None:
 
 
 async def test_all_of_one_user_leaves_those_of_others() -> None:
-    history, records = RememberingHistory(), RememberingClaims()
+    history, records = InMemoryHistory(), InMemoryIdempotencyStore()
     await add_keyed(history, records, 1)
     await add_keyed(history, records, 2, "bob")
     assert await erasing(history, records).all("ana") == 1
@@ -110,20 +110,20 @@ async def test_all_of_one_user_leaves_those_of_others() -> None:
 
 
 async def test_erasing_all_twice_erases_nothing_the_second_time() -> None:
-    history, records = RememberingHistory(), RememberingClaims()
+    history, records = InMemoryHistory(), InMemoryIdempotencyStore()
     await add_keyed(history, records, 1)
     assert await erasing(history, records).all("ana") == 1
     assert await erasing(history, records).all("ana") == 0
 
 
 async def test_a_record_that_an_older_chat_writes_meanwhile_is_erased_too() -> None:
-    class ClaimedMeanwhile(RememberingHistory):
+    class ClaimedMeanwhile(InMemoryHistory):
         """A chat that began before the bound claims its key while the interactions are erased."""
 
         async def erase_all(self, user_id: str, until_id: str) -> int:
             await records.claim(a_key(1), a_record(1), now_milliseconds=0)
             return await super().erase_all(user_id, until_id)
 
-    records = RememberingClaims()
+    records = InMemoryIdempotencyStore()
     await erasing(ClaimedMeanwhile(), records).all("ana")
     assert records.kept == {}

@@ -9,7 +9,7 @@ from domain.entities.interaction import Interaction, Status
 from domain.exceptions import HistoryUnreadable
 from domain.use_cases.export_history import PAUSE_SECONDS, TRIES_PER_PAGE, ExportHistory
 from tests.fakes.clock import FakeClock
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
 
 SECONDS = 60.0
@@ -22,14 +22,14 @@ def later_clock() -> FakeClock:
     return clock
 
 
-async def filled(count: int, **changes: object) -> RememberingHistory:
-    history = RememberingHistory()
+async def filled(count: int, **changes: object) -> InMemoryHistory:
+    history = InMemoryHistory()
     await history.append_many([an_interaction(number, **changes) for number in range(count)])
     return history
 
 
 async def exported(
-    history: RememberingHistory, clock: FakeClock | None = None
+    history: InMemoryHistory, clock: FakeClock | None = None
 ) -> list[Sequence[Interaction]]:
     export = ExportHistory(history=history, clock=clock or later_clock())
     return [page async for page in export("ana")]
@@ -39,7 +39,7 @@ def ids(pages: list[Sequence[Interaction]]) -> list[str]:
     return [interaction.id for page in pages for interaction in page]
 
 
-class FailingReads(RememberingHistory):
+class FailingReads(InMemoryHistory):
     """Some reads fail.
 
     Attributes:
@@ -61,7 +61,7 @@ async def test_all_interactions_are_exported_once_and_oldest_first() -> None:
 
 
 async def test_interactions_of_every_status_are_exported() -> None:
-    history = RememberingHistory()
+    history = InMemoryHistory()
     for number, status in enumerate(Status):
         await history.append(an_interaction(number, status=status, text=""))
     assert len(ids(await exported(history))) == len(Status)
@@ -73,7 +73,7 @@ async def test_another_user_s_interactions_are_not_exported() -> None:
 
 
 async def test_the_export_ends_with_the_millisecond_in_which_it_began() -> None:
-    history = RememberingHistory()
+    history = InMemoryHistory()
     begin = round(SECONDS * 1000)
     await history.append_many([an_interaction(begin + number) for number in (-1, 0, 1)])
     assert ids(await exported(history)) == [an_id(begin - 1), an_id(begin)]

@@ -5,12 +5,12 @@ import pytest
 from domain.entities.conversation import ConversationQuery
 from domain.exceptions import HistoryUnreadable
 from domain.use_cases.list_conversations import ListConversations
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
 
 
-async def a_history() -> RememberingHistory:
-    history = RememberingHistory()
+async def a_history() -> InMemoryHistory:
+    history = InMemoryHistory()
     turns = ["a", "b", "c", None, "a"]
     await history.append_many(
         [an_interaction(number, conversation_id=turn) for number, turn in enumerate(turns)]

@@ -10,7 +10,7 @@ from domain.entities.model import Model
 from domain.entities.prompt import Message, Prompt, Role
 from domain.exceptions import HistoryUnreadable
 from domain.use_cases.recall_conversation import RecallConversation
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_interaction
 
 
@@ -33,15 +33,15 @@ def a_chat_context(number: int, question: str, answer: str, **changes: object) -
 
 
 async def recalled(
-    history: RememberingHistory, prompt: Prompt, model: Model | None = None
+    history: InMemoryHistory, prompt: Prompt, model: Model | None = None
 ) -> list[str]:
     """Return the texts sent, in order."""
     recall = RecallConversation(history=history)
     return [m.text for m in (await recall(prompt, "ana", "c", model or a_model())).messages]
 
 
-async def a_history(*turns: Interaction) -> RememberingHistory:
-    history = RememberingHistory()
+async def a_history(*turns: Interaction) -> InMemoryHistory:
+    history = InMemoryHistory()
     await history.append_many(turns)
     return history
 
@@ -231,7 +231,7 @@ async def test_what_cannot_be_read_is_not_left_out() -> None:
 
 
 async def test_a_store_that_hangs_is_one_that_cannot_be_read() -> None:
-    class Hanging(RememberingHistory):
+    class Hanging(InMemoryHistory):
         async def search(self, query: HistoryQuery) -> Page:
             await asyncio.Event().wait()
             raise AssertionError

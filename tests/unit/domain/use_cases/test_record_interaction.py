@@ -11,11 +11,11 @@ from domain.use_cases.record_interaction import (
     RecordInteraction,
 )
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interaction_queue import InMemoryQueue, a_delivery
 from tests.fakes.interactions import an_id, an_interaction
-from tests.fakes.leaving_store import LeavingStore
-from tests.fakes.queue_observer import RememberingQueueObserver
+from tests.fakes.queue_observer import RecordingQueueObserver
+from tests.fakes.unreliable_store import UnreliableStore
 
 
 class Recording:
@@ -24,10 +24,10 @@ class Recording:
     def __init__(self, *deliveries: Delivery) -> None:
         self.deliveries = deliveries
         self.queue = InMemoryQueue(*deliveries)
-        self.history = RememberingHistory()
-        self.store = LeavingStore(self.history)  # type: ignore[arg-type]
+        self.history = InMemoryHistory()
+        self.store = UnreliableStore(self.history)  # type: ignore[arg-type]
         self.clock = FakeClock()
-        self.observer = RememberingQueueObserver()
+        self.observer = RecordingQueueObserver()
         self.record = RecordInteraction(self.queue, self.store, self.clock, self.observer)
 
     async def run(self) -> None:

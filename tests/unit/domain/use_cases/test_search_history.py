@@ -5,13 +5,13 @@ import pytest
 from domain.entities.history_query import HistoryQuery
 from domain.exceptions import HistoryUnreadable
 from domain.use_cases.search_history import SearchHistory
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
 
 QUERY = HistoryQuery(user_id="ana")
 
 
-class VisibleAfterWaiting(RememberingHistory):
+class VisibleAfterWaiting(InMemoryHistory):
     """An interaction becomes visible while a reader waits for it.
 
     Attributes:
@@ -29,7 +29,7 @@ class VisibleAfterWaiting(RememberingHistory):
 
 
 async def test_the_page_is_the_query_s() -> None:
-    history = RememberingHistory()
+    history = InMemoryHistory()
     await history.append_many([an_interaction(number) for number in range(3)])
     await history.append(an_interaction(3, user_id="bob"))
     page, is_complete = await SearchHistory(history)(HistoryQuery(user_id="ana", limit=2))
@@ -56,14 +56,14 @@ async def test_a_page_that_names_no_interaction_does_not_wait() -> None:
 async def test_only_an_interaction_of_the_user_makes_a_page_complete(
     user_id: str, is_complete: bool
 ) -> None:
-    history = RememberingHistory()
+    history = InMemoryHistory()
     await history.append(an_interaction(1))
     query = HistoryQuery(user_id=user_id)
     assert (await SearchHistory(history)(query, with_id=an_id(1)))[1] is is_complete
 
 
 async def test_without_the_interaction_in_time_there_is_a_page_all_the_same() -> None:
-    history = RememberingHistory()
+    history = InMemoryHistory()
     await history.append(an_interaction(1))
     page, is_complete = await SearchHistory(history)(QUERY, with_id=an_id(2))
     assert [interaction.id for interaction in page.interactions] == [an_id(1)]
@@ -71,7 +71,7 @@ async def test_without_the_interaction_in_time_there_is_a_page_all_the_same() ->
 
 
 async def test_a_store_that_cannot_be_read_is_an_error() -> None:
-    history = RememberingHistory()
+    history = InMemoryHistory()
     history.is_unreadable = True
     with pytest.raises(HistoryUnreadable):
         await SearchHistory(history)(QUERY)

@@ -5,12 +5,12 @@ import pytest
 from domain.entities.statistics import DAY_MILLISECONDS, GroupBy, StatisticsQuery
 from domain.exceptions import HistoryUnreadable
 from domain.use_cases.summarise_history import SummariseHistory
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_interaction
 
 
-async def a_history() -> RememberingHistory:
-    history = RememberingHistory()
+async def a_history() -> InMemoryHistory:
+    history = InMemoryHistory()
     await history.append_many(
         [
             an_interaction(2 * DAY_MILLISECONDS, model="b", provider=None),

@@ -101,7 +101,7 @@ class ProviderHarness:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[ProviderHarness]:
+async def harness(tmp_path: Path) -> AsyncIterator[ProviderHarness]:
     async with FakeGemini() as gemini, FakeOpenAI() as openai:
         yield ProviderHarness(tmp_path, gemini, openai)
 
@@ -119,25 +119,25 @@ async def ask(
     return await read_answer(llm.client, context, Prompt.from_text("Why?", model=model)), context
 
 
-async def test_each_model_is_asked_by_its_own_name_and_priced(stage: ProviderHarness) -> None:
-    async with stage.open() as llm:
+async def test_each_model_is_asked_by_its_own_name_and_priced(harness: ProviderHarness) -> None:
+    async with harness.open() as llm:
         heard, context = await ask(llm)
         other, _ = await ask(llm, "mini")
     assert (heard.text, other.text) == ("Hello world", "Hello world")
-    assert "/models/gemini-3.8-flash:" in stage.gemini.seen[0].path
-    assert stage.openai.seen[0].body["model"] == "mini"
+    assert "/models/gemini-3.8-flash:" in harness.gemini.seen[0].path
+    assert harness.openai.seen[0].body["model"] == "mini"
     reply = heard.pieces[-1]
     assert isinstance(reply, Reply)
     assert reply.usage.cost_usd == pytest.approx((15 * 1 + 73 * 2) / 1e6)
-    assert stage.watching.ended[0][2] == reply.usage
+    assert harness.watching.ended[0][2] == reply.usage
     assert [(a.provider, a.model, a.outcome, a.http_status) for a in context.attempts] == [
         ("gemini", "flash", "ok", 200)
     ]
 
 
-async def test_a_failing_provider_is_retried_and_then_replaced(stage: ProviderHarness) -> None:
-    stage.gemini.then(Refuses(503), Refuses(500))
-    async with stage.open() as llm:
+async def test_a_failing_provider_is_retried_and_then_replaced(harness: ProviderHarness) -> None:
+    harness.gemini.then(Refuses(503), Refuses(500))
+    async with harness.open() as llm:
         heard, context = await ask(llm)
     assert (heard.text, heard.voices) == ("Hello world", ["flash", "flash", "mini"])
     assert [(a.model, a.http_status) for a in context.attempts] == [
@@ -145,12 +145,12 @@ async def test_a_failing_provider_is_retried_and_then_replaced(stage: ProviderHa
         ("flash", 500),
         ("mini", 200),
     ]
-    assert stage.watching.started == [(a.provider, a.model) for a in context.attempts]
+    assert harness.watching.started == [(a.provider, a.model) for a in context.attempts]
 
 
-async def test_a_silent_model_is_given_what_the_catalogue_says(stage: ProviderHarness) -> None:
-    stage.gemini.then(Hangs())
-    async with stage.open() as llm, asyncio.timeout(5.0):
+async def test_a_silent_model_is_given_what_the_catalogue_says(harness: ProviderHarness) -> None:
+    harness.gemini.then(Hangs())
+    async with harness.open() as llm, asyncio.timeout(5.0):
         heard, context = await ask(llm)
     assert heard.voices == ["flash", "mini"]
     assert [a.outcome for a in context.attempts] == ["timeout", "ok"]
@@ -158,25 +158,25 @@ async def test_a_silent_model_is_given_what_the_catalogue_says(stage: ProviderHa
 
 
 async def test_a_stream_that_breaks_is_gone_on_with_where_it_stopped(
-    stage: ProviderHarness,
+    harness: ProviderHarness,
 ) -> None:
-    stage.openai.then(Breaks(["Once ", "upon "]), Says(["a ", "time"]))
-    async with stage.open() as llm:
+    harness.openai.then(Breaks(["Once ", "upon "]), Says(["a ", "time"]))
+    async with harness.open() as llm:
         heard, context = await ask(llm, "mini", is_streamed=True)
     assert (heard.text, heard.voices) == ("Once upon a time", ["mini", "+mini"])
-    assert stage.openai.seen[1].body["messages"][-1] == {
+    assert harness.openai.seen[1].body["messages"][-1] == {
         "role": "assistant",
         "content": "Once upon ",
     }
     assert [a.outcome for a in context.attempts] == ["unavailable", "ok"]
 
 
-async def test_one_full_provider_leaves_the_other_free(stage: ProviderHarness) -> None:
+async def test_one_full_provider_leaves_the_other_free(harness: ProviderHarness) -> None:
     go_on = asyncio.Event()
-    stage.gemini.then(Says(["Hel", go_on, "lo"]))
-    async with stage.open(max_calls_per_provider=1) as llm:
+    harness.gemini.then(Says(["Hel", go_on, "lo"]))
+    async with harness.open(max_calls_per_provider=1) as llm:
         first = asyncio.create_task(ask(llm))
-        while not stage.gemini.seen:
+        while not harness.gemini.seen:
             await asyncio.sleep(0.001)
         assert [route.in_flight for route in llm.health()] == [1, 0, 1]
         heard, context = await ask(llm, "sibling")
@@ -186,10 +186,10 @@ async def test_one_full_provider_leaves_the_other_free(stage: ProviderHarness) -
         assert [route.in_flight for route in llm.health()] == [0, 0, 0]
 
 
-async def test_the_state_of_every_route_can_be_read_at_any_time(stage: ProviderHarness) -> None:
-    stage.gemini.then(*[Refuses(503)] * 3, Refuses(401))
-    stage.openai.then(Refuses(429, retry_after_seconds=9))
-    async with stage.open(breaker_consecutive_failures=2) as llm:
+async def test_the_state_of_every_route_can_be_read_at_any_time(harness: ProviderHarness) -> None:
+    harness.gemini.then(*[Refuses(503)] * 3, Refuses(401))
+    harness.openai.then(Refuses(429, retry_after_seconds=9))
+    async with harness.open(breaker_consecutive_failures=2) as llm:
         assert [(route.provider, route.model, route.state) for route in llm.health()] == [
             ("gemini", "flash", RouteState.HEALTHY),
             ("openrouter", "mini", RouteState.HEALTHY),
@@ -202,19 +202,19 @@ async def test_the_state_of_every_route_can_be_read_at_any_time(stage: ProviderH
         assert (flash.state, mini.state) == (RouteState.OPEN, RouteState.COOLING)
         assert flash.closure is not None
         assert 7.9 < flash.closure.retry_after_seconds <= 12.0
-        assert abs(flash.closure.since_milliseconds - stage.clock.now_milliseconds()) < 60_000
+        assert abs(flash.closure.since_milliseconds - harness.clock.now_milliseconds()) < 60_000
         assert flash.retry_tokens == 95
 
 
-async def test_it_hangs_up_on_everybody_at_the_end(stage: ProviderHarness) -> None:
-    stage.gemini.then(Says(["Hel", asyncio.Event()]))
-    async with stage.open() as llm:
+async def test_it_hangs_up_on_everybody_at_the_end(harness: ProviderHarness) -> None:
+    harness.gemini.then(Says(["Hel", asyncio.Event()]))
+    async with harness.open() as llm:
         pieces = llm.client.stream(Prompt.from_text("Why?"), a_turn_of("flash", is_streamed=True))
         while await anext(pieces) != "Hel":
             pass
         await pieces.aclose()
         async with asyncio.timeout(1.0):
-            while not stage.gemini.left:
+            while not harness.gemini.left:
                 await asyncio.sleep(0.001)
 
 
@@ -248,16 +248,16 @@ def fails_after_counts(wire: str) -> Raw:
 
 @pytest.mark.parametrize("is_enabled", [True, False])
 async def test_listed_prices_are_used_only_where_the_price_look_up_is_enabled(
-    stage: ProviderHarness, is_enabled: bool
+    harness: ProviderHarness, is_enabled: bool
 ) -> None:
-    models = stage.settings["models_file"]
+    models = harness.settings["models_file"]
     listed = MODELS.replace("https://openrouter.example/v1", "https://openrouter.ai/api/v1")
     listed = listed.replace(
         "continues = true", 'continues = true\nupstream = "openai/gpt-5.4-mini"'
     )
     models.write_text(listed, encoding="utf-8")
-    stage.settings["price_lookup_enabled"] = is_enabled
-    async with stage.open() as llm:
+    harness.settings["price_lookup_enabled"] = is_enabled
+    async with harness.open() as llm:
         stated, _ = await ask(llm, "flash")
         looked_up, _ = await ask(llm, "mini")
     for heard, is_priced in ((stated, True), (looked_up, is_enabled)):
@@ -268,16 +268,16 @@ async def test_listed_prices_are_used_only_where_the_price_look_up_is_enabled(
 
 @pytest.mark.seen("A13")
 async def test_each_attempt_is_priced_by_the_tariff_of_the_model_it_asked(
-    stage: ProviderHarness,
+    harness: ProviderHarness,
 ) -> None:
-    stage.gemini.then(fails_after_counts("gemini"))
-    stage.openai.then(fails_after_counts("openai"))
-    models = stage.settings["models_file"]
+    harness.gemini.then(fails_after_counts("gemini"))
+    harness.openai.then(fails_after_counts("openai"))
+    models = harness.settings["models_file"]
     priced = MODELS.replace(
         "continues = true", "input_usd_per_million = 10\noutput_usd_per_million = 20"
     )
     models.write_text(priced, encoding="utf-8")
-    async with stage.open() as llm:
+    async with harness.open() as llm:
         _, context = await ask(llm)
     used = [attempt.usage for attempt in context.attempts if attempt.usage is not None]
     assert [usage.cost_usd for usage in used] == pytest.approx([44e-6, 440e-6])
@@ -289,10 +289,10 @@ async def test_each_attempt_is_priced_by_the_tariff_of_the_model_it_asked(
     ("most", "asked"), [(None, ["flash", "flash", "mini"]), (2, ["flash", "mini"])]
 )
 async def test_the_number_of_attempts_is_the_operators_where_it_is_set(
-    stage: ProviderHarness, most: int | None, asked: list[str]
+    harness: ProviderHarness, most: int | None, asked: list[str]
 ) -> None:
-    stage.gemini.then(Refuses(503), Refuses(503))
-    async with stage.open(**({} if most is None else {"attempts_per_turn": most})) as llm:
+    harness.gemini.then(Refuses(503), Refuses(503))
+    async with harness.open(**({} if most is None else {"attempts_per_turn": most})) as llm:
         _, context = await ask(llm)
     assert [attempt.model for attempt in context.attempts] == asked
 

@@ -18,8 +18,8 @@ from infra.stores import registry
 from infra.stores.registry import configured_store, store_named, store_names
 from infra.stores.store import OpenedArchive, OpenedReader, OpenedStore, Store
 from tests.fakes.application import lifespan
-from tests.fakes.claims import RememberingClaims
-from tests.fakes.history import RememberingHistory
+from tests.fakes.claims import InMemoryIdempotencyStore
+from tests.fakes.history import InMemoryHistory
 
 
 def settings(**values: Any) -> Settings:
@@ -47,14 +47,14 @@ def test_names_lead_back_to_their_stores() -> None:
     assert [store_named(name).name for name in store_names()] == ["sqlite", "mongodb", "dynamodb"]
 
 
-class MemoryStore(RememberingHistory, DurableStore):
+class MemoryStore(InMemoryHistory, DurableStore):
     """A store in memory in which nothing is erased behind the service's back."""
 
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:
         return frozenset()
 
 
-def memory_store(history: MemoryStore, records: RememberingClaims) -> Store:
+def memory_store(history: MemoryStore, records: InMemoryIdempotencyStore) -> Store:
     """Return the entry of a store that every configuration selects."""
 
     @asynccontextmanager
@@ -92,7 +92,7 @@ def memory_store(history: MemoryStore, records: RememberingClaims) -> Store:
 def history(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     """The history of a made-up store, registered for one test."""
     history = MemoryStore()
-    entry = memory_store(history, RememberingClaims())
+    entry = memory_store(history, InMemoryIdempotencyStore())
     monkeypatch.setattr(registry, "STORES", (*registry.STORES, entry))
     return history
 

@@ -17,7 +17,7 @@ from infra.history.sqlite.store import open_sqlite
 from tests.contracts.history_walks import asking
 from tests.fakes.clock import FakeClock
 from tests.fakes.interactions import an_interaction
-from tests.fakes.leaving_store import LeavingStore
+from tests.fakes.unreliable_store import UnreliableStore
 from tests.unit.infra.history.sqlite.test_outbox import until_stored
 
 pytestmark = pytest.mark.seen("C11")
@@ -32,15 +32,15 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[LeavingStore]:
+async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[UnreliableStore]:
     async with open_sqlite(
         tmp_path / "store", clock=clock, read_seconds=10.0, min_free_disk_bytes=0
     ) as behind:
-        yield LeavingStore(behind)
+        yield UnreliableStore(behind)
 
 
 @pytest.fixture
-def opened(tmp_path: Path, store: LeavingStore, clock: FakeClock) -> Opened:
+def opened(tmp_path: Path, store: UnreliableStore, clock: FakeClock) -> Opened:
     """Open an outbox of a host that is the only one: each call is another process of it."""
 
     def open_one(**changes: Any) -> AbstractAsyncContextManager[Outbox]:
@@ -76,7 +76,7 @@ async def held(outbox: Outbox, *turns: Interaction) -> None:
 
 
 async def test_one_that_began_here_goes_on_in_every_process_of_the_host(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     turns = [a_chat_context(number) for number in range(5)]
     async with opened() as one, opened() as other:
@@ -94,7 +94,7 @@ async def test_one_that_began_here_goes_on_in_every_process_of_the_host(
 
 
 async def test_one_that_began_elsewhere_waits_for_the_store(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     await store.append_many([a_chat_context(0)])
     async with opened() as outbox:
@@ -109,7 +109,7 @@ async def test_one_that_began_elsewhere_waits_for_the_store(
 
 
 async def test_a_turn_kept_without_a_look_at_its_past_proves_nothing(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     """As one is that brings its own context, or the first that comes while the store is away."""
     async with opened() as outbox:
@@ -120,7 +120,7 @@ async def test_a_turn_kept_without_a_look_at_its_past_proves_nothing(
 
 
 async def test_where_other_hosts_write_to_the_store_none_goes_on(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     async with opened(is_only_host=False) as outbox:
         await held(outbox, a_chat_context(1))
@@ -129,8 +129,8 @@ async def test_where_other_hosts_write_to_the_store_none_goes_on(
             await recalled(outbox)
 
 
-async def test_behind_a_queue_none_goes_on(opened: Opened, store: LeavingStore) -> None:
-    async with opened(sink=LeavingStore(store.behind)) as outbox:
+async def test_behind_a_queue_none_goes_on(opened: Opened, store: UnreliableStore) -> None:
+    async with opened(sink=UnreliableStore(store.behind)) as outbox:
         await held(outbox, a_chat_context(1))
         store.is_away = True
         with pytest.raises(HistoryUnreadable):
@@ -138,7 +138,7 @@ async def test_behind_a_queue_none_goes_on(opened: Opened, store: LeavingStore) 
 
 
 async def test_it_goes_on_after_the_process_was_started_again(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     async with opened() as outbox:
         await held(outbox, a_chat_context(1))
@@ -150,7 +150,7 @@ async def test_it_goes_on_after_the_process_was_started_again(
 
 
 async def test_once_a_delivered_turn_is_removed_here_it_waits_for_the_store(
-    opened: Opened, store: LeavingStore, clock: FakeClock
+    opened: Opened, store: UnreliableStore, clock: FakeClock
 ) -> None:
     async with opened() as one, opened() as other:
         await held(one, a_chat_context(1))
@@ -172,7 +172,7 @@ async def test_once_a_delivered_turn_is_removed_here_it_waits_for_the_store(
 
 
 async def test_what_is_lost_with_the_outbox_of_a_dead_process_is_known_to_be_lost(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     async with opened() as living:
         async with opened() as dying:
@@ -188,7 +188,7 @@ async def test_what_is_lost_with_the_outbox_of_a_dead_process_is_known_to_be_los
 
 
 async def test_what_a_dead_process_had_still_to_deliver_is_not_lost(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     async with opened() as living:
         async with opened() as dying:
@@ -201,7 +201,7 @@ async def test_what_a_dead_process_had_still_to_deliver_is_not_lost(
 
 
 async def test_an_outbox_that_an_earlier_release_used_proves_nothing_for_what_it_held(
-    opened: Opened, store: LeavingStore, tmp_path: Path
+    opened: Opened, store: UnreliableStore, tmp_path: Path
 ) -> None:
     async with opened() as outbox:
         await held(outbox, a_chat_context(1))
@@ -217,7 +217,7 @@ async def test_an_outbox_that_an_earlier_release_used_proves_nothing_for_what_it
 
 
 async def test_a_conversation_erased_and_begun_anew_goes_on(
-    opened: Opened, store: LeavingStore, clock: FakeClock
+    opened: Opened, store: UnreliableStore, clock: FakeClock
 ) -> None:
     async with opened() as outbox:
         await held(outbox, a_chat_context(1), a_chat_context(2))

@@ -26,22 +26,22 @@ from infra.history.sqlite.write_jobs import Append
 from infra.tasks import supervised as background
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.fakes.interactions import an_id, an_interaction
-from tests.fakes.leaving_store import LeavingStore
+from tests.fakes.unreliable_store import UnreliableStore
 
 PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[LeavingStore]:
+async def store(tmp_path: Path) -> AsyncIterator[UnreliableStore]:
     async with open_sqlite(
         tmp_path / "store", clock=SystemClock(), read_seconds=10.0, min_free_disk_bytes=0
     ) as behind:
-        yield LeavingStore(behind)
+        yield UnreliableStore(behind)
 
 
 @pytest.fixture
 def opened(
-    tmp_path: Path, store: LeavingStore
+    tmp_path: Path, store: UnreliableStore
 ) -> Callable[..., AbstractAsyncContextManager[Outbox]]:
     """Open an outbox before the store: each call is another process of the same host."""
 
@@ -70,12 +70,12 @@ async def until(condition: Callable[[], Awaitable[object]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def stored(store: LeavingStore) -> list[Interaction]:
+async def stored(store: UnreliableStore) -> list[Interaction]:
     """Return what reached the store."""
     return await walk(store.behind, asking(order=Order.ASC, statuses=EVERY_STATUS))
 
 
-async def until_stored(store: LeavingStore, *expected: Interaction) -> None:
+async def until_stored(store: UnreliableStore, *expected: Interaction) -> None:
     """Return once exactly this is in the store."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while await stored(store) != list(expected):
@@ -83,7 +83,7 @@ async def until_stored(store: LeavingStore, *expected: Interaction) -> None:
 
 
 async def test_it_accepts_and_shows_what_the_store_cannot_take(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     store.is_away = True
     async with opened() as outbox:
@@ -110,9 +110,9 @@ async def test_it_accepts_and_shows_what_the_store_cannot_take(
 
 
 async def test_a_queue_that_is_away_does_not_make_the_store_unread(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
-    queue = LeavingStore(store.behind)
+    queue = UnreliableStore(store.behind)
     queue.is_away = True
     first, second = an_interaction(1, conversation_id="c"), an_interaction(2, conversation_id="c")
     await store.append_many([first])
@@ -125,12 +125,12 @@ async def test_a_queue_that_is_away_does_not_make_the_store_unread(
         assert outbox.degraded() == []
 
 
-async def _has_tried(store: LeavingStore) -> bool:
+async def _has_tried(store: UnreliableStore) -> bool:
     return len(store.batches) > 1
 
 
 async def test_a_store_known_to_be_away_is_not_asked_for_what_is_here(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     async with opened(is_only_host=True) as outbox:
         assert not (await outbox.recall(asking(conversation_id="c"))).interactions
@@ -144,7 +144,7 @@ async def test_a_store_known_to_be_away_is_not_asked_for_what_is_here(
 
 
 @pytest.mark.realtime
-async def test_a_store_that_hangs_is_not_waited_for(opened: Opened, store: LeavingStore) -> None:
+async def test_a_store_that_hangs_is_not_waited_for(opened: Opened, store: UnreliableStore) -> None:
     async with opened(read_seconds=0.3) as outbox:
         store.hangs = True
         started = time.monotonic()
@@ -154,7 +154,7 @@ async def test_a_store_that_hangs_is_not_waited_for(opened: Opened, store: Leavi
 
 
 async def test_erasing_waits_no_longer_than_a_read_for_a_delivery(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     store.may_write.clear()
     async with opened(read_seconds=0.3) as outbox:
@@ -166,7 +166,7 @@ async def test_erasing_waits_no_longer_than_a_read_for_a_delivery(
 
 
 async def test_everything_is_delivered_in_batches_and_once(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     store.may_write.clear()
     async with opened() as outbox:
@@ -183,7 +183,7 @@ async def test_everything_is_delivered_in_batches_and_once(
         assert outbox.backlog().size_bytes == 0
 
 
-async def test_large_rows_travel_in_smaller_batches(opened: Opened, store: LeavingStore) -> None:
+async def test_large_rows_travel_in_smaller_batches(opened: Opened, store: UnreliableStore) -> None:
     store.is_away = True
     async with opened() as outbox:
         for number in range(10):
@@ -195,7 +195,7 @@ async def test_large_rows_travel_in_smaller_batches(opened: Opened, store: Leavi
 
 
 async def test_a_delivery_whose_acknowledgement_was_lost_changes_nothing(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     store.fails_after_writing = 2
     async with opened() as outbox:
@@ -206,7 +206,7 @@ async def test_a_delivery_whose_acknowledgement_was_lost_changes_nothing(
 
 
 async def test_what_was_not_delivered_is_after_a_restart(
-    opened: Opened, store: LeavingStore, tmp_path: Path
+    opened: Opened, store: UnreliableStore, tmp_path: Path
 ) -> None:
     store.is_away = True
     async with opened() as outbox:
@@ -221,7 +221,7 @@ async def test_what_was_not_delivered_is_after_a_restart(
 
 
 async def test_what_a_dead_process_left_behind_is_taken_over(
-    opened: Opened, store: LeavingStore, tmp_path: Path
+    opened: Opened, store: UnreliableStore, tmp_path: Path
 ) -> None:
     folder = tmp_path / "host" / OUTBOX_FOLDER
     store.is_away = True
@@ -246,7 +246,7 @@ async def test_what_a_dead_process_left_behind_is_taken_over(
 
 
 async def test_taking_over_twice_changes_nothing(
-    opened: Opened, store: LeavingStore, tmp_path: Path
+    opened: Opened, store: UnreliableStore, tmp_path: Path
 ) -> None:
     folder = tmp_path / "host" / OUTBOX_FOLDER
     store.is_away = True
@@ -263,7 +263,7 @@ async def test_taking_over_twice_changes_nothing(
 
 
 async def test_an_outbox_that_cannot_be_taken_over_does_not_stop_the_others(
-    opened: Opened, store: LeavingStore, tmp_path: Path
+    opened: Opened, store: UnreliableStore, tmp_path: Path
 ) -> None:
     folder = tmp_path / "host" / OUTBOX_FOLDER
     store.is_away = True
@@ -279,7 +279,7 @@ async def test_an_outbox_that_cannot_be_taken_over_does_not_stop_the_others(
 
 
 async def test_processes_of_a_host_show_what_each_other_holds(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     store.is_away = True
     async with opened() as one, opened() as other:
@@ -291,7 +291,9 @@ async def test_processes_of_a_host_show_what_each_other_holds(
         await until(lambda: asyncio.sleep(0, other.lag_seconds() > 0.0 and one.lag_seconds() > 0.0))
 
 
-async def test_what_one_process_erased_no_other_shows(opened: Opened, store: LeavingStore) -> None:
+async def test_what_one_process_erased_no_other_shows(
+    opened: Opened, store: UnreliableStore
+) -> None:
     async with opened() as one, opened() as other:
         await one.append_many([an_interaction(1), an_interaction(2), an_interaction(3)])
         await until_stored(store, an_interaction(1), an_interaction(2), an_interaction(3))
@@ -315,7 +317,7 @@ async def test_what_one_process_erased_no_other_shows(opened: Opened, store: Lea
 
 
 async def test_what_was_erased_on_another_host_is_not_shown_here(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     async with opened() as outbox:
         await outbox.append_many([an_interaction(1), an_interaction(2)])
@@ -325,7 +327,9 @@ async def test_what_was_erased_on_another_host_is_not_shown_here(
         assert await outbox.find("ana", an_id(1)) is None
 
 
-async def test_erasing_wins_over_a_delivery_under_way(opened: Opened, store: LeavingStore) -> None:
+async def test_erasing_wins_over_a_delivery_under_way(
+    opened: Opened, store: UnreliableStore
+) -> None:
     store.may_write.clear()
     async with opened() as outbox:
         await outbox.append_many([an_interaction(1), an_interaction(2)])
@@ -340,7 +344,7 @@ async def test_erasing_wins_over_a_delivery_under_way(opened: Opened, store: Lea
 
 
 async def test_a_delivery_under_way_marks_no_row_that_came_later(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     store.may_write.clear()
     async with opened() as outbox:
@@ -353,7 +357,7 @@ async def test_a_delivery_under_way_marks_no_row_that_came_later(
 
 
 async def test_erasing_all_counts_what_is_here_and_there_once(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     async with opened() as outbox:
         await outbox.append_many([an_interaction(number) for number in range(5)])
@@ -367,7 +371,7 @@ async def test_erasing_all_counts_what_is_here_and_there_once(
 
 
 async def test_a_late_outcome_is_delivered_after_its_interruption(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     interrupted = an_interaction(1, text="", status=Status.INTERRUPTED)
     async with opened() as outbox:
@@ -378,7 +382,7 @@ async def test_a_late_outcome_is_delivered_after_its_interruption(
 
 
 async def test_a_full_outbox_admits_nothing_until_there_is_room(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     async def is_admitted(outbox: Outbox) -> bool:
         try:
@@ -404,7 +408,7 @@ async def _not(answer: Awaitable[bool]) -> bool:
 
 
 async def test_what_was_delivered_long_ago_is_read_from_the_store(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     kept = [an_interaction(number) for number in range(700)]
     async with opened(keep_delivered_seconds=0.0) as outbox:
@@ -420,7 +424,9 @@ async def _has_any(searching: Awaitable[Any]) -> bool:
     return bool((await searching).interactions)
 
 
-async def test_what_is_not_delivered_is_never_dropped(opened: Opened, store: LeavingStore) -> None:
+async def test_what_is_not_delivered_is_never_dropped(
+    opened: Opened, store: UnreliableStore
+) -> None:
     store.is_away = True
     async with opened(keep_delivered_seconds=0.0) as outbox:
         await outbox.append(an_interaction(1))
@@ -430,7 +436,7 @@ async def test_what_is_not_delivered_is_never_dropped(opened: Opened, store: Lea
 
 
 async def test_a_row_the_store_refuses_is_set_aside_and_tried_at_the_next_start(
-    opened: Opened, store: LeavingStore, caplog: pytest.LogCaptureFixture
+    opened: Opened, store: UnreliableStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     everything = [an_interaction(number) for number in range(20)]
     store.refused = {an_id(7), an_id(13)}
@@ -448,7 +454,7 @@ async def test_a_row_the_store_refuses_is_set_aside_and_tried_at_the_next_start(
 
 @pytest.mark.seen("D1")
 async def test_what_was_set_aside_is_shown_with_its_reason_takes_no_room_and_can_be_dropped_by_erasing_it(
-    opened: Opened, store: LeavingStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    opened: Opened, store: UnreliableStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.refused = {an_id(1), an_id(2), an_id(3)}
     async with opened(max_rows=3) as outbox:
@@ -480,7 +486,7 @@ async def test_what_was_set_aside_is_shown_with_its_reason_takes_no_room_and_can
 @pytest.mark.seen("D1")
 @pytest.mark.parametrize("kind", ["failing", "breaking"])
 async def test_a_row_that_fails_for_no_known_reason_holds_up_no_other_and_is_set_aside_in_the_end(
-    opened: Opened, store: LeavingStore, kind: str, monkeypatch: pytest.MonkeyPatch
+    opened: Opened, store: UnreliableStore, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "DEFERRED_SECONDS", 0.01)
     monkeypatch.setattr(relay, "pause_seconds", lambda _: 0.01)
@@ -507,7 +513,7 @@ async def test_a_row_that_fails_for_no_known_reason_holds_up_no_other_and_is_set
 
 @pytest.mark.seen("D1")
 async def test_an_outage_sets_nothing_aside_however_long_it_lasts(
-    opened: Opened, store: LeavingStore, monkeypatch: pytest.MonkeyPatch
+    opened: Opened, store: UnreliableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "pause_seconds", lambda _: 0.001)
     everything = [an_interaction(number) for number in range(120)]
@@ -523,13 +529,13 @@ async def test_an_outage_sets_nothing_aside_however_long_it_lasts(
         assert outbox.set_aside().rows == 0
 
 
-async def _has_tried_often(store: LeavingStore) -> bool:
+async def _has_tried_often(store: UnreliableStore) -> bool:
     return len(store.batches) > 200
 
 
 @pytest.mark.seen("F7")
 async def test_a_large_outbox_left_behind_is_taken_over_after_the_start(
-    opened: Opened, store: LeavingStore, monkeypatch: pytest.MonkeyPatch
+    opened: Opened, store: UnreliableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_adopt, adopt_all = asyncio.Event(), outbox_housekeeping.adopt_all
 
@@ -551,7 +557,7 @@ async def test_a_large_outbox_left_behind_is_taken_over_after_the_start(
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug of the driver"), asyncio.CancelledError()])
 async def test_a_relay_that_fails_unexpectedly_says_so_and_goes_on(
-    opened: Opened, store: LeavingStore, error: BaseException, caplog: pytest.LogCaptureFixture
+    opened: Opened, store: UnreliableStore, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.error = error
     async with opened() as outbox:
@@ -568,7 +574,7 @@ async def test_a_relay_that_fails_unexpectedly_says_so_and_goes_on(
 
 
 async def test_a_row_that_cannot_be_read_holds_up_no_other(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     async with opened() as outbox:
         newer = f'{{"v":2,"id":"{an_id(1)}","userId":"bob","model":"m","status":"completed"}}'
@@ -578,7 +584,7 @@ async def test_a_row_that_cannot_be_read_holds_up_no_other(
         await until(lambda: asyncio.sleep(0, outbox.backlog().rows == 0))
 
 
-async def test_closing_delivers_what_it_can(opened: Opened, store: LeavingStore) -> None:
+async def test_closing_delivers_what_it_can(opened: Opened, store: UnreliableStore) -> None:
     async with opened(drain_seconds=PATIENCE_SECONDS) as outbox:
         for number in range(50):
             await outbox.append(an_interaction(number))
@@ -587,7 +593,7 @@ async def test_closing_delivers_what_it_can(opened: Opened, store: LeavingStore)
 
 @pytest.mark.realtime
 async def test_closing_does_not_wait_for_a_store_that_is_away(
-    opened: Opened, store: LeavingStore
+    opened: Opened, store: UnreliableStore
 ) -> None:
     store.is_away = True
     started = time.monotonic()
@@ -614,7 +620,9 @@ def test_pauses_grow_to_a_limit() -> None:
     assert len(set(pauses[3])) > 1
 
 
-async def test_conversations_hold_what_was_just_said(opened: Opened, store: LeavingStore) -> None:
+async def test_conversations_hold_what_was_just_said(
+    opened: Opened, store: UnreliableStore
+) -> None:
     async with opened() as outbox:
         for number in range(30):
             await outbox.append(an_interaction(number, conversation_id=f"c{number % 2}"))
@@ -622,7 +630,7 @@ async def test_conversations_hold_what_was_just_said(opened: Opened, store: Leav
             assert sum(one.turns for one in page.conversations) == number + 1
 
 
-async def test_conversations_need_the_store(opened: Opened, store: LeavingStore) -> None:
+async def test_conversations_need_the_store(opened: Opened, store: UnreliableStore) -> None:
     store.is_away = True
     async with opened(read_seconds=0.3) as outbox:
         with pytest.raises(HistoryUnreadable):

@@ -15,7 +15,7 @@ from infra.clock import SystemClock
 from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
 from infra.history.sqlite.store import open_sqlite
 from tests.fakes.interactions import an_id, an_interaction
-from tests.fakes.leaving_store import LeavingStore
+from tests.fakes.unreliable_store import UnreliableStore
 
 OF_ANA = StatisticsQuery(user_id="ana", by=GroupBy.MODEL)
 
@@ -32,7 +32,7 @@ async def behind(tmp_path: Path) -> AsyncIterator[Any]:
 def opened(tmp_path: Path, behind: Any) -> Callable[..., AbstractAsyncContextManager[Outbox]]:
     """Open an outbox before a store of its own way to the same file: another process of the same host."""
 
-    def open_one(store: LeavingStore, **changes: Any) -> AbstractAsyncContextManager[Outbox]:
+    def open_one(store: UnreliableStore, **changes: Any) -> AbstractAsyncContextManager[Outbox]:
         usual = {
             "store": store,
             "clock": SystemClock(),
@@ -59,9 +59,9 @@ async def counted(outbox: Outbox) -> tuple[int, int]:
 async def test_what_another_process_of_this_host_accepted_counts(
     opened: Opened, behind: Any
 ) -> None:
-    slow = LeavingStore(behind)
+    slow = UnreliableStore(behind)
     slow.may_write.clear()
-    async with opened(slow) as theirs, opened(LeavingStore(behind)) as ours:
+    async with opened(slow) as theirs, opened(UnreliableStore(behind)) as ours:
         await theirs.append(an_interaction(1, conversation_id="c"))
         counting = asyncio.create_task(counted(ours))
         await asyncio.wait([counting], timeout=0.2)
@@ -71,9 +71,9 @@ async def test_what_another_process_of_this_host_accepted_counts(
 
 
 async def test_what_a_process_that_died_had_accepted_counts(opened: Opened, behind: Any) -> None:
-    slow = LeavingStore(behind)
+    slow = UnreliableStore(behind)
     slow.may_write.clear()
-    ours = LeavingStore(behind)
+    ours = UnreliableStore(behind)
     async with opened(ours) as outbox:
         async with opened(slow) as theirs:
             await theirs.append_many([an_interaction(n, conversation_id="c") for n in range(3)])
@@ -83,7 +83,7 @@ async def test_what_a_process_that_died_had_accepted_counts(opened: Opened, behi
 
 
 async def test_figures_need_the_store(opened: Opened, behind: Any) -> None:
-    store = LeavingStore(behind)
+    store = UnreliableStore(behind)
     store.is_away = True
     async with opened(store, read_seconds=0.3) as outbox:
         with pytest.raises(HistoryUnreadable):
@@ -103,7 +103,7 @@ async def test_figures_need_the_store(opened: Opened, behind: Any) -> None:
 async def test_what_is_accepted_while_it_waits_does_not_keep_it_waiting(
     opened: Opened, behind: Any
 ) -> None:
-    store = LeavingStore(behind)
+    store = UnreliableStore(behind)
     async with opened(store) as outbox:
 
         async def keep_writing() -> None:

@@ -197,8 +197,8 @@ class RouteHarness:
 
 
 def falling_back(
-    clock: FakeClock, *rigs: RouteHarness, attempts_per_turn: int | None = None
+    clock: FakeClock, *harnesses: RouteHarness, attempts_per_turn: int | None = None
 ) -> Fallback:
     """Return a fallback chain; the first route is the requested model."""
     policy = FallbackPolicy(attempts_per_turn=attempts_per_turn)
-    return Fallback([rig.route for rig in rigs], policy=policy, clock=clock)
+    return Fallback([harness.route for harness in harnesses], policy=policy, clock=clock)

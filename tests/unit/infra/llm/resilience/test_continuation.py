@@ -36,13 +36,13 @@ def clock() -> FakeClock:
 
 
 async def test_the_same_model_goes_on_where_the_connection_broke(clock: FakeClock) -> None:
-    rig = RouteHarness(clock, ["Once upon", " a ", CUT], ["time", "\n\n…"], continues=True)
+    harness = RouteHarness(clock, ["Once upon", " a ", CUT], ["time", "\n\n…"], continues=True)
     context = a_chat_context(clock, is_streamed=True)
-    heard = await read_answer(falling_back(clock, rig), context)
+    heard = await read_answer(falling_back(clock, harness), context)
     assert heard.text == "Once upon a time\n\n…"
     assert heard.voices == ["a", "+a"]
     assert heard.pieces[-1] == DONE
-    assert rig.llm.asked[1].messages == (
+    assert harness.llm.asked[1].messages == (
         *PROMPT.messages,
         Message(role=Role.ASSISTANT, text="Once upon a "),
     )
@@ -75,16 +75,16 @@ async def test_two_breaks_are_mended_by_the_same_and_then_the_next(clock: FakeCl
 async def test_each_route_goes_on_once_and_the_one_to_spare_is_for_the_first(
     clock: FakeClock,
 ) -> None:
-    rigs = [
+    harnesses = [
         RouteHarness(clock, *[["x", CUT]] * 5, model=model, provider=model, continues=True)
         for model in "abc"
     ]
     context = a_chat_context(clock, is_streamed=True)
-    heard = await read_answer(falling_back(clock, *rigs), context)
+    heard = await read_answer(falling_back(clock, *harnesses), context)
     assert (heard.text, heard.error) == ("xxxx", CUT)
     assert [attempt.model for attempt in context.attempts] == ["a", "a", "b", "c"]
     context = a_chat_context(clock, is_streamed=True)
-    heard = await read_answer(falling_back(clock, *rigs, attempts_per_turn=3), context)
+    heard = await read_answer(falling_back(clock, *harnesses, attempts_per_turn=3), context)
     assert (heard.text, heard.error) == ("xxx", CUT)
     assert [attempt.model for attempt in context.attempts] == ["a", "b", "c"]
 
@@ -146,15 +146,15 @@ async def test_a_prompt_that_ends_in_the_assistants_words_has_them_prolonged(
     begun = Prompt(
         messages=(*PROMPT.messages, Message(role=Role.ASSISTANT, text="Because ")), stop=("!",)
     )
-    rig = RouteHarness(clock, ["I ", CUT], "say so", continues=True)
+    harness = RouteHarness(clock, ["I ", CUT], "say so", continues=True)
     context = a_chat_context(clock, is_streamed=True)
-    heard = await read_answer(falling_back(clock, rig), context, begun)
+    heard = await read_answer(falling_back(clock, harness), context, begun)
     assert heard.text == "I say so"
-    assert rig.llm.asked[1].messages == (
+    assert harness.llm.asked[1].messages == (
         *PROMPT.messages,
         Message(role=Role.ASSISTANT, text="Because I "),
     )
-    assert rig.llm.asked[1].stop == ("!",)
+    assert harness.llm.asked[1].stop == ("!",)
 
 
 async def test_the_time_for_the_first_word_does_not_bound_the_later_ones(clock: FakeClock) -> None:
@@ -167,8 +167,8 @@ async def test_the_time_for_the_first_word_does_not_bound_the_later_ones(clock: 
                 yield piece
                 clock.advance(100.0)
 
-    rig = RouteHarness(clock, inner=Slow(["Once ", CUT], "upon"), continues=True)
-    heard = await read_answer(falling_back(clock, rig), a_chat_context(clock, is_streamed=True))
+    harness = RouteHarness(clock, inner=Slow(["Once ", CUT], "upon"), continues=True)
+    heard = await read_answer(falling_back(clock, harness), a_chat_context(clock, is_streamed=True))
     assert heard.text == "Once upon"
     assert left == [59.0, 400.0]
 
@@ -183,9 +183,9 @@ async def test_with_under_two_seconds_of_the_whole_left_the_stream_ends(clock: F
                         clock.advance(100.0)
                     yield piece
 
-        rig = RouteHarness(clock, inner=Slow(["Once ", CUT], "upon"), continues=True)
+        harness = RouteHarness(clock, inner=Slow(["Once ", CUT], "upon"), continues=True)
         context = a_chat_context(clock, is_streamed=True, whole_seconds=whole_seconds)
-        heard = await read_answer(falling_back(clock, rig), context)
+        heard = await read_answer(falling_back(clock, harness), context)
         assert heard.error is error
 
 

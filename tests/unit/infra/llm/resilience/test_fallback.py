@@ -170,15 +170,15 @@ async def test_a_healthy_route_is_reached_behind_two_that_limit_the_rate(
         assert (
             await read_answer(chain, a_chat_context(clock, is_streamed=is_streamed))
         ).text == "c"
-    assert [rig.calls for rig in limited] == [1, 1]  # they rest
+    assert [harness.calls for harness in limited] == [1, 1]  # they rest
     assert clock.slept == []
 
 
 @pytest.mark.seen("B15")
 async def test_who_alone_limits_the_rate_is_asked_again_after_its_rest(clock: FakeClock) -> None:
     slow_down = LLMRateLimited(http_status=429)
-    rig = RouteHarness(clock, slow_down, "yes")
-    assert (await read_answer(falling_back(clock, rig), a_chat_context(clock))).text == "yes"
+    harness = RouteHarness(clock, slow_down, "yes")
+    assert (await read_answer(falling_back(clock, harness), a_chat_context(clock))).text == "yes"
     assert len(clock.slept) == 1
     assert 1.0 < clock.slept[0] <= 1.2
     resting = RouteHarness(clock, LLMRateLimited(retry_after_seconds=30.0), model="b")
@@ -222,12 +222,12 @@ async def test_what_is_too_long_goes_to_a_larger_window_only(
 
 async def test_the_largest_window_that_was_too_small_is_the_measure(clock: FakeClock) -> None:
     windows = {"a": 2_000, "b": 1_000, "c": 3_000}
-    rigs = [
+    harnesses = [
         RouteHarness(clock, ContextTooLong(), model=model, context_tokens=window)
         for model, window in windows.items()
     ]
-    await read_answer(falling_back(clock, *rigs), a_chat_context(clock))
-    assert [rig.calls for rig in rigs] == [1, 0, 1]
+    await read_answer(falling_back(clock, *harnesses), a_chat_context(clock))
+    assert [harness.calls for harness in harnesses] == [1, 0, 1]
 
 
 @pytest.mark.seen("B6")
@@ -249,15 +249,15 @@ async def test_a_window_that_is_not_known_may_be_large_enough_unless_it_is_the_s
     second: tuple[int | None, str],
     is_asked: bool,
 ) -> None:
-    rigs = [
+    harnesses = [
         RouteHarness(clock, script, model=model, context_tokens=window, upstream=upstream)
         for script, model, (window, upstream) in (
             (ContextTooLong(), "a", first),
             ("yes", "b", second),
         )
     ]
-    heard = await read_answer(falling_back(clock, *rigs), a_chat_context(clock))
-    assert [rig.calls for rig in rigs] == [1, int(is_asked)]
+    heard = await read_answer(falling_back(clock, *harnesses), a_chat_context(clock))
+    assert [harness.calls for harness in harnesses] == [1, int(is_asked)]
     assert isinstance(heard.error, type(None) if is_asked else ContextTooLong)
 
 
@@ -266,12 +266,12 @@ async def test_after_an_unknown_window_a_smaller_one_than_was_refused_is_not_ask
     clock: FakeClock,
 ) -> None:
     windows = {"a": 2_000, "b": None, "c": 1_000, "d": 3_000}
-    rigs = [
+    harnesses = [
         RouteHarness(clock, ContextTooLong(), model=model, context_tokens=window)
         for model, window in windows.items()
     ]
-    await read_answer(falling_back(clock, *rigs), a_chat_context(clock))
-    assert [rig.calls for rig in rigs] == [1, 1, 0, 1]
+    await read_answer(falling_back(clock, *harnesses), a_chat_context(clock))
+    assert [harness.calls for harness in harnesses] == [1, 1, 0, 1]
 
 
 @pytest.mark.seen("B10")
@@ -296,7 +296,7 @@ async def test_each_route_is_asked_for_no_more_output_than_its_model_gives(
     prompt = Prompt.from_text("Why?", max_output_tokens=asked)
     heard = await read_answer(falling_back(clock, first, second), a_chat_context(clock), prompt)
     assert heard.text == "yes"
-    assert tuple(rig.llm.asked[0].max_output_tokens for rig in (first, second)) == sent
+    assert tuple(harness.llm.asked[0].max_output_tokens for harness in (first, second)) == sent
 
 
 async def test_a_smaller_window_does_not_hide_that_the_larger_one_is_down(clock: FakeClock) -> None:
@@ -354,14 +354,16 @@ async def test_a_closed_route_is_passed_over_without_a_call_or_an_attempt(clock:
     assert [attempt.model for attempt in context.attempts] == ["b"]
 
 
-async def told(clock: FakeClock, *rigs: RouteHarness, **context: float) -> DomainError | None:
-    return (await read_answer(falling_back(clock, *rigs), a_chat_context(clock, **context))).error  # type: ignore[arg-type]
+async def told(clock: FakeClock, *harnesses: RouteHarness, **context: float) -> DomainError | None:
+    return (
+        await read_answer(falling_back(clock, *harnesses), a_chat_context(clock, **context))
+    ).error  # type: ignore[arg-type]
 
 
 async def test_when_every_call_failed_the_last_failure_is_told(clock: FakeClock) -> None:
     failure = LLMUnavailable(connection_broke=True)
-    rigs = RouteHarness(clock, LLMTimeout()), RouteHarness(clock, failure, failure, model="b")
-    error = await told(clock, *rigs)
+    harnesses = RouteHarness(clock, LLMTimeout()), RouteHarness(clock, failure, failure, model="b")
+    error = await told(clock, *harnesses)
     assert error is failure
     assert error.code == "providers-failed"
 
@@ -434,11 +436,11 @@ async def test_when_every_route_is_closed_the_soonest_opening_is_told(clock: Fak
 
 
 async def test_unavailable_with_a_delay_cools_every_route(clock: FakeClock) -> None:
-    rigs = [
+    harnesses = [
         RouteHarness(clock, LLMUnavailable(http_status=503, retry_after_seconds=7.0), model=model)
         for model in "ab"
     ]
-    error = await told(clock, *rigs)
+    error = await told(clock, *harnesses)
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == pytest.approx(7.0)
     assert clock.slept == []

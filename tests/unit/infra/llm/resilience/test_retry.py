@@ -53,9 +53,9 @@ PASSING: list[LLMError] = [
 async def test_what_passes_by_itself_is_tried_once_more(
     clock: FakeClock, failure: LLMError
 ) -> None:
-    rig = a_rig(clock, failure, "because")
+    harness = a_rig(clock, failure, "because")
     context = a_chat_context(clock)
-    heard = await read_answer(rig.retry, context)
+    heard = await read_answer(harness.retry, context)
     assert (heard.text, heard.pieces[-1]) == ("because", DONE)
     assert [attempt.outcome for attempt in context.attempts] == [failure.outcome, "ok"]
 
@@ -75,27 +75,27 @@ LASTING: list[LLMError] = [
 async def test_silence_and_what_would_come_again_is_not_tried_again(
     clock: FakeClock, failure: LLMError
 ) -> None:
-    rig = a_rig(clock, failure, "because")
-    heard = await read_answer(rig.retry, a_chat_context(clock))
-    assert (heard.error, rig.calls, clock.slept) == (failure, 1, [])
+    harness = a_rig(clock, failure, "because")
+    heard = await read_answer(harness.retry, a_chat_context(clock))
+    assert (heard.error, harness.calls, clock.slept) == (failure, 1, [])
 
 
 async def test_a_route_is_tried_twice_at_most(clock: FakeClock) -> None:
     failures = [LLMUnavailable(http_status=503) for _ in range(3)]
-    rig = a_rig(clock, *failures)
-    heard = await read_answer(rig.retry, a_chat_context(clock))
-    assert (heard.error, rig.calls) == (failures[1], 2)
+    harness = a_rig(clock, *failures)
+    heard = await read_answer(harness.retry, a_chat_context(clock))
+    assert (heard.error, harness.calls) == (failures[1], 2)
 
 
 @pytest.mark.parametrize(("spare", "calls"), [(-1, 1), (0, 1), (1, 2), (4, 2)])
 async def test_an_attempt_that_another_route_needs_is_left_to_it(
     clock: FakeClock, spare: int, calls: int
 ) -> None:
-    rig = a_rig(clock, *(LLMUnavailable(http_status=503) for _ in range(3)))
+    harness = a_rig(clock, *(LLMUnavailable(http_status=503) for _ in range(3)))
     context = a_chat_context(clock, has_fallback=True)
     context.spare_attempts = spare
-    await read_answer(rig.retry, context)
-    assert rig.calls == calls
+    await read_answer(harness.retry, context)
+    assert harness.calls == calls
 
 
 @pytest.mark.seen("B15")
@@ -104,16 +104,16 @@ async def test_a_rate_limit_is_not_waited_for_while_another_route_is_left(
     clock: FakeClock, delay: float | None
 ) -> None:
     limited = LLMRateLimited(http_status=429, retry_after_seconds=delay)
-    rig = a_rig(clock, limited, "yes")
-    heard = await read_answer(rig.retry, a_chat_context(clock, has_fallback=True))
-    assert (heard.error, rig.calls, clock.slept) == (limited, 1, [])
+    harness = a_rig(clock, limited, "yes")
+    heard = await read_answer(harness.retry, a_chat_context(clock, has_fallback=True))
+    assert (heard.error, harness.calls, clock.slept) == (limited, 1, [])
 
 
 async def test_the_pause_is_anything_up_to_the_base(clock: FakeClock) -> None:
     for _ in range(300):
-        rig = a_rig(clock, LLMUnavailable(http_status=503), "yes")
-        rig.retry = Retry(
-            rig.route.once,
+        harness = a_rig(clock, LLMUnavailable(http_status=503), "yes")
+        harness.retry = Retry(
+            harness.route.once,
             provider="p",
             model="a",
             policy=RetryPolicy(base_seconds=0.2),
@@ -121,7 +121,7 @@ async def test_the_pause_is_anything_up_to_the_base(clock: FakeClock) -> None:
             random=Random(len(clock.slept)),
             breakers=(),
         )
-        await read_answer(rig.retry, a_chat_context(clock))
+        await read_answer(harness.retry, a_chat_context(clock))
     assert len(clock.slept) == 300
     assert min(clock.slept) < 0.01
     assert max(clock.slept) > 0.19
@@ -134,8 +134,8 @@ async def test_a_short_pause_that_was_asked_for_is_kept(
     clock: FakeClock, asked_seconds: float, kind: type[LLMRateLimited | LLMUnavailable]
 ) -> None:
     status = 429 if kind is LLMRateLimited else 503
-    rig = a_rig(clock, kind(http_status=status, retry_after_seconds=asked_seconds), "because")
-    heard = await read_answer(rig.retry, a_chat_context(clock))
+    harness = a_rig(clock, kind(http_status=status, retry_after_seconds=asked_seconds), "because")
+    heard = await read_answer(harness.retry, a_chat_context(clock))
     assert heard.text == "because"
     assert len(clock.slept) == 1
     assert asked_seconds < clock.slept[0] <= asked_seconds + 0.2
@@ -143,9 +143,9 @@ async def test_a_short_pause_that_was_asked_for_is_kept(
 
 @pytest.mark.parametrize("asked_seconds", [2.01, 30.0, 1e9])
 async def test_a_long_pause_is_not_waited_for(clock: FakeClock, asked_seconds: float) -> None:
-    rig = a_rig(clock, LLMRateLimited(http_status=429, retry_after_seconds=asked_seconds))
-    await read_answer(rig.retry, a_chat_context(clock))
-    assert (rig.calls, clock.slept) == (1, [])
+    harness = a_rig(clock, LLMRateLimited(http_status=429, retry_after_seconds=asked_seconds))
+    await read_answer(harness.retry, a_chat_context(clock))
+    assert (harness.calls, clock.slept) == (1, [])
 
 
 @pytest.mark.parametrize("nonsense_seconds", [0.0, -1.0])
@@ -153,21 +153,21 @@ async def test_a_pause_that_is_none_counts_as_not_asked_for(
     clock: FakeClock, nonsense_seconds: float
 ) -> None:
     failure = LLMUnavailable(http_status=503, retry_after_seconds=nonsense_seconds)
-    rig = a_rig(clock, failure, "because")
-    assert (await read_answer(rig.retry, a_chat_context(clock))).text == "because"
+    harness = a_rig(clock, failure, "because")
+    assert (await read_answer(harness.retry, a_chat_context(clock))).text == "because"
     assert clock.slept[0] <= 0.2
 
 
 async def test_never_after_words_reached_a_streamed_caller(clock: FakeClock) -> None:
     cut = LLMUnavailable(connection_broke=True)
-    rig = a_rig(clock, ["beca", cut], "because")
-    heard = await read_answer(rig.retry, a_chat_context(clock, is_streamed=True))
-    assert (heard.error, heard.text, rig.calls) == (cut, "beca", 1)
+    harness = a_rig(clock, ["beca", cut], "because")
+    heard = await read_answer(harness.retry, a_chat_context(clock, is_streamed=True))
+    assert (heard.error, heard.text, harness.calls) == (cut, "beca", 1)
 
 
 async def test_a_plain_caller_gets_a_new_answer_instead_of_half_a_one(clock: FakeClock) -> None:
-    rig = a_rig(clock, ["beca", LLMUnavailable(connection_broke=True)], "because")
-    heard = await read_answer(rig.retry, a_chat_context(clock))
+    harness = a_rig(clock, ["beca", LLMUnavailable(connection_broke=True)], "because")
+    heard = await read_answer(harness.retry, a_chat_context(clock))
     assert (heard.text, heard.voices) == ("because", ["a", "a"])
 
 
@@ -175,15 +175,15 @@ async def test_a_plain_caller_gets_a_new_answer_instead_of_half_a_one(clock: Fak
 async def test_the_pause_has_to_leave_time_for_an_attempt(
     clock: FakeClock, seconds: float, calls: int
 ) -> None:
-    rig = a_rig(clock, LLMRateLimited(http_status=429, retry_after_seconds=1.0), "because")
-    await read_answer(rig.retry, a_chat_context(clock, seconds=seconds))
-    assert (rig.calls, len(clock.slept)) == (calls, calls - 1)
+    harness = a_rig(clock, LLMRateLimited(http_status=429, retry_after_seconds=1.0), "because")
+    await read_answer(harness.retry, a_chat_context(clock, seconds=seconds))
+    assert (harness.calls, len(clock.slept)) == (calls, calls - 1)
 
 
 async def test_a_route_that_will_refuse_anyway_is_not_waited_for(clock: FakeClock) -> None:
     failure = LLMUnavailable(http_status=503)
-    rig = RouteHarness(clock, failure, breaker=BreakerPolicy(consecutive_failures=1))
-    heard = await read_answer(rig.retry, a_chat_context(clock))
+    harness = RouteHarness(clock, failure, breaker=BreakerPolicy(consecutive_failures=1))
+    heard = await read_answer(harness.retry, a_chat_context(clock))
     assert (heard.error, clock.slept) == (failure, [])
 
 
@@ -192,9 +192,9 @@ async def test_what_failed_is_told_rather_than_that_the_second_try_was_refused(
     clock: FakeClock, refusal: LLMError
 ) -> None:
     failure = LLMUnavailable(http_status=503)
-    rig = a_rig(clock, failure, refusal)
-    heard = await read_answer(rig.retry, a_chat_context(clock))
-    assert (heard.error, rig.calls) == (failure, 2)
+    harness = a_rig(clock, failure, refusal)
+    heard = await read_answer(harness.retry, a_chat_context(clock))
+    assert (heard.error, harness.calls) == (failure, 2)
 
 
 async def test_a_refusal_at_the_first_try_is_told_as_it_is(clock: FakeClock) -> None:
@@ -205,51 +205,51 @@ async def test_a_refusal_at_the_first_try_is_told_as_it_is(clock: FakeClock) -> 
 
 async def test_who_leaves_during_the_pause_is_not_asked_for_again() -> None:
     clock = FakeClock(sleeping_advances=False)
-    rig = a_rig(clock, LLMUnavailable(http_status=503), "because")
-    reading = asyncio.create_task(read_answer(rig.retry, a_chat_context(clock)))
+    harness = a_rig(clock, LLMUnavailable(http_status=503), "because")
+    reading = asyncio.create_task(read_answer(harness.retry, a_chat_context(clock)))
     while not clock.slept:
         await asyncio.sleep(0)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert rig.calls == 1
+    assert harness.calls == 1
 
 
 async def test_who_hangs_up_on_it_hangs_up_on_the_provider(clock: FakeClock) -> None:
-    rig = a_rig(clock, "because")
-    pieces = rig.retry.stream(PROMPT, a_chat_context(clock))
+    harness = a_rig(clock, "because")
+    pieces = harness.retry.stream(PROMPT, a_chat_context(clock))
     await anext(pieces)
     await pieces.aclose()
-    assert rig.llm.hung_up == 1
+    assert harness.llm.hung_up == 1
 
 
 async def test_the_budget_runs_dry_and_comes_back_with_answers(clock: FakeClock) -> None:
-    rig = a_rig(clock, *(LLMUnavailable(http_status=503) for _ in range(100)))
+    harness = a_rig(clock, *(LLMUnavailable(http_status=503) for _ in range(100)))
     for _ in range(30):
-        await read_answer(rig.retry, a_chat_context(clock))
-    assert rig.calls == 30 + 20
-    assert rig.retry.budget.tokens == 0
-    rig = a_rig(clock, "yes", "yes", LLMUnavailable(http_status=503), "yes")
-    while rig.retry.budget.take_retry():
+        await read_answer(harness.retry, a_chat_context(clock))
+    assert harness.calls == 30 + 20
+    assert harness.retry.budget.tokens == 0
+    harness = a_rig(clock, "yes", "yes", LLMUnavailable(http_status=503), "yes")
+    while harness.retry.budget.take_retry():
         pass
     for _ in range(2):
-        await read_answer(rig.retry, a_chat_context(clock))
-    assert rig.retry.budget.tokens == 2
+        await read_answer(harness.retry, a_chat_context(clock))
+    assert harness.retry.budget.tokens == 2
 
 
 async def test_an_answer_at_the_second_try_brings_nothing_back(clock: FakeClock) -> None:
-    rig = a_rig(clock, LLMUnavailable(http_status=503), "yes")
-    await read_answer(rig.retry, a_chat_context(clock))
-    assert rig.retry.budget.tokens == 95
+    harness = a_rig(clock, LLMUnavailable(http_status=503), "yes")
+    await read_answer(harness.retry, a_chat_context(clock))
+    assert harness.retry.budget.tokens == 95
 
 
 @pytest.mark.parametrize(("hasty", "tokens"), [(False, 90), (True, 100)])
 async def test_a_timeout_costs_more_unless_it_was_the_callers(
     clock: FakeClock, hasty: bool, tokens: int
 ) -> None:
-    rig = a_rig(clock, LLMTimeout(caller_deadline_was_shorter=hasty))
-    await read_answer(rig.retry, a_chat_context(clock))
-    assert rig.retry.budget.tokens == tokens
+    harness = a_rig(clock, LLMTimeout(caller_deadline_was_shorter=hasty))
+    await read_answer(harness.retry, a_chat_context(clock))
+    assert harness.retry.budget.tokens == tokens
 
 
 def test_the_bucket_neither_overflows_nor_goes_below_nothing() -> None:
@@ -270,7 +270,7 @@ async def test_when_half_of_all_calls_fail_retries_are_no_storm(seed: int) -> No
         "yes" if random.random() < 0.5 else LLMUnavailable(http_status=503)
         for _ in range(2 * requests)
     ]
-    rig = a_rig(clock, *script)
+    harness = a_rig(clock, *script)
     for _ in range(requests):
-        await read_answer(rig.retry, a_chat_context(clock))
-    assert requests < rig.calls <= 1.25 * requests
+        await read_answer(harness.retry, a_chat_context(clock))
+    assert requests < harness.calls <= 1.25 * requests

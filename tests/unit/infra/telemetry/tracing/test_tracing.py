@@ -15,9 +15,9 @@ from infra.telemetry.tracing import tracing
 from infra.telemetry.tracing.tracing import open_tracing
 from tests.fakes.collector import Collector, collecting
 from tests.fakes.ends import a_delivery, answered
-from tests.fakes.history import RememberingHistory
+from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_interaction
-from tests.fakes.queue_observer import RememberingQueueObserver
+from tests.fakes.queue_observer import RecordingQueueObserver
 from tests.support.service import command
 
 HEADERS: list[tuple[bytes, bytes]] = []
@@ -162,7 +162,7 @@ async def test_a_made_up_method_is_not_sent_on(collector: Collector) -> None:
 
 
 async def test_an_accept_that_fails_says_why_and_lets_it_through(collector: Collector) -> None:
-    history = RememberingHistory()
+    history = InMemoryHistory()
     history.refuses = 1
     async with open_tracing(settings(collector.url), version="1") as opened:
         with pytest.raises(HistoryUnavailable):
@@ -175,7 +175,7 @@ async def test_an_accept_that_fails_says_why_and_lets_it_through(collector: Coll
 
 async def test_a_message_that_is_buried_is_a_span_of_its_own(collector: Collector) -> None:
     async with open_tracing(settings(collector.url), version="1") as opened:
-        told = opened.traced_messages(RememberingQueueObserver(), "http://sqs/0/interactions")
+        told = opened.traced_messages(RecordingQueueObserver(), "http://sqs/0/interactions")
         told.observe_dead_letter(a_delivery(), "not JSON", work_seconds=0.5)
     (span,) = collector.spans
     assert span.kind == "consumer"

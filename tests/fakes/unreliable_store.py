@@ -1,4 +1,4 @@
-"""A store that comes and goes."""
+"""A store that fails as a test demands."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.history.store.durable_store import DurableStore
 
 
-class LeavingStore(DurableStore):
-    """Stands before a real store.
+class UnreliableStore(DurableStore):
+    """Passes calls to another store, or fails them.
 
     Attributes:
-        is_away: Everything fails at once.
+        is_away: All calls fail immediately.
         hangs: Reads never end.
         may_write: While it is cleared, batches wait.
         has_batch: Set when a batch has arrived.
-        refused: Ids it refuses for good, with all that comes with them.
-        failing: Ids with which a batch fails as in an outage, each time, although the store answers.
-        breaking: Ids with which a batch fails in a way that nothing documents.
+        refused: Ids that are rejected permanently, together with the rest of their batch.
+        failing: Ids whose batches fail as in an outage, although the store answers.
+        breaking: Ids whose batches fail with an unexpected error.
         error: Raised for every batch, as by a driver with a bug.
-        fails_after_writing: How many of the next batches are kept although they are said not to be.
-        batches: What arrived, also in vain.
+        fails_after_writing: Number of the next batches that are stored but reported as failed.
+        batches: Ids of all batches, failed ones included.
     """
 
     def __init__(self, behind: DurableStore) -> None:

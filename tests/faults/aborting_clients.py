@@ -58,8 +58,8 @@ def request(path: str, body: object, headers: str = "") -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """A client that has left.
+class AbortedRequest:
+    """A request whose client disconnected.
 
     Attributes:
         at_seconds: Monotonic time.
@@ -72,8 +72,8 @@ class Left:
     is_all: bool
 
 
-class Leaving:
-    """One client's connection, that it will leave."""
+class AbortingClient:
+    """A client that closes its connection before the answer is complete."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -81,14 +81,16 @@ class Leaving:
         self._received = b""
 
     @classmethod
-    async def asking(cls, port: int, path: str, body: object, headers: str = "") -> "Leaving":
+    async def with_request(
+        cls, port: int, path: str, body: object, headers: str = ""
+    ) -> "AbortingClient":
         """Connect and send a whole request."""
         client = await cls.connected(port)
         await client.send(request(path, body, headers))
         return client
 
     @classmethod
-    async def connected(cls, port: int) -> "Leaving":
+    async def connected(cls, port: int) -> "AbortingClient":
         """Connect, and send nothing yet."""
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
@@ -109,8 +111,8 @@ class Leaving:
                 await self._read()
         return self._received
 
-    async def leave(self, way: str) -> Left:
-        """Be gone, in one of `WAYS`."""
+    async def leave(self, way: str) -> AbortedRequest:
+        """Disconnect, in one of `WAYS`."""
         at_seconds = time.monotonic()
         if way == "half":
             self._writer.write_eof()
@@ -121,7 +123,7 @@ class Leaving:
             raw: socket.socket = self._writer.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._writer.close()
-        return Left(at_seconds=at_seconds, words=self._words(), is_all=way == "half")
+        return AbortedRequest(at_seconds=at_seconds, words=self._words(), is_all=way == "half")
 
     async def _read(self) -> None:
         received = await self._reader.read(65536)

@@ -29,13 +29,13 @@ MONGO_DB = "ledger"
 RecordProperty = Callable[[str, object], None]
 
 
-def tell(figures: str, record_property: RecordProperty) -> None:
-    """Put what was measured into the report and, under `pytest -s`, on the screen."""
+def report_figures(figures: str, record_property: RecordProperty) -> None:
+    """Add measured figures to the report and, under `pytest -s`, to the output."""
     record_property("figures", figures)
     sys.stdout.write(f"{figures}\n")
 
 
-class Scene:
+class LedgerScenario:
     """A provider, a store or none, and one service process at a time, all with the same data."""
 
     def __init__(
@@ -133,14 +133,14 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(
+async def ledger_scenario(
     folder: Path,
     *,
     has_store: bool = True,
     provider_seconds: float = PROVIDER_SECONDS,
     settings: Mapping[str, str] | None = None,
-) -> AsyncIterator[Scene]:
-    """Set it up; the service is not started yet.
+) -> AsyncIterator[LedgerScenario]:
+    """Start the provider and the store; the service is not started yet.
 
     Args:
         has_store: Whether history goes to a MongoDB behind an outbox; else to the embedded store.
@@ -162,17 +162,17 @@ async def scene(
             **of_store,
             **(settings or {}),
         }
-        scene = Scene(folder, provider, mongod, given)
+        scenario = LedgerScenario(folder, provider, mongod, given)
         try:
-            yield scene
+            yield scenario
         finally:
-            await scene.kill()
+            await scenario.kill()
             if mongod is not None:
                 await asyncio.to_thread(mongod.kill)
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = PATIENT_SECONDS) -> float:
-    """Ask again and again until it holds; return the seconds this took."""
+    """Poll until the condition holds; return the seconds this took."""
     started = time.monotonic()
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The real service before a provider that misbehaves, asked over HTTP; and what came of each question."""
+"""The service with a provider that misbehaves, called over HTTP."""
 
 import itertools
 import json
@@ -32,8 +32,8 @@ _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a caller was told, and what history and the provider know of it.
+class ChatResult:
+    """The response to one chat, with what history and the provider recorded of it.
 
     Attributes:
         slug: Of the problem; empty when there was none.
@@ -55,7 +55,7 @@ class Told:
 
     @property
     def outcomes(self) -> list[tuple[str, str]]:
-        """Who was asked, and what came of it."""
+        """Provider and outcome of each attempt."""
         return [(one["provider"], one["outcome"]) for one in self.attempts]
 
     @property
@@ -68,8 +68,8 @@ class Told:
 
 
 @dataclass
-class Stage:
-    """A service, a provider, and somebody who asks."""
+class FaultScenario:
+    """A service, its provider, and a client."""
 
     service: Service
     provider: FaultProvider
@@ -79,8 +79,8 @@ class Stage:
 
     def ask(
         self, model: str, *, is_streamed: bool = False, timeout_seconds: float | None = None
-    ) -> Told:
-        """Ask one question, and check what has to be so whatever the answer is."""
+    ) -> ChatResult:
+        """Send one chat, and check what holds for every outcome."""
         number = next(_numbers)
         question, user = f"question {number}", f"user-{number}"
         body = {"userId": user, "userPrompt": question, "model": model, "stream": is_streamed}
@@ -94,7 +94,7 @@ class Stage:
         last = events[-1]
         texts = [event["text"] for event in events if set(event) == {"text"}]
         calls = [call for call in list(self.provider.calls) if call.question == question]
-        told = Told(
+        result = ChatResult(
             status=response.status_code,
             slug=last.get("type", "").removeprefix("/problems/"),
             text=last.get("response", "") if not texts else "".join(texts),
@@ -106,11 +106,11 @@ class Stage:
             kept=self.kept(user, response.headers["X-Interaction-Id"]),
             calls=calls,
         )
-        self._check(told, is_streamed)
-        return told
+        self._check(result, is_streamed)
+        return result
 
-    def ask_at_once(self, *asks: Callable[[], Told]) -> list[Told]:
-        """Ask many questions at the same time."""
+    def ask_at_once(self, *asks: Callable[[], ChatResult]) -> list[ChatResult]:
+        """Send many chats concurrently."""
         with ThreadPoolExecutor(len(asks)) as pool:
             return [future.result() for future in [pool.submit(ask) for ask in asks]]
 
@@ -121,7 +121,7 @@ class Stage:
         return kept
 
     def kept_of(self, user: str) -> list[Mapping[str, Any]]:
-        """All of one user's interactions, whatever became of them."""
+        """Return all of a user's interactions, of every status."""
         statuses = ["completed", "truncated", "blocked", "client_cancelled", "failed"]
         found: list[Mapping[str, Any]] = []
         parameters: dict[str, Any] = {"status": statuses, "limit": 100}
@@ -133,7 +133,7 @@ class Stage:
             parameters["cursor"] = page["nextCursor"]
 
     def degraded(self) -> dict[str, str]:
-        """Which routes are not healthy, and why; by model."""
+        """Return the reason of each route that is not healthy, by model."""
         parts = self.client.get("/health/ready").json()["degraded"]
         return {part["component"].split(" ")[-1]: part["reason"] for part in parts}
 
@@ -146,30 +146,30 @@ class Stage:
             if sample.name == name and sample.value
         }
 
-    def _check(self, told: Told, is_streamed: bool) -> None:
-        kept = told.kept
-        assert kept["attempts"] == told.attempts
-        assert told.is_done == (not told.slug)
-        if told.is_done or is_streamed:
-            assert kept["response"] == told.text
-        if told.is_done:
-            assert told.status == 200
+    def _check(self, result: ChatResult, is_streamed: bool) -> None:
+        kept = result.kept
+        assert kept["attempts"] == result.attempts
+        assert result.is_done == (not result.slug)
+        if result.is_done or is_streamed:
+            assert kept["response"] == result.text
+        if result.is_done:
+            assert result.status == 200
             assert kept["status"] in ("completed", "blocked", "truncated")
             assert kept["error"] is None
         else:
             assert kept["status"] == "blocked" or kept["status"] == (
                 "truncated" if kept["response"] else "failed"
             )
-            assert kept["error"] == told.slug
-            assert (told.status == 200) == (told.text != "")
+            assert kept["error"] == result.slug
+            assert (result.status == 200) == (result.text != "")
         if kept["status"] == "completed":
             assert kept["response"] in WHOLE_ANSWERS, "an answer that broke passes for whole"
         (line,) = self.service.lines_with(kept["id"])
-        without_usage = [{k: one[k] for k in one if k != "usage"} for one in told.attempts]
+        without_usage = [{k: one[k] for k in one if k != "usage"} for one in result.attempts]
         assert [_in_words_of_the_wire(one) for one in _told_in(line)] == without_usage
-        reached = [one for one in told.attempts if not one["provider"].endswith("-nobody")]
-        assert len(told.calls) == len(reached)
-        until(lambda: all(call.ended_seconds for call in told.calls), HANG_UP_SECONDS)
+        reached = [one for one in result.attempts if not one["provider"].endswith("-nobody")]
+        assert len(result.calls) == len(reached)
+        until(lambda: all(call.ended_seconds for call in result.calls), HANG_UP_SECONDS)
 
 
 def until(holds: Callable[[], bool], seconds: float) -> None:
@@ -181,12 +181,12 @@ def until(holds: Callable[[], bool], seconds: float) -> None:
 
 
 @contextmanager
-def on_stage(
+def running_scenario(
     folder: Path,
     faults: Sequence[str],
     pace: Pace = SCALED,
     settings: Mapping[str, str] | None = None,
-) -> Iterator[Stage]:
+) -> Iterator[FaultScenario]:
     """A service of its own before a provider of its own."""
     with provider_in_thread() as provider:
         environment = {
@@ -200,7 +200,7 @@ def on_stage(
             running_service(folder / "data", environment) as service,
             plain_client(service.url, _PATIENCE_SECONDS) as client,
         ):
-            yield Stage(service, provider, client, pace)
+            yield FaultScenario(service, provider, client, pace)
 
 
 def _read(response: httpx2.Response, started: float) -> tuple[list[dict[str, Any]], float | None]:
@@ -219,8 +219,8 @@ def _read(response: httpx2.Response, started: float) -> tuple[list[dict[str, Any
 
 def _told_in(line: str) -> list[dict[str, Any]]:
     """The attempts that a request's line in the log tells of."""
-    told: list[dict[str, Any]] = json.loads(line)["rt"]["attempts_detail"]
-    return told
+    result: list[dict[str, Any]] = json.loads(line)["rt"]["attempts_detail"]
+    return result
 
 
 def _in_words_of_the_wire(attempt: dict[str, Any]) -> dict[str, Any]:
