@@ -36,7 +36,9 @@ def llm(request: pytest.FixtureRequest, stack: AsyncExitStack) -> Build:
     return lambda *behaviours: BUILDERS[request.param](stack, behaviours)
 
 
-async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[ProviderSelected | str | Reply]:
+async def events_of(
+    client: LLMClient, prompt: Prompt = PROMPT
+) -> list[ProviderSelected | str | Reply]:
     async with asyncio.timeout(10):
         return [piece async for piece in client.stream(prompt, a_chat_context())]
 
@@ -60,7 +62,7 @@ def text_of(pieces: Sequence[ProviderSelected | str | Reply]) -> str:
 
 async def test_it_says_who_answers_then_the_text_then_how_it_ended(anyone: Build) -> None:
     under_test = await anyone(Says(["The capital", " is ", "Paris."]))
-    first, *texts, last = await heard(under_test.client)
+    first, *texts, last = await events_of(under_test.client)
     assert isinstance(first, ProviderSelected)
     assert texts
     assert all(isinstance(text, str) and text for text in texts)
@@ -71,7 +73,7 @@ async def test_it_says_who_answers_then_the_text_then_how_it_ended(anyone: Build
 
 async def test_it_may_be_shared_between_tasks(anyone: Build) -> None:
     under_test = await anyone(*[Says(["The capital", " is ", "Paris."])] * 20)
-    answers = await asyncio.gather(*(heard(under_test.client) for _ in range(20)))
+    answers = await asyncio.gather(*(events_of(under_test.client) for _ in range(20)))
     assert len({text_of(answer) for answer in answers}) == 1
 
 
@@ -88,26 +90,26 @@ async def test_a_conversation_with_a_partial_answer_is_taken(anyone: Build) -> N
             Message(role=Role.ASSISTANT, text="The capital"),
         )
     )
-    assert isinstance((await heard(under_test.client, prompt))[-1], Reply)
+    assert isinstance((await events_of(under_test.client, prompt))[-1], Reply)
 
 
 async def test_the_text_comes_unchanged(llm: Build) -> None:
     pieces = ["Olá, ", "世界 ", "👩‍🚀\n", "  two  spaces\t", '"quoted" \\ \u2028 \u0000 end']
     under_test = await llm(Says(pieces))
-    assert text_of(await heard(under_test.client)) == "".join(pieces)
+    assert text_of(await events_of(under_test.client)) == "".join(pieces)
 
 
 async def test_usage_comes_as_the_provider_counted(llm: Build) -> None:
     under_test = await llm(Says(["4"], usage=USAGE), Says(["4"], usage=NO_USAGE))
-    assert (await heard(under_test.client))[-1] == Reply(
+    assert (await events_of(under_test.client))[-1] == Reply(
         finish_reason=FinishReason.STOP, usage=USAGE
     )
-    assert (await heard(under_test.client))[-1] == Reply(finish_reason=FinishReason.STOP)
+    assert (await events_of(under_test.client))[-1] == Reply(finish_reason=FinishReason.STOP)
 
 
 async def test_an_answer_that_grew_too_long_for_the_provider_is_an_answer(llm: Build) -> None:
     under_test = await llm(Says(["Once upon"], finish=FinishReason.LENGTH))
-    pieces = await heard(under_test.client)
+    pieces = await events_of(under_test.client)
     assert text_of(pieces) == "Once upon"
     assert isinstance(pieces[-1], Reply)
     assert (pieces[-1].finish_reason, pieces[-1].was_cut_at_limit) == (FinishReason.LENGTH, False)
@@ -115,7 +117,7 @@ async def test_an_answer_that_grew_too_long_for_the_provider_is_an_answer(llm: B
 
 async def test_thinking_that_ate_the_budget_is_an_empty_answer(llm: Build) -> None:
     under_test = await llm(Says([], finish=FinishReason.LENGTH))
-    answering, reply = await heard(under_test.client)
+    answering, reply = await events_of(under_test.client)
     assert isinstance(answering, ProviderSelected)
     assert isinstance(reply, Reply)
     assert reply.finish_reason is FinishReason.LENGTH
@@ -139,7 +141,7 @@ async def test_a_blocked_prompt_is_refused_for_good(llm: Build) -> None:
 
 async def test_a_block_after_some_text_is_how_the_answer_ended(llm: Build) -> None:
     under_test = await llm(Blocks(["To build it, "]))
-    pieces = await heard(under_test.client)
+    pieces = await events_of(under_test.client)
     assert text_of(pieces) == "To build it, "
     assert isinstance(pieces[-1], Reply)
     assert pieces[-1].finish_reason is FinishReason.CONTENT_FILTER
@@ -177,7 +179,7 @@ async def test_a_refusal_becomes_an_error_of_the_domain(llm: Build, refuses: Ref
 async def test_a_bound_on_output_is_taken(llm: Build, max_output_tokens: int | None) -> None:
     under_test = await llm(Says(["4"]))
     prompt = Prompt.from_text("2 + 2?", max_output_tokens=max_output_tokens)
-    assert text_of(await heard(under_test.client, prompt)) == "4"
+    assert text_of(await events_of(under_test.client, prompt)) == "4"
 
 
 @pytest.mark.parametrize("pieces", [[], ["The capital", " is"]], ids=["before", "after"])
@@ -192,7 +194,7 @@ async def test_a_connection_that_breaks_leaves_what_came(llm: Build, pieces: lis
 async def test_a_failure_spoils_nothing_for_the_next_call(llm: Build) -> None:
     under_test = await llm(Refuses(400), Says(["still here"]))
     await heard_until_failure(under_test.client)
-    assert text_of(await heard(under_test.client)) == "still here"
+    assert text_of(await events_of(under_test.client)) == "still here"
 
 
 async def test_closing_it_early_hangs_up_on_the_provider(llm: Build) -> None:
@@ -223,4 +225,4 @@ async def test_cancelling_who_listens_hangs_up_on_the_provider(
     with pytest.raises(asyncio.CancelledError):
         await task
     await under_test.until_hung_up()
-    assert text_of(await heard(under_test.client)) == "next"
+    assert text_of(await events_of(under_test.client)) == "next"

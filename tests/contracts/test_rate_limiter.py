@@ -31,7 +31,7 @@ def budget(clock: FakeClock) -> TokenBudget:
     return MemoryTokenBudget(clock, tokens_per_day=BUDGET)
 
 
-def one(limiter: RateLimiter, name: str = "ana") -> int:
+def admit_once(limiter: RateLimiter, name: str = "ana") -> int:
     """One request from start to end; returns what remains."""
     remaining = limiter.admit(name).remaining
     limiter.release(name)
@@ -41,30 +41,30 @@ def one(limiter: RateLimiter, name: str = "ana") -> int:
 def test_a_minutes_requests_are_let_in_and_then_one_every_tenth_of_a_second(
     limiter: RateLimiter, clock: FakeClock
 ) -> None:
-    assert [one(limiter) for _ in range(PER_MINUTE)] == list(reversed(range(PER_MINUTE)))
+    assert [admit_once(limiter) for _ in range(PER_MINUTE)] == list(reversed(range(PER_MINUTE)))
     with pytest.raises(RateLimited) as refused:
         limiter.admit("ana")
     assert refused.value.retry_after_seconds == pytest.approx(0.1)
     clock.advance(refused.value.retry_after_seconds)
-    assert one(limiter) == 0
+    assert admit_once(limiter) == 0
     with pytest.raises(RateLimited):
         limiter.admit("ana")
 
 
 def test_a_refused_request_counts_for_nothing(limiter: RateLimiter, clock: FakeClock) -> None:
     for _ in range(PER_MINUTE):
-        one(limiter)
+        admit_once(limiter)
     for _ in range(1000):
         with pytest.raises(RateLimited):
             limiter.admit("ana")
     clock.advance(1)
-    assert one(limiter) == 9
+    assert admit_once(limiter) == 9
 
 
 def test_another_caller_is_not_held_back(limiter: RateLimiter) -> None:
     for _ in range(PER_MINUTE):
-        one(limiter)
-    assert one(limiter, "bob") == PER_MINUTE - 1
+        admit_once(limiter)
+    assert admit_once(limiter, "bob") == PER_MINUTE - 1
 
 
 def test_only_so_many_are_under_way_at_once(limiter: RateLimiter) -> None:
@@ -84,10 +84,10 @@ def test_the_standing_tells_what_is_left_and_when_all_is_back(
 ) -> None:
     assert (limiter.status("ana").remaining, limiter.status("ana").reset_seconds) == (600, 0)
     for _ in range(30):
-        one(limiter)
+        admit_once(limiter)
     assert (limiter.status("ana").remaining, limiter.status("ana").reset_seconds) == (570, 3)
     for _ in range(570):
-        one(limiter)
+        admit_once(limiter)
     assert (limiter.status("ana").remaining, limiter.status("ana").reset_seconds) == (0, 1)
     clock.advance(WINDOW_SECONDS)
     assert (limiter.status("ana").remaining, limiter.status("ana").reset_seconds) == (600, 0)
@@ -97,9 +97,9 @@ def test_callers_who_stay_away_are_forgotten_and_those_under_way_are_not(clock: 
     limiter = MemoryRateLimiter(clock, requests_per_minute=PER_MINUTE, concurrent_requests=1)
     limiter.admit("busy")
     for number in range(1000):
-        one(limiter, f"passer-by {number}")
+        admit_once(limiter, f"passer-by {number}")
     clock.advance(WINDOW_SECONDS)
-    one(limiter, "somebody new")
+    admit_once(limiter, "somebody new")
     assert len(limiter._buckets) == 2
     with pytest.raises(RateLimited):
         limiter.admit("busy")

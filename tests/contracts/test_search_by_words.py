@@ -31,7 +31,7 @@ async def history(
         yield history
 
 
-def said(number: int, prompt: str, text: str = "", **changes: object) -> Interaction:
+def interaction_with(number: int, prompt: str, text: str = "", **changes: object) -> Interaction:
     return an_interaction(number, prompt=Prompt.from_text(prompt), text=text, **changes)
 
 
@@ -43,19 +43,23 @@ async def found(history: HistoryRepository, q: str, **changes: object) -> list[i
 
 
 SAID = [
-    said(0, "What is an Event Loop?", "It waits for events, and calls back."),
-    said(1, "Où est le café ?", "Près de l’église, à gauche."),
-    said(2, "Ação, coração e pão", "ÀÉÎÕÜ ñ ç Å"),
-    said(3, "snake_case and kebab-case, don't", "foo.bar(baz); a+b=c; mail@example.org"),
-    said(4, "Straße, Łódź, smørrebrød", "ß ł ø"),
-    said(5, "東京タワー 日本語", "한국어 좋아요"),
-    said(6, "Hallo🤔Welt 👍🏽 🏳️‍🌈", "🦩flamingo"),
-    said(7, "ΟΔΟΣ και οδός", "Привет, МИР"),
-    said(8, "e\u0301te\u0301 decomposed", "İstanbul ırmak"),
-    said(9, "NEAR OR AND NOT", "x" * 300 + " 12345 3.14"),
-    said(10, "हिन्दी भाषा", "שָׁלוֹם עולם"),
-    said(11, "a\0nul \ufffe \uf8ffprivate\uf8ffuse", "zero\u200bwidth soft\u00adhyphen"),
-    said(12, "nothing came of it", "", status=Status.FAILED),
+    interaction_with(0, "What is an Event Loop?", "It waits for events, and calls back."),
+    interaction_with(1, "Où est le café ?", "Près de l’église, à gauche."),
+    interaction_with(2, "Ação, coração e pão", "ÀÉÎÕÜ ñ ç Å"),
+    interaction_with(
+        3, "snake_case and kebab-case, don't", "foo.bar(baz); a+b=c; mail@example.org"
+    ),
+    interaction_with(4, "Straße, Łódź, smørrebrød", "ß ł ø"),
+    interaction_with(5, "東京タワー 日本語", "한국어 좋아요"),
+    interaction_with(6, "Hallo🤔Welt 👍🏽 🏳️‍🌈", "🦩flamingo"),
+    interaction_with(7, "ΟΔΟΣ και οδός", "Привет, МИР"),
+    interaction_with(8, "e\u0301te\u0301 decomposed", "İstanbul ırmak"),
+    interaction_with(9, "NEAR OR AND NOT", "x" * 300 + " 12345 3.14"),
+    interaction_with(10, "हिन्दी भाषा", "שָׁלוֹם עולם"),
+    interaction_with(
+        11, "a\0nul \ufffe \uf8ffprivate\uf8ffuse", "zero\u200bwidth soft\u00adhyphen"
+    ),
+    interaction_with(12, "nothing came of it", "", status=Status.FAILED),
 ]
 
 SEARCHES = {
@@ -154,7 +158,11 @@ async def test_a_text_is_found_by_every_canonically_equivalent_one(
     for text in TEXTS:
         for form in forms_of(text):
             numbers.setdefault(text, []).append(len(kept))
-            kept.append(said(len(kept), form, "") if len(kept) % 2 else said(len(kept), "?", form))
+            kept.append(
+                interaction_with(len(kept), form, "")
+                if len(kept) % 2
+                else interaction_with(len(kept), "?", form)
+            )
     if is_stored_before:
         await history.append_many(kept)
     else:
@@ -191,7 +199,10 @@ async def test_random_texts_are_found_by_every_canonically_equivalent_one(
         for number in range(40)
     ]
     await history.append_many(
-        [said(number, chance.choice(forms_of(text))) for number, text in enumerate(texts)]
+        [
+            interaction_with(number, chance.choice(forms_of(text)))
+            for number, text in enumerate(texts)
+        ]
     )
     for number, text in enumerate(texts):
         form = chance.choice(forms_of(text, seed=3))
@@ -202,28 +213,28 @@ async def test_random_texts_are_found_by_every_canonically_equivalent_one(
 async def test_decomposed_texts_that_are_replaced_or_erased_leave_nothing_behind(
     history: HistoryRepository,
 ) -> None:
-    await history.append(said(1, "и\u0306огурт", status=Status.INTERRUPTED))
+    await history.append(interaction_with(1, "и\u0306огурт", status=Status.INTERRUPTED))
     assert await found(history, "йогурт") == [1]
-    await history.append(said(1, "и\u0306огурт", "то\u0301лько и\u0306од"))
-    await history.append(said(1, "и\u0306огурт", status=Status.INTERRUPTED))
+    await history.append(interaction_with(1, "и\u0306огурт", "то\u0301лько и\u0306од"))
+    await history.append(interaction_with(1, "и\u0306огурт", status=Status.INTERRUPTED))
     assert await found(history, "йогурт йод только") == [1]
-    await history.append(said(2, "и\u0306од", status=Status.INTERRUPTED))
-    await history.append(said(2, "composed", "йод"))
+    await history.append(interaction_with(2, "и\u0306од", status=Status.INTERRUPTED))
+    await history.append(interaction_with(2, "composed", "йод"))
     assert await found(history, "йод") == [1, 2]
     await history.erase("ana", an_id(1))
     assert await found(history, "йод") == [2]
     assert await found(history, "йогурт") == []
-    await history.append(said(3, "и\u0306од", user_id="bob"))
+    await history.append(interaction_with(3, "и\u0306од", user_id="bob"))
     await history.erase_all("ana", an_id(5))
     assert await found(history, "йод") == []
     assert await found(history, "йод", user_id="bob") == [3]
 
 
 async def test_nobody_finds_someone_elses(history: HistoryRepository) -> None:
-    await history.append(said(1, "a secret word"))
-    await history.append(said(2, "another word", user_id="bob"))
+    await history.append(interaction_with(1, "a secret word"))
+    await history.append(interaction_with(2, "another word", user_id="bob"))
     spoof = f"\uf8ff{b'ana'.hex()} {b'ana'.hex()} secret"
-    await history.append(said(3, spoof, user_id="bob"))
+    await history.append(interaction_with(3, spoof, user_id="bob"))
     assert await found(history, "secret") == [1]
     assert await found(history, "word") == [1]
     assert await found(history, "word", user_id="bob") == [2]
@@ -277,7 +288,7 @@ async def test_one_millisecond_of_many_is_walked_in_order(history: HistoryReposi
     prefix = an_id(5)[:14]
     ids = [f"{prefix}7{n % 4:03x}-8000-{n:012x}" for n in range(40)]
     for interaction_id in ids[::-3] + ids[::-1]:
-        await history.append(said(0, "many at once", id=interaction_id))
+        await history.append(interaction_with(0, "many at once", id=interaction_id))
     for order in Order:
         for limit in (1, 3, 50):
             walked = await walk(
@@ -287,11 +298,11 @@ async def test_one_millisecond_of_many_is_walked_in_order(history: HistoryReposi
 
 
 async def test_what_is_erased_is_not_found(history: HistoryRepository) -> None:
-    await history.append_many([said(n, f"common only{n}") for n in range(6)])
+    await history.append_many([interaction_with(n, f"common only{n}") for n in range(6)])
     await history.erase("ana", an_id(2))
     assert await found(history, "only2") == []
     assert await found(history, "common") == [0, 1, 3, 4, 5]
-    await history.append(said(2, "common only2"))
+    await history.append(interaction_with(2, "common only2"))
     assert await found(history, "common") == [0, 1, 3, 4, 5]
     await history.erase_all("ana", an_id(4))
     assert await found(history, "common") == [5]
@@ -300,16 +311,18 @@ async def test_what_is_erased_is_not_found(history: HistoryRepository) -> None:
 async def test_an_outcome_is_found_by_its_own_words(
     history: HistoryRepository, request: pytest.FixtureRequest
 ) -> None:
-    await history.append(said(1, "asked", status=Status.INTERRUPTED))
+    await history.append(interaction_with(1, "asked", status=Status.INTERRUPTED))
     assert await found(history, "asked") == [1]
-    await history.append(said(1, "asked", "answered at last"))
+    await history.append(interaction_with(1, "asked", "answered at last"))
     assert await found(history, "asked last") == [1]
-    await history.append(said(1, "asked", status=Status.INTERRUPTED))
+    await history.append(interaction_with(1, "asked", status=Status.INTERRUPTED))
     assert await found(history, "asked last") == [1]
     await history.erase("ana", an_id(1))
     assert await found(history, "asked") == []
     if request.node.callspec.params["history"] not in FORGETS_WHAT_BEGAN:
-        history.begin(said(2, "lost", status=Status.INTERRUPTED), lost_after_seconds=-1e9)
+        history.begin(
+            interaction_with(2, "lost", status=Status.INTERRUPTED), lost_after_seconds=-1e9
+        )
         async with asyncio.timeout(20):
             while await found(history, "lost") != [2]:
                 await asyncio.sleep(0.01)
@@ -317,7 +330,7 @@ async def test_an_outcome_is_found_by_its_own_words(
 
 async def test_long_texts_are_searched_to_their_end(history: HistoryRepository) -> None:
     text = " ".join(f"word{n}" for n in range(60_000))
-    await history.append(said(1, "long", f"{text} needle"))
-    await history.append(said(2, "one word", "y" * 500_000))
+    await history.append(interaction_with(1, "long", f"{text} needle"))
+    await history.append(interaction_with(2, "one word", "y" * 500_000))
     assert await found(history, "needle word31415 long") == [1]
     assert await found(history, "one word") == [2]

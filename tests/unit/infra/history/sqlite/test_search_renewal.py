@@ -38,13 +38,13 @@ PATIENT_SECONDS = 60.0
 OLD_VERSION = 5
 
 
-def said(number: int, text: str) -> Interaction:
+def interaction_with(number: int, text: str) -> Interaction:
     status = Status.COMPLETED if number % 3 else Status.INTERRUPTED
     return an_interaction(number, prompt=Prompt.from_text(text), text="", status=status)
 
 
 OLD = [
-    said(number, f"{form} each")
+    interaction_with(number, f"{form} each")
     for number, form in enumerate(form for text in TEXTS for form in forms_of(text))
 ]
 FOUND_BEFORE = [
@@ -111,7 +111,7 @@ async def test_an_old_file_is_searched_by_both_forms_at_once_and_by_every_form_w
                 assert all(one.contains_words(words_of(text)) for one in at_once)
         assert await found(history, "ЙОГУРТ each ёж") != []
         assert await found(history, "и each") == []
-        new = said(1000, "и\u0306огурт, e\u0308ж each")
+        new = interaction_with(1000, "и\u0306огурт, e\u0308ж each")
         await history.append(new)
         assert new in await found(history, "йогурт")
     assert progress(tmp_path) is not None
@@ -131,7 +131,9 @@ async def test_every_row_stays_in_the_index_once_and_what_is_erased_leaves_no_wo
     old_file(tmp_path, OLD)
     async with opened(tmp_path, SystemClock()) as history:
         await until_renewed(history)
-        await history.append_many([said(2000 + n, "канари\u0306ка each") for n in range(5)])
+        await history.append_many(
+            [interaction_with(2000 + n, "канари\u0306ка each") for n in range(5)]
+        )
 
         def count(table: str) -> int:
             with closing(apsw.Connection(str(history.path))) as connection:
@@ -154,7 +156,7 @@ async def test_every_row_stays_in_the_index_once_and_what_is_erased_leaves_no_wo
 
 async def test_start_markers_and_imports_are_found_by_canonical_words(tmp_path: Path) -> None:
     async with opened(tmp_path, SystemClock()) as history:
-        history.begin(said(0, "мои\u0306 вопрос"), lost_after_seconds=-1e9)
+        history.begin(interaction_with(0, "мои\u0306 вопрос"), lost_after_seconds=-1e9)
         await history.reap()
         async with asyncio.timeout(PATIENT_SECONDS):
             while not (lost := await found(history, "мой")):
@@ -163,7 +165,9 @@ async def test_start_markers_and_imports_are_found_by_canonical_words(tmp_path: 
 
 
 async def test_opening_a_large_old_file_does_not_wait_for_the_renewal(tmp_path: Path) -> None:
-    old_file(tmp_path, [said(number, "и\u0306од " + "text " * 50) for number in range(3000)])
+    old_file(
+        tmp_path, [interaction_with(number, "и\u0306од " + "text " * 50) for number in range(3000)]
+    )
     async with opened(tmp_path, FakeClock(sleeping_advances=False)) as history:
         assert len((await history.search(asking(words=words_of("йод"), limit=100))).interactions)
     place = progress(tmp_path)
@@ -230,7 +234,7 @@ async def test_old_documents_are_searched_by_both_forms_at_once_and_by_every_for
             for form in forms_of(text):
                 assert await found(history, form) == expected(text, OLD), ascii(form)
         # a process of the version before goes on writing
-        late = said(5000, "и\u0306огурт, e\u0308ж each")
+        late = interaction_with(5000, "и\u0306огурт, e\u0308ж each")
         await insert_as_before(client, name, [late])
         assert late in await found(history, "йогурт")
         assert not history._renewal.is_finished
@@ -259,6 +263,6 @@ async def test_a_new_database_needs_no_renewal_and_processes_share_one() -> None
                     async with asyncio.timeout(PATIENT_SECONDS):
                         await history.renew_words()
                     assert history._renewal.is_finished
-                    await history.append(said(int(time.time()), "text"))
+                    await history.append(interaction_with(int(time.time()), "text"))
         finally:
             await client.drop_database(name)

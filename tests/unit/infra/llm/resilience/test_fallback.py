@@ -354,7 +354,9 @@ async def test_a_closed_route_is_passed_over_without_a_call_or_an_attempt(clock:
     assert [attempt.model for attempt in context.attempts] == ["b"]
 
 
-async def told(clock: FakeClock, *harnesses: RouteHarness, **context: float) -> DomainError | None:
+async def final_error(
+    clock: FakeClock, *harnesses: RouteHarness, **context: float
+) -> DomainError | None:
     return (
         await read_answer(falling_back(clock, *harnesses), a_chat_context(clock, **context))
     ).error  # type: ignore[arg-type]
@@ -363,7 +365,7 @@ async def told(clock: FakeClock, *harnesses: RouteHarness, **context: float) -> 
 async def test_when_every_call_failed_the_last_failure_is_told(clock: FakeClock) -> None:
     failure = LLMUnavailable(connection_broke=True)
     harnesses = RouteHarness(clock, LLMTimeout()), RouteHarness(clock, failure, failure, model="b")
-    error = await told(clock, *harnesses)
+    error = await final_error(clock, *harnesses)
     assert error is failure
     assert error.code == "providers-failed"
 
@@ -371,7 +373,7 @@ async def test_when_every_call_failed_the_last_failure_is_told(clock: FakeClock)
 async def test_when_the_last_failure_was_a_timeout_it_is_a_timeout(clock: FakeClock) -> None:
     first = RouteHarness(clock, DOWN, breaker=OPENS_AT_ONCE)
     second = RouteHarness(clock, LLMTimeout(), model="b", breaker=OPENS_AT_ONCE)
-    assert isinstance(await told(clock, first, second), LLMTimeout)
+    assert isinstance(await final_error(clock, first, second), LLMTimeout)
     assert first.route.closed_for_seconds()
     assert second.route.closed_for_seconds()
 
@@ -381,7 +383,7 @@ async def test_when_no_time_was_left_to_ask_who_could_answer_it_is_a_timeout(
 ) -> None:
     first = RouteHarness(clock, DOWN, breaker=OPENS_AT_ONCE)
     await read_answer(first.route.once, a_chat_context(clock))
-    error = await told(clock, first, RouteHarness(clock, "yes", model="b"), seconds=1.9)
+    error = await final_error(clock, first, RouteHarness(clock, "yes", model="b"), seconds=1.9)
     assert isinstance(error, LLMTimeout)
     assert error.caller_deadline_was_shorter
 
@@ -390,13 +392,13 @@ async def test_a_larger_window_that_rests_is_waited_for(clock: FakeClock) -> Non
     first = RouteHarness(clock, ContextTooLong(), context_tokens=1_000)
     second = RouteHarness(clock, DOWN, model="b", context_tokens=2_000, breaker=OPENS_AT_ONCE)
     await read_answer(second.route.once, a_chat_context(clock))
-    error = await told(clock, first, second)
+    error = await final_error(clock, first, second)
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == pytest.approx(10.0)
 
 
 async def test_a_refusal_that_no_door_knows_of_is_told_with_a_second(clock: FakeClock) -> None:
-    error = await told(clock, RouteHarness(clock, NoRoute(retry_after_seconds=5.0)))
+    error = await final_error(clock, RouteHarness(clock, NoRoute(retry_after_seconds=5.0)))
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == 1.0
 
@@ -407,7 +409,7 @@ async def test_a_failed_call_says_more_than_a_full_bulkhead(clock: FakeClock) ->
         RouteHarness(clock, DOWN, DOWN),
         RouteHarness(clock, "no", model="b", concurrency=full),
     )
-    assert await told(clock, first, second) is DOWN
+    assert await final_error(clock, first, second) is DOWN
 
 
 @pytest.mark.seen("B15")
@@ -416,20 +418,20 @@ async def test_while_every_route_rests_from_a_rate_limit_the_soonest_is_told(
 ) -> None:
     limited = LLMRateLimited(http_status=429)
     for_long = LLMRateLimited(http_status=429, retry_after_seconds=30.0)
-    error = await told(
+    error = await final_error(
         clock, RouteHarness(clock, for_long), RouteHarness(clock, limited, limited, model="b")
     )
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == pytest.approx(2.0)
     healthy_again = RouteHarness(clock, DOWN, DOWN, model="b")
-    assert await told(clock, RouteHarness(clock, limited), healthy_again) is DOWN
+    assert await final_error(clock, RouteHarness(clock, limited), healthy_again) is DOWN
 
 
 async def test_when_every_route_is_closed_the_soonest_opening_is_told(clock: FakeClock) -> None:
     first = RouteHarness(clock, LLMRateLimited(retry_after_seconds=30.0))
     second = RouteHarness(clock, DOWN, model="b", breaker=OPENS_AT_ONCE)
     for _ in range(2):  # closed by this very call, and closed before it
-        error = await told(clock, first, second)
+        error = await final_error(clock, first, second)
         assert isinstance(error, NoRoute)
         assert error.retry_after_seconds == pytest.approx(10.0)
     assert (first.calls, second.calls) == (1, 1)
@@ -440,7 +442,7 @@ async def test_unavailable_with_a_delay_cools_every_route(clock: FakeClock) -> N
         RouteHarness(clock, LLMUnavailable(http_status=503, retry_after_seconds=7.0), model=model)
         for model in "ab"
     ]
-    error = await told(clock, *harnesses)
+    error = await final_error(clock, *harnesses)
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == pytest.approx(7.0)
     assert clock.slept == []
@@ -451,7 +453,7 @@ async def test_the_wait_that_is_told_is_a_second_to_a_minute(
     clock: FakeClock, asked_seconds: float, told_seconds: float
 ) -> None:
     failure = LLMRateLimited(retry_after_seconds=asked_seconds)
-    error = await told(clock, RouteHarness(clock, failure, retry=NO_RETRY))
+    error = await final_error(clock, RouteHarness(clock, failure, retry=NO_RETRY))
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == told_seconds
 
@@ -470,20 +472,20 @@ async def test_a_bad_key_is_told_only_when_nothing_else_may_answer(clock: FakeCl
     bad_key = LLMMisconfigured(http_status=401)
     alone = RouteHarness(clock, bad_key)
     for _ in range(2):  # by the provider, and by its breaker afterwards
-        assert isinstance(await told(clock, alone), LLMMisconfigured)
+        assert isinstance(await final_error(clock, alone), LLMMisconfigured)
     assert alone.calls == 1
     both = (
         RouteHarness(clock, bad_key),
         RouteHarness(clock, LLMMisconfigured(http_status=402), model="b"),
     )
-    assert isinstance(await told(clock, *both), LLMMisconfigured)
+    assert isinstance(await final_error(clock, *both), LLMMisconfigured)
     with_another = RouteHarness(clock, bad_key), RouteHarness(clock, DOWN, DOWN, model="b")
-    assert await told(clock, *with_another) is DOWN
+    assert await final_error(clock, *with_another) is DOWN
     while_another_rests = (
         RouteHarness(clock, bad_key),
         RouteHarness(clock, DOWN, model="b", breaker=OPENS_AT_ONCE),
     )
-    error = await told(clock, *while_another_rests)
+    error = await final_error(clock, *while_another_rests)
     assert isinstance(error, NoRoute)
     assert error.retry_after_seconds == pytest.approx(10.0)
 

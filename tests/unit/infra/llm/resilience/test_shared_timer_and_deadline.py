@@ -46,7 +46,7 @@ def bounded(
     )
 
 
-async def heard(client: LLMClient, context: ChatRequestContext) -> list[object]:
+async def events_of(client: LLMClient, context: ChatRequestContext) -> list[object]:
     async with asyncio.timeout(LONG / 3):
         return [piece async for piece in client.stream(PROMPT, context)]
 
@@ -66,7 +66,7 @@ async def timeout_of(client: LLMClient, context: ChatRequestContext) -> tuple[st
 
 async def test_an_answer_in_time_passes_unchanged() -> None:
     inner = ScriptedLLM(("a", "b"))
-    pieces = await heard(bounded(inner), a_chat_context(has_fallback=True))
+    pieces = await events_of(bounded(inner), a_chat_context(has_fallback=True))
     assert pieces[1:3] == ["a", "b"]
     assert isinstance(pieces[-1], Reply)
 
@@ -83,7 +83,7 @@ async def test_with_nobody_else_the_first_text_has_all_the_time_there_is() -> No
     gate = asyncio.Event()
     inner = ScriptedLLM((gate, "late, but here"))
     asyncio.get_running_loop().call_later(3 * SHORT, gate.set)
-    assert "late, but here" in await heard(
+    assert "late, but here" in await events_of(
         bounded(inner, first_token_seconds=SHORT), a_chat_context()
     )
 
@@ -109,7 +109,7 @@ async def test_with_too_little_left_to_share_the_route_has_it_all() -> None:
     asyncio.get_running_loop().call_later(3 * SHORT, gate.set)
     context = a_chat_context(first_text_seconds=LONG, has_fallback=True)
     client = bounded(inner, first_token_seconds=SHORT, min_attempt_seconds=LONG)
-    assert "late, but here" in await heard(client, context)
+    assert "late, but here" in await events_of(client, context)
 
 
 @pytest.mark.parametrize("has_fallback", [True, False])
@@ -135,7 +135,7 @@ async def test_after_the_first_text_its_limits_no_longer_hold() -> None:
     inner = ScriptedLLM(("a", gate, "b"))
     asyncio.get_running_loop().call_later(3 * SHORT, gate.set)
     context = a_chat_context(first_text_seconds=2 * SHORT, has_fallback=True)
-    pieces = await heard(bounded(inner, first_token_seconds=SHORT), context)
+    pieces = await events_of(bounded(inner, first_token_seconds=SHORT), context)
     assert pieces[1:3] == ["a", "b"]
 
 
@@ -154,7 +154,7 @@ async def test_each_piece_begins_a_new_silence() -> None:
         asyncio.get_running_loop().call_later((number + 1) * SHORT, gate.set)
         pieces += [gate, "x"]
     inner = ScriptedLLM(tuple(pieces))
-    answer = await heard(bounded(inner, idle_seconds=2 * SHORT), a_chat_context())
+    answer = await events_of(bounded(inner, idle_seconds=2 * SHORT), a_chat_context())
     assert answer.count("x") == 6
 
 
@@ -203,7 +203,7 @@ async def test_nobody_is_asked_when_the_time_is_over() -> None:
 
 async def test_a_cancellation_from_outside_stays_one() -> None:
     inner = ScriptedLLM(("a", asyncio.Event()))
-    task = asyncio.create_task(heard(bounded(inner), a_chat_context()))
+    task = asyncio.create_task(events_of(bounded(inner), a_chat_context()))
     while not inner.asked:
         await asyncio.sleep(0)
     task.cancel("from outside")
@@ -217,7 +217,7 @@ async def test_a_cancellation_from_outside_wins_over_one_of_ours_at_the_same_mom
     outside_comes_at: float,
 ) -> None:
     inner = ScriptedLLM(("a", asyncio.Event()))
-    task = asyncio.create_task(heard(bounded(inner, idle_seconds=SHORT), a_chat_context()))
+    task = asyncio.create_task(events_of(bounded(inner, idle_seconds=SHORT), a_chat_context()))
     while not inner.asked:
         await asyncio.sleep(0)
     asyncio.get_running_loop().call_later(outside_comes_at, task.cancel)
@@ -231,13 +231,13 @@ async def test_a_timeout_around_it_is_told_apart_from_its_own() -> None:
     inner = ScriptedLLM((asyncio.Event(),))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(SHORT):
-            await heard(bounded(inner), a_chat_context())
+            await events_of(bounded(inner), a_chat_context())
 
 
 @pytest.mark.parametrize("error", [LLMRejected(), LLMUnavailable()])
 async def test_a_failure_of_the_route_passes_unchanged(error: LLMRejected) -> None:
     with pytest.raises(type(error)) as raised:
-        await heard(bounded(ScriptedLLM(error)), a_chat_context())
+        await events_of(bounded(ScriptedLLM(error)), a_chat_context())
     assert raised.value is error
 
 
@@ -289,7 +289,7 @@ async def test_of_many_who_wait_each_is_called_at_its_own_moment() -> None:
 
     async def wait(seconds: float) -> None:
         with pytest.raises(LLMTimeout):
-            await heard(client, a_chat_context(first_text_seconds=seconds))
+            await events_of(client, a_chat_context(first_text_seconds=seconds))
         ended.append(seconds)
 
     limits = [SHORT * (1 + number % 4) for number in range(20)]
@@ -302,7 +302,7 @@ async def test_nobody_who_was_not_late_is_called_with_who_was() -> None:
     inner = ScriptedLLM((asyncio.Event(),), ("a", gate, "b"))
     client = bounded(inner, idle_seconds=LONG)
     late = asyncio.create_task(timeout_of(client, a_chat_context(first_text_seconds=SHORT)))
-    well = asyncio.create_task(heard(client, a_chat_context()))
+    well = asyncio.create_task(events_of(client, a_chat_context()))
     await late
     await asyncio.sleep(SHORT)
     gate.set()

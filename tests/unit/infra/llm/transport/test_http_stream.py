@@ -38,7 +38,7 @@ PROMPT = Prompt.from_text("Hi")
 STOPPED = openai.event(openai.chunk({}, "stop"))
 
 
-def said(text: str) -> bytes:
+def text_event(text: str) -> bytes:
     return openai.event(openai.chunk({"content": text}))
 
 
@@ -81,14 +81,16 @@ def client_of(session: aiohttp.ClientSession, provider: FakeOpenAI) -> Asks:
     return make
 
 
-async def heard(client: LLMClient, prompt: Prompt = PROMPT) -> list[ProviderSelected | str | Reply]:
+async def events_of(
+    client: LLMClient, prompt: Prompt = PROMPT
+) -> list[ProviderSelected | str | Reply]:
     async with asyncio.timeout(10):
         return [piece async for piece in client.stream(prompt, a_chat_context())]
 
 
 async def failure_of(client: LLMClient) -> LLMUnavailable:
     with pytest.raises(LLMUnavailable) as raised:
-        await heard(client)
+        await events_of(client)
     return raised.value
 
 
@@ -112,7 +114,7 @@ async def test_gemini_is_asked_at_its_address_with_the_key_in_a_header(
             max_answer_bytes=1024,
             cost=lambda usage: usage,
         )
-        assert (await heard(client))[0] == ProviderSelected(provider="gemini", model="a-model")
+        assert (await events_of(client))[0] == ProviderSelected(provider="gemini", model="a-model")
         (seen,) = provider.seen
     assert seen.path == "/v1beta/models/gemini-3.8-flash:streamGenerateContent"
     assert seen.query == {"alt": "sse"}
@@ -135,7 +137,7 @@ async def test_a_model_name_cannot_leave_its_place_in_the_path(
             max_answer_bytes=1024,
             cost=lambda usage: usage,
         )
-        await heard(client)
+        await events_of(client)
         (seen,) = provider.seen
     assert seen.path == "/v1beta/models/a?key=1#b c%2F:streamGenerateContent"
     assert seen.query == {"alt": "sse"}
@@ -144,7 +146,7 @@ async def test_a_model_name_cannot_leave_its_place_in_the_path(
 async def test_a_chat_completions_server_is_asked_with_a_bearer_token(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
-    first, *_ = await heard(client_of(base_url=provider.base_url + "/"))
+    first, *_ = await events_of(client_of(base_url=provider.base_url + "/"))
     assert first == ProviderSelected(provider="openrouter", model="a-model")
     (seen,) = provider.seen
     assert seen.path == "/api/v1/chat/completions"
@@ -157,7 +159,7 @@ async def test_without_a_key_no_authorization_is_sent(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
     provider.api_key = None
-    await heard(client_of(api_key=None))
+    await events_of(client_of(api_key=None))
     assert "Authorization" not in provider.seen[0].headers
 
 
@@ -176,13 +178,13 @@ async def test_no_proxy_is_taken_from_the_environment(
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert isinstance((await heard(client_of()))[-1], Reply)
+    assert isinstance((await events_of(client_of()))[-1], Reply)
 
 
 async def test_no_cookie_is_kept(client_of: Asks, provider: FakeOpenAI) -> None:
-    provider.then(Raw([said("a"), openai.DONE], headers={"Set-Cookie": "a=b"}))
-    await heard(client_of())
-    await heard(client_of())
+    provider.then(Raw([text_event("a"), openai.DONE], headers={"Set-Cookie": "a=b"}))
+    await events_of(client_of())
+    await events_of(client_of())
     assert "Cookie" not in provider.seen[1].headers
 
 
@@ -191,7 +193,7 @@ def raw_deflate(body: bytes) -> bytes:
     return squeezed.compress(body) + squeezed.flush()
 
 
-WHOLE = said("olá ") + said("世界") + STOPPED
+WHOLE = text_event("olá ") + text_event("世界") + STOPPED
 COMPRESSED = {
     "gzip": gzip.compress(WHOLE),
     "GZip": gzip.compress(WHOLE),
@@ -210,7 +212,7 @@ async def test_a_compressed_answer_is_read_although_none_was_asked_for(
     body = COMPRESSED[coding]
     steps = [body] if is_whole else [bytes([byte]) for byte in body]
     provider.then(Raw(steps, headers={"Content-Encoding": coding}, whole=is_whole))
-    pieces = await heard(client_of())
+    pieces = await events_of(client_of())
     assert "".join(piece for piece in pieces if isinstance(piece, str)) == "olá 世界"
     assert provider.seen[0].headers["Accept-Encoding"] == "identity"
 
@@ -222,7 +224,7 @@ async def test_each_compressed_event_is_handed_on_before_the_next_comes(
     squeezed = zlib.compressobj(wbits=31)
     first, rest = (
         squeezed.compress(part) + squeezed.flush(zlib.Z_SYNC_FLUSH)
-        for part in (said("a"), said("b") + STOPPED + openai.DONE)
+        for part in (text_event("a"), text_event("b") + STOPPED + openai.DONE)
     )
     gate = asyncio.Event()
     provider.then(Raw([first, gate, rest], headers={"Content-Encoding": "gzip"}))
@@ -239,10 +241,10 @@ async def test_each_compressed_event_is_handed_on_before_the_next_comes(
 async def test_no_byte_is_lost_where_what_comes_swells(
     client_of: Asks, provider: FakeOpenAI, size_bytes: int
 ) -> None:
-    text = "x" * (size_bytes - len(said("")))
-    body = gzip.compress(said(text) + STOPPED + openai.DONE)
+    text = "x" * (size_bytes - len(text_event("")))
+    body = gzip.compress(text_event(text) + STOPPED + openai.DONE)
     provider.then(Raw([body], headers={"Content-Encoding": "gzip"}, whole=True))
-    pieces = await heard(client_of(max_answer_bytes=1024 * 1024))
+    pieces = await events_of(client_of(max_answer_bytes=1024 * 1024))
     assert "".join(piece for piece in pieces if isinstance(piece, str)) == text
 
 
@@ -250,10 +252,10 @@ async def test_no_byte_is_lost_where_what_comes_swells(
 async def test_what_swells_without_end_is_cut_where_an_answer_is(
     client_of: Asks, provider: FakeOpenAI, coding: str
 ) -> None:
-    body = said("a" * 100) * 100_000
+    body = text_event("a" * 100) * 100_000
     compressed = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
     provider.then(Raw([compressed], headers={"Content-Encoding": coding}, whole=True))
-    pieces = await heard(client_of())
+    pieces = await events_of(client_of())
     assert "".join(piece for piece in pieces if isinstance(piece, str)) == "a" * 1024
     assert pieces[-1] == Reply(finish_reason=FinishReason.LENGTH, was_cut_at_limit=True)
 
@@ -300,7 +302,7 @@ async def test_a_compressed_refusal_is_understood(
     headers = {"Content-Encoding": coding}
     provider.then(Raw([compressed], status=400, headers=headers, whole=True))
     with pytest.raises(LLMMisconfigured):
-        await heard(client_of())
+        await events_of(client_of())
 
 
 async def test_a_refusal_compressed_in_an_unknown_way_is_known_by_its_status(
@@ -309,7 +311,7 @@ async def test_a_refusal_compressed_in_an_unknown_way_is_known_by_its_status(
     headers = {"Content-Encoding": "br", "Retry-After": "3"}
     provider.then(Raw([b"\x00"], status=429, headers=headers, whole=True))
     with pytest.raises(LLMRateLimited):
-        await heard(client_of())
+        await events_of(client_of())
 
 
 async def test_nobody_listening_is_a_broken_connection(client_of: Asks) -> None:
@@ -349,7 +351,7 @@ async def test_connecting_takes_no_longer_than_allowed(client_of: Asks) -> None:
             cost=lambda usage: usage,
         )
         with pytest.raises(LLMTimeout):
-            await heard(client)
+            await events_of(client)
 
 
 @asynccontextmanager
@@ -380,7 +382,7 @@ async def full_listener() -> AsyncIterator[int]:
     ids=["length", "chunks", "until close", "in the head", "before the head"],
 )
 async def test_a_body_that_is_cut_is_a_broken_connection(client_of: Asks, head: bytes) -> None:
-    event = said("a")
+    event = text_event("a")
     body = b"%x\r\n%s\r\n" % (len(event), event) if b"chunked" in head else event
     async with raw_server(head + (body if head.endswith(b"\r\n\r\n") else b"")) as base_url:
         error = await failure_of(client_of(base_url=base_url))
@@ -426,7 +428,7 @@ async def test_a_refusal_is_understood_from_the_start_of_its_body(
     flood = [b'{"error":{"code":429}}'] + [b" " * 65_536] * 256
     provider.then(Raw(flood, status=429, headers={"Retry-After": "3"}))
     with pytest.raises(LLMRateLimited) as raised:
-        await heard(client_of())
+        await events_of(client_of())
     assert raised.value.retry_after_seconds == 3.0
     await until(lambda: bool(provider.left))  # the rest of it was not wanted
 
@@ -441,7 +443,7 @@ async def test_a_refusal_whose_body_says_nothing_is_known_by_its_status(
 ) -> None:
     provider.then(Raw(steps, status=401))
     with pytest.raises(LLMMisconfigured):
-        await heard(client_of())
+        await events_of(client_of())
 
 
 @pytest.mark.usefixtures("is_hurried")
@@ -460,7 +462,7 @@ async def test_a_refusal_is_not_waited_for_to_its_end(
         Says([]),
         Refuses(400),
         Refuses(503),
-        Raw([said("a"), openai.DONE, b": bye\n\n"]),
+        Raw([text_event("a"), openai.DONE, b": bye\n\n"]),
     ],
     ids=["answer", "empty", "400", "503", "more after the end"],
 )
@@ -470,11 +472,11 @@ async def test_a_connection_whose_answer_came_to_its_end_is_used_again(
     provider.then(behaviour)
     client = client_of()
     with suppress(LLMError):
-        await heard(client)
+        await events_of(client)
     await asyncio.sleep(
         0.05
     )  # the body's last bytes may come after the answer; shorter only tests less
-    await heard(client)
+    await events_of(client)
     assert len(provider.peers) == 1
 
 
@@ -483,14 +485,14 @@ async def test_nobody_waits_for_the_last_bytes_after_done_yet_the_connection_is_
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
     gate = asyncio.Event()
-    provider.then(Raw([said("a"), STOPPED, openai.DONE, gate, b": bye\n\n"]))
+    provider.then(Raw([text_event("a"), STOPPED, openai.DONE, gate, b": bye\n\n"]))
     client = client_of()
-    *_, reply = await heard(client)
+    *_, reply = await events_of(client)
     assert isinstance(reply, Reply)
     gate.set()
     await until(lambda: provider.answered == 1)
     await asyncio.sleep(0.05)  # for those bytes to arrive
-    await heard(client)
+    await events_of(client)
     assert len(provider.peers) == 1
 
 
@@ -498,9 +500,9 @@ async def test_nobody_waits_for_the_last_bytes_after_done_yet_the_connection_is_
 async def test_done_ends_an_answer_although_the_provider_keeps_the_line(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
-    provider.then(Raw([said("a"), STOPPED, openai.DONE, asyncio.Event()]))
+    provider.then(Raw([text_event("a"), STOPPED, openai.DONE, asyncio.Event()]))
     async with asyncio.timeout(1):
-        *_, reply = await heard(client_of())
+        *_, reply = await events_of(client_of())
     assert isinstance(reply, Reply)
     await until(lambda: bool(provider.left))
 
@@ -509,8 +511,8 @@ async def test_done_ends_an_answer_although_the_provider_keeps_the_line(
 async def test_a_reason_ends_an_answer_soon_although_the_provider_keeps_the_line(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
-    provider.then(Raw([said("a"), STOPPED, asyncio.Event()]))
-    *_, reply = await heard(client_of())
+    provider.then(Raw([text_event("a"), STOPPED, asyncio.Event()]))
+    *_, reply = await events_of(client_of())
     assert isinstance(reply, Reply)
     await until(lambda: bool(provider.left))
 
@@ -520,7 +522,7 @@ async def test_counts_that_come_after_the_reason_are_waited_for(
 ) -> None:
     counts = openai.event({"choices": [], "usage": {"total_tokens": 7}})
     gate = asyncio.Event()
-    provider.then(Raw([said("a"), STOPPED, gate, counts]))
+    provider.then(Raw([text_event("a"), STOPPED, gate, counts]))
     async with aclosing(client_of().stream(PROMPT, a_chat_context())) as pieces:
         assert [await anext(pieces), await anext(pieces)][1] == "a"
         reply = asyncio.ensure_future(anext(pieces))
@@ -531,9 +533,9 @@ async def test_counts_that_come_after_the_reason_are_waited_for(
 
 @pytest.mark.seen("A8")
 async def test_text_after_an_early_reason_is_read(client_of: Asks, provider: FakeOpenAI) -> None:
-    more = [said("b"), openai.event({"choices": [], "usage": {"total_tokens": 7}})]
-    provider.then(Raw([said("a"), STOPPED, *more]))
-    pieces = await heard(client_of())
+    more = [text_event("b"), openai.event({"choices": [], "usage": {"total_tokens": 7}})]
+    provider.then(Raw([text_event("a"), STOPPED, *more]))
+    pieces = await events_of(client_of())
     assert "".join(piece for piece in pieces if isinstance(piece, str)) == "ab"
     assert pieces[-1] == Reply(finish_reason=FinishReason.STOP, usage=Usage(total_tokens=7))
 
@@ -543,8 +545,8 @@ async def test_text_after_an_early_reason_is_read(client_of: Asks, provider: Fak
 async def test_comments_after_the_reason_do_not_keep_an_answer_open(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
-    provider.then(Raw([said("a"), STOPPED, *[b": ping\n\n"] * 10, asyncio.Event()]))
-    *_, reply = await heard(client_of())
+    provider.then(Raw([text_event("a"), STOPPED, *[b": ping\n\n"] * 10, asyncio.Event()]))
+    *_, reply = await events_of(client_of())
     assert isinstance(reply, Reply)
 
 
@@ -552,7 +554,7 @@ async def test_comments_after_the_reason_do_not_keep_an_answer_open(
 async def test_a_reason_and_an_open_line_end_before_the_silence_would_be_a_failure(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
-    provider.then(Raw([said("a"), STOPPED, asyncio.Event()]))
+    provider.then(Raw([text_event("a"), STOPPED, asyncio.Event()]))
     client = Deadline(
         client_of(idle_seconds=0.3),
         clock=SystemClock(),
@@ -561,7 +563,7 @@ async def test_a_reason_and_an_open_line_end_before_the_silence_would_be_a_failu
         min_attempt_seconds=0.1,
         idle_seconds=0.3,
     )
-    *_, reply = await heard(client)
+    *_, reply = await events_of(client)
     assert isinstance(reply, Reply)
 
 
@@ -571,7 +573,7 @@ async def test_a_chunk_that_holds_only_a_thought_is_progress(
 ) -> None:
     gate = asyncio.Event()
     thought = openai.event(openai.chunk({"reasoning_content": "hm"}))
-    provider.then(Raw([b": ping\n\n", thought, gate, said("a"), STOPPED, openai.DONE]))
+    provider.then(Raw([b": ping\n\n", thought, gate, text_event("a"), STOPPED, openai.DONE]))
     pieces = []
     async for piece in client_of().stream(PROMPT, a_chat_context()):
         pieces.append(piece)
@@ -583,8 +585,8 @@ async def test_a_chunk_that_holds_only_a_thought_is_progress(
 async def test_a_line_that_breaks_after_the_reason_spoils_nothing(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
-    provider.then(Raw([said("a"), STOPPED, Cut()]))
-    *_, reply = await heard(client_of())
+    provider.then(Raw([text_event("a"), STOPPED, Cut()]))
+    *_, reply = await events_of(client_of())
     assert isinstance(reply, Reply)
 
 
@@ -592,7 +594,7 @@ async def test_an_answer_too_long_is_cut_and_the_provider_hung_up_on_before_we_g
     client_of: Asks, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_stream, "_LAST_BYTES_SECONDS", 60.0)
-    provider.then(Raw([said("a" * 1000), said("b" * 1000), asyncio.Event()]))
+    provider.then(Raw([text_event("a" * 1000), text_event("b" * 1000), asyncio.Event()]))
     async with aclosing(client_of().stream(PROMPT, a_chat_context())) as pieces:
         received = [piece async for piece in until_reply(pieces)]
         await until(lambda: bool(provider.left))
@@ -618,9 +620,9 @@ async def test_a_flood_that_is_no_answer_is_hung_up_on(
 
 
 async def test_one_byte_at_a_time_is_the_same_answer(client_of: Asks, provider: FakeOpenAI) -> None:
-    body = said("olá ") + said("世界") + STOPPED + openai.DONE
+    body = text_event("olá ") + text_event("世界") + STOPPED + openai.DONE
     provider.then(Raw([bytes([byte]) for byte in body]))
-    pieces = await heard(client_of())
+    pieces = await events_of(client_of())
     assert "".join(piece for piece in pieces if isinstance(piece, str)) == "olá 世界"
 
 
@@ -628,7 +630,7 @@ async def test_each_word_is_handed_on_before_the_next_comes(
     client_of: Asks, provider: FakeOpenAI
 ) -> None:
     gates = [asyncio.Event(), asyncio.Event()]
-    provider.then(Raw([said("a"), gates[0], said("b"), gates[1], STOPPED, openai.DONE]))
+    provider.then(Raw([text_event("a"), gates[0], text_event("b"), gates[1], STOPPED, openai.DONE]))
     texts = []
     async for piece in client_of().stream(PROMPT, a_chat_context()):
         if isinstance(piece, str):
@@ -648,7 +650,7 @@ async def test_a_server_that_ignores_streaming_is_understood(
     client_of: Asks, provider: FakeOpenAI, raw: Raw
 ) -> None:
     provider.then(raw)
-    _, text, reply = await heard(client_of())
+    _, text, reply = await events_of(client_of())
     assert text == "text"
     assert isinstance(reply, Reply)
 
@@ -660,7 +662,7 @@ async def test_a_partial_answer_that_was_whole_may_be_gone_on_from(
     prompt = Prompt(
         messages=(Message(role=Role.USER, text="2+2?"), Message(role=Role.ASSISTANT, text="4"))
     )
-    _, reply = await heard(client_of(), prompt)
+    _, reply = await events_of(client_of(), prompt)
     assert isinstance(reply, Reply)
     assert provider.seen[0].body["messages"][-1] == {"role": "assistant", "content": "4"}
 

@@ -54,21 +54,25 @@ def reply_of(answer: ReceivedAnswer) -> Reply:
     return answer.reply(lambda usage: usage)
 
 
-def said(text: str, finish_reason: str | None = None) -> bytes:
+def text_event(text: str, finish_reason: str | None = None) -> bytes:
     return openai.event(openai.chunk({"content": text}, finish_reason))
 
 
-STOPPED = said("", "stop")
+STOPPED = text_event("", "stop")
 
 
 def test_events_that_came_together_are_given_out_together() -> None:
-    texts, answer = answer_of(said("a") + said("b"), said("c") + STOPPED + openai.DONE)
+    texts, answer = answer_of(
+        text_event("a") + text_event("b"), text_event("c") + STOPPED + openai.DONE
+    )
     assert texts == ["ab", "c"]
     assert reply_of(answer).finish_reason is FinishReason.STOP
 
 
 def test_what_comes_after_done_is_not_read() -> None:
-    texts, answer = answer_of(said("a") + STOPPED + openai.DONE + said("b") + b"garbage\n")
+    texts, answer = answer_of(
+        text_event("a") + STOPPED + openai.DONE + text_event("b") + b"garbage\n"
+    )
     assert texts == ["a"]
     assert reply_of(answer).finish_reason is FinishReason.STOP
 
@@ -76,10 +80,10 @@ def test_what_comes_after_done_is_not_read() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        said("a") + STOPPED,
-        said("a") + STOPPED + openai.DONE.strip(),
-        said("a") + openai.DONE,
-        said("a", "stop").strip(),
+        text_event("a") + STOPPED,
+        text_event("a") + STOPPED + openai.DONE.strip(),
+        text_event("a") + openai.DONE,
+        text_event("a", "stop").strip(),
     ],
     ids=["a reason", "unended done", "done", "unended reason"],
 )
@@ -89,7 +93,9 @@ def test_a_reason_or_done_completes_an_answer(body: bytes) -> None:
     assert reply_of(answer).finish_reason is FinishReason.STOP
 
 
-@pytest.mark.parametrize("body", [b"", said("a"), said("a") + said("b", "stop")[:-9]])
+@pytest.mark.parametrize(
+    "body", [b"", text_event("a"), text_event("a") + text_event("b", "stop")[:-9]]
+)
 def test_an_answer_with_neither_was_cut(body: bytes) -> None:
     chunks = [body, END] if body else [END]
     texts, answer = answer_of(*chunks)
@@ -108,7 +114,7 @@ def test_gemini_s_answers_are_not_completed_by_done() -> None:
 
 def test_text_that_came_before_an_error_in_the_same_read_is_not_lost() -> None:
     error = openai.event({"error": {"code": 429, "message": "slow"}})
-    texts, answer = answer_of(said("a") + error, headers={"Retry-After": "3"})
+    texts, answer = answer_of(text_event("a") + error, headers={"Retry-After": "3"})
     assert texts == ["a"]
     with pytest.raises(LLMRateLimited) as raised:
         reply_of(answer)
@@ -143,7 +149,7 @@ def test_an_error_in_a_success_counts_as_its_code(
 
 
 def test_an_error_after_the_reason_still_is_one() -> None:
-    body = said("", "length") + openai.event({"error": {"code": 400}}) + openai.DONE
+    body = text_event("", "length") + openai.event({"error": {"code": 400}}) + openai.DONE
     _, answer = answer_of(body)
     with pytest.raises(LLMRejected):
         reply_of(answer)
@@ -151,7 +157,7 @@ def test_an_error_after_the_reason_still_is_one() -> None:
 
 def test_moderation_after_some_text_is_how_the_answer_ended() -> None:
     error = {"code": 403, "message": "x", "metadata": {"reasons": ["x"]}}
-    texts, answer = answer_of(said("a"), openai.event({"error": error}))
+    texts, answer = answer_of(text_event("a"), openai.event({"error": error}))
     assert texts == ["a", ""]
     assert reply_of(answer).finish_reason is FinishReason.CONTENT_FILTER
 
@@ -160,7 +166,7 @@ def test_moderation_after_some_text_is_how_the_answer_ended() -> None:
     ("finish_reason", "kind"), [("stop", LLMUnavailable), ("content_filter", ContentBlocked)]
 )
 def test_an_answer_without_text_is_a_failure(finish_reason: str, kind: type[Exception]) -> None:
-    _, answer = answer_of(said("", finish_reason) + openai.DONE)
+    _, answer = answer_of(text_event("", finish_reason) + openai.DONE)
     with pytest.raises(kind):
         reply_of(answer)
 
@@ -171,7 +177,7 @@ def test_a_text_that_was_gone_on_from_may_have_been_whole() -> None:
 
 
 def test_a_block_in_going_on_is_how_the_answer_ended() -> None:
-    _, answer = answer_of(said("", "content_filter") + openai.DONE, may_be_empty=True)
+    _, answer = answer_of(text_event("", "content_filter") + openai.DONE, may_be_empty=True)
     assert reply_of(answer).finish_reason is FinishReason.CONTENT_FILTER
 
 
@@ -186,14 +192,14 @@ def test_a_model_that_gave_up_ends_the_answer_at_once() -> None:
 
 @pytest.mark.parametrize("junk", [b"data: {oops\n\n", b"data: \xff\n\n", b'data: {"\\ud800\n\n'])
 def test_junk_spoils_an_answer_but_not_what_came_before(junk: bytes) -> None:
-    texts, answer = answer_of(said("a") + junk)
+    texts, answer = answer_of(text_event("a") + junk)
     assert texts == ["a"]
     with pytest.raises(ValueError, match="line 1"):
         reply_of(answer)
 
 
 def escaped(text: str) -> bytes:
-    return said("?").replace(b'"?"', b'"' + text.encode() + b'"')
+    return text_event("?").replace(b'"?"', b'"' + text.encode() + b'"')
 
 
 @pytest.mark.seen("A10")
@@ -256,21 +262,22 @@ def test_half_a_character_in_a_document_too_deep_is_junk() -> None:
 
 @pytest.mark.seen("A3")
 @pytest.mark.parametrize(
-    "after", [openai.event({"error": {"code": 502}}), b"data: {oops\n\n", said("", "error"), END]
+    "after",
+    [openai.event({"error": {"code": 502}}), b"data: {oops\n\n", text_event("", "error"), END],
 )
 def test_nothing_after_a_block_makes_it_a_failure(after: bytes) -> None:
-    _, answer = answer_of(said("", "content_filter"), after, END)
+    _, answer = answer_of(text_event("", "content_filter"), after, END)
     with pytest.raises(ContentBlocked):
         reply_of(answer)
 
 
 @pytest.mark.seen("A4")
 def test_an_unknown_reason_without_done_or_without_text_is_a_failure() -> None:
-    _, answer = answer_of(said("a", "something"), END)
+    _, answer = answer_of(text_event("a", "something"), END)
     with pytest.raises(LLMUnavailable) as raised:
         reply_of(answer)
     assert not raised.value.connection_broke
-    _, answer = answer_of(said("", "something") + openai.DONE)
+    _, answer = answer_of(text_event("", "something") + openai.DONE)
     with pytest.raises(LLMUnavailable):
         reply_of(answer)
 
@@ -345,7 +352,7 @@ def test_an_answer_is_cut_at_the_limit_and_never_within_a_character(
     texts: list[str], given_out: str
 ) -> None:
     full = "".join(texts)
-    chunks = [*(said(text) for text in texts), STOPPED + openai.DONE]
+    chunks = [*(text_event(text) for text in texts), STOPPED + openai.DONE]
     taken, answer = answer_of(*chunks, max_bytes=10)
     assert "".join(taken) == given_out
     reply = reply_of(answer)
@@ -357,6 +364,6 @@ def test_an_answer_is_cut_at_the_limit_and_never_within_a_character(
 
 def test_the_price_is_added_to_what_was_used() -> None:
     usage_event = openai.event({"choices": [], "usage": {"total_tokens": 7}})
-    _, answer = answer_of(said("a", "stop") + usage_event + openai.DONE)
+    _, answer = answer_of(text_event("a", "stop") + usage_event + openai.DONE)
     reply = answer.reply(lambda usage: Usage(total_tokens=usage.total_tokens, cost_usd=0.5))
     assert reply.usage == Usage(total_tokens=7, cost_usd=0.5)

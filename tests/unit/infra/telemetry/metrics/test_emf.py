@@ -36,7 +36,7 @@ TURN = ChatRequestContext(
 OUTBOX = OutboxSnapshot(rows=1, size_bytes=1, fill_ratio=0.1, lag_seconds=1.0, relay_failures=0)
 
 
-def told(lines: EmfLines) -> list[dict[str, Any]]:
+def emitted(lines: EmfLines) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines.next(START_MILLISECONDS)]
 
 
@@ -64,7 +64,7 @@ def names(line: dict[str, Any]) -> set[str]:
 
 def test_a_quiet_task_still_tells_what_it_is_at() -> None:
     _, lines = made()
-    (line,) = told(lines)
+    (line,) = emitted(lines)
     assert line["service"] == "rt-genai"
     assert line["ChatsInFlight"] == 3
     assert line["Requests"] == line["AllAttempts"] == line["FailedAttempts"] == 0
@@ -75,7 +75,7 @@ def test_every_metric_and_dimension_stands_in_its_line() -> None:
     metrics, lines = made()
     metrics.observe_request(answered("/v1/chat", "POST", 200, 0.6, llm_seconds=0.5))
     call(metrics)
-    for line in told(lines):
+    for line in emitted(lines):
         (directive,) = line["_aws"]["CloudWatchMetrics"]
         named = names(line) | {one for found in directive["Dimensions"] for one in found}
         assert named == line.keys() - {"_aws"}
@@ -85,10 +85,10 @@ def test_requests_are_told_once_and_errors_among_them() -> None:
     metrics, lines = made()
     metrics.observe_request(answered("/v1/chat", "POST", 200, 0.6, llm_seconds=0.5))
     metrics.observe_request(answered("/v1/chat", "POST", 503, 0.6))
-    (first, *_) = told(lines)
+    (first, *_) = emitted(lines)
     assert (first["Requests"], first["ServerErrors"]) == (2, 1)
     assert sum(first["RequestSeconds"]["Counts"]) == 2
-    (second,) = told(lines)
+    (second,) = emitted(lines)
     assert second["Requests"] == 0
     assert "RequestSeconds" not in second
 
@@ -97,7 +97,7 @@ def test_calls_are_told_by_provider_model_and_outcome() -> None:
     metrics, lines = made()
     for outcome in ("ok", "ok", "timeout", "blocked", "cancelled"):
         call(metrics, outcome)
-    (task, *others) = told(lines)
+    (task, *others) = emitted(lines)
     assert (task["AllAttempts"], task["FailedAttempts"]) == (5, 1)
     routes = {line["outcome"]: line for line in others if "outcome" in line}
     assert {name: line["Attempts"] for name, line in routes.items()} == {
@@ -116,7 +116,7 @@ def test_seconds_are_told_within_their_bucket() -> None:
     metrics, lines = made()
     for seconds in (0.5, 0.5, 1_000.0):
         call(metrics, seconds=seconds)
-    spread = next(line["AttemptSeconds"] for line in told(lines) if "AttemptSeconds" in line)
+    spread = next(line["AttemptSeconds"] for line in emitted(lines) if "AttemptSeconds" in line)
     assert spread["Counts"] == [2, 1]
     middle, last = spread["Values"]
     assert 0.32 < middle < 0.64
@@ -139,8 +139,8 @@ def test_a_route_is_usable_while_it_lets_calls_through() -> None:
     states = [RouteState.HALF_OPEN, RouteState.HALF_OPEN, RouteState.OPEN, RouteState.COOLING]
     routes = [a_route(f"{number}", state) for number, state in enumerate(states)]
     metrics.watch_routes(lambda: routes)
-    assert told(lines)[0]["UsableRoutes"] == 2
-    assert "UsableRoutes" not in told(EmfLines(CollectorRegistry(), "a worker"))[0]
+    assert emitted(lines)[0]["UsableRoutes"] == 2
+    assert "UsableRoutes" not in emitted(EmfLines(CollectorRegistry(), "a worker"))[0]
 
 
 def test_no_user_is_ever_named() -> None:
@@ -200,7 +200,7 @@ async def everything_happens(metrics: Metrics) -> None:
 async def test_everything_the_alarms_and_dashboards_of_aws_look_at_is_told() -> None:
     metrics, lines = made()
     await everything_happens(metrics)
-    found = {name for line in told(lines) for name in names(line)}
+    found = {name for line in emitted(lines) for name in names(line)}
     stacks = (DEPLOY / "aws" / "stacks").glob("*.py")
     wanted = {
         name
@@ -229,4 +229,4 @@ def test_a_route_that_is_not_well_is_counted_in_whatever_state_it_is() -> None:
     metrics, lines = made()
     routes = [a_route(f"{number}", state) for number, state in enumerate(RouteState)]
     metrics.watch_routes(lambda: routes)
-    assert told(lines)[0]["RoutesNotWell"] == len(RouteState) - 1
+    assert emitted(lines)[0]["RoutesNotWell"] == len(RouteState) - 1
