@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.process.lifecycle import Stoppable
-from app.services.answer_events import AnswerEvents, ChatEvent
+from app.services.answer_events import AnswerEvents
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.interaction import Interaction
+from domain.entities.interaction import ChatEvent, Interaction
 from domain.entities.reply import ProviderSelected
 from domain.exceptions import DomainError, Overloaded
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from domain.entities.items import OutputItem, Reasoning, ToolCall, tool_calls
 from domain.entities.prompt import Prompt
-from domain.entities.reply import NO_USAGE, FinishReason, Usage
+from domain.entities.reply import NO_USAGE, FinishReason, ProviderSelected, ReasoningDelta, Usage
 from domain.entities.words import words_of
 
 
@@ -112,6 +112,9 @@ class Interaction:
         """Return whether all `words` occur in the question or the answer."""
         return not words or words <= words_of(self.prompt.text, self.text)
 
+
+ChatEvent = ProviderSelected | str | ReasoningDelta | ToolCall | Interaction
+"""The selected provider, a piece of text or of reasoning, a complete tool call, or the stored interaction at the end."""
 
 ANSWERED = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLED})
 

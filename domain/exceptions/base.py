@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from domain.entities.tools import Capability
-
 
 class DomainError(Exception):
     """Base class of expected errors.
@@ -108,13 +106,13 @@ class UnsupportedByModel(DomainError):
     """The requested model lacks a capability that the request needs.
 
     Attributes:
-        capability: The missing capability.
+        capability: Name of the missing capability.
         models: Ids of the catalogue that have all the request needs.
     """
 
     code = "unsupported-by-model"
 
-    def __init__(self, capability: Capability, models: Sequence[str]) -> None:
+    def __init__(self, capability: str, models: Sequence[str]) -> None:
         super().__init__("unsupported by the model")
         self.capability = capability
         self.models = tuple(models)

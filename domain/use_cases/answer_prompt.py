@@ -6,14 +6,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.interaction import Interaction, Status
-from domain.entities.items import ToolCall
+from domain.entities.interaction import ChatEvent, Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import (
     AnswerProgress,
     MetadataReceived,
-    ProviderSelected,
-    ReasoningDelta,
     Reply,
 )
 from domain.exceptions import (
@@ -50,7 +47,7 @@ class AnswerPrompt:
 
     async def __call__(
         self, context: ChatRequestContext, prompt: Prompt
-    ) -> AsyncGenerator[ProviderSelected | str | ReasoningDelta | ToolCall | Interaction, None]:
+    ) -> AsyncGenerator[ChatEvent, None]:
         """Yield the selected providers, text, reasoning and tool calls, then the interaction once it is durable.
 
         Raises:

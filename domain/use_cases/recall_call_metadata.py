@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from domain.entities.call_ids import interaction_ids_of
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import Status, first_id_after
-from domain.entities.items import Item, ProviderMetadata, ToolCall
+from domain.entities.items import Item, ProviderMetadata, ToolCall, interaction_ids_of
 from domain.entities.prompt import Message, Prompt, Role
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.history import HistoryRepository

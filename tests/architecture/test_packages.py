@@ -172,6 +172,15 @@ ALLOWED: dict[str, set[str]] = {
         "infra.settings",
     },
     "infra.llm.providers": {
+        "infra.llm.providers.gemini",
+        "infra.llm.providers.openai",
+        "infra.llm.transport",
+    },
+    "infra.llm.providers.gemini": {
+        "infra.llm.transport",
+        "infra.llm.transport.errors",
+    },
+    "infra.llm.providers.openai": {
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },

@@ -7,9 +7,8 @@ from app.dto.native.interaction import chat_response
 from app.dto.native.items import tool_call_document
 from app.problems.error_handlers import problem_of_error
 from app.responses.event_stream import StreamFormat
-from app.services.answer_events import ChatEvent
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.interaction import Interaction
+from domain.entities.interaction import ChatEvent, Interaction
 from domain.entities.items import ToolCall
 from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import DomainError

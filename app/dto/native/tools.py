@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import AfterValidator, Field, JsonValue
 
+from app.dto.json_schema import is_json_schema
 from app.dto.wire import RequestDto, reject_nul
-from app.requests.json_schema import is_json_schema
 from domain.entities.items import ToolResult
 from domain.entities.tools import Tool, ToolChoice, ToolMode
 

@@ -13,9 +13,8 @@ from app.dto.openai_chat.tool_calls import tool_call
 from app.problems.error_handlers import problem_of_error
 from app.problems.openai_errors import openai_error
 from app.responses.event_stream import StreamFormat
-from app.services.answer_events import ChatEvent
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.interaction import Interaction, milliseconds_of
+from domain.entities.interaction import ChatEvent, Interaction, milliseconds_of
 from domain.entities.items import ToolCall
 from domain.entities.reply import ReasoningDelta
 from domain.exceptions import DomainError

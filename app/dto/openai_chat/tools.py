@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
+from app.dto.json_schema import is_json_schema
 from app.dto.openai_chat.values import unsupported
 from app.dto.wire import reject_nul
-from app.requests.json_schema import is_json_schema
 from domain.entities.tools import ResponseFormat, Tool, ToolChoice, ToolMode
 
 MAX_TOOLS = 128

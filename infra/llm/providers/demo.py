@@ -4,9 +4,8 @@ from collections.abc import AsyncGenerator
 
 import orjson
 
-from domain.entities.call_ids import call_id
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.items import ToolCall, tool_results
+from domain.entities.items import ToolCall, call_id, tool_results
 from domain.entities.prompt import Prompt
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
 from domain.entities.tools import Tool, ToolChoice, ToolMode

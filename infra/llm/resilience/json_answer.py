@@ -8,7 +8,7 @@ from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, R
 from domain.entities.tools import ResponseFormat
 from domain.exceptions import LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.json_schema import fits
+from infra.llm.resilience.json_schema import fits
 
 _HTTP_OK = 200
 

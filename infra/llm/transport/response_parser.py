@@ -6,8 +6,7 @@ from typing import Protocol
 
 import orjson
 
-from domain.entities.call_ids import call_id
-from domain.entities.items import ToolCall
+from domain.entities.items import ToolCall, call_id
 from domain.entities.reply import AnswerEvent, FinishReason, Usage
 
 Received = str | Sequence[AnswerEvent]

@@ -39,7 +39,7 @@ def record_ids(records: InMemoryIdempotencyStore) -> set[str]:
 
 
 def erasing(history: InMemoryHistory, records: InMemoryIdempotencyStore) -> EraseHistory:
-    return EraseHistory(history=history, claims=records, new_id=lambda: an_id(UNTIL))
+    return EraseHistory(history=history, idempotency_store=records, new_id=lambda: an_id(UNTIL))
 
 
 async def test_one_interaction_is_erased_with_its_record_and_no_other() -> None:
