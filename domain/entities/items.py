@@ -1,8 +1,10 @@
 """Items of a turn: texts, reasoning, tool calls and their results."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +70,45 @@ class ToolResult:
     is_error: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """An image, a document or audio in a user's message: stored here, or a reference that the provider resolves.
+
+    Attributes:
+        id: Of the stored content; None for a reference.
+        size_bytes: Of the stored content; None for a reference.
+        url: https address that is passed on to the provider and never fetched here; None for stored content.
+        content: The bytes while a request is processed; not a part of the interaction.
+    """
+
+    id: str | None = None
+    media_type: str
+    size_bytes: int | None = None
+    name: str | None = None
+    url: str | None = None
+    content: bytes | None = field(default=None, repr=False, compare=False)
+
+
+def attachment_id(user_id: str, content: bytes) -> str:
+    """Return the id of a user's content: base64url of the SHA-256 of user id, NUL and content, without padding.
+
+    The same in every installation; equal contents of two users have different ids.
+    """
+    digest = hashlib.sha256(user_id.encode() + b"\0")
+    digest.update(content)
+    return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode("ascii")
+
+
 NOT_CARRIED_OUT = "The call was not carried out."
 """Output of a result that settles a call left unanswered."""
 
 OutputItem = Text | Reasoning | ToolCall
 """An item of an answer."""
 
-InputItem = Text | ToolResult
+InputItem = Text | ToolResult | Attachment
 """An item of a user's message."""
 
-Item = Text | Reasoning | ToolCall | ToolResult
+Item = Text | Reasoning | ToolCall | ToolResult | Attachment
 
 
 def text_of(items: Iterable[Item]) -> str:
@@ -97,6 +128,11 @@ def size_bytes(items: Iterable[Item]) -> int:
             case ToolResult():
                 size += len(item.output.encode())
     return size
+
+
+def attachments(items: Iterable[Item]) -> tuple[Attachment, ...]:
+    """Return the attachments among `items`, in order."""
+    return tuple([item for item in items if isinstance(item, Attachment)])
 
 
 def tool_calls(items: Iterable[Item]) -> tuple[ToolCall, ...]:
