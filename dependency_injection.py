@@ -18,6 +18,7 @@ from app.services.history_service import HistoryService
 from app.services.idempotency import IdempotencyService
 from app.services.model_service import ModelService
 from app.services.token_quota import TokenQuota
+from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
@@ -27,11 +28,13 @@ from domain.interfaces.idempotency import IdempotencyStore
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.interfaces.telemetry import RequestTracer
+from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.list_models import ListModels
+from domain.use_cases.load_attachments import LoadAttachments
 from domain.use_cases.read_interaction import ReadInteraction
 from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
@@ -203,6 +206,7 @@ def wire(
     history_writer: HistoryWriter | None = None,
     tracer: RequestTracer | None = None,
     history_lag_seconds: Callable[[], float | None] = lambda: None,
+    attachments: AttachmentStore | None = None,
 ) -> Container:
     """Return a container of these adapters; opens nothing. Tests call it with fakes.
 
@@ -220,10 +224,12 @@ def wire(
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
+            accept_attachments=AcceptAttachments(attachments),
             recall_call_metadata=RecallCallMetadata(history),
             recall_conversation=RecallConversation(
                 history=history,
                 read_seconds=settings.history_read_seconds + HOST_READ_SECONDS,
+                load_attachments=LoadAttachments(attachments),
             ),
             catalogue=catalogue,
             clock=clock,
@@ -247,7 +253,10 @@ def wire(
             search_history=SearchHistory(history=history),
             read_interaction=read_interaction,
             erase_history=EraseHistory(
-                history=history, idempotency_store=idempotency_store, new_id=new_id
+                history=history,
+                idempotency_store=idempotency_store,
+                new_id=new_id,
+                attachments=attachments,
             ),
             list_conversations=ListConversations(history=history),
             summarise_history=SummariseHistory(history=history),

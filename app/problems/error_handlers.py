@@ -23,6 +23,7 @@ from app.problems.request_body_error import RequestBodyError
 from domain.exceptions import (
     DomainError,
     Forbidden,
+    InvalidAttachment,
     InvalidInput,
     LLMError,
     RateLimited,
@@ -200,6 +201,9 @@ def _invalid_fields(error: DomainError) -> list[dict[str, str]]:
     if isinstance(error, ToolResultsMissing):
         message = f"no result for {', '.join(error.call_ids)}"
         return [{"pointer": "/toolResults", "message": message}]
+    if isinstance(error, InvalidAttachment):
+        number = "" if error.position is None else f"/{error.position}"
+        return [{"pointer": f"/attachments{number}", "message": error.message}]
     if isinstance(error, UnsupportedByModel):
         models = ", ".join(error.models) or "none"
         message = f"does not support {error.capability}; models that do: {models}"

@@ -164,6 +164,12 @@ TOOL_RESULTS_MISSING = _register(
     "Tool results missing",
     "Not all open tool calls are answered; see errors for the ids of the others.",
 )
+INVALID_ATTACHMENT = _register(
+    "invalid-attachment",
+    422,
+    "Invalid attachment",
+    "An attachment is unknown, too large, or of another type than stated; see errors.",
+)
 IDEMPOTENCY_MISMATCH = _register(
     "idempotency-mismatch",
     422,

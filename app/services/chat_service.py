@@ -16,6 +16,7 @@ from domain.entities.tools import Capability
 from domain.exceptions import InvalidInput, Overloaded, UnsupportedByModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
+from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
 from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
@@ -71,6 +72,7 @@ class ChatService:
     """
 
     answer_prompt: AnswerPrompt
+    accept_attachments: AcceptAttachments
     recall_conversation: RecallConversation
     recall_call_metadata: RecallCallMetadata
     catalogue: ModelCatalogue
@@ -178,11 +180,17 @@ class ChatService:
     ) -> AnswerEvents:
         """Answer `prompt`; if `recalls` and it continues a conversation, with the earlier turns added to it."""
         try:
+            accepted = None
+            if prompt.messages[-1].items:
+                accepted = await self.accept_attachments.check(prompt, context.user_id)
+                prompt = accepted.prompt
             if recalls:
                 if context.previous_id is not None or context.conversation_id is not None:
                     prompt = await self._with_earlier_turns(context, prompt, model)
             else:
                 prompt = await self.recall_call_metadata(prompt, context.user_id)
+            if accepted is not None:
+                await self.accept_attachments.store_all(accepted, context.user_id, context.id)
             if self.token_quota is None or caller.rate_limit_key is None:
                 answer = self.answer_prompt(context, prompt)
             else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from domain.entities.items import OutputItem, Reasoning, ToolCall, tool_calls
+from domain.entities.items import OutputItem, Reasoning, ToolCall, attachments, tool_calls
 from domain.entities.prompt import Prompt
 from domain.entities.reply import NO_USAGE, FinishReason, ProviderSelected, ReasoningDelta, Usage
 from domain.entities.words import words_of
@@ -90,6 +90,12 @@ class Interaction:
     def reasoning(self) -> str:
         """Reasoning of the model, as far as it shows it."""
         return "".join([item.text for item in self.items if isinstance(item, Reasoning)])
+
+    @property
+    def attachment_ids(self) -> tuple[str, ...]:
+        """Ids of the stored contents that the prompt refers to."""
+        items = self.prompt.messages[0].items
+        return tuple([item.id for item in attachments(items) if item.id is not None])
 
     @property
     def milliseconds(self) -> int:

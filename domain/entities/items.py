@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from domain.entities.tools import Capability
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderMetadata:
@@ -88,6 +90,29 @@ class Attachment:
     url: str | None = None
     content: bytes | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def capability(self) -> Capability | None:
+        """What a model needs to read it; None for text, which every model reads."""
+        kind, _, _ = self.media_type.partition("/")
+        if kind == "text" and self.url is None:
+            return None
+        return {"image": Capability.IMAGES, "audio": Capability.AUDIO}.get(kind, Capability.FILES)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a text document."""
+        return self.media_type.startswith("text/")
+
+    def readable_text(self) -> str:
+        """Return the content of a text document with its name, for models that read no files."""
+        text = (self.content or b"").decode(errors="replace")
+        return f"{self.name}:\n{text}" if self.name else text
+
+    def as_text(self) -> Text:
+        """Return a text that stands in for it where it cannot be sent."""
+        name = f" {self.name}" if self.name else ""
+        return Text(text=f"[attachment{name}, {self.media_type}, not available here]")
+
 
 def attachment_id(user_id: str, content: bytes) -> str:
     """Return the id of a user's content: base64url of the SHA-256 of user id, NUL and content, without padding.
@@ -98,6 +123,9 @@ def attachment_id(user_id: str, content: bytes) -> str:
     digest.update(content)
     return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode("ascii")
 
+
+_ATTACHMENT_BYTES = 3_000
+"""Share of the context window that an attachment is counted with: about a thousand tokens, as images usually take."""
 
 NOT_CARRIED_OUT = "The call was not carried out."
 """Output of a result that settles a call left unanswered."""
@@ -127,6 +155,8 @@ def size_bytes(items: Iterable[Item]) -> int:
                 size += len(item.name.encode()) + len(item.arguments.encode())
             case ToolResult():
                 size += len(item.output.encode())
+            case Attachment():
+                size += _ATTACHMENT_BYTES
     return size
 
 

@@ -1,10 +1,11 @@
 """Prompts and the messages they consist of."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from domain.entities.items import (
+    Attachment,
     Item,
     Text,
     ToolCall,
@@ -187,17 +188,21 @@ class Prompt:
 
     def required_capabilities(self) -> frozenset[Capability]:
         """Return the capabilities that a model needs for this prompt; most need none."""
-        needs_tools = bool(self.tools)
-        if not needs_tools:
+        if not self.tools and self.response_format is None:
             for message in self.messages:
-                if message.items and _has_tool_items(message.items):
-                    needs_tools = True
+                if message.items:
                     break
-        if not needs_tools and self.response_format is None:
-            return _NO_CAPABILITIES
-        needed = {Capability.TOOLS} if needs_tools else set()
+            else:
+                return _NO_CAPABILITIES
+        needed = {Capability.TOOLS} if self.tools else set()
         if self.response_format is not None:
             needed.add(Capability.JSON_SCHEMA)
+        for message in self.messages:
+            for item in message.items:
+                if isinstance(item, ToolCall | ToolResult):
+                    needed.add(Capability.TOOLS)
+                elif isinstance(item, Attachment) and item.capability is not None:
+                    needed.add(item.capability)
         return frozenset(needed)
 
 
@@ -207,10 +212,6 @@ _NO_CAPABILITIES: frozenset[Capability] = frozenset()
 def open_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
     """Return the tool calls of the last message, which the next message has to answer."""
     return tool_calls(messages[-1].items) if messages else ()
-
-
-def _has_tool_items(items: Iterable[Item]) -> bool:
-    return any(isinstance(item, ToolCall | ToolResult) for item in items)
 
 
 def _joined(messages: Sequence[Message]) -> Message:

@@ -11,6 +11,7 @@
     ├── UnknownModel                 not in the catalogue; lists the known ids
     ├── RetiredModel                 withdrawn; names its successor
     ├── UnsupportedByModel           the model lacks a capability; lists the models that have it
+    ├── InvalidAttachment            unknown, too large, or of another type than stated
     ├── ToolResultsMissing           a part of the open tool calls is not answered; lists their ids
     ├── Overloaded                   too many concurrent requests
     ├── IdempotencyInProgress        the first request with this key is still running
@@ -41,6 +42,7 @@ from domain.exceptions.access import AuthUnavailable, RateLimited, Unauthenticat
 from domain.exceptions.base import (
     DomainError,
     Forbidden,
+    InvalidAttachment,
     InvalidCursor,
     InvalidInput,
     NotFound,
@@ -92,6 +94,7 @@ __all__ = [
     "IdempotencyInProgress",
     "IdempotencyMismatch",
     "IdempotencyUnavailable",
+    "InvalidAttachment",
     "InvalidCursor",
     "InvalidInput",
     "LLMError",

@@ -88,6 +88,22 @@ class RetiredModel(UnknownModel):
         self.successor = successor
 
 
+class InvalidAttachment(DomainError):
+    """An attachment is unknown, too large, or of another type than stated.
+
+    Attributes:
+        message: What is wrong with it.
+        position: Its number among the attachments of the request; None if unknown.
+    """
+
+    code = "invalid-attachment"
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__("invalid attachment")
+        self.message = message
+        self.position = position
+
+
 class ToolResultsMissing(DomainError):
     """The request answers only a part of the open tool calls.
 

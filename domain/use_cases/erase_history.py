@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from domain.exceptions import HistoryUnreadable, IdempotencyUnavailable
+from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.history import HistoryRepository
 from domain.interfaces.idempotency import IdempotencyStore
 
@@ -15,12 +16,14 @@ class EraseHistory:
 
     Attributes:
         idempotency_store: Holds the idempotency records of the interactions.
+        attachments: Holds the contents that the interactions refer to; None without any.
         new_id: Returns an id greater than all earlier ones of this process; its time is the bound of `all`.
     """
 
     history: HistoryRepository
     idempotency_store: IdempotencyStore
     new_id: Callable[[], str]
+    attachments: AttachmentStore | None = None
 
     async def one(self, user_id: str, interaction_id: str) -> None:
         """Erase one interaction; no-op if there is none.
@@ -31,7 +34,12 @@ class EraseHistory:
         # The record first: a record without its interaction would repeat the request under an erased id.
         with _as_one_store():
             await self.idempotency_store.forget_interaction(user_id, interaction_id)
+        erased = None
+        if self.attachments is not None:
+            erased = await self.history.find(user_id, interaction_id)
         await self.history.erase(user_id, interaction_id)
+        if self.attachments is not None and erased is not None and (ids := erased.attachment_ids):
+            await self.attachments.release(user_id, interaction_id, ids)
 
     async def all(self, user_id: str) -> int:
         """Erase all interactions up to now and return their number.
@@ -47,6 +55,8 @@ class EraseHistory:
         # A chat that began before the bound may have claimed its key meanwhile.
         with _as_one_store():
             await self.idempotency_store.forget_user(user_id, until_id)
+        if self.attachments is not None:
+            await self.attachments.release_all(user_id, until_id)
         return erased
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import ANSWERED, Interaction, is_interaction_id
@@ -24,6 +24,7 @@ from domain.entities.prompt import (
 )
 from domain.exceptions import HistoryUnreadable, InvalidInput, NotFound, ToolResultsMissing
 from domain.interfaces.history import HistoryRepository
+from domain.use_cases.load_attachments import LoadAttachments
 
 _BYTES_PER_TOKEN = 3
 _UNKNOWN_WINDOW_TOKENS = 128_000
@@ -43,6 +44,7 @@ class RecallConversation:
 
     history: HistoryRepository
     read_seconds: float = 3.5
+    load_attachments: LoadAttachments = field(default_factory=lambda: LoadAttachments(None))
 
     async def __call__(
         self,
@@ -93,7 +95,10 @@ class RecallConversation:
         if not earlier:
             return prompt
         settled = () if results else not_carried_out(unanswered)
-        return prompt.with_history(_balanced(earlier), settled)
+        earlier = _balanced(earlier)
+        if any(message.items for message in earlier):
+            earlier = await self.load_attachments(earlier, user_id, model.capabilities)
+        return prompt.with_history(earlier, settled)
 
     async def parent(self, user_id: str, interaction_id: str) -> Interaction:
         """Return the interaction that a request continues.

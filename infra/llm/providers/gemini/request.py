@@ -1,11 +1,13 @@
 """Gemini's JSON: requests of `streamGenerateContent`."""
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
 from domain.entities.items import (
+    Attachment,
     Item,
     ProviderMetadata,
     Reasoning,
@@ -214,7 +216,18 @@ def _user_contents(items: Iterable[Item], names: Mapping[str, str]) -> list[dict
             )
         elif isinstance(item, Text) and item.text:
             others.append({"text": item.text})
+        elif isinstance(item, Attachment):
+            others.append(_attachment(item))
     return [{"role": "user", "parts": parts} for parts in (results, others) if parts]
+
+
+def _attachment(item: Attachment) -> Part:
+    if item.url is not None:
+        return {"fileData": {"mimeType": item.media_type, "fileUri": item.url}}
+    content = item.content or b""
+    if item.is_text:
+        return {"text": item.readable_text()}
+    return {"inlineData": {"mimeType": item.media_type, "data": b64encode(content).decode()}}
 
 
 def _signature(metadata: ProviderMetadata | None, family: str) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """The JSON of Chat Completions: requests to OpenAI, OpenRouter, Ollama, vLLM and llama.cpp."""
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from domain.entities.items import (
+    Attachment,
     Item,
     ProviderMetadata,
     Reasoning,
@@ -31,6 +33,7 @@ call: its `extra_content`.
 """
 
 _RENAMED_LIMIT = (".openai.com", ".openai.azure.com")
+_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
 _CALL_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _SHORT_CALL_ID = re.compile(r"[A-Za-z0-9]{9}")
 
@@ -92,9 +95,36 @@ def _messages(message: Message, dialect: Dialect, family: str) -> list[dict[str,
         for item in message.items
         if isinstance(item, ToolResult)
     ]
-    if message.text:
+    if any(isinstance(item, Attachment) for item in message.items):
+        parts = [part for item in message.items if (part := _content_part(item)) is not None]
+        messages.append({"role": "user", "content": parts})
+    elif message.text:
         messages.append({"role": "user", "content": message.text})
     return messages
+
+
+def _content_part(item: Item) -> dict[str, object] | None:
+    if isinstance(item, Text) and item.text:
+        return {"type": "text", "text": item.text}
+    if not isinstance(item, Attachment):
+        return None
+    if item.is_text and item.url is None:
+        return {"type": "text", "text": item.readable_text()}
+    kind, _, subtype = item.media_type.partition("/")
+    if kind == "image":
+        return {"type": "image_url", "image_url": {"url": item.url or _data_url(item)}}
+    if kind == "audio" and item.content is not None:
+        data = b64encode(item.content).decode()
+        return {
+            "type": "input_audio",
+            "input_audio": {"data": data, "format": _AUDIO_FORMATS.get(subtype, subtype)},
+        }
+    file = {"filename": item.name or "document", "file_data": item.url or _data_url(item)}
+    return {"type": "file", "file": file}
+
+
+def _data_url(item: Attachment) -> str:
+    return f"data:{item.media_type};base64,{b64encode(item.content or b'').decode()}"
 
 
 def _answer(items: Iterable[Item], dialect: Dialect, family: str) -> list[dict[str, object]]:

@@ -1,0 +1,98 @@
+"""Store the attachments of a new message before it is answered."""
+
+from dataclasses import dataclass, field, replace
+
+from domain.entities.items import Attachment, Item, attachment_id
+from domain.entities.prompt import Message, Prompt
+from domain.exceptions import InvalidAttachment
+from domain.interfaces.attachments import AttachmentStore, StoredContent
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedAttachments:
+    """Attachments of one new message.
+
+    Attributes:
+        prompt: The prompt with the ids and contents of all attachments.
+    """
+
+    prompt: Prompt
+    _contents: dict[str, StoredContent] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptAttachments:
+    """Checks and stores attachments.
+
+    Attributes:
+        store: None if no store for attachments is configured.
+    """
+
+    store: AttachmentStore | None
+
+    async def check(self, prompt: Prompt, user_id: str) -> AcceptedAttachments:
+        """Return the prompt with ids for new contents, and the contents of those that are stored already.
+
+        Nothing is stored. A prompt without attachments is returned as it is.
+
+        Args:
+            prompt: Its new message may name stored contents by id alone.
+            user_id: Already authorised.
+
+        Raises:
+            InvalidAttachment: This user has no attachment with an id, or none can be stored here.
+            HistoryUnavailable: Nothing can be stored at the moment.
+            HistoryUnreadable: Stored contents cannot be read.
+        """
+        new = prompt.new_message
+        if not any(isinstance(item, Attachment) for item in new.items):
+            return AcceptedAttachments(prompt)
+        contents: dict[str, StoredContent] = {}
+        items: dict[int, Item] = {}
+        for item in new.items:
+            if isinstance(item, Attachment) and item.url is None:
+                items[id(item)] = await self._identified(item, user_id, contents)
+        if self.store is not None:
+            self.store.admit(sum(len(stored.content) for stored in contents.values()))
+        messages = tuple([_with(message, items) for message in prompt.messages])
+        return AcceptedAttachments(replace(prompt, messages=messages), contents)
+
+    async def store_all(
+        self, accepted: AcceptedAttachments, user_id: str, interaction_id: str
+    ) -> None:
+        """Store the contents with a reference of the interaction; return once all are durable.
+
+        Raises:
+            HistoryUnavailable: Not all are stored; a retry is safe.
+        """
+        if self.store is None:
+            return
+        for content_id, stored in accepted._contents.items():
+            await self.store.put(user_id, content_id, stored, interaction_id=interaction_id)
+
+    async def _identified(
+        self, item: Attachment, user_id: str, contents: dict[str, StoredContent]
+    ) -> Attachment:
+        if self.store is None:
+            raise InvalidAttachment("no store for attachments is configured")
+        if item.content is not None:
+            content_id = attachment_id(user_id, item.content)
+            contents[content_id] = StoredContent(media_type=item.media_type, content=item.content)
+            return replace(item, id=content_id, size_bytes=len(item.content))
+        assert item.id is not None
+        stored = await self.store.get(user_id, item.id)
+        if stored is None:
+            raise InvalidAttachment(f"unknown: {item.id}")
+        contents[item.id] = stored
+        return replace(
+            item,
+            media_type=stored.media_type,
+            size_bytes=len(stored.content),
+            content=stored.content,
+        )
+
+
+def _with(message: Message, items: dict[int, Item]) -> Message:
+    if not message.items:
+        return message
+    return replace(message, items=tuple([items.get(id(item), item) for item in message.items]))
