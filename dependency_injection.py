@@ -35,6 +35,7 @@ from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.list_models import ListModels
 from domain.use_cases.load_attachments import LoadAttachments
+from domain.use_cases.read_attachment import ReadAttachment
 from domain.use_cases.read_interaction import ReadInteraction
 from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
@@ -261,6 +262,7 @@ def wire(
             list_conversations=ListConversations(history=history),
             summarise_history=SummariseHistory(history=history),
             export_history=ExportHistory(history=history, clock=clock),
+            read_attachment=ReadAttachment(attachments),
             cursors=cursors,
         ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),

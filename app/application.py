@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app.controllers import (
+    attachment_controller,
     chat_controller,
     console_controller,
     docs_controller,
@@ -31,6 +32,7 @@ from app.openapi_schema import customize_openapi
 from app.problems import error_handlers as errors
 from app.process.lifecycle import Lifecycle
 from app.requests.chat_route import ChatRoute
+from app.requests.large_bodies import LargeBodies
 from app.services.container import Container
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.rate_limiter import RateLimiter
@@ -61,10 +63,17 @@ Errors are `application/problem+json` (RFC 9457).
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits of a request body."""
+    """Limits of request bodies.
 
-    body_bytes: int = 256 * 1024
+    Attributes:
+        body_bytes: Size of one body.
+        json_depth: Nesting of its JSON.
+        large_bodies: Counts the large bodies at one time.
+    """
+
+    body_bytes: int = 32 * 1024 * 1024
     json_depth: int = 32
+    large_bodies: LargeBodies = field(default_factory=LargeBodies)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +146,7 @@ def create_app(
         openai_controller,
         history_controller,
         export_controller,
+        attachment_controller,
         statistics_controller,
         models_controller,
         health_controller,

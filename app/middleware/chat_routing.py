@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from app.problems.error_handlers import request_error_response
 from app.problems.request_body_error import RequestBodyError
 from app.requests.chat_route import ChatRoute
+from app.requests.large_bodies import HeldBody
 from domain.exceptions import DomainError
 
 
@@ -33,8 +34,13 @@ class ChatRouting:
             return
         scope["app"] = self._app
         scope["route"] = route
+        held_body = HeldBody(self._app.state.limits.large_bodies)
+        scope["held_body"] = held_body
         try:
-            response = await route.respond(Request(scope, receive))
-        except (DomainError, RequestBodyError, RequestValidationError) as error:
-            response = request_error_response(error, scope)
-        await response(scope, receive, send)
+            try:
+                response = await route.respond(Request(scope, receive))
+            except (DomainError, RequestBodyError, RequestValidationError) as error:
+                response = request_error_response(error, scope)
+            await response(scope, receive, send)
+        finally:
+            held_body.release()

@@ -71,6 +71,7 @@ class ChatRoute(APIRoute):
             content_encodings=headers.get(_CONTENT_ENCODING, ()),
             limit_bytes=limits.body_bytes,
             max_depth=limits.json_depth,
+            held_body=request.scope["held_body"],
         )
         errors: list[dict[str, Any]] = []
         timeout = key = None

@@ -25,6 +25,7 @@ from app.requests.content_encoding import (
     decompress,
     parse_content_encoding,
 )
+from app.requests.large_bodies import LARGE_FROM_BYTES, MAX_STRINGS_IN_LARGE_BODY, HeldBody
 
 _ESCAPES = re.compile(rb'\\[\\"]')
 """Matched from left to right, so the second of two backslashes starts no escape; JSON has backslashes only in strings."""
@@ -37,6 +38,7 @@ async def read_json(
     content_encodings: Sequence[str],
     limit_bytes: int,
     max_depth: int,
+    held_body: HeldBody,
 ) -> Any:
     """Return the JSON value of a request's body.
 
@@ -46,8 +48,10 @@ async def read_json(
         content_encodings: Value of each Content-Encoding header.
         limit_bytes: Maximum size of the body, before and after decompression.
         max_depth: Maximum nesting.
+        held_body: Counts the memory of large bodies.
 
     Raises:
+        Overloaded: There are too many large bodies at once.
         RequestBodyError: The media type or content coding is not supported, or the body is too large, incomplete or not
             plain JSON.
     """
@@ -57,9 +61,12 @@ async def read_json(
         coding = parse_content_encoding(content_encodings)
     except UnsupportedCoding as exc:
         raise RequestBodyError(UNSUPPORTED_CONTENT_ENCODING, {"Accept-Encoding": ACCEPTED}) from exc
-    body = await _read_bytes(receive, limit_bytes)
+    body = await _read_bytes(receive, limit_bytes, held_body)
     if coding is not Coding.IDENTITY:
         body = await _decompress(coding, body, limit_bytes)
+        held_body.grow_to(len(body))
+    if len(body) > LARGE_FROM_BYTES and body.count(b'"') > 2 * MAX_STRINGS_IN_LARGE_BODY:
+        raise RequestBodyError(BODY_TOO_LARGE)
     return parse_json(body, max_depth)
 
 
@@ -82,7 +89,7 @@ def parse_json(body: bytes, max_depth: int) -> Any:
     return value
 
 
-async def _read_bytes(receive: Receive, limit_bytes: int) -> bytes:
+async def _read_bytes(receive: Receive, limit_bytes: int, held_body: HeldBody) -> bytes:
     chunks: list[bytes] = []
     size_bytes = 0
     has_more = True
@@ -95,6 +102,7 @@ async def _read_bytes(receive: Receive, limit_bytes: int) -> bytes:
         size_bytes += len(chunk)
         if size_bytes > limit_bytes:
             raise RequestBodyError(BODY_TOO_LARGE)
+        held_body.grow_to(size_bytes)
         chunks.append(chunk)
         has_more = message.get("more_body", False)
     return b"".join(chunks)

@@ -9,10 +9,12 @@ from domain.entities.history_query import HistoryQuery
 from domain.entities.interaction import Interaction
 from domain.entities.result_page import ConversationResultPage, HistoryResultPage
 from domain.entities.statistics import Group, StatisticsQuery
+from domain.interfaces.attachments import StoredContent
 from domain.interfaces.cursor_codec import CursorCodec
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
+from domain.use_cases.read_attachment import ReadAttachment
 from domain.use_cases.read_interaction import ReadInteraction
 from domain.use_cases.search_history import SearchHistory
 from domain.use_cases.summarise_history import SummariseHistory
@@ -29,6 +31,7 @@ class HistoryService:
     summarise_history: SummariseHistory
     export_history: ExportHistory
     cursors: CursorCodec
+    read_attachment: ReadAttachment
 
     async def search(
         self,
@@ -54,6 +57,17 @@ class HistoryService:
         )
         next_cursor = None if page.next_id is None else self.cursors.encode(query, page.next_id)
         return HistoryResultPage(page=page, next_cursor=next_cursor, is_complete=is_complete)
+
+    async def attachment(self, caller: Caller, user_id: str, attachment_id: str) -> StoredContent:
+        """Return the content of one of the user's attachments.
+
+        Raises:
+            Forbidden: The caller may not read the history of this user.
+            NotFound: This user has no such attachment.
+            HistoryUnreadable: The store cannot be read.
+        """
+        caller.require(Scope.HISTORY_READ, user_id)
+        return await self.read_attachment(user_id, attachment_id)
 
     async def conversations(
         self, caller: Caller, query: ConversationQuery, *, cursor: str | None = None

@@ -1,0 +1,69 @@
+"""Reads attachments of requests: base64, media type and size."""
+
+import binascii
+
+from app.dto.media_types import (
+    MAX_ATTACHMENT_BYTES,
+    SUPPORTED,
+    canonical_media_type,
+    has_media_type,
+    media_type_of_url,
+)
+from domain.entities.items import Attachment
+from domain.exceptions import InvalidAttachment
+
+_MAX_URL_CHARACTERS = 8192
+
+
+def attachment_of_data(
+    data: str, media_type: str, name: str | None = None, position: int | None = None
+) -> Attachment:
+    """Return an attachment with the content in `data`.
+
+    Args:
+        data: Base64, with or without padding at the end.
+        media_type: As the caller states it.
+        name: Name of the file.
+        position: Number among the attachments of the request, for errors.
+
+    Raises:
+        InvalidAttachment: The size, the type or the encoding is not valid.
+    """
+    known = canonical_media_type(media_type)
+    if known is None:
+        raise InvalidAttachment(f"must be one of {SUPPORTED}", position)
+    if len(data) * 3 // 4 > MAX_ATTACHMENT_BYTES + 2:
+        raise InvalidAttachment("must be at most 20 MiB", position)
+    try:
+        content = binascii.a2b_base64(data)
+    except (binascii.Error, ValueError):
+        raise InvalidAttachment("must be base64", position) from None
+    if len(content) > MAX_ATTACHMENT_BYTES:
+        raise InvalidAttachment("must be at most 20 MiB", position)
+    if not content:
+        raise InvalidAttachment("must not be empty", position)
+    if not has_media_type(content, known):
+        raise InvalidAttachment(f"is not {known}", position)
+    return Attachment(media_type=known, name=name, size_bytes=len(content), content=content)
+
+
+def attachment_of_url(
+    url: str, media_type: str | None, name: str | None = None, position: int | None = None
+) -> Attachment:
+    """Return a reference to a document elsewhere; it is passed on to the provider and never fetched here.
+
+    Args:
+        url: https.
+        media_type: None: what the extension in its path states.
+        name: Name of the file.
+        position: Number among the attachments of the request, for errors.
+
+    Raises:
+        InvalidAttachment: The address or the type is not valid.
+    """
+    if not url.lower().startswith("https://") or len(url) > _MAX_URL_CHARACTERS:
+        raise InvalidAttachment("must be an https address", position)
+    known = media_type_of_url(url) if media_type is None else canonical_media_type(media_type)
+    if known is None:
+        raise InvalidAttachment(f"needs a mediaType: {SUPPORTED}", position)
+    return Attachment(media_type=known, name=name, url=url)
