@@ -14,12 +14,12 @@ MAX_SEED = 2**63
 
 def is_count(value: Any) -> bool:
     """Return whether `value` is a valid token count."""
-    return _is_number(value) and 0 <= value <= MAX_COUNT
+    return (type(value) is int or _is_number(value)) and 0 <= value <= MAX_COUNT
 
 
 def is_amount(value: Any) -> bool:
     """Return whether `value` is a valid number of seconds or US dollars."""
-    return _is_number(value) and 0 <= value <= MAX_AMOUNT
+    return (type(value) is float or _is_number(value)) and 0 <= value <= MAX_AMOUNT
 
 
 def is_seed(value: Any) -> bool:

@@ -91,8 +91,9 @@ _FIELDS = (
     *("v", "userId", "model", "status", "seconds", "answered", "conversationId", "requested"),
     *("provider", "text", "finish", "fallback", "firstSeconds", "error", "usage", "attempts"),
     *("prompt", "messages", "system", "asked", "temperature", "maxOutputTokens", "topP", "stop"),
-    *("seed", "of a newer version"),
+    *("seed", "items", "inputItems", "options", "previousId", "metadata", "of a newer version"),
 )
+_ITEM = ("type", "length", "text", "arguments", "output", "isJson", "metadata", "newer")
 _USAGE = ("input", "output", "reasoning", "total", "cachedInput", "costUsd")
 
 
@@ -106,6 +107,10 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         document["usage"] = {"input": 1, name: draw(_numbers | _anything)}
     if draw(st.booleans()):
         document["seconds"] = draw(_numbers)
+    for name in draw(st.lists(st.sampled_from(["items", "inputItems"]), max_size=1)):
+        for item in document.get(name, []):
+            for changed in item if isinstance(item, list) else [item]:
+                changed[draw(st.sampled_from(_ITEM))] = draw(_numbers | _anything)
     return document
 
 
@@ -188,6 +193,10 @@ def poison(number: int) -> dict[str, Any]:
         {"finish": {}},
         {"userId": "a b"},
         {"text": 7},
+        {"items": [{"type": "text", "length": 1}]},
+        {"inputItems": [[{"type": "tool_result", "callId": "", "output": "{", "isJson": True}]]},
+        {"options": {"reasoningEffort": "of a newer version"}},
+        {"finish": "tool_calls"},
     ]
     return good | kinds[number % len(kinds)]
 

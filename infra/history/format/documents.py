@@ -4,7 +4,8 @@ Fields that are None or have their default value are omitted. Readers ignore unk
 without a new version; `v` changes only when an old reader would misread.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -16,6 +17,8 @@ from domain.entities.reply import NO_USAGE, FinishReason, Usage
 from domain.entities.stored_record import InteractionKey, Record
 from domain.exceptions import Unstorable
 from infra.history.format.fields import USAGE
+from infra.history.format.items import documents_of_items, has_tool_call, items_of
+from infra.history.format.options import document_of_options, options_of
 
 VERSION = 1
 
@@ -26,7 +29,10 @@ _REPORTED_FIELDS = frozenset(USAGE) - {"cachedInput"}
 
 # A lookup takes half the time of calling the enum, and a page has a hundred of them.
 _STATUSES = {status.value: status for status in Status}
-_FINISH_REASONS = {reason.value: reason for reason in FinishReason}
+_TOOL_CALLS = FinishReason.TOOL_CALLS
+# `tool_calls` is not stored: processes of earlier versions, which run at the same time during an upgrade, could not read
+# the record. It is stored as `stop`, and follows from the calls among the items.
+_FINISH_REASONS = {reason.value: reason for reason in FinishReason if reason is not _TOOL_CALLS}
 
 
 class UnreadableDocument(ValueError):
@@ -53,19 +59,27 @@ def document_of(interaction: Interaction) -> Document:
         document["provider"] = interaction.provider
     if interaction.text:
         document["text"] = interaction.text
-    if interaction.finish_reason is not None:
-        document["finish"] = interaction.finish_reason.value
+    reason = interaction.finish_reason
+    if reason is not None:
+        document["finish"] = "stop" if reason is _TOOL_CALLS else reason.value
     if interaction.fallback_used:
         document["fallback"] = True
     if interaction.time_to_first_token_seconds is not None:
         document["firstSeconds"] = interaction.time_to_first_token_seconds
     if interaction.error is not None:
         document["error"] = interaction.error
-    if interaction.usage is not NO_USAGE and interaction.usage != NO_USAGE:
-        document["usage"] = _document_of_usage(interaction.usage)
+    if interaction.usage is not NO_USAGE and (usage := _document_of_usage(interaction.usage)):
+        document["usage"] = usage
     if interaction.attempts:
         document["attempts"] = [_document_of_attempt(attempt) for attempt in interaction.attempts]
     _add_prompt(document, interaction.prompt)
+    if interaction.items:
+        document["items"] = documents_of_items(interaction.items)
+    if interaction.previous_id is not None:
+        document["previousId"] = interaction.previous_id
+    if interaction.metadata:
+        # Pairs: names of fields may not contain a NUL in MongoDB.
+        document["metadata"] = [[name, value] for name, value in interaction.metadata.items()]
     return document
 
 
@@ -81,23 +95,34 @@ def interaction_of(document: Mapping[str, Any]) -> Interaction:
     try:
         finish = get("finish")
         usage = get("usage")
+        text = get("text", "")
+        reason = None if finish is None else _FINISH_REASONS[finish]
+        metadata = get("metadata")
+        items = get("items")
+        if items is not None:
+            if reason is FinishReason.STOP and has_tool_call(items):
+                reason = _TOOL_CALLS
+            items = items_of(items, text)
         return Interaction(
             id=document["id"],
             user_id=document["userId"],
             conversation_id=get("conversationId"),
-            prompt=_prompt_of(document),
+            previous_id=get("previousId"),
+            prompt=prompt_of(document),
             requested_model=get("requested", document["model"]),
             model=document["model"],
             provider=get("provider"),
-            text=get("text", ""),
+            text=text,
+            items=() if items is None else items,
             status=_STATUSES[document["status"]],
-            finish_reason=None if finish is None else _FINISH_REASONS[finish],
+            finish_reason=reason,
             usage=NO_USAGE if usage is None else _usage_of(usage),
             fallback_used=get("fallback", False),
             latency_seconds=document["seconds"],
             time_to_first_token_seconds=get("firstSeconds"),
             attempts=tuple([_attempt_of(attempt) for attempt in get("attempts", ())]),
             error=get("error"),
+            metadata={} if metadata is None else dict(metadata),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UnreadableDocument("an interaction with a field missing or wrong") from exc
@@ -157,9 +182,14 @@ def interaction_in(record: Record) -> Interaction:
 
 def _add_prompt(document: Document, prompt: Prompt) -> None:
     if len(prompt.messages) == 1:  # a prompt always has a message of the user
-        document["prompt"] = prompt.messages[0].text
+        message = prompt.messages[0]
+        document["prompt"] = message.text
+        if message.items:
+            document["inputItems"] = [documents_of_items(message.items)]
     else:
         document["messages"] = [[message.role.value, message.text] for message in prompt.messages]
+        if any(message.items for message in prompt.messages):
+            document["inputItems"] = [documents_of_items(one.items) for one in prompt.messages]
     if prompt.system:
         document["system"] = prompt.system
     if prompt.model is not None:
@@ -175,16 +205,27 @@ def _add_prompt(document: Document, prompt: Prompt) -> None:
         document["stop"] = list(prompt.stop)
     if prompt.seed is not None:
         document["seed"] = prompt.seed
+    if (
+        prompt.tools
+        or prompt.tool_choice is not None
+        or prompt.parallel_tool_calls is not None
+        or prompt.response_format is not None
+        or prompt.reasoning_effort is not None
+    ):
+        document["options"] = document_of_options(prompt)
 
 
-def _prompt_of(document: Mapping[str, Any]) -> Prompt:
+def prompt_of(document: Mapping[str, Any]) -> Prompt:
+    """Return the prompt of an interaction's document."""
     get = document.get
-    question = get("prompt")
-    if question is not None:
-        messages: tuple[Message, ...] = (Message(role=Role.USER, text=question),)
+    question, items, options = get("prompt"), get("inputItems"), get("options")
+    if question is None:
+        messages = _messages_of(document["messages"], items)
+    elif items is None:
+        messages = (Message(role=Role.USER, text=question),)
     else:
-        messages = tuple(Message(role=Role(role), text=text) for role, text in document["messages"])
-    return Prompt(
+        messages = _messages_of(((Role.USER, question),), items)
+    prompt = Prompt(
         messages=messages,
         system=get("system", ""),
         model=get("asked"),
@@ -193,6 +234,19 @@ def _prompt_of(document: Mapping[str, Any]) -> Prompt:
         top_p=get("topP"),
         stop=tuple(get("stop", ())),
         seed=get("seed"),
+    )
+    return prompt if options is None else replace(prompt, **options_of(options))
+
+
+def _messages_of(
+    pairs: Sequence[tuple[str, str]], items: Sequence[Sequence[Mapping[str, Any]]] | None
+) -> tuple[Message, ...]:
+    """Return the messages of pairs of role and text, and of the items of each."""
+    if items is None:
+        return tuple(Message(role=Role(role), text=text) for role, text in pairs)
+    return tuple(
+        Message(role=Role(role), text=text, items=items_of(of_message, text))
+        for (role, text), of_message in zip(pairs, items, strict=True)
     )
 
 

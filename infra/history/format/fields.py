@@ -4,12 +4,15 @@
 a document and 18.4 instead of 17.1 to read one. A test compares the names that it writes and reads with this table.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from domain.entities.bounds import is_amount, is_count, is_seed
 from domain.entities.caller import is_user_id
 from domain.entities.interaction import is_interaction_id
+from infra.history.format.items import REASONING, TEXT, TOOL_CALL, TOOL_RESULT
 
 Check = Callable[[Any], bool]
 """Whether every store can hold a value and return it equal, and readers can show it."""
@@ -40,14 +43,16 @@ def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int) and is_count(value)
+
+
 def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-def _are_messages(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        _are_texts(message) and len(message) == 2 for message in value
-    )
+def _are_pairs(value: Any) -> bool:
+    return isinstance(value, list) and all(_are_texts(pair) and len(pair) == 2 for pair in value)
 
 
 def _is_usage(value: Any) -> bool:
@@ -58,6 +63,74 @@ def _are_attempts(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(attempt, dict) and _all_fit(attempt, ATTEMPT) for attempt in value
     )
+
+
+def _is_metadata(value: Any) -> bool:
+    return _has_all(value, METADATA)
+
+
+def _are_output_items(value: Any) -> bool:
+    return _are_items(value, OUTPUT_ITEMS)
+
+
+def _are_items_of_messages(value: Any) -> bool:
+    return isinstance(value, list) and all(_are_items(items, ITEMS) for items in value)
+
+
+def _are_items(value: Any, kinds: Mapping[str, Mapping[str, Check]]) -> bool:
+    return isinstance(value, list) and all(_is_item(item, kinds) for item in value)
+
+
+def _is_item(value: Any, kinds: Mapping[str, Mapping[str, Check]]) -> bool:
+    """Return whether `value` is an item of one of `kinds`.
+
+    Unlike unknown fields, unknown types are refused: the item would be lost.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        return False
+    required = kinds.get(value["type"])
+    if required is None or not _has_all(value, required) or not _all_fit(value, OPTIONAL):
+        return False
+    return not value.get("isJson") or can_be_shown(value["output"])
+
+
+def can_be_shown(text: str) -> bool:
+    """Return whether `text` is JSON that can also be written as part of a longer document."""
+    try:
+        value = orjson.loads(text)
+        for _ in range(_LEVELS_ABOVE):
+            value = [value]
+        orjson.dumps(value)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return False
+    return True
+
+
+_LEVELS_ABOVE = 8
+"""orjson reads more levels of nesting than it writes; a page of history has fewer than these around a result."""
+
+
+def _are_options(value: Any) -> bool:
+    return isinstance(value, dict) and _all_fit(value, OPTIONS)
+
+
+def _are_tools(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        _has_all(tool, {"name": _is_text}) and _all_fit(tool, TOOL) for tool in value
+    )
+
+
+def _is_choice(value: Any) -> bool:
+    return _has_all(value, {"mode": _is_text}) and _all_fit(value, {"names": _are_texts})
+
+
+def _is_format(value: Any) -> bool:
+    return _has_all(value, {"name": _is_text}) and _all_fit(value, FORMAT)
+
+
+def _has_all(value: Any, fields: Mapping[str, Check]) -> bool:
+    """Return whether `value` is an object with a valid value of each field."""
+    return isinstance(value, dict) and fields.keys() <= value.keys() and _all_fit(value, fields)
 
 
 def _all_fit(document: Mapping[str, Any], fields: Mapping[str, Check]) -> bool:
@@ -82,6 +155,35 @@ ATTEMPT: Mapping[str, Check] = {
     **USAGE,
 }
 
+METADATA: Mapping[str, Check] = {"kind": _is_text, "family": _is_text, "value": _is_text}
+OUTPUT_ITEMS: Mapping[str, Mapping[str, Check]] = {
+    TEXT: {"length": _is_length},
+    REASONING: {"text": _is_text},
+    TOOL_CALL: {"id": _is_text, "name": _is_text, "arguments": _is_text},
+}
+"""The fields that an item of each type must have."""
+ITEMS = {**OUTPUT_ITEMS, TOOL_RESULT: {"callId": _is_text, "output": _is_text}}
+OPTIONAL: Mapping[str, Check] = {
+    "metadata": _is_metadata,
+    "isJson": _is_flag,
+    "isError": _is_flag,
+}
+"""The fields that items may have."""
+
+TOOL: Mapping[str, Check] = {
+    "description": _is_text,
+    "parameters": _is_text,
+    "strict": _is_flag,
+}
+FORMAT: Mapping[str, Check] = {"description": _is_text, "schema": _is_text, "strict": _is_flag}
+OPTIONS: Mapping[str, Check] = {
+    "tools": _are_tools,
+    "toolChoice": _is_choice,
+    "parallelToolCalls": _is_flag,
+    "responseFormat": _is_format,
+    "reasoningEffort": _is_text,
+}
+
 DERIVED = frozenset({"v", "answered"})
 """Written in addition: the version, which readers compare, and `Interaction.is_answered`, which they ignore."""
 
@@ -102,7 +204,7 @@ INTERACTION: Mapping[str, Check] = {
     "usage": _is_usage,
     "attempts": _are_attempts,
     "prompt": _is_text,
-    "messages": _are_messages,
+    "messages": _are_pairs,
     "system": _is_text,
     "asked": _is_name,
     "temperature": is_amount,
@@ -110,6 +212,11 @@ INTERACTION: Mapping[str, Check] = {
     "topP": is_amount,
     "stop": _are_texts,
     "seed": is_seed,
+    "inputItems": _are_items_of_messages,
+    "options": _are_options,
+    "items": _are_output_items,
+    "previousId": is_interaction_id,
+    "metadata": _are_pairs,
 }
 
 
@@ -124,4 +231,24 @@ def is_well_formed(document: Any) -> bool:
         and "id" in document
         and "userId" in document
         and _all_fit(document, INTERACTION)
+        and _items_fit_texts(document)
+    )
+
+
+def _items_fit_texts(document: Mapping[str, Any]) -> bool:
+    """Return whether the text items of an answer and of each message are as long as its text."""
+    if not _fills(document.get("items"), document.get("text", "")):
+        return False
+    items = document.get("inputItems")
+    if items is None:
+        return True
+    prompt = document.get("prompt")
+    texts = [text for _, text in document.get("messages", ())] if prompt is None else [prompt]
+    return len(items) == len(texts) and all(map(_fills, items, texts))
+
+
+def _fills(items: Sequence[Mapping[str, Any]] | None, text: str) -> bool:
+    """Return whether the text items are as long as `text`; without items there is only the text."""
+    return not items or sum(item.get("length", 0) for item in items if item["type"] == TEXT) == len(
+        text
     )

@@ -1,13 +1,32 @@
 """The check of documents from outside, and the table it follows from."""
 
+import json
+from dataclasses import replace
+from typing import Any
+
 import orjson
 import pytest
+from hypothesis import given
 
 from domain.entities.interaction import Attempt, Interaction, Status
+from domain.entities.items import ProviderMetadata, Reasoning, Text, ToolCall, ToolResult
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import FinishReason, Usage
+from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolChoice, ToolMode
 from infra.history.format.documents import document_of, interaction_of, json_of
-from infra.history.format.fields import ATTEMPT, DERIVED, INTERACTION, USAGE, is_well_formed
+from infra.history.format.fields import (
+    ATTEMPT,
+    DERIVED,
+    FORMAT,
+    INTERACTION,
+    ITEMS,
+    OPTIONAL,
+    OPTIONS,
+    TOOL,
+    USAGE,
+    is_well_formed,
+)
+from tests.fakes.interactions import any_interactions
 
 ID = "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"
 
@@ -21,7 +40,7 @@ EVERY_COUNT = Usage(
     cached_input_tokens=4,
     cost_usd=0.25,
 )
-EVERY_FIELD = Interaction(
+EVERY_FIELD_OF_TEXT = Interaction(
     id=ID,
     user_id="ana",
     conversation_id="c-1",
@@ -62,6 +81,36 @@ EVERY_FIELD = Interaction(
     ),
     error="stream_broken",
 )
+MARK = ProviderMetadata(kind="k", family="f", value="v")
+EVERY_FIELD = replace(
+    EVERY_FIELD_OF_TEXT,
+    previous_id="019aabb1-7c80-7000-8a51-0f1d2c3b4a58",
+    prompt=replace(
+        EVERY_FIELD_OF_TEXT.prompt,
+        messages=(
+            *EVERY_FIELD_OF_TEXT.prompt.messages[:2],
+            Message(
+                role=Role.USER,
+                text="c?",
+                items=(
+                    ToolResult(call_id="0", output="[1]", is_json=True, is_error=True),
+                    Text(text="c?", metadata=MARK),
+                ),
+            ),
+        ),
+        tools=(Tool(name="t", description="d", parameters="{}", is_strict=False),),
+        tool_choice=ToolChoice(mode=ToolMode.AUTO, names=("t",)),
+        parallel_tool_calls=True,
+        response_format=ResponseFormat(schema="{}", name="n", description="d", is_strict=True),
+        reasoning_effort=ReasoningEffort.HIGH,
+    ),
+    items=(
+        Reasoning(text="r", metadata=MARK),
+        Text(text="d.", metadata=MARK),
+        ToolCall(id="1", name="t", arguments="{", metadata=MARK),
+    ),
+    metadata={"a": "b"},
+)
 STORED_BY_EARLIER_VERSIONS = (
     b'{"v":1,"id":"019aabb1-7c80-7000-8a51-0f1d2c3b4a59","userId":"ana","model":"answered","status":"truncated",'
     b'"seconds":1.5,"answered":true,"conversationId":"c-1","requested":"asked","provider":"p","text":"d.",'
@@ -75,8 +124,8 @@ STORED_BY_EARLIER_VERSIONS = (
 
 
 def test_stored_bytes_are_those_of_earlier_versions() -> None:
-    assert json_of(EVERY_FIELD) == STORED_BY_EARLIER_VERSIONS
-    assert interaction_of(orjson.loads(STORED_BY_EARLIER_VERSIONS)) == EVERY_FIELD
+    assert json_of(EVERY_FIELD_OF_TEXT) == STORED_BY_EARLIER_VERSIONS
+    assert interaction_of(orjson.loads(STORED_BY_EARLIER_VERSIONS)) == EVERY_FIELD_OF_TEXT
     assert is_well_formed(orjson.loads(STORED_BY_EARLIER_VERSIONS))
 
 
@@ -86,6 +135,12 @@ def test_every_field_that_is_written_is_in_the_table_and_no_other_is() -> None:
     assert set(document) | {"prompt"} == set(INTERACTION) | DERIVED
     assert set(document["usage"]) == set(USAGE)
     assert set(document["attempts"][1]) == set(ATTEMPT)
+    options = document["options"]
+    assert set(options) == set(OPTIONS)
+    assert set(options["tools"][0]) == set(TOOL) | {"name"}
+    assert set(options["responseFormat"]) == set(FORMAT) | {"name"}
+    for item in (*document["items"], *document["inputItems"][2]):
+        assert set(item) - set(OPTIONAL) == set(ITEMS[item["type"]]) | {"type"}
 
 
 @pytest.mark.parametrize("name", sorted(INTERACTION))
@@ -98,6 +153,76 @@ def test_every_field_in_the_table_is_read(name: str) -> None:
     document = document_of(EVERY_FIELD)
     del document[name]
     assert interaction_of(document) != EVERY_FIELD
+
+
+_ITEM = {"type": "text", "length": 2}
+_CALL = {"type": "tool_call", "id": "1", "name": "t", "arguments": ""}
+_RESULT = {"type": "tool_result", "callId": "1", "output": "[]", "isJson": True}
+_DEEP = "[" * 250 + "]" * 250
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"items": {}},
+        {"items": [7]},
+        {"items": [{}]},
+        {"items": [{"type": []}, _ITEM]},
+        {"items": [{"type": "image"}, _ITEM]},
+        {"items": [{"type": "text"}]},
+        {"items": [{"type": "text", "length": 1}]},
+        {"items": [{"type": "text", "length": 3}]},
+        {"items": [{"type": "text", "length": 2.0}]},
+        {"items": [{"type": "text", "length": -1}, {"type": "text", "length": 3}]},
+        {"items": [_CALL]},
+        {"items": [_ITEM, _RESULT]},
+        {"items": [_ITEM, {"type": "reasoning"}]},
+        {"items": [_ITEM, _CALL | {"arguments": {}}]},
+        {"items": [_ITEM | {"metadata": {}}]},
+        {"items": [_ITEM | {"metadata": {"kind": "k", "family": "f", "value": 1}}]},
+        {"inputItems": []},
+        {"inputItems": [[], []]},
+        {"inputItems": [[], [], [{"type": "text", "length": 1}]]},
+        {"inputItems": [[], [], {}]},
+        {"inputItems": [[], [], [_ITEM, _RESULT | {"output": "{"}]]},
+        {"inputItems": [[], [], [_ITEM, _RESULT | {"output": _DEEP}]]},
+        {"inputItems": [[], [], [_ITEM, _RESULT | {"isJson": 1}]]},
+        {"inputItems": [[], [], [_ITEM, _RESULT | {"isError": None}]]},
+        {"options": {"tools": [{"description": ""}]}},
+        {"options": {"tools": [{"name": "t", "parameters": {}}]}},
+        {"options": {"tools": [{"name": "t", "strict": "no"}]}},
+        {"options": {"toolChoice": "auto"}},
+        {"options": {"toolChoice": {"mode": "auto", "names": "t"}}},
+        {"options": {"parallelToolCalls": None}},
+        {"options": {"responseFormat": {}}},
+        {"options": {"responseFormat": {"name": "n", "schema": {}}}},
+        {"options": {"reasoningEffort": 1}},
+        {"metadata": {"a": "b"}},
+        {"metadata": [["a", "b", "c"]]},
+        {"metadata": [["a", 1]]},
+        {"previousId": "x"},
+    ],
+)
+def test_items_that_no_reader_could_show_are_refused(changes: dict[str, Any]) -> None:
+    assert not is_well_formed(document_of(EVERY_FIELD) | changes)
+
+
+def test_items_may_have_fields_of_a_later_version() -> None:
+    document = document_of(EVERY_FIELD)
+    document["items"][0]["mood"] = {"deep": []}
+    document["options"]["mood"] = None
+    assert is_well_formed(document)
+    assert interaction_of(document) == EVERY_FIELD
+
+
+def test_a_length_counts_characters_not_bytes_or_code_units() -> None:
+    text = "\N{GRINNING FACE}e\u0301\0"
+    items = (Text(text=text[:1]), Text(text=text[1:]), Text(text=""))
+    stored = json_of(replace(EVERY_FIELD, text=text, items=items))
+    escaped = json.dumps(orjson.loads(stored))
+    for document in (orjson.loads(stored), orjson.loads(escaped)):
+        assert is_well_formed(document)
+        assert interaction_of(document).items == items
 
 
 @pytest.mark.seen("C2")
@@ -120,3 +245,8 @@ def test_every_field_in_the_table_is_read(name: str) -> None:
 )
 def test_a_message_has_a_user_id_as_every_door_takes_it(user_id: object, is_right: bool) -> None:
     assert is_well_formed({"id": ID, "userId": user_id}) is is_right
+
+
+@given(any_interactions)
+def test_whatever_is_written_passes_the_check(interaction: Interaction) -> None:
+    assert is_well_formed(orjson.loads(json_of(interaction)))
