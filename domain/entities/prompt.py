@@ -225,7 +225,7 @@ def _joined(messages: Sequence[Message]) -> Message:
     others: list[Item] = []
     has_text = False
     for message in messages:
-        needs_separator = has_text
+        needs_separator = has_text and bool(message.text)
         for item in message.content:
             if isinstance(item, ToolResult):
                 results.append(item)

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from app.dto.native.interaction import interaction_document
+from app.dto.native.item_details import details_document
 from domain.entities.interaction import Interaction
 
 _FORMULA = re.compile(
@@ -60,12 +61,16 @@ def encode_header(export_format: ExportFormat, *, with_bom: bool = False) -> byt
 
 def encode_interactions(export_format: ExportFormat, interactions: Sequence[Interaction]) -> bytes:
     """Return the interactions as lines of a file in `export_format`."""
-    documents = [interaction_document(interaction) for interaction in interactions]
     if export_format is ExportFormat.CSV:
-        return _csv([_row(document) for document in documents])
-    return b"".join(
-        [orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE) for document in documents]
-    )
+        return _csv([_row(interaction_document(interaction)) for interaction in interactions])
+    return b"".join([_line(interaction) for interaction in interactions])
+
+
+def _line(interaction: Interaction) -> bytes:
+    document = interaction_document(interaction)
+    if details := details_document(interaction):
+        document["details"] = details
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _row(document: dict[str, Any]) -> list[str]:

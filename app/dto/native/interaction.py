@@ -6,11 +6,22 @@ import orjson
 from pydantic import Field
 
 from app.dto.attempt import AttemptDto, UsageDto
+from app.dto.native.items import (
+    GivenToolResultDto,
+    ToolCallDto,
+    tool_call_document,
+    tool_result_document,
+)
 from app.dto.wire import Dto, format_time
 from domain.entities.interaction import Attempt, Interaction, Status
+from domain.entities.items import tool_results
 from domain.entities.reply import FinishReason, Usage
 
 _EXAMPLE_ID = "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class InteractionDto(Dto):
@@ -62,6 +73,34 @@ class InteractionDto(Dto):
     attempts: list[AttemptDto] = Field(description="All provider calls, in order.")
     error: str | None = Field(description="Slug of the error; null on success.", examples=[None])
 
+    previous_id: str | None = Field(
+        default=None,
+        exclude_if=_is_empty,
+        description="The interaction that this one continues; absent when the request named none.",
+        examples=[_EXAMPLE_ID],
+    )
+    tool_calls: list[ToolCallDto] = Field(
+        default=[],
+        exclude_if=_is_empty,
+        description="Tool calls of the answer, in order; absent without any.",
+    )
+    tool_results: list[GivenToolResultDto] = Field(
+        default=[],
+        exclude_if=_is_empty,
+        description="Tool results of the request, in order; absent without any.",
+    )
+    reasoning: str = Field(
+        default="",
+        exclude_if=_is_empty,
+        description="The model's reasoning, as far as the provider shows it; absent without any.",
+    )
+    metadata: dict[str, str] = Field(
+        default={},
+        exclude_if=_is_empty,
+        description="The request's own pairs of strings; absent without any.",
+        examples=[{"ticket": "4711"}],
+    )
+
     @classmethod
     def from_interaction(cls, interaction: Interaction) -> Self:
         """Return the response object for `interaction`."""
@@ -86,6 +125,11 @@ class InteractionDto(Dto):
             usage=UsageDto.from_usage(interaction.usage),
             attempts=[AttemptDto.from_attempt(attempt) for attempt in interaction.attempts],
             error=interaction.error,
+            previous_id=interaction.previous_id,
+            tool_calls=[ToolCallDto.from_call(call) for call in interaction.tool_calls],
+            tool_results=[GivenToolResultDto.from_result(result) for result in prompt.results],
+            reasoning=interaction.reasoning,
+            metadata=dict(interaction.metadata),
         )
 
 
@@ -123,12 +167,13 @@ def chat_response(interaction: Interaction, *, is_stored: bool, with_text: bool 
 def interaction_document(interaction: Interaction) -> dict[str, Any]:
     """Return the same JSON object as `InteractionDto` serialises to."""
     prompt = interaction.prompt
-    return {
+    message = prompt.new_message
+    document: dict[str, Any] = {
         "id": interaction.id,
         "userId": interaction.user_id,
         "conversationId": interaction.conversation_id,
         "timestamp": format_time(interaction.asked_at),
-        "userPrompt": prompt.text,
+        "userPrompt": message.text,
         "systemPrompt": prompt.system,
         "temperature": prompt.temperature,
         "response": interaction.text,
@@ -144,6 +189,17 @@ def interaction_document(interaction: Interaction) -> dict[str, Any]:
         "attempts": [_attempt_document(attempt) for attempt in interaction.attempts],
         "error": interaction.error,
     }
+    if interaction.previous_id is not None:
+        document["previousId"] = interaction.previous_id
+    if interaction.items and (calls := interaction.tool_calls):
+        document["toolCalls"] = [tool_call_document(call) for call in calls]
+    if message.items and (results := tool_results(message.items)):
+        document["toolResults"] = [tool_result_document(result) for result in results]
+    if interaction.items and (reasoning := interaction.reasoning):
+        document["reasoning"] = reasoning
+    if interaction.metadata:
+        document["metadata"] = dict(interaction.metadata)
+    return document
 
 
 def _usage_document(usage: Usage) -> dict[str, Any]:

@@ -181,15 +181,11 @@ def interaction_in(record: Record) -> Interaction:
 
 
 def _add_prompt(document: Document, prompt: Prompt) -> None:
-    if len(prompt.messages) == 1:  # a prompt always has a message of the user
-        message = prompt.messages[0]
-        document["prompt"] = message.text
-        if message.items:
-            document["inputItems"] = [documents_of_items(message.items)]
+    messages = prompt.messages
+    if len(messages) == 1:  # a prompt always has a message of the user
+        document["prompt"] = messages[0].text
     else:
-        document["messages"] = [[message.role.value, message.text] for message in prompt.messages]
-        if any(message.items for message in prompt.messages):
-            document["inputItems"] = [documents_of_items(one.items) for one in prompt.messages]
+        document["messages"] = [[message.role.value, message.text] for message in messages]
     if prompt.system:
         document["system"] = prompt.system
     if prompt.model is not None:
@@ -205,6 +201,8 @@ def _add_prompt(document: Document, prompt: Prompt) -> None:
         document["stop"] = list(prompt.stop)
     if prompt.seed is not None:
         document["seed"] = prompt.seed
+    if messages[0].items or (len(messages) > 1 and any(message.items for message in messages)):
+        document["inputItems"] = [documents_of_items(message.items) for message in messages]
     if (
         prompt.tools
         or prompt.tool_choice is not None

@@ -1,10 +1,11 @@
 """The JSON lines of `export` and `import`.
 
-A line is byte for byte the interaction in the HTTP API. It is converted to the stored document and back without an
+A line is byte for byte the interaction in the HTTP API, with `details` of the items where there are any. It is converted to the stored document and back without an
 `Interaction` in between, which takes a third of the time; a file may have millions of lines.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -26,7 +27,17 @@ from domain.entities.caller import USER_ID_PATTERN
 from domain.entities.interaction import ANSWERED, Status, asked_at, is_interaction_id
 from domain.entities.reply import FinishReason
 from domain.entities.stored_record import InteractionKey, Record
-from infra.history.format.documents import VERSION, Document, UnreadableDocument, body_of
+from domain.entities.tools import ReasoningEffort, ToolMode
+from infra.history.format.documents import (
+    VERSION,
+    Document,
+    UnreadableDocument,
+    body_of,
+    document_of,
+    interaction_of,
+)
+from infra.history.format.fields import is_well_formed
+from infra.history.transfer.line_items import COMPARED, ITEM_FIELDS, add_items, read_items
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -61,6 +72,75 @@ class _AttemptLine(TypedDict):
     usage: NotRequired[_UsageLine]
 
 
+class _CallLine(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    id: str
+    name: str
+    arguments: dict[str, Any] | str
+
+
+class _ResultLine(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    callId: str
+    output: Any
+    isError: NotRequired[Literal[True]]
+
+
+class _MetadataLine(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    kind: str
+    family: str
+    value: str
+
+
+class _ItemLine(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    type: str
+    length: NotRequired[int]
+    arguments: NotRequired[str]
+    output: NotRequired[str]
+    isJson: NotRequired[bool]
+    metadata: NotRequired[_MetadataLine]
+
+
+class _ToolLine(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    name: str
+    description: NotRequired[str]
+    parameters: NotRequired[str]
+    strict: NotRequired[bool]
+
+
+class _ChoiceLine(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    mode: Literal[tuple(mode.value for mode in ToolMode)]  # type: ignore[valid-type]
+    names: NotRequired[list[str]]
+
+
+class _FormatLine(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    name: str
+    description: NotRequired[str]
+    schema: NotRequired[str]
+    strict: NotRequired[bool]
+
+
+class _OptionsLine(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    tools: NotRequired[list[_ToolLine]]
+    toolChoice: NotRequired[_ChoiceLine]
+    parallelToolCalls: NotRequired[bool]
+    responseFormat: NotRequired[_FormatLine]
+    reasoningEffort: NotRequired[Literal[tuple(effort.value for effort in ReasoningEffort)]]  # type: ignore[valid-type]
+
+
+class _DetailsLine(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    input: NotRequired[list[_ItemLine]]
+    output: NotRequired[list[_ItemLine]]
+    options: NotRequired[_OptionsLine]
+
+
 class _Line(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     id: Annotated[str, AfterValidator(_interaction_id)]
@@ -82,9 +162,17 @@ class _Line(TypedDict):
     usage: _UsageLine
     attempts: list[_AttemptLine]
     error: str | None
+    previousId: NotRequired[Annotated[str, AfterValidator(_interaction_id)]]
+    toolCalls: NotRequired[list[_CallLine]]
+    toolResults: NotRequired[list[_ResultLine]]
+    reasoning: NotRequired[str]
+    metadata: NotRequired[dict[str, str]]
+    details: NotRequired[_DetailsLine]
 
 
+_REQUIRED_FIELDS = len(_Line.__required_keys__)
 _LINE = TypeAdapter(_Line)
+_STOP, _TOOL_CALLS = FinishReason.STOP.value, FinishReason.TOOL_CALLS.value
 _ANSWERED = frozenset(status.value for status in ANSWERED)
 _USAGE = (
     ("input", "inputTokens"),
@@ -104,7 +192,7 @@ class InvalidLine(ValueError):
 def read_line(line: bytes) -> tuple[Record, bytes]:
     """Return the record of a line, and the line as an export would write it.
 
-    Every field is required, others are refused, and no type is converted.
+    Every field that each interaction has is required, unknown ones are refused, and no type is converted.
 
     Raises:
         InvalidLine: It is not an interaction.
@@ -121,6 +209,8 @@ def read_line(line: bytes) -> tuple[Record, bytes]:
         if "usage" in attempt and not _counts_of(attempt["usage"]):
             del attempt["usage"]  # an export writes no usage without counts
     document = _document_of(line_fields)
+    if len(line_fields) > _REQUIRED_FIELDS or line_fields["finishReason"] == _TOOL_CALLS:
+        line_fields = _with_items(document, line_fields)
     place = InteractionKey(document["userId"], document["id"])
     return Record(place, body_of(document)), orjson.dumps(line_fields)
 
@@ -149,6 +239,21 @@ def digest_of_line(record: Record) -> bytes:
     return sha256(line_of(record)).digest()
 
 
+def _with_items(document: Document, line_fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the items of a line to its document, and return the line as an export would write it."""
+    try:
+        read_items(document, line_fields)
+    except ValueError as exc:
+        raise InvalidLine(f"details: {exc}") from exc
+    if not is_well_formed(document):
+        raise InvalidLine("details: not items that can be stored")
+    canonical = _line_of(document)
+    for name in COMPARED:
+        if canonical.get(name) != line_fields.get(name):
+            raise InvalidLine(f"{name}: does not fit the items")
+    return canonical
+
+
 def _document_of(line_fields: Mapping[str, Any]) -> Document:
     """Return the same document as `documents.document_of` for the same interaction."""
     status, text = line_fields["status"], line_fields["response"]
@@ -171,7 +276,8 @@ def _document_of(line_fields: Mapping[str, Any]) -> Document:
     if text:
         document["text"] = text
     if line_fields["finishReason"] is not None:
-        document["finish"] = line_fields["finishReason"]
+        reason = line_fields["finishReason"]
+        document["finish"] = _STOP if reason == _TOOL_CALLS else reason
     if line_fields["fallbackUsed"]:
         document["fallback"] = True
     if line_fields["timeToFirstTokenSeconds"] is not None:
@@ -208,17 +314,16 @@ def _counts_of(usage: Mapping[str, Any]) -> Document:
 
 
 def _line_of(document: Document) -> dict[str, Any]:
+    if "messages" in document and "prompt" not in document:
+        document = _with_one_message(document)
     get = document.get
     usage = get("usage", {})
-    prompt = get("prompt")
-    if prompt is None:
-        prompt = next(text for role, text in reversed(document["messages"]) if role == "user")
-    return {
+    line: dict[str, Any] = {
         "id": document["id"],
         "userId": document["userId"],
         "conversationId": get("conversationId"),
         "timestamp": _timestamp(document["id"]),
-        "userPrompt": prompt,
+        "userPrompt": document["prompt"],
         "systemPrompt": get("system", ""),
         "temperature": get("temperature"),
         "response": get("text", ""),
@@ -234,6 +339,17 @@ def _line_of(document: Document) -> dict[str, Any]:
         "attempts": [_line_of_attempt(attempt) for attempt in get("attempts", ())],
         "error": get("error"),
     }
+    if not ITEM_FIELDS.isdisjoint(document):
+        add_items(line, document)
+        if "toolCalls" in line and line["finishReason"] == _STOP:
+            line["finishReason"] = _TOOL_CALLS
+    return line
+
+
+def _with_one_message(document: Document) -> Document:
+    """Return the document with the new message alone, as `Prompt.for_storage` keeps it."""
+    interaction = interaction_of(document)
+    return document_of(replace(interaction, prompt=interaction.prompt.for_storage()))
 
 
 def _line_of_attempt(attempt: Document) -> dict[str, Any]:

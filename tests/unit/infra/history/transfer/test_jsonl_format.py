@@ -1,6 +1,7 @@
 """Lines of exported interactions: what callers see, to the byte, and strict on the way back."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,17 +9,25 @@ import orjson
 import pytest
 from hypothesis import given
 
+from app.dto.native.export_formats import ExportFormat, encode_interactions
+from app.dto.native.history import HistoryPage
 from app.dto.native.interaction import InteractionDto
 from domain.entities.interaction import Interaction, Status
+from domain.entities.items import Reasoning, Text, ToolCall, ToolResult
 from domain.entities.prompt import Prompt
-from domain.entities.reply import NO_USAGE
+from domain.entities.reply import NO_USAGE, FinishReason
 from infra.history.format.documents import UnreadableDocument, interaction_in, record_of
 from infra.history.transfer.jsonl_format import InvalidLine, digest_of_line, line_of, read_line
-from tests.fakes.interactions import an_interaction, any_interactions
+from tests.fakes.interactions import a_tool_turn, an_id, an_interaction, any_interactions
 
 
-def seen_by_callers(interaction: Interaction) -> bytes:
-    return InteractionDto.from_interaction(interaction).model_dump_json(by_alias=True).encode()
+def seen_by_callers(interaction: Interaction) -> dict[str, Any]:
+    shown = InteractionDto.from_interaction(interaction).model_dump_json(by_alias=True)
+    return dict(orjson.loads(shown))
+
+
+def exported_over_http(interaction: Interaction) -> bytes:
+    return encode_interactions(ExportFormat.JSONL, [interaction]).removesuffix(b"\n")
 
 
 def as_exported(interaction: Interaction) -> Interaction:
@@ -27,7 +36,15 @@ def as_exported(interaction: Interaction) -> Interaction:
     usage = replace(interaction.usage, cached_input_tokens=None)
     return replace(
         interaction,
-        prompt=Prompt.from_text(prompt.text, system=prompt.system, temperature=prompt.temperature),
+        prompt=replace(
+            prompt,
+            messages=(prompt.new_message,),
+            model=None,
+            max_output_tokens=None,
+            top_p=None,
+            stop=(),
+            seed=None,
+        ),
         usage=NO_USAGE if usage == NO_USAGE else usage,
         attempts=tuple(
             replace(one, usage=one.usage and replace(one.usage, cached_input_tokens=None))
@@ -38,7 +55,20 @@ def as_exported(interaction: Interaction) -> Interaction:
 
 @given(any_interactions)
 def test_a_line_is_what_the_http_api_shows(interaction: Interaction) -> None:
-    assert line_of(record_of(interaction)) == seen_by_callers(interaction)
+    line = line_of(record_of(interaction))
+    assert line == exported_over_http(interaction)
+    shown = orjson.loads(line)
+    shown.pop("details", None)
+    assert shown == seen_by_callers(interaction)
+
+
+@given(any_interactions.filter(lambda one: not one.items and not one.metadata))
+def test_a_line_of_text_is_byte_for_byte_what_the_http_api_shows(interaction: Interaction) -> None:
+    text = replace(
+        interaction, previous_id=None, prompt=Prompt.from_text("a", system="b", temperature=0.5)
+    )
+    shown = InteractionDto.from_interaction(text).model_dump_json(by_alias=True).encode()
+    assert line_of(record_of(text)) == shown
 
 
 @given(any_interactions)
@@ -55,6 +85,139 @@ def test_a_line_that_was_exported_comes_back_as_it_was(interaction: Interaction)
 
 
 ATTEMPT = {"provider": "p", "model": "m", "outcome": "ok", "seconds": 1.0, "httpStatus": None}
+
+
+def test_a_line_of_a_turn_of_tools() -> None:
+    mark = {"kind": "gemini", "family": "gemini", "value": "CiQB\u00ff/+=\n"}
+    line = orjson.loads(line_of(record_of(a_tool_turn(1))))
+    assert {name: line[name] for name in line if name not in orjson.loads(a_line())} == {
+        "previousId": an_id(0),
+        "toolCalls": [
+            {"id": "call_2", "name": "weather", "arguments": {"city": "Pará"}},
+            {"id": "call_3", "name": "now", "arguments": "not json"},
+        ],
+        "toolResults": [
+            {"callId": "call_0", "output": {"c": 1.0}},
+            {"callId": "call_1", "output": "no such city", "isError": True},
+        ],
+        "reasoning": "First the city.",
+        "metadata": {"trace": "7", "$where": "a.b"},
+        "details": {
+            "input": [
+                {"type": "tool_result", "isJson": True, "output": '{"c": 1.0}'},
+                {"type": "tool_result"},
+                {"type": "text", "length": 10},
+            ],
+            "output": [
+                {"type": "reasoning", "length": 15, "metadata": mark},
+                {"type": "text", "length": 7},
+                {"type": "text", "length": 9, "metadata": mark},
+                {"type": "tool_call", "arguments": '{ "city" : "Pará" }', "metadata": mark},
+                {"type": "tool_call"},
+            ],
+            "options": {
+                "tools": [
+                    {
+                        "name": "weather",
+                        "description": "Of a city",
+                        "parameters": '{ "type":"object" }',
+                    },
+                    {"name": "now", "strict": True},
+                ],
+                "toolChoice": {"mode": "required", "names": ["weather"]},
+                "parallelToolCalls": False,
+                "responseFormat": {
+                    "name": "response",
+                    "schema": '{"type": "object"}',
+                    "strict": True,
+                },
+                "reasoningEffort": "low",
+            },
+        },
+    }
+    assert line["finishReason"] == "tool_calls"
+
+
+def test_a_page_of_history_can_be_imported_too() -> None:
+    shown = seen_by_callers(a_tool_turn(1))
+    record, canonical = read_line(orjson.dumps(shown))
+    interaction = interaction_in(record)
+    assert seen_by_callers(interaction) == shown
+    assert read_line(canonical) == (record, canonical)
+    assert interaction.items == (
+        Reasoning(text="First the city."),
+        Text(text="words 1 and more"),
+        ToolCall(id="call_2", name="weather", arguments='{"city":"Pará"}'),
+        ToolCall(id="call_3", name="now", arguments="not json"),
+    )
+    assert interaction.prompt.new_message.items == (
+        ToolResult(call_id="call_0", output='{"c":1.0}', is_json=True),
+        ToolResult(call_id="call_1", output="no such city", is_error=True),
+        Text(text="and now 1?"),
+    )
+
+
+def test_arguments_too_deep_to_be_written_again_are_shown_as_text() -> None:
+    for depth in (100, 240, 250, 254, 255, 1000, 5000):
+        text = '{"a":' * depth + "1" + "}" * depth
+        call = ToolCall(id="a", name="b", arguments=text)
+        deep = an_interaction(text="", items=(call,), finish_reason=FinishReason.TOOL_CALLS)
+        line = line_of(record_of(deep))
+        assert line == exported_over_http(deep)
+        assert read_line(line) == (record_of(deep), line)
+        page = HistoryPage(
+            history=[InteractionDto.from_interaction(deep)], next_cursor=None, complete=True
+        )
+        shown = orjson.loads(page.model_dump_json(by_alias=True))["history"][0]
+        assert shown == seen_by_callers(deep)
+        assert isinstance(shown["toolCalls"][0]["arguments"], str) is (depth > 240)
+
+
+def a_tool_line(**changes: Any) -> bytes:
+    return orjson.dumps(orjson.loads(line_of(record_of(a_tool_turn(1)))) | changes)
+
+
+CALL = {"id": "a", "name": "b", "arguments": "c"}
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (lambda: a_line(finishReason="tool_calls"), "finishReason: "),
+        (lambda: a_tool_line(finishReason="stop"), "finishReason: "),
+        (lambda: a_line(toolCalls=[]), "toolCalls: "),
+        (lambda: a_line(toolResults=[]), "toolResults: "),
+        (lambda: a_line(reasoning=""), "reasoning: "),
+        (lambda: a_line(toolCalls=[CALL | {"arguments": 1}]), "toolCalls.0.arguments"),
+        (lambda: a_line(toolCalls=[CALL | {"more": 1}]), "toolCalls.0.more: "),
+        (lambda: a_tool_line(toolCalls=[CALL]), "details: "),
+        (lambda: a_tool_line(toolCalls=[CALL] * 3), "details: "),
+        (lambda: a_tool_line(toolResults=[]), "details: "),
+        (lambda: a_tool_line(reasoning="other"), "details: "),
+        (lambda: a_tool_line(reasoning=""), "details: "),
+        (
+            lambda: a_line(toolResults=[{"callId": "a", "output": 1, "isError": False}]),
+            "toolResults.0.isError: ",
+        ),
+        (lambda: a_line(details={"more": 1}), "details.more: "),
+        (lambda: a_line(details={"output": [{"type": "image"}]}), "details: "),
+        (lambda: a_line(details={"output": [{"type": "text"}]}), "details: "),
+        (lambda: a_line(details={"output": [{"type": "text", "length": 1}]}), "details: "),
+        (lambda: a_line(details={"output": [{"type": "tool_call"}]}), "details: "),
+        (lambda: a_line(details={"output": [{"type": "tool_result"}]}), "details: "),
+        (
+            lambda: a_line(details={"options": {"toolChoice": {"mode": "x"}}}),
+            "details.options.toolChoice.mode: ",
+        ),
+        (lambda: a_line(details={"options": {"tools": [{}]}}), "details.options.tools.0.name: "),
+        (lambda: a_line(metadata={"a": 1}), "metadata.a: "),
+        (lambda: a_line(previousId="a"), "previousId: "),
+    ],
+)
+def test_items_that_do_not_fit_each_other_are_refused(line: Callable[[], bytes], why: str) -> None:
+    with pytest.raises(InvalidLine, match=re.escape(why)) as refusal:
+        read_line(line())
+    assert "weather" not in str(refusal.value)
 
 
 def a_line(**changes: Any) -> bytes:

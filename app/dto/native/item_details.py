@@ -1,0 +1,111 @@
+"""What an exported line holds of items in addition to the interaction, so that an import restores them unchanged."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from app.dto.native.items import parse_arguments
+from domain.entities.interaction import Interaction
+from domain.entities.items import Item, Reasoning, Text, ToolCall
+from domain.entities.prompt import Prompt
+from domain.entities.tools import ResponseFormat, Tool, ToolChoice
+
+
+def details_document(interaction: Interaction) -> dict[str, Any]:
+    """Return the `details` of the interaction; empty for a question and an answer of text alone.
+
+    Items are listed in order without what the interaction shows: texts and reasoning as lengths, calls and results
+    with their JSON text only if writing the parsed value gives another.
+    """
+    details: dict[str, Any] = {}
+    if items := interaction.prompt.new_message.items:
+        details["input"] = _items(items)
+    if interaction.items:
+        details["output"] = _items(interaction.items)
+    if options := _options(interaction.prompt):
+        details["options"] = options
+    return details
+
+
+def _items(items: Iterable[Item]) -> list[dict[str, Any]]:
+    return [_item(item) for item in items]
+
+
+def _item(item: Item) -> dict[str, Any]:
+    if isinstance(item, Text):
+        detail: dict[str, Any] = {"type": "text", "length": len(item.text)}
+    elif isinstance(item, Reasoning):
+        detail = {"type": "reasoning", "length": len(item.text)}
+    elif isinstance(item, ToolCall):
+        detail = {"type": "tool_call"}
+        arguments = parse_arguments(item.arguments)
+        if not isinstance(arguments, str) and _json(arguments) != item.arguments:
+            detail["arguments"] = item.arguments
+    else:
+        detail = {"type": "tool_result"}
+        if item.is_json:
+            detail["isJson"] = True
+            if _json(orjson.loads(item.output)) != item.output:
+                detail["output"] = item.output
+        return detail
+    if item.metadata is not None:
+        detail["metadata"] = {
+            "kind": item.metadata.kind,
+            "family": item.metadata.family,
+            "value": item.metadata.value,
+        }
+    return detail
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _options(prompt: Prompt) -> dict[str, Any]:
+    options = {
+        "tools": [_tool(tool) for tool in prompt.tools] or None,
+        "toolChoice": _choice(prompt.tool_choice),
+        "parallelToolCalls": prompt.parallel_tool_calls,
+        "responseFormat": _format(prompt.response_format),
+        "reasoningEffort": prompt.reasoning_effort,
+    }
+    return _present(options)
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        **_present(
+            {
+                "description": tool.description or None,
+                "parameters": tool.parameters,
+                "strict": tool.is_strict,
+            }
+        ),
+    }
+
+
+def _choice(choice: ToolChoice | None) -> dict[str, Any] | None:
+    if choice is None:
+        return None
+    return {"mode": choice.mode, **_present({"names": list(choice.names) or None})}
+
+
+def _format(response_format: ResponseFormat | None) -> dict[str, Any] | None:
+    if response_format is None:
+        return None
+    return {
+        "name": response_format.name,
+        **_present(
+            {
+                "description": response_format.description or None,
+                "schema": response_format.schema,
+                "strict": response_format.is_strict,
+            }
+        ),
+    }
+
+
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
