@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order, Page
 from domain.entities.interaction import Interaction, Status, first_id_at
+from domain.entities.items import size_bytes
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
@@ -57,9 +58,22 @@ class ExportHistory:
 
 def _next_limit(limit: int, interactions: Sequence[Interaction]) -> int:
     """Return the limit of the next page, adapted to the size of the last one."""
-    characters = sum([len(each.prompt.text) + len(each.text) for each in interactions])
+    characters = sum([_characters_of(each) for each in interactions])
     if characters > _LARGE_PAGE_CHARACTERS:
         return max(limit // 4, 1)
     if characters < _SMALL_PAGE_CHARACTERS:
         return min(limit * 2, _LARGEST_PAGE)
     return limit
+
+
+def _characters_of(interaction: Interaction) -> int:
+    """Return the approximate length of an interaction."""
+    prompt, items = interaction.prompt, interaction.items
+    message = prompt.new_message
+    characters = len(message.text) + len(interaction.text)
+    if items or message.items or prompt.tools:
+        characters += prompt.size_bytes + size_bytes(items)
+        for item in items:
+            if item.metadata is not None:
+                characters += len(item.metadata.value)
+    return characters

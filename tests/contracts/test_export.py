@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from domain.entities.interaction import Interaction, milliseconds_of
+from domain.entities.items import ProviderMetadata, Reasoning, ToolCall, ToolResult
+from domain.entities.prompt import Message, Prompt, Role
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
 from domain.use_cases import export_history
@@ -75,10 +78,31 @@ async def test_what_was_asked_just_now_is_there(history: HistoryRepository) -> N
     assert await exported(history) == [last]
 
 
-async def test_long_texts_are_read_few_at_a_time() -> None:
+LONG = "x" * 200_000
+MARK = ProviderMetadata(kind="k", family="f", value=LONG)
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"text": LONG},
+        {"items": (Reasoning(text=LONG),)},
+        {"items": (ToolCall(id="", name="", arguments="", metadata=MARK),)},
+        {"prompt": Prompt.from_text(LONG)},
+        {
+            "prompt": Prompt(
+                messages=(
+                    Message(role=Role.USER, text="", items=(ToolResult(call_id="", output=LONG),)),
+                )
+            )
+        },
+    ],
+    ids=["answer", "reasoning", "metadata", "question", "result"],
+)
+async def test_long_texts_are_read_few_at_a_time(long: dict[str, Any]) -> None:
     history = InMemoryHistory()
     for number in range(200):
-        await history.append(an_interaction(number, text="x" * 200_000 if number >= 80 else "x"))
+        await history.append(an_interaction(number, **(long if number >= 80 else {"text": "x"})))
     sizes = [len(page) async for page in ExportHistory(history=history, clock=Later())("ana")]
     assert sum(sizes) == 200
     assert sizes[:3] == [10, 20, 40]

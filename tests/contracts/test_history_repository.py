@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, given, settings
 
 from domain.entities.history_query import HistoryQuery, Order
 from domain.entities.interaction import Interaction, Status, first_id_at
-from domain.entities.prompt import Prompt
+from domain.entities.items import ProviderMetadata, Reasoning, ToolCall, ToolResult
+from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.tools import Tool
+from domain.entities.words import words_of
 from domain.interfaces.history import HistoryRepository
 from tests.contracts.history_stores import FORGETS_WHAT_BEGAN, STORES
 from tests.contracts.history_walks import EVERY_STATUS, FILTERS, asking, mixed, passes, walk
 from tests.fakes.clock import START_MILLISECONDS
-from tests.fakes.interactions import an_id, an_interaction, any_interactions
+from tests.fakes.interactions import a_tool_turn, an_id, an_interaction, any_interactions
 
 PATIENCE_SECONDS = 20.0
 
@@ -97,6 +100,83 @@ async def test_odd_texts_come_out_as_they_went_in(history: HistoryRepository, te
     await history.append(odd)
 
     assert await history.find("ana", odd.id) == odd
+
+
+_MEBIBYTE = '{"a": "€\\u0000"}' + " " * (1024 * 1024)
+_ODD = "\0\u2028 \U0010ffff \\ud800 $where.a.b"
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        a_tool_turn(1),
+        a_tool_turn(1, text="", items=(ToolCall(id=_ODD, name=_ODD, arguments=_ODD),)),
+        a_tool_turn(
+            1,
+            text="",
+            items=(
+                Reasoning(text=_MEBIBYTE),
+                ToolCall(
+                    id="a",
+                    name="b",
+                    arguments=_MEBIBYTE,
+                    metadata=ProviderMetadata(kind=_ODD, family=_ODD, value=_MEBIBYTE),
+                ),
+            ),
+        ),
+        a_tool_turn(
+            1,
+            prompt=Prompt(
+                messages=(
+                    Message(
+                        role=Role.USER,
+                        text="",
+                        items=(ToolResult(call_id="a", output=_MEBIBYTE, is_json=True),) * 3,
+                    ),
+                )
+            ),
+        ),
+        a_tool_turn(1, metadata={"m" * 64 + str(n): _ODD + "v" * 512 for n in range(16)}),
+        a_tool_turn(1, metadata={_ODD: _ODD, "": "", "$set": "", "a.b": "c"}),
+        a_tool_turn(
+            1,
+            prompt=Prompt(
+                messages=(Message(role=Role.USER, text="q"),),
+                tools=tuple(
+                    Tool(name=f"t{n}", description="d" * 1000, parameters="{}") for n in range(128)
+                ),
+            ),
+        ),
+    ],
+    ids=["plain", "odd", "long answer", "long results", "metadata", "odd metadata", "tools"],
+)  # fmt: skip
+async def test_turns_of_tools_come_out_as_they_went_in(
+    history: HistoryRepository, turn: Interaction
+) -> None:
+    await history.append(turn)
+    assert await history.find("ana", turn.id) == turn
+    assert await walk(history, asking()) == [turn]
+
+
+async def test_a_search_finds_texts_and_no_other_items(history: HistoryRepository) -> None:
+    await history.append_many([a_tool_turn(1), an_interaction(2)])
+    for word in ("words", "more", "now", "1"):
+        assert await numbers(history, asking(words=words_of(word))) == [1], word
+    for word in ("city", "weather", "such", "type", "trace", "gemini", "call_2", "length", "c"):
+        assert await numbers(history, asking(words=words_of(word))) == [], word
+
+
+async def test_a_conversation_of_turns_of_tools_is_read_whole(history: HistoryRepository) -> None:
+    results = (ToolResult(call_id="call_2", output="[]", is_json=True),)
+    turns = [
+        an_interaction(0, conversation_id="tools"),
+        a_tool_turn(1, text="", items=a_tool_turn().items[3:]),
+        a_tool_turn(2, prompt=Prompt(messages=(Message(role=Role.USER, text="", items=results),))),
+    ]
+    await history.append_many(turns)
+    query = asking(conversation_id="tools", order=Order.ASC)
+    assert list((await history.recall(query)).interactions) == turns
+    assert await walk(history, query) == turns
 
 
 async def test_a_user_id_of_every_allowed_character_is_one_user(history: HistoryRepository) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from domain.entities.items import ToolCall
 from domain.exceptions import QueueUnavailable
 from domain.interfaces.interaction_queue import DeadLetters, Delivery
 from domain.use_cases.redrive_dead_letters import RedriveDeadLetters, RedriveResult
@@ -16,7 +17,7 @@ from infra.history.sqs.messages import SqsMessages
 from infra.history.sqs.queue_setup import SqsNames
 from infra.history.sqs.sender import SqsSender
 from tests.contracts.sqs_queues import QueueHarness, ids_of, open_queue_harness, some_names
-from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.interactions import a_tool_turn, an_id, an_interaction
 from tests.support.aws_emulator import pausable_emulator, shared_emulator
 
 PATIENCE_SECONDS = 20.0
@@ -36,6 +37,19 @@ async def test_what_is_sent_is_handed_out_once_while_it_is_held(harness: QueueHa
     assert sorted(ids_of(first)) == [an_id(1), an_id(2)]
     assert all(one.problem == "" and one.sent_milliseconds > 0 for one in first)
     assert await harness.received(harness.names.queue_url, 1) == []
+
+
+async def test_turns_of_tools_travel_unchanged(harness: QueueHarness) -> None:
+    long = '{"city": "€"}' + " " * 200_000
+    turns = [
+        a_tool_turn(1),
+        a_tool_turn(2, text="", items=(ToolCall(id="a", name="b", arguments=long),)),
+    ]
+    await harness.send(*turns)
+    received = [
+        delivery.interaction for delivery in await harness.queue.receive() if delivery.interaction
+    ]
+    assert sorted(received, key=lambda one: one.id) == turns
 
 
 async def test_what_is_given_back_comes_again_and_what_is_removed_does_not(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from domain.entities.interaction import Attempt, Interaction, Status, first_id_at
 from domain.entities.items import (
+    Attachment,
     Item,
     ProviderMetadata,
     Reasoning,
@@ -132,7 +133,15 @@ _text_items = st.builds(Text, text=_texts, metadata=_marks)
 _output_items = st.lists(
     _text_items | st.builds(Reasoning, text=_texts, metadata=_marks) | _calls, max_size=4
 ).map(tuple)
-_input_items = st.lists(_text_items | _results, max_size=4).map(tuple)
+_attachments = st.builds(
+    Attachment,
+    id=st.none() | _texts,
+    media_type=_texts,
+    size_bytes=_tokens,
+    name=st.none() | _texts,
+    url=st.none() | _texts,
+)
+_input_items = st.lists(_text_items | _results | _attachments, max_size=4).map(tuple)
 
 
 def _message(role: Role, text: str, items: tuple[Item, ...]) -> Message:

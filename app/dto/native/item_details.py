@@ -7,7 +7,7 @@ import orjson
 
 from app.dto.native.items import parse_arguments
 from domain.entities.interaction import Interaction
-from domain.entities.items import Item, Reasoning, Text, ToolCall
+from domain.entities.items import Attachment, Item, Reasoning, Text, ToolCall, ToolResult
 from domain.entities.prompt import Prompt
 from domain.entities.tools import ResponseFormat, Tool, ToolChoice
 
@@ -42,13 +42,10 @@ def _item(item: Item) -> dict[str, Any]:
         arguments = parse_arguments(item.arguments)
         if not isinstance(arguments, str) and _json(arguments) != item.arguments:
             detail["arguments"] = item.arguments
+    elif isinstance(item, ToolResult):
+        return _result(item)
     else:
-        detail = {"type": "tool_result"}
-        if item.is_json:
-            detail["isJson"] = True
-            if _json(orjson.loads(item.output)) != item.output:
-                detail["output"] = item.output
-        return detail
+        return _attachment(item)
     if item.metadata is not None:
         detail["metadata"] = {
             "kind": item.metadata.kind,
@@ -56,6 +53,28 @@ def _item(item: Item) -> dict[str, Any]:
             "value": item.metadata.value,
         }
     return detail
+
+
+def _result(item: ToolResult) -> dict[str, Any]:
+    detail: dict[str, Any] = {"type": "tool_result"}
+    if item.is_json:
+        detail["isJson"] = True
+        if _json(orjson.loads(item.output)) != item.output:
+            detail["output"] = item.output
+    return detail
+
+
+def _attachment(item: Attachment) -> dict[str, Any]:
+    return _present(
+        {
+            "type": "attachment",
+            "id": item.id,
+            "mediaType": item.media_type,
+            "bytes": item.size_bytes,
+            "name": item.name,
+            "url": item.url,
+        }
+    )
 
 
 def _json(value: Any) -> str:

@@ -12,7 +12,7 @@ import orjson
 from domain.entities.bounds import is_amount, is_count, is_seed
 from domain.entities.caller import is_user_id
 from domain.entities.interaction import is_interaction_id
-from infra.history.format.items import REASONING, TEXT, TOOL_CALL, TOOL_RESULT
+from infra.history.format.items import ATTACHMENT, REASONING, TEXT, TOOL_CALL, TOOL_RESULT
 
 Check = Callable[[Any], bool]
 """Whether every store can hold a value and return it equal, and readers can show it."""
@@ -89,7 +89,9 @@ def _is_item(value: Any, kinds: Mapping[str, Mapping[str, Check]]) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         return False
     required = kinds.get(value["type"])
-    if required is None or not _has_all(value, required) or not _all_fit(value, OPTIONAL):
+    if required is None or not _has_all(value, required):
+        return False
+    if not _all_fit(value, ATTACHMENT_OPTIONS if value["type"] == ATTACHMENT else OPTIONAL):
         return False
     return not value.get("isJson") or can_be_shown(value["output"])
 
@@ -162,13 +164,23 @@ OUTPUT_ITEMS: Mapping[str, Mapping[str, Check]] = {
     TOOL_CALL: {"id": _is_text, "name": _is_text, "arguments": _is_text},
 }
 """The fields that an item of each type must have."""
-ITEMS = {**OUTPUT_ITEMS, TOOL_RESULT: {"callId": _is_text, "output": _is_text}}
+ITEMS = {
+    **OUTPUT_ITEMS,
+    TOOL_RESULT: {"callId": _is_text, "output": _is_text},
+    ATTACHMENT: {"mediaType": _is_text},
+}
 OPTIONAL: Mapping[str, Check] = {
     "metadata": _is_metadata,
     "isJson": _is_flag,
     "isError": _is_flag,
 }
-"""The fields that items may have."""
+"""The fields that items other than attachments may have."""
+ATTACHMENT_OPTIONS: Mapping[str, Check] = {
+    "id": _is_text,
+    "bytes": _is_length,
+    "name": _is_text,
+    "url": _is_text,
+}
 
 TOOL: Mapping[str, Check] = {
     "description": _is_text,

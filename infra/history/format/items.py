@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from domain.entities.items import (
+    Attachment,
     Item,
     ProviderMetadata,
     Reasoning,
@@ -20,6 +21,7 @@ TEXT = "text"
 REASONING = "reasoning"
 TOOL_CALL = "tool_call"
 TOOL_RESULT = "tool_result"
+ATTACHMENT = "attachment"
 
 
 def documents_of_items(items: Iterable[Item]) -> list[dict[str, Any]]:
@@ -66,6 +68,16 @@ def items_of(documents: Iterable[Mapping[str, Any]], text: str) -> tuple[Any, ..
             )
         elif kind == REASONING:
             items.append(Reasoning(text=document["text"], metadata=_metadata_of(get("metadata"))))
+        elif kind == ATTACHMENT:
+            items.append(
+                Attachment(
+                    id=get("id"),
+                    media_type=document["mediaType"],
+                    size_bytes=get("bytes"),
+                    name=get("name"),
+                    url=get("url"),
+                )
+            )
         else:
             raise ValueError("an item of an unknown type")
     return tuple(items)
@@ -85,6 +97,8 @@ def _document_of(item: Item) -> dict[str, Any]:
         if item.is_error:
             document["isError"] = True
         return document
+    if isinstance(item, Attachment):
+        return _document_of_attachment(item)
     if isinstance(item, Text):
         document = {"type": TEXT, "length": len(item.text)}
     elif isinstance(item, ToolCall):
@@ -103,6 +117,18 @@ def _document_of(item: Item) -> dict[str, Any]:
             "value": item.metadata.value,
         }
     return document
+
+
+def _document_of_attachment(item: Attachment) -> dict[str, Any]:
+    fields = {
+        "type": ATTACHMENT,
+        "id": item.id,
+        "mediaType": item.media_type,
+        "bytes": item.size_bytes,
+        "name": item.name,
+        "url": item.url,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _metadata_of(document: Mapping[str, Any] | None) -> ProviderMetadata | None:

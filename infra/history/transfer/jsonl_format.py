@@ -101,6 +101,11 @@ class _ItemLine(TypedDict):
     output: NotRequired[str]
     isJson: NotRequired[bool]
     metadata: NotRequired[_MetadataLine]
+    id: NotRequired[str]
+    mediaType: NotRequired[str]
+    bytes: NotRequired[int]
+    name: NotRequired[str]
+    url: NotRequired[str]
 
 
 class _ToolLine(TypedDict):

@@ -12,13 +12,15 @@ import orjson
 
 from infra.history.format.documents import Document
 from infra.history.format.fields import can_be_shown
-from infra.history.format.items import REASONING, TEXT, TOOL_CALL, TOOL_RESULT
+from infra.history.format.items import ATTACHMENT, REASONING, TEXT, TOOL_CALL, TOOL_RESULT
 
 ITEM_FIELDS = frozenset({"items", "inputItems", "options", "previousId", "metadata"})
 """The fields of a document that only some interactions have."""
 
 COMPARED = ("finishReason", "toolCalls", "toolResults", "reasoning")
 """The fields of a line that must be the same in the line of its document."""
+
+ATTACHMENT_FIELDS = ("type", "id", "mediaType", "bytes", "name", "url")
 
 _Items = Sequence[Mapping[str, Any]]
 
@@ -109,6 +111,8 @@ class _Given:
             ValueError: The line holds no such item.
         """
         kind = detail["type"]
+        if kind == ATTACHMENT:
+            return dict(detail)
         item: Document = {"type": kind}
         if kind == TEXT:
             item["length"] = _length_of(detail)
@@ -149,6 +153,8 @@ def _line_of_result(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _detail_of(item: Mapping[str, Any]) -> dict[str, Any]:
     kind = item["type"]
+    if kind == ATTACHMENT:
+        return {name: item[name] for name in ATTACHMENT_FIELDS if name in item}
     detail: dict[str, Any] = {"type": kind}
     if kind == TEXT:
         detail["length"] = item["length"]

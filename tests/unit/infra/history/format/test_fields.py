@@ -9,12 +9,20 @@ import pytest
 from hypothesis import given
 
 from domain.entities.interaction import Attempt, Interaction, Status
-from domain.entities.items import ProviderMetadata, Reasoning, Text, ToolCall, ToolResult
+from domain.entities.items import (
+    Attachment,
+    ProviderMetadata,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import FinishReason, Usage
 from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolChoice, ToolMode
 from infra.history.format.documents import document_of, interaction_of, json_of
 from infra.history.format.fields import (
+    ATTACHMENT_OPTIONS,
     ATTEMPT,
     DERIVED,
     FORMAT,
@@ -95,6 +103,7 @@ EVERY_FIELD = replace(
                 items=(
                     ToolResult(call_id="0", output="[1]", is_json=True, is_error=True),
                     Text(text="c?", metadata=MARK),
+                    Attachment(id="i", media_type="a/b", size_bytes=1, name="n", url="u"),
                 ),
             ),
         ),
@@ -139,7 +148,9 @@ def test_every_field_that_is_written_is_in_the_table_and_no_other_is() -> None:
     assert set(options) == set(OPTIONS)
     assert set(options["tools"][0]) == set(TOOL) | {"name"}
     assert set(options["responseFormat"]) == set(FORMAT) | {"name"}
-    for item in (*document["items"], *document["inputItems"][2]):
+    *items, attachment = (*document["items"], *document["inputItems"][2])
+    assert set(attachment) == {"type", "mediaType", *ATTACHMENT_OPTIONS}
+    for item in items:
         assert set(item) - set(OPTIONAL) == set(ITEMS[item["type"]]) | {"type"}
 
 
@@ -158,6 +169,7 @@ def test_every_field_in_the_table_is_read(name: str) -> None:
 _ITEM = {"type": "text", "length": 2}
 _CALL = {"type": "tool_call", "id": "1", "name": "t", "arguments": ""}
 _RESULT = {"type": "tool_result", "callId": "1", "output": "[]", "isJson": True}
+_ATTACHMENT = {"type": "attachment", "id": "a", "mediaType": "b"}
 _DEEP = "[" * 250 + "]" * 250
 
 
@@ -188,6 +200,9 @@ _DEEP = "[" * 250 + "]" * 250
         {"inputItems": [[], [], [_ITEM, _RESULT | {"output": _DEEP}]]},
         {"inputItems": [[], [], [_ITEM, _RESULT | {"isJson": 1}]]},
         {"inputItems": [[], [], [_ITEM, _RESULT | {"isError": None}]]},
+        {"inputItems": [[], [], [_ITEM, {"type": "attachment"}]]},
+        {"inputItems": [[], [], [_ITEM, _ATTACHMENT | {"bytes": 1.5}]]},
+        {"inputItems": [[], [], [_ITEM, _ATTACHMENT | {"name": None}]]},
         {"options": {"tools": [{"description": ""}]}},
         {"options": {"tools": [{"name": "t", "parameters": {}}]}},
         {"options": {"tools": [{"name": "t", "strict": "no"}]}},

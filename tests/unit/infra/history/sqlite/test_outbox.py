@@ -25,7 +25,7 @@ from infra.history.sqlite.store import open_sqlite
 from infra.history.sqlite.write_jobs import Append
 from infra.tasks import supervised as background
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
-from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.interactions import a_tool_turn, an_id, an_interaction
 from tests.fakes.unreliable_store import UnreliableStore
 
 PATIENCE_SECONDS = 30.0
@@ -107,6 +107,20 @@ async def test_it_accepts_and_shows_what_the_store_cannot_take(
         await until(lambda: asyncio.sleep(0, outbox.lag_seconds() == 0.0))
         assert outbox.degraded() == []
         assert await walk(outbox, asking()) == [an_interaction(1)]
+
+
+async def test_turns_of_tools_are_delivered_as_they_were_accepted(
+    opened: Opened, store: UnreliableStore
+) -> None:
+    store.is_away = True
+    turns = [a_tool_turn(number) for number in (1, 2)]
+    async with opened() as outbox:
+        await outbox.append_many(turns)
+        assert await outbox.find("ana", an_id(1)) == turns[0]
+    async with opened() as outbox:
+        assert await outbox.find("ana", an_id(2)) == turns[1]
+        store.is_away = False
+        await until_stored(store, *turns)
 
 
 async def test_a_queue_that_is_away_does_not_make_the_store_unread(
