@@ -35,11 +35,13 @@ from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
 from domain.use_cases.list_models import ListModels
 from domain.use_cases.load_attachments import LoadAttachments
+from domain.use_cases.load_contents import LoadContents
 from domain.use_cases.read_attachment import ReadAttachment
 from domain.use_cases.read_interaction import ReadInteraction
 from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
 from domain.use_cases.search_history import SearchHistory
+from domain.use_cases.store_long_arguments import StoreLongArguments
 from domain.use_cases.summarise_history import SummariseHistory
 from infra.clock import SystemClock
 from infra.configuration import read_environment
@@ -214,14 +216,16 @@ def wire(
     Answers are stored with `history_writer`; None uses `history`.
     """
     new_id = InteractionIds(clock)
+    load_contents = LoadContents(attachments)
     answer_prompt = AnswerPrompt(
         llm=llm,
         history=history_writer or history,
         clock=clock,
+        store_long_arguments=StoreLongArguments(attachments),
         require_durable=settings.history_mode == "strict",
         lost_after_seconds=settings.interrupted_grace_seconds,
     )
-    read_interaction = ReadInteraction(history=history)
+    read_interaction = ReadInteraction(history=history, load_contents=load_contents)
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
@@ -231,6 +235,7 @@ def wire(
                 history=history,
                 read_seconds=settings.history_read_seconds + HOST_READ_SECONDS,
                 load_attachments=LoadAttachments(attachments),
+                load_contents=load_contents,
             ),
             catalogue=catalogue,
             clock=clock,
@@ -251,7 +256,7 @@ def wire(
             ),
         ),
         history=HistoryService(
-            search_history=SearchHistory(history=history),
+            search_history=SearchHistory(history=history, load_contents=load_contents),
             read_interaction=read_interaction,
             erase_history=EraseHistory(
                 history=history,
@@ -261,7 +266,7 @@ def wire(
             ),
             list_conversations=ListConversations(history=history),
             summarise_history=SummariseHistory(history=history),
-            export_history=ExportHistory(history=history, clock=clock),
+            export_history=ExportHistory(history=history, clock=clock, load_contents=load_contents),
             read_attachment=ReadAttachment(attachments),
             cursors=cursors,
         ),

@@ -10,6 +10,7 @@ from app.services.token_quota import TokenQuota
 from domain.entities.caller import Caller, Scope
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
+from domain.entities.items import is_long
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
 from domain.entities.tools import Capability
@@ -181,7 +182,7 @@ class ChatService:
         """Answer `prompt`; if `recalls` and it continues a conversation, with the earlier turns added to it."""
         try:
             accepted = None
-            if prompt.messages[-1].items:
+            if prompt.messages[-1].items or prompt.tools or is_long(prompt.system):
                 accepted = await self.accept_attachments.check(prompt, context.user_id)
                 prompt = accepted.prompt
             if recalls:

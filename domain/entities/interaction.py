@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from domain.entities.items import OutputItem, Reasoning, ToolCall, attachments, tool_calls
+from domain.entities.items import (
+    Attachment,
+    OutputItem,
+    Reasoning,
+    ToolCall,
+    ToolResult,
+    tool_calls,
+)
 from domain.entities.prompt import Prompt
 from domain.entities.reply import NO_USAGE, FinishReason, ProviderSelected, ReasoningDelta, Usage
 from domain.entities.words import words_of
@@ -92,10 +99,16 @@ class Interaction:
         return "".join([item.text for item in self.items if isinstance(item, Reasoning)])
 
     @property
-    def attachment_ids(self) -> tuple[str, ...]:
-        """Ids of the stored contents that the prompt refers to."""
-        items = self.prompt.messages[0].items
-        return tuple([item.id for item in attachments(items) if item.id is not None])
+    def content_ids(self) -> tuple[str, ...]:
+        """Ids of the contents that are stored like attachments: attachments of the prompt and long texts."""
+        prompt = self.prompt
+        ids = [prompt.system_content_id, prompt.tools_content_id]
+        for item in (*prompt.messages[0].items, *self.items):
+            if isinstance(item, Attachment):
+                ids.append(item.id)
+            elif isinstance(item, ToolCall | ToolResult):
+                ids.append(item.content_id)
+        return tuple(dict.fromkeys([content_id for content_id in ids if content_id is not None]))
 
     @property
     def milliseconds(self) -> int:

@@ -49,12 +49,14 @@ class ToolCall:
     Attributes:
         id: The provider's, or created here; unique within its turn.
         arguments: As the provider sent them: usually the JSON text of an object, but not always valid JSON.
+        content_id: Id of long arguments, which are stored like attachments instead of with the interaction.
     """
 
     id: str
     name: str
     arguments: str
     metadata: ProviderMetadata | None = None
+    content_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +66,14 @@ class ToolResult:
     Attributes:
         output: A text, or JSON text if `is_json`.
         is_error: The tool failed or was not carried out.
+        content_id: Id of a long output, which is stored like attachments instead of with the interaction.
     """
 
     call_id: str
     output: str
     is_json: bool = False
     is_error: bool = False
+    content_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,22 @@ InputItem = Text | ToolResult | Attachment
 """An item of a user's message."""
 
 Item = Text | Reasoning | ToolCall | ToolResult | Attachment
+
+
+LONG_TEXT_BYTES = 8 * 1024
+"""Instructions, tool lists, arguments and results from this size on are stored once per content and user.
+
+Below it, a reference would take a write of its own with every turn and save little.
+"""
+
+
+LONG_TEXT = "text/plain"
+"""Media type of such texts."""
+
+
+def is_long(text: str) -> bool:
+    """Return whether a text is stored like an attachment instead of with its interaction."""
+    return len(text) * 4 > LONG_TEXT_BYTES and len(text.encode()) >= LONG_TEXT_BYTES
 
 
 def text_of(items: Iterable[Item]) -> str:

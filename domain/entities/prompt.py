@@ -72,6 +72,8 @@ class Prompt:
         tools: Tools that the model may call.
         parallel_tool_calls: Whether one answer may have several calls.
         response_format: JSON that the answer must be; None for any text.
+        system_content_id: Id of long instructions, which are stored like attachments.
+        tools_content_id: Id of a long list of tools, which is stored like attachments.
         own_message: The caller's own message if the last user message also contains earlier ones; else None.
     """
 
@@ -88,6 +90,8 @@ class Prompt:
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: ReasoningEffort | None = None
+    system_content_id: str | None = None
+    tools_content_id: str | None = None
     own_message: Message | None = None
 
     def __post_init__(self) -> None:

@@ -1,5 +1,7 @@
 """Tools that a model may call, and the form of its answer."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -76,3 +78,19 @@ class Capability(StrEnum):
     FILES = "files"
     AUDIO = "audio"
     REASONING = "reasoning"
+
+
+def text_of_tools(tools: Sequence[Tool]) -> str:
+    """Return a list of tools as JSON text, equal for equal lists."""
+    fields = [[tool.name, tool.description, tool.parameters, tool.is_strict] for tool in tools]
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+def tools_of_text(text: str) -> tuple[Tool, ...]:
+    """Return the tools that `text_of_tools` wrote."""
+    return tuple(
+        [
+            Tool(name=name, description=description, parameters=parameters, is_strict=is_strict)
+            for name, description, parameters, is_strict in json.loads(text)
+        ]
+    )

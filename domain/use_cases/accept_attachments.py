@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
-from domain.entities.items import Attachment, Item, attachment_id
+from domain.entities.items import LONG_TEXT, Attachment, Item, ToolResult, attachment_id, is_long
 from domain.entities.prompt import Message, Prompt
+from domain.entities.tools import text_of_tools
 from domain.exceptions import InvalidAttachment
 from domain.interfaces.attachments import AttachmentStore, StoredContent
 
@@ -31,9 +32,9 @@ class AcceptAttachments:
     store: AttachmentStore | None
 
     async def check(self, prompt: Prompt, user_id: str) -> AcceptedAttachments:
-        """Return the prompt with ids for new contents, and the contents of those that are stored already.
+        """Return the prompt with ids for attachments and long texts, and their contents; nothing is stored yet.
 
-        Nothing is stored. A prompt without attachments is returned as it is.
+        A prompt without either is returned as it is.
 
         Args:
             prompt: Its new message may name stored contents by id alone.
@@ -44,18 +45,29 @@ class AcceptAttachments:
             HistoryUnavailable: Nothing can be stored at the moment.
             HistoryUnreadable: Stored contents cannot be read.
         """
-        new = prompt.new_message
-        if not any(isinstance(item, Attachment) for item in new.items):
-            return AcceptedAttachments(prompt)
         contents: dict[str, StoredContent] = {}
         items: dict[int, Item] = {}
-        for item in new.items:
+        for item in prompt.new_message.items:
             if isinstance(item, Attachment) and item.url is None:
                 items[id(item)] = await self._identified(item, user_id, contents)
-        if self.store is not None:
+        if self.store is None:
+            return AcceptedAttachments(prompt)
+        for item in prompt.new_message.items:
+            if isinstance(item, ToolResult) and is_long(item.output):
+                content_id = add_text(contents, user_id, item.output)
+                items[id(item)] = replace(item, content_id=content_id)
+        if items:
+            messages = tuple([_with(message, items) for message in prompt.messages])
+            prompt = replace(prompt, messages=messages)
+        if is_long(prompt.system):
+            content_id = add_text(contents, user_id, prompt.system)
+            prompt = replace(prompt, system_content_id=content_id)
+        if prompt.tools and is_long(tools := text_of_tools(prompt.tools)):
+            content_id = add_text(contents, user_id, tools)
+            prompt = replace(prompt, tools_content_id=content_id)
+        if contents:
             self.store.admit(sum(len(stored.content) for stored in contents.values()))
-        messages = tuple([_with(message, items) for message in prompt.messages])
-        return AcceptedAttachments(replace(prompt, messages=messages), contents)
+        return AcceptedAttachments(prompt, contents)
 
     async def store_all(
         self, accepted: AcceptedAttachments, user_id: str, interaction_id: str
@@ -96,3 +108,11 @@ def _with(message: Message, items: dict[int, Item]) -> Message:
     if not message.items:
         return message
     return replace(message, items=tuple([items.get(id(item), item) for item in message.items]))
+
+
+def add_text(contents: dict[str, StoredContent], user_id: str, text: str) -> str:
+    """Add a text to `contents` and return its id."""
+    content = text.encode()
+    content_id = attachment_id(user_id, content)
+    contents[content_id] = StoredContent(media_type=LONG_TEXT, content=content)
+    return content_id

@@ -24,6 +24,7 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryWriter
 from domain.interfaces.llm_client import LLMClient
 from domain.use_cases.record_answer import AnswerRecorder
+from domain.use_cases.store_long_arguments import ARGUMENTS_IN_ROW, StoreLongArguments
 
 _LEAST_ACCEPT_SECONDS = 1.0
 
@@ -41,6 +42,7 @@ class AnswerPrompt:
     llm: LLMClient
     history: HistoryWriter
     clock: Clock
+    store_long_arguments: StoreLongArguments = ARGUMENTS_IN_ROW
     require_durable: bool = True
     lost_after_seconds: float = 30.0
     _saves: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -114,6 +116,8 @@ class AnswerPrompt:
         )
         try:
             async with asyncio.timeout(timeout_seconds):
+                if interaction.items:
+                    interaction = await self.store_long_arguments(interaction)
                 await self.history.append(interaction)
             context.is_stored = True
         except (HistoryError, TimeoutError) as exc:

@@ -38,7 +38,7 @@ class EraseHistory:
         if self.attachments is not None:
             erased = await self.history.find(user_id, interaction_id)
         await self.history.erase(user_id, interaction_id)
-        if self.attachments is not None and erased is not None and (ids := erased.attachment_ids):
+        if self.attachments is not None and erased is not None and (ids := erased.content_ids):
             await self.attachments.release(user_id, interaction_id, ids)
 
     async def all(self, user_id: str) -> int:

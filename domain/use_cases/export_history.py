@@ -9,6 +9,7 @@ from domain.entities.items import size_bytes
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
+from domain.use_cases.load_contents import CONTENTS_AS_STORED, LoadContents
 
 TRIES_PER_PAGE = 4
 PAUSE_SECONDS = 1.0
@@ -25,6 +26,7 @@ class ExportHistory:
 
     history: HistoryRepository
     clock: Clock
+    load_contents: LoadContents = CONTENTS_AS_STORED
 
     async def __call__(self, user_id: str) -> AsyncGenerator[Sequence[Interaction], None]:
         """Yield the pages, without reading ahead; pages of long texts hold fewer interactions.
@@ -40,7 +42,7 @@ class ExportHistory:
         query = HistoryQuery(user_id=user_id, filter=everything, order=Order.ASC, limit=_FIRST_PAGE)
         page = await self.history.search(query)
         while True:
-            yield page.interactions
+            yield await self.load_contents(page.interactions)
             if page.next_id is None:
                 return
             limit = _next_limit(query.limit, page.interactions)

@@ -60,3 +60,7 @@ class LoadAttachments:
             return item.as_text()
         stored = await self.store.get(user_id, item.id)
         return item.as_text() if stored is None else replace(item, content=stored.content)
+
+
+NO_ATTACHMENTS = LoadAttachments(None)
+"""Has no store: texts stand in for attachments."""

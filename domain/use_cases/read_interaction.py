@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from domain.entities.interaction import Interaction
 from domain.exceptions import NotFound
 from domain.interfaces.history import HistoryRepository
+from domain.use_cases.load_contents import CONTENTS_AS_STORED, LoadContents
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,7 @@ class ReadInteraction:
     """Returns one of a user's interactions, of any status."""
 
     history: HistoryRepository
+    load_contents: LoadContents = CONTENTS_AS_STORED
 
     async def __call__(self, user_id: str, interaction_id: str) -> Interaction:
         """Return the interaction.
@@ -23,4 +25,5 @@ class ReadInteraction:
         interaction = await self.history.find(user_id, interaction_id)
         if interaction is None:
             raise NotFound
-        return interaction
+        (complete,) = await self.load_contents([interaction])
+        return complete

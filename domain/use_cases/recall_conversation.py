@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import ANSWERED, Interaction, is_interaction_id
@@ -24,7 +24,8 @@ from domain.entities.prompt import (
 )
 from domain.exceptions import HistoryUnreadable, InvalidInput, NotFound, ToolResultsMissing
 from domain.interfaces.history import HistoryRepository
-from domain.use_cases.load_attachments import LoadAttachments
+from domain.use_cases.load_attachments import NO_ATTACHMENTS, LoadAttachments
+from domain.use_cases.load_contents import CONTENTS_AS_STORED, LoadContents
 
 _BYTES_PER_TOKEN = 3
 _UNKNOWN_WINDOW_TOKENS = 128_000
@@ -44,7 +45,8 @@ class RecallConversation:
 
     history: HistoryRepository
     read_seconds: float = 3.5
-    load_attachments: LoadAttachments = field(default_factory=lambda: LoadAttachments(None))
+    load_attachments: LoadAttachments = NO_ATTACHMENTS
+    load_contents: LoadContents = CONTENTS_AS_STORED
 
     async def __call__(
         self,
@@ -97,6 +99,7 @@ class RecallConversation:
         settled = () if results else not_carried_out(unanswered)
         earlier = _balanced(earlier)
         if any(message.items for message in earlier):
+            earlier = await self.load_contents.of_messages(earlier, user_id)
             earlier = await self.load_attachments(earlier, user_id, model.capabilities)
         return prompt.with_history(earlier, settled)
 

@@ -57,7 +57,7 @@ def _item(item: Item) -> dict[str, Any]:
 
 def _result(item: ToolResult) -> dict[str, Any]:
     detail: dict[str, Any] = {"type": "tool_result"}
-    if item.is_json:
+    if item.is_json and item.output:
         detail["isJson"] = True
         if _json(orjson.loads(item.output)) != item.output:
             detail["output"] = item.output

@@ -74,4 +74,4 @@ def parse_arguments(text: str) -> dict[str, Any] | str:
 
 
 def _output(result: ToolResult) -> Any:
-    return orjson.loads(result.output) if result.is_json else result.output
+    return orjson.loads(result.output) if result.is_json and result.output else result.output

@@ -186,7 +186,7 @@ def _add_prompt(document: Document, prompt: Prompt) -> None:
         document["prompt"] = messages[0].text
     else:
         document["messages"] = [[message.role.value, message.text] for message in messages]
-    if prompt.system:
+    if prompt.system and prompt.system_content_id is None:
         document["system"] = prompt.system
     if prompt.model is not None:
         document["asked"] = prompt.model
@@ -209,6 +209,7 @@ def _add_prompt(document: Document, prompt: Prompt) -> None:
         or prompt.parallel_tool_calls is not None
         or prompt.response_format is not None
         or prompt.reasoning_effort is not None
+        or prompt.system_content_id is not None
     ):
         document["options"] = document_of_options(prompt)
 

@@ -93,7 +93,7 @@ def _is_item(value: Any, kinds: Mapping[str, Mapping[str, Check]]) -> bool:
         return False
     if not _all_fit(value, ATTACHMENT_OPTIONS if value["type"] == ATTACHMENT else OPTIONAL):
         return False
-    return not value.get("isJson") or can_be_shown(value["output"])
+    return not value.get("isJson") or "contentId" in value or can_be_shown(value["output"])
 
 
 def can_be_shown(text: str) -> bool:
@@ -173,6 +173,7 @@ OPTIONAL: Mapping[str, Check] = {
     "metadata": _is_metadata,
     "isJson": _is_flag,
     "isError": _is_flag,
+    "contentId": _is_text,
 }
 """The fields that items other than attachments may have."""
 ATTACHMENT_OPTIONS: Mapping[str, Check] = {
@@ -194,6 +195,8 @@ OPTIONS: Mapping[str, Check] = {
     "parallelToolCalls": _is_flag,
     "responseFormat": _is_format,
     "reasoningEffort": _is_text,
+    "systemContentId": _is_text,
+    "toolsContentId": _is_text,
 }
 
 DERIVED = frozenset({"v", "answered"})

@@ -55,6 +55,7 @@ def items_of(documents: Iterable[Mapping[str, Any]], text: str) -> tuple[Any, ..
                     name=document["name"],
                     arguments=document["arguments"],
                     metadata=_metadata_of(get("metadata")),
+                    content_id=get("contentId"),
                 )
             )
         elif kind == TOOL_RESULT:
@@ -64,6 +65,7 @@ def items_of(documents: Iterable[Mapping[str, Any]], text: str) -> tuple[Any, ..
                     output=document["output"],
                     is_json=get("isJson", False),
                     is_error=get("isError", False),
+                    content_id=get("contentId"),
                 )
             )
         elif kind == REASONING:
@@ -91,7 +93,10 @@ def has_tool_call(documents: Iterable[Mapping[str, Any]]) -> bool:
 def _document_of(item: Item) -> dict[str, Any]:
     document: dict[str, Any]
     if isinstance(item, ToolResult):
-        document = {"type": TOOL_RESULT, "callId": item.call_id, "output": item.output}
+        output = "" if item.content_id else item.output
+        document = {"type": TOOL_RESULT, "callId": item.call_id, "output": output}
+        if item.content_id:
+            document["contentId"] = item.content_id
         if item.is_json:
             document["isJson"] = True
         if item.is_error:
@@ -106,8 +111,10 @@ def _document_of(item: Item) -> dict[str, Any]:
             "type": TOOL_CALL,
             "id": item.id,
             "name": item.name,
-            "arguments": item.arguments,
+            "arguments": "" if item.content_id else item.arguments,
         }
+        if item.content_id:
+            document["contentId"] = item.content_id
     else:
         document = {"type": REASONING, "text": item.text}
     if item.metadata is not None:

@@ -10,7 +10,11 @@ from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolCho
 def document_of_options(prompt: Prompt) -> dict[str, Any]:
     """Return those options of `prompt` that are set."""
     document: dict[str, Any] = {}
-    if prompt.tools:
+    if prompt.system_content_id is not None:
+        document["systemContentId"] = prompt.system_content_id
+    if prompt.tools_content_id is not None:
+        document["toolsContentId"] = prompt.tools_content_id
+    elif prompt.tools:
         document["tools"] = [_document_of_tool(tool) for tool in prompt.tools]
     if prompt.tool_choice is not None:
         document["toolChoice"] = _document_of_choice(prompt.tool_choice)
@@ -33,6 +37,8 @@ def options_of(document: Mapping[str, Any]) -> dict[str, Any]:
     choice, form, effort = get("toolChoice"), get("responseFormat"), get("reasoningEffort")
     return {
         "tools": tuple([_tool_of(tool) for tool in get("tools", ())]),
+        "system_content_id": get("systemContentId"),
+        "tools_content_id": get("toolsContentId"),
         "tool_choice": None if choice is None else _choice_of(choice),
         "parallel_tool_calls": get("parallelToolCalls"),
         "response_format": None if form is None else _format_of(form),

@@ -80,7 +80,8 @@ def test_no_field_of_an_interaction_is_forgotten() -> None:
 
     assert {field.name for field in fields(Prompt)} == {
         "messages", "system", "model", "temperature", "max_output_tokens", "top_p", "stop", "seed", "tools",
-        "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "own_message",
+        "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "system_content_id",
+        "tools_content_id", "own_message",
     }, "a new field needs a place in the document; own_message is never stored"  # fmt: skip
     assert known == {
         "id", "user_id", "conversation_id", "prompt", "requested_model", "model", "provider", "text", "status",

@@ -145,7 +145,8 @@ def test_every_field_that_is_written_is_in_the_table_and_no_other_is() -> None:
     assert set(document["usage"]) == set(USAGE)
     assert set(document["attempts"][1]) == set(ATTEMPT)
     options = document["options"]
-    assert set(options) == set(OPTIONS)
+    # long instructions and tools are stored apart
+    assert set(options) | {"systemContentId", "toolsContentId"} == set(OPTIONS)
     assert set(options["tools"][0]) == set(TOOL) | {"name"}
     assert set(options["responseFormat"]) == set(FORMAT) | {"name"}
     *items, attachment = (*document["items"], *document["inputItems"][2])
@@ -265,3 +266,23 @@ def test_a_message_has_a_user_id_as_every_door_takes_it(user_id: object, is_righ
 @given(any_interactions)
 def test_whatever_is_written_passes_the_check(interaction: Interaction) -> None:
     assert is_well_formed(orjson.loads(json_of(interaction)))
+
+
+def test_long_texts_are_stored_by_their_ids() -> None:
+    long = replace(
+        EVERY_FIELD,
+        prompt=replace(EVERY_FIELD.prompt, system_content_id="s-id", tools_content_id="t-id"),
+        items=(ToolCall(id="1", name="t", arguments="{}", content_id="a-id"),),
+        text="",
+    )
+    document = document_of(long)
+    assert "system" not in document
+    assert document["options"]["systemContentId"] == "s-id"
+    assert document["options"]["toolsContentId"] == "t-id"
+    assert "tools" not in document["options"]
+    assert document["items"] == [
+        {"type": "tool_call", "id": "1", "name": "t", "arguments": "", "contentId": "a-id"}
+    ]
+    assert is_well_formed(document)
+    read = interaction_of(document)
+    assert set(read.content_ids) == {"s-id", "t-id", "a-id"}
