@@ -1,9 +1,10 @@
-"""What all tests share: the descriptions of AWS's services are parsed once per process."""
+"""Set-up of all tests: assertions of tests.support are explained, and AWS service descriptions parsed once per process."""
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from botocore.loaders import JSONFileLoader
 
 
@@ -17,3 +18,5 @@ def _parse_once(load_file: Callable[[JSONFileLoader, str], Any]) -> Callable[...
 
 # Each client parses some 2 MB of JSON, a quarter of a second of CPU, and most tests of DynamoDB and SQS open a client.
 JSONFileLoader.load_file = _parse_once(JSONFileLoader.load_file)
+
+pytest.register_assert_rewrite("tests.support")

@@ -7,19 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.test_layers import OURS, ROOT, imported_by
-
-PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
-
-
-def normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def pinned(file: str) -> dict[str, str]:
-    """Return the packages a requirements file pins, by their normalised names."""
-    text = (ROOT / file).read_text(encoding="utf-8")
-    return {normalised(name): version for name, version in PINNED.findall(text)}
+from tests.support.requirements_files import normalised, pinned
+from tests.support.source_files import OURS, ROOT, imported_by
 
 
 def not_named(files: list[Path], required: set[str]) -> set[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.test_layers import ROOT
+from tests.support.source_files import ROOT
 
 FAILS_ONCE = """
 import pathlib
@@ -25,6 +25,9 @@ SETTINGS = """
 addopts = "--strict-markers -m 'not faults'"
 markers = ["realtime: depends on time", "faults: long"]
 """
+
+ONLY_XDIST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p xdist"}
+"""Loading the other plugins takes a second, several times a test."""
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def run(project: Path, *tests: str, **environment: str) -> subprocess.CompletedP
     return subprocess.run(
         ["bash", ".ci/test"],
         cwd=project,
-        env={"PATH": os.environ["PATH"], "TEST_PROCESSES": "0", **environment},
+        env={"PATH": os.environ["PATH"], "TEST_PROCESSES": "0", **ONLY_XDIST, **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,12 +1,10 @@
 """What only the DynamoDB store has to show: long bodies, sifted pages, batches done by halves, outages."""
 
 import asyncio
-import random
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -25,6 +23,7 @@ from tests.fakes.interactions import an_id, an_interaction
 from tests.fakes.strict_dynamodb import strict
 from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 from tests.support.data_stack import deploy_data_stack
+from tests.support.dynamodb_items import items_in, noise
 
 READ_SECONDS = 10.0
 PATIENCE_SECONDS = 20.0
@@ -45,25 +44,6 @@ def table() -> str:
 async def history(table: str) -> AsyncIterator[DynamoHistory]:
     async with opened(shared_emulator().access, table) as history:
         yield history
-
-
-async def items_in(table: str) -> list[dict[str, Any]]:
-    """Return all that is in a table, as DynamoDB has it."""
-    found: list[dict[str, Any]] = []
-    start: dict[str, Any] = {}
-    async with open_client("dynamodb", shared_emulator().access, tries=1) as dynamodb:
-        while True:
-            page = await dynamodb("scan", TableName=table, **start)
-            found += page["Items"]
-            if "LastEvaluatedKey" not in page:
-                return found
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-
-
-def noise(characters: int, seed: int = 1) -> str:
-    """Return a text that hardly compresses: four bytes a character, of which some twenty bits are chance."""
-    chance = random.Random(seed)
-    return "".join([chr(chance.randrange(0x10000, 0x110000)) for _ in range(characters)])
 
 
 async def test_a_body_too_long_for_an_item_is_kept_in_parts(

@@ -26,13 +26,13 @@ from infra.history.store.retention import RetainedHistory, Retention
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
-from tests.contracts.test_dynamodb import items_in, noise
 from tests.fakes.clock import START_MILLISECONDS
 from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
 from tests.fakes.unreliable_store import UnreliableStore
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
+from tests.support.dynamodb_items import items_in, noise
 from tests.support.mongod import shared_mongo_uri
 
 TEN_DAYS = Retention(10.0)

@@ -9,8 +9,8 @@ from infra.history.dynamodb.schema import TABLE
 from infra.history.sqs import queue_setup as sqs_queues
 from infra.settings import Settings
 from tests.deploy.expressions import DEPLOY
-from tests.faults.test_cloud_path import chat, ids_of, running_worker, until
 from tests.support.aws_emulator import AwsEmulator
+from tests.support.cloud_path import chat, ids_of, running_worker, until
 from tests.support.data_stack import TEMPLATE, client_of
 from tests.support.service import running_service
 

@@ -17,7 +17,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from deploy.packages import audit
 from deploy.packages.locks import Pin, for_here, pins_of
-from tests.architecture.test_requirements import pinned
+from tests.support.requirements_files import pinned
 
 ROOT = audit.ROOT
 A_PIN = Pin(name="some", version="1.0", marker=None, hashes=("0" * 64,))

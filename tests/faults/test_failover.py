@@ -7,7 +7,7 @@ import pytest
 from infra.llm.providers.registry import GEMINI, OPENAI
 from infra.selftest.bench import run
 from infra.selftest.cases import CASES
-from tests.http.test_command_line import command
+from tests.support.service import command
 
 
 async def test_every_fault_of_the_other_format_is_handled_as_promised() -> None:

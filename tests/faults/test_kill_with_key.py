@@ -7,7 +7,7 @@ import pytest
 
 from infra.selftest.provider import FaultProvider
 from tests.fakes.provider import models_file, provider_in_thread
-from tests.http.test_idempotency import killed_in_flight
+from tests.support.keyed_requests import killed_in_flight
 
 KILLS = 20
 

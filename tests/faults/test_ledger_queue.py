@@ -25,8 +25,8 @@ from tests.faults.ledger_scenario import (
     until,
 )
 from tests.faults.ledger_verifier import walked
-from tests.faults.test_cloud_path import depth
 from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from tests.support.cloud_path import depth
 from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
 from tests.support.service import watched_worker

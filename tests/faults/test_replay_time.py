@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.provider import models_file, provider_in_thread
 from tests.faults.ledger_scenario import RecordProperty, report_figures
-from tests.http.test_idempotency import DOORS, send
+from tests.support.keyed_requests import DOORS, send
 from tests.support.service import running_service
 
 # Measures how long a request takes.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.test_schemathesis import authorised, cases
+from tests.support.schema_cases import authorised, cases
 from tests.support.service import running_service
 
 CASES = 20_000

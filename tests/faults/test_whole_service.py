@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from tests.fakes.provider import models_file, provider_in_thread
-from tests.faults.test_cloud_path import running_worker
 from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
+from tests.support.cloud_path import running_worker
 from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import Mongod, need_mongod
 from tests.support.service import running_service

@@ -9,7 +9,10 @@ import pytest
 
 from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
+from tests.fakes.issuer import issuer_in_thread
 from tests.fakes.provider import models_file, provider_in_thread
+from tests.http.access import jwt_settings, make_key
+from tests.support.guarded_service import Guarded
 from tests.support.service import Service, running_service
 
 _numbers = itertools.count(1)
@@ -54,3 +57,20 @@ def user() -> str:
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guarded]:
+    """A service that accepts API keys and tokens, with one of each."""
+    data_dir = tmp_path_factory.mktemp("guarded") / "data"
+    _, backend_key = make_key(data_dir)
+    _, ana_key = make_key(data_dir, user="ana")
+    with (
+        issuer_in_thread() as issuer,
+        running_service(
+            data_dir, {**settings, **jwt_settings(issuer), "TRUSTED_PROXIES": "127.0.0.1"}
+        ) as service,
+    ):
+        yield Guarded(service, issuer, backend_key, ana_key)

@@ -5,8 +5,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -14,11 +12,12 @@ import pytest
 
 from domain.entities.caller import Scope
 from infra.selftest.provider import FaultProvider
-from tests.fakes.issuer import Issuer, issuer_in_thread, token
+from tests.fakes.issuer import issuer_in_thread, token
 from tests.http.access import bearer, jwt_settings, make_key, send_raw
-from tests.http.test_error_table import is_problem
-from tests.support.service import ROOT, Service, environment, running_service
-from tests.unit.infra.security.test_jwt_tokens import BAD
+from tests.support.bad_tokens import BAD
+from tests.support.guarded_service import Guarded, chat
+from tests.support.problems import is_problem
+from tests.support.service import ROOT, environment, running_service
 
 PROTECTED = [
     ("POST", "/v1/chat"),
@@ -42,40 +41,6 @@ PUBLIC = [
     "/",
     "/console/main.js",
 ]
-
-
-@dataclass(frozen=True)
-class Guarded:
-    """A service that asks for credentials, and some."""
-
-    service: Service
-    issuer: Issuer
-    backend_key: str
-    ana_key: str
-
-    def client(self, credentials: str | bytes | None = None) -> httpx2.Client:
-        return self.service.client(headers={} if credentials is None else bearer(credentials))
-
-
-@pytest.fixture(scope="module")
-def guarded(
-    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Guarded]:
-    data_dir = tmp_path_factory.mktemp("guarded") / "data"
-    _, backend_key = make_key(data_dir)
-    _, ana_key = make_key(data_dir, user="ana")
-    with (
-        issuer_in_thread() as issuer,
-        running_service(
-            data_dir, {**settings, **jwt_settings(issuer), "TRUSTED_PROXIES": "127.0.0.1"}
-        ) as service,
-    ):
-        yield Guarded(service, issuer, backend_key, ana_key)
-
-
-def chat(client: httpx2.Client, user: str | None, **headers: str) -> httpx2.Response:
-    body = {"userPrompt": "hi"} | ({} if user is None else {"userId": user})
-    return client.post("/v1/chat", json=body, headers=headers)
 
 
 def refuses(response: httpx2.Response, challenge: str) -> None:

@@ -16,7 +16,7 @@ from infra.settings import Settings
 from tests.e2e.openai_client import ASKING, Counted
 from tests.fakes.application import ApplicationUnderTest
 from tests.http.nginx import nginx_before
-from tests.http.test_error_table import is_problem
+from tests.support.problems import is_problem
 from tests.support.service import Service, plain_client, running_service
 
 TRUSTING = {"TRUSTED_PROXIES": "127.0.0.1"}

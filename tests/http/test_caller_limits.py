@@ -16,7 +16,7 @@ from infra.selftest.exchange import Exchange
 from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
 from tests.http.access import bearer, make_key
-from tests.http.test_error_table import is_problem
+from tests.support.problems import is_problem
 from tests.support.service import Service, running_service
 
 BODY = {"userId": "ana", "userPrompt": "How are you?"}

@@ -16,7 +16,7 @@ from app.requests.content_encoding import (
     decompress,
 )
 from tests.http.openai_door import QUESTION
-from tests.http.test_error_table import is_problem
+from tests.support.problems import is_problem
 
 NATIVE, OPENAI = "/v1/chat", "/v1/chat/completions"
 JSON = {"Content-Type": "application/json"}

@@ -9,8 +9,8 @@ import pytest
 
 from tests.fakes.issuer import Issuer, issuer_in_thread, token
 from tests.http.access import bearer, jwt_settings, make_key
+from tests.support.bad_tokens import STRANGER
 from tests.support.service import Service, running_service
-from tests.unit.infra.security.test_jwt_tokens import STRANGER
 
 LIMIT = 3
 ADDRESS, OTHER_ADDRESS = "203.0.113.7", "203.0.113.8"

@@ -7,10 +7,8 @@ import pytest
 
 from tests.http.access import bearer, send_raw
 from tests.http.route_table import served
-from tests.http.test_access import Guarded, guarded
+from tests.support.guarded_service import Guarded
 from tests.support.service import Service
-
-__all__ = ["guarded"]
 
 UNKNOWN = "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"
 VARYING = ("x-request-id", "date", "x-history-lag-seconds", "transfer-encoding")

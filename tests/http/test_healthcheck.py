@@ -2,8 +2,6 @@
 
 import json
 import socket
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,19 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.service import ROOT, running_service
-
-
-def exit_code_for(port: int, *, as_argument: bool = False, host: str | None = None) -> int:
-    """Return what it exits with when told the port in the environment, or on the command line, which wins."""
-    listening = {} if host is None else {"HOST": host}
-    return subprocess.run(
-        [sys.executable, "-m", "app.cli.healthcheck", *([str(port)] if as_argument else [])],
-        cwd=ROOT,
-        env={"PORT": "1" if as_argument else str(port), **listening},
-        timeout=30,
-        check=False,
-    ).returncode
+from tests.support.healthcheck import exit_code_for
+from tests.support.service import running_service
 
 
 class _Unhealthy(BaseHTTPRequestHandler):

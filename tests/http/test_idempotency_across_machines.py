@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from infra.selftest.provider import FaultProvider
-from tests.http.test_idempotency import NATIVE, held_up, send, until
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
+from tests.support.keyed_requests import NATIVE, held_up, send, until
 from tests.support.mongod import shared_mongo_uri
 from tests.support.service import running_service
 

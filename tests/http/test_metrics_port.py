@@ -13,9 +13,9 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.http.test_healthcheck import exit_code_for
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
+from tests.support.healthcheck import exit_code_for
 from tests.support.service import (
     ROOT,
     Service,

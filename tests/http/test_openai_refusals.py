@@ -5,7 +5,7 @@ import pytest
 
 from infra.selftest.provider import FaultProvider
 from tests.http.openai_door import QUESTION, complete, is_error
-from tests.http.test_error_table import CANARY, MALFORMED
+from tests.support.problems import CANARY, MALFORMED
 
 
 def test_an_unknown_model_is_a_404_that_names_those_there_are(

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.test_command_line import command
-from tests.support.service import running_service
+from tests.support.service import command, running_service
 
 PASSWORD = "canary-of-a-store-9c41"
 AWAY = {

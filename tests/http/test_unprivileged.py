@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.test_idempotency import NATIVE, send
+from tests.support.keyed_requests import NATIVE, send
 from tests.support.service import ROOT, Service, environment
 
 NOBODY = 65534

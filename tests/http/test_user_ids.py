@@ -13,11 +13,9 @@ from domain.entities.caller import is_user_id, to_user_id
 from tests.fakes.issuer import token
 from tests.http.access import bearer
 from tests.http.openai_door import QUESTION, complete
-from tests.http.test_access import Guarded, chat, guarded
-from tests.http.test_error_table import is_problem
+from tests.support.guarded_service import Guarded, chat
+from tests.support.problems import is_problem
 from tests.support.service import command, running_service
-
-__all__ = ["guarded"]
 
 VALID = [
     "ana",

@@ -18,7 +18,7 @@ from tests.contracts.history_walks import asking
 from tests.fakes.clock import FakeClock
 from tests.fakes.interactions import an_interaction
 from tests.fakes.unreliable_store import UnreliableStore
-from tests.unit.infra.history.sqlite.test_outbox import until_stored
+from tests.support.outbox_waits import until_stored
 
 pytestmark = pytest.mark.seen("C11")
 

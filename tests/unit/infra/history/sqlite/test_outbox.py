@@ -12,7 +12,7 @@ import pytest
 
 from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import Order
-from domain.entities.interaction import Interaction, Status
+from domain.entities.interaction import Status
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from infra.clock import SystemClock
 from infra.history.sqlite.outbox import housekeeping as outbox_housekeeping
@@ -27,8 +27,7 @@ from infra.tasks import supervised as background
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.fakes.interactions import a_tool_turn, an_id, an_interaction
 from tests.fakes.unreliable_store import UnreliableStore
-
-PATIENCE_SECONDS = 30.0
+from tests.support.outbox_waits import PATIENCE_SECONDS, stored, until_stored
 
 
 @pytest.fixture
@@ -67,18 +66,6 @@ async def until(condition: Callable[[], Awaitable[object]]) -> None:
     """Return once `condition` gives something true."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await condition():
-            await asyncio.sleep(0.01)
-
-
-async def stored(store: UnreliableStore) -> list[Interaction]:
-    """Return what reached the store."""
-    return await walk(store.behind, asking(order=Order.ASC, statuses=EVERY_STATUS))
-
-
-async def until_stored(store: UnreliableStore, *expected: Interaction) -> None:
-    """Return once exactly this is in the store."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while await stored(store) != list(expected):
             await asyncio.sleep(0.01)
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
@@ -21,6 +20,7 @@ from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
 from tests.fakes.ends import answered
 from tests.fakes.interactions import an_id, an_interaction
+from tests.support.metric_samples import labels, samples
 
 TURN = ChatRequestContext(
     id="0199a1b2-0000-7000-8000-000000000000",
@@ -35,20 +35,6 @@ TURN = ChatRequestContext(
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics(version="1.2.3", environment="test")
-
-
-def samples(metrics: Metrics, name: str) -> dict[frozenset[tuple[str, str]], float]:
-    """Return the samples of this name by their labels."""
-    return {
-        frozenset(sample.labels.items()): sample.value
-        for family in text_string_to_metric_families(metrics.render().decode())
-        for sample in family.samples
-        if sample.name == name
-    }
-
-
-def labels(**values: str) -> frozenset[tuple[str, str]]:
-    return frozenset(values.items())
 
 
 def attempt(

@@ -7,7 +7,7 @@ from domain.entities.interaction import Attempt
 from infra.llm.resilience.route_health import RouteClosure, RouteHealth, RouteState
 from infra.telemetry.metrics.metrics import Metrics
 from tests.fakes.chat_contexts import a_chat_context
-from tests.unit.infra.telemetry.metrics.test_metrics import labels, samples
+from tests.support.metric_samples import labels, samples
 
 FLASH = {"provider": "gemini", "model": "flash"}
 MINI = {"provider": "openrouter", "model": "mini"}
