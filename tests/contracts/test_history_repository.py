@@ -309,7 +309,7 @@ async def test_a_walk_sees_each_once_and_in_order_while_others_write(
     try:
         for filters, order in product(FILTERS, Order):
             bounded = {"to_id": an_id(999), **filters}
-            found = await walk(history, asking(order=order, limit=7, **bounded))
+            found = await walk(history, asking(order=order, limit=23, **bounded))
             expected = [one for one in before if passes(one, **filters)]
             assert found == (expected if order is Order.ASC else expected[::-1]), (filters, order)
             assert not writing.done()
