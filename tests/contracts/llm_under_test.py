@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from infra.llm.providers.gemini_client import GeminiClient
-from infra.llm.providers.openai_client import OpenAICompatibleClient
 
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import (
@@ -26,6 +24,8 @@ from domain.exceptions import (
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
 from infra.llm.providers.demo import DemoLLM
+from infra.llm.providers.gemini.client import GeminiClient
+from infra.llm.providers.openai.client import OpenAICompatibleClient
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
 from infra.llm.resilience.bulkhead import Bulkhead, ProviderConcurrencyLimit

@@ -62,7 +62,7 @@ def test_debug_is_for_our_own_loggers() -> None:
     lines = lines_of(
         """
 start("debug")
-logging.getLogger("infra.llm.providers.gemini_client").debug("ours")
+logging.getLogger("infra.llm.providers.gemini.client").debug("ours")
 logging.getLogger("pymongo.command").debug("a whole prompt")
 """
     )

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import aiohttp
 import orjson
 import pytest
-from infra.llm.providers.gemini_client import GeminiClient
-from infra.llm.providers.openai_client import OpenAICompatibleClient
 
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMError, LLMRateLimited, LLMRejected
+from infra.llm.providers.gemini.client import GeminiClient
+from infra.llm.providers.openai.client import OpenAICompatibleClient
 from infra.llm.transport.http_stream import provider_session
 from tests.fakes.behaviour import Raw
 from tests.fakes.chat_contexts import a_chat_context

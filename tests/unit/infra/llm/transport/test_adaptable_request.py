@@ -7,13 +7,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from infra.llm.providers.gemini_client import GeminiClient
-from infra.llm.providers.openai_client import OpenAICompatibleClient
 
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import ProviderSelected, Reply
 from domain.exceptions import LLMError, LLMRejected
 from domain.interfaces.llm_client import LLMClient
+from infra.llm.providers.gemini.client import GeminiClient
+from infra.llm.providers.openai.client import OpenAICompatibleClient
 from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
 from infra.llm.transport.dialect import OPENAI_ADAPTATIONS, Dialect
 from infra.llm.transport.errors.body import WireError

@@ -8,15 +8,16 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from infra.llm.providers.gemini_format import GeminiReader
-from infra.llm.providers.openai_format import OpenAIReader
 
 from domain.entities.reply import Reply
 from domain.exceptions import LLMError
+from infra.llm.providers.gemini.answer import GeminiReader
+from infra.llm.providers.openai.answer import OpenAIReader
 from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
 from tests.fakes import gemini, openai
+from tests.fakes.received import text_of
 
 MAX_BYTES = 2000
 
@@ -56,11 +57,11 @@ def ends_well(make_reader: Callable[[], AnswerReader], chunks: list[bytes]) -> N
     text = ""
     for chunk in [*chunks, b""]:
         if not answer.is_over:
-            text += answer.take(chunk)
+            text += text_of(answer.take(chunk))
     assert len(text.encode()) <= MAX_BYTES
     try:
         with TranslateErrors("provider"):
-            reply = answer.reply(lambda usage: usage)
+            *_, reply = answer.end(lambda usage: usage)
     except LLMError:
         return
     assert isinstance(reply, Reply)

@@ -10,8 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from infra.llm.providers.gemini_client import GeminiClient
-from infra.llm.providers.openai_client import OpenAICompatibleClient
 
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import (
@@ -25,6 +23,8 @@ from domain.entities.reply import (
 from domain.exceptions import LLMError, LLMMisconfigured, LLMRateLimited, LLMTimeout, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
+from infra.llm.providers.gemini.client import GeminiClient
+from infra.llm.providers.openai.client import OpenAICompatibleClient
 from infra.llm.resilience.deadline import Deadline
 from infra.llm.transport import http_stream
 from infra.llm.transport.http_stream import provider_session

@@ -7,8 +7,6 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from infra.llm.providers.gemini_format import GeminiReader
-from infra.llm.providers.openai_format import OpenAIReader
 
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.exceptions import (
@@ -18,10 +16,13 @@ from domain.exceptions import (
     LLMRejected,
     LLMUnavailable,
 )
+from infra.llm.providers.gemini.answer import GeminiReader
+from infra.llm.providers.openai.answer import OpenAIReader
 from infra.llm.transport.errors.answer_errors import UnreadableAnswer
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
 from tests.fakes import gemini, openai
+from tests.fakes.received import text_of
 
 END = b""
 
@@ -45,13 +46,15 @@ def answer_of(
     for chunk in chunks:
         if answer.is_over:
             break
-        texts.append(answer.take(chunk))
+        texts.append(text_of(answer.take(chunk)))
     assert answer.is_over
     return texts, answer
 
 
 def reply_of(answer: ReceivedAnswer) -> Reply:
-    return answer.reply(lambda usage: usage)
+    *_, reply = answer.end(lambda usage: usage)
+    assert isinstance(reply, Reply)
+    return reply
 
 
 def text_event(text: str, finish_reason: str | None = None) -> bytes:
@@ -364,6 +367,7 @@ def test_an_answer_is_cut_at_the_limit_and_never_within_a_character(
 
 def test_the_price_is_added_to_what_was_used() -> None:
     usage_event = openai.event({"choices": [], "usage": {"total_tokens": 7}})
-    _, answer = answer_of(text_event("a", "stop") + usage_event + openai.DONE)
-    reply = answer.reply(lambda usage: Usage(total_tokens=usage.total_tokens, cost_usd=0.5))
+    _, answer = answer_of(said("a", "stop") + usage_event + openai.DONE)
+    (reply,) = answer.end(lambda usage: Usage(total_tokens=usage.total_tokens, cost_usd=0.5))
+    assert isinstance(reply, Reply)
     assert reply.usage == Usage(total_tokens=7, cost_usd=0.5)

@@ -1,59 +1,17 @@
-"""What Gemini is sent, and what its answers mean."""
+"""Events of Gemini's answers."""
 
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from infra.llm.providers.gemini_format import GeminiReader, request_body
 
-from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
+from infra.llm.providers.gemini.answer import GeminiReader
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from tests.fakes.gemini import candidate
-
-
-def body_of(prompt: Prompt) -> Any:
-    return orjson.loads(request_body(prompt))
-
-
-def test_a_question_is_sent_with_nothing_that_was_not_chosen() -> None:
-    assert body_of(Prompt.from_text("Hi")) == {
-        "contents": [{"role": "user", "parts": [{"text": "Hi"}]}]
-    }
-
-
-def test_everything_that_was_chosen_is_sent() -> None:
-    prompt = Prompt(
-        messages=(
-            Message(role=Role.USER, text="Hi"),
-            Message(role=Role.ASSISTANT, text="Hello."),
-            Message(role=Role.USER, text="And?"),
-        ),
-        system="Be short.",
-        temperature=0.0,
-        max_output_tokens=7,
-        top_p=0.9,
-        stop=("END", "STOP"),
-        seed=0,
-    )
-    assert body_of(prompt) == {
-        "contents": [
-            {"role": "user", "parts": [{"text": "Hi"}]},
-            {"role": "model", "parts": [{"text": "Hello."}]},
-            {"role": "user", "parts": [{"text": "And?"}]},
-        ],
-        "systemInstruction": {"parts": [{"text": "Be short."}]},
-        "generationConfig": {
-            "temperature": 0.0,
-            "maxOutputTokens": 7,
-            "topP": 0.9,
-            "stopSequences": ["END", "STOP"],
-            "seed": 0,
-        },
-    }
+from tests.fakes.received import events_of, text_of
 
 
 @pytest.mark.parametrize(
@@ -99,7 +57,7 @@ def test_everything_that_was_chosen_is_sent() -> None:
 )
 def test_what_a_finish_reason_means(reason: str | None, meaning: FinishReason | None) -> None:
     reader = GeminiReader()
-    assert reader.take(candidate("text", finishReason=reason)) == "text"
+    assert text_of(reader.take(candidate("text", finishReason=reason))) == "text"
     assert reader.finish_reason is meaning
 
 
@@ -118,7 +76,7 @@ def test_what_a_finish_reason_means(reason: str | None, meaning: FinishReason | 
 )
 def test_a_prompt_with_a_block_reason_is_blocked(reason: str) -> None:
     reader = GeminiReader()
-    assert reader.take({"promptFeedback": {"blockReason": reason}}) == ""
+    assert text_of(reader.take({"promptFeedback": {"blockReason": reason}})) == ""
     assert reader.finish_reason is FinishReason.CONTENT_FILTER
 
 
@@ -127,7 +85,7 @@ def test_a_prompt_with_a_block_reason_is_blocked(reason: str) -> None:
 )
 def test_feedback_without_a_reason_blocks_nothing(feedback: object) -> None:
     reader = GeminiReader()
-    assert reader.take({"promptFeedback": feedback}) == ""
+    assert text_of(reader.take({"promptFeedback": feedback})) == ""
     assert reader.finish_reason is None
 
 
@@ -138,12 +96,12 @@ def test_thoughts_are_not_the_answer() -> None:
         {"functionCall": {"name": "x"}},
         {"text": ".", "thought": False},
     ]
-    assert GeminiReader().take({"candidates": [{"content": {"parts": parts}}]}) == "Four."
+    assert text_of(GeminiReader().take({"candidates": [{"content": {"parts": parts}}]})) == "Four."
 
 
 @pytest.mark.parametrize("content", [{}, {"role": "model"}, {"parts": []}, {"parts": None}, None])
 def test_content_may_be_empty(content: object) -> None:
-    assert GeminiReader().take({"candidates": [{"content": content}]}) == ""
+    assert text_of(GeminiReader().take({"candidates": [{"content": content}]})) == ""
 
 
 @pytest.mark.seen("A8")
@@ -172,13 +130,14 @@ def test_thoughts_and_calls_show_that_the_model_is_at_work(
     parts: list[Any], is_at_work: bool
 ) -> None:
     reader = GeminiReader()
-    reader.take({"candidates": [{"content": {"parts": parts}}]})
-    assert reader.has_progress is is_at_work
+    received = reader.take({"candidates": [{"content": {"parts": parts}}]})
+    is_life = reader.has_progress or any(not isinstance(event, str) for event in received)
+    assert is_life is is_at_work
 
 
 def test_the_array_of_the_other_format_is_read_as_well() -> None:
     reader = GeminiReader()
-    assert reader.take([candidate("a"), candidate("b", finishReason="STOP")]) == "ab"
+    assert text_of(reader.take([candidate("a"), candidate("b", finishReason="STOP")])) == "ab"
     assert reader.finish_reason is FinishReason.STOP
 
 
@@ -295,7 +254,10 @@ _EVENTS = st.fixed_dictionaries(
 def test_the_quick_look_at_an_event_sees_what_the_long_one_sees(events: list[Any]) -> None:
     quick, thorough = GeminiReader(), GeminiReader()
     for event in events:
-        seen = [_outcome(quick.take, event), _outcome(thorough._take_any, event)]
+        seen = [
+            _outcome(lambda found: events_of(quick.take(found)), event),
+            _outcome(lambda found: events_of(thorough._take_any(found)), event),
+        ]
         assert seen[0] == seen[1]
         assert quick.finish_reason is thorough.finish_reason
         assert quick.has_progress is thorough.has_progress

@@ -1,75 +1,14 @@
-"""What a Chat Completions server is sent, and what its answers mean."""
+"""Chunks and messages of Chat Completions."""
 
 from typing import Any
 
-import orjson
 import pytest
-from infra.llm.providers.openai_format import OpenAIReader, limit_field, request_body
 
-from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason, Usage
-from infra.llm.transport.dialect import Dialect
+from infra.llm.providers.openai.answer import OpenAIReader
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from tests.fakes.openai import chunk, completion
-
-
-def body_of(prompt: Prompt) -> Any:
-    return orjson.loads(request_body(prompt, Dialect(), model="openai/x"))
-
-
-def test_a_question_is_sent_with_nothing_that_was_not_chosen() -> None:
-    assert body_of(Prompt.from_text("Hi")) == {
-        "model": "openai/x",
-        "messages": [{"role": "user", "content": "Hi"}],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-
-
-def test_everything_that_was_chosen_is_sent() -> None:
-    prompt = Prompt(
-        messages=(
-            Message(role=Role.USER, text="Hi"),
-            Message(role=Role.ASSISTANT, text="Hello."),
-            Message(role=Role.USER, text="And?"),
-        ),
-        system="Be short.",
-        temperature=0.0,
-        max_output_tokens=7,
-        top_p=0.9,
-        stop=("END", "STOP"),
-        seed=0,
-    )
-    assert body_of(prompt) == {
-        "model": "openai/x",
-        "messages": [
-            {"role": "system", "content": "Be short."},
-            {"role": "user", "content": "Hi"},
-            {"role": "assistant", "content": "Hello."},
-            {"role": "user", "content": "And?"},
-        ],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "temperature": 0.0,
-        "max_tokens": 7,
-        "top_p": 0.9,
-        "stop": ["END", "STOP"],
-        "seed": 0,
-    }
-
-
-@pytest.mark.parametrize(
-    ("base_url", "field"),
-    [
-        ("https://api.openai.com/v1", "max_completion_tokens"),
-        ("https://my-company.openai.azure.com/openai/v1", "max_completion_tokens"),
-        ("https://openrouter.ai/api/v1", "max_tokens"),
-        ("http://localhost:11434/v1", "max_tokens"),
-        ("https://notopenai.com/v1", "max_tokens"),
-    ],
-)
-def test_the_bound_on_output_is_named_as_the_server_knows_it(base_url: str, field: str) -> None:
-    assert limit_field(base_url) == field
+from tests.fakes.received import text_of
 
 
 @pytest.mark.parametrize(
@@ -79,8 +18,8 @@ def test_the_bound_on_output_is_named_as_the_server_knows_it(base_url: str, fiel
         ("length", FinishReason.LENGTH),
         ("content_filter", FinishReason.CONTENT_FILTER),
         ("error", FinishReason.ERROR),
-        ("tool_calls", FinishReason.ERROR),
-        ("function_call", FinishReason.ERROR),
+        ("tool_calls", FinishReason.TOOL_CALLS),
+        ("function_call", FinishReason.TOOL_CALLS),
         ("network_error", FinishReason.ERROR),
         ("malformed_function_call", FinishReason.ERROR),
         *dict.fromkeys(
@@ -105,7 +44,7 @@ def test_the_bound_on_output_is_named_as_the_server_knows_it(base_url: str, fiel
 )
 def test_what_a_finish_reason_means(reason: str | None, meaning: FinishReason | None) -> None:
     reader = OpenAIReader()
-    assert reader.take(chunk({"content": "text"}, reason)) == "text"
+    assert text_of(reader.take(chunk({"content": "text"}, reason))) == "text"
     assert reader.finish_reason is meaning
 
 
@@ -130,7 +69,7 @@ def test_a_block_stays_whatever_is_said_after_it(later: str) -> None:
 
 def texts_of(*documents: object) -> list[str]:
     reader = OpenAIReader()
-    return [reader.take(document) for document in documents]
+    return [text_of(reader.take(document)) for document in documents]
 
 
 @pytest.mark.seen("A5")
@@ -180,17 +119,20 @@ def test_content_may_be_a_list_of_parts(content: object, text: str) -> None:
 )
 def test_a_refusal_is_a_text_and_a_block(message: dict[str, Any]) -> None:
     reader = OpenAIReader()
-    assert reader.take(chunk(message, "stop")) == "I cannot."
+    assert text_of(reader.take(chunk(message, "stop"))) == "I cannot."
     assert reader.finish_reason is FinishReason.CONTENT_FILTER
     reader = OpenAIReader()
-    assert reader.take({"choices": [{"message": message, "finish_reason": "stop"}]}) == "I cannot."
+    assert (
+        text_of(reader.take({"choices": [{"message": message, "finish_reason": "stop"}]}))
+        == "I cannot."
+    )
     assert reader.finish_reason is FinishReason.CONTENT_FILTER
 
 
 @pytest.mark.parametrize("refusal", [None, "", False])
 def test_no_refusal_is_none(refusal: object) -> None:
     reader = OpenAIReader()
-    assert reader.take(chunk({"content": "a", "refusal": refusal}, "stop")) == "a"
+    assert text_of(reader.take(chunk({"content": "a", "refusal": refusal}, "stop"))) == "a"
     assert reader.finish_reason is FinishReason.STOP
 
 
@@ -212,8 +154,9 @@ def test_thoughts_and_calls_show_that_the_model_is_at_work(
     delta: dict[str, Any], is_at_work: bool
 ) -> None:
     reader = OpenAIReader()
-    assert reader.take(chunk(delta)) == ""
-    assert reader.has_progress is is_at_work
+    received = reader.take(chunk(delta))
+    assert text_of(received) == ""
+    assert (reader.has_progress or bool(received)) is is_at_work
 
 
 def test_done_alone_says_that_the_answer_is_over() -> None:
@@ -241,12 +184,12 @@ def test_done_does_not_change_the_reason_that_was_given() -> None:
     ],
 )
 def test_a_delta_without_content_is_no_text(delta: dict[str, Any]) -> None:
-    assert OpenAIReader().take(chunk(delta)) == ""
+    assert text_of(OpenAIReader().take(chunk(delta))) == ""
 
 
 def test_a_whole_completion_is_read_as_well() -> None:
     reader = OpenAIReader()
-    assert reader.take(completion("text", usage={"total_tokens": 3})) == "text"
+    assert text_of(reader.take(completion("text", usage={"total_tokens": 3}))) == "text"
     assert (reader.finish_reason, reader.usage().total_tokens) == (FinishReason.STOP, 3)
 
 
