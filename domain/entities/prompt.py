@@ -14,7 +14,14 @@ from domain.entities.items import (
     tool_calls,
     tool_results,
 )
-from domain.entities.tools import Capability, ReasoningEffort, ResponseFormat, Tool, ToolChoice
+from domain.entities.tools import (
+    Capability,
+    ReasoningEffort,
+    ResponseFormat,
+    Tool,
+    ToolChoice,
+    ToolMode,
+)
 
 BETWEEN_QUESTIONS = "\n\n"
 """Separates questions that are sent as one message."""
@@ -145,6 +152,13 @@ class Prompt:
     def results(self) -> tuple[ToolResult, ...]:
         """The tool results in the new message."""
         return tool_results(self.new_message.items)
+
+    @property
+    def may_call_tools(self) -> bool:
+        """Whether the answer may have tool calls."""
+        if not self.tools:
+            return False
+        return self.tool_choice is None or self.tool_choice.mode is not ToolMode.NONE
 
     def for_storage(self) -> "Prompt":
         """Return the prompt as stored in history: the new message and its settings, without earlier messages."""

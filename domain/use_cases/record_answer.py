@@ -78,7 +78,7 @@ class AnswerRecorder:
             return
         self._end_reasoning()
         text = "".join(self._texts)
-        start = len(text) - event.characters
+        start = max(0, len(text) - event.characters)
         self._texts.clear()
         if start:
             self._items.append(Text(text=text[:start]))

@@ -14,6 +14,14 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds: closing the socket then sends a reset instead of an orderly end."""
 
 
+_GEMINI_REASONS = {
+    "stop": "STOP",
+    "length": "MAX_TOKENS",
+    "content_filter": "SAFETY",
+    "tool_calls": "STOP",
+}
+
+
 class Wire(StrEnum):
     """Format of a request."""
 
@@ -86,7 +94,7 @@ class Exchange:
         """Send finish reason, usage, and the end of the stream.
 
         Args:
-            reason: `stop`, `length` or `content_filter`.
+            reason: `stop`, `length`, `content_filter` or `tool_calls`.
             done: Whether OpenAI's `[DONE]` is sent; Gemini has none.
         """
         await self.event(self.end(reason))
@@ -115,13 +123,44 @@ class Exchange:
     def piece(self, text: str) -> dict[str, Any]:
         """Return the event that carries `text`."""
         if self.wire is Wire.GEMINI:
-            return {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}}]}
-        return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+            return _parts({"text": text})
+        return _delta({"content": text})
+
+    def thought(self, text: str) -> dict[str, Any]:
+        """Return the event that carries reasoning."""
+        if self.wire is Wire.GEMINI:
+            return _parts({"text": text, "thought": True})
+        return _delta({"reasoning_content": text})
+
+    def call(
+        self, name: str, arguments: str, *, call_id: str, signature: str = ""
+    ) -> Sequence[dict[str, Any]]:
+        """Return the events of a tool call: one of Gemini's, or one and fragments of the arguments.
+
+        Args:
+            name: Of the tool.
+            arguments: JSON text of an object.
+            call_id: Unique within the answer.
+            signature: Gemini's; empty for none.
+        """
+        if self.wire is Wire.GEMINI:
+            call = {"id": call_id, "name": name, "args": orjson.loads(arguments)}
+            signed = {"thoughtSignature": signature} if signature else {}
+            return (_parts({"functionCall": call, **signed}),)
+        start = {"id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+        fragments = [arguments[at : at + 8] for at in range(0, len(arguments), 8)]
+        return (
+            _delta({"tool_calls": [{"index": 0, **start}]}),
+            *[
+                _delta({"tool_calls": [{"index": 0, "function": {"arguments": fragment}}]})
+                for fragment in fragments
+            ],
+        )
 
     def end(self, reason: str) -> dict[str, Any]:
         """Return the event that ends the answer."""
         if self.wire is Wire.GEMINI:
-            name = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}[reason]
+            name = _GEMINI_REASONS[reason]
             return {
                 "candidates": [{"content": {"role": "model"}, "finishReason": name}],
                 "usageMetadata": {
@@ -167,6 +206,14 @@ class Exchange:
         """Send raw bytes."""
         self.writer.write(payload)
         await self.writer.drain()
+
+
+def _parts(part: dict[str, Any]) -> dict[str, Any]:
+    return {"candidates": [{"content": {"role": "model", "parts": [part]}}]}
+
+
+def _delta(delta: dict[str, Any]) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ import orjson
 from infra.selftest.exchange import Exchange, Wire
 from infra.selftest.fault import Fault
 from infra.selftest.faults import FAULTS
+from infra.selftest.request_rules import Violation, check_gemini, check_openai
 
 _BACKLOG = 4096
 """Length of the accept queue, high enough that no connection is dropped, which would look like a fault."""
@@ -41,9 +43,20 @@ class Call:
         """Text of the last user message, in either format."""
         if self.wire is Wire.GEMINI:
             asked = [turn for turn in self.body["contents"] if turn["role"] == "user"]
-            return str(asked[-1]["parts"][0]["text"])
+            return "".join([part.get("text", "") for part in asked[-1]["parts"]])
         asked = [message for message in self.body["messages"] if message["role"] == "user"]
         return str(asked[-1]["content"])
+
+    def check(self) -> None:
+        """Check the request as a real provider does.
+
+        Raises:
+            Violation: It would be rejected.
+        """
+        if self.wire is Wire.GEMINI:
+            check_gemini(self.body)
+        else:
+            check_openai(self.body)
 
 
 @dataclass(slots=True)
@@ -124,6 +137,11 @@ class FaultProvider:
         )
         fault = self.override.get(model) or FAULTS.get(model.split("@")[0]) or FAULTS["healthy"]
         try:
+            call.check()
+        except Violation as violation:
+            refused = exchange.error(400, "INVALID_ARGUMENT", str(violation))
+            fault = partial(_refuse, document=refused)
+        try:
             await fault(exchange)
         finally:
             self._at_once[model] -= 1
@@ -135,6 +153,10 @@ class FaultProvider:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _refuse(exchange: Exchange, *, document: Any) -> None:
+    await exchange.status(400, document)
 
 
 @asynccontextmanager

@@ -4,14 +4,14 @@ To put a decorator under the contract, add a line to `BUILDERS`: `"retry": aroun
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-
-from domain.entities.reply import FinishReason, Reply, Usage
+from domain.entities.items import ToolCall
+from domain.entities.reply import FinishReason, ReasoningDelta, Reply, Usage
 from domain.exceptions import (
     ContentBlocked,
     ContextTooLong,
@@ -40,7 +40,18 @@ from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
 from infra.llm.resilience.route import Route
 from infra.llm.transport.http_stream import provider_session
-from tests.fakes.behaviour import Behaviour, Blocks, Breaks, Hangs, Raw, Refuses, Says
+from tests.fakes.behaviour import (
+    Behaviour,
+    Blocks,
+    Breaks,
+    Calls,
+    Hangs,
+    Raw,
+    Refuses,
+    Says,
+    Thinks,
+)
+from tests.fakes.behaviour import Piece as FakePiece
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.http_provider import FakeProvider
 from tests.fakes.openai import FakeOpenAI
@@ -252,16 +263,30 @@ def _script(behaviour: Behaviour) -> LLMError | Sequence[Piece]:
         case Says(pieces, FinishReason.STOP) if not pieces:
             return LLMUnavailable(http_status=200)
         case Says():
-            return (*behaviour.pieces, Reply(finish_reason=behaviour.finish, usage=behaviour.usage))
+            return (
+                *_spoken(behaviour.pieces),
+                Reply(finish_reason=behaviour.finish, usage=behaviour.usage),
+            )
         case Blocks(pieces) if pieces:
-            return (*pieces, Reply(finish_reason=FinishReason.CONTENT_FILTER))
+            return (*_spoken(pieces), Reply(finish_reason=FinishReason.CONTENT_FILTER))
         case Blocks():
             return ContentBlocked()
         case Refuses():
             return expected_error(behaviour)
         case Breaks(pieces):
-            return (*pieces, LLMUnavailable(connection_broke=True))
+            return (*_spoken(pieces), LLMUnavailable(connection_broke=True))
         case Hangs(pieces):
-            return (*pieces, asyncio.Event())
+            return (*_spoken(pieces), asyncio.Event())
         case Raw():
             raise NotImplementedError("bytes are for those that speak over a wire")
+
+
+def _spoken(pieces: Sequence[FakePiece]) -> Iterator[Piece]:
+    for piece in pieces:
+        match piece:
+            case Thinks():
+                yield ReasoningDelta(piece.text)
+            case Calls():
+                yield ToolCall(id=piece.id or "call_1", name=piece.name, arguments=piece.arguments)
+            case _:
+                yield piece

@@ -7,8 +7,34 @@ from typing import Literal
 
 from domain.entities.reply import FinishReason, Usage
 
-Piece = str | asyncio.Event
-"""Text to send, or an event to wait for before going on."""
+
+@dataclass(frozen=True)
+class Thinks:
+    """A piece of reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A tool call.
+
+    Attributes:
+        arguments: JSON text.
+        id: Empty: the provider sends none.
+        signature: Gemini's; the fake checks that it comes back with this call.
+        in_fragments: The arguments come in parts: pieces of text, or Vertex's `partialArgs`.
+    """
+
+    name: str
+    arguments: str = "{}"
+    id: str = ""
+    signature: str = ""
+    in_fragments: bool = False
+
+
+Piece = str | asyncio.Event | Thinks | Calls
+"""What to send, or an event to wait for before going on."""
 
 USAGE = Usage(input_tokens=15, output_tokens=73, reasoning_tokens=72, total_tokens=88)
 

@@ -8,7 +8,20 @@ from typing import Any
 import orjson
 
 from domain.entities.reply import FinishReason, Usage
-from tests.fakes.behaviour import Behaviour, Blocks, Breaks, Cut, Hangs, Piece, Raw, Refuses, Says
+from infra.selftest.request_rules import Violation, check_gemini
+from tests.fakes.behaviour import (
+    Behaviour,
+    Blocks,
+    Breaks,
+    Calls,
+    Cut,
+    Hangs,
+    Piece,
+    Raw,
+    Refuses,
+    Says,
+    Thinks,
+)
 from tests.fakes.http_provider import FakeProvider, Seen
 
 _FINISH = {
@@ -16,6 +29,7 @@ _FINISH = {
     FinishReason.LENGTH: "MAX_TOKENS",
     FinishReason.CONTENT_FILTER: "SAFETY",
     FinishReason.ERROR: "OTHER",
+    FinishReason.TOOL_CALLS: "STOP",
 }
 _STATUS = {
     400: "INVALID_ARGUMENT",
@@ -29,12 +43,14 @@ _STATUS = {
     504: "DEADLINE_EXCEEDED",
 }
 _CALL = re.compile(r"/v1(beta)?/models/[^/]+:(?P<verb>generateContent|streamGenerateContent)")
-_FIELDS = {"contents", "systemInstruction", "generationConfig"}
-_CONFIG_FIELDS = {"temperature", "maxOutputTokens", "topP", "stopSequences", "seed"}
 
 
 class FakeGemini(FakeProvider):
     """Speaks `generateContent` and `streamGenerateContent`, and refuses what Google would refuse."""
+
+    def __init__(self, *behaviours: Behaviour, api_key: str | None = "test-key") -> None:
+        super().__init__(*behaviours, api_key=api_key)
+        self._issued: dict[str, str] = {}
 
     @property
     def base_url(self) -> str:
@@ -48,7 +64,11 @@ class FakeGemini(FakeProvider):
             return error(400)
         if self.api_key is not None and seen.headers.get("x-goog-api-key") != self.api_key:
             return bad_key()
-        return None if _is_valid(seen.body) else error(400)
+        try:
+            check_gemini(seen.body, self._issued)
+        except Violation as violation:
+            return error(400, message=str(violation))
+        return None
 
     def render(self, behaviour: Behaviour, seen: Seen) -> Raw:
         is_stream = "streamGenerateContent" in seen.path
@@ -58,6 +78,9 @@ class FakeGemini(FakeProvider):
             case Refuses():
                 return _refuse(behaviour)
             case Says():
+                for piece in behaviour.pieces:
+                    if isinstance(piece, Calls) and piece.signature:
+                        self._issued[piece.signature] = piece.name
                 return _answer(is_stream, behaviour.pieces, behaviour.finish, behaviour.usage)
             case Blocks(pieces) if pieces:
                 return _answer(is_stream, pieces, FinishReason.CONTENT_FILTER, None)
@@ -137,14 +160,70 @@ def _answer(
     ending: dict[str, Any] = {"finishReason": _FINISH[finish]}
     counts = {} if usage is None else {"usageMetadata": _counts(usage)}
     if not is_stream:
-        text = "".join(piece for piece in pieces if isinstance(piece, str))
-        return whole({**candidate(text or None, **ending), **counts})
+        parts = [part for piece in pieces for part in _parts(piece)]
+        return whole({**of_parts(parts, **ending), **counts})
     return Raw([*_events(pieces), event({**candidate(None, **ending), **counts})])
+
+
+def of_parts(parts: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """Return a response with one candidate of these parts."""
+    content: dict[str, Any] = {"role": "model"}
+    if parts:
+        content["parts"] = list(parts)
+    return {"candidates": [{"content": content, "index": 0, **more}], "modelVersion": "fake"}
 
 
 def _events(pieces: Sequence[Piece]) -> Iterator[bytes | asyncio.Event]:
     for piece in pieces:
-        yield event(candidate(piece)) if isinstance(piece, str) else piece
+        if isinstance(piece, asyncio.Event):
+            yield piece
+        elif isinstance(piece, Calls) and piece.in_fragments:
+            for part in _fragments(piece):
+                yield event(of_parts([part]))
+        else:
+            yield event(of_parts(list(_parts(piece))))
+
+
+def _parts(piece: Piece) -> Iterator[dict[str, Any]]:
+    match piece:
+        case str():
+            yield {"text": piece}
+        case Thinks():
+            yield {"text": piece.text, "thought": True}
+        case Calls():
+            call = {"name": piece.name, "args": orjson.loads(piece.arguments)}
+            yield {"functionCall": call | _id_of(piece)} | _signature_of(piece)
+
+
+def _fragments(call: Calls) -> Iterator[dict[str, Any]]:
+    """Yield the parts of a call as Vertex sends them: strings in two pieces."""
+    start = {"name": call.name, "willContinue": True}
+    yield {"functionCall": start | _id_of(call)} | _signature_of(call)
+    for name, value in orjson.loads(call.arguments).items():
+        path = f"$.{name}"
+        if isinstance(value, str):
+            middle = len(value) // 2
+            for text, continues in ((value[:middle], True), (value[middle:], False)):
+                yield _partial({"jsonPath": path, "stringValue": text, "willContinue": continues})
+        elif isinstance(value, bool):
+            yield _partial({"jsonPath": path, "boolValue": value})
+        elif value is None:
+            yield _partial({"jsonPath": path, "nullValue": "NULL_VALUE"})
+        else:
+            yield _partial({"jsonPath": path, "numberValue": value})
+    yield {"functionCall": {}}
+
+
+def _partial(argument: dict[str, Any]) -> dict[str, Any]:
+    return {"functionCall": {"partialArgs": [argument], "willContinue": True}}
+
+
+def _id_of(call: Calls) -> dict[str, str]:
+    return {"id": call.id} if call.id else {}
+
+
+def _signature_of(call: Calls) -> dict[str, str]:
+    return {"thoughtSignature": call.signature} if call.signature else {}
 
 
 def _counts(usage: Usage) -> dict[str, int]:
@@ -158,18 +237,3 @@ def _counts(usage: Usage) -> dict[str, int]:
         "cachedContentTokenCount": usage.cached_input_tokens,
     }
     return {name: number for name, number in counts.items() if number is not None}
-
-
-def _is_valid(body: Any) -> bool:
-    """Say whether Google would accept it: known fields only, and nothing empty."""
-    if not isinstance(body, dict) or not body.get("contents") or not body.keys() <= _FIELDS:
-        return False
-    contents = [
-        *body["contents"],
-        *([body["systemInstruction"]] if "systemInstruction" in body else []),
-    ]
-    return (
-        body.get("generationConfig", {}).keys() <= _CONFIG_FIELDS
-        and all(content.get("role", "user") in ("user", "model") for content in contents)
-        and all(part.get("text") for content in contents for part in content["parts"])
-    )

@@ -7,23 +7,24 @@ from typing import Any
 import orjson
 
 from domain.entities.reply import FinishReason, Usage
-from tests.fakes.behaviour import Behaviour, Blocks, Breaks, Cut, Hangs, Piece, Raw, Refuses, Says
+from infra.selftest.request_rules import Violation, check_openai
+from tests.fakes.behaviour import (
+    Behaviour,
+    Blocks,
+    Breaks,
+    Calls,
+    Cut,
+    Hangs,
+    Piece,
+    Raw,
+    Refuses,
+    Says,
+    Thinks,
+)
 from tests.fakes.http_provider import FakeProvider, Seen
 
 DONE = b"data: [DONE]\n\n"
 
-_FIELDS = {
-    "model",
-    "messages",
-    "stream",
-    "stream_options",
-    "temperature",
-    "max_tokens",
-    "max_completion_tokens",
-    "top_p",
-    "stop",
-    "seed",
-}
 _CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
 
@@ -39,7 +40,11 @@ class FakeOpenAI(FakeProvider):
             return error(404)
         if seen.headers.get("Authorization") != (self.api_key and f"Bearer {self.api_key}"):
             return error(401)
-        return None if _is_valid(seen.body) else error(400)
+        try:
+            check_openai(seen.body)
+        except Violation as violation:
+            return error(400, message=str(violation))
+        return None
 
     def render(self, behaviour: Behaviour, seen: Seen) -> Raw:
         is_stream = bool(seen.body.get("stream"))
@@ -132,7 +137,13 @@ def _answer(seen: Seen, pieces: Sequence[Piece], finish: FinishReason, usage: Us
     reason = "error" if finish is FinishReason.ERROR else finish.value
     if not seen.body.get("stream"):
         text = "".join(piece for piece in pieces if isinstance(piece, str))
-        return whole(completion(text, reason, usage=counts))
+        answer = completion(text or None, reason, usage=counts)
+        message = answer["choices"][0]["message"]
+        if thoughts := "".join(piece.text for piece in pieces if isinstance(piece, Thinks)):
+            message["reasoning_content"] = thoughts
+        if calls := [piece for piece in pieces if isinstance(piece, Calls)]:
+            message["tool_calls"] = [_call(call) for call in calls]
+        return whole(answer)
     steps = [*_events(pieces), event(chunk(finish_reason=reason))]
     if counts is not None and seen.body.get("stream_options", {}).get("include_usage"):
         steps.append(event({**_head("chat.completion.chunk"), "choices": [], "usage": counts}))
@@ -142,8 +153,33 @@ def _answer(seen: Seen, pieces: Sequence[Piece], finish: FinishReason, usage: Us
 def _events(pieces: Sequence[Piece]) -> Iterator[bytes | asyncio.Event]:
     yield b": OPENROUTER PROCESSING\n\n"
     yield event(chunk({"role": "assistant", "content": ""}))
+    calls = 0
     for piece in pieces:
-        yield event(chunk({"content": piece})) if isinstance(piece, str) else piece
+        match piece:
+            case asyncio.Event():
+                yield piece
+            case str():
+                yield event(chunk({"content": piece}))
+            case Thinks():
+                yield event(chunk({"reasoning_content": piece.text}))
+            case Calls():
+                for fragment in _fragments(piece):
+                    yield event(chunk({"tool_calls": [{"index": calls, **fragment}]}))
+                calls += 1
+
+
+def _call(call: Calls) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _fragments(call: Calls) -> Iterator[dict[str, Any]]:
+    if not call.in_fragments:
+        yield _call(call)
+        return
+    yield _call(call) | {"function": {"name": call.name, "arguments": ""}}
+    for start in range(0, len(call.arguments), 5):
+        yield {"function": {"arguments": call.arguments[start : start + 5]}}
 
 
 def _counts(usage: Usage) -> dict[str, Any]:
@@ -154,16 +190,3 @@ def _counts(usage: Usage) -> dict[str, Any]:
         "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
-
-
-def _is_valid(body: Any) -> bool:
-    """Say whether OpenAI would accept it: known fields, known roles, one name for the limit."""
-    return (
-        isinstance(body, dict)
-        and body.keys() <= _FIELDS
-        and bool(body.get("model"))
-        and bool(body.get("messages"))
-        and not {"max_tokens", "max_completion_tokens"} <= body.keys()
-        and ("stream_options" not in body or body.get("stream") is True)
-        and all(m["role"] in ("system", "user", "assistant") for m in body["messages"])
-    )

@@ -11,7 +11,7 @@ from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, R
 from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
 
-Piece = str | ProviderSelected | Reply | Usage | DomainError | asyncio.Event
+Piece = AnswerEvent | Usage | DomainError | asyncio.Event
 """A part of a scripted answer. An `asyncio.Event` is awaited, which makes a pause; a `Usage` is reported."""
 
 NOTICE = "This is a scripted model, not a real LLM."

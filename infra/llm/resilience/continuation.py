@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from domain.entities.items import Text
 from domain.entities.prompt import Message, Prompt, Role
 
 
@@ -13,6 +14,7 @@ def continuing(prompt: Prompt, sent: str) -> Prompt:
     """
     *earlier, last = prompt.messages
     if last.role is Role.ASSISTANT:
-        message = replace(last, text=last.text + sent)
+        items = (*last.items, Text(text=sent)) if last.items else ()
+        message = replace(last, text=last.text + sent, items=items)
         return replace(prompt, messages=(*earlier, message))
     return replace(prompt, messages=(*prompt.messages, Message(role=Role.ASSISTANT, text=sent)))

@@ -12,6 +12,7 @@ from infra.llm.transport.response_parser import Received
 logger = logging.getLogger(__name__)
 
 _MOST_ADAPTATIONS = 5  # of one call; known providers need at most three
+_NAMES_OF_FIELDS = frozenset({"limit_field", "reasoning_field"})
 
 Write = Callable[[Prompt, Dialect], bytes]
 TakeChunk = Callable[[bytes], Received]
@@ -104,12 +105,13 @@ class AdaptableRequest:
     def accepted(self) -> None:
         """Store the adaptations of this request for its route."""
         for adaptation in self._adaptations:
-            self._route.learn(adaptation)
+            if adaptation.is_lasting:
+                self._route.learn(adaptation)
 
     def _has_changed(self, adaptation: Adaptation) -> bool:
         """Return whether this call was adapted in the opposite way, as for a provider that contradicts itself."""
         return any(
-            made.changes.keys() & adaptation.changes.keys() == {"limit_field"}
+            not made.changes.keys().isdisjoint(adaptation.changes.keys() & _NAMES_OF_FIELDS)
             for made in self._adaptations
         )
 

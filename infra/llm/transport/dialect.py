@@ -51,11 +51,13 @@ class Adaptation:
         description: How requests are sent from then on, for the log.
         changes: New values of fields of the dialect.
         applies: Whether the refusal asks for it, and the request contains the refused part.
+        is_lasting: It holds for later requests too; False where only a value of this one was refused.
     """
 
     description: str
     changes: dict[str, object]
     applies: Callable[[WireError, Prompt, Dialect], bool]
+    is_lasting: bool = True
 
 
 def prefill_of(prompt: Prompt) -> str | None:
@@ -72,6 +74,8 @@ def in_dialect(prompt: Prompt, dialect: Dialect) -> Prompt:
         prompt = _with_prefill(prompt, prefill.rstrip())
     if prompt.seed is not None:
         prompt = replace(prompt, seed=_seed_within(dialect.seeds, prompt.seed))
+    if prompt.reasoning_effort is not None and not dialect.reasoning_effort:
+        prompt = replace(prompt, reasoning_effort=None)
     return prompt
 
 
@@ -205,13 +209,37 @@ def _refuses_seed(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
 def _refuses_reasoning_effort(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
     if prompt.reasoning_effort is None or not dialect.reasoning_effort:
         return False
-    return _names("reasoning_effort", error) or _names("reasoning", error)
+    if _refuses_a_value(prompt.reasoning_effort.value, error):
+        return False
+    return any(_does_not_know(field, error) for field in _EFFORT_FIELDS)
+
+
+def _refuses_this_effort(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if prompt.reasoning_effort is None or not dialect.reasoning_effort:
+        return False
+    return any(_names(field, error) for field in _EFFORT_FIELDS)
+
+
+def _refuses_a_value(value: str, error: WireError) -> bool:
+    return re.search(rf"['\"`]{value}['\"`]", error.message) is not None
+
+
+_EFFORT_FIELDS = ("reasoning_effort", "reasoning", "thinking")
 
 
 def _refuses_parallel_tool_calls(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
     if prompt.parallel_tool_calls is None or not dialect.parallel_tool_calls:
         return False
     return _names("parallel_tool_calls", error)
+
+
+def _refuses_reasoning(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if dialect.reasoning_field == "none" or not _has_items(prompt):
+        return False
+    place = f"{error.param} {error.message}"
+    if not re.search(r"(?<!\w)reasoning(?:_content|_details)?(?!\w)", place):
+        return False
+    return re.search(_UNKNOWN_AFTER, error.message) is not None
 
 
 def _wants_reasoning_back(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
@@ -245,6 +273,19 @@ _PREFILL = Adaptation(
     changes={"prefill_ends_in_space": False},
     applies=_refuses_prefill_ending,
 )
+_EFFORT = (
+    Adaptation(
+        description="without a reasoning effort",
+        changes={"reasoning_effort": False},
+        applies=_refuses_reasoning_effort,
+    ),
+    Adaptation(
+        description="without this reasoning effort",
+        changes={"reasoning_effort": False},
+        applies=_refuses_this_effort,
+        is_lasting=False,
+    ),
+)
 
 OPENAI_ADAPTATIONS = (
     Adaptation(
@@ -269,15 +310,16 @@ OPENAI_ADAPTATIONS = (
         description="with seeds of 31 bits", changes={"seeds": _SMALL}, applies=_refuses_large_seed
     ),
     Adaptation(description="without seed", changes={"seeds": None}, applies=_refuses_seed),
-    Adaptation(
-        description="without reasoning_effort",
-        changes={"reasoning_effort": False},
-        applies=_refuses_reasoning_effort,
-    ),
+    *_EFFORT,
     Adaptation(
         description="without parallel_tool_calls",
         changes={"parallel_tool_calls": False},
         applies=_refuses_parallel_tool_calls,
+    ),
+    Adaptation(
+        description="without reasoning in earlier answers",
+        changes={"reasoning_field": "none"},
+        applies=_refuses_reasoning,
     ),
     Adaptation(
         description="with reasoning_content in earlier answers",
@@ -290,4 +332,4 @@ OPENAI_ADAPTATIONS = (
         applies=_wants_short_call_ids,
     ),
 )
-GEMINI_ADAPTATIONS = (_SYSTEM_ROLE, _PREFILL)
+GEMINI_ADAPTATIONS = (_SYSTEM_ROLE, _PREFILL, *_EFFORT)

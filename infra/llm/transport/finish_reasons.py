@@ -20,6 +20,7 @@ _WORDS = {
         "model_length",
         "max_output_tokens",
         "incomplete",
+        "continuation",
     ),
     FinishReason.CONTENT_FILTER: (
         "content_filter",

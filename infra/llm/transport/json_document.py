@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 
@@ -35,6 +37,20 @@ def parse_with_surrogates(data: bytes, refusal: orjson.JSONDecodeError) -> objec
     except (ValueError, RecursionError):
         raise refusal from None
     return document
+
+
+def json_text(document: object, default: Callable[[Any], object] | None = None) -> str:
+    """Return `document` as JSON text; half a character in it becomes U+FFFD.
+
+    Args:
+        document: Parsed JSON, whose texts may hold lone surrogates.
+        default: Converts values of other types.
+    """
+    try:
+        return orjson.dumps(document, default=default).decode()
+    except orjson.JSONEncodeError:
+        text = json.dumps(document, default=default, ensure_ascii=False, separators=(",", ":"))
+        return whole_characters(text)
 
 
 def whole_characters(text: str) -> str:

@@ -4,9 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
-import orjson
-
-from domain.entities.items import ToolCall, call_id
+from domain.entities.items import call_id
 from domain.entities.reply import AnswerEvent, FinishReason, Usage
 
 Received = str | Sequence[AnswerEvent]
@@ -31,7 +29,7 @@ class AnswerReader(Protocol):
     @property
     @abstractmethod
     def held_bytes(self) -> int:
-        """Size of the calls that are not complete yet."""
+        """Size of what is not complete yet, such as calls."""
         ...
 
     @abstractmethod
@@ -61,14 +59,6 @@ class AnswerReader(Protocol):
     def usage(self) -> Usage:
         """Return the last counts received."""
         ...
-
-
-def is_whole_call(call: ToolCall) -> bool:
-    """Return whether the arguments of a call are the JSON of an object, which a part of one never is."""
-    try:
-        return isinstance(orjson.loads(call.arguments), dict)
-    except orjson.JSONDecodeError:
-        return False
 
 
 NO_INTERACTION = "00000000-0000-7000-8000-000000000000"

@@ -1,11 +1,19 @@
 """Decodes the body of an answer into events."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
 from domain.entities.items import ToolCall
-from domain.entities.reply import AnswerEvent, FinishReason, ReasoningDelta, Reply, Usage
+from domain.entities.reply import (
+    AnswerEvent,
+    FinishReason,
+    MetadataReceived,
+    ReasoningDelta,
+    Reply,
+    Usage,
+)
 from domain.exceptions import ContentBlocked, LLMUnavailable
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
@@ -118,7 +126,7 @@ class ReceivedAnswer:
         if reader.held_bytes > self._room_bytes:
             self.was_cut = self.is_over = True
         if events:
-            if text:
+            if text or (self.is_over and self._half):
                 events.append(text)
             return self._accepted(events)
         if self._has_surrogates:
@@ -134,7 +142,8 @@ class ReceivedAnswer:
             orjson.JSONDecodeError: It is not JSON.
         """
         rest: list[AnswerEvent] = []
-        if self._failure is None and self._reader.finish_reason is not FinishReason.ERROR:
+        is_usable = self._failure is None and not self.was_cut
+        if is_usable and self._reader.finish_reason is not FinishReason.ERROR:
             rest = self._accepted(self._reader.rest())
         finish_reason = FinishReason.LENGTH if self.was_cut else self._finish_reason()
         reply = Reply(
@@ -159,13 +168,22 @@ class ReceivedAnswer:
                     self._failure = UnreadableAnswer("a call although no tools were offered")
                     self.is_over = True
                     break
-                if self._takes(len(event.arguments.encode(errors="replace"))):
+                arguments = whole_characters(event.arguments)
+                size_bytes = len(arguments.encode())
+                if event.metadata is not None:
+                    size_bytes += len(event.metadata.value)
+                if self._takes(size_bytes):
                     self._has_call = True
-                    accepted.append(event)
+                    accepted.append(
+                        event
+                        if arguments == event.arguments
+                        else replace(event, arguments=arguments)
+                    )
             elif isinstance(event, ReasoningDelta):
-                if self._takes(len(event.text.encode(errors="replace"))):
-                    accepted.append(event)
-            else:
+                reasoning = whole_characters(event.text)
+                if self._takes(len(reasoning.encode())):
+                    accepted.append(event if reasoning == event.text else ReasoningDelta(reasoning))
+            elif not isinstance(event, MetadataReceived) or self._takes(len(event.metadata.value)):
                 accepted.append(event)
         return accepted
 
@@ -197,7 +215,7 @@ class ReceivedAnswer:
             )
         if finish_reason is FinishReason.ERROR:
             raise LLMUnavailable(f"{self._provider} gave up", http_status=200)
-        if not self._has_text:
+        if not self._has_text and not self._has_call:
             if finish_reason is FinishReason.CONTENT_FILTER:
                 raise ContentBlocked(f"{self._provider} blocked it", http_status=200)
             if finish_reason is FinishReason.STOP:
@@ -209,7 +227,7 @@ class ReceivedAnswer:
             raise failure
         status = WireError.parse(failure.body).status or 200
         error = refusal(self._provider, status, failure.body, self._headers)
-        if isinstance(error, ContentBlocked) and self._has_text:
+        if isinstance(error, ContentBlocked) and (self._has_text or self._has_call):
             return FinishReason.CONTENT_FILTER
         raise error from failure
 

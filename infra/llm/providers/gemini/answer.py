@@ -3,8 +3,6 @@
 import re
 from collections.abc import Sequence
 
-import orjson
-
 from domain.entities.items import ProviderMetadata, ToolCall
 from domain.entities.reply import (
     NO_USAGE,
@@ -17,6 +15,7 @@ from domain.entities.reply import (
 from infra.llm.providers.gemini.request import KIND
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.finish_reasons import finish_reason_of, is_unset
+from infra.llm.transport.json_document import json_text
 from infra.llm.transport.response_parser import (
     NO_INTERACTION,
     AnswerReader,
@@ -100,6 +99,8 @@ class GeminiReader(AnswerReader):
 
     def rest(self) -> Sequence[AnswerEvent]:
         """Return nothing: a call is complete with its last part, and one that lacks it was cut."""
+        if self._open_call is not None and self.finish_reason is FinishReason.STOP:
+            raise UnreadableAnswer("a call without its last part")
         return ()
 
     def usage(self) -> Usage:
@@ -169,19 +170,19 @@ class GeminiReader(AnswerReader):
         """Return the call that a part completes; Vertex may send a call in several parts."""
         if type(call) is not dict:
             raise UnreadableAnswer("a call of a wrong shape")
+        open_call = self._open_call
         name = call.get("name")
-        if self._open_call is None or name:
+        if open_call is None:
+            if not name and not call:
+                return ()  # the end of a call that another part completed
             if type(name) is not str or not name:
-                if self._open_call is None and not call:
-                    return ()  # the end of a call that another part completed
                 raise UnreadableAnswer("a call without a name")
             call_id = call.get("id")
-            self._open_call = _OpenCall(
-                call_id if isinstance(call_id, str) and call_id else self._new_call_id(),
-                name,
-                metadata,
+            self._open_call = open_call = _OpenCall(
+                call_id if isinstance(call_id, str) and call_id else self._new_call_id(), name
             )
-        open_call = self._open_call
+        elif name and name != open_call.name:
+            raise UnreadableAnswer("a call within a call")
         open_call.add(call, metadata)
         if call.get("willContinue"):
             self.has_progress = True
@@ -197,10 +198,10 @@ class _OpenCall:
         size_bytes: About the size of its arguments.
     """
 
-    def __init__(self, call_id: str, name: str, metadata: ProviderMetadata | None) -> None:
+    def __init__(self, call_id: str, name: str) -> None:
         self._id = call_id
-        self._name = name
-        self._metadata = metadata
+        self.name = name
+        self._metadata: ProviderMetadata | None = None
         self._arguments: object = {}
         self.size_bytes = 0
 
@@ -218,32 +219,43 @@ class _OpenCall:
         for argument in partial:
             if type(argument) is not dict or type(path := argument.get("jsonPath")) is not str:
                 raise UnreadableAnswer("a partial argument of a wrong shape")
-            value = _value_of(argument)
-            self.size_bytes += len(path) + (len(value) if isinstance(value, str) else 8)
-            self._arguments = _with_value(self._arguments, _steps_of(path), value)
+            for name in _VALUES:
+                if name in argument:
+                    value = None if name == "nullValue" else argument[name]
+                    self.size_bytes += len(path) + (len(value) if isinstance(value, str) else 8)
+                    self._arguments = _with_value(self._arguments, _steps_of(path), value)
 
     def complete(self) -> ToolCall:
         """Return the call."""
         return ToolCall(
             id=self._id,
-            name=self._name,
-            arguments=orjson.dumps(self._arguments).decode(),
+            name=self.name,
+            arguments=json_text(self._arguments, default=str),
             metadata=self._metadata,
         )
 
 
 _MAX_STEPS = 32
-_MAX_INDEX = 10_000
+_MAX_GAP = 16  # elements without a value of their own, such as empty objects
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\['((?:[^'\\]|\\.)*)'\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
-_VALUES = ("stringValue", "numberValue", "boolValue")
+_VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 
 
-def _value_of(argument: dict[str, object]) -> object:
-    """Return the value of a partial argument; None stands for JSON's null."""
-    for name in _VALUES:
-        if name in argument:
-            return argument[name]
-    return None
+class _GrowingText:
+    """A string whose parts are joined once, at the end."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+
+    def add(self, part: str) -> "_GrowingText":
+        """Append a part; return the string."""
+        self._parts.append(part)
+        return self
+
+    def __str__(self) -> str:
+        return "".join(self._parts)
 
 
 def _steps_of(path: str) -> list[str | int]:
@@ -268,14 +280,15 @@ def _steps_of(path: str) -> list[str | int]:
 def _with_value(container: object, steps: Sequence[str | int], value: object) -> object:
     """Return `container` with the value at `steps`; a string is appended to the string that is there."""
     if not steps:
-        if isinstance(container, str) and isinstance(value, str):
-            return container + value
-        return value
+        if not isinstance(value, str):
+            return value
+        text = container if isinstance(container, _GrowingText) else _GrowingText()
+        return text.add(value)
     step, *others = steps
     if isinstance(step, int):
-        if step > _MAX_INDEX:
-            raise UnreadableAnswer("an index out of any range")
         items = container if isinstance(container, list) else []
+        if step > len(items) + _MAX_GAP:
+            raise UnreadableAnswer("an index out of any range")
         while len(items) <= step:
             items.append(None)
         items[step] = _with_value(items[step], others, value)

@@ -76,5 +76,5 @@ class GeminiClient(LLMClient):
             self._new_reader,
             context,
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
-            may_call=bool(prompt.tools),
+            may_call=prompt.may_call_tools,
         )

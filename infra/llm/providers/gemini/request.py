@@ -15,6 +15,7 @@ from domain.entities.items import (
     ToolCall,
     ToolResult,
     tool_calls,
+    tool_results,
 )
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import ReasoningEffort, Tool, ToolChoice, ToolMode
@@ -41,6 +42,8 @@ _BUDGETS = {
     ReasoningEffort.EXTRA_HIGH: 24576,
     ReasoningEffort.MAXIMUM: 24576,
 }
+_PRO = "gemini-2.5-pro"
+_LEAST_BUDGET_OF_PRO = 128  # it always reasons
 _LEVELS = {
     ReasoningEffort.NONE: "MINIMAL",  # Gemini 3 always reasons
     ReasoningEffort.MINIMAL: "MINIMAL",
@@ -88,8 +91,8 @@ def _config(prompt: Prompt, upstream: str) -> dict[str, object]:
     if prompt.response_format is not None:
         config["responseMimeType"] = "application/json"
         if prompt.response_format.schema is not None:
-            config["responseJsonSchema"] = _without_const(
-                orjson.loads(prompt.response_format.schema)
+            config["responseJsonSchema"] = _response_schema(
+                prompt.response_format.schema, prompt.response_format.description
             )
     if prompt.reasoning_effort is not None:
         config["thinkingConfig"] = _thinking(prompt.reasoning_effort, upstream)
@@ -99,12 +102,26 @@ def _config(prompt: Prompt, upstream: str) -> dict[str, object]:
 def _thinking(effort: ReasoningEffort, upstream: str) -> dict[str, object]:
     thinking: dict[str, object] = {}
     if _TAKES_BUDGET.match(upstream):
-        thinking["thinkingBudget"] = _BUDGETS[effort]
+        least = _LEAST_BUDGET_OF_PRO if upstream.startswith(_PRO) else 0
+        thinking["thinkingBudget"] = max(_BUDGETS[effort], least)
     else:
         thinking["thinkingLevel"] = _LEVELS[effort]
     if effort is not ReasoningEffort.NONE:
         thinking["includeThoughts"] = True
     return thinking
+
+
+def _response_schema(schema: str, description: str) -> object:
+    changed = _without_const(orjson.loads(schema))
+    if description and isinstance(changed, dict):
+        changed.setdefault("description", description)  # there is no other place for it
+    return changed
+
+
+_VALUES = frozenset({"enum", "default", "examples", "const", "example"})
+_NAMED_SCHEMAS = frozenset(
+    {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+)
 
 
 def _without_const(schema: object) -> object:
@@ -113,14 +130,16 @@ def _without_const(schema: object) -> object:
         return [_without_const(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    changed = {
-        name: _without_const(value)
-        if name not in ("enum", "default", "examples", "const")
-        else value
-        for name, value in schema.items()
-    }
-    if "const" in changed and "properties" not in changed:
-        changed.setdefault("enum", [changed.pop("const")])
+    changed: dict[str, object] = {}
+    for keyword, value in schema.items():
+        if keyword in _VALUES:
+            changed[keyword] = value
+        elif keyword in _NAMED_SCHEMAS and isinstance(value, dict):
+            changed[keyword] = {name: _without_const(inner) for name, inner in value.items()}
+        else:
+            changed[keyword] = _without_const(value)
+    if "const" in changed:
+        changed["enum"] = [changed.pop("const")]
     return changed
 
 
@@ -161,7 +180,9 @@ def _contents(messages: Sequence[Message], family: str) -> list[dict[str, object
         if not message.items:
             contents.append({"role": _ROLES[message.role], "parts": [{"text": message.text}]})
         elif message.role is Role.ASSISTANT:
-            names |= {call.id: call.name for call in tool_calls(message.items)}
+            for call in tool_calls(message.items):
+                names.pop(call.id, None)  # an id that a server repeats moves to the end
+                names[call.id] = call.name
             if parts := _answer_parts(message.items, family):
                 contents.append({"role": "model", "parts": parts})
         else:
@@ -199,22 +220,24 @@ def _answer_parts(items: Iterable[Item], family: str) -> list[Part]:
     return parts
 
 
-def _user_contents(items: Iterable[Item], names: Mapping[str, str]) -> list[dict[str, object]]:
-    """Return the results in one content, in which nothing else may be, and the rest in another."""
-    results: list[Part] = []
+def _user_contents(items: Sequence[Item], names: Mapping[str, str]) -> list[dict[str, object]]:
+    """Return the results in the order of their calls in one content, in which nothing else may be; then the rest."""
+    positions = {call_id: position for position, call_id in enumerate(names)}
+    results: list[Part] = [
+        {
+            "functionResponse": {
+                "id": result.call_id,
+                "name": names.get(result.call_id, ""),
+                "response": _response(result),
+            }
+        }
+        for result in sorted(
+            tool_results(items), key=lambda result: positions.get(result.call_id, 0)
+        )
+    ]
     others: list[Part] = []
     for item in items:
-        if isinstance(item, ToolResult):
-            results.append(
-                {
-                    "functionResponse": {
-                        "id": item.call_id,
-                        "name": names.get(item.call_id, ""),
-                        "response": _response(item),
-                    }
-                }
-            )
-        elif isinstance(item, Text) and item.text:
+        if isinstance(item, Text) and item.text:
             others.append({"text": item.text})
         elif isinstance(item, Attachment):
             others.append(_attachment(item))
@@ -243,15 +266,18 @@ def _arguments(text: str) -> object:
     except orjson.JSONDecodeError:
         arguments = text
     if isinstance(arguments, dict):
-        return arguments
+        return orjson.Fragment(text)  # exactly as the model wrote them
     return {"arguments": arguments} if arguments else {}
 
 
-def _response(result: ToolResult) -> dict[str, object]:
+def _response(result: ToolResult) -> object:
     """Return a result as the object that Gemini demands; its keys `output` and `error` have a meaning."""
-    output: object = orjson.loads(result.output) if result.is_json else result.output
+    if not result.is_json:
+        return {"error" if result.is_error else "output": result.output}
+    document = orjson.loads(result.output)
+    output = orjson.Fragment(result.output)
     if result.is_error:
         return {"error": output}
-    if isinstance(output, dict) and not output.keys() & {"output", "error"}:
+    if isinstance(document, dict) and not document.keys() & {"output", "error"}:
         return output
     return {"output": output}

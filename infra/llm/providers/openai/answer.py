@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import orjson
-
 from domain.entities.items import ProviderMetadata
 from domain.entities.reply import (
     NO_USAGE,
@@ -14,16 +12,17 @@ from domain.entities.reply import (
     Usage,
 )
 from infra.llm.providers.openai.call_fragments import CallFragments
+from infra.llm.providers.openai.reasoning_details import ReasoningDetails
 from infra.llm.providers.openai.request import DETAILS, FIELD, KIND
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.finish_reasons import finish_reason_of, is_unset
+from infra.llm.transport.json_document import json_text
 from infra.llm.transport.response_parser import (
     NO_INTERACTION,
     AnswerReader,
     CallIds,
     Received,
     count,
-    is_whole_call,
     price_usd,
 )
 
@@ -41,16 +40,16 @@ class OpenAIReader(AnswerReader):
         self.is_reason_unknown = False
         self.has_progress = False
         self._family = family
-        self._has_text = False  # in a delta
-        self._has_delta = False
+        self._has_text = False
+        self._has_reasoning = False
         self._counts: object = None
         self._calls = CallFragments(self._metadata, CallIds(interaction_id))
         self._reasoning_field: str | None = None
-        self._details: list[dict[str, object]] = []
+        self._details = ReasoningDetails()
 
     @property
     def held_bytes(self) -> int:
-        return self._calls.size_bytes
+        return self._calls.size_bytes + self._details.size_bytes
 
     def take(self, document: object) -> Received:
         if type(document) is not dict:
@@ -78,17 +77,13 @@ class OpenAIReader(AnswerReader):
             and self._reasoning_field is None
             and _MORE.isdisjoint(delta)
         ):
-            self._has_text = self._has_delta = True
+            self._has_text = True
             return text  # fast path for the common chunk shape
-        if delta is not None:
-            events = self._events_of(delta)
-            self._has_delta = self._has_delta or bool(events) or self._calls.is_begun
-            if events:
-                return events
+        if delta is not None and (events := self._events_of(delta)):
+            first = events[0]
+            return first if type(first) is str and len(events) == 1 else events
         if (message := choice.get("message")) is not None:
-            had_delta = self._has_delta
-            text_only = self._events_of(message, is_repetition=had_delta)
-            return () if had_delta else text_only
+            return self._events_of(message, is_whole=True)
         return ""
 
     def done(self) -> None:
@@ -98,11 +93,9 @@ class OpenAIReader(AnswerReader):
     def rest(self) -> Sequence[AnswerEvent]:
         events: list[AnswerEvent] = list(self._end_reasoning())
         if self._details:
-            events.append(self._reasoning_metadata({DETAILS: self._details}))
-        calls = self._calls.complete()
-        if self.finish_reason in (FinishReason.LENGTH, FinishReason.CONTENT_FILTER):
-            calls = [call for call in calls if is_whole_call(call)]
-        return (*events, *calls)
+            events.append(self._reasoning_metadata({DETAILS: self._details.complete()}))
+        was_cut = self.finish_reason in (FinishReason.LENGTH, FinishReason.CONTENT_FILTER)
+        return (*events, *self._calls.complete(may_be_cut=was_cut))
 
     def usage(self) -> Usage:
         counts = self._counts
@@ -140,43 +133,44 @@ class OpenAIReader(AnswerReader):
         elif self.finish_reason is not FinishReason.CONTENT_FILTER:
             self.finish_reason = meaning
 
-    def _events_of(self, message: object, *, is_repetition: bool = False) -> list[AnswerEvent]:
-        """Return the events of a delta or a message; the text of a refusal counts and marks the answer as blocked."""
+    def _events_of(self, message: object, *, is_whole: bool = False) -> list[AnswerEvent]:
+        """Return the events of a delta or a message; the text of a refusal counts and marks the answer as blocked.
+
+        Args:
+            message: The delta or message.
+            is_whole: It is a message, which repeats the deltas before it; what they had is no event again.
+        """
         if type(message) is not dict:
             raise UnreadableAnswer("a message of a wrong shape")
         events: list[AnswerEvent] = []
-        if not is_repetition:
-            events += self._reasoning_of(message)
+        if not (is_whole and self._has_reasoning):
+            events += self._reasoning_of(message, is_whole=is_whole)
         content = message.get("content")
         text = content if type(content) is str else self._text_in(content)
         if refusal := message.get("refusal"):
             text += self._text_in(refusal)
             self.finish_reason = FinishReason.CONTENT_FILTER
-        if text:
+        if text and not (is_whole and self._has_text):
             events += self._end_reasoning()
             events.append(text)
             self._has_text = True
-        if not is_repetition or not self._calls.is_begun:
+        if not (is_whole and self._calls.is_begun):
             self._calls.take(message)
         if not events and not self.has_progress:
             self.has_progress = any(message.get(name) for name in _AT_WORK)
         return events
 
-    def _reasoning_of(self, message: dict[str, object]) -> Iterator[AnswerEvent]:
+    def _reasoning_of(self, message: dict[str, object], *, is_whole: bool) -> Iterator[AnswerEvent]:
         details = message.get(DETAILS)
-        detail_text = ""
-        if isinstance(details, list):
-            for detail in details:
-                if isinstance(detail, dict):
-                    detail_text += _text_of_detail(detail)
-                    _add_detail(self._details, detail)
+        text = self._details.take(details, is_whole=is_whole) if isinstance(details, list) else ""
         for name in _REASONING_FIELDS:
-            if isinstance(text := message.get(name), str) and text:
+            if isinstance(found := message.get(name), str) and found:
                 self._reasoning_field = name
-                yield ReasoningDelta(text)
-                return
-        if detail_text:
-            yield ReasoningDelta(detail_text)
+                text = found
+                break
+        if text:
+            self._has_reasoning = True
+            yield ReasoningDelta(text)
 
     def _end_reasoning(self) -> Iterator[AnswerEvent]:
         """Yield the metadata of the reasoning before a text, unless its details follow at the end."""
@@ -188,7 +182,7 @@ class OpenAIReader(AnswerReader):
         return MetadataReceived(metadata=self._metadata(value), is_reasoning=True)
 
     def _metadata(self, value: dict[str, object]) -> ProviderMetadata:
-        return ProviderMetadata(kind=KIND, family=self._family, value=orjson.dumps(value).decode())
+        return ProviderMetadata(kind=KIND, family=self._family, value=json_text(value))
 
     def _text_in(self, content: object, depth: int = 0) -> str:
         """Return the text of content in any shape: a string, a part, a list of either, or null."""
@@ -254,32 +248,3 @@ def _count(counts: dict[str, object], places: Sequence[Sequence[str]]) -> int | 
         if isinstance(group, dict) and (number := count(group.get(name))) is not None:
             return number
     return None
-
-
-def _text_of_detail(detail: dict[str, object]) -> str:
-    """Return the readable text of an element of `reasoning_details`; empty for an encrypted one."""
-    for name in ("text", "summary"):
-        if isinstance(text := detail.get(name), str):
-            return text
-    return ""
-
-
-def _add_detail(details: list[dict[str, object]], detail: dict[str, object]) -> None:
-    """Add an element of `reasoning_details`, or join it to the one that it is a fragment of."""
-    before = details[-1] if details else None
-    if (
-        before is None
-        or before.get("type") != detail.get("type")
-        or before.get("index") != detail.get("index")
-        or "index" not in detail
-    ):
-        details.append(dict(detail))
-        return
-    for name, value in detail.items():
-        if name in _JOINED_DETAILS and isinstance(old := before.get(name), str):
-            before[name] = old + value if isinstance(value, str) else old
-        elif value is not None:
-            before[name] = value
-
-
-_JOINED_DETAILS = ("text", "summary", "data", "signature")

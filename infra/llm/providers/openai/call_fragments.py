@@ -7,6 +7,7 @@ import orjson
 from domain.entities.items import ProviderMetadata, ToolCall
 from infra.llm.providers.openai.request import EXTRA
 from infra.llm.transport.errors.answer_errors import UnreadableAnswer
+from infra.llm.transport.json_document import json_text
 
 _MAX_CALLS = 256  # of one answer; OpenAI takes 128 tools
 _WRAPPERS = ("multi_tool_use.parallel", "parallel")
@@ -16,9 +17,9 @@ _WRAPPED_PREFIX = "functions."
 class CallFragments:
     """The tool calls of one answer, while they arrive.
 
-    A fragment belongs to the call with its `index`, unless it names another id: some servers send the same index for
-    every call. A fragment without an index continues the last call, or begins one if it has a new id or, after a call
-    with arguments, a name. The first non-empty id and name count; servers repeat them.
+    A fragment belongs to the call with its `index`, else to the last one. It begins another call if it has a new id, as
+    some servers send the same index for every call; and without an id if it has another name, or the same name and
+    arguments although those so far are complete. The first non-empty id and name count; servers repeat them.
 
     Args:
         metadata: Returns the metadata with a value.
@@ -61,16 +62,25 @@ class CallFragments:
         elif function := message.get("function_call"):  # the older form, of one call
             self._take({"index": 0, "function": function})
 
-    def complete(self) -> list[ToolCall]:
+    def complete(self, *, may_be_cut: bool) -> list[ToolCall]:
         """Return the calls; their arguments may be invalid JSON, as sent.
+
+        Args:
+            may_be_cut: The answer was, so that only calls whose arguments are the JSON of an object are complete.
 
         Raises:
             UnreadableAnswer: A call has no name.
         """
+        calls = self._calls
+        if may_be_cut:
+            last = len(calls) - 1
+            calls = [
+                call
+                for position, call in enumerate(calls)
+                if call.is_whole() or (position < last and not call.has_arguments)
+            ]
         return [
-            whole
-            for call in self._calls
-            for whole in call.complete(self._metadata, self._new_call_id)
+            whole for call in calls for whole in call.complete(self._metadata, self._new_call_id)
         ]
 
     def _take(self, fragment: object) -> None:
@@ -83,24 +93,27 @@ class CallFragments:
             raise UnreadableAnswer("a call of a wrong shape")
         call_id = _first_text(fragment.get("id"), function.get("id"))
         name = _first_text(function.get("name"))
-        call = self._call(fragment.get("index"), call_id, name)
-        self.size_bytes += call.add(call_id, name, function.get("arguments"), fragment.get(EXTRA))
+        arguments = function.get("arguments")
+        if arguments and not isinstance(arguments, str):
+            arguments = json_text(arguments)  # an object, as some servers send it
+        call = self._call(fragment.get("index"), call_id, name, arguments)
+        self.size_bytes += call.add(call_id, name, arguments, fragment.get(EXTRA))
 
-    def _call(self, index: object, call_id: str, name: str) -> "_Call":
+    def _call(self, index: object, call_id: str, name: str, arguments: object) -> "_Call":
         """Return the call that a fragment belongs to."""
         known = None
         if isinstance(index, int):
             known = self._by_index.get(index)
         elif self._calls:
             known = self._calls[-1]
-            if known.has_arguments and name and not call_id:
-                known = None  # neither index nor id: a name begins the next call
-        if known is not None and (not call_id or known.id in ("", call_id)):
-            return known
         if call_id:
             for call in self._calls:
                 if call.id == call_id:
                     return call
+        if known is not None:
+            is_same = not call_id or not known.id
+            if is_same and not (name and known.is_followed_by(name, arguments)):
+                return known
         if len(self._calls) == _MAX_CALLS:
             raise UnreadableAnswer("too many calls")
         call = _Call()
@@ -125,17 +138,33 @@ class _Call:
     def has_arguments(self) -> bool:
         return bool(self._arguments)
 
+    def is_whole(self) -> bool:
+        """Return whether the arguments are the JSON of an object, which a part of one never is."""
+        try:
+            return isinstance(orjson.loads("".join(self._arguments)), dict)
+        except orjson.JSONDecodeError:
+            return False
+
+    def is_followed_by(self, name: str, arguments: object) -> bool:
+        """Return whether a fragment without an id begins another call."""
+        if self._name and name != self._name:
+            return True
+        return bool(arguments) and self.has_arguments and self.is_whole()
+
     def add(self, call_id: str, name: str, arguments: object, extra: object) -> int:
-        """Add a fragment; return the size of its arguments in bytes."""
-        self.id = self.id or call_id
-        self._name = self._name or name
+        """Add a fragment; return its size in bytes."""
+        size_bytes = 0
+        if not self.id:
+            self.id = call_id
+            size_bytes += len(call_id)
+        if not self._name:
+            self._name = name
+            size_bytes += len(name)
         self._extra = extra or self._extra
-        if arguments is None or arguments == "":
-            return 0
-        if not isinstance(arguments, str):
-            arguments = orjson.dumps(arguments).decode()
-        self._arguments.append(arguments)
-        return len(arguments.encode(errors="replace"))
+        if isinstance(arguments, str) and arguments:
+            self._arguments.append(arguments)
+            size_bytes += len(arguments.encode(errors="surrogatepass"))
+        return size_bytes
 
     def complete(
         self,
@@ -169,7 +198,7 @@ def _wrapped(arguments: str, new_call_id: Callable[[], str]) -> Iterator[ToolCal
     for use in uses if isinstance(uses, list) else ():
         name = use.get("recipient_name") if isinstance(use, dict) else None
         if isinstance(name, str):
-            parameters = orjson.dumps(use.get("parameters") or {}).decode()
+            parameters = json_text(use.get("parameters") or {})
             yield ToolCall(
                 id=new_call_id(), name=name.removeprefix(_WRAPPED_PREFIX), arguments=parameters
             )

@@ -81,5 +81,5 @@ class OpenAICompatibleClient(LLMClient):
             self._new_reader,
             context,
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
-            may_call=bool(prompt.tools),
+            may_call=prompt.may_call_tools,
         )

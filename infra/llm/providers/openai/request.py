@@ -78,7 +78,7 @@ def request_body(prompt: Prompt, dialect: Dialect, *, model: str, family: str) -
         _add_tools(body, prompt, dialect)
     if prompt.response_format is not None:
         body["response_format"] = _response_format(prompt.response_format)
-    if prompt.reasoning_effort is not None and dialect.reasoning_effort:
+    if prompt.reasoning_effort is not None:
         body["reasoning_effort"] = prompt.reasoning_effort.value
     return orjson.dumps(body)
 
@@ -160,22 +160,26 @@ def _reasoning_fields(
     reasoning: Sequence[Reasoning], dialect: Dialect, family: str, *, has_calls: bool
 ) -> dict[str, object]:
     """Return the fields in which reasoning goes back to the models that it came from."""
+    field = dialect.reasoning_field
+    if field == "none":
+        return {}
     details: list[object] = []
     texts: dict[str, str] = {}
     for item in reasoning:
         own = _own(item.metadata, family)
         found = own.get(DETAILS)
-        if isinstance(found, list):
+        if isinstance(found, list) and field in (None, DETAILS):
             details += found
-        elif isinstance(field := own.get(FIELD), str):
+        elif own and field is not None:
             texts[field] = texts.get(field, "") + item.text
+        elif isinstance(received_in := own.get(FIELD), str):
+            texts[received_in] = texts.get(received_in, "") + item.text
     if details:
         return {DETAILS: details}
-    if dialect.reasoning_field == "none":
+    if field == DETAILS:
         return {}
-    if dialect.reasoning_field is not None and dialect.reasoning_field != DETAILS:
-        text = "".join(texts.values())
-        return {dialect.reasoning_field: text} if text or has_calls else {}
+    if field is not None and has_calls:
+        texts.setdefault(field, "")  # required with calls, even where there was no reasoning
     return dict(texts)
 
 

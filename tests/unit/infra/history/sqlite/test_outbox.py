@@ -24,7 +24,7 @@ from infra.history.sqlite.schema import open_reader
 from infra.history.sqlite.store import open_sqlite
 from infra.history.sqlite.write_jobs import Append
 from infra.tasks import supervised as background
-from tests.contracts.history_walks import EVERY_STATUS, asking, walk
+from tests.contracts.history_walks import asking, walk
 from tests.fakes.interactions import a_tool_turn, an_id, an_interaction
 from tests.fakes.unreliable_store import UnreliableStore
 from tests.support.outbox_waits import PATIENCE_SECONDS, stored, until_stored

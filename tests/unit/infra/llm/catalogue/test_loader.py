@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from domain.entities.model import Model
+from domain.entities.tools import Capability
 from domain.exceptions import RetiredModel, UnknownModel
 from infra.configuration import ConfigurationError, read_environment
 from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel
@@ -74,6 +75,7 @@ class TestBuiltIn:
             aliases=("gemini-2.5-flash",),
             context_tokens=1_048_576,
             max_output_tokens=65_536,
+            capabilities=frozenset(Capability),
         )
         assert not catalogue.is_demo_only()
         assert catalogue.plain_http_providers() == []

@@ -6,6 +6,7 @@ import socket
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -14,12 +15,14 @@ import pytest
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import (
     PROGRESS,
-    AnswerProgress,
+    AnswerEvent,
     FinishReason,
     ProviderSelected,
+    ReasoningDelta,
     Reply,
     Usage,
 )
+from domain.entities.tools import Tool
 from domain.exceptions import LLMError, LLMMisconfigured, LLMRateLimited, LLMTimeout, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
@@ -568,18 +571,28 @@ async def test_a_reason_and_an_open_line_end_before_the_silence_would_be_a_failu
 
 
 @pytest.mark.seen("A9")
-async def test_a_chunk_that_holds_only_a_thought_is_progress(
-    client_of: Asks, provider: FakeOpenAI
+@pytest.mark.parametrize(
+    ("delta", "expected"),
+    [
+        ({"reasoning_content": "hm"}, ReasoningDelta("hm")),
+        ({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "x"}}]}, PROGRESS),
+    ],
+)
+async def test_reasoning_and_a_part_of_a_call_show_that_the_model_is_at_work(
+    client_of: Asks, provider: FakeOpenAI, delta: dict[str, Any], expected: AnswerEvent
 ) -> None:
     gate = asyncio.Event()
-    thought = openai.event(openai.chunk({"reasoning_content": "hm"}))
-    provider.then(Raw([b": ping\n\n", thought, gate, text_event("a"), STOPPED, openai.DONE]))
-    pieces = []
-    async for piece in client_of().stream(PROMPT, a_chat_context()):
-        pieces.append(piece)
-        if isinstance(piece, AnswerProgress):
-            gate.set()
-    assert pieces[1:3] == [PROGRESS, "a"]
+    first = openai.event(openai.chunk(delta))
+    provider.then(Raw([b": ping\n\n", first, gate, said("a"), STOPPED, openai.DONE]))
+    prompt = replace(PROMPT, tools=(Tool(name="x"),))
+    pieces: list[AnswerEvent] = []
+    async with asyncio.timeout(10):
+        async for piece in client_of().stream(prompt, a_chat_context()):
+            pieces.append(piece)
+            if piece == expected:
+                gate.set()
+    assert pieces[1] == expected
+    assert "a" in pieces
 
 
 async def test_a_line_that_breaks_after_the_reason_spoils_nothing(
