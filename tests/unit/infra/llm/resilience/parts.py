@@ -9,7 +9,15 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt
 from domain.entities.prompt import Prompt
-from domain.entities.reply import NO_USAGE, FinishReason, ProviderSelected, Reply, Usage
+from domain.entities.reply import (
+    NO_USAGE,
+    AnswerEvent,
+    FinishReason,
+    ProviderSelected,
+    Reply,
+    Usage,
+)
+from domain.entities.tools import Capability
 from domain.exceptions import DomainError
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.telemetry import AttemptObserver
@@ -29,7 +37,6 @@ from tests.fakes.clock import FakeClock
 PROMPT = Prompt.from_text("Why?")
 DONE = Reply(finish_reason=FinishReason.STOP)
 
-Said = ProviderSelected | str | Reply
 Script = str | DomainError | Sequence[Piece]
 
 
@@ -61,7 +68,7 @@ class ReceivedAnswer:
         error: The error that ended the answer; None after a reply.
     """
 
-    pieces: list[Said] = field(default_factory=list)
+    pieces: list[AnswerEvent] = field(default_factory=list)
     error: DomainError | None = None
 
     @property
@@ -145,6 +152,7 @@ class RouteHarness:
         breaker: BreakerPolicy | None = None,
         concurrency: ProviderConcurrencyLimit | None = None,
         inner: LLMClient | None = None,
+        capabilities: frozenset[Capability] = frozenset(),
     ) -> None:
         self.llm = ScriptedLLM(*script, provider=provider, model=model)
         self.observer = RecordingObserver()
@@ -182,6 +190,7 @@ class RouteHarness:
             context_tokens=context_tokens,
             max_output_tokens=max_output_tokens,
             upstream=upstream,
+            capabilities=capabilities,
             continues=continues,
             client=self.retry,
             once=hooked,
