@@ -583,7 +583,7 @@ async def test_reasoning_and_a_part_of_a_call_show_that_the_model_is_at_work(
 ) -> None:
     gate = asyncio.Event()
     first = openai.event(openai.chunk(delta))
-    provider.then(Raw([b": ping\n\n", first, gate, said("a"), STOPPED, openai.DONE]))
+    provider.then(Raw([b": ping\n\n", first, gate, text_event("a"), STOPPED, openai.DONE]))
     prompt = replace(PROMPT, tools=(Tool(name="x"),))
     pieces: list[AnswerEvent] = []
     async with asyncio.timeout(10):

@@ -367,7 +367,7 @@ def test_an_answer_is_cut_at_the_limit_and_never_within_a_character(
 
 def test_the_price_is_added_to_what_was_used() -> None:
     usage_event = openai.event({"choices": [], "usage": {"total_tokens": 7}})
-    _, answer = answer_of(said("a", "stop") + usage_event + openai.DONE)
+    _, answer = answer_of(text_event("a", "stop") + usage_event + openai.DONE)
     (reply,) = answer.end(lambda usage: Usage(total_tokens=usage.total_tokens, cost_usd=0.5))
     assert isinstance(reply, Reply)
     assert reply.usage == Usage(total_tokens=7, cost_usd=0.5)
