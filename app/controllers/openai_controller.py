@@ -7,6 +7,7 @@ from app.dto.openai_chat.request import ChatCompletionRequest
 from app.dto.openai_chat.stream_events import OpenAIChatStreamFormat
 from app.problems.openai_error_schema import openai_errors
 from app.requests.chat_route import ChatRoute, TimeoutHeader
+from app.requests.conversation_header import ConversationHeader, check_same_conversation
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
 from app.responses.event_stream import EventStream
@@ -42,12 +43,16 @@ async def complete(
     request: Request,
     timeout_milliseconds: TimeoutHeader = None,
     idempotency_key: IdempotencyHeader = None,
+    conversation_id: ConversationHeader = None,
 ) -> Response:
     """Answer a list of messages and store the interaction, as POST /v1/chat does.
 
-    The messages are the context. `metadata.conversation_id` adds the interaction to that conversation; if the messages
-    contain no earlier turns, those of the conversation are put before them.
+    The messages are the context. `metadata.conversation_id`, or the header X-Conversation-Id, adds the interaction to
+    that conversation; if the messages contain no earlier turns, those of the conversation are put before them.
     """
+    if conversation_id is not None:
+        check_same_conversation(conversation_id, body.conversation_id)
+        body = body.in_conversation(conversation_id)
     caller = caller_of(request)
     context, events = await container_of(request).chat.ask(
         caller,

@@ -1,6 +1,7 @@
 """Converts exceptions to error responses; the only place that maps domain errors to HTTP statuses."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -26,6 +27,7 @@ from domain.exceptions import (
     InvalidAttachment,
     InvalidInput,
     LLMError,
+    NoSuchOpenCall,
     RateLimited,
     RetiredModel,
     ToolResultsMissing,
@@ -34,7 +36,9 @@ from domain.exceptions import (
 )
 
 _BY_CODE: Mapping[str, ProblemKind] = {
-    kind.slug: kind for kind in table.PROBLEMS if kind.slug != "forbidden"
+    kind.slug: kind
+    for kind in table.PROBLEMS
+    if kind.slug != "forbidden" and kind is not table.NO_SUCH_OPEN_CALL
 }
 _FORBIDDEN: Mapping[str, ProblemKind] = {
     Forbidden.USER: table.FORBIDDEN_USER,
@@ -49,12 +53,16 @@ _BY_STATUS: Mapping[int, ProblemKind] = {
     413: table.BODY_TOO_LARGE,
 }
 _MAX_RETRY_AFTER_SECONDS = 60
+_MAX_LISTED_CALLS = 20
+_SAFE_CALL_ID = re.compile(r"[A-Za-z0-9_.:|+/=-]{1,128}", re.ASCII)
 
 
 def problem_of(error: DomainError) -> ProblemKind:
     """Return the kind of problem for `error`."""
     if isinstance(error, Forbidden):
         return _FORBIDDEN[error.cause]
+    if isinstance(error, NoSuchOpenCall):
+        return table.NO_SUCH_OPEN_CALL
     return _BY_CODE[error.code]
 
 
@@ -195,11 +203,14 @@ def whole_retry_seconds(seconds: float) -> int:
 
 def _invalid_fields(error: DomainError) -> list[dict[str, str]]:
     if isinstance(error, InvalidInput):
-        return [{"pointer": f"/{to_camel(error.field)}", "message": error.message}]
+        message = error.message
+        if isinstance(error, NoSuchOpenCall):
+            message = f"{message}: {_listed(error.call_ids)}"
+        return [{"pointer": f"/{to_camel(error.field)}", "message": message}]
     if isinstance(error, RetiredModel) and error.successor is not None:
         return [{"pointer": "/model", "message": f"retired; its successor is {error.successor}"}]
     if isinstance(error, ToolResultsMissing):
-        message = f"no result for {', '.join(error.call_ids)}"
+        message = f"no result for {_listed(error.call_ids)}"
         return [{"pointer": "/toolResults", "message": message}]
     if isinstance(error, InvalidAttachment):
         number = "" if error.position is None else f"/{error.position}"
@@ -211,3 +222,10 @@ def _invalid_fields(error: DomainError) -> list[dict[str, str]]:
     if isinstance(error, UnknownModel):
         return [{"pointer": "/model", "message": f"one of: {', '.join(error.known)}"}]
     return []
+
+
+def _listed(call_ids: Sequence[str]) -> str:
+    """Return ids of tool calls as a list, at most twenty; those that may be text of the request are replaced."""
+    ids = [call_id if _SAFE_CALL_ID.fullmatch(call_id) else "?" for call_id in call_ids]
+    listed = ", ".join(ids[:_MAX_LISTED_CALLS])
+    return f"{listed}, …" if len(ids) > _MAX_LISTED_CALLS else listed

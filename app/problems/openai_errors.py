@@ -16,6 +16,7 @@ _SPECIAL: Mapping[ProblemKind, tuple[int, str]] = {
     table.CONTENT_BLOCKED: (400, "content_filter"),
     table.CONTEXT_TOO_LONG: (400, "context_length_exceeded"),
     table.TOOL_RESULTS_MISSING: (400, "tool_results_missing"),
+    table.NO_SUCH_OPEN_CALL: (400, "invalid_request"),
 }
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _OPENAI_NAMES = {"max_output_tokens": "max_completion_tokens", "tool_results": "messages"}

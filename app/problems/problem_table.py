@@ -146,6 +146,12 @@ INVALID_REQUEST = _register(
     "Invalid request",
     "The request has invalid fields; see errors.",
 )
+NO_SUCH_OPEN_CALL = _register(
+    "invalid-request",
+    422,
+    "Invalid request",
+    "Tool results name calls that do not exist or are answered already; see errors for their ids.",
+)
 UNKNOWN_MODEL = _register(
     "unknown-model",
     422,

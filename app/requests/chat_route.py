@@ -1,17 +1,18 @@
 """Route classes of the two chat operations."""
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, get_type_hints
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_type_hints
 
 from fastapi import Header
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Header as HeaderInfo
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.requests.idempotency_key import IDEMPOTENCY_KEY, IdempotencyHeader
 from app.requests.json_body import read_json
 from app.requests.strict_route import check_query
 
@@ -27,17 +28,23 @@ TimeoutHeader = Annotated[
     ),
 ]
 
-_TIMEOUT_TYPE: TypeAdapter[Any] = TypeAdapter(TimeoutHeader)
-_KEY_TYPE: TypeAdapter[Any] = TypeAdapter(IdempotencyHeader)
 _CONTENT_TYPE = b"content-type"
 _CONTENT_ENCODING = b"content-encoding"
-_TIMEOUT = TIMEOUT.lower().encode()
-_KEY = IDEMPOTENCY_KEY.lower().encode()
-_USED_HEADERS = frozenset({_CONTENT_TYPE, _CONTENT_ENCODING, _TIMEOUT, _KEY})
+
+
+@dataclass(frozen=True, slots=True)
+class _HeaderParameter:
+    """A parameter of a controller whose value comes from a header."""
+
+    name: str
+    header: str
+    type: TypeAdapter[Any]
 
 
 class ChatRoute(APIRoute):
-    """Calls its controller with a validated JSON body, the request, and the values of two optional headers.
+    """Calls its controller with a validated JSON body, the request, and the values of headers.
+
+    Header parameters are optional: those that the request does not have are not passed.
 
     FastAPI generates the OpenAPI description from the controller's signature, but does not process the requests: its
     dependencies, exit stacks and response validation take more time than the provider call
@@ -49,6 +56,8 @@ class ChatRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self._body_type = TypeAdapter(get_type_hints(endpoint)["body"])
+        self._parameters = _header_parameters(endpoint)
+        self._used_headers = frozenset({_CONTENT_TYPE, _CONTENT_ENCODING, *self._parameters})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         return self.respond
@@ -64,7 +73,7 @@ class ChatRoute(APIRoute):
         if self.rejects_query and request.scope["query_string"]:
             check_query(request.query_params)
         limits = request.scope["app"].state.limits
-        headers = _read_headers(request.scope)
+        headers = _read_headers(request.scope, self._used_headers)
         value = await read_json(
             request.receive,
             content_type=headers.get(_CONTENT_TYPE, [""])[0],
@@ -74,15 +83,14 @@ class ChatRoute(APIRoute):
             held_body=request.scope["held_body"],
         )
         errors: list[dict[str, Any]] = []
-        timeout = key = None
-        if _TIMEOUT in headers:
-            timeout = _validate(_TIMEOUT_TYPE, headers[_TIMEOUT][0], errors, "header", TIMEOUT)
-        if _KEY in headers:
-            key = _validate(_KEY_TYPE, headers[_KEY][0], errors, "header", IDEMPOTENCY_KEY)
+        values: dict[str, Any] = {}
+        for name, texts in headers.items():
+            if (found := self._parameters.get(name)) is not None:
+                values[found.name] = _validate(found.type, texts[0], errors, "header", found.header)
         body = _validate(self._body_type, value, errors, "body")
         if errors:
             raise RequestValidationError(errors)
-        response: Response = await self.endpoint(body, request, timeout, key)
+        response: Response = await self.endpoint(body, request, **values)
         return response
 
 
@@ -92,11 +100,22 @@ class StrictChatRoute(ChatRoute):
     rejects_query = True
 
 
-def _read_headers(scope: Scope) -> dict[bytes, list[str]]:
+def _header_parameters(endpoint: Callable[..., Any]) -> Mapping[bytes, _HeaderParameter]:
+    """Return the header parameters of a controller, by the name of the header in lower case."""
+    parameters: dict[bytes, _HeaderParameter] = {}
+    for name, hint in get_type_hints(endpoint, include_extras=True).items():
+        for field in get_args(hint)[1:]:
+            if isinstance(field, HeaderInfo) and field.alias is not None:
+                parameter = _HeaderParameter(name, field.alias, TypeAdapter(hint))
+                parameters[field.alias.lower().encode()] = parameter
+    return parameters
+
+
+def _read_headers(scope: Scope, used: frozenset[bytes]) -> dict[bytes, list[str]]:
     """Return the values of the headers that a chat route uses, found in one pass over all headers."""
     headers: dict[bytes, list[str]] = {}
     for name, value in scope["headers"]:
-        if name in _USED_HEADERS:
+        if name in used:
             headers.setdefault(name, []).append(str(value, "latin-1"))
     return headers
 

@@ -14,7 +14,7 @@ from app.process.lifecycle import Stoppable
 from app.services.answer_events import AnswerEvents
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import ChatEvent, Interaction
-from domain.entities.reply import ProviderSelected
+from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import DomainError, Overloaded
 
 PING_SECONDS = 15.0
@@ -79,7 +79,9 @@ class EventStream(Response):
         open_streams.add(self)
 
     async def begin(self) -> Self:
-        """Wait for the first text, so that an error until then gets its own status.
+        """Wait for the first text or tool call, so that an error until then gets its own status.
+
+        Reasoning before it waits too: another model may still answer instead, without it.
 
         Raises:
             DomainError: The answer failed before its first text.
@@ -91,7 +93,8 @@ class EventStream(Response):
                     self._first_events = [event]
                     continue
                 self._first_events.append(event)
-                break
+                if not isinstance(event, ReasoningDelta):
+                    break
         except asyncio.CancelledError:
             await self._end()
             if not self._absorbs_cancellation():

@@ -13,7 +13,6 @@ from domain.entities.deadline import Deadline
 from domain.entities.items import is_long
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.entities.tools import Capability
 from domain.exceptions import InvalidInput, Overloaded, UnsupportedByModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
@@ -106,8 +105,7 @@ class ChatService:
         limit = model.max_output_tokens
         if limit is not None and (prompt.max_output_tokens or 0) > limit:
             raise InvalidInput("max_output_tokens", f"at most {limit} for this model")
-        if missing := prompt.required_capabilities() - model.capabilities:
-            raise self._unsupported(prompt, min(missing))
+        self._require_capabilities(prompt, model)
         if prompt.model is None:
             prompt = replace(prompt, model=model.id)
         context = self._context(user_id, model.id, options)
@@ -128,10 +126,16 @@ class ChatService:
             slot.release()
         return context, events
 
-    def _unsupported(self, prompt: Prompt, capability: Capability) -> UnsupportedByModel:
+    def _require_capabilities(self, prompt: Prompt, model: Model) -> None:
+        """Check that the model has all capabilities that the prompt needs.
+
+        Raises:
+            UnsupportedByModel: It lacks one.
+        """
         needed = prompt.required_capabilities()
-        models = [model.id for model in self.catalogue.models() if needed <= model.capabilities]
-        return UnsupportedByModel(capability, models)
+        if missing := needed - model.capabilities:
+            models = [other.id for other in self.catalogue.models() if needed <= other.capabilities]
+            raise UnsupportedByModel(min(missing), models)
 
     def _acquire_slot(self) -> "_ChatSlot":
         """Count one more chat in flight. Check and increment are atomic, since there is no `await` between them.
@@ -210,15 +214,20 @@ class ChatService:
         """Return `prompt` with the earlier turns; a continuation takes over the conversation of its parent.
 
         A parent outside of any conversation begins one, with its own id.
+
+        Raises:
+            UnsupportedByModel: The earlier turns have tool calls, and the model lacks tools.
         """
         parent = None
         if context.previous_id is not None:
             parent = await self.recall_conversation.parent(context.user_id, context.previous_id)
             context.conversation_id = parent.conversation_id or parent.id
         assert context.conversation_id is not None
-        return await self.recall_conversation(
+        prompt = await self.recall_conversation(
             prompt, context.user_id, context.conversation_id, model, until=parent
         )
+        self._require_capabilities(prompt, model)
+        return prompt
 
 
 class _ChatSlot:

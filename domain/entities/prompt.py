@@ -199,7 +199,10 @@ class Prompt:
         """The size in UTF-8 of everything that the model reads."""
         size = len(self.system.encode())
         for tool in self.tools:
-            size += len(tool.description.encode()) + len((tool.parameters or "").encode())
+            size += len(tool.name) + len(tool.description.encode())
+            size += len((tool.parameters or "").encode())
+        if self.response_format is not None:
+            size += len((self.response_format.schema or "").encode())
         for message in self.messages:
             size += message.size_bytes
         return size

@@ -7,6 +7,7 @@
     ├── RateLimited                  a limit of the caller is exhausted
     ├── NotFound                     the user has no such interaction
     ├── InvalidInput                 a value that violates a rule of the domain
+    │   └── NoSuchOpenCall           tool results without an open call; lists their ids
     ├── InvalidCursor                altered, or issued for another query
     ├── UnknownModel                 not in the catalogue; lists the known ids
     ├── RetiredModel                 withdrawn; names its successor
@@ -45,6 +46,7 @@ from domain.exceptions.base import (
     InvalidAttachment,
     InvalidCursor,
     InvalidInput,
+    NoSuchOpenCall,
     NotFound,
     Overloaded,
     RetiredModel,
@@ -104,6 +106,7 @@ __all__ = [
     "LLMTimeout",
     "LLMUnavailable",
     "NoRoute",
+    "NoSuchOpenCall",
     "NotFound",
     "Overloaded",
     "QueueUnavailable",

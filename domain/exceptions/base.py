@@ -104,6 +104,18 @@ class InvalidAttachment(DomainError):
         self.position = position
 
 
+class NoSuchOpenCall(InvalidInput):
+    """Tool results whose calls do not exist, or are answered already.
+
+    Attributes:
+        call_ids: The ids that they name.
+    """
+
+    def __init__(self, field: str, call_ids: Sequence[str]) -> None:
+        super().__init__(field, "no open call has such an id")
+        self.call_ids = tuple(call_ids)
+
+
 class ToolResultsMissing(DomainError):
     """The request answers only a part of the open tool calls.
 

@@ -22,7 +22,7 @@ from domain.entities.prompt import (
     Role,
     open_calls,
 )
-from domain.exceptions import HistoryUnreadable, InvalidInput, NotFound, ToolResultsMissing
+from domain.exceptions import HistoryUnreadable, NoSuchOpenCall, NotFound, ToolResultsMissing
 from domain.interfaces.history import HistoryRepository
 from domain.use_cases.load_attachments import NO_ATTACHMENTS, LoadAttachments
 from domain.use_cases.load_contents import CONTENTS_AS_STORED, LoadContents
@@ -74,7 +74,7 @@ class RecallConversation:
 
         Raises:
             HistoryUnreadable: The turns cannot be read. The prompt is not sent without its context.
-            InvalidInput: A result answers no unanswered call of the last turn.
+            NoSuchOpenCall: A result answers no unanswered call of the last turn, or one that another result answers.
             ToolResultsMissing: A call of the last turn has no result among those sent.
         """
         left_bytes = _window_tokens(prompt, model) * _BYTES_PER_TOKEN - prompt.size_bytes
@@ -157,7 +157,8 @@ class RecallConversation:
             limit=_PAGE_TURNS,
         )
         if until is not None:
-            yield until
+            if until.status in ANSWERED:
+                yield until
             if until.conversation_id is None:
                 return
             expected_id = until.previous_id
@@ -185,9 +186,10 @@ def _check(results: Sequence[ToolResult], unanswered: Sequence[ToolCall]) -> Non
     sent_ids = [result.call_id for result in results]
     unknown = sorted({call_id for call_id in sent_ids if call_id not in open_ids})
     if unknown:
-        raise InvalidInput("tool_results", f"no open call has the id {', '.join(unknown)}")
-    if len(set(sent_ids)) < len(sent_ids):
-        raise InvalidInput("tool_results", "more than one result for a call")
+        raise NoSuchOpenCall("tool_results", unknown)
+    repeated = sorted({call_id for call_id in sent_ids if sent_ids.count(call_id) > 1})
+    if repeated:
+        raise NoSuchOpenCall("tool_results", repeated)
     missing = [call_id for call_id in open_ids if call_id not in sent_ids]
     if missing:
         raise ToolResultsMissing(missing)

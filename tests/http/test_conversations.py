@@ -105,10 +105,16 @@ def test_a_list_with_its_own_context_is_filed_and_not_doubled(
     assert sent(provider) == ["a question before", "three"]
     openai(client, user, "four", "c-1", {"role": "system", "content": "Be short."})
     assert sent(provider) == [
-        *("Be short.", "one", ANSWER, "two", ANSWER, "three", ANSWER, "four"),
+        *("Be short.", "one", ANSWER, "two", ANSWER),
+        *("a question before\n\nthree", ANSWER, "four"),
     ]
     page = client.get(f"/v1/history/{user}", params={"conversationId": "c-1"}).json()
-    assert [one["userPrompt"] for one in page["history"]] == ["four", "three", "two", "one"]
+    assert [one["userPrompt"] for one in page["history"]] == [
+        "four",
+        "a question before\n\nthree",
+        "two",
+        "one",
+    ]
 
 
 def test_what_was_broken_off_is_remembered_and_what_failed_is_not(

@@ -239,13 +239,17 @@ def test_the_user_is_the_one_named_else_anonymous(client: httpx2.Client, user: s
 
 def test_models_are_listed_in_openais_format(client: httpx2.Client) -> None:
     models = client.get("/v1/models").json()
-    assert set(models) == {"object", "data"}
+    assert set(models) == {"object", "data", "models"}
     assert models["object"] == "list"
+    assert models["models"] == models["data"]
     first = {
         "id": "gem-healthy",
         "object": "model",
         "created": 1,
         "owned_by": "gem",
+        "context_window": 100_000,
+        "max_output_tokens": 1000,
+        "capabilities": ["audio", "files", "images", "json_schema", "reasoning", "tools"],
         "shutdown_date": None,
     }
     assert models["data"][0] == first

@@ -19,28 +19,27 @@ def test_an_unknown_model_is_a_404_that_names_those_there_are(
 
 UNSUPPORTED: list[tuple[dict[str, object], str]] = [
     ({"n": 2}, "n"),
-    ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-    ({"functions": [{"name": "f"}]}, "functions"),
-    ({"response_format": {"type": "json_object"}}, "response_format"),
-    ({"response_format": "json"}, "response_format"),
+    ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
+    ({"tool_choice": {"type": "custom", "custom": {"name": "f"}}}, "tool_choice"),
+    ({"response_format": {"type": "grammar"}}, "response_format"),
     ({"logprobs": True}, "logprobs"),
     ({"audio": {"voice": "alloy"}}, "audio"),
     ({"modalities": ["text", "audio"]}, "modalities"),
     (
-        {"messages": [QUESTION, {"role": "tool", "content": "1", "tool_call_id": "x"}]},
-        "messages[1].role",
-    ),
-    ({"messages": [{"role": "function", "name": "f", "content": "1"}]}, "messages[0].role"),
-    (
-        {"messages": [QUESTION, {"role": "assistant", "tool_calls": [{"id": "x"}]}]},
-        "messages[1].tool_calls",
+        {
+            "messages": [
+                {"role": "assistant", "tool_calls": [{"id": "x", "type": "custom"}]},
+                QUESTION,
+            ]
+        },
+        "messages[0].tool_calls[0].type",
     ),
     (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
         "messages[0].content",
     ),
     (
-        {"messages": [{"role": "assistant", "content": [{"type": "refusal"}]}, QUESTION]},
+        {"messages": [{"role": "assistant", "content": [{"type": "audio"}]}, QUESTION]},
         "messages[0].content",
     ),
 ]

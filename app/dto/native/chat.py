@@ -1,9 +1,10 @@
 """Request body of POST /v1/chat."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import orjson
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from app.dto.native.tools import (
     MAX_TOOLS,
@@ -89,6 +90,13 @@ class ChatRequest(RequestDto):
         default={}, description="Up to 16 pairs of strings, stored and returned."
     )
 
+    @model_validator(mode="after")
+    def _require_prompt(self) -> Self:
+        if self.user_prompt is None and not self.tool_results:
+            missing = InitErrorDetails(type="missing", loc=("userPrompt",), input=None)
+            raise ValidationError.from_exception_data("body", [missing])
+        return self
+
     def resolve_user_id(self, caller: Caller) -> str:
         """Return the id of the user that owns the interaction: `user_id`, else the user the caller is bound to.
 
@@ -104,11 +112,10 @@ class ChatRequest(RequestDto):
         """Return the prompt with its generation options.
 
         Raises:
-            InvalidInput: Fields contradict each other, or the prompt is missing.
+            InvalidInput: Fields contradict each other.
         """
         self._check_fields()
-        if not (self.tools or self.tool_results or self.response_schema or self.reasoning_effort):
-            assert self.user_prompt is not None
+        if self.user_prompt is not None and not self._has_more_than_text():
             return Prompt.from_text(
                 self.user_prompt,
                 system=self.system_prompt,
@@ -124,13 +131,23 @@ class ChatRequest(RequestDto):
             temperature=self.temperature,
             max_output_tokens=self.max_output_tokens,
             tools=tuple([tool.to_tool() for tool in self.tools]),
-            tool_choice=None if self.tool_choice is None else to_tool_choice(self.tool_choice),
+            tool_choice=to_tool_choice(self.tool_choice)
+            if self.tools and self.tool_choice is not None
+            else None,
             response_format=None
             if schema is None
             else ResponseFormat(schema=orjson.dumps(schema).decode()),
             reasoning_effort=None
             if self.reasoning_effort is None
             else ReasoningEffort(self.reasoning_effort),
+        )
+
+    def _has_more_than_text(self) -> bool:
+        return bool(
+            self.tools
+            or self.tool_results
+            or self.response_schema is not None
+            or self.reasoning_effort
         )
 
     def _message(self) -> Message:
@@ -144,8 +161,6 @@ class ChatRequest(RequestDto):
     def _check_fields(self) -> None:
         if self.previous_id is not None and self.conversation_id is not None:
             raise InvalidInput("previous_id", "not together with conversationId")
-        if self.user_prompt is None and not self.tool_results:
-            raise InvalidInput("user_prompt", "Field required")
         if self.tool_results and self.previous_id is None and self.conversation_id is None:
             raise InvalidInput("tool_results", "needs conversationId or previousId")
         names = [tool.name for tool in self.tools]

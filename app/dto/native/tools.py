@@ -3,9 +3,9 @@
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field
 
-from app.dto.json_schema import is_json_schema
+from app.dto.json_schema import check_json_schema, check_object_schema
 from app.dto.wire import RequestDto, reject_nul
 from domain.entities.items import ToolResult
 from domain.entities.tools import Tool, ToolChoice, ToolMode
@@ -19,21 +19,13 @@ ToolName = Annotated[str, Field(pattern=TOOL_NAME_PATTERN, examples=["get_weathe
 Description = Annotated[str, AfterValidator(reject_nul)]
 
 
-def _check_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    if not is_json_schema(schema):
-        raise ValueError("must be a JSON Schema without references to other documents")
-    return schema
-
-
-def _reject_nul_text(value: JsonValue) -> JsonValue:
+def _reject_nul_text(value: Any) -> Any:
     return reject_nul(value) if isinstance(value, str) else value
 
 
-JsonSchema = Annotated[
-    dict[str, JsonValue],
-    AfterValidator(_check_json_schema),
-    Field(examples=[{"type": "object", "properties": {"city": {"type": "string"}}}]),
-]
+_SCHEMA_EXAMPLE = Field(examples=[{"type": "object", "properties": {"city": {"type": "string"}}}])
+JsonSchema = Annotated[dict[str, Any], AfterValidator(check_json_schema), _SCHEMA_EXAMPLE]
+ObjectSchema = Annotated[dict[str, Any], AfterValidator(check_object_schema), _SCHEMA_EXAMPLE]
 Metadata = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=64), AfterValidator(reject_nul)],
@@ -50,7 +42,7 @@ class ToolDto(RequestDto):
     description: Description = Field(
         default="", description="What it does and when to call it, for the model."
     )
-    parameters: JsonSchema | None = Field(
+    parameters: ObjectSchema | None = Field(
         default=None,
         description="JSON Schema of its arguments, an object; absent without arguments.",
     )
@@ -83,7 +75,7 @@ class ToolResultDto(RequestDto):
     call_id: Annotated[str, AfterValidator(reject_nul)] = Field(
         min_length=1, max_length=_MAX_CALL_ID_CHARACTERS, description="`id` of the call."
     )
-    output: Annotated[JsonValue, AfterValidator(_reject_nul_text)] = Field(
+    output: Annotated[Any, AfterValidator(_reject_nul_text)] = Field(
         description="The result: a text or any JSON value.", examples=["22 °C", {"celsius": 22}]
     )
     is_error: bool = Field(default=False, description="true: the tool failed.")

@@ -6,7 +6,7 @@ from app.dto.openai_chat.message import ChatMessage
 from app.dto.openai_chat.tool_calls import metadata_in
 from domain.entities.items import Item, Reasoning, Text, ToolCall, ToolResult
 from domain.entities.prompt import Message, Role
-from domain.exceptions import InvalidInput, ToolResultsMissing
+from domain.exceptions import InvalidInput, NoSuchOpenCall, ToolResultsMissing
 
 
 def to_messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
@@ -14,7 +14,8 @@ def to_messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
 
     Raises:
         ToolResultsMissing: A call is not answered by the messages right after it.
-        InvalidInput: A result answers no call of the message before it, or answers it twice.
+        NoSuchOpenCall: A result answers no call of the message before it, or answers it twice.
+        InvalidInput: A result names no call, or two calls of a message have the same id.
     """
     return tuple(_converted(messages))
 
@@ -87,6 +88,6 @@ def _result(message: ChatMessage, number: int, waiting: dict[str, str]) -> ToolR
     elif call_id is None:
         raise InvalidInput(f"messages.{number}.tool_call_id", "Field required")
     elif call_id not in waiting:
-        raise InvalidInput(f"messages.{number}.tool_call_id", f"no open call has the id {call_id}")
+        raise NoSuchOpenCall(f"messages.{number}.tool_call_id", [call_id])
     del waiting[call_id]
     return ToolResult(call_id=call_id, output=message.content)

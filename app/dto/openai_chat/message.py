@@ -80,7 +80,7 @@ class CalledFunction(BaseModel):
 
     model_config = _LENIENT
 
-    name: CalledName
+    name: CalledName = Field(description="Its name.")
     arguments: Annotated[str, AfterValidator(reject_nul)] = Field(
         default="", description="JSON of the arguments, as the model wrote it."
     )
@@ -91,7 +91,7 @@ class MessageToolCall(BaseModel):
 
     model_config = _LENIENT
 
-    id: CallId
+    id: CallId = Field(description="Id of the call, which its result names.")
     type: FunctionType = "function"
     function: CalledFunction
     extra_content: Any = Field(

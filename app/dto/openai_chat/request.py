@@ -178,6 +178,12 @@ class ChatCompletionRequest(BaseModel):
         """Id of the conversation that the interaction is added to; None without one."""
         return None if self.metadata is None else self.metadata.conversation_id
 
+    def in_conversation(self, conversation_id: str) -> Self:
+        """Return the same request with this `metadata.conversation_id`."""
+        named = {"conversation_id": conversation_id}
+        metadata = ChatMetadata() if self.metadata is None else self.metadata
+        return self.model_copy(update={"metadata": metadata.model_copy(update=named)})
+
     @property
     def metadata_pairs(self) -> dict[str, str]:
         """The caller's own pairs of texts, stored with the interaction."""

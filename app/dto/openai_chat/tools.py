@@ -3,9 +3,9 @@
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from app.dto.json_schema import is_json_schema
+from app.dto.json_schema import check_json_schema, check_object_schema
 from app.dto.openai_chat.values import unsupported
 from app.dto.wire import reject_nul
 from domain.entities.tools import ResponseFormat, Tool, ToolChoice, ToolMode
@@ -17,19 +17,15 @@ _LENIENT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 Name = Annotated[str, Field(pattern=_NAME_PATTERN, examples=["get_weather"])]
 
 
-def _check_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    if not is_json_schema(schema):
-        raise ValueError("must be a JSON Schema without references to other documents")
-    return schema
-
-
 def _only_functions(kind: Any) -> Any:
     if isinstance(kind, str) and kind != "function":
         raise unsupported()
     return kind
 
 
-JsonSchema = Annotated[dict[str, JsonValue], AfterValidator(_check_json_schema)]
+JsonSchema = Annotated[dict[str, Any], AfterValidator(check_json_schema)]
+ObjectSchema = Annotated[dict[str, Any], AfterValidator(check_object_schema)]
+Description = Annotated[str, AfterValidator(reject_nul)] | None
 FunctionType = Annotated[Literal["function"], BeforeValidator(_only_functions)]
 
 
@@ -39,8 +35,10 @@ class Function(BaseModel):
     model_config = _LENIENT
 
     name: Name = Field(description="Name of the function.")
-    description: Annotated[str, AfterValidator(reject_nul)] | None = None
-    parameters: JsonSchema | None = Field(
+    description: Description = Field(
+        default=None, description="What it does and when to call it, for the model."
+    )
+    parameters: ObjectSchema | None = Field(
         default=None, description="JSON Schema of its arguments, an object."
     )
     strict: bool | None = Field(
@@ -72,7 +70,7 @@ class FunctionName(BaseModel):
 
     model_config = _LENIENT
 
-    name: Name
+    name: Name = Field(description="One of `tools`.")
 
 
 class NamedChoice(BaseModel):
@@ -98,8 +96,12 @@ class AllowedTools(BaseModel):
 
     model_config = _LENIENT
 
-    mode: Literal["auto", "required"]
-    tools: list[AllowedFunction] = Field(min_length=1, max_length=MAX_TOOLS)
+    mode: Literal["auto", "required"] = Field(
+        description="Whether the model may or must call one of them."
+    )
+    tools: list[AllowedFunction] = Field(
+        min_length=1, max_length=MAX_TOOLS, description="Some of `tools`."
+    )
 
 
 class AllowedToolsChoice(BaseModel):
@@ -142,10 +144,16 @@ class NamedSchema(BaseModel):
 
     model_config = _LENIENT
 
-    name: Name
-    schema_: JsonSchema = Field(alias="schema")
-    description: Annotated[str, AfterValidator(reject_nul)] | None = None
-    strict: bool | None = None
+    name: Name = Field(description="Name of the schema.")
+    schema_: JsonSchema = Field(
+        default={}, alias="schema", description="The JSON Schema; any JSON fits without one."
+    )
+    description: Description = Field(
+        default=None, description="What the answer is for, for the model."
+    )
+    strict: bool | None = Field(
+        default=None, description="true: the provider enforces the schema, where it can."
+    )
 
 
 class TextResponse(BaseModel):

@@ -186,7 +186,10 @@ def _reasoning_fields(
 def _own(metadata: ProviderMetadata | None, family: str) -> Mapping[str, object]:
     if metadata is None or metadata.kind != KIND or metadata.family != family:
         return {}
-    value = orjson.loads(metadata.value)
+    try:
+        value = orjson.loads(metadata.value)
+    except orjson.JSONDecodeError:  # altered by a client that sent it back
+        return {}
     return value if isinstance(value, dict) else {}
 
 
