@@ -7,7 +7,7 @@ from app.dto.openai_chat.request import ChatCompletionRequest
 from app.dto.openai_chat.stream_events import OpenAIChatStreamFormat
 from app.problems.openai_error_schema import openai_errors
 from app.requests.chat_route import ChatRoute, TimeoutHeader
-from app.requests.conversation_header import ConversationHeader, check_same_conversation
+from app.requests.conversation_header import ConversationHeader, check_conversation
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
 from app.responses.event_stream import EventStream
@@ -51,7 +51,7 @@ async def complete(
     that conversation; if the messages contain no earlier turns, those of the conversation are put before them.
     """
     if conversation_id is not None:
-        check_same_conversation(conversation_id, body.conversation_id)
+        check_conversation(conversation_id, body.conversation_id, request)
         body = body.in_conversation(conversation_id)
     caller = caller_of(request)
     context, events = await container_of(request).chat.ask(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Header
+from fastapi import Header, Request
 from fastapi.exceptions import RequestValidationError
 
 from domain.entities.caller import USER_ID_PATTERN
@@ -20,12 +20,14 @@ ConversationHeader = Annotated[
 ]
 
 
-def check_same_conversation(header: str, field: str | None) -> None:
-    """Check that the header and the field of the body, if there is one, name the same conversation.
+def check_conversation(header: str, field: str | None, request: Request) -> None:
+    """Check that the header is sent once, and that the field of the body, if there is one, names the same conversation.
 
     Raises:
-        RequestValidationError: They differ.
+        RequestValidationError: There are several headers, or they differ.
     """
+    if len(request.headers.getlist(CONVERSATION_ID)) > 1:
+        raise RequestValidationError([{"type": "repeated", "loc": ("header", CONVERSATION_ID)}])
     if field is not None and field != header:
         raise RequestValidationError(
             [

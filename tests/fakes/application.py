@@ -42,6 +42,22 @@ class OneModel(ModelCatalogue):
         return self.model
 
 
+class SeveralModels(ModelCatalogue):
+    """A catalogue of given models; the first one is the default."""
+
+    def __init__(self, *models: Model) -> None:
+        self._models = models
+
+    def models(self) -> list[Model]:
+        return list(self._models)
+
+    def resolve(self, name: str | None) -> Model:
+        for model in self._models:
+            if name in (None, model.id):
+                return model
+        raise UnknownModel(tuple(model.id for model in self._models))
+
+
 class PlainCursors(CursorCodec):
     """Cursors that are the id itself."""
 
@@ -71,6 +87,7 @@ class ApplicationUnderTest:
         rules: GateRules | None = None,
         authenticator: Authenticator | None = None,
         clock: Clock | None = None,
+        catalogue: ModelCatalogue | None = None,
         **options: Any,
     ) -> None:
         self.history = InMemoryHistory()
@@ -83,7 +100,7 @@ class ApplicationUnderTest:
             container = wire(
                 settings,
                 llm=self.llm,
-                catalogue=OneModel(),
+                catalogue=catalogue or OneModel(),
                 history=self.history,
                 idempotency_store=self.claims,
                 authenticator=authenticator,

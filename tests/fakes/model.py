@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import ProviderSelected, Reply
+from domain.entities.reply import AnswerEvent
 from domain.interfaces.llm_client import LLMClient
 
-Step = ProviderSelected | str | Reply | BaseException | asyncio.Event
+Step = AnswerEvent | BaseException | asyncio.Event
 
 
 class SteppingLLM(LLMClient):
@@ -26,7 +26,7 @@ class SteppingLLM(LLMClient):
 
     async def stream(
         self, prompt: Prompt, context: ChatRequestContext
-    ) -> AsyncGenerator[ProviderSelected | str | Reply, None]:
+    ) -> AsyncGenerator[AnswerEvent, None]:
         self.asked.append(prompt)
         steps = self.in_turn.pop(0) if self.in_turn else self.steps
         try:
