@@ -28,6 +28,7 @@
     └── LLMError
         ├── LLMTimeout               no text, or no complete answer, in time
         ├── LLMUnavailable           network failure, server error, or an unreadable or broken answer
+        │   └── AnswerDoesNotFit     not the JSON that was asked for
         ├── LLMRateLimited           the provider limits our rate
         ├── LLMMisconfigured         the provider rejects our key or model name
         ├── LLMRejected              the provider rejects this request
@@ -69,6 +70,7 @@ from domain.exceptions.idempotency import (
     IdempotencyUnavailable,
 )
 from domain.exceptions.llm import (
+    AnswerDoesNotFit,
     BulkheadFull,
     ContentBlocked,
     ContextTooLong,
@@ -82,6 +84,7 @@ from domain.exceptions.llm import (
 )
 
 __all__ = [
+    "AnswerDoesNotFit",
     "AuthUnavailable",
     "BulkheadFull",
     "ContentBlocked",

@@ -80,6 +80,10 @@ class LLMUnavailable(LLMError):
         self.connection_broke = connection_broke
 
 
+class AnswerDoesNotFit(LLMUnavailable):
+    """The answer is not the JSON that was asked for. The same model may answer rightly when asked again."""
+
+
 class LLMRateLimited(LLMError):
     """The provider limits our request rate."""
 

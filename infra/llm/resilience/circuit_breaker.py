@@ -2,7 +2,13 @@
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import FinishReason, Reply
-from domain.exceptions import LLMMisconfigured, LLMTimeout, LLMUnavailable, NoRoute
+from domain.exceptions import (
+    AnswerDoesNotFit,
+    LLMMisconfigured,
+    LLMTimeout,
+    LLMUnavailable,
+    NoRoute,
+)
 from infra.llm.resilience.breaker_state import Breaker, Permit
 from infra.llm.resilience.call_hooks import CallHooks
 
@@ -46,6 +52,8 @@ class CircuitBreaker(CallHooks[Permit]):
     def on_error(self, call: Permit, context: ChatRequestContext, error: BaseException) -> None:
         if isinstance(error, LLMMisconfigured):
             self._breaker.misconfigure(call, may_concern_one_call=error.may_concern_one_call)
+        elif isinstance(error, AnswerDoesNotFit):
+            return  # the schema is the caller's, and may fit no answer
         elif isinstance(error, LLMUnavailable) or (
             isinstance(error, LLMTimeout) and not error.caller_deadline_was_shorter
         ):

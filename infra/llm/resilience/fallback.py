@@ -7,7 +7,7 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.items import ToolCall
 from domain.entities.prompt import Prompt
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
-from domain.exceptions import ContentBlocked, LLMError
+from domain.exceptions import AnswerDoesNotFit, ContentBlocked, LLMError
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.continuation import continuing
@@ -74,6 +74,8 @@ class Fallback(LLMClient):
             except LLMError as error:
                 if has_sent_call:
                     raise  # no model continues an answer after a tool call
+                if sent and isinstance(error, AnswerDoesNotFit):
+                    raise  # no continuation makes it fit
                 if sent:
                     order.advance_after_break(error, is_first_break=current_prompt is prompt)
                     current_prompt = continuing(prompt, "".join(sent))

@@ -6,7 +6,7 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt, Role
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
 from domain.entities.tools import ResponseFormat
-from domain.exceptions import LLMUnavailable
+from domain.exceptions import AnswerDoesNotFit
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.resilience.json_schema import fits
 
@@ -55,7 +55,7 @@ class JsonAnswer(LLMClient):
                     and event.finish_reason is FinishReason.STOP
                     and not fits("".join(texts), wanted)
                 ):
-                    raise LLMUnavailable(
+                    raise AnswerDoesNotFit(
                         f"{self._provider} sent no JSON of the kind asked for",
                         http_status=_HTTP_OK,
                     )

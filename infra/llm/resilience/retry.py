@@ -8,6 +8,7 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
 from domain.entities.reply import WORDS, AnswerEvent, Reply
 from domain.exceptions import (
+    AnswerDoesNotFit,
     BulkheadFull,
     LLMError,
     LLMRateLimited,
@@ -166,6 +167,8 @@ class Retry(LLMClient):
 
 def is_transient(error: LLMError) -> bool:
     """Return whether the same route may answer a moment later."""
+    if isinstance(error, AnswerDoesNotFit):
+        return True
     if isinstance(error, LLMUnavailable):
         return error.connection_broke or error.http_status in RETRIED_STATUSES
     return error.is_retryable
