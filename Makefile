@@ -22,8 +22,12 @@ DEPLOY_VENV := .venv-deploy
 DEPLOY_BIN := $(CURDIR)/$(DEPLOY_VENV)/bin
 DEPLOYABLE := $(DEPLOY_VENV)/.deployable
 
+LLAMA_INDEX_VENV := .venv-llama-index
+LLAMA_INDEX := tests/e2e/llama_index/requirements
+LLAMA_INDEX_USABLE := $(LLAMA_INDEX_VENV)/.usable
+
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check lint format bench soak audit sbom lock clean settings-docs deploy-synth deploy-test deploy-lock
+.PHONY: help run test faults check lint format bench soak audit sbom lock clean settings-docs deploy-synth deploy-test deploy-lock llama-index
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -64,6 +68,7 @@ sbom: $(TESTABLE) ## Write what the service is made of to sbom.json, in CycloneD
 lock: $(TESTABLE) ## Write the hashed locks and the price list anew after a change of requirements*.txt
 	@$(LOCK) requirements.txt -o requirements.lock
 	@$(LOCK) requirements-dev.txt -c requirements.lock -o requirements-dev.lock
+	@$(LOCK) $(LLAMA_INDEX).txt -o $(LLAMA_INDEX).lock
 	@$(INSTALL) -r requirements-dev.lock
 	@$(BIN)/python -m deploy.packages.prices
 
@@ -79,8 +84,10 @@ deploy-test: $(DEPLOYABLE) ## Synthesise every variant of the templates, test, l
 deploy-lock: $(TESTABLE) ## Write the hashed lock of deploy/aws anew after a change of its requirements.txt
 	@cd deploy/aws && $(CURDIR)/$(subst make lock,make deploy-lock,$(LOCK)) requirements.txt -o requirements.lock
 
+llama-index: $(LLAMA_INDEX_USABLE) ## Install LlamaIndex for its tests, in an environment of its own
+
 clean: ## Remove the virtual environments and caches; data/ stays
-	@rm -rf $(VENV) $(DEPLOY_VENV) deploy/aws/cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(DEPLOY_VENV) $(LLAMA_INDEX_VENV) deploy/aws/cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(RUNNABLE): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
@@ -102,4 +109,11 @@ $(DEPLOYABLE): deploy/aws/requirements.lock
 	@echo "Making $(DEPLOY_VENV)"
 	@$(PYTHON) -m venv --clear $(DEPLOY_VENV)
 	@$(DEPLOY_BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r deploy/aws/requirements.lock
+	@touch $@
+
+$(LLAMA_INDEX_USABLE): $(LLAMA_INDEX).lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Name it: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Making $(LLAMA_INDEX_VENV)"
+	@$(PYTHON) -m venv --clear $(LLAMA_INDEX_VENV)
+	@$(LLAMA_INDEX_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@

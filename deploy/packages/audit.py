@@ -21,7 +21,12 @@ from packaging.version import Version
 from deploy.packages.locks import Pin, for_here, pins_of
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "deploy/aws/requirements.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "deploy/aws/requirements.lock",
+    "tests/e2e/llama_index/requirements.lock",
+)
 INSTALLED_LOCK = "requirements-dev.lock"
 BROUGHT_BY_PYTHON = {"pip", "setuptools"}
 """Packages of a new virtual environment."""

@@ -94,13 +94,3 @@ def test_a_failure_is_the_sdks_exception(chat: Callable[..., ChatOpenAI]) -> Non
     with pytest.raises(openai.APIError) as broken:
         list(chat("gem-cut").stream("hi"))
     assert broken.value.code == "providers_failed"
-
-
-def test_tools_are_refused_rather_than_ignored(chat: Callable[..., ChatOpenAI]) -> None:
-    def weather(city: str) -> str:
-        """Tell the weather."""
-        return city
-
-    with pytest.raises(openai.BadRequestError) as refused:
-        chat().bind_tools([weather]).invoke("hi")
-    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "tools")

@@ -1,0 +1,230 @@
+"""Official clients, with only base URL and key changed, do a task with two tools; one provider breaks in the midst of it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.two_tool_task import (
+    DIES,
+    FALTERS,
+    JSON,
+    SIGNATURE,
+    STEADY,
+    TEXT,
+    TaskGemini,
+    TaskOpenAI,
+    in_thread,
+)
+from tests.fakes.behaviour import USAGE
+from tests.support.service import ROOT, Service, running_service
+
+JAVASCRIPT = ROOT / "tests" / "e2e" / "js"
+LLAMA_INDEX = ROOT / ".venv-llama-index"
+
+TWO_ROUNDS = [["find_city", {"person": "Ana"}], ["get_weather", {"city": "Oslo"}]]
+ONE_ROUND = [["find_city", {"person": "Ana"}], ["get_weather", {"city": "Rome"}]]
+PLACEHOLDER = "skip_thought_signature_validator"
+
+WIRES = ("gem", "alt")
+TASKS = ("text", "stream", "agent", "agent_at_once", "agent_streamed", "structured")
+JOBS = (
+    *((task, f"{wire}-{STEADY}") for wire in WIRES for task in TASKS),
+    *(
+        (task, f"{wire}-{kind}")
+        for task in ("agent", "agent_streamed")
+        for wire in WIRES
+        for kind in (DIES, FALTERS)
+    ),
+)
+BY_TOOL = tuple([("structured_by_tool", f"{wire}-{STEADY}") for wire in WIRES])
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client in a process of its own.
+
+    Attributes:
+        words: Its words for the finish reasons `stop` and `tool_calls`; None if it does not show them in a task.
+    """
+
+    command: Sequence[str]
+    words: tuple[str, str] | None = ("stop", "tool_calls")
+    has_tool_output: bool = False
+
+    @property
+    def jobs(self) -> tuple[tuple[str, str], ...]:
+        return (*JOBS, *BY_TOOL) if self.has_tool_output else JOBS
+
+
+CLIENTS = {
+    "openai": Client([sys.executable, "-m", "tests.e2e.clients.openai_python"]),
+    "langchain": Client(
+        [sys.executable, "-m", "tests.e2e.clients.langchain_client"], has_tool_output=True
+    ),
+    "pydantic-ai": Client(
+        [sys.executable, "-m", "tests.e2e.clients.pydantic_ai_client"], ("stop", "tool_call"), True
+    ),
+    "llama-index": Client(
+        [str(LLAMA_INDEX / "bin" / "python"), "-m", "tests.e2e.llama_index.client"], None, True
+    ),
+    "openai-js": Client(["node", str(JAVASCRIPT / "openai_client.mjs")]),
+    "ai-sdk": Client(["node", str(JAVASCRIPT / "ai_sdk_client.mjs")], ("stop", "tool-calls")),
+}
+
+
+@pytest.fixture(scope="module")
+def providers() -> Iterator[tuple[TaskGemini, TaskOpenAI]]:
+    gemini, openai = TaskGemini(), TaskOpenAI()
+    with in_thread(gemini, openai):
+        yield gemini, openai
+
+
+@pytest.fixture(scope="module")
+def service(
+    providers: tuple[TaskGemini, TaskOpenAI], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    file = folder / "models.toml"
+    file.write_text(catalogue(*providers), encoding="utf-8")
+    settings = {
+        "MODELS_FILE": str(file),
+        "GEM_KEY": "test-key",
+        "ALT_KEY": "test-key",
+        "RETRY_BASE_SECONDS": "0.01",
+        "BREAKER_CONSECUTIVE_FAILURES": "1000",
+        "BREAKER_MINIMUM_CALLS": "1000",
+    }
+    with running_service(folder / "data", settings) as service:
+        yield service
+
+
+def catalogue(gemini: TaskGemini, openai: TaskOpenAI) -> str:
+    """Return a models file: each wire has each model, and the other wire's steady one as its fallback."""
+    lines = [
+        f'default = "gem-{STEADY}"',
+        f'[providers.gem]\nkind = "gemini"\nbase_url = "{gemini.base_url}"\napi_key_env = "GEM_KEY"',
+        f'[providers.alt]\nkind = "openai"\nbase_url = "{openai.base_url}"\napi_key_env = "ALT_KEY"',
+        *(
+            f'[models.{wire}-{kind}]\nprovider = "{wire}"\nupstream = "{kind}"\n'
+            f'fallbacks = ["{other}-{STEADY}"]'
+            for wire, other in (WIRES, WIRES[::-1])
+            for kind in (STEADY, DIES, FALTERS)
+        ),
+    ]
+    return "\n\n".join(lines)
+
+
+Outcomes = Callable[[str], Mapping[tuple[str, str], dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def outcomes(service: Service) -> Outcomes:
+    @cache
+    def of(name: str) -> Mapping[tuple[str, str], dict[str, Any]]:
+        client = CLIENTS[name]
+        lines = [
+            json.dumps({"task": task, "model": model, "url": f"{service.url}/v1"})
+            for task, model in client.jobs
+        ]
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        ran = subprocess.run(
+            client.command,
+            input="\n".join(lines),
+            cwd=ROOT,
+            env=kept,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        answers = [json.loads(line) for line in ran.stdout.splitlines()]
+        return dict(zip(client.jobs, answers, strict=True))
+
+    return of
+
+
+def skip_without(name: str) -> None:
+    program = CLIENTS[name].command[0]
+    if shutil.which(program) is None:
+        pytest.skip(f"{name}: {Path(program).name} is not installed")
+    if name == "llama-index" and not (LLAMA_INDEX / ".usable").is_file():
+        pytest.skip(f"{name}: it is not installed: make llama-index")
+    if program == "node" and not (JAVASCRIPT / "node_modules").is_dir():
+        pytest.skip(f"{name}: its packages are not installed: npm ci in tests/e2e/js")
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "model"),
+    [(name, task, model) for name, client in CLIENTS.items() for task, model in client.jobs],
+)
+def test_each_client_does_each_task(outcomes: Outcomes, name: str, task: str, model: str) -> None:
+    skip_without(name)
+    outcome = outcomes(name)[task, model]
+    assert "error" not in outcome, outcome["error"]
+    if task.startswith("structured"):
+        assert outcome == {"json": JSON}
+        return
+    usage = [USAGE.input_tokens, USAGE.output_tokens]
+    if task in ("text", "stream"):
+        assert (outcome["text"], outcome["finish"], outcome["usage"]) == (TEXT, "stop", usage)
+        assert outcome.get("pieces", 2) > 1
+        return
+    at_once = task == "agent_at_once"
+    assert outcome["calls"] == (ONE_ROUND if at_once else TWO_ROUNDS)
+    assert outcome["text"] == ("Oslo: 31 °C" if at_once else "Oslo: 22 °C")
+    if (words := CLIENTS[name].words) is not None:
+        stop, call = words
+        assert outcome["finish"] == [call] * (1 if at_once else 2) + [stop]
+        assert outcome["usage"] == usage
+
+
+def test_signatures_went_to_gemini_alone_and_every_call_has_its_result(
+    outcomes: Outcomes, providers: tuple[TaskGemini, TaskOpenAI]
+) -> None:
+    outcomes("openai")
+    gemini, openai = providers
+    bodies = [seen.body for seen in gemini.seen]
+    assert bodies
+    signatures = set()
+    for body in bodies:
+        contents = body["contents"]
+        for content, following in pairwise(contents):
+            calls = [part for part in content["parts"] if "functionCall" in part]
+            results = [part for part in following["parts"] if "functionResponse" in part]
+            assert [part["functionCall"]["name"] for part in calls] == [
+                part["functionResponse"]["name"] for part in results
+            ]
+            if calls:
+                signatures.add(calls[0]["thoughtSignature"])
+    assert signatures == {SIGNATURE, PLACEHOLDER}
+    for seen in openai.seen:
+        assert SIGNATURE not in json.dumps(seen.body)
+        waiting: list[str] = []
+        for message in seen.body["messages"]:
+            if message["role"] == "tool":
+                waiting.remove(message["tool_call_id"])
+                continue
+            assert waiting == []
+            waiting = [call["id"] for call in message.get("tool_calls", ())]
+        assert waiting == []
+
+
+def test_every_round_is_in_history_and_complete(outcomes: Outcomes, service: Service) -> None:
+    outcomes("openai")
+    with service.client() as client:
+        page = client.get("/v1/history/anonymous", params={"limit": 100}).json()["history"]
+    assert {entry["status"] for entry in page} == {"completed"}
+    rounds = [entry for entry in page if entry["finishReason"] == "tool_calls"]
+    assert any(entry["fallbackUsed"] for entry in rounds)
+    assert not all(entry["fallbackUsed"] for entry in rounds)
