@@ -20,6 +20,8 @@ RUNNERS = {
     "python": [sys.executable, "-W", "error", "-c"],
     "javascript": ["node", "--input-type=module", "-e"],
 }
+PACKAGES = ROOT / "tests" / "e2e" / "js"
+"""Folder with the packages that examples in JavaScript import."""
 ANSWER = "This is the scripted demo model"
 
 
@@ -57,16 +59,22 @@ def test_an_example_for_the_shell_or_a_page_runs_as_it_stands(
 ) -> None:
     if shutil.which(RUNNERS[block.language][0]) is None:
         pytest.skip(f"{RUNNERS[block.language][0]} is not installed")
+    if block.text.startswith("import ") and not (PACKAGES / "node_modules").is_dir():
+        pytest.skip("the packages are not installed: npm ci in tests/e2e/js")
     assert ANSWER in run(service, block)
 
 
 def test_the_examples_in_python_run_as_they_stand_and_are_in_history(tmp_path: Path) -> None:
     with running_service(tmp_path / "data") as service, service.client() as client:
-        asking, failing, chain = examples("python")
+        asking, failing, tool, chain, chain_tool = examples("python")
         assert run(service, asking).count(ANSWER) == 2
         assert run(service, failing).startswith("model_not_found model ")
         assert run(service, chain).count(ANSWER) == 5
-        assert len(_history(client, "ana")) == 7
+        for calling in (tool, chain_tool):
+            assert f"{ANSWER}, not a real LLM. Your tools answered: 22 °C in " in run(
+                service, calling
+            )
+        assert len(_history(client, "ana")) == 11
         assert len(_history(client, "ana", conversationId="loops")) == 1
 
 
@@ -74,7 +82,8 @@ def run(service: Service, block: Block) -> str:
     """Run a block against the service; return what it printed."""
     text = block.text.replace("127.0.0.1:8000", f"127.0.0.1:{service.port}")
     command = [*RUNNERS[block.language], text]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=False)
+    folder = PACKAGES if block.language == "javascript" else ROOT
+    ran = subprocess.run(command, cwd=folder, capture_output=True, timeout=120, check=False)
     assert ran.returncode == 0, f"{block.text}\n{ran.stderr.decode()}"
     return ran.stdout.decode()
 

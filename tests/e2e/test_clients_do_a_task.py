@@ -220,11 +220,13 @@ def test_signatures_went_to_gemini_alone_and_every_call_has_its_result(
         assert waiting == []
 
 
-def test_every_round_is_in_history_and_complete(outcomes: Outcomes, service: Service) -> None:
+def test_every_round_is_in_history_with_its_calls(outcomes: Outcomes, service: Service) -> None:
     outcomes("openai")
     with service.client() as client:
         page = client.get("/v1/history/anonymous", params={"limit": 100}).json()["history"]
     assert {entry["status"] for entry in page} == {"completed"}
-    rounds = [entry for entry in page if entry["finishReason"] == "tool_calls"]
+    rounds = [entry for entry in page if "toolCalls" in entry]
+    assert rounds == [entry for entry in page if entry["finishReason"] == "tool_calls"]
+    assert any("toolResults" in entry for entry in rounds)
     assert any(entry["fallbackUsed"] for entry in rounds)
     assert not all(entry["fallbackUsed"] for entry in rounds)
