@@ -25,7 +25,9 @@ _CONFIG_FIELDS = frozenset(
 _PART_FIELDS = frozenset(
     {"text", "functionCall", "functionResponse", "thought", "thoughtSignature"}
 )
-_DECLARATION_FIELDS = frozenset({"name", "description", "parametersJsonSchema"})
+_DECLARATION_FIELDS = frozenset(
+    {"name", "description", "parameters", "parametersJsonSchema", "parameters_json_schema"}
+)
 _GEMINI_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 _OPENAI_FIELDS = frozenset(
     {
@@ -96,6 +98,8 @@ def _check_declarations(body: Any) -> None:
             _known(declaration, _DECLARATION_FIELDS, "function_declaration")
             is_valid = _GEMINI_NAME.fullmatch(declaration["name"]) is not None
             _require(is_valid, "Invalid function name")
+            has_both = len(declaration.keys() - {"name", "description"}) > 1
+            _require(not has_both, "parameters and parameters_json_schema exclude each other")
             names.add(declaration["name"])
     calling = body.get("toolConfig", {}).get("functionCallingConfig", {})
     if not calling:

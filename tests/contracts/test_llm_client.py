@@ -3,16 +3,38 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 
 import pytest
 
+from domain.entities.items import Text, ToolCall, ToolResult
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.reply import NO_USAGE, FinishReason, ProviderSelected, Reply
+from domain.entities.reply import (
+    NO_USAGE,
+    AnswerEvent,
+    FinishReason,
+    ProviderSelected,
+    ReasoningDelta,
+    Reply,
+)
+from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool
 from domain.exceptions import ContentBlocked, LLMError, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
 from tests.contracts.llm_under_test import BUILDERS, SELF_WILLED, LLMUnderTest, expected_error
-from tests.fakes.behaviour import USAGE, Behaviour, Blocks, Breaks, Hangs, Refuses, Says
+from tests.fakes.behaviour import (
+    USAGE,
+    Behaviour,
+    Blocks,
+    Breaks,
+    Calls,
+    Hangs,
+    Piece,
+    Refuses,
+    Says,
+    Thinks,
+)
 from tests.fakes.chat_contexts import a_chat_context
+from tests.fakes.received import reasoning_of
 
 Build = Callable[..., Awaitable[LLMUnderTest]]
 PROMPT = Prompt.from_text("What is the capital of France?", system="Be short.", temperature=0.5)
@@ -36,9 +58,7 @@ def llm(request: pytest.FixtureRequest, stack: AsyncExitStack) -> Build:
     return lambda *behaviours: BUILDERS[request.param](stack, behaviours)
 
 
-async def events_of(
-    client: LLMClient, prompt: Prompt = PROMPT
-) -> list[ProviderSelected | str | Reply]:
+async def events_of(client: LLMClient, prompt: Prompt = PROMPT) -> list[AnswerEvent]:
     async with asyncio.timeout(10):
         return [piece async for piece in client.stream(prompt, a_chat_context())]
 
@@ -56,7 +76,7 @@ async def heard_until_failure(client: LLMClient) -> tuple[str, LLMError]:
     return text, raised.value
 
 
-def text_of(pieces: Sequence[ProviderSelected | str | Reply]) -> str:
+def text_of(pieces: Sequence[AnswerEvent]) -> str:
     return "".join(piece for piece in pieces if isinstance(piece, str))
 
 
@@ -97,6 +117,49 @@ async def test_the_text_comes_unchanged(llm: Build) -> None:
     pieces = ["Olá, ", "世界 ", "👩‍🚀\n", "  two  spaces\t", '"quoted" \\ \u2028 \u0000 end']
     under_test = await llm(Says(pieces))
     assert text_of(await events_of(under_test.client)) == "".join(pieces)
+
+
+WITH_TOOLS = replace(PROMPT, tools=(Tool(name="x"),), reasoning_effort=ReasoningEffort.LOW)
+
+
+@pytest.mark.parametrize("in_fragments", [False, True])
+async def test_calls_come_whole_and_reasoning_before_them(llm: Build, in_fragments: bool) -> None:
+    calls = [
+        Calls("x", '{"city":"Paris","n":1}', id="call_1", signature="c2ln"),
+        Calls("x", '{"city":"","ok":true}', id="call_2"),
+    ]
+    pieces: list[Piece] = [Thinks("Let me "), Thinks("see."), "Well."]
+    pieces += [replace(call, in_fragments=in_fragments) for call in calls]
+    under_test = await llm(Says(pieces, finish=FinishReason.TOOL_CALLS))
+    *events, reply = await events_of(under_test.client, WITH_TOOLS)
+    assert isinstance(reply, Reply)
+    assert reply.finish_reason is FinishReason.TOOL_CALLS
+    assert reasoning_of(events) == "Let me see."
+    assert events.index("Well.") > max(
+        n for n, event in enumerate(events) if isinstance(event, ReasoningDelta)
+    )
+    found = [event for event in events if isinstance(event, ToolCall)]
+    assert [(call.id, call.name, call.arguments) for call in found] == [
+        (call.id, call.name, call.arguments) for call in calls
+    ]
+
+
+async def test_what_was_called_goes_back_with_its_results(llm: Build) -> None:
+    call = Calls("x", '{"city":"Paris"}', id="call_1", signature="c2ln")
+    under_test = await llm(Says([call], finish=FinishReason.TOOL_CALLS), Says(["Sunny."]))
+    found = [e for e in await events_of(under_test.client, WITH_TOOLS) if isinstance(e, ToolCall)]
+    result = ToolResult(call_id="call_1", output="22C")
+    answer = Message(role=Role.ASSISTANT, text="", items=tuple(found))
+    after = Message(role=Role.USER, text="And?", items=(result, Text(text="And?")))
+    prompt = replace(WITH_TOOLS, messages=(*PROMPT.messages, answer, after))
+    assert text_of(await events_of(under_test.client, prompt)) == "Sunny."
+
+
+async def test_an_answer_to_a_schema_is_text(llm: Build) -> None:
+    under_test = await llm(Says(['{"city":', '"Paris"}']))
+    schema = '{"type":"object","properties":{"city":{"const":"Paris"}}}'
+    prompt = replace(PROMPT, response_format=ResponseFormat(schema=schema))
+    assert text_of(await events_of(under_test.client, prompt)) == '{"city":"Paris"}'
 
 
 async def test_usage_comes_as_the_provider_counted(llm: Build) -> None:

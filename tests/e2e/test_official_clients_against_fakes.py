@@ -1,6 +1,8 @@
 """The fake providers are what they claim to be: the official clients are satisfied with them."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import openai
 import pytest
@@ -8,7 +10,8 @@ from google import genai
 from google.genai import errors as genai_errors
 from google.genai import types
 
-from tests.fakes.behaviour import USAGE, Blocks, Breaks, Raw, Refuses, Says
+from domain.entities.reply import FinishReason
+from tests.fakes.behaviour import USAGE, Blocks, Breaks, Calls, Raw, Refuses, Says, Thinks
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.openai import FakeOpenAI
 from tests.fakes.openai import event as openai_event
@@ -205,6 +208,75 @@ async def test_openai_s_client_sees_an_error_in_mid_stream_and_a_cut(
     router.then(Breaks(["The capital"]))
     with pytest.raises(openai.APIConnectionError):
         await read(chat)
+
+
+CALL = Calls("get_weather", '{"city":"Paris"}', id="call_1", signature="c2lnbmF0dXJl")
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+async def test_google_s_client_calls_tools_and_sends_the_signature_back(
+    google: FakeGemini, gemini: genai.client.AsyncClient
+) -> None:
+    google.then(Says([Thinks("Paris."), CALL]), Says(["Sunny."]))
+    declaration = types.FunctionDeclaration(name="get_weather", parameters_json_schema=SCHEMA)
+    config = types.GenerateContentConfig(
+        tools=[types.Tool(function_declarations=[declaration])],
+        thinking_config=types.ThinkingConfig(include_thoughts=True),
+    )
+    asked = types.Content(role="user", parts=[types.Part(text=QUESTION)])
+    answer = await gemini.models.generate_content(model=MODEL, contents=[asked], config=config)
+    assert answer.function_calls
+    call = answer.function_calls[0]
+    assert (call.id, call.name, call.args) == ("call_1", "get_weather", {"city": "Paris"})
+    assert answer.candidates
+    said = answer.candidates[0].content
+    assert said
+    assert said.parts
+    assert said.parts[0].thought
+    said.parts = said.parts[1:]
+    response = types.FunctionResponse(id=call.id, name=call.name, response={"output": "22C"})
+    result = types.Content(role="user", parts=[types.Part(function_response=response)])
+    contents = [asked, said, result]
+    answer = await gemini.models.generate_content(model=MODEL, contents=contents, config=config)  # type: ignore[arg-type]
+    assert answer.text == "Sunny."
+    said.parts[0].thought_signature = None
+    with pytest.raises(genai_errors.ClientError, match="missing a thought_signature"):
+        await gemini.models.generate_content(model=MODEL, contents=contents, config=config)  # type: ignore[arg-type]
+    with pytest.raises(genai_errors.ClientError, match="without function responses"):
+        await gemini.models.generate_content(model=MODEL, contents=contents[:2], config=config)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("in_fragments", [False, True])
+async def test_openai_s_client_calls_tools(
+    router: FakeOpenAI, chat: openai.AsyncOpenAI, in_fragments: bool
+) -> None:
+    call = replace(CALL, in_fragments=in_fragments)
+    says = Says([Thinks("Paris."), call], finish=FinishReason.TOOL_CALLS)
+    router.then(says, says, Says(["Sunny."]))
+    tools: Any = [{"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}]
+    messages: list[Any] = [{"role": "user", "content": QUESTION}]
+    answer = await chat.chat.completions.create(model="x", messages=messages, tools=tools)
+    message = answer.choices[0].message
+    assert answer.choices[0].finish_reason == "tool_calls"
+    assert message.tool_calls
+    async with chat.chat.completions.stream(model="x", messages=messages, tools=tools) as stream:
+        streamed = await stream.get_final_completion()
+    assert streamed.choices[0].message.tool_calls
+    function: Any = streamed.choices[0].message.tool_calls[0].function  # type: ignore[union-attr]
+    assert (function.name, function.arguments) == ("get_weather", CALL.arguments)
+    messages.append({"role": "assistant", "tool_calls": [CALLED]})
+    with pytest.raises(openai.BadRequestError, match="did not have response messages: call_1"):
+        await chat.chat.completions.create(model="x", messages=messages, tools=tools)
+    messages.append({"role": "tool", "tool_call_id": "call_1", "content": "22C"})
+    answer = await chat.chat.completions.create(model="x", messages=messages, tools=tools)
+    assert answer.choices[0].message.content == "Sunny."
+
+
+CALLED = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "get_weather", "arguments": CALL.arguments},
+}
 
 
 async def ask(chat: openai.AsyncOpenAI) -> None:

@@ -204,13 +204,16 @@ def running_scenario(
 
 
 def _read(response: httpx2.Response, started: float) -> tuple[list[dict[str, Any]], float | None]:
-    """The objects an answer consists of, and when its first text came."""
+    """The objects an answer consists of, reasoning aside, and when its first text came."""
     if not response.headers["content-type"].startswith("text/event-stream"):
         return [json.loads(response.read())], None
     events: list[dict[str, Any]] = []
     first_text_seconds = None
+    name = ""
     for line in response.iter_lines():
-        if line.startswith("data: "):
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: ") and name != "reasoning":
             events.append(json.loads(line.removeprefix("data: ")))
             if first_text_seconds is None and "text" in events[-1]:
                 first_text_seconds = time.monotonic() - started

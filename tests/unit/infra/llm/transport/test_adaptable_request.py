@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
+from domain.entities.items import ProviderMetadata, Reasoning, ToolCall, ToolResult
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import ProviderSelected, Reply
+from domain.entities.tools import ReasoningEffort, Tool
 from domain.exceptions import LLMError, LLMRejected
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.gemini.client import GeminiClient
@@ -18,7 +21,7 @@ from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
 from infra.llm.transport.dialect import OPENAI_ADAPTATIONS, Dialect
 from infra.llm.transport.errors.body import WireError
 from infra.llm.transport.http_stream import provider_session
-from tests.fakes import openai
+from tests.fakes import gemini, openai
 from tests.fakes.behaviour import Behaviour, Raw, Says
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.gemini import FakeGemini
@@ -368,3 +371,111 @@ def test_a_refused_stream_is_read_in_many_words(message: str) -> None:
 def test_other_refusals_ask_for_no_change(message: str) -> None:
     prompt = Prompt(messages=PROMPT.messages, system="x", max_output_tokens=7, seed=7)
     assert not a_request(prompt).adapt(says(message))
+
+
+HIGH = replace(PROMPT, reasoning_effort=ReasoningEffort.HIGH)
+EXTRA_HIGH = replace(PROMPT, reasoning_effort=ReasoningEffort.EXTRA_HIGH)
+NO_EFFORT = openai.error(
+    400, message="Unrecognized request argument supplied: reasoning_effort", param=None
+)
+NO_EXTRA = openai.error(
+    400,
+    message="Unsupported value: 'xhigh' is not supported with this model.",
+    param="reasoning_effort",
+    code="unsupported_value",
+)
+
+
+@pytest.mark.parametrize(
+    ("refused", "prompt", "lasts"), [(NO_EFFORT, HIGH, True), (NO_EXTRA, EXTRA_HIGH, False)]
+)
+async def test_an_effort_is_left_out_and_for_good_only_where_the_field_is_unknown(
+    session: aiohttp.ClientSession, refused: Raw, prompt: Prompt, lasts: bool
+) -> None:
+    def refuses(body: Any) -> Behaviour | None:
+        value = body.get("reasoning_effort")
+        return refused if value and (lasts or value == "xhigh") else None
+
+    async with Strict(refuses) as provider:
+        client = client_of(session, provider)
+        assert await text_of(client, prompt) == "Hello world"
+        assert await text_of(client, HIGH) == "Hello world"
+        sent = [seen.body.get("reasoning_effort") for seen in provider.seen]
+    assert sent == (["high", None, None] if lasts else ["xhigh", None, "high"])
+
+
+async def test_gemini_is_asked_without_thinking_where_a_model_has_none(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with FakeGemini() as provider:
+        refused = gemini.error(400, message="Thinking is not supported by this model.")
+        provider.then(refused)
+        client = GeminiClient(
+            session,
+            provider="p",
+            model="m",
+            upstream="gemini-2.0-flash",
+            base_url=provider.base_url,
+            api_key="test-key",
+            max_answer_bytes=1024,
+            cost=lambda usage: usage,
+        )
+        assert await text_of(client, HIGH) == "Hello world"
+        configs = [seen.body["generationConfig"] for seen in provider.seen]
+        assert ["thinkingConfig" in config for config in configs] == [True, False]
+
+
+CALL = ToolCall(id="call_abcdefgh", name="x", arguments="{}")
+FIELD = ProviderMetadata(kind="openai", family="", value='{"reasoning_field":"reasoning"}')
+AFTER_A_CALL = Prompt(
+    messages=(
+        Message(role=Role.USER, text="Hi"),
+        Message(role=Role.ASSISTANT, text="", items=(Reasoning(text="hm", metadata=FIELD), CALL)),
+        Message(role=Role.USER, text="", items=(ToolResult(call_id=CALL.id, output="ok"),)),
+    ),
+    tools=(Tool(name="x"),),
+    parallel_tool_calls=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("refused", "place", "before", "after"),
+    [
+        (
+            "messages.1.reasoning: Extra inputs are not permitted",
+            lambda body: body["messages"][1].get("reasoning"),
+            "hm",
+            None,
+        ),
+        (
+            "The reasoning_content in the thinking mode must be passed back to the API.",
+            lambda body: body["messages"][1].get("reasoning_content"),
+            None,
+            "hm",
+        ),
+        (
+            "Tool call id was call_abcdefgh but must be a-z, A-Z, 0-9, with a length of 9.",
+            lambda body: len(body["messages"][1]["tool_calls"][0]["id"]),
+            13,
+            9,
+        ),
+        (
+            "Unknown parameter: 'parallel_tool_calls'.",
+            lambda body: body.get("parallel_tool_calls"),
+            False,
+            None,
+        ),
+    ],
+)
+async def test_tools_and_reasoning_are_sent_as_a_refusal_demands(
+    session: aiohttp.ClientSession,
+    refused: str,
+    place: Callable[[Any], Any],
+    before: Any,
+    after: Any,
+) -> None:
+    async with FakeOpenAI(openai.error(400, message=refused)) as provider:
+        client = client_of(session, provider)
+        for _ in range(2):
+            assert await text_of(client, AFTER_A_CALL) == "Hello world"
+        assert [place(seen.body) for seen in provider.seen] == [before, after, after]
