@@ -1,6 +1,6 @@
 """Attachments in the native format."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field
 
@@ -56,6 +56,10 @@ class AttachmentDto(RequestDto):
         return attachment_of_data(self.data or "", self.media_type, self.name, position)
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class StoredAttachmentDto(Dto):
     """An attachment of an interaction."""
 
@@ -63,6 +67,20 @@ class StoredAttachmentDto(Dto):
     media_type: str = Field(description="Media type.", examples=["image/png"])
     bytes: int | None = Field(description="Size; null for a reference.", examples=[2048])
     name: str | None = Field(description="Name of the file, if it was given.")
+    url: str | None = Field(
+        default=None, exclude_if=_is_none, description="Address of a reference; else absent."
+    )
+
+    @classmethod
+    def from_attachment(cls, attachment: Attachment) -> Self:
+        """Return the response object for `attachment`."""
+        return cls(
+            id=attachment.id,
+            media_type=attachment.media_type,
+            bytes=attachment.size_bytes,
+            name=attachment.name,
+            url=attachment.url,
+        )
 
 
 def attachment_document(attachment: Attachment) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import orjson
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
+from app.dto.media_types import MAX_ATTACHMENTS
+from app.dto.native.attachments import AttachmentDto
 from app.dto.native.tools import (
     MAX_TOOLS,
     JsonSchema,
@@ -68,6 +70,11 @@ class ChatRequest(RequestDto):
         default=None,
         description="Interaction to continue: the turns up to and including it are sent before the prompt. Not together with `conversationId`, which is taken over from it.",
     )
+    attachments: list[AttachmentDto] = Field(
+        default=[],
+        max_length=MAX_ATTACHMENTS,
+        description="Images (png, jpeg, webp, gif), PDF documents, audio (wav, mpeg) and texts.",
+    )
     tools: list[ToolDto] = Field(
         default=[], max_length=MAX_TOOLS, description="Functions that the model may call."
     )
@@ -113,6 +120,7 @@ class ChatRequest(RequestDto):
 
         Raises:
             InvalidInput: Fields contradict each other.
+            InvalidAttachment: An attachment is not valid.
         """
         self._check_fields()
         if self.user_prompt is not None and not self._has_more_than_text():
@@ -146,17 +154,22 @@ class ChatRequest(RequestDto):
         return bool(
             self.tools
             or self.tool_results
+            or self.attachments
             or self.response_schema is not None
             or self.reasoning_effort
         )
 
     def _message(self) -> Message:
         text = self.user_prompt or ""
-        if not self.tool_results:
+        if not self.tool_results and not self.attachments:
             return Message(role=Role.USER, text=text)
         results = [result.to_result() for result in self.tool_results]
+        attachments = [
+            attachment.to_attachment(position)
+            for position, attachment in enumerate(self.attachments)
+        ]
         texts = (Text(text=text),) if text else ()
-        return Message(role=Role.USER, text=text, items=(*results, *texts))
+        return Message(role=Role.USER, text=text, items=(*results, *attachments, *texts))
 
     def _check_fields(self) -> None:
         if self.previous_id is not None and self.conversation_id is not None:

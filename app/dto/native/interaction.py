@@ -6,6 +6,7 @@ import orjson
 from pydantic import Field
 
 from app.dto.attempt import AttemptDto, UsageDto
+from app.dto.native.attachments import StoredAttachmentDto, attachment_document
 from app.dto.native.items import (
     GivenToolResultDto,
     ToolCallDto,
@@ -14,7 +15,7 @@ from app.dto.native.items import (
 )
 from app.dto.wire import Dto, format_time
 from domain.entities.interaction import Attempt, Interaction, Status
-from domain.entities.items import tool_results
+from domain.entities.items import attachments, tool_results
 from domain.entities.reply import FinishReason, Usage
 
 _EXAMPLE_ID = "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"
@@ -89,6 +90,11 @@ class InteractionDto(Dto):
         exclude_if=_is_empty,
         description="Tool results of the request, in order; absent without any.",
     )
+    attachments: list[StoredAttachmentDto] = Field(
+        default=[],
+        exclude_if=_is_empty,
+        description="Attachments of the request, in order; absent without any.",
+    )
     reasoning: str = Field(
         default="",
         exclude_if=_is_empty,
@@ -128,6 +134,10 @@ class InteractionDto(Dto):
             previous_id=interaction.previous_id,
             tool_calls=[ToolCallDto.from_call(call) for call in interaction.tool_calls],
             tool_results=[GivenToolResultDto.from_result(result) for result in prompt.results],
+            attachments=[
+                StoredAttachmentDto.from_attachment(attachment)
+                for attachment in attachments(prompt.new_message.items)
+            ],
             reasoning=interaction.reasoning,
             metadata=dict(interaction.metadata),
         )
@@ -195,6 +205,8 @@ def interaction_document(interaction: Interaction) -> dict[str, Any]:
         document["toolCalls"] = [tool_call_document(call) for call in calls]
     if message.items and (results := tool_results(message.items)):
         document["toolResults"] = [tool_result_document(result) for result in results]
+    if message.items and (sent := attachments(message.items)):
+        document["attachments"] = [attachment_document(attachment) for attachment in sent]
     if interaction.items and (reasoning := interaction.reasoning):
         document["reasoning"] = reasoning
     if interaction.metadata:

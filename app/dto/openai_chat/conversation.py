@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from app.dto.media_types import MAX_ATTACHMENTS
+from app.dto.openai_chat.content_parts import to_item
 from app.dto.openai_chat.message import ChatMessage
 from app.dto.openai_chat.tool_calls import metadata_in
-from domain.entities.items import Item, Reasoning, Text, ToolCall, ToolResult
+from domain.entities.items import Item, Reasoning, Text, ToolCall, ToolResult, attachments
 from domain.entities.prompt import Message, Role
-from domain.exceptions import InvalidInput, NoSuchOpenCall, ToolResultsMissing
+from domain.exceptions import InvalidAttachment, InvalidInput, NoSuchOpenCall, ToolResultsMissing
 
 
 def to_messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
@@ -35,7 +37,7 @@ def _converted(messages: Sequence[ChatMessage]) -> Iterator[Message]:
             yield Message(role=Role.USER, text="", items=tuple(results))
             results = []
         if message.role == "user":
-            yield Message(role=Role.USER, text=message.content)
+            yield _question(message, number)
             continue
         calls = _calls(message, number)
         waiting = {call.id: call.name for call in calls}
@@ -46,6 +48,21 @@ def _converted(messages: Sequence[ChatMessage]) -> Iterator[Message]:
         raise ToolResultsMissing(list(waiting))
     if results:
         yield Message(role=Role.USER, text="", items=tuple(results))
+
+
+def _question(message: ChatMessage, number: int) -> Message:
+    if not message.content_parts:
+        return Message(role=Role.USER, text=message.content)
+    items: list[Item] = []
+    for position, part in enumerate(message.content_parts):
+        try:
+            items.append(to_item(part))
+        except InvalidAttachment as exc:
+            field = f"messages.{number}.content.{position}"
+            raise InvalidInput(field, exc.message) from exc
+    if len(attachments(items)) > MAX_ATTACHMENTS:
+        raise InvalidInput(f"messages.{number}.content", f"at most {MAX_ATTACHMENTS} files")
+    return Message(role=Role.USER, text=message.content, items=tuple(items))
 
 
 def _answer(message: ChatMessage, calls: Sequence[ToolCall]) -> Message:

@@ -9,9 +9,11 @@ from pydantic import (
     ConfigDict,
     Field,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from app.dto.openai_chat.content_parts import MEDIA_TYPES
 from app.dto.openai_chat.tools import FunctionType
 from app.dto.openai_chat.values import AbsentOrEmpty, unsupported
 from app.dto.wire import at_most_bytes, reject_nul
@@ -36,6 +38,8 @@ def _part_text(part: Any) -> str:
     if not isinstance(part, dict):
         raise PydanticCustomError("part", "Input should be a content part")
     kind = part.get("type")
+    if kind in MEDIA_TYPES:
+        return ""
     if kind not in ("text", "refusal"):
         raise unsupported()
     text = part.get(kind)
@@ -73,6 +77,10 @@ CallId = Annotated[
 CalledName = Annotated[
     str, Field(min_length=1, max_length=_MAX_NAME_CHARACTERS), AfterValidator(reject_nul)
 ]
+
+
+def _is_media(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in MEDIA_TYPES
 
 
 class CalledFunction(BaseModel):
@@ -133,10 +141,30 @@ class ChatMessage(BaseModel):
     )
     audio: AbsentOrEmpty = Field(default=None, description="Not supported.")
 
+    content_parts: list[dict[str, Any]] | None = Field(
+        default=None, description="Ignored: the parts of `content` that are not text."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _separate_media(cls, message: Any) -> Any:
+        """Keep the parts of a user's content where not all of them are text."""
+        if not isinstance(message, dict):
+            return message
+        content = message.get("content")
+        parts = None
+        if isinstance(content, list) and any(map(_is_media, content)):
+            if message.get("role") != "user":
+                raise unsupported()
+            parts = content
+        elif "content_parts" not in message:
+            return message
+        return {**message, "content_parts": parts}
+
     @property
     def is_empty(self) -> bool:
         """Whether the message says nothing."""
-        return not (self.content or self.tool_calls or self.function_call)
+        return not (self.content or self.content_parts or self.tool_calls or self.function_call)
 
     @property
     def reasoning_text(self) -> str:

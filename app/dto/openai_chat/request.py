@@ -169,7 +169,7 @@ class ChatCompletionRequest(BaseModel):
         if not indices:
             raise ValueError("must contain a message of role user")
         prompt_index = indices[-1]
-        if messages[prompt_index].role == "user" and not messages[prompt_index].content:
+        if messages[prompt_index].role == "user" and messages[prompt_index].is_empty:
             raise _empty_content_error(prompt_index)
         return messages
 

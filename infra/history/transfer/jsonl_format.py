@@ -170,6 +170,7 @@ class _Line(TypedDict):
     previousId: NotRequired[Annotated[str, AfterValidator(_interaction_id)]]
     toolCalls: NotRequired[list[_CallLine]]
     toolResults: NotRequired[list[_ResultLine]]
+    attachments: NotRequired[list[dict[str, Any]]]
     reasoning: NotRequired[str]
     metadata: NotRequired[dict[str, str]]
     details: NotRequired[_DetailsLine]

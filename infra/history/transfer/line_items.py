@@ -35,6 +35,8 @@ def add_items(line: dict[str, Any], document: Document) -> None:
         line["toolCalls"] = calls
     if results := [_line_of_result(item) for item in input_items if item["type"] == TOOL_RESULT]:
         line["toolResults"] = results
+    if attachments := [_line_of_attachment(i) for i in input_items if i["type"] == ATTACHMENT]:
+        line["attachments"] = attachments
     if reasoning := "".join([item["text"] for item in output if item["type"] == REASONING]):
         line["reasoning"] = reasoning
     if document.get("metadata"):
@@ -141,6 +143,13 @@ class _Given:
 
 def _line_of_call(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": item["id"], "name": item["name"], "arguments": _shown(item["arguments"])}
+
+
+def _line_of_attachment(item: Mapping[str, Any]) -> dict[str, Any]:
+    line = {name: item.get(name) for name in ("id", "mediaType", "bytes", "name")}
+    if "url" in item:
+        line["url"] = item["url"]
+    return line
 
 
 def _line_of_result(item: Mapping[str, Any]) -> dict[str, Any]:
