@@ -22,6 +22,10 @@ class HistorySettings(ProcessSettings):
         default=None,
         description="Stores history in this DynamoDB table instead of the embedded store.",
     )
+    attachments_bucket: str | None = Field(
+        default=None,
+        description="Stores attachments in this S3 bucket, with DYNAMODB_TABLE; if not set, they are refused.",
+    )
     sqs_queue_url: str | None = Field(
         default=None,
         description="Sends interactions through this SQS queue; `python main.py worker` writes them to the store.",
@@ -32,7 +36,7 @@ class HistorySettings(ProcessSettings):
     )
     aws_region: str | None = Field(
         default=None,
-        description="Region of the table and the queues; if not set, from the shared AWS files.",
+        description="Region of the table, the queues and the bucket; if not set, from the shared AWS files.",
     )
     aws_endpoint_url: str | None = Field(
         default=None,
@@ -40,7 +44,7 @@ class HistorySettings(ProcessSettings):
     )
     aws_emulator: bool = Field(
         default=False,
-        description="AWS_ENDPOINT_URL is an emulator: no region or credentials are needed, and the table and the queues are created there.",
+        description="AWS_ENDPOINT_URL is an emulator: no region or credentials are needed, and the table, the queues and the bucket are created there.",
     )
     aws_access_key_id: str | None = Field(
         default=None,

@@ -14,6 +14,7 @@ from infra.stores.store import (
 )
 
 if TYPE_CHECKING:
+    from domain.interfaces.attachments import AttachmentStore
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.dynamodb.store import DynamoHistory
@@ -91,6 +92,22 @@ async def _open_idempotency(
         yield DynamoIdempotency(Table(dynamodb, table))
 
 
+@asynccontextmanager
+async def _open_attachments(
+    settings: "HistorySettings", clock: "Clock"
+) -> AsyncIterator["AttachmentStore | None"]:
+    from infra.attachments.s3 import open_s3_attachments
+    from infra.storage.aws.access import AwsAccess
+
+    bucket = settings.attachments_bucket
+    if bucket is None:
+        yield None
+        return
+    access = AwsAccess.from_settings(settings)
+    async with open_s3_attachments(access, bucket=bucket, clock=clock) as attachments:
+        yield attachments
+
+
 def _unsafe_reasons(settings: "HistorySettings") -> Sequence[str]:
     """Return unsafe settings of the access to AWS, which a queue before any store uses too."""
     reasons = []
@@ -110,4 +127,5 @@ DYNAMODB = Store(
     open_archive=_open_archive,
     open_archive_reader=_open_archive_reader,
     open_idempotency=_open_idempotency,
+    open_attachments=_open_attachments,
 )

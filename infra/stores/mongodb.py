@@ -16,6 +16,7 @@ from infra.stores.store import (
 )
 
 if TYPE_CHECKING:
+    from domain.interfaces.attachments import AttachmentStore
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.mongo.store import MongoHistory
@@ -87,6 +88,14 @@ def _open_idempotency(
     return open_mongo_idempotency(_uri(settings), database=settings.mongo_db)
 
 
+def _open_attachments(
+    settings: "HistorySettings", clock: "Clock"
+) -> AbstractAsyncContextManager["AttachmentStore"]:
+    from infra.attachments.gridfs import open_gridfs_attachments
+
+    return open_gridfs_attachments(_uri(settings), database=settings.mongo_db, clock=clock)
+
+
 def _unsafe_reasons(settings: "HistorySettings") -> Sequence[str]:
     if settings.mongo_uri is None or _is_private(settings.mongo_uri.get_secret_value()):
         return ()
@@ -110,4 +119,5 @@ MONGODB = Store(
     open_archive=_open_archive,
     open_archive_reader=_open_archive_reader,
     open_idempotency=_open_idempotency,
+    open_attachments=_open_attachments,
 )

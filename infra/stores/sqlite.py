@@ -16,6 +16,7 @@ from infra.stores.store import (
 if TYPE_CHECKING:
     import apsw
 
+    from domain.interfaces.attachments import AttachmentStore
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.sqlite.committer import SqliteCommitter
@@ -83,6 +84,16 @@ def _open_idempotency(
     return open_sqlite_idempotency(settings.data_dir, clock)
 
 
+def _open_attachments(
+    settings: "HistorySettings", clock: "Clock"
+) -> AbstractAsyncContextManager["AttachmentStore"]:
+    from infra.attachments.disk import open_disk_attachments
+
+    return open_disk_attachments(
+        settings.data_dir, clock=clock, min_free_disk_bytes=settings.min_free_disk_bytes
+    )
+
+
 def _nothing_to_copy(settings: "HistorySettings") -> str | None:
     from infra.history.sqlite.store import HISTORY_FILE
 
@@ -109,4 +120,5 @@ SQLITE = Store(
     open_archive=_open_archive,
     open_archive_reader=_open_archive_reader,
     open_idempotency=_open_idempotency,
+    open_attachments=_open_attachments,
 )

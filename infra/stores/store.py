@@ -1,11 +1,12 @@
 """The description of a store that can be configured, and what its functions return."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from domain.interfaces.attachments import AttachmentStore
     from domain.interfaces.clock import Clock
     from domain.interfaces.health import Degraded
     from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
@@ -58,6 +59,14 @@ def no_reasons(_settings: "HistorySettings") -> Sequence[str]:
     return ()
 
 
+@asynccontextmanager
+async def no_attachments(
+    _settings: "HistorySettings", _clock: "Clock"
+) -> AsyncIterator["AttachmentStore | None"]:
+    """Yield None: the store does not take attachments."""
+    yield None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
     """One kind of store. Its functions import the driver when they are called.
@@ -73,6 +82,7 @@ class Store:
         open_archive: Opens all contents for reading and writing. The embedded store must not be in use.
         open_archive_reader: Opens all contents for reading, also while the service runs.
         open_idempotency: Opens the idempotency records.
+        open_attachments: Opens the attachments; yields None where the settings name no place for them.
     """
 
     name: str
@@ -89,3 +99,4 @@ class Store:
     open_idempotency: (
         "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[IdempotencyStore]]"
     )
+    open_attachments: "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[AttachmentStore | None]]" = no_attachments

@@ -84,6 +84,16 @@ ALLOWED: dict[str, set[str]] = {
         "domain.exceptions",
         "domain.interfaces",
     },
+    "infra.attachments": {
+        "infra",
+        "infra.history.mongo",
+        "infra.history.store",
+        "infra.storage",
+        "infra.storage.aws",
+        "infra.storage.mongo",
+        "infra.storage.sqlite",
+        "infra.tasks",
+    },
     "infra.history": {
         "infra",
         "infra.history.sqlite.outbox",
@@ -226,6 +236,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.stores": {
         "infra",
+        "infra.attachments",
         "infra.history.dynamodb",
         "infra.history.mongo",
         "infra.history.sqlite",

@@ -3,8 +3,9 @@
 import asyncio
 import io
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -38,7 +39,15 @@ class AwsClient:
         is_emulator: Whether the service is an emulator.
     """
 
-    def __init__(self, service: str, access: AwsAccess, *, tries: int, read_seconds: float) -> None:
+    def __init__(
+        self,
+        service: str,
+        access: AwsAccess,
+        *,
+        tries: int,
+        read_seconds: float,
+        options: Mapping[str, Any],
+    ) -> None:
         self.is_emulator = access.is_emulator
         self._service = service
         self._access = access
@@ -49,6 +58,7 @@ class AwsClient:
             max_pool_connections=MAX_CONNECTIONS,
             tcp_keepalive=True,
             parameter_validation=False,  # the check costs as much as sending, and the parameters are fixed in code
+            **options,
         )
         self._session = AioSession()
         self._session.register("before-send", _stream_long_body)
@@ -118,7 +128,12 @@ def _stream_long_body(request: AWSPreparedRequest, **_: Any) -> None:
 
 @asynccontextmanager
 async def open_client(
-    service: str, access: AwsAccess, *, tries: int, read_seconds: float = READ_SECONDS
+    service: str,
+    access: AwsAccess,
+    *,
+    tries: int,
+    read_seconds: float = READ_SECONDS,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[AwsClient]:
     """Open a client of an AWS service; a service that cannot be reached yet is no error.
 
@@ -127,11 +142,12 @@ async def open_client(
         access: Region, endpoint and credentials.
         tries: Number of tries for a call that was throttled or not answered; 1 is no retry.
         read_seconds: Longest silence within one try.
+        options: Further options of the driver's `Config`.
 
     Raises:
         ConfigurationError: No region is configured, or the endpoint is not a URL.
     """
-    client = AwsClient(service, access, tries=tries, read_seconds=read_seconds)
+    client = AwsClient(service, access, tries=tries, read_seconds=read_seconds, options=options)
     try:
         try:
             await client.connect()

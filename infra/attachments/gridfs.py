@@ -1,0 +1,237 @@
+"""Attachments in MongoDB's GridFS."""
+
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pymongo
+from bson import ObjectId
+from gridfs.asynchronous import AsyncGridFSBucket, AsyncGridOut
+from gridfs.errors import CorruptGridFile, FileExists
+from pymongo import IndexModel
+
+from domain.entities.interaction import first_id_after
+from domain.exceptions import (
+    HistoryDamaged,
+    HistoryError,
+    HistoryUnavailable,
+    HistoryUnreadable,
+    Unstorable,
+)
+from domain.interfaces.attachments import AttachmentReferences, AttachmentStore, StoredContent
+from domain.interfaces.clock import Clock
+from infra.history.mongo.errors import translate_errors
+from infra.history.store.reachability import Reachability
+from infra.storage.mongo.client import Document, MongoAccess, connected_when_needed
+from infra.tasks.supervised import running_tasks
+
+T = TypeVar("T")
+
+BUCKET = "attachments"
+PUT_SECONDS = 30.0
+GET_SECONDS = 15.0
+ERASE_SECONDS = 10.0
+LIST_SECONDS = 60.0
+PROBE_SECONDS = 2.5
+FAILURES_TO_BE_AWAY = 2
+ABANDONED_SECONDS = 3600.0
+"""Age of chunks without a file above which their writer is taken for dead."""
+
+_TRIES = 3
+_AT_ONCE = 100
+_LISTED_AT_ONCE = 1000
+_USER = "metadata.userId"
+_REFERENCES = "metadata.references"
+_FILE_INDEXES = [IndexModel([(_USER, 1), ("filename", 1)], name="byUser", unique=True)]
+_CHUNK_INDEXES = [IndexModel([("files_id", 1), ("n", 1)], unique=True)]
+
+
+class GridFsAttachments(AttachmentStore):
+    """A bucket whose files are named by attachment id; user, media type and references are in their metadata.
+
+    A file is inserted after its chunks, with its first reference, and removed before its chunks, on the condition that
+    it has no reference; so a file with references always has its chunks. The indexes are created with the first
+    attachment.
+    """
+
+    def __init__(self, access: MongoAccess, *, clock: Clock) -> None:
+        self.reachability = Reachability("GridFS", self._probe, clock, failures=FAILURES_TO_BE_AWAY)
+        self._database = access.database
+        self._bucket = AsyncGridFSBucket(access.database, bucket_name=BUCKET)
+        self._files = access.database[BUCKET]["files"]
+        self._chunks = access.database[BUCKET]["chunks"]
+        self._calls = access.calls
+        self._clock = clock
+        self._has_indexes = False
+
+    def admit(self, size_bytes: int) -> None:
+        if self.reachability.is_away:
+            raise HistoryUnavailable("MongoDB does not answer")
+
+    async def put(
+        self, user_id: str, attachment_id: str, content: StoredContent, *, interaction_id: str
+    ) -> None:
+        put = self._put(user_id, attachment_id, content, interaction_id)
+        try:
+            await self._call(HistoryUnavailable, PUT_SECONDS, put)
+        except Unstorable:
+            raise  # it answered
+        except HistoryUnavailable:
+            self.reachability.fail()
+            raise
+        self.reachability.succeed()
+
+    async def get(self, user_id: str, attachment_id: str) -> StoredContent | None:
+        get = self._get({_USER: user_id, "filename": attachment_id})
+        return await self._call(HistoryUnreadable, GET_SECONDS, get)
+
+    async def release(
+        self, user_id: str, interaction_id: str, attachment_ids: Sequence[str]
+    ) -> None:
+        which = {_USER: user_id, "filename": {"$in": list(attachment_ids)}}
+        await self._release(which, interaction_id)
+
+    async def release_all(self, user_id: str, until_id: str) -> None:
+        await self._release({_USER: user_id}, {"$lt": first_id_after(until_id)})
+
+    async def references(self) -> AsyncIterator[AttachmentReferences]:
+        """Yield all attachments, after deleting what interrupted processes left unfinished."""
+        await self._remove_unreferenced({})
+        await self._call(HistoryUnreadable, LIST_SECONDS, self._remove_abandoned_chunks())
+        after: Document = {}
+        while True:
+            listing = self._files.find(after, {"filename": 1, "metadata": 1}).sort("_id", 1)
+            page = await self._call(
+                HistoryUnreadable, LIST_SECONDS, listing.limit(_LISTED_AT_ONCE).to_list()
+            )
+            for file in page:
+                yield AttachmentReferences(
+                    user_id=file["metadata"]["userId"],
+                    attachment_id=file["filename"],
+                    interaction_ids=file["metadata"]["references"],
+                )
+            if len(page) < _LISTED_AT_ONCE:
+                return
+            after = {"_id": {"$gt": page[-1]["_id"]}}
+
+    async def _put(
+        self, user_id: str, attachment_id: str, content: StoredContent, interaction_id: str
+    ) -> None:
+        with pymongo.timeout(PUT_SECONDS):
+            if not self._has_indexes:
+                await self._files.create_indexes(_FILE_INDEXES)
+                await self._chunks.create_indexes(_CHUNK_INDEXES)
+                self._has_indexes = True
+            for _ in range(_TRIES):
+                stored = await self._files.update_one(
+                    {_USER: user_id, "filename": attachment_id},
+                    {"$addToSet": {_REFERENCES: interaction_id}},
+                )
+                if stored.matched_count:
+                    return
+                upload = self._bucket.open_upload_stream(
+                    attachment_id,
+                    metadata={
+                        "userId": user_id,
+                        "mediaType": content.media_type,
+                        "references": [interaction_id],
+                    },
+                )
+                try:
+                    await upload.write(content.content)
+                    await upload.close()
+                    return
+                except FileExists:
+                    # Another process stored it meanwhile. `upload.abort` would also delete a file with references.
+                    await self._chunks.delete_many({"files_id": upload._id})
+        raise HistoryUnavailable("others keep storing and releasing the attachment")
+
+    async def _get(self, which: Mapping[str, Any]) -> StoredContent | None:
+        with pymongo.timeout(GET_SECONDS):
+            while (file := await self._files.find_one(which)) is not None:
+                download = AsyncGridOut(self._database[BUCKET], file_document=file)
+                try:
+                    content = await download.read()
+                except CorruptGridFile as exc:
+                    if await self._files.find_one({"_id": file["_id"]}, {"_id": 1}) is not None:
+                        raise HistoryDamaged("chunks of an attachment are missing") from exc
+                    continue  # it was released meanwhile
+                return StoredContent(media_type=file["metadata"]["mediaType"], content=content)
+        return None
+
+    async def _release(self, which: Document, interaction_ids: str | Document) -> None:
+        pull = {"$pull": {_REFERENCES: interaction_ids}}
+        await self._call(HistoryUnreadable, LIST_SECONDS, self._files.update_many(which, pull))
+        await self._remove_unreferenced(which)
+
+    async def _remove_unreferenced(self, which: Document) -> None:
+        """Remove those files of `which` that no interaction refers to."""
+        unreferenced = {**which, _REFERENCES: {"$size": 0}}
+        while await self._call(HistoryUnreadable, ERASE_SECONDS, self._remove_some(unreferenced)):
+            pass
+
+    async def _remove_some(self, unreferenced: Document) -> bool:
+        """Remove a batch of files; return whether there may be more."""
+        found = await self._files.find(unreferenced, {"_id": 1}).limit(_AT_ONCE).to_list()
+        for file in found:
+            which = {"_id": file["_id"], _REFERENCES: {"$size": 0}}
+            if (await self._files.delete_one(which)).deleted_count:
+                await self._chunks.delete_many({"files_id": file["_id"]})
+        return len(found) == _AT_ONCE
+
+    async def _remove_abandoned_chunks(self) -> None:
+        """Remove chunks without a file; ids of files contain the time at which their upload began."""
+        now = datetime.fromtimestamp(self._clock.now_milliseconds() / 1000, UTC)
+        oldest_running = ObjectId.from_datetime(now - timedelta(seconds=ABANDONED_SECONDS))
+        # The stages before the look-up read the index of chunks alone.
+        listing = await self._chunks.aggregate(
+            [
+                {"$match": {"files_id": {"$lt": oldest_running}}},
+                {"$project": {"_id": 0, "files_id": 1}},
+                {"$group": {"_id": "$files_id"}},
+                {
+                    "$lookup": {
+                        "from": self._files.name,
+                        "localField": "_id",
+                        "foreignField": "_id",
+                        "as": "file",
+                    }
+                },
+                {"$match": {"file": []}},
+            ]
+        )
+        async for chunk in listing:
+            await self._chunks.delete_many({"files_id": chunk["_id"]})
+
+    async def _probe(self) -> None:
+        hello = self._database.command("hello")
+        answer = await self._call(HistoryUnavailable, PROBE_SECONDS, hello)
+        if not answer.get("isWritablePrimary"):
+            raise HistoryUnavailable("MongoDB takes no writes")
+
+    async def _call(
+        self, error: type[HistoryError], seconds: float, call: Coroutine[Any, Any, T]
+    ) -> T:
+        with translate_errors(error):
+            return await self._calls.within(seconds, call)
+
+
+@asynccontextmanager
+async def open_gridfs_attachments(
+    uri: str, *, database: str, clock: Clock
+) -> AsyncIterator[GridFsAttachments]:
+    """Use GridFS in MongoDB at `uri`; connects on first use.
+
+    Args:
+        uri: May contain a password, and is never shown.
+        database: The database of history.
+        clock: For pauses.
+
+    Raises:
+        ConfigurationError: The URI or the name of the database is invalid.
+    """
+    async with connected_when_needed(uri, database) as access:
+        store = GridFsAttachments(access, clock=clock)
+        async with running_tasks(store.reachability.watch):
+            yield store
