@@ -43,6 +43,7 @@ from domain.use_cases.recall_conversation import RecallConversation
 from domain.use_cases.search_history import SearchHistory
 from domain.use_cases.store_long_arguments import StoreLongArguments
 from domain.use_cases.summarise_history import SummariseHistory
+from domain.use_cases.sweep_attachments import SweepAttachments
 from infra.clock import SystemClock
 from infra.configuration import read_environment
 from infra.history.open_history import open_history, without_expired
@@ -61,11 +62,15 @@ from infra.settings.limits import LimitSettings
 from infra.settings.production import refuse_unsafe
 from infra.settings.server import ServerSettings
 from infra.stores.registry import configured_store, unsafe_stores
+from infra.tasks.supervised import repeating, running_tasks
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxSnapshot
 from infra.telemetry.metrics.provider_names import open_telemetry_name
 from infra.telemetry.open_telemetry import tracing_of, write_embedded_metrics
+
+SWEEP_SECONDS = 3_600.0
+"""Pause between searches for attachments that no interaction refers to."""
 
 HOST_READ_SECONDS = 1.0
 """Added to the read timeout of the store, so that after a timeout there is time to read this host's outbox."""
@@ -177,7 +182,13 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
                 lambda: [*access.degraded(), *history.degraded(), *metrics_server_degraded()],
             ),
             history_lag_seconds=history.lag_seconds,
+            attachments=history.attachments,
         )
+        if history.attachments is not None:
+            sweep = SweepAttachments(history.attachments, history.repository, clock)
+            await stack.enter_async_context(
+                running_tasks(repeating(sweep.run, seconds=SWEEP_SECONDS, clock=clock))
+            )
         metrics.watch_routes(llm.health)
         loop = asyncio.get_running_loop()
         metrics.watch_tasks(lambda: len(asyncio.all_tasks(loop)))

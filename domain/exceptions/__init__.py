@@ -21,6 +21,7 @@
     ├── HistoryError
     │   ├── HistoryUnavailable       nothing can be stored; no provider was called
     │   │   └── Unstorable           this interaction can never be stored; others may be
+    │   │   ├── AttachmentsUnavailable  attachments of the interaction cannot be stored yet
     │   ├── QueueUnavailable         the queue in front of the store does not answer
     │   ├── HistoryNotDurable        answered, but the interaction could not be stored
     │   └── HistoryUnreadable        the store does not answer
@@ -56,6 +57,7 @@ from domain.exceptions.base import (
     UnsupportedByModel,
 )
 from domain.exceptions.history import (
+    AttachmentsUnavailable,
     HistoryDamaged,
     HistoryError,
     HistoryNotDurable,
@@ -85,6 +87,7 @@ from domain.exceptions.llm import (
 
 __all__ = [
     "AnswerDoesNotFit",
+    "AttachmentsUnavailable",
     "AuthUnavailable",
     "BulkheadFull",
     "ContentBlocked",

@@ -25,6 +25,10 @@ class Unstorable(HistoryUnavailable):
         self.reason = reason
 
 
+class AttachmentsUnavailable(HistoryUnavailable):
+    """The store of attachments does not answer, so the interactions that refer to them cannot be stored there yet."""
+
+
 class QueueUnavailable(HistoryError):
     """The queue in front of the store does not answer; its messages stay in it."""
 

@@ -34,6 +34,10 @@ class SweepAttachments:
     clock: Clock
     grace_seconds: float = 3_600.0
 
+    async def run(self) -> None:
+        """Sweep once, for a task that repeats it."""
+        await self()
+
     async def __call__(self) -> SweepResult:
         """Look at all attachments once. Safe to run in several processes, and to repeat.
 

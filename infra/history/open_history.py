@@ -3,12 +3,16 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 from domain.interfaces.history import HistoryRepository
+from infra.attachments.disk import open_disk_attachments
+from infra.attachments.outbox import AttachmentsFirst, OutboxAttachments
 from infra.configuration import ConfigurationError
-from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
+from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER, Outbox, open_outbox
 from infra.history.sqlite.outbox.relay import Sink
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.retention import RetainedHistory, Retention
@@ -24,10 +28,12 @@ class ConfiguredHistory:
 
     Attributes:
         outbox: The interactions that this host has not delivered yet; None without an outbox.
+        attachments: Holds the contents that interactions refer to; None where the settings name no place for them.
     """
 
     repository: HistoryRepository
     outbox: Outbox | None
+    attachments: AttachmentStore | None
     _watched: tuple[Callable[[], Sequence[Degraded]], ...] = ()
 
     def degraded(self) -> Sequence[Degraded]:
@@ -59,14 +65,38 @@ async def open_history(
         if not store.is_embedded:
             warn_of_plain_endpoint(settings)
         opened = await stack.enter_async_context(store.open(settings, clock))
+        attachments = await stack.enter_async_context(store.open_attachments(settings, clock))
+        before_sink = None
+        if settings.outbox_enabled and not store.is_embedded and attachments is not None:
+            local = await stack.enter_async_context(
+                open_disk_attachments(
+                    settings.data_dir / OUTBOX_FOLDER,
+                    clock=clock,
+                    min_free_disk_bytes=settings.min_free_disk_bytes,
+                )
+            )
+            before_sink = partial(AttachmentsFirst, local=local, remote=attachments)
+            attachments = OutboxAttachments(local, attachments)
         if settings.sqs_queue_url is not None:
-            yield await _behind_queue(settings, clock, stack, opened, traceparent)
+            yield await _behind_queue(
+                settings, clock, stack, opened, attachments, before_sink, traceparent
+            )
         elif settings.outbox_enabled and not store.is_embedded:
-            outbox = await _open_outbox(settings, clock, stack, opened.history)
-            yield ConfiguredHistory(repository=outbox, outbox=outbox, _watched=(outbox.degraded,))
+            outbox = await _open_outbox(
+                settings, clock, stack, opened.history, before_sink=before_sink
+            )
+            yield ConfiguredHistory(
+                repository=outbox,
+                outbox=outbox,
+                attachments=attachments,
+                _watched=(outbox.degraded,),
+            )
         else:
             yield ConfiguredHistory(
-                repository=opened.history, outbox=None, _watched=(opened.degraded,)
+                repository=opened.history,
+                outbox=None,
+                attachments=attachments,
+                _watched=(opened.degraded,),
             )
 
 
@@ -84,6 +114,8 @@ async def _behind_queue(
     clock: Clock,
     stack: AsyncExitStack,
     store: OpenedStore,
+    attachments: AttachmentStore | None,
+    before_sink: Callable[[Sink], Sink] | None,
     traceparent: Callable[[], str | None],
 ) -> ConfiguredHistory:
     from infra.history.sqs.queue_setup import SqsNames
@@ -98,15 +130,24 @@ async def _behind_queue(
         return ConfiguredHistory(
             repository=SqsHistory(senders.chats, store.history, traceparent=traceparent),
             outbox=None,
+            attachments=attachments,
             _watched=(queue_degraded, store.degraded),
         )
     sink = SqsSink(senders.backlog, store.history)
-    outbox = await _open_outbox(settings, clock, stack, store.history, sink)
+    outbox = await _open_outbox(
+        settings, clock, stack, store.history, sink, before_sink=before_sink
+    )
     return ConfiguredHistory(
         repository=SqsHistory(
-            senders.chats, outbox, end_marker=outbox.end_marker, traceparent=traceparent
+            senders.chats,
+            outbox,
+            end_marker=outbox.end_marker,
+            traceparent=traceparent,
+            # the outbox delivers attachments before their interaction
+            is_direct=lambda interaction: not interaction.content_ids,
         ),
         outbox=outbox,
+        attachments=attachments,
         _watched=(queue_degraded, outbox.degraded),
     )
 
@@ -117,12 +158,15 @@ async def _open_outbox(
     stack: AsyncExitStack,
     store: DurableStore,
     sink: Sink | None = None,
+    *,
+    before_sink: Callable[[Sink], Sink] | None,
 ) -> Outbox:
     return await stack.enter_async_context(
         open_outbox(
             settings.data_dir,
             store=store,
             sink=sink,
+            before_sink=before_sink,
             clock=clock,
             read_seconds=settings.history_read_seconds,
             min_free_disk_bytes=settings.min_free_disk_bytes,

@@ -87,6 +87,7 @@ ALLOWED: dict[str, set[str]] = {
     "infra.attachments": {
         "infra",
         "infra.history.mongo",
+        "infra.history.sqlite.outbox",
         "infra.history.store",
         "infra.storage",
         "infra.storage.aws",
@@ -96,6 +97,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.history": {
         "infra",
+        "infra.attachments",
         "infra.history.sqlite.outbox",
         "infra.history.sqs",
         "infra.history.store",

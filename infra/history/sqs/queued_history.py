@@ -26,6 +26,10 @@ PATIENCE_SECONDS = 2 * TRY_SECONDS
 BACKLOG_TRY_SECONDS = 5.0
 
 
+def _always(_: Interaction) -> bool:
+    return True
+
+
 class SqsHistory(HistoryRepository):
     """`append` returns when SQS has the interaction; after 600 ms without SQS it uses the history behind the queue.
 
@@ -41,6 +45,7 @@ class SqsHistory(HistoryRepository):
         end_marker: Callable[[str], None] | None = None,
         traceparent: Callable[[], str | None] = lambda: None,
         patience_seconds: float = PATIENCE_SECONDS,
+        is_direct: Callable[[Interaction], bool] = _always,
     ) -> None:
         """Put a queue before a history.
 
@@ -50,12 +55,14 @@ class SqsHistory(HistoryRepository):
             end_marker: Removes the start marker of an interaction that was sent to the queue.
             traceparent: Returns the current span.
             patience_seconds: Time limit of an append to the queue.
+            is_direct: Whether an interaction may go to the queue at once; others go to the history behind it.
         """
         self._patience_seconds = patience_seconds
         self._sender = sender
         self._behind = behind
         self._end_marker = end_marker
         self._traceparent = traceparent
+        self._is_direct = is_direct
 
     def admit(self) -> None:
         if self._sender.reachability.is_away:
@@ -98,7 +105,7 @@ class SqsHistory(HistoryRepository):
         return await self._behind.erase_all(user_id, until_id)
 
     async def _is_queued(self, interaction: Interaction) -> bool:
-        if self._sender.reachability.is_away:
+        if self._sender.reachability.is_away or not self._is_direct(interaction):
             return False
         message = await message_of(interaction)
         if message is None or len(message) > self._sender.max_message_bytes:

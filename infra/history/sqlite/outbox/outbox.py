@@ -209,6 +209,7 @@ async def open_outbox(
     *,
     store: DurableStore,
     sink: Sink | None = None,
+    before_sink: Callable[[Sink], Sink] | None = None,
     clock: Clock,
     read_seconds: float,
     min_free_disk_bytes: int,
@@ -227,6 +228,7 @@ async def open_outbox(
         data_dir: Shared by the processes of this host; created with mode 0700 where it is missing.
         store: The store that is read, and from which is erased.
         sink: The destination of deliveries; None: the store itself.
+        before_sink: Wraps the destination, for example to deliver attachments first; None: nothing does.
         clock: For start markers, retention and pauses.
         read_seconds: Limit of one read.
         min_free_disk_bytes: Free space below which nothing new is admitted.
@@ -270,7 +272,10 @@ async def open_outbox(
         await asyncio.wait([file.commits.submit(RetryRefused())])
         state = StoreStatus(clock)
         # A queue that is away does not mean that the store is.
-        relay = Relay(file, sink or store, state if sink is None else StoreStatus(clock), clock)
+        destination = sink or store
+        if before_sink is not None:
+            destination = before_sink(destination)
+        relay = Relay(file, destination, state if sink is None else StoreStatus(clock), clock)
         housekeeping = Housekeeping(
             file, relay, clock, keep_delivered_seconds=keep_delivered_seconds, retention=retention
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from domain.entities.interaction import Interaction
-from domain.exceptions import HistoryError, HistoryUnavailable, Unstorable
+from domain.exceptions import AttachmentsUnavailable, HistoryError, HistoryUnavailable, Unstorable
 from domain.interfaces.clock import Clock
 from infra.history.format.documents import UnreadableDocument, interaction_of
 from infra.history.sqlite.outbox.delivery_jobs import (
@@ -53,11 +53,13 @@ class _Suspect:
         strikes: How often it failed, and another row was delivered right after it.
         has_failed: Whether it failed since the last delivery.
         until_seconds: Time of the next try, on the loop's clock.
+        waits_for_attachments: Its last failure was an outage of the store of attachments, so it is never set aside.
     """
 
     strikes: int = 0
     has_failed: bool = False
     until_seconds: float = 0.0
+    waits_for_attachments: bool = False
 
     @property
     def is_deferred(self) -> bool:
@@ -180,8 +182,8 @@ class Relay:
             if rows:
                 try:
                     await self._deliver(rows)
-                except BaseException:  # after any failure the next batch must be smaller
-                    self._note_failed(rows)
+                except BaseException as error:  # after any failure the next batch must be smaller
+                    self._note_failed(rows, error)
                     raise
                 self._rows_at_once = min(self._rows_at_once * FEWER, BATCH_ROWS)
             return bool(found)
@@ -222,7 +224,7 @@ class Relay:
             }
         return found
 
-    def _note_failed(self, rows: Sequence[Row]) -> None:
+    def _note_failed(self, rows: Sequence[Row], error: BaseException) -> None:
         """Make the next batch smaller; after a single row, try another one next to compare them."""
         if len(rows) > 1:
             # the failed batch may have been smaller than the limit
@@ -231,6 +233,7 @@ class Relay:
         position = rows[0][0]
         suspect = self._suspects.setdefault(position, _Suspect())
         suspect.has_failed = True
+        suspect.waits_for_attachments = isinstance(error, AttachmentsUnavailable)
         if not suspect.is_deferred:
             self._rows_at_once = 1
         self._failed_alone = position
@@ -244,7 +247,8 @@ class Relay:
             if not suspect.has_failed:
                 continue
             suspect.has_failed = False
-            suspect.strikes += 1
+            if not suspect.waits_for_attachments or suspect.strikes < MOST_STRIKES - 1:
+                suspect.strikes += 1
             if suspect.strikes >= MOST_STRIKES:
                 del self._suspects[position]
                 await self._refuse(position, None, FAILS_ALONE)
@@ -263,6 +267,8 @@ class Relay:
             self._state.note_success()
             await self._isolate(rows, exc.reason)
             return
+        except AttachmentsUnavailable:
+            raise
         except (HistoryUnavailable, TimeoutError) as exc:
             self._state.note_failure()
             raise HistoryUnavailable("the store is away") from exc
