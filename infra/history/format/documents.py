@@ -141,8 +141,13 @@ def json_of(interaction: Interaction) -> bytes:
     Raises:
         Unstorable: It contains text that JSON cannot represent, such as half of a surrogate pair.
     """
+    return json_of_document(document_of(interaction))
+
+
+def json_of_document(document: Document) -> bytes:
+    """Return `document` as JSON; raises as `json_of`."""
     try:
-        return orjson.dumps(document_of(interaction))
+        return orjson.dumps(document)
     except orjson.JSONEncodeError as exc:
         raise Unstorable("it cannot be written as JSON") from exc
 

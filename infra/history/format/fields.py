@@ -235,6 +235,10 @@ INTERACTION: Mapping[str, Check] = {
 }
 
 
+ITEM_FIELDS = frozenset({"items", "inputItems", "options", "previousId", "metadata"})
+"""The fields that the version before items does not know, and omits when it passes a document on."""
+
+
 def is_well_formed(document: Any) -> bool:
     """Return whether a value from outside has the types and bounds of a document.
 

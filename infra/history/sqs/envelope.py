@@ -2,10 +2,12 @@
 
     {"v": 1, "id": "…", "interaction": {…}}       the stored document
     {"v": 2, "id": "…", "zlib": "…"}              the same, compressed and in base64, for long ones
+    {"v": 3, …}, {"v": 4, …}                      as 1 and 2, of documents with items
 
-Messages are ASCII, because SQS accepts only the characters that XML allows. `v` selects the reader: both forms are
+Messages are ASCII, because SQS accepts only the characters that XML allows. `v` selects the reader: all forms are
 read, and a new form gets the next number and another reader, so that old and new processes can run at the same time
-if workers are updated first.
+if workers are updated first. Items have numbers of their own because a worker of the version before would store the
+interaction without them; it makes a dead letter of it, which a redrive brings back after the upgrade.
 """
 
 import base64
@@ -24,9 +26,9 @@ from infra.history.format.documents import (
     UnreadableDocument,
     document_of,
     interaction_of,
-    json_of,
+    json_of_document,
 )
-from infra.history.format.fields import is_well_formed
+from infra.history.format.fields import ITEM_FIELDS, is_well_formed
 
 COMPRESSED_FROM_BYTES = 64 * 1024
 MAX_MESSAGE_BYTES = 900 * 1024
@@ -44,18 +46,20 @@ async def message_of(interaction: Interaction) -> str | None:
     Raises:
         Unstorable: It cannot be written as JSON.
     """
-    raw = json_of(interaction)
+    document = document_of(interaction)
+    plain, packed_form = (1, 2) if ITEM_FIELDS.isdisjoint(document) else (3, 4)
+    raw = json_of_document(document)
     if not raw.isascii():
-        raw = json.dumps(document_of(interaction), separators=(",", ":")).encode()
+        raw = json.dumps(document, separators=(",", ":")).encode()
     head = f'{{"v":%d,"id":{json.dumps(interaction.id)},'
     if len(raw) <= COMPRESSED_FROM_BYTES:
-        return f'{head % 1}"interaction":{raw.decode()}}}'
+        return f'{head % plain}"interaction":{raw.decode()}}}'
     if len(raw) > MAX_DOCUMENT_BYTES:
         return None
     packed = base64.b64encode(await compressed(raw)).decode()
     if len(packed) > MAX_MESSAGE_BYTES:
         return None
-    return f'{head % 2}"zlib":"{packed}"}}'
+    return f'{head % packed_form}"zlib":"{packed}"}}'
 
 
 async def interaction_from(body: str) -> Interaction:
@@ -95,4 +99,9 @@ async def _packed(envelope: Document) -> Any:
         raise UnreadableMessage("damaged") from exc
 
 
-_READERS: dict[int, Callable[[Document], Awaitable[Any]]] = {1: _plain, 2: _packed}
+_READERS: dict[int, Callable[[Document], Awaitable[Any]]] = {
+    1: _plain,
+    2: _packed,
+    3: _plain,
+    4: _packed,
+}

@@ -36,8 +36,8 @@ from infra.history.format.documents import (
     document_of,
     interaction_of,
 )
-from infra.history.format.fields import is_well_formed
-from infra.history.transfer.line_items import COMPARED, ITEM_FIELDS, add_items, read_items
+from infra.history.format.fields import ITEM_FIELDS, is_well_formed
+from infra.history.transfer.line_items import COMPARED, add_items, read_items
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
 

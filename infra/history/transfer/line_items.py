@@ -14,9 +14,6 @@ from infra.history.format.documents import Document
 from infra.history.format.fields import can_be_shown
 from infra.history.format.items import ATTACHMENT, REASONING, TEXT, TOOL_CALL, TOOL_RESULT
 
-ITEM_FIELDS = frozenset({"items", "inputItems", "options", "previousId", "metadata"})
-"""The fields of a document that only some interactions have."""
-
 COMPARED = ("finishReason", "toolCalls", "toolResults", "reasoning")
 """The fields of a line that must be the same in the line of its document."""
 

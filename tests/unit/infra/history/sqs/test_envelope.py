@@ -11,6 +11,9 @@ import pytest
 from hypothesis import given, settings
 
 from domain.entities.interaction import Interaction
+from domain.entities.items import ToolCall
+from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.tools import Tool
 from infra.history.format.documents import document_of
 from infra.history.sqs.envelope import (
     MAX_DOCUMENT_BYTES,
@@ -19,7 +22,7 @@ from infra.history.sqs.envelope import (
     interaction_from,
     message_of,
 )
-from tests.fakes.interactions import an_id, an_interaction, any_interactions
+from tests.fakes.interactions import a_tool_turn, an_id, an_interaction, any_interactions
 
 
 @settings(deadline=None)
@@ -51,6 +54,26 @@ async def test_long_ones_are_compressed(text: str, version: int) -> None:
     assert await interaction_from(message) == interaction
 
 
+@pytest.mark.parametrize(
+    ("changes", "version"),
+    [
+        ({"items": (ToolCall(id="a", name="b", arguments="c" * 60_000),), "text": ""}, 3),
+        ({"items": (ToolCall(id="a", name="b", arguments="c" * 70_000),), "text": ""}, 4),
+        ({"previous_id": an_id(1)}, 3),
+        ({"metadata": {"a": "b"}}, 3),
+        ({"prompt": Prompt(messages=(Message(role=Role.USER, text="q"),), tools=(Tool(name="t"),))}, 3),
+        ({"prompt": a_tool_turn().prompt}, 3),
+    ],
+)  # fmt: skip
+async def test_workers_of_the_version_before_leave_items_alone(
+    changes: dict[str, Any], version: int
+) -> None:
+    """They know the versions 1 and 2, and bury all others."""
+    message = await message_of(an_interaction(**changes))
+    assert message is not None
+    assert json.loads(message)["v"] == version
+
+
 async def test_what_stays_too_long_is_not_made_into_a_message() -> None:
     chance = random.Random(1)
 
@@ -78,7 +101,7 @@ POISON: dict[str, Any] = {
     "a lone surrogate": json.dumps(enveloped(text="\ud800")),
     "no object": "[1]",
     "no version": {"id": an_id()},
-    "an unknown version": enveloped() | {"v": 3},
+    "an unknown version": enveloped() | {"v": 5},
     "a version of another type": enveloped() | {"v": "1"},
     "no interaction": {"v": 1, "id": an_id()},
     "a document of a newer version": enveloped(v=99),
