@@ -22,7 +22,7 @@ from infra.clock import SystemClock
 from infra.history.format.documents import record_of
 from infra.history.sqlite.store import open_sqlite
 from infra.history.transfer.jsonl_format import line_of
-from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.interactions import a_tool_turn, an_id, an_interaction
 from tests.support.mongod import shared_mongo_uri
 from tests.support.service import ROOT, command, environment, running_service
 
@@ -30,7 +30,11 @@ SECONDS = 60.0
 
 
 def some(count: int = 30) -> list[Interaction]:
-    return [an_interaction(number, user_id=f"user-{number % 3}") for number in range(count)]
+    """Return interactions of three users; one in five is a turn of tools."""
+    return [
+        (a_tool_turn if number % 5 == 4 else an_interaction)(number, user_id=f"user-{number % 3}")
+        for number in range(count)
+    ]
 
 
 def write(file: Path, interactions: Sequence[Interaction]) -> Path:
@@ -93,7 +97,14 @@ def test_what_is_exported_can_be_imported_elsewhere_and_is_the_same(
     assert not list(other.glob("copy-*"))
     with running_service(other) as service, service.client() as client:
         page = client.get("/v1/history/user-1", params={"limit": 100}).json()
+        over_http = client.get("/v1/history/user-1/export").content
         assert [one["id"] for one in page["history"]] == [an_id(n) for n in range(28, 0, -3)]
+    lines = file.read_bytes().splitlines(keepends=True)
+    assert over_http == b"".join(line for line in lines if b'"user-1"' in line)
+    turn = page["history"][8]
+    assert turn["toolCalls"][0]["arguments"] == {"city": "Pará"}
+    assert turn["toolResults"][1]["isError"] is True
+    assert "details" not in turn
 
 
 def test_a_running_service_is_exported_but_not_imported_into(
