@@ -75,7 +75,7 @@ class OpenAIReader(AnswerReader):
             and type(text := delta.get("content")) is str
             and text
             and self._reasoning_field is None
-            and _MORE.isdisjoint(delta)
+            and (_MORE.isdisjoint(delta) or not any(map(delta.get, _MORE)))
         ):
             self._has_text = True
             return text  # fast path for the common chunk shape
@@ -218,7 +218,7 @@ _MORE = frozenset(
         "reasoning_details",
     }
 )
-"""Fields of a delta that hold more than text."""
+"""Fields of a delta that hold more than text, unless they are null or empty."""
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
 _AT_WORK = (
     "reasoning_content",
