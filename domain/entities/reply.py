@@ -143,13 +143,20 @@ class MetadataReceived:
 
 @dataclass(frozen=True, slots=True)
 class AnswerProgress:
-    """The model is working without producing text, for example preparing a tool call.
+    """The model is working without producing text.
 
-    Restarts the idle timeout; does not count as first text.
+    Restarts the idle timeout.
+
+    Attributes:
+        is_call: It is writing a tool call, which ends the wait for the first text as the complete call would; until
+            then nothing was given out.
     """
+
+    is_call: bool = False
 
 
 PROGRESS = AnswerProgress()
+CALL_PROGRESS = AnswerProgress(is_call=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

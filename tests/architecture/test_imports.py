@@ -10,10 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ADAPTER_OF = {
-    "pymongo": ("mongo",),
-    "bson": ("mongo",),
-    "aiobotocore": ("dynamo", "sqs", "aws"),
-    "botocore": ("dynamo", "sqs", "aws"),
+    "pymongo": ("mongo", "gridfs"),
+    "bson": ("mongo", "gridfs"),
+    "aiobotocore": ("dynamo", "sqs", "s3", "aws"),
+    "botocore": ("dynamo", "sqs", "s3", "aws"),
     "opentelemetry.sdk": ("tracing",),
     "opentelemetry.exporter": ("tracing",),
     "jwt": ("jwt", "jwk"),

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.prompt import Prompt
-from domain.entities.reply import WORDS, AnswerEvent
+from domain.entities.reply import CALL_PROGRESS, WORDS, AnswerEvent
 from domain.exceptions import LLMTimeout
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
@@ -68,7 +68,7 @@ class Deadline(LLMClient):
                     timeout.end()
                     yield event
                     now_seconds = monotonic()
-                    if has_text or isinstance(event, WORDS):
+                    if has_text or isinstance(event, WORDS) or event is CALL_PROGRESS:
                         has_text = True
                         usual_limit_at = now_seconds + self._idle_seconds
                         limit_at = usual_limit_at if usual_limit_at < end_at else end_at

@@ -11,7 +11,7 @@ import orjson
 from yarl import URL
 
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.reply import PROGRESS, AnswerEvent, ProviderSelected, Usage
+from domain.entities.reply import AnswerEvent, ProviderSelected, Usage
 from infra.llm.transport.adaptable_request import AdaptableRequest
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
@@ -160,13 +160,13 @@ class Endpoint:
                         if type(received) is str:
                             if received:
                                 yield received
-                            elif answer.has_progress:
-                                yield PROGRESS
+                            elif (progress := answer.progress) is not None:
+                                yield progress
                         elif received:
                             for event in received:
                                 yield event
-                        elif answer.has_progress:
-                            yield PROGRESS
+                        elif (progress := answer.progress) is not None:
+                            yield progress
                     refused = answer.refusal_body
                     if refused is not None and request.adapt(WireError.parse(refused)):
                         response.close()

@@ -7,7 +7,10 @@ import orjson
 
 from domain.entities.items import ToolCall
 from domain.entities.reply import (
+    CALL_PROGRESS,
+    PROGRESS,
     AnswerEvent,
+    AnswerProgress,
     FinishReason,
     MetadataReceived,
     ReasoningDelta,
@@ -45,7 +48,6 @@ class ReceivedAnswer:
         is_over: No more chunks are needed; `end` returns the rest.
         is_finished: The provider sent a finish reason. Counts and more text may follow.
         has_event: The last chunk completed an event; comments do not count.
-        has_progress: The last chunk completed an event without text that shows the model at work.
         was_cut: The answer was too long, and the provider may still be sending.
     """
 
@@ -79,8 +81,11 @@ class ReceivedAnswer:
         return self._reader.finish_reason is not None or self._reader.is_reason_unknown
 
     @property
-    def has_progress(self) -> bool:
-        return self._reader.has_progress
+    def progress(self) -> AnswerProgress | None:
+        """The event of a chunk without text that shows the model at work; None if the last chunk showed nothing."""
+        if not self._reader.has_progress:
+            return None
+        return CALL_PROGRESS if self._may_call and self._reader.held_bytes else PROGRESS
 
     @property
     def refusal_body(self) -> object:

@@ -14,7 +14,7 @@ import pytest
 
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import (
-    PROGRESS,
+    CALL_PROGRESS,
     AnswerEvent,
     FinishReason,
     ProviderSelected,
@@ -575,7 +575,7 @@ async def test_a_reason_and_an_open_line_end_before_the_silence_would_be_a_failu
     ("delta", "expected"),
     [
         ({"reasoning_content": "hm"}, ReasoningDelta("hm")),
-        ({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "x"}}]}, PROGRESS),
+        ({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "x"}}]}, CALL_PROGRESS),
     ],
 )
 async def test_reasoning_and_a_part_of_a_call_show_that_the_model_is_at_work(
