@@ -9,14 +9,12 @@ from typing import Any
 
 import orjson
 
-from tests.fakes.behaviour import USAGE, Behaviour, Cut, Raw, Says
+from domain.entities.reply import FinishReason
+from tests.fakes.behaviour import Behaviour, Breaks, Calls, Cut, Raw, Says
 from tests.fakes.gemini import FakeGemini
-from tests.fakes.gemini import bad_key as gemini_bad_key
 from tests.fakes.gemini import event as gemini_event
 from tests.fakes.http_provider import FakeProvider, Seen
-from tests.fakes.openai import DONE, FakeOpenAI, chunk
-from tests.fakes.openai import error as openai_error
-from tests.fakes.openai import event as openai_event
+from tests.fakes.openai import FakeOpenAI
 
 STEADY, DIES, FALTERS = "steady", "dies", "falters"
 """Models of the providers: one that answers, one that breaks after the first tool result, one only before the second."""
@@ -24,9 +22,11 @@ STEADY, DIES, FALTERS = "steady", "dies", "falters"
 TEXT = "All is well."
 JSON = {"city": "Oslo", "celsius": 22}
 TOOLS = ("find_city", "get_weather")
+OUTPUT_TOOLS = ("Weather", "final_result")
+"""Names of the tools that clients offer for a structured answer."""
+SIGNATURES = {name: f"c2lnbmF0dXJl{name}" for name in (*TOOLS, *OUTPUT_TOOLS)}
 BOTH = "at once"
 """Words of a prompt for which the model calls both tools in one answer."""
-SIGNATURE = "c2lnbmF0dXJl"
 _PAUSE_SECONDS = 0.05
 """Between the halves of a text; those that arrive together are one piece."""
 
@@ -37,6 +37,10 @@ class Call:
 
     name: str
     arguments: dict[str, Any]
+
+    @property
+    def json(self) -> str:
+        return orjson.dumps(self.arguments).decode()
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def next_step(turn: Turn) -> str | list[Call]:
         return orjson.dumps(JSON).decode()
     if not turn.tools:
         return TEXT
-    if others := [name for name in turn.tools if name not in TOOLS]:
+    if others := [name for name in turn.tools if name in OUTPUT_TOOLS]:
         return [Call(others[0], JSON)]
     match list(turn.results):
         case [] if BOTH in turn.prompt:
@@ -79,20 +83,20 @@ def next_step(turn: Turn) -> str | list[Call]:
 class TaskGemini(FakeGemini):
     """Does the task in Gemini's format, with a signature on the first call of each answer."""
 
-    def refusal_of(self, seen: Seen) -> Raw | None:
-        return None if seen.headers.get("x-goog-api-key") == self.api_key else gemini_bad_key()
-
     def _default(self, seen: Seen) -> Behaviour:
         turn = self._turn(seen)
         step = next_step(turn)
+        if turn.breaks:
+            event = gemini_event({"candidates": [{"content": {"role": "model", "parts": []}}]})
+            return Raw([event[: len(event) // 2], Cut()])
         if isinstance(step, str):
-            return Raw([Cut()]) if turn.breaks else _says(step)
-        parts = [
-            {"functionCall": {"name": call.name, "args": call.arguments}, **_signed(index == 0)}
-            for index, call in enumerate(step)
-        ]
-        whole = gemini_event(_gemini(*parts, finishReason="STOP"))
-        return Raw([whole[:60], Cut()]) if turn.breaks else Raw([whole])
+            return in_halves(step)
+        return calling(
+            [
+                Calls(call.name, call.json, signature="" if index else SIGNATURES[call.name])
+                for index, call in enumerate(step)
+            ]
+        )
 
     def _turn(self, seen: Seen) -> Turn:
         body = seen.body
@@ -115,38 +119,18 @@ class TaskGemini(FakeGemini):
 
 
 class TaskOpenAI(FakeOpenAI):
-    """Does the task in OpenAI's format; arguments come in fragments."""
-
-    def refusal_of(self, seen: Seen) -> Raw | None:
-        is_right = seen.headers.get("Authorization") == f"Bearer {self.api_key}"
-        return None if is_right else openai_error(401)
+    """Does the task in OpenAI's format; arguments come in fragments, and it breaks after the first of them."""
 
     def _default(self, seen: Seen) -> Behaviour:
         turn = self._turn(seen)
         step = next_step(turn)
         if isinstance(step, str):
-            return Raw([Cut()]) if turn.breaks else _says(step)
-        deltas = [
-            delta
+            return Breaks() if turn.breaks else in_halves(step)
+        calls = [
+            Calls(call.name, call.json, id=f"call_{len(self.seen)}_{index}", in_fragments=True)
             for index, call in enumerate(step)
-            for delta in _fragments(index, call, len(self.seen))
         ]
-        if turn.breaks:
-            return Raw([openai_event(chunk({"tool_calls": deltas[:1]})), Cut()])
-        counts = {
-            "prompt_tokens": USAGE.input_tokens,
-            "completion_tokens": USAGE.output_tokens,
-            "total_tokens": USAGE.total_tokens,
-        }
-        return Raw(
-            [
-                openai_event(chunk({"role": "assistant", "content": None})),
-                *(openai_event(chunk({"tool_calls": [delta]})) for delta in deltas),
-                openai_event(chunk(finish_reason="tool_calls")),
-                openai_event({**chunk(), "choices": [], "usage": counts}),
-                DONE,
-            ]
-        )
+        return Breaks(calls[:1]) if turn.breaks else calling(calls)
 
     def _turn(self, seen: Seen) -> Turn:
         body = seen.body
@@ -163,36 +147,17 @@ class TaskOpenAI(FakeOpenAI):
         )
 
 
-def _says(text: str) -> Says:
+def in_halves(text: str) -> Says:
+    """Return the behaviour that sends a text in two pieces, with a pause between them."""
     middle = len(text) // 2
     pause = asyncio.Event()
     asyncio.get_running_loop().call_later(_PAUSE_SECONDS, pause.set)
     return Says([text[:middle], pause, text[middle:]])
 
 
-def _gemini(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
-    counts = {
-        "promptTokenCount": USAGE.input_tokens,
-        "candidatesTokenCount": (USAGE.output_tokens or 0) - (USAGE.reasoning_tokens or 0),
-        "thoughtsTokenCount": USAGE.reasoning_tokens,
-        "totalTokenCount": USAGE.total_tokens,
-    }
-    content = {"role": "model", "parts": list(parts)}
-    return {"candidates": [{"content": content, "index": 0, **more}], "usageMetadata": counts}
-
-
-def _signed(is_first: bool) -> dict[str, str]:
-    return {"thoughtSignature": SIGNATURE} if is_first else {}
-
-
-def _fragments(index: int, call: Call, request: int) -> list[dict[str, Any]]:
-    arguments = orjson.dumps(call.arguments).decode()
-    head = {"name": call.name, "arguments": ""}
-    return [
-        {"index": index, "id": f"call_{request}_{index}", "type": "function", "function": head},
-        {"index": index, "function": {"arguments": arguments[:5]}},
-        {"index": index, "function": {"arguments": arguments[5:]}},
-    ]
+def calling(calls: Sequence[Calls]) -> Says:
+    """Return the behaviour that answers with calls."""
+    return Says(calls, finish=FinishReason.TOOL_CALLS)
 
 
 @contextmanager
