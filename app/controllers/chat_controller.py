@@ -1,8 +1,11 @@
 """POST /v1/chat."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Request, Response
 
 from app.dto.native.chat import ChatRequest
+from app.dto.native.chat_examples import CHAT_EXAMPLES
 from app.dto.native.interaction import ChatResponse, chat_response
 from app.dto.native.stream_events import NativeStreamFormat
 from app.problems.problem_schema import problems
@@ -38,7 +41,7 @@ _STREAM = {
     },
 )
 async def ask(
-    body: ChatRequest,
+    body: Annotated[ChatRequest, Body(openapi_examples=CHAT_EXAMPLES)],
     request: Request,
     timeout_milliseconds: TimeoutHeader = None,
     idempotency_key: IdempotencyHeader = None,
@@ -46,7 +49,7 @@ async def ask(
     """Answer one prompt and store the interaction in the user's history.
 
     A 200 is sent after the interaction is stored, so it survives a crash. With `"stream": true` the answer is sent as
-    server-sent events: `meta`, any number of `delta`, then `done` or `error`. A stream without `done` is incomplete.
+    server-sent events: `meta`, any number of `delta`, `reasoning` and `tool_call`, then `done` or `error`. A stream without `done` is incomplete.
     """
     caller = caller_of(request)
     context, events = await container_of(request).chat.ask(

@@ -1,9 +1,12 @@
 """POST /v1/chat/completions: the same chat as POST /v1/chat, in OpenAI's format."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Request, Response
 
 from app.dto.openai_chat.answer import ChatCompletion, completion_json
 from app.dto.openai_chat.request import ChatCompletionRequest
+from app.dto.openai_chat.request_examples import COMPLETION_EXAMPLES
 from app.dto.openai_chat.stream_events import OpenAIChatStreamFormat
 from app.problems.openai_error_schema import openai_errors
 from app.requests.chat_route import ChatRoute, TimeoutHeader
@@ -39,7 +42,7 @@ _STREAM = {
     },
 )
 async def complete(
-    body: ChatCompletionRequest,
+    body: Annotated[ChatCompletionRequest, Body(openapi_examples=COMPLETION_EXAMPLES)],
     request: Request,
     timeout_milliseconds: TimeoutHeader = None,
     idempotency_key: IdempotencyHeader = None,

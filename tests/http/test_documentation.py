@@ -103,6 +103,46 @@ def test_the_examples_work_as_they_stand(demo: Service, description: dict[str, A
     assert tried >= 9
 
 
+def _named_examples(description: dict[str, Any], path: str) -> dict[str, Any]:
+    content = description["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    return {name: example["value"] for name, example in content["examples"].items()}
+
+
+def test_each_named_example_of_a_chat_works(demo: Service, description: dict[str, Any]) -> None:
+    examples = _named_examples(description, "/v1/chat")
+    with demo.client() as client:
+        called = client.post("/v1/chat", json=examples["tools"])
+        assert called.status_code == 200, called.text
+        (call,) = called.json()["toolCalls"]
+        assert (call["name"], list(call["arguments"])) == ("get_weather", ["city"])
+        (result,) = examples["toolResults"]["toolResults"]
+        result["callId"] = call["id"]
+        answered = client.post("/v1/chat", json=examples["toolResults"])
+        assert answered.status_code == 200, answered.text
+        assert '{"celsius":22}' in answered.json()["response"]
+        for name in ("question", "responseSchema"):
+            assert client.post("/v1/chat", json=examples[name]).status_code == 200, name
+    assert examples.keys() == {"question", "tools", "toolResults", "responseSchema"}
+
+
+def test_each_named_example_of_a_completion_works(
+    demo: Service, description: dict[str, Any]
+) -> None:
+    reasons = {}
+    with demo.client() as client:
+        for name, body in _named_examples(description, "/v1/chat/completions").items():
+            response = client.post("/v1/chat/completions", json=body)
+            assert response.status_code == 200, (name, response.text)
+            (choice,) = response.json()["choices"]
+            reasons[name] = choice["finish_reason"]
+    assert reasons == {
+        "question": "stop",
+        "tools": "tool_calls",
+        "tool_results": "stop",
+        "response_format": "stop",
+    }
+
+
 def test_every_answer_is_as_described(demo: Service, description: dict[str, Any]) -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="not installed")
     body = {"userId": "ana", "userPrompt": "hi"}

@@ -15,7 +15,7 @@ from domain.exceptions import DomainError
 
 
 class NativeStreamFormat(StreamFormat):
-    """Writes named events: `meta`, any number of `delta`, then `done` or `error`."""
+    """Writes named events: `meta`, any number of `delta`, `reasoning` and `tool_call`, then `done` or `error`."""
 
     def __init__(self, context: ChatRequestContext) -> None:
         self._context = context

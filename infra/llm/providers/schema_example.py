@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 _MAX_DEPTH = 16
 _MAX_VALUES = 1000
@@ -108,7 +109,10 @@ def _number(schema: Mapping[str, Any]) -> Any:
 
 def _referenced(reference: str, root: Any) -> Any:
     found = root
-    for step in reference.removeprefix("#").strip("/").split("/"):
-        if step:
-            found = found.get(step, {}) if isinstance(found, Mapping) else {}
+    for step in reference.removeprefix("#").split("/")[1:]:
+        name = unquote(step).replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+            found = found[int(name)]
+        else:
+            found = found.get(name, {}) if isinstance(found, Mapping) else {}
     return found
