@@ -363,7 +363,9 @@ async def test_what_a_provider_wants_back_with_a_call_comes_back(
             only = replace(only, id="0199a1b2-7c80-7000-8a51-0f1d2c3b4a59")
             app.history.kept[only.id] = only
         answer = choice["message"]
-        if not is_sent_back:
+        if is_sent_back:
+            app.history.kept.clear()
+        else:
             del answer["tool_calls"][0]["extra_content"]
         answer["tool_calls"][0]["function"]["arguments"] = '{"city":"Paris"}'
         response = await complete(client, QUESTION, answer, result(call_id), tools=TOOLS)
