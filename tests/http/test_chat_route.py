@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from app.application import Limits
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from tests.fakes.application import ApplicationUnderTest
 
@@ -57,7 +58,6 @@ async def test_a_valid_body_is_answered(path: str, body: str, media_type: str) -
             '{"userId":"ana","userPrompt":"hi","userPrompt":"hi"}',
             (400, "malformed-body", []),
         ),
-        ('{"userPrompt":"' + "x" * 300_000 + '"}', (413, "body-too-large", [])),
         ('{"userId":"ana"}', (422, "invalid-request", [("/userPrompt", "Field required")])),
         (
             '{"userPrompt":"hi","extra":1}',
@@ -90,6 +90,14 @@ async def test_a_body_that_is_not_valid_is_a_problem(
     body: str, expected: tuple[int, str, list[tuple[str, str]]]
 ) -> None:
     assert problem_of(await post(NATIVE, body)) == expected
+
+
+@pytest.mark.parametrize(("limit_bytes", "expected"), [(34, 200), (33, 413)])
+async def test_a_body_may_have_as_many_bytes_as_the_limit(limit_bytes: int, expected: int) -> None:
+    application = ApplicationUnderTest(*ANSWER, limits=Limits(body_bytes=limit_bytes))
+    async with application.client() as client:
+        response = await client.post(NATIVE, content=NATIVE_BODY, headers=JSON)
+    assert (len(NATIVE_BODY), response.status_code) == (34, expected)
 
 
 @pytest.mark.parametrize(
