@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from infra.llm.transport.errors.answer_errors import UnreadableAnswer
+
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -45,11 +47,17 @@ def json_text(document: object, default: Callable[[Any], object] | None = None) 
     Args:
         document: Parsed JSON, whose texts may hold lone surrogates.
         default: Converts values of other types.
+
+    Raises:
+        UnreadableAnswer: It is nested too deep.
     """
     try:
         return orjson.dumps(document, default=default).decode()
     except orjson.JSONEncodeError:
-        text = json.dumps(document, default=default, ensure_ascii=False, separators=(",", ":"))
+        try:
+            text = json.dumps(document, default=default, ensure_ascii=False, separators=(",", ":"))
+        except RecursionError as exc:
+            raise UnreadableAnswer("nested too deep") from exc
         return whole_characters(text)
 
 

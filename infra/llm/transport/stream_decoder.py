@@ -173,17 +173,13 @@ class ReceivedAnswer:
                     self._failure = UnreadableAnswer("a call although no tools were offered")
                     self.is_over = True
                     break
-                arguments = whole_characters(event.arguments)
-                size_bytes = len(arguments.encode())
+                call = _with_whole_characters(event)
+                size_bytes = len(call.arguments.encode())
                 if event.metadata is not None:
                     size_bytes += len(event.metadata.value)
                 if self._takes(size_bytes):
                     self._has_call = True
-                    accepted.append(
-                        event
-                        if arguments == event.arguments
-                        else replace(event, arguments=arguments)
-                    )
+                    accepted.append(call)
             elif isinstance(event, ReasoningDelta):
                 reasoning = whole_characters(event.text)
                 if self._takes(len(reasoning.encode())):
@@ -255,3 +251,15 @@ class ReceivedAnswer:
             self.was_cut = self.is_over = True
         self._room_bytes -= size_bytes
         return text
+
+
+def _with_whole_characters(call: ToolCall) -> ToolCall:
+    """Return `call` without lone surrogates, which no store can hold."""
+    if call.id.isascii() and call.name.isascii() and call.arguments.isascii():
+        return call
+    return replace(
+        call,
+        id=whole_characters(call.id),
+        name=whole_characters(call.name),
+        arguments=whole_characters(call.arguments),
+    )

@@ -162,8 +162,8 @@ class GeminiReader(AnswerReader):
         signature = part.get("thoughtSignature")
         if not signature:
             return None
-        if type(signature) is not str:
-            raise UnreadableAnswer("a signature that is not a string")
+        if type(signature) is not str or not signature.isascii():
+            raise UnreadableAnswer("a signature that is not Base64")
         return ProviderMetadata(kind=KIND, family=self._family, value=signature)
 
     def _call(self, call: object, metadata: ProviderMetadata | None) -> Sequence[ToolCall]:
