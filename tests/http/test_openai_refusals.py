@@ -35,7 +35,7 @@ UNSUPPORTED: list[tuple[dict[str, object], str]] = [
         "messages[0].tool_calls[0].type",
     ),
     (
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "video_url", "video_url": {}}]}]},
         "messages[0].content",
     ),
     (
@@ -140,7 +140,7 @@ def test_every_other_refusal_speaks_openais_format_too(client: httpx2.Client, us
         response = client.post(path, content=body, headers=json_type)
         is_error(response, 400, "malformed_body")
     is_error(client.post(path, content=b"{}"), 415, "unsupported_media_type")
-    big = complete(client, user, messages=[{**QUESTION, "name": "x" * 300_000}])
+    big = client.post(path, content=b" " * (32 * 1024 * 1024 + 1), headers=json_type)
     is_error(big, 413, "body_too_large")
     response = client.get(path)
     is_error(response, 405, "method_not_allowed")
