@@ -9,6 +9,7 @@ import pytest
 from domain.entities.items import ProviderMetadata, Text, ToolCall, ToolResult
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import (
+    CALL_PROGRESS,
     PROGRESS,
     AnswerEvent,
     FinishReason,
@@ -136,6 +137,16 @@ async def test_reasoning_is_life_within_an_answer_but_no_first_text() -> None:
     async with asyncio.timeout(10):
         events = [event async for event in client.stream(PROMPT, context)]
     assert isinstance(events[-1], Reply)
+
+
+async def test_a_call_that_is_being_written_is_waited_for_as_text_is() -> None:
+    context = a_real_context(is_streamed=True)
+    context.has_fallback = True
+    client = bounded(idle_seconds=10.0)
+    client._inner = Paced((*[CALL_PROGRESS] * 20, CALL))
+    async with asyncio.timeout(10):
+        events = [event async for event in client.stream(PROMPT, context)]
+    assert CALL in events
 
 
 async def test_silence_after_a_call_is_an_idle_timeout() -> None:
