@@ -46,6 +46,7 @@ class ChatOptions:
     Attributes:
         previous_id: Interaction that the prompt continues, instead of the end of a conversation.
         brings_context: The prompt contains its conversation, so no earlier turns are added to it.
+        keeps_content: Store the prompt and the answer; otherwise only that there was a request, and what it cost.
         metadata: The caller's own pairs of strings, stored with the interaction.
         timeout_seconds: Replaces `ChatLimits.request_seconds` if it is shorter; None changes nothing.
         idempotent_request: Identifies repeated requests; None runs the request every time it is sent.
@@ -54,6 +55,7 @@ class ChatOptions:
     conversation_id: str | None = None
     previous_id: str | None = None
     brings_context: bool = False
+    keeps_content: bool = True
     is_streamed: bool = False
     may_fall_back: bool = True
     timeout_seconds: float | None = None
@@ -165,6 +167,7 @@ class ChatService:
             conversation_id=options.conversation_id,
             previous_id=options.previous_id,
             metadata=options.metadata,
+            is_content_stored=options.keeps_content,
             model=model,
             started_seconds=started_seconds,
             first_text_deadline=first_text_deadline,
@@ -194,7 +197,7 @@ class ChatService:
                     prompt = await self._with_earlier_turns(context, prompt, model)
             else:
                 prompt = await self.recall_call_metadata(prompt, context.user_id)
-            if accepted is not None:
+            if accepted is not None and context.is_content_stored:
                 await self.accept_attachments.store_all(accepted, context.user_id, context.id)
             if self.token_quota is None or caller.rate_limit_key is None:
                 answer = self.answer_prompt(context, prompt)

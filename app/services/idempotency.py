@@ -206,7 +206,7 @@ class IdempotencyService:
 
 def _is_replayable(interaction: Interaction) -> bool:
     """Return whether the request was answered with 200 or blocked by a safety filter."""
-    if interaction.status not in _REPLAYED_STATUSES:
+    if interaction.status not in _REPLAYED_STATUSES or not interaction.is_content_stored:
         return False
     return interaction.error in (None, ContentBlocked.code)
 

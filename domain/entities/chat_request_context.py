@@ -31,6 +31,7 @@ class ChatRequestContext:
         reported_usage: Returns the usage that the provider of the current call has reported so far, with its price;
             None before the first call. Still available after the call failed or the client disconnected.
         is_sent: The prompt, or a part of it, was sent to a provider.
+        is_content_stored: False if the caller wants no content of the request to be kept.
         is_stored: False if the answer is returned although it could not be stored.
         interaction: The recorded interaction; None before the end.
         llm_seconds: Time from receipt to the end of the answer.
@@ -55,6 +56,7 @@ class ChatRequestContext:
     attempts: list[Attempt] = field(default_factory=list)
     reported_usage: Callable[[], Usage] | None = None
     is_sent: bool = False
+    is_content_stored: bool = True
     is_stored: bool = True
     interaction: Interaction | None = None
     llm_seconds: float = 0.0

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -66,6 +66,8 @@ class Interaction:
         latency_seconds: Time from receipt to the end of the answer, on a monotonic clock.
         error: `DomainError.code` of the failure; None if there was none.
         metadata: The caller's own pairs of strings.
+        is_content_stored: False if the caller wanted no content to be kept: then there is neither a prompt nor an
+            answer, and it cannot be continued.
     """
 
     id: str
@@ -87,6 +89,7 @@ class Interaction:
     attempts: tuple[Attempt, ...] = ()
     error: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    is_content_stored: bool = True
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -98,12 +101,24 @@ class Interaction:
         """Reasoning of the model, as far as it shows it."""
         return "".join([item.text for item in self.items if isinstance(item, Reasoning)])
 
+    def without_content(self) -> "Interaction":
+        """Return who asked, when, which model, and what it cost, without prompt, answer and metadata."""
+        return replace(
+            self,
+            prompt=Prompt.from_text("", model=self.prompt.model),
+            text="",
+            items=(),
+            metadata={},
+            is_content_stored=False,
+        )
+
     @property
     def content_ids(self) -> tuple[str, ...]:
         """Ids of the contents that are stored like attachments: attachments of the prompt and long texts."""
         prompt = self.prompt
         ids = [prompt.system_content_id, prompt.tools_content_id]
-        for item in (*prompt.messages[0].items, *self.items):
+        inputs = [item for message in prompt.messages for item in message.items]
+        for item in (*inputs, *self.items):
             if isinstance(item, Attachment):
                 ids.append(item.id)
             elif isinstance(item, ToolCall | ToolResult):

@@ -81,6 +81,9 @@ class Prompt:
         response_format: JSON that the answer must be; None for any text.
         system_content_id: Id of long instructions, which are stored like attachments.
         tools_content_id: Id of a long list of tools, which is stored like attachments.
+        keeps_input: All messages of the caller are stored, since later turns continue from them; otherwise the new
+            one alone, since the next request brings the others again.
+        own_messages: With `keeps_input`: the caller's messages if `messages` also contains earlier ones; else empty.
         own_message: The caller's own message if the last user message also contains earlier ones; else None.
     """
 
@@ -99,6 +102,8 @@ class Prompt:
     reasoning_effort: ReasoningEffort | None = None
     system_content_id: str | None = None
     tools_content_id: str | None = None
+    keeps_input: bool = False
+    own_messages: tuple[Message, ...] = ()
     own_message: Message | None = None
 
     def __post_init__(self) -> None:
@@ -161,7 +166,16 @@ class Prompt:
         return self.tool_choice is None or self.tool_choice.mode is not ToolMode.NONE
 
     def for_storage(self) -> "Prompt":
-        """Return the prompt as stored in history: the new message and its settings, without earlier messages."""
+        """Return the prompt as stored in history: the new messages and its settings, without earlier ones."""
+        if self.keeps_input:
+            messages = self.own_messages or self.messages
+            return replace(
+                self,
+                messages=messages,
+                keeps_input=len(messages) > 1,
+                own_messages=(),
+                own_message=None,
+            )
         if len(self.messages) == 1 and self.own_message is None:
             return self
         return replace(self, messages=(self.new_message,), own_message=None)
@@ -192,6 +206,8 @@ class Prompt:
             else:
                 joined.append(message)
         sent = replace(self, messages=tuple(joined), own_message=None)
+        if self.keeps_input:
+            sent = replace(sent, own_messages=tuple(messages))
         return sent if sent.new_message == own else replace(sent, own_message=own)
 
     @property

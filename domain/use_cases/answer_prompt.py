@@ -61,7 +61,7 @@ class AnswerPrompt:
         self._admit(context)
         recorder = AnswerRecorder(context, prompt, self.clock)
         self.history.begin(
-            recorder.interaction(Status.INTERRUPTED),
+            _as_stored(recorder.interaction(Status.INTERRUPTED), context),
             lost_after_seconds=context.answer_deadline.at_seconds
             - context.started_seconds
             + self.lost_after_seconds,
@@ -84,19 +84,21 @@ class AnswerPrompt:
                 raise RuntimeError("an LLMClient ended without a Reply")
             await self._store(context, outcome)
         except LLMError as error:
-            context.is_stored = await self._store_failure(recorder.failed(error))
+            context.is_stored = await self._store_failure(
+                _as_stored(recorder.failed(error), context)
+            )
             raise
         except (asyncio.CancelledError, GeneratorExit):
             # The append itself may have been cancelled: repeat it in a task of its own.
-            self._store_in_background(outcome or recorder.cancelled())
+            self._store_in_background(_as_stored(outcome or recorder.cancelled(), context))
             raise
         except HistoryNotDurable:
             raise
         except Overloaded:
-            await self._store_failure(recorder.failed_with(Overloaded.code))
+            await self._store_failure(_as_stored(recorder.failed_with(Overloaded.code), context))
             raise
         except BaseException:
-            self._store_in_background(recorder.failed_with())
+            self._store_in_background(_as_stored(recorder.failed_with(), context))
             raise
         yield outcome
 
@@ -115,6 +117,7 @@ class AnswerPrompt:
             context.answer_deadline.remaining_seconds(started) + _LEAST_ACCEPT_SECONDS,
         )
         try:
+            interaction = _as_stored(interaction, context)
             async with asyncio.timeout(timeout_seconds):
                 if interaction.items:
                     interaction = await self.store_long_arguments(interaction)
@@ -158,3 +161,7 @@ class AnswerPrompt:
         """Wait until all background writes have finished, successfully or not."""
         while self._saves:
             await asyncio.wait(self._saves)
+
+
+def _as_stored(interaction: Interaction, context: ChatRequestContext) -> Interaction:
+    return interaction if context.is_content_stored else interaction.without_content()

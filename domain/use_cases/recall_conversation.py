@@ -115,7 +115,7 @@ class RecallConversation:
                 found = await self.history.find(user_id, interaction_id)
         except TimeoutError as exc:
             raise HistoryUnreadable("an interaction took too long to read") from exc
-        if found is None:
+        if found is None or not found.is_content_stored:
             raise NotFound
         return found
 
@@ -166,6 +166,8 @@ class RecallConversation:
         while True:
             page = await self.history.recall(query)
             for turn in page.interactions:
+                if not turn.is_content_stored:
+                    continue
                 if expected_id is not None and turn.id > expected_id:
                     continue
                 if until is not None:
@@ -251,8 +253,9 @@ def _window_tokens(prompt: Prompt, model: Model) -> int:
 
 def _messages(turn: Interaction) -> tuple[Message, ...]:
     """Return the question and the answer of a turn; only the question if there is no text and no call."""
-    stored = turn.prompt.new_message
-    question = () if stored.is_empty else (stored,)
+    prompt = turn.prompt
+    stored = prompt.messages if prompt.keeps_input else (prompt.new_message,)
+    question = tuple([message for message in stored if not message.is_empty])
     if all(isinstance(item, Reasoning) for item in turn.items):
         if not turn.text:
             return question

@@ -100,6 +100,11 @@ class InteractionDto(Dto):
         exclude_if=_is_empty,
         description="The model's reasoning, as far as the provider shows it; absent without any.",
     )
+    stored: bool = Field(
+        default=True,
+        exclude_if=bool,
+        description="false: the caller wanted no content to be kept; else absent.",
+    )
     metadata: dict[str, str] = Field(
         default={},
         exclude_if=_is_empty,
@@ -140,6 +145,7 @@ class InteractionDto(Dto):
             ],
             reasoning=interaction.reasoning,
             metadata=dict(interaction.metadata),
+            stored=interaction.is_content_stored,
         )
 
 
@@ -209,6 +215,8 @@ def interaction_document(interaction: Interaction) -> dict[str, Any]:
         document["attachments"] = [attachment_document(attachment) for attachment in sent]
     if interaction.items and (reasoning := interaction.reasoning):
         document["reasoning"] = reasoning
+    if not interaction.is_content_stored:
+        document["stored"] = False
     if interaction.metadata:
         document["metadata"] = dict(interaction.metadata)
     return document

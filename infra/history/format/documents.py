@@ -72,6 +72,8 @@ def document_of(interaction: Interaction) -> Document:
         document["usage"] = usage
     if interaction.attempts:
         document["attempts"] = [_document_of_attempt(attempt) for attempt in interaction.attempts]
+    if not interaction.is_content_stored:
+        document["contentStored"] = False
     _add_prompt(document, interaction.prompt)
     if interaction.items:
         document["items"] = documents_of_items(interaction.items)
@@ -123,6 +125,7 @@ def interaction_of(document: Mapping[str, Any]) -> Interaction:
             attempts=tuple([_attempt_of(attempt) for attempt in get("attempts", ())]),
             error=get("error"),
             metadata={} if metadata is None else dict(metadata),
+            is_content_stored=get("contentStored", True),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UnreadableDocument("an interaction with a field missing or wrong") from exc
@@ -215,6 +218,7 @@ def _add_prompt(document: Document, prompt: Prompt) -> None:
         or prompt.response_format is not None
         or prompt.reasoning_effort is not None
         or prompt.system_content_id is not None
+        or prompt.keeps_input
     ):
         document["options"] = document_of_options(prompt)
 

@@ -195,6 +195,7 @@ OPTIONS: Mapping[str, Check] = {
     "parallelToolCalls": _is_flag,
     "responseFormat": _is_format,
     "reasoningEffort": _is_text,
+    "keepsInput": _is_flag,
     "systemContentId": _is_text,
     "toolsContentId": _is_text,
 }
@@ -232,6 +233,7 @@ INTERACTION: Mapping[str, Check] = {
     "items": _are_output_items,
     "previousId": is_interaction_id,
     "metadata": _are_pairs,
+    "contentStored": _is_flag,
 }
 
 

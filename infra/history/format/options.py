@@ -22,6 +22,8 @@ def document_of_options(prompt: Prompt) -> dict[str, Any]:
         document["parallelToolCalls"] = prompt.parallel_tool_calls
     if prompt.response_format is not None:
         document["responseFormat"] = _document_of_format(prompt.response_format)
+    if prompt.keeps_input:
+        document["keepsInput"] = True
     if prompt.reasoning_effort is not None:
         document["reasoningEffort"] = prompt.reasoning_effort.value
     return document
@@ -37,6 +39,7 @@ def options_of(document: Mapping[str, Any]) -> dict[str, Any]:
     choice, form, effort = get("toolChoice"), get("responseFormat"), get("reasoningEffort")
     return {
         "tools": tuple([_tool_of(tool) for tool in get("tools", ())]),
+        "keeps_input": get("keepsInput", False),
         "system_content_id": get("systemContentId"),
         "tools_content_id": get("toolsContentId"),
         "tool_choice": None if choice is None else _choice_of(choice),

@@ -80,13 +80,14 @@ def test_no_field_of_an_interaction_is_forgotten() -> None:
 
     assert {field.name for field in fields(Prompt)} == {
         "messages", "system", "model", "temperature", "max_output_tokens", "top_p", "stop", "seed", "tools",
-        "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "system_content_id",
+        "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "keeps_input",
+        "own_messages", "system_content_id",
         "tools_content_id", "own_message",
     }, "a new field needs a place in the document; own_message is never stored"  # fmt: skip
     assert known == {
         "id", "user_id", "conversation_id", "prompt", "requested_model", "model", "provider", "text", "status",
         "finish_reason", "usage", "fallback_used", "latency_seconds", "time_to_first_token_seconds", "attempts", "error",
-        "previous_id", "items", "metadata",
+        "previous_id", "items", "metadata", "is_content_stored",
     }, "a new field needs a place in the document"  # fmt: skip
 
 

@@ -141,12 +141,12 @@ def test_stored_bytes_are_those_of_earlier_versions() -> None:
 def test_every_field_that_is_written_is_in_the_table_and_no_other_is() -> None:
     document = document_of(EVERY_FIELD)
     # one of the two holds the question
-    assert set(document) | {"prompt"} == set(INTERACTION) | DERIVED
+    assert set(document) | {"prompt", "contentStored"} == set(INTERACTION) | DERIVED
     assert set(document["usage"]) == set(USAGE)
     assert set(document["attempts"][1]) == set(ATTEMPT)
     options = document["options"]
     # long instructions and tools are stored apart
-    assert set(options) | {"systemContentId", "toolsContentId"} == set(OPTIONS)
+    assert set(options) | {"systemContentId", "toolsContentId", "keepsInput"} == set(OPTIONS)
     assert set(options["tools"][0]) == set(TOOL) | {"name"}
     assert set(options["responseFormat"]) == set(FORMAT) | {"name"}
     *items, attachment = (*document["items"], *document["inputItems"][2])
