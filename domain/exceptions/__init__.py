@@ -8,6 +8,7 @@
     ├── NotFound                     the user has no such interaction
     ├── InvalidInput                 a value that violates a rule of the domain
     │   └── NoSuchOpenCall           tool results without an open call; lists their ids
+    ├── UnsupportedInput             known to the API format, not supported here
     ├── InvalidCursor                altered, or issued for another query
     ├── UnknownModel                 not in the catalogue; lists the known ids
     ├── RetiredModel                 withdrawn; names its successor
@@ -55,6 +56,7 @@ from domain.exceptions.base import (
     ToolResultsMissing,
     UnknownModel,
     UnsupportedByModel,
+    UnsupportedInput,
 )
 from domain.exceptions.history import (
     AttachmentsUnavailable,
@@ -123,4 +125,5 @@ __all__ = [
     "UnknownModel",
     "Unstorable",
     "UnsupportedByModel",
+    "UnsupportedInput",
 ]

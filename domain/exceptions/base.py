@@ -56,6 +56,22 @@ class InvalidInput(DomainError):
         self.message = message
 
 
+class UnsupportedInput(DomainError):
+    """A value that the API format knows and this service does not support.
+
+    Attributes:
+        field: Name of the value in the request.
+        detail: What is not supported, such as the type of a tool; empty if the field says it.
+    """
+
+    code = "unsupported-parameter"
+
+    def __init__(self, field: str, detail: str = "") -> None:
+        super().__init__(field)
+        self.field = field
+        self.detail = detail
+
+
 class InvalidCursor(DomainError):
     """Not a cursor of this service, or one for another user, filter or order."""
 

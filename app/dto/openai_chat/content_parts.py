@@ -37,7 +37,7 @@ def _image(url: object) -> Attachment:
     if not isinstance(url, str):
         raise InvalidAttachment("must have a url")
     if url.startswith("data:"):
-        return _of_data_url(url)
+        return attachment_of_data_url(url)
     return attachment_of_url(url, None)
 
 
@@ -55,10 +55,15 @@ def _file(file: Mapping[str, Any]) -> Attachment:
         raise InvalidAttachment("must have a filename that is a text")
     if not data.startswith("data:"):
         return attachment_of_url(data, None, name)
-    return _of_data_url(data, name)
+    return attachment_of_data_url(data, name)
 
 
-def _of_data_url(url: str, name: str | None = None) -> Attachment:
+def attachment_of_data_url(url: str, name: str | None = None) -> Attachment:
+    """Return the attachment in a data URL.
+
+    Raises:
+        InvalidAttachment: It is not one in base64, or its content is not valid.
+    """
     head, separator, data = url.partition(_BASE64)
     if not separator:
         raise InvalidAttachment("must be a data URL in base64")

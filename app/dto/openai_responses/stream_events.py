@@ -1,0 +1,225 @@
+"""The events of a streamed POST /v1/responses."""
+
+from dataclasses import dataclass
+
+import orjson
+from starlette.types import Scope
+
+from app.dto.openai_chat.answer import created_seconds
+from app.dto.openai_responses.ids import Ids, item_id
+from app.dto.openai_responses.output import (
+    JsonObject,
+    call_item,
+    message_item,
+    reasoning_item,
+    text_part,
+)
+from app.dto.openai_responses.response import echo_of, error_code, response_object
+from app.problems.error_handlers import problem_of_error
+from app.problems.openai_errors import openai_error
+from app.responses.event_stream import StreamFormat
+from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.interaction import ChatEvent, Interaction, milliseconds_of
+from domain.entities.items import ToolCall
+from domain.entities.prompt import Prompt
+from domain.entities.reply import ProviderSelected, ReasoningDelta
+from domain.exceptions import DomainError
+
+
+@dataclass(slots=True)
+class _OpenItem:
+    """The message or the reasoning that is being streamed."""
+
+    kind: str
+    position: int
+    identifier: str
+    text: str = ""
+
+
+class ResponseStreamFormat(StreamFormat):
+    """Numbered events in the order of OpenAI's API: created, in progress, the items one after the other, the end."""
+
+    def __init__(
+        self, context: ChatRequestContext, prompt: Prompt, ids: Ids, *, is_sealed: bool
+    ) -> None:
+        """Stream the response to a request.
+
+        Args:
+            context: Of the request.
+            prompt: Of the request, for the fields that repeat it.
+            ids: Makes the ids.
+            is_sealed: The client wants the metadata of the answer, sealed.
+        """
+        self._context = context
+        self._prompt = prompt
+        self._ids = ids
+        self._is_sealed = is_sealed
+        self._number = 0
+        self._items: list[JsonObject] = []
+        self._open: _OpenItem | None = None
+        self._model = context.model
+        self._has_begun = False
+
+    def encode(self, event: ChatEvent) -> bytes:
+        if isinstance(event, str):
+            return self._delta("msg", event)
+        if isinstance(event, Interaction):
+            return self._end(event)
+        if isinstance(event, ReasoningDelta):
+            return self._delta("rs", event.text)
+        if isinstance(event, ToolCall):
+            return self._call(event)
+        return self._begin(event)
+
+    def encode_error(self, error: DomainError, scope: Scope) -> bytes:
+        kind, problem = problem_of_error(error, scope)
+        described = openai_error(kind, problem.get("errors", ()))["error"]
+        code = error_code(kind.slug)
+        body = {
+            "code": described["code"],
+            "message": described["message"],
+            "param": described["param"],
+        }
+        response = self._snapshot("failed")
+        response["output"] = self._items
+        response["error"] = {"code": code, "message": described["message"]}
+        return (
+            self._close()
+            + self._event("error", body)
+            + self._event("response.failed", {"response": response})
+        )
+
+    def _begin(self, event: ProviderSelected) -> bytes:
+        if self._has_begun:
+            return b"" if event.continues else self._close()
+        self._has_begun = True
+        self._model = event.model
+        response = self._snapshot("in_progress")
+        return self._event("response.created", {"response": response}) + self._event(
+            "response.in_progress", {"response": response}
+        )
+
+    def _delta(self, kind: str, text: str) -> bytes:
+        events = b""
+        if self._open is None or self._open.kind != kind:
+            events = self._close() + self._start(kind)
+        assert self._open is not None
+        self._open.text += text
+        place = self._place(self._open)
+        if kind == "msg":
+            body = {**place, "content_index": 0, "delta": text, "logprobs": []}
+            return events + self._event("response.output_text.delta", body)
+        body = {**place, "summary_index": 0, "delta": text}
+        return events + self._event("response.reasoning_summary_text.delta", body)
+
+    def _start(self, kind: str) -> bytes:
+        position = len(self._items)
+        identifier = item_id(kind, self._context.id, position)
+        self._open = _OpenItem(kind, position, identifier)
+        place = self._place(self._open)
+        if kind == "msg":
+            added = message_item(identifier, "", "in_progress")
+            part = {**place, "content_index": 0, "part": text_part("")}
+            return self._item_event("added", position, added) + self._event(
+                "response.content_part.added", part
+            )
+        part = {**place, "summary_index": 0, "part": {"type": "summary_text", "text": ""}}
+        return self._item_event("added", position, reasoning_item(identifier, "")) + self._event(
+            "response.reasoning_summary_part.added", part
+        )
+
+    def _close(self) -> bytes:
+        """End the open item; nothing without one."""
+        open_item, self._open = self._open, None
+        if open_item is None:
+            return b""
+        place, text = self._place(open_item), open_item.text
+        if open_item.kind == "msg":
+            done = message_item(open_item.identifier, text)
+            text_body = {**place, "content_index": 0, "text": text, "logprobs": []}
+            part_body = {**place, "content_index": 0, "part": text_part(text)}
+            events = self._event("response.output_text.done", text_body) + self._event(
+                "response.content_part.done", part_body
+            )
+        else:
+            done = reasoning_item(open_item.identifier, text)
+            text_body = {**place, "summary_index": 0, "text": text}
+            part = {"type": "summary_text", "text": text}
+            events = self._event("response.reasoning_summary_text.done", text_body) + self._event(
+                "response.reasoning_summary_part.done", {**place, "summary_index": 0, "part": part}
+            )
+        self._items.append(done)
+        return events + self._item_event("done", open_item.position, done)
+
+    def _call(self, call: ToolCall) -> bytes:
+        events = self._close()
+        position = len(self._items)
+        identifier = item_id("fc", self._context.id, position)
+        done = call_item(identifier, call)
+        self._items.append(done)
+        place = {"item_id": identifier, "output_index": position}
+        return (
+            events
+            + self._item_event("added", position, call_item(identifier, call, is_done=False))
+            + self._event(
+                "response.function_call_arguments.delta", {**place, "delta": call.arguments}
+            )
+            + self._event(
+                "response.function_call_arguments.done",
+                {**place, "name": call.name, "arguments": call.arguments},
+            )
+            + self._item_event("done", position, done)
+        )
+
+    def _end(self, interaction: Interaction) -> bytes:
+        events = self._close()
+        response = response_object(
+            interaction, self._prompt, self._ids, is_sealed=self._is_sealed
+        )
+        response["store"] = self._context.is_content_stored
+        *_, last = response["output"] or [{}]
+        if "encrypted_content" in last:
+            position = len(self._items)
+            last["id"] = item_id("rs", interaction.id, position)
+            events += self._item_event("added", position, last)
+            events += self._item_event("done", position, last)
+            self._items.append(last)
+        response["output"] = self._items  # exactly what was streamed
+        return events + self._event(f"response.{response['status']}", {"response": response})
+
+    def _snapshot(self, status: str) -> JsonObject:
+        """Return the response as it is before its end."""
+        context = self._context
+        return {
+            "id": self._ids.of_response(context.id, context.user_id),
+            "object": "response",
+            "created_at": created_seconds(milliseconds_of(context.id)),
+            "status": status,
+            "background": False,
+            "error": None,
+            "incomplete_details": None,
+            "model": self._model,
+            "output": [],
+            "previous_response_id": None
+            if context.previous_id is None
+            else self._ids.of_response(context.previous_id, context.user_id),
+            "store": context.is_content_stored,
+            "usage": None,
+            "user": None,
+            "metadata": dict(context.metadata),
+            **echo_of(self._prompt),
+        }
+
+    def _item_event(self, what: str, position: int, item: JsonObject) -> bytes:
+        return self._event(
+            f"response.output_item.{what}", {"output_index": position, "item": item}
+        )
+
+    def _place(self, item: _OpenItem) -> JsonObject:
+        return {"item_id": item.identifier, "output_index": item.position}
+
+    def _event(self, name: str, body: JsonObject) -> bytes:
+        number = self._number
+        self._number += 1
+        data = orjson.dumps({"type": name, "sequence_number": number, **body})
+        return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
