@@ -38,6 +38,7 @@ UNSUPPORTED: list[tuple[dict[str, object], str]] = [
         {"messages": [{"role": "user", "content": [{"type": "video_url", "video_url": {}}]}]},
         "messages[0].content",
     ),
+    ({"messages": [{"role": "user", "content": [{"type": {}}]}]}, "messages[0].content"),
     (
         {"messages": [{"role": "assistant", "content": [{"type": "audio"}]}, QUESTION]},
         "messages[0].content",

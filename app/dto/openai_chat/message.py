@@ -38,6 +38,8 @@ def _part_text(part: Any) -> str:
     if not isinstance(part, dict):
         raise PydanticCustomError("part", "Input should be a content part")
     kind = part.get("type")
+    if not isinstance(kind, str):
+        raise unsupported()
     if kind in MEDIA_TYPES:
         return ""
     if kind not in ("text", "refusal"):
@@ -80,7 +82,8 @@ CalledName = Annotated[
 
 
 def _is_media(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") in MEDIA_TYPES
+    kind = part.get("type") if isinstance(part, dict) else None
+    return isinstance(kind, str) and kind in MEDIA_TYPES
 
 
 class CalledFunction(BaseModel):
