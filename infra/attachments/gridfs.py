@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pymongo
-from bson import ObjectId
-from gridfs.asynchronous import AsyncGridFSBucket, AsyncGridOut
-from gridfs.errors import CorruptGridFile, FileExists
+from bson import Int64, ObjectId
+from gridfs.asynchronous import DEFAULT_CHUNK_SIZE, AsyncGridOut
+from gridfs.errors import CorruptGridFile
 from pymongo import IndexModel
+from pymongo.errors import DuplicateKeyError
 
 from domain.entities.interaction import first_id_after
 from domain.exceptions import (
@@ -35,10 +36,11 @@ ERASE_SECONDS = 10.0
 LIST_SECONDS = 60.0
 PROBE_SECONDS = 2.5
 FAILURES_TO_BE_AWAY = 2
-ABANDONED_SECONDS = 3600.0
+ABANDONED_AGE = timedelta(hours=1)
 """Age of chunks without a file above which their writer is taken for dead."""
 
 _TRIES = 3
+_SENT_BYTES = 8 * DEFAULT_CHUNK_SIZE
 _AT_ONCE = 100
 _LISTED_AT_ONCE = 1000
 _USER = "metadata.userId"
@@ -58,7 +60,6 @@ class GridFsAttachments(AttachmentStore):
     def __init__(self, access: MongoAccess, *, clock: Clock) -> None:
         self.reachability = Reachability("GridFS", self._probe, clock, failures=FAILURES_TO_BE_AWAY)
         self._database = access.database
-        self._bucket = AsyncGridFSBucket(access.database, bucket_name=BUCKET)
         self._files = access.database[BUCKET]["files"]
         self._chunks = access.database[BUCKET]["chunks"]
         self._calls = access.calls
@@ -130,22 +131,48 @@ class GridFsAttachments(AttachmentStore):
                 )
                 if stored.matched_count:
                     return
-                upload = self._bucket.open_upload_stream(
-                    attachment_id,
-                    metadata={
-                        "userId": user_id,
-                        "mediaType": content.media_type,
-                        "references": [interaction_id],
-                    },
-                )
-                try:
-                    await upload.write(content.content)
-                    await upload.close()
+                if await self._upload(user_id, attachment_id, content, interaction_id):
                     return
-                except FileExists:
-                    # Another process stored it meanwhile. `upload.abort` would also delete a file with references.
-                    await self._chunks.delete_many({"files_id": upload._id})
         raise HistoryUnavailable("others keep storing and releasing the attachment")
+
+    async def _upload(
+        self, user_id: str, attachment_id: str, content: StoredContent, interaction_id: str
+    ) -> bool:
+        """Store a content with its first reference; return False if another process stored it meanwhile.
+
+        The driver's own upload encodes all chunks at once, for which the loop would stand still.
+        """
+        file_id = ObjectId()
+        size_bytes = len(content.content)
+        view = memoryview(content.content)
+        for start in range(0, size_bytes, _SENT_BYTES):
+            chunks = [
+                {
+                    "files_id": file_id,
+                    "n": at // DEFAULT_CHUNK_SIZE,
+                    "data": bytes(view[at : at + DEFAULT_CHUNK_SIZE]),
+                }
+                for at in range(start, min(start + _SENT_BYTES, size_bytes), DEFAULT_CHUNK_SIZE)
+            ]
+            await self._chunks.insert_many(chunks)
+        file = {
+            "_id": file_id,
+            "filename": attachment_id,
+            "length": Int64(size_bytes),
+            "chunkSize": DEFAULT_CHUNK_SIZE,
+            "uploadDate": self._now(),
+            "metadata": {
+                "userId": user_id,
+                "mediaType": content.media_type,
+                "references": [interaction_id],
+            },
+        }
+        try:
+            await self._files.insert_one(file)
+        except DuplicateKeyError:
+            await self._chunks.delete_many({"files_id": file_id})
+            return False
+        return True
 
     async def _get(self, which: Mapping[str, Any]) -> StoredContent | None:
         with pymongo.timeout(GET_SECONDS):
@@ -182,8 +209,7 @@ class GridFsAttachments(AttachmentStore):
 
     async def _remove_abandoned_chunks(self) -> None:
         """Remove chunks without a file; ids of files contain the time at which their upload began."""
-        now = datetime.fromtimestamp(self._clock.now_milliseconds() / 1000, UTC)
-        oldest_running = ObjectId.from_datetime(now - timedelta(seconds=ABANDONED_SECONDS))
+        oldest_running = ObjectId.from_datetime(self._now() - ABANDONED_AGE)
         # The stages before the look-up read the index of chunks alone.
         listing = await self._chunks.aggregate(
             [
@@ -203,6 +229,9 @@ class GridFsAttachments(AttachmentStore):
         )
         async for chunk in listing:
             await self._chunks.delete_many({"files_id": chunk["_id"]})
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now_milliseconds() / 1000, UTC)
 
     async def _probe(self) -> None:
         hello = self._database.command("hello")

@@ -6,6 +6,7 @@ from aws_cdk import Duration, RemovalPolicy, SecretValue, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -22,6 +23,9 @@ INDEXES = {
 }
 """Keys and filtered attributes of each index; the same as the service creates on an emulator."""
 
+ATTACHMENT_PREFIXES = ("contents/", "erasing/", "references/")
+"""Keys of the service's objects in the bucket of attachments."""
+
 _LOG_GROUPS = ("api", "worker", "gateway")
 
 
@@ -30,6 +34,7 @@ class DataStack(Stack):
 
     Attributes:
         table: Interactions, claims of idempotency keys and tombstones.
+        attachments: Contents of attachments and long texts, and the references to them.
         queue: From the API to the worker.
         dead_letters: Messages that could not be stored.
         provider_keys: A JSON object of the providers' keys, by the names of the service's settings.
@@ -42,6 +47,7 @@ class DataStack(Stack):
         super().__init__(scope, stack_id, description="History of rt-genai: table, queues, secrets")
         self._kept = RemovalPolicy.RETAIN if parameters.is_protected else RemovalPolicy.DESTROY
         self.table = self._make_table(is_protected=parameters.is_protected)
+        self.attachments = self._make_bucket()
         self.dead_letters = self._make_dead_letters()
         self.queue = self._make_queue()
         self.provider_keys = self._make_secret(
@@ -94,6 +100,31 @@ class DataStack(Stack):
                 non_key_attributes=filtered,
             )
         return table
+
+    def _make_bucket(self) -> s3.Bucket:
+        """Create the bucket, named by CloudFormation: names of buckets are shared by all accounts.
+
+        It has no versions, since an erased attachment must be gone.
+        """
+        return s3.Bucket(
+            self,
+            "Attachments",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            removal_policy=self._kept,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="IncompleteUploads", abort_incomplete_multipart_upload_after=Duration.days(1)
+                ),
+                # The service removes these within hours; only a service that no longer runs leaves them.
+                s3.LifecycleRule(
+                    id="InterruptedErasures", prefix="erasing/", expiration=Duration.days(7)
+                ),
+            ],
+        )
 
     def _make_dead_letters(self) -> sqs.Queue:
         return sqs.Queue(

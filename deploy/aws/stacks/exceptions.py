@@ -2,6 +2,8 @@
 
 from aws_cdk import Acknowledgment, App, Validations
 
+from stacks.data import ATTACHMENT_PREFIXES
+
 _ENVIRONMENT = (
     "Settings that are no secrets stand in the task definition; secrets come from Secrets Manager."
 )
@@ -9,6 +11,10 @@ _TOKEN = (
     "ecr:GetAuthorizationToken knows no resource; every other action of this role names its own."
 )
 _CREDENTIALS = "The service checks API keys and tokens itself, the same wherever it runs."
+_OBJECTS = (
+    "Objects are named by user and attachment; the service reads and writes below three prefixes."
+)
+_BUCKET = "rt-data:ExportsOutputFnGetAttAttachments87B238D3Arn6729C3C8"
 
 # Below this construct, this rule of AwsSolutions, for this reason.
 _EXCEPTIONS = (
@@ -19,6 +25,16 @@ _EXCEPTIONS = (
     ),
     ("rt-data/ApiKeys", "SMG4", "Hashes of keys, each with an end of its own."),
     ("rt-data/CursorSecret", "SMG4", "A new one would make every cursor in use invalid."),
+    (
+        "rt-data/Attachments",
+        "S1",
+        "Requests come from the service alone, which logs what was asked for.",
+    ),
+    *(
+        (f"rt-app/Tasks/{task}/TaskRole", f"IAM5[Resource::{_BUCKET}/{prefix}*]", _OBJECTS)
+        for task in ("ApiTask", "WorkerTask")
+        for prefix in ATTACHMENT_PREFIXES
+    ),
     ("rt-app/Balancer/AccessLogs", "S1", "It holds access logs and nothing else."),
     ("rt-app/Tasks/ApiTask", "ECS2", _ENVIRONMENT),
     ("rt-app/Tasks/WorkerTask", "ECS2", _ENVIRONMENT),

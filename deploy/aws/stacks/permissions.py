@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aws_cdk import aws_iam as iam
 
-from stacks.data import INDEXES, DataStack
+from stacks.data import ATTACHMENT_PREFIXES, INDEXES, DataStack
 
 _READ_AND_WRITE = (
     "dynamodb:BatchGetItem",
@@ -15,6 +15,7 @@ _READ_AND_WRITE = (
     "dynamodb:Query",
 )
 _CLAIM_AND_ERASE = ("dynamodb:DeleteItem", "dynamodb:UpdateItem")
+_ATTACHMENTS = ("s3:DeleteObject", "s3:GetObject", "s3:PutObject")
 _SEND = ("sqs:GetQueueAttributes", "sqs:SendMessage")
 _RECEIVE = (
     "sqs:ChangeMessageVisibility",
@@ -25,20 +26,35 @@ _RECEIVE = (
 
 
 def api_permissions(data: DataStack) -> list[iam.PolicyStatement]:
-    """Read, write and erase history; send to the queue."""
+    """Read, write and erase history and attachments; send to the queue."""
     return [
         _allow([*_READ_AND_WRITE, *_CLAIM_AND_ERASE], data.table.table_arn),
         _allow(["dynamodb:Query"], *(f"{data.table.table_arn}/index/{name}" for name in INDEXES)),
+        *_attachment_permissions(data),
         _allow(_SEND, data.queue.queue_arn),
     ]
 
 
 def worker_permissions(data: DataStack) -> list[iam.PolicyStatement]:
-    """Permissions to move messages from the queue to the table, and to and from the dead letters."""
+    """Permissions to move messages from the queue to the table, with attachments, and to and from the dead letters."""
     return [
         _allow(_READ_AND_WRITE, data.table.table_arn),
+        *_attachment_permissions(data),
         _allow([*_RECEIVE, "sqs:SendMessage"], data.queue.queue_arn),
         _allow([*_RECEIVE, "sqs:SendMessage"], data.dead_letters.queue_arn),
+    ]
+
+
+def _attachment_permissions(data: DataStack) -> list[iam.PolicyStatement]:
+    bucket_arn = data.attachments.bucket_arn
+    prefixes = [f"{prefix}*" for prefix in ATTACHMENT_PREFIXES]
+    return [
+        _allow(_ATTACHMENTS, *(f"{bucket_arn}/{prefix}" for prefix in prefixes)),
+        iam.PolicyStatement(
+            actions=["s3:ListBucket"],
+            resources=[bucket_arn],
+            conditions={"StringLike": {"s3:prefix": prefixes}},
+        ),
     ]
 
 

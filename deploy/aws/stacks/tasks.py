@@ -139,6 +139,7 @@ class Tasks(Construct):
             "ENVIRONMENT": "production",
             "AWS_REGION": data.region,
             "DYNAMODB_TABLE": data.table.table_name,
+            "ATTACHMENTS_BUCKET": data.attachments.bucket_name,
             "SQS_QUEUE_URL": data.queue.queue_url,
             "SQS_DLQ_URL": data.dead_letters.queue_url,
             # the disk is ephemeral: interactions that the queue does not accept go straight to the table

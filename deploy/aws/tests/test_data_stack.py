@@ -88,6 +88,82 @@ def test_queues_are_reached_by_tls_alone(template: Template) -> None:
     )
 
 
+def test_attachments_are_private_encrypted_and_outlive_their_stack(template: Template) -> None:
+    template.has_resource(
+        "AWS::S3::Bucket",
+        {
+            "DeletionPolicy": "Retain",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": {
+                "PublicAccessBlockConfiguration": {
+                    "BlockPublicAcls": True,
+                    "BlockPublicPolicy": True,
+                    "IgnorePublicAcls": True,
+                    "RestrictPublicBuckets": True,
+                },
+                "BucketEncryption": {
+                    "ServerSideEncryptionConfiguration": [
+                        {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+                    ]
+                },
+                "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+                # an erased attachment is gone at once
+                "VersioningConfiguration": Match.absent(),
+            },
+        },
+    )
+
+
+def test_attachments_expire_only_where_an_erasure_was_interrupted(template: Template) -> None:
+    template.has_resource_properties(
+        "AWS::S3::Bucket",
+        {
+            "LifecycleConfiguration": {
+                "Rules": [
+                    Match.object_equals(
+                        {
+                            "Id": "IncompleteUploads",
+                            "Status": "Enabled",
+                            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                        }
+                    ),
+                    Match.object_equals(
+                        {
+                            "Id": "InterruptedErasures",
+                            "Status": "Enabled",
+                            "Prefix": "erasing/",
+                            "ExpirationInDays": 7,
+                        }
+                    ),
+                ]
+            }
+        },
+    )
+
+
+def test_attachments_are_reached_by_tls_alone(template: Template) -> None:
+    template.has_resource_properties(
+        "AWS::S3::BucketPolicy",
+        {
+            "PolicyDocument": Match.object_like(
+                {
+                    "Statement": Match.array_with(
+                        [
+                            Match.object_like(
+                                {
+                                    "Effect": "Deny",
+                                    "Action": "s3:*",
+                                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                                }
+                            )
+                        ]
+                    )
+                }
+            )
+        },
+    )
+
+
 def test_no_secret_stands_in_the_template(synthesised: Synthesis) -> None:
     secrets = of_type(read(synthesised("small"), "rt-data"), "AWS::SecretsManager::Secret")
     values = {secret["Name"]: secret.get("SecretString") for secret in secrets}
