@@ -6,11 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pymongo
-from bson import Int64, ObjectId
-from gridfs.asynchronous import DEFAULT_CHUNK_SIZE, AsyncGridOut
 from gridfs.errors import CorruptGridFile
 from pymongo import IndexModel
-from pymongo.errors import DuplicateKeyError
 
 from domain.entities.interaction import first_id_after
 from domain.exceptions import (
@@ -22,6 +19,7 @@ from domain.exceptions import (
 )
 from domain.interfaces.attachments import AttachmentReferences, AttachmentStore, StoredContent
 from domain.interfaces.clock import Clock
+from infra.attachments.gridfs_bucket import GridFsBucket
 from infra.history.mongo.errors import translate_errors
 from infra.history.store.reachability import Reachability
 from infra.storage.mongo.client import Document, MongoAccess, connected_when_needed
@@ -40,13 +38,11 @@ ABANDONED_AGE = timedelta(hours=1)
 """Age of chunks without a file above which their writer is taken for dead."""
 
 _TRIES = 3
-_SENT_BYTES = 8 * DEFAULT_CHUNK_SIZE
 _AT_ONCE = 100
 _LISTED_AT_ONCE = 1000
 _USER = "metadata.userId"
 _REFERENCES = "metadata.references"
 _FILE_INDEXES = [IndexModel([(_USER, 1), ("filename", 1)], name="byUser", unique=True)]
-_CHUNK_INDEXES = [IndexModel([("files_id", 1), ("n", 1)], unique=True)]
 
 
 class GridFsAttachments(AttachmentStore):
@@ -60,8 +56,8 @@ class GridFsAttachments(AttachmentStore):
     def __init__(self, access: MongoAccess, *, clock: Clock) -> None:
         self.reachability = Reachability("GridFS", self._probe, clock, failures=FAILURES_TO_BE_AWAY)
         self._database = access.database
-        self._files = access.database[BUCKET]["files"]
-        self._chunks = access.database[BUCKET]["chunks"]
+        self._bucket = GridFsBucket(access.database, BUCKET)
+        self._files = self._bucket.files
         self._calls = access.calls
         self._clock = clock
         self._has_indexes = False
@@ -99,7 +95,10 @@ class GridFsAttachments(AttachmentStore):
     async def references(self) -> AsyncIterator[AttachmentReferences]:
         """Yield all attachments, after deleting what interrupted processes left unfinished."""
         await self._remove_unreferenced({})
-        await self._call(HistoryUnreadable, LIST_SECONDS, self._remove_abandoned_chunks())
+        oldest_running = self._now() - ABANDONED_AGE
+        await self._call(
+            HistoryUnreadable, LIST_SECONDS, self._bucket.remove_chunks_without_file(oldest_running)
+        )
         after: Document = {}
         while True:
             listing = self._files.find(after, {"filename": 1, "metadata": 1}).sort("_id", 1)
@@ -122,7 +121,7 @@ class GridFsAttachments(AttachmentStore):
         with pymongo.timeout(PUT_SECONDS):
             if not self._has_indexes:
                 await self._files.create_indexes(_FILE_INDEXES)
-                await self._chunks.create_indexes(_CHUNK_INDEXES)
+                await self._bucket.make_indexes()
                 self._has_indexes = True
             for _ in range(_TRIES):
                 stored = await self._files.update_one(
@@ -131,55 +130,24 @@ class GridFsAttachments(AttachmentStore):
                 )
                 if stored.matched_count:
                     return
-                if await self._upload(user_id, attachment_id, content, interaction_id):
+                file = {
+                    "filename": attachment_id,
+                    "uploadDate": self._now(),
+                    "metadata": {
+                        "userId": user_id,
+                        "mediaType": content.media_type,
+                        "references": [interaction_id],
+                    },
+                }
+                if await self._bucket.upload(file, content.content):
                     return
         raise HistoryUnavailable("others keep storing and releasing the attachment")
-
-    async def _upload(
-        self, user_id: str, attachment_id: str, content: StoredContent, interaction_id: str
-    ) -> bool:
-        """Store a content with its first reference; return False if another process stored it meanwhile.
-
-        The driver's own upload encodes all chunks at once, for which the loop would stand still.
-        """
-        file_id = ObjectId()
-        size_bytes = len(content.content)
-        view = memoryview(content.content)
-        for start in range(0, size_bytes, _SENT_BYTES):
-            chunks = [
-                {
-                    "files_id": file_id,
-                    "n": at // DEFAULT_CHUNK_SIZE,
-                    "data": bytes(view[at : at + DEFAULT_CHUNK_SIZE]),
-                }
-                for at in range(start, min(start + _SENT_BYTES, size_bytes), DEFAULT_CHUNK_SIZE)
-            ]
-            await self._chunks.insert_many(chunks)
-        file = {
-            "_id": file_id,
-            "filename": attachment_id,
-            "length": Int64(size_bytes),
-            "chunkSize": DEFAULT_CHUNK_SIZE,
-            "uploadDate": self._now(),
-            "metadata": {
-                "userId": user_id,
-                "mediaType": content.media_type,
-                "references": [interaction_id],
-            },
-        }
-        try:
-            await self._files.insert_one(file)
-        except DuplicateKeyError:
-            await self._chunks.delete_many({"files_id": file_id})
-            return False
-        return True
 
     async def _get(self, which: Mapping[str, Any]) -> StoredContent | None:
         with pymongo.timeout(GET_SECONDS):
             while (file := await self._files.find_one(which)) is not None:
-                download = AsyncGridOut(self._database[BUCKET], file_document=file)
                 try:
-                    content = await download.read()
+                    content = await self._bucket.download(file)
                 except CorruptGridFile as exc:
                     if await self._files.find_one({"_id": file["_id"]}, {"_id": 1}) is not None:
                         raise HistoryDamaged("chunks of an attachment are missing") from exc
@@ -204,31 +172,8 @@ class GridFsAttachments(AttachmentStore):
         for file in found:
             which = {"_id": file["_id"], _REFERENCES: {"$size": 0}}
             if (await self._files.delete_one(which)).deleted_count:
-                await self._chunks.delete_many({"files_id": file["_id"]})
+                await self._bucket.remove_chunks(file["_id"])
         return len(found) == _AT_ONCE
-
-    async def _remove_abandoned_chunks(self) -> None:
-        """Remove chunks without a file; ids of files contain the time at which their upload began."""
-        oldest_running = ObjectId.from_datetime(self._now() - ABANDONED_AGE)
-        # The stages before the look-up read the index of chunks alone.
-        listing = await self._chunks.aggregate(
-            [
-                {"$match": {"files_id": {"$lt": oldest_running}}},
-                {"$project": {"_id": 0, "files_id": 1}},
-                {"$group": {"_id": "$files_id"}},
-                {
-                    "$lookup": {
-                        "from": self._files.name,
-                        "localField": "_id",
-                        "foreignField": "_id",
-                        "as": "file",
-                    }
-                },
-                {"$match": {"file": []}},
-            ]
-        )
-        async for chunk in listing:
-            await self._chunks.delete_many({"files_id": chunk["_id"]})
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now_milliseconds() / 1000, UTC)
