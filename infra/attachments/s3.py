@@ -96,19 +96,19 @@ class S3Attachments(AttachmentStore):
             self._bucket.delete, [key for key in references if key.rpartition("/")[2] < before_id]
         )
         # Contents are listed as well: an interrupted release leaves some without a reference.
-        contents = [key.removeprefix(_CONTENTS) async for key in self._keys(_CONTENTS + user)]
+        contents = [name async for name in self._contents(_CONTENTS + user)]
         await _each(self._remove_unreferenced, contents)
 
     async def references(self) -> AsyncIterator[AttachmentReferences]:
         """Yield all attachments, after completing what interrupted processes left unfinished."""
         await self._finish_erasures()
-        contents = self._keys(_CONTENTS)
+        contents = self._contents(_CONTENTS)
         content = await anext(contents, None)
         async for name, interaction_ids in self._references_by_name():
             # Both listings are in the same order, so a content that comes before has no reference.
-            while content is not None and (found := content.removeprefix(_CONTENTS)) <= name:
-                if found < name:
-                    await _within(ERASE_SECONDS, self._remove_unreferenced(found))
+            while content is not None and content <= name:
+                if content < name:
+                    await _within(ERASE_SECONDS, self._remove_unreferenced(content))
                 content = await anext(contents, None)
             user, attachment_id = name.split("/")
             yield AttachmentReferences(
@@ -117,7 +117,7 @@ class S3Attachments(AttachmentStore):
                 interaction_ids=interaction_ids,
             )
         while content is not None:
-            await _within(ERASE_SECONDS, self._remove_unreferenced(content.removeprefix(_CONTENTS)))
+            await _within(ERASE_SECONDS, self._remove_unreferenced(content))
             content = await anext(contents, None)
 
     async def _put(self, name: str, content: StoredContent, interaction_id: str) -> None:
@@ -156,6 +156,8 @@ class S3Attachments(AttachmentStore):
         name, interaction_ids = "", list[str]()
         async for key in self._keys(_REFERENCES):
             its_name, _, interaction_id = key.removeprefix(_REFERENCES).rpartition("/")
+            if not _is_name(its_name):
+                continue
             if its_name != name:
                 if interaction_ids:
                     yield name, interaction_ids
@@ -163,6 +165,12 @@ class S3Attachments(AttachmentStore):
             interaction_ids.append(interaction_id)
         if interaction_ids:
             yield name, interaction_ids
+
+    async def _contents(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the names of contents; an object that this service did not store is none."""
+        async for key in self._keys(prefix):
+            if _is_name(name := key.removeprefix(_CONTENTS)):
+                yield name
 
     async def _keys(self, prefix: str) -> AsyncIterator[str]:
         async for found in self._objects(prefix):
@@ -202,6 +210,15 @@ async def open_s3_attachments(
 
 def _name(user_id: str, attachment_id: str) -> str:
     return f"{name_of_user(user_id)}/{attachment_id}"
+
+
+def _is_name(text: str) -> bool:
+    user, _, its_id = text.partition("/")
+    try:
+        user_of_name(user)
+    except ValueError:
+        return False
+    return is_attachment_id(its_id)
 
 
 async def _within(

@@ -11,6 +11,7 @@ from infra.attachments.gridfs import open_gridfs_attachments
 from infra.attachments.s3 import open_s3_attachments
 from infra.clock import SystemClock
 from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
 
 Stores = tuple[AttachmentStore, AttachmentStore]
@@ -41,8 +42,9 @@ async def gridfs(_folder: Path) -> AsyncIterator[Stores]:
 
 @asynccontextmanager
 async def s3(_folder: Path) -> AsyncIterator[Stores]:
-    """S3, in a bucket of its own."""
-    access, bucket, clock = shared_emulator().access, f"t{secrets.token_hex(6)}", SystemClock()
+    """S3, in the bucket of a data stack of its own."""
+    stack, clock = deploy_data_stack(shared_emulator()), SystemClock()
+    access, bucket = stack.emulator.access, stack.bucket
     async with (
         open_s3_attachments(access, bucket=bucket, clock=clock) as one,
         open_s3_attachments(access, bucket=bucket, clock=clock) as other,

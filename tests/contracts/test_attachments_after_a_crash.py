@@ -240,3 +240,14 @@ async def test_a_reference_whose_content_never_came_is_listed(
     await s3.release("ana", an_id(1), [its_id])
     assert await listed(s3) == {}
     assert await keys(bucket) == []
+
+
+async def test_objects_of_others_are_left_alone(s3: S3Attachments, bucket: HookedBucket) -> None:
+    its_id = await put(s3, 1)
+    others = ["contents/x", f"contents/a b/{its_id}", "references/x/y/z", "notes"]
+    for key in others:
+        await bucket.put(key, image())
+    assert await listed(s3) == {("ana", its_id): [an_id(1)]}
+    await s3.release_all("ana", an_id(1))
+    assert await listed(s3) == {}
+    assert await keys(bucket) == sorted([key.partition("/")[0] for key in others])

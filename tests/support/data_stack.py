@@ -25,6 +25,7 @@ class DataStack:
     emulator: AwsEmulator
     table: str
     queues: SqsNames
+    bucket: str
 
     @property
     def settings(self) -> dict[str, str]:
@@ -33,6 +34,7 @@ class DataStack:
             "AWS_ENDPOINT_URL": self.emulator.url,
             "AWS_EMULATOR": "true",
             "DYNAMODB_TABLE": self.table,
+            "ATTACHMENTS_BUCKET": self.bucket,
             "SQS_QUEUE_URL": self.queues.queue_url,
             "SQS_DLQ_URL": self.queues.dead_letter_url,
         }
@@ -44,12 +46,27 @@ def deploy_data_stack(emulator: AwsEmulator) -> DataStack:
     text = TEMPLATE.read_text(encoding="utf-8")
     for start in _OF_ITS_NAMES:
         text = text.replace(start, start.replace("rt", prefix))
-    deploy(emulator, f"{prefix}-data", json.loads(text))
+    template = json.loads(text)
+    deploy(emulator, f"{prefix}-data", template)
     return DataStack(
         emulator=emulator,
         table=f"{prefix}-history",
         queues=SqsNames.from_urls(emulator.queue_url(f"{prefix}-interactions"), None),
+        bucket=bucket_of(emulator, f"{prefix}-data", template),
     )
+
+
+def bucket_of(emulator: AwsEmulator, stack: str, template: dict[str, Any]) -> str:
+    """Return the name of a deployed stack's only bucket."""
+    (logical_id,) = [
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::S3::Bucket"
+    ]
+    described = client_of(emulator, "cloudformation").describe_stack_resource(
+        StackName=stack, LogicalResourceId=logical_id
+    )
+    return str(described["StackResourceDetail"]["PhysicalResourceId"])
 
 
 def deploy(emulator: AwsEmulator, name: str, template: dict[str, Any]) -> None:

@@ -11,6 +11,10 @@ import pytest
 from dependency_injection import application
 from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
+from infra.attachments.disk import DiskAttachments
+from infra.attachments.gridfs import GridFsAttachments
+from infra.attachments.s3 import S3Attachments
+from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
 from infra.history.store.durable_store import DurableStore
 from infra.settings import Settings
@@ -45,6 +49,40 @@ def test_two_stores_at_once_are_refused_with_both_settings_named() -> None:
 
 def test_names_lead_back_to_their_stores() -> None:
     assert [store_named(name).name for name in store_names()] == ["sqlite", "mongodb", "dynamodb"]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({}, DiskAttachments),
+        ({"mongo_uri": "mongodb://localhost"}, GridFsAttachments),
+        ({"dynamodb_table": "history"}, type(None)),
+        ({"dynamodb_table": "history", "attachments_bucket": "history-files"}, S3Attachments),
+    ],
+)
+async def test_a_store_has_its_own_place_for_attachments(
+    values: dict[str, Any], kind: type, tmp_path: Path
+) -> None:
+    access = {"aws_region": "eu-west-1", "aws_access_key_id": "x", "aws_secret_access_key": "y"}
+    configured = settings(data_dir=tmp_path / "data", **access, **values)
+    store = configured_store(configured)
+    async with store.open_attachments(configured, SystemClock()) as attachments:
+        assert type(attachments) is kind
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["s3://history-files", "History", "a", "x" * 64])
+async def test_what_can_be_no_bucket_is_refused(name: str) -> None:
+    configured = settings(dynamodb_table="history", attachments_bucket=name, aws_region="eu-west-1")
+    with pytest.raises(ConfigurationError, match="ATTACHMENTS_BUCKET"):
+        async with store_named("dynamodb").open_attachments(configured, SystemClock()):
+            pass
+
+
+async def test_a_store_without_a_place_for_attachments_has_none() -> None:
+    store = memory_store(MemoryStore(), InMemoryIdempotencyStore())
+    async with store.open_attachments(settings(), SystemClock()) as attachments:
+        assert attachments is None
 
 
 class MemoryStore(InMemoryHistory, DurableStore):
