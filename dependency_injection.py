@@ -17,6 +17,8 @@ from app.services.container import Container
 from app.services.history_service import HistoryService
 from app.services.idempotency import IdempotencyService
 from app.services.model_service import ModelService
+from app.services.response_ids import ResponseIds
+from app.services.response_service import ResponseService
 from app.services.token_quota import TokenQuota
 from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
@@ -27,6 +29,7 @@ from domain.interfaces.history import HistoryRepository, HistoryWriter
 from domain.interfaces.idempotency import IdempotencyStore
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
+from domain.interfaces.sealer import Sealer
 from domain.interfaces.telemetry import RequestTracer
 from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
@@ -53,7 +56,7 @@ from infra.llm.chain import open_llm
 from infra.logging.unhandled import log_unhandled_in
 from infra.product import VERSION
 from infra.security.access import open_access
-from infra.security.cursors import configured_cursors
+from infra.security.cursors import configured_cursors, configured_sealer
 from infra.security.request_limits import MemoryRateLimiter
 from infra.security.token_budget import MemoryTokenBudget
 from infra.settings import Settings
@@ -174,6 +177,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             idempotency_store=idempotency_store,
             authenticator=access.authenticator,
             cursors=configured_cursors(settings),
+            sealer=configured_sealer(settings),
             clock=clock,
             metrics=metrics,
             health=ServiceHealth(
@@ -214,6 +218,7 @@ def wire(
     idempotency_store: IdempotencyStore,
     authenticator: Authenticator | None,
     cursors: CursorCodec,
+    sealer: Sealer,
     clock: Clock,
     metrics: Metrics,
     health: Health,
@@ -237,6 +242,12 @@ def wire(
         lost_after_seconds=settings.interrupted_grace_seconds,
     )
     read_interaction = ReadInteraction(history=history, load_contents=load_contents)
+    erase_history = EraseHistory(
+        history=history,
+        idempotency_store=idempotency_store,
+        new_id=new_id,
+        attachments=attachments,
+    )
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
@@ -269,17 +280,19 @@ def wire(
         history=HistoryService(
             search_history=SearchHistory(history=history, load_contents=load_contents),
             read_interaction=read_interaction,
-            erase_history=EraseHistory(
-                history=history,
-                idempotency_store=idempotency_store,
-                new_id=new_id,
-                attachments=attachments,
-            ),
+            erase_history=erase_history,
             list_conversations=ListConversations(history=history),
             summarise_history=SummariseHistory(history=history),
             export_history=ExportHistory(history=history, clock=clock, load_contents=load_contents),
             read_attachment=ReadAttachment(attachments),
             cursors=cursors,
+        ),
+        responses=ResponseService(
+            ResponseIds(sealer),
+            read_interaction,
+            erase_history,
+            clock,
+            drops_unknown_tools=settings.responses_drop_unknown_tools,
         ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),
         authenticator=authenticator,

@@ -18,6 +18,7 @@ from app.controllers import (
     metrics_controller,
     models_controller,
     openai_controller,
+    responses_controller,
     statistics_controller,
 )
 from app.middleware.access_gate import AccessGate, GateRules
@@ -72,7 +73,7 @@ class Limits:
     """
 
     body_bytes: int = 32 * 1024 * 1024
-    json_depth: int = 32
+    json_depth: int = 64
     large_bodies: LargeBodies = field(default_factory=LargeBodies)
 
 
@@ -152,6 +153,8 @@ def create_app(
         health_controller,
     ):
         app.include_router(controller.router)
+    app.include_router(responses_controller.chat_router)
+    app.include_router(responses_controller.router)
     if options.metrics_enabled:
         app.include_router(metrics_controller.router)
     if options.console_enabled:
@@ -185,7 +188,11 @@ def create_app(
 
 
 def _chat_routes() -> Iterator[ChatRoute]:
-    for controller in (chat_controller, openai_controller):
-        for route in controller.router.routes:
+    for router in (
+        chat_controller.router,
+        openai_controller.router,
+        responses_controller.chat_router,
+    ):
+        for route in router.routes:
             if isinstance(route, ChatRoute):
                 yield route

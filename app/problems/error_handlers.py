@@ -26,13 +26,16 @@ from domain.exceptions import (
     Forbidden,
     InvalidAttachment,
     InvalidInput,
+    ItemNotFound,
     LLMError,
     NoSuchOpenCall,
+    PreviousResponseNotFound,
     RateLimited,
     RetiredModel,
     ToolResultsMissing,
     UnknownModel,
     UnsupportedByModel,
+    UnsupportedInput,
 )
 
 _BY_CODE: Mapping[str, ProblemKind] = {
@@ -209,6 +212,18 @@ def _invalid_fields(error: DomainError) -> list[dict[str, str]]:
         return [{"pointer": f"/{to_camel(error.field)}", "message": message}]
     if isinstance(error, RetiredModel) and error.successor is not None:
         return [{"pointer": "/model", "message": f"retired; its successor is {error.successor}"}]
+    if isinstance(error, PreviousResponseNotFound):
+        return [{"pointer": "/previousResponseId", "message": "not found"}]
+    if isinstance(error, ItemNotFound):
+        return [{"pointer": "/input", "message": "an item is not found"}]
+    if isinstance(error, UnsupportedInput):
+        detail = f"not supported by this service: {error.detail}" if error.detail else ""
+        return [
+            {
+                "pointer": f"/{to_camel(error.field)}",
+                "message": detail or "not supported by this service",
+            }
+        ]
     if isinstance(error, ToolResultsMissing):
         message = f"no result for {_listed(error.call_ids)}"
         return [{"pointer": "/toolResults", "message": message}]

@@ -61,6 +61,18 @@ MALFORMED_BODY = _register(
     "Malformed body",
     "The body is not valid JSON in UTF-8, repeats a key, is nested too deeply, or does not match its Content-Encoding.",
 )
+PREVIOUS_RESPONSE_NOT_FOUND = _register(
+    "previous-response-not-found",
+    404,
+    "Previous response not found",
+    "This user has no response with the id in previous_response_id.",
+)
+ITEM_NOT_FOUND = _register(
+    "item-not-found",
+    404,
+    "Item not found",
+    "This user has no item with an id that the input refers to; see errors.",
+)
 UNSUPPORTED_PARAMETER = _register(
     "unsupported-parameter",
     400,

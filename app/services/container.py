@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.services.chat_service import ChatService
 from app.services.history_service import HistoryService
 from app.services.model_service import ModelService
+from app.services.response_service import ResponseService
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.health import Health
 from domain.interfaces.rate_limiter import RateLimiter
@@ -28,6 +29,7 @@ class Container:
     chat: ChatService
     history: HistoryService
     models: ModelService
+    responses: ResponseService
     authenticator: Authenticator | None
     caller_limits: RateLimiter
     health: Health

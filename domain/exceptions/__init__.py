@@ -6,6 +6,8 @@
     ├── Forbidden                    another user, a missing scope, or a client that is not allowed
     ├── RateLimited                  a limit of the caller is exhausted
     ├── NotFound                     the user has no such interaction
+    │   ├── PreviousResponseNotFound the response to continue
+    │   └── ItemNotFound             an item that the request refers to
     ├── InvalidInput                 a value that violates a rule of the domain
     │   └── NoSuchOpenCall           tool results without an open call; lists their ids
     ├── UnsupportedInput             known to the API format, not supported here
@@ -49,9 +51,11 @@ from domain.exceptions.base import (
     InvalidAttachment,
     InvalidCursor,
     InvalidInput,
+    ItemNotFound,
     NoSuchOpenCall,
     NotFound,
     Overloaded,
+    PreviousResponseNotFound,
     RetiredModel,
     ToolResultsMissing,
     UnknownModel,
@@ -107,6 +111,7 @@ __all__ = [
     "InvalidAttachment",
     "InvalidCursor",
     "InvalidInput",
+    "ItemNotFound",
     "LLMError",
     "LLMMisconfigured",
     "LLMRateLimited",
@@ -117,6 +122,7 @@ __all__ = [
     "NoSuchOpenCall",
     "NotFound",
     "Overloaded",
+    "PreviousResponseNotFound",
     "QueueUnavailable",
     "RateLimited",
     "RetiredModel",

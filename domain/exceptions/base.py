@@ -40,6 +40,26 @@ class NotFound(DomainError):
     code = "not-found"
 
 
+class PreviousResponseNotFound(NotFound):
+    """The response to continue does not exist, or belongs to another user."""
+
+    code = "previous-response-not-found"
+
+
+class ItemNotFound(NotFound):
+    """An item that the request refers to does not exist, or belongs to another user.
+
+    Attributes:
+        item_id: As the request names it.
+    """
+
+    code = "item-not-found"
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__("no such item")
+        self.item_id = item_id
+
+
 class InvalidInput(DomainError):
     """A value that violates a rule of the domain.
 

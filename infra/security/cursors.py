@@ -15,6 +15,7 @@ from domain.exceptions import InvalidCursor
 from domain.interfaces.cursor_codec import CursorCodec, PageQuery
 from infra.configuration import ConfigurationError
 from infra.operator_text import text_of
+from infra.security.sealing import AesSivSealer
 from infra.settings.access import AccessSettings
 from infra.storage.private_files import make_private_folder, sync_folder
 
@@ -90,9 +91,18 @@ def configured_cursors(settings: AccessSettings) -> SignedCursors:
     Raises:
         ConfigurationError: The secret can be neither read nor created.
     """
+    return SignedCursors(_secret(settings))
+
+
+def configured_sealer(settings: AccessSettings) -> AesSivSealer:
+    """Return a sealer under the same secret as the cursors; raises as `configured_cursors` does."""
+    return AesSivSealer(_secret(settings))
+
+
+def _secret(settings: AccessSettings) -> bytes:
     if settings.cursor_secret is not None:
-        return SignedCursors(settings.cursor_secret.get_secret_value().encode())
-    return SignedCursors(load_or_make_secret(settings.data_dir / "cursor.secret"))
+        return settings.cursor_secret.get_secret_value().encode()
+    return load_or_make_secret(settings.data_dir / "cursor.secret")
 
 
 def load_or_make_secret(path: Path) -> bytes:

@@ -32,7 +32,11 @@ class ServerSettings(ProcessSettings):
         description="A larger body gets 413. Bodies above 256 KiB are for attachments: of many short strings they get 413 too.",
     )
     max_json_depth: Count = Field(
-        default=32, description="A JSON body with deeper nesting gets 400."
+        default=64, description="A JSON body with deeper nesting gets 400."
+    )
+    responses_drop_unknown_tools: bool = Field(
+        default=False,
+        description="`POST /v1/responses` leaves out tools that are not functions instead of refusing them.",
     )
     header_receipt_seconds: PositiveSeconds = Field(
         default=10.0, description="Time for a request's headers to arrive; later it gets 408."

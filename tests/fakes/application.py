@@ -21,6 +21,7 @@ from domain.interfaces.cursor_codec import CursorCodec, PageQuery
 from domain.interfaces.health import Degraded, Health
 from domain.interfaces.model_catalogue import ModelCatalogue
 from infra.clock import SystemClock
+from infra.security.sealing import AesSivSealer
 from infra.settings import Settings
 from infra.telemetry.metrics.metrics import Metrics
 from tests.fakes.claims import InMemoryIdempotencyStore
@@ -105,6 +106,7 @@ class ApplicationUnderTest:
                 idempotency_store=self.claims,
                 authenticator=authenticator,
                 cursors=PlainCursors(),
+                sealer=AesSivSealer(b"a secret of tests"),
                 clock=clock or SystemClock(),
                 metrics=Metrics(version="0", environment="test"),
                 health=AlwaysHealthy(),

@@ -18,7 +18,7 @@ from app.dto.openai_chat.tools import FunctionType
 from app.dto.openai_chat.values import AbsentOrEmpty, unsupported
 from app.dto.wire import at_most_bytes, reject_nul
 
-_MOST_BYTES = 131_072
+_MOST_BYTES = 1_048_576
 _MAX_ID_CHARACTERS = 512
 _MAX_CALLS = 256
 _MAX_NAME_CHARACTERS = 128
@@ -121,7 +121,7 @@ class ChatMessage(BaseModel):
     content: Content = Field(
         default="",
         validate_default=True,
-        description="A text, or parts of type `text`, which are joined; at most 128 KiB of UTF-8.",
+        description="A text, or parts of type `text`, which are joined; at most 1 MiB of UTF-8.",
     )
     tool_calls: list[MessageToolCall] | None = Field(
         default=None,

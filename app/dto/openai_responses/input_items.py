@@ -32,7 +32,7 @@ JsonObject = Mapping[str, Any]
 
 _TEXTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
 _ROLES = ("user", "assistant", "system", "developer")
-_MOST_BYTES = 131_072
+_MOST_BYTES = 1_048_576
 
 
 @dataclass(slots=True)
@@ -165,7 +165,7 @@ class InputReader:
         if call_id in self._open_calls:
             self._open_calls.remove(call_id)
         elif not self._is_continued or self._result.messages:
-            raise NoSuchOpenCall([call_id])
+            raise NoSuchOpenCall(f"input.{number}.call_id", [call_id])
         parts = _parts(item.get("output"), f"input.{number}.output")
         self._results.append(ToolResult(call_id=call_id, output=text_of(parts)))
         self._results += [part for part in parts if isinstance(part, Attachment)]
@@ -210,9 +210,7 @@ class InputReader:
     def _end_results(self) -> None:
         results, self._results = self._results, []
         if results:
-            self._result.messages.append(
-                Message(role=Role.USER, text="", items=tuple(results))
-            )
+            self._result.messages.append(Message(role=Role.USER, text="", items=tuple(results)))
 
 
 def _parts(content: Any, field_name: str) -> list[Text | Attachment]:

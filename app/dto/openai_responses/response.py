@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 
 from app.dto.openai_chat.answer import created_seconds
-from app.dto.openai_responses.ids import Ids
 from app.dto.openai_responses.output import JsonObject, output_items, sealed_metadata
+from app.services.response_ids import ResponseIds
 from domain.entities.interaction import Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, Usage
@@ -58,7 +58,7 @@ def echo_of(prompt: Prompt) -> JsonObject:
 
 
 def response_object(
-    interaction: Interaction, prompt: Prompt, ids: Ids, *, is_sealed: bool = False
+    interaction: Interaction, prompt: Prompt, ids: ResponseIds, *, is_sealed: bool = False
 ) -> JsonObject:
     """Return the response of an interaction.
 

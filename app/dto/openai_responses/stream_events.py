@@ -6,7 +6,7 @@ import orjson
 from starlette.types import Scope
 
 from app.dto.openai_chat.answer import created_seconds
-from app.dto.openai_responses.ids import Ids, item_id
+from app.dto.openai_responses.ids import item_id
 from app.dto.openai_responses.output import (
     JsonObject,
     call_item,
@@ -18,6 +18,7 @@ from app.dto.openai_responses.response import echo_of, error_code, response_obje
 from app.problems.error_handlers import problem_of_error
 from app.problems.openai_errors import openai_error
 from app.responses.event_stream import StreamFormat
+from app.services.response_ids import ResponseIds
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import ChatEvent, Interaction, milliseconds_of
 from domain.entities.items import ToolCall
@@ -40,7 +41,7 @@ class ResponseStreamFormat(StreamFormat):
     """Numbered events in the order of OpenAI's API: created, in progress, the items one after the other, the end."""
 
     def __init__(
-        self, context: ChatRequestContext, prompt: Prompt, ids: Ids, *, is_sealed: bool
+        self, context: ChatRequestContext, prompt: Prompt, ids: ResponseIds, *, is_sealed: bool
     ) -> None:
         """Stream the response to a request.
 
@@ -173,9 +174,7 @@ class ResponseStreamFormat(StreamFormat):
 
     def _end(self, interaction: Interaction) -> bytes:
         events = self._close()
-        response = response_object(
-            interaction, self._prompt, self._ids, is_sealed=self._is_sealed
-        )
+        response = response_object(interaction, self._prompt, self._ids, is_sealed=self._is_sealed)
         response["store"] = self._context.is_content_stored
         *_, last = response["output"] or [{}]
         if "encrypted_content" in last:
@@ -211,9 +210,7 @@ class ResponseStreamFormat(StreamFormat):
         }
 
     def _item_event(self, what: str, position: int, item: JsonObject) -> bytes:
-        return self._event(
-            f"response.output_item.{what}", {"output_index": position, "item": item}
-        )
+        return self._event(f"response.output_item.{what}", {"output_index": position, "item": item})
 
     def _place(self, item: _OpenItem) -> JsonObject:
         return {"item_id": item.identifier, "output_index": item.position}

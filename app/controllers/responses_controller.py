@@ -1,0 +1,256 @@
+"""/v1/responses: the same chat as POST /v1/chat, in OpenAI's Responses format."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from app.dto.openai_responses.ids import read_item
+from app.dto.openai_responses.input_list import input_items
+from app.dto.openai_responses.output import grouped
+from app.dto.openai_responses.request import ResponseRequest
+from app.dto.openai_responses.response import response_object
+from app.dto.openai_responses.stream_events import ResponseStreamFormat
+from app.problems.openai_error_schema import openai_errors
+from app.requests.chat_route import ChatRoute, TimeoutHeader
+from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
+from app.requests.request_context import caller_of, container_of
+from app.responses.event_stream import EventStream
+from app.responses.json_response import ANSWER_HEADERS, EncodedJsonResponse, read_interaction
+from app.services.chat_service import ChatOptions
+from app.services.response_service import ResponseService
+from domain.entities.caller import Caller, is_user_id
+from domain.entities.interaction import Interaction
+from domain.entities.items import OutputItem, Reasoning, Text
+from domain.exceptions import ItemNotFound, NotFound, PreviousResponseNotFound, UnsupportedInput
+
+router = APIRouter(prefix="/v1/responses", tags=["responses"])
+chat_router = APIRouter(route_class=ChatRoute, tags=["responses"])
+
+ResponseId = Annotated[
+    str,
+    Path(
+        alias="responseId",
+        max_length=1024,
+        description="The `id` of a response.",
+        openapi_examples={"an id": {"value": "resp_019aabb17c8070008a510f1d2c3b4a59abc"}},
+    ),
+]
+
+_STREAM = {
+    "text/event-stream": {
+        "example": "event: response.created\n"
+        'data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_…"}}\n\n'
+    }
+}
+_OBJECT: dict[str, Any] = {"schema": {"type": "object", "description": "A response object."}}
+
+
+@chat_router.post(
+    "/v1/responses",
+    summary="Ask a model, in OpenAI's Responses format",
+    response_model=None,
+    responses={
+        200: {"content": {"application/json": _OBJECT, **_STREAM}, "headers": ANSWER_HEADERS},
+        **openai_errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504),
+    },
+)
+async def create(
+    body: ResponseRequest,
+    request: Request,
+    timeout_milliseconds: TimeoutHeader = None,
+    idempotency_key: IdempotencyHeader = None,
+) -> Response:
+    """Answer an input and store the interaction, as POST /v1/chat does.
+
+    `previous_response_id` or `conversation` continue what is stored; otherwise the input is all of the context.
+    """
+    caller, container = caller_of(request), container_of(request)
+    body.check()
+    ids = container.responses.ids
+    previous_id, conversation_id, owner = _continued(body, container.responses)
+    user_id = body.resolve_user_id(caller, owner)
+    if owner is not None and owner != user_id:
+        raise PreviousResponseNotFound
+    if previous_id is not None:
+        await container.responses.check_previous(caller, user_id, previous_id)
+    prompt = body.to_prompt(
+        user_id=user_id,
+        sealer=ids.sealer,
+        referenced=await _referenced(body, caller, user_id, container.responses),
+        drops_unknown_tools=container.responses.drops_unknown_tools,
+    )
+    context, events = await container.chat.ask(
+        caller,
+        user_id,
+        prompt,
+        ChatOptions(
+            conversation_id=conversation_id,
+            previous_id=previous_id,
+            brings_context=previous_id is None and conversation_id is None,
+            keeps_content=body.store is not False,
+            is_streamed=bool(body.stream),
+            timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,
+            metadata=body.metadata or {},
+            idempotent_request=idempotent_request(
+                idempotency_key, request, body, names_user={"user", "safety_identifier"}
+            ),
+        ),
+    )
+    request.scope["state"]["chat_context"] = context
+    if body.stream:
+        return await EventStream(
+            context,
+            events,
+            ResponseStreamFormat(context, prompt, ids, is_sealed=body.is_sealed),
+            request.receive,
+            request.app.state.lifecycle.streams,
+        ).begin()
+    interaction = await read_interaction(events)
+    response = response_object(interaction, prompt, ids, is_sealed=body.is_sealed)
+    response["store"] = context.is_content_stored
+    return EncodedJsonResponse(context, orjson.dumps(response), request)
+
+
+@router.get(
+    "/{responseId}",
+    summary="Read a response",
+    response_model=None,
+    responses={
+        200: {"content": {"application/json": _OBJECT}},
+        **openai_errors(401, 403, 404, 422, 429, 500, 503),
+    },
+)
+async def read(
+    response_id: ResponseId,
+    request: Request,
+    stream: Annotated[bool, Query(description="Only false is supported.")] = False,
+) -> Response:
+    """A stored response, for as long as history is kept."""
+    if stream:
+        raise UnsupportedInput("stream")
+    container = container_of(request)
+    interaction = await container.responses.read(caller_of(request), response_id)
+    response = response_object(interaction, interaction.prompt, container.responses.ids)
+    return _json(response)
+
+
+@router.delete(
+    "/{responseId}",
+    summary="Delete a response",
+    response_model=None,
+    responses={
+        200: {"content": {"application/json": _OBJECT}},
+        **openai_errors(401, 403, 404, 429, 500, 503),
+    },
+)
+async def delete(response_id: ResponseId, request: Request) -> Response:
+    """Erase the interaction of a response from history."""
+    await container_of(request).responses.delete(caller_of(request), response_id)
+    return _json({"id": response_id, "object": "response", "deleted": True})
+
+
+@router.post(
+    "/{responseId}/cancel",
+    summary="Cancel a response",
+    response_model=None,
+    responses=openai_errors(400, 401, 403, 404, 429, 500, 503),
+)
+async def cancel(response_id: ResponseId, request: Request) -> Response:
+    """Always refused: a response that can be read is complete."""
+    await container_of(request).responses.read(caller_of(request), response_id)
+    raise UnsupportedInput("cancel")
+
+
+@router.get(
+    "/{responseId}/input_items",
+    summary="List the input of a response",
+    response_model=None,
+    responses={
+        200: {"content": {"application/json": _OBJECT}},
+        **openai_errors(401, 403, 404, 422, 429, 500, 503),
+    },
+)
+async def list_input_items(
+    response_id: ResponseId,
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Annotated[str, Query(pattern="^(asc|desc)$")] = "desc",
+    after: Annotated[str | None, Query(max_length=256)] = None,
+) -> Response:
+    """The items that the request of a response contained, without those of earlier responses."""
+    interaction = await container_of(request).responses.read(caller_of(request), response_id)
+    items = input_items(interaction)
+    if order == "desc":
+        items.reverse()
+    if after is not None:
+        positions = [number for number, item in enumerate(items) if item["id"] == after]
+        items = items[positions[0] + 1 :] if positions else []
+    page = items[:limit]
+    return _json(
+        {
+            "object": "list",
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+            "has_more": len(items) > limit,
+        }
+    )
+
+
+def _json(body: Any) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+def _continued(
+    body: ResponseRequest, responses: ResponseService
+) -> tuple[str | None, str | None, str | None]:
+    """Return the interaction or the conversation that the request continues, and its user."""
+    if body.previous_response_id is not None:
+        found = responses.ids.read_response(body.previous_response_id)
+        if found is None:
+            raise PreviousResponseNotFound
+        interaction_id, user_id = found
+        return interaction_id, None, user_id
+    if body.conversation_id is not None:
+        if is_user_id(body.conversation_id) and not body.conversation_id.startswith("conv_"):
+            return None, body.conversation_id, None  # begun at another door
+        opened = responses.ids.read_conversation(body.conversation_id)
+        if opened is None:
+            raise NotFound
+        conversation_id, user_id = opened
+        return None, conversation_id, user_id
+    return None, None, None
+
+
+async def _referenced(
+    body: ResponseRequest, caller: Caller, user_id: str, responses: ResponseService
+) -> dict[str, Sequence[OutputItem]]:
+    """Return the items that the request refers to, by their ids."""
+    referenced: dict[str, Sequence[OutputItem]] = {}
+    interactions: dict[str, Interaction] = {}
+    for identifier in body.referenced_items():
+        found = read_item(identifier)
+        if found is None:
+            raise ItemNotFound(identifier)
+        interaction_id, position = found
+        if interaction_id not in interactions:
+            try:
+                interactions[interaction_id] = await responses.interaction(
+                    caller, user_id, interaction_id
+                )
+            except NotFound:
+                raise ItemNotFound(identifier) from None
+        referenced[identifier] = _items_at(interactions[interaction_id], position, identifier)
+    return referenced
+
+
+def _items_at(interaction: Interaction, position: int, identifier: str) -> Sequence[OutputItem]:
+    groups = grouped(interaction.items or [Text(text=interaction.text)])
+    if position >= len(groups):
+        raise ItemNotFound(identifier)
+    kind, text, call = groups[position]
+    if call is not None:
+        return [call]
+    return [Reasoning(text=text)] if kind == "rs" else [Text(text=text)]

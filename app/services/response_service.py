@@ -1,0 +1,90 @@
+"""Reads and deletes responses on behalf of a caller."""
+
+from dataclasses import dataclass
+
+from app.services.response_ids import ResponseIds
+from domain.entities.caller import Caller, Scope
+from domain.entities.interaction import Interaction, milliseconds_of
+from domain.exceptions import Forbidden, NotFound, PreviousResponseNotFound
+from domain.interfaces.clock import Clock
+from domain.use_cases.erase_history import EraseHistory
+from domain.use_cases.read_interaction import ReadInteraction
+
+_WAIT_SECONDS = 3.0
+_RECENT_SECONDS = 600.0
+"""Older interactions are in the store, or nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseService:
+    """Checks permissions before the store is used. The id of a response names its user.
+
+    Attributes:
+        ids: Makes and reads ids.
+        drops_unknown_tools: Tools that are not supported are left out of requests instead of being refused.
+    """
+
+    ids: ResponseIds
+    read_interaction: ReadInteraction
+    erase_history: EraseHistory
+    clock: Clock
+    drops_unknown_tools: bool = False
+
+    async def read(self, caller: Caller, response_id: str) -> Interaction:
+        """Return the interaction of a response.
+
+        Raises:
+            NotFound: There is none, it belongs to another user, or its content is not stored.
+            HistoryUnreadable: The store cannot be read.
+        """
+        interaction_id, user_id = self._owned(caller, response_id, Scope.HISTORY_READ)
+        return await self._stored(user_id, interaction_id)
+
+    async def interaction(self, caller: Caller, user_id: str, interaction_id: str) -> Interaction:
+        """Return an interaction of a user the caller may chat for; raises as `read` does."""
+        caller.require(Scope.CHAT_WRITE, user_id)
+        return await self._stored(user_id, interaction_id)
+
+    async def check_previous(self, caller: Caller, user_id: str, interaction_id: str) -> None:
+        """Check that a response can be continued; one that is on its way to the store is waited for.
+
+        Raises:
+            PreviousResponseNotFound: There is none, it belongs to another user, or its content is not stored.
+            HistoryUnreadable: The store cannot be read.
+        """
+        caller.require(Scope.CHAT_WRITE, user_id)
+        age_seconds = (self.clock.now_milliseconds() - milliseconds_of(interaction_id)) / 1000
+        wait_seconds = _WAIT_SECONDS if abs(age_seconds) < _RECENT_SECONDS else 0.0
+        try:
+            await self._stored(user_id, interaction_id, wait_seconds=wait_seconds)
+        except NotFound as exc:
+            raise PreviousResponseNotFound from exc
+
+    async def delete(self, caller: Caller, response_id: str) -> None:
+        """Erase the interaction of a response; raises as `read` does."""
+        interaction_id, user_id = self._owned(caller, response_id, Scope.HISTORY_ERASE)
+        await self._stored(user_id, interaction_id)
+        await self.erase_history.one(user_id, interaction_id)
+
+    def _owned(self, caller: Caller, response_id: str, scope: Scope) -> tuple[str, str]:
+        found = self.ids.read_response(response_id)
+        if found is None:
+            raise NotFound
+        interaction_id, user_id = found
+        try:
+            caller.require(scope, user_id)
+        except Forbidden as exc:
+            if exc.cause == Forbidden.USER:
+                raise NotFound from exc
+            raise
+        return interaction_id, user_id
+
+    async def _stored(
+        self, user_id: str, interaction_id: str, *, wait_seconds: float = 0.0
+    ) -> Interaction:
+        interaction = await self.read_interaction(
+            user_id, interaction_id, wait_seconds=wait_seconds
+        )
+        if not interaction.is_content_stored:
+            raise NotFound
+        return interaction
