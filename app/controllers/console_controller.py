@@ -15,7 +15,7 @@ _POLICY = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "connect-src 'self'",
-        "img-src 'self'",
+        "img-src 'self' blob:",  # attachments, which are fetched with the caller's credential
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",

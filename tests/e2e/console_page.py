@@ -88,7 +88,7 @@ class ConsolePage:
 
     @property
     def model(self) -> Locator:
-        return self.page.locator(".composer select")
+        return self.page.locator(".composer-bar > .select select")
 
     @property
     def turns(self) -> Locator:

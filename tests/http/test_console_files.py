@@ -55,6 +55,7 @@ async def test_each_file_says_what_it_is_and_that_nothing_else_belongs_to_it(
     assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == "'none'"
     assert policy["frame-ancestors"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["img-src"] == "'self' blob:"
     assert policy["require-trusted-types-for"] == "'script'"
     assert "unsafe" not in headers["Content-Security-Policy"]
 

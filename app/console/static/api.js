@@ -51,6 +51,16 @@ export async function interactionOnceStored(id) {
   return interaction(id);
 }
 
+/** Return the address of an attachment's content. */
+export function attachmentPath(id) {
+  return `${user()}/attachments/${encodeURIComponent(id)}`;
+}
+
+/** Return the content of an attachment. */
+export async function attachment(id) {
+  return whole((await send(attachmentPath(id))).blob());
+}
+
 /** Return one page of the user's conversations. */
 export function conversations(filters) {
   return json(`${user()}/conversations?${query(filters)}`);

@@ -2,9 +2,10 @@
 
 import { announce } from "./announcer.js";
 import * as api from "./api.js";
+import { acceptDrops } from "./attachment_picker.js";
 import { Turn } from "./chat_turn.js";
 import { turnView } from "./chat_turn_view.js";
-import { composer, request } from "./composer.js";
+import { composer } from "./composer.js";
 import { conversationList } from "./conversation_list.js";
 import { openDrawer } from "./dialog.js";
 import { fill, h } from "./dom.js";
@@ -12,6 +13,8 @@ import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { problemCard, titleOf } from "./problem_card.js";
 import { session } from "./session.js";
+import { openTurn, toolResultsForm } from "./tool_results.js";
+import { namesOf } from "./turn_items.js";
 
 const PAGE = 30;
 const NEAR_PIXELS = 80;
@@ -30,8 +33,9 @@ function begun(id = null) {
 export function chatView() {
   const list = conversationList();
   const turns = h("div", { class: "turns" });
+  const results = h("div", { class: "turn-results" });
   const latest = h("button", { type: "button", class: "button to-latest", hidden: true, onclick: () => stick(true) }, icon("down"), t("toLatest"));
-  const scroller = h("div", { class: "scroller", onscroll: () => (latest.hidden = isNearEnd()) }, turns);
+  const scroller = h("div", { class: "scroller", onscroll: () => (latest.hidden = isNearEnd()) }, turns, results);
   const writer = composer({ onsend: ask, onstop: () => answering()?.stop() });
   const side = h("div", { class: "side" }, list.element);
   const element = h(
@@ -48,6 +52,8 @@ export function chatView() {
     ),
   );
   let drawer = null;
+  let asksFor = null; // turn whose results the form asks for
+  acceptDrops(element, writer.attach);
 
   function showList() {
     drawer = openDrawer(t("conversations"), list.element, () => side.append(list.element));
@@ -59,6 +65,7 @@ export function chatView() {
     const isOther = id ? id !== conversation.id : !conversation.isNew;
     if (isOther) conversation = answered.get(id) ?? begun(id);
     list.mark(conversation.isNew ? null : conversation.id);
+    showResultsForm();
     if (isOther && !conversation.turns.length && id) await read();
     else show();
     focus();
@@ -114,15 +121,41 @@ export function chatView() {
     const earlier = conversation.cursor && h("button", { type: "button", class: "button earlier", onclick: readEarlier }, t("earlier"));
     fill(turns, earlier, conversation.turns.length ? conversation.turns.map(view) : welcome());
     writer.follow(Boolean(answering()));
+    showResultsForm();
     stick(true);
   }
 
   function view(turn) {
-    return turnView(turn, { again: () => ask(turn.request), ongrow: stick });
+    return turnView(turn, { again: () => ask(turn.request), ongrow: stick, toolOf });
+  }
+
+  /** Return the name of the tool of an earlier call, or undefined. */
+  function toolOf(callId) {
+    return conversation.turns.flatMap((turn) => turn.toolCalls).find(({ id }) => id === callId)?.name;
+  }
+
+  /** Show the form for the results of calls that are unanswered; remove it when there are none. */
+  function showResultsForm() {
+    const open = openTurn(conversation.turns);
+    if (open === asksFor) return;
+    asksFor = open;
+    fill(results, open && toolResultsForm(open, sendResults));
+  }
+
+  function sendResults(toolResults) {
+    const body = writer.requestOf({ toolResults });
+    if (!body) return;
+    ask(body);
+    focus();
+  }
+
+  function askExample(text) {
+    const body = writer.requestOf({ userPrompt: text });
+    if (body) ask(body);
   }
 
   function welcome() {
-    const example = (key) => h("li", null, h("button", { type: "button", class: "example", onclick: () => ask(request(t(key))) }, t(key)));
+    const example = (key) => h("li", null, h("button", { type: "button", class: "example", onclick: () => askExample(t(key)) }, t(key)));
     return h(
       "div",
       { class: "welcome" },
@@ -140,6 +173,7 @@ export function chatView() {
     mine.turns.push(turn);
     turns.append(view(turn));
     writer.follow(true);
+    showResultsForm();
     stick(true);
     announce(t("sayAnswering", { model: turn.model || t("defaultModel") }));
     if (mine.isNew) {
@@ -149,12 +183,14 @@ export function chatView() {
     answered.set(mine.id, mine);
     await turn.ask();
     answered.delete(mine.id);
-    announce(turn.problem ? t("sayFailed", { title: titleOf(turn.problem) }) : t(turn.state === "stopped" ? "sayStopped" : "sayDone"));
+    announce(endOf(turn));
     ended();
   }
 
   ended = () => {
     writer.follow(Boolean(answering()));
+    showResultsForm();
+    stick();
     list.load();
   };
 
@@ -174,6 +210,13 @@ export function chatView() {
   writer.load();
   list.load();
   return { element, open, focus, leave };
+}
+
+/** Return the announcement of a turn's end. */
+function endOf({ problem, state, toolCalls }) {
+  if (problem) return t("sayFailed", { title: titleOf(problem) });
+  if (state === "stopped") return t("sayStopped");
+  return toolCalls.length ? t("sayCalls", { count: toolCalls.length, names: namesOf(toolCalls) }) : t("sayDone");
 }
 
 function answering() {

@@ -1,26 +1,32 @@
-// Form for a prompt: model, text, options, and a button that sends or stops.
+// Form for a prompt: text, attachments, model, options, and a button that sends or stops.
 
 import * as api from "./api.js";
-import { field } from "./dialog.js";
+import { acceptPastes, attachmentPicker } from "./attachment_picker.js";
+import { chatOptions } from "./chat_options.js";
+import { chosen, request } from "./chat_request.js";
+import { isComplete } from "./checked_field.js";
 import { fill, h, unseen } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { problemCard } from "./problem_card.js";
 
-const chosen = { words: "", model: "", systemPrompt: "", temperature: "", fallback: true };
+// Changing the language creates a new view, so the text is stored here.
+let draft = "";
 
 /** Return the composer: its element and its methods. */
 export function composer({ onsend, onstop }) {
   const trouble = h("div");
   const models = h("select", { "aria-label": t("model"), onchange: () => (chosen.model = models.value) });
-  const words = h("textarea", { rows: "1", "aria-label": t("prompt"), placeholder: t("promptPlaceholder"), "aria-describedby": "prompt-hint", value: chosen.words, oninput: grow, onkeydown: keys });
+  const words = h("textarea", { rows: "1", "aria-label": t("prompt"), placeholder: t("promptPlaceholder"), "aria-describedby": "prompt-hint", value: draft, oninput: grow, onkeydown: keys });
   const button = h("button", { class: "button primary send" });
+  const attachments = attachmentPicker();
   const form = h(
     "form",
-    { class: "composer", onsubmit: submit },
+    { class: "composer", novalidate: true, onsubmit: submit },
     trouble,
+    attachments.element,
     words,
-    h("div", { class: "composer-bar" }, h("div", { class: "select" }, models), options(), h("p", { class: "hint", id: "prompt-hint" }, t("promptHint")), button),
+    h("div", { class: "composer-bar" }, h("div", { class: "select" }, models), attachments.button, chatOptions(), h("p", { class: "hint", id: "prompt-hint" }, t("promptHint")), button),
   );
   let isAnswering = false;
   let hasFailed = false;
@@ -35,9 +41,17 @@ export function composer({ onsend, onstop }) {
       words.focus();
       return;
     }
-    onsend(request(words.value));
+    const body = requestOf({ userPrompt: words.value });
+    if (!body) return;
+    const files = attachments.take();
+    onsend(files.length ? { ...body, attachments: files } : body);
     words.value = "";
     grow();
+  }
+
+  /** Return the body of POST /v1/chat for a prompt or tool results; null, with the focus on it, if an option is not valid. */
+  function requestOf(content) {
+    return isComplete(form) ? request(content) : null;
   }
 
   function keys(event) {
@@ -48,7 +62,7 @@ export function composer({ onsend, onstop }) {
   }
 
   function grow() {
-    chosen.words = words.value;
+    draft = words.value;
     words.style.height = "auto";
     words.style.height = `${words.scrollHeight}px`;
   }
@@ -67,6 +81,7 @@ export function composer({ onsend, onstop }) {
     }
   }
 
+  acceptPastes(words, attachments.add);
   fill(models, h("option", { value: "" }, t("loading")));
   const view = {
     element: form,
@@ -74,6 +89,8 @@ export function composer({ onsend, onstop }) {
     /** Load the models again if that failed. */
     reload: () => hasFailed && load(),
     focus: () => words.focus(),
+    requestOf,
+    attach: attachments.add,
     /** Show the stop button while an answer is in progress, otherwise the send button. */
     follow(isOn) {
       isAnswering = isOn;
@@ -87,44 +104,7 @@ export function composer({ onsend, onstop }) {
   return view;
 }
 
-/** Return the body of POST /v1/chat for a prompt, without the options that are not set. */
-export function request(userPrompt) {
-  const { model, systemPrompt, temperature, fallback } = chosen;
-  return {
-    userPrompt,
-    ...(model && { model }),
-    ...(systemPrompt && { systemPrompt }),
-    ...(temperature !== "" && { temperature: Number(temperature) }),
-    ...(!fallback && { fallback }),
-  };
-}
-
 function choice({ id, owned_by: provider }, index) {
   const name = id.includes(provider) ? id : `${id} (${provider})`;
   return h("option", { value: id, selected: id === chosen.model }, index === 0 ? `${name} · ${t("defaultModel")}` : name);
-}
-
-function options() {
-  const system = h("textarea", { rows: "3", value: chosen.systemPrompt, oninput: () => (chosen.systemPrompt = system.value) });
-  const temperature = h("input", { type: "number", min: "0", max: "2", step: "0.1", value: chosen.temperature, oninput: () => (chosen.temperature = temperature.value) });
-  const fallback = h("input", { type: "checkbox", checked: chosen.fallback, onchange: () => (chosen.fallback = fallback.checked) });
-  const details = h(
-    "details",
-    { class: "options", onkeydown: close, ontoggle: () => document[details.open ? "addEventListener" : "removeEventListener"]("pointerdown", leave) },
-    h("summary", { title: t("options") }, icon("filter"), h("span", null, t("options"))),
-    h("div", { class: "options-body" }, field(t("systemPrompt"), system, t("systemPromptHint")), field(t("temperature"), temperature, t("temperatureHint")), h("label", { class: "check" }, fallback, t("mayFallBack"))),
-  );
-
-  function close(event) {
-    if (event.key !== "Escape" || !details.open) return;
-    event.stopPropagation();
-    details.open = false;
-    details.firstElementChild.focus();
-  }
-
-  function leave(event) {
-    if (!details.contains(event.target)) details.open = false;
-  }
-
-  return details;
 }

@@ -2,6 +2,7 @@
 
 import { announce } from "./announcer.js";
 import * as api from "./api.js";
+import { attachmentList } from "./attachment_list.js";
 import { copyButton } from "./copy.js";
 import { askFirst } from "./dialog.js";
 import { fill, h } from "./dom.js";
@@ -11,6 +12,7 @@ import { icon } from "./icons.js";
 import { modelName, statusLabel, timeline } from "./interaction_facts.js";
 import { showMarkdown } from "./markdown.js";
 import { problemCard } from "./problem_card.js";
+import { callView, markdownOf, reasoningView, resultView } from "./turn_items.js";
 
 /** Return the panel: its element, and `open(id, words)` to fill it. `onerased(id)` is called after an erasure. */
 export function historyDetail({ onerased }) {
@@ -55,7 +57,10 @@ export function historyDetail({ onerased }) {
 
 function shown(interaction, words, erase) {
   const answer = h("div", { class: "prose" });
-  showMarkdown(answer, interaction.response);
+  const { toolCalls = [], toolResults = [], attachments = [] } = interaction;
+  const reasoning = reasoningView();
+  reasoning.show(interaction.reasoning ?? "");
+  showMarkdown(answer, markdownOf(interaction.response));
   highlightWithin(answer, words);
   return [
     h(
@@ -65,11 +70,14 @@ function shown(interaction, words, erase) {
       interaction.conversationId && h("a", { class: "button", href: `#/chat/${encodeURIComponent(interaction.conversationId)}` }, icon("chat"), t("continueChat")),
       h("button", { type: "button", class: "button danger-quiet", onclick: erase }, icon("trash"), t("erase")),
     ),
-    h("h3", null, t("question")),
-    h("p", { class: "question-text" }, highlighted(interaction.userPrompt, words)),
+    toolResults.length > 0 && [h("h3", null, t("toolResults")), h("div", { class: "turn-items" }, toolResults.map((result) => resultView(result, null)))],
+    interaction.userPrompt && [h("h3", null, t("question")), h("p", { class: "question-text" }, highlighted(interaction.userPrompt, words))],
+    attachments.length > 0 && attachmentList(attachments),
     interaction.systemPrompt && [h("h3", null, t("systemPrompt")), h("p", { class: "question-text" }, interaction.systemPrompt)],
     h("div", { class: "detail-title" }, h("h3", null, t("answer")), interaction.response && copyButton(() => interaction.response, t("copyAnswer"))),
-    interaction.response ? answer : h("p", { class: "hint" }, t("noText")),
+    reasoning.element,
+    interaction.response ? answer : !toolCalls.length && h("p", { class: "hint" }, t("noText")),
+    toolCalls.length > 0 && h("div", { class: "turn-items" }, toolCalls.map(callView)),
     h("h3", null, t("attempts", { count: interaction.attempts.length })),
     timeline(interaction.attempts),
     h("h3", null, t("details")),

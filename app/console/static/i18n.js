@@ -40,6 +40,12 @@ export function dollars(value) {
   return new Intl.NumberFormat(preferences.language, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", ...digits }).format(value);
 }
 
+/** Return a size in B, KiB or MiB. */
+export function bytes(value) {
+  const step = value < 1024 ? 0 : value < 1024 ** 2 ? 1 : 2;
+  return `${number(value / 1024 ** step)}\u00a0${["B", "KiB", "MiB"][step]}`;
+}
+
 export function seconds(value) {
   const digits = value < 0.1 ? 3 : value < 10 ? 2 : 1;
   const shown = new Intl.NumberFormat(preferences.language, { maximumFractionDigits: digits }).format(value);

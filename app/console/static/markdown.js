@@ -58,7 +58,8 @@ function elementOf(block, depth) {
   }
 }
 
-function codeBlock({ language, text }) {
+/** Return a block of code with a button that copies it. */
+export function codeBlock({ language, text }) {
   return h(
     "div",
     { class: "code" },

@@ -40,6 +40,32 @@ export const ENGLISH = {
   sayAnswering: "{model} is answering", sayDone: "The answer is complete", sayStopped: "Stopped", sayFailed: "The answer failed: {title}",
   stopped: "Stopped", stoppedEarly: "Stopped before any text.", emptyAnswer: "The model ended without any text.",
   cutOff: "Broken off: what came until then is above.", blockedHere: "A safety filter ended the answer here.", lengthCut: "The model's limit ended the answer here.",
+  reasoningEffort: "Reasoning effort", effort_default: "left to the model", effort_none: "none", effort_minimal: "minimal", effort_low: "low", effort_medium: "medium", effort_high: "high",
+  responseSchema: "Response schema", responseSchemaHint: "JSON Schema; the answer is then JSON that fits it.",
+  optionsSet: { one: "set", other: "set" },
+  notJson: "Not valid JSON: {reason}", notAnObject: "Must be a JSON object, in braces.",
+  tool: "Tool", toolHint: "The model may call it; you type the result.",
+  toolName: "Name", toolNameHint: "Empty: no tool is offered.", toolNameRule: "Letters, digits, _ and - only, 64 at the most; a letter or _ first.",
+  toolDescription: "Description", toolParameters: "Parameters", toolParametersHint: "JSON Schema of an object; empty for none.",
+  toolExample: "Fill in an example", toolExampleDescription: "Returns the current weather of a city.",
+
+  // Tool calls, results, reasoning
+  reasoning: "Reasoning", callOf: "Calls", arguments: "arguments", resultOf: "Result of", failedResultOf: "Failed:", result: "Result",
+  sayCalls: { one: "The model calls {names} and waits for the result", other: "The model calls {names} and waits for {count} results" },
+  resultsTitle: { one: "Result of the call", other: "Results of the {count} calls" },
+  resultsHint: "Type what the tool returns. If you ask something else instead, the model is informed that the call was not carried out.",
+  resultIsJson: "JSON", toolFailed: "The tool failed", sendResults: { one: "Send the result", other: "Send the results" },
+  toolResults: "Tool results", resultsCount: { one: "{count} tool result", other: "{count} tool results" }, callsTools: "Calls {names}",
+
+  // Attachments
+  attachments: "Attachments", attachmentsCount: { one: "{count} attachment", other: "{count} attachments" },
+  attach: "Attach files", removeFile: "Remove {name}", removedFile: "{name} was removed", downloadFile: "Download {name}",
+  attachedFiles: { one: "Attached: {names}", other: "{count} files attached: {names}" },
+  pastedFile: "pasted file", image: "image", file: "file", notShown: "cannot be shown", notLoaded: "The file could not be loaded.",
+  wrongType: "{name} cannot be attached: only PNG, JPEG, WebP and GIF images, PDF, WAV and MP3 audio, and text files.",
+  tooLarge: "{name} is too large: {size}, at most {most}.", emptyFile: "{name} is empty.", unreadableFile: "{name} cannot be read.",
+  tooManyFiles: "At most {count} files can be attached.",
+
   earlier: "Show earlier turns", toLatest: "To the latest", copyAnswer: "Copy the answer",
   seeInHistory: "See in history", notPersisted: "Not kept: the history is unavailable",
 

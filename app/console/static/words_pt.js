@@ -37,6 +37,30 @@ export const PORTUGUESE = {
   sayAnswering: "{model} está respondendo", sayDone: "A resposta está completa", sayStopped: "Parado", sayFailed: "A resposta falhou: {title}",
   stopped: "Parado", stoppedEarly: "Parado antes da primeira palavra.", emptyAnswer: "O modelo terminou sem nenhum texto.",
   cutOff: "Interrompida: o que chegou até aí está acima.", blockedHere: "Um filtro de segurança encerrou a resposta aqui.", lengthCut: "O limite do modelo encerrou a resposta aqui.",
+  reasoningEffort: "Esforço de raciocínio", effort_default: "a critério do modelo", effort_none: "nenhum", effort_minimal: "mínimo", effort_low: "baixo", effort_medium: "médio", effort_high: "alto",
+  responseSchema: "Esquema da resposta", responseSchemaHint: "JSON Schema; a resposta é então JSON de acordo com ele.",
+  optionsSet: { one: "definida", other: "definidas" },
+  notJson: "JSON inválido: {reason}", notAnObject: "Deve ser um objeto JSON, entre chaves.",
+  tool: "Ferramenta", toolHint: "O modelo pode chamá-la; você digita o resultado.",
+  toolName: "Nome", toolNameHint: "Vazio: nenhuma ferramenta é oferecida.", toolNameRule: "Só letras, dígitos, _ e -, no máximo 64; o primeiro é letra ou _.",
+  toolDescription: "Descrição", toolParameters: "Parâmetros", toolParametersHint: "JSON Schema de um objeto; vazio se não houver.",
+  toolExample: "Preencher um exemplo", toolExampleDescription: "Informa o tempo atual de uma cidade.",
+
+  reasoning: "Raciocínio", callOf: "Chama", arguments: "argumentos", resultOf: "Resultado de", failedResultOf: "Falhou:", result: "Resultado",
+  sayCalls: { one: "O modelo chama {names} e espera o resultado", other: "O modelo chama {names} e espera {count} resultados" },
+  resultsTitle: { one: "Resultado da chamada", other: "Resultados das {count} chamadas" },
+  resultsHint: "Digite o que a ferramenta devolve. Se você fizer outra pergunta, o modelo é informado de que a chamada não foi executada.",
+  resultIsJson: "JSON", toolFailed: "A ferramenta falhou", sendResults: { one: "Enviar o resultado", other: "Enviar os resultados" },
+  toolResults: "Resultados de ferramentas", resultsCount: { one: "{count} resultado de ferramenta", other: "{count} resultados de ferramentas" }, callsTools: "Chama {names}",
+
+  attachments: "Anexos", attachmentsCount: { one: "{count} anexo", other: "{count} anexos" },
+  attach: "Anexar arquivos", removeFile: "Remover {name}", removedFile: "{name} foi removido", downloadFile: "Baixar {name}",
+  attachedFiles: { one: "Anexado: {names}", other: "{count} arquivos anexados: {names}" },
+  pastedFile: "arquivo colado", image: "imagem", file: "arquivo", notShown: "não pode ser exibida", notLoaded: "Não foi possível carregar o arquivo.",
+  wrongType: "{name} não pode ser anexado: só imagens PNG, JPEG, WebP e GIF, PDF, áudio WAV e MP3, e arquivos de texto.",
+  tooLarge: "{name} é grande demais: {size}, no máximo {most}.", emptyFile: "{name} está vazio.", unreadableFile: "Não foi possível ler {name}.",
+  tooManyFiles: "É possível anexar no máximo {count} arquivos.",
+
   earlier: "Mostrar perguntas anteriores", toLatest: "Ir ao mais recente", copyAnswer: "Copiar a resposta",
   seeInHistory: "Ver no histórico", notPersisted: "Não guardada: o histórico está indisponível",
 
@@ -78,5 +102,6 @@ export const PORTUGUESE = {
   "problem_unknown-model": "Modelo desconhecido", "problem_content-blocked": "Conteúdo bloqueado", "problem_context-too-long": "Contexto longo demais", "problem_provider-rejected": "Recusado pelo provedor", "problem_rate-limited": "Pedidos demais",
   "problem_overloaded": "Sobrecarregado", "problem_providers-failed": "Os provedores falharam", "problem_providers-unavailable": "Provedores indisponíveis", "problem_provider-misconfigured": "Provedor mal configurado", "problem_provider-timeout": "O provedor não respondeu a tempo",
   "problem_history-unavailable": "Histórico indisponível", "problem_history-not-durable": "Resposta não guardada", "problem_history-store-unavailable": "O histórico não pode ser lido agora", "problem_auth-unavailable": "Autenticação indisponível", "problem_internal": "Erro interno",
+  "problem_unsupported-by-model": "O modelo não oferece isso", "problem_tool-results-missing": "Faltam resultados de ferramentas", "problem_invalid-attachment": "Anexo inválido",
   "problem_body-too-large": "Pergunta grande demais", "problem_request-timeout": "O pedido não chegou a tempo",
 };
