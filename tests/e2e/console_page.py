@@ -1,6 +1,7 @@
 """The console as a reader of the page sees it."""
 
 import itertools
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,8 +80,21 @@ class ConsolePage:
     def asked(self, question: str, model: str | None = None) -> Locator:
         """Ask, and wait for the end of the answer."""
         turn = self.ask(question, model)
-        expect(self.page.get_by_role("button", name="Send")).to_be_visible()
+        expect(self.page.get_by_role("button", name="Send", exact=True)).to_be_visible()
         return turn
+
+    def options(self) -> Locator:
+        """Open the options of the chat and return their panel."""
+        self.page.locator(".options summary").click()
+        return self.page.locator(".options-body")
+
+    def offer_tool(self, parameters: Any) -> None:
+        """Offer the tool `get_weather` with these parameters to the model."""
+        panel = self.options()
+        panel.get_by_label("Name").fill("get_weather")
+        panel.get_by_label("Description").fill("Returns the weather of a city.")
+        panel.get_by_label("Parameters").fill(json.dumps(parameters))
+        self.page.keyboard.press("Escape")
 
     @property
     def prompt(self) -> Locator:

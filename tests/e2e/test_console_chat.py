@@ -1,11 +1,14 @@
 """The console's chat, in a real browser before the real service."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from infra.selftest.exchange import Exchange
 from infra.selftest.fault import WHOLE_TEXT
 from infra.selftest.provider import FaultProvider
 from tests.e2e.console_page import ConsolePage, Dictated, console_page
@@ -155,6 +158,76 @@ def test_a_script_in_an_answer_does_not_run(console: ConsolePage, dictated: Dict
     expect(console.page.locator(".detail .prose")).to_contain_text("window.ran")
     assert console.page.evaluate("window.ran") is None
     assert all(url.startswith(console.service.url) for url in asked)
+
+
+async def think(exchange: Exchange) -> None:
+    """Answer with reasoning before the text."""
+    await exchange.begin()
+    await exchange.event(parts({"text": "**Weighing** both.", "thought": True}))
+    await exchange.text("Both are fine.")
+    await exchange.finish()
+
+
+async def call_twice(exchange: Exchange) -> None:
+    """Call the tool for two cities, and answer with text to their results."""
+    if "functionResponse" in json.dumps(exchange.body):
+        await exchange.answer("It is warmer in Lisbon.")
+        return
+    calls = [
+        {"functionCall": {"name": "get_weather", "args": {"city": city}}}
+        for city in ("Lisbon", "Oslo")
+    ]
+    await exchange.begin()
+    await exchange.event(parts(*calls))
+    await exchange.finish()
+
+
+def parts(*parts: Any) -> dict[str, Any]:
+    """Return the event of the Gemini format that carries these parts."""
+    return {"candidates": [{"content": {"role": "model", "parts": parts}}]}
+
+
+@pytest.fixture
+def answering(provider: FaultProvider) -> Iterator[Callable[[Any], None]]:
+    """Sets how the default model answers."""
+    yield lambda answer: provider.override.update({MODEL: answer})
+    del provider.override[MODEL]
+
+
+def test_reasoning_is_folded_in_chat_and_history(
+    console: ConsolePage, answering: Callable[[Any], None]
+) -> None:
+    answering(think)
+    console.open()
+    turn = console.asked("Tea or coffee?")
+    reasoning = turn.get_by_text("Weighing both.")
+    expect(turn.get_by_text("Both are fine.")).to_be_visible()
+    expect(reasoning).to_be_hidden()
+    turn.get_by_text("Reasoning", exact=True).click()
+    expect(reasoning).to_be_visible()
+    turn.get_by_role("link", name="See in history").click()
+    detail = console.page.locator(".detail")
+    expect(detail.get_by_text("Both are fine.")).to_be_visible()
+    expect(detail.get_by_text("Weighing both.")).to_be_hidden()
+    detail.get_by_text("Reasoning", exact=True).click()
+    expect(detail.get_by_text("Weighing both.")).to_be_visible()
+
+
+def test_each_call_of_a_turn_has_a_field_for_its_result(
+    console: ConsolePage, answering: Callable[[Any], None], provider: FaultProvider
+) -> None:
+    answering(call_twice)
+    console.open()
+    console.offer_tool({"type": "object", "properties": {"city": {"type": "string"}}})
+    console.asked("Where is it warmer?")
+    form = console.page.get_by_role("form", name="Results of the 2 calls")
+    form.get_by_role("group", name="Lisbon").get_by_role("textbox").fill("22")
+    form.get_by_role("group", name="Oslo").get_by_role("textbox").fill("3")
+    console.page.get_by_role("button", name="Mudar para português").click()
+    console.page.get_by_role("button", name="Enviar os resultados").click()
+    expect(console.turns.nth(1).locator(".prose")).to_have_text("It is warmer in Lisbon.")
+    assert [result["output"] for result in console.kept()[0]["toolResults"]] == ["22", "3"]
+    assert "functionDeclarations" in json.dumps(provider.calls[-1].body)
 
 
 def test_a_conversation_goes_on_and_can_be_opened_again(

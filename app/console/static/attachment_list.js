@@ -40,7 +40,7 @@ function link(attachment, note) {
   const facts = [attachment.bytes !== null && bytes(attachment.bytes), note].filter(Boolean).join(" · ");
   const content = [icon("file"), h("span", { class: "file-name" }, nameOf(attachment)), facts && h("small", null, facts)];
   if (attachment.url) return h("a", { class: "file", href: attachment.url, target: "_blank", rel: "noopener noreferrer" }, content);
-  const problem = h("small", { role: "alert" });
+  const problem = h("span");
 
   async function download(event) {
     // The browser's own download would lack the credential.
@@ -49,11 +49,11 @@ function link(attachment, note) {
       fill(problem);
       save(await contentOf(attachment), nameOf(attachment));
     } catch {
-      fill(problem, t("notLoaded"));
+      fill(problem, h("p", { class: "field-error", role: "alert" }, t("notLoaded")));
     }
   }
 
-  return h("span", null, h("a", { class: "file", href: attachment.id ? api.attachmentPath(attachment.id) : "#", download: nameOf(attachment), onclick: download }, content), problem);
+  return h("div", null, h("a", { class: "file", href: attachment.id ? api.attachmentPath(attachment.id) : "#", download: nameOf(attachment), onclick: download }, content), problem);
 }
 
 /** Return the content, which is loaded once. */

@@ -12,7 +12,7 @@ let files = [];
 
 /** Return the picker: its button, the list of the files, and methods to add files and to take them all. */
 export function attachmentPicker() {
-  const problems = h("div", { class: "attached-problems", role: "alert" });
+  const problems = h("div", { class: "attached-problems" });
   const list = h("ul", { class: "attached", "aria-label": t("attachments") });
   const input = h("input", { type: "file", multiple: true, hidden: true, accept: ACCEPTED, onchange: chosenByButton });
   const button = h("button", { type: "button", class: "quiet attach", title: t("attach"), "aria-label": t("attach"), onclick: () => input.click() }, icon("clip"));
@@ -36,7 +36,7 @@ export function attachmentPicker() {
     }
     files = [...files, ...read].slice(0, MOST_FILES);
     show();
-    fill(problems, wrong.map((text) => h("p", { class: "field-error" }, text)));
+    fill(problems, wrong.map((text) => h("p", { class: "field-error", role: "alert" }, text)));
     if (read.length) announce(t("attachedFiles", { count: read.length, names: read.map(({ name }) => name).join(", ") }));
   }
 
