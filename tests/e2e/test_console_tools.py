@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from tests.e2e.console_page import ConsolePage
+from tests.e2e.console_page import ConsolePage, console_page
 from tests.support.service import Service, running_service
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -104,6 +104,26 @@ def test_a_tool_round_with_the_keyboard_alone(console: ConsolePage) -> None:
     keyboard.press("Enter")
     expect(console.turns.nth(1).locator(".prose")).to_contain_text("Your tools answered: 22")
     expect(console.prompt).to_be_focused()
+
+
+def test_a_small_dark_screen_shows_calls_and_results_without_scrolling_sideways(
+    browser: Browser, service: Service
+) -> None:
+    options = {"viewport": {"width": 360, "height": 720}, "color_scheme": "dark"}
+    with console_page(browser, service, reduced_motion="reduce", **options) as console:
+        console.open()
+        console.offer_tool({"type": "object", "properties": {"word": {"default": "long" * 60}}})
+        console.asked("Call it.")
+        form = console.page.get_by_role("form", name="Result of the call")
+        form.get_by_role("textbox", name="Result").fill("wide" * 60)
+        assert console.violations() == []
+        form.get_by_role("button").click()
+        expect(console.turns.nth(1).locator(".facts")).to_be_visible()
+        assert console.violations() == []
+        console.options()
+        assert console.violations() == []
+        widths = "['html', '.scroller', '.options-body'].map((one) => document.querySelector(one).scrollWidth)"
+        assert max(console.page.evaluate(widths)) <= 360
 
 
 def test_a_structured_answer_is_shown_as_json(console: ConsolePage) -> None:

@@ -12,25 +12,25 @@ const AHEAD = "400px"; // distance from the visible part at which an image is lo
 
 /**
  * Return the list. An attachment has a `name` (or null), a `mediaType` and `bytes`, and either its `blob`, the `id` it is
- * stored under, or the `url` of a reference.
+ * stored under, or the `url` of a reference. `ongrow` is called when an image appears.
  */
-export function attachmentList(attachments) {
-  return h("ul", { class: "attachments", "aria-label": t("attachments") }, attachments.map(item));
+export function attachmentList(attachments, ongrow = () => {}) {
+  return h("ul", { class: "attachments", "aria-label": t("attachments") }, attachments.map((attachment) => item(attachment, ongrow)));
 }
 
-function item(attachment) {
+function item(attachment, ongrow) {
   const element = h("li", null, link(attachment));
   // A reference is not loaded: the page's policy forbids it, and its server would see the reader's address.
-  if (isImage(attachment.mediaType) && !attachment.url) whenSeen(element, () => showImage(element, attachment));
+  if (isImage(attachment.mediaType) && !attachment.url) whenSeen(element, () => showImage(element, attachment, ongrow));
   return element;
 }
 
-async function showImage(element, attachment) {
+async function showImage(element, attachment, ongrow) {
   const asFile = () => fill(element, link(attachment, t("notShown")));
   try {
     const blob = await contentOf(attachment);
     const label = t("downloadFile", { name: nameOf(attachment) });
-    fill(element, h("button", { type: "button", class: "picture", title: label, "aria-label": label, onclick: () => save(blob, nameOf(attachment)) }, imageOf(blob, nameOf(attachment), asFile)));
+    fill(element, h("button", { type: "button", class: "picture", title: label, "aria-label": label, onclick: () => save(blob, nameOf(attachment)) }, imageOf(blob, nameOf(attachment), { onload: ongrow, onbroken: asFile })));
   } catch {
     asFile();
   }

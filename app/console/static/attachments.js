@@ -27,7 +27,7 @@ export async function attachmentOf(file) {
   const name = file.name || t("pastedFile");
   const mediaType = mediaTypeOf(file);
   if (!mediaType) throw new Error(t("wrongType", { name }));
-  if (file.size > MOST_BYTES) throw new Error(t("tooLarge", { name, size: bytes(file.size), most: bytes(MOST_BYTES) }));
+  if (file.size > MOST_BYTES) throw new Error(t("tooLarge", { name, most: bytes(MOST_BYTES) }));
   if (file.size === 0) throw new Error(t("emptyFile", { name }));
   try {
     return { name, mediaType, bytes: file.size, blob: new Blob([await file.arrayBuffer()], { type: mediaType }) };

@@ -31,7 +31,7 @@ export function turnView(turn, { again, ongrow, toolOf }) {
       { class: "question" },
       h("h2", { class: "unseen" }, t("you")),
       results,
-      turn.attachments.length > 0 && attachmentList(turn.attachments),
+      turn.attachments.length > 0 && attachmentList(turn.attachments, ongrow),
       turn.prompt && h("p", null, turn.prompt),
     ),
     h("div", { class: "answer" }, who, reasoning.element, text, calls, foot),

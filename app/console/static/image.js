@@ -2,13 +2,12 @@
 
 import { h } from "./dom.js";
 
-/** Return an image element; `onbroken` is called if the data is no image. */
-export function imageOf(blob, alt, onbroken = () => {}) {
+/** Return an image element. `onload` is called when it is shown, `onbroken` if the data is no image. */
+export function imageOf(blob, alt, { onload, onbroken } = {}) {
   const address = URL.createObjectURL(blob);
-  const release = () => URL.revokeObjectURL(address);
-  const image = h("img", { src: address, alt, onload: release, onerror: () => {
-    release();
-    onbroken();
-  } });
-  return image;
+  const then = (call) => () => {
+    URL.revokeObjectURL(address);
+    call?.();
+  };
+  return h("img", { src: address, alt, onload: then(onload), onerror: then(onbroken) });
 }

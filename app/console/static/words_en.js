@@ -63,7 +63,7 @@ export const ENGLISH = {
   attachedFiles: { one: "Attached: {names}", other: "{count} files attached: {names}" },
   pastedFile: "pasted file", image: "image", file: "file", notShown: "cannot be shown", notLoaded: "The file could not be loaded.",
   wrongType: "{name} cannot be attached: only PNG, JPEG, WebP and GIF images, PDF, WAV and MP3 audio, and text files.",
-  tooLarge: "{name} is too large: {size}, at most {most}.", emptyFile: "{name} is empty.", unreadableFile: "{name} cannot be read.",
+  tooLarge: "{name} is larger than {most}.", emptyFile: "{name} is empty.", unreadableFile: "{name} cannot be read.",
   tooManyFiles: "At most {count} files can be attached.",
 
   earlier: "Show earlier turns", toLatest: "To the latest", copyAnswer: "Copy the answer",

@@ -58,7 +58,7 @@ export const PORTUGUESE = {
   attachedFiles: { one: "Anexado: {names}", other: "{count} arquivos anexados: {names}" },
   pastedFile: "arquivo colado", image: "imagem", file: "arquivo", notShown: "não pode ser exibida", notLoaded: "Não foi possível carregar o arquivo.",
   wrongType: "{name} não pode ser anexado: só imagens PNG, JPEG, WebP e GIF, PDF, áudio WAV e MP3, e arquivos de texto.",
-  tooLarge: "{name} é grande demais: {size}, no máximo {most}.", emptyFile: "{name} está vazio.", unreadableFile: "Não foi possível ler {name}.",
+  tooLarge: "{name} é maior que {most}.", emptyFile: "{name} está vazio.", unreadableFile: "Não foi possível ler {name}.",
   tooManyFiles: "É possível anexar no máximo {count} arquivos.",
 
   earlier: "Mostrar perguntas anteriores", toLatest: "Ir ao mais recente", copyAnswer: "Copiar a resposta",
