@@ -9,6 +9,7 @@ import { imageOf } from "./image.js";
 
 // Changing the language creates a new view, so the files are stored here.
 let files = [];
+let reading = Promise.resolve();
 
 /** Return the picker: its button, the list of the files, and methods to add files and to take them all. */
 export function attachmentPicker() {
@@ -22,22 +23,27 @@ export function attachmentPicker() {
     input.value = ""; // so that the same file can be chosen again
   }
 
-  async function add(added) {
+  /** Add files, after those that are still being read. */
+  function add(added) {
+    reading = reading.then(() => read(added));
+  }
+
+  async function read(added) {
     const wrong = [];
-    const read = [];
+    const accepted = [];
     const free = MOST_FILES - files.length;
     if (added.length > free) wrong.push(t("tooManyFiles", { count: MOST_FILES }));
     for (const file of added.slice(0, free)) {
       try {
-        read.push(await attachmentOf(file));
+        accepted.push(await attachmentOf(file));
       } catch (error) {
         wrong.push(error.message);
       }
     }
-    files = [...files, ...read].slice(0, MOST_FILES);
+    files = [...files, ...accepted];
     show();
     fill(problems, wrong.map((text) => h("p", { class: "field-error", role: "alert" }, text)));
-    if (read.length) announce(t("attachedFiles", { count: read.length, names: read.map(({ name }) => name).join(", ") }));
+    if (accepted.length) announce(t("attachedFiles", { count: accepted.length, names: accepted.map(({ name }) => name).join(", ") }));
   }
 
   function remove(file) {
@@ -60,8 +66,9 @@ export function attachmentPicker() {
     element: h("div", null, problems, list, input),
     button,
     add,
-    /** Return the files, and begin a new selection. */
-    take() {
+    /** Return the files, once all are read, and begin a new selection. */
+    async take() {
+      await reading;
       const taken = files;
       files = [];
       show();

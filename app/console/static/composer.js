@@ -31,7 +31,7 @@ export function composer({ onsend, onstop }) {
   let isAnswering = false;
   let hasFailed = false;
 
-  function submit(event) {
+  async function submit(event) {
     event.preventDefault();
     if (isAnswering) {
       onstop();
@@ -43,10 +43,10 @@ export function composer({ onsend, onstop }) {
     }
     const body = requestOf({ userPrompt: words.value });
     if (!body) return;
-    const files = attachments.take();
-    onsend(files.length ? { ...body, attachments: files } : body);
     words.value = "";
     grow();
+    const files = await attachments.take();
+    onsend(files.length ? { ...body, attachments: files } : body);
   }
 
   /** Return the body of POST /v1/chat for a prompt or tool results; null, with the focus on it, if an option is not valid. */
