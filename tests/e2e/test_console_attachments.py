@@ -177,6 +177,21 @@ def test_an_image_and_a_file_are_sent_and_shown_in_chat_and_history(
     assert downloading.value.path().read_bytes() == NOTE
 
 
+def test_an_image_in_history_is_read_with_the_credential(
+    console: ConsolePage, routes: AttachmentRoutes
+) -> None:
+    page = console.page
+    page.route("**/v1/models", lambda route: route.fulfill(status=401, json={}))
+    page.goto("/")
+    page.get_by_label("Key or token").fill("rtg_key")
+    page.unroute("**/v1/models")
+    page.get_by_role("button", name="Save").click()
+    attach(console, {"name": "red.png", "mimeType": "image/png", "buffer": RED})
+    console.asked("What is it?").get_by_role("link", name="See in history").click()
+    expect(page.locator(".detail").get_by_role("img", name="red.png")).to_be_visible()
+    assert [read.headers["authorization"] for read in routes.reads] == ["Bearer rtg_key"]
+
+
 def test_an_image_is_pasted_with_the_keyboard_and_removed_again(
     console: ConsolePage, routes: AttachmentRoutes
 ) -> None:
