@@ -35,6 +35,14 @@ def png(red: int, green: int, blue: int, pixels: int = 64) -> bytes:
 RED = png(200, 40, 40)
 NOTE = "São três linhas.\n".encode()
 
+SLOW_READS = """() => {
+    const read = Blob.prototype.arrayBuffer;
+    Blob.prototype.arrayBuffer = async function () {
+        await new Promise((done) => setTimeout(done, 500));
+        return read.call(this);
+    };
+}"""
+
 
 class AttachmentRoutes:
     """Takes chats with attachments, keeps them, and returns them in history.
@@ -220,6 +228,7 @@ def test_an_image_is_pasted_with_the_keyboard_and_removed_again(
     page.keyboard.press("Enter")
     expect(attached).to_have_count(0)
     expect(page.get_by_role("button", name="Attach files")).to_be_focused()
+    page.evaluate(SLOW_READS)
     console.prompt.focus()
     page.keyboard.press("Control+v")
     page.keyboard.type("What is it?")

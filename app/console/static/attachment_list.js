@@ -39,7 +39,7 @@ async function showImage(element, attachment, ongrow) {
 function link(attachment, note) {
   const facts = [attachment.bytes !== null && bytes(attachment.bytes), note].filter(Boolean).join(" · ");
   const content = [icon("file"), h("span", { class: "file-name" }, nameOf(attachment)), facts && h("small", null, facts)];
-  if (attachment.url) return h("a", { class: "file", href: attachment.url, target: "_blank", rel: "noopener noreferrer" }, content);
+  if (attachment.url) return h("a", { class: "file", href: attachment.url.startsWith("https://") ? attachment.url : null, target: "_blank", rel: "noopener noreferrer" }, content);
   const problem = h("span");
 
   async function download(event) {
