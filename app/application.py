@@ -15,6 +15,7 @@ from app.controllers import (
     export_controller,
     health_controller,
     history_controller,
+    messages_controller,
     metrics_controller,
     models_controller,
     openai_controller,
@@ -153,6 +154,7 @@ def create_app(
         health_controller,
     ):
         app.include_router(controller.router)
+    app.include_router(messages_controller.router)
     app.include_router(responses_controller.chat_router)
     app.include_router(responses_controller.router)
     if options.metrics_enabled:
@@ -192,6 +194,7 @@ def _chat_routes() -> Iterator[ChatRoute]:
         chat_controller.router,
         openai_controller.router,
         responses_controller.chat_router,
+        messages_controller.router,
     ):
         for route in router.routes:
             if isinstance(route, ChatRoute):

@@ -1,10 +1,11 @@
 """/v1/models, in OpenAI's format."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+import orjson
+from fastapi import APIRouter, Path, Request, Response
 
-from app.dto.openai_chat.models import ModelDto, ModelList
+from app.dto.openai_chat.models import ModelDto, ModelList, anthropic_models
 from app.problems.openai_error_schema import openai_errors
 from app.requests.request_context import caller_of, container_of
 
@@ -13,12 +14,15 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 @router.get(
     "",
+    response_model=ModelList,
     summary="List the available models",
     responses=openai_errors(401, 403, 429, 500, 503),
 )
-async def list_models(request: Request) -> ModelList:
-    """All models of the catalogue; the default model is first."""
+async def list_models(request: Request) -> Any:
+    """All models of the catalogue; the default model is first. With the header `anthropic-version`, in Anthropic's format."""
     models = container_of(request).models.all(caller_of(request))
+    if "anthropic-version" in request.headers:
+        return Response(orjson.dumps(anthropic_models(models)), media_type="application/json")
     listed = [ModelDto.from_model(model) for model in models]
     return ModelList(data=listed, models=listed)
 

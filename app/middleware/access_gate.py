@@ -32,6 +32,9 @@ _PROBED = "/health/"
 _PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/metrics", "/favicon.ico"})
 _PUBLIC_FOLDERS = ("/docs/", "/console/")
 
+_API_KEY_PATHS = ("/v1/messages", "/v1/models")
+"""Paths where the key may also be in `x-api-key`, as clients of Anthropic's API send it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
@@ -148,6 +151,10 @@ class AccessGate:
         if authenticator is None:
             raise AuthUnavailable
         headers = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not headers and scope["path"].startswith(_API_KEY_PATHS):
+            headers = [
+                b"Bearer " + value for name, value in scope["headers"] if name == b"x-api-key"
+            ]
         if len(headers) > 1:
             raise Unauthenticated(were_given=True)
         credentials = headers[0] if headers else None

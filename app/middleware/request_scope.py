@@ -17,6 +17,8 @@ from domain.interfaces.telemetry import RequestObserver, RequestOutcome, Request
 _VALID_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
 _NO_SNIFF = (b"x-content-type-options", b"nosniff")
 """Keeps browsers from guessing another media type."""
+_ANTHROPIC_PATH = "/v1/messages"
+"""Where the request id also goes out under the name that Anthropic's clients read."""
 _NO_STORE = (b"cache-control", b"no-store")
 """Keeps the data of users out of caches between the service and its client."""
 _logger = logging.getLogger("app.access")
@@ -67,6 +69,8 @@ class RequestScope:
                 headers = [*message["headers"], _NO_SNIFF, (b"x-request-id", request_id.encode())]
                 if has_user_data and b"cache-control" not in dict(headers):
                     headers.append(_NO_STORE)
+                if scope["path"].startswith(_ANTHROPIC_PATH):
+                    headers.append((b"request-id", request_id.encode()))
                 message["headers"] = headers
             elif message["type"] == "http.response.body":
                 is_complete = not message.get("more_body", False)

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from app.dto.attempt import AttemptDto
+from app.problems import anthropic_errors as anthropic
 from app.problems import openai_errors as openai
 from app.problems import problem_table as table
 from app.problems.field_errors import UNSUPPORTED, field_errors
@@ -174,6 +175,14 @@ def _response(
             status_code=openai.openai_status(kind),
             headers={"x-should-retry": openai.should_retry(kind)},
             media_type=openai.MEDIA_TYPE,
+        )
+    elif anthropic.uses_anthropic_errors(scope["path"]):
+        request_id = scope["state"]["request_id"]
+        response = Response(
+            orjson.dumps(anthropic.anthropic_error(kind, body.get("errors", ()), request_id)),
+            status_code=anthropic.anthropic_status(kind),
+            headers={"x-should-retry": openai.should_retry(kind)},
+            media_type=anthropic.MEDIA_TYPE,
         )
     else:
         response = Response(orjson.dumps(body), status_code=kind.status, media_type=MEDIA_TYPE)

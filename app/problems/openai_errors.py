@@ -51,21 +51,23 @@ def openai_error(
     """
     status = openai_status(kind)
     params = [_param(error["pointer"]) for error in errors]
-    message = kind.detail
-    if errors:
-        messages = [
-            f"{param}: {error['message']}" for param, error in zip(params, errors, strict=True)
-        ]
-        message = f"{kind.title}: {'; '.join(messages)}"
     return {
         "error": {
-            "message": message,
+            "message": field_message(kind, errors),
             "type": _TYPES.get(status)
             or ("server_error" if status >= 500 else "invalid_request_error"),
             "param": params[0] if params else None,
             "code": openai_code(kind),
         }
     }
+
+
+def field_message(kind: ProblemKind, errors: Sequence[Mapping[str, str]]) -> str:
+    """Return the detail of a problem, or its title with the invalid fields."""
+    if not errors:
+        return kind.detail
+    messages = [f"{_param(error['pointer'])}: {error['message']}" for error in errors]
+    return f"{kind.title}: {'; '.join(messages)}"
 
 
 def should_retry(kind: ProblemKind) -> str:

@@ -47,6 +47,7 @@ class ChatOptions:
         previous_id: Interaction that the prompt continues, instead of the end of a conversation.
         brings_context: The prompt contains its conversation, so no earlier turns are added to it.
         keeps_content: Store the prompt and the answer; otherwise only that there was a request, and what it cost.
+        clamps_output: More output tokens than the model supports are reduced to its limit instead of being refused.
         metadata: The caller's own pairs of strings, stored with the interaction.
         timeout_seconds: Replaces `ChatLimits.request_seconds` if it is shorter; None changes nothing.
         idempotent_request: Identifies repeated requests; None runs the request every time it is sent.
@@ -56,6 +57,7 @@ class ChatOptions:
     previous_id: str | None = None
     brings_context: bool = False
     keeps_content: bool = True
+    clamps_output: bool = False
     is_streamed: bool = False
     may_fall_back: bool = True
     timeout_seconds: float | None = None
@@ -106,7 +108,9 @@ class ChatService:
         model = self.catalogue.resolve(prompt.model)
         limit = model.max_output_tokens
         if limit is not None and (prompt.max_output_tokens or 0) > limit:
-            raise InvalidInput("max_output_tokens", f"at most {limit} for this model")
+            if not options.clamps_output:
+                raise InvalidInput("max_output_tokens", f"at most {limit} for this model")
+            prompt = replace(prompt, max_output_tokens=limit)
         self._require_capabilities(prompt, model)
         if prompt.model is None:
             prompt = replace(prompt, model=model.id)

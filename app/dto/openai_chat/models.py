@@ -1,7 +1,8 @@
 """Models in OpenAI's format."""
 
+from collections.abc import Sequence
 from datetime import date
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
@@ -9,6 +10,8 @@ from domain.entities.model import Model
 from domain.entities.tools import Capability
 
 _CATALOGUE_CREATED_SECONDS = 1
+_CREATED_AT = "1970-01-01T00:00:01Z"
+"""The same time in Anthropic's format."""
 
 
 class ModelDto(BaseModel):
@@ -51,3 +54,24 @@ class ModelList(BaseModel):
     object: Literal["list"] = "list"
     data: list[ModelDto] = Field(description="The models; the default model is first.")
     models: list[ModelDto] = Field(description="The same as `data`, which some clients read.")
+
+
+def anthropic_models(models: Sequence[Model]) -> dict[str, Any]:
+    """Return the list of models in Anthropic's format, for clients that send `anthropic-version`."""
+    data = [
+        {
+            "type": "model",
+            "id": model.id,
+            "display_name": model.id,
+            "created_at": _CREATED_AT,
+            "max_input_tokens": model.context_tokens,
+            "max_tokens": model.max_output_tokens,
+        }
+        for model in models
+    ]
+    return {
+        "data": data,
+        "has_more": False,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+    }

@@ -1,0 +1,1 @@
+"""Request and response bodies and stream events in Anthropic's Messages format."""

@@ -1,0 +1,212 @@
+"""Converts messages in Anthropic's format to messages of the domain."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from app.dto.attachments import attachment_of_data, attachment_of_url
+from domain.entities.items import (
+    Attachment,
+    Item,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    text_of,
+)
+from domain.entities.prompt import Message, Role
+from domain.exceptions import (
+    InvalidAttachment,
+    InvalidInput,
+    NoSuchOpenCall,
+    ToolResultsMissing,
+)
+from domain.interfaces.sealer import Sealer
+
+JsonObject = Mapping[str, Any]
+
+THINKING = "thinking"
+_BILLING = "x-anthropic-billing-header:"
+"""Start of a block that some agents put before their instructions; it changes with every request."""
+_MOST_BYTES = 1_048_576
+
+
+def instructions_of(system: Any, field_name: str = "system") -> list[str]:
+    """Return the texts of system instructions: a text or text blocks.
+
+    Raises:
+        InvalidInput: They have another form.
+    """
+    if system is None:
+        return []
+    if isinstance(system, str):
+        blocks: Sequence[Any] = [{"type": "text", "text": system}]
+    else:
+        blocks = system
+    if not isinstance(blocks, list):
+        raise InvalidInput(field_name, "should be a text or a list of text blocks")
+    texts: list[str] = []
+    for number, block in enumerate(blocks):
+        text = block.get("text") if isinstance(block, Mapping) else None
+        if not isinstance(text, str):
+            raise InvalidInput(f"{field_name}.{number}", "should be a text block")
+        if text and not text.startswith(_BILLING):
+            texts.append(_checked(text, f"{field_name}.{number}.text"))
+    return texts
+
+
+class MessageReader:
+    """Reads messages in order; consecutive ones of a role are merged.
+
+    Args:
+        user_id: For the signatures of thinking blocks.
+        sealer: Of this installation.
+    """
+
+    def __init__(self, *, user_id: str, sealer: Sealer) -> None:
+        self.instructions: list[str] = []
+        self._user_id = user_id
+        self._sealer = sealer
+        self._messages: list[tuple[Role, list[Item]]] = []
+
+    def read(self, messages: Sequence[JsonObject]) -> tuple[Message, ...]:
+        """Return the messages; system messages among them are in `instructions`.
+
+        Raises:
+            InvalidInput: A message or a block has not the form of Anthropic's API.
+            ToolResultsMissing: A tool_use block has no tool_result in the next message.
+            NoSuchOpenCall: A tool_result block answers no tool_use of the message before.
+        """
+        for number, message in enumerate(messages):
+            role, where = message.get("role"), f"messages.{number}"
+            if role == "system":
+                self.instructions += instructions_of(message.get("content"), f"{where}.content")
+                continue
+            if role not in ("user", "assistant"):
+                raise InvalidInput(f"{where}.role", "one of: user, assistant")
+            items = self._items(message.get("content"), f"{where}.content")
+            if not items:
+                continue
+            if self._messages and self._messages[-1][0] == role:
+                self._messages[-1][1].extend(items)
+            else:
+                self._messages.append((Role(role), items))
+        return tuple(self._paired())
+
+    def _paired(self) -> list[Message]:
+        """Return the messages, after checking that each call has its result in the next one."""
+        paired: list[Message] = []
+        waiting: list[str] = []
+        for role, items in self._messages:
+            results = [item for item in items if isinstance(item, ToolResult)]
+            answered = [result.call_id for result in results]
+            unknown = [call_id for call_id in answered if call_id not in waiting]
+            if unknown or len(set(answered)) < len(answered):
+                raise NoSuchOpenCall("messages", unknown or answered)
+            if missing := [call_id for call_id in waiting if call_id not in answered]:
+                raise ToolResultsMissing(missing)
+            waiting = [item.id for item in items if isinstance(item, ToolCall)]
+            others = [item for item in items if not isinstance(item, ToolResult)]
+            has_more = any(not isinstance(item, Text) for item in items)
+            paired.append(
+                Message(
+                    role=role,
+                    text=text_of(items),
+                    items=(*results, *others) if has_more else (),
+                )
+            )
+        if waiting:
+            raise ToolResultsMissing(waiting)
+        return paired
+
+    def _items(self, content: Any, where: str) -> list[Item]:
+        if isinstance(content, str):
+            return [Text(text=_checked(content, where))] if content else []
+        if not isinstance(content, list):
+            raise InvalidInput(where, "should be a text or a list of blocks")
+        items: list[Item] = []
+        for number, block in enumerate(content):
+            if not isinstance(block, Mapping):
+                raise InvalidInput(f"{where}.{number}", "should be a block")
+            try:
+                items += self._block(block, f"{where}.{number}")
+            except InvalidAttachment as exc:
+                raise InvalidInput(f"{where}.{number}", exc.message) from exc
+        return items
+
+    def _block(self, block: JsonObject, where: str) -> list[Item]:
+        """Return the items of a block; none for the types that are left out, such as those of server tools."""
+        match block.get("type"):
+            case "text":
+                text = block.get("text")
+                if not isinstance(text, str):
+                    raise InvalidInput(f"{where}.text", "Field required")
+                return [Text(text=_checked(text, f"{where}.text"))] if text else []
+            case "image" | "document":
+                return [_file(block, where)]
+            case "tool_use":
+                return [_call(block, where)]
+            case "tool_result":
+                return self._result(block, where)
+            case "thinking":
+                return self._thinking(block)
+        return []
+
+    def _result(self, block: JsonObject, where: str) -> list[Item]:
+        call_id = block.get("tool_use_id")
+        if not isinstance(call_id, str) or not call_id:
+            raise InvalidInput(f"{where}.tool_use_id", "Field required")
+        content = block.get("content")
+        items = [] if content is None else self._items(content, f"{where}.content")
+        result = ToolResult(
+            call_id=call_id, output=text_of(items), is_error=block.get("is_error") is True
+        )
+        return [result, *[item for item in items if isinstance(item, Attachment)]]
+
+    def _thinking(self, block: JsonObject) -> list[Item]:
+        """Return the reasoning of a block that was made here; others are dropped."""
+        text, signature = block.get("thinking"), block.get("signature")
+        if not isinstance(text, str) or not isinstance(signature, str) or not text:
+            return []
+        if self._sealer.open(signature, THINKING, self._user_id) is None:
+            return []
+        return [Reasoning(text=text)]
+
+
+def _call(block: JsonObject, where: str) -> ToolCall:
+    call_id, name, arguments = block.get("id"), block.get("name"), block.get("input")
+    for field_name, value in (("id", call_id), ("name", name)):
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise InvalidInput(f"{where}.{field_name}", "should be a text")
+    if not isinstance(arguments, Mapping):
+        raise InvalidInput(f"{where}.input", "should be an object")
+    return ToolCall(id=str(call_id), name=str(name), arguments=orjson.dumps(arguments).decode())
+
+
+def _file(block: JsonObject, where: str) -> Attachment:
+    source, title = block.get("source"), block.get("title")
+    name = title if isinstance(title, str) else None
+    if not isinstance(source, Mapping):
+        raise InvalidInput(f"{where}.source", "Field required")
+    media_type = source.get("media_type")
+    match source.get("type"):
+        case "base64" if isinstance(data := source.get("data"), str):
+            return attachment_of_data(data, str(media_type), name)
+        case "url" if isinstance(url := source.get("url"), str):
+            fallback = "application/pdf" if block.get("type") == "document" else None
+            return attachment_of_url(url, fallback, name)
+        case "text" if isinstance(text := source.get("data"), str):
+            content = text.encode()
+            return Attachment(
+                media_type="text/plain", name=name, size_bytes=len(content), content=content
+            )
+    raise InvalidInput(f"{where}.source.type", "one of: base64, url, text")
+
+
+def _checked(text: str, field_name: str) -> str:
+    if "\0" in text:
+        raise InvalidInput(field_name, "must not contain NUL characters")
+    if len(text) * 4 > _MOST_BYTES and len(text.encode()) > _MOST_BYTES:
+        raise InvalidInput(field_name, "must be at most 1 MiB of UTF-8")
+    return text
