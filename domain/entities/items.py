@@ -134,6 +134,9 @@ _ATTACHMENT_BYTES = 3_000
 NOT_CARRIED_OUT = "The call was not carried out."
 """Output of a result that settles a call left unanswered."""
 
+RESULTS_WITHOUT_CALLS = "[Results of calls that are not available.]"
+"""Text in the place of results whose calls were erased."""
+
 OutputItem = Text | Reasoning | ToolCall
 """An item of an answer."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import ANSWERED, Interaction, is_interaction_id
 from domain.entities.items import (
+    RESULTS_WITHOUT_CALLS,
     Reasoning,
     ToolCall,
     ToolResult,
@@ -125,7 +126,8 @@ class RecallConversation:
         """Return the newest turns that fit into `left_bytes`, newest first.
 
         While the turns after one have results, it has their calls: those are included if the current request depends
-        on them, and otherwise left out together with the results.
+        on them, and otherwise left out together with the results. Of calls and results that alone exceed the limit on
+        turns, the newest are included.
         """
         newest: list[Interaction] = []
         is_needed = answers_calls
@@ -136,6 +138,8 @@ class RecallConversation:
             newest.append(turn)
             is_needed = is_needed and bool(turn.prompt.results)
         else:
+            return newest
+        if is_needed:
             return newest
         while newest and newest[-1].prompt.results:
             newest.pop()
@@ -201,7 +205,8 @@ def _balanced(messages: Iterable[Message]) -> list[Message]:
     """Return `messages` with a result for each call and a call for each result, since providers reject others.
 
     Where a turn was erased, or is in another branch, the calls or the results before or after it have no counterpart.
-    The calls of the last message stay open: the next message answers them.
+    The calls of the last message stay open: the next message answers them. A message of nothing but results without
+    their calls becomes a text that says so.
     """
     balanced: list[Message] = []
     waiting: dict[str, ToolCall] = {}
@@ -226,8 +231,10 @@ def _balanced(messages: Iterable[Message]) -> list[Message]:
         others = [item for item in message.items if not isinstance(item, ToolResult)]
         kept = (*answered, *not_carried_out(waiting.values()), *others)
         waiting = {}
-        if kept:
-            balanced.append(replace(message, items=kept))
+        if not kept:  # left out, two answers would be in a row, which some models reject
+            balanced.append(Message(role=Role.USER, text=RESULTS_WITHOUT_CALLS))
+            continue
+        balanced.append(replace(message, items=kept))
     return balanced
 
 

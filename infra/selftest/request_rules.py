@@ -113,6 +113,7 @@ def _check_declarations(body: Any) -> None:
 
 def _check_contents(contents: Any) -> None:
     open_calls: list[Any] = []
+    role_before = None
     for content in contents:
         _require(content.get("role") in ("user", "model"), "Please use a valid role")
         _require(bool(content.get("parts")), "empty content")
@@ -144,7 +145,13 @@ def _check_contents(contents: Any) -> None:
         for call in calls:
             _require(content["role"] == "model", "Function calls must be of the model")
             _require(isinstance(call.get("args", {}), dict), "args must be a Struct")
+        _require(
+            not calls or role_before == "user",
+            "Please ensure that function call turn comes immediately after a user turn or after a function response"
+            " turn.",
+        )
         open_calls = calls
+        role_before = content["role"]
     _require(not open_calls, "Function calls without function responses")
 
 

@@ -31,6 +31,8 @@ _UNKNOWN_SIGNATURE = "skip_thought_signature_validator"
 https://ai.google.dev/gemini-api/docs/thought-signatures; without any, Gemini 3 rejects the call.
 """
 
+_NO_BEGINNING = "[The beginning of the conversation is not available.]"
+
 # Models before 3 take a number of tokens instead of a level; the numbers are those of Google's own OpenAI endpoint.
 _TAKES_BUDGET = re.compile(r"gemini-[12]\b")
 _BUDGETS = {
@@ -184,10 +186,22 @@ def _contents(messages: Sequence[Message], family: str) -> list[dict[str, object
                 names.pop(call.id, None)  # an id that a server repeats moves to the end
                 names[call.id] = call.name
             if parts := _answer_parts(message.items, family):
-                contents.append({"role": "model", "parts": parts})
+                _add_answer(contents, parts)
         else:
             contents += _user_contents(message.items, names)
     return contents
+
+
+def _add_answer(contents: list[dict[str, object]], parts: list[Part]) -> None:
+    """Add an answer. Google rejects calls that follow no content of the user: neither an answer nor the beginning."""
+    before = contents[-1] if contents else None
+    if before is None:
+        if any("functionCall" in part for part in parts):
+            contents.append({"role": "user", "parts": [{"text": _NO_BEGINNING}]})
+    elif before["role"] == "model" and isinstance(known := before["parts"], list):
+        contents[-1] = {"role": "model", "parts": [*known, *parts]}
+        return
+    contents.append({"role": "model", "parts": parts})
 
 
 def _answer_parts(items: Iterable[Item], family: str) -> list[Part]:

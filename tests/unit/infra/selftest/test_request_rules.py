@@ -60,6 +60,8 @@ def test_gemini_accepts(contents: list[Any]) -> None:
         ),
         ([ASKED, called(CALL | {"thoughtSignature": "t"}), responded(RESPONSE)], "not valid"),
         ([responded(CALL), responded(RESPONSE)], "must be of the model"),
+        ([called(CALL), responded(RESPONSE)], "immediately after a user turn"),
+        ([ASKED, called({"text": "a"}), called(CALL), responded(RESPONSE)], "immediately after"),
         ([ASKED, called({"text": ""})], "empty text"),
         ([ASKED, called({"text": "a", "functionCall": {}})], "required oneof"),
         ([ASKED, called({"text": "a", "other": 1})], 'Unknown name "other"'),

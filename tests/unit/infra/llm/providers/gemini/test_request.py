@@ -4,10 +4,13 @@ from typing import Any
 
 import orjson
 
+from domain.entities.items import ToolCall, ToolResult
 from domain.entities.prompt import Message, Prompt, Role
 from infra.llm.providers.gemini.request import request_body
+from infra.selftest.request_rules import check_gemini
 
 FAMILY = "gemini"
+CALL = ToolCall(id="call_1", name="get_weather", arguments="{}")
 
 
 def body_of(prompt: Prompt, upstream: str = "gemini-3-flash") -> Any:
@@ -49,3 +52,30 @@ def test_everything_that_was_chosen_is_sent() -> None:
             "seed": 0,
         },
     }
+
+
+def test_an_answer_in_several_messages_is_one_content() -> None:
+    """Google rejects a call that follows another content of the model."""
+    messages = (
+        Message(role=Role.USER, text="Hi"),
+        Message(role=Role.ASSISTANT, text="Let me see."),
+        Message(role=Role.ASSISTANT, text="", items=(CALL,)),
+        Message(role=Role.USER, text="", items=(ToolResult(call_id="call_1", output="22"),)),
+    )
+    body = body_of(Prompt(messages=messages))
+    check_gemini(body)
+    _, answer, _ = body["contents"]
+    text, call = answer["parts"]
+    assert text == {"text": "Let me see."}
+    assert call["functionCall"]["id"] == "call_1"
+
+
+def test_a_conversation_does_not_begin_with_a_call() -> None:
+    """A client that shortens its list of messages may send it so; OpenAI accepts that."""
+    messages = (
+        Message(role=Role.ASSISTANT, text="", items=(CALL,)),
+        Message(role=Role.USER, text="", items=(ToolResult(call_id="call_1", output="22"),)),
+    )
+    body = body_of(Prompt(messages=messages))
+    check_gemini(body)
+    assert [content["role"] for content in body["contents"]] == ["user", "model", "user"]

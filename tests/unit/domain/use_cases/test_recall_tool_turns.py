@@ -1,0 +1,226 @@
+"""Calls and results stay together in what is recalled, whatever was cut, erased or left unanswered."""
+
+import itertools
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+import pytest
+
+from domain.entities.interaction import Interaction, Status
+from domain.entities.items import (
+    NOT_CARRIED_OUT,
+    RESULTS_WITHOUT_CALLS,
+    Item,
+    Text,
+    ToolCall,
+    ToolResult,
+    tool_calls,
+    tool_results,
+)
+from domain.entities.model import Model
+from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.reply import FinishReason
+from domain.use_cases.recall_conversation import RecallConversation
+from infra.llm.providers.gemini.request import request_body as gemini_body
+from infra.llm.providers.openai.request import request_body as openai_body
+from infra.llm.transport.dialect import Dialect
+from infra.selftest.request_rules import check_gemini, check_openai
+from tests.fakes.history import InMemoryHistory
+from tests.fakes.interactions import an_id, an_interaction
+
+LOOP = 3
+"""Turns of a tool loop: a question and its call, results and another call, results and the answer."""
+
+
+def a_call(number: int, part: str = "") -> ToolCall:
+    return ToolCall(id=f"call_{number}{part}", name="look_up", arguments=f'{{"n":{number}}}')
+
+
+def results_of(calls: Iterable[ToolCall]) -> tuple[ToolResult, ...]:
+    return tuple(ToolResult(call_id=call.id, output=f"found for {call.id}") for call in calls)
+
+
+def a_message(text: str = "", *items: Item) -> Message:
+    texts = (Text(text=text),) if text and items else ()
+    return Message(role=Role.USER, text=text, items=(*items, *texts))
+
+
+def a_turn(number: int, message: Message, *calls: ToolCall, **changes: Any) -> Interaction:
+    return an_interaction(
+        number,
+        **{
+            "conversation_id": "c",
+            "previous_id": an_id(number - 1) if number else None,
+            "prompt": Prompt(messages=(message,)),
+            "text": "" if calls else f"answer {number}",
+            "items": calls,
+            "finish_reason": FinishReason.TOOL_CALLS if calls else FinishReason.STOP,
+            **changes,
+        },
+    )
+
+
+def loops(turns: int) -> list[Interaction]:
+    """Return turns of loops with two parallel calls each."""
+    made = []
+    calls: tuple[ToolCall, ...] = ()
+    for number in range(turns):
+        message = a_message("" if calls else f"question {number}", *results_of(calls))
+        is_last = number % LOOP == LOOP - 1
+        calls = () if is_last else (a_call(number), a_call(number, "b"))
+        made.append(a_turn(number, message, *calls))
+    return made
+
+
+async def recalled(
+    turns: Iterable[Interaction],
+    prompt: Prompt,
+    *,
+    context_tokens: int | None = 100_000,
+    until: Interaction | None = None,
+) -> Prompt:
+    """Return the prompt with its conversation, checked by both providers' rules."""
+    history = InMemoryHistory()
+    await history.append_many(list(turns))
+    model = Model(id="m", owned_by="p", context_tokens=context_tokens, max_output_tokens=1)
+    found = await RecallConversation(history=history)(prompt, "ana", "c", model, until=until)
+    check_gemini(orjson.loads(gemini_body(found, upstream="gemini-3-pro", family="f")))
+    check_openai(orjson.loads(openai_body(found, Dialect(), model="m", family="f")))
+    roles = [message.role for message in found.messages]
+    assert all(before is not after for before, after in itertools.pairwise(roles)), roles
+    return found
+
+
+def calls_in(prompt: Prompt) -> list[str]:
+    return [call.id for message in prompt.messages for call in tool_calls(message.items)]
+
+
+def outputs_in(prompt: Prompt) -> dict[str, str]:
+    return {
+        result.call_id: result.output
+        for message in prompt.messages
+        for result in tool_results(message.items)
+    }
+
+
+QUESTION = Prompt.from_text("now?")
+
+
+async def test_a_conversation_of_200_turns_with_tools_is_recalled_whole() -> None:
+    turns = loops(201)
+    found = await recalled(turns, QUESTION)
+    assert calls_in(found) == [call.id for turn in turns for call in turn.tool_calls]
+    assert NOT_CARRIED_OUT not in set(outputs_in(found).values())
+    assert found.results == ()
+
+
+@pytest.mark.parametrize("turns", range(1, 2 * LOOP + 2))
+async def test_the_window_never_cuts_between_a_call_and_its_result(turns: int) -> None:
+    made = loops(turns)
+    open_calls = made[-1].tool_calls
+    prompts = [QUESTION]
+    if open_calls:
+        prompts.append(Prompt(messages=(a_message("", *results_of(open_calls)),)))
+    for prompt in prompts:
+        sizes = set()
+        for context_tokens in range(2, 220, 2):
+            found = await recalled(made, prompt, context_tokens=context_tokens)
+            sizes.add(len(found.messages))
+            made_calls = calls_in(found)
+            outputs = outputs_in(found)
+            assert list(outputs) == made_calls
+            if prompt.results:
+                assert made_calls[-2:] == [call.id for call in open_calls], context_tokens
+                assert NOT_CARRIED_OUT not in outputs.values()
+        assert max(sizes) == 2 * turns + 1
+
+
+async def test_a_loop_longer_than_what_is_recalled_goes_on() -> None:
+    turns = [
+        a_turn(number, a_message("" if number else "question", *results), a_call(number))
+        for number in range(1002)
+        for results in [results_of([a_call(number - 1)] if number else [])]
+    ]
+    results = Prompt(messages=(a_message("", *results_of(turns[-1].tool_calls)),))
+    found = await recalled(turns, results)
+    assert calls_in(found) == [f"call_{number}" for number in range(2, 1002)]
+    assert found.results == results.results
+    assert found.messages[0].text == RESULTS_WITHOUT_CALLS
+
+
+async def test_erased_turns_leave_nothing_dangling() -> None:
+    made = loops(2 * LOOP + 1)
+    for count in range(len(made)):
+        for erased in itertools.combinations(range(len(made)), count):
+            left = [turn for number, turn in enumerate(made) if number not in erased]
+            found = await recalled(left, QUESTION)
+            assert calls_in(found) == [call.id for turn in left for call in turn.tool_calls]
+            if left[-1].tool_calls:
+                ids = {call.id for call in left[-1].tool_calls}
+                assert {result.call_id for result in found.results} == ids
+                await recalled(
+                    left, Prompt(messages=(a_message("", *results_of(left[-1].tool_calls)),))
+                )
+
+
+async def test_erased_turns_of_a_long_conversation_leave_nothing_dangling() -> None:
+    chance = random.Random(1)
+    made = loops(200)
+    for context_tokens in (50, 500, 5000, 100_000):
+        for share in (0.02, 0.5, 0.9):
+            left = [turn for turn in made if chance.random() > share]
+            await recalled(left, QUESTION, context_tokens=context_tokens)
+
+
+async def test_results_whose_calls_were_erased_are_replaced_by_a_text() -> None:
+    first, second, third = loops(LOOP)
+    found = await recalled([second, third], QUESTION)
+    assert found.messages[0].text == RESULTS_WITHOUT_CALLS
+    assert outputs_in(found) == {call.id: f"found for {call.id}" for call in second.tool_calls}
+    found = await recalled([first, third], QUESTION)
+    assert outputs_in(found) == dict.fromkeys(
+        [call.id for call in first.tool_calls], NOT_CARRIED_OUT
+    )
+
+
+async def test_turns_without_an_answer_between_calls_and_results_change_nothing() -> None:
+    called, answered, _ = loops(LOOP)
+    unanswered = [
+        a_turn(number, a_message("never mind"), text="", status=status)
+        for number, status in enumerate((Status.FAILED, Status.INTERRUPTED), start=1)
+    ]
+    results = Prompt(messages=answered.prompt.messages)
+    found = await recalled([called, *unanswered], results)
+    assert outputs_in(found) == {call.id: f"found for {call.id}" for call in called.tool_calls}
+
+
+async def test_a_cancelled_turn_without_an_answer_settles_the_calls_once() -> None:
+    called = loops(1)[0]
+    settled = tuple(
+        ToolResult(call_id=call.id, output=NOT_CARRIED_OUT, is_error=True)
+        for call in called.tool_calls
+    )
+    cancelled = a_turn(
+        1, a_message("never mind", *settled), text="", status=Status.CLIENT_CANCELLED
+    )
+    found = await recalled([called, cancelled], QUESTION)
+    assert found.text == "now?"
+    assert found.results == ()
+    assert list(outputs_in(found)) == [call.id for call in called.tool_calls]
+    *_, last = found.messages
+    assert last.text == "never mind\n\nnow?"
+
+
+@pytest.mark.parametrize("at", range(2 * LOOP))
+async def test_a_branch_from_any_turn_is_valid(at: int) -> None:
+    made = loops(2 * LOOP)
+    parent = made[at]
+    settled = await recalled(made, QUESTION, until=parent)
+    assert len(settled.results) == len(parent.tool_calls)
+    if parent.tool_calls:
+        results = Prompt(messages=(a_message("", *results_of(parent.tool_calls)),))
+        found = await recalled(made, results, until=parent)
+        assert calls_in(found)[-2:] == [call.id for call in parent.tool_calls]
+        assert NOT_CARRIED_OUT not in outputs_in(found).values()
