@@ -78,6 +78,9 @@ SWEEP_SECONDS = 3_600.0
 HOST_READ_SECONDS = 1.0
 """Added to the read timeout of the store, so that after a timeout there is time to read this host's outbox."""
 
+LATE_SECONDS = 3.0
+"""Longest wait for a turn that a request continues, while a queue or another host carries it to the store."""
+
 
 def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIApp:
     """Return the HTTP application; its adapters are opened when a server starts it."""
@@ -258,6 +261,7 @@ def wire(
                 read_seconds=settings.history_read_seconds + HOST_READ_SECONDS,
                 load_attachments=LoadAttachments(attachments),
                 load_contents=load_contents,
+                late_seconds=0.0 if configured_store(settings).is_embedded else LATE_SECONDS,
             ),
             catalogue=catalogue,
             clock=clock,

@@ -1,8 +1,9 @@
 """Add a conversation's earlier turns to the prompt."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import ANSWERED, Interaction, is_interaction_id
@@ -33,6 +34,8 @@ _UNKNOWN_WINDOW_TOKENS = 128_000
 _UNKNOWN_ANSWER_TOKENS = 32_768
 _PAGE_TURNS = 50
 _MOST_TURNS = 1000
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,15 @@ class RecallConversation:
     Attributes:
         read_seconds: Time limit of all reads of one conversation; longer than the store's own limit, so that the
             turns can still be read from this host after the store timed out.
+        late_seconds: Longest wait for a turn that a request refers to and that is not readable yet, because a queue or
+            another host is still carrying it to the store; 0 where every turn is readable at once.
     """
 
     history: HistoryRepository
     read_seconds: float = 3.5
     load_attachments: LoadAttachments = NO_ATTACHMENTS
     load_contents: LoadContents = CONTENTS_AS_STORED
+    late_seconds: float = 0.0
 
     async def __call__(
         self,
@@ -82,16 +88,12 @@ class RecallConversation:
         results = prompt.results
         if left_bytes <= 0 and not results:
             return prompt
-        try:
-            async with asyncio.timeout(self.read_seconds):
-                turns = await self._newest(
-                    self._turns(user_id, conversation_id, until),
-                    left_bytes,
-                    answers_calls=bool(results),
-                )
-        except TimeoutError as exc:
-            raise HistoryUnreadable("a conversation took too long to read") from exc
-        earlier = [message for turn in reversed(turns) for message in _messages(turn)]
+        read = partial(
+            self._earlier, user_id, conversation_id, until, left_bytes, answers_calls=bool(results)
+        )
+        earlier = await read()
+        if results and self.late_seconds and until is None:
+            earlier = await self._once_open(results, earlier, read)
         unanswered = open_calls(earlier)
         if results:
             _check(results, unanswered)
@@ -116,9 +118,57 @@ class RecallConversation:
                 found = await self.history.find(user_id, interaction_id)
         except TimeoutError as exc:
             raise HistoryUnreadable("an interaction took too long to read") from exc
+        if found is None and self.late_seconds:
+            found = await self._found_late(user_id, interaction_id)
         if found is None or not found.is_content_stored:
             raise NotFound
         return found
+
+    async def _found_late(self, user_id: str, interaction_id: str) -> Interaction | None:
+        if not await self.history.wait_for(user_id, interaction_id, seconds=self.late_seconds):
+            return None
+        return await self.history.find(user_id, interaction_id)
+
+    async def _once_open(
+        self,
+        results: Sequence[ToolResult],
+        earlier: list[Message],
+        read: Callable[[], Awaitable[list[Message]]],
+    ) -> list[Message]:
+        """Return the earlier messages once `results` answer their last calls; after `late_seconds` those read last."""
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        left_seconds = self.late_seconds
+        while left_seconds > 0 and _not_open(results, open_calls(earlier)):
+            await asyncio.sleep(pause_seconds)
+            left_seconds -= pause_seconds
+            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+            earlier = await read()
+        return earlier
+
+    async def _earlier(
+        self,
+        user_id: str,
+        conversation_id: str,
+        until: Interaction | None,
+        left_bytes: int,
+        *,
+        answers_calls: bool,
+    ) -> list[Message]:
+        """Return the messages of the newest turns that fit, oldest first.
+
+        Raises:
+            HistoryUnreadable: They cannot be read.
+        """
+        try:
+            async with asyncio.timeout(self.read_seconds):
+                turns = await self._newest(
+                    self._turns(user_id, conversation_id, until),
+                    left_bytes,
+                    answers_calls=answers_calls,
+                )
+        except TimeoutError as exc:
+            raise HistoryUnreadable("a conversation took too long to read") from exc
+        return [message for turn in reversed(turns) for message in _messages(turn)]
 
     async def _newest(
         self, turns: AsyncIterator[Interaction], left_bytes: int, *, answers_calls: bool
@@ -190,8 +240,7 @@ def _check(results: Sequence[ToolResult], unanswered: Sequence[ToolCall]) -> Non
     """Check that `results` answer all `unanswered` calls, and each of them once."""
     open_ids = [call.id for call in unanswered]
     sent_ids = [result.call_id for result in results]
-    unknown = sorted({call_id for call_id in sent_ids if call_id not in open_ids})
-    if unknown:
+    if unknown := _not_open(results, unanswered):
         raise NoSuchOpenCall("tool_results", unknown)
     repeated = sorted({call_id for call_id in sent_ids if sent_ids.count(call_id) > 1})
     if repeated:
@@ -199,6 +248,12 @@ def _check(results: Sequence[ToolResult], unanswered: Sequence[ToolCall]) -> Non
     missing = [call_id for call_id in open_ids if call_id not in sent_ids]
     if missing:
         raise ToolResultsMissing(missing)
+
+
+def _not_open(results: Iterable[ToolResult], unanswered: Iterable[ToolCall]) -> list[str]:
+    """Return the ids of `results` that answer none of the `unanswered` calls."""
+    open_ids = {call.id for call in unanswered}
+    return sorted({result.call_id for result in results if result.call_id not in open_ids})
 
 
 def _balanced(messages: Iterable[Message]) -> list[Message]:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, Status
 from domain.entities.items import (
     NOT_CARRIED_OUT,
@@ -22,6 +23,7 @@ from domain.entities.items import (
 from domain.entities.model import Model
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import FinishReason
+from domain.exceptions import NoSuchOpenCall, NotFound
 from domain.use_cases.recall_conversation import RecallConversation
 from infra.llm.providers.gemini.request import request_body as gemini_body
 from infra.llm.providers.openai.request import request_body as openai_body
@@ -224,3 +226,65 @@ async def test_a_branch_from_any_turn_is_valid(at: int) -> None:
         found = await recalled(made, results, until=parent)
         assert calls_in(found)[-2:] == [call.id for call in parent.tool_calls]
         assert NOT_CARRIED_OUT not in outputs_in(found).values()
+
+
+class LateHistory(InMemoryHistory):
+    """Shows an interaction only after several reads, as a store behind a queue does."""
+
+    reads_before = 3
+
+    async def search(self, query: HistoryQuery) -> Page:
+        page = await super().search(query)
+        if self.searches > self.reads_before:
+            return page
+        return Page(interactions=[], next_id=None)
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        self.searches += 1
+        if self.searches > self.reads_before:
+            return await super().find(user_id, interaction_id)
+        return None
+
+    async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
+        self.searches += self.reads_before
+        return await super().wait_for(user_id, interaction_id, seconds=0.0)
+
+
+MODEL = Model(id="m", owned_by="p")
+
+
+async def test_results_wait_for_their_calls_on_the_way_to_the_store() -> None:
+    (called,) = loops(1)
+    history = LateHistory()
+    await history.append(called)
+    recall = RecallConversation(history=history, late_seconds=3.0)
+    results = Prompt(messages=(a_message("", *results_of(called.tool_calls)),))
+    found = await recall(results, "ana", "c", MODEL)
+    assert calls_in(found) == [call.id for call in called.tool_calls]
+    assert (await recall.parent("ana", called.id)).id == called.id
+
+
+@pytest.mark.parametrize(("late_seconds", "searches"), [(0.0, 1), (0.1, 3)])
+async def test_results_of_unknown_calls_are_refused_in_the_end(
+    late_seconds: float, searches: int
+) -> None:
+    history = InMemoryHistory()
+    await history.append_many(loops(LOOP))
+    recall = RecallConversation(history=history, late_seconds=late_seconds)
+    results = Prompt(messages=(a_message("", *results_of([a_call(9)])),))
+    with pytest.raises(NoSuchOpenCall):
+        await recall(results, "ana", "c", MODEL)
+    assert history.searches == searches
+
+
+async def test_a_parent_is_waited_for() -> None:
+    (called,) = loops(1)
+    history = LateHistory()
+    await history.append(called)
+    with pytest.raises(NotFound):
+        await RecallConversation(history=history).parent("ana", called.id)
+    history.searches = 0
+    recall = RecallConversation(history=history, late_seconds=3.0)
+    assert (await recall.parent("ana", called.id)).id == called.id
+    with pytest.raises(NotFound):
+        await recall.parent("bob", called.id)
