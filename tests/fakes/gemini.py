@@ -78,9 +78,7 @@ class FakeGemini(FakeProvider):
             case Refuses():
                 return _refuse(behaviour)
             case Says():
-                for piece in behaviour.pieces:
-                    if isinstance(piece, Calls) and piece.signature:
-                        self._issued[piece.signature] = piece.name
+                self.issue(behaviour.pieces)
                 return _answer(is_stream, behaviour.pieces, behaviour.finish, behaviour.usage)
             case Blocks(pieces) if pieces:
                 return _answer(is_stream, pieces, FinishReason.CONTENT_FILTER, None)
@@ -88,9 +86,17 @@ class FakeGemini(FakeProvider):
                 feedback = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}
                 return Raw([event(feedback)]) if is_stream else whole(feedback)
             case Breaks(pieces):
+                self.issue(pieces)
                 return Raw([*_events(pieces), Cut()])
             case Hangs(pieces):
+                self.issue(pieces)
                 return Raw([*_events(pieces), asyncio.Event()])
+
+    def issue(self, pieces: Sequence[Piece]) -> None:
+        """Accept the signatures in `pieces` from now on."""
+        for piece in pieces:
+            if isinstance(piece, Calls) and piece.signature:
+                self._issued[piece.signature] = piece.name
 
 
 def event(document: Any) -> bytes:
