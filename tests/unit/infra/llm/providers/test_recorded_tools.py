@@ -1,6 +1,7 @@
 """Recorded answers with tool calls, reasoning or a schema, and what goes back in the next request."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import orjson
@@ -59,12 +60,13 @@ REASONED = {
 }
 
 
-def _next(name: str) -> str:
+def following_name(name: str) -> str:
+    """Return the name of the next recording of a conversation."""
     conversation, _, number = name.rpartition("_")
     return f"{conversation}_{int(number) + 1}" if number.isdigit() else ""
 
 
-CONVERSATIONS = sorted(name for name in ALL if _next(name) in ALL)
+CONVERSATIONS = sorted(name for name in ALL if following_name(name) in ALL)
 
 
 def is_gemini(name: str) -> bool:
@@ -140,7 +142,7 @@ def _values(document: Any, field: str) -> Iterator[Any]:
 def test_calls_results_and_signatures_go_back_as_they_were_accepted(name: str) -> None:
     """The conversation is rebuilt from our reading of each answer, up to the recorded next request."""
     base, _, number = name.rpartition("_")
-    following = ALL[_next(name)].request["json"]
+    following = ALL[following_name(name)].request["json"]
     if is_gemini(name):
         accepted = following["contents"]
         messages = [_gemini_user(accepted[0])]
@@ -158,7 +160,7 @@ def test_calls_results_and_signatures_go_back_as_they_were_accepted(name: str) -
                 output=orjson.dumps(output).decode() if not isinstance(output, str) else output,
                 is_json=not isinstance(output, str),
             )
-            for call, output in zip(tool_calls(items), _outputs(sent_back), strict=True)
+            for call, output in zip(tool_calls(items), outputs_in(sent_back), strict=True)
         )
         text = "" if results else sent_back["content"]
         messages.append(Message(role=Role.USER, text=text, items=results))
@@ -167,21 +169,22 @@ def test_calls_results_and_signatures_go_back_as_they_were_accepted(name: str) -
     if is_gemini(name):
         body = orjson.loads(gemini_body(prompt, upstream="gemini-3-pro", family=FAMILY))
         check_gemini(body)
-        assert _without_ids(body["contents"]) == _as_we_write(accepted)
+        assert without_ids(body["contents"]) == as_we_write(accepted)
     else:
         body = orjson.loads(openai_body(prompt, Dialect(), model="m", family=FAMILY))
         check_openai(body)
         ids = {call["id"] for message in body["messages"] for call in message.get("tool_calls", ())}
         known = {value for value in found(ALL[name], "id") if str(value).startswith("call_")}
         assert not known or known == ids
-        assert _openai_form(body["messages"]) == _openai_form(accepted)
+        assert openai_form(body["messages"]) == openai_form(accepted)
 
 
 def _gemini_user(content: Any) -> Message:
     return Message(role=Role.USER, text="".join(part["text"] for part in content["parts"]))
 
 
-def _outputs(sent_back: Any) -> list[Any]:
+def outputs_in(sent_back: Any) -> list[Any]:
+    """Return the outputs of the results in a recorded content or message."""
     if "parts" in sent_back:
         return [
             part["functionResponse"]["response"]
@@ -191,7 +194,9 @@ def _outputs(sent_back: Any) -> list[Any]:
     return [sent_back["content"]] if sent_back["role"] == "tool" else []
 
 
-def _without_ids(contents: Any) -> Any:
+def without_ids(contents: Any) -> Any:
+    """Return a copy of Gemini's contents without the ids of calls."""
+    contents = deepcopy(contents)
     for content in contents:
         for part in content["parts"]:
             for kind in ("functionCall", "functionResponse"):
@@ -199,9 +204,10 @@ def _without_ids(contents: Any) -> Any:
     return contents
 
 
-def _as_we_write(contents: Any) -> Any:
+def as_we_write(contents: Any) -> Any:
     """Return accepted contents with the form of signatures that the server sent, and ours of errors."""
-    for content in _without_ids(contents):
+    contents = without_ids(contents)
+    for content in contents:
         for part in content["parts"]:
             if "thoughtSignature" in part:
                 plain = part["thoughtSignature"].replace("-", "+").replace("_", "/")
@@ -214,7 +220,8 @@ def _as_we_write(contents: Any) -> Any:
     return contents
 
 
-def _openai_form(messages: Any) -> Any:
+def openai_form(messages: Any) -> Any:
+    """Return what counts of messages: role, text and the functions called."""
     form = []
     for message in messages:
         calls = [call["function"] for call in message.get("tool_calls", ())]
