@@ -9,7 +9,7 @@ from app.dto.native.chat_examples import CHAT_EXAMPLES
 from app.dto.native.interaction import ChatResponse, chat_response
 from app.dto.native.stream_events import NativeStreamFormat
 from app.problems.problem_schema import problems
-from app.requests.chat_route import StrictChatRoute, TimeoutHeader
+from app.requests.chat_route import StrictChatRoute, TimeoutHeader, prompt_of
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
 from app.responses.event_stream import EventStream
@@ -55,7 +55,7 @@ async def ask(
     context, events = await container_of(request).chat.ask(
         caller,
         body.resolve_user_id(caller),
-        body.to_prompt(),
+        await prompt_of(body, request),
         ChatOptions(
             conversation_id=body.conversation_id,
             previous_id=body.previous_id,

@@ -9,7 +9,7 @@ from app.dto.openai_chat.request import ChatCompletionRequest
 from app.dto.openai_chat.request_examples import COMPLETION_EXAMPLES
 from app.dto.openai_chat.stream_events import OpenAIChatStreamFormat
 from app.problems.openai_error_schema import openai_errors
-from app.requests.chat_route import ChatRoute, TimeoutHeader
+from app.requests.chat_route import ChatRoute, TimeoutHeader, prompt_of
 from app.requests.conversation_header import ConversationHeader, check_conversation
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
@@ -60,7 +60,7 @@ async def complete(
     context, events = await container_of(request).chat.ask(
         caller,
         body.resolve_user_id(caller),
-        body.to_prompt(),
+        await prompt_of(body, request),
         ChatOptions(
             conversation_id=body.conversation_id,
             brings_context=body.brings_context,

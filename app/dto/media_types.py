@@ -1,11 +1,15 @@
 """Media types of attachments, and the first bytes by which their contents are recognised."""
 
+import codecs
 from collections.abc import Mapping
 from posixpath import splitext
 from urllib.parse import urlsplit
 
 MAX_ATTACHMENT_BYTES = 20 * 1024 * 1024
 MAX_ATTACHMENTS = 16
+MAX_MEDIA_TYPE_CHARACTERS = 127
+
+_DECODED_AT_ONCE = 256 * 1024
 
 # https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern, #signature-for-wave, #signature-for-mp3-without-id3
 _STARTS: Mapping[str, tuple[bytes, ...]] = {
@@ -46,6 +50,8 @@ def canonical_media_type(text: str) -> str | None:
     kind, _, subtype = media_type.partition("/")
     if media_type in _STARTS or media_type in _RIFF_FORMS:
         return media_type
+    if len(media_type) > MAX_MEDIA_TYPE_CHARACTERS:
+        return None
     is_token = bool(subtype) and all(c.isalnum() or c in ".+-" for c in subtype)
     return media_type if kind == "text" and is_token and media_type.isascii() else None
 
@@ -61,10 +67,16 @@ def has_media_type(content: bytes, media_type: str) -> bool:
         return content.startswith(starts)
     if form := _RIFF_FORMS.get(media_type):
         return content[:4] == b"RIFF" and content[8:12] == form
-    if b"\0" in content:
-        return False
+    return b"\0" not in content and _is_utf8(content)
+
+
+def _is_utf8(content: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(content)
     try:
-        content.decode()
+        for start in range(0, len(view), _DECODED_AT_ONCE):
+            decoder.decode(bytes(view[start : start + _DECODED_AT_ONCE]))
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return True

@@ -237,8 +237,9 @@ def _invalid_fields(error: DomainError) -> list[dict[str, str]]:
         message = f"no result for {_listed(error.call_ids)}"
         return [{"pointer": "/toolResults", "message": message}]
     if isinstance(error, InvalidAttachment):
+        field = error.field or "attachments"
         number = "" if error.position is None else f"/{error.position}"
-        return [{"pointer": f"/attachments{number}", "message": error.message}]
+        return [{"pointer": f"/{field}{number}", "message": error.message}]
     if isinstance(error, UnsupportedByModel):
         models = ", ".join(error.models) or "none"
         message = f"does not support {error.capability}; models that do: {models}"

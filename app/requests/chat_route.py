@@ -1,8 +1,9 @@
 """Route classes of the two chat operations."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Protocol, get_args, get_type_hints
 
 from fastapi import Header
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +16,7 @@ from starlette.types import Scope
 
 from app.requests.json_body import read_json
 from app.requests.strict_route import check_query
+from domain.entities.prompt import Prompt
 
 TIMEOUT = "X-Request-Timeout-Ms"
 _MIN_TIMEOUT_MILLISECONDS = 3000
@@ -98,6 +100,21 @@ class StrictChatRoute(ChatRoute):
     """Chat route that rejects all query parameters."""
 
     rejects_query = True
+
+
+class _PromptBody(Protocol):
+    def to_prompt(self) -> Prompt: ...
+
+
+async def prompt_of(body: _PromptBody, request: Request) -> Prompt:
+    """Return the prompt in a body; that of a large one is read in a thread, since its attachments are decoded.
+
+    Raises:
+        DomainError: Raised by `to_prompt`.
+    """
+    if request.scope["held_body"].is_large:
+        return await asyncio.to_thread(body.to_prompt)
+    return body.to_prompt()
 
 
 def _header_parameters(endpoint: Callable[..., Any]) -> Mapping[bytes, _HeaderParameter]:

@@ -54,6 +54,11 @@ class HeldBody:
             self._bodies.hold(size_bytes - self._held_bytes)
             self._held_bytes = size_bytes
 
+    @property
+    def is_large(self) -> bool:
+        """Whether the work on the body is too long for the event loop."""
+        return self._held_bytes > 0
+
     def release(self) -> None:
         """End the request; a second time changes nothing."""
         self._bodies.release(self._held_bytes)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from app.services.answer_events import AnswerEvents
 from app.services.idempotency import IdempotencyService, IdempotentRequest
@@ -16,7 +17,7 @@ from domain.entities.prompt import Prompt
 from domain.exceptions import InvalidInput, Overloaded, UnsupportedByModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
-from domain.use_cases.accept_attachments import AcceptAttachments
+from domain.use_cases.accept_attachments import AcceptAttachments, AcceptedAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
 from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
@@ -196,24 +197,35 @@ class ChatService:
             if prompt.messages[-1].items or prompt.tools or is_long(prompt.system):
                 accepted = await self.accept_attachments.check(prompt, context.user_id)
                 prompt = accepted.prompt
+                self._require_capabilities(prompt, model)  # the types of stored contents are known
             if recalls:
                 if context.previous_id is not None or context.conversation_id is not None:
                     prompt = await self._with_earlier_turns(context, prompt, model)
             else:
                 prompt = await self.recall_call_metadata(prompt, context.user_id)
+            answer_prompt: Callable[[ChatRequestContext, Prompt], AnswerEvents] = self.answer_prompt
             if accepted is not None and context.is_content_stored:
-                await self.accept_attachments.store_all(accepted, context.user_id, context.id)
+                answer_prompt = partial(self._store_and_answer, accepted)
             if self.token_quota is None or caller.rate_limit_key is None:
-                answer = self.answer_prompt(context, prompt)
+                answer = answer_prompt(context, prompt)
             else:
                 answer = self.token_quota(
-                    caller.rate_limit_key, context, prompt, model, self.answer_prompt
+                    caller.rate_limit_key, context, prompt, model, answer_prompt
                 )
             async with aclosing(answer) as events:
                 async for event in events:
                     yield event
         finally:
             slot.release()
+
+    async def _store_and_answer(
+        self, accepted: AcceptedAttachments, context: ChatRequestContext, prompt: Prompt
+    ) -> AnswerEvents:
+        """Answer `prompt` once its attachments are stored, which is after all checks."""
+        await self.accept_attachments.store_all(accepted, context.user_id, context.id)
+        async with aclosing(self.answer_prompt(context, prompt)) as events:
+            async for event in events:
+                yield event
 
     async def _with_earlier_turns(
         self, context: ChatRequestContext, prompt: Prompt, model: Model

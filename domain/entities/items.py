@@ -82,6 +82,7 @@ class Attachment:
 
     Attributes:
         id: Of the stored content; None for a reference.
+        media_type: Empty while the request has the id of a stored content alone.
         size_bytes: Of the stored content; None for a reference.
         url: https address that is passed on to the provider and never fetched here; None for stored content.
         content: The bytes while a request is processed; not a part of the interaction.
@@ -96,9 +97,9 @@ class Attachment:
 
     @property
     def capability(self) -> Capability | None:
-        """What a model needs to read it; None for text, which every model reads."""
+        """What a model needs to read it; None for text, which every model reads, and while the type is unknown."""
         kind, _, _ = self.media_type.partition("/")
-        if kind == "text" and self.url is None:
+        if not kind or (kind == "text" and self.url is None):
             return None
         return {"image": Capability.IMAGES, "audio": Capability.AUDIO}.get(kind, Capability.FILES)
 
@@ -129,7 +130,10 @@ def attachment_id(user_id: str, content: bytes) -> str:
 
 
 _ATTACHMENT_BYTES = 3_000
-"""Share of the context window that an attachment is counted with: about a thousand tokens, as images usually take."""
+"""Share of the context window that an attachment is counted with: about a thousand tokens, as images usually take.
+
+A text document counts with its size.
+"""
 
 NOT_CARRIED_OUT = "The call was not carried out."
 """Output of a result that settles a call left unanswered."""
@@ -179,7 +183,8 @@ def size_bytes(items: Iterable[Item]) -> int:
             case ToolResult():
                 size += len(item.output.encode())
             case Attachment():
-                size += _ATTACHMENT_BYTES
+                is_read_as_text = item.is_text and item.url is None
+                size += (item.size_bytes or 0) if is_read_as_text else _ATTACHMENT_BYTES
     return size
 
 

@@ -130,14 +130,18 @@ class InvalidAttachment(DomainError):
     Attributes:
         message: What is wrong with it.
         position: Its number among the attachments of the request; None if unknown.
+        field: Its place in a request that has no list of attachments; None in others.
     """
 
     code = "invalid-attachment"
 
-    def __init__(self, message: str, position: int | None = None) -> None:
+    def __init__(
+        self, message: str, position: int | None = None, *, field: str | None = None
+    ) -> None:
         super().__init__("invalid attachment")
         self.message = message
         self.position = position
+        self.field = field
 
 
 class NoSuchOpenCall(InvalidInput):

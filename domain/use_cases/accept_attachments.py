@@ -1,12 +1,24 @@
 """Store the attachments of a new message before it is answered."""
 
+import asyncio
 from dataclasses import dataclass, field, replace
 
-from domain.entities.items import LONG_TEXT, Attachment, Item, ToolResult, attachment_id, is_long
+from domain.entities.items import (
+    LONG_TEXT,
+    Attachment,
+    Item,
+    ToolResult,
+    attachment_id,
+    attachments,
+    is_long,
+)
 from domain.entities.prompt import Message, Prompt
 from domain.entities.tools import text_of_tools
 from domain.exceptions import InvalidAttachment
 from domain.interfaces.attachments import AttachmentStore, StoredContent
+
+_HASHED_IN_THREAD_BYTES = 256 * 1024
+"""From this size on, hashing takes longer than starting a thread for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +59,9 @@ class AcceptAttachments:
         """
         contents: dict[str, StoredContent] = {}
         items: dict[int, Item] = {}
-        for item in prompt.new_message.items:
-            if isinstance(item, Attachment) and item.url is None:
-                items[id(item)] = await self._identified(item, user_id, contents)
+        for position, item in enumerate(attachments(prompt.new_message.items)):
+            if item.url is None:
+                items[id(item)] = await self._identified(item, position, user_id, contents)
         if self.store is None:
             return AcceptedAttachments(prompt)
         for item in prompt.new_message.items:
@@ -83,18 +95,18 @@ class AcceptAttachments:
             await self.store.put(user_id, content_id, stored, interaction_id=interaction_id)
 
     async def _identified(
-        self, item: Attachment, user_id: str, contents: dict[str, StoredContent]
+        self, item: Attachment, position: int, user_id: str, contents: dict[str, StoredContent]
     ) -> Attachment:
         if self.store is None:
-            raise InvalidAttachment("no store for attachments is configured")
+            raise InvalidAttachment("no store for attachments is configured", position)
         if item.content is not None:
-            content_id = attachment_id(user_id, item.content)
+            content_id = await _id_of(user_id, item.content)
             contents[content_id] = StoredContent(media_type=item.media_type, content=item.content)
             return replace(item, id=content_id, size_bytes=len(item.content))
         assert item.id is not None
         stored = await self.store.get(user_id, item.id)
         if stored is None:
-            raise InvalidAttachment(f"unknown: {item.id}")
+            raise InvalidAttachment(f"unknown: {item.id}", position)
         contents[item.id] = stored
         return replace(
             item,
@@ -102,6 +114,12 @@ class AcceptAttachments:
             size_bytes=len(stored.content),
             content=stored.content,
         )
+
+
+async def _id_of(user_id: str, content: bytes) -> str:
+    if len(content) < _HASHED_IN_THREAD_BYTES:
+        return attachment_id(user_id, content)
+    return await asyncio.to_thread(attachment_id, user_id, content)
 
 
 def _with(message: Message, items: dict[int, Item]) -> Message:

@@ -1,5 +1,6 @@
 """Remove attachments that no interaction refers to any longer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.entities.interaction import milliseconds_of
@@ -7,10 +8,13 @@ from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
 
+_MOST_SUSPECTS = 10_000
+"""Bounds the memory of a sweep; those above it are looked at again after this number was."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepResult:
-    """What one sweep found.
+    """Figures of one sweep.
 
     Attributes:
         attachments: Contents that were looked at.
@@ -22,21 +26,29 @@ class SweepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class _Suspect:
+    """A reference whose interaction was not found."""
+
+    user_id: str
+    attachment_id: str
+    interaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SweepAttachments:
     """Removes references of interactions that were never stored, have expired, or were removed by the store.
 
     Attributes:
         grace_seconds: References of younger interactions stay: those may still be on their way to the store.
+        second_look_seconds: Time after which a missing interaction is looked for again before its reference is removed.
+            An import or an outbox stores old interactions, each shortly after its attachments.
     """
 
     attachments: AttachmentStore
     history: HistoryRepository
     clock: Clock
     grace_seconds: float = 3_600.0
-
-    async def run(self) -> None:
-        """Sweep once, for a task that repeats it."""
-        await self()
+    second_look_seconds: float = 60.0
 
     async def __call__(self) -> SweepResult:
         """Look at all attachments once. Safe to run in several processes, and to repeat.
@@ -46,14 +58,34 @@ class SweepAttachments:
         """
         before_milliseconds = self.clock.now_milliseconds() - round(self.grace_seconds * 1000)
         looked_at = released = 0
+        suspects: list[_Suspect] = []
         async for references in self.attachments.references():
             looked_at += 1
             for interaction_id in references.interaction_ids:
                 if milliseconds_of(interaction_id) >= before_milliseconds:
                     continue
-                if await self.history.find(references.user_id, interaction_id) is None:
-                    await self.attachments.release(
-                        references.user_id, interaction_id, [references.attachment_id]
-                    )
-                    released += 1
+                suspect = _Suspect(references.user_id, references.attachment_id, interaction_id)
+                if await self._is_missing(suspect):
+                    suspects.append(suspect)
+            if len(suspects) >= _MOST_SUSPECTS:
+                released += await self._release(suspects)
+                suspects = []
+        released += await self._release(suspects)
         return SweepResult(attachments=looked_at, released=released)
+
+    async def _release(self, suspects: Sequence[_Suspect]) -> int:
+        """Remove the references whose interactions are still missing after a pause; return their number."""
+        if not suspects:
+            return 0
+        await self.clock.sleep(self.second_look_seconds)
+        released = 0
+        for suspect in suspects:
+            if await self._is_missing(suspect):
+                await self.attachments.release(
+                    suspect.user_id, suspect.interaction_id, [suspect.attachment_id]
+                )
+                released += 1
+        return released
+
+    async def _is_missing(self, suspect: _Suspect) -> bool:
+        return await self.history.find(suspect.user_id, suspect.interaction_id) is None

@@ -1,12 +1,15 @@
 """Attachments with an outbox: accepted on this host's disk, and carried to the store before their interaction."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 
-from domain.entities.interaction import Interaction
+from domain.entities.interaction import Interaction, milliseconds_of
 from domain.exceptions import AttachmentsUnavailable, HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.attachments import AttachmentReferences, AttachmentStore, StoredContent
+from domain.interfaces.clock import Clock
 from infra.history.sqlite.outbox.relay import Sink
+
+LATE_SECONDS = 1800
+"""Age of an interaction from which on a sweep may look for it before it is delivered; half the grace of sweeps."""
 
 
 class OutboxAttachments(AttachmentStore):
@@ -58,12 +61,16 @@ class AttachmentsFirst(Sink):
         sink: The destination of the interactions.
         local: On this host.
         remote: The store that all hosts share.
+        clock: For the age of interactions.
     """
 
-    def __init__(self, sink: Sink, local: AttachmentStore, remote: AttachmentStore) -> None:
+    def __init__(
+        self, sink: Sink, local: AttachmentStore, remote: AttachmentStore, clock: Clock
+    ) -> None:
         self._sink = sink
         self._local = local
         self._remote = remote
+        self._clock = clock
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
         """Deliver all of them; a repetition carries nothing twice.
@@ -76,12 +83,19 @@ class AttachmentsFirst(Sink):
         if carried:
             await self._carry(carried)
         await self._sink.append_many(interactions)
-        for interaction in carried:
-            # what cannot be removed now is found by the sweep
-            with suppress(HistoryUnreadable):
+        late_before = self._clock.now_milliseconds() - LATE_SECONDS * 1000
+        late = [one for one in carried if milliseconds_of(one.id) < late_before]
+        if late:
+            # A sweep may have removed their references in the moment before the interactions were there.
+            await self._carry(late)
+        try:
+            for interaction in carried:
                 await self._local.release(
                     interaction.user_id, interaction.id, interaction.content_ids
                 )
+        except HistoryUnreadable as exc:
+            # The repetition releases them; no sweep does, since the interaction exists.
+            raise AttachmentsUnavailable("delivered attachments cannot be removed") from exc
 
     async def _carry(self, interactions: Sequence[Interaction]) -> None:
         try:

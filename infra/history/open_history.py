@@ -75,7 +75,7 @@ async def open_history(
                     min_free_disk_bytes=settings.min_free_disk_bytes,
                 )
             )
-            before_sink = partial(AttachmentsFirst, local=local, remote=attachments)
+            before_sink = partial(AttachmentsFirst, local=local, remote=attachments, clock=clock)
             attachments = OutboxAttachments(local, attachments)
         if settings.sqs_queue_url is not None:
             yield await _behind_queue(

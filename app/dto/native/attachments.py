@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field
 
-from app.dto.attachments import attachment_of_data, attachment_of_url
+from app.dto.attachments import MAX_NAME_CHARACTERS, attachment_of_data, attachment_of_url
 from app.dto.wire import Dto, RequestDto, reject_nul
 from domain.entities.items import Attachment
 from domain.exceptions import InvalidAttachment
@@ -32,7 +32,10 @@ class AttachmentDto(RequestDto):
         description="https reference for the provider; it is never fetched by this service.",
     )
     name: Annotated[str, AfterValidator(reject_nul)] | None = Field(
-        default=None, max_length=255, description="Name of the file.", examples=["photo.png"]
+        default=None,
+        max_length=MAX_NAME_CHARACTERS,
+        description="Name of the file.",
+        examples=["photo.png"],
     )
 
     def to_attachment(self, position: int) -> Attachment:

@@ -15,6 +15,7 @@ def to_messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
     """Return the messages without instructions and without empty ones; consecutive results are one message.
 
     Raises:
+        InvalidAttachment: A content part is not valid.
         ToolResultsMissing: A call is not answered by the messages right after it.
         NoSuchOpenCall: A result answers no call of the message before it, or answers it twice.
         InvalidInput: A result names no call, or two calls of a message have the same id.
@@ -59,7 +60,7 @@ def _question(message: ChatMessage, number: int) -> Message:
             items.append(to_item(part))
         except InvalidAttachment as exc:
             field = f"messages.{number}.content.{position}"
-            raise InvalidInput(field, exc.message) from exc
+            raise InvalidAttachment(exc.message, field=field) from exc
     if len(attachments(items)) > MAX_ATTACHMENTS:
         raise InvalidInput(f"messages.{number}.content", f"at most {MAX_ATTACHMENTS} files")
     return Message(role=Role.USER, text=message.content, items=tuple(items))

@@ -1,9 +1,11 @@
 """Requests that are adapted where a provider does not support a part of them."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from domain.entities.items import Attachment
 from domain.entities.prompt import Prompt
 from infra.llm.transport.dialect import Adaptation, Dialect, in_dialect, prefill_of
 from infra.llm.transport.errors.body import WireError
@@ -62,18 +64,28 @@ class AdaptableRequest:
     An adaptation is stored for the route only once an adapted request has been answered, so that a refusal for another
     reason, which merely mentions a field, does not affect other calls.
 
-    Attributes:
-        body: The body to post.
     """
 
-    __slots__ = ("_adaptations", "_dialect", "_prompt", "_route", "body")
+    __slots__ = ("_adaptations", "_body", "_dialect", "_prompt", "_route")
 
     def __init__(self, route: RouteDialect, prompt: Prompt) -> None:
         self._route = route
         self._prompt = prompt
         self._dialect = route.current
         self._adaptations: list[Adaptation] = []
-        self.body = route.write(in_dialect(prompt, self._dialect), self._dialect)
+        self._body: bytes | None = None
+
+    async def body(self) -> bytes:
+        """Return the body to post; one with attachments is written in a thread."""
+        if self._body is None:
+            if _has_content(self._prompt):
+                self._body = await asyncio.to_thread(self._written)
+            else:
+                self._body = self._written()
+        return self._body
+
+    def _written(self) -> bytes:
+        return self._route.write(in_dialect(self._prompt, self._dialect), self._dialect)
 
     def adapt(self, error: WireError) -> bool:
         """Adapt the request to a refusal; return whether it changed and may be sent again.
@@ -88,9 +100,7 @@ class AdaptableRequest:
             if adaptation.applies(error, self._prompt, self._dialect):
                 self._adaptations.append(adaptation)
                 self._dialect = replace(self._dialect, **adaptation.changes)  # type: ignore[arg-type]
-                self.body = self._route.write(
-                    in_dialect(self._prompt, self._dialect), self._dialect
-                )
+                self._body = None
                 return True
         return False
 
@@ -114,6 +124,14 @@ class AdaptableRequest:
             not made.changes.keys().isdisjoint(adaptation.changes.keys() & _NAMES_OF_FIELDS)
             for made in self._adaptations
         )
+
+
+def _has_content(prompt: Prompt) -> bool:
+    return any(
+        isinstance(item, Attachment) and item.content is not None
+        for message in prompt.messages
+        for item in message.items
+    )
 
 
 class _Accepted:

@@ -127,7 +127,7 @@ class Endpoint:
         while True:
             reader = new_reader(context.id)
             context.reported_usage = partial(self._used, reader)
-            response = await self._post(request.body, context)
+            response = await self._post(await request.body(), context)
             try:
                 with TranslateErrors(self._provider, response.status):
                     if response.status != 200:

@@ -1,7 +1,6 @@
 """Gemini's JSON: requests of `streamGenerateContent`."""
 
 import re
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
@@ -19,6 +18,7 @@ from domain.entities.items import (
 )
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import ReasoningEffort, Tool, ToolChoice, ToolMode
+from infra.llm.transport.base64_json import base64_string
 
 KIND = "gemini"
 
@@ -261,10 +261,10 @@ def _user_contents(items: Sequence[Item], names: Mapping[str, str]) -> list[dict
 def _attachment(item: Attachment) -> Part:
     if item.url is not None:
         return {"fileData": {"mimeType": item.media_type, "fileUri": item.url}}
-    content = item.content or b""
     if item.is_text:
         return {"text": item.readable_text()}
-    return {"inlineData": {"mimeType": item.media_type, "data": b64encode(content).decode()}}
+    data = base64_string(item.content or b"")
+    return {"inlineData": {"mimeType": item.media_type, "data": data}}
 
 
 def _signature(metadata: ProviderMetadata | None, family: str) -> dict[str, object]:

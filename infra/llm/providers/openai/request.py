@@ -1,7 +1,6 @@
 """The JSON of Chat Completions: requests to OpenAI, OpenRouter, Ollama, vLLM and llama.cpp."""
 
 import re
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from domain.entities.items import (
 )
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import ResponseFormat, Tool, ToolMode
+from infra.llm.transport.base64_json import base64_string
 from infra.llm.transport.dialect import Dialect
 
 KIND = "openai"
@@ -114,7 +114,7 @@ def _content_part(item: Item) -> dict[str, object] | None:
     if kind == "image":
         return {"type": "image_url", "image_url": {"url": item.url or _data_url(item)}}
     if kind == "audio" and item.content is not None:
-        data = b64encode(item.content).decode()
+        data = base64_string(item.content)
         return {
             "type": "input_audio",
             "input_audio": {"data": data, "format": _AUDIO_FORMATS.get(subtype, subtype)},
@@ -123,8 +123,8 @@ def _content_part(item: Item) -> dict[str, object] | None:
     return {"type": "file", "file": file}
 
 
-def _data_url(item: Attachment) -> str:
-    return f"data:{item.media_type};base64,{b64encode(item.content or b'').decode()}"
+def _data_url(item: Attachment) -> orjson.Fragment:
+    return base64_string(item.content or b"", f"data:{item.media_type};base64,")
 
 
 def _answer(items: Iterable[Item], dialect: Dialect, family: str) -> list[dict[str, object]]:
