@@ -59,9 +59,9 @@ class AcceptAttachments:
         """
         contents: dict[str, StoredContent] = {}
         items: dict[int, Item] = {}
-        for position, item in enumerate(attachments(prompt.new_message.items)):
-            if item.url is None:
-                items[id(item)] = await self._identified(item, position, user_id, contents)
+        for position, sent in enumerate(attachments(prompt.new_message.items)):
+            if sent.url is None:
+                items[id(sent)] = await self._identified(sent, position, user_id, contents)
         if self.store is None:
             return AcceptedAttachments(prompt)
         for item in prompt.new_message.items:
