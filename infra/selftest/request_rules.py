@@ -23,8 +23,17 @@ _CONFIG_FIELDS = frozenset(
     }
 )
 _PART_FIELDS = frozenset(
-    {"text", "functionCall", "functionResponse", "thought", "thoughtSignature"}
+    {
+        "text",
+        "functionCall",
+        "functionResponse",
+        "inlineData",
+        "fileData",
+        "thought",
+        "thoughtSignature",
+    }
 )
+_PART_KINDS = _PART_FIELDS - {"thought", "thoughtSignature"}
 _DECLARATION_FIELDS = frozenset(
     {"name", "description", "parameters", "parametersJsonSchema", "parameters_json_schema"}
 )
@@ -121,11 +130,14 @@ def _check_contents(contents: Any) -> None:
         calls = []
         for part in content["parts"]:
             _known(part, _PART_FIELDS, "part")
-            kinds = part.keys() & {"text", "functionCall", "functionResponse"}
+            kinds = part.keys() & _PART_KINDS
             _require(len(kinds) == 1, "required oneof field 'data' must have one initialized field")
             if "text" in kinds:
                 is_empty = not part["text"] and not part.get("thoughtSignature")
                 _require(not is_empty, "empty text parameter")
+            elif kinds & {"inlineData", "fileData"}:
+                (medium,) = [part[kind] for kind in kinds]
+                _require(bool(medium.get("mimeType")), "a medium without mimeType")
             elif "functionCall" in kinds:
                 calls.append(part["functionCall"])
             else:

@@ -1,11 +1,11 @@
 """The built-in demo model, available without any key."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import orjson
 
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.items import ToolCall, call_id, tool_results
+from domain.entities.items import Attachment, ToolCall, attachments, call_id, tool_results
 from domain.entities.prompt import Prompt
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
 from domain.entities.tools import Tool, ToolChoice, ToolMode
@@ -65,11 +65,14 @@ def _sentences(prompt: Prompt) -> tuple[str, ...]:
             f"Your tools answered: {outputs}",
         )
     question = _shortened(prompt.text)
+    sent = attachments(prompt.messages[-1].items)
+    attached = (f"You sent {_listed(sent)}. ",) if sent else ()
     earlier = len(prompt.messages) - 1
     earlier_note = (f"It came with {earlier} earlier messages. ",) if earlier else ()
     return (
         "This is the scripted demo model, not a real LLM. ",
         f"You asked: “{question}” ",
+        *attached,
         *earlier_note,
         "The answer you are reading was streamed, timed and stored like any other. ",
         "For real answers set GEMINI_API_KEY, OPENROUTER_API_KEY or OPENAI_API_KEY and start again; ",
@@ -80,3 +83,8 @@ def _sentences(prompt: Prompt) -> tuple[str, ...]:
 def _shortened(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= _ECHO_CHARACTERS else text[:_ECHO_CHARACTERS] + "…"
+
+
+def _listed(sent: Sequence[Attachment]) -> str:
+    sizes = [f"{item.media_type} of {item.size_bytes or 'unknown'} bytes" for item in sent]
+    return ", ".join(sizes)

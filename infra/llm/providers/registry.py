@@ -118,7 +118,7 @@ DEMO = ProviderKind(
     name="demo",
     open_client=lambda options: DemoLLM(),
     success_status=None,
-    capabilities=frozenset({Capability.TOOLS, Capability.JSON_SCHEMA}),
+    capabilities=frozenset(Capability) - {Capability.REASONING},
     is_demo=True,
 )
 
