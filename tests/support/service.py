@@ -10,10 +10,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.support.prefork import Prefork
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
@@ -24,9 +27,7 @@ NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 class Service:
     """A running process and a client to it; `log` holds every line it wrote."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], data_dir: Path, says: str = "listening on "
-    ) -> None:
+    def __init__(self, process: Any, data_dir: Path, says: str = "listening on ") -> None:
         self.process = process
         self._says = f'"{says}'
         self.data_dir = data_dir
@@ -124,8 +125,13 @@ def running_service(
         python: How Python is started: with a tracer before it, say.
         program: What Python runs; `serve` follows.
     """
-    command = [*python, *program, "serve"]
-    with _running(command, "listening on ", data_dir, settings or {}) as service:
+    if tuple(python) == (sys.executable,) and tuple(program) == (str(ROOT / "main.py"),):
+        started: Any = prefork().start(
+            ["serve"], cwd=data_dir.parent, env=environment(data_dir, settings)
+        )
+    else:
+        started = _started([*python, *program, "serve"], data_dir, settings or {})
+    with _running(started, "listening on ", data_dir) as service:
         yield service
 
 
@@ -133,23 +139,32 @@ def running_service(
 def watched_worker(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Service]:
     """A worker at work; `port` is the one it shows its figures on."""
     settings = {"METRICS_PORT": "0", **settings}
-    command = [sys.executable, str(ROOT / "main.py"), "worker"]
-    with _running(command, "metrics on ", data_dir, settings) as worker:
+    started = prefork().start(["worker"], cwd=data_dir.parent, env=environment(data_dir, settings))
+    with _running(started, "metrics on ", data_dir) as worker:
         worker.lines_with("worker started", seconds=START_SECONDS)
         yield worker
 
 
-@contextmanager
-def _running(
-    command: Sequence[str], says: str, data_dir: Path, settings: Mapping[str, str]
-) -> Iterator[Service]:
-    process = subprocess.Popen(
+@cache
+def prefork() -> Prefork:
+    """Return the process that forks services, started once."""
+    return Prefork()
+
+
+def _started(
+    command: Sequence[str], data_dir: Path, settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         command,
         cwd=data_dir.parent,
         env=environment(data_dir, settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+
+
+@contextmanager
+def _running(process: Any, says: str, data_dir: Path) -> Iterator[Service]:
     service = Service(process, data_dir, says)
     try:
         service.wait_until_listening()
