@@ -149,6 +149,8 @@ def go_on_with_a_question(
         assert [call_id for call_id, _ in calls_sent(body)] == ids
         assert [call_id for call_id, _ in results_sent(body)] == ids
         assert all(NOT_CARRIED_OUT in result for _, result in results_sent(body))
+        # with the branches among its turns
+        answered(ask(client, conversationId=conversation, model=kind, userPrompt="And now?"))
 
 
 @pytest.mark.parametrize(

@@ -195,13 +195,12 @@ def _contents(messages: Sequence[Message], family: str) -> list[dict[str, object
 def _add_answer(contents: list[dict[str, object]], parts: list[Part]) -> None:
     """Add an answer. Google rejects calls that follow no content of the user: neither an answer nor the beginning."""
     before = contents[-1] if contents else None
-    if before is None:
-        if any("functionCall" in part for part in parts):
-            contents.append({"role": "user", "parts": [{"text": _NO_BEGINNING}]})
-    elif before["role"] == "model" and isinstance(known := before["parts"], list):
-        contents[-1] = {"role": "model", "parts": [*known, *parts]}
-        return
-    contents.append({"role": "model", "parts": parts})
+    if before is not None and before["role"] == "model" and isinstance(before["parts"], list):
+        contents[-1] = {"role": "model", "parts": [*before["parts"], *parts]}
+    else:
+        contents.append({"role": "model", "parts": parts})
+    if len(contents) == 1 and any("functionCall" in part for part in parts):
+        contents.insert(0, {"role": "user", "parts": [{"text": _NO_BEGINNING}]})
 
 
 def _answer_parts(items: Iterable[Item], family: str) -> list[Part]:

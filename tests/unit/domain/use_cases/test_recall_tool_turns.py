@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from domain.entities.items import (
     Text,
     ToolCall,
     ToolResult,
+    not_carried_out,
     tool_calls,
     tool_results,
 )
@@ -187,6 +189,28 @@ async def test_results_whose_calls_were_erased_are_replaced_by_a_text() -> None:
     )
 
 
+async def test_results_that_two_requests_sent_at_once_are_recalled_once() -> None:
+    called, answered, _ = loops(LOOP)
+    again = replace(answered, id=an_id(2), items=(a_call(2),))
+    found = await recalled([called, answered, again], QUESTION)
+    assert calls_in(found) == [
+        call.id for turn in (called, answered, again) for call in turn.tool_calls
+    ]
+    assert [result.call_id for result in found.results] == ["call_2"]
+
+
+async def test_results_on_a_branch_do_not_disturb_the_conversation() -> None:
+    called, *_ = loops(1)
+    settled = a_turn(1, a_message("never mind", *not_carried_out(called.tool_calls)))
+    branch = a_turn(
+        2, a_message("", *results_of(called.tool_calls)), a_call(2), previous_id=called.id
+    )
+    found = await recalled([called, settled, branch], QUESTION)
+    assert [result.call_id for result in found.results] == ["call_2"]
+    on_branch = await recalled([called, settled, branch], QUESTION, until=branch)
+    assert outputs_in(on_branch)["call_0"] == "found for call_0"
+
+
 async def test_turns_without_an_answer_between_calls_and_results_change_nothing() -> None:
     called, answered, _ = loops(LOOP)
     unanswered = [
@@ -200,13 +224,8 @@ async def test_turns_without_an_answer_between_calls_and_results_change_nothing(
 
 async def test_a_cancelled_turn_without_an_answer_settles_the_calls_once() -> None:
     called = loops(1)[0]
-    settled = tuple(
-        ToolResult(call_id=call.id, output=NOT_CARRIED_OUT, is_error=True)
-        for call in called.tool_calls
-    )
-    cancelled = a_turn(
-        1, a_message("never mind", *settled), text="", status=Status.CLIENT_CANCELLED
-    )
+    message = a_message("never mind", *not_carried_out(called.tool_calls))
+    cancelled = a_turn(1, message, text="", status=Status.CLIENT_CANCELLED)
     found = await recalled([called, cancelled], QUESTION)
     assert found.text == "now?"
     assert found.results == ()

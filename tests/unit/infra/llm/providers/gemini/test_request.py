@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+import pytest
 
 from domain.entities.items import ToolCall, ToolResult
 from domain.entities.prompt import Message, Prompt, Role
@@ -70,9 +71,11 @@ def test_an_answer_in_several_messages_is_one_content() -> None:
     assert call["functionCall"]["id"] == "call_1"
 
 
-def test_a_conversation_does_not_begin_with_a_call() -> None:
+@pytest.mark.parametrize("before", [(), (Message(role=Role.ASSISTANT, text="Let me see."),)])
+def test_a_conversation_does_not_begin_with_a_call(before: tuple[Message, ...]) -> None:
     """A client that shortens its list of messages may send it so; OpenAI accepts that."""
     messages = (
+        *before,
         Message(role=Role.ASSISTANT, text="", items=(CALL,)),
         Message(role=Role.USER, text="", items=(ToolResult(call_id="call_1", output="22"),)),
     )
