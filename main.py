@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from app.cli.history_commands import ExportOptions, ImportOptions, Progress
-    from app.cli.parser import FaultResult
+    from app.cli.parser import BackupResult, FaultResult
     from domain.entities.checksum import Checksum
     from domain.entities.copy_progress import CopyProgress
     from domain.interfaces.api_key_repository import ApiKeyRepository
@@ -116,12 +116,23 @@ def redrive(is_dry_run: bool, progress: "Progress") -> "RedriveResult":
     return asyncio.run(queue.redrive(read_settings(), is_dry_run=is_dry_run, progress=progress))
 
 
-def backup(file: Path, overwrite: bool, progress: "Progress") -> int:
-    """Copy the embedded store to `file` and return its size in bytes."""
+def backup(
+    file: Path,
+    overwrite: bool,
+    progress: "Progress",
+    attachments_progress: "Callable[[int], None]",
+) -> "BackupResult":
+    """Copy the embedded store to `file`, and its attachments to a folder beside that."""
     from commands import history
     from infra.settings import read_settings
 
-    return history.back_up(read_settings(), file, overwrite=overwrite, progress=progress)
+    return history.back_up(
+        read_settings(),
+        file,
+        overwrite=overwrite,
+        progress=progress,
+        attachments_progress=attachments_progress,
+    )
 
 
 def import_history(options: "ImportOptions", progress: "Progress") -> "CopyProgress":

@@ -38,12 +38,14 @@ class ExportOptions:
         user_id: Export only the interactions of this user; None exports those of all users.
         on_undelivered: Called with the number of interactions that this host has not delivered to the store, unless it
             is 0.
+        on_missing: Called with the number of references to contents that are not stored, unless it is 0.
     """
 
     file: Path
     user_id: str | None
     overwrite: bool
     on_undelivered: Callable[[int], None]
+    on_missing: Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +98,17 @@ def _export(
     def on_undelivered(count: int) -> None:
         warn(f"export: {count} interactions of this host are not in the store yet and not exported")
 
+    def on_missing(count: int) -> None:
+        warn(
+            f"export: {count} attachments or long texts are not in the store and not exported; their interactions are"
+        )
+
     options = ExportOptions(
         file=parsed.file,
         user_id=parsed.user,
         overwrite=parsed.force,
         on_undelivered=on_undelivered,
+        on_missing=on_missing,
     )
     return [f"{parsed.file}: {commands.export(options, progress)}"]
 
@@ -147,6 +155,10 @@ def _comparison(copied: CopyProgress, source: str, target: str) -> list[str]:
         )
     if copied.erased:
         lines.append(f"{copied.erased} more were erased in {target} and stay erased.")
+    if copied.missing:
+        lines.append(
+            f"{copied.missing} of their attachments or long texts are neither in {source} nor in {target}."
+        )
     return [*lines, *_expired(copied)]
 
 

@@ -43,6 +43,19 @@ class FaultResult(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupResult:
+    """A copy of the embedded store.
+
+    Attributes:
+        size_bytes: Of the file and the folder together.
+        folder: The attachments; None if there are none.
+    """
+
+    size_bytes: int
+    folder: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commands:
     """Implementations of the commands, assembled by `main.py`.
 
@@ -50,7 +63,8 @@ class Commands:
         serve: Serves HTTP until a signal; returns the exit code.
         work: Moves interactions from the queue to the store until a signal; returns the exit code.
         redrive: Returns dead letters to the queue, or only counts them.
-        backup: Copies the embedded store to a file; returns the size of the copy in bytes.
+        backup: Copies the embedded store to a file, and its attachments to a folder beside that; calls its last two
+            arguments with the progress of the file and the number of attachments copied.
         history: Implementations of `import`, `export` and `migrate`.
         api_keys: Returns the repository of API keys.
         selftest: Runs the provider chain against simulated faults; calls its argument with each result and returns all.
@@ -59,7 +73,7 @@ class Commands:
     serve: Callable[[], int]
     work: Callable[[], int]
     redrive: Callable[[bool, Progress], RedriveResult]
-    backup: Callable[[Path, bool, Progress], int]
+    backup: Callable[[Path, bool, Progress, Callable[[int], None]], BackupResult]
     history: HistoryCommands
     api_keys: Callable[[], ApiKeyRepository]
     selftest: Callable[[Callable[[FaultResult], object]], Sequence[FaultResult]]
@@ -107,10 +121,28 @@ def _warn(line: str) -> None:
 
 
 def _backup(parsed: argparse.Namespace, commands: Commands) -> int:
-    with tqdm(unit="page", desc="backup", disable=None) as bar:
-        size_bytes = commands.backup(parsed.file, parsed.force, _progress_of(bar))
-    print(f"{parsed.file}: {size_bytes} bytes, checked.")
-    print("To restore, stop the service and replace history.db in DATA_DIR by this file.")
+    with (
+        tqdm(unit="page", desc="backup", disable=None) as bar,
+        tqdm(unit="attachment", desc="attachments", disable=None) as attachments_bar,
+    ):
+
+        def attachments_progress(count: int) -> None:
+            attachments_bar.update(count - attachments_bar.n)
+
+        copied = commands.backup(
+            parsed.file,
+            parsed.force,
+            _progress_of(bar),
+            attachments_progress,
+        )
+    if copied.folder is None:
+        print(f"{parsed.file}: {copied.size_bytes} bytes, checked.")
+        print("To restore, stop the service and replace history.db in DATA_DIR by this file.")
+    else:
+        print(f"{parsed.file} and {copied.folder}: {copied.size_bytes} bytes, checked.")
+        print(
+            "To restore, stop the service and replace history.db and attachments in DATA_DIR by this file and this folder."
+        )
     return EXIT_OK
 
 
@@ -193,7 +225,8 @@ def _parser(store_names: Sequence[str]) -> argparse.ArgumentParser:
     backup = commands.add_parser(
         "backup",
         help="copy the embedded store to a file, also while the service runs",
-        description="Copy a consistent snapshot of the embedded store to FILE, and check the copy.",
+        description="Copy a consistent snapshot of the embedded store to FILE, and its attachments to the folder "
+        "FILE.attachments if there are any, and check the copies.",
     )
     backup.add_argument("file", type=Path, metavar="FILE", help="file to write")
     backup.add_argument("--force", action="store_true", help="overwrite FILE if it exists")

@@ -1,7 +1,7 @@
 """Batches, position and progress of a copy between stores."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from domain.entities.checksum import EMPTY_CHECKSUM, Checksum
@@ -32,15 +32,19 @@ class Batch:
 
     Attributes:
         digests: SHA-256 of each record, in the form that this kind of copy compares.
+        content_ids: Ids of the contents that records refer to; records that refer to none are left out.
+        texts: Those of these contents that the source holds within the records themselves, as UTF-8 by id.
         erasures: Tombstones to apply to the target.
         position: Position behind this batch.
-        invalid: Number of lines left out because they are not interactions.
+        invalid: Number of lines left out because they are invalid.
         done: Amount of the source read so far, in units of the source.
         total: Size of the source in the same units; 0 if unknown.
     """
 
     records: Sequence[Record]
     digests: Sequence[bytes]
+    content_ids: Mapping[InteractionKey, Sequence[str]] = field(default_factory=dict)
+    texts: Mapping[str, bytes] = field(default_factory=dict)
     erasures: Sequence[Tombstone] = ()
     position: Position
     invalid: int = 0
@@ -70,7 +74,8 @@ class CopyProgress:
         target: Checksum of the same records as read back from the target.
         erased: Records left out because they were erased in the target.
         expired: Records left out because they are older than the retention period.
-        invalid: Lines left out because they are not interactions.
+        invalid: Lines left out because they are invalid.
+        missing: Contents that records refer to and neither source nor target holds.
         erasures: Tombstones of the source that were applied to the target.
         differing: Records that are missing in the target or differ there; existing ones are not overwritten.
         differing_keys: Keys of the first of these.
@@ -82,6 +87,7 @@ class CopyProgress:
     erased: int = 0
     expired: int = 0
     invalid: int = 0
+    missing: int = 0
     erasures: int = 0
     differing: int = 0
     differing_keys: tuple[InteractionKey, ...] = ()

@@ -23,7 +23,20 @@ class AttachmentReferences:
     interaction_ids: Sequence[str]
 
 
-class AttachmentStore(Protocol):
+class ContentReader(Protocol):
+    """Reads contents by user and id."""
+
+    @abstractmethod
+    async def get(self, user_id: str, attachment_id: str) -> StoredContent | None:
+        """Return the content, byte for byte; None if this user has no such attachment.
+
+        Raises:
+            HistoryUnreadable: The store cannot be read.
+        """
+        ...
+
+
+class AttachmentStore(ContentReader, Protocol):
     """Stores contents by the hash of user and content, each once per user however many interactions refer to it.
 
     An attachment exists while at least one reference does. A reference is the id of an interaction of the same user. It
@@ -50,15 +63,6 @@ class AttachmentStore(Protocol):
 
         Raises:
             HistoryUnavailable: Not stored; a retry is safe.
-        """
-        ...
-
-    @abstractmethod
-    async def get(self, user_id: str, attachment_id: str) -> StoredContent | None:
-        """Return the content, byte for byte; None if this user has no such attachment.
-
-        Raises:
-            HistoryUnreadable: The store cannot be read.
         """
         ...
 

@@ -1,14 +1,14 @@
 """Copy interactions into a store and verify them by reading them back."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
 from domain.entities.copy_progress import MAX_SHOWN_KEYS, Batch, CopyProgress, Position
-from domain.entities.stored_record import InteractionKey, Record
+from domain.entities.stored_record import InteractionKey, Record, Tombstone
 from domain.exceptions import HistoryDamaged, HistoryError, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
 from domain.interfaces.copy_state import CopyState
@@ -18,6 +18,11 @@ T = TypeVar("T")
 
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Pauses between retries of a store that does not answer; after the last one the copy fails."""
+
+
+async def as_stored(record: Record) -> Record:
+    """Return the record unchanged."""
+    return record
 
 
 class CopySource(Protocol):
@@ -33,6 +38,54 @@ class CopySource(Protocol):
         ...
 
 
+class CopyContents(Protocol):
+    """Carries the contents that copied records refer to."""
+
+    async def store(self, batch: Batch, keys: Sequence[InteractionKey]) -> int:
+        """Store the contents of some records of a batch, durable on return; return how many neither store holds.
+
+        A content that the target has already only gets further references.
+
+        Raises:
+            HistoryUnavailable: Not all are stored; a retry is safe.
+            HistoryUnreadable: A content cannot be read; a retry is safe.
+        """
+        ...
+
+    async def settle(self, batch: Batch, stored: Mapping[InteractionKey, Record]) -> None:
+        """Remove the references of records that the target has not taken, and confirm the others if need be.
+
+        Args:
+            batch: Its contents were stored, and its records written.
+            stored: The records of the batch as the target holds them.
+
+        Raises:
+            HistoryUnavailable: Not all is done; a retry is safe.
+            HistoryUnreadable: Not all is done; a retry is safe.
+        """
+        ...
+
+    async def release(self, erasures: Sequence[Tombstone], erased: Sequence[Record]) -> None:
+        """Remove the references of interactions that were erased in the target.
+
+        Args:
+            erasures: The tombstones that were applied.
+            erased: Records of the single interactions among these, as they were before.
+
+        Raises:
+            HistoryUnreadable: Not all are removed; a retry is safe.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A batch that was stored, without expired records, and the number of its contents that are missing."""
+
+    batch: Batch
+    missing: int
+
+
 @dataclass(frozen=True, slots=True)
 class CopyHistory:
     """Copies batches from a source to a store, as a pipeline of reading, two concurrent writes, and reading back.
@@ -42,6 +95,8 @@ class CopyHistory:
 
     Attributes:
         digest_of: Returns the SHA-256 of a record of the target, computed as the source computes its digests.
+        contents: Carries the contents that records refer to; None where the target takes none.
+        completed: Returns a record of the target with everything that its digest covers.
         first_kept_id: Returns the id below which records have expired and are left out; empty if none expire.
     """
 
@@ -51,6 +106,8 @@ class CopyHistory:
     digest_of: Callable[[Record], bytes]
     clock: Clock
     first_kept_id: Callable[[], str] = lambda: ""
+    contents: CopyContents | None = None
+    completed: Callable[[Record], Awaitable[Record]] = as_stored
 
     async def __call__(self, progress: Callable[[int, int], None]) -> CopyProgress:
         """Copy everything once.
@@ -65,7 +122,7 @@ class CopyHistory:
             HistoryError: A store does not answer; copied records stay copied.
         """
         before = settling = asyncio.create_task(self._resumed())
-        begun: list[asyncio.Task[Batch]] = []
+        begun: list[asyncio.Task[_Stored]] = []
         try:
             position = (await settling).position
             async with aclosing(self._read(position)) as batches:
@@ -116,46 +173,70 @@ class CopyHistory:
             return CopyProgress()
         return saved
 
-    async def _store(self, batch: Batch, earlier: Sequence["asyncio.Task[Batch]"]) -> Batch:
-        """Store a batch and return it without expired records. Retries wait for the batches before it."""
+    async def _store(self, batch: Batch, earlier: Sequence["asyncio.Task[_Stored]"]) -> "_Stored":
+        """Store a batch without its expired records. Retries wait for the batches before it."""
         kept = batch.without_expired(self.first_kept_id())
 
-        async def store() -> None:
+        async def store() -> _Stored:
             if batch.erasures:
-                await self.target.apply_tombstones(batch.erasures)
+                await self._apply_tombstones(batch.erasures)
+            missing = await self._store_contents(kept)
             if kept.records:
                 await self.target.write(kept.records)
+            return _Stored(kept, missing)
 
         try:
-            await store()
+            return await store()
         except Unstorable:
             raise
         except HistoryError:
             await asyncio.gather(*earlier)
-            await self._with_retries(store)
-        return kept
+            return await self._with_retries(store)
+
+    async def _store_contents(self, batch: Batch) -> int:
+        """Store the contents of a batch, except those of erased records; return how many are missing."""
+        if self.contents is None or not batch.content_ids:
+            return 0
+        keys = [record.key for record in batch.records if record.key in batch.content_ids]
+        erased = await self._erased_now(keys)
+        return await self.contents.store(batch, [key for key in keys if key not in erased])
+
+    async def _apply_tombstones(self, erasures: Sequence[Tombstone]) -> None:
+        if self.contents is None:
+            await self.target.apply_tombstones(erasures)
+            return
+        keys = [
+            InteractionKey(erasure.user_id, erasure.interaction_id)
+            for erasure in erasures
+            if erasure.interaction_id is not None
+        ]
+        erased = await self.target.read(keys) if keys else ()
+        await self.target.apply_tombstones(erasures)
+        await self.contents.release(erasures, erased)
 
     def _settling(
         self,
         batch: Batch,
-        storing: "asyncio.Task[Batch]",
+        storing: "asyncio.Task[_Stored]",
         settling: "asyncio.Task[CopyProgress]",
     ) -> "asyncio.Task[CopyProgress]":
         """Return a task that ends when this batch and all before it are stored, read back and saved."""
 
         async def settle() -> CopyProgress:
-            kept, before = await asyncio.gather(storing, settling)
-            return await self._settle(batch, kept, before)
+            stored, before = await asyncio.gather(storing, settling)
+            return await self._settle(batch, stored, before)
 
         return asyncio.create_task(settle())
 
-    async def _settle(self, batch: Batch, kept: Batch, before: CopyProgress) -> CopyProgress:
+    async def _settle(self, batch: Batch, stored: "_Stored", before: CopyProgress) -> CopyProgress:
+        kept = stored.batch
         seen = await self._read_back(kept, before)
         after = replace(
             seen,
             expired=seen.expired + len(batch.records) - len(kept.records),
             position=batch.position,
             invalid=before.invalid + batch.invalid,
+            missing=before.missing + stored.missing,
             erasures=before.erasures + len(batch.erasures),
         )
         self.state.save(after)
@@ -165,6 +246,9 @@ class CopyHistory:
         """Return `before` with the counts and checksums of the batch, as read back from the target."""
         keys = [record.key for record in batch.records]
         found = {record.key: record for record in await self._found(keys)}
+        if self.contents is not None and batch.content_ids:
+            settle = self.contents.settle
+            await self._with_retries(lambda: settle(batch, found))
         first_kept_id = self.first_kept_id()
         expired = {key for key in keys if key.interaction_id < first_kept_id and key not in found}
         missing = [key for key in keys if key not in found and key not in expired]
@@ -182,7 +266,8 @@ class CopyHistory:
             elif stored.body == record.body:
                 found_digests.append(digest)
             else:
-                found_digests.append(stored_digest := self.digest_of(stored))
+                complete = await self._with_retries(partial(self.completed, stored))
+                found_digests.append(stored_digest := self.digest_of(complete))
                 if stored_digest != digest:
                     differing.append(record.key)
         return replace(
@@ -199,12 +284,15 @@ class CopyHistory:
         return await self._with_retries(lambda: self.target.read(keys)) if keys else ()
 
     async def _erased(self, keys: Sequence[InteractionKey]) -> frozenset[InteractionKey]:
+        return await self._with_retries(partial(self._erased_now, keys))
+
+    async def _erased_now(self, keys: Sequence[InteractionKey]) -> frozenset[InteractionKey]:
         by_user: dict[str, list[str]] = {}
         for key in keys:
             by_user.setdefault(key.user_id, []).append(key.interaction_id)
         erased: set[InteractionKey] = set()
         for user_id, ids in by_user.items():
-            ids_erased = await self._with_retries(partial(self.target.erased_among, user_id, ids))
+            ids_erased = await self.target.erased_among(user_id, ids)
             erased.update(InteractionKey(user_id, interaction_id) for interaction_id in ids_erased)
         return frozenset(erased)
 

@@ -8,7 +8,7 @@ from domain.entities.interaction import Interaction
 from domain.entities.items import Item, ToolCall, ToolResult
 from domain.entities.prompt import Message
 from domain.entities.tools import tools_of_text
-from domain.interfaces.attachments import AttachmentStore
+from domain.interfaces.attachments import ContentReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class LoadContents:
         store: None if no store for attachments is configured.
     """
 
-    store: AttachmentStore | None
+    store: ContentReader | None
 
     async def __call__(self, interactions: Sequence[Interaction]) -> Sequence[Interaction]:
         """Return `interactions` with their instructions, tools, arguments and results; most need nothing.

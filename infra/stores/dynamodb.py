@@ -128,4 +128,5 @@ DYNAMODB = Store(
     open_archive_reader=_open_archive_reader,
     open_idempotency=_open_idempotency,
     open_attachments=_open_attachments,
+    attachments_setting="ATTACHMENTS_BUCKET",
 )

@@ -83,6 +83,7 @@ class Store:
         open_archive_reader: Opens all contents for reading, also while the service runs.
         open_idempotency: Opens the idempotency records.
         open_attachments: Opens the attachments; yields None where the settings name no place for them.
+        attachments_setting: The environment variable that names this place, where there is one of its own.
     """
 
     name: str
@@ -100,3 +101,4 @@ class Store:
         "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[IdempotencyStore]]"
     )
     open_attachments: "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[AttachmentStore | None]]" = no_attachments
+    attachments_setting: str | None = None

@@ -153,6 +153,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.history.transfer": {
         "domain.use_cases",
+        "infra.attachments",
         "infra.history.dynamodb",
         "infra.history.format",
         "infra.history.mongo",

@@ -79,6 +79,7 @@ def _progress_of(plain: dict[str, Any]) -> CopyProgress:
         erased=plain["erased"],
         expired=plain["expired"],
         invalid=plain["invalid"],
+        missing=plain.get("missing", 0),
         erasures=plain["erasures"],
         differing=plain["differing"],
         differing_keys=tuple([InteractionKey(*key) for key in plain["differing_places"]]),

@@ -1,8 +1,9 @@
 """Writes a store, or one user's part of it, to a file of JSON lines."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from hashlib import sha256
 from os import fsync
 from pathlib import Path
@@ -10,13 +11,27 @@ from pathlib import Path
 import orjson
 
 from domain.entities.checksum import EMPTY_CHECKSUM, Checksum
-from domain.entities.stored_record import InteractionKey
+from domain.entities.stored_record import InteractionKey, Record
+from domain.interfaces.attachments import ContentReader, StoredContent
 from domain.interfaces.history_archive import ArchiveReader
 from infra.history.format.documents import UnreadableDocument
-from infra.history.transfer.jsonl_format import line_of
+from infra.history.transfer.attachment_lines import (
+    is_attachment_line,
+    line_of_attachment,
+    read_attachment,
+)
+from infra.history.transfer.jsonl_format import InvalidLine, line_of
+from infra.history.transfer.record_contents import (
+    ContentsNotConfigured,
+    attachment_ids_of,
+    content_ids_of,
+    may_have_contents,
+    with_long_texts,
+)
 from infra.storage.private_files import make_private_file, sync_folder
 
 _LINES_AT_ONCE = 1000
+_BYTES_AT_ONCE = 1024 * 1024
 _RESUMABLE_SECONDS = 24 * 3600
 """Age above which an interrupted export starts anew: interactions in it may have been erased since."""
 
@@ -25,23 +40,47 @@ class ExportFailed(Exception):
     """No file was written; the text is one line for the operator."""
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was exported.
+
+    Attributes:
+        summed: Of the lines of interactions.
+        missing: Number of references to contents that are not stored.
+    """
+
+    summed: Checksum
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Resumed:
+    """What an interrupted export has written."""
+
+    summed: Checksum
+    last_key: InteractionKey | None
+    attachment_ids: set[str]
+
+
 async def export_to(
     target: Path,
     store: ArchiveReader,
     *,
+    contents: ContentReader | None,
     store_name: str,
     user_id: str | None,
     overwrite: bool,
     progress: Callable[[int, int], None],
     first_kept_id: str = "",
-) -> Checksum:
-    """Write every interaction as a line to `target`, at constant memory, and read the file back.
+) -> Exported:
+    """Write every interaction as a line to `target`, with its attachments before it, and read the file back.
 
-    `target` appears when it is complete. An interrupted export resumes.
+    One attachment at a time is in memory. `target` appears when it is complete. An interrupted export resumes.
 
     Args:
         target: Created with mode 0600.
         store: May be in use; concurrent writes may be included or not.
+        contents: What the interactions refer to; None if no place for it is configured.
         store_name: Identifies the store.
         user_id: Exports only this user's interactions.
         overwrite: Whether an existing file at `target` is replaced.
@@ -50,28 +89,31 @@ async def export_to(
 
     Raises:
         ExportFailed: `target` exists, cannot be written, or does not read back as written.
+        ContentsNotConfigured: An interaction refers to contents, and `contents` is None.
         HistoryUnreadable: The store cannot be read; the next export resumes.
     """
     target = _resolved(target)
     _refuse_existing(target, overwrite=overwrite)
     partial = _partial_of(target, store_name, user_id)
     try:
-        summed, last = _resume(partial)
+        resumed = _resume(partial)
+        summed, lines = resumed.summed, _Lines(contents, resumed.attachment_ids)
         whole = 0 if user_id is not None else await store.estimated_count()
         with partial.open("ab") as file:
-            async with aclosing(store.pages(last, user_id=user_id)) as pages:
+            async with aclosing(store.pages(resumed.last_key, user_id=user_id)) as pages:
                 async for page in pages:
-                    lines = [
-                        line_of(record)
+                    kept = [
+                        record
                         for record in page.records
                         if record.key.interaction_id >= first_kept_id
                     ]
-                    file.writelines(line + b"\n" for line in lines)
-                    summed = summed.plus(_digests(lines))
-                    progress(summed.count, max(whole, summed.count))
+                    async for some in lines.of(kept):
+                        file.writelines(line + b"\n" for line in some)
+                        summed = summed.plus(_digests(some))
+                        progress(summed.count, max(whole, summed.count))
             file.flush()
             fsync(file.fileno())
-        if _sum_of(partial) != summed:
+        if not _reads_back(partial, summed):
             partial.unlink()
             raise ExportFailed(f"{target} does not hold what was written to it: look at the disk")
         partial.replace(target)
@@ -80,7 +122,61 @@ async def export_to(
         raise ExportFailed(f"{target} cannot be written: {exc.strerror}") from exc
     except UnreadableDocument as exc:
         raise ExportFailed(f"the store holds {exc}: export with the version that wrote it") from exc
-    return summed
+    return Exported(summed, lines.missing)
+
+
+class _Lines(ContentReader):
+    """The lines of records with the attachments that they refer to.
+
+    Attributes:
+        missing: Number of references to contents that are not stored.
+    """
+
+    def __init__(self, contents: ContentReader | None, written_ids: set[str]) -> None:
+        """Leave out the attachments in `written_ids`, and add the others to it."""
+        self._contents = contents
+        self._written_ids = written_ids
+        self.missing = 0
+
+    async def of(self, records: Sequence[Record]) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the lines of `records` in groups, an attachment alone."""
+        lines: list[bytes] = []
+        size_bytes = 0
+        for record in records:
+            if may_have_contents(record):
+                if lines:
+                    yield lines
+                    lines, size_bytes = [], 0
+                if self._contents is None and content_ids_of(record):
+                    raise ContentsNotConfigured
+                async for line in self._of_attachments(record):
+                    yield [line]
+                record = await with_long_texts(record, self)  # noqa: PLW2901
+            lines.append(line := line_of(record))
+            size_bytes += len(line)
+            if size_bytes >= _BYTES_AT_ONCE:
+                yield lines
+                lines, size_bytes = [], 0
+        if lines:
+            yield lines
+
+    async def get(self, user_id: str, attachment_id: str) -> StoredContent | None:
+        """Return a content; count it if there is none."""
+        stored = (
+            None if self._contents is None else await self._contents.get(user_id, attachment_id)
+        )
+        if stored is None:
+            self.missing += 1
+        return stored
+
+    async def _of_attachments(self, record: Record) -> AsyncIterator[bytes]:
+        for attachment_id in attachment_ids_of(record):
+            if attachment_id in self._written_ids:
+                continue
+            stored = await self.get(record.key.user_id, attachment_id)
+            if stored is not None:
+                self._written_ids.add(attachment_id)
+                yield line_of_attachment(record.key.user_id, attachment_id, stored)
 
 
 def _resolved(target: Path) -> Path:
@@ -101,45 +197,62 @@ def _partial_of(target: Path, store_name: str, user_id: str | None) -> Path:
     return target.with_name(f".{target.name}.{mark}.partial")
 
 
-def _resume(partial: Path) -> tuple[Checksum, InteractionKey | None]:
-    """Return the checksum and the last key of an interrupted export, after cutting off an incomplete last line."""
+def _resume(partial: Path) -> _Resumed:
+    """Return what an interrupted export has written, after cutting off an incomplete last line."""
     if partial.exists() and time.time() - partial.stat().st_mtime > _RESUMABLE_SECONDS:
         partial.unlink()
     make_private_file(partial)
     summed, last_line, size_bytes = EMPTY_CHECKSUM, b"", 0
+    attachment_ids: set[str] = set()
     for lines in _lines_of(partial):
         summed = summed.plus(_digests(lines))
-        size_bytes += sum(len(line) + 1 for line in lines)
-        last_line = lines[-1]
+        for line in lines:
+            size_bytes += len(line) + 1
+            if is_attachment_line(line):
+                attachment_ids.add(orjson.loads(line)["attachment"]["id"])
+            else:
+                last_line = line
     with partial.open("r+b") as file:
         file.truncate(size_bytes)
     if not last_line:
-        return EMPTY_CHECKSUM, None
+        return _Resumed(EMPTY_CHECKSUM, None, attachment_ids)
     interaction = orjson.loads(last_line)
-    return summed, InteractionKey(interaction["userId"], interaction["id"])
+    return _Resumed(
+        summed, InteractionKey(interaction["userId"], interaction["id"]), attachment_ids
+    )
 
 
-def _sum_of(file: Path) -> Checksum:
+def _reads_back(file: Path, written: Checksum) -> bool:
+    """Return whether a file holds the interactions that were written to it, and its attachments are whole."""
     summed = EMPTY_CHECKSUM
     for lines in _lines_of(file):
         summed = summed.plus(_digests(lines))
-    return summed
+        try:
+            for line in lines:
+                if is_attachment_line(line):
+                    read_attachment(line)
+        except InvalidLine:
+            return False
+    return summed == written
 
 
 def _lines_of(path: Path) -> Iterator[Sequence[bytes]]:
     """Yield the complete lines of a file in groups, without line ends."""
     some: list[bytes] = []
+    size_bytes = 0
     with path.open("rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
                 break
             some.append(line[:-1])
-            if len(some) == _LINES_AT_ONCE:
+            size_bytes += len(line)
+            if len(some) == _LINES_AT_ONCE or size_bytes >= _BYTES_AT_ONCE:
                 yield some
-                some = []
+                some, size_bytes = [], 0
     if some:
         yield some
 
 
 def _digests(lines: Sequence[bytes]) -> list[bytes]:
-    return [sha256(line).digest() for line in lines]
+    """Return the SHA-256 of each interaction."""
+    return [sha256(line).digest() for line in lines if not is_attachment_line(line)]

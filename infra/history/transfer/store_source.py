@@ -2,23 +2,42 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from hashlib import sha256
 
 from domain.entities.copy_progress import Batch, Position
+from domain.entities.items import attachments
 from domain.entities.stored_record import Record, Tombstone
 from domain.exceptions import HistoryDamaged
 from domain.interfaces.history_archive import ArchiveReader
 from domain.use_cases.copy_history import CopySource
 from infra.history.format.documents import UnreadableDocument, interaction_in
+from infra.history.transfer.record_contents import ContentsNotConfigured
 
 MAX_BATCH_BYTES = 32 * 1024 * 1024
+"""Of records and their attachments, so that a batch does not take long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A record that this program can read.
+
+    Attributes:
+        size_bytes: Of the record and its attachments.
+    """
+
+    record: Record
+    content_ids: Sequence[str]
+    size_bytes: int
 
 
 class StoreSource(CopySource):
     """Yields the stored records unchanged, including fields that this program does not know."""
 
-    def __init__(self, store: ArchiveReader) -> None:
+    def __init__(self, store: ArchiveReader, *, has_contents: bool = True) -> None:
+        """Read `store`; `has_contents` is whether what its interactions refer to can be read."""
         self._store = store
+        self._has_contents = has_contents
 
     async def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
         """Yield the batches after `after`.
@@ -26,29 +45,37 @@ class StoreSource(CopySource):
         Raises:
             HistoryDamaged: The store contains a record that this program cannot read.
             HistoryUnreadable: The store cannot be read.
+            ContentsNotConfigured: An interaction refers to contents, and these cannot be read.
         """
         whole = await self._store.estimated_count()
-        gathered: list[Record] = []
+        gathered: list[_Checked] = []
+        size_bytes = 0
         async with aclosing(self._store.pages(after.last_key)) as pages:
             async for page in pages:
                 if page.erasures:
                     yield _batch(after, (), whole, page.erasures)
-                gathered += page.records
-                while len(gathered) >= at_most or _bytes_of(gathered) >= MAX_BATCH_BYTES:
-                    yield (batch := _batch(after, gathered[:at_most], whole))
-                    after, gathered = batch.position, gathered[at_most:]
+                for record in page.records:
+                    gathered.append(checked := _checked(record))
+                    if checked.content_ids and not self._has_contents:
+                        raise ContentsNotConfigured
+                    size_bytes += checked.size_bytes
+                    if len(gathered) >= at_most or size_bytes >= MAX_BATCH_BYTES:
+                        yield (batch := _batch(after, gathered, whole))
+                        after, gathered, size_bytes = batch.position, [], 0
         if gathered:
             yield _batch(after, gathered, whole)
 
 
 def _batch(
-    after: Position, records: Sequence[Record], whole: int, erasures: Sequence[Tombstone] = ()
+    after: Position, checked: Sequence[_Checked], whole: int, erasures: Sequence[Tombstone] = ()
 ) -> Batch:
+    records = [each.record for each in checked]
     done = after.line + len(records)
     last_key = records[-1].key if records else after.last_key
     return Batch(
         records=records,
-        digests=[_checked(record) for record in records],
+        digests=[digest_of(record) for record in records],
+        content_ids={each.record.key: each.content_ids for each in checked if each.content_ids},
         erasures=erasures,
         position=Position(last_key=last_key, line=done),
         done=done,
@@ -56,18 +83,16 @@ def _batch(
     )
 
 
-def _bytes_of(records: Sequence[Record]) -> int:
-    return sum([len(record.body) for record in records])
-
-
 def digest_of(record: Record) -> bytes:
     """Return the SHA-256 of the stored body."""
     return sha256(record.body).digest()
 
 
-def _checked(record: Record) -> bytes:
+def _checked(record: Record) -> _Checked:
     try:
-        interaction_in(record)
+        interaction = interaction_in(record)
     except UnreadableDocument as exc:
         raise HistoryDamaged(f"{record.key.interaction_id}: {exc}") from exc
-    return digest_of(record)
+    items = interaction.prompt.messages[0].items
+    attached_bytes = sum([item.size_bytes or 0 for item in attachments(items)]) if items else 0
+    return _Checked(record, interaction.content_ids, len(record.body) + attached_bytes)

@@ -10,8 +10,8 @@ import apsw
 import pytest
 
 from infra.clock import SystemClock
-from infra.history.sqlite.backup import BackupFailed, back_up
 from infra.history.sqlite.store import HISTORY_FILE, SqliteHistory, open_sqlite
+from infra.history.transfer.backup import BackupFailed, back_up
 from tests.contracts.history_walks import asking, walk
 from tests.fakes.interactions import an_id, an_interaction
 
