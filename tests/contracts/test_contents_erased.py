@@ -9,7 +9,6 @@ import pytest
 
 from domain.interfaces.attachments import AttachmentStore
 from domain.use_cases.erase_history import EraseHistory
-from domain.use_cases.sweep_attachments import SweepAttachments
 from infra.attachments.disk import DiskAttachments, open_disk_attachments
 from infra.attachments.gridfs import GridFsAttachments
 from infra.attachments.outbox import AttachmentsFirst, OutboxAttachments
@@ -22,7 +21,7 @@ from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
 from infra.history.sqlite.store import open_sqlite
 from infra.history.store.durable_store import DurableStore
 from tests.contracts.archives import ARCHIVES
-from tests.contracts.test_copied_contents import Whole, opened, some
+from tests.contracts.test_copied_contents import Whole, opened, some, sweeping
 from tests.contracts.test_retention import PATIENCE_SECONDS, TEN_DAYS, FastClock
 from tests.fakes.claims import InMemoryIdempotencyStore
 from tests.fakes.contents import a_turn_with_contents, put_all
@@ -88,7 +87,7 @@ async def test_the_sweep_takes_what_interactions_left_that_the_store_removed(
     await store.keep(*turns)
     for turn in turns[:-2]:
         await remove(store.history, turn.user_id, turn.id)
-    sweep = SweepAttachments(store.attachments, store.history, SystemClock())
+    sweep = sweeping(store.attachments, store.history, SystemClock())
     kept = turns[-2]
     result = await sweep()
     assert result.released > 0
@@ -125,7 +124,7 @@ async def test_the_embedded_store_and_the_sweep_leave_nothing_of_what_expired(
         ) as history,
         open_disk_attachments(tmp_path, clock=clock, min_free_disk_bytes=0) as attachments,
     ):
-        sweep = SweepAttachments(attachments, history, clock)
+        sweep = sweeping(attachments, history, clock)
         await put_all(attachments, turn, contents)
         await history.append(turn)
         clock.pass_days(9)
@@ -189,7 +188,7 @@ async def test_an_outbox_keeps_nothing_of_what_was_erased_or_expired_before_its_
                         await asyncio.sleep(0.01)
                 clock.pass_days(1)
             # a delivery that had begun goes on, and carries what the next sweep removes
-            sweep = SweepAttachments(attachments, outbox, clock)
+            sweep = sweeping(attachments, outbox, clock)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while (
                     await left_in(local, tmp_path / "host") > 0

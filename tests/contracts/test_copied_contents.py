@@ -15,6 +15,8 @@ from domain.entities.interaction import Interaction, first_id_at
 from domain.entities.items import attachment_id
 from domain.entities.stored_record import InteractionKey, Record
 from domain.interfaces.attachments import AttachmentStore, StoredContent
+from domain.interfaces.clock import Clock
+from domain.interfaces.history import HistoryRepository
 from domain.interfaces.history_archive import HistoryArchive
 from domain.use_cases.copy_history import CopyHistory
 from domain.use_cases.sweep_attachments import SweepAttachments
@@ -132,6 +134,12 @@ async def migrated(source: Whole, target: Whole) -> CopyProgress:
     return await copy(lambda _done, _whole: None)
 
 
+def sweeping(
+    attachments: AttachmentStore, history: HistoryRepository, clock: Clock
+) -> SweepAttachments:
+    return SweepAttachments(attachments, history, clock)
+
+
 def by_key(record: Record) -> InteractionKey:
     return record.key
 
@@ -230,7 +238,7 @@ async def test_a_sweep_during_an_import_takes_nothing(store: Whole, tmp_path: Pa
         await source.keep(*some())
         await exported(source, tmp_path / "all.jsonl")
         references = await source.references()
-    sweep = SweepAttachments(store.attachments, store.history, SystemClock())
+    sweep = sweeping(store.attachments, store.history, SystemClock())
     copy, write = importing(tmp_path / "all.jsonl", store), store.archive.write
     released = 0
 

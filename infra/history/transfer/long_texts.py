@@ -34,12 +34,16 @@ def separate_long_texts(interaction: Interaction) -> tuple[Interaction, Mapping[
         prompt = replace(prompt, system_content_id=separate(prompt.system))
     if prompt.tools and is_long(tools := text_of_tools(prompt.tools)):
         prompt = replace(prompt, tools_content_id=separate(tools))
-    first, *others = prompt.messages
-    first = replace(first, items=tuple([separated(item) for item in first.items]))
+    messages = tuple(
+        [
+            replace(message, items=tuple([separated(item) for item in message.items]))
+            for message in prompt.messages
+        ]
+    )
     items = tuple([separated(item) for item in interaction.items])
     if not texts:
         return interaction, texts
-    prompt = replace(prompt, messages=(first, *others))
+    prompt = replace(prompt, messages=messages)
     return replace(interaction, prompt=prompt, items=items), texts  # type: ignore[arg-type]
 
 

@@ -41,8 +41,12 @@ def attachment_ids_of(record: Record) -> Sequence[str]:
     """
     if _ATTACHMENT_TYPE not in record.body:
         return ()
-    items = interaction_in(record).prompt.messages[0].items
-    ids = [item.id for item in items if isinstance(item, Attachment) and item.id is not None]
+    ids = [
+        item.id
+        for message in interaction_in(record).prompt.messages
+        for item in message.items
+        if isinstance(item, Attachment) and item.id is not None
+    ]
     return tuple(dict.fromkeys(ids))
 
 

@@ -93,6 +93,9 @@ def _checked(record: Record) -> _Checked:
         interaction = interaction_in(record)
     except UnreadableDocument as exc:
         raise HistoryDamaged(f"{record.key.interaction_id}: {exc}") from exc
-    items = interaction.prompt.messages[0].items
-    attached_bytes = sum([item.size_bytes or 0 for item in attachments(items)]) if items else 0
-    return _Checked(record, interaction.content_ids, len(record.body) + attached_bytes)
+    content_ids = interaction.content_ids
+    size_bytes = len(record.body)
+    if content_ids:
+        for message in interaction.prompt.messages:
+            size_bytes += sum([item.size_bytes or 0 for item in attachments(message.items)])
+    return _Checked(record, content_ids, size_bytes)
