@@ -47,6 +47,7 @@ from domain.use_cases.search_history import SearchHistory
 from domain.use_cases.store_long_arguments import StoreLongArguments
 from domain.use_cases.summarise_history import SummariseHistory
 from domain.use_cases.sweep_attachments import SweepAttachments
+from infra.attachments.measured import MeasuredSweep
 from infra.clock import SystemClock
 from infra.configuration import read_environment
 from infra.history.open_history import open_history, without_expired
@@ -147,10 +148,14 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
         )
         tracing = await stack.enter_async_context(tracing_of(settings))
         access = await stack.enter_async_context(open_access(settings, clock))
+        attachment_observer = metrics.count_attachments(clock)
         history = await stack.enter_async_context(
-            open_history(settings, clock, traceparent=tracing.traceparent)
-            if tracing
-            else open_history(settings, clock)
+            open_history(
+                settings,
+                clock,
+                traceparent=tracing.traceparent if tracing else lambda: None,
+                attachment_observer=attachment_observer,
+            )
         )
         idempotency_store = await stack.enter_async_context(
             configured_store(settings).open_idempotency(settings, clock)
@@ -192,7 +197,11 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             attachments=history.attachments,
         )
         if history.attachments is not None:
-            sweep = SweepAttachments(history.attachments, history.repository, clock)
+            sweep = MeasuredSweep(
+                SweepAttachments(history.attachments, history.repository, clock),
+                clock,
+                attachment_observer,
+            )
             await stack.enter_async_context(
                 running_tasks(repeating(sweep.run, seconds=SWEEP_SECONDS, clock=clock))
             )

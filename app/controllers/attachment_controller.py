@@ -13,9 +13,8 @@ from app.requests.strict_route import StrictRoute
 router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history"])
 
 _SAFE_HEADERS = {
-    # the content was chosen by a user: no browser may run it as a page of this origin
+    # the content was chosen by a user: no browser may run it as a page of this origin; `RequestScope` adds `nosniff`
     "Content-Disposition": "attachment",
-    "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cache-Control": "private, no-store",
 }

@@ -166,9 +166,12 @@ class Prompt:
         return self.tool_choice is None or self.tool_choice.mode is not ToolMode.NONE
 
     def for_storage(self) -> "Prompt":
-        """Return the prompt as stored in history: the new messages and its settings, without earlier ones."""
+        """Return the prompt as stored in history: the new messages and its settings, without earlier ones.
+
+        The bytes of attachments are stored elsewhere.
+        """
         if self.keeps_input:
-            messages = self.own_messages or self.messages
+            messages = tuple(map(_without_bytes, self.own_messages or self.messages))
             return replace(
                 self,
                 messages=messages,
@@ -176,9 +179,10 @@ class Prompt:
                 own_messages=(),
                 own_message=None,
             )
-        if len(self.messages) == 1 and self.own_message is None:
+        message = _without_bytes(self.new_message)
+        if len(self.messages) == 1 and self.own_message is None and message is self.messages[0]:
             return self
-        return replace(self, messages=(self.new_message,), own_message=None)
+        return replace(self, messages=(message,), own_message=None)
 
     def with_history(
         self, earlier: Sequence[Message], settled: Sequence[ToolResult] = ()
@@ -244,6 +248,16 @@ class Prompt:
 
 
 _NO_CAPABILITIES: frozenset[Capability] = frozenset()
+
+
+def _without_bytes(message: Message) -> Message:
+    if not any(isinstance(item, Attachment) and item.content for item in message.items):
+        return message
+    items = [
+        replace(item, content=None) if isinstance(item, Attachment) else item
+        for item in message.items
+    ]
+    return replace(message, items=tuple(items))
 
 
 def open_calls(messages: Sequence[Message]) -> tuple[ToolCall, ...]:

@@ -56,8 +56,10 @@ class AttachmentStore(ContentReader, Protocol):
     @abstractmethod
     async def put(
         self, user_id: str, attachment_id: str, content: StoredContent, *, interaction_id: str
-    ) -> None:
+    ) -> bool:
         """Store the content, if it is not stored yet, and the reference; return once both are durable.
+
+        Returns whether the content was written, for figures: two calls at the same time may both write it.
 
         Idempotent. Of the same content stored twice, the first media type stays.
 

@@ -94,6 +94,31 @@ class QueueObserver(Protocol):
         ...
 
 
+class AttachmentObserver(Protocol):
+    """Observes what is stored and swept of attachments. Methods do not wait and do not raise."""
+
+    @abstractmethod
+    def observe_stored(self, size_bytes: int, *, is_new: bool) -> None:
+        """Record a content that an interaction refers to; if it is not new, it was stored before."""
+        ...
+
+    @abstractmethod
+    def observe_sweep(self, *, contents: int, released: int, seconds: float) -> None:
+        """Record a complete sweep.
+
+        Args:
+            contents: Contents that were looked at.
+            released: References that were removed.
+            seconds: How long it took.
+        """
+        ...
+
+    @abstractmethod
+    def observe_failed_sweep(self) -> None:
+        """Record a sweep that could not be completed."""
+        ...
+
+
 class AttemptObserver(Protocol):
     """Records calls of providers; its methods return at once and never fail.
 

@@ -55,9 +55,9 @@ class DiskAttachments(AttachmentStore):
 
     async def put(
         self, user_id: str, attachment_id: str, content: StoredContent, *, interaction_id: str
-    ) -> None:
+    ) -> bool:
         try:
-            await self._call(
+            return await self._call(
                 HistoryUnavailable, self._files.put, user_id, attachment_id, content, interaction_id
             )
         except HistoryUnavailable:

@@ -50,23 +50,25 @@ class AttachmentFiles:
 
     def put(
         self, user_id: str, attachment_id: str, content: StoredContent, interaction_id: str
-    ) -> None:
-        """Store the content unless it is there, and the reference; both are on the disk on return."""
+    ) -> bool:
+        """Store the content unless it is there, and the reference; return whether it was not, once both are on the disk."""
         check_ids(attachment_id, interaction_id)
         self._make_folders()
         place = self._place(user_id, attachment_id)
         with self._locked(user_id):
             if self._add(place, interaction_id):
-                return
+                return False
         # Written without the lock, since this takes long.
         incoming = self._incoming / secrets.token_hex(16)
         try:
             _write(incoming, content, interaction_id)
             with self._locked(user_id):
-                if not self._add(place, interaction_id):
-                    make_private_folder(place.parent)
-                    incoming.rename(place)
-                    self._sync(place)
+                if self._add(place, interaction_id):
+                    return False
+                make_private_folder(place.parent)
+                incoming.rename(place)
+                self._sync(place)
+                return True
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
 

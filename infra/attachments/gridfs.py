@@ -68,16 +68,17 @@ class GridFsAttachments(AttachmentStore):
 
     async def put(
         self, user_id: str, attachment_id: str, content: StoredContent, *, interaction_id: str
-    ) -> None:
+    ) -> bool:
         put = self._put(user_id, attachment_id, content, interaction_id)
         try:
-            await self._call(HistoryUnavailable, PUT_SECONDS, put)
+            is_new = await self._call(HistoryUnavailable, PUT_SECONDS, put)
         except Unstorable:
             raise  # it answered
         except HistoryUnavailable:
             self.reachability.fail()
             raise
         self.reachability.succeed()
+        return is_new
 
     async def get(self, user_id: str, attachment_id: str) -> StoredContent | None:
         get = self._get({_USER: user_id, "filename": attachment_id})
@@ -117,7 +118,7 @@ class GridFsAttachments(AttachmentStore):
 
     async def _put(
         self, user_id: str, attachment_id: str, content: StoredContent, interaction_id: str
-    ) -> None:
+    ) -> bool:
         with pymongo.timeout(PUT_SECONDS):
             if not self._has_indexes:
                 await self._files.create_indexes(_FILE_INDEXES)
@@ -129,7 +130,7 @@ class GridFsAttachments(AttachmentStore):
                     {"$addToSet": {_REFERENCES: interaction_id}},
                 )
                 if stored.matched_count:
-                    return
+                    return False
                 file = {
                     "filename": attachment_id,
                     "uploadDate": self._now(),
@@ -140,7 +141,7 @@ class GridFsAttachments(AttachmentStore):
                     },
                 }
                 if await self._bucket.upload(file, content.content):
-                    return
+                    return True
         raise HistoryUnavailable("others keep storing and releasing the attachment")
 
     async def _get(self, which: Mapping[str, Any]) -> StoredContent | None:

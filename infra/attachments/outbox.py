@@ -29,8 +29,8 @@ class OutboxAttachments(AttachmentStore):
 
     async def put(
         self, user_id: str, attachment_id: str, content: StoredContent, *, interaction_id: str
-    ) -> None:
-        await self._local.put(user_id, attachment_id, content, interaction_id=interaction_id)
+    ) -> bool:
+        return await self._local.put(user_id, attachment_id, content, interaction_id=interaction_id)
 
     async def get(self, user_id: str, attachment_id: str) -> StoredContent | None:
         found = await self._local.get(user_id, attachment_id)

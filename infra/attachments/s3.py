@@ -62,15 +62,16 @@ class S3Attachments(AttachmentStore):
 
     async def put(
         self, user_id: str, attachment_id: str, content: StoredContent, *, interaction_id: str
-    ) -> None:
+    ) -> bool:
         check_ids(attachment_id, interaction_id)
         put = self._put(_name(user_id, attachment_id), content, interaction_id)
         try:
-            await _within(PUT_SECONDS, put, HistoryUnavailable)
+            is_new = await _within(PUT_SECONDS, put, HistoryUnavailable)
         except HistoryUnavailable:
             self.reachability.fail()
             raise
         self.reachability.succeed()
+        return is_new
 
     async def get(self, user_id: str, attachment_id: str) -> StoredContent | None:
         if not is_attachment_id(attachment_id):
@@ -120,10 +121,12 @@ class S3Attachments(AttachmentStore):
             await _within(ERASE_SECONDS, self._remove_unreferenced(content))
             content = await anext(contents, None)
 
-    async def _put(self, name: str, content: StoredContent, interaction_id: str) -> None:
+    async def _put(self, name: str, content: StoredContent, interaction_id: str) -> bool:
         await self._bucket.put(f"{_REFERENCES}{name}/{interaction_id}", _REFERENCE)
-        if not await self._bucket.has_any(_CONTENTS + name):
-            await self._bucket.put(_CONTENTS + name, content)
+        if await self._bucket.has_any(_CONTENTS + name):
+            return False
+        await self._bucket.put(_CONTENTS + name, content)
+        return True
 
     async def _remove_unreferenced(self, name: str) -> None:
         """Delete a content unless an interaction refers to it."""

@@ -9,7 +9,9 @@ from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 from domain.interfaces.history import HistoryRepository
+from domain.interfaces.telemetry import AttachmentObserver
 from infra.attachments.disk import open_disk_attachments
+from infra.attachments.measured import MeasuredAttachments
 from infra.attachments.outbox import AttachmentsFirst, OutboxAttachments
 from infra.configuration import ConfigurationError
 from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER, Outbox, open_outbox
@@ -47,7 +49,11 @@ class ConfiguredHistory:
 
 @asynccontextmanager
 async def open_history(
-    settings: HistorySettings, clock: Clock, *, traceparent: Callable[[], str | None] = lambda: None
+    settings: HistorySettings,
+    clock: Clock,
+    *,
+    traceparent: Callable[[], str | None] = lambda: None,
+    attachment_observer: AttachmentObserver | None = None,
 ) -> AsyncIterator[ConfiguredHistory]:
     """Open the embedded store, or an outbox before a remote store, or a queue before either.
 
@@ -55,6 +61,7 @@ async def open_history(
         settings: The configuration.
         clock: For due times and pauses.
         traceparent: Returns the current span for the message of an interaction, as in W3C Trace Context.
+        attachment_observer: Receives figures of the attachments in the store.
 
     Raises:
         ConfigurationError: The settings contradict each other, or the store cannot be opened.
@@ -66,6 +73,8 @@ async def open_history(
             warn_of_plain_endpoint(settings)
         opened = await stack.enter_async_context(store.open(settings, clock))
         attachments = await stack.enter_async_context(store.open_attachments(settings, clock))
+        if attachments is not None and attachment_observer is not None:
+            attachments = MeasuredAttachments(attachments, attachment_observer)
         before_sink = None
         if settings.outbox_enabled and not store.is_embedded and attachments is not None:
             local = await stack.enter_async_context(

@@ -10,6 +10,7 @@ from infra.attachments.disk import open_disk_attachments
 from infra.attachments.gridfs import open_gridfs_attachments
 from infra.attachments.s3 import open_s3_attachments
 from infra.clock import SystemClock
+from tests.fakes.attachments import InMemoryAttachments
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
@@ -52,4 +53,11 @@ async def s3(_folder: Path) -> AsyncIterator[Stores]:
         yield one, other
 
 
-STORES = {"disk": disk, "gridfs": gridfs, "s3": s3}
+@asynccontextmanager
+async def memory(_folder: Path) -> AsyncIterator[Stores]:
+    """The fake of other tests."""
+    store = InMemoryAttachments()
+    yield store, store
+
+
+STORES = {"memory": memory, "disk": disk, "gridfs": gridfs, "s3": s3}

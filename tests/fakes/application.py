@@ -15,6 +15,7 @@ from app.services.container import Container
 from dependency_injection import wire
 from domain.entities.model import Model
 from domain.exceptions import UnknownModel
+from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec, PageQuery
@@ -89,6 +90,7 @@ class ApplicationUnderTest:
         authenticator: Authenticator | None = None,
         clock: Clock | None = None,
         catalogue: ModelCatalogue | None = None,
+        attachments: AttachmentStore | None = None,
         **options: Any,
     ) -> None:
         self.history = InMemoryHistory()
@@ -110,6 +112,7 @@ class ApplicationUnderTest:
                 clock=clock or SystemClock(),
                 metrics=Metrics(version="0", environment="test"),
                 health=AlwaysHealthy(),
+                attachments=attachments,
             )
             yield container
             await container.chat.idempotency.drain()

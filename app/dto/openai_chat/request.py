@@ -223,6 +223,7 @@ class ChatCompletionRequest(BaseModel):
         Raises:
             ToolResultsMissing: A tool call is not answered.
             InvalidInput: A result answers no call, or a choice names no tool.
+            InvalidAttachment: A content part is not valid.
         """
         instructions = [
             message.content

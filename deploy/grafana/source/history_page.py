@@ -98,5 +98,55 @@ PAGE = Page(
             ),
             cloudwatch=(CloudWatch("Buried", "Sum"),),
         ),
+        Panel(
+            title="Attachments stored",
+            says="Contents written, and those that were stored before and cost no space again.",
+            unit=Unit.COUNT,
+            prometheus=(
+                Prometheus(
+                    "sum(increase(rt_attachments_stored_total[$__rate_interval]))", "written"
+                ),
+                Prometheus(
+                    "sum(increase(rt_attachments_deduplicated_total[$__rate_interval]))",
+                    "stored before",
+                ),
+            ),
+            cloudwatch=(
+                CloudWatch("AttachmentsStored", "Sum"),
+                CloudWatch("AttachmentsDeduplicated", "Sum"),
+            ),
+        ),
+        Panel(
+            title="Bytes of attachments stored",
+            says="Follows the images and files that users send.",
+            unit=Unit.BYTES,
+            prometheus=(
+                Prometheus(
+                    "sum(increase(rt_attachments_stored_bytes_total[$__rate_interval]))", "written"
+                ),
+            ),
+            cloudwatch=(CloudWatch("AttachmentsStoredBytes", "Sum"),),
+        ),
+        Panel(
+            title="Sweeps of attachments",
+            says="References removed after crashes and expiry; no failures. Each process sweeps once an hour.",
+            unit=Unit.COUNT,
+            prometheus=(
+                Prometheus(
+                    "sum(increase(rt_attachments_sweep_released_total[$__rate_interval]))",
+                    "references removed",
+                ),
+                Prometheus(
+                    "sum(increase(rt_attachments_sweep_failures_total[$__rate_interval]))",
+                    "failed sweeps",
+                ),
+                Prometheus("max(rt_attachments_sweep_contents)", "contents looked at"),
+            ),
+            cloudwatch=(
+                CloudWatch("AttachmentsReleased", "Sum"),
+                CloudWatch("AttachmentSweepFailures", "Sum"),
+                CloudWatch("AttachmentsSwept", "Maximum"),
+            ),
+        ),
     ),
 )

@@ -10,6 +10,7 @@ from domain.entities.interaction import Attempt, Interaction
 from domain.entities.reply import Reply
 from domain.interfaces.clock import Clock
 from domain.interfaces.telemetry import (
+    AttachmentObserver,
     AttemptObserver,
     QueueObserver,
     RequestObserver,
@@ -17,6 +18,7 @@ from domain.interfaces.telemetry import (
 )
 from infra.llm.resilience.route_health import RouteHealth
 from infra.tasks.supervised import repeating, running_tasks
+from infra.telemetry.metrics.attachment_metrics import AttachmentMetrics
 from infra.telemetry.metrics.chat_metrics import ChatMetrics
 from infra.telemetry.metrics.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.metrics.http_metrics import HttpMetrics
@@ -85,6 +87,12 @@ class Metrics(RequestObserver, AttemptObserver):
         outbox = OutboxMetrics(snapshot, clock)
         self._registry.register(outbox)
         return outbox.observe_delivered
+
+    def count_attachments(self, clock: Clock) -> AttachmentObserver:
+        """Add metrics of attachments and return their observer; call it once."""
+        attachments = AttachmentMetrics(clock)
+        self._registry.register(attachments)
+        return attachments
 
     def count_queue(self) -> QueueObserver:
         """Add metrics of queue messages and return their observer; call it once, in a worker."""

@@ -180,6 +180,9 @@ async def everything_happens(metrics: Metrics) -> None:
     metrics.watch_routes(lambda: [route])
     delivered = metrics.watch_outbox(lambda: OUTBOX, FakeClock())
     delivered([an_interaction()])
+    attachments = metrics.count_attachments(FakeClock())
+    attachments.observe_stored(1, is_new=True)
+    attachments.observe_sweep(contents=1, released=0, seconds=0.1)
     for status in (one for one in Status if one is not Status.INTERRUPTED):
         chat = replace(
             a_chat_context(), history_seconds=0.1, interaction=an_interaction(status=status)

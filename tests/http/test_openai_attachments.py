@@ -1,0 +1,159 @@
+"""Content parts that are not text at POST /v1/chat/completions."""
+
+from typing import Any
+
+import pytest
+
+from domain.entities.items import attachment_id
+from tests.fakes.attachments import InMemoryAttachments
+from tests.http.attachment_chats import (
+    PDF,
+    TEXT,
+    WAV,
+    application,
+    complete,
+    data_url,
+    encoded,
+    image_part,
+    png,
+    sent_to_model,
+)
+from tests.http.openai_door import is_error
+
+
+def file_part(**file: Any) -> dict[str, Any]:
+    return {"type": "file", "file": file}
+
+
+def audio_part(data: str, form: str = "wav") -> dict[str, Any]:
+    return {"type": "input_audio", "input_audio": {"data": data, "format": form}}
+
+
+@pytest.fixture
+def store() -> InMemoryAttachments:
+    return InMemoryAttachments()
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "media_type", "name"),
+    [
+        (image_part(data_url(png())), png(), "image/png", None),
+        (audio_part(encoded(WAV)), WAV, "audio/wav", None),
+        (audio_part(encoded(b"ID3\4"), "mp3"), b"ID3\4", "audio/mpeg", None),
+        (
+            file_part(file_data=data_url(PDF, "application/pdf"), filename="a.pdf"),
+            *(PDF, "application/pdf", "a.pdf"),
+        ),
+        (
+            file_part(file_data=data_url(TEXT, "text/plain;charset=utf-8")),
+            *(TEXT, "text/plain", None),
+        ),
+    ],
+)
+async def test_a_part_reaches_the_model_is_stored_and_shown(
+    store: InMemoryAttachments, part: dict[str, Any], content: bytes, media_type: str, name: str
+) -> None:
+    app = application(store)
+    async with app.client() as client:
+        response = await complete(client, part)
+        assert response.status_code == 200, response.text
+        page = (await client.get("/v1/history/ana")).json()
+    (sent,) = sent_to_model(app)
+    assert (sent.content, sent.media_type, sent.name) == (content, media_type, name)
+    assert page["history"][0]["attachments"] == [
+        {
+            "id": attachment_id("ana", content),
+            "mediaType": media_type,
+            "bytes": len(content),
+            "name": name,
+        }
+    ]
+
+
+async def test_an_https_image_is_passed_on_and_not_fetched(store: InMemoryAttachments) -> None:
+    app = application(store)
+    async with app.client() as client:
+        response = await complete(client, image_part("https://images.invalid/a.jpg"))
+    assert response.status_code == 200
+    (sent,) = sent_to_model(app)
+    assert (sent.url, sent.media_type) == ("https://images.invalid/a.jpg", "image/jpeg")
+    assert store.kept == {}
+
+
+async def test_images_of_earlier_messages_are_sent_and_only_the_new_one_is_stored(
+    store: InMemoryAttachments,
+) -> None:
+    app = application(store)
+    messages = [
+        {"role": "user", "content": [image_part(data_url(png(0)))]},
+        {"role": "assistant", "content": "A point."},
+        {"role": "user", "content": [image_part(data_url(png(1)))]},
+    ]
+    async with app.client() as client:
+        response = await client.post(
+            "/v1/chat/completions", json={"user": "ana", "messages": messages}
+        )
+    assert response.status_code == 200, response.text
+    (asked,) = app.llm.asked
+    first, _, last = asked.messages
+    assert [one.content for one in (*first.items, *last.items)] == [png(0), png(1)]
+    assert [stored.content for stored in store.kept.values()] == [png(1)]
+
+
+REFUSED = {
+    "a picture that is a document": image_part(data_url(PDF)),
+    "a type that is not supported": image_part(data_url(png(), "image/tiff")),
+    "a data URL without base64": image_part("data:image/png,abc"),
+    "no base64": image_part("data:image/png;base64,!!!!"),
+    "http": image_part("http://images.invalid/a.png"),
+    "no url": {"type": "image_url", "image_url": {}},
+    "no object": {"type": "image_url", "image_url": "https://images.invalid/a.png"},
+    "a format that is unknown": audio_part(encoded(WAV), "flac"),
+    "a format that is no text": {"type": "input_audio", "input_audio": {"data": "", "format": []}},
+    "a format that it is not": audio_part(encoded(WAV), "mp3"),
+    "an id of a file elsewhere": file_part(file_id="file-1"),
+    "a name too long": file_part(file_data=data_url(TEXT, "text/plain"), filename="a" * 256),
+    "a name with NUL": file_part(file_data=data_url(TEXT, "text/plain"), filename="a\0"),
+    "an empty file": file_part(file_data="data:text/plain;base64,"),
+}
+
+
+@pytest.mark.parametrize("part", REFUSED.values(), ids=REFUSED)
+async def test_what_is_refused_is_named_by_its_place_and_nothing_is_stored(
+    store: InMemoryAttachments, part: dict[str, Any]
+) -> None:
+    app = application(store)
+    async with app.client() as client:
+        response = await complete(client, image_part(data_url(png())), part)
+    error = is_error(response, 422, "invalid_attachment")
+    assert error["param"] == "messages[0].content[2]"
+    assert store.kept == {}
+    assert app.llm.asked == []
+    assert app.history.kept == {}
+
+
+async def test_seventeen_images_are_refused(store: InMemoryAttachments) -> None:
+    app = application(store)
+    parts = [image_part(data_url(png(number))) for number in range(17)]
+    async with app.client() as client:
+        response = await complete(client, *parts)
+    assert is_error(response, 422, "invalid_request")["param"] == "messages[0].content"
+    assert store.kept == {}
+
+
+async def test_a_model_without_images_is_refused_by_name(store: InMemoryAttachments) -> None:
+    app = application(store)
+    async with app.client() as client:
+        response = await complete(client, image_part(data_url(png())), model="files")
+    error = is_error(response, 422, "unsupported_by_model")
+    assert "images" in error["message"]
+    assert store.kept == {}
+
+
+async def test_while_the_store_is_away_no_model_is_asked(store: InMemoryAttachments) -> None:
+    store.is_away = True
+    app = application(store)
+    async with app.client() as client:
+        response = await complete(client, image_part(data_url(png())))
+    is_error(response, 503, "history_unavailable")
+    assert app.llm.asked == []
