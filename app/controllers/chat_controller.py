@@ -55,7 +55,7 @@ async def ask(
     context, events = await container_of(request).chat.ask(
         caller,
         body.resolve_user_id(caller),
-        await prompt_of(body, request),
+        await prompt_of(body.to_prompt, request),
         ChatOptions(
             conversation_id=body.conversation_id,
             previous_id=body.previous_id,

@@ -1,5 +1,6 @@
 """/v1/messages: the same chat as POST /v1/chat, in Anthropic's Messages format."""
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ from app.dto.anthropic_messages.answer import message_json, message_object
 from app.dto.anthropic_messages.request import CountRequest, MessagesRequest
 from app.dto.anthropic_messages.stream_events import MessageStreamFormat, refusal_events
 from app.problems.anthropic_error_schema import anthropic_errors
-from app.requests.chat_route import ChatRoute, TimeoutHeader
+from app.requests.chat_route import ChatRoute, TimeoutHeader, prompt_of
 from app.requests.conversation_header import ConversationHeader
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
@@ -58,7 +59,7 @@ async def create(
     context, events = await container.chat.ask(
         caller,
         user_id,
-        body.to_prompt(user_id=user_id, sealer=sealer),
+        await prompt_of(partial(body.to_prompt, user_id=user_id, sealer=sealer), request),
         ChatOptions(
             conversation_id=conversation_id,
             brings_context=len(body.messages) > 1,
@@ -101,7 +102,8 @@ async def count_tokens(body: CountRequest, request: Request) -> Response:
     user_id = caller.user_id or caller.principal
     caller.require(Scope.CHAT_WRITE, user_id)
     container.models.resolve(caller, body.model)
-    prompt = body.to_prompt(user_id=user_id, sealer=container.responses.ids.sealer)
+    sealer = container.responses.ids.sealer
+    prompt = await prompt_of(partial(body.to_prompt, user_id=user_id, sealer=sealer), request)
     tokens = max(1, -(-prompt.size_bytes // _BYTES_PER_TOKEN))
     return Response(orjson.dumps({"input_tokens": tokens}), media_type="application/json")
 

@@ -60,7 +60,7 @@ async def complete(
     context, events = await container_of(request).chat.ask(
         caller,
         body.resolve_user_id(caller),
-        await prompt_of(body, request),
+        await prompt_of(body.to_prompt, request),
         ChatOptions(
             conversation_id=body.conversation_id,
             brings_context=body.brings_context,

@@ -1,6 +1,7 @@
 """/v1/responses: the same chat as POST /v1/chat, in OpenAI's Responses format."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -13,7 +14,7 @@ from app.dto.openai_responses.request import ResponseRequest
 from app.dto.openai_responses.response import response_object
 from app.dto.openai_responses.stream_events import ResponseStreamFormat
 from app.problems.openai_error_schema import openai_errors
-from app.requests.chat_route import ChatRoute, TimeoutHeader
+from app.requests.chat_route import ChatRoute, TimeoutHeader, prompt_of
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
 from app.responses.event_stream import EventStream
@@ -75,12 +76,14 @@ async def create(
         raise PreviousResponseNotFound
     if previous_id is not None:
         await container.responses.check_previous(caller, user_id, previous_id)
-    prompt = body.to_prompt(
+    to_prompt = partial(
+        body.to_prompt,
         user_id=user_id,
         sealer=ids.sealer,
         referenced=await _referenced(body, caller, user_id, container.responses),
         drops_unknown_tools=container.responses.drops_unknown_tools,
     )
+    prompt = await prompt_of(to_prompt, request)
     context, events = await container.chat.ask(
         caller,
         user_id,

@@ -34,6 +34,7 @@ def attachment_of_data(
     Raises:
         InvalidAttachment: The size, the type or the encoding is not valid.
     """
+    _check_name(name, position)
     known = canonical_media_type(media_type)
     if known is None:
         raise InvalidAttachment(f"must be one of {SUPPORTED}", position)
@@ -66,12 +67,19 @@ def attachment_of_url(
     Raises:
         InvalidAttachment: The address or the type is not valid.
     """
+    _check_name(name, position)
     if not _is_https(url):
         raise InvalidAttachment("must be an https address", position)
     known = media_type_of_url(url) if media_type is None else canonical_media_type(media_type)
     if known is None:
         raise InvalidAttachment(f"needs a mediaType: {SUPPORTED}", position)
     return Attachment(media_type=known, name=name, url=url)
+
+
+def _check_name(name: str | None, position: int | None) -> None:
+    if name is not None and (len(name) > MAX_NAME_CHARACTERS or "\0" in name):
+        message = f"must have a name of at most {MAX_NAME_CHARACTERS} characters without NUL"
+        raise InvalidAttachment(message, position)
 
 
 def _decoded(data: str) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from fastapi import Header
 from fastapi.exceptions import RequestValidationError
@@ -102,19 +102,15 @@ class StrictChatRoute(ChatRoute):
     rejects_query = True
 
 
-class _PromptBody(Protocol):
-    def to_prompt(self) -> Prompt: ...
-
-
-async def prompt_of(body: _PromptBody, request: Request) -> Prompt:
-    """Return the prompt in a body; that of a large one is read in a thread, since its attachments are decoded.
+async def prompt_of(to_prompt: Callable[[], Prompt], request: Request) -> Prompt:
+    """Return the prompt of a body; that of a large one is made in a thread, since its attachments are decoded.
 
     Raises:
         DomainError: Raised by `to_prompt`.
     """
     if request.scope["held_body"].is_large:
-        return await asyncio.to_thread(body.to_prompt)
-    return body.to_prompt()
+        return await asyncio.to_thread(to_prompt)
+    return to_prompt()
 
 
 def _header_parameters(endpoint: Callable[..., Any]) -> Mapping[bytes, _HeaderParameter]:

@@ -194,7 +194,7 @@ class ChatService:
         """Answer `prompt`; if `recalls` and it continues a conversation, with the earlier turns added to it."""
         try:
             accepted = None
-            if prompt.messages[-1].items or prompt.tools or is_long(prompt.system):
+            if _may_have_contents(prompt):
                 accepted = await self.accept_attachments.check(prompt, context.user_id)
                 prompt = accepted.prompt
                 self._require_capabilities(prompt, model)  # the types of stored contents are known
@@ -247,6 +247,13 @@ class ChatService:
         )
         self._require_capabilities(prompt, model)
         return prompt
+
+
+def _may_have_contents(prompt: Prompt) -> bool:
+    """Return whether a part of the new prompt may be stored like an attachment."""
+    if prompt.messages[-1].items or prompt.tools or is_long(prompt.system):
+        return True
+    return prompt.keeps_input and any(message.items for message in prompt.messages)
 
 
 class _ChatSlot:

@@ -49,7 +49,7 @@ class AcceptAttachments:
         A prompt without either is returned as it is.
 
         Args:
-            prompt: Its new message may name stored contents by id alone.
+            prompt: The caller's messages. Those that are stored may name stored contents by id alone.
             user_id: Already authorised.
 
         Raises:
@@ -59,12 +59,14 @@ class AcceptAttachments:
         """
         contents: dict[str, StoredContent] = {}
         items: dict[int, Item] = {}
-        for position, sent in enumerate(attachments(prompt.new_message.items)):
+        stored = prompt.messages if prompt.keeps_input else (prompt.new_message,)
+        new_items = [item for message in stored for item in message.items]
+        for position, sent in enumerate(attachments(new_items)):
             if sent.url is None:
                 items[id(sent)] = await self._identified(sent, position, user_id, contents)
         if self.store is None:
             return AcceptedAttachments(prompt)
-        for item in prompt.new_message.items:
+        for item in new_items:
             if isinstance(item, ToolResult) and is_long(item.output):
                 content_id = add_text(contents, user_id, item.output)
                 items[id(item)] = replace(item, content_id=content_id)

@@ -50,10 +50,6 @@ class SweepAttachments:
     grace_seconds: float = 3_600.0
     second_look_seconds: float = 60.0
 
-    async def run(self) -> None:
-        """Sweep once, for a task that repeats it."""
-        await self()
-
     async def __call__(self) -> SweepResult:
         """Look at all attachments once. Safe to run in several processes, and to repeat.
 

@@ -157,3 +157,66 @@ async def test_while_the_store_is_away_no_model_is_asked(store: InMemoryAttachme
         response = await complete(client, image_part(data_url(png())))
     is_error(response, 503, "history_unavailable")
     assert app.llm.asked == []
+
+
+async def test_all_images_of_a_response_are_stored_since_all_its_input_is(
+    store: InMemoryAttachments,
+) -> None:
+    app = application(store)
+    content = [[{"type": "input_image", "image_url": data_url(png(number))}] for number in range(2)]
+    messages = [
+        {"role": "user", "content": content[0]},
+        {"role": "assistant", "content": "A point."},
+        {"role": "user", "content": content[1]},
+    ]
+    async with app.client() as client:
+        body = {"user": "ana", "input": messages}
+        assert (await client.post("/v1/responses", json=body)).status_code == 200
+        unstored = await client.post("/v1/responses", json={**body, "user": "bob", "store": False})
+        assert unstored.status_code == 200
+    assert {stored.content for stored in store.kept.values()} == {png(0), png(1)}
+    assert {user for user, _ in store.kept} == {"ana"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        (
+            "/v1/responses",
+            {
+                "input": [
+                    {"role": "user", "content": [{"type": "input_image", "image_url": "data:"}]}
+                ]
+            },
+            "input[0].content",
+        ),
+        (
+            "/v1/responses",
+            {
+                "input": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {
+                                "type": "input_file",
+                                "file_data": data_url(PDF, "application/pdf"),
+                                "filename": "a" * 256,
+                            }
+                        ],
+                    }
+                ]
+            },
+            "input[0].content",
+        ),
+    ],
+)
+async def test_what_the_responses_format_refuses_has_the_same_name(
+    store: InMemoryAttachments, path: str, body: dict[str, Any], param: str
+) -> None:
+    app = application(store)
+    async with app.client() as client:
+        response = await client.post(path, json={"user": "ana", **body})
+    assert response.status_code == 422, response.text
+    error = response.json()["error"]
+    assert (error["code"], error["param"]) == ("invalid_attachment", param)
+    assert store.kept == {}

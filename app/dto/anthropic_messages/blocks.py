@@ -132,7 +132,7 @@ class MessageReader:
             try:
                 items += self._block(block, f"{where}.{number}")
             except InvalidAttachment as exc:
-                raise InvalidInput(f"{where}.{number}", exc.message) from exc
+                raise InvalidAttachment(exc.message, field=f"{where}.{number}") from exc
         return items
 
     def _block(self, block: JsonObject, where: str) -> list[Item]:

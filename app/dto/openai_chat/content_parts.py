@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.dto.attachments import MAX_NAME_CHARACTERS, attachment_of_data, attachment_of_url
+from app.dto.attachments import attachment_of_data, attachment_of_url
 from domain.entities.items import Attachment, Text
 from domain.exceptions import InvalidAttachment
 
@@ -53,10 +53,6 @@ def _file(file: Mapping[str, Any]) -> Attachment:
         raise InvalidAttachment("must have file_data; file_id is not supported")
     if name is not None and not isinstance(name, str):
         raise InvalidAttachment("must have a filename that is a text")
-    if name is not None and (len(name) > MAX_NAME_CHARACTERS or "\0" in name):
-        raise InvalidAttachment(
-            f"must have a filename of at most {MAX_NAME_CHARACTERS} characters without NUL"
-        )
     if not data.startswith("data:"):
         return attachment_of_url(data, None, name)
     return attachment_of_data_url(data, name)

@@ -95,7 +95,7 @@ class InputReader:
             try:
                 self._take(item, number)
             except InvalidAttachment as exc:
-                raise InvalidInput(f"input.{number}.content", exc.message) from exc
+                raise InvalidAttachment(exc.message, field=f"input.{number}.content") from exc
         self._end_answer()
         self._end_results()
         if self._open_calls:
