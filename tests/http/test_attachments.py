@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from domain.entities.items import Attachment, Text, attachment_id
 from infra.attachments.disk import DiskAttachments, open_disk_attachments
 from infra.attachments.outbox import OutboxAttachments
 from infra.clock import SystemClock
+from infra.history.format.documents import document_of
 from tests.fakes.attachments import InMemoryAttachments
 from tests.http.attachment_chats import (
     PDF,
@@ -366,3 +368,22 @@ async def test_erasing_a_user_erases_the_attachments_of_that_user_alone(
 def _all_sent(items: object) -> list[Attachment]:
     assert isinstance(items, tuple)
     return [item for item in items if isinstance(item, Attachment)]
+
+
+async def test_rows_stay_small_whatever_is_attached(store: InMemoryAttachments) -> None:
+    app = application(store)
+    image = png(size_bytes=2_000_000)
+    async with app.client() as client:
+        for number in range(16):
+            response = await chat(
+                client,
+                native(image, name="a.png"),
+                userPrompt=f"question {number}",
+                systemPrompt="x" * 32_768,
+                conversationId="c",
+            )
+            assert response.status_code == 200, response.text
+    rows = [orjson.dumps(document_of(one)) for one in app.history.kept.values()]
+    assert len(rows) == 16
+    assert max(map(len, rows)) <= 64 * 1024
+    assert {len(stored.content) for stored in store.kept.values()} == {len(image), 32_768}
