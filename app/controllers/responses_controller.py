@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.dto.openai_responses.ids import read_item
 from app.dto.openai_responses.input_list import input_items
-from app.dto.openai_responses.output import grouped
+from app.dto.openai_responses.output import REASONING, hidden_items, output_groups
 from app.dto.openai_responses.request import ResponseRequest
 from app.dto.openai_responses.response import response_object
 from app.dto.openai_responses.stream_events import ResponseStreamFormat
@@ -23,7 +23,7 @@ from app.services.chat_service import ChatOptions
 from app.services.response_service import ResponseService
 from domain.entities.caller import Caller, is_user_id
 from domain.entities.interaction import Interaction
-from domain.entities.items import OutputItem, Reasoning, Text
+from domain.entities.items import OutputItem
 from domain.exceptions import ItemNotFound, NotFound, PreviousResponseNotFound, UnsupportedInput
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
@@ -73,7 +73,7 @@ async def create(
     previous_id, conversation_id, owner = _continued(body, container.responses)
     user_id = body.resolve_user_id(caller, owner)
     if owner is not None and owner != user_id:
-        raise PreviousResponseNotFound
+        raise NotFound if previous_id is None else PreviousResponseNotFound
     if previous_id is not None:
         await container.responses.check_previous(caller, user_id, previous_id)
     to_prompt = partial(
@@ -250,10 +250,11 @@ async def _referenced(
 
 
 def _items_at(interaction: Interaction, position: int, identifier: str) -> Sequence[OutputItem]:
-    groups = grouped(interaction.items or [Text(text=interaction.text)])
-    if position >= len(groups):
-        raise ItemNotFound(identifier)
-    kind, text, call = groups[position]
-    if call is not None:
-        return [call]
-    return [Reasoning(text=text)] if kind == "rs" else [Text(text=text)]
+    groups = output_groups(interaction)
+    kind = identifier.partition("_")[0]
+    if position < len(groups) and groups[position].kind == kind:
+        return groups[position].items
+    has_metadata = any(item.metadata is not None for item in interaction.items)
+    if position == len(groups) and kind == REASONING and has_metadata:
+        return hidden_items(interaction)  # the sealed item
+    raise ItemNotFound(identifier)

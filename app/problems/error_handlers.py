@@ -171,7 +171,7 @@ def _response(
 ) -> Response:
     if openai.uses_openai_errors(scope["path"]):
         response = Response(
-            orjson.dumps(openai.openai_error(kind, body.get("errors", ()))),
+            orjson.dumps(openai.openai_error(kind, scope["path"], body.get("errors", ()))),
             status_code=openai.openai_status(kind),
             headers={"x-should-retry": openai.should_retry(kind)},
             media_type=openai.MEDIA_TYPE,
@@ -224,7 +224,7 @@ def _invalid_fields(error: DomainError) -> list[dict[str, str]]:
     if isinstance(error, PreviousResponseNotFound):
         return [{"pointer": "/previousResponseId", "message": "not found"}]
     if isinstance(error, ItemNotFound):
-        return [{"pointer": "/input", "message": "an item is not found"}]
+        return [{"pointer": "/input", "message": f"no item with id {_listed([error.item_id])}"}]
     if isinstance(error, UnsupportedInput):
         detail = f"not supported by this service: {error.detail}" if error.detail else ""
         return [

@@ -19,7 +19,9 @@ _SPECIAL: Mapping[ProblemKind, tuple[int, str]] = {
     table.NO_SUCH_OPEN_CALL: (400, "invalid_request"),
 }
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_OPENAI_NAMES = {"max_output_tokens": "max_completion_tokens", "tool_results": "messages"}
+_RESPONSES = "/v1/responses"
+_CHAT_NAMES = {"max_output_tokens": "max_completion_tokens", "tool_results": "messages"}
+_RESPONSES_NAMES = {"tool_results": "input", "attachments": "input"}
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)", re.ASCII)
 
 
@@ -41,19 +43,21 @@ def openai_code(kind: ProblemKind) -> str:
 
 
 def openai_error(
-    kind: ProblemKind, errors: Sequence[Mapping[str, str]] = ()
+    kind: ProblemKind, path: str, errors: Sequence[Mapping[str, str]] = ()
 ) -> dict[str, dict[str, str | None]]:
     """Return OpenAI's error object.
 
     Args:
         kind: Kind of problem.
+        path: Path of the route, whose names for fields are used.
         errors: Invalid fields, as returned by `field_errors`; `param` is the first of them.
     """
     status = openai_status(kind)
-    params = [_param(error["pointer"]) for error in errors]
+    names = _RESPONSES_NAMES if path.startswith(_RESPONSES) else _CHAT_NAMES
+    params = [_param(error["pointer"], names) for error in errors]
     return {
         "error": {
-            "message": field_message(kind, errors),
+            "message": field_message(kind, errors, names),
             "type": _TYPES.get(status)
             or ("server_error" if status >= 500 else "invalid_request_error"),
             "param": params[0] if params else None,
@@ -62,11 +66,21 @@ def openai_error(
     }
 
 
-def field_message(kind: ProblemKind, errors: Sequence[Mapping[str, str]]) -> str:
-    """Return the detail of a problem, or its title with the invalid fields."""
+def field_message(
+    kind: ProblemKind,
+    errors: Sequence[Mapping[str, str]],
+    names: Mapping[str, str] = _CHAT_NAMES,
+) -> str:
+    """Return the detail of a problem, or its title with the invalid fields.
+
+    Args:
+        kind: Kind of problem.
+        errors: Invalid fields, as returned by `field_errors`.
+        names: The API's names for fields that it calls otherwise.
+    """
     if not errors:
         return kind.detail
-    messages = [f"{_param(error['pointer'])}: {error['message']}" for error in errors]
+    messages = [f"{_param(error['pointer'], names)}: {error['message']}" for error in errors]
     return f"{kind.title}: {'; '.join(messages)}"
 
 
@@ -75,9 +89,11 @@ def should_retry(kind: ProblemKind) -> str:
     return "true" if kind.retryable else "false"
 
 
-def _param(pointer: str) -> str:
+def _param(pointer: str, names: Mapping[str, str]) -> str:
     """Return `messages[0].content` for `/messages/0/content`, and the name alone for `header/…` and `path/…`."""
     if not pointer.startswith("/"):
         return pointer.partition("/")[2]
     name = to_snake(pointer[1:].replace("/", "."))
-    return _INDEX.sub(r"[\1]", _OPENAI_NAMES.get(name, name))
+    if name.startswith("attachments.") and "attachments" in names:
+        return names["attachments"]  # these are parts of messages
+    return _INDEX.sub(r"[\1]", names.get(name, name))

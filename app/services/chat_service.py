@@ -250,7 +250,7 @@ class ChatService:
 
 
 def _may_have_contents(prompt: Prompt) -> bool:
-    """Return whether a part of the new prompt may be stored like an attachment."""
+    """Return whether a part of the prompt may be stored like attachments."""
     if prompt.messages[-1].items or prompt.tools or is_long(prompt.system):
         return True
     return prompt.keeps_input and any(message.items for message in prompt.messages)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import takewhile
 
 from domain.entities.items import (
     Attachment,
@@ -154,9 +155,25 @@ class Prompt:
         return self.new_message.text
 
     @property
+    def new_items(self) -> tuple[Item, ...]:
+        """The items of all messages that are stored; empty if these are text alone."""
+        if not self.keeps_input:
+            return self.new_message.items
+        messages = self.own_messages or self.messages
+        return tuple([item for message in messages for item in message.items])
+
+    @property
     def results(self) -> tuple[ToolResult, ...]:
         """The tool results in the new message."""
         return tool_results(self.new_message.items)
+
+    @property
+    def opening_results(self) -> tuple[ToolResult, ...]:
+        """The tool results that answer the turn before: those before the first answer among the stored messages."""
+        if not self.keeps_input:
+            return self.results
+        messages = takewhile(lambda m: m.role is Role.USER, self.own_messages or self.messages)
+        return tool_results([item for message in messages for item in message.items])
 
     @property
     def may_call_tools(self) -> bool:

@@ -49,7 +49,7 @@ class AcceptAttachments:
         A prompt without either is returned as it is.
 
         Args:
-            prompt: The caller's messages. Those that are stored may name stored contents by id alone.
+            prompt: Its new messages may name stored contents by id alone.
             user_id: Already authorised.
 
         Raises:
@@ -59,8 +59,7 @@ class AcceptAttachments:
         """
         contents: dict[str, StoredContent] = {}
         items: dict[int, Item] = {}
-        stored = prompt.messages if prompt.keeps_input else (prompt.new_message,)
-        new_items = [item for message in stored for item in message.items]
+        new_items = prompt.new_items
         for position, sent in enumerate(attachments(new_items)):
             if sent.url is None:
                 items[id(sent)] = await self._identified(sent, position, user_id, contents)

@@ -70,6 +70,8 @@ class RecallConversation:
         Results in the prompt answer the tool calls of the last turn, all of them. Without results, calls left
         unanswered there are settled: the new message says that they were not carried out.
 
+        A client may send the calls of the last turn again before their results; they are left out.
+
         Args:
             prompt: The new messages, which are never shortened.
             user_id: Already authorised.
@@ -85,16 +87,25 @@ class RecallConversation:
             ToolResultsMissing: A call of the last turn has no result among those sent.
         """
         left_bytes = _window_tokens(prompt, model) * _BYTES_PER_TOKEN - prompt.size_bytes
-        results = prompt.results
-        if left_bytes <= 0 and not results:
+        results = prompt.opening_results
+        may_repeat_calls = prompt.messages[0].role is Role.ASSISTANT
+        if left_bytes <= 0 and not results and not may_repeat_calls:
             return prompt
         read = partial(
-            self._earlier, user_id, conversation_id, until, left_bytes, answers_calls=bool(results)
+            self._earlier,
+            user_id,
+            conversation_id,
+            until,
+            left_bytes,
+            answers_calls=bool(results) or may_repeat_calls,
         )
         earlier = await read()
         if results and self.late_seconds and until is None:
             earlier = await self._once_open(results, earlier, read)
         unanswered = open_calls(earlier)
+        if may_repeat_calls and _repeats(prompt.messages[0], unanswered):
+            prompt = replace(prompt, messages=prompt.messages[1:])
+            results = prompt.opening_results
         if results:
             _check(results, unanswered)
         if not earlier:
@@ -186,12 +197,12 @@ class RecallConversation:
             if (left_bytes < 0 and not is_needed) or len(newest) == _MOST_TURNS:
                 break
             newest.append(turn)
-            is_needed = is_needed and bool(turn.prompt.results)
+            is_needed = is_needed and bool(turn.prompt.opening_results)
         else:
             return newest
         if is_needed:
             return newest
-        while newest and newest[-1].prompt.results:
+        while newest and newest[-1].prompt.opening_results:
             newest.pop()
         return newest
 
@@ -234,6 +245,12 @@ class RecallConversation:
             first = await self.history.find(user_id, conversation_id)
             if first is not None and first.conversation_id is None:
                 yield first
+
+
+def _repeats(answer: Message, unanswered: Sequence[ToolCall]) -> bool:
+    """Return whether `answer` has the unanswered calls of the turn before, and no others."""
+    call_ids = {call.id for call in tool_calls(answer.items)}
+    return bool(call_ids) and call_ids == {call.id for call in unanswered}
 
 
 def _check(results: Sequence[ToolResult], unanswered: Sequence[ToolCall]) -> None:

@@ -17,7 +17,7 @@ ADAPTER_OF = {
     "opentelemetry.sdk": ("tracing",),
     "opentelemetry.exporter": ("tracing",),
     "jwt": ("jwt", "jwk"),
-    "cryptography": ("jwt", "jwk"),
+    "cryptography": ("jwt", "jwk", "sealing"),
 }
 """By a word in the module's name, so that the file says what it needs."""
 SOURCES = [".env", *(str(ROOT / layer) for layer in ("app", "commands", "domain", "infra"))]

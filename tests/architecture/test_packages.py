@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
         "app.dto",
         "app.dto.native",
         "app.dto.openai_chat",
+        "app.dto.openai_responses",
         "app.problems",
         "app.requests",
         "app.responses",
@@ -49,6 +50,13 @@ ALLOWED: dict[str, set[str]] = {
         "app.dto",
         "app.problems",
         "app.responses",
+    },
+    "app.dto.openai_responses": {
+        "app.dto",
+        "app.dto.openai_chat",
+        "app.problems",
+        "app.responses",
+        "app.services",
     },
     "app.middleware": {
         "app.problems",

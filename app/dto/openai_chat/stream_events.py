@@ -54,7 +54,7 @@ class OpenAIChatStreamFormat(StreamFormat):
 
     def encode_error(self, error: DomainError, scope: Scope) -> bytes:
         kind, problem = problem_of_error(error, scope)
-        body = orjson.dumps(openai_error(kind, problem.get("errors", ())))
+        body = orjson.dumps(openai_error(kind, scope["path"], problem.get("errors", ())))
         return b"data: " + body + b"\n\n"
 
     def _encode_common_fields(self, model: str) -> bytes:

@@ -103,7 +103,7 @@ class InputReader:
         return self._result
 
     def _take(self, item: JsonObject, number: int) -> None:
-        kind = item.get("type", "message" if "role" in item else None)
+        kind = item.get("type") or ("message" if "role" in item else None)
         match kind:
             case "message":
                 self._take_message(item, number)
@@ -143,7 +143,7 @@ class InputReader:
 
     def _take_call(self, item: JsonObject, number: int) -> None:
         call_id, name = item.get("call_id"), item.get("name")
-        arguments = item.get("arguments", "{}")
+        arguments = item.get("arguments") or "{}"
         for field_name, value in (("call_id", call_id), ("name", name), ("arguments", arguments)):
             if not isinstance(value, str) or not value or "\0" in value:
                 raise InvalidInput(f"input.{number}.{field_name}", "should be a text")
@@ -176,6 +176,7 @@ class InputReader:
         if isinstance(sealed, str):
             _, reasoning = open_metadata(sealed, self._user_id, self._sealer)
             if reasoning:
+                self._answer = [item for item in self._answer if not _is_repeated(item, reasoning)]
                 self._answer += reasoning
                 return
         texts = [*_list(item.get("content")), *_list(item.get("summary"))]
@@ -200,7 +201,7 @@ class InputReader:
         if not items:
             return
         self._open_calls = [item.id for item in items if isinstance(item, ToolCall)]
-        has_more = any(not isinstance(item, Text) for item in items)
+        has_more = any(not isinstance(item, Text) or item.metadata is not None for item in items)
         self._result.messages.append(
             Message(
                 role=Role.ASSISTANT, text=text_of(items), items=tuple(items) if has_more else ()
@@ -211,6 +212,14 @@ class InputReader:
         results, self._results = self._results, []
         if results:
             self._result.messages.append(Message(role=Role.USER, text="", items=tuple(results)))
+
+
+def _is_repeated(item: Item, sealed: Sequence[Item]) -> bool:
+    """Return whether `item` is the visible form of sealed reasoning."""
+    if not isinstance(item, Reasoning) or item.metadata is not None:
+        return False
+    texts = [other.text for other in sealed if isinstance(other, Reasoning)]
+    return item.text in (*texts, "".join(texts))
 
 
 def _parts(content: Any, field_name: str) -> list[Text | Attachment]:

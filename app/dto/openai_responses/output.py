@@ -1,6 +1,6 @@
 """Output items of a response in OpenAI's Responses format."""
 
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -10,7 +10,12 @@ from domain.entities.interaction import Interaction
 from domain.entities.items import OutputItem, ProviderMetadata, Reasoning, Text, ToolCall
 from domain.interfaces.sealer import Sealer
 
-REASONING = "reasoning"
+MESSAGE, CALL, REASONING = "msg", "fc", "rs"
+"""Prefixes of the ids of output items."""
+
+COMPLETED, INCOMPLETE = "completed", "incomplete"
+
+_SEALED_FOR = "reasoning"
 
 JsonObject = dict[str, Any]
 
@@ -20,7 +25,7 @@ def text_part(text: str) -> JsonObject:
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
-def message_item(identifier: str, text: str, status: str = "completed") -> JsonObject:
+def message_item(identifier: str, text: str, status: str = COMPLETED) -> JsonObject:
     """Return an item of text; one that is still empty has no content."""
     content = [text_part(text)] if text else []
     return {
@@ -59,76 +64,114 @@ def reasoning_item(identifier: str, text: str, sealed: str | None = None) -> Jso
     return item
 
 
-def output_items(interaction: Interaction, sealed: str | None = None) -> list[JsonObject]:
+@dataclass(slots=True)
+class OutputGroup:
+    """Consecutive items of an answer that are one output item.
+
+    Attributes:
+        kind: Prefix of its id: `msg`, `fc` or `rs`.
+        text: Of the message or the reasoning.
+        items: The items, those without text included.
+    """
+
+    kind: str
+    text: str = ""
+    items: list[OutputItem] = field(default_factory=list)
+
+
+def output_items(
+    interaction: Interaction, sealed: str | None = None, status: str = COMPLETED
+) -> list[JsonObject]:
     """Return the output of an answer; consecutive texts are one message, consecutive reasoning is one item.
 
     Args:
         interaction: With its answer.
         sealed: Metadata for the client, as a last item; None: it wants none, or there is none.
+        status: Of the response; a message at the end of an answer that is not complete has its status.
     """
-    items: list[JsonObject] = []
-    for kind, text, call in grouped(interaction.items or [Text(text=interaction.text)]):
-        position = len(items)
-        if kind == "fc" and call is not None:
-            items.append(call_item(item_id(kind, interaction.id, position), call))
-        elif text and kind == "msg":
-            items.append(message_item(item_id(kind, interaction.id, position), text))
-        elif text:
-            items.append(reasoning_item(item_id(kind, interaction.id, position), text))
+    output: list[JsonObject] = []
+    for position, group in enumerate(output_groups(interaction)):
+        identifier = item_id(group.kind, interaction.id, position)
+        if isinstance(call := group.items[0], ToolCall):
+            output.append(call_item(identifier, call))
+        elif group.kind == MESSAGE:
+            output.append(message_item(identifier, group.text))
+        else:
+            output.append(reasoning_item(identifier, group.text))
+    if status != COMPLETED and output and output[-1]["type"] == "message":
+        output[-1]["status"] = INCOMPLETE
     if sealed is not None:
-        items.append(reasoning_item(item_id("rs", interaction.id, len(items)), "", sealed))
-    return items
+        output.append(reasoning_item(item_id(REASONING, interaction.id, len(output)), "", sealed))
+    return output
 
 
-def grouped(items: Iterable[OutputItem]) -> list[tuple[str, str, ToolCall | None]]:
-    """Return the prefix of the id, the text and the call of each output item."""
-    groups: list[tuple[str, str, ToolCall | None]] = []
-    for item in items:
+def output_groups(interaction: Interaction) -> list[OutputGroup]:
+    """Return the items of an answer by output item, in the order of the output.
+
+    Items without text belong to the output item before them; see `hidden_items` for those before the first one.
+    """
+    groups: list[OutputGroup] = []
+    for item in interaction.items or (Text(text=interaction.text),):
         if isinstance(item, ToolCall):
-            groups.append(("fc", "", item))
+            groups.append(OutputGroup(CALL, items=[item]))
             continue
         if not item.text:
+            if groups:
+                groups[-1].items.append(item)
             continue
-        kind = "rs" if isinstance(item, Reasoning) else "msg"
-        if groups and groups[-1][0] == kind:
-            groups[-1] = (kind, groups[-1][1] + item.text, None)
-        else:
-            groups.append((kind, item.text, None))
+        kind = REASONING if isinstance(item, Reasoning) else MESSAGE
+        if not groups or groups[-1].kind != kind:
+            groups.append(OutputGroup(kind))
+        groups[-1].text += item.text
+        groups[-1].items.append(item)
     return groups
+
+
+def hidden_items(interaction: Interaction) -> list[OutputItem]:
+    """Return the items of metadata alone at the start of an answer; only the sealed output item has them."""
+    hidden: list[OutputItem] = []
+    for item in interaction.items:
+        if isinstance(item, ToolCall) or item.text:
+            break
+        hidden.append(item)
+    return hidden
 
 
 def sealed_metadata(interaction: Interaction, sealer: Sealer) -> str | None:
     """Return all provider metadata of an answer, sealed for its user; None without any."""
     entries = [
-        [
-            item.id if isinstance(item, ToolCall) else None,
-            item.text if isinstance(item, Reasoning) else "",
-            item.metadata.kind,
-            item.metadata.family,
-            item.metadata.value,
-        ]
+        [*_sealed_fields(item), item.metadata.kind, item.metadata.family, item.metadata.value]
         for item in interaction.items
         if item.metadata is not None
     ]
     if not entries:
         return None
-    return sealer.seal(orjson.dumps(entries), REASONING, interaction.user_id)
+    return sealer.seal(orjson.dumps(entries), _SEALED_FOR, interaction.user_id)
+
+
+def _sealed_fields(item: OutputItem) -> tuple[str, str]:
+    """Return the kind of an item, and the id of a call or the text of reasoning."""
+    if isinstance(item, ToolCall):
+        return CALL, item.id
+    return (REASONING, item.text) if isinstance(item, Reasoning) else (MESSAGE, "")
 
 
 def open_metadata(
     text: str, user_id: str, sealer: Sealer
-) -> tuple[dict[str, ProviderMetadata], list[Reasoning]]:
-    """Return the metadata of calls by their ids, and reasoning with metadata.
+) -> tuple[dict[str, ProviderMetadata], list[Text | Reasoning]]:
+    """Return the metadata of calls by their ids, and the other items with metadata; the texts of answers are empty.
 
     What was not sealed here for this user is ignored: it never reaches a provider.
     """
-    opened = sealer.open(text, REASONING, user_id)
+    opened = sealer.open(text, _SEALED_FOR, user_id)
     calls: dict[str, ProviderMetadata] = {}
-    reasoning: list[Reasoning] = []
-    for call_id, thought, kind, family, value in [] if opened is None else orjson.loads(opened):
+    others: list[Text | Reasoning] = []
+    for item_kind, content, kind, family, value in [] if opened is None else orjson.loads(opened):
         metadata = ProviderMetadata(kind=kind, family=family, value=value)
-        if call_id is not None:
-            calls[call_id] = metadata
+        if item_kind == CALL:
+            calls[content] = metadata
+        elif item_kind == REASONING:
+            others.append(Reasoning(text=content, metadata=metadata))
         else:
-            reasoning.append(Reasoning(text=thought, metadata=metadata))
-    return calls, reasoning
+            others.append(Text(text="", metadata=metadata))
+    return calls, others

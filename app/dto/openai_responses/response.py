@@ -7,6 +7,7 @@ import orjson
 from app.dto.openai_chat.answer import created_seconds
 from app.dto.openai_responses.output import JsonObject, output_items, sealed_metadata
 from app.services.response_ids import ResponseIds
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, Usage
@@ -80,8 +81,7 @@ def response_object(
         "error": None,
         "incomplete_details": incomplete,
         "model": interaction.model,
-        "output": output_items(interaction, sealed),
-        "previous_response_id": None,
+        "output": output_items(interaction, sealed, status),
         "store": interaction.is_content_stored,
         "usage": usage_object(interaction.usage),
         "user": None,
@@ -93,14 +93,18 @@ def response_object(
             "code": error_code(interaction.error or ""),
             "message": "The model did not answer.",
         }
-    if interaction.previous_id is not None:
-        response["previous_response_id"] = ids.of_response(
-            interaction.previous_id, interaction.user_id
-        )
-    elif interaction.conversation_id is not None:
-        conversation = ids.of_conversation(interaction.conversation_id, interaction.user_id)
-        response["conversation"] = {"id": conversation}
+    response |= continued_fields(interaction, ids)
     return response
+
+
+def continued_fields(turn: Interaction | ChatRequestContext, ids: ResponseIds) -> JsonObject:
+    """Return the fields for what a response continues: a response or a conversation."""
+    if turn.previous_id is not None:
+        return {"previous_response_id": ids.of_response(turn.previous_id, turn.user_id)}
+    fields: JsonObject = {"previous_response_id": None}
+    if turn.conversation_id is not None:
+        fields["conversation"] = {"id": ids.of_conversation(turn.conversation_id, turn.user_id)}
+    return fields
 
 
 def usage_object(usage: Usage) -> JsonObject | None:

@@ -8,13 +8,21 @@ from starlette.types import Scope
 from app.dto.openai_chat.answer import created_seconds
 from app.dto.openai_responses.ids import item_id
 from app.dto.openai_responses.output import (
+    COMPLETED,
+    INCOMPLETE,
+    REASONING,
     JsonObject,
     call_item,
     message_item,
     reasoning_item,
     text_part,
 )
-from app.dto.openai_responses.response import echo_of, error_code, response_object
+from app.dto.openai_responses.response import (
+    continued_fields,
+    echo_of,
+    error_code,
+    response_object,
+)
 from app.problems.error_handlers import problem_of_error
 from app.problems.openai_errors import openai_error
 from app.responses.event_stream import StreamFormat
@@ -74,7 +82,7 @@ class ResponseStreamFormat(StreamFormat):
 
     def encode_error(self, error: DomainError, scope: Scope) -> bytes:
         kind, problem = problem_of_error(error, scope)
-        described = openai_error(kind, problem.get("errors", ()))["error"]
+        described = openai_error(kind, scope["path"], problem.get("errors", ()))["error"]
         code = error_code(kind.slug)
         body = {
             "code": described["code"],
@@ -85,7 +93,7 @@ class ResponseStreamFormat(StreamFormat):
         response["output"] = self._items
         response["error"] = {"code": code, "message": described["message"]}
         return (
-            self._close()
+            self._close(INCOMPLETE)
             + self._event("error", body)
             + self._event("response.failed", {"response": response})
         )
@@ -129,14 +137,14 @@ class ResponseStreamFormat(StreamFormat):
             "response.reasoning_summary_part.added", part
         )
 
-    def _close(self) -> bytes:
-        """End the open item; nothing without one."""
+    def _close(self, status: str = COMPLETED) -> bytes:
+        """End the open item, a message with this status; nothing without one."""
         open_item, self._open = self._open, None
         if open_item is None:
             return b""
         place, text = self._place(open_item), open_item.text
         if open_item.kind == "msg":
-            done = message_item(open_item.identifier, text)
+            done = message_item(open_item.identifier, text, status)
             text_body = {**place, "content_index": 0, "text": text, "logprobs": []}
             part_body = {**place, "content_index": 0, "part": text_part(text)}
             events = self._event("response.output_text.done", text_body) + self._event(
@@ -173,13 +181,13 @@ class ResponseStreamFormat(StreamFormat):
         )
 
     def _end(self, interaction: Interaction) -> bytes:
-        events = self._close()
         response = response_object(interaction, self._prompt, self._ids, is_sealed=self._is_sealed)
+        events = self._close(COMPLETED if response["status"] == COMPLETED else INCOMPLETE)
         response["store"] = self._context.is_content_stored
         *_, last = response["output"] or [{}]
         if "encrypted_content" in last:
             position = len(self._items)
-            last["id"] = item_id("rs", interaction.id, position)
+            last["id"] = item_id(REASONING, interaction.id, position)
             events += self._item_event("added", position, last)
             events += self._item_event("done", position, last)
             self._items.append(last)
@@ -199,13 +207,11 @@ class ResponseStreamFormat(StreamFormat):
             "incomplete_details": None,
             "model": self._model,
             "output": [],
-            "previous_response_id": None
-            if context.previous_id is None
-            else self._ids.of_response(context.previous_id, context.user_id),
             "store": context.is_content_stored,
             "usage": None,
             "user": None,
             "metadata": dict(context.metadata),
+            **continued_fields(context, self._ids),
             **echo_of(self._prompt),
         }
 
