@@ -1,16 +1,16 @@
 """/v1/responses: the same chat as POST /v1/chat, in OpenAI's Responses format."""
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from app.dto.openai_responses.ids import read_item
 from app.dto.openai_responses.input_list import input_items
 from app.dto.openai_responses.output import REASONING, hidden_items, output_groups
 from app.dto.openai_responses.request import ResponseRequest
+from app.dto.openai_responses.request_examples import RESPONSE_EXAMPLES
 from app.dto.openai_responses.response import response_object
 from app.dto.openai_responses.stream_events import ResponseStreamFormat
 from app.problems.openai_error_schema import openai_errors
@@ -58,7 +58,7 @@ _OBJECT: dict[str, Any] = {"schema": {"type": "object", "description": "A respon
     },
 )
 async def create(
-    body: ResponseRequest,
+    body: Annotated[ResponseRequest, Body(openapi_examples=RESPONSE_EXAMPLES)],
     request: Request,
     timeout_milliseconds: TimeoutHeader = None,
     idempotency_key: IdempotencyHeader = None,
@@ -178,9 +178,13 @@ async def cancel(response_id: ResponseId, request: Request) -> Response:
 async def list_input_items(
     response_id: ResponseId,
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    order: Annotated[str, Query(pattern="^(asc|desc)$")] = "desc",
-    after: Annotated[str | None, Query(max_length=256)] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of items.")] = 20,
+    order: Annotated[
+        Literal["asc", "desc"], Query(description="`asc`: in the order of the request.")
+    ] = "desc",
+    after: Annotated[
+        str | None, Query(max_length=256, description="Id of the last item of the page before.")
+    ] = None,
 ) -> Response:
     """The items that the request of a response contained, without those of earlier responses."""
     interaction = await container_of(request).responses.read(caller_of(request), response_id)

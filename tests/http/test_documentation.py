@@ -82,6 +82,7 @@ def test_the_examples_work_as_they_stand(demo: Service, description: dict[str, A
     """Each operation, with the example values Swagger UI puts into its form."""
     tried = 0
     with demo.client() as client:
+        answered = client.post("/v1/responses", json={"input": "Hi", "user": "ben"}).json()
         in_order = sorted(operations(description), key=lambda one: one[0] == "delete")
         for method, path, operation in in_order:
             body = None
@@ -93,10 +94,14 @@ def test_the_examples_work_as_they_stand(demo: Service, description: dict[str, A
             for parameter in operation.get("parameters", []):
                 if parameter["in"] == "path":
                     (value,) = (one["value"] for one in parameter["examples"].values())
+                    if parameter["name"] == "responseId":
+                        value = answered["id"]
                     address = address.replace(f"{{{parameter['name']}}}", value)
             response = client.request(method, address, json=body)
             is_unknown = "/attachments/" in address or address.endswith("0f1d2c3b4a59")
             expected = (404,) if is_unknown and method == "get" else (200, 204)
+            if address.endswith("/cancel"):
+                expected = (400,)
             assert response.status_code in expected, (method, address, response.text)
             tried += 1
     assert tried >= 9
@@ -139,6 +144,22 @@ def test_each_named_example_of_a_completion_works(
         "tools": "tool_calls",
         "tool_results": "stop",
         "response_format": "stop",
+    }
+
+
+def test_each_named_example_of_a_response_works(demo: Service, description: dict[str, Any]) -> None:
+    kinds = {}
+    with demo.client() as client:
+        for name, body in _named_examples(description, "/v1/responses").items():
+            response = client.post("/v1/responses", json=body)
+            assert response.status_code == 200, (name, response.text)
+            assert response.json()["status"] == "completed"
+            kinds[name] = [item["type"] for item in response.json()["output"]]
+    assert kinds == {
+        "question": ["message"],
+        "tools": ["function_call"],
+        "tool_results": ["message"],
+        "text_format": ["message"],
     }
 
 

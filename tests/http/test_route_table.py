@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.route_table import HIDDEN, OF_A_USER, OF_NOBODY, WITH_A_BODY, Served, served
+from tests.http.route_table import (
+    HIDDEN,
+    OF_A_USER,
+    OF_AN_ID,
+    OF_NOBODY,
+    WITH_A_BODY,
+    Served,
+    served,
+)
 from tests.support.service import Service, running_service
 
 
@@ -13,6 +21,7 @@ def is_known(route: Served) -> bool:
     return (
         route.is_public
         or OF_A_USER in route.path
+        or OF_AN_ID in route.path
         or route.path in WITH_A_BODY
         or route.path in OF_NOBODY
     )

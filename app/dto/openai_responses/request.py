@@ -43,7 +43,9 @@ class ReasoningOptions(BaseModel):
 
     model_config = _LENIENT
 
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = Field(
+        default=None, description="Not sent to the provider when absent."
+    )
 
 
 class ConversationReference(BaseModel):
@@ -51,7 +53,7 @@ class ConversationReference(BaseModel):
 
     model_config = _LENIENT
 
-    id: str
+    id: str = Field(description="As in `conversation.id` of a response.")
 
 
 class ResponseRequest(BaseModel):
