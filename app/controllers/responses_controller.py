@@ -122,7 +122,7 @@ async def create(
     response_model=None,
     responses={
         200: {"content": {"application/json": _OBJECT}},
-        **openai_errors(401, 403, 404, 422, 429, 500, 503),
+        **openai_errors(400, 401, 403, 404, 422, 429, 500, 503),
     },
 )
 async def read(
@@ -145,7 +145,7 @@ async def read(
     response_model=None,
     responses={
         200: {"content": {"application/json": _OBJECT}},
-        **openai_errors(401, 403, 404, 429, 500, 503),
+        **openai_errors(401, 403, 404, 422, 429, 500, 503),
     },
 )
 async def delete(response_id: ResponseId, request: Request) -> Response:
@@ -158,7 +158,7 @@ async def delete(response_id: ResponseId, request: Request) -> Response:
     "/{responseId}/cancel",
     summary="Cancel a response",
     response_model=None,
-    responses=openai_errors(400, 401, 403, 404, 429, 500, 503),
+    responses=openai_errors(400, 401, 403, 404, 422, 429, 500, 503),
 )
 async def cancel(response_id: ResponseId, request: Request) -> Response:
     """Always refused: a response that can be read is complete."""

@@ -74,6 +74,7 @@ def served() -> tuple[Served, ...]:
 def asked(path: str, user: str, interaction_id: str) -> str:
     """A path of a user as a client writes it."""
     filled = path.replace(OF_A_USER, user).replace("{interactionId:interaction}", interaction_id)
+    filled = filled.replace("{attachmentId}", "A" * 43)
     assert "{" not in filled.replace(user, ""), f"say here what else to write into {path}"
     return filled
 

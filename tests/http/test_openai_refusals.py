@@ -110,8 +110,8 @@ INVALID: list[tuple[dict[str, object], str]] = [
     ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content"),
     ({"messages": [{"role": "user", "content": ["x"]}]}, "messages[0].content"),
     ({"messages": [{"role": "user", "content": "a\0b"}]}, "messages[0].content"),
-    ({"messages": [{"role": "user", "content": "x" * 131_073}]}, "messages[0].content"),
-    ({"messages": [{"role": "user", "content": "€" * 43_691}]}, "messages[0].content"),
+    ({"messages": [{"role": "user", "content": "x" * 1_048_577}]}, "messages[0].content"),
+    ({"messages": [{"role": "user", "content": "€" * 349_526}]}, "messages[0].content"),
     ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
     ({"messages": ["x"]}, "messages[0]"),
 ]
@@ -136,7 +136,7 @@ def test_every_other_refusal_speaks_openais_format_too(client: httpx2.Client, us
         b"{",
         b'{"messages": 1, "messages": 2}',
         b'{"n": NaN}',
-        b"[" * 40 + b"]" * 40,
+        b"[" * 80 + b"]" * 80,
     ):
         response = client.post(path, content=body, headers=json_type)
         is_error(response, 400, "malformed_body")

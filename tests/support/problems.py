@@ -49,7 +49,7 @@ MALFORMED: dict[str, Callable[[str], bytes]] = {
     "an integer of 5000 digits": lambda user: a_body(user, maxOutputTokens="9" * 5000),
     "duplicate key": lambda user: a_body(user)[:-1] + b',"userPrompt":"other"}',
     "duplicate key inside": lambda user: a_body(user, metadata='{"a":1,"a":2}'),
-    "depth 33": lambda user: a_body(user, metadata="[" * 32 + "]" * 32),
+    "depth 65": lambda user: a_body(user, metadata="[" * 64 + "]" * 64),
     "depth 1000": lambda user: a_body(user, metadata="[" * 1000 + "]" * 1000),
     "depth 100000": lambda user: b"[" * 100_000,
     "raw control character": lambda user: a_body(user).replace(b"canary", b"can\x00ary"),
