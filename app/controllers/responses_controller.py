@@ -1,6 +1,7 @@
 """/v1/responses: the same chat as POST /v1/chat, in OpenAI's Responses format."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import orjson
