@@ -105,6 +105,7 @@ class RouteBuilder:
                 model=entry.id,
                 upstream=entry.upstream,
                 family=entry.family,
+                max_output_tokens=entry.model.max_output_tokens,
                 base_url=provider.base_url,
                 api_key=provider.api_key,
                 dialect=provider.dialect,

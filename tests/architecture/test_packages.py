@@ -193,9 +193,14 @@ ALLOWED: dict[str, set[str]] = {
         "infra.settings",
     },
     "infra.llm.providers": {
+        "infra.llm.providers.anthropic",
         "infra.llm.providers.gemini",
         "infra.llm.providers.openai",
         "infra.llm.transport",
+    },
+    "infra.llm.providers.anthropic": {
+        "infra.llm.transport",
+        "infra.llm.transport.errors",
     },
     "infra.llm.providers.gemini": {
         "infra.llm.transport",

@@ -23,6 +23,7 @@ from domain.exceptions import (
 )
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
+from infra.llm.providers.anthropic.client import AnthropicClient
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.client import OpenAICompatibleClient
@@ -40,6 +41,7 @@ from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
 from infra.llm.resilience.route import Route
 from infra.llm.transport.http_stream import provider_session
+from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.behaviour import (
     Behaviour,
     Blocks,
@@ -147,6 +149,22 @@ async def _openai(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> LLM
     return _behind(provider, client)
 
 
+async def _anthropic(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> LLMUnderTest:
+    provider = await stack.enter_async_context(FakeAnthropic(*behaviours))
+    session = await stack.enter_async_context(provider_session(2.0))
+    client = AnthropicClient(
+        session,
+        provider="anthropic",
+        model="a-model",
+        upstream="claude-sonnet-4-6",
+        base_url=provider.base_url,
+        api_key="test-key",
+        max_answer_bytes=1024 * 1024,
+        cost=_free,
+    )
+    return _behind(provider, client)
+
+
 async def _demo(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> LLMUnderTest:
     async def until() -> None:
         """Nobody is behind it."""
@@ -222,6 +240,7 @@ def _fallback(inner: LLMClient) -> LLMClient:
 BUILDERS: dict[str, Builder] = {
     "gemini": _gemini,
     "openai-compatible": _openai,
+    "anthropic": _anthropic,
     "scripted": around(lambda inner: inner),
     "deadline": around(_deadline),
     "metered": _hooked(_metered),

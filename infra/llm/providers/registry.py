@@ -8,6 +8,7 @@ import aiohttp
 from domain.entities.reply import Usage
 from domain.entities.tools import Capability
 from domain.interfaces.llm_client import LLMClient
+from infra.llm.providers.anthropic.client import AnthropicClient
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.client import OpenAICompatibleClient, default_dialect
@@ -32,6 +33,7 @@ class ClientOptions:
         idle_seconds: The limit on silence within an answer.
         cost: Adds the cost to a usage.
         family: Models that accept the metadata in each other's answers.
+        max_output_tokens: The model's limit on output; None where unknown.
     """
 
     session: aiohttp.ClientSession
@@ -45,6 +47,7 @@ class ClientOptions:
     idle_seconds: float
     cost: Callable[[Usage], Usage]
     family: str = ""
+    max_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,22 @@ def _open_openai(options: ClientOptions) -> LLMClient:
     )
 
 
+def _open_anthropic(options: ClientOptions) -> LLMClient:
+    return AnthropicClient(
+        options.session,
+        provider=options.provider,
+        model=options.model,
+        upstream=options.upstream,
+        base_url=options.base_url,
+        api_key=options.api_key,
+        max_answer_bytes=options.max_answer_bytes,
+        cost=options.cost,
+        family=options.family,
+        max_output_tokens=options.max_output_tokens,
+        idle_seconds=options.idle_seconds,
+    )
+
+
 GEMINI = ProviderKind(
     name="gemini",
     open_client=_open_gemini,
@@ -114,6 +133,11 @@ OPENAI = ProviderKind(
     default_dialect=default_dialect,
     capabilities=frozenset(Capability) - {Capability.AUDIO},
 )
+ANTHROPIC = ProviderKind(
+    name="anthropic",
+    open_client=_open_anthropic,
+    capabilities=frozenset(Capability) - {Capability.AUDIO},
+)
 DEMO = ProviderKind(
     name="demo",
     open_client=lambda options: DemoLLM(),
@@ -122,5 +146,5 @@ DEMO = ProviderKind(
     is_demo=True,
 )
 
-PROVIDER_KINDS = {kind.name: kind for kind in (GEMINI, OPENAI, DEMO)}
+PROVIDER_KINDS = {kind.name: kind for kind in (GEMINI, OPENAI, ANTHROPIC, DEMO)}
 """By name."""

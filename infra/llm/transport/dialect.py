@@ -29,6 +29,8 @@ class Dialect:
         reasoning_effort: Send the effort that the caller asked for.
         parallel_tool_calls: Send whether an answer may have several calls.
         short_call_ids: Ids of calls have nine letters and digits.
+        strict_tools: Send that arguments must follow the schema exactly.
+        sampling: Send temperature and `top_p`; "one": of both the temperature alone, "none": neither.
     """
 
     stream: bool = True
@@ -41,6 +43,8 @@ class Dialect:
     reasoning_effort: bool = True
     parallel_tool_calls: bool = True
     short_call_ids: bool = False
+    strict_tools: bool = True
+    sampling: str = "both"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,10 @@ def in_dialect(prompt: Prompt, dialect: Dialect) -> Prompt:
         prompt = replace(prompt, seed=_seed_within(dialect.seeds, prompt.seed))
     if prompt.reasoning_effort is not None and not dialect.reasoning_effort:
         prompt = replace(prompt, reasoning_effort=None)
+    if dialect.sampling == "none":
+        prompt = replace(prompt, temperature=None, top_p=None)
+    elif dialect.sampling == "one" and prompt.temperature is not None:
+        prompt = replace(prompt, top_p=None)
     return prompt
 
 
@@ -224,7 +232,29 @@ def _refuses_a_value(value: str, error: WireError) -> bool:
     return re.search(rf"['\"`]{value}['\"`]", error.message) is not None
 
 
-_EFFORT_FIELDS = ("reasoning_effort", "reasoning", "thinking")
+_EFFORT_FIELDS = ("reasoning_effort", "reasoning", "thinking", "effort", "output_config")
+
+
+def _refuses_both_samplings(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if prompt.temperature is None or prompt.top_p is None or dialect.sampling != "both":
+        return False
+    return _BOTH_SAMPLINGS.search(error.message) is not None
+
+
+def _refuses_sampling(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if dialect.sampling == "none" or (prompt.temperature is None and prompt.top_p is None):
+        return False
+    return any(
+        _does_not_know(field, error)
+        or re.search(rf"\b{field}\b.{{0,20}}\bdeprecated", error.message)
+        for field in ("temperature", "top_p")
+    )
+
+
+def _refuses_strict_tools(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if not dialect.strict_tools or not any(tool.is_strict for tool in prompt.tools):
+        return False
+    return _does_not_know("strict", error)
 
 
 def _refuses_parallel_tool_calls(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
@@ -261,6 +291,7 @@ def _has_items(prompt: Prompt) -> bool:
 _REASONING_BACK = re.compile(
     r"\breasoning_content\b.{0,60}\b(?:must|passed back|missing|required)\b"
 )
+_BOTH_SAMPLINGS = re.compile(r"\btemperature\b.{1,10}\btop_p\b.{0,20}\bboth\b")
 _SHORT_IDS = re.compile(r"\btool[ _]call[ _]id\b.{0,120}\blength of 9\b", re.DOTALL)
 
 _SYSTEM_ROLE = Adaptation(
@@ -286,6 +317,9 @@ _EFFORT = (
         is_lasting=False,
     ),
 )
+_WITHOUT_STREAM = Adaptation(
+    description="without stream", changes={"stream": False}, applies=_refuses_stream
+)
 
 OPENAI_ADAPTATIONS = (
     Adaptation(
@@ -303,7 +337,7 @@ OPENAI_ADAPTATIONS = (
         changes={"limit_field": "max_tokens"},
         applies=_refuses_limit_field("max_completion_tokens", "max_tokens"),
     ),
-    Adaptation(description="without stream", changes={"stream": False}, applies=_refuses_stream),
+    _WITHOUT_STREAM,
     _SYSTEM_ROLE,
     _PREFILL,
     Adaptation(
@@ -333,3 +367,22 @@ OPENAI_ADAPTATIONS = (
     ),
 )
 GEMINI_ADAPTATIONS = (_SYSTEM_ROLE, _PREFILL, *_EFFORT)
+ANTHROPIC_ADAPTATIONS = (
+    _WITHOUT_STREAM,
+    Adaptation(
+        description="without top_p next to a temperature",
+        changes={"sampling": "one"},
+        applies=_refuses_both_samplings,
+    ),
+    Adaptation(
+        description="without temperature and top_p",
+        changes={"sampling": "none"},
+        applies=_refuses_sampling,
+    ),
+    *_EFFORT,
+    Adaptation(
+        description="without strict tools",
+        changes={"strict_tools": False},
+        applies=_refuses_strict_tools,
+    ),
+)

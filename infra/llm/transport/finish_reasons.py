@@ -21,6 +21,8 @@ _WORDS = {
         "max_output_tokens",
         "incomplete",
         "continuation",
+        "pause_turn",
+        "model_context_window_exceeded",
     ),
     FinishReason.CONTENT_FILTER: (
         "content_filter",

@@ -20,12 +20,17 @@ _STATUS_OF_CODE = {
     "invalid_request_error": 400,
     "invalid_api_key": 401,
     "authentication_error": 401,
+    "billing_error": 402,
     "permission_error": 403,
     "model_not_found": 404,
+    "not_found_error": 404,
+    "request_too_large": 413,
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
     "insufficient_quota": 429,
     "server_error": 500,
+    "api_error": 500,
+    "timeout_error": 504,
     "overloaded_error": 529,
 }
 

@@ -33,6 +33,8 @@ def meaning_of(error: WireError, status: int) -> Meaning | None:
         return Meaning.BLOCKED
     # Without quotations, which may be the caller's own text: it must not close a route.
     start = error.unquoted_start
+    if _BLOCKED.search(start):
+        return Meaning.BLOCKED
     if status in _MAY_BE_A_RATE_LIMIT and _RATE_LIMITED.search(start):
         return Meaning.RATE_LIMITED  # limits per minute are worded much like context windows
     if status not in _NEVER_TOO_LONG and _TOO_LONG.search(error.message):
@@ -192,6 +194,7 @@ _ACCOUNT = re.compile(
         ]
     )
 )
+_BLOCKED = re.compile(r"^output blocked by content filter")  # Anthropic
 _RATE_LIMITED = re.compile(
     r"\brate limit(?:ed|s)? (?:reached|exceeded|hit)\b|\btoo many requests\b"
     r"|\b(?:tokens|requests) per (?:min(?:ute)?|day|hour)\b"

@@ -396,7 +396,7 @@ MISTAKES = {
     ),
     "bad kind": (
         A_FILE.replace('"openai"', '"claude"'),
-        "[providers.here] kind: should be 'gemini' or 'openai'",
+        "[providers.here] kind: should be 'gemini', 'openai' or 'anthropic'",
     ),
     "bad address": (
         A_FILE.replace("http://127.0.0.1:11434", "localhost:11434"),

@@ -1,0 +1,315 @@
+"""Anthropic's JSON: events of a streamed message, and the message of an answer that is not streamed."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from domain.entities.items import ProviderMetadata, ToolCall
+from domain.entities.reply import (
+    NO_USAGE,
+    AnswerEvent,
+    FinishReason,
+    MetadataReceived,
+    ReasoningDelta,
+    Usage,
+)
+from infra.llm.providers.anthropic.request import DATA, KIND, SIGNATURE
+from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
+from infra.llm.transport.finish_reasons import finish_reason_of, is_unset
+from infra.llm.transport.json_document import json_text
+from infra.llm.transport.response_parser import (
+    NO_INTERACTION,
+    AnswerReader,
+    CallIds,
+    Received,
+    count,
+)
+
+_MAX_BLOCKS = 1024  # of one answer that are open at a time or held back
+
+
+class AnthropicReader(AnswerReader):
+    """Reads the events of a message, and the complete message of a server that ignores `stream`.
+
+    A call is given out with the end of its block if its arguments are an object; otherwise, and if it has none, only
+    the finish reason shows whether it was cut.
+
+    Args:
+        family: Family of the metadata in the answer.
+        interaction_id: For the ids of calls that come without one.
+    """
+
+    def __init__(self, family: str = "", interaction_id: str = NO_INTERACTION) -> None:
+        self.finish_reason: FinishReason | None = None
+        self.is_reason_unknown = False
+        self.has_progress = False
+        self._family = family
+        self._new_call_id = CallIds(interaction_id)
+        self._message_id: object = None
+        self._has_content = False
+        self._counts: dict[str, object] = {}
+        self._open: dict[object, _Block] = {}
+        self._held: list[_Block] = []
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(block.size_bytes for block in (*self._open.values(), *self._held))
+
+    def take(self, document: object) -> Received:
+        # Fast path for the common event.
+        if type(document) is dict and document.get("type") == "content_block_delta":
+            delta = document.get("delta")
+            if (
+                type(delta) is dict
+                and delta.get("type") == "text_delta"
+                and type(text := delta.get("text")) is str
+            ):
+                self._has_content = True
+                return text
+        return self._take_any(document)
+
+    def _take_any(self, document: object) -> Sequence[AnswerEvent]:
+        if type(document) is not dict:
+            raise UnreadableAnswer("not an object")
+        kind = document.get("type")
+        if kind == "error" or document.get("error"):
+            self._take_counts(document.get("usage"))
+            raise ErrorInAnswer(document)
+        match kind:
+            case "content_block_delta":
+                self._has_content = True
+                return self._delta(document.get("index"), _object(document.get("delta")))
+            case "content_block_start":
+                self._has_content = True
+                return self._start(document.get("index"), _object(document.get("content_block")))
+            case "content_block_stop":
+                block = self._open.pop(document.get("index"), None)
+                return () if block is None else self._ended(block)
+            case "message_start":
+                self._take_start(_object(document.get("message")))
+            case "message_delta":
+                self._take_counts(document.get("usage"))
+                self._take_reason(_object(document.get("delta")).get("stop_reason"))
+            case "message_stop":
+                self.done()
+            case "message":
+                return self._message(document)
+            case "ping":
+                pass
+            case _ if not isinstance(kind, str):
+                raise UnreadableAnswer("an event without a type")
+        return ()
+
+    def done(self) -> None:
+        if self.finish_reason is None:
+            self.finish_reason = FinishReason.STOP
+
+    def rest(self) -> Sequence[AnswerEvent]:
+        events: list[AnswerEvent] = []
+        for block in list(self._open.values()):
+            events += self._ended(block)
+        self._open.clear()
+        was_cut = self.finish_reason in (FinishReason.LENGTH, FinishReason.CONTENT_FILTER)
+        held, self._held = self._held, []
+        events += [
+            block.call(self._new_call_id) for block in held if not was_cut or block.is_whole()
+        ]
+        return events
+
+    def usage(self) -> Usage:
+        counts = self._counts
+        if not counts:
+            return NO_USAGE
+        # Cached tokens are not contained in the tokens of the input.
+        cached = count(counts.get("cache_read_input_tokens"))
+        parts = (
+            count(counts.get("input_tokens")),
+            cached,
+            count(counts.get("cache_creation_input_tokens")),
+        )
+        input_tokens = None if parts[0] is None else sum(part or 0 for part in parts)
+        output_tokens = count(counts.get("output_tokens"))
+        total_tokens = None
+        if input_tokens is not None and output_tokens is not None:
+            total_tokens = input_tokens + output_tokens
+        details = counts.get("output_tokens_details")
+        return Usage(
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            reasoning_tokens=count(details.get("thinking_tokens"))
+            if isinstance(details, dict)
+            else None,
+            total_tokens=total_tokens,
+            cached_input_tokens=cached,
+        )
+
+    def _take_start(self, message: dict[str, object]) -> None:
+        """Take the start of the message; some servers send it twice."""
+        message_id = message.get("id")
+        if self._has_content and message_id != self._message_id:
+            raise UnreadableAnswer("a message within a message")
+        self._message_id = message_id
+        self._take_counts(message.get("usage"))
+
+    def _take_counts(self, counts: object) -> None:
+        """Take counts, which correct those before them."""
+        if isinstance(counts, dict):
+            self._counts |= {name: value for name, value in counts.items() if value is not None}
+
+    def _take_reason(self, reason: object) -> None:
+        if is_unset(reason):
+            return
+        if type(reason) is not str:
+            raise UnreadableAnswer("a stop reason that is not a string")
+        meaning = finish_reason_of(reason)
+        if meaning is None:
+            self.is_reason_unknown = True
+        elif self.finish_reason is not FinishReason.CONTENT_FILTER:
+            self.finish_reason = meaning
+
+    def _message(self, message: dict[str, object]) -> Sequence[AnswerEvent]:
+        """Return the events of a complete message."""
+        if self._has_content:
+            raise UnreadableAnswer("a message within a message")
+        self._take_start(message)
+        content = message.get("content")
+        if not isinstance(content, list):
+            raise UnreadableAnswer("content of a wrong shape")
+        events: list[AnswerEvent] = []
+        for block in content:
+            events += self._start(None, _object(block))
+            if (complete := self._open.pop(None, None)) is not None:
+                events += self._ended(complete)
+        self._has_content = True
+        self._take_reason(message.get("stop_reason"))
+        return events
+
+    def _start(self, index: object, content: dict[str, object]) -> Sequence[AnswerEvent]:
+        """Return the events of a block's start, which some servers send with content."""
+        kind = content.get("type")
+        if isinstance(index, list | dict) or index in self._open:
+            raise UnreadableAnswer("a block within a block")
+        if kind == "text":
+            text = _text(content.get("text"))
+            return (text,) if text else ()
+        if kind == "redacted_thinking":
+            data = _text(content.get("data"))
+            return (self._reasoning_end({DATA: data}),)
+        if kind not in ("thinking", "tool_use"):
+            self.has_progress = True
+            return ()
+        if len(self._open) + len(self._held) >= _MAX_BLOCKS:
+            raise UnreadableAnswer("too many blocks")
+        block = _Block(is_call=kind == "tool_use")
+        self._open[index] = block
+        if block.is_call:
+            self.has_progress = True
+            block.begin_call(content)
+            return ()
+        block.add(_text(content.get("signature")))
+        thinking = _text(content.get("thinking"))
+        return (ReasoningDelta(thinking),) if thinking else ()
+
+    def _delta(self, index: object, delta: dict[str, object]) -> Sequence[AnswerEvent]:
+        match delta.get("type"):
+            case "thinking_delta":
+                thinking = _text(delta.get("thinking"))
+                return (ReasoningDelta(thinking),) if thinking else ()
+            case "signature_delta":
+                self._block(index, is_call=False).add(_text(delta.get("signature")))
+            case "input_json_delta":
+                self.has_progress = True
+                self._block(index, is_call=True).add(_text(delta.get("partial_json")))
+            case "text_delta":
+                raise UnreadableAnswer("a text that is not a string")
+            case _:
+                self.has_progress = True
+        return ()
+
+    def _block(self, index: object, *, is_call: bool) -> "_Block":
+        block = None if isinstance(index, list | dict) else self._open.get(index)
+        if block is None or block.is_call is not is_call:
+            raise UnreadableAnswer("a part of a block that was not begun")
+        return block
+
+    def _ended(self, block: "_Block") -> Sequence[AnswerEvent]:
+        """Return the events that the end of a block completes."""
+        if not block.is_call:
+            return (self._reasoning_end({SIGNATURE: block.text()}),)
+        if self._held or not block.is_whole():
+            self._held.append(block)
+            return ()
+        return (block.call(self._new_call_id),)
+
+    def _reasoning_end(self, value: dict[str, object]) -> MetadataReceived:
+        metadata = ProviderMetadata(kind=KIND, family=self._family, value=json_text(value))
+        return MetadataReceived(metadata=metadata, is_reasoning=True)
+
+
+class _Block:
+    """A call, or reasoning with its signature, while it arrives.
+
+    Attributes:
+        is_call: It is a call.
+        size_bytes: About the size of its arguments or signature.
+    """
+
+    __slots__ = ("_id", "_name", "_parts", "is_call", "size_bytes")
+
+    def __init__(self, *, is_call: bool) -> None:
+        self.is_call = is_call
+        self._id = ""
+        self._name = ""
+        self._parts: list[str] = []
+        self.size_bytes = 0
+
+    def begin_call(self, content: dict[str, object]) -> None:
+        """Take the start of a call; some servers send all its arguments there."""
+        self._name = _text(content.get("name"))
+        if not self._name:
+            raise UnreadableAnswer("a call without a name")
+        self._id = _text(content.get("id"))
+        self.size_bytes += len(self._id) + len(self._name)
+        arguments = content.get("input")
+        if arguments:
+            self.add(arguments if isinstance(arguments, str) else json_text(arguments))
+
+    def add(self, part: str) -> None:
+        """Append to the arguments or the signature."""
+        if part:
+            self._parts.append(part)
+            self.size_bytes += len(part.encode(errors="surrogatepass"))
+
+    def text(self) -> str:
+        """Return the arguments or the signature."""
+        return "".join(self._parts)
+
+    def is_whole(self) -> bool:
+        """Return whether the arguments are the JSON of an object, which a part of one never is."""
+        try:
+            return isinstance(orjson.loads(self.text()), dict)
+        except orjson.JSONDecodeError:
+            return False
+
+    def call(self, new_call_id: CallIds) -> ToolCall:
+        """Return the call; its arguments may be invalid JSON, as sent."""
+        arguments = self.text()
+        return ToolCall(
+            id=self._id or new_call_id(),
+            name=self._name,
+            arguments=arguments if arguments.strip() else "{}",
+        )
+
+
+def _object(value: object) -> dict[str, object]:
+    if type(value) is not dict:
+        raise UnreadableAnswer("an event of a wrong shape")
+    return value
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if type(value) is not str:
+        raise UnreadableAnswer("a text that is not a string")
+    return value

@@ -1,0 +1,90 @@
+"""Anthropic, and any server with its Messages API."""
+
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from math import inf
+
+import aiohttp
+
+from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.prompt import Prompt, Role
+from domain.entities.reply import AnswerEvent, Usage
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.providers.anthropic.answer import AnthropicReader
+from infra.llm.providers.anthropic.request import DEFAULT_MAX_TOKENS, request_body
+from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
+from infra.llm.transport.dialect import ANTHROPIC_ADAPTATIONS, Dialect
+from infra.llm.transport.http_stream import Endpoint
+
+_VERSION = "2023-06-01"
+
+
+class AnthropicClient(LLMClient):
+    """Calls one model. Has no time limits of its own: `Deadline` sets them.
+
+    Args:
+        session: From `provider_session`.
+        provider: The provider's name in the catalogue.
+        model: The model's id in the catalogue.
+        upstream: Anthropic's name for the model.
+        base_url: `/v1/messages` is appended.
+        api_key: Sent in `x-api-key`; None sends no such header, for a local server.
+        max_answer_bytes: Longer answers are cut.
+        cost: Adds the cost to a usage.
+        family: Models that accept the metadata in each other's answers.
+        max_output_tokens: The model's limit, requested where the caller sets none; None where unknown.
+        idle_seconds: The limit on silence within an answer, enforced by `Deadline`.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        provider: str,
+        model: str,
+        upstream: str,
+        base_url: str,
+        api_key: str | None,
+        max_answer_bytes: int,
+        cost: Callable[[Usage], Usage],
+        family: str = "",
+        max_output_tokens: int | None = None,
+        idle_seconds: float = inf,
+    ) -> None:
+        self._dialect = RouteDialect(
+            Dialect(seeds=None, prefill_ends_in_space=False),
+            ANTHROPIC_ADAPTATIONS,
+            partial(
+                request_body,
+                model=upstream,
+                family=family,
+                max_tokens=max_output_tokens or DEFAULT_MAX_TOKENS,
+            ),
+            provider=provider,
+            model=model,
+        )
+        self._new_reader = partial(AnthropicReader, family)
+        headers = {"anthropic-version": _VERSION}
+        if api_key:
+            headers["x-api-key"] = api_key
+        self._endpoint = Endpoint(
+            session,
+            provider=provider,
+            model=model,
+            url=f"{base_url.rstrip('/')}/v1/messages",
+            headers=headers,
+            max_answer_bytes=max_answer_bytes,
+            cost=cost,
+            idle_seconds=idle_seconds,
+        )
+
+    def stream(
+        self, prompt: Prompt, context: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        return self._endpoint.ask(
+            AdaptableRequest(self._dialect, prompt),
+            self._new_reader,
+            context,
+            may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
+            may_call=prompt.may_call_tools,
+        )

@@ -1,0 +1,353 @@
+"""Anthropic's JSON: requests of the Messages API."""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+import orjson
+
+from domain.entities.items import (
+    Attachment,
+    Item,
+    ProviderMetadata,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    tool_calls,
+)
+from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolMode
+from infra.llm.providers.anthropic.schema import supported_schema
+from infra.llm.transport.dialect import Dialect
+
+KIND = "anthropic"
+
+SIGNATURE = "signature"
+DATA = "data"
+"""Names in the metadata of this kind, whose value is the JSON of an object.
+
+Of reasoning: the signature of its text, or the data of reasoning that is encrypted.
+"""
+
+DEFAULT_MAX_TOKENS = 8192
+"""The limit on output, which Anthropic requires, where neither the caller nor the catalogue states one."""
+
+Block = dict[str, object]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_MOST_TEMPERATURE = 1.0
+_FIRST_QUESTION = "."
+"""Stands before a conversation that begins with an answer, since the first message must be the user's."""
+_ANY_JSON = (
+    "Answer with one JSON object and nothing else: no other text, and no code fence around it."
+)
+"""Asks for JSON without a schema, for which the API has no setting."""
+
+# Models before 4.6 take a number of tokens instead of an effort.
+_TAKES_BUDGET = re.compile(r"claude-(?:[123]\b|[a-z]+-4(?:-[0-5])?(?:[-@](?:\d{8}|latest))?$)")
+_LEAST_BUDGET = 1024
+_BUDGETS = {
+    ReasoningEffort.MINIMAL: 1024,
+    ReasoningEffort.LOW: 1024,
+    ReasoningEffort.MEDIUM: 8192,
+    ReasoningEffort.HIGH: 24576,
+    ReasoningEffort.EXTRA_HIGH: 24576,
+    ReasoningEffort.MAXIMUM: 24576,
+}
+_EFFORTS = {ReasoningEffort.MINIMAL: "low"}
+"""Words other than ours."""
+
+
+def request_body(
+    prompt: Prompt, dialect: Dialect, *, model: str, family: str, max_tokens: int
+) -> bytes:
+    """Return the body of a request; options the caller did not set are not sent.
+
+    Args:
+        prompt: In the dialect. A last message of the assistant is a partial answer to continue.
+        dialect: Of the server.
+        model: Anthropic's name for the model.
+        family: Metadata of this family is sent back.
+        max_tokens: The limit on output if the caller set none.
+    """
+    limit = prompt.max_output_tokens or max_tokens
+    messages = _messages(prompt.messages, family)
+    body: dict[str, object] = {
+        "model": model,
+        "max_tokens": limit,
+        "messages": messages,
+        "stream": dialect.stream,
+    }
+    wanted = prompt.response_format
+    system = prompt.system
+    if wanted is not None and wanted.schema is None:
+        system = f"{system}\n\n{_ANY_JSON}" if system else _ANY_JSON
+    if system.strip():
+        body["system"] = system
+    if stop := [sequence for sequence in prompt.stop if sequence.strip()]:
+        body["stop_sequences"] = stop
+    _add_tools(body, prompt, dialect)
+    output: dict[str, object] = {}
+    thinking: dict[str, object] | None = None
+    if prompt.reasoning_effort is not None:
+        thinking, output = _thinking(prompt, prompt.reasoning_effort, model, limit, family)
+    if wanted is not None and wanted.schema is not None:
+        output["format"] = {"type": "json_schema", "schema": _response_schema(wanted)}
+    if thinking is not None:
+        body["thinking"] = thinking
+    if output:
+        body["output_config"] = output
+    if (
+        thinking is None or thinking["type"] == "disabled"
+    ):  # sampling and thinking exclude each other
+        if prompt.temperature is not None:
+            body["temperature"] = min(prompt.temperature, _MOST_TEMPERATURE)
+        if prompt.top_p is not None:
+            body["top_p"] = prompt.top_p
+    return orjson.dumps(body)
+
+
+def _messages(messages: Sequence[Message], family: str) -> list[dict[str, object]]:
+    """Return messages whose roles alternate, beginning with the user's."""
+    ids = _CallIds()
+    written: list[dict[str, object]] = []
+    for message in messages:
+        content: str | list[Block] = message.text
+        if message.items:
+            if message.role is Role.ASSISTANT:
+                content = _answer_blocks(message.items, family, ids)
+            else:
+                content = _user_blocks(message.items, ids)
+        if message.role is Role.ASSISTANT and not _has_content(content):
+            continue
+        role = message.role.value
+        if written and written[-1]["role"] == role:
+            blocks = [*_blocks_of(written[-1]["content"]), *_blocks_of(content)]
+            written[-1]["content"] = sorted(blocks, key=_is_after_results)
+            continue
+        if not written and message.role is Role.ASSISTANT:
+            written.append({"role": Role.USER.value, "content": _FIRST_QUESTION})
+        written.append({"role": role, "content": content})
+    return written
+
+
+def _has_content(content: str | list[Block]) -> bool:
+    return bool(content.strip() if isinstance(content, str) else content)
+
+
+def _blocks_of(content: object) -> list[Block]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content.strip() else []
+    return content if isinstance(content, list) else []
+
+
+def _is_after_results(block: Block) -> bool:
+    return block["type"] != "tool_result"
+
+
+def _answer_blocks(items: Iterable[Item], family: str, ids: "_CallIds") -> list[Block]:
+    blocks: list[Block] = []
+    for item in items:
+        match item:
+            case Text():
+                if item.text.strip():
+                    blocks.append({"type": "text", "text": item.text})
+            case Reasoning():
+                if (block := _thinking_block(item, family)) is not None:
+                    blocks.append(block)
+            case ToolCall():
+                blocks.append(
+                    {
+                        "type": "tool_use",
+                        "id": ids.of_call(item.id),
+                        "name": item.name,
+                        "input": _input(item.arguments),
+                    }
+                )
+    return blocks
+
+
+def _thinking_block(item: Reasoning, family: str) -> Block | None:
+    metadata = _own(item.metadata, family)
+    if isinstance(data := metadata.get(DATA), str):
+        return {"type": "redacted_thinking", "data": data}
+    if isinstance(signature := metadata.get(SIGNATURE), str):
+        return {"type": "thinking", "thinking": item.text, "signature": signature}
+    return None
+
+
+def _own(metadata: ProviderMetadata | None, family: str) -> dict[str, object]:
+    if metadata is None or metadata.kind != KIND or metadata.family != family:
+        return {}
+    try:
+        value = orjson.loads(metadata.value)
+    except orjson.JSONDecodeError:  # altered by a client that sent it back
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _input(text: str) -> object:
+    """Return arguments as the object that Anthropic demands."""
+    try:
+        arguments = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        arguments = text
+    if isinstance(arguments, dict):
+        return orjson.Fragment(text)  # exactly as the model wrote them
+    return {"arguments": arguments} if arguments else {}
+
+
+def _user_blocks(items: Sequence[Item], ids: "_CallIds") -> list[Block]:
+    """Return the results first, which the API demands, then the rest."""
+    results: list[Block] = []
+    others: list[Block] = []
+    for item in items:
+        if isinstance(item, ToolResult):
+            results.append(_result(item, ids))
+        elif isinstance(item, Text) and item.text.strip():
+            others.append({"type": "text", "text": item.text})
+        elif isinstance(item, Attachment):
+            others.append(_attachment(item))
+    return results + others
+
+
+def _result(item: ToolResult, ids: "_CallIds") -> Block:
+    result: Block = {"type": "tool_result", "tool_use_id": ids.of_result(item.call_id)}
+    if item.output:
+        result["content"] = item.output
+    if item.is_error:
+        result["is_error"] = True
+    return result
+
+
+def _attachment(item: Attachment) -> Block:
+    if item.is_text and item.url is None:
+        return {"type": "text", "text": item.readable_text()}
+    source: Block
+    if item.url is not None:
+        source = {"type": "url", "url": item.url}
+    else:
+        data = b64encode(item.content or b"").decode()
+        source = {"type": "base64", "media_type": item.media_type, "data": data}
+    if item.media_type.startswith("image/"):
+        return {"type": "image", "source": source}
+    document: Block = {"type": "document", "source": source}
+    if item.name:
+        document["title"] = item.name
+    return document
+
+
+class _CallIds:
+    """The ids of the calls of one request: in Anthropic's alphabet, and each used once."""
+
+    def __init__(self) -> None:
+        self._current: dict[str, str] = {}
+        self._used: set[str] = set()
+
+    def of_call(self, call_id: str) -> str:
+        """Return the id of the next call, which ends the use of the same id by an earlier one."""
+        written = call_id
+        if not _ID.fullmatch(call_id):
+            written = sha256(call_id.encode(errors="surrogatepass")).hexdigest()[:32]
+        number = 1
+        distinct = written
+        while distinct in self._used:
+            number += 1
+            distinct = f"{written[:120]}_{number}"
+        self._used.add(distinct)
+        self._current[call_id] = distinct
+        return distinct
+
+    def of_result(self, call_id: str) -> str:
+        """Return the id of the last call with this id."""
+        return self._current.get(call_id) or self.of_call(call_id)
+
+
+def _add_tools(body: dict[str, object], prompt: Prompt, dialect: Dialect) -> None:
+    if not prompt.tools:
+        called = {
+            call.name: None for message in prompt.messages for call in tool_calls(message.items)
+        }
+        if called:  # calls in the messages need tools
+            body["tools"] = [_tool(Tool(name=name), dialect) for name in called]
+            body["tool_choice"] = {"type": "none"}
+        return
+    choice = prompt.tool_choice
+    tools: Sequence[Tool] = prompt.tools
+    if choice is not None and choice.names:
+        tools = [tool for tool in tools if tool.name in choice.names] or tools
+    body["tools"] = [_tool(tool, dialect) for tool in tools]
+    mode = ToolMode.AUTO if choice is None else choice.mode
+    calling: dict[str, object] = {"type": _MODES[mode]}
+    if choice is not None and mode is ToolMode.REQUIRED and len(choice.names) == 1:
+        calling = {"type": "tool", "name": choice.names[0]}
+    if prompt.parallel_tool_calls is False and mode is not ToolMode.NONE:
+        calling["disable_parallel_tool_use"] = True
+    if choice is not None or len(calling) > 1:
+        body["tool_choice"] = calling
+
+
+_MODES = {ToolMode.AUTO: "auto", ToolMode.NONE: "none", ToolMode.REQUIRED: "any"}
+
+
+def _tool(tool: Tool, dialect: Dialect) -> dict[str, object]:
+    written: dict[str, object] = {"name": tool.name, "input_schema": _input_schema(tool)}
+    if tool.description:
+        written["description"] = tool.description
+    if tool.is_strict and dialect.strict_tools:
+        written["strict"] = True
+    return written
+
+
+def _input_schema(tool: Tool) -> object:
+    """Return the schema of the arguments, which must say that they are an object."""
+    schema = orjson.loads(tool.parameters) if tool.parameters is not None else {}
+    if not isinstance(schema, dict):
+        schema = {}
+    if tool.parameters is not None and schema.get("type") == "object":
+        return orjson.Fragment(tool.parameters)
+    return {**schema, "type": "object"}
+
+
+def _response_schema(wanted: ResponseFormat) -> object:
+    schema = supported_schema(orjson.loads(wanted.schema or "{}"))
+    if wanted.description and isinstance(schema, dict):
+        schema.setdefault("description", wanted.description)  # there is no other place for it
+    return schema
+
+
+def _thinking(
+    prompt: Prompt, effort: ReasoningEffort, model: str, limit: int, family: str
+) -> tuple[dict[str, object] | None, dict[str, object]]:
+    """Return how the model is to think, None where it cannot or decides itself, and the settings of its output."""
+    if effort is ReasoningEffort.NONE:
+        return {"type": "disabled"}, {}
+    choice = prompt.tool_choice
+    is_forced = bool(prompt.tools) and choice is not None and choice.mode is ToolMode.REQUIRED
+    is_continued = prompt.messages[-1].role is Role.ASSISTANT
+    may_think = not is_forced and not is_continued
+    if not _TAKES_BUDGET.match(model):
+        output: dict[str, object] = {"effort": _EFFORTS.get(effort, effort.value)}
+        return {"type": "adaptive", "display": "summarized"} if may_think else None, output
+    if not may_think or limit <= _LEAST_BUDGET or _lacks_thinking(prompt.messages, family):
+        return None, {}
+    budget = max(_LEAST_BUDGET, min(_BUDGETS[effort], limit // 2))
+    return {"type": "enabled", "budget_tokens": budget}, {}
+
+
+def _lacks_thinking(messages: Sequence[Message], family: str) -> bool:
+    """Return whether a call since the last question came without thinking, with which a budget is rejected.
+
+    So it is with calls of other models, and with clients that send no reasoning back.
+    """
+    for message in reversed(messages):
+        if message.role is Role.USER:
+            if not any(isinstance(item, ToolResult) for item in message.items):
+                return False
+        elif tool_calls(message.items):
+            blocks = _answer_blocks(message.items, family, _CallIds())
+            if blocks[0]["type"] not in ("thinking", "redacted_thinking"):
+                return True
+    return False
