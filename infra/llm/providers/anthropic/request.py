@@ -92,7 +92,7 @@ def request_body(
     output: dict[str, object] = {}
     thinking: dict[str, object] | None = None
     if prompt.reasoning_effort is not None:
-        thinking, output = _thinking(prompt, prompt.reasoning_effort, model, limit, family)
+        thinking, output = _thinking(prompt, prompt.reasoning_effort, messages, model, limit)
     if wanted is not None and wanted.schema is not None:
         output["format"] = {"type": "json_schema", "schema": _response_schema(wanted)}
     if thinking is not None:
@@ -319,7 +319,11 @@ def _response_schema(wanted: ResponseFormat) -> object:
 
 
 def _thinking(
-    prompt: Prompt, effort: ReasoningEffort, model: str, limit: int, family: str
+    prompt: Prompt,
+    effort: ReasoningEffort,
+    messages: Sequence[dict[str, object]],
+    model: str,
+    limit: int,
 ) -> tuple[dict[str, object] | None, dict[str, object]]:
     """Return how the model is to think, None where it cannot or decides itself, and the settings of its output."""
     if effort is ReasoningEffort.NONE:
@@ -331,23 +335,21 @@ def _thinking(
     if not _TAKES_BUDGET.match(model):
         output: dict[str, object] = {"effort": _EFFORTS.get(effort, effort.value)}
         return {"type": "adaptive", "display": "summarized"} if may_think else None, output
-    if not may_think or limit <= _LEAST_BUDGET or _lacks_thinking(prompt.messages, family):
+    if not may_think or limit <= _LEAST_BUDGET or _lacks_thinking(messages):
         return None, {}
     budget = max(_LEAST_BUDGET, min(_BUDGETS[effort], limit // 2))
     return {"type": "enabled", "budget_tokens": budget}, {}
 
 
-def _lacks_thinking(messages: Sequence[Message], family: str) -> bool:
+def _lacks_thinking(messages: Sequence[dict[str, object]]) -> bool:
     """Return whether a call since the last question came without thinking, with which a budget is rejected.
 
     So it is with calls of other models, and with clients that send no reasoning back.
     """
     for message in reversed(messages):
-        if message.role is Role.USER:
-            if not any(isinstance(item, ToolResult) for item in message.items):
-                return False
-        elif tool_calls(message.items):
-            blocks = _answer_blocks(message.items, family, _CallIds())
-            if blocks[0]["type"] not in ("thinking", "redacted_thinking"):
-                return True
+        kinds = [block["type"] for block in _blocks_of(message["content"])]
+        if message["role"] == Role.USER.value and "tool_result" not in kinds:
+            return False
+        if "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking"):
+            return True
     return False
