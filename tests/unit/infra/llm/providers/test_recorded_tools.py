@@ -13,13 +13,17 @@ from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import FinishReason, Reply
 from domain.entities.tools import Tool
 from domain.use_cases.record_answer import AnswerRecorder
+from infra.llm.providers.anthropic.answer import AnthropicReader
+from infra.llm.providers.anthropic.request import request_body as anthropic_body
 from infra.llm.providers.gemini.answer import GeminiReader
 from infra.llm.providers.gemini.request import request_body as gemini_body
 from infra.llm.providers.openai.answer import OpenAIReader
 from infra.llm.providers.openai.request import request_body as openai_body
 from infra.llm.transport.dialect import Dialect
+from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
 from infra.selftest.request_rules import check_gemini, check_openai
+from tests.fakes.anthropic_rules import check_anthropic
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
 from tests.fakes.recordings import Recording, recordings
@@ -27,13 +31,17 @@ from tests.fakes.recordings import Recording, recordings
 FAMILY = "f"
 ALL = {
     recording.name: recording
-    for kind in ("gemini", "openai", "openrouter", "deepseek", "mistral")
+    for kind in ("anthropic", "gemini", "openai", "openrouter", "deepseek", "mistral")
     for recording in recordings(kind)
-    if recording.response["status"] == 200
+    if recording.response["status"] == 200 and "count_tokens" not in recording.name
 }
 pytestmark = pytest.mark.skipif(not ALL, reason="the recordings are not at hand")
 
 CALLS: dict[str, list[tuple[str, Any]]] = {
+    "anthropic_parallel_tool_calls_0": [
+        ("retrieve_entity_info", {"name": name}) for name in ("Alice", "Bob", "Charlie", "Daisy")
+    ],
+    "anthropic_tool_with_thinking_0": [("get_user_country", {})],
     "gemini_stream_tool_call_with_signature_0": [("get_country", {})],
     "gemini_tool_calls_in_sequence_0": [("get_capital", {"country": "France"})],
     "gemini_tool_calls_in_sequence_1": [("get_capital", {"country": "La France"})],
@@ -52,6 +60,8 @@ CALLS: dict[str, list[tuple[str, Any]]] = {
     ],
 }
 REASONED = {
+    "anthropic_stream_thinking_0",
+    "anthropic_tool_with_thinking_0",
     "gemini_stream_thoughts_0",
     "deepseek_stream_reasoning_0",
     "openrouter_stream_reasoning_details_0",
@@ -66,7 +76,13 @@ def following_name(name: str) -> str:
     return f"{conversation}_{int(number) + 1}" if number.isdigit() else ""
 
 
-CONVERSATIONS = sorted(name for name in ALL if following_name(name) in ALL)
+CONVERSATIONS = sorted(
+    name for name in ALL if following_name(name) in ALL and not name.startswith("anthropic")
+)
+
+
+def is_anthropic(name: str) -> bool:
+    return name.startswith("anthropic")
 
 
 def is_gemini(name: str) -> bool:
@@ -75,7 +91,11 @@ def is_gemini(name: str) -> bool:
 
 def read(recording: Recording) -> tuple[Interaction, Reply]:
     """Read a recorded answer, in pieces of 100 bytes."""
-    reader = GeminiReader(FAMILY) if is_gemini(recording.name) else OpenAIReader(FAMILY)
+    reader: AnswerReader = OpenAIReader(FAMILY)
+    if is_gemini(recording.name):
+        reader = GeminiReader(FAMILY)
+    elif is_anthropic(recording.name):
+        reader = AnthropicReader(FAMILY)
     answer = ReceivedAnswer("p", reader, {}, max_bytes=1 << 20, may_call=True)
     recorder = AnswerRecorder(a_chat_context(), Prompt.from_text("Hi"), FakeClock())
     body = b"".join(step for step in recording.as_stream().steps if isinstance(step, bytes))
@@ -113,7 +133,9 @@ def test_every_recording_with_tools_is_expected() -> None:
     with_calls = {
         name
         for name, recording in ALL.items()
-        if any(found(recording, "functionCall")) or any(found(recording, "tool_calls"))
+        if any(found(recording, "functionCall"))
+        or any(found(recording, "tool_calls"))
+        or "tool_use" in found(recording, "type")
     }
     assert with_calls == set(CALLS)
 
@@ -177,6 +199,31 @@ def test_calls_results_and_signatures_go_back_as_they_were_accepted(name: str) -
         known = {value for value in found(ALL[name], "id") if str(value).startswith("call_")}
         assert not known or known == ids
         assert openai_form(body["messages"]) == openai_form(accepted)
+
+
+@pytest.mark.parametrize("name", ["anthropic_parallel_tool_calls", "anthropic_tool_with_thinking"])
+def test_anthropic_s_calls_results_and_thinking_go_back_as_they_were_accepted(name: str) -> None:
+    interaction, _ = read(ALL[f"{name}_0"])
+    accepted = ALL[f"{name}_1"].request["json"]
+    question, said, sent_back = accepted["messages"]
+    results = tuple(
+        ToolResult(call_id=block["tool_use_id"], output=block["content"])
+        for block in sent_back["content"]
+    )
+    messages = (
+        Message(role=Role.USER, text=question["content"][0]["text"]),
+        Message(role=Role.ASSISTANT, text=interaction.text, items=interaction.items),
+        Message(role=Role.USER, text="", items=results),
+    )
+    prompt = Prompt(messages=messages, tools=(Tool(name="x"),))
+    body = orjson.loads(
+        anthropic_body(prompt, Dialect(), model="m", family=FAMILY, max_tokens=4096)
+    )
+    check_anthropic(body)
+    assert body["messages"][1] == said
+    for block in sent_back["content"]:
+        assert block.pop("is_error") is False
+    assert body["messages"][2] == sent_back
 
 
 def _gemini_user(content: Any) -> Message:

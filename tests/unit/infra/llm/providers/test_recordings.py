@@ -1,6 +1,7 @@
 """What real providers really answered, replayed."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import orjson
@@ -9,9 +10,11 @@ import pytest
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMError, LLMRateLimited, LLMRejected
+from infra.llm.providers.anthropic.client import AnthropicClient
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.client import OpenAICompatibleClient
 from infra.llm.transport.http_stream import provider_session
+from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.behaviour import Raw
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.gemini import FakeGemini
@@ -19,10 +22,22 @@ from tests.fakes.openai import FakeOpenAI
 from tests.fakes.recordings import Recording, recordings
 
 ALL = {
-    recording.name: recording for name in ("gemini", "openrouter") for recording in recordings(name)
+    recording.name: recording
+    for name in ("anthropic", "gemini", "openrouter")
+    for recording in recordings(name)
+    if "count_tokens" not in recording.name
 }
 VENUS = Usage(input_tokens=17, output_tokens=1515, reasoning_tokens=704, total_tokens=1532)
 EXPECTED: dict[str, tuple[str, Reply] | type[LLMError]] = {
+    "anthropic_stream_thinking_0": (
+        "Here are the basic steps for safely crossing the street:",
+        Reply(
+            finish_reason=FinishReason.STOP,
+            usage=Usage(
+                input_tokens=43, output_tokens=282, total_tokens=325, cached_input_tokens=0
+            ),
+        ),
+    ),
     "gemini_generate_blocked_by_safety": ContentBlocked,
     "gemini_generate_prompt_blocked": ContentBlocked,
     "gemini_generate_max_tokens_empty": (
@@ -105,6 +120,11 @@ EXPECTED: dict[str, tuple[str, Reply] | type[LLMError]] = {
     "openrouter_stream_error": LLMRejected,
 }
 
+KINDS: dict[str, tuple[Any, Any]] = {
+    "anthropic": (FakeAnthropic, AnthropicClient),
+    "gemini": (FakeGemini, GeminiClient),
+    "openrouter": (FakeOpenAI, OpenAICompatibleClient),
+}
 pytestmark = pytest.mark.skipif(not ALL, reason="the recordings are not at hand")
 
 
@@ -125,10 +145,10 @@ async def replayed(
         "max_answer_bytes": 1024 * 1024,
         "cost": lambda usage: usage,
     }
-    fake = FakeGemini if recording.name.startswith("gemini") else FakeOpenAI
+    kind = recording.name.partition("_")[0]
+    fake, make = KINDS[kind]
     async with fake(raw) as provider:
-        make = GeminiClient if isinstance(provider, FakeGemini) else OpenAICompatibleClient
-        client = make(session, provider="p", base_url=provider.base_url, **options)  # type: ignore[arg-type]
+        client = make(session, provider="p", base_url=provider.base_url, **options)
         return [piece async for piece in client.stream(Prompt.from_text("Hi"), a_chat_context())]
 
 

@@ -16,6 +16,7 @@ from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
 from domain.entities.tools import Capability, Tool
 from domain.exceptions import LLMError
+from infra.llm.providers.anthropic.answer import AnthropicReader
 from infra.llm.providers.gemini.answer import GeminiReader
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.answer import OpenAIReader
@@ -24,7 +25,8 @@ from infra.llm.transport.errors.mapping import TranslateErrors
 from infra.llm.transport.http_stream import provider_session
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
-from tests.fakes import gemini, openai
+from tests.fakes import anthropic, gemini, openai
+from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.behaviour import Calls, Cut, Raw, Says, Thinks
 from tests.fakes.clock import FakeClock
 from tests.fakes.gemini import FakeGemini
@@ -56,7 +58,7 @@ SCRIPT = Says(
 )
 
 
-def body_of(provider: FakeGemini | FakeOpenAI) -> bytes:
+def body_of(provider: FakeGemini | FakeOpenAI | FakeAnthropic) -> bytes:
     """Return the body of the scripted answer."""
     path = "/v1beta/models/x:streamGenerateContent"
     seen = Seen(path, {}, {}, {"stream": True, "stream_options": {"include_usage": True}})
@@ -66,6 +68,7 @@ def body_of(provider: FakeGemini | FakeOpenAI) -> bytes:
 WIRES: list[Any] = [
     pytest.param(GeminiReader, body_of(FakeGemini()), id="gemini"),
     pytest.param(OpenAIReader, body_of(FakeOpenAI()), id="openai"),
+    pytest.param(AnthropicReader, body_of(FakeAnthropic()), id="anthropic"),
 ]
 NewReader = Callable[[], AnswerReader]
 
@@ -114,7 +117,7 @@ def test_the_whole_answer_has_everything_in_order(new_reader: NewReader, body: b
     events, error = read(new_reader, body)
     assert error is None
     kinds = [type(event).__name__ for event in events]
-    with_field = ["MetadataReceived"] if new_reader is OpenAIReader else []
+    with_field = [] if new_reader is GeminiReader else ["MetadataReceived"]
     assert kinds == ["ReasoningDelta", *with_field, "str", "ToolCall", "ToolCall", "Reply"]
     assert calls_as_documents(events) == WHOLE
 
@@ -139,6 +142,10 @@ def endless(wire: str) -> list[bytes]:
         more = {"index": 0, "function": {"arguments": piece}}
         first, other = ({"tool_calls": [each]} for each in (start, more))
         return [openai.event(openai.chunk(first)), *[openai.event(openai.chunk(other))] * 10_000]
+    if wire == "anthropic":
+        block = {"type": "tool_use", "id": "a", "name": "x", "input": {}}
+        part = anthropic.delta(0, type="input_json_delta", partial_json=piece)
+        return [anthropic.start(0, block), *[part] * 10_000]
     start = {"name": "x", "willContinue": True}
     argument = {"jsonPath": "$.a", "stringValue": piece, "willContinue": True}
     more = {"partialArgs": [argument], "willContinue": True}
@@ -147,7 +154,8 @@ def endless(wire: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("wire", "new_reader"), [("openai", OpenAIReader), ("gemini", GeminiReader)]
+    ("wire", "new_reader"),
+    [("openai", OpenAIReader), ("gemini", GeminiReader), ("anthropic", AnthropicReader)],
 )
 def test_ten_megabytes_of_arguments_are_cut_and_no_call(wire: str, new_reader: NewReader) -> None:
     chunks = endless(wire)
@@ -166,7 +174,14 @@ def test_encrypted_reasoning_and_signatures_without_end_are_cut_too() -> None:
     detail = {"type": "reasoning.encrypted", "data": "a" * 1000, "index": 0}
     encrypted = openai.event(openai.chunk({"reasoning_details": [detail]}))
     signed = gemini.event(gemini.of_parts([{"text": "", "thoughtSignature": "a" * 1000}]))
-    for new_reader, chunk in ((OpenAIReader, encrypted), (GeminiReader, signed)):
+    block = {"type": "redacted_thinking", "data": "a" * 1000}
+    redacted = anthropic.start(0, block) + anthropic.stop(0)
+    wires = (
+        (OpenAIReader, encrypted),
+        (GeminiReader, signed),
+        (AnthropicReader, redacted),
+    )
+    for new_reader, chunk in wires:
         events, error = read(new_reader, *[chunk] * 50, max_bytes=10_000)
         assert error is None
         assert len(events) <= 11

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.entities.reply import Reply
+from domain.entities.reply import Reply, Usage
 from domain.exceptions import LLMError
+from infra.llm.providers.anthropic.answer import AnthropicReader
 from infra.llm.providers.gemini.answer import GeminiReader
 from infra.llm.providers.openai.answer import OpenAIReader
 from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
-from tests.fakes import gemini, openai
+from tests.fakes import anthropic, gemini, openai
 from tests.fakes.received import text_of
 
 MAX_BYTES = 2000
@@ -38,9 +39,33 @@ OPENAI: list[Any] = [
     },
     {"error": {"code": 502, "message": "x", "metadata": {"reasons": [], "limit_source": "x"}}},
 ]
+ANTHROPIC: list[Any] = [
+    {
+        "type": "message_start",
+        "message": anthropic.message((), None, Usage(input_tokens=3, output_tokens=1)),
+    },
+    {
+        "type": "content_block_start",
+        "index": 0,
+        "content_block": {"type": "tool_use", "id": "a", "name": "x", "input": {}},
+    },
+    {
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": {"type": "input_json_delta", "partial_json": '{"a":'},
+    },
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn"},
+        "usage": {"output_tokens": 3, "output_tokens_details": {"thinking_tokens": 1}},
+    },
+    anthropic.message([{"type": "text", "text": "capital"}], "end_turn", None),
+    anthropic.error_body(529),
+]
 DIALECTS = [
     pytest.param(GeminiReader, GEMINI, id="gemini"),
     pytest.param(OpenAIReader, OPENAI, id="openai"),
+    pytest.param(AnthropicReader, ANTHROPIC, id="anthropic"),
 ]
 
 json_values = st.recursive(

@@ -9,6 +9,7 @@ from app.dto.native.items import tool_call_document
 from app.dto.openai_chat.tool_calls import tool_call
 from domain.entities.items import ToolCall
 from domain.entities.reply import AnswerEvent, ReasoningDelta, Reply, Usage
+from infra.llm.providers.anthropic.answer import AnthropicReader
 from infra.llm.providers.gemini.answer import GeminiReader
 from infra.llm.providers.openai.answer import OpenAIReader
 from infra.llm.transport.errors.answer_errors import UnreadableAnswer
@@ -57,6 +58,19 @@ OPENAI_CALLS = [
 ]
 
 
+ANTHROPIC_CALLS = [
+    b'{"type":"tool_use","id":"c","name":"f","input":{"a":"' + HALF + b'"}}',
+    b'{"type":"tool_use","id":"c","name":"f","input":{"' + HALF + b'":1}}',
+    b'{"type":"tool_use","id":"' + HALF + b'","name":"f' + HALF + b'","input":{}}',
+    b'{"type":"tool_use","id":"c","name":"f","input":' + nested(300) + b"}",
+]
+
+
+def anthropic(*blocks: bytes) -> bytes:
+    content = b",".join(blocks)
+    return b'{"type":"message","content":[' + content + b'],"stop_reason":"tool_use"}'
+
+
 def _can_be_written(events: Sequence[AnswerEvent]) -> bool:
     """Return whether there is a call, after writing all events in both formats."""
     calls = [event for event in events if isinstance(event, ToolCall)]
@@ -82,15 +96,28 @@ def test_any_call_of_openai_can_be_written(call: bytes) -> None:
     assert _can_be_written(events)
 
 
+@pytest.mark.parametrize("block", ANTHROPIC_CALLS, ids=["value", "key", "id", "deep"])
+def test_any_call_of_anthropic_can_be_written(block: bytes) -> None:
+    events = events_of(AnthropicReader(), anthropic(block))
+    assert isinstance(events[-1], Reply)
+    assert _can_be_written(events)
+
+
 @pytest.mark.parametrize(
     ("reader", "document"),
     [
+        (
+            AnthropicReader,
+            anthropic(
+                b'{"type":"thinking","thinking":"' + HALF + b'"}', b'{"type":"text","text":"a"}'
+            ),
+        ),
         (GeminiReader, gemini(b'{"thought":true,"text":"' + HALF + b'"},{"text":"a"}')),
         (OpenAIReader, openai(b'{"reasoning_content":"' + HALF + b'","content":"a"}')),
     ],
 )
 def test_half_a_character_of_reasoning_is_replaced(
-    reader: type[GeminiReader | OpenAIReader], document: bytes
+    reader: type[AnthropicReader | GeminiReader | OpenAIReader], document: bytes
 ) -> None:
     events = events_of(reader(), document)
     assert ReasoningDelta("\ufffd") in events
