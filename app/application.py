@@ -45,6 +45,7 @@ OpenContainer = Callable[[], AbstractAsyncContextManager[Container]]
 
 _EXPOSED_HEADERS = [
     "X-Request-Id",
+    "request-id",
     "X-Interaction-Id",
     "X-History-Lag-Seconds",
     "Content-Disposition",

@@ -11,7 +11,7 @@ from app.dto.anthropic_messages.request import CountRequest, MessagesRequest
 from app.dto.anthropic_messages.stream_events import MessageStreamFormat, refusal_events
 from app.problems.anthropic_error_schema import anthropic_errors
 from app.requests.chat_route import ChatRoute, TimeoutHeader, prompt_of
-from app.requests.conversation_header import ConversationHeader
+from app.requests.conversation_header import ConversationHeader, check_conversation
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
 from app.responses.event_stream import EventStream
@@ -29,7 +29,24 @@ _STREAM = {
         "example": 'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_…"}}\n\n'
     }
 }
-_OBJECT: dict[str, Any] = {"schema": {"type": "object", "description": "A message."}}
+_MESSAGE: dict[str, Any] = {
+    "schema": {"type": "object", "description": "A message."},
+    "example": {
+        "id": "msg_019aabb17c8070008a510f1d2c3b4a59",
+        "type": "message",
+        "role": "assistant",
+        "model": "demo",
+        "content": [{"type": "text", "text": "Hello"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": 9,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "output_tokens": 1,
+        },
+    },
+}
 _BYTES_PER_TOKEN = 4
 
 
@@ -38,7 +55,7 @@ _BYTES_PER_TOKEN = 4
     summary="Ask a model, in Anthropic's Messages format",
     response_model=None,
     responses={
-        200: {"content": {"application/json": _OBJECT, **_STREAM}, "headers": ANSWER_HEADERS},
+        200: {"content": {"application/json": _MESSAGE, **_STREAM}, "headers": ANSWER_HEADERS},
         **anthropic_errors(400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 502, 504, 529),
     },
 )
@@ -51,8 +68,13 @@ async def create(
 ) -> Response:
     """Answer a list of messages and store the interaction, as POST /v1/chat does.
 
-    The messages are the context; what follows the last answer in them is stored. X-Conversation-Id files it.
+    The messages are the context; what follows the last answer in them is stored. `metadata.conversation_id`, or the
+    header X-Conversation-Id, adds the interaction to that conversation; if there is only one message of the user and
+    none of the assistant, the earlier turns of the conversation are put before it.
     """
+    if conversation_id is not None:
+        check_conversation(conversation_id, body.conversation_id, request)
+        body = body.in_conversation(conversation_id)
     caller, container = caller_of(request), container_of(request)
     user_id = body.resolve_user_id(caller)
     sealer = container.responses.ids.sealer
@@ -61,13 +83,13 @@ async def create(
         user_id,
         await prompt_of(partial(body.to_prompt, user_id=user_id, sealer=sealer), request),
         ChatOptions(
-            conversation_id=conversation_id,
-            brings_context=len(body.messages) > 1,
+            conversation_id=body.conversation_id,
+            brings_context=body.brings_context,
             clamps_output=True,
             is_streamed=bool(body.stream),
             timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,
             idempotent_request=idempotent_request(
-                idempotency_key, request, body, names_user={"metadata"}
+                idempotency_key, request, body, names_user={"metadata": {"user_id"}}
             ),
         ),
     )
@@ -110,10 +132,12 @@ async def count_tokens(body: CountRequest, request: Request) -> Response:
 
 def _refusal(context: ChatRequestContext, request: Request, *, is_streamed: bool) -> Response:
     """Return the message of a request that was blocked before any text: in this format it is no error."""
-    if is_streamed:
-        headers = {"X-Interaction-Id": context.id, "Cache-Control": "no-cache, no-transform"}
-        return Response(refusal_events(context), media_type="text/event-stream", headers=headers)
-    message = message_object(
-        context.id, context.model, content=[], reason="refusal", usage=NO_USAGE
-    )
-    return EncodedJsonResponse(context, orjson.dumps(message), request)
+    blocked = context.interaction
+    model, usage = (context.model, NO_USAGE) if blocked is None else (blocked.model, blocked.usage)
+    message = message_object(context.id, model, content=[], reason="refusal", usage=usage)
+    if not is_streamed:
+        return EncodedJsonResponse(context, orjson.dumps(message), request)
+    headers = {"X-Interaction-Id": context.id, "Cache-Control": "no-cache, no-transform"}
+    if context.is_replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(refusal_events(message), media_type="text/event-stream", headers=headers)

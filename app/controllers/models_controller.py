@@ -1,13 +1,16 @@
-"""/v1/models, in OpenAI's format."""
+"""/v1/models, in OpenAI's format or Anthropic's."""
 
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
 
-from app.dto.openai_chat.models import ModelDto, ModelList, anthropic_models
+from app.dto.openai_chat.models import ModelDto, ModelList, anthropic_model, anthropic_models
 from app.problems.openai_error_schema import openai_errors
 from app.requests.request_context import caller_of, container_of
+
+ANTHROPIC_VERSION = "anthropic-version"
+"""Header of Anthropic's clients, which get models in Anthropic's format."""
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -21,7 +24,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 async def list_models(request: Request) -> Any:
     """All models of the catalogue; the default model is first. With the header `anthropic-version`, in Anthropic's format."""
     models = container_of(request).models.all(caller_of(request))
-    if "anthropic-version" in request.headers:
+    if ANTHROPIC_VERSION in request.headers:
         return Response(orjson.dumps(anthropic_models(models)), media_type="application/json")
     listed = [ModelDto.from_model(model) for model in models]
     return ModelList(data=listed, models=listed)
@@ -29,6 +32,7 @@ async def list_models(request: Request) -> Any:
 
 @router.get(
     "/{modelId:path}",
+    response_model=ModelDto,
     summary="Read one model",
     responses=openai_errors(401, 403, 404, 429, 500, 503),
 )
@@ -42,6 +46,9 @@ async def read_model(
         ),
     ],
     request: Request,
-) -> ModelDto:
-    """One model of the catalogue."""
-    return ModelDto.from_model(container_of(request).models.resolve(caller_of(request), model_id))
+) -> Any:
+    """One model of the catalogue. With the header `anthropic-version`, in Anthropic's format."""
+    model = container_of(request).models.resolve(caller_of(request), model_id)
+    if ANTHROPIC_VERSION in request.headers:
+        return Response(orjson.dumps(anthropic_model(model)), media_type="application/json")
+    return ModelDto.from_model(model)

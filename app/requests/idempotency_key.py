@@ -78,7 +78,11 @@ IdempotencyHeader = Annotated[
 
 
 def idempotent_request(
-    key: str | None, request: Request, body: BaseModel, *, names_user: set[str]
+    key: str | None,
+    request: Request,
+    body: BaseModel,
+    *,
+    names_user: set[str] | dict[str, set[str]],
 ) -> IdempotentRequest | None:
     """Return the identity of the request; None without a key.
 
@@ -86,7 +90,8 @@ def idempotent_request(
         key: Value of the Idempotency-Key header.
         request: HTTP request, with its route in the scope.
         body: Validated body.
-        names_user: Fields of `body` that name the user. They are optional, so the fingerprint does not cover them.
+        names_user: Fields of `body`, or by field the parts of it, that name the user. They are optional, so the fingerprint does
+            not cover them.
     """
     if key is None:
         return None
@@ -98,12 +103,12 @@ def idempotent_request(
         route=route,
         fingerprint=Fingerprint(
             current=_fingerprint(body, names_user),
-            first=lambda: _unversioned_fingerprint(body, route, names_user),
+            first=lambda: _unversioned_fingerprint(body, route, set(names_user)),
         ),
     )
 
 
-def _fingerprint(body: BaseModel, names_user: set[str]) -> str:
+def _fingerprint(body: BaseModel, names_user: set[str] | dict[str, set[str]]) -> str:
     """Return the version and the SHA-256 of the fields that were sent.
 
     Independent of white space, of the order of fields, of how values are spelled in JSON, and of whether fields with
@@ -112,6 +117,9 @@ def _fingerprint(body: BaseModel, names_user: set[str]) -> str:
     sent = body.model_dump(
         mode="json", by_alias=True, exclude=names_user, exclude_unset=True, exclude_defaults=True
     )
+    for name in names_user:
+        if sent.get(name) == {}:
+            del sent[name]  # it had no other parts
     canonical = orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)
     return f"{_VERSION}:{hashlib.sha256(canonical).hexdigest()}"
 

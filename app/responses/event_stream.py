@@ -5,7 +5,7 @@ import logging
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -22,8 +22,6 @@ _DISCONNECT_WATCH_DELAY_SECONDS = 0.2
 """Well below the second within which a disconnect must cancel the provider call."""
 _CLIENT_CLOSED_REQUEST = 499
 """Status in the access log of a client that disconnected before its answer began, as in nginx."""
-_PING = b": ping\n"
-"""A comment without a blank line: some clients cannot parse the empty event that a blank line would end."""
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
@@ -34,7 +32,14 @@ _logger = logging.getLogger("app.responses.event_stream")
 
 
 class StreamFormat(Protocol):
-    """Encodes the events of an answer as server-sent events of one API format."""
+    """Encodes the events of an answer as server-sent events of one API format.
+
+    Attributes:
+        ping: Sent while nothing else is. A comment without a blank line, where the format has no event for it: some
+            clients cannot parse the empty event that a blank line would end.
+    """
+
+    ping: ClassVar[bytes] = b": ping\n"
 
     @abstractmethod
     def encode(self, event: ChatEvent) -> bytes:
@@ -207,11 +212,12 @@ class EventStream(Response):
         self._task.cancel()
 
     async def _ping(self, send: Send) -> None:
+        ping = self._format.ping
         while True:
             idle_seconds = time.monotonic() - self._last_sent_seconds
             if idle_seconds >= PING_SECONDS:
                 self._last_sent_seconds, idle_seconds = time.monotonic(), 0.0
-                await send({"type": "http.response.body", "body": _PING, "more_body": True})
+                await send({"type": "http.response.body", "body": ping, "more_body": True})
             await asyncio.sleep(PING_SECONDS - idle_seconds)
 
 

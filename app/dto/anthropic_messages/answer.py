@@ -93,24 +93,26 @@ def content_blocks(items: tuple[OutputItem, ...], user_id: str, sealer: Sealer) 
             if last == THINKING:
                 blocks[-1]["thinking"] += item.text
             else:
-                signature = signature_of(user_id, sealer)
-                blocks.append({"type": THINKING, "thinking": item.text, "signature": signature})
+                blocks.append({"type": THINKING, "thinking": item.text})
         elif last == "text":
             blocks[-1]["text"] += item.text
         else:
             blocks.append({"type": "text", "text": item.text})
+    for block in blocks:
+        if block["type"] == THINKING:
+            block["signature"] = signature_of(block["thinking"], user_id, sealer)
     return blocks
 
 
-def signature_of(user_id: str, sealer: Sealer) -> str:
-    """Return the signature of thinking blocks: it shows that a block that comes back was made here for this user."""
-    return sealer.seal(b"", THINKING, user_id)
+def signature_of(text: str, user_id: str, sealer: Sealer) -> str:
+    """Return the signature of a thinking block: it shows that its text was made here for this user."""
+    return sealer.seal(b"", THINKING, user_id, text)
 
 
 def arguments_object(arguments: str) -> JsonObject:
-    """Return arguments as an object; others than an object are wrapped in one."""
+    """Return arguments as an object; others than an object are wrapped in one, and none are an empty one."""
     try:
-        value = orjson.loads(arguments)
+        value = orjson.loads(arguments.strip() or "{}")
     except orjson.JSONDecodeError:
         value = arguments
     return value if isinstance(value, dict) else {"arguments": value}

@@ -1,11 +1,13 @@
 """Converts messages in Anthropic's format to messages of the domain."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from app.dto.attachments import attachment_of_data, attachment_of_url
+from app.dto.media_types import MAX_ATTACHMENTS
 from domain.entities.items import (
     Attachment,
     Item,
@@ -13,9 +15,10 @@ from domain.entities.items import (
     Text,
     ToolCall,
     ToolResult,
+    attachments,
     text_of,
 )
-from domain.entities.prompt import Message, Role
+from domain.entities.prompt import BETWEEN_QUESTIONS, Message, Role
 from domain.exceptions import (
     InvalidAttachment,
     InvalidInput,
@@ -86,11 +89,10 @@ class MessageReader:
             if role not in ("user", "assistant"):
                 raise InvalidInput(f"{where}.role", "one of: user, assistant")
             items = self._items(message.get("content"), f"{where}.content")
-            if not items:
-                continue
+            _check_places(items, role, f"{where}.content")
             if self._messages and self._messages[-1][0] == role:
-                self._messages[-1][1].extend(items)
-            else:
+                self._messages[-1][1].extend(_after(self._messages[-1][1], items))
+            elif items:
                 self._messages.append((Role(role), items))
         return tuple(self._paired())
 
@@ -101,12 +103,16 @@ class MessageReader:
         for role, items in self._messages:
             results = [item for item in items if isinstance(item, ToolResult)]
             answered = [result.call_id for result in results]
-            unknown = [call_id for call_id in answered if call_id not in waiting]
-            if unknown or len(set(answered)) < len(answered):
-                raise NoSuchOpenCall("messages", unknown or answered)
+            repeated = [call_id for call_id, count in Counter(answered).items() if count > 1]
+            if unknown := [call_id for call_id in answered if call_id not in waiting] + repeated:
+                raise NoSuchOpenCall("messages", unknown)
             if missing := [call_id for call_id in waiting if call_id not in answered]:
                 raise ToolResultsMissing(missing)
             waiting = [item.id for item in items if isinstance(item, ToolCall)]
+            if len(set(waiting)) < len(waiting):
+                raise InvalidInput("messages", "ids of tool_use blocks must be unique in a message")
+            if len(attachments(items)) > MAX_ATTACHMENTS:
+                raise InvalidInput("messages", f"at most {MAX_ATTACHMENTS} files in a message")
             others = [item for item in items if not isinstance(item, ToolResult)]
             has_more = any(not isinstance(item, Text) for item in items)
             paired.append(
@@ -169,9 +175,28 @@ class MessageReader:
         text, signature = block.get("thinking"), block.get("signature")
         if not isinstance(text, str) or not isinstance(signature, str) or not text:
             return []
-        if self._sealer.open(signature, THINKING, self._user_id) is None:
+        if self._sealer.open(signature, THINKING, self._user_id, text) is None:
             return []
         return [Reasoning(text=text)]
+
+
+def _check_places(items: Sequence[Item], role: str, where: str) -> None:
+    """Check that a message has no items of the other role."""
+    of_assistant = [isinstance(item, ToolCall | Reasoning) for item in items]
+    of_user = [isinstance(item, ToolResult | Attachment) for item in items]
+    if any(of_assistant if role == "user" else of_user):
+        raise InvalidInput(where, "has a block that belongs in a message of the other role")
+
+
+def _after(earlier: Sequence[Item], items: list[Item]) -> list[Item]:
+    """Return the items of a message that follows one of the same role, with its text as a paragraph of its own."""
+    if not text_of(earlier):
+        return items
+    position = next((n for n, item in enumerate(items) if isinstance(item, Text)), None)
+    if position is None:
+        return items
+    text = Text(text=BETWEEN_QUESTIONS + text_of(items[position : position + 1]))
+    return [*items[:position], text, *items[position + 1 :]]
 
 
 def _call(block: JsonObject, where: str) -> ToolCall:
@@ -179,14 +204,16 @@ def _call(block: JsonObject, where: str) -> ToolCall:
     for field_name, value in (("id", call_id), ("name", name)):
         if not isinstance(value, str) or not value or "\0" in value:
             raise InvalidInput(f"{where}.{field_name}", "should be a text")
-    if not isinstance(arguments, Mapping):
+    if arguments is not None and not isinstance(arguments, Mapping):
         raise InvalidInput(f"{where}.input", "should be an object")
-    return ToolCall(id=str(call_id), name=str(name), arguments=orjson.dumps(arguments).decode())
+    return ToolCall(
+        id=str(call_id), name=str(name), arguments=orjson.dumps(arguments or {}).decode()
+    )
 
 
 def _file(block: JsonObject, where: str) -> Attachment:
     source, title = block.get("source"), block.get("title")
-    name = title if isinstance(title, str) else None
+    name = title if isinstance(title, str) and "\0" not in title else None
     if not isinstance(source, Mapping):
         raise InvalidInput(f"{where}.source", "Field required")
     media_type = source.get("media_type")
@@ -197,11 +224,22 @@ def _file(block: JsonObject, where: str) -> Attachment:
             fallback = "application/pdf" if block.get("type") == "document" else None
             return attachment_of_url(url, fallback, name)
         case "text" if isinstance(text := source.get("data"), str):
-            content = text.encode()
-            return Attachment(
-                media_type="text/plain", name=name, size_bytes=len(content), content=content
-            )
-    raise InvalidInput(f"{where}.source.type", "one of: base64, url, text")
+            return _document(text, name, where)
+        case "content" if source.get("content"):
+            return _document("\n\n".join(instructions_of(source["content"], where)), name, where)
+    raise InvalidInput(f"{where}.source.type", "one of: base64, url, text, content")
+
+
+def _document(text: str, name: str | None, where: str) -> Attachment:
+    """Return a text document.
+
+    Raises:
+        InvalidInput: It is empty or too long.
+    """
+    content = _checked(text, f"{where}.source").encode()
+    if not content:
+        raise InvalidInput(f"{where}.source", "must not be empty")
+    return Attachment(media_type="text/plain", name=name, size_bytes=len(content), content=content)
 
 
 def _checked(text: str, field_name: str) -> str:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.dto.anthropic_messages.blocks import MessageReader, instructions_of
 from app.dto.json_schema import is_json_schema
-from app.dto.wire import reject_nul
+from app.dto.wire import UserId, reject_nul
 from domain.entities.caller import Caller, to_user_id
 from domain.entities.prompt import Prompt, Role
 from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolChoice, ToolMode
@@ -33,6 +33,9 @@ class MessageMetadata(BaseModel):
         max_length=2048,
         description="User whose history stores the answer, if the credentials are not bound to one.",
     )
+    conversation_id: UserId | None = Field(
+        default=None, description="Conversation of the user that the interaction is added to."
+    )
 
 
 class OutputConfig(BaseModel):
@@ -40,7 +43,9 @@ class OutputConfig(BaseModel):
 
     model_config = _LENIENT
 
-    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = Field(
+        default=None, description="How much the model reasons; mapped to what it knows."
+    )
     format: dict[str, Any] | None = Field(
         default=None, description="`json_schema` with a `schema` that the answer fits."
     )
@@ -49,7 +54,17 @@ class OutputConfig(BaseModel):
 class CountRequest(BaseModel):
     """Body of POST /v1/messages/count_tokens; fields that are not listed are ignored."""
 
-    model_config = _LENIENT
+    model_config = ConfigDict(
+        **_LENIENT,
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "demo",
+                    "messages": [{"role": "user", "content": "Explain event loops."}],
+                }
+            ]
+        },
+    )
 
     model: Annotated[str, Field(max_length=256)] = Field(
         description="An id or alias of GET /v1/models.", examples=["demo"]
@@ -121,7 +136,9 @@ class MessagesRequest(CountRequest):
                 {
                     "model": "demo",
                     "max_tokens": 1000,
-                    "messages": [{"role": "user", "content": "Explain event loops."}],
+                    "messages": [
+                        {"role": "user", "content": "Explain event loops in one sentence."}
+                    ],
                 }
             ]
         },
@@ -138,6 +155,23 @@ class MessagesRequest(CountRequest):
     )
     metadata: MessageMetadata | None = None
     output_config: OutputConfig | None = None
+
+    @property
+    def conversation_id(self) -> str | None:
+        """Id of the conversation that the interaction is added to; None without one."""
+        return None if self.metadata is None else self.metadata.conversation_id
+
+    def in_conversation(self, conversation_id: str) -> Self:
+        """Return the same request with this `metadata.conversation_id`."""
+        metadata = MessageMetadata() if self.metadata is None else self.metadata
+        named = metadata.model_copy(update={"conversation_id": conversation_id})
+        return self.model_copy(update={"metadata": named})
+
+    @property
+    def brings_context(self) -> bool:
+        """Whether the messages contain earlier turns; instructions among them do not count."""
+        roles = [message.get("role") for message in self.messages]
+        return "assistant" in roles or roles.count("user") > 1
 
     def resolve_user_id(self, caller: Caller) -> str:
         """Return the id of the user that owns the interaction.

@@ -5,6 +5,7 @@ from starlette.types import Scope
 
 from app.dto.anthropic_messages.answer import (
     JsonObject,
+    arguments_object,
     message_object,
     signature_of,
     stop_reason,
@@ -24,11 +25,14 @@ from domain.interfaces.sealer import Sealer
 class MessageStreamFormat(StreamFormat):
     """Named events: the start of the message, its blocks one after the other, why it ended, its end."""
 
+    ping = b'event: ping\ndata: {"type":"ping"}\n\n'
+
     def __init__(self, context: ChatRequestContext, sealer: Sealer) -> None:
         self._context = context
         self._sealer = sealer
         self._index = -1
         self._open: str | None = None
+        self._thinking: list[str] = []
         self._has_begun = False
 
     def encode(self, event: ChatEvent) -> bytes:
@@ -40,7 +44,9 @@ class MessageStreamFormat(StreamFormat):
         if isinstance(event, ReasoningDelta):
             delta = {"type": "thinking_delta", "thinking": event.text}
             start = {"type": "thinking", "thinking": "", "signature": ""}
-            return self._delta("thinking", start, delta)
+            events = self._delta("thinking", start, delta)
+            self._thinking.append(event.text)
+            return events
         if isinstance(event, ToolCall):
             return self._call(event)
         return self._begin(event)
@@ -71,7 +77,8 @@ class MessageStreamFormat(StreamFormat):
 
     def _call(self, call: ToolCall) -> bytes:
         start = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
-        delta = {"type": "input_json_delta", "partial_json": call.arguments}
+        arguments = orjson.dumps(arguments_object(call.arguments)).decode()
+        delta = {"type": "input_json_delta", "partial_json": arguments}
         events = self._close()  # each call is a block of its own
         return events + self._delta("tool_use", start, delta) + self._close()
 
@@ -81,7 +88,9 @@ class MessageStreamFormat(StreamFormat):
             return b""
         events = b""
         if kind == "thinking":
-            signature = signature_of(self._context.user_id, self._sealer)
+            text = "".join(self._thinking)
+            self._thinking.clear()
+            signature = signature_of(text, self._context.user_id, self._sealer)
             delta = {"type": "signature_delta", "signature": signature}
             events = _event("content_block_delta", {"index": self._index, "delta": delta})
         return events + _event("content_block_stop", {"index": self._index})
@@ -92,13 +101,16 @@ class MessageStreamFormat(StreamFormat):
         return self._close() + _event("message_delta", body) + _event("message_stop", {})
 
 
-def refusal_events(context: ChatRequestContext) -> bytes:
-    """Return the events of an answer that was blocked before any text."""
-    message = message_object(context.id, context.model, content=[], reason=None, usage=NO_USAGE)
-    delta = {"stop_reason": "refusal", "stop_sequence": None}
+def refusal_events(refusal: JsonObject) -> bytes:
+    """Return the events of an answer that was blocked before any text.
+
+    Args:
+        refusal: The message as it is sent without a stream.
+    """
+    delta = {"stop_reason": refusal["stop_reason"], "stop_sequence": None}
     return (
-        _event("message_start", {"message": message})
-        + _event("message_delta", {"delta": delta, "usage": usage_object(NO_USAGE)})
+        _event("message_start", {"message": {**refusal, "stop_reason": None}})
+        + _event("message_delta", {"delta": delta, "usage": refusal["usage"]})
         + _event("message_stop", {})
     )
 

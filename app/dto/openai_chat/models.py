@@ -56,19 +56,21 @@ class ModelList(BaseModel):
     models: list[ModelDto] = Field(description="The same as `data`, which some clients read.")
 
 
+def anthropic_model(model: Model) -> dict[str, Any]:
+    """Return a model in Anthropic's format."""
+    return {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.id,
+        "created_at": _CREATED_AT,
+        "max_input_tokens": model.context_tokens,
+        "max_tokens": model.max_output_tokens,
+    }
+
+
 def anthropic_models(models: Sequence[Model]) -> dict[str, Any]:
     """Return the list of models in Anthropic's format, for clients that send `anthropic-version`."""
-    data = [
-        {
-            "type": "model",
-            "id": model.id,
-            "display_name": model.id,
-            "created_at": _CREATED_AT,
-            "max_input_tokens": model.context_tokens,
-            "max_tokens": model.max_output_tokens,
-        }
-        for model in models
-    ]
+    data = [anthropic_model(model) for model in models]
     return {
         "data": data,
         "has_more": False,
