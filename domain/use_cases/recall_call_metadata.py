@@ -1,11 +1,19 @@
-"""Add the metadata of earlier tool calls to a prompt that a client sent without it."""
+"""Add the metadata of earlier tool calls, and of the reasoning before them, to a prompt that a client sent without it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import Status, first_id_after
-from domain.entities.items import Item, ProviderMetadata, ToolCall, interaction_ids_of
+from domain.entities.items import (
+    Item,
+    OutputItem,
+    ProviderMetadata,
+    Reasoning,
+    ToolCall,
+    interaction_ids_of,
+    tool_results,
+)
 from domain.entities.prompt import Message, Prompt, Role
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
@@ -20,7 +28,8 @@ class RecallCallMetadata:
 
     Clients of stateless formats send calls back without what the provider wants with them. An id that was made here
     names its interaction; calls with other ids are looked for in the newest interactions. For what is not found, and if
-    history cannot be read, the provider's adapter has to do without.
+    history cannot be read, the provider's adapter has to do without. Reasoning that has metadata replaces the reasoning
+    that the client sent with the calls of that answer, or none.
     """
 
     history: HistoryRepository
@@ -46,23 +55,19 @@ class RecallCallMetadata:
             return prompt
         earlier, loop = prompt.messages[:start], prompt.messages[start:]
         completed = [
-            replace(message, items=tuple(_completed(message.items, known)))
-            if message.items
-            else message
+            replace(message, items=_completed(message.items, known)) if message.items else message
             for message in loop
         ]
         return replace(prompt, messages=(*earlier, *completed))
 
-    async def _metadata(
-        self, user_id: str, names: Mapping[str, str]
-    ) -> dict[str, ProviderMetadata]:
-        """Return the metadata of the user's calls by id, as far as it is found.
+    async def _metadata(self, user_id: str, names: Mapping[str, str]) -> dict[str, "_KnownCall"]:
+        """Return what is known of the user's calls by id, as far as they are found with any metadata.
 
         Args:
             user_id: Already authorised.
             names: The tool of each call, by id. Some servers use an id again, so the name must be the same.
         """
-        known: dict[str, ProviderMetadata] = {}
+        known: dict[str, _KnownCall] = {}
         missing = set(names)
         query = HistoryQuery(user_id=user_id, filter=_filter(names), limit=_PAGE_INTERACTIONS)
         for _ in range(_MOST_PAGES):
@@ -71,12 +76,31 @@ class RecallCallMetadata:
                 for call in interaction.tool_calls:
                     if call.id in missing and call.name == names[call.id]:
                         missing.discard(call.id)
-                        if call.metadata is not None:
-                            known[call.id] = call.metadata
+                        found = _KnownCall(call.metadata, interaction.items)
+                        if found.metadata is not None or found.has_reasoning_metadata:
+                            known[call.id] = found
             if not missing or page.next_id is None:
                 break
             query = replace(query, after_id=page.next_id)
         return known
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownCall:
+    """A call that was found.
+
+    Attributes:
+        answer: All items of the answer it is a part of.
+    """
+
+    metadata: ProviderMetadata | None
+    answer: tuple[OutputItem, ...]
+
+    @property
+    def has_reasoning_metadata(self) -> bool:
+        return any(
+            isinstance(item, Reasoning) and item.metadata is not None for item in self.answer
+        )
 
 
 def _filter(call_ids: Iterable[str]) -> HistoryFilter:
@@ -96,14 +120,44 @@ def _filter(call_ids: Iterable[str]) -> HistoryFilter:
 def _start_of_loop(messages: tuple[Message, ...]) -> int:
     """Return the position of the last question: providers want metadata of the calls since then."""
     for position in range(len(messages) - 1, -1, -1):
-        if messages[position].role is Role.USER and messages[position].text:
+        message = messages[position]
+        if message.role is Role.USER and message.text and not tool_results(message.items):
             return position
     return 0
 
 
-def _completed(items: Iterable[Item], known: dict[str, ProviderMetadata]) -> Iterable[Item]:
+def _completed(items: tuple[Item, ...], known: Mapping[str, _KnownCall]) -> tuple[Item, ...]:
+    completed: list[Item] = []
+    answers: list[tuple[OutputItem, ...]] = []
     for item in items:
         if isinstance(item, ToolCall) and item.metadata is None and item.id in known:
-            yield replace(item, metadata=known[item.id])
+            call = known[item.id]
+            completed.append(replace(item, metadata=call.metadata))
+            if call.has_reasoning_metadata and call.answer not in answers:
+                answers.append(call.answer)
         else:
-            yield item
+            completed.append(item)
+    if len(answers) != 1 or any(
+        isinstance(item, Reasoning) and item.metadata is not None for item in items
+    ):
+        return tuple(completed)
+    return tuple(_with_reasoning(completed, answers[0]))
+
+
+def _with_reasoning(items: Sequence[Item], answer: Sequence[OutputItem]) -> Iterator[Item]:
+    """Yield `items` with the reasoning of `answer` instead of their own, each before the call that it preceded."""
+    others = [item for item in items if not isinstance(item, Reasoning)]
+    waiting: list[Reasoning] = []
+    before: dict[str, list[Reasoning]] = {}
+    for item in answer:
+        if isinstance(item, Reasoning):
+            waiting.append(item)
+        elif isinstance(item, ToolCall):
+            before[item.id] = waiting
+            waiting = []
+    first = next(item for item in others if isinstance(item, ToolCall))
+    yield from before.pop(first.id, ())  # before the text of the answer too
+    for other in others:
+        if isinstance(other, ToolCall):
+            yield from before.pop(other.id, ())
+        yield other

@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from domain.entities.items import ProviderMetadata, Reasoning, ToolCall, ToolResult, call_id
+from domain.entities.items import (
+    Item,
+    ProviderMetadata,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    call_id,
+)
 from domain.entities.prompt import Message, Prompt, Role
 from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from tests.fakes.history import InMemoryHistory
@@ -123,3 +131,41 @@ async def test_history_is_read_only_for_calls_that_need_it(
 ) -> None:
     assert await RecallCallMetadata(history)(prompt, "ana") is prompt
     assert history.searches == 0
+
+
+ENCRYPTED = ProviderMetadata(kind="anthropic", family="claude", value="c2ln")
+THOUGHT = Reasoning(text="Hm.", metadata=ENCRYPTED)
+HIDDEN = Reasoning(text="", metadata=ENCRYPTED)
+
+
+def assistant_items(prompt: Prompt) -> tuple[Item, ...]:
+    return next(m.items for m in prompt.messages if m.role is Role.ASSISTANT)
+
+
+@pytest.mark.parametrize("sent", [(), (Reasoning(text="Hm."),), (Reasoning(text="Altered."),)])
+async def test_reasoning_with_metadata_comes_back_with_its_call(
+    history: InMemoryHistory, sent: tuple[Item, ...]
+) -> None:
+    second = replace(FOREIGN, id="functions.f:1")
+    items = (THOUGHT, HIDDEN, Text(text="Now:"), FOREIGN, HIDDEN, second)
+    await history.append(an_interaction(5, text="Now:", items=items))
+    rewritten = replace(FOREIGN, arguments='{ "a": 1 }')
+    calls, results = a_round(rewritten, second)
+    calls = replace(calls, text="Now:", items=(*sent, Text(text="Now:"), *calls.items))
+    noted = replace(results, text="Go on.", items=(*results.items, Text(text="Go on.")))
+    prompt = Prompt(messages=(Message(role=Role.USER, text="Why?"), calls, noted))
+    completed = await RecallCallMetadata(history)(prompt, "ana")
+    assert assistant_items(completed) == (
+        THOUGHT,
+        HIDDEN,
+        Text(text="Now:"),
+        rewritten,
+        HIDDEN,
+        second,
+    )
+
+
+async def test_reasoning_without_metadata_stays_as_it_was_sent(history: InMemoryHistory) -> None:
+    await keep(history, 5, signed(FOREIGN))
+    completed = await RecallCallMetadata(history)(a_prompt(FOREIGN), "ana")
+    assert assistant_items(completed) == (signed(FOREIGN),)
