@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "app.controllers": {
         "app.console",
         "app.dto",
+        "app.dto.anthropic_messages",
         "app.dto.native",
         "app.dto.openai_chat",
         "app.dto.openai_responses",
@@ -40,6 +41,11 @@ ALLOWED: dict[str, set[str]] = {
         "app.responses",
         "app.server",
         "app.services",
+    },
+    "app.dto.anthropic_messages": {
+        "app.dto",
+        "app.problems",
+        "app.responses",
     },
     "app.dto.native": {
         "app.dto",

@@ -78,6 +78,12 @@ CLIENTS = {
         [str(LLAMA_INDEX / "bin" / "python"), "-m", "tests.e2e.llama_index.client"], None, True
     ),
     "openai-js": Client(["node", str(JAVASCRIPT / "openai_client.mjs")]),
+    "anthropic": Client(
+        [sys.executable, "-m", "tests.e2e.clients.anthropic_python"], ("end_turn", "tool_use")
+    ),
+    "anthropic-js": Client(
+        ["node", str(JAVASCRIPT / "anthropic_client.mjs")], ("end_turn", "tool_use")
+    ),
     "ai-sdk": Client(["node", str(JAVASCRIPT / "ai_sdk_client.mjs")], ("stop", "tool-calls")),
 }
 
@@ -176,15 +182,15 @@ def test_each_client_does_each_task(outcomes: Outcomes, name: str, task: str, mo
         assert outcome == {"json": JSON}
         return
     usage = [USAGE.input_tokens, USAGE.output_tokens]
+    stop, call = CLIENTS[name].words or ("stop", "tool_calls")
     if task in ("text", "stream"):
-        assert (outcome["text"], outcome["finish"], outcome["usage"]) == (TEXT, "stop", usage)
+        assert (outcome["text"], outcome["finish"], outcome["usage"]) == (TEXT, stop, usage)
         assert outcome.get("pieces", 2) > 1
         return
     at_once = task == "agent_at_once"
     assert outcome["calls"] == (ONE_ROUND if at_once else TWO_ROUNDS)
     assert outcome["text"] == ("Oslo: 31 °C" if at_once else "Oslo: 22 °C")
-    if (words := CLIENTS[name].words) is not None:
-        stop, call = words
+    if CLIENTS[name].words is not None:
         assert outcome["finish"] == [call] * (1 if at_once else 2) + [stop]
         assert outcome["usage"] == usage
 

@@ -33,11 +33,20 @@ WITH_A_BODY: dict[str, list[dict[str, Any]]] = {
             {"metadata": {"user": "bob", "user_id": "bob", "userId": "bob"}},
         )
     ],
+    "/v1/messages": [
+        {
+            "model": "gem-healthy",
+            "max_tokens": 9,
+            "messages": [{"role": "user", "content": "hi"}],
+            "metadata": {"user_id": "bob", "user": "bob", "userId": "bob"},
+            "user": "bob",
+        }
+    ],
 }
 """By route, bodies that name bob in every way the route, or any other program, knows."""
 OF_AN_ID = "{responseId}"
 """The id of a response contains its user, sealed; `test_responses_isolation.py` asks for those of others."""
-OF_NOBODY = {"/v1/models", "/v1/models/{modelId:path}"}
+OF_NOBODY = {"/v1/messages/count_tokens", "/v1/models", "/v1/models/{modelId:path}"}
 HIDDEN = {"/", "/console/{name}", "/docs", "/docs/assets", "/openapi.json"}
 """What the description leaves out: pages, and itself."""
 

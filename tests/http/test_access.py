@@ -22,6 +22,8 @@ from tests.support.service import ROOT, environment, running_service
 PROTECTED = [
     ("POST", "/v1/chat"),
     ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/messages"),
+    ("POST", "/v1/messages/count_tokens"),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/gem-healthy"),
     ("GET", "/v1/history/ana"),
@@ -63,6 +65,26 @@ def test_what_is_public_needs_none_and_takes_any(guarded: Guarded, path: str) ->
     for credentials in (None, "nonsense"):
         with guarded.client(credentials) as client:
             assert client.get(path).status_code == 200
+
+
+def test_a_key_may_be_in_anthropics_header(guarded: Guarded) -> None:
+    body = {
+        "model": "gem-healthy",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "hi"}],
+        "metadata": {"user_id": "ana"},
+    }
+    named = {"x-api-key": guarded.backend_key}
+    with guarded.client() as client:
+        assert client.post("/v1/messages", json=body, headers=named).status_code == 200
+        assert client.get("/v1/models", headers=named).status_code == 200
+        wrong = {"x-api-key": "rtg_aaaaaaaaaaaa_" + "a" * 32}
+        response = client.post("/v1/messages", json=body, headers=wrong)
+        refuses(response, 'Bearer error="invalid_token"')
+        assert response.json()["error"]["type"] == "authentication_error"
+        assert client.get("/v1/history/ana", headers=named).status_code == 401
+        twice = [*named.items(), *named.items()]
+        assert client.post("/v1/messages", json=body, headers=twice).status_code == 401
 
 
 def test_every_route_is_either_listed_as_public_or_protected(guarded: Guarded) -> None:
