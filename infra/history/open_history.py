@@ -7,6 +7,7 @@ from functools import partial
 
 from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
+from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.health import Degraded
 from domain.interfaces.history import HistoryRepository
 from domain.interfaces.telemetry import AttachmentObserver
@@ -17,7 +18,7 @@ from infra.configuration import ConfigurationError
 from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER, Outbox, open_outbox
 from infra.history.sqlite.outbox.relay import Sink
 from infra.history.store.durable_store import DurableStore
-from infra.history.store.retention import RetainedHistory, Retention
+from infra.history.store.retention import RetainedHistory, RetainedRecords, Retention
 from infra.settings.history import HistorySettings
 from infra.storage.aws.access import AwsAccess, warn_of_plain_endpoint
 from infra.stores.registry import configured_store, remote_store_settings
@@ -31,11 +32,13 @@ class ConfiguredHistory:
     Attributes:
         outbox: The interactions that this host has not delivered yet; None without an outbox.
         attachments: Holds the contents that interactions refer to; None where the settings name no place for them.
+        records: The records of conversations, read and written in the store itself.
     """
 
     repository: HistoryRepository
     outbox: Outbox | None
     attachments: AttachmentStore | None
+    records: ConversationRecords | None = None
     _watched: tuple[Callable[[], Sequence[Degraded]], ...] = ()
 
     def degraded(self) -> Sequence[Degraded]:
@@ -98,6 +101,7 @@ async def open_history(
                 repository=outbox,
                 outbox=outbox,
                 attachments=attachments,
+                records=opened.records,
                 _watched=(outbox.degraded,),
             )
         else:
@@ -105,6 +109,7 @@ async def open_history(
                 repository=opened.history,
                 outbox=None,
                 attachments=attachments,
+                records=opened.records,
                 _watched=(opened.degraded,),
             )
 
@@ -116,6 +121,15 @@ def without_expired(
     if settings.history_retention_days is None:
         return history
     return RetainedHistory(history, Retention(settings.history_retention_days), clock)
+
+
+def records_without_expired(
+    settings: HistorySettings, records: ConversationRecords | None, clock: Clock
+) -> ConversationRecords | None:
+    """Return the records for reading, likewise."""
+    if settings.history_retention_days is None or records is None:
+        return records
+    return RetainedRecords(records, Retention(settings.history_retention_days), clock)
 
 
 async def _behind_queue(
@@ -140,6 +154,7 @@ async def _behind_queue(
             repository=SqsHistory(senders.chats, store.history, traceparent=traceparent),
             outbox=None,
             attachments=attachments,
+            records=store.records,
             _watched=(queue_degraded, store.degraded),
         )
     sink = SqsSink(senders.backlog, store.history)
@@ -157,6 +172,7 @@ async def _behind_queue(
         ),
         outbox=outbox,
         attachments=attachments,
+        records=store.records,
         _watched=(queue_degraded, outbox.degraded),
     )
 

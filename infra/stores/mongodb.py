@@ -57,7 +57,7 @@ def _history(
 @asynccontextmanager
 async def _open(settings: "HistorySettings", clock: "Clock") -> AsyncIterator[OpenedStore]:
     async with _history(settings, clock, settings.history_read_seconds) as history:
-        yield OpenedStore(history, history.reachability.degraded)
+        yield OpenedStore(history, history.reachability.degraded, history.records)
 
 
 @asynccontextmanager

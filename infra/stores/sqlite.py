@@ -40,7 +40,7 @@ async def _open(settings: "HistorySettings", clock: "Clock") -> AsyncIterator[Op
         min_free_disk_bytes=settings.min_free_disk_bytes,
         retention=Retention(settings.history_retention_days),
     ) as history:
-        yield OpenedStore(history, degraded=tuple)
+        yield OpenedStore(history, degraded=tuple, records=history.records)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from domain.interfaces.attachments import AttachmentStore
     from domain.interfaces.clock import Clock
+    from domain.interfaces.conversation_records import ConversationRecords
     from domain.interfaces.health import Degraded
     from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
     from domain.interfaces.idempotency import IdempotencyStore
@@ -24,10 +25,12 @@ class OpenedStore:
 
     Attributes:
         degraded: Returns the store while it does not answer.
+        records: The records of conversations; None where the store keeps none.
     """
 
     history: "DurableStore"
     degraded: "Callable[[], Sequence[Degraded]]"
+    records: "ConversationRecords | None" = None
 
 
 @dataclass(frozen=True, slots=True)

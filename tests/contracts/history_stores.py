@@ -41,7 +41,7 @@ async def mongo(_folder: Path) -> AsyncIterator[DurableStore]:
     """MongoDB, in an empty database."""
     uri = shared_mongo_uri()
     async with pymongo.AsyncMongoClient[dict[str, object]](uri) as client:
-        for collection in ("interactions", "erasures"):
+        for collection in ("interactions", "erasures", "conversations"):
             await client[MONGO_DATABASE][collection].delete_many({})
     async with open_mongo(
         uri, database=MONGO_DATABASE, clock=SystemClock(), read_seconds=READ_SECONDS

@@ -4,6 +4,7 @@
     U#<user>     <id>          an interaction, or its tombstone
     P#<user>     <id>#0001     a part of a body that is too long for one item
     E#<user>     all           the tombstone of all of a user's interactions below an id
+    R#<user>     <id>          the record of a conversation (conversation_records.py)
 
 The id sorts by time, serves as the cursor and makes writes idempotent. A user id never contains a `#`.
 """

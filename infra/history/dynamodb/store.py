@@ -23,6 +23,7 @@ from domain.exceptions import (
 )
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
+from infra.history.dynamodb.conversation_records import DynamoConversationRecords
 from infra.history.dynamodb.conversations import conversations
 from infra.history.dynamodb.item_reader import interactions_in
 from infra.history.dynamodb.items import Row, key_of, row_of
@@ -82,6 +83,13 @@ class DynamoHistory(DurableStore):
         self._read_seconds = read_seconds
         self._retention = retention
         self._batcher = Batcher(self.append_many)
+        self.records = DynamoConversationRecords(
+            self._table,
+            clock,
+            reading=self.reading,
+            read_seconds=read_seconds,
+            retention=retention,
+        )
 
     @property
     def table(self) -> Table:

@@ -14,6 +14,7 @@ from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
 from infra.history.format.documents import UnreadableDocument, document_of
+from infra.history.mongo.conversation_records import MongoConversationRecords
 from infra.history.mongo.conversations import conversations
 from infra.history.mongo.errors import translate_errors
 from infra.history.mongo.index_builder import make_indexes
@@ -38,7 +39,7 @@ FAILURES_TO_BE_AWAY = 2
 
 
 class MongoHistory(DurableStore):
-    """One database with the collections `interactions`, by id, and `erasures`, the tombstones.
+    """One database with the collections `interactions`, by id, `conversations`, their records, and `erasures`, the tombstones.
 
     A write is acknowledged by the majority's journals: a write on the primary alone is lost when it is killed.
     Concurrent appends are batched.
@@ -66,6 +67,9 @@ class MongoHistory(DurableStore):
         self._retention = retention
         self._read_milliseconds = round(read_seconds * 1000)
         self._batcher = Batcher(self.append_many)
+        self.records = MongoConversationRecords(
+            access.database["conversations"], self._erasures, self, retention
+        )
 
     @property
     def interactions(self) -> AsyncCollection[Document]:
@@ -99,7 +103,7 @@ class MongoHistory(DurableStore):
             expires_milliseconds = self._retention.expires_milliseconds(document["_id"])
             if expires_milliseconds is not None:
                 document["expiresAt"] = datetime.fromtimestamp(expires_milliseconds / 1000, UTC)
-        await self._written(self._writes.append(documents))
+        await self.written(self._writes.append(documents))
 
     async def search(self, query: HistoryQuery) -> Page:
         words: Sequence[str] = ()
@@ -167,14 +171,14 @@ class MongoHistory(DurableStore):
         return _all_of([found])[0]
 
     async def erase(self, user_id: str, interaction_id: str) -> None:
-        await self._erased(self._writes.erase_one(user_id, interaction_id))
+        await self.erased(self._writes.erase_one(user_id, interaction_id))
 
     async def erase_all(self, user_id: str, until_id: str) -> int:
         before_id = first_id_after(until_id)
-        await self._erased(self._erasures.add_all(user_id, before_id))
+        await self.erased(self._erasures.add_all(user_id, before_id))
         erased = 0
         while True:
-            count, is_last = await self._erased(self._writes.erase_some(user_id, before_id))
+            count, is_last = await self.erased(self._writes.erase_some(user_id, before_id))
             erased += count
             if is_last:
                 return erased
@@ -207,7 +211,13 @@ class MongoHistory(DurableStore):
     async def _hello(self) -> Document:
         return await self._interactions.database.command("hello")
 
-    async def _written(self, call: Coroutine[Any, Any, T]) -> T:
+    async def written(self, call: Coroutine[Any, Any, T]) -> T:
+        """Return the result of a write, within the time limit of writes.
+
+        Raises:
+            Unstorable: The server refuses its content.
+            HistoryUnavailable: It fails, or takes longer.
+        """
         try:
             with translate_errors(HistoryUnavailable):
                 written = await self._calls.within(WRITE_SECONDS, call)
@@ -219,7 +229,12 @@ class MongoHistory(DurableStore):
         self.reachability.succeed()
         return written
 
-    async def _erased(self, call: Coroutine[Any, Any, T]) -> T:
+    async def erased(self, call: Coroutine[Any, Any, T]) -> T:
+        """Return the result of an erasure, within the time limit of writes.
+
+        Raises:
+            HistoryUnreadable: It fails, or takes longer.
+        """
         with translate_errors(HistoryUnreadable):
             return await self._calls.within(WRITE_SECONDS, call)
 

@@ -72,9 +72,24 @@ CREATE INDEX figures ON interaction (
 );
 """
 
+CONVERSATION_RECORDS = """
+CREATE TABLE conversation (
+    seq INTEGER PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    created_id TEXT NOT NULL,
+    changed_id TEXT NOT NULL,
+    title TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE UNIQUE INDEX conversation_by_id ON conversation (user_id, id);
+CREATE INDEX conversation_by_change ON conversation (changed_id);
+"""
+
 HISTORY_MIGRATIONS: tuple[Step, ...] = (
     *(INTERACTIONS, TURNS_BY_ID, FIGURES, MakeWordIndex(), PURGE),
     CANONICAL_WORDS,
+    CONVERSATION_RECORDS,
 )
 """Each step leads to the next `user_version` of the file; steps are only added at the end."""
 

@@ -22,6 +22,7 @@ from infra.history.sqlite import pages as sqlite_pages
 from infra.history.sqlite import statistics as sqlite_statistics
 from infra.history.sqlite.admission import LOOK_SECONDS, Admission
 from infra.history.sqlite.committer import SqliteCommitter
+from infra.history.sqlite.conversation_records import SqliteConversationRecords
 from infra.history.sqlite.expiry import Expire, expire_all
 from infra.history.sqlite.in_flight_markers import InFlightMarkers
 from infra.history.sqlite.read_pool import ReadPool
@@ -66,6 +67,7 @@ class SqliteHistory(DurableStore):
         commits: Writes jobs to the file.
         reads: Runs reads of the file.
         markers: The requests in flight.
+        records: The records of conversations.
         appends: Notifies readers that wait for an append.
     """
 
@@ -85,6 +87,7 @@ class SqliteHistory(DurableStore):
         self.reads = reads
         self.markers = InFlightMarkers(commits.submit)
         self.appends = AppendNotifier()
+        self.records = SqliteConversationRecords(commits, reads, path)
         self._admission = admission
         self._clock = clock
 
@@ -168,6 +171,7 @@ class SqliteHistory(DurableStore):
         """Remove interactions below an id, some at a time; a failure is left to the next call."""
         with suppress(HistoryUnavailable):
             await expire_all(self.commits, Expire, first_kept_id)
+            await self.records.expire(first_kept_id)
 
     async def finish_erasures(self) -> None:
         """Complete erasures whose process died; raises `HistoryUnavailable`."""

@@ -1,9 +1,9 @@
 """Retention of history."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from domain.entities.conversation import ConversationPage, ConversationQuery
+from domain.entities.conversation import ConversationPage, ConversationQuery, ConversationRecord
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import (
     LAST_MILLISECOND,
@@ -13,6 +13,7 @@ from domain.entities.interaction import (
 )
 from domain.entities.statistics import DAY_MILLISECONDS, Group, StatisticsQuery
 from domain.interfaces.clock import Clock
+from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.history import HistoryRepository
 
 
@@ -93,3 +94,41 @@ class RetainedHistory(HistoryRepository):
 
     def _first_kept_id(self) -> str:
         return self._retention.first_kept_id(self._clock.now_milliseconds())
+
+
+class RetainedRecords(ConversationRecords):
+    """Hides expired records that the store has not removed yet, and expired items of the others."""
+
+    def __init__(self, records: ConversationRecords, retention: Retention, clock: Clock) -> None:
+        self._records = records
+        self._retention = retention
+        self._clock = clock
+
+    async def get(self, user_id: str, conversation_id: str) -> ConversationRecord | None:
+        record = await self._records.get(user_id, conversation_id)
+        return None if record is None else self._kept(record)
+
+    async def put(self, record: ConversationRecord) -> None:
+        await self._records.put(record)
+
+    async def titles(self, user_id: str, conversation_ids: Sequence[str]) -> Mapping[str, str]:
+        return await self._records.titles(user_id, conversation_ids)
+
+    async def erase(self, user_id: str, conversation_id: str) -> None:
+        await self._records.erase(user_id, conversation_id)
+
+    async def erase_all(self, user_id: str, until_id: str) -> None:
+        await self._records.erase_all(user_id, until_id)
+
+    async def all(self, *, user_id: str | None = None) -> AsyncIterator[ConversationRecord]:
+        async for record in self._records.all(user_id=user_id):
+            kept = self._kept(record)
+            if kept is not None:
+                yield kept
+
+    def _kept(self, record: ConversationRecord) -> ConversationRecord | None:
+        first_kept_id = self._retention.first_kept_id(self._clock.now_milliseconds())
+        if record.changed_id < first_kept_id:
+            return None
+        items = [added for added in record.items if added.id >= first_kept_id]
+        return replace(record, items=tuple(items))

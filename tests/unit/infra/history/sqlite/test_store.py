@@ -16,6 +16,7 @@ from typing import Any
 import apsw
 import pytest
 
+from domain.entities.conversation import ConversationRecord
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order
 from domain.entities.interaction import Status
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
@@ -25,6 +26,7 @@ from infra.history.sqlite import pages as sqlite_pages
 from infra.history.sqlite import statistics as sqlite_statistics
 from infra.history.sqlite import write_jobs as sqlite_jobs
 from infra.history.sqlite.committer import CHECKPOINT_PAGES, SqliteCommitter
+from infra.history.sqlite.conversation_records import SqliteConversationRecordReader
 from infra.history.sqlite.outbox.outbox_file import acquire_outbox
 from infra.history.sqlite.read_pool import ReadConnections, ReadPool
 from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_reader, open_writer
@@ -552,3 +554,27 @@ async def test_a_careless_umask_does_not_open_the_file(tmp_path: Path) -> None:
         os.umask(before)
 
     assert modes == {0o600}
+
+
+async def test_a_file_without_records_of_conversations_gets_them(tmp_path: Path) -> None:
+    path = tmp_path / HISTORY_FILE
+    open_writer(path, HISTORY_MIGRATIONS[:-1]).close()
+    reads = ReadPool(seconds=10.0, threads=1)
+    before = SqliteConversationRecordReader(reads, path)
+    assert [record async for record in before.all()] == []
+    await reads.close()
+    record = ConversationRecord(
+        user_id="ana",
+        conversation_id="loops",
+        title="Loops",
+        created_id=an_id(),
+        changed_id=an_id(3),
+    )
+    async with opened(tmp_path) as history:
+        await history.records.put(record)
+    async with opened(tmp_path) as history:
+        assert await history.records.get("ana", "loops") == record
+        await history.expire(an_id(3))
+        assert await history.records.get("ana", "loops") == record
+        await history.expire(an_id(4))
+        assert await history.records.get("ana", "loops") is None
