@@ -14,6 +14,7 @@ from app.server import ServeOptions
 from app.server.metrics_server import serve_metrics
 from app.services.chat_service import ChatLimits, ChatService
 from app.services.container import Container
+from app.services.conversation_service import ConversationService
 from app.services.history_service import HistoryService
 from app.services.idempotency import IdempotencyService
 from app.services.model_service import ModelService
@@ -22,6 +23,7 @@ from app.services.response_service import ResponseService
 from app.services.token_quota import TokenQuota
 from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
+from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
 from domain.interfaces.health import Health
@@ -33,6 +35,9 @@ from domain.interfaces.sealer import Sealer
 from domain.interfaces.telemetry import RequestTracer
 from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.conversations.change_conversation import ChangeConversation
+from domain.use_cases.conversations.erase_conversation import EraseConversation
+from domain.use_cases.conversations.read_conversation import ReadConversation
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
@@ -50,7 +55,7 @@ from domain.use_cases.sweep_attachments import SweepAttachments
 from infra.attachments.measured import MeasuredSweep
 from infra.clock import SystemClock
 from infra.configuration import read_environment
-from infra.history.open_history import open_history, without_expired
+from infra.history.open_history import open_history, records_without_expired, without_expired
 from infra.ids import InteractionIds
 from infra.llm.catalogue.loader import load_catalogue
 from infra.llm.chain import open_llm
@@ -174,6 +179,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             llm=llm.client,
             catalogue=catalogue,
             history=without_expired(settings, history.repository, clock),
+            records=records_without_expired(settings, history.records, clock),
             history_writer=(
                 tracing.traced_history(
                     history.repository, is_queue=settings.sqs_queue_url is not None
@@ -227,6 +233,7 @@ def wire(
     llm: LLMClient,
     catalogue: ModelCatalogue,
     history: HistoryRepository,
+    records: ConversationRecords,
     idempotency_store: IdempotencyStore,
     authenticator: Authenticator | None,
     cursors: CursorCodec,
@@ -259,7 +266,11 @@ def wire(
         idempotency_store=idempotency_store,
         new_id=new_id,
         attachments=attachments,
+        records=records,
     )
+    read_conversation = ReadConversation(history, records, load_contents)
+    change_conversation = ChangeConversation(records, read_conversation, new_id)
+    response_ids = ResponseIds(sealer)
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
@@ -271,6 +282,7 @@ def wire(
                 load_attachments=LoadAttachments(attachments),
                 load_contents=load_contents,
                 late_seconds=0.0 if configured_store(settings).is_embedded else LATE_SECONDS,
+                records=records,
             ),
             catalogue=catalogue,
             clock=clock,
@@ -294,18 +306,24 @@ def wire(
             search_history=SearchHistory(history=history, load_contents=load_contents),
             read_interaction=read_interaction,
             erase_history=erase_history,
-            list_conversations=ListConversations(history=history),
+            list_conversations=ListConversations(history=history, records=records),
             summarise_history=SummariseHistory(history=history),
             export_history=ExportHistory(history=history, clock=clock, load_contents=load_contents),
             read_attachment=ReadAttachment(attachments),
             cursors=cursors,
         ),
         responses=ResponseService(
-            ResponseIds(sealer),
+            response_ids,
             read_interaction,
             erase_history,
             clock,
             drops_unknown_tools=settings.responses_drop_unknown_tools,
+        ),
+        conversations=ConversationService(
+            response_ids,
+            read_conversation,
+            change_conversation,
+            EraseConversation(history, erase_history, change_conversation),
         ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),
         authenticator=authenticator,

@@ -11,6 +11,7 @@ from app.controllers import (
     attachment_controller,
     chat_controller,
     console_controller,
+    conversations_controller,
     docs_controller,
     export_controller,
     health_controller,
@@ -158,6 +159,9 @@ def create_app(
     app.include_router(messages_controller.router)
     app.include_router(responses_controller.chat_router)
     app.include_router(responses_controller.router)
+    app.include_router(conversations_controller.body_router)
+    app.include_router(conversations_controller.router)
+    app.include_router(history_controller.body_router)
     if options.metrics_enabled:
         app.include_router(metrics_controller.router)
     if options.console_enabled:
@@ -177,7 +181,7 @@ def create_app(
         guarded = CrossOrigin(
             guarded,
             allow_origins=options.cors_origins,
-            allow_methods=["GET", "HEAD", "POST", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
             allow_headers=["*"],
             allow_private_network=True,
             expose_headers=_EXPOSED_HEADERS,

@@ -5,16 +5,23 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
-from app.dto.native.conversation import ConversationList, ConversationParameters
+from app.dto.native.conversation import (
+    ConversationList,
+    ConversationParameters,
+    ConversationTitle,
+    RenamedConversation,
+)
 from app.dto.native.history import Erased, HistoryPage, HistoryParameters
 from app.dto.native.interaction import InteractionDto
 from app.dto.wire import INTERACTION_ID_PATTERN
 from app.problems.problem_schema import problems
+from app.requests.chat_route import StrictJsonRoute
 from app.requests.request_context import caller_of, container_of, user_in_path
 from app.requests.strict_route import StrictRoute
 from domain.entities.caller import USER_ID_PATTERN
 
 router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["history"])
+body_router = APIRouter(prefix="/v1/history", route_class=StrictJsonRoute, tags=["history"])
 
 UserIdInPath = Annotated[
     str,
@@ -48,6 +55,17 @@ InteractionIdInPath = Annotated[
         pattern=INTERACTION_ID_PATTERN,
         description="The `id` of an interaction.",
         openapi_examples={"an id": {"value": "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"}},
+    ),
+]
+
+
+ConversationIdInPath = Annotated[
+    str,
+    Path(
+        alias="conversationId",
+        pattern=USER_ID_PATTERN,
+        description="The `conversationId` of interactions.",
+        openapi_examples={"loops": {"value": "loops"}},
     ),
 ]
 
@@ -100,6 +118,45 @@ async def list_conversations(
             caller_of(request),
             parameters.to_query(user_in_path(user_id, request)),
             cursor=parameters.cursor,
+        )
+    )
+
+
+@body_router.patch(
+    "/{userId}/conversations/{conversationId}",
+    summary="Give a conversation a title",
+    response_model=None,
+    responses={
+        200: {"model": RenamedConversation},
+        **problems(400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503),
+    },
+)
+async def rename_conversation(
+    body: ConversationTitle,
+    request: Request,
+    user_id: UserIdInPath,
+    conversation_id: ConversationIdInPath,
+) -> Response:
+    """Give a conversation a title, or remove it with an empty one; needs the scope `chat:write`."""
+    record = await container_of(request).conversations.rename(
+        caller_of(request), user_in_path(user_id, request), conversation_id, body.title
+    )
+    renamed = RenamedConversation(id=record.conversation_id, title=record.title)
+    return Response(renamed.model_dump_json(by_alias=True), media_type="application/json")
+
+
+@router.delete(
+    "/{userId}/conversations/{conversationId}",
+    summary="Erase a conversation",
+    responses=problems(401, 403, 422, 429, 500, 503),
+)
+async def erase_conversation(
+    user_id: UserIdInPath, conversation_id: ConversationIdInPath, request: Request
+) -> Erased:
+    """Erase all interactions of a conversation, its title, its metadata and the items added to it."""
+    return Erased(
+        deleted=await container_of(request).conversations.erase(
+            caller_of(request), user_in_path(user_id, request), conversation_id
         )
     )
 

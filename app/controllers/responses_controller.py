@@ -22,7 +22,7 @@ from app.responses.event_stream import EventStream
 from app.responses.json_response import ANSWER_HEADERS, EncodedJsonResponse, read_interaction
 from app.services.chat_service import ChatOptions
 from app.services.response_service import ResponseService
-from domain.entities.caller import Caller, is_user_id
+from domain.entities.caller import Caller
 from domain.entities.interaction import Interaction
 from domain.entities.items import OutputItem
 from domain.exceptions import ItemNotFound, NotFound, PreviousResponseNotFound, UnsupportedInput
@@ -222,13 +222,11 @@ def _continued(
         interaction_id, user_id = found
         return interaction_id, None, user_id
     if body.conversation_id is not None:
-        if is_user_id(body.conversation_id) and not body.conversation_id.startswith("conv_"):
-            return None, body.conversation_id, None  # begun at another door
-        opened = responses.ids.read_conversation(body.conversation_id)
+        opened = responses.ids.resolve_conversation(body.conversation_id)
         if opened is None:
             raise NotFound
-        conversation_id, user_id = opened
-        return None, conversation_id, user_id
+        conversation_id, owner = opened
+        return None, conversation_id, owner
     return None, None, None
 
 

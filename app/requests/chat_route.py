@@ -1,4 +1,4 @@
-"""Route classes of the two chat operations."""
+"""Route classes of operations with a JSON body."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 from fastapi import Header
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Header as HeaderInfo
+from fastapi.params import Path as PathInfo
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app.requests.json_body import read_json
+from app.requests.large_bodies import HeldBody
 from app.requests.strict_route import check_query
 from domain.entities.prompt import Prompt
 
@@ -35,16 +37,16 @@ _CONTENT_ENCODING = b"content-encoding"
 
 
 @dataclass(frozen=True, slots=True)
-class _HeaderParameter:
-    """A parameter of a controller whose value comes from a header."""
+class _Parameter:
+    """A parameter of a controller whose value comes from a header or the path."""
 
     name: str
-    header: str
+    alias: str
     type: TypeAdapter[Any]
 
 
 class ChatRoute(APIRoute):
-    """Calls its controller with a validated JSON body, the request, and the values of headers.
+    """Calls its controller with a validated JSON body, the request, and the values of the path and of headers.
 
     Header parameters are optional: those that the request does not have are not passed.
 
@@ -59,6 +61,7 @@ class ChatRoute(APIRoute):
         super().__init__(path, endpoint, **options)
         self._body_type = TypeAdapter(get_type_hints(endpoint)["body"])
         self._parameters = _header_parameters(endpoint)
+        self._path_parameters = _path_parameters(endpoint)
         self._used_headers = frozenset({_CONTENT_TYPE, _CONTENT_ENCODING, *self._parameters})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -86,14 +89,39 @@ class ChatRoute(APIRoute):
         )
         errors: list[dict[str, Any]] = []
         values: dict[str, Any] = {}
+        for path_parameter in self._path_parameters:
+            alias = path_parameter.alias
+            text = request.path_params[alias]
+            values[path_parameter.name] = _validate(
+                path_parameter.type, text, errors, "path", alias
+            )
         for name, texts in headers.items():
             if (found := self._parameters.get(name)) is not None:
-                values[found.name] = _validate(found.type, texts[0], errors, "header", found.header)
+                values[found.name] = _validate(found.type, texts[0], errors, "header", found.alias)
         body = _validate(self._body_type, value, errors, "body")
         if errors:
             raise RequestValidationError(errors)
         response: Response = await self.endpoint(body, request, **values)
         return response
+
+
+class JsonRoute(ChatRoute):
+    """Route of another operation with a JSON body, which FastAPI finds by its path."""
+
+    async def respond(self, request: Request) -> Response:
+        """Return the controller's response; raises as `ChatRoute.respond`."""
+        held_body = HeldBody(request.scope["app"].state.limits.large_bodies)
+        request.scope["held_body"] = held_body
+        try:
+            return await super().respond(request)
+        finally:
+            held_body.release()
+
+
+class StrictJsonRoute(JsonRoute):
+    """The same, and rejects all query parameters."""
+
+    rejects_query = True
 
 
 class StrictChatRoute(ChatRoute):
@@ -113,15 +141,27 @@ async def prompt_of(to_prompt: Callable[[], Prompt], request: Request) -> Prompt
     return to_prompt()
 
 
-def _header_parameters(endpoint: Callable[..., Any]) -> Mapping[bytes, _HeaderParameter]:
+def _header_parameters(endpoint: Callable[..., Any]) -> Mapping[bytes, _Parameter]:
     """Return the header parameters of a controller, by the name of the header in lower case."""
-    parameters: dict[bytes, _HeaderParameter] = {}
+    parameters: dict[bytes, _Parameter] = {}
     for name, hint in get_type_hints(endpoint, include_extras=True).items():
         for field in get_args(hint)[1:]:
             if isinstance(field, HeaderInfo) and field.alias is not None:
-                parameter = _HeaderParameter(name, field.alias, TypeAdapter(hint))
+                parameter = _Parameter(name, field.alias, TypeAdapter(hint))
                 parameters[field.alias.lower().encode()] = parameter
     return parameters
+
+
+def _path_parameters(endpoint: Callable[..., Any]) -> tuple[_Parameter, ...]:
+    """Return the path parameters of a controller."""
+    return tuple(
+        [
+            _Parameter(name, field.alias, TypeAdapter(hint))
+            for name, hint in get_type_hints(endpoint, include_extras=True).items()
+            for field in get_args(hint)[1:]
+            if isinstance(field, PathInfo) and field.alias is not None
+        ]
+    )
 
 
 def _read_headers(scope: Scope, used: frozenset[bytes]) -> dict[bytes, list[str]]:

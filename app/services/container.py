@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.services.chat_service import ChatService
+from app.services.conversation_service import ConversationService
 from app.services.history_service import HistoryService
 from app.services.model_service import ModelService
 from app.services.response_service import ResponseService
@@ -30,6 +31,7 @@ class Container:
     history: HistoryService
     models: ModelService
     responses: ResponseService
+    conversations: ConversationService
     authenticator: Authenticator | None
     caller_limits: RateLimiter
     health: Health

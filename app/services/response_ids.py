@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from domain.entities.caller import is_user_id
+from domain.entities.conversation import begins_with_record
 from domain.entities.interaction import is_interaction_id
 from domain.interfaces.sealer import Sealer
 
@@ -16,6 +17,7 @@ CONVERSATION = "conv"
 
 _RESPONSE = re.compile(r"resp_([0-9a-f]{32})([A-Za-z0-9_-]+)")
 _SEPARATOR = "."
+_CONVERSATION_PREFIX = "conv_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +47,37 @@ class ResponseIds:
         return interaction_id, user_id
 
     def of_conversation(self, conversation_id: str, user_id: str) -> str:
-        """Return the id of a conversation; the same one every time."""
+        """Return the id of a conversation; the same one every time.
+
+        Args:
+            conversation_id: As in history; that of a conversation created here begins with `conv_` already.
+            user_id: Its user.
+        """
         sealed = self.sealer.seal(user_id.encode(), CONVERSATION, conversation_id)
-        return f"conv_{conversation_id}{_SEPARATOR}{sealed}"
+        prefix = "" if begins_with_record(conversation_id) else _CONVERSATION_PREFIX
+        return f"{prefix}{conversation_id}{_SEPARATOR}{sealed}"
 
     def read_conversation(self, conversation: str) -> tuple[str, str] | None:
         """Return the conversation's own id and its user; None if the id was not made here, or was altered."""
-        head, _, sealed = conversation.removeprefix("conv_").rpartition(_SEPARATOR)
-        if not conversation.startswith("conv_") or not is_user_id(head):
+        head, _, sealed = conversation.rpartition(_SEPARATOR)
+        if not head.startswith(_CONVERSATION_PREFIX):
+            return None
+        if not begins_with_record(head):
+            head = head.removeprefix(_CONVERSATION_PREFIX)
+        if not is_user_id(head):
             return None
         user_id = self._user(sealed, CONVERSATION, head)
         return None if user_id is None else (head, user_id)
+
+    def resolve_conversation(self, conversation: str) -> tuple[str, str | None] | None:
+        """Return the conversation's own id and its user, None for an own id, which names none; None for an invalid id."""
+        sealed = self.read_conversation(conversation)
+        if sealed is not None:
+            return sealed
+        is_own = begins_with_record(conversation) or (
+            is_user_id(conversation) and not conversation.startswith(_CONVERSATION_PREFIX)
+        )
+        return (conversation, None) if is_own else None
 
     def _user(self, sealed: str, *bound_to: str) -> str | None:
         opened = self.sealer.open(sealed, *bound_to)

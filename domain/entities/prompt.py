@@ -85,6 +85,7 @@ class Prompt:
         keeps_input: All messages of the caller are stored, since later turns continue from them; otherwise the new
             one alone, since the next request brings the others again.
         own_messages: With `keeps_input`: the caller's messages if `messages` also contains earlier ones; else empty.
+        own_system: The caller's own instructions if `system` also contains those of the conversation; else None.
         own_message: The caller's own message if the last user message also contains earlier ones; else None.
     """
 
@@ -105,6 +106,7 @@ class Prompt:
     tools_content_id: str | None = None
     keeps_input: bool = False
     own_messages: tuple[Message, ...] = ()
+    own_system: str | None = None
     own_message: Message | None = None
 
     def __post_init__(self) -> None:
@@ -187,6 +189,8 @@ class Prompt:
 
         The bytes of attachments are stored elsewhere.
         """
+        if self.own_system is not None:
+            return replace(self, system=self.own_system, own_system=None).for_storage()
         if self.keeps_input:
             messages = tuple(map(_without_bytes, self.own_messages or self.messages))
             return replace(
@@ -230,6 +234,13 @@ class Prompt:
         if self.keeps_input:
             sent = replace(sent, own_messages=tuple(messages))
         return sent if sent.new_message == own else replace(sent, own_message=own)
+
+    def with_instructions(self, instructions: Sequence[str]) -> "Prompt":
+        """Return this prompt with the instructions of its conversation before its own; they are not stored with it."""
+        if not instructions:
+            return self
+        texts = [*instructions, self.system] if self.system else instructions
+        return replace(self, system=BETWEEN_QUESTIONS.join(texts), own_system=self.system)
 
     @property
     def size_bytes(self) -> int:

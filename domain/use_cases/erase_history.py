@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from domain.exceptions import HistoryUnreadable, IdempotencyUnavailable
 from domain.interfaces.attachments import AttachmentStore
+from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.history import HistoryRepository
 from domain.interfaces.idempotency import IdempotencyStore
 
@@ -17,6 +18,7 @@ class EraseHistory:
     Attributes:
         idempotency_store: Holds the idempotency records of the interactions.
         attachments: Holds the contents that the interactions refer to; None without any.
+        records: Holds the records of conversations, which `all` erases too; None without any.
         new_id: Returns an id greater than all earlier ones of this process; its time is the bound of `all`.
     """
 
@@ -24,6 +26,7 @@ class EraseHistory:
     idempotency_store: IdempotencyStore
     new_id: Callable[[], str]
     attachments: AttachmentStore | None = None
+    records: ConversationRecords | None = None
 
     async def one(self, user_id: str, interaction_id: str) -> None:
         """Erase one interaction; no-op if there is none.
@@ -57,6 +60,8 @@ class EraseHistory:
             await self.idempotency_store.forget_user(user_id, until_id)
         if self.attachments is not None:
             await self.attachments.release_all(user_id, until_id)
+        if self.records is not None:
+            await self.records.erase_all(user_id, until_id)
         return erased
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from dataclasses import dataclass, replace
 from functools import partial
 
+from domain.entities.conversation import AddedItem, begins_with_record
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import ANSWERED, Interaction, is_interaction_id
 from domain.entities.items import (
@@ -24,7 +25,14 @@ from domain.entities.prompt import (
     Role,
     open_calls,
 )
-from domain.exceptions import HistoryUnreadable, NoSuchOpenCall, NotFound, ToolResultsMissing
+from domain.exceptions import (
+    HistoryDamaged,
+    HistoryUnreadable,
+    NoSuchOpenCall,
+    NotFound,
+    ToolResultsMissing,
+)
+from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.history import HistoryRepository
 from domain.use_cases.load_attachments import NO_ATTACHMENTS, LoadAttachments
 from domain.use_cases.load_contents import CONTENTS_AS_STORED, LoadContents
@@ -43,6 +51,7 @@ class RecallConversation:
     """Adds the earlier turns of a conversation before the question.
 
     Attributes:
+        records: Holds the items added to conversations by hand; None without any.
         read_seconds: Time limit of all reads of one conversation; longer than the store's own limit, so that the
             turns can still be read from this host after the store timed out.
         late_seconds: Longest wait for a turn that a request refers to and that is not readable yet, because a queue or
@@ -54,6 +63,7 @@ class RecallConversation:
     load_attachments: LoadAttachments = NO_ATTACHMENTS
     load_contents: LoadContents = CONTENTS_AS_STORED
     late_seconds: float = 0.0
+    records: ConversationRecords | None = None
 
     async def __call__(
         self,
@@ -66,7 +76,8 @@ class RecallConversation:
     ) -> Prompt:
         """Return `prompt` with the newest earlier turns that fit, oldest first; complete turns, at most 1 000.
 
-        A truncated or cancelled turn is included with its partial answer, or as a question alone if it has none.
+        Items that were added by hand are at their place among the turns; instructions among them come before those
+        of the prompt. A truncated or cancelled turn is included with its partial answer, or as a question alone if it has none.
         Results in the prompt answer the tool calls of the last turn, all of them. Without results, calls left
         unanswered there are settled: the new message says that they were not carried out.
 
@@ -83,6 +94,7 @@ class RecallConversation:
 
         Raises:
             HistoryUnreadable: The turns cannot be read. The prompt is not sent without its context.
+            NotFound: The conversation was created without a turn, and has been erased.
             NoSuchOpenCall: A result answers no unanswered call of the last turn, or one that another result answers.
             ToolResultsMissing: A call of the last turn has no result among those sent.
         """
@@ -99,9 +111,11 @@ class RecallConversation:
             left_bytes,
             answers_calls=bool(results) or may_repeat_calls,
         )
-        earlier = await read()
+        recalled = await read()
         if results and self.late_seconds and until is None:
-            earlier = await self._once_open(results, earlier, read)
+            recalled = await self._once_open(results, recalled, read)
+        prompt = prompt.with_instructions(recalled.instructions)
+        earlier = recalled.messages
         unanswered = open_calls(earlier)
         if may_repeat_calls and _repeats(prompt.messages[0], unanswered):
             prompt = replace(prompt, messages=prompt.messages[1:])
@@ -143,13 +157,13 @@ class RecallConversation:
     async def _once_open(
         self,
         results: Sequence[ToolResult],
-        earlier: list[Message],
-        read: Callable[[], Awaitable[list[Message]]],
-    ) -> list[Message]:
+        earlier: "_Earlier",
+        read: Callable[[], Awaitable["_Earlier"]],
+    ) -> "_Earlier":
         """Return the earlier messages once `results` answer their last calls; after `late_seconds` those read last."""
         pause_seconds = _FIRST_PAUSE_SECONDS
         left_seconds = self.late_seconds
-        while left_seconds > 0 and _not_open(results, open_calls(earlier)):
+        while left_seconds > 0 and _not_open(results, open_calls(earlier.messages)):
             await asyncio.sleep(pause_seconds)
             left_seconds -= pause_seconds
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
@@ -164,47 +178,100 @@ class RecallConversation:
         left_bytes: int,
         *,
         answers_calls: bool,
-    ) -> list[Message]:
-        """Return the messages of the newest turns that fit, oldest first.
+    ) -> "_Earlier":
+        """Return the newest turns and items added by hand that fit, oldest first.
 
         Raises:
             HistoryUnreadable: They cannot be read.
+            NotFound: There are none, although the conversation was created with a record.
         """
+        reading = asyncio.ensure_future(self._record_items(user_id, conversation_id, until))
         try:
             async with asyncio.timeout(self.read_seconds):
-                turns = await self._newest(
-                    self._turns(user_id, conversation_id, until),
+                steps = await self._newest(
+                    self._steps(self._turns(user_id, conversation_id, until), reading),
                     left_bytes,
                     answers_calls=answers_calls,
                 )
+                has_record = (await reading) is not None
         except TimeoutError as exc:
             raise HistoryUnreadable("a conversation took too long to read") from exc
-        return [message for turn in reversed(turns) for message in _messages(turn)]
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        if not steps and not has_record and begins_with_record(conversation_id):
+            raise NotFound
+        steps.reverse()
+        return _Earlier(
+            messages=[message for step in steps for message in step.messages],
+            instructions=[step.instruction for step in steps if step.instruction],
+        )
 
     async def _newest(
-        self, turns: AsyncIterator[Interaction], left_bytes: int, *, answers_calls: bool
-    ) -> list[Interaction]:
+        self, turns: AsyncIterator["_Step"], left_bytes: int, *, answers_calls: bool
+    ) -> list["_Step"]:
         """Return the newest turns that fit into `left_bytes`, newest first.
 
         While the turns after one have results, it has their calls: those are included if the current request depends
         on them, and otherwise left out together with the results. Of calls and results that alone exceed the limit on
         turns, the newest are included.
         """
-        newest: list[Interaction] = []
+        newest: list[_Step] = []
         is_needed = answers_calls
         async for turn in turns:
-            left_bytes -= _turn_bytes(turn)
+            left_bytes -= turn.size_bytes
             if (left_bytes < 0 and not is_needed) or len(newest) == _MOST_TURNS:
                 break
             newest.append(turn)
-            is_needed = is_needed and bool(turn.prompt.opening_results)
+            is_needed = is_needed and turn.has_results
         else:
             return newest
         if is_needed:
             return newest
-        while newest and newest[-1].prompt.opening_results:
+        while newest and newest[-1].has_results:
             newest.pop()
         return newest
+
+    async def _steps(
+        self,
+        turns: AsyncIterator[Interaction],
+        reading: "asyncio.Future[Sequence[AddedItem] | None]",
+    ) -> AsyncIterator["_Step"]:
+        """Yield turns and items added by hand, newest first. The record is read at the same time as the first turns."""
+        added: list[AddedItem] | None = None
+        async for turn in turns:
+            if added is None:
+                added = list(await reading or ())
+            while added and added[-1].id > turn.id:
+                yield _step_of_items(_taken_together(added, turn.id))
+            yield _step_of_turn(turn)
+        if added is None:
+            added = list(await reading or ())
+        while added:
+            yield _step_of_items(_taken_together(added, ""))
+
+    async def _record_items(
+        self, user_id: str, conversation_id: str, until: Interaction | None
+    ) -> Sequence[AddedItem] | None:
+        """Return the items added by hand, oldest first; None without a record.
+
+        While the store is away, the turns of a conversation may still be read from this host, which has no records.
+        Only a conversation that was created with a record is then known to have one.
+        """
+        if self.records is None:
+            return None
+        try:
+            record = await self.records.get(user_id, conversation_id)
+        except HistoryDamaged:
+            raise
+        except HistoryUnreadable:
+            if begins_with_record(conversation_id):
+                raise
+            return None
+        if record is None:
+            return None
+        items = sorted(record.items, key=lambda added: added.id)
+        return [added for added in items if until is None or added.id < until.id]
 
     async def _turns(
         self, user_id: str, conversation_id: str, until: Interaction | None
@@ -251,6 +318,72 @@ def _repeats(answer: Message, unanswered: Sequence[ToolCall]) -> bool:
     """Return whether `answer` has the unanswered calls of the turn before, and no others."""
     call_ids = {call.id for call in tool_calls(answer.items)}
     return bool(call_ids) and call_ids == {call.id for call in unanswered}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Earlier:
+    """What precedes a prompt, oldest first."""
+
+    messages: list[Message]
+    instructions: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """A turn, or items that were added by hand and belong together.
+
+    Attributes:
+        instruction: An instruction added by hand, which is no message.
+        has_results: It answers calls of the step before.
+    """
+
+    messages: tuple[Message, ...] = ()
+    instruction: str = ""
+    size_bytes: int
+    has_results: bool = False
+
+
+def _step_of_turn(turn: Interaction) -> _Step:
+    return _Step(
+        messages=_messages(turn),
+        size_bytes=_turn_bytes(turn),
+        has_results=bool(turn.prompt.opening_results),
+    )
+
+
+def _step_of_items(added: Sequence[AddedItem]) -> _Step:
+    messages = [item.message for item in added]
+    if added[0].is_instruction:
+        return _Step(instruction=messages[0].text, size_bytes=messages[0].size_bytes)
+    message = messages[0]
+    if len(messages) > 1:
+        items = tuple([item for each in messages for item in each.content])
+        message = Message(role=message.role, text="".join([m.text for m in messages]), items=items)
+    return _Step(
+        messages=(message,),
+        size_bytes=message.size_bytes + len(BETWEEN_QUESTIONS),
+        has_results=bool(tool_results(message.items)),
+    )
+
+
+def _taken_together(added: list[AddedItem], after_id: str) -> list[AddedItem]:
+    """Remove the last items that make one message from `added`, and return them in order.
+
+    Those are consecutive items of an answer, or consecutive results, above `after_id`.
+    """
+    together = [added.pop()]
+    kind = _kind(together[0])
+    while kind and added and added[-1].id > after_id and _kind(added[-1]) == kind:
+        together.append(added.pop())
+    together.reverse()
+    return together
+
+
+def _kind(added: AddedItem) -> str:
+    """Return what kind of message the item is a part of; empty if it is one of its own."""
+    if added.message.role is Role.ASSISTANT:
+        return "answer"
+    return "results" if tool_results(added.message.items) else ""
 
 
 def _check(results: Sequence[ToolResult], unanswered: Sequence[ToolCall]) -> None:

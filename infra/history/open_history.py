@@ -38,7 +38,7 @@ class ConfiguredHistory:
     repository: HistoryRepository
     outbox: Outbox | None
     attachments: AttachmentStore | None
-    records: ConversationRecords | None = None
+    records: ConversationRecords
     _watched: tuple[Callable[[], Sequence[Degraded]], ...] = ()
 
     def degraded(self) -> Sequence[Degraded]:
@@ -124,10 +124,10 @@ def without_expired(
 
 
 def records_without_expired(
-    settings: HistorySettings, records: ConversationRecords | None, clock: Clock
-) -> ConversationRecords | None:
+    settings: HistorySettings, records: ConversationRecords, clock: Clock
+) -> ConversationRecords:
     """Return the records for reading, likewise."""
-    if settings.history_retention_days is None or records is None:
+    if settings.history_retention_days is None:
         return records
     return RetainedRecords(records, Retention(settings.history_retention_days), clock)
 

@@ -25,12 +25,12 @@ class OpenedStore:
 
     Attributes:
         degraded: Returns the store while it does not answer.
-        records: The records of conversations; None where the store keeps none.
+        records: The records of conversations.
     """
 
     history: "DurableStore"
     degraded: "Callable[[], Sequence[Degraded]]"
-    records: "ConversationRecords | None" = None
+    records: "ConversationRecords"
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,12 +86,19 @@ ALLOWED: dict[str, set[str]] = {
     },
     "app.services": {
         "domain.use_cases",
+        "domain.use_cases.conversations",
     },
     "domain.entities": {
         "domain.exceptions",
     },
     "domain.interfaces": {
         "domain.entities",
+    },
+    "domain.use_cases.conversations": {
+        "domain.entities",
+        "domain.exceptions",
+        "domain.interfaces",
+        "domain.use_cases",
     },
     "domain.use_cases": {
         "domain.entities",

@@ -26,6 +26,7 @@ from infra.security.sealing import AesSivSealer
 from infra.settings import Settings
 from infra.telemetry.metrics.metrics import Metrics
 from tests.fakes.claims import InMemoryIdempotencyStore
+from tests.fakes.conversation_records import InMemoryConversationRecords
 from tests.fakes.history import InMemoryHistory
 from tests.fakes.model import Step, SteppingLLM
 
@@ -95,6 +96,7 @@ class ApplicationUnderTest:
     ) -> None:
         self.history = InMemoryHistory()
         self.claims = InMemoryIdempotencyStore()
+        self.records = InMemoryConversationRecords()
         self.llm = SteppingLLM(*steps)
         settings = Settings(_env_file=None)
 
@@ -105,6 +107,7 @@ class ApplicationUnderTest:
                 llm=self.llm,
                 catalogue=catalogue or OneModel(),
                 history=self.history,
+                records=self.records,
                 idempotency_store=self.claims,
                 authenticator=authenticator,
                 cursors=PlainCursors(),

@@ -1,10 +1,10 @@
 """Query parameters and response bodies of the conversation list."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
-from app.dto.wire import Dto, format_time
+from app.dto.wire import Dto, RequestDto, format_time, reject_nul
 from domain.entities.conversation import Conversation, ConversationQuery
 from domain.entities.result_page import ConversationResultPage
 
@@ -43,7 +43,8 @@ class ConversationDto(Dto):
         json_schema_extra={"format": "date-time"},
     )
     title: str = Field(
-        description="The start of the first prompt.", examples=["What is an event loop?"]
+        description="The title it was given, else the start of the first prompt.",
+        examples=["What is an event loop?"],
     )
 
     @classmethod
@@ -56,6 +57,24 @@ class ConversationDto(Dto):
             last_at=format_time(conversation.last_at),
             title=conversation.title,
         )
+
+
+class ConversationTitle(RequestDto):
+    """Body of PATCH /v1/history/{userId}/conversations/{conversationId}."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Event loops"}]})
+
+    title: Annotated[str, AfterValidator(reject_nul)] = Field(
+        max_length=200,
+        description="Shown in the list of conversations; empty for the start of the first prompt.",
+    )
+
+
+class RenamedConversation(Dto):
+    """A conversation with its new title."""
+
+    id: str = Field(description="The `conversationId` of its interactions.", examples=["loops"])
+    title: str = Field(description="The title.", examples=["Event loops"])
 
 
 class ConversationList(Dto):

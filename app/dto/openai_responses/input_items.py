@@ -56,6 +56,7 @@ class InputReader:
         sealer: Of this installation.
         referenced: The output items that references name, by their ids.
         is_continued: Results at the start may answer the calls of the turn before.
+        is_partial: Other items may follow later, so calls may have no result yet.
     """
 
     def __init__(
@@ -65,19 +66,29 @@ class InputReader:
         sealer: Sealer,
         referenced: Mapping[str, Sequence[OutputItem]],
         is_continued: bool,
+        is_partial: bool = False,
     ) -> None:
         self._user_id = user_id
         self._sealer = sealer
         self._referenced = referenced
         self._is_continued = is_continued
+        self._is_partial = is_partial
+        self._field_name = "input"
         self._result = InputMessages()
         self._answer: list[Item] = []
         self._results: list[Item] = []
         self._open_calls: list[str] = []
         self._metadata: dict[str, ProviderMetadata] = {}
 
-    def read(self, items: Sequence[JsonObject]) -> InputMessages:
+    def read(
+        self, items: Sequence[JsonObject], *, field_name: str = "input", first_number: int = 0
+    ) -> InputMessages:
         """Return the messages.
+
+        Args:
+            items: The items.
+            field_name: Field of the request that they are in, for errors.
+            first_number: Position of the first one there.
 
         Raises:
             InvalidInput: An item has not the form of OpenAI's API.
@@ -91,14 +102,17 @@ class InputReader:
             ):
                 calls, _ = open_metadata(sealed, self._user_id, self._sealer)
                 self._metadata |= calls
-        for number, item in enumerate(items):
+        self._field_name = field_name
+        for number, item in enumerate(items, first_number):
             try:
                 self._take(item, number)
             except InvalidAttachment as exc:
-                raise InvalidAttachment(exc.message, field=f"input.{number}.content") from exc
+                raise InvalidAttachment(
+                    exc.message, field=f"{self._field_name}.{number}.content"
+                ) from exc
         self._end_answer()
         self._end_results()
-        if self._open_calls:
+        if self._open_calls and not self._is_partial:
             raise ToolResultsMissing(self._open_calls)
         return self._result
 
@@ -116,15 +130,15 @@ class InputReader:
             case "item_reference":
                 self._take_reference(item, number)
             case str():
-                raise UnsupportedInput(f"input.{number}.type")
+                raise UnsupportedInput(f"{self._field_name}.{number}.type")
             case _:
-                raise InvalidInput(f"input.{number}.type", "Field required")
+                raise InvalidInput(f"{self._field_name}.{number}.type", "Field required")
 
     def _take_message(self, item: JsonObject, number: int) -> None:
         role = item.get("role")
         if role not in _ROLES:
-            raise InvalidInput(f"input.{number}.role", f"one of: {', '.join(_ROLES)}")
-        parts = _parts(item.get("content"), f"input.{number}.content")
+            raise InvalidInput(f"{self._field_name}.{number}.role", f"one of: {', '.join(_ROLES)}")
+        parts = _parts(item.get("content"), f"{self._field_name}.{number}.content")
         text = text_of(parts)
         if not parts:
             return
@@ -146,7 +160,7 @@ class InputReader:
         arguments = item.get("arguments") or "{}"
         for field_name, value in (("call_id", call_id), ("name", name), ("arguments", arguments)):
             if not isinstance(value, str) or not value or "\0" in value:
-                raise InvalidInput(f"input.{number}.{field_name}", "should be a text")
+                raise InvalidInput(f"{self._field_name}.{number}.{field_name}", "should be a text")
         self._begin_answer()
         self._answer.append(
             ToolCall(
@@ -160,13 +174,13 @@ class InputReader:
     def _take_output(self, item: JsonObject, number: int) -> None:
         call_id = item.get("call_id")
         if not isinstance(call_id, str) or not call_id:
-            raise InvalidInput(f"input.{number}.call_id", "Field required")
+            raise InvalidInput(f"{self._field_name}.{number}.call_id", "Field required")
         self._end_answer()
         if call_id in self._open_calls:
             self._open_calls.remove(call_id)
         elif not self._is_continued or self._result.messages:
-            raise NoSuchOpenCall(f"input.{number}.call_id", [call_id])
-        parts = _parts(item.get("output"), f"input.{number}.output")
+            raise NoSuchOpenCall(f"{self._field_name}.{number}.call_id", [call_id])
+        parts = _parts(item.get("output"), f"{self._field_name}.{number}.output")
         self._results.append(ToolResult(call_id=call_id, output=text_of(parts)))
         self._results += [part for part in parts if isinstance(part, Attachment)]
 
@@ -187,7 +201,7 @@ class InputReader:
     def _take_reference(self, item: JsonObject, number: int) -> None:
         referenced = self._referenced.get(str(item.get("id")))
         if referenced is None:
-            raise InvalidInput(f"input.{number}.id", "no item with this id")
+            raise InvalidInput(f"{self._field_name}.{number}.id", "no item with this id")
         self._begin_answer()
         self._answer += referenced
 

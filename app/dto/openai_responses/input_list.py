@@ -12,11 +12,18 @@ def input_items(interaction: Interaction) -> list[JsonObject]:
     """Return the items of the request, in order; their ids are made from the interaction."""
     items: list[JsonObject] = []
     for message in interaction.prompt.messages:
-        items += _items(message, interaction.id, len(items))
+        items += message_items(message, interaction.id, len(items))
     return items
 
 
-def _items(message: Message, interaction_id: str, position: int) -> list[JsonObject]:
+def message_items(message: Message, interaction_id: str, position: int) -> list[JsonObject]:
+    """Return the items of a message.
+
+    Args:
+        message: Of a request, or added to a conversation.
+        interaction_id: Of the request, or of the added item; the ids are made from it.
+        position: Number of items before the message.
+    """
     prefix = interaction_id.replace("-", "")
 
     def identifier(kind: str, offset: int) -> str:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from domain.entities.conversation import ConversationQuery
+from domain.entities.conversation import ConversationQuery, ConversationRecord
 from domain.exceptions import HistoryUnreadable
 from domain.use_cases.list_conversations import ListConversations
+from tests.fakes.conversation_records import InMemoryConversationRecords
 from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
 
@@ -42,3 +43,23 @@ async def test_a_store_that_cannot_be_read_is_an_error() -> None:
     history.is_unreadable = True
     with pytest.raises(HistoryUnreadable):
         await ListConversations(history)(ConversationQuery(user_id="ana"))
+
+
+async def test_a_given_title_is_shown_instead_of_the_first_prompt() -> None:
+    records = InMemoryConversationRecords()
+    for user_id, title in (("ana", "Given"), ("bob", "Not hers")):
+        record = ConversationRecord(
+            user_id=user_id,
+            conversation_id="a",
+            created_id=an_id(),
+            changed_id=an_id(),
+            title=title,
+        )
+        await records.put(record)
+    listing = ListConversations(await a_history(), records)
+    page = await listing(ConversationQuery(user_id="ana"))
+    assert page.conversations[0].title == "Given"
+    assert "Given" not in [one.title for one in page.conversations][1:]
+    records.is_away = True
+    with pytest.raises(HistoryUnreadable):
+        await listing(ConversationQuery(user_id="ana"))

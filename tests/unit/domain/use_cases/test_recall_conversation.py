@@ -1,17 +1,21 @@
 """What was said before goes before the question, as far as the model's window reaches."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from domain.entities.conversation import AddedItem, ConversationRecord, new_conversation_id
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, Status
+from domain.entities.items import Item, Text, ToolCall, ToolResult
 from domain.entities.model import Model
 from domain.entities.prompt import Message, Prompt, Role
-from domain.exceptions import HistoryUnreadable
+from domain.exceptions import HistoryUnreadable, NotFound
 from domain.use_cases.recall_conversation import RecallConversation
+from tests.fakes.conversation_records import InMemoryConversationRecords
 from tests.fakes.history import InMemoryHistory
-from tests.fakes.interactions import an_interaction
+from tests.fakes.interactions import an_id, an_interaction
 
 
 def a_model(context_tokens: int | None = 1000, max_output_tokens: int | None = 100) -> Model:
@@ -239,3 +243,98 @@ async def test_a_store_that_hangs_is_one_that_cannot_be_read() -> None:
     recall = RecallConversation(history=Hanging(), read_seconds=0.01)
     with pytest.raises(HistoryUnreadable):
         await recall(Prompt.from_text("now"), "ana", "c", a_model())
+
+
+def an_item(number: int, role: Role, text: str, *items: Item, **fields: Any) -> AddedItem:
+    """Return an item that was added by hand after interaction `number`."""
+    its_id = an_id(number)[:-1] + "f"
+    return AddedItem(id=its_id, message=Message(role=role, text=text, items=items), **fields)
+
+
+def with_items(conversation_id: str, *items: AddedItem) -> InMemoryConversationRecords:
+    records = InMemoryConversationRecords()
+    records.kept["ana", conversation_id] = ConversationRecord(
+        user_id="ana",
+        conversation_id=conversation_id,
+        created_id=an_id(),
+        changed_id=an_id(),
+        items=items,
+    )
+    return records
+
+
+async def test_items_added_by_hand_are_at_their_place() -> None:
+    history = await a_history(a_chat_context(1, "one", "1"), a_chat_context(5, "five", "5"))
+    call = ToolCall(id="c", name="f", arguments="{}")
+    records = with_items(
+        "c",
+        an_item(0, Role.USER, "before"),
+        an_item(0, Role.USER, "Be brief.", is_instruction=True),
+        an_item(2, Role.ASSISTANT, "wait"),
+        an_item(3, Role.ASSISTANT, "", call),
+        an_item(4, Role.USER, "", ToolResult(call_id="c", output="42")),
+        an_item(6, Role.USER, "after"),
+    )
+    recall = RecallConversation(history=history, records=records)
+    prompt = Prompt.from_text("now", system="In French.")
+    recalled = await recall(prompt, "ana", "c", a_model())
+    assert recalled.system == "Be brief.\n\nIn French."
+    assert [(message.role, message.text) for message in recalled.messages] == [
+        (Role.USER, "before\n\none"),
+        (Role.ASSISTANT, "1"),
+        (Role.ASSISTANT, "wait"),
+        (Role.USER, "five"),
+        (Role.ASSISTANT, "5"),
+        (Role.USER, "after\n\nnow"),
+    ]
+    assert recalled.messages[2].items == (Text(text="wait"), call)
+    assert recalled.messages[3].items[0] == ToolResult(call_id="c", output="42")
+    assert recalled.for_storage() == prompt
+
+
+async def test_new_results_answer_calls_that_were_added_by_hand() -> None:
+    call = ToolCall(id="c", name="f", arguments="{}")
+    records = with_items("c", an_item(1, Role.ASSISTANT, "", call))
+    recall = RecallConversation(history=InMemoryHistory(), records=records)
+    result = ToolResult(call_id="c", output="42")
+    prompt = Prompt(messages=(Message(role=Role.USER, text="", items=(result,)),))
+    recalled = await recall(prompt, "ana", "c", a_model())
+    assert [message.items for message in recalled.messages] == [(call,), (result,)]
+
+
+async def test_items_that_do_not_fit_are_left_out() -> None:
+    records = with_items("c", an_item(1, Role.USER, "x" * 3000), an_item(2, Role.USER, "fits"))
+    recall = RecallConversation(history=InMemoryHistory(), records=records)
+    recalled = await recall(Prompt.from_text("now"), "ana", "c", a_model())
+    assert [message.text for message in recalled.messages] == ["fits\n\nnow"]
+
+
+async def test_a_branch_sees_no_items_added_after_it() -> None:
+    history = await a_history(a_chat_context(1, "one", "1"), a_chat_context(3, "three", "3"))
+    records = with_items("c", an_item(0, Role.USER, "before"), an_item(2, Role.USER, "between"))
+    recall = RecallConversation(history=history, records=records)
+    until = a_chat_context(1, "one", "1")
+    recalled = await recall(Prompt.from_text("now"), "ana", "c", a_model(), until=until)
+    assert [m.text for m in recalled.messages] == ["before\n\none", "1", "now"]
+
+
+async def test_an_erased_conversation_that_had_a_record_is_not_begun_anew() -> None:
+    erased = new_conversation_id(an_id())
+    recall = RecallConversation(history=InMemoryHistory(), records=InMemoryConversationRecords())
+    with pytest.raises(NotFound):
+        await recall(Prompt.from_text("now"), "ana", erased, a_model())
+    created = RecallConversation(history=InMemoryHistory(), records=with_items(erased))
+    recalled = await created(Prompt.from_text("now"), "ana", erased, a_model())
+    assert recalled == Prompt.from_text("now")
+
+
+async def test_without_the_store_only_a_conversation_created_with_a_record_fails() -> None:
+    created = new_conversation_id(an_id())
+    turns = [a_chat_context(n, "one", "1", conversation_id=c) for n, c in ((1, "c"), (2, created))]
+    records = with_items("c")
+    records.is_away = True
+    recall = RecallConversation(history=await a_history(*turns), records=records)
+    recalled = await recall(Prompt.from_text("now"), "ana", "c", a_model())
+    assert [m.text for m in recalled.messages] == ["one", "1", "now"]
+    with pytest.raises(HistoryUnreadable):
+        await recall(Prompt.from_text("now"), "ana", created, a_model())

@@ -23,6 +23,7 @@ from infra.stores.registry import configured_store, store_named, store_names
 from infra.stores.store import OpenedArchive, OpenedReader, OpenedStore, Store
 from tests.fakes.application import lifespan
 from tests.fakes.claims import InMemoryIdempotencyStore
+from tests.fakes.conversation_records import InMemoryConversationRecords
 from tests.fakes.history import InMemoryHistory
 
 
@@ -97,7 +98,7 @@ def memory_store(history: MemoryStore, records: InMemoryIdempotencyStore) -> Sto
 
     @asynccontextmanager
     async def open_history(_settings: Settings, _clock: Clock) -> AsyncIterator[OpenedStore]:
-        yield OpenedStore(history, degraded=tuple)
+        yield OpenedStore(history, degraded=tuple, records=InMemoryConversationRecords())
 
     @asynccontextmanager
     async def open_idempotency(
