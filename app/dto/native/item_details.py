@@ -7,7 +7,15 @@ import orjson
 
 from app.dto.native.items import parse_arguments
 from domain.entities.interaction import Interaction
-from domain.entities.items import Attachment, Item, Reasoning, Text, ToolCall, ToolResult
+from domain.entities.items import (
+    Attachment,
+    Item,
+    ProviderMetadata,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from domain.entities.prompt import Prompt
 from domain.entities.tools import ResponseFormat, Tool, ToolChoice
 
@@ -25,7 +33,42 @@ def details_document(interaction: Interaction) -> dict[str, Any]:
         details["output"] = _items(interaction.items)
     if options := _options(interaction.prompt):
         details["options"] = options
+    if interaction.prompt.keeps_input and len(interaction.prompt.messages) > 1:
+        details["kept"] = _kept(interaction.prompt)
     return details
+
+
+def _kept(prompt: Prompt) -> dict[str, Any]:
+    """Return all messages of a request that later turns continue from, with their items in full."""
+    kept: dict[str, Any] = {"messages": [[each.role.value, each.text] for each in prompt.messages]}
+    if any(each.items for each in prompt.messages):
+        kept["inputItems"] = [[_kept_item(item) for item in each.items] for each in prompt.messages]
+    return kept
+
+
+def _kept_item(item: Item) -> dict[str, Any]:
+    if isinstance(item, ToolResult):
+        result: dict[str, Any] = {
+            "type": "tool_result",
+            "callId": item.call_id,
+            "output": item.output,
+        }
+        if item.is_json:
+            result["isJson"] = True
+        if item.is_error:
+            result["isError"] = True
+        return result
+    if isinstance(item, ToolCall):
+        call: dict[str, Any] = {
+            "type": "tool_call",
+            "id": item.id,
+            "name": item.name,
+            "arguments": item.arguments,
+        }
+        return _with_metadata(call, item.metadata)
+    if isinstance(item, Reasoning):
+        return _with_metadata({"type": "reasoning", "text": item.text}, item.metadata)
+    return _item(item)
 
 
 def _items(items: Iterable[Item]) -> list[dict[str, Any]]:
@@ -46,11 +89,15 @@ def _item(item: Item) -> dict[str, Any]:
         return _result(item)
     else:
         return _attachment(item)
-    if item.metadata is not None:
+    return _with_metadata(detail, item.metadata)
+
+
+def _with_metadata(detail: dict[str, Any], metadata: ProviderMetadata | None) -> dict[str, Any]:
+    if metadata is not None:
         detail["metadata"] = {
-            "kind": item.metadata.kind,
-            "family": item.metadata.family,
-            "value": item.metadata.value,
+            "kind": metadata.kind,
+            "family": metadata.family,
+            "value": metadata.value,
         }
     return detail
 

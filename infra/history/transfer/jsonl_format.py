@@ -139,11 +139,18 @@ class _OptionsLine(TypedDict):
     reasoningEffort: NotRequired[Literal[tuple(effort.value for effort in ReasoningEffort)]]  # type: ignore[valid-type]
 
 
+class _KeptLine(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    messages: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
+    inputItems: NotRequired[list[list[dict[str, Any]]]]
+
+
 class _DetailsLine(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
     input: NotRequired[list[_ItemLine]]
     output: NotRequired[list[_ItemLine]]
     options: NotRequired[_OptionsLine]
+    kept: NotRequired[_KeptLine]
 
 
 class _Line(TypedDict):
@@ -172,6 +179,7 @@ class _Line(TypedDict):
     toolResults: NotRequired[list[_ResultLine]]
     attachments: NotRequired[list[dict[str, Any]]]
     reasoning: NotRequired[str]
+    stored: NotRequired[Literal[False]]
     metadata: NotRequired[dict[str, str]]
     details: NotRequired[_DetailsLine]
 
@@ -188,6 +196,8 @@ _USAGE = (
     ("costUsd", "costUsd"),
 )
 """The names of counts in a document and in a line."""
+_KEPT = ("messages", "inputItems")
+"""The fields of a document that hold all messages of a request, for later turns that continue from them."""
 _LINE_USAGE_FIELDS = frozenset(stored_name for stored_name, _ in _USAGE)
 
 
@@ -247,17 +257,35 @@ def digest_of_line(record: Record) -> bytes:
 
 def _with_items(document: Document, line_fields: Mapping[str, Any]) -> dict[str, Any]:
     """Add the items of a line to its document, and return the line as an export would write it."""
+    kept = line_fields.get("details", {}).get("kept")
     try:
         read_items(document, line_fields)
     except ValueError as exc:
         raise InvalidLine(f"details: {exc}") from exc
+    if kept is not None:
+        _keep_input(document, kept)
     if not is_well_formed(document):
         raise InvalidLine("details: not items that can be stored")
-    canonical = _line_of(document)
-    for name in COMPARED:
+    try:
+        if kept is not None:
+            canonical_document = document_of(interaction_of(document))
+            document.clear()
+            document.update(canonical_document)
+        canonical = _line_of(document)
+    except (ValueError, LookupError, StopIteration) as exc:
+        raise InvalidLine("details: not messages of a request") from exc
+    for name in COMPARED if kept is None else (*COMPARED, "userPrompt", "attachments"):
         if canonical.get(name) != line_fields.get(name):
             raise InvalidLine(f"{name}: does not fit the items")
     return canonical
+
+
+def _keep_input(document: Document, kept: Mapping[str, Any]) -> None:
+    """Replace the new message of a document by all messages of its request."""
+    del document["prompt"]
+    document.pop("inputItems", None)
+    document |= kept
+    document["options"] = {**document.get("options", {}), "keepsInput": True}
 
 
 def _document_of(line_fields: Mapping[str, Any]) -> Document:
@@ -296,6 +324,8 @@ def _document_of(line_fields: Mapping[str, Any]) -> Document:
         document["attempts"] = [
             _document_of_attempt(attempt) for attempt in line_fields["attempts"]
         ]
+    if line_fields.get("stored") is False:
+        document["contentStored"] = False
     document["prompt"] = line_fields["userPrompt"]
     if line_fields["systemPrompt"]:
         document["system"] = line_fields["systemPrompt"]
@@ -320,7 +350,10 @@ def _counts_of(usage: Mapping[str, Any]) -> Document:
 
 
 def _line_of(document: Document) -> dict[str, Any]:
+    kept: Document = {}
     if "messages" in document and "prompt" not in document:
+        if document.get("options", {}).get("keepsInput"):
+            kept = {name: document[name] for name in _KEPT if name in document}
         document = _with_one_message(document)
     get = document.get
     usage = get("usage", {})
@@ -345,17 +378,20 @@ def _line_of(document: Document) -> dict[str, Any]:
         "attempts": [_line_of_attempt(attempt) for attempt in get("attempts", ())],
         "error": get("error"),
     }
-    if not ITEM_FIELDS.isdisjoint(document):
+    if not ITEM_FIELDS.isdisjoint(document) or "contentStored" in document:
         add_items(line, document)
         if "toolCalls" in line and line["finishReason"] == _STOP:
             line["finishReason"] = _TOOL_CALLS
+    if kept:
+        line.setdefault("details", {})["kept"] = kept
     return line
 
 
 def _with_one_message(document: Document) -> Document:
-    """Return the document with the new message alone, as `Prompt.for_storage` keeps it."""
+    """Return the document with the new message alone."""
     interaction = interaction_of(document)
-    return document_of(replace(interaction, prompt=interaction.prompt.for_storage()))
+    prompt = replace(interaction.prompt, keeps_input=False).for_storage()
+    return document_of(replace(interaction, prompt=prompt))
 
 
 def _line_of_attempt(attempt: Document) -> dict[str, Any]:

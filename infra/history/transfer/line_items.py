@@ -36,6 +36,8 @@ def add_items(line: dict[str, Any], document: Document) -> None:
         line["attachments"] = attachments
     if reasoning := "".join([item["text"] for item in output if item["type"] == REASONING]):
         line["reasoning"] = reasoning
+    if document.get("contentStored") is False:
+        line["stored"] = False
     if document.get("metadata"):
         line["metadata"] = dict(document["metadata"])
     details: dict[str, Any] = {}

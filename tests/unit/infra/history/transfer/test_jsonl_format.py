@@ -14,7 +14,7 @@ from app.dto.native.history import HistoryPage
 from app.dto.native.interaction import InteractionDto
 from domain.entities.interaction import Interaction, Status
 from domain.entities.items import Reasoning, Text, ToolCall, ToolResult
-from domain.entities.prompt import Prompt
+from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import NO_USAGE, FinishReason
 from infra.history.format.documents import UnreadableDocument, interaction_in, record_of
 from infra.history.transfer.jsonl_format import InvalidLine, digest_of_line, line_of, read_line
@@ -314,3 +314,46 @@ def test_a_record_of_a_later_version_is_not_guessed_at() -> None:
     for broken in (later, replace(record, body=b"{}"), replace(record, body=b"[")):
         with pytest.raises(UnreadableDocument):
             line_of(broken)
+
+
+MANY = (
+    Message(role=Role.USER, text="one"),
+    Message(
+        role=Role.ASSISTANT,
+        text="two",
+        items=(ToolCall(id="c", name="n", arguments="{}"), Text(text="two")),
+    ),
+    Message(role=Role.USER, text="", items=(ToolResult(call_id="c", output="1", is_json=True),)),
+    Message(role=Role.USER, text="three"),
+)
+
+
+@pytest.mark.parametrize(
+    "interaction",
+    [
+        an_interaction(prompt=Prompt(messages=MANY, system="s", keeps_input=True).for_storage()),
+        an_interaction(
+            prompt=Prompt.from_text("hi"),
+            metadata={"a": "b"},
+        ).without_content(),
+        a_tool_turn().without_content(),
+    ],
+    ids=["all input kept", "nothing kept", "nothing kept of a turn of tools"],
+)
+def test_turns_of_the_responses_format_are_the_same_after_a_round_trip(
+    interaction: Interaction,
+) -> None:
+    record = record_of(interaction)
+    line = line_of(record)
+    assert read_line(line) == (record, line)
+    assert line == exported_over_http(interaction_in(record))
+
+
+def test_kept_messages_that_do_not_fit_their_line_are_refused() -> None:
+    prompt = Prompt(messages=MANY, keeps_input=True).for_storage()
+    line = orjson.loads(line_of(record_of(an_interaction(prompt=prompt))))
+    for messages in ([["user", "another"]] * 4, [["assistant", "three"]] * 4, [["nobody", ""]] * 4):
+        kept = {**line["details"]["kept"], "messages": messages}
+        changed = line | {"details": line["details"] | {"kept": kept}}
+        with pytest.raises(InvalidLine):
+            read_line(orjson.dumps(changed))
