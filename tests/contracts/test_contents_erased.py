@@ -161,7 +161,9 @@ async def test_an_outbox_keeps_nothing_of_what_was_erased_or_expired_before_its_
         async with open_outbox(
             tmp_path / "host",
             store=store,
-            before_sink=lambda sink: AttachmentsFirst(sink, local=local, remote=remote),
+            before_sink=lambda sink: AttachmentsFirst(
+                sink, local=local, remote=remote, clock=clock
+            ),
             clock=clock,
             read_seconds=10.0,
             min_free_disk_bytes=0,

@@ -137,7 +137,7 @@ async def migrated(source: Whole, target: Whole) -> CopyProgress:
 def sweeping(
     attachments: AttachmentStore, history: HistoryRepository, clock: Clock
 ) -> SweepAttachments:
-    return SweepAttachments(attachments, history, clock)
+    return SweepAttachments(attachments, history, clock, second_look_seconds=0.0)
 
 
 def by_key(record: Record) -> InteractionKey:
