@@ -40,9 +40,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def left_in(attachments: AttachmentStore, folder: Path) -> int:
     """Return a measure of everything that a store of attachments still holds: 0 only if there is nothing."""
     if isinstance(attachments, GridFsAttachments):
-        chunks = await attachments._chunks.find().to_list()
-        files = await attachments._files.count_documents({})
-        return sum(len(chunk["data"]) for chunk in chunks) + files
+        bucket = attachments._database["attachments"]
+        return sum([await bucket[name].count_documents({}) for name in ("files", "chunks")])
     if isinstance(attachments, S3Attachments):
         return len([key async for key in attachments._keys("")])
     assert isinstance(attachments, DiskAttachments)
