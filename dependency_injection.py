@@ -78,6 +78,11 @@ from infra.telemetry.metrics.outbox_metrics import OutboxSnapshot
 from infra.telemetry.metrics.provider_names import open_telemetry_name
 from infra.telemetry.open_telemetry import tracing_of, write_embedded_metrics
 
+SWEEP_GRACE_SECONDS = 3_600.0
+QUEUED_SWEEP_GRACE_SECONDS = 22 * 86_400.0
+"""Age up to which an interaction may still be on its way to the store: in the queue for 4 days, among its dead letters
+for 14, and in the queue again after a redrive for 4."""
+
 SWEEP_SECONDS = 3_600.0
 """Pause between searches for attachments that no interaction refers to."""
 
@@ -204,7 +209,14 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
         )
         if history.attachments is not None:
             sweep = MeasuredSweep(
-                SweepAttachments(history.attachments, history.repository, clock),
+                SweepAttachments(
+                    history.attachments,
+                    history.repository,
+                    clock,
+                    grace_seconds=SWEEP_GRACE_SECONDS
+                    if settings.sqs_queue_url is None
+                    else QUEUED_SWEEP_GRACE_SECONDS,
+                ),
                 clock,
                 attachment_observer,
             )

@@ -63,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         "app.problems",
         "app.responses",
         "app.services",
+        "domain.use_cases.conversations",
     },
     "app.middleware": {
         "app.problems",
@@ -94,18 +95,19 @@ ALLOWED: dict[str, set[str]] = {
     "domain.interfaces": {
         "domain.entities",
     },
+    "domain.use_cases": {
+        "domain.entities",
+        "domain.exceptions",
+        "domain.interfaces",
+    },
     "domain.use_cases.conversations": {
         "domain.entities",
         "domain.exceptions",
         "domain.interfaces",
         "domain.use_cases",
     },
-    "domain.use_cases": {
-        "domain.entities",
-        "domain.exceptions",
-        "domain.interfaces",
-    },
     "infra.attachments": {
+        "domain.use_cases",
         "infra",
         "infra.history.mongo",
         "infra.history.sqlite.outbox",
