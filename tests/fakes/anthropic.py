@@ -44,6 +44,8 @@ _TYPES = {
     529: "overloaded_error",
 }
 _FRAGMENT = 5
+WITHOUT_SAMPLING = "2026-10-21"
+"""The version of the API, that of the official client, in which requests have neither temperature nor `top_p`."""
 
 
 class FakeAnthropic(FakeProvider):
@@ -60,10 +62,19 @@ class FakeAnthropic(FakeProvider):
     def refusal_of(self, seen: Seen) -> Raw | None:
         if seen.path != "/v1/messages":
             return error(404, message="Not Found")
-        if self.api_key is not None and seen.headers.get("x-api-key") != self.api_key:
+        given = (seen.headers.get("x-api-key"), seen.headers.get("Authorization"))
+        if self.api_key is not None and given not in (
+            (self.api_key, None),
+            (None, f"Bearer {self.api_key}"),
+        ):
             return error(401, message="invalid x-api-key")
-        if seen.headers.get("anthropic-version") != "2023-06-01":
+        version = seen.headers.get("anthropic-version")
+        if version not in ("2023-06-01", WITHOUT_SAMPLING):
             return error(400, message="anthropic-version: header is required")
+        if version == WITHOUT_SAMPLING and not seen.body.keys().isdisjoint(
+            ("temperature", "top_p")
+        ):
+            return error(400, message="temperature: Extra inputs are not permitted")
         try:
             check_anthropic(seen.body, self._issued)
         except Violation as violation:

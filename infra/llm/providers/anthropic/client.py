@@ -17,6 +17,7 @@ from infra.llm.transport.dialect import ANTHROPIC_ADAPTATIONS, Dialect
 from infra.llm.transport.http_stream import Endpoint
 
 _VERSION = "2023-06-01"
+"""Of the API; the next one, 2026-10-21, takes neither temperature nor `top_p`."""
 
 
 class AnthropicClient(LLMClient):
