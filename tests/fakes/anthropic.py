@@ -106,8 +106,7 @@ class FakeAnthropic(FakeProvider):
 
 def event(document: Any) -> bytes:
     """Return one event as Anthropic frames it: with its type as its name."""
-    name = document["type"].encode()
-    return b"event: " + name + b"\ndata: " + orjson.dumps(document) + b"\n\n"
+    return b"event: %b\ndata: %b\n\n" % (document["type"].encode(), orjson.dumps(document))
 
 
 def whole(document: Any, *, status: int = 200, **headers: str) -> Raw:
@@ -262,7 +261,7 @@ def _fragments(call: Calls) -> list[str]:
 def _blocks(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     for piece in pieces:
-        last = blocks[-1] if blocks else {"type": None}
+        last: dict[str, Any] = blocks[-1] if blocks else {"type": None}
         match piece:
             case str() if last["type"] == "text":
                 last["text"] += piece

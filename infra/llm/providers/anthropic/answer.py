@@ -53,6 +53,8 @@ class AnthropicReader(AnswerReader):
 
     @property
     def held_bytes(self) -> int:
+        if not self._open and not self._held:
+            return 0
         return sum(block.size_bytes for block in (*self._open.values(), *self._held))
 
     def take(self, document: object) -> Received:

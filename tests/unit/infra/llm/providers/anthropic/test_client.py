@@ -139,7 +139,7 @@ async def test_what_a_model_refuses_is_left_out_from_then_on(
     client = client_of(session, provider)
     provider.then(error(400, message=message))
     for _ in range(2):
-        assert text_of((await events_of(client, prompt))[1:-1]) == "Hello world"  # type: ignore[arg-type]
+        assert text_of((await events_of(client, prompt))[1:-1]) == "Hello world"
     first, *others = (seen.body for seen in provider.seen)
     assert left_out | kept <= first.keys()
     assert len(others) == 2
@@ -175,7 +175,7 @@ async def test_a_partial_answer_ends_without_white_space_and_is_joined(
     provider.then(Says([" Paris", "."]))
     messages = (*PROMPT.messages, Message(role=Role.ASSISTANT, text="It is "))
     events = await events_of(client_of(session, provider), replace(PROMPT, messages=messages))
-    assert text_of(events[1:-1]) == "Paris."  # type: ignore[arg-type]
+    assert text_of(events[1:-1]) == "Paris."
 
 
 async def test_thinking_goes_back_to_its_family_and_to_no_other(
