@@ -36,8 +36,10 @@ def __getattr__(name: str) -> Any:
 def serve() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     from app.process import garbage_collection
+    from app.process.memory import return_large_blocks
 
     garbage_collection.pause()
+    return_large_blocks()
     with _log_start_failures():
         from app.process.lifecycle import Lifecycle
         from app.server import serve as serve_http

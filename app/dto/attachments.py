@@ -16,7 +16,7 @@ from domain.exceptions import InvalidAttachment
 
 MAX_NAME_CHARACTERS = 255
 _MAX_URL_CHARACTERS = 8192
-_CHARACTERS_AT_ONCE = 256 * 1024
+_CHARACTERS_AT_ONCE = 64 * 1024
 """A multiple of four. Decoding holds the interpreter's lock, so other threads run between the pieces alone."""
 
 
