@@ -32,8 +32,7 @@ _PROBED = "/health/"
 _PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/metrics", "/favicon.ico"})
 _PUBLIC_FOLDERS = ("/docs/", "/console/")
 
-_API_KEY_PATHS = ("/v1/messages", "/v1/models")
-"""Paths where the key may also be in `x-api-key`, as clients of Anthropic's API send it."""
+_MESSAGES, _MODELS = "/v1/messages", "/v1/models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +150,7 @@ class AccessGate:
         if authenticator is None:
             raise AuthUnavailable
         headers = [value for name, value in scope["headers"] if name == b"authorization"]
-        if not headers and scope["path"].startswith(_API_KEY_PATHS):
+        if not headers and _takes_api_key(scope):
             headers = [
                 b"Bearer " + value for name, value in scope["headers"] if name == b"x-api-key"
             ]
@@ -206,3 +205,16 @@ def _host(scope: Scope) -> str:
     if colon and port.isdigit():
         return name
     return host
+
+
+def _takes_api_key(scope: Scope) -> bool:
+    """Return whether the key may also be in `x-api-key`, as clients of Anthropic's API send it.
+
+    They read the list of models too, which is in that API's format for them.
+    """
+    path: str = scope["path"]
+    if path == _MESSAGES or path.startswith(_MESSAGES + "/"):
+        return True
+    if path != _MODELS and not path.startswith(_MODELS + "/"):
+        return False
+    return any(name == b"anthropic-version" for name, _ in scope["headers"])

@@ -77,7 +77,8 @@ def test_a_key_may_be_in_anthropics_header(guarded: Guarded) -> None:
     named = {"x-api-key": guarded.backend_key}
     with guarded.client() as client:
         assert client.post("/v1/messages", json=body, headers=named).status_code == 200
-        assert client.get("/v1/models", headers=named).status_code == 200
+        version = {"anthropic-version": "2023-06-01"}
+        assert client.get("/v1/models", headers={**named, **version}).status_code == 200
         wrong = {"x-api-key": "rtg_aaaaaaaaaaaa_" + "a" * 32}
         response = client.post("/v1/messages", json=body, headers=wrong)
         refuses(response, 'Bearer error="invalid_token"')
