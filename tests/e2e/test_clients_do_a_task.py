@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,19 @@ class Client:
 
     Attributes:
         words: Its words for the finish reasons `stop` and `tool_calls`; None if it does not show them in a task.
+        has_tool_output: Whether it also asks for a structured answer by a tool.
+        more: Tasks that only this client does.
     """
 
     command: Sequence[str]
     words: tuple[str, str] | None = ("stop", "tool_calls")
     has_tool_output: bool = False
+    more: Sequence[str] = ()
 
     @property
     def jobs(self) -> tuple[tuple[str, str], ...]:
-        return (*JOBS, *BY_TOOL) if self.has_tool_output else JOBS
+        own = [(task, f"{wire}-{STEADY}") for task in self.more for wire in WIRES]
+        return (*JOBS, *(BY_TOOL if self.has_tool_output else ()), *own)
 
 
 CLIENTS = {
@@ -85,6 +90,25 @@ CLIENTS = {
         ["node", str(JAVASCRIPT / "anthropic_client.mjs")], ("end_turn", "tool_use")
     ),
     "ai-sdk": Client(["node", str(JAVASCRIPT / "ai_sdk_client.mjs")], ("stop", "tool-calls")),
+    "openai-responses": Client(
+        [sys.executable, "-m", "tests.e2e.clients.openai_responses"], more=("agent_stateless",)
+    ),
+    "openai-agents": Client(
+        [sys.executable, "-m", "tests.e2e.clients.openai_agents"], more=("agent_stateful",)
+    ),
+    "langchain-responses": Client(
+        [sys.executable, "-m", "tests.e2e.clients.langchain_client", "responses"],
+        has_tool_output=True,
+    ),
+    "pydantic-ai-responses": Client(
+        [sys.executable, "-m", "tests.e2e.clients.pydantic_ai_client", "responses"],
+        None,
+        has_tool_output=True,
+    ),
+    "openai-js-responses": Client(["node", str(JAVASCRIPT / "openai_responses.mjs")]),
+    "ai-sdk-responses": Client(
+        ["node", str(JAVASCRIPT / "ai_sdk_client.mjs"), "responses"], ("stop", "tool-calls")
+    ),
 }
 
 
@@ -164,6 +188,8 @@ def skip_without(name: str) -> None:
     program = CLIENTS[name].command[0]
     if shutil.which(program) is None:
         pytest.skip(f"{name}: {Path(program).name} is not installed")
+    if name == "openai-agents" and find_spec("agents") is None:
+        pytest.skip(f"{name}: it is not installed: make test")
     if name == "llama-index" and not (LLAMA_INDEX / ".usable").is_file():
         pytest.skip(f"{name}: it is not installed: make llama-index")
     if program == "node" and not (JAVASCRIPT / "node_modules").is_dir():

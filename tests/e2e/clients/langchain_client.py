@@ -1,5 +1,6 @@
-"""langchain-openai."""
+"""langchain-openai, with Chat Completions or, with the argument `responses`, with Responses."""
 
+import sys
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 
 from tests.e2e.clients.jobs import BOTH, PLAIN, QUESTION, find_city, get_weather, run
 
+USES_RESPONSES = "responses" in sys.argv
 TOOLS = {function.__name__: tool(function) for function in (find_city, get_weather)}
 
 
@@ -20,7 +22,15 @@ class Weather(BaseModel):
 
 
 def chat(url: str, model: str) -> ChatOpenAI:
-    return ChatOpenAI(base_url=url, api_key="unused", model=model, max_retries=0, stream_usage=True)
+    state = {"use_responses_api": True, "use_previous_response_id": True}
+    return ChatOpenAI(
+        base_url=url,
+        api_key="unused",
+        model=model,
+        max_retries=0,
+        stream_usage=True,
+        **(state if USES_RESPONSES else {}),
+    )
 
 
 def text(url: str, model: str) -> dict[str, Any]:
@@ -55,7 +65,7 @@ def loop(question: str, ask: Any) -> dict[str, Any]:
     finishes = []
     while True:
         answer = ask(messages)
-        finishes.append(answer.response_metadata["finish_reason"])
+        finishes.append(finish(answer))
         if not answer.tool_calls:
             return {**outcome(answer), "calls": calls, "finish": finishes}
         messages.append(answer)
@@ -90,10 +100,18 @@ def joined(chunks: list[Any]) -> Any:
 def outcome(answer: Any) -> dict[str, Any]:
     counts = answer.usage_metadata
     return {
-        "text": answer.content,
-        "finish": answer.response_metadata["finish_reason"],
+        "text": answer.text if USES_RESPONSES else answer.content,
+        "finish": finish(answer),
         "usage": [counts["input_tokens"], counts["output_tokens"]],
     }
+
+
+def finish(answer: Any) -> str:
+    """Return the reason for the end; Responses has none but what is in the answer."""
+    if USES_RESPONSES:
+        assert answer.response_metadata["status"] == "completed"
+        return "tool_calls" if answer.tool_calls else "stop"
+    return str(answer.response_metadata["finish_reason"])
 
 
 if __name__ == "__main__":

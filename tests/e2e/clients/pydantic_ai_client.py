@@ -1,12 +1,17 @@
-"""pydantic-ai."""
+"""pydantic-ai, with Chat Completions or, with the argument `responses`, with Responses."""
 
 import asyncio
+import sys
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.messages import ModelResponse, ToolCallPart
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import (
+    OpenAIChatModel,
+    OpenAIResponsesModel,
+    OpenAIResponsesModelSettings,
+)
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from tests.e2e.clients.jobs import BOTH, PLAIN, QUESTION, find_city, get_weather, run
@@ -19,8 +24,12 @@ class Weather(BaseModel):
     celsius: int
 
 
-def chat(url: str, model: str) -> OpenAIChatModel:
-    return OpenAIChatModel(model, provider=OpenAIProvider(base_url=url, api_key="unused"))
+def chat(url: str, model: str) -> OpenAIChatModel | OpenAIResponsesModel:
+    provider = OpenAIProvider(base_url=url, api_key="unused")
+    if "responses" in sys.argv:
+        settings = OpenAIResponsesModelSettings(openai_previous_response_id="auto")
+        return OpenAIResponsesModel(model, provider=provider, settings=settings)
+    return OpenAIChatModel(model, provider=provider)
 
 
 def text(url: str, model: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-// The Vercel AI SDK, with its provider for OpenAI-compatible servers.
+// The Vercel AI SDK, with its provider for OpenAI-compatible servers or, with the argument `responses`, with that for OpenAI.
 
+import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { Output, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
@@ -21,16 +22,17 @@ const tools = {
   }),
 };
 
-const options = (baseURL, model) => ({
-  model: createOpenAICompatible({
-    name: "rt-genai",
-    baseURL,
-    apiKey: "unused",
-    includeUsage: true,
-    supportsStructuredOutputs: true,
-  })(model),
-  maxRetries: 0,
-});
+const provider = (baseURL) =>
+  process.argv.includes("responses")
+    ? createOpenAI({ baseURL, apiKey: "unused" })
+    : createOpenAICompatible({
+        name: "rt-genai",
+        baseURL,
+        apiKey: "unused",
+        includeUsage: true,
+        supportsStructuredOutputs: true,
+      });
+const options = (baseURL, model) => ({ model: provider(baseURL)(model), maxRetries: 0 });
 const usage = (counts) => [counts.inputTokens, counts.outputTokens];
 
 const traced = (text, steps) => ({
