@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -66,7 +68,7 @@ def test_an_example_for_the_shell_or_a_page_runs_as_it_stands(
 
 def test_the_examples_in_python_run_as_they_stand_and_are_in_history(tmp_path: Path) -> None:
     with running_service(tmp_path / "data") as service, service.client() as client:
-        asking, failing, tool, chain, chain_tool = examples("python")
+        asking, failing, tool, chain, chain_tool, *responses = examples("python")
         assert run(service, asking).count(ANSWER) == 2
         assert run(service, failing).startswith("model_not_found model ")
         assert run(service, chain).count(ANSWER) == 5
@@ -76,6 +78,17 @@ def test_the_examples_in_python_run_as_they_stand_and_are_in_history(tmp_path: P
             )
         assert len(_history(client, "ana")) == 11
         assert len(_history(client, "ana", conversationId="loops")) == 1
+        for block in responses:
+            if "from agents" in block.text and find_spec("agents") is None:
+                continue
+            answers = run(service, block)
+            assert f"{ANSWER}, not a real LLM. Your tools answered: 22 °C in " in answers
+            assert answers.count(ANSWER) == 2
+        assert [turn["userPrompt"] for turn in _history(client, "bea")] == [
+            "And in one word?",
+            "",
+            "How is the weather in Oslo?",
+        ]
 
 
 def run(service: Service, block: Block) -> str:
@@ -88,5 +101,5 @@ def run(service: Service, block: Block) -> str:
     return ran.stdout.decode()
 
 
-def _history(client: httpx2.Client, user: str, **filters: str) -> list[object]:
+def _history(client: httpx2.Client, user: str, **filters: str) -> list[dict[str, Any]]:
     return list(client.get(f"/v1/history/{user}", params=filters).json()["history"])
