@@ -85,6 +85,8 @@ async def run(*, rounds: int, seconds: float, is_quick: bool) -> None:
                 service.process,
                 measures.chat(service, manner="mock(chunks=30)", stream=True),
             ),
+            Target("chat completion", service.process, measures.completion(service)),
+            Target("response", service.process, measures.response(service)),
         ]
         with tqdm(total=len(targets) * (rounds + 1), desc="CPU", file=sys.stderr) as bar:
             costs = await measures.costs(
@@ -128,7 +130,8 @@ def _cost_rows(costs: Mapping[str, Costs]) -> list[Row]:
             Row(f"{name}: of the yardstick", f"{yardstick / cost.cpu:.2f}", ratio),
             Row(f"{name}: errors at {_CONNECTIONS} connections", str(cost.errors), "0"),
         ]
-    return rows
+    share = costs["response"].cpu / costs["chat completion"].cpu
+    return [*rows, Row("response: CPU of that of a chat completion", f"{share:.2f}", "≤ 1.25")]
 
 
 async def _added(

@@ -14,6 +14,9 @@ from bench.load import Outcome, closed_loop, get, open_loop, post, quantile
 from bench.processes import Service, Watched
 
 CHAT = "/v1/chat"
+COMPLETIONS = "/v1/chat/completions"
+RESPONSES = "/v1/responses"
+_QUESTION = "Explain event loops in one sentence."
 DIRECT = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
 Progress = Callable[[int], object]
 
@@ -67,15 +70,28 @@ def chat(service: Service, *, manner: str = "", stream: bool = False) -> bytes:
     """Return a chat that the mock provider answers in that `manner`."""
     document = {
         "userId": "ana",
-        "userPrompt": f"Explain event loops in one sentence. {manner}",
+        "userPrompt": f"{_QUESTION} {manner}",
         "stream": stream,
     }
     return post(CHAT, orjson.dumps(document), key=service.key)
 
 
+def completion(service: Service) -> bytes:
+    """Return the same chat in the Chat Completions format."""
+    messages = [{"role": "user", "content": _QUESTION}]
+    document = {"messages": messages, "user": "ana"}
+    return post(COMPLETIONS, orjson.dumps(document), key=service.key)
+
+
+def response(service: Service) -> bytes:
+    """Return the same chat in the Responses format."""
+    document = {"input": _QUESTION, "user": "ana"}
+    return post(RESPONSES, orjson.dumps(document), key=service.key)
+
+
 def direct(*, manner: str = "") -> bytes:
     """Return the same question as the provider gets it."""
-    text = f"Explain event loops in one sentence. {manner}"
+    text = f"{_QUESTION} {manner}"
     body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
     return post(DIRECT, orjson.dumps(body))
 

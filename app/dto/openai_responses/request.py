@@ -211,7 +211,7 @@ class ResponseRequest(BaseModel):
             reasoning_effort=None
             if self.reasoning is None or self.reasoning.effort is None
             else ReasoningEffort(self.reasoning.effort),
-            keeps_input=True,
+            keeps_input=len(messages) > 1,  # one message is stored in any case
         )
 
     def _tools(self, drops_unknown_tools: bool) -> tuple[Tool, ...]:
