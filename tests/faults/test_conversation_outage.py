@@ -173,3 +173,23 @@ def _until_answered(client: httpx2.Client, path: str, body: dict[str, Any]) -> h
         if response.status_code == 200:
             break
     return response
+
+
+def test_a_chain_of_responses_goes_on_without_the_store(
+    service: Service, server: Mongod, provider: FaultProvider
+) -> None:
+    expected: list[str] = []
+    previous = None
+    with service.client() as client:
+        for turn in range(TURNS):
+            if turn == TURNS_BEFORE_THE_OUTAGE:
+                server.stop()
+            body = {"input": f"question {turn}", "user": "ana", "model": "alt-healthy"}
+            response = client.post("/v1/responses", json={**body, "previous_response_id": previous})
+            assert response.status_code == 200, response.text
+            previous = response.json()["id"]
+            expected.append(f"question {turn}")
+            sent = provider.calls[-1].body["messages"]
+            assert [message["content"] for message in sent] == expected
+            expected.append(ANSWER)
+            assert client.get(f"/v1/responses/{previous}").status_code == 200

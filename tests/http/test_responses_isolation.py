@@ -32,6 +32,7 @@ class Neighbours:
     Attributes:
         ana: A key and a token.
         backends: Two keys that are not bound to a user.
+        limited: Keys of bob's that may only chat, and only read.
         response: A response of bob's.
     """
 
@@ -39,6 +40,7 @@ class Neighbours:
     ana: list[str]
     bob: str
     backends: list[str]
+    limited: list[str]
     response: dict[str, Any]
 
     def client(self, credentials: str) -> httpx2.Client:
@@ -53,6 +55,10 @@ def neighbours(
     _, ana = make_key(data_dir, user="ana")
     _, bob = make_key(data_dir, user="bob")
     backends = [make_key(data_dir)[1] for _ in range(2)]
+    limited = [
+        make_key(data_dir, user="bob", scopes=[scope])[1]
+        for scope in (Scope.CHAT_WRITE, Scope.HISTORY_READ)
+    ]
     limits = {"CALLER_REQUESTS_PER_MINUTE": "1000000"}
     with (
         issuer_in_thread() as issuer,
@@ -63,7 +69,7 @@ def neighbours(
             response = client.post("/v1/responses", json=body)
             assert response.status_code == 200, response.text
         ana_token = token(sub="ana", exp=int(time.time()) + 3600).decode()
-        yield Neighbours(service, [ana, ana_token], bob, backends, response.json())
+        yield Neighbours(service, [ana, ana_token], bob, backends, limited, response.json())
 
 
 @pytest.fixture(autouse=True)
@@ -148,8 +154,7 @@ def test_a_backend_that_acts_for_many_users_names_none(neighbours: Neighbours) -
 
 
 def test_a_key_without_a_permission_is_refused(neighbours: Neighbours) -> None:
-    _, writer = make_key(neighbours.service.data_dir, scopes=[Scope.CHAT_WRITE], user="bob")
-    _, reader = make_key(neighbours.service.data_dir, scopes=[Scope.HISTORY_READ], user="bob")
+    writer, reader = neighbours.limited
     path = f"/v1/responses/{neighbours.response['id']}"
     with neighbours.client(writer) as client:
         is_error(client.get(path), 403, "forbidden")
