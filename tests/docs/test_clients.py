@@ -25,6 +25,7 @@ RUNNERS = {
 PACKAGES = ROOT / "tests" / "e2e" / "js"
 """Folder with the packages that examples in JavaScript import."""
 ANSWER = "This is the scripted demo model"
+ANTHROPIC = "from anthropic import"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,8 @@ def test_an_example_for_the_shell_or_a_page_runs_as_it_stands(
 
 def test_the_examples_in_python_run_as_they_stand_and_are_in_history(tmp_path: Path) -> None:
     with running_service(tmp_path / "data") as service, service.client() as client:
-        asking, failing, tool, chain, chain_tool, *responses = examples("python")
+        blocks = [block for block in examples("python") if ANTHROPIC not in block.text]
+        asking, failing, tool, chain, chain_tool, *responses = blocks
         assert run(service, asking).count(ANSWER) == 2
         assert run(service, failing).startswith("model_not_found model ")
         assert run(service, chain).count(ANSWER) == 5
@@ -89,6 +91,17 @@ def test_the_examples_in_python_run_as_they_stand_and_are_in_history(tmp_path: P
             "",
             "How is the weather in Oslo?",
         ]
+
+
+def test_the_example_of_anthropics_client_runs_as_it_stands(service: Service) -> None:
+    if find_spec("anthropic") is None:
+        pytest.skip("anthropic is not installed")
+    (block,) = [block for block in examples("python") if ANTHROPIC in block.text]
+    printed = run(service, block)
+    assert f"{ANSWER}, not a real LLM. Your tools answered: 22 °C in " in printed
+    assert printed.count(ANSWER) == 2
+    with service.client() as client:
+        assert len(_history(client, "eva", conversationId="weather")) == 2
 
 
 def run(service: Service, block: Block) -> str:
