@@ -187,8 +187,10 @@ async def add_items(
 async def list_items(
     conversation_id: ConversationId,
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    order: Annotated[Order, Query()] = Order.DESC,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of items.")] = 20,
+    order: Annotated[
+        Order, Query(description="`asc`: in the order of the conversation.")
+    ] = Order.DESC,
     after: Annotated[
         str | None, Query(max_length=256, description="Id of the last item of the page before.")
     ] = None,

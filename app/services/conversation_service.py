@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from app.services.response_ids import ResponseIds
 from domain.entities.caller import Caller, Scope
-from domain.entities.conversation import AddedItem, ConversationRecord
+from domain.entities.conversation import AddedItem, ConversationRecord, Entry, NewItem
 from domain.entities.history_query import Order
 from domain.exceptions import Forbidden, NotFound
-from domain.use_cases.conversations.change_conversation import ChangeConversation, NewItem
+from domain.use_cases.conversations.change_conversation import ChangeConversation
 from domain.use_cases.conversations.erase_conversation import EraseConversation
-from domain.use_cases.conversations.read_conversation import Entry, ReadConversation
+from domain.use_cases.conversations.read_conversation import ReadConversation
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from domain.entities.interaction import asked_at
+from domain.entities.interaction import Interaction, asked_at
 from domain.entities.items import Attachment, Reasoning, Text, ToolCall
 from domain.entities.prompt import Message
 
@@ -93,6 +93,18 @@ class AddedItem:
     id: str
     message: Message
     is_instruction: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewItem:
+    """An item to add; the fields are those of `AddedItem`."""
+
+    message: Message
+    is_instruction: bool = False
+
+
+Entry = Interaction | AddedItem
+"""A part of a conversation; its id is its place in the order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

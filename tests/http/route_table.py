@@ -24,6 +24,10 @@ WITH_A_BODY: dict[str, list[dict[str, Any]]] = {
             {"metadata": {"user": "bob", "user_id": "bob", "userId": "bob"}},
         )
     ],
+    "/v1/conversations": [
+        {"metadata": {"a": "b"}, **named}
+        for named in ({"user": "bob"}, {"safety_identifier": "bob"}, {"userId": "bob"})
+    ],
     "/v1/responses": [
         {"input": "hi", **named}
         for named in (
@@ -44,6 +48,8 @@ WITH_A_BODY: dict[str, list[dict[str, Any]]] = {
     ],
 }
 """By route, bodies that name bob in every way the route, or any other program, knows."""
+OF_A_CONVERSATION = "/v1/conversations/{conversationId}"
+"""The id of a conversation contains its user, sealed; `test_openai_conversations.py` asks for those of others."""
 OF_AN_ID = "{responseId}"
 """The id of a response contains its user, sealed; `test_responses_isolation.py` asks for those of others."""
 OF_NOBODY = {"/v1/messages/count_tokens", "/v1/models", "/v1/models/{modelId:path}"}
@@ -83,7 +89,7 @@ def served() -> tuple[Served, ...]:
 def asked(path: str, user: str, interaction_id: str) -> str:
     """A path of a user as a client writes it."""
     filled = path.replace(OF_A_USER, user).replace("{interactionId:interaction}", interaction_id)
-    filled = filled.replace("{attachmentId}", "A" * 43)
+    filled = filled.replace("{attachmentId}", "A" * 43).replace("{conversationId}", "shared")
     assert "{" not in filled.replace(user, ""), f"say here what else to write into {path}"
     return filled
 

@@ -82,6 +82,8 @@ def test_the_examples_work_as_they_stand(demo: Service, description: dict[str, A
     """Each operation, with the example values Swagger UI puts into its form."""
     tried = 0
     with demo.client() as client:
+        turn = {"userId": "ana", "userPrompt": "Hi", "conversationId": "loops"}
+        assert client.post("/v1/chat", json=turn).status_code == 200
         answered = client.post("/v1/responses", json={"input": "Hi", "user": "ben"}).json()
         in_order = sorted(operations(description), key=lambda one: one[0] == "delete")
         for method, path, operation in in_order:
@@ -91,6 +93,8 @@ def test_the_examples_work_as_they_stand(demo: Service, description: dict[str, A
                     operation["requestBody"]["content"]["application/json"], description
                 )
             address = path
+            if path.startswith("/v1/conversations/"):
+                address = _of_a_new_conversation(client, path)
             for parameter in operation.get("parameters", []):
                 if parameter["in"] == "path":
                     (value,) = (one["value"] for one in parameter["examples"].values())
@@ -105,6 +109,14 @@ def test_the_examples_work_as_they_stand(demo: Service, description: dict[str, A
             assert response.status_code in expected, (method, address, response.text)
             tried += 1
     assert tried >= 9
+
+
+def _of_a_new_conversation(client: httpx2.Client, path: str) -> str:
+    hello = {"role": "user", "content": "Hello!"}
+    conversation = client.post("/v1/conversations", json={"items": [hello]}).json()["id"]
+    items = client.get(f"/v1/conversations/{conversation}/items").json()
+    path = path.replace("{conversationId}", conversation)
+    return path.replace("{itemId}", items["first_id"])
 
 
 def _named_examples(description: dict[str, Any], path: str) -> dict[str, Any]:

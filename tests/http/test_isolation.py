@@ -26,6 +26,8 @@ from tests.support.service import Service, running_service
 QUERIES = (HistoryQuery, ConversationQuery, StatisticsQuery)
 BOBS = "canary-of-bob"
 ASKED_BY_BOTH = {"userPrompt": "What did I say?", "conversationId": "shared"}
+BODIES = {"PATCH": {"title": "mine"}}
+"""By verb, a body that the route takes, so that what is refused is the user."""
 VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get"]
 
 
@@ -175,7 +177,7 @@ def test_no_question_about_ones_own_history_tells_of_anothers(
         neighbours.ana, targets(neighbours.bobs_ids, f"ana?{query}")
     ):
         answer = send_raw(port, "GET", target, bearer(credentials))
-        assert answer.status in (200, 404, 422), (target, answer)
+        assert answer.status in (200, 404, 405, 422), (target, answer)
         for told in (BOBS, *neighbours.bobs_ids):
             assert told not in answer.text.replace(query, ""), (target, answer)
 
@@ -216,6 +218,10 @@ def test_no_way_to_ask_files_anything_under_anothers_name(
         assert BOBS not in answer.text, told
         assert 200 <= answer.status < 500, told
         if answer.status == 200:  # OpenAI's door takes the credentials' user whatever is named
+            if "x-interaction-id" not in answer.headers:
+                made = f"/v1/conversations/{json.loads(answer.text)['id']}"
+                assert send_raw(port, "GET", made, bearer(credentials)).status == 200, told
+                continue
             one_id = answer.headers["x-interaction-id"]
             kept = send_raw(port, "GET", f"/v1/history/ana/{one_id}", bearer(credentials))
             assert json.loads(kept.text)["userId"] == "ana", told
@@ -230,7 +236,10 @@ def test_the_same_403_whether_the_other_exists_or_not(neighbours: Neighbours) ->
             for user in ("bob", f"nobody-{uuid.uuid4()}"):
                 for one_id in (neighbours.bobs_ids[0], str(uuid.uuid4())):
                     for response in (
-                        *(client.request(verb, asked(path, user, one_id)) for verb, path in calls),
+                        *(
+                            client.request(verb, asked(path, user, one_id), json=BODIES.get(verb))
+                            for verb, path in calls
+                        ),
                         client.post("/v1/chat", json={"userId": user, "userPrompt": "hi"}),
                     ):
                         assert response.status_code == 403, response.request.url

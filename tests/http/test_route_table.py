@@ -6,6 +6,7 @@ import pytest
 
 from tests.http.route_table import (
     HIDDEN,
+    OF_A_CONVERSATION,
     OF_A_USER,
     OF_AN_ID,
     OF_NOBODY,
@@ -22,6 +23,7 @@ def is_known(route: Served) -> bool:
         route.is_public
         or OF_A_USER in route.path
         or OF_AN_ID in route.path
+        or route.path.startswith(OF_A_CONVERSATION)
         or route.path in WITH_A_BODY
         or route.path in OF_NOBODY
     )

@@ -14,14 +14,12 @@ from app.dto.openai_responses.output import JsonObject, output_items
 from app.dto.openai_responses.request import Metadata
 from app.services.response_ids import ResponseIds, with_dashes
 from domain.entities.caller import Caller, to_user_id
-from domain.entities.conversation import AddedItem, ConversationRecord
+from domain.entities.conversation import AddedItem, ConversationRecord, Entry, NewItem
 from domain.entities.interaction import Interaction, is_interaction_id, milliseconds_of
 from domain.entities.items import Attachment, Item, ToolResult, text_of
 from domain.entities.prompt import Message, Role
 from domain.exceptions import UnsupportedInput
 from domain.interfaces.sealer import Sealer
-from domain.use_cases.conversations.change_conversation import NewItem
-from domain.use_cases.conversations.read_conversation import Entry
 
 MOST_ITEMS = 20
 """Of one request, as in OpenAI's API."""

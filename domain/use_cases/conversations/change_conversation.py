@@ -10,20 +10,12 @@ from domain.entities.conversation import (
     MOST_RECORD_BYTES,
     AddedItem,
     ConversationRecord,
+    NewItem,
     new_conversation_id,
 )
-from domain.entities.prompt import Message
 from domain.exceptions import InvalidInput, NotFound
 from domain.interfaces.conversation_records import ConversationRecords
 from domain.use_cases.conversations.read_conversation import ReadConversation
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewItem:
-    """An item to add; the fields are those of `AddedItem`."""
-
-    message: Message
-    is_instruction: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,13 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from domain.entities.conversation import AddedItem, ConversationRecord
+from domain.entities.conversation import ConversationRecord, Entry
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order
 from domain.entities.interaction import ANSWERED, Interaction, Status, is_interaction_id
 from domain.exceptions import NotFound
 from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.history import HistoryRepository
 from domain.use_cases.load_contents import CONTENTS_AS_STORED, LoadContents
-
-Entry = Interaction | AddedItem
-"""A part of a conversation; its id is its place in the order."""
 
 _PAGE_TURNS = 50
 _AFTER_SAME_ID = "0"
