@@ -289,3 +289,25 @@ def test_it_speaks_portuguese_to_who_does_and_either_on_request(
         expect(console.page.get_by_role("link", name="Overview")).to_be_visible()
         console.page.reload()
         expect(console.page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_a_conversation_is_renamed_and_erased(console: ConsolePage) -> None:
+    console.open()
+    console.asked("What is a loop?")
+    sidebar = console.page.get_by_role("navigation", name="Conversations")
+    sidebar.get_by_role("button", name="Rename").click()
+    dialog = console.page.get_by_role("dialog")
+    expect(dialog.get_by_label("Title")).to_have_value("What is a loop?")
+    dialog.get_by_label("Title").fill("Loops")
+    dialog.get_by_role("button", name="Save").click()
+    expect(sidebar.locator(".conversation-title")).to_have_text("Loops")
+    sidebar.get_by_role("button", name="Erase").click()
+    dialog = console.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Erase “Loops”?")
+    dialog.get_by_role("button", name="Erase").click()
+    expect(sidebar.locator(".conversation-title")).to_have_count(0)
+    expect(console.turns).to_have_count(0)
+    assert console.kept() == []
+    console.asked("What is a coil?")
+    (kept,) = console.kept()
+    assert kept["userPrompt"] == "What is a coil?"

@@ -66,6 +66,16 @@ export function conversations(filters) {
   return json(`${user()}/conversations?${query(filters)}`);
 }
 
+/** Give a conversation a title; an empty one restores the start of the first question. */
+export async function renameConversation(id, title) {
+  await send(conversationPath(id), { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ title }) });
+}
+
+/** Erase a conversation and return the number of its interactions. */
+export async function eraseConversation(id) {
+  return (await json(conversationPath(id), { method: "DELETE" })).deleted;
+}
+
 /** Return the user's statistics, grouped by `day`, `model` or `provider`. */
 export async function stats(filters) {
   return (await json(`${user()}/stats?${query(filters)}`)).groups;
@@ -91,6 +101,10 @@ export async function readiness() {
   const response = await fetched("health/ready");
   if (![200, 503].includes(response.status)) throw await Problem.fromResponse(response);
   return whole(response.json());
+}
+
+function conversationPath(id) {
+  return `${user()}/conversations/${encodeURIComponent(id)}`;
 }
 
 function user() {

@@ -31,7 +31,7 @@ function begun(id = null) {
 
 /** Return the view: its element, and `open(id)`, which shows a conversation or starts one. */
 export function chatView() {
-  const list = conversationList();
+  const list = conversationList({ onerased: forget });
   const turns = h("div", { class: "turns" });
   const results = h("div", { class: "turn-results" });
   const latest = h("button", { type: "button", class: "button to-latest", hidden: true, onclick: () => stick(true) }, icon("down"), t("toLatest"));
@@ -76,6 +76,15 @@ export function chatView() {
     const wasBegun = conversation.turns.length > 0;
     conversation = begun();
     return wasBegun;
+  }
+
+  /** Leave a conversation that was erased. */
+  function forget(id) {
+    answered.delete(id);
+    if (id !== conversation.id) return;
+    leave();
+    location.hash = "#/chat";
+    show();
   }
 
   /** Focus the input field, except on touch screens, where this would open the on-screen keyboard. */

@@ -1,6 +1,8 @@
 // List of the user's conversations, ordered by last activity.
 
+import { announce } from "./announcer.js";
 import * as api from "./api.js";
+import { askFirst, field, openDialog } from "./dialog.js";
 import { fill, h } from "./dom.js";
 import { moment, t } from "./i18n.js";
 import { icon } from "./icons.js";
@@ -9,8 +11,13 @@ import { session } from "./session.js";
 
 const PAGE = 30;
 
-/** Return the list: its element, `load` to reload it, and `mark` to highlight the open conversation. */
-export function conversationList() {
+const LONGEST_TITLE = 200;
+
+/**
+ * Return the list: its element, `load` to reload it, and `mark` to highlight the open conversation. `onerased(id)` is
+ * called after a conversation was erased.
+ */
+export function conversationList({ onerased }) {
   const items = h("ul", { class: "conversations" });
   const end = h("div", { class: "conversations-end" });
   const element = h(
@@ -41,7 +48,7 @@ export function conversationList() {
       if (mine !== reading) return;
       cursor = page.nextCursor;
       if (isFirst) fill(items);
-      items.append(...page.conversations.map(item));
+      items.append(...page.conversations.map((conversation) => item(conversation, { rename, erase })));
       fill(end, rest());
       mark(current);
     } catch (error) {
@@ -63,10 +70,36 @@ export function conversationList() {
     }
   }
 
+  function rename({ id, title }) {
+    const input = h("input", { type: "text", value: title, maxlength: LONGEST_TITLE, autofocus: true });
+    openDialog({ title: t("renameTitle"), body: field(t("title"), input, t("titleHint")), confirm: t("save"), onconfirm: () => change(() => api.renameConversation(id, input.value.trim())) });
+  }
+
+  function erase({ id, title }) {
+    askFirst(t("eraseConversationTitle", { title }), t("eraseConversationText"), t("erase"), () =>
+      change(async () => {
+        const count = await api.eraseConversation(id);
+        announce(t("erased", { count }));
+        onerased(id);
+      }),
+    );
+  }
+
+  async function change(make) {
+    try {
+      await make();
+    } catch (error) {
+      fill(end, problemCard(error, () => change(make)));
+      return;
+    }
+    await load();
+  }
+
   return { element, load, mark };
 }
 
-function item({ id, title, turns, lastAt }) {
+function item(conversation, { rename, erase }) {
+  const { id, title, turns, lastAt } = conversation;
   return h(
     "li",
     null,
@@ -76,5 +109,15 @@ function item({ id, title, turns, lastAt }) {
       h("span", { class: "conversation-title" }, title),
       h("span", { class: "conversation-when" }, `${moment(lastAt)} · ${t("turns", { count: turns })}`),
     ),
+    h(
+      "div",
+      { class: "conversation-actions" },
+      action("edit", t("renameOf", { title }), () => rename(conversation)),
+      action("trash", t("eraseOf", { title }), () => erase(conversation)),
+    ),
   );
+}
+
+function action(name, label, onclick) {
+  return h("button", { type: "button", class: "quiet", title: label, "aria-label": label, onclick }, icon(name));
 }

@@ -9,6 +9,7 @@ const PATHS = {
   send: "M12 19V5M6 11l6-6 6 6",
   stop: "M8 8h8v8H8z",
   plus: "M12 5v14M5 12h14",
+  edit: "M5 19l1-4L16.5 4.5l3 3L9 18zM14.5 6.5l3 3",
   copy: "M9 9h10v11H9zM5 15V4h10",
   check: "M5 12.5l4.5 4.5L19 7.5",
   trash: "M5 7h14M10 7V4.5h4V7M7 7l1 13h8l1-13M10.5 11v5M13.5 11v5",

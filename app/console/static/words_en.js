@@ -87,6 +87,8 @@ export const ENGLISH = {
   exportAs: "Export as {format}", exporting: "Exporting…", exported: "Exported as {file}",
   eraseAll: "Erase all", eraseAllTitle: "Erase all of {user}’s history?", eraseAllText: "Every interaction and conversation of this user is erased for good, including those that have not reached the store yet.",
   erase: "Erase", eraseTitle: "Erase this interaction?", eraseText: "It is erased for good and cannot be brought back.",
+  renameTitle: "Rename the conversation", renameOf: "Rename “{title}”", eraseOf: "Erase “{title}”", title: "Title", titleHint: "Empty: the start of the first question.",
+  eraseConversationTitle: "Erase “{title}”?", eraseConversationText: "All interactions of this conversation are erased for good and cannot be brought back.",
   erased: { one: "{count} interaction erased", other: "{count} interactions erased" },
   nothingYet: "Nothing here yet", nothingYetHint: "What you ask in the chat is kept here.", askNow: "Ask something",
   nothingFound: "Nothing found", nothingFoundHint: "No interaction fits these filters.", clearFilters: "Clear the filters",

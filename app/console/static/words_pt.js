@@ -80,6 +80,8 @@ export const PORTUGUESE = {
   exportAs: "Exportar como {format}", exporting: "Exportando…", exported: "Exportado como {file}",
   eraseAll: "Apagar tudo", eraseAllTitle: "Apagar todo o histórico de {user}?", eraseAllText: "Todas as interações e conversas deste usuário são apagadas para sempre, também as que ainda estão a caminho do banco.",
   erase: "Apagar", eraseTitle: "Apagar esta interação?", eraseText: "Ela é apagada para sempre e não pode ser recuperada.",
+  renameTitle: "Renomear a conversa", renameOf: "Renomear “{title}”", eraseOf: "Apagar “{title}”", title: "Título", titleHint: "Vazio: o início da primeira pergunta.",
+  eraseConversationTitle: "Apagar “{title}”?", eraseConversationText: "Todas as interações desta conversa são apagadas para sempre e não podem ser recuperadas.",
   erased: { one: "{count} interação apagada", other: "{count} interações apagadas" },
   nothingYet: "Ainda não há nada aqui", nothingYetHint: "O que você pergunta na conversa fica guardado aqui.", askNow: "Perguntar algo",
   nothingFound: "Nada encontrado", nothingFoundHint: "Nenhuma interação combina com estes filtros.", clearFilters: "Limpar os filtros",
