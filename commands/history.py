@@ -107,6 +107,7 @@ async def import_history(
                     source, attachments, content_ids_of, is_target_in_use=not store.is_embedded
                 ),
                 _with_long_texts_of(attachments),
+                target.records,
             )
             return await copy(progress)
 
@@ -134,6 +135,7 @@ async def export_history(
                 options.file,
                 opened.reader,
                 contents=attachments,
+                records=opened.records,
                 store_name=opened.name,
                 user_id=options.user_id,
                 overwrite=options.overwrite,
@@ -182,7 +184,11 @@ async def migrate(
                 raise CommandFailed(_no_place(target, f"{source_name} holds attachments"))
             state = CheckpointFile(settings.data_dir, opened_source.name, opened_target.name)
             copy = CopyHistory(
-                StoreSource(opened_source.archive, has_contents=source_contents is not None),
+                StoreSource(
+                    opened_source.archive,
+                    opened_source.records,
+                    has_contents=source_contents is not None,
+                ),
                 opened_target.archive,
                 state,
                 digest_of,
@@ -193,6 +199,7 @@ async def migrate(
                 else CarryContents(
                     source_contents, target_contents, content_ids_of, is_target_in_use=False
                 ),
+                records=opened_target.records,
             )
             return await copy(progress)
 

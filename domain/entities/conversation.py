@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain.entities.interaction import Interaction, asked_at
@@ -127,6 +127,13 @@ class ConversationRecord:
     title: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     items: tuple[AddedItem, ...] = ()
+
+    def without_expired(self, first_kept_id: str) -> "ConversationRecord | None":
+        """Return the record without items below an id; None if its last change is below it."""
+        if self.changed_id < first_kept_id:
+            return None
+        kept = tuple([added for added in self.items if added.id >= first_kept_id])
+        return self if len(kept) == len(self.items) else replace(self, items=kept)
 
     @property
     def size_bytes(self) -> int:

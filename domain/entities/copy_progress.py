@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from domain.entities.checksum import EMPTY_CHECKSUM, Checksum
+from domain.entities.conversation import ConversationRecord
 from domain.entities.stored_record import InteractionKey, Record, Tombstone
 
 MAX_SHOWN_KEYS = 10
@@ -34,6 +35,7 @@ class Batch:
         digests: SHA-256 of each record, in the form that this kind of copy compares.
         content_ids: Ids of the contents that records refer to; records that refer to none are left out.
         texts: Those of these contents that the source holds within the records themselves, as UTF-8 by id.
+        conversations: Records of conversations; they are not counted.
         erasures: Tombstones to apply to the target.
         position: Position behind this batch.
         invalid: Number of lines left out because they are invalid.
@@ -45,6 +47,7 @@ class Batch:
     digests: Sequence[bytes]
     content_ids: Mapping[InteractionKey, Sequence[str]] = field(default_factory=dict)
     texts: Mapping[str, bytes] = field(default_factory=dict)
+    conversations: Sequence[ConversationRecord] = ()
     erasures: Sequence[Tombstone] = ()
     position: Position
     invalid: int = 0

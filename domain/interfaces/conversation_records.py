@@ -1,4 +1,4 @@
-"""Port for storing the records of conversations."""
+"""Ports for reading and storing the records of conversations."""
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -7,7 +7,23 @@ from typing import Protocol
 from domain.entities.conversation import ConversationRecord
 
 
-class ConversationRecords(Protocol):
+class ConversationRecordReader(Protocol):
+    """Reads the records of a complete store."""
+
+    @abstractmethod
+    def all(self, *, user_id: str | None = None) -> AsyncIterator[ConversationRecord]:
+        """Yield all records, or those of one user, in any order; for copies and exports.
+
+        Records added or erased meanwhile may be missing.
+
+        Raises:
+            HistoryUnreadable: The store cannot be read.
+            HistoryDamaged: The store holds data that this program cannot read.
+        """
+        ...
+
+
+class ConversationRecords(ConversationRecordReader, Protocol):
     """Stores one record per user and conversation, separate from the interactions.
 
     Erasing interactions does not erase records: `EraseHistory` erases both.
@@ -58,17 +74,5 @@ class ConversationRecords(Protocol):
 
         Raises:
             HistoryUnreadable: The store is unavailable; some may have been erased.
-        """
-        ...
-
-    @abstractmethod
-    def all(self, *, user_id: str | None = None) -> AsyncIterator[ConversationRecord]:
-        """Yield all records, or those of one user, in any order; for copies and exports.
-
-        Records added or erased meanwhile may be missing.
-
-        Raises:
-            HistoryUnreadable: The store cannot be read.
-            HistoryDamaged: The store holds data that this program cannot read.
         """
         ...

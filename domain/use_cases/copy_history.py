@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
+from domain.entities.conversation import ConversationRecord
 from domain.entities.copy_progress import MAX_SHOWN_KEYS, Batch, CopyProgress, Position
+from domain.entities.interaction import first_id_at, milliseconds_of
 from domain.entities.stored_record import InteractionKey, Record, Tombstone
 from domain.exceptions import HistoryDamaged, HistoryError, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
+from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.copy_state import CopyState
 from domain.interfaces.history_archive import HistoryArchive
 
@@ -96,6 +99,7 @@ class CopyHistory:
     Attributes:
         digest_of: Returns the SHA-256 of a record of the target, computed as the source computes its digests.
         contents: Carries the contents that records refer to; None where the target takes none.
+        records: The records of conversations of the target; None copies none.
         completed: Returns a record of the target with everything that its digest covers.
         first_kept_id: Returns the id below which records have expired and are left out; empty if none expire.
     """
@@ -108,6 +112,7 @@ class CopyHistory:
     first_kept_id: Callable[[], str] = lambda: ""
     contents: CopyContents | None = None
     completed: Callable[[Record], Awaitable[Record]] = as_stored
+    records: ConversationRecords | None = None
 
     async def __call__(self, progress: Callable[[int, int], None]) -> CopyProgress:
         """Copy everything once.
@@ -183,6 +188,7 @@ class CopyHistory:
             missing = await self._store_contents(kept)
             if kept.records:
                 await self.target.write(kept.records)
+            await self._store_conversations(batch.conversations)
             return _Stored(kept, missing)
 
         try:
@@ -201,7 +207,23 @@ class CopyHistory:
         erased = await self._erased_now(keys)
         return await self.contents.store(batch, [key for key in keys if key not in erased])
 
+    async def _store_conversations(self, conversations: Sequence[ConversationRecord]) -> None:
+        """Store the records that the target lacks and that have not expired."""
+        if self.records is None:
+            return
+        first_kept_id = self.first_kept_id()
+        for record in conversations:
+            if record.changed_id < first_kept_id:
+                continue
+            if await self.records.get(record.user_id, record.conversation_id) is None:
+                await self.records.put(record)
+
     async def _apply_tombstones(self, erasures: Sequence[Tombstone]) -> None:
+        if self.records is not None:
+            for erasure in erasures:
+                if erasure.before_id is not None:
+                    last = first_id_at(milliseconds_of(erasure.before_id) - 1)
+                    await self.records.erase_all(erasure.user_id, last)
         if self.contents is None:
             await self.target.apply_tombstones(erasures)
             return

@@ -66,7 +66,7 @@ async def _open_archive(
     access = AwsAccess.from_settings(settings)
     async with _history(settings, clock, ARCHIVE_READ_SECONDS) as history:
         address = access.endpoint_url or access.region
-        yield OpenedArchive(DynamoArchive(history), f"dynamodb {address} {table}")
+        yield OpenedArchive(DynamoArchive(history), f"dynamodb {address} {table}", history.records)
 
 
 @asynccontextmanager
@@ -74,7 +74,7 @@ async def _open_archive_reader(
     settings: "HistorySettings", clock: "Clock"
 ) -> AsyncIterator[OpenedReader]:
     async with _open_archive(settings, clock) as opened:
-        yield OpenedReader(opened.archive, opened.name)
+        yield OpenedReader(opened.archive, opened.name, opened.records)
 
 
 @asynccontextmanager

@@ -69,7 +69,7 @@ async def _open_archive(
     uri = _uri(settings)
     async with _history(settings, clock, ARCHIVE_READ_SECONDS) as history:
         name = f"mongodb {sha256(uri.encode()).hexdigest()} {settings.mongo_db}"
-        yield OpenedArchive(MongoArchive(history), name)
+        yield OpenedArchive(MongoArchive(history), name, history.records)
 
 
 @asynccontextmanager
@@ -77,7 +77,7 @@ async def _open_archive_reader(
     settings: "HistorySettings", clock: "Clock"
 ) -> AsyncIterator[OpenedReader]:
     async with _open_archive(settings, clock) as opened:
-        yield OpenedReader(opened.archive, opened.name)
+        yield OpenedReader(opened.archive, opened.name, opened.records)
 
 
 def _open_idempotency(

@@ -57,13 +57,16 @@ async def _open_archive(
         min_free_disk_bytes=settings.min_free_disk_bytes,
         committing=_bulk_committer,
     ) as history:
-        yield OpenedArchive(SqliteArchive(history), f"sqlite {history.path.resolve()}")
+        yield OpenedArchive(
+            SqliteArchive(history), f"sqlite {history.path.resolve()}", history.records
+        )
 
 
 @asynccontextmanager
 async def _open_archive_reader(
     settings: "HistorySettings", _clock: "Clock"
 ) -> AsyncIterator[OpenedReader]:
+    from infra.history.sqlite.conversation_records import SqliteConversationRecordReader
     from infra.history.sqlite.read_pool import ReadPool
     from infra.history.sqlite.store import HISTORY_FILE
     from infra.history.transfer.sqlite_archive import SqliteArchiveReader
@@ -71,7 +74,11 @@ async def _open_archive_reader(
     path = settings.data_dir / HISTORY_FILE
     reads = ReadPool(seconds=ARCHIVE_READ_SECONDS, threads=1)
     try:
-        yield OpenedReader(SqliteArchiveReader(reads, path), f"sqlite {path.resolve()}")
+        yield OpenedReader(
+            SqliteArchiveReader(reads, path),
+            f"sqlite {path.resolve()}",
+            SqliteConversationRecordReader(reads, path),
+        )
     finally:
         await reads.close()
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from domain.interfaces.attachments import AttachmentStore
     from domain.interfaces.clock import Clock
-    from domain.interfaces.conversation_records import ConversationRecords
+    from domain.interfaces.conversation_records import (
+        ConversationRecordReader,
+        ConversationRecords,
+    )
     from domain.interfaces.health import Degraded
     from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
     from domain.interfaces.idempotency import IdempotencyStore
@@ -39,18 +42,21 @@ class OpenedArchive:
 
     Attributes:
         name: Identifies the store among all others; holds no secret.
+        records: The records of conversations.
     """
 
     archive: "HistoryArchive"
     name: str
+    records: "ConversationRecords"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedReader:
-    """All contents of a store, for reading; `name` as in `OpenedArchive`."""
+    """All contents of a store, for reading; `name` and `records` as in `OpenedArchive`."""
 
     reader: "ArchiveReader"
     name: str
+    records: "ConversationRecordReader"
 
 
 def nothing_to_check(_settings: "HistorySettings") -> None:

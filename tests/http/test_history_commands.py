@@ -640,3 +640,97 @@ def test_a_migration_that_cannot_be_says_why(
     done = command(data_dir, "migrate", *arguments)
     assert done.returncode == code
     assert named in done.stderr
+
+
+def with_a_conversation(data_dir: Path, settings: dict[str, str]) -> dict[str, Any]:
+    """Return a conversation of ana's with an added item, a turn and a title, beside a record of bob's."""
+    with running_service(data_dir, settings) as service, service.client() as client:
+        hello = {"role": "user", "content": "Hello!"}
+        body = {"user": "ana", "metadata": {"topic": "é"}, "items": [hello]}
+        made: dict[str, Any] = client.post("/v1/conversations", json=body).json()
+        assert client.post("/v1/conversations", json={"user": "bob"}).status_code == 200
+        answer = client.post("/v1/responses", json={"conversation": made["id"], "input": "One?"})
+        assert answer.status_code == 200, answer.text
+        native = f"/v1/history/ana/conversations/{made['id'].split('.')[0]}"
+        assert client.patch(native, json={"title": "Greetings"}).status_code == 200
+    return made
+
+
+def has_it(data_dir: Path, made: dict[str, Any], settings: dict[str, str]) -> bool:
+    with running_service(data_dir, settings) as service, service.client() as client:
+        path = f"/v1/conversations/{made['id']}"
+        if client.get(path).status_code == 404:
+            return False
+        assert client.get(path).json() == made
+        items = client.get(f"{path}/items", params={"order": "asc"}).json()["data"]
+        assert [item["role"] for item in items] == ["user", "user", "assistant"]
+        listed = client.get("/v1/history/ana/conversations").json()["conversations"]
+        assert listed[0]["title"] == "Greetings"
+    return True
+
+
+def test_records_of_conversations_are_exported_imported_and_moved(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    sealing = {"CURSOR_SECRET": "a secret that both installations have in common"}
+    made = with_a_conversation(data_dir, sealing)
+    file = tmp_path / "all.jsonl"
+    assert "1 interaction" in command(data_dir, "export", str(file)).stdout
+    lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+    assert [line.get("conversation", {}).get("userId") for line in lines] == [None, "ana", "bob"]
+    only = tmp_path / "ana.jsonl"
+    assert command(data_dir, "export", str(only), "--user", "ana").returncode == 0
+    assert only.read_bytes().splitlines() == file.read_bytes().splitlines()[:2]
+    other = tmp_path / "other"
+    for _ in range(2):
+        done = command(other, "import", str(file))
+        assert done.returncode == 0, done.stderr
+    again = tmp_path / "again.jsonl"
+    assert command(other, "export", str(again)).returncode == 0
+    assert again.read_bytes() == file.read_bytes()
+    assert has_it(other, made, sealing)
+
+    mongo = {"MONGO_URI": shared_mongo_uri(), "MONGO_DB": f"rt_move_{secrets.token_hex(4)}"}
+    there = command(other, "migrate", "--from", "sqlite", "--to", "mongodb", **mongo)
+    assert there.returncode == 0, there.stderr
+    assert has_it(tmp_path / "host", made, {**mongo, **sealing})
+    back = tmp_path / "back"
+    moved = command(back, "migrate", "--from", "mongodb", "--to", "sqlite", **mongo)
+    assert moved.returncode == 0, moved.stderr
+    assert has_it(back, made, sealing)
+
+
+def test_an_import_changes_no_record_and_restores_no_erased_one(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    sealing = {"CURSOR_SECRET": "a secret that both installations have in common"}
+    made = with_a_conversation(data_dir, sealing)
+    file = tmp_path / "all.jsonl"
+    assert command(data_dir, "export", str(file)).returncode == 0
+    path = f"/v1/conversations/{made['id']}"
+    with running_service(data_dir, sealing) as service, service.client() as client:
+        changed = client.post(path, json={"metadata": {"topic": "later"}}).json()
+    assert command(data_dir, "import", str(file)).returncode == 0
+    with running_service(data_dir, sealing) as service, service.client() as client:
+        assert client.get(path).json() == changed
+        assert client.delete("/v1/history/ana").json() == {"deleted": 1}
+    assert command(data_dir, "import", str(file)).returncode == 0
+    assert not has_it(data_dir, made, sealing)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"conversation":{"v":1}}',
+        b'{"conversation":{"v":2,"userId":"a","conversationId":"b"}}',
+        b'{"conversation":null}',
+        b'{"conversation":',
+        b'{"conversation":{},"id":"x"}',
+    ],
+)
+def test_a_line_that_is_no_record_is_named(data_dir: Path, tmp_path: Path, line: bytes) -> None:
+    file = tmp_path / "bad.jsonl"
+    file.write_bytes(line + b"\n")
+    refused = command(data_dir, "import", str(file))
+    assert refused.returncode != 0
+    assert "line 1: " in refused.stderr

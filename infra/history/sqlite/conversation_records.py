@@ -10,7 +10,7 @@ import orjson
 from domain.entities.conversation import ConversationRecord
 from domain.entities.interaction import first_id_after
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
-from domain.interfaces.conversation_records import ConversationRecords
+from domain.interfaces.conversation_records import ConversationRecordReader, ConversationRecords
 from infra.history.format.conversation_records import json_of_record, record_in
 from infra.history.sqlite.read_pool import ReadPool
 from infra.history.sqlite.write_jobs import SqlJob
@@ -41,7 +41,7 @@ _SOME_OF_USER = (
 _HAS_TABLE = "SELECT count(*) FROM sqlite_schema WHERE name = 'conversation'"
 
 
-class SqliteConversationRecordReader:
+class SqliteConversationRecordReader(ConversationRecordReader):
     """Reads records, also from a file that an earlier version of the program wrote and that has none."""
 
     def __init__(self, reads: ReadPool, path: Path) -> None:
@@ -49,7 +49,6 @@ class SqliteConversationRecordReader:
         self._path = path
 
     async def all(self, *, user_id: str | None = None) -> AsyncIterator[ConversationRecord]:
-        """Yield the records as `ConversationRecords.all` does."""
         sql, last = (_SOME, ("", "")) if user_id is None else (_SOME_OF_USER, (user_id, ""))
         while page := await self._page(sql, last):
             for record in page:

@@ -128,7 +128,4 @@ class RetainedRecords(ConversationRecords):
 
     def _kept(self, record: ConversationRecord) -> ConversationRecord | None:
         first_kept_id = self._retention.first_kept_id(self._clock.now_milliseconds())
-        if record.changed_id < first_kept_id:
-            return None
-        items = [added for added in record.items if added.id >= first_kept_id]
-        return replace(record, items=tuple(items))
+        return record.without_expired(first_kept_id)

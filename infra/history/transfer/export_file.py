@@ -13,6 +13,7 @@ import orjson
 from domain.entities.checksum import EMPTY_CHECKSUM, Checksum
 from domain.entities.stored_record import InteractionKey, Record
 from domain.interfaces.attachments import ContentReader, StoredContent
+from domain.interfaces.conversation_records import ConversationRecordReader
 from domain.interfaces.history_archive import ArchiveReader
 from infra.history.format.documents import UnreadableDocument
 from infra.history.transfer.attachment_lines import (
@@ -20,6 +21,7 @@ from infra.history.transfer.attachment_lines import (
     line_of_attachment,
     read_attachment,
 )
+from infra.history.transfer.conversation_lines import is_conversation_line, line_of_conversation
 from infra.history.transfer.jsonl_format import InvalidLine, line_of
 from infra.history.transfer.record_contents import (
     ContentsNotConfigured,
@@ -67,13 +69,14 @@ async def export_to(
     store: ArchiveReader,
     *,
     contents: ContentReader | None,
+    records: ConversationRecordReader | None = None,
     store_name: str,
     user_id: str | None,
     overwrite: bool,
     progress: Callable[[int, int], None],
     first_kept_id: str = "",
 ) -> Exported:
-    """Write every interaction as a line to `target`, with its attachments before it, and read the file back.
+    """Write every interaction as a line to `target`, with its attachments before it, then the records of conversations; read the file back.
 
     One attachment at a time is in memory. `target` appears when it is complete. An interrupted export resumes.
 
@@ -81,6 +84,7 @@ async def export_to(
         target: Created with mode 0600.
         store: May be in use; concurrent writes may be included or not.
         contents: What the interactions refer to; None if no place for it is configured.
+        records: The records of conversations; None leaves them out.
         store_name: Identifies the store.
         user_id: Exports only this user's interactions.
         overwrite: Whether an existing file at `target` is replaced.
@@ -111,9 +115,16 @@ async def export_to(
                         file.writelines(line + b"\n" for line in some)
                         summed = summed.plus(_digests(some))
                         progress(summed.count, max(whole, summed.count))
+            conversations = EMPTY_CHECKSUM
+            if records is not None:
+                async for record in records.all(user_id=user_id):
+                    kept_record = record.without_expired(first_kept_id)
+                    if kept_record is not None:
+                        file.write((line := line_of_conversation(kept_record)) + b"\n")
+                        conversations = conversations.plus([sha256(line).digest()])
             file.flush()
             fsync(file.fileno())
-        if not _reads_back(partial, summed):
+        if not _reads_back(partial, summed, conversations):
             partial.unlink()
             raise ExportFailed(f"{target} does not hold what was written to it: look at the disk")
         partial.replace(target)
@@ -207,6 +218,8 @@ def _resume(partial: Path) -> _Resumed:
     for lines in _lines_of(partial):
         summed = summed.plus(_digests(lines))
         for line in lines:
+            if is_conversation_line(line):
+                continue  # they are the last lines, and are written again
             size_bytes += len(line) + 1
             if is_attachment_line(line):
                 attachment_ids.add(orjson.loads(line)["attachment"]["id"])
@@ -222,18 +235,20 @@ def _resume(partial: Path) -> _Resumed:
     )
 
 
-def _reads_back(file: Path, written: Checksum) -> bool:
-    """Return whether a file holds the interactions that were written to it, and its attachments are whole."""
-    summed = EMPTY_CHECKSUM
+def _reads_back(file: Path, written: Checksum, written_conversations: Checksum) -> bool:
+    """Return whether a file holds what was written to it, and its attachments are whole."""
+    summed = conversations = EMPTY_CHECKSUM
     for lines in _lines_of(file):
         summed = summed.plus(_digests(lines))
         try:
             for line in lines:
                 if is_attachment_line(line):
                     read_attachment(line)
+                elif is_conversation_line(line):
+                    conversations = conversations.plus([sha256(line).digest()])
         except InvalidLine:
             return False
-    return summed == written
+    return summed == written and conversations == written_conversations
 
 
 def _lines_of(path: Path) -> Iterator[Sequence[bytes]]:
@@ -255,4 +270,8 @@ def _lines_of(path: Path) -> Iterator[Sequence[bytes]]:
 
 def _digests(lines: Sequence[bytes]) -> list[bytes]:
     """Return the SHA-256 of each interaction."""
-    return [sha256(line).digest() for line in lines if not is_attachment_line(line)]
+    return [
+        sha256(line).digest()
+        for line in lines
+        if not is_attachment_line(line) and not is_conversation_line(line)
+    ]

@@ -1,4 +1,4 @@
-"""A file of exported interactions and attachments, as the source of an import."""
+"""A file of exported interactions, attachments and records of conversations, as the source of an import."""
 
 from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from domain.entities.checksum import EMPTY_CHECKSUM
+from domain.entities.conversation import ConversationRecord
 from domain.entities.copy_progress import Batch, CopyProgress, Position
 from domain.entities.stored_record import InteractionKey, Record
 from domain.interfaces.attachments import ContentReader, StoredContent
 from domain.use_cases.copy_history import CopySource
 from infra.history.transfer.attachment_lines import is_attachment_line, read_attachment
+from infra.history.transfer.conversation_lines import is_conversation_line, read_conversation
 from infra.history.transfer.jsonl_format import InvalidLine, read_line
 from infra.history.transfer.record_contents import content_ids_of, without_long_texts
 
@@ -23,7 +25,7 @@ MAX_BATCH_BYTES = 32 * 1024 * 1024
 
 
 class InteractionFile(CopySource, ContentReader):
-    """Lines of JSON, one interaction or attachment each; blank lines are skipped.
+    """Lines of JSON, one interaction, attachment or record of a conversation each; blank lines are skipped.
 
     Of attachments that were read only the places in the file are kept, and `get` reads them again.
     """
@@ -121,6 +123,7 @@ class InteractionFile(CopySource, ContentReader):
         digests: list[bytes] = []
         content_ids: dict[InteractionKey, Sequence[str]] = {}
         texts: dict[str, bytes] = {}
+        conversations: list[ConversationRecord] = []
         last_key: InteractionKey | None = after.last_key
         number, offset, invalid = after.line, after.offset_bytes, 0
         while len(records) < at_most and offset - after.offset_bytes < MAX_BATCH_BYTES:
@@ -138,6 +141,9 @@ class InteractionFile(CopySource, ContentReader):
                 text = _text_of(line, start)
                 if is_attachment_line(text):
                     self._offsets[read_attachment(text).id] = start
+                    continue
+                if is_conversation_line(text):
+                    conversations.append(read_conversation(text))
                     continue
                 record, canonical = read_line(text)
             except InvalidLine as error:
@@ -162,6 +168,7 @@ class InteractionFile(CopySource, ContentReader):
             digests=digests,
             content_ids=content_ids,
             texts=texts,
+            conversations=conversations,
             position=Position(last_key=last_key, offset_bytes=offset, line=number),
             invalid=invalid,
             done=offset,

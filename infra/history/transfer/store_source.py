@@ -2,18 +2,21 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
+from domain.entities.conversation import ConversationRecord
 from domain.entities.copy_progress import Batch, Position
 from domain.entities.items import attachments
 from domain.entities.stored_record import Record, Tombstone
 from domain.exceptions import HistoryDamaged
+from domain.interfaces.conversation_records import ConversationRecordReader
 from domain.interfaces.history_archive import ArchiveReader
 from domain.use_cases.copy_history import CopySource
 from infra.history.format.documents import UnreadableDocument, interaction_in
 from infra.history.transfer.record_contents import ContentsNotConfigured
 
+_CONVERSATIONS_AT_ONCE = 50
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 """Of records and their attachments, so that a batch does not take long."""
 
@@ -34,9 +37,22 @@ class _Checked:
 class StoreSource(CopySource):
     """Yields the stored records unchanged, including fields that this program does not know."""
 
-    def __init__(self, store: ArchiveReader, *, has_contents: bool = True) -> None:
-        """Read `store`; `has_contents` is whether what its interactions refer to can be read."""
+    def __init__(
+        self,
+        store: ArchiveReader,
+        records: ConversationRecordReader | None = None,
+        *,
+        has_contents: bool = True,
+    ) -> None:
+        """Read `store`.
+
+        Args:
+            store: The interactions.
+            records: The records of conversations, which are yielded last; None leaves them out.
+            has_contents: Whether what the interactions refer to can be read.
+        """
         self._store = store
+        self._records = records
         self._has_contents = has_contents
 
     async def batches(self, after: Position, at_most: int) -> AsyncGenerator[Batch, None]:
@@ -63,7 +79,21 @@ class StoreSource(CopySource):
                         yield (batch := _batch(after, gathered, whole))
                         after, gathered, size_bytes = batch.position, [], 0
         if gathered:
-            yield _batch(after, gathered, whole)
+            yield (batch := _batch(after, gathered, whole))
+            after = batch.position
+        async for conversations in self._conversations():
+            yield replace(_batch(after, (), whole), conversations=conversations)
+
+    async def _conversations(self) -> AsyncGenerator[Sequence[ConversationRecord], None]:
+        some: list[ConversationRecord] = []
+        if self._records is not None:
+            async for record in self._records.all():
+                some.append(record)
+                if len(some) == _CONVERSATIONS_AT_ONCE:
+                    yield some
+                    some = []
+        if some:
+            yield some
 
 
 def _batch(
