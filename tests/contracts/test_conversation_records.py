@@ -1,6 +1,7 @@
 """The contract of the records of conversations, in every store."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,20 @@ from domain.entities.items import (
 )
 from domain.entities.prompt import Message, Role
 from domain.entities.statistics import GroupBy, StatisticsQuery
-from domain.exceptions import HistoryUnavailable
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.conversation_records import ConversationRecords
+from infra.clock import SystemClock
+from infra.history.dynamodb.store import open_dynamo
+from infra.history.mongo.store import open_mongo
 from infra.history.store.retention import RetainedRecords, Retention
+from infra.storage.aws.access import AwsAccess
 from tests.contracts.archives import archive_of
 from tests.contracts.history_stores import STORES
 from tests.fakes.clock import FakeClock
 from tests.fakes.interactions import an_id, an_interaction
 
+UNUSED_PORT = 9
+"""discard: no server listens on it, so that connections are refused at once."""
 DURABLE = ("sqlite", "mongo", "dynamodb")
 
 
@@ -188,3 +195,40 @@ async def test_expired_records_and_items_are_hidden(records: ConversationRecords
     clock.advance(0.001)
     assert await kept.get("ana", "loops") is None
     assert [record async for record in kept.all()] == []
+
+
+@asynccontextmanager
+async def mongo_away() -> AsyncIterator[Any]:
+    uri = f"mongodb://127.0.0.1:{UNUSED_PORT}"
+    async with open_mongo(uri, database="away", clock=SystemClock(), read_seconds=1.0) as history:
+        yield history
+
+
+@asynccontextmanager
+async def dynamodb_away() -> AsyncIterator[Any]:
+    access = AwsAccess(
+        region="eu-west-1",
+        endpoint_url=f"http://127.0.0.1:{UNUSED_PORT}",
+        access_key_id="a",
+        secret_access_key="b",
+    )
+    async with open_dynamo(access, table="away", clock=SystemClock(), read_seconds=1.0) as history:
+        yield history
+
+
+@pytest.mark.parametrize("away", [mongo_away, dynamodb_away])
+async def test_a_store_that_is_away_is_reported(
+    away: Callable[[], AbstractAsyncContextManager[Any]],
+) -> None:
+    async with away() as store:
+        with pytest.raises(HistoryUnavailable):
+            await store.records.put(a_record())
+        for call in (
+            store.records.get("ana", "loops"),
+            store.records.titles("ana", ["loops"]),
+            store.records.erase("ana", "loops"),
+            store.records.erase_all("ana", an_id()),
+            anext(store.records.all()),
+        ):
+            with pytest.raises(HistoryUnreadable):
+                await call

@@ -1,5 +1,6 @@
 """/v1/conversations, and the conversations of history with a title, metadata and items added by hand."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +9,17 @@ import httpx2
 import pytest
 
 from domain.entities.caller import Scope
+from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from infra.selftest.provider import FaultProvider
+from tests.fakes.application import ApplicationUnderTest
 from tests.http.access import bearer, make_key
 from tests.http.openai_door import is_error
 from tests.support.problems import is_problem
 from tests.support.service import Service, running_service
 
 MODEL = "alt-healthy"
+WHO = ProviderSelected(provider="p", model="m")
+END = Reply(finish_reason=FinishReason.STOP)
 ANSWER = "All is well."
 HELLO = {"type": "message", "role": "user", "content": "Hello!"}
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"a": 1}'}
@@ -455,3 +460,51 @@ def test_changes_need_their_scopes(neighbours: Neighbours) -> None:
         is_problem(reader.patch(native, json={"title": "x"}), 403, "forbidden")
         is_problem(reader.delete(native), 403, "forbidden")
         assert backend.get(path).json() == made
+
+
+async def test_a_store_that_is_away_is_a_503_of_its_own_for_reads_and_writes() -> None:
+    app = ApplicationUnderTest(WHO, "Hi.", END)
+    async with app.client() as client:
+        made = (await client.post("/v1/conversations", json={"user": "ana"})).json()
+        path = f"/v1/conversations/{made['id']}"
+        native = f"/v1/history/ana/conversations/{made['id'].split('.')[0]}"
+        app.records.is_away = True
+        body = {"conversation": made["id"], "input": "Hi"}
+        for call in (
+            await client.get(path),
+            await client.get(f"{path}/items"),
+            await client.post(path, json={"metadata": {}}),
+            await client.delete(path),
+            await client.post("/v1/responses", json=body),
+        ):
+            error = is_error(call, 503, "history_store_unavailable")
+            assert error["type"] == "server_error"
+        created = await client.post("/v1/conversations", json={})
+        is_error(created, 503, "history_unavailable")
+        renamed = await client.patch(native, json={"title": "x"})
+        is_problem(renamed, 503, "history-store-unavailable")
+        assert app.llm.asked == []
+        body = {"conversation": "loops", "input": "Hi", "user": "ana"}
+        assert (await client.post("/v1/responses", json=body)).status_code == 200
+
+
+async def test_items_added_at_the_same_time_are_all_kept() -> None:
+    app = ApplicationUnderTest()
+    async with app.client() as client:
+        made = (await client.post("/v1/conversations", json={})).json()
+        path = f"/v1/conversations/{made['id']}/items"
+        await asyncio.gather(*(client.post(path, json={"items": [HELLO]}) for _ in range(20)))
+        page = (await client.get(path, params={"limit": 100})).json()
+    assert len(page["data"]) == 20
+
+
+async def test_a_conversation_has_a_limit_of_items() -> None:
+    app = ApplicationUnderTest()
+    async with app.client() as client:
+        made = (await client.post("/v1/conversations", json={})).json()
+        path = f"/v1/conversations/{made['id']}/items"
+        for _ in range(50):
+            added = await client.post(path, json={"items": [HELLO] * 20})
+            assert added.status_code == 200
+        refused = await client.post(path, json={"items": [HELLO]})
+        assert is_error(refused, 422, "invalid_request")["param"] == "items"
