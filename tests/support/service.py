@@ -73,7 +73,7 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(seconds)
+            code: int = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
