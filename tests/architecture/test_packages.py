@@ -63,7 +63,6 @@ ALLOWED: dict[str, set[str]] = {
         "app.problems",
         "app.responses",
         "app.services",
-        "domain.use_cases.conversations",
     },
     "app.middleware": {
         "app.problems",
