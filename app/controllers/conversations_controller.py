@@ -32,6 +32,7 @@ ConversationId = Annotated[
     Path(
         alias="conversationId",
         max_length=1024,
+        pattern=r"^[A-Za-z0-9._:@|+=~-]+$",
         description="The `id` of a conversation, or the `conversationId` of interactions in history.",
         openapi_examples={"an id": {"value": "conv_019aabb17c8070008a510f1d2c3b4a59.abc"}},
     ),
@@ -41,6 +42,7 @@ ItemId = Annotated[
     Path(
         alias="itemId",
         max_length=256,
+        pattern=r"^[A-Za-z0-9_-]+$",
         description="The `id` of an item.",
         openapi_examples={"an id": {"value": "msg_019aabb17c8070008a510f1d2c3b4a5900"}},
     ),
@@ -48,7 +50,7 @@ ItemId = Annotated[
 User = Annotated[
     str | None,
     Query(
-        max_length=512,
+        max_length=256,
         description="User of a `conversationId` of history, if the credentials are not bound to one.",
     ),
 ]

@@ -81,7 +81,7 @@ def test_no_field_of_an_interaction_is_forgotten() -> None:
     assert {field.name for field in fields(Prompt)} == {
         "messages", "system", "model", "temperature", "max_output_tokens", "top_p", "stop", "seed", "tools",
         "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "keeps_input",
-        "own_messages", "system_content_id",
+        "own_messages", "own_system", "system_content_id",
         "tools_content_id", "own_message",
     }, "a new field needs a place in the document; own_message is never stored"  # fmt: skip
     assert known == {
