@@ -101,7 +101,7 @@ async def open_history(
                 repository=outbox,
                 outbox=outbox,
                 attachments=attachments,
-                records=opened.records,
+                records=outbox.records(opened.records),
                 _watched=(outbox.degraded,),
             )
         else:
@@ -172,7 +172,7 @@ async def _behind_queue(
         ),
         outbox=outbox,
         attachments=attachments,
-        records=store.records,
+        records=outbox.records(store.records),
         _watched=(queue_degraded, outbox.degraded),
     )
 

@@ -98,6 +98,38 @@ def test_it_sees_its_past_at_once_with_the_store_and_without(
             expected.append(ANSWER)
 
 
+@pytest.mark.parametrize("door", ["/v1/responses", "/v1/chat"])
+def test_a_chain_of_answers_goes_on_and_is_whole_afterwards(
+    service: Service, server: Mongod, provider: FaultProvider, door: str
+) -> None:
+    expected: list[str] = []
+    previous: str | None = None
+    with service.client() as client:
+        for turn in range(TURNS):
+            if turn == TURNS_BEFORE_THE_OUTAGE:
+                server.stop()
+            question = f"question {turn}"
+            response = client.post(
+                door,
+                json={"model": "alt-healthy"}
+                | (
+                    {"input": question, "user": "ana", "previous_response_id": previous}
+                    if door == "/v1/responses"
+                    else {"userPrompt": question, "userId": "ana", "previousId": previous}
+                ),
+            )
+            assert response.status_code == 200, response.text
+            previous = response.json()["id"]
+            expected.append(question)
+            sent = provider.calls[-1].body["messages"]
+            assert [message["content"] for message in sent] == expected
+            expected.append(ANSWER)
+            if door == "/v1/responses":
+                assert client.get(f"/v1/responses/{previous}").status_code == 200
+        server.start()
+        _until_read(client, turns=TURNS)
+
+
 def test_one_that_this_host_knows_nothing_of_waits_for_the_store(
     service: Service, server: Mongod, provider: FaultProvider
 ) -> None:
@@ -173,23 +205,3 @@ def _until_answered(client: httpx2.Client, path: str, body: dict[str, Any]) -> h
         if response.status_code == 200:
             break
     return response
-
-
-def test_a_chain_of_responses_goes_on_without_the_store(
-    service: Service, server: Mongod, provider: FaultProvider
-) -> None:
-    expected: list[str] = []
-    previous = None
-    with service.client() as client:
-        for turn in range(TURNS):
-            if turn == TURNS_BEFORE_THE_OUTAGE:
-                server.stop()
-            body = {"input": f"question {turn}", "user": "ana", "model": "alt-healthy"}
-            response = client.post("/v1/responses", json={**body, "previous_response_id": previous})
-            assert response.status_code == 200, response.text
-            previous = response.json()["id"]
-            expected.append(f"question {turn}")
-            sent = provider.calls[-1].body["messages"]
-            assert [message["content"] for message in sent] == expected
-            expected.append(ANSWER)
-            assert client.get(f"/v1/responses/{previous}").status_code == 200

@@ -1,7 +1,8 @@
 """Tracks which conversations the outboxes of a host hold completely.
 
 A conversation without turns in the store and on this host begins here: where no other host writes to the store, all
-its turns go through the outboxes of this host. They stay there until delivered rows are purged, or are lost with the
+its turns go through the outboxes of this host. One that continues an interaction outside of any conversation has the id
+of that interaction, and begins with it. The turns stay there until delivered rows are purged, or are lost with the
 outbox of a dead process. Each outbox records up to when it may have lost rows in this way: a conversation that began
 after that time, in every outbox of the host, is complete.
 
@@ -13,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import apsw
+
+from domain.entities.interaction import is_interaction_id, milliseconds_of
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS begun_conversation (
@@ -31,6 +34,7 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'undelivered
     THEN CAST(unixepoch('subsec') * 1000 AS INTEGER) ELSE 0 END
 WHERE NOT EXISTS (SELECT 1 FROM rows_lost)
 """
+_HAS_FIRST_TURN = "SELECT EXISTS (SELECT 1 FROM interaction WHERE user_id = ? AND id = ? AND conversation_id IS NULL)"
 _HAS_TABLES = "SELECT count(*) FROM sqlite_schema WHERE name IN ('begun_conversation', 'rows_lost')"
 
 
@@ -92,6 +96,7 @@ def may_lose_rows(connection: apsw.Connection) -> bool:
 def holds_all(outboxes: Sequence[apsw.Connection], user_id: str, conversation_id: str) -> bool:
     """Return whether all turns of a conversation are in these outboxes, which are all outboxes of this host."""
     begun_milliseconds, lost_milliseconds = 0, 0
+    is_first_turn = is_interaction_id(conversation_id)
     for outbox in outboxes:
         if outbox.execute(_HAS_TABLES).get != 2:
             return False
@@ -103,5 +108,7 @@ def holds_all(outboxes: Sequence[apsw.Connection], user_id: str, conversation_id
             )
         )
         begun_milliseconds = max(begun_milliseconds, begun)
+        if is_first_turn and outbox.execute(_HAS_FIRST_TURN, (user_id, conversation_id)).get:
+            begun_milliseconds = max(begun_milliseconds, milliseconds_of(conversation_id))
         lost_milliseconds = max(lost_milliseconds, lost)
     return begun_milliseconds > lost_milliseconds

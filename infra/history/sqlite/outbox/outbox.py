@@ -15,6 +15,7 @@ from domain.entities.interaction import Interaction, first_id_after
 from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
+from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.health import Degraded
 from domain.interfaces.history import HistoryRepository
 from infra.history.sqlite.outbox.delivery_jobs import (
@@ -29,6 +30,7 @@ from infra.history.sqlite.outbox.merged_reader import MergedReader
 from infra.history.sqlite.outbox.outbox_file import OutboxCommitter, acquire_outbox
 from infra.history.sqlite.outbox.relay import Relay, Sink
 from infra.history.sqlite.outbox.schema import OUTBOX_MIGRATIONS
+from infra.history.sqlite.outbox.store_records import StoreRecords
 from infra.history.sqlite.outbox.store_status import StoreStatus
 from infra.history.sqlite.store import REAP_SECONDS, SqliteHistory, open_file, translate_open_errors
 from infra.history.sqlite.write_jobs import EndMarker
@@ -131,6 +133,10 @@ class Outbox(HistoryRepository):
                 erased = await self._parts.store.erase_all(user_id, until_id)
             await self._parts.file.erase_all(user_id, until_id)
         return erased + waiting
+
+    def records(self, records: ConversationRecords) -> ConversationRecords:
+        """Return the store's records of conversations, for requests that must not wait while the store is away."""
+        return StoreRecords(records, self._parts.state)
 
     def backlog(self) -> Backlog:
         """Return the undelivered rows of this process, as of its last commit."""

@@ -93,6 +93,54 @@ async def test_one_that_began_here_goes_on_in_every_process_of_the_host(
                 await recalled(outbox, "another")
 
 
+async def test_one_that_continues_an_interaction_of_this_host_goes_on(
+    opened: Opened, store: UnreliableStore
+) -> None:
+    """Its id is that of the interaction: no caller looked for earlier turns before the first one."""
+    first = an_interaction(1)
+    turns = [a_chat_context(number, first.id) for number in (2, 3)]
+    async with opened() as one, opened() as other:
+        await one.append(first)
+        await other.append(turns[0])
+        await until_stored(store, first, turns[0])
+        store.is_away = True
+        await one.append(turns[1])
+        for outbox in (one, other):
+            assert await recalled(outbox, first.id) == turns
+            assert await outbox.find(first.user_id, first.id) == first
+
+
+@pytest.mark.parametrize("conversation_id", [None, "another"])
+async def test_one_that_continues_an_interaction_of_elsewhere_waits_for_the_store(
+    opened: Opened, store: UnreliableStore, conversation_id: str | None
+) -> None:
+    first = an_interaction(1, conversation_id=conversation_id)
+    if conversation_id is None:
+        await store.append_many([first])
+    async with opened() as outbox:
+        if conversation_id is not None:
+            await outbox.append(first)
+        await outbox.append(a_chat_context(2, first.id))
+        store.is_away = True
+        with pytest.raises(HistoryUnreadable):
+            await recalled(outbox, first.id)
+
+
+async def test_one_that_continues_an_interaction_waits_once_rows_were_purged(
+    opened: Opened, store: UnreliableStore, clock: FakeClock
+) -> None:
+    first = an_interaction(1)
+    async with opened() as outbox:
+        await outbox.append(first)
+        await until_stored(store, first)
+    clock.advance(2 * KEEP_SECONDS)
+    async with opened() as outbox:
+        await outbox.append(a_chat_context(2, first.id))
+        store.is_away = True
+        with pytest.raises(HistoryUnreadable):
+            await recalled(outbox, first.id)
+
+
 async def test_one_that_began_elsewhere_waits_for_the_store(
     opened: Opened, store: UnreliableStore
 ) -> None:
