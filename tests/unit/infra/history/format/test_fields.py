@@ -160,11 +160,20 @@ def test_every_field_in_the_table_is_checked(name: str) -> None:
     assert not is_well_formed(document_of(EVERY_FIELD) | {name: None})
 
 
-@pytest.mark.parametrize("name", sorted(set(INTERACTION) - REQUIRED - {"prompt", "messages"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(INTERACTION) - REQUIRED - {"prompt", "messages", "contentStored"})
+)
 def test_every_field_in_the_table_is_read(name: str) -> None:
     document = document_of(EVERY_FIELD)
     del document[name]
     assert interaction_of(document) != EVERY_FIELD
+
+
+def test_an_interaction_without_content_is_read_as_one() -> None:
+    without = EVERY_FIELD.without_content()
+    document = document_of(without)
+    assert document["contentStored"] is False
+    assert interaction_of(document) == without
 
 
 _ITEM = {"type": "text", "length": 2}
@@ -285,4 +294,4 @@ def test_long_texts_are_stored_by_their_ids() -> None:
     ]
     assert is_well_formed(document)
     read = interaction_of(document)
-    assert set(read.content_ids) == {"s-id", "t-id", "a-id"}
+    assert set(read.content_ids) == {"s-id", "t-id", "a-id", "i"}
