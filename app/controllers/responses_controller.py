@@ -35,6 +35,7 @@ ResponseId = Annotated[
     Path(
         alias="responseId",
         max_length=1024,
+        pattern=r"^[A-Za-z0-9._:@|+=~-]+$",
         description="The `id` of a response.",
         openapi_examples={"an id": {"value": "resp_019aabb17c8070008a510f1d2c3b4a59abc"}},
     ),
