@@ -108,9 +108,11 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         document["seconds"] = draw(_numbers)
     for name in draw(st.lists(st.sampled_from(["items", "inputItems"]), max_size=1)):
-        for item in document.get(name, []):
+        found = document.get(name)
+        for item in found if isinstance(found, list) else []:
             for changed in item if isinstance(item, list) else [item]:
-                changed[draw(st.sampled_from(_ITEM))] = draw(_numbers | _anything)
+                if isinstance(changed, dict):
+                    changed[draw(st.sampled_from(_ITEM))] = draw(_numbers | _anything)
     return document
 
 

@@ -8,9 +8,9 @@ import pytest
 from openai import AsyncOpenAI
 
 from app.problems.openai_errors import openai_code, openai_status
-from app.problems.problem_table import PROBLEMS, ProblemKind
+from app.problems.problem_table import NO_SUCH_OPEN_CALL, PROBLEMS, ProblemKind
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
-from domain.exceptions import DomainError, Forbidden
+from domain.exceptions import DomainError, Forbidden, NoSuchOpenCall
 from tests.fakes.application import ApplicationUnderTest
 
 WHO = ProviderSelected(provider="p", model="m")
@@ -31,6 +31,8 @@ def raising(kind: ProblemKind) -> DomainError:
     """Return an error that is told as this row, whether the domain has one or not."""
     if kind.slug == Forbidden.code:
         return Forbidden(Forbidden.USER)
+    if kind is NO_SUCH_OPEN_CALL:
+        return NoSuchOpenCall("messages", ["call-1"])
 
     class Row(DomainError):
         code: ClassVar[str] = kind.slug

@@ -67,7 +67,7 @@ def trickle(service: Service, head: bytes, pieces: int, piece: bytes) -> bytes:
 HEAD = b"POST /v1/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNK = b"10000\r\n" + b" " * 65536 + b"\r\n"
 FLOODS = {
-    "10 MB with its length": (HEAD + b"Content-Length: 10485760\r\n\r\n", 160, b" " * 65536),
+    "100 MB with its length": (HEAD + b"Content-Length: 104857600\r\n\r\n", 160, b" " * 65536),
     "100 MB in chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", 1600, CHUNK),
     "100 MB of tiny chunks": (
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
@@ -79,12 +79,12 @@ FLOODS = {
     "1 MB of URL": (b"GET /v1/models?", 16, b"x" * 65536),
 }
 STATUS = {
-    "10 MB with its length": b"413",
-    "100 MB in chunks": b"413",
-    "100 MB of tiny chunks": b"413",
-    "100 KB of one header": b"431",
-    "100 KB of headers": b"431",
-    "1 MB of URL": b"414",
+    "100 MB with its length": {b"413", b"431"},
+    "100 MB in chunks": {b"413", b"431"},
+    "100 MB of tiny chunks": {b"408", b"413", b"431"},
+    "100 KB of one header": {b"431"},
+    "100 KB of headers": {b"431"},
+    "1 MB of URL": {b"414", b"431"},
 }
 
 
@@ -98,7 +98,7 @@ def test_a_flood_is_refused_at_no_cost_to_anybody(service: Service, user: str, f
         grown = resident_bytes(service) - before
     for answer in answers:
         # Where the client went on sending, the network may have dropped the answer with the connection.
-        assert answer == b"" or answer.split(b" ")[1] in (STATUS[flood], b"431"), answer
+        assert answer == b"" or answer.split(b" ")[1] in STATUS[flood], answer
     assert any(answers)
     assert grown <= MOST_GROWTH_BYTES
 
