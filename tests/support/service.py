@@ -125,7 +125,8 @@ def running_service(
         python: How Python is started: with a tracer before it, say.
         program: What Python runs; `serve` follows.
     """
-    if tuple(python) == (sys.executable,) and tuple(program) == (str(ROOT / "main.py"),):
+    is_usual = tuple(python) == (sys.executable,) and tuple(program) == (str(ROOT / "main.py"),)
+    if is_usual and "PYTHONPATH" not in (settings or {}):  # which Python reads only at its start
         started: Any = prefork().start(
             ["serve"], cwd=data_dir.parent, env=environment(data_dir, settings)
         )
