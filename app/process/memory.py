@@ -2,16 +2,20 @@
 
 import ctypes
 
+_M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_BYTES = 1024 * 1024
+_LARGE_BYTES = 4 * 1024 * 1024
+_SPARE_BYTES = 32 * 1024 * 1024
 
 
 def return_large_blocks() -> None:
-    """Let freed blocks from 1 MiB on go back to the system at once; no-op where the C library is not glibc.
+    """Let freed blocks from 4 MiB on go back to the system at once; no-op where the C library is not glibc.
 
     By default glibc raises this limit up to 32 MiB as soon as a block of that size was freed. Attachments then
-    stay in the heap of each thread that has handled one.
+    stay in the heap of each thread that has handled one. Smaller blocks, as those of long answers, stay in the heap
+    as they do by default once it has grown: up to 32 MiB at its end are not returned.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _SPARE_BYTES)
