@@ -67,7 +67,7 @@ def trickle(service: Service, head: bytes, pieces: int, piece: bytes) -> bytes:
 HEAD = b"POST /v1/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNK = b"10000\r\n" + b" " * 65536 + b"\r\n"
 FLOODS = {
-    "100 MB with its length": (HEAD + b"Content-Length: 104857600\r\n\r\n", 160, b" " * 65536),
+    "40 MB with its length": (HEAD + b"Content-Length: 41943040\r\n\r\n", 640, b" " * 65536),
     "100 MB in chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", 1600, CHUNK),
     "100 MB of tiny chunks": (
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
@@ -79,7 +79,7 @@ FLOODS = {
     "1 MB of URL": (b"GET /v1/models?", 16, b"x" * 65536),
 }
 STATUS = {
-    "100 MB with its length": {b"413", b"431"},
+    "40 MB with its length": {b"413", b"431"},
     "100 MB in chunks": {b"413", b"431"},
     "100 MB of tiny chunks": {b"408", b"413", b"431"},
     "100 KB of one header": {b"431"},
