@@ -1,27 +1,25 @@
 """Anthropic, and any server with its Messages API."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from functools import partial
 from math import inf
 
 import aiohttp
 
-from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.prompt import Prompt, Role
-from domain.entities.reply import AnswerEvent, Usage
-from domain.interfaces.llm_client import LLMClient
+from domain.entities.reply import Usage
 from infra.llm.providers.anthropic.answer import AnthropicReader
 from infra.llm.providers.anthropic.request import DEFAULT_MAX_TOKENS, request_body
-from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
+from infra.llm.transport.adaptable_request import RouteDialect
 from infra.llm.transport.dialect import ANTHROPIC_ADAPTATIONS, Dialect
+from infra.llm.transport.http_client import HttpClient
 from infra.llm.transport.http_stream import Endpoint
 
 _VERSION = "2023-06-01"
 """Of the API; the next one, 2026-10-21, takes neither temperature nor `top_p`."""
 
 
-class AnthropicClient(LLMClient):
-    """Calls one model. Has no time limits of its own: `Deadline` sets them.
+class AnthropicClient(HttpClient):
+    """Calls one model.
 
     Args:
         session: From `provider_session`.
@@ -52,7 +50,7 @@ class AnthropicClient(LLMClient):
         max_output_tokens: int | None = None,
         idle_seconds: float = inf,
     ) -> None:
-        self._dialect = RouteDialect(
+        dialect = RouteDialect(
             Dialect(seeds=None, prefill_ends_in_space=False),
             ANTHROPIC_ADAPTATIONS,
             partial(
@@ -64,11 +62,10 @@ class AnthropicClient(LLMClient):
             provider=provider,
             model=model,
         )
-        self._new_reader = partial(AnthropicReader, family)
         headers = {"anthropic-version": _VERSION}
         if api_key:
             headers["x-api-key"] = api_key
-        self._endpoint = Endpoint(
+        endpoint = Endpoint(
             session,
             provider=provider,
             model=model,
@@ -78,14 +75,4 @@ class AnthropicClient(LLMClient):
             cost=cost,
             idle_seconds=idle_seconds,
         )
-
-    def stream(
-        self, prompt: Prompt, context: ChatRequestContext
-    ) -> AsyncGenerator[AnswerEvent, None]:
-        return self._endpoint.ask(
-            AdaptableRequest(self._dialect, prompt),
-            self._new_reader,
-            context,
-            may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
-            may_call=prompt.may_call_tools,
-        )
+        super().__init__(endpoint, dialect, partial(AnthropicReader, family))

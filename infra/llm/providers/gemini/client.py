@@ -1,25 +1,23 @@
 """Google's Gemini over its REST API."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from functools import partial
 from math import inf
 from urllib.parse import quote
 
 import aiohttp
 
-from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.prompt import Prompt, Role
-from domain.entities.reply import AnswerEvent, Usage
-from domain.interfaces.llm_client import LLMClient
+from domain.entities.reply import Usage
 from infra.llm.providers.gemini.answer import GeminiReader
 from infra.llm.providers.gemini.request import request_body
-from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
+from infra.llm.transport.adaptable_request import RouteDialect
 from infra.llm.transport.dialect import GEMINI_ADAPTATIONS, INT32, Dialect
+from infra.llm.transport.http_client import HttpClient
 from infra.llm.transport.http_stream import Endpoint
 
 
-class GeminiClient(LLMClient):
-    """Calls one Gemini model. Has no time limits of its own: `Deadline` sets them.
+class GeminiClient(HttpClient):
+    """Calls one Gemini model.
 
     Args:
         session: From `provider_session`.
@@ -48,16 +46,15 @@ class GeminiClient(LLMClient):
         family: str = "",
         idle_seconds: float = inf,
     ) -> None:
-        self._dialect = RouteDialect(
+        dialect = RouteDialect(
             Dialect(seeds=INT32),
             GEMINI_ADAPTATIONS,
             lambda prompt, dialect: request_body(prompt, upstream=upstream, family=family),
             provider=provider,
             model=model,
         )
-        self._new_reader = partial(GeminiReader, family)
         name = quote(upstream, safe="/-._~:@")
-        self._endpoint = Endpoint(
+        endpoint = Endpoint(
             session,
             provider=provider,
             model=model,
@@ -67,14 +64,4 @@ class GeminiClient(LLMClient):
             cost=cost,
             idle_seconds=idle_seconds,
         )
-
-    def stream(
-        self, prompt: Prompt, context: ChatRequestContext
-    ) -> AsyncGenerator[AnswerEvent, None]:
-        return self._endpoint.ask(
-            AdaptableRequest(self._dialect, prompt),
-            self._new_reader,
-            context,
-            may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
-            may_call=prompt.may_call_tools,
-        )
+        super().__init__(endpoint, dialect, partial(GeminiReader, family))

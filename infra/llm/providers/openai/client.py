@@ -1,19 +1,17 @@
 """OpenAI, OpenRouter, and any server with the Chat Completions API: Ollama, vLLM, llama.cpp."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from functools import partial
 from math import inf
 
 import aiohttp
 
-from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.prompt import Prompt, Role
-from domain.entities.reply import AnswerEvent, Usage
-from domain.interfaces.llm_client import LLMClient
+from domain.entities.reply import Usage
 from infra.llm.providers.openai.answer import OpenAIReader
 from infra.llm.providers.openai.request import limit_field, request_body
-from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
+from infra.llm.transport.adaptable_request import RouteDialect
 from infra.llm.transport.dialect import OPENAI_ADAPTATIONS, Dialect
+from infra.llm.transport.http_client import HttpClient
 from infra.llm.transport.http_stream import Endpoint
 
 
@@ -22,8 +20,8 @@ def default_dialect(base_url: str) -> Dialect:
     return Dialect(limit_field=limit_field(base_url))
 
 
-class OpenAICompatibleClient(LLMClient):
-    """Calls one model of such a server. Has no time limits of its own: `Deadline` sets them.
+class OpenAICompatibleClient(HttpClient):
+    """Calls one model of such a server.
 
     Args:
         session: From `provider_session`.
@@ -54,15 +52,14 @@ class OpenAICompatibleClient(LLMClient):
         dialect: Dialect | None = None,
         idle_seconds: float = inf,
     ) -> None:
-        self._dialect = RouteDialect(
+        route_dialect = RouteDialect(
             dialect or default_dialect(base_url),
             OPENAI_ADAPTATIONS,
             partial(request_body, model=upstream, family=family),
             provider=provider,
             model=model,
         )
-        self._new_reader = partial(OpenAIReader, family)
-        self._endpoint = Endpoint(
+        endpoint = Endpoint(
             session,
             provider=provider,
             model=model,
@@ -72,14 +69,4 @@ class OpenAICompatibleClient(LLMClient):
             cost=cost,
             idle_seconds=idle_seconds,
         )
-
-    def stream(
-        self, prompt: Prompt, context: ChatRequestContext
-    ) -> AsyncGenerator[AnswerEvent, None]:
-        return self._endpoint.ask(
-            AdaptableRequest(self._dialect, prompt),
-            self._new_reader,
-            context,
-            may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
-            may_call=prompt.may_call_tools,
-        )
+        super().__init__(endpoint, route_dialect, partial(OpenAIReader, family))

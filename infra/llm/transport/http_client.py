@@ -1,0 +1,40 @@
+"""The part that the clients of all HTTP providers share."""
+
+from collections.abc import AsyncGenerator, Callable
+
+from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.prompt import Prompt, Role
+from domain.entities.reply import AnswerEvent
+from domain.interfaces.llm_client import LLMClient
+from infra.llm.transport.adaptable_request import AdaptableRequest, RouteDialect
+from infra.llm.transport.http_stream import Endpoint
+from infra.llm.transport.response_parser import AnswerReader
+
+
+class HttpClient(LLMClient):
+    """Calls one model over HTTP. Has no time limits of its own: `Deadline` sets them."""
+
+    def __init__(
+        self, endpoint: Endpoint, dialect: RouteDialect, new_reader: Callable[[str], AnswerReader]
+    ) -> None:
+        """Describe how the model is called.
+
+        Args:
+            endpoint: Where requests are posted.
+            dialect: Writes requests; refusals of the server adapt it.
+            new_reader: Creates the reader of an answer to the interaction with an id.
+        """
+        self._endpoint = endpoint
+        self._dialect = dialect
+        self._new_reader = new_reader
+
+    def stream(
+        self, prompt: Prompt, context: ChatRequestContext
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        return self._endpoint.ask(
+            AdaptableRequest(self._dialect, prompt),
+            self._new_reader,
+            context,
+            may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
+            may_call=prompt.may_call_tools,
+        )
