@@ -124,7 +124,7 @@ def backup(
     progress: "Progress",
     attachments_progress: "Callable[[int], None]",
 ) -> "BackupResult":
-    """Copy the embedded store to `file`, and its attachments to a folder beside that."""
+    """Copy the embedded store to `file`, and its attachments to a folder next to it."""
     from commands import history
     from infra.settings import read_settings
 

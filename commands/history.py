@@ -52,7 +52,7 @@ def back_up(
     progress: Callable[[int, int], None],
     attachments_progress: Callable[[int], None],
 ) -> BackupResult:
-    """Copy the embedded store to `file`, and its attachments to a folder beside that."""
+    """Copy the embedded store to `file`, and its attachments to a folder next to it."""
     try:
         size_bytes = copy_store(
             settings.data_dir / HISTORY_FILE,

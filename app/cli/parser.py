@@ -63,7 +63,7 @@ class Commands:
         serve: Serves HTTP until a signal; returns the exit code.
         work: Moves interactions from the queue to the store until a signal; returns the exit code.
         redrive: Returns dead letters to the queue, or only counts them.
-        backup: Copies the embedded store to a file, and its attachments to a folder beside that; calls its last two
+        backup: Copies the embedded store to a file, and its attachments to a folder next to it; calls its last two
             arguments with the progress of the file and the number of attachments copied.
         history: Implementations of `import`, `export` and `migrate`.
         api_keys: Returns the repository of API keys.

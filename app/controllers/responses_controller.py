@@ -67,7 +67,7 @@ async def create(
 ) -> Response:
     """Answer an input and store the interaction, as POST /v1/chat does.
 
-    `previous_response_id` or `conversation` continue what is stored; otherwise the input is all of the context.
+    `previous_response_id` or `conversation` continue stored turns; otherwise the input is the whole context.
     """
     caller, container = caller_of(request), container_of(request)
     body.check()

@@ -130,7 +130,7 @@ class ResponseRequest(BaseModel):
     def resolve_user_id(self, caller: Caller, continued: str | None) -> str:
         """Return the id of the user that owns the response.
 
-        It is the user the caller is bound to, else `user` or `safety_identifier`, else the user of what is continued,
+        It is the user the caller is bound to, else `user` or `safety_identifier`, else the user of the continued turn,
         else the caller's principal.
         """
         if caller.user_id is not None:
