@@ -10,7 +10,6 @@ import orjson
 from domain.entities.items import (
     Attachment,
     Item,
-    ProviderMetadata,
     Reasoning,
     Text,
     ToolCall,
@@ -21,6 +20,7 @@ from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolMode
 from infra.llm.providers.anthropic.schema import supported_schema
 from infra.llm.transport.dialect import Dialect
+from infra.llm.transport.item_json import arguments_object, metadata_object
 
 KIND = "anthropic"
 
@@ -163,40 +163,19 @@ def _answer_blocks(items: Iterable[Item], family: str, ids: "_CallIds") -> list[
                         "type": "tool_use",
                         "id": ids.of_call(item.id),
                         "name": item.name,
-                        "input": _input(item.arguments),
+                        "input": arguments_object(item.arguments),
                     }
                 )
     return blocks
 
 
 def _thinking_block(item: Reasoning, family: str) -> Block | None:
-    metadata = _own(item.metadata, family)
+    metadata = metadata_object(item.metadata, kind=KIND, family=family)
     if isinstance(data := metadata.get(DATA), str):
         return {"type": "redacted_thinking", "data": data}
     if isinstance(signature := metadata.get(SIGNATURE), str):
         return {"type": "thinking", "thinking": item.text, "signature": signature}
     return None
-
-
-def _own(metadata: ProviderMetadata | None, family: str) -> dict[str, object]:
-    if metadata is None or metadata.kind != KIND or metadata.family != family:
-        return {}
-    try:
-        value = orjson.loads(metadata.value)
-    except orjson.JSONDecodeError:  # altered by a client that sent it back
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _input(text: str) -> object:
-    """Return arguments as the object that Anthropic demands."""
-    try:
-        arguments = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        arguments = text
-    if isinstance(arguments, dict):
-        return orjson.Fragment(text)  # exactly as the model wrote them
-    return {"arguments": arguments} if arguments else {}
 
 
 def _user_blocks(items: Sequence[Item], ids: "_CallIds") -> list[Block]:

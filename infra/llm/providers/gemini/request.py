@@ -19,6 +19,7 @@ from domain.entities.items import (
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import ReasoningEffort, Tool, ToolChoice, ToolMode
 from infra.llm.transport.base64_json import base64_string
+from infra.llm.transport.item_json import arguments_object
 
 KIND = "gemini"
 
@@ -225,7 +226,7 @@ def _answer_parts(items: Iterable[Item], family: str) -> list[Part]:
                         "functionCall": {
                             "id": item.id,
                             "name": item.name,
-                            "args": _arguments(item.arguments),
+                            "args": arguments_object(item.arguments),
                         },
                         **signature,
                     }
@@ -270,17 +271,6 @@ def _signature(metadata: ProviderMetadata | None, family: str) -> dict[str, obje
     if metadata is None or metadata.kind != KIND or metadata.family != family:
         return {}
     return {"thoughtSignature": metadata.value}
-
-
-def _arguments(text: str) -> object:
-    """Return arguments as the object that Gemini demands."""
-    try:
-        arguments = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        arguments = text
-    if isinstance(arguments, dict):
-        return orjson.Fragment(text)  # exactly as the model wrote them
-    return {"arguments": arguments} if arguments else {}
 
 
 def _response(result: ToolResult) -> object:

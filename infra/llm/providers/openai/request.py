@@ -1,7 +1,7 @@
 """The JSON of Chat Completions: requests to OpenAI, OpenRouter, Ollama, vLLM and llama.cpp."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -10,7 +10,6 @@ import orjson
 from domain.entities.items import (
     Attachment,
     Item,
-    ProviderMetadata,
     Reasoning,
     Text,
     ToolCall,
@@ -20,6 +19,7 @@ from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import ResponseFormat, Tool, ToolMode
 from infra.llm.transport.base64_json import base64_string
 from infra.llm.transport.dialect import Dialect
+from infra.llm.transport.item_json import metadata_object
 
 KIND = "openai"
 
@@ -144,7 +144,9 @@ def _answer(items: Iterable[Item], dialect: Dialect, family: str) -> list[dict[s
                     "type": "function",
                     "function": function,
                 }
-                if (extra := _own(item.metadata, family).get(EXTRA)) is not None:
+                if (
+                    extra := metadata_object(item.metadata, kind=KIND, family=family).get(EXTRA)
+                ) is not None:
                     call[EXTRA] = extra
                 calls.append(call)
     text = "".join(texts)
@@ -166,7 +168,7 @@ def _reasoning_fields(
     details: list[object] = []
     texts: dict[str, str] = {}
     for item in reasoning:
-        own = _own(item.metadata, family)
+        own = metadata_object(item.metadata, kind=KIND, family=family)
         found = own.get(DETAILS)
         if isinstance(found, list) and field in (None, DETAILS):
             details += found
@@ -181,16 +183,6 @@ def _reasoning_fields(
     if field is not None and has_calls:
         texts.setdefault(field, "")  # required with calls, even where there was no reasoning
     return dict(texts)
-
-
-def _own(metadata: ProviderMetadata | None, family: str) -> Mapping[str, object]:
-    if metadata is None or metadata.kind != KIND or metadata.family != family:
-        return {}
-    try:
-        value = orjson.loads(metadata.value)
-    except orjson.JSONDecodeError:  # altered by a client that sent it back
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _content_of(result: ToolResult) -> str:
