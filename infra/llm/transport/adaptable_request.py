@@ -63,7 +63,6 @@ class AdaptableRequest:
 
     An adaptation is stored for the route only once an adapted request has been answered, so that a refusal for another
     reason, which merely mentions a field, does not affect other calls.
-
     """
 
     __slots__ = ("_adaptations", "_body", "_dialect", "_prompt", "_route")
