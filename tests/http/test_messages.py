@@ -333,6 +333,8 @@ async def test_messages_that_are_not_valid_are_refused(
         ({"temperature": 2}, 400, "invalid_request_error"),
         ({"tools": [{"name": "f"}]}, 400, "invalid_request_error"),
         ({"tools": TOOLS, "tool_choice": {"type": "tool", "name": "g"}}, 400, "invalid_request_error"),
+        ({"tools": TOOLS, "tool_choice": {"type": "tool", "name": ["g"]}}, 400, "invalid_request_error"),
+        ({"tools": TOOLS, "tool_choice": {"type": ["tool"]}}, 400, "invalid_request_error"),
         ({"tools": TOOLS, "model": "plain"}, 400, "invalid_request_error"),
         ({"model": "other"}, 404, "not_found_error"),
     ],

@@ -255,6 +255,7 @@ def test_an_added_item_is_deleted_and_one_of_a_response_is_not(
         ({"items": [{"type": "message", "role": "robot", "content": "x"}]}, "items[0].role"),
         ({"items": [HELLO, {"type": "item_reference", "id": "msg_1"}]}, "items[1].id"),
         ({"items": [{"type": "web_search_call"}]}, "items[0].type"),
+        ({"items": [{"role": "user", "content": [{"type": {}}]}]}, "items[0].content[0].type"),
         (
             {
                 "items": [

@@ -450,6 +450,10 @@ async def test_an_answer_that_was_cut_is_incomplete() -> None:
             {"input": [{"role": "user", "content": [{"type": "input_video"}]}]},
             "input[0].content[0].type",
         ),
+        (
+            {"input": [{"role": "user", "content": [{"type": ["input_text"]}]}]},
+            "input[0].content[0].type",
+        ),
     ],
 )
 async def test_what_is_not_supported_is_named(body: dict[str, object], param: str) -> None:
@@ -459,6 +463,14 @@ async def test_what_is_not_supported_is_named(body: dict[str, object], param: st
     assert named == param
     if "tools" in body:
         assert str(body["tools"][0]["type"]) in message  # type: ignore[index]
+
+
+@pytest.mark.parametrize("allowed", [5, True, {"name": "get_time"}, "get_time", [], [5], None])
+async def test_allowed_tools_must_be_a_list_of_functions(allowed: object) -> None:
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": allowed}
+    async with application().client() as client:
+        response = await respond(client, "Hi", tools=TOOLS, tool_choice=choice)
+    assert refused(response, 422, "invalid_request")[0] == "tool_choice"
 
 
 async def test_two_ways_to_continue_contradict_each_other() -> None:

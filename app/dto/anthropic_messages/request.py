@@ -218,14 +218,14 @@ def _tool(tool: Mapping[str, Any], where: str) -> Tool:
 
 
 def _choice(choice: Mapping[str, Any], names: set[str]) -> ToolChoice | None:
-    kind = choice.get("type")
+    kind, name = choice.get("type"), choice.get("name")
     if kind is None:
         return None
     if kind == "tool":
-        if choice.get("name") not in names:
+        if not isinstance(name, str) or name not in names:
             raise InvalidInput("tool_choice.name", "must name one of tools")
-        return ToolChoice(mode=ToolMode.REQUIRED, names=(str(choice["name"]),))
-    if kind not in _MODES:
+        return ToolChoice(mode=ToolMode.REQUIRED, names=(name,))
+    if not isinstance(kind, str) or kind not in _MODES:
         raise InvalidInput("tool_choice.type", "one of: auto, any, tool, none")
     return ToolChoice(mode=_MODES[kind])
 

@@ -257,7 +257,7 @@ def _parts(content: Any, field_name: str) -> list[Text | Attachment]:
 
 def _part(part: JsonObject, where: str) -> Text | Attachment:
     kind = part.get("type")
-    if kind in _TEXTS:
+    if isinstance(kind, str) and kind in _TEXTS:
         text = part.get(_TEXTS[kind])
         if not isinstance(text, str):
             raise InvalidInput(where, "should be a content part with a text")

@@ -254,7 +254,8 @@ def _choice(choice: str | dict[str, Any] | None, tools: Sequence[Tool]) -> ToolC
     if kind == "function":
         named, mode = [choice], ToolMode.REQUIRED
     elif kind == "allowed_tools" and choice.get("mode") in ("auto", "required"):
-        named, mode = choice.get("tools") or [], ToolMode(choice["mode"])
+        allowed = choice.get("tools")
+        named, mode = allowed if isinstance(allowed, list) else [], ToolMode(choice["mode"])
     else:
         raise UnsupportedInput("tool_choice.type", str(kind)[:_NAME_CHARACTERS])
     names = tuple([str(tool.get("name")) for tool in named if isinstance(tool, dict)])
