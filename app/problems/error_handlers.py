@@ -222,7 +222,7 @@ def _invalid_fields(error: DomainError) -> list[dict[str, str]]:
     if isinstance(error, RetiredModel) and error.successor is not None:
         return [{"pointer": "/model", "message": f"retired; its successor is {error.successor}"}]
     if isinstance(error, PreviousResponseNotFound):
-        return [{"pointer": "/previousResponseId", "message": "not found"}]
+        return [{"pointer": "/previousResponseId", "message": "no response with this id"}]
     if isinstance(error, ItemNotFound):
         return [{"pointer": "/input", "message": f"no item with id {_listed([error.item_id])}"}]
     if isinstance(error, UnsupportedInput):

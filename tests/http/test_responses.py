@@ -389,7 +389,9 @@ async def test_without_storage_nothing_can_be_read_or_continued() -> None:
             response = await client.request(method, f"/v1/responses/{first['id']}{path}")
             refused(response, 404, "not_found")
         continued = await respond(client, "And?", previous_response_id=first["id"])
-        refused(continued, 404, "previous_response_not_found")
+        param, message = refused(continued, 404, "previous_response_not_found")
+        assert param == "previous_response_id"
+        assert message.endswith(": previous_response_id: no response with this id")
         given = [{"type": "item_reference", "id": first["output"][0]["id"]}]
         refused(await respond(client, given), 404, "item_not_found")
     interaction = newest(app)
