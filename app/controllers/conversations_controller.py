@@ -11,11 +11,11 @@ from app.dto.openai_responses.conversation import (
     ItemsRequest,
     conversation_object,
     entry_id,
-    item_list,
     items_of,
     items_of_all,
     new_items,
 )
+from app.dto.openai_responses.input_list import item_list
 from app.problems.openai_error_schema import openai_errors
 from app.requests.chat_route import JsonRoute
 from app.requests.request_context import caller_of, container_of

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from app.dto.openai_responses.ids import read_item
-from app.dto.openai_responses.input_list import input_items
+from app.dto.openai_responses.input_list import input_items, item_list
 from app.dto.openai_responses.output import REASONING, hidden_items, output_groups
 from app.dto.openai_responses.request import ResponseRequest
 from app.dto.openai_responses.request_examples import RESPONSE_EXAMPLES
@@ -23,6 +23,7 @@ from app.responses.json_response import ANSWER_HEADERS, EncodedJsonResponse, rea
 from app.services.chat_service import ChatOptions
 from app.services.response_service import ResponseService
 from domain.entities.caller import Caller
+from domain.entities.history_query import Order
 from domain.entities.interaction import Interaction
 from domain.entities.items import OutputItem
 from domain.exceptions import ItemNotFound, NotFound, PreviousResponseNotFound, UnsupportedInput
@@ -181,9 +182,7 @@ async def list_input_items(
     response_id: ResponseId,
     request: Request,
     limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of items.")] = 20,
-    order: Annotated[
-        Literal["asc", "desc"], Query(description="`asc`: in the order of the request.")
-    ] = "desc",
+    order: Annotated[Order, Query(description="`asc`: in the order of the request.")] = Order.DESC,
     after: Annotated[
         str | None, Query(max_length=256, description="Id of the last item of the page before.")
     ] = None,
@@ -191,21 +190,12 @@ async def list_input_items(
     """The items that the request of a response contained, without those of earlier responses."""
     interaction = await container_of(request).responses.read(caller_of(request), response_id)
     items = input_items(interaction)
-    if order == "desc":
+    if order is Order.DESC:
         items.reverse()
     if after is not None:
         positions = [number for number, item in enumerate(items) if item["id"] == after]
         items = items[positions[0] + 1 :] if positions else []
-    page = items[:limit]
-    return _json(
-        {
-            "object": "list",
-            "data": page,
-            "first_id": page[0]["id"] if page else None,
-            "last_id": page[-1]["id"] if page else None,
-            "has_more": len(items) > limit,
-        }
-    )
+    return _json(item_list(items[:limit], has_more=len(items) > limit))
 
 
 def _json(body: Any) -> Response:

@@ -138,17 +138,6 @@ def entry_id(identifier: str) -> str | None:
     return found
 
 
-def item_list(page: Sequence[JsonObject], *, has_more: bool) -> JsonObject:
-    """Return a page of items."""
-    return {
-        "object": "list",
-        "data": list(page),
-        "first_id": page[0]["id"] if page else None,
-        "last_id": page[-1]["id"] if page else None,
-        "has_more": has_more,
-    }
-
-
 def _check_stored(message: Message, number: int) -> None:
     for item in message.items:
         if isinstance(item, Attachment) and item.url is None:

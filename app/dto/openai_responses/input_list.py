@@ -1,6 +1,7 @@
-"""The input of a stored response, in OpenAI's Responses format."""
+"""The input of a stored response, and pages of items, in OpenAI's Responses format."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 
 from app.dto.openai_responses.output import JsonObject, call_item, message_item, reasoning_item
 from domain.entities.interaction import Interaction
@@ -62,6 +63,17 @@ def message_items(message: Message, interaction_id: str, position: int) -> list[
             }
         )
     return items
+
+
+def item_list(page: Sequence[JsonObject], *, has_more: bool) -> JsonObject:
+    """Return a page of items."""
+    return {
+        "object": "list",
+        "data": list(page),
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": has_more,
+    }
 
 
 def _part(item: Item) -> JsonObject | None:
