@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.services.response_ids import ResponseIds
+from app.services.response_ids import ResponseIds, require_owner
 from domain.entities.caller import Caller, Scope
 from domain.entities.conversation import AddedItem, ConversationRecord, Entry, NewItem
 from domain.entities.history_query import Order
-from domain.exceptions import Forbidden, NotFound
+from domain.exceptions import NotFound
 from domain.use_cases.conversations.change_conversation import ChangeConversation
 from domain.use_cases.conversations.erase_conversation import EraseConversation
 from domain.use_cases.conversations.read_conversation import ReadConversation
@@ -143,10 +143,5 @@ class ConversationService:
         conversation_id, user_id = found
         if user_id is None:
             user_id = caller.user_id or user or caller.principal
-        try:
-            caller.require(scope, user_id)
-        except Forbidden as exc:
-            if exc.cause == Forbidden.USER:
-                raise NotFound from exc
-            raise
+        require_owner(caller, scope, user_id)
         return conversation_id, user_id

@@ -7,9 +7,10 @@ a caller that acts for many users needs to name none.
 import re
 from dataclasses import dataclass
 
-from domain.entities.caller import is_user_id
+from domain.entities.caller import Caller, Scope, is_user_id
 from domain.entities.conversation import begins_with_record
 from domain.entities.interaction import is_interaction_id
+from domain.exceptions import Forbidden, NotFound
 from domain.interfaces.sealer import Sealer
 
 RESPONSE = "resp"
@@ -82,6 +83,26 @@ class ResponseIds:
     def _user(self, sealed: str, *bound_to: str) -> str | None:
         opened = self.sealer.open(sealed, *bound_to)
         return None if opened is None else opened.decode()
+
+
+def require_owner(caller: Caller, scope: Scope, user_id: str) -> None:
+    """Check that the caller may use what an id names.
+
+    Args:
+        caller: Of the request.
+        scope: Needed permission.
+        user_id: User of the id.
+
+    Raises:
+        Forbidden: The scope is missing.
+        NotFound: It belongs to a user the caller may not act for; the answer is the same as for an unknown id.
+    """
+    try:
+        caller.require(scope, user_id)
+    except Forbidden as exc:
+        if exc.cause == Forbidden.USER:
+            raise NotFound from exc
+        raise
 
 
 def with_dashes(digits: str) -> str:

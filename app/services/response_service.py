@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from app.services.response_ids import ResponseIds
+from app.services.response_ids import ResponseIds, require_owner
 from domain.entities.caller import Caller, Scope
 from domain.entities.interaction import Interaction, milliseconds_of
-from domain.exceptions import Forbidden, NotFound, PreviousResponseNotFound
+from domain.exceptions import NotFound, PreviousResponseNotFound
 from domain.interfaces.clock import Clock
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.read_interaction import ReadInteraction
@@ -71,12 +71,7 @@ class ResponseService:
         if found is None:
             raise NotFound
         interaction_id, user_id = found
-        try:
-            caller.require(scope, user_id)
-        except Forbidden as exc:
-            if exc.cause == Forbidden.USER:
-                raise NotFound from exc
-            raise
+        require_owner(caller, scope, user_id)
         return interaction_id, user_id
 
     async def _stored(
