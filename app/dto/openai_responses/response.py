@@ -64,7 +64,7 @@ def response_object(
     """Return the response of an interaction.
 
     Args:
-        interaction: Complete, or with status `interrupted` for one in progress.
+        interaction: With its end; one that was interrupted is a failed response.
         prompt: Of the request, for the fields that repeat it.
         ids: Makes the ids.
         is_sealed: The client wants the metadata of the answer, sealed.
