@@ -26,7 +26,13 @@ from domain.entities.caller import Caller
 from domain.entities.history_query import Order
 from domain.entities.interaction import Interaction
 from domain.entities.items import OutputItem
-from domain.exceptions import ItemNotFound, NotFound, PreviousResponseNotFound, UnsupportedInput
+from domain.exceptions import (
+    InvalidInput,
+    ItemNotFound,
+    NotFound,
+    PreviousResponseNotFound,
+    UnsupportedInput,
+)
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
 chat_router = APIRouter(route_class=ChatRoute, tags=["responses"])
@@ -48,6 +54,8 @@ _STREAM = {
         'data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_…"}}\n\n'
     }
 }
+_MAX_REFERENCED = 100
+"""Of the responses whose items a request refers to; each is read from history."""
 _OBJECT: dict[str, Any] = {"schema": {"type": "object", "description": "A response object."}}
 
 
@@ -194,7 +202,9 @@ async def list_input_items(
         items.reverse()
     if after is not None:
         positions = [number for number, item in enumerate(items) if item["id"] == after]
-        items = items[positions[0] + 1 :] if positions else []
+        if not positions:
+            raise ItemNotFound(after)
+        items = items[positions[0] + 1 :]
     return _json(item_list(items[:limit], has_more=len(items) > limit))
 
 
@@ -233,6 +243,8 @@ async def _referenced(
             raise ItemNotFound(identifier)
         interaction_id, position = found
         if interaction_id not in interactions:
+            if len(interactions) == _MAX_REFERENCED:
+                raise InvalidInput("input", f"may refer to at most {_MAX_REFERENCED} responses")
             try:
                 interactions[interaction_id] = await responses.interaction(
                     caller, user_id, interaction_id

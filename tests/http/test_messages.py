@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.dto.texts import MAX_TEXT_BYTES
 from app.responses import event_stream
 from domain.entities.items import Attachment, Reasoning, Text, ToolCall, ToolResult
 from domain.entities.model import Model
@@ -336,6 +337,8 @@ async def test_messages_that_are_not_valid_are_refused(
         ({"tools": TOOLS, "tool_choice": {"type": "tool", "name": ["g"]}}, 400, "invalid_request_error"),
         ({"tools": TOOLS, "tool_choice": {"type": ["tool"]}}, 400, "invalid_request_error"),
         ({"tools": TOOLS, "model": "plain"}, 400, "invalid_request_error"),
+        ({"system": "x" * (MAX_TEXT_BYTES + 1)}, 400, "invalid_request_error"),
+        ({"messages": [{"role": "user", "content": "x" * MAX_TEXT_BYTES}] * 9}, 400, "invalid_request_error"),
         ({"model": "other"}, 404, "not_found_error"),
     ],
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from app.dto.texts import MAX_TEXT_BYTES
 from domain.entities.interaction import Status
 from domain.entities.items import (
     NOT_CARRIED_OUT,
@@ -208,6 +209,44 @@ async def test_a_chain_has_all_turns_and_no_instructions_of_earlier_ones() -> No
         assert [text for _, text in sent(app)] == ["one", WARM, "four"]
     assert second["previous_response_id"] == first["id"] == branch["previous_response_id"]
     assert "conversation" not in second
+
+
+@pytest.mark.parametrize(
+    ("given", "more", "param"),
+    [
+        ("x" * (MAX_TEXT_BYTES + 1), {}, "input"),
+        ("ok", {"instructions": "x" * (MAX_TEXT_BYTES + 1)}, "instructions"),
+        ([{"role": "user", "content": "x" * MAX_TEXT_BYTES}] * 9, {}, "input"),
+        ("a\0b", {}, "input"),
+        ("ok", {"instructions": "a\0b"}, "instructions"),
+    ],
+    ids=["a text", "instructions", "all texts", "nul", "nul in instructions"],
+)
+async def test_texts_beyond_the_limits_are_refused(
+    given: object, more: dict[str, Any], param: str
+) -> None:
+    app = application()
+    async with app.client() as client:
+        response = await respond(client, given, **more)
+        assert refused(response, 422, "invalid_request")[0] == param
+    assert app.history.kept == {}
+
+
+async def test_a_page_of_input_items_after_an_unknown_one_is_not_found() -> None:
+    async with application().client() as client:
+        first = await responded(client, "one")
+        path = f"/v1/responses/{first['id']}/input_items?after=msg_x"
+        refused(await client.get(path), 404, "item_not_found")
+
+
+async def test_items_of_more_than_a_hundred_responses_are_refused() -> None:
+    app = application()
+    async with app.client() as client:
+        answers = [await responded(client, "one") for _ in range(101)]
+        given = [{"type": "item_reference", "id": each["output"][0]["id"]} for each in answers]
+        question = {"role": "user", "content": "and?"}
+        refused(await respond(client, [*given, question]), 422, "invalid_request")
+        await responded(client, [*given[1:], question])
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

@@ -8,6 +8,7 @@ import orjson
 
 from app.dto.attachments import attachment_of_data, attachment_of_url
 from app.dto.media_types import MAX_ATTACHMENTS
+from app.dto.texts import checked_text
 from domain.entities.items import (
     Attachment,
     Item,
@@ -32,7 +33,6 @@ JsonObject = Mapping[str, Any]
 THINKING = "thinking"
 _BILLING = "x-anthropic-billing-header:"
 """Start of a block that some agents put before their instructions; it changes with every request."""
-_MOST_BYTES = 1_048_576
 
 
 def instructions_of(system: Any, field_name: str = "system") -> list[str]:
@@ -55,7 +55,7 @@ def instructions_of(system: Any, field_name: str = "system") -> list[str]:
         if not isinstance(text, str):
             raise InvalidInput(f"{field_name}.{number}", "should be a text block")
         if text and not text.startswith(_BILLING):
-            texts.append(_checked(text, f"{field_name}.{number}.text"))
+            texts.append(checked_text(text, f"{field_name}.{number}.text"))
     return texts
 
 
@@ -128,7 +128,7 @@ class MessageReader:
 
     def _items(self, content: Any, where: str) -> list[Item]:
         if isinstance(content, str):
-            return [Text(text=_checked(content, where))] if content else []
+            return [Text(text=checked_text(content, where))] if content else []
         if not isinstance(content, list):
             raise InvalidInput(where, "should be a text or a list of blocks")
         items: list[Item] = []
@@ -148,7 +148,7 @@ class MessageReader:
                 text = block.get("text")
                 if not isinstance(text, str):
                     raise InvalidInput(f"{where}.text", "Field required")
-                return [Text(text=_checked(text, f"{where}.text"))] if text else []
+                return [Text(text=checked_text(text, f"{where}.text"))] if text else []
             case "image" | "document":
                 return [_file(block, where)]
             case "tool_use":
@@ -236,15 +236,7 @@ def _document(text: str, name: str | None, where: str) -> Attachment:
     Raises:
         InvalidInput: It is empty or too long.
     """
-    content = _checked(text, f"{where}.source").encode()
+    content = checked_text(text, f"{where}.source").encode()
     if not content:
         raise InvalidInput(f"{where}.source", "must not be empty")
     return Attachment(media_type="text/plain", name=name, size_bytes=len(content), content=content)
-
-
-def _checked(text: str, field_name: str) -> str:
-    if "\0" in text:
-        raise InvalidInput(field_name, "must not contain NUL characters")
-    if len(text) * 4 > _MOST_BYTES and len(text.encode()) > _MOST_BYTES:
-        raise InvalidInput(field_name, "must be at most 1 MiB of UTF-8")
-    return text

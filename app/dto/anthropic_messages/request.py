@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.dto.anthropic_messages.blocks import MessageReader, instructions_of
 from app.dto.json_schema import is_json_schema
+from app.dto.texts import check_total
 from app.dto.wire import UserId, reject_nul
 from domain.entities.caller import Caller, to_user_id
 from domain.entities.prompt import Prompt, Role
@@ -101,13 +102,14 @@ class CountRequest(BaseModel):
         messages = reader.read(self.messages)
         if not any(message.role is Role.USER for message in messages):
             raise InvalidInput("messages", "must contain a message of role user")
-        instructions = [*instructions_of(self.system), *reader.instructions]
+        system = "\n\n".join([*instructions_of(self.system), *reader.instructions])
+        check_total(messages, system, "messages")
         tools = self._tools()
         choice = self.tool_choice or {}
         parallel = False if choice.get("disable_parallel_tool_use") is True else None
         return Prompt(
             messages=messages,
-            system="\n\n".join(instructions),
+            system=system,
             model=self.model,
             tools=tools,
             tool_choice=_choice(choice, {tool.name for tool in tools}) if tools else None,

@@ -16,9 +16,9 @@ from pydantic_core import PydanticCustomError
 from app.dto.openai_chat.content_parts import MEDIA_TYPES
 from app.dto.openai_chat.tools import FunctionType
 from app.dto.openai_chat.values import AbsentOrEmpty, unsupported
+from app.dto.texts import MAX_TEXT_BYTES
 from app.dto.wire import at_most_bytes, reject_nul
 
-_MOST_BYTES = 1_048_576
 _MAX_ID_CHARACTERS = 512
 _MAX_CALLS = 256
 _MAX_NAME_CHARACTERS = 128
@@ -52,14 +52,14 @@ def _part_text(part: Any) -> str:
 
 Content = Annotated[
     str,
-    Field(max_length=_MOST_BYTES),
+    Field(max_length=MAX_TEXT_BYTES),
     AfterValidator(reject_nul),
-    at_most_bytes(_MOST_BYTES),
+    at_most_bytes(MAX_TEXT_BYTES),
     BeforeValidator(_join_parts),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "maxLength": _MOST_BYTES},
+                {"type": "string", "maxLength": MAX_TEXT_BYTES},
                 {
                     "type": "array",
                     "items": {

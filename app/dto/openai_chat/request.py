@@ -32,13 +32,13 @@ from app.dto.openai_chat.values import (
     Stop,
     TextModality,
 )
+from app.dto.texts import MAX_TOTAL_BYTES
 from app.dto.wire import UserId, reject_nul
 from domain.entities.caller import Caller, to_user_id
 from domain.entities.prompt import Prompt
 from domain.entities.tools import ReasoningEffort, Tool, ToolChoice, ToolMode
 from domain.exceptions import InvalidInput
 
-MAX_TEXT_CHARACTERS = 8 * 1024 * 1024
 _SEED_LIMIT = 2**63
 _MAX_METADATA_PAIRS = 16
 _MAX_METADATA_NAME = 64
@@ -169,7 +169,7 @@ class ChatCompletionRequest(BaseModel):
         ]
         if not indices:
             raise ValueError("must contain a message of role user")
-        if sum(len(message.content) for message in messages) > MAX_TEXT_CHARACTERS:
+        if sum(len(message.content.encode()) for message in messages) > MAX_TOTAL_BYTES:
             raise ValueError("must have at most 8 MiB of text together")
         prompt_index = indices[-1]
         if messages[prompt_index].role == "user" and messages[prompt_index].is_empty:

@@ -7,6 +7,7 @@ from typing import Any
 from app.dto.attachments import attachment_of_data, attachment_of_url
 from app.dto.openai_chat.content_parts import attachment_of_data_url, to_item
 from app.dto.openai_responses.output import open_metadata
+from app.dto.texts import checked_text
 from domain.entities.items import (
     Attachment,
     Item,
@@ -32,7 +33,6 @@ JsonObject = Mapping[str, Any]
 
 _TEXTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
 _ROLES = ("user", "assistant", "system", "developer")
-_MOST_BYTES = 1_048_576
 
 
 @dataclass(slots=True)
@@ -239,7 +239,7 @@ def _is_repeated(item: Item, sealed: Sequence[Item]) -> bool:
 def _parts(content: Any, field_name: str) -> list[Text | Attachment]:
     """Return the items of a content: a text, or a list of parts."""
     if isinstance(content, str):
-        return [Text(text=_checked(content, field_name))] if content else []
+        return [Text(text=checked_text(content, field_name))] if content else []
     if content is None:
         return []
     if not isinstance(content, list):
@@ -261,7 +261,7 @@ def _part(part: JsonObject, where: str) -> Text | Attachment:
         text = part.get(_TEXTS[kind])
         if not isinstance(text, str):
             raise InvalidInput(where, "should be a content part with a text")
-        return Text(text=_checked(text, where))
+        return Text(text=checked_text(text, where))
     if kind == "input_image":
         url = part.get("image_url")
         if not isinstance(url, str):
@@ -286,14 +286,6 @@ def _file(part: JsonObject, where: str) -> Attachment:
     if data.startswith("data:"):
         return attachment_of_data_url(data, name)
     return attachment_of_data(data, "application/pdf", name)
-
-
-def _checked(text: str, field_name: str) -> str:
-    if "\0" in text:
-        raise InvalidInput(field_name, "must not contain NUL characters")
-    if len(text) * 4 > _MOST_BYTES and len(text.encode()) > _MOST_BYTES:
-        raise InvalidInput(field_name, f"must be at most {_MOST_BYTES} bytes of UTF-8")
-    return text
 
 
 def _list(value: Any) -> list[JsonObject]:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.dto.json_schema import is_json_schema
 from app.dto.openai_responses.input_items import InputReader
+from app.dto.texts import check_total, checked_text
 from app.dto.wire import reject_nul
 from domain.entities.caller import Caller, to_user_id
 from domain.entities.items import OutputItem
@@ -64,13 +65,13 @@ class ResponseRequest(BaseModel):
         json_schema_extra={"examples": [{"input": "Explain event loops in one sentence."}]},
     )
 
-    input: Annotated[str, AfterValidator(reject_nul)] | list[dict[str, Any]] = Field(
+    input: str | list[dict[str, Any]] = Field(
         description="A text, or items: messages, function_call, function_call_output, reasoning, item_reference."
     )
     model: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="An id or alias of GET /v1/models; the default model when absent."
     )
-    instructions: Annotated[str, AfterValidator(reject_nul)] | None = Field(
+    instructions: str | None = Field(
         default=None,
         description="System instructions; those of earlier responses are not taken over.",
     )
@@ -180,11 +181,13 @@ class ResponseRequest(BaseModel):
         Raises:
             DomainError: The input is not valid.
         """
-        instructions = [self.instructions] if self.instructions else []
+        instructions = (
+            [checked_text(self.instructions, "instructions")] if self.instructions else []
+        )
         if isinstance(self.input, str):
             if not self.input:
                 raise InvalidInput("input", "must not be empty")
-            messages = [Message(role=Role.USER, text=self.input)]
+            messages = [Message(role=Role.USER, text=checked_text(self.input, "input"))]
         else:
             reader = InputReader(
                 user_id=user_id,
@@ -196,10 +199,12 @@ class ResponseRequest(BaseModel):
             messages, instructions = read.messages, [*instructions, *read.instructions]
         if not any(message.role is Role.USER for message in messages):
             raise InvalidInput("input", "must contain a message of role user or a result")
+        system = "\n\n".join(instructions)
+        check_total(messages, system, "input")
         tools = self._tools(drops_unknown_tools)
         return Prompt(
             messages=tuple(messages),
-            system="\n\n".join(instructions),
+            system=system,
             model=self.model,
             temperature=self.temperature,
             max_output_tokens=self.max_output_tokens,
