@@ -237,7 +237,9 @@ INTERACTION: Mapping[str, Check] = {
 }
 
 
-ITEM_FIELDS = frozenset({"items", "inputItems", "options", "previousId", "metadata"})
+ITEM_FIELDS = frozenset(
+    {"items", "inputItems", "options", "previousId", "metadata", "contentStored"}
+)
 """The fields that the version before items does not know, and omits when it passes a document on."""
 
 

@@ -2,12 +2,12 @@
 
     {"v": 1, "id": "…", "interaction": {…}}       the stored document
     {"v": 2, "id": "…", "zlib": "…"}              the same, compressed and in base64, for long ones
-    {"v": 3, …}, {"v": 4, …}                      as 1 and 2, of documents with items
+    {"v": 3, …}, {"v": 4, …}                      as 1 and 2, of documents with `ITEM_FIELDS`
 
 Messages are ASCII, because SQS accepts only the characters that XML allows. `v` selects the reader: all forms are
 read, and a new form gets the next number and another reader, so that old and new processes can run at the same time
-if workers are updated first. Items have numbers of their own because a worker of the version before would store the
-interaction without them; it makes a dead letter of it, which a redrive brings back after the upgrade.
+if workers are updated first. These fields have numbers of their own because a worker of the version before would store
+the interaction without them; it makes a dead letter of it, which a redrive brings back after the upgrade.
 """
 
 import base64

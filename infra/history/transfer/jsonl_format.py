@@ -378,7 +378,7 @@ def _line_of(document: Document) -> dict[str, Any]:
         "attempts": [_line_of_attempt(attempt) for attempt in get("attempts", ())],
         "error": get("error"),
     }
-    if not ITEM_FIELDS.isdisjoint(document) or "contentStored" in document:
+    if not ITEM_FIELDS.isdisjoint(document):
         add_items(line, document)
         if "toolCalls" in line and line["finishReason"] == _STOP:
             line["finishReason"] = _TOOL_CALLS

@@ -63,6 +63,7 @@ async def test_long_ones_are_compressed(text: str, version: int) -> None:
         ({"metadata": {"a": "b"}}, 3),
         ({"prompt": Prompt(messages=(Message(role=Role.USER, text="q"),), tools=(Tool(name="t"),))}, 3),
         ({"prompt": a_tool_turn().prompt}, 3),
+        ({"text": "", "is_content_stored": False}, 3),
     ],
 )  # fmt: skip
 async def test_workers_of_the_version_before_leave_items_alone(
