@@ -262,6 +262,8 @@ def _with_items(document: Document, line_fields: Mapping[str, Any]) -> dict[str,
         read_items(document, line_fields)
     except ValueError as exc:
         raise InvalidLine(f"details: {exc}") from exc
+    except orjson.JSONEncodeError as exc:
+        raise InvalidLine("toolCalls or toolResults: nested too deeply") from exc
     if kept is not None:
         _keep_input(document, kept)
     if not is_well_formed(document):

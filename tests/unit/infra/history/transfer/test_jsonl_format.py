@@ -220,6 +220,21 @@ def test_items_that_do_not_fit_each_other_are_refused(line: Callable[[], bytes],
     assert "weather" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"toolResults": [{"callId": "a", "output": "DEEP"}]},
+        {"toolCalls": [CALL | {"arguments": {"a": "DEEP"}}], "finishReason": "tool_calls"},
+    ],
+)
+def test_nesting_that_is_read_but_never_written_makes_a_line_invalid(
+    changes: dict[str, Any],
+) -> None:
+    line = a_line(**changes).replace(b'"DEEP"', b"[" * 300 + b"]" * 300)
+    with pytest.raises(InvalidLine, match="nested too deeply"):
+        read_line(line)
+
+
 def a_line(**changes: Any) -> bytes:
     return orjson.dumps(orjson.loads(line_of(record_of(an_interaction()))) | changes)
 
