@@ -31,8 +31,7 @@ _EXCEPTIONS = (
         "Requests come from the service alone, which logs what was asked for.",
     ),
     *(
-        (f"rt-app/Tasks/{task}/TaskRole", f"IAM5[Resource::{_BUCKET}/{prefix}*]", _OBJECTS)
-        for task in ("ApiTask", "WorkerTask")
+        ("rt-app/Tasks/ApiTask/TaskRole", f"IAM5[Resource::{_BUCKET}/{prefix}*]", _OBJECTS)
         for prefix in ATTACHMENT_PREFIXES
     ),
     ("rt-app/Balancer/AccessLogs", "S1", "It holds access logs and nothing else."),

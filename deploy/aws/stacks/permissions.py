@@ -36,10 +36,9 @@ def api_permissions(data: DataStack) -> list[iam.PolicyStatement]:
 
 
 def worker_permissions(data: DataStack) -> list[iam.PolicyStatement]:
-    """Permissions to move messages from the queue to the table, with attachments, and to and from the dead letters."""
+    """Permissions to move messages from the queue to the table, and to and from the dead letters."""
     return [
         _allow(_READ_AND_WRITE, data.table.table_arn),
-        *_attachment_permissions(data),
         _allow([*_RECEIVE, "sqs:SendMessage"], data.queue.queue_arn),
         _allow([*_RECEIVE, "sqs:SendMessage"], data.dead_letters.queue_arn),
     ]

@@ -139,25 +139,30 @@ def test_only_the_token_of_the_registry_is_for_every_resource(synthesised: Synth
     assert all(one == ["ecr:GetAuthorizationToken"] for one in wide)
 
 
-def test_both_kinds_of_task_reach_the_attachments_and_nothing_else_of_s3(
+def test_the_api_alone_reaches_the_attachments_and_nothing_else_of_s3(
     synthesised: Synthesis,
 ) -> None:
-    for container in containers(synthesised).values():
-        environment = {one["Name"]: one["Value"] for one in container["Environment"]}
-        assert "Attachments" in str(environment["ATTACHMENTS_BUCKET"])
+    """The worker stores interactions alone: the API stores their contents before it sends them."""
+    environment = {
+        one["Name"]: one["Value"] for one in containers(synthesised)["api"]["Environment"]
+    }
+    assert "Attachments" in str(environment["ATTACHMENTS_BUCKET"])
     allowed = [
-        (sorted(actions(statement)), statement.get("Condition"), str(statement["Resource"]))
-        for statement in statements(read(synthesised("small"), "rt-app"))
+        (role, sorted(actions(statement)), statement.get("Condition"), str(statement["Resource"]))
+        for policy in of_type(read(synthesised("small"), "rt-app"), "AWS::IAM::Policy")
+        for role in [str(policy["Roles"])]
+        for statement in policy["PolicyDocument"]["Statement"]
         if any(action.startswith("s3:") for action in actions(statement))
     ]
-    assert [(named, condition) for named, condition, _ in allowed] == 2 * [
+    assert [(named, condition) for _, named, condition, _ in allowed] == [
         (["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], None),
         (
             ["s3:ListBucket"],
             {"StringLike": {"s3:prefix": ["contents/*", "erasing/*", "references/*"]}},
         ),
     ]
-    assert all("Attachments" in resource for _, _, resource in allowed)
+    assert all("TasksApiTask" in role for role, _, _, _ in allowed)
+    assert all("Attachments" in resource for _, _, _, resource in allowed)
 
 
 def test_the_api_scales_on_work_and_on_chats_under_way(synthesised: Synthesis) -> None:
