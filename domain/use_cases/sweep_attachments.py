@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.entities.interaction import milliseconds_of
+from domain.exceptions import HistoryDamaged
 from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
@@ -88,4 +89,7 @@ class SweepAttachments:
         return released
 
     async def _is_missing(self, suspect: _Suspect) -> bool:
-        return await self.history.find(suspect.user_id, suspect.interaction_id) is None
+        try:
+            return await self.history.find(suspect.user_id, suspect.interaction_id) is None
+        except HistoryDamaged:
+            return False  # it is there; the references after this one must be looked at too

@@ -1,5 +1,7 @@
 """Sweeps: only references of interactions that stay missing are removed."""
 
+from domain.entities.interaction import Interaction
+from domain.exceptions import HistoryDamaged
 from domain.interfaces.attachments import StoredContent
 from domain.use_cases.sweep_attachments import SweepAttachments, SweepResult
 from tests.fakes.attachments import InMemoryAttachments
@@ -40,6 +42,25 @@ async def test_an_old_interaction_that_is_stored_after_its_attachments_keeps_the
     assert (await SweepAttachments(store, history, clock)()).released == 0
     assert store.references_of == {(late.user_id, "one"): {late.id}}
     assert clock.slept == [60.0]
+
+
+async def test_an_interaction_that_cannot_be_read_keeps_its_attachments_and_stops_no_sweep() -> (
+    None
+):
+    damaged, missing = an_id(1, milliseconds=OLD), an_id(2, milliseconds=OLD)
+
+    class Damaged(InMemoryHistory):
+        async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+            if interaction_id == damaged:
+                raise HistoryDamaged("a document cannot be read")
+            return await super().find(user_id, interaction_id)
+
+    store = InMemoryAttachments()
+    await store.put("ana", "first", CONTENT, interaction_id=damaged)
+    await store.put("ana", "second", CONTENT, interaction_id=missing)
+    sweep = SweepAttachments(store, Damaged(), FakeClock())
+    assert await sweep() == SweepResult(attachments=2, released=1)
+    assert store.references_of == {("ana", "first"): {damaged}}
 
 
 async def test_without_anything_to_remove_a_sweep_does_not_wait() -> None:
