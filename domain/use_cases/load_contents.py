@@ -89,7 +89,7 @@ def _may_need_contents(interaction: Interaction) -> bool:
     prompt = interaction.prompt
     return bool(
         interaction.items
-        or prompt.messages[0].items
+        or any(message.items for message in prompt.messages)
         or prompt.system_content_id
         or prompt.tools_content_id
     )
