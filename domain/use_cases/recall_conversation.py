@@ -79,7 +79,8 @@ class RecallConversation:
         Items that were added by hand are at their place among the turns; instructions among them come before those
         of the prompt. A truncated or cancelled turn is included with its partial answer, or as a question alone if it has none.
         Results in the prompt answer the tool calls of the last turn, all of them. Without results, calls left
-        unanswered there are settled: the new message says that they were not carried out.
+        unanswered there are settled: the new message says that they were not carried out, or a message of its own
+        before a prompt that begins with an answer.
 
         A client may send the calls of the last turn again before their results; they are left out.
 
@@ -126,6 +127,9 @@ class RecallConversation:
             return prompt
         settled = () if results else not_carried_out(unanswered)
         earlier = _balanced(earlier)
+        if settled and prompt.messages[0].role is Role.ASSISTANT:
+            earlier.append(_results_message(settled))
+            settled = ()
         if any(message.items for message in earlier):
             earlier = await self.load_contents.of_messages(earlier, user_id)
             earlier = await self.load_attachments(earlier, user_id, model.capabilities)
@@ -416,6 +420,12 @@ def _balanced(messages: Iterable[Message]) -> list[Message]:
     balanced: list[Message] = []
     waiting: dict[str, ToolCall] = {}
     for message in messages:
+        if message.role is Role.ASSISTANT:
+            if waiting:
+                balanced.append(_results_message(not_carried_out(waiting.values())))
+            waiting = {call.id: call for call in tool_calls(message.items)}
+            balanced.append(message)
+            continue
         if not message.items:
             if waiting:
                 items = (*not_carried_out(waiting.values()), *message.content)
@@ -423,12 +433,6 @@ def _balanced(messages: Iterable[Message]) -> list[Message]:
                 balanced.append(replace(message, items=items))
             else:
                 balanced.append(message)
-            continue
-        if message.role is Role.ASSISTANT:
-            if waiting:
-                balanced.append(_results_message(not_carried_out(waiting.values())))
-            waiting = {call.id: call for call in tool_calls(message.items)}
-            balanced.append(message)
             continue
         answered = [result for result in tool_results(message.items) if result.call_id in waiting]
         for result in answered:

@@ -247,6 +247,20 @@ async def test_a_branch_from_any_turn_is_valid(at: int) -> None:
         assert NOT_CARRIED_OUT not in outputs_in(found).values()
 
 
+async def test_a_text_of_the_assistant_after_open_calls_does_not_take_their_results() -> None:
+    (called,) = loops(1)
+    answer = Message(role=Role.ASSISTANT, text="wait")
+    prompt = Prompt(messages=(answer, a_message("go on")), keeps_input=True)
+    settled = dict.fromkeys([call.id for call in called.tool_calls], NOT_CARRIED_OUT)
+    at_once = await recalled([called], prompt)
+    assert outputs_in(at_once) == settled
+    assert at_once.messages[-2:] == prompt.messages
+    assert at_once.for_storage().messages == prompt.messages
+    later = await recalled([called, a_turn(1, a_message(), prompt=prompt)], QUESTION)
+    assert outputs_in(later) == settled
+    assert later.messages[: len(at_once.messages)] == at_once.messages
+
+
 class LateHistory(InMemoryHistory):
     """Shows an interaction only after several reads, as a store behind a queue does."""
 
