@@ -81,6 +81,11 @@ def _are_items(value: Any, kinds: Mapping[str, Mapping[str, Check]]) -> bool:
     return isinstance(value, list) and all(_is_item(item, kinds) for item in value)
 
 
+def are_items_of(value: Any, text: str) -> bool:
+    """Return whether a value from outside is the list of the items of a message with this text."""
+    return _are_items(value, ITEMS) and _fills(value, text)
+
+
 def _is_item(value: Any, kinds: Mapping[str, Mapping[str, Check]]) -> bool:
     """Return whether `value` is an item of one of `kinds`.
 

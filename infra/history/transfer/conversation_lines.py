@@ -8,6 +8,7 @@ from domain.entities.conversation import ConversationRecord
 from domain.exceptions import HistoryDamaged
 from infra.history.format.conversation_records import document_of_record, record_of_document
 from infra.history.format.documents import UnreadableDocument
+from infra.history.format.fields import are_items_of
 from infra.history.transfer.jsonl_format import InvalidLine
 
 _NAME = "conversation"
@@ -37,7 +38,12 @@ def read_conversation(line: bytes) -> ConversationRecord:
         fields = orjson.loads(line)
         if not isinstance(fields, Mapping) or set(fields) != {_NAME}:
             raise InvalidLine("not the record of a conversation alone")
-        return record_of_document(fields[_NAME])
+        document = fields[_NAME]
+        record = record_of_document(document)
+        for added in document.get("items", ()):
+            if not are_items_of(added.get("items", []), added["text"]):
+                raise InvalidLine("conversation.items: not items that can be stored")
+        return record
     except orjson.JSONDecodeError as exc:
         raise InvalidLine("not JSON") from exc
     except UnreadableDocument as exc:
