@@ -314,7 +314,7 @@ class RecallConversation:
             query = replace(query, after_id=page.next_id)
         if is_interaction_id(conversation_id):
             first = await self.history.find(user_id, conversation_id)
-            if first is not None and first.conversation_id is None:
+            if first is not None and first.conversation_id is None and first.status in ANSWERED:
                 yield first
 
 

@@ -261,6 +261,17 @@ async def test_a_text_of_the_assistant_after_open_calls_does_not_take_their_resu
     assert later.messages[: len(at_once.messages)] == at_once.messages
 
 
+async def test_a_failed_turn_that_was_continued_is_recalled_at_no_later_turn() -> None:
+    failed = a_turn(0, a_message("too much"), text="", conversation_id=None, status=Status.FAILED)
+    continued = a_turn(1, a_message("less"), conversation_id=failed.id)
+    history = InMemoryHistory()
+    await history.append_many([failed, continued])
+    recall = RecallConversation(history=history)
+    for parent in (failed, continued):
+        found = await recall(QUESTION, "ana", failed.id, MODEL, until=parent)
+        assert "too much" not in found.messages[0].text
+
+
 class LateHistory(InMemoryHistory):
     """Shows an interaction only after several reads, as a store behind a queue does."""
 
