@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from domain.entities.interaction import first_id_at, milliseconds_of
+
 
 class InteractionKey(NamedTuple):
     """Identifies an interaction in every store."""
@@ -36,6 +38,13 @@ class Tombstone:
     user_id: str
     interaction_id: str | None = None
     before_id: str | None = None
+
+    @property
+    def until_id(self) -> str | None:
+        """The smallest id of the last millisecond that was erased, as erasures take it; None with `interaction_id`."""
+        if self.before_id is None:
+            return None
+        return first_id_at(milliseconds_of(self.before_id) - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

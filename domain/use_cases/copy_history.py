@@ -9,7 +9,6 @@ from typing import Protocol, TypeVar
 
 from domain.entities.conversation import ConversationRecord
 from domain.entities.copy_progress import MAX_SHOWN_KEYS, Batch, CopyProgress, Position
-from domain.entities.interaction import first_id_at, milliseconds_of
 from domain.entities.stored_record import InteractionKey, Record, Tombstone
 from domain.exceptions import HistoryDamaged, HistoryError, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
@@ -221,9 +220,8 @@ class CopyHistory:
     async def _apply_tombstones(self, erasures: Sequence[Tombstone]) -> None:
         if self.records is not None:
             for erasure in erasures:
-                if erasure.before_id is not None:
-                    last = first_id_at(milliseconds_of(erasure.before_id) - 1)
-                    await self.records.erase_all(erasure.user_id, last)
+                if erasure.until_id is not None:
+                    await self.records.erase_all(erasure.user_id, erasure.until_id)
         if self.contents is None:
             await self.target.apply_tombstones(erasures)
             return

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.entities.copy_progress import Batch
-from domain.entities.interaction import first_id_at, milliseconds_of
 from domain.entities.items import LONG_TEXT
 from domain.entities.stored_record import InteractionKey, Record, Tombstone
 from domain.interfaces.attachments import AttachmentStore, ContentReader, StoredContent
@@ -71,9 +70,8 @@ class CarryContents(CopyContents):
             if content_ids := self.ids_of(record):
                 await self.target.release(*record.key, content_ids)
         for erasure in erasures:
-            if erasure.before_id is not None:
-                until_id = first_id_at(milliseconds_of(erasure.before_id) - 1)
-                await self.target.release_all(erasure.user_id, until_id)
+            if erasure.until_id is not None:
+                await self.target.release_all(erasure.user_id, erasure.until_id)
 
     async def _content(
         self, texts: Mapping[str, bytes], user_id: str, content_id: str

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 
-from domain.entities.interaction import first_id_at, milliseconds_of
 from domain.entities.stored_record import Tombstone
 from infra.history.store.durable_store import DurableStore
 
@@ -18,8 +17,7 @@ async def apply_tombstones(store: DurableStore, erasures: Sequence[Tombstone]) -
         async with slots:
             if erasure.interaction_id is not None:
                 await store.erase(erasure.user_id, erasure.interaction_id)
-            elif erasure.before_id is not None:
-                last_millisecond = milliseconds_of(erasure.before_id) - 1
-                await store.erase_all(erasure.user_id, first_id_at(last_millisecond))
+            elif erasure.until_id is not None:
+                await store.erase_all(erasure.user_id, erasure.until_id)
 
     await asyncio.gather(*(erase_one(erasure) for erasure in erasures))
