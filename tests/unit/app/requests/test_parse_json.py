@@ -1,6 +1,7 @@
 """Bodies: what is taken and what is refused, held against the standard library's own pass."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -91,3 +92,17 @@ def test_depth_is_bounded_exactly(opening: str, closing: str) -> None:
     for levels in (33, 200, 5000):
         with pytest.raises(RequestBodyError):
             parse_json(nested(levels), 32)
+
+
+def test_a_text_of_backslashes_takes_no_more_memory_than_another() -> None:
+    def peak_bytes(content: bytes) -> int:
+        tracemalloc.start()
+        try:
+            parse_json(b'{"text":"' + content + b'"}', 64)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    plain = b"xx" * 500_000 + rb"\""
+    escaped_backslashes = rb"\\" * 500_000 + rb"\""
+    assert peak_bytes(escaped_backslashes) < 1.2 * peak_bytes(plain)
