@@ -29,7 +29,7 @@ class ServerSettings(ProcessSettings):
     max_header_bytes: Count = Field(default=16 * 1024, description="Larger headers get 431.")
     max_body_bytes: Count = Field(
         default=32 * 1024 * 1024,
-        description="A larger body gets 413. Bodies above 256 KiB are for attachments: of many short strings they get 413 too.",
+        description="A larger body gets 413. Bodies above 256 KiB are for attachments: of many short strings or other values they get 413 too.",
     )
     max_json_depth: Count = Field(
         default=64, description="A JSON body with deeper nesting gets 400."
