@@ -197,9 +197,7 @@ class ChatCompletionRequest(BaseModel):
         """Whether the messages contain earlier turns; empty messages of the user do not count."""
         if any(message.role == "assistant" for message in self.messages):
             return True
-        return (
-            sum(message.role == "user" and bool(message.content) for message in self.messages) > 1
-        )
+        return sum(message.role == "user" and not message.is_empty for message in self.messages) > 1
 
     @property
     def includes_usage(self) -> bool:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from domain.entities.caller import ANONYMOUS, Caller, Scope
 
 EVERYTHING = frozenset(Scope)
 QUESTION = {"role": "user", "content": "hi"}
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/photo.png"}}
 ANSWER = {"role": "assistant", "content": "ho"}
 
 
@@ -60,9 +62,11 @@ def test_a_name_that_is_no_user_id_is_replaced_by_a_hash_of_it(name: str) -> Non
         ([QUESTION, ANSWER], True),
         ([{"role": "assistant", "content": ""}, QUESTION], True),
         ([{"role": "user", "content": ""}, QUESTION], False),
+        ([{"role": "user", "content": [IMAGE]}], False),
+        ([{"role": "user", "content": [IMAGE]}, QUESTION], True),
     ],
 )
 def test_only_a_single_question_leaves_the_context_to_us(
-    messages: list[dict[str, str]], brings_context: bool
+    messages: list[dict[str, Any]], brings_context: bool
 ) -> None:
     assert a_request(messages=messages).brings_context is brings_context
