@@ -222,7 +222,9 @@ class ChatService:
         self, accepted: AcceptedAttachments, context: ChatRequestContext, prompt: Prompt
     ) -> AnswerEvents:
         """Answer `prompt` once its attachments are stored, which is after all checks."""
-        await self.accept_attachments.store_all(accepted, context.user_id, context.id)
+        refused = await self.accept_attachments.store_all(accepted, context.user_id, context.id)
+        if refused:
+            prompt = prompt.with_texts_in_row(refused)
         async with aclosing(self.answer_prompt(context, prompt)) as events:
             async for event in events:
                 yield event

@@ -1,6 +1,6 @@
 """Prompts and the messages they consist of."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import takewhile
@@ -235,6 +235,21 @@ class Prompt:
             sent = replace(sent, own_messages=tuple(messages))
         return sent if sent.new_message == own else replace(sent, own_message=own)
 
+    def with_texts_in_row(self, content_ids: Collection[str]) -> "Prompt":
+        """Return this prompt with its long texts of these ids stored with the interaction itself."""
+        return replace(
+            self,
+            system_content_id=_unless_in(content_ids, self.system_content_id),
+            tools_content_id=_unless_in(content_ids, self.tools_content_id),
+            messages=tuple([_with_texts_in_row(each, content_ids) for each in self.messages]),
+            own_messages=tuple(
+                [_with_texts_in_row(each, content_ids) for each in self.own_messages]
+            ),
+            own_message=None
+            if self.own_message is None
+            else _with_texts_in_row(self.own_message, content_ids),
+        )
+
     def with_instructions(self, instructions: Sequence[str]) -> "Prompt":
         """Return this prompt with the instructions of its conversation before its own; they are not stored with it."""
         if not instructions:
@@ -315,3 +330,19 @@ def _joined(messages: Sequence[Message]) -> Message:
                 others.append(item)
         has_text = has_text or bool(message.text)
     return Message(role=Role.USER, text=text, items=(*results, *others))
+
+
+def _unless_in(content_ids: Collection[str], content_id: str | None) -> str | None:
+    return None if content_id in content_ids else content_id
+
+
+def _with_texts_in_row(message: Message, content_ids: Collection[str]) -> Message:
+    if not any(isinstance(item, ToolResult) and item.content_id for item in message.items):
+        return message
+    items = [
+        replace(item, content_id=_unless_in(content_ids, item.content_id))
+        if isinstance(item, ToolResult)
+        else item
+        for item in message.items
+    ]
+    return replace(message, items=tuple(items))

@@ -14,7 +14,7 @@ from domain.entities.items import (
 )
 from domain.entities.prompt import Message, Prompt
 from domain.entities.tools import text_of_tools
-from domain.exceptions import InvalidAttachment
+from domain.exceptions import HistoryUnavailable, InvalidAttachment
 from domain.interfaces.attachments import AttachmentStore, StoredContent
 
 _HASHED_IN_THREAD_BYTES = 256 * 1024
@@ -31,6 +31,7 @@ class AcceptedAttachments:
 
     prompt: Prompt
     _contents: dict[str, StoredContent] = field(default_factory=dict)
+    _texts: dict[str, StoredContent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class AcceptAttachments:
             HistoryUnreadable: Stored contents cannot be read.
         """
         contents: dict[str, StoredContent] = {}
+        texts: dict[str, StoredContent] = {}
         items: dict[int, Item] = {}
         new_items = prompt.new_items
         for position, sent in enumerate(attachments(new_items)):
@@ -67,33 +69,43 @@ class AcceptAttachments:
             return AcceptedAttachments(prompt)
         for item in new_items:
             if isinstance(item, ToolResult) and is_long(item.output):
-                content_id = add_text(contents, user_id, item.output)
+                content_id = _add_text(texts, user_id, item.output)
                 items[id(item)] = replace(item, content_id=content_id)
         if items:
             messages = tuple([_with(message, items) for message in prompt.messages])
             prompt = replace(prompt, messages=messages)
         if is_long(prompt.system):
-            content_id = add_text(contents, user_id, prompt.system)
+            content_id = _add_text(texts, user_id, prompt.system)
             prompt = replace(prompt, system_content_id=content_id)
         if prompt.tools and is_long(tools := text_of_tools(prompt.tools)):
-            content_id = add_text(contents, user_id, tools)
+            content_id = _add_text(texts, user_id, tools)
             prompt = replace(prompt, tools_content_id=content_id)
         if contents:
             self.store.admit(sum(len(stored.content) for stored in contents.values()))
-        return AcceptedAttachments(prompt, contents)
+        return AcceptedAttachments(prompt, contents, texts)
 
     async def store_all(
         self, accepted: AcceptedAttachments, user_id: str, interaction_id: str
-    ) -> None:
-        """Store the contents with a reference of the interaction; return once all are durable.
+    ) -> frozenset[str]:
+        """Store the contents with a reference of the interaction; return once they are durable.
+
+        Returns:
+            The ids of long texts that the store did not take; they stay in the row of the interaction.
 
         Raises:
-            HistoryUnavailable: Not all are stored; a retry is safe.
+            HistoryUnavailable: An attachment is not stored; a retry is safe.
         """
         if self.store is None:
-            return
+            return frozenset()
         for content_id, stored in accepted._contents.items():
             await self.store.put(user_id, content_id, stored, interaction_id=interaction_id)
+        refused: set[str] = set()
+        for content_id, stored in accepted._texts.items():
+            try:
+                await self.store.put(user_id, content_id, stored, interaction_id=interaction_id)
+            except HistoryUnavailable:
+                refused.add(content_id)
+        return frozenset(refused)
 
     async def _identified(
         self, item: Attachment, position: int, user_id: str, contents: dict[str, StoredContent]
@@ -129,7 +141,7 @@ def _with(message: Message, items: dict[int, Item]) -> Message:
     return replace(message, items=tuple([items.get(id(item), item) for item in message.items]))
 
 
-def add_text(contents: dict[str, StoredContent], user_id: str, text: str) -> str:
+def _add_text(contents: dict[str, StoredContent], user_id: str, text: str) -> str:
     """Add a text to `contents` and return its id."""
     content = text.encode()
     content_id = attachment_id(user_id, content)

@@ -220,8 +220,9 @@ def test_best_effort_answers_and_says_that_it_is_not_kept(data_dir: Path) -> Non
     ):
         ask(client)
         resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (4096, unlimited[1]))
-        for _ in range(2):  # the second one is known beforehand not to be kept
-            response = client.post("/v1/chat", json=BODY)
+        # the second one is known beforehand not to be kept; long instructions are a file of their own
+        for changes in ({}, {}, {"systemPrompt": "Be short. " * 1000}):
+            response = client.post("/v1/chat", json={**BODY, **changes})
             assert response.status_code == 200
             assert response.json()["history"] == {"status": "not_persisted"}
         (line,) = service.lines_with(response.headers["X-Request-Id"])

@@ -21,6 +21,7 @@ MODELS = SeveralModels(
     Model(id="m", owned_by="p", capabilities=SEES),
     Model(id="blind", owned_by="p"),
     Model(id="images", owned_by="p", capabilities=frozenset({Capability.IMAGES})),
+    Model(id="tools", owned_by="p", capabilities=frozenset({Capability.TOOLS})),
     Model(id="files", owned_by="p", capabilities=frozenset({Capability.FILES})),
 )
 PDF = b"%PDF-1.7\n1 0 obj\n"

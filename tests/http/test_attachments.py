@@ -264,6 +264,27 @@ async def test_while_the_store_is_away_no_model_is_asked(store: InMemoryAttachme
     assert len(app.llm.asked) == 1
 
 
+async def test_while_the_store_is_away_long_texts_stay_with_the_interaction(
+    store: InMemoryAttachments,
+) -> None:
+    """A text file of the same type and size is no such text."""
+    store.is_away = True
+    app = application(store)
+    system = "Be short. " * 1000
+    tool = {"name": "look", "description": "Looks. " * 2000}
+    async with app.client() as client:
+        response = await chat(client, systemPrompt=system, tools=[tool], model="tools")
+        assert response.status_code == 200, response.text
+        file = await chat(client, native(b"a long file " * 1000, "text/plain"), systemPrompt=system)
+        assert file.status_code == 503
+        shown = (await client.get("/v1/history/ana")).json()["history"]
+    assert [each["systemPrompt"] for each in shown] == [system]
+    (kept,) = app.history.kept.values()
+    assert kept.content_ids == ()
+    assert kept.prompt.tools[0].description == tool["description"]
+    assert len(app.llm.asked) == 1
+
+
 async def test_with_an_outbox_a_chat_with_an_image_does_not_need_the_store(
     store: InMemoryAttachments, tmp_path: Path
 ) -> None:
