@@ -28,6 +28,8 @@ class ChatRequestContext:
         ended_by_shutdown: The service ends the request because it stops.
         is_replayed: The stored answer of an earlier request with the same Idempotency-Key is returned.
         attempts: All provider calls so far, successful or not.
+        earlier_attempts: Calls that other processes made for the same answer; none but for background answers.
+        text_so_far: Text of the answer that another process has given out, which is to be continued; empty otherwise.
         reported_usage: Returns the usage that the provider of the current call has reported so far, with its price;
             None before the first call. Still available after the call failed or the client disconnected.
         is_sent: The prompt, or a part of it, was sent to a provider.
@@ -54,6 +56,8 @@ class ChatRequestContext:
     ended_by_shutdown: bool = False
     is_replayed: bool = False
     attempts: list[Attempt] = field(default_factory=list)
+    earlier_attempts: tuple[Attempt, ...] = ()
+    text_so_far: str = ""
     reported_usage: Callable[[], Usage] | None = None
     is_sent: bool = False
     is_content_stored: bool = True

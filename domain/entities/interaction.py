@@ -28,6 +28,7 @@ class Status(StrEnum):
     CLIENT_CANCELLED = "client_cancelled"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    IN_PROGRESS = "in_progress"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,17 @@ class Interaction:
         """Return whether all `words` occur in the question or the answer."""
         return not words or words <= words_of(self.prompt.text, self.text)
 
+
+def replaces(new: Status, stored: Status) -> bool:
+    """Return whether an interaction of status `new` replaces a stored one of the same id.
+
+    An interaction gets one outcome: it replaces `interrupted` and `in_progress`, and `interrupted` replaces
+    `in_progress`. Everything else that is stored stays.
+    """
+    return _FINALITY.get(new, 2) > _FINALITY.get(stored, 2)
+
+
+_FINALITY = {Status.IN_PROGRESS: 0, Status.INTERRUPTED: 1}
 
 ChatEvent = ProviderSelected | str | ReasoningDelta | ToolCall | Interaction
 """The selected provider, a piece of text or of reasoning, a complete tool call, or the stored interaction at the end."""

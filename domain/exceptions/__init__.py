@@ -27,8 +27,10 @@
     │   │   ├── AttachmentsUnavailable  attachments of the interaction cannot be stored yet
     │   ├── QueueUnavailable         the queue in front of the store does not answer
     │   ├── HistoryNotDurable        answered, but the interaction could not be stored
-    │   └── HistoryUnreadable        the store does not answer
-    │       └── HistoryDamaged       the store returns unreadable data
+    │   ├── HistoryUnreadable        the store does not answer
+    │   │   └── HistoryDamaged       the store returns unreadable data
+    │   └── LeaseLost                another process writes the background answer now
+    ├── CannotContinue               no model continues a partial answer
     └── LLMError
         ├── LLMTimeout               no text, or no complete answer, in time
         ├── LLMUnavailable           network failure, server error, or an unreadable or broken answer
@@ -46,6 +48,7 @@ They hold facts only: no HTTP details, no text of a provider, no input of a call
 
 from domain.exceptions.access import AuthUnavailable, RateLimited, Unauthenticated
 from domain.exceptions.base import (
+    CannotContinue,
     DomainError,
     Forbidden,
     InvalidAttachment,
@@ -69,6 +72,7 @@ from domain.exceptions.history import (
     HistoryNotDurable,
     HistoryUnavailable,
     HistoryUnreadable,
+    LeaseLost,
     QueueUnavailable,
     Unstorable,
 )
@@ -96,6 +100,7 @@ __all__ = [
     "AttachmentsUnavailable",
     "AuthUnavailable",
     "BulkheadFull",
+    "CannotContinue",
     "ContentBlocked",
     "ContextTooLong",
     "DomainError",
@@ -118,6 +123,7 @@ __all__ = [
     "LLMRejected",
     "LLMTimeout",
     "LLMUnavailable",
+    "LeaseLost",
     "NoRoute",
     "NoSuchOpenCall",
     "NotFound",

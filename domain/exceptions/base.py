@@ -190,3 +190,7 @@ class Overloaded(DomainError):
     """The service has too many concurrent requests; an immediate retry may succeed."""
 
     code = "overloaded"
+
+
+class CannotContinue(DomainError):
+    """No model that may answer continues a partial answer; nothing was asked of a provider."""

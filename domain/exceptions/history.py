@@ -49,3 +49,7 @@ class HistoryUnreadable(HistoryError):
 
 class HistoryDamaged(HistoryUnreadable):
     """The store returns data that this program cannot read; a retry does not help."""
+
+
+class LeaseLost(HistoryError):
+    """Another process makes the background answer now, or it was erased; nothing was written."""

@@ -91,8 +91,12 @@ ALLOWED: dict[str, set[str]] = {
     "domain.entities": {
         "domain.exceptions",
     },
+    "domain.entities.background": {
+        "domain.entities",
+    },
     "domain.interfaces": {
         "domain.entities",
+        "domain.entities.background",
     },
     "domain.use_cases": {
         "domain.entities",
@@ -104,6 +108,10 @@ ALLOWED: dict[str, set[str]] = {
         "domain.exceptions",
         "domain.interfaces",
         "domain.use_cases",
+    },
+    "infra.answers": {
+        "domain.entities.background",
+        "infra.history.format",
     },
     "infra.attachments": {
         "domain.use_cases",

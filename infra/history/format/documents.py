@@ -71,7 +71,7 @@ def document_of(interaction: Interaction) -> Document:
     if interaction.usage is not NO_USAGE and (usage := _document_of_usage(interaction.usage)):
         document["usage"] = usage
     if interaction.attempts:
-        document["attempts"] = [_document_of_attempt(attempt) for attempt in interaction.attempts]
+        document["attempts"] = [document_of_attempt(attempt) for attempt in interaction.attempts]
     if not interaction.is_content_stored:
         document["contentStored"] = False
     _add_prompt(document, interaction.prompt)
@@ -122,7 +122,7 @@ def interaction_of(document: Mapping[str, Any]) -> Interaction:
             fallback_used=get("fallback", False),
             latency_seconds=document["seconds"],
             time_to_first_token_seconds=get("firstSeconds"),
-            attempts=tuple([_attempt_of(attempt) for attempt in get("attempts", ())]),
+            attempts=tuple([attempt_of(attempt) for attempt in get("attempts", ())]),
             error=get("error"),
             metadata={} if metadata is None else dict(metadata),
             is_content_stored=get("contentStored", True),
@@ -147,7 +147,7 @@ def json_of(interaction: Interaction) -> bytes:
     return json_of_document(document_of(interaction))
 
 
-def json_of_document(document: Document) -> bytes:
+def json_of_document(document: Document | list[Any]) -> bytes:
     """Return `document` as JSON; raises as `json_of`."""
     try:
         return orjson.dumps(document)
@@ -282,7 +282,8 @@ def _usage_of(document: Mapping[str, Any]) -> Usage:
     )
 
 
-def _document_of_attempt(attempt: Attempt) -> Document:
+def document_of_attempt(attempt: Attempt) -> Document:
+    """Return a call of a provider as a dict of JSON types."""
     document: Document = {
         "provider": attempt.provider,
         "model": attempt.model,
@@ -297,7 +298,8 @@ def _document_of_attempt(attempt: Attempt) -> Document:
     return document
 
 
-def _attempt_of(document: Mapping[str, Any]) -> Attempt:
+def attempt_of(document: Mapping[str, Any]) -> Attempt:
+    """Return the call that `document_of_attempt` wrote."""
     return Attempt(
         provider=document["provider"],
         model=document["model"],

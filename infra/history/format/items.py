@@ -46,7 +46,7 @@ def items_of(documents: Iterable[Mapping[str, Any]], text: str) -> tuple[Any, ..
         kind = document["type"]
         if kind == TEXT:
             end = position + document["length"]
-            items.append(Text(text=text[position:end], metadata=_metadata_of(get("metadata"))))
+            items.append(Text(text=text[position:end], metadata=metadata_of(get("metadata"))))
             position = end
         elif kind == TOOL_CALL:
             items.append(
@@ -54,7 +54,7 @@ def items_of(documents: Iterable[Mapping[str, Any]], text: str) -> tuple[Any, ..
                     id=document["id"],
                     name=document["name"],
                     arguments=document["arguments"],
-                    metadata=_metadata_of(get("metadata")),
+                    metadata=metadata_of(get("metadata")),
                     content_id=get("contentId"),
                 )
             )
@@ -69,7 +69,7 @@ def items_of(documents: Iterable[Mapping[str, Any]], text: str) -> tuple[Any, ..
                 )
             )
         elif kind == REASONING:
-            items.append(Reasoning(text=document["text"], metadata=_metadata_of(get("metadata"))))
+            items.append(Reasoning(text=document["text"], metadata=metadata_of(get("metadata"))))
         elif kind == ATTACHMENT:
             items.append(
                 Attachment(
@@ -118,12 +118,13 @@ def _document_of(item: Item) -> dict[str, Any]:
     else:
         document = {"type": REASONING, "text": item.text}
     if item.metadata is not None:
-        document["metadata"] = {
-            "kind": item.metadata.kind,
-            "family": item.metadata.family,
-            "value": item.metadata.value,
-        }
+        document["metadata"] = document_of_metadata(item.metadata)
     return document
+
+
+def document_of_metadata(metadata: ProviderMetadata) -> dict[str, Any]:
+    """Return provider metadata as a dict of JSON types."""
+    return {"kind": metadata.kind, "family": metadata.family, "value": metadata.value}
 
 
 def _document_of_attachment(item: Attachment) -> dict[str, Any]:
@@ -138,7 +139,8 @@ def _document_of_attachment(item: Attachment) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _metadata_of(document: Mapping[str, Any] | None) -> ProviderMetadata | None:
+def metadata_of(document: Mapping[str, Any] | None) -> ProviderMetadata | None:
+    """Return the provider metadata that `document_of_metadata` wrote; None without."""
     if document is None:
         return None
     return ProviderMetadata(

@@ -1,0 +1,91 @@
+"""The records of an answer's log, and what is read of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from domain.entities.background.answer import AnswerLease, BackgroundAnswer
+from domain.entities.interaction import Attempt, Interaction
+from domain.entities.items import ToolCall
+from domain.entities.reply import MetadataReceived, ProviderSelected, ReasoningDelta
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """What came before is void, since no model could continue it; the answer begins anew.
+
+    Attributes:
+        reason: Fixed text for clients.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """A provider continues the text so far; readers see one unbroken answer."""
+
+    selected: ProviderSelected
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """The outcome, before it is in history: nothing more is asked of a provider, and only the end is missing."""
+
+    interaction: Interaction
+
+
+LogEvent = ProviderSelected | str | ReasoningDelta | ToolCall | Restarted | Interaction
+"""An event that readers see, numbered from 0. The interaction with its outcome is the last one."""
+
+LogRecord = LogEvent | MetadataReceived | Continued | Attempt | Concluded
+"""Events, and between them what another process needs to go on; an `Attempt` is a finished call of a provider."""
+
+_HIDDEN = (MetadataReceived, Continued, Attempt, Concluded)
+
+
+def is_event(record: LogRecord) -> bool:
+    """Return whether readers see the record, so that it has a number."""
+    return not isinstance(record, _HIDDEN)
+
+
+class LeaseState(Enum):
+    """What became of a lease."""
+
+    HELD = "held"
+    STOPPED = "stopped"
+    """Still held, and the user wants the answer to end."""
+    LOST = "lost"
+    """Another process has a newer one, or the answer was erased."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenOver:
+    """An answer whose lease this process has now.
+
+    Attributes:
+        records: All of the log.
+        is_stopped: The user wants the answer to end.
+        last_written_milliseconds: When the last record was written, since 1970 UTC; of the request without any.
+    """
+
+    answer: BackgroundAnswer
+    lease: AnswerLease
+    records: Sequence[LogRecord]
+    is_stopped: bool
+    last_written_milliseconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """Successive events of a log.
+
+    Attributes:
+        first_number: Number of the first of `events`.
+        is_ended: Whether the last event of the log is among `events`, or before them.
+    """
+
+    answer: BackgroundAnswer
+    first_number: int
+    events: Sequence[LogEvent] = field(default_factory=tuple)
+    is_ended: bool = False

@@ -1,0 +1,116 @@
+"""Port for the event logs of background answers."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
+from domain.entities.background.log import LeaseState, LogPage, LogRecord, TakenOver
+
+
+class AnswerLog(Protocol):
+    """A durable log for each background answer, written by the holder of its lease and read by any process.
+
+    Every method but `stop` and `read` may raise `HistoryUnavailable`: nothing was written, and a retry is safe.
+
+    Attributes:
+        write_pause_seconds: Least time between two appends of one answer; 0.0 where a write is cheap.
+        poll_seconds: Time between two looks for what other processes wrote.
+    """
+
+    write_pause_seconds: float
+    poll_seconds: float
+
+    @abstractmethod
+    async def begin(self, answer: BackgroundAnswer, *, lease_seconds: float) -> AnswerLease:
+        """Create the log of an answer and return the first lease, once both are durable.
+
+        Raises:
+            HistoryUnavailable: Not created, or the id has a log already.
+        """
+        ...
+
+    @abstractmethod
+    async def append(self, lease: AnswerLease, records: Sequence[LogRecord]) -> None:
+        """Add records, all or none, and return once they are durable; no reader sees them before.
+
+        Repeating an append that failed adds the records once. The lease is not renewed.
+
+        Raises:
+            LeaseLost: The log refuses the records: another process has a newer lease, the log has ended, or the answer
+                was erased.
+        """
+        ...
+
+    @abstractmethod
+    async def end(self, lease: AnswerLease, records: Sequence[LogRecord]) -> None:
+        """Add the last records, the last of which is the `Interaction`, and end log and lease; raises as `append`."""
+        ...
+
+    @abstractmethod
+    async def renew(
+        self, leases: Sequence[AnswerLease], *, lease_seconds: float
+    ) -> Sequence[LeaseState]:
+        """Renew leases of this process and return their states, in order; one that ran out is renewed if nobody took it."""
+        ...
+
+    @abstractmethod
+    async def look(self, leases: Sequence[AnswerLease]) -> Sequence[LeaseState]:
+        """Return the states of leases, in order, without renewing them."""
+        ...
+
+    @abstractmethod
+    async def give_up(self, lease: AnswerLease) -> None:
+        """End the lease, so that any process may take over at once; no-op if it is lost."""
+        ...
+
+    @abstractmethod
+    async def abandoned(self, *, limit: int) -> Sequence[AnswerKey]:
+        """Return answers without an end whose lease ran out or was given up, those first that wait longest."""
+        ...
+
+    @abstractmethod
+    async def take_over(self, key: AnswerKey, *, lease_seconds: float) -> TakenOver | None:
+        """Return the answer with a new lease; None if another process has one, or there is nothing to take over.
+
+        From then on the log refuses records of the lease before.
+        """
+        ...
+
+    @abstractmethod
+    async def read(self, key: AnswerKey, *, after: int, limit: int) -> LogPage | None:
+        """Return up to about `limit` events with numbers greater than `after` (-1: all); None without a log.
+
+        Raises:
+            HistoryUnreadable: The log cannot be read.
+        """
+        ...
+
+    @abstractmethod
+    async def wait(self, key: AnswerKey, *, seconds: float) -> None:
+        """Return when this process adds to the log, and after `seconds` at the latest."""
+        ...
+
+    @abstractmethod
+    async def stop(self, key: AnswerKey) -> bool:
+        """Tell the holder of the lease, whoever it is or will be, to end the answer; return whether there is one to end.
+
+        Raises:
+            HistoryUnreadable: The log cannot be written.
+        """
+        ...
+
+    @abstractmethod
+    async def erase(self, key: AnswerKey) -> None:
+        """Remove a log; its writer loses its lease. No-op without one."""
+        ...
+
+    @abstractmethod
+    async def erase_all(self, user_id: str, until_id: str) -> None:
+        """Remove all logs of a user up to the millisecond of `until_id`."""
+        ...
+
+    @abstractmethod
+    async def purge(self) -> None:
+        """Remove logs that ended longer ago than they are kept, some at a time."""
+        ...

@@ -1,0 +1,1 @@
+"""The event logs of background answers: one adapter a store."""
