@@ -103,6 +103,13 @@ ALLOWED: dict[str, set[str]] = {
         "domain.exceptions",
         "domain.interfaces",
     },
+    "domain.use_cases.background": {
+        "domain.entities",
+        "domain.entities.background",
+        "domain.exceptions",
+        "domain.interfaces",
+        "domain.use_cases",
+    },
     "domain.use_cases.conversations": {
         "domain.entities",
         "domain.exceptions",
