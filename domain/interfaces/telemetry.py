@@ -171,6 +171,11 @@ class BackgroundObserver(Protocol):
         ...
 
     @abstractmethod
+    def records_written(self, *, seconds: float) -> None:
+        """Record that records are durable, and for how long they waited for it."""
+        ...
+
+    @abstractmethod
     def answer_ended(self, answer: BackgroundAnswer, interaction: Interaction) -> None:
         """Record the outcome of an answer, after it is stored."""
         ...

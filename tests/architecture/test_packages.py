@@ -51,6 +51,8 @@ ALLOWED: dict[str, set[str]] = {
         "app.dto",
         "app.problems",
         "app.responses",
+        "domain.entities.background",
+        "domain.use_cases.background",
     },
     "app.dto.openai_chat": {
         "app.dto",
@@ -79,13 +81,16 @@ ALLOWED: dict[str, set[str]] = {
         "app.problems",
         "app.process",
         "app.services",
+        "domain.use_cases.background",
     },
     "app.server": {
         "app.problems",
         "app.process",
     },
     "app.services": {
+        "domain.entities.background",
         "domain.use_cases",
+        "domain.use_cases.background",
         "domain.use_cases.conversations",
     },
     "domain.entities": {

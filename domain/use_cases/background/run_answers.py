@@ -65,10 +65,15 @@ Prepare = Callable[[BackgroundAnswer, ChatRequestContext], Awaitable[ReadyToAsk]
 
 @dataclass(slots=True)
 class RunAnswers:
-    """The background answers that this process makes."""
+    """The background answers that this process makes.
+
+    Attributes:
+        waiting: Answers of other processes that this one found left and has no room for, up to ten.
+    """
 
     parts: WriterParts
     limits: BackgroundLimits = field(default_factory=BackgroundLimits)
+    waiting: int = field(default=0, init=False)
     _writers: dict[AnswerKey, AnswerWriter] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _beginning: int = field(default=0, init=False)
@@ -129,11 +134,13 @@ class RunAnswers:
 
     async def take_over(self, prepare: Prepare) -> None:
         """Go on with answers that other processes have left, as many as this process may make."""
-        free = self.limits.answers - self.running
-        if self._is_stopping or free <= 0:
+        if self._is_stopping:
             return
         try:
-            for key in await self.parts.log.abandoned(limit=min(free, _TAKEN_AT_ONCE)):
+            keys = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE)
+            free = max(0, self.limits.answers - self.running)
+            self.waiting = len(keys[free:])
+            for key in keys[:free]:
                 taken = await self.parts.log.take_over(key, lease_seconds=self.limits.lease_seconds)
                 if taken is not None:
                     writer = AnswerWriter(taken.answer, taken.lease, self.parts)
@@ -177,6 +184,7 @@ class RunAnswers:
             first_text_deadline=deadline,
             answer_deadline=deadline,
             longest_silence_seconds=self.limits.silence_seconds,
+            is_background=True,
             is_streamed=True,
             may_fall_back=answer.may_fall_back,
         )

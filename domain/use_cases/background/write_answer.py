@@ -150,12 +150,13 @@ class AnswerWriter:
         """Store the outcome in history and end the log; safe to repeat."""
         log, lease = self._parts.log, self.lease
         context.interaction = outcome
+        stored = outcome
         if outcome.items:
-            outcome = await self._parts.store_long_arguments(outcome)
+            stored = await self._parts.store_long_arguments(outcome)
         records = (*self._take_pending(context), Concluded(outcome))
         await self._repeated(lambda: log.append(lease, records))
         try:
-            await self._repeated(lambda: self._parts.history.append(outcome))
+            await self._repeated(lambda: self._parts.history.append(stored))
         except Unstorable as exc:
             self._report("the outcome of a background answer cannot be stored", exc)
         await self._repeated(lambda: log.end(lease, (outcome,)))
@@ -294,7 +295,10 @@ class AnswerWriter:
             return
 
     async def _append(self, records: Sequence[LogRecord]) -> None:
+        monotonic = self._parts.clock.monotonic
+        started_seconds = monotonic()
         await self._repeated(lambda: self._parts.log.append(self.lease, records))
+        self._parts.observer.records_written(seconds=monotonic() - started_seconds)
 
     async def _repeated(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write, again and again until it succeeds; raises `LeaseLost`, and other errors once the lease is useless."""
