@@ -113,6 +113,13 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities.background",
         "infra.history.format",
     },
+    "infra.answers.sqlite": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.sqlite",
+        "infra.storage.sqlite",
+        "infra.tasks",
+    },
     "infra.attachments": {
         "domain.use_cases",
         "infra",
@@ -197,7 +204,6 @@ ALLOWED: dict[str, set[str]] = {
         "infra.storage.mongo",
     },
     "infra.idempotency.sqlite": {
-        "infra.storage",
         "infra.storage.sqlite",
     },
     "infra.llm": {
@@ -271,9 +277,11 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.storage.sqlite": {
         "infra",
+        "infra.storage",
     },
     "infra.stores": {
         "infra",
+        "infra.answers.sqlite",
         "infra.attachments",
         "infra.history.dynamodb",
         "infra.history.mongo",
