@@ -125,6 +125,13 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities.background",
         "infra.history.format",
     },
+    "infra.answers.sqlite": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.sqlite",
+        "infra.storage.sqlite",
+        "infra.tasks",
+    },
     "infra.attachments": {
         "domain.use_cases",
         "infra",
@@ -209,7 +216,6 @@ ALLOWED: dict[str, set[str]] = {
         "infra.storage.mongo",
     },
     "infra.idempotency.sqlite": {
-        "infra.storage",
         "infra.storage.sqlite",
     },
     "infra.llm": {
@@ -283,9 +289,11 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.storage.sqlite": {
         "infra",
+        "infra.storage",
     },
     "infra.stores": {
         "infra",
+        "infra.answers.sqlite",
         "infra.attachments",
         "infra.history.dynamodb",
         "infra.history.mongo",
