@@ -82,6 +82,7 @@ from infra.stores.answers import open_answer_log
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.tasks.supervised import repeating, running_tasks
 from infra.telemetry.health import ServiceHealth
+from infra.telemetry.metrics.background_metrics import BackgroundCounts
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxSnapshot
 from infra.telemetry.metrics.provider_names import open_telemetry_name
@@ -311,6 +312,7 @@ def wire(
         require_durable=settings.history_mode == "strict",
         lost_after_seconds=settings.interrupted_grace_seconds,
     )
+    background_metrics = metrics.count_background()
     answers = RunAnswers(
         WriterParts(
             llm=llm,
@@ -318,7 +320,7 @@ def wire(
             history=history_writer or history,
             clock=clock,
             store_long_arguments=StoreLongArguments(attachments),
-            observer=metrics,
+            observer=background_metrics,
         ),
         BackgroundLimits(
             answers=settings.max_background_answers,
@@ -330,6 +332,15 @@ def wire(
         ),
     )
     read_interaction = ReadInteraction(history=history, load_contents=load_contents)
+    follow_answer = FollowAnswer(answer_log, read_interaction, clock)
+    background_metrics.watch(
+        BackgroundCounts(
+            running=lambda: answers.running,
+            waiting=lambda: answers.waiting,
+            readers=lambda: follow_answer.readers,
+            limit=settings.max_background_answers,
+        )
+    )
     erase_history = EraseHistory(
         history=history,
         idempotency_store=idempotency_store,
@@ -377,7 +388,7 @@ def wire(
         ),
         background=BackgroundService(
             answers,
-            FollowAnswer(answer_log, read_interaction, clock),
+            follow_answer,
             StopAnswer(answer_log, answers, read_interaction),
         ),
         history=HistoryService(

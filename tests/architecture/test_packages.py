@@ -105,6 +105,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "domain.use_cases": {
         "domain.entities",
+        "domain.entities.background",
         "domain.exceptions",
         "domain.interfaces",
     },
@@ -313,6 +314,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.telemetry.tracing",
     },
     "infra.telemetry.metrics": {
+        "domain.entities.background",
         "infra.llm.resilience",
         "infra.tasks",
     },

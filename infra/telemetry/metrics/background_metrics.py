@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.interaction import Interaction
 from domain.interfaces.telemetry import BackgroundObserver
+from infra.telemetry.metrics.chat_metrics import ChatMetrics
 
 _APPEND_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -32,22 +33,10 @@ class BackgroundCounts:
 class BackgroundMetrics(BackgroundObserver):
     """Label values are statuses and fixed reasons."""
 
-    def __init__(self, registry: CollectorRegistry, counts: BackgroundCounts) -> None:
-        for name, description, count in (
-            ("rt_background_answers", "Background answers being made.", counts.running),
-            (
-                "rt_background_answers_waiting",
-                "Background answers of dead processes that this process found and has no room for.",
-                counts.waiting,
-            ),
-            ("rt_background_readers", "Open streams of events of background answers.", counts.readers),
-        ):
-            Gauge(name, description, registry=registry).set_function(count)
-        Gauge(
-            "rt_background_answers_limit",
-            "Maximum number of background answers at a time.",
-            registry=registry,
-        ).set(counts.limit)
+    def __init__(self, registry: CollectorRegistry, chats: ChatMetrics) -> None:
+        """Add the metrics; outcomes count among those of all `chats`, too."""
+        self._registry = registry
+        self._chats = chats
         self._begun = Counter(
             "rt_background_answers_begun", "Background answers accepted.", registry=registry
         )
@@ -75,6 +64,28 @@ class BackgroundMetrics(BackgroundObserver):
             buckets=_APPEND_SECONDS,
         )
 
+    def watch(self, counts: BackgroundCounts) -> None:
+        """Add the numbers of answers and readers, read on each scrape; call it once."""
+        for name, description, count in (
+            ("rt_background_answers", "Background answers being made.", counts.running),
+            (
+                "rt_background_answers_waiting",
+                "Background answers of dead processes that this process found and has no room for.",
+                counts.waiting,
+            ),
+            (
+                "rt_background_readers",
+                "Open streams of events of background answers.",
+                counts.readers,
+            ),
+        ):
+            Gauge(name, description, registry=self._registry).set_function(count)
+        Gauge(
+            "rt_background_answers_limit",
+            "Maximum number of background answers at a time.",
+            registry=self._registry,
+        ).set(counts.limit)
+
     def answer_begun(self, answer: BackgroundAnswer) -> None:
         self._begun.inc()
 
@@ -89,3 +100,4 @@ class BackgroundMetrics(BackgroundObserver):
 
     def answer_ended(self, answer: BackgroundAnswer, interaction: Interaction) -> None:
         self._ended.labels(interaction.status.value).inc()
+        self._chats.count(interaction.status)
