@@ -51,6 +51,8 @@ ALLOWED: dict[str, set[str]] = {
         "app.dto",
         "app.problems",
         "app.responses",
+        "domain.entities.background",
+        "domain.use_cases.background",
     },
     "app.dto.openai_chat": {
         "app.dto",
@@ -79,13 +81,16 @@ ALLOWED: dict[str, set[str]] = {
         "app.problems",
         "app.process",
         "app.services",
+        "domain.use_cases.background",
     },
     "app.server": {
         "app.problems",
         "app.process",
     },
     "app.services": {
+        "domain.entities.background",
         "domain.use_cases",
+        "domain.use_cases.background",
         "domain.use_cases.conversations",
     },
     "domain.entities": {
@@ -100,8 +105,16 @@ ALLOWED: dict[str, set[str]] = {
     },
     "domain.use_cases": {
         "domain.entities",
+        "domain.entities.background",
         "domain.exceptions",
         "domain.interfaces",
+    },
+    "domain.use_cases.background": {
+        "domain.entities",
+        "domain.entities.background",
+        "domain.exceptions",
+        "domain.interfaces",
+        "domain.use_cases",
     },
     "domain.use_cases.conversations": {
         "domain.entities",
@@ -112,6 +125,13 @@ ALLOWED: dict[str, set[str]] = {
     "infra.answers": {
         "domain.entities.background",
         "infra.history.format",
+    },
+    "infra.answers.sqlite": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.sqlite",
+        "infra.storage.sqlite",
+        "infra.tasks",
     },
     "infra.attachments": {
         "domain.use_cases",
@@ -197,7 +217,6 @@ ALLOWED: dict[str, set[str]] = {
         "infra.storage.mongo",
     },
     "infra.idempotency.sqlite": {
-        "infra.storage",
         "infra.storage.sqlite",
     },
     "infra.llm": {
@@ -271,9 +290,11 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.storage.sqlite": {
         "infra",
+        "infra.storage",
     },
     "infra.stores": {
         "infra",
+        "infra.answers.sqlite",
         "infra.attachments",
         "infra.history.dynamodb",
         "infra.history.mongo",
@@ -293,6 +314,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.telemetry.tracing",
     },
     "infra.telemetry.metrics": {
+        "domain.entities.background",
         "infra.llm.resilience",
         "infra.tasks",
     },

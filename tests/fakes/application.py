@@ -25,6 +25,7 @@ from infra.clock import SystemClock
 from infra.security.sealing import AesSivSealer
 from infra.settings import Settings
 from infra.telemetry.metrics.metrics import Metrics
+from tests.fakes.answer_log import InMemoryAnswerLog
 from tests.fakes.claims import InMemoryIdempotencyStore
 from tests.fakes.conversation_records import InMemoryConversationRecords
 from tests.fakes.history import InMemoryHistory
@@ -102,9 +103,12 @@ class ApplicationUnderTest:
 
         @asynccontextmanager
         async def running() -> AsyncIterator[Container]:
+            time = clock or SystemClock()
+            self.answer_log = InMemoryAnswerLog(time)
             container = wire(
                 settings,
                 llm=self.llm,
+                answer_log=self.answer_log,
                 catalogue=catalogue or OneModel(),
                 history=self.history,
                 records=self.records,
@@ -112,12 +116,13 @@ class ApplicationUnderTest:
                 authenticator=authenticator,
                 cursors=PlainCursors(),
                 sealer=AesSivSealer(b"a secret of tests"),
-                clock=clock or SystemClock(),
+                clock=time,
                 metrics=Metrics(version="0", environment="test"),
                 health=AlwaysHealthy(),
                 attachments=attachments,
             )
             yield container
+            await container.background.answers.drain(seconds=5.0)
             await container.chat.idempotency.drain()
             await container.chat.answer_prompt.drain()
 

@@ -43,12 +43,16 @@ class ChatMetrics(RequestObserver, Collector):
         if context.is_replayed:
             self._replayed += 1
             return
-        if context.interaction is not None and context.interaction.status in self._by_status:
-            self._by_status[context.interaction.status] += 1
+        if context.interaction is not None and not context.is_background:
+            self.count(context.interaction.status)
         if context.history_seconds:
             self._accepted.observe(context.history_seconds)
         if not context.is_stored and outcome.problem is None:
             self._not_stored += 1
+
+    def count(self, status: Status) -> None:
+        """Count a chat with its outcome."""
+        self._by_status[status] += 1
 
     def collect(self) -> Iterable[Metric]:
         chats = CounterMetricFamily("rt_chats", "Chats by status in history.", labels=("status",))
