@@ -192,7 +192,7 @@ async def test_a_repeated_request_gets_the_same_events() -> None:
 async def test_a_response_that_is_not_stored_is_not_made_in_the_background() -> None:
     app = application()
     async with app.client() as client:
-        refused(await respond(client, "How?", background=True, store=False), 400, "invalid_request")
+        refused(await respond(client, "How?", background=True, store=False), 422, "invalid_request")
     assert not app.answer_log.logs
 
 
@@ -201,7 +201,7 @@ async def test_a_response_in_progress_is_not_continued() -> None:
     async with app.client() as client:
         queued = await responded(client, "How?", background=True)
         response = await respond(client, "And?", previous_response_id=queued["id"])
-        param, _ = refused(response, 400, "invalid_request")
+        param, _ = refused(response, 422, "invalid_request")
         assert param == "previous_response_id"
 
 
