@@ -9,7 +9,7 @@ from domain.entities.background.answer import AnswerKey, BackgroundAnswer
 from domain.entities.background.log import LogEvent, LogPage, Restarted
 from domain.entities.interaction import Interaction, Status
 from domain.entities.reply import ProviderSelected
-from domain.exceptions import HistoryUnreadable, NotFound
+from domain.exceptions import HistoryDamaged, HistoryUnreadable, NotFound
 from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.clock import Clock
 from domain.use_cases.read_interaction import ReadInteraction
@@ -134,27 +134,35 @@ class FollowAnswer:
 
     async def _read(self, key: AnswerKey, following: Following) -> None:
         """Read the log until its end; while it does not answer, readers wait."""
-        with self.log.subscribe(key) as added:
-            while not following.is_ended:
-                added.clear()  # before the look: what is added during it must not be missed
-                try:
-                    page = await self.log.read(
-                        key, after=len(following.events) - 1, limit=_EVENTS_AT_ONCE
-                    )
-                except HistoryUnreadable:
-                    await self.clock.sleep(_LOOK_AGAIN_SECONDS)
-                    continue
-                if page is None:  # erased
-                    following.is_ended = True
-                else:
-                    following.events += await self._complete(page)
-                    following.is_ended = page.is_ended
-                if page is None or page.events or page.is_ended:
-                    following.wake()
-                    continue
-                with suppress(TimeoutError):  # other processes do not notify
-                    async with asyncio.timeout(self.log.poll_seconds):
-                        await added.wait()
+        try:
+            with self.log.subscribe(key) as added:
+                while not following.is_ended:
+                    added.clear()  # before the look: what is added during it must not be missed
+                    if not await self._look(key, following):
+                        with suppress(TimeoutError):  # other processes do not notify
+                            async with asyncio.timeout(self.log.poll_seconds):
+                                await added.wait()
+        finally:
+            following.is_ended = True
+            following.wake()
+
+    async def _look(self, key: AnswerKey, following: Following) -> bool:
+        """Read what is new; return whether anything was, so that there may be more."""
+        try:
+            page = await self.log.read(key, after=len(following.events) - 1, limit=_EVENTS_AT_ONCE)
+        except HistoryDamaged:
+            raise
+        except HistoryUnreadable:
+            await self.clock.sleep(_LOOK_AGAIN_SECONDS)
+            return False
+        if page is None:  # erased
+            following.is_ended = True
+            return True
+        following.events += await self._complete(page)
+        following.is_ended = page.is_ended
+        if page.events:
+            following.wake()
+        return bool(page.events)
 
     async def _complete(self, page: LogPage) -> list[LogEvent]:
         """Return the events of a page, the outcome with its long texts."""
