@@ -113,6 +113,14 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities.background",
         "infra.history.format",
     },
+    "infra.answers.mongo": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.format",
+        "infra.history.mongo",
+        "infra.storage.mongo",
+        "infra.tasks",
+    },
     "infra.answers.sqlite": {
         "domain.entities.background",
         "infra.answers",
@@ -281,6 +289,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.stores": {
         "infra",
+        "infra.answers.mongo",
         "infra.answers.sqlite",
         "infra.attachments",
         "infra.history.dynamodb",

@@ -12,6 +12,7 @@ from dependency_injection import application
 from domain.entities.background.answer import AnswerKey, BackgroundAnswer
 from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
+from infra.answers.mongo.store import MongoAnswerLog
 from infra.answers.sqlite.store import ANSWERS_FILE, SqliteAnswerLog
 from infra.attachments.disk import DiskAttachments
 from infra.attachments.gridfs import GridFsAttachments
@@ -101,7 +102,7 @@ async def test_a_store_without_a_place_for_attachments_has_none() -> None:
         ({"dynamodb_table": "history"}, SqliteAnswerLog),
     ],
 )
-async def test_event_logs_are_where_interactions_are_accepted(
+async def test_event_logs_are_on_the_disk_where_interactions_are_accepted(
     values: dict[str, Any], kind: type, tmp_path: Path
 ) -> None:
     configured = settings(data_dir=tmp_path / "data", answer_events_keep_seconds=60.0, **values)
@@ -111,6 +112,14 @@ async def test_event_logs_are_where_interactions_are_accepted(
         assert not (tmp_path / "data").exists()
         await log.begin(BackgroundAnswer(interaction=an_interaction()), lease_seconds=1.0)
     assert (tmp_path / "data" / ANSWERS_FILE).exists()
+
+
+async def test_without_an_outbox_event_logs_are_in_the_store(tmp_path: Path) -> None:
+    values = {"outbox_enabled": False, "data_dir": tmp_path / "data"}
+    configured = settings(mongo_uri="mongodb://127.0.0.1:9", **values)
+    async with open_answer_log(configured, SystemClock()) as log:
+        assert isinstance(log, MongoAnswerLog)
+    assert list(tmp_path.iterdir()) == []
 
 
 class MemoryStore(InMemoryHistory, DurableStore):
