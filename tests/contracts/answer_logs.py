@@ -12,9 +12,14 @@ import pymongo
 
 from domain.entities.background.answer import AnswerKey
 from domain.interfaces.answer_log import AnswerLog
+from infra.answers.dynamodb.items import chunk_key
+from infra.answers.dynamodb.store import open_dynamo_answers
 from infra.answers.mongo.store import open_mongo_answers
 from infra.answers.sqlite.store import ANSWERS_FILE, open_sqlite_answers
+from infra.storage.aws.client import open_client
 from tests.fakes.clock import FakeClock
+from tests.support.aws_emulator import shared_emulator
+from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
 
 READ_SECONDS = 10.0
@@ -89,4 +94,35 @@ async def mongo(_folder: Path) -> AsyncIterator[Logs]:
             yield Logs(one, other, clock, spoil, opened)
 
 
-LOGS = {"sqlite": sqlite, "mongo": mongo}
+@asynccontextmanager
+async def dynamodb(_folder: Path) -> AsyncIterator[Logs]:
+    """DynamoDB, in the table of a data stack of its own."""
+    clock = FakeClock()
+    stack = deploy_data_stack(shared_emulator())
+    access = stack.emulator.access
+
+    def opened() -> AbstractAsyncContextManager[AnswerLog]:
+        return open_dynamo_answers(
+            access,
+            table=stack.table,
+            clock=clock,
+            keep_seconds=KEEP_SECONDS,
+            read_seconds=READ_SECONDS,
+        )
+
+    async with open_client("dynamodb", access, tries=2) as client:
+
+        async def spoil(key: AnswerKey, body: bytes) -> None:
+            await client(
+                "update_item",
+                TableName=stack.table,
+                Key=chunk_key(key, 0),
+                UpdateExpression="SET body = :body",
+                ExpressionAttributeValues={":body": {"B": body}},
+            )
+
+        async with opened() as one, opened() as other:
+            yield Logs(one, other, clock, spoil, opened)
+
+
+LOGS = {"sqlite": sqlite, "mongo": mongo, "dynamodb": dynamodb}

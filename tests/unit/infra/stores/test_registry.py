@@ -12,6 +12,7 @@ from dependency_injection import application
 from domain.entities.background.answer import AnswerKey, BackgroundAnswer
 from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
+from infra.answers.dynamodb.store import DynamoAnswerLog
 from infra.answers.mongo.store import MongoAnswerLog
 from infra.answers.sqlite.store import ANSWERS_FILE, SqliteAnswerLog
 from infra.attachments.disk import DiskAttachments
@@ -114,11 +115,20 @@ async def test_event_logs_are_on_the_disk_where_interactions_are_accepted(
     assert (tmp_path / "data" / ANSWERS_FILE).exists()
 
 
-async def test_without_an_outbox_event_logs_are_in_the_store(tmp_path: Path) -> None:
-    values = {"outbox_enabled": False, "data_dir": tmp_path / "data"}
-    configured = settings(mongo_uri="mongodb://127.0.0.1:9", **values)
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({"mongo_uri": "mongodb://127.0.0.1:9"}, MongoAnswerLog),
+        ({"dynamodb_table": "history"}, DynamoAnswerLog),
+    ],
+)
+async def test_without_an_outbox_event_logs_are_in_the_store(
+    values: dict[str, Any], kind: type, tmp_path: Path
+) -> None:
+    access = {"aws_region": "eu-west-1", "aws_access_key_id": "x", "aws_secret_access_key": "y"}
+    configured = settings(data_dir=tmp_path / "data", outbox_enabled=False, **access, **values)
     async with open_answer_log(configured, SystemClock()) as log:
-        assert isinstance(log, MongoAnswerLog)
+        assert type(log) is kind
     assert list(tmp_path.iterdir()) == []
 
 
@@ -160,6 +170,7 @@ def memory_store(history: MemoryStore, records: InMemoryIdempotencyStore) -> Sto
         open_archive=no_archive,
         open_archive_reader=no_reader,
         open_idempotency=open_idempotency,
+        open_answers=registry.STORES[0].open_answers,
     )
 
 
