@@ -113,6 +113,13 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities.background",
         "infra.history.format",
     },
+    "infra.answers.dynamodb": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.format",
+        "infra.storage.aws",
+        "infra.tasks",
+    },
     "infra.answers.mongo": {
         "domain.entities.background",
         "infra.answers",
@@ -289,6 +296,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.stores": {
         "infra",
+        "infra.answers.dynamodb",
         "infra.answers.mongo",
         "infra.answers.sqlite",
         "infra.attachments",

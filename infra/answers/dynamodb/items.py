@@ -74,16 +74,17 @@ def chunk_key(key: AnswerKey, position: int) -> Item:
     }
 
 
+def request_key(key: AnswerKey, number: int) -> Item:
+    """Return the key of part 1, 2 and so on of a request."""
+    return {
+        "pk": {"S": f"A#{key.user_id}"},
+        "sk": {"S": f"{key.interaction_id}!{number:02d}"},
+    }
+
+
 def request_items(key: AnswerKey, request: bytes) -> list[Item]:
     """Return the parts of a request."""
-    return [
-        {
-            "pk": {"S": f"A#{key.user_id}"},
-            "sk": {"S": f"{key.interaction_id}!{number:02d}"},
-            "body": {"B": part},
-        }
-        for number, part in _parts(request)
-    ]
+    return [request_key(key, number) | {"body": {"B": part}} for number, part in _parts(request)]
 
 
 def chunk_items(chunk: Chunk, *, written_milliseconds: int, expires_seconds: int) -> list[Item]:

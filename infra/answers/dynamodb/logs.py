@@ -31,12 +31,14 @@ from infra.answers.dynamodb.items import (
     key_of_lease,
     lease_key,
     request_items,
+    request_key,
 )
 from infra.storage.aws.dynamodb_table import Item, Table, gather_all
 from infra.storage.aws.errors import code_of
 
 LONGEST_ANSWER_SECONDS = 7 * 86_400.0
-"""Added to the expiry of chunks: they are written before the end from which a log is kept."""
+"""Added to the expiry of chunks, which are written before the end from which a log is kept: setting it at the end would
+write each of them twice."""
 CALLS_AT_ONCE = 8
 
 _FREE = {"ConditionExpression": "attribute_not_exists(pk)"}
@@ -80,7 +82,11 @@ class DynamoLogs:
         self, key: AnswerKey, request: bytes, *, now_milliseconds: int, lease_until: int
     ) -> bool:
         """Create a log with its first lease; return False if there is one."""
-        header = header_key(key) | {"begun": _number(now_milliseconds)}
+        parts = request_items(key, request)
+        header = header_key(key) | {
+            "begun": _number(now_milliseconds),
+            "requestParts": _number(len(parts)),
+        }
         lease = lease_key(key) | {
             "epoch": _number(1),
             "takeovers": _number(0),
@@ -90,7 +96,7 @@ class DynamoLogs:
             [
                 {"Item": header, **_FREE},
                 {"Item": lease},
-                *({"Item": part} for part in request_items(key, request)),
+                *({"Item": part} for part in parts),
             ]
         )
 
@@ -329,16 +335,21 @@ class DynamoLogs:
 
     async def _finish(self, key: AnswerKey, end_number: int, now_milliseconds: int) -> None:
         """End the lease of a log that has its last chunk, and let it expire."""
-        await self._update(
+        expires_seconds = round(now_milliseconds / 1000 + self._keep_seconds)
+        header = await self._update(
             header_key(key),
             "SET endNumber = :number, endedAt = :now, expiresAt = :expires",
             "attribute_exists(pk) AND attribute_not_exists(erased)",
-            {
-                ":number": end_number,
-                ":now": now_milliseconds,
-                ":expires": self._expires_seconds(now_milliseconds),
-            },
+            {":number": end_number, ":now": now_milliseconds, ":expires": expires_seconds},
         )
+        if header is not None:
+            for number in range(1, int(header["requestParts"]["N"]) + 1):
+                await self._update(
+                    request_key(key, number),
+                    "SET expiresAt = :expires",
+                    "attribute_exists(pk)",
+                    {":expires": expires_seconds},
+                )
         await self._table.delete_many([lease_key(key)])
 
     async def _put_free(self, items: Sequence[Item]) -> bool:
