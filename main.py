@@ -54,7 +54,7 @@ def serve() -> int:
             application(settings, lifecycle),
             serve_options(settings),
             on_started=garbage_collection.freeze_and_resume,
-            on_stopping=lifecycle.withdraw_readiness,
+            on_stopping=lifecycle.begin_to_stop,
             on_grace_over=lifecycle.end_streams,
             exit_code_of=exit_code_of,
         )

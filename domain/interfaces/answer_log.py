@@ -1,7 +1,9 @@
 """Port for the event logs of background answers."""
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
@@ -87,8 +89,8 @@ class AnswerLog(Protocol):
         ...
 
     @abstractmethod
-    async def wait(self, key: AnswerKey, *, seconds: float) -> None:
-        """Return when this process adds to the log, and after `seconds` at the latest."""
+    def subscribe(self, key: AnswerKey) -> AbstractContextManager[asyncio.Event]:
+        """Yield an event that is set whenever this process adds to the log or removes it."""
         ...
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -39,9 +39,3 @@ class Notifier(Generic[K]):
             events.remove(event)
             if not events:
                 del self._waiting[key]
-
-    async def wait(self, key: K, *, seconds: float) -> None:
-        """Return when the key is notified, and after `seconds` at the latest."""
-        with self.subscribe(key) as event, suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await event.wait()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.entities.background.log import (
+    Asked,
     Concluded,
-    Continued,
     LeaseState,
     LogEvent,
     LogPage,
@@ -38,7 +38,7 @@ HIDDEN: list[LogRecord] = [
     MetadataReceived(
         metadata=ProviderMetadata(kind="gemini", family="gemini", value="x\n"), characters=3
     ),
-    Continued(ProviderSelected(provider="other", model="demo-2", continues=True)),
+    Asked(ProviderSelected(provider="other", model="demo-2", continues=True)),
     Attempt(provider="scripted", model="demo", outcome="ok", seconds=1.5),
     Concluded(an_interaction()),
 ]
@@ -508,17 +508,14 @@ async def test_records_that_this_program_does_not_know_are_damage(logs: Logs, bo
 async def test_a_waiting_reader_is_woken_by_an_append_of_its_process(logs: Logs) -> None:
     lease = await begun(logs.one)
     other_lease = await begun(logs.one, 1)
-    waiting = asyncio.create_task(logs.one.wait(key_of(), seconds=60.0))
-    await asyncio.sleep(0)
-    await logs.one.append(other_lease, ["of another answer"])
-    assert not waiting.done()
-    await logs.one.append(lease, ["a"])
-    await waiting
-    waiting = asyncio.create_task(logs.one.wait(key_of(), seconds=60.0))
-    await asyncio.sleep(0)
-    await logs.one.end(lease, [an_interaction()])
-    await waiting
-    await logs.one.wait(key_of(), seconds=0.0)
+    with logs.one.subscribe(key_of()) as added:
+        await logs.one.append(other_lease, ["of another answer"])
+        assert not added.is_set()
+        await logs.one.append(lease, ["a"])
+        assert added.is_set()
+        added.clear()
+        await logs.one.end(lease, [an_interaction()])
+        assert added.is_set()
 
 
 async def test_many_appends_at_once_fail_and_succeed_on_their_own(logs: Logs) -> None:

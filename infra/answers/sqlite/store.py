@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -142,8 +142,8 @@ class SqliteAnswerLog(AnswerLog):
             )
         )
 
-    async def wait(self, key: AnswerKey, *, seconds: float) -> None:
-        await self._additions.wait(key, seconds=seconds)
+    def subscribe(self, key: AnswerKey) -> AbstractContextManager[asyncio.Event]:
+        return self._additions.subscribe(key)
 
     async def stop(self, key: AnswerKey) -> bool:
         job = Stop(key)
