@@ -1,7 +1,7 @@
 """Every implementation of the event logs of background answers, opened twice for a contract."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import apsw
 from domain.entities.background.answer import AnswerKey
 from domain.interfaces.answer_log import AnswerLog
 from infra.answers.sqlite.store import ANSWERS_FILE, open_sqlite_answers
+from tests.fakes.answer_log import InMemoryAnswerLog
 from tests.fakes.clock import FakeClock
 
 READ_SECONDS = 10.0
@@ -57,4 +58,19 @@ async def sqlite(folder: Path) -> AsyncIterator[Logs]:
         yield Logs(one, other, clock, spoil, opened)
 
 
-LOGS = {"sqlite": sqlite}
+@asynccontextmanager
+async def in_memory(_folder: Path) -> AsyncIterator[Logs]:
+    """The fake of unit tests."""
+    clock = FakeClock()
+    one = InMemoryAnswerLog(clock, keep_seconds=KEEP_SECONDS)
+
+    def another() -> InMemoryAnswerLog:
+        return InMemoryAnswerLog(clock, keep_seconds=KEEP_SECONDS, logs=one.logs)
+
+    async def spoil(key: AnswerKey, _body: bytes) -> None:
+        one.logs[key].is_damaged = True
+
+    yield Logs(one, another(), clock, spoil, lambda: nullcontext(another()))
+
+
+LOGS = {"memory": in_memory, "sqlite": sqlite}
