@@ -63,7 +63,12 @@ from domain.use_cases.sweep_attachments import SweepAttachments
 from infra.attachments.measured import MeasuredSweep
 from infra.clock import SystemClock
 from infra.configuration import read_environment
-from infra.history.open_history import open_history, records_without_expired, without_expired
+from infra.history.open_history import (
+    open_history,
+    overdue_as_interrupted,
+    records_without_expired,
+    without_expired,
+)
 from infra.ids import InteractionIds
 from infra.llm.catalogue.loader import load_catalogue
 from infra.llm.chain import open_llm
@@ -206,7 +211,9 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             settings,
             llm=llm.client,
             catalogue=catalogue,
-            history=without_expired(settings, history.repository, clock),
+            history=overdue_as_interrupted(
+                without_expired(settings, history.repository, clock), clock
+            ),
             records=records_without_expired(settings, history.records, clock),
             history_writer=(
                 tracing.traced_history(
@@ -332,6 +339,7 @@ def wire(
         ),
     )
     read_interaction = ReadInteraction(history=history, load_contents=load_contents)
+    stop_answer = StopAnswer(answer_log, answers, read_interaction)
     follow_answer = FollowAnswer(answer_log, read_interaction, clock)
     background_metrics.watch(
         BackgroundCounts(
@@ -389,7 +397,7 @@ def wire(
         background=BackgroundService(
             answers,
             follow_answer,
-            StopAnswer(answer_log, answers, read_interaction),
+            stop_answer,
         ),
         history=HistoryService(
             search_history=SearchHistory(history=history, load_contents=load_contents),
@@ -405,6 +413,8 @@ def wire(
             response_ids,
             read_interaction,
             erase_history,
+            follow_answer,
+            stop_answer,
             clock,
             drops_unknown_tools=settings.responses_drop_unknown_tools,
         ),

@@ -51,8 +51,8 @@ class InMemoryHistory(HistoryRepository):
         if self.refuses:
             self.refuses -= 1
             raise HistoryUnavailable
-        stored = self.kept.get(interaction.id)
-        if stored is None or replaces(interaction.status, stored.status):
+        kept = self.kept.get(interaction.id)
+        if kept is None or replaces(interaction.status, kept.status):
             self.kept[interaction.id] = interaction
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.entities.background.answer import AnswerKey, BackgroundAnswer
-from domain.entities.background.log import LogEvent, Restarted
+from domain.entities.background.log import LogEvent, LogPage, Restarted
 from domain.entities.interaction import Interaction, Status
 from domain.entities.reply import ProviderSelected
 from domain.exceptions import HistoryDamaged, HistoryUnreadable, NotFound
@@ -27,6 +27,21 @@ class NumberedEvent:
 
     number: int
     event: LogEvent
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedAnswer:
+    """An answer to read.
+
+    Attributes:
+        answer: The request.
+        events: The events that are wanted, as they come.
+        is_kept: Whether they are those of the log; else they are made from history, and numbered anew.
+    """
+
+    answer: BackgroundAnswer
+    events: AsyncGenerator[NumberedEvent, None]
+    is_kept: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -74,8 +89,8 @@ class FollowAnswer:
 
     async def __call__(
         self, user_id: str, interaction_id: str, *, after: int = -1
-    ) -> tuple[BackgroundAnswer, AsyncGenerator[NumberedEvent, None]]:
-        """Return the request and the events with numbers greater than `after`.
+    ) -> FollowedAnswer:
+        """Return the answer with its events with numbers greater than `after`.
 
         The events end with the outcome, or early if the answer is erased. They are the same in every process, until the
         log is no longer kept; then they are the answer as a whole, after a `Restarted` for a reader that has seen some.
@@ -90,9 +105,11 @@ class FollowAnswer:
             page = await self.log.read(key, after=-1, limit=_EVENTS_AT_ONCE)
             if page is None:
                 interaction = await self.read_interaction(user_id, interaction_id)
-                return BackgroundAnswer(interaction=interaction), self._whole(interaction, after)
-            following = Following(page.answer, list(page.events), page.is_ended)
-        return following.answer, self._events(key, following, after + 1)
+                answer = BackgroundAnswer(interaction=interaction)
+                return FollowedAnswer(answer, self._whole(interaction, after), is_kept=False)
+            answer = replace(page.answer, interaction=await self._loaded(page.answer.interaction))
+            following = Following(answer, await self._complete(page), page.is_ended)
+        return FollowedAnswer(following.answer, self._events(key, following, after + 1))
 
     async def _events(
         self, key: AnswerKey, following: Following, number: int
@@ -139,6 +156,7 @@ class FollowAnswer:
         added.clear()  # before the look: what is added during it must not be missed
         try:
             page = await self.log.read(key, after=len(following.events) - 1, limit=_EVENTS_AT_ONCE)
+            events = [] if page is None else await self._complete(page)
         except HistoryDamaged:
             return False
         except HistoryUnreadable:
@@ -146,14 +164,25 @@ class FollowAnswer:
             return True
         if page is None:  # erased
             return False
-        if page.events:
-            following.events += page.events
+        if events:
+            following.events += events
             following.wake()
         elif not page.is_ended:
             with suppress(TimeoutError):  # other processes do not notify
                 async with asyncio.timeout(self.log.poll_seconds):
                     await added.wait()
         return not page.is_ended
+
+    async def _complete(self, page: LogPage) -> list[LogEvent]:
+        """Return the events of a page, the outcome with its long texts."""
+        events = list(page.events)
+        if events and isinstance(events[-1], Interaction):
+            events[-1] = await self._loaded(events[-1])
+        return events
+
+    async def _loaded(self, interaction: Interaction) -> Interaction:
+        (complete,) = await self.read_interaction.load_contents([interaction])
+        return complete
 
     async def _whole(
         self, interaction: Interaction, after: int

@@ -56,8 +56,7 @@ class Readers:
         return await self.writer.begin(answer, lease_seconds=10.0)
 
     async def events(self, *, after: int = -1) -> Events:
-        _, events = await self.follow("ana", an_id(), after=after)
-        return events
+        return (await self.follow("ana", an_id(), after=after)).events
 
     async def read_all(self, *, after: int = -1) -> list[NumberedEvent]:
         async with aclosing(await self.events(after=after)) as events:
