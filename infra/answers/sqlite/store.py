@@ -136,8 +136,16 @@ class SqliteAnswerLog(AnswerLog):
         )
 
     async def read(self, key: AnswerKey, *, after: int, limit: int) -> LogPage | None:
+        kept_after = self._kept_after()
         return await self._read(
-            lambda connection: reads.page(connection, key, self._requests, after=after, limit=limit)
+            lambda connection: reads.page(
+                connection,
+                key,
+                self._requests,
+                after=after,
+                limit=limit,
+                kept_after_milliseconds=kept_after,
+            )
         )
 
     def subscribe(self, key: AnswerKey) -> AbstractContextManager[asyncio.Event]:
@@ -165,7 +173,7 @@ class SqliteAnswerLog(AnswerLog):
                 return
 
     async def purge(self) -> None:
-        await self._do(Purge(self._clock.now_milliseconds() - self._keep_milliseconds))
+        await self._do(Purge(self._kept_after()))
 
     async def close(self) -> None:
         """Finish pending jobs and close the file; later calls are refused."""
@@ -219,6 +227,9 @@ class SqliteAnswerLog(AnswerLog):
             return read(connection) if reads.has_tables(connection) else None
 
         return await self._reads.run(read_if_there)
+
+    def _kept_after(self) -> int:
+        return self._clock.now_milliseconds() - self._keep_milliseconds
 
     def _lease_until(self, lease_seconds: float) -> int:
         return self._clock.now_milliseconds() + round(lease_seconds * 1000)
