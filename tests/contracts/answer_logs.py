@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from infra.answers.dynamodb.store import open_dynamo_answers
 from infra.answers.mongo.store import open_mongo_answers
 from infra.answers.sqlite.store import ANSWERS_FILE, open_sqlite_answers
 from infra.storage.aws.client import open_client
+from tests.fakes.answer_log import InMemoryAnswerLog
 from tests.fakes.clock import FakeClock
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
@@ -65,6 +66,21 @@ async def sqlite(folder: Path) -> AsyncIterator[Logs]:
 
     async with opened() as one, opened() as other:
         yield Logs(one, other, clock, spoil, opened)
+
+
+@asynccontextmanager
+async def in_memory(_folder: Path) -> AsyncIterator[Logs]:
+    """The fake of unit tests."""
+    clock = FakeClock()
+    one = InMemoryAnswerLog(clock, keep_seconds=KEEP_SECONDS)
+
+    def another() -> InMemoryAnswerLog:
+        return InMemoryAnswerLog(clock, keep_seconds=KEEP_SECONDS, logs=one.logs)
+
+    async def spoil(key: AnswerKey, _body: bytes) -> None:
+        one.logs[key].is_damaged = True
+
+    yield Logs(one, another(), clock, spoil, lambda: nullcontext(another()))
 
 
 @asynccontextmanager
@@ -125,4 +141,4 @@ async def dynamodb(_folder: Path) -> AsyncIterator[Logs]:
             yield Logs(one, other, clock, spoil, opened)
 
 
-LOGS = {"sqlite": sqlite, "mongo": mongo, "dynamodb": dynamodb}
+LOGS = {"memory": in_memory, "sqlite": sqlite, "mongo": mongo, "dynamodb": dynamodb}

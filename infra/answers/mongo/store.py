@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.entities.background.log import LeaseState, LogPage, LogRecord, TakenOver
 from domain.entities.interaction import first_id_after
-from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreadable
+from domain.exceptions import AnswerExists, HistoryDamaged, HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.clock import Clock
 from infra.answers.bodies import packed, unpacked
@@ -68,7 +68,7 @@ class MongoAnswerLog(AnswerLog):
             )
         )
         if not is_created:
-            raise HistoryUnavailable("the answer has a log already")
+            raise AnswerExists
         return AnswerLease(key=answer.key, epoch=1)
 
     async def append(self, lease: AnswerLease, records: Sequence[LogRecord]) -> None:

@@ -11,7 +11,13 @@ import apsw
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.entities.background.log import LeaseState, LogPage, LogRecord, TakenOver
 from domain.entities.interaction import first_id_after
-from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreadable, LeaseLost
+from domain.exceptions import (
+    AnswerExists,
+    HistoryDamaged,
+    HistoryUnavailable,
+    HistoryUnreadable,
+    LeaseLost,
+)
 from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.clock import Clock
 from infra.answers.chunks import Chunk, Stored, add
@@ -80,7 +86,7 @@ class SqliteAnswerLog(AnswerLog):
         )
         await self._do(job)
         if not job.is_created:
-            raise HistoryUnavailable("the answer has a log already")
+            raise AnswerExists
         return AnswerLease(key=answer.key, epoch=1)
 
     async def append(self, lease: AnswerLease, records: Sequence[LogRecord]) -> None:
