@@ -1,9 +1,10 @@
 FROM python:3.13-slim AS packages
 WORKDIR /packages
-COPY requirements.lock .
+COPY requirements.lock requirements-uv.lock ./
+COPY deploy/packages/install.sh deploy/packages/
 RUN python -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements.lock \
-    && /opt/venv/bin/pip uninstall --yes pip
+    && sh deploy/packages/install.sh /opt/venv requirements.lock --compile-bytecode --no-cache \
+    && /opt/venv/bin/pip uninstall --yes uv pip
 
 FROM python:3.13-slim
 # The service listens where a published port arrives and keeps everything it writes in one volume.
