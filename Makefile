@@ -96,7 +96,7 @@ $(RUNNABLE): requirements.lock requirements-uv.lock
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(INSTALL) $(VENV) requirements.lock --compile-bytecode
+	@$(INSTALL) $(VENV) requirements.lock
 	@touch $@
 
 $(TESTABLE): $(RUNNABLE) requirements-dev.lock
