@@ -2,9 +2,9 @@ FROM python:3.13-slim AS packages
 WORKDIR /packages
 COPY requirements.lock requirements-uv.lock ./
 COPY deploy/packages/install.sh deploy/packages/
-RUN python -m venv /opt/venv \
-    && sh deploy/packages/install.sh /opt/venv requirements.lock --compile-bytecode --no-cache \
-    && /opt/venv/bin/pip uninstall --yes uv pip
+RUN python -m venv --without-pip /opt/venv \
+    && sh deploy/packages/install.sh python /opt/venv requirements.lock --compile-bytecode --no-cache \
+    && python -m pip --python /opt/venv/bin/python uninstall --yes uv
 
 FROM python:3.13-slim
 # The service listens where a published port arrives and keeps everything it writes in one volume.

@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; d
 
 RUNNABLE := $(VENV)/.runnable
 TESTABLE := $(VENV)/.testable
-INSTALL := sh deploy/packages/install.sh
+INSTALL = sh deploy/packages/install.sh $(PYTHON)
 # What was released in the last days may be withdrawn as harmful in the next: locks take nothing younger (`make AGE= lock` does).
 AGE ?= 7 days
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -95,7 +95,7 @@ $(RUNNABLE): requirements.lock requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11. Name a newer one: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Making $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PYTHON) -m venv --clear --without-pip $(VENV)
 	@$(INSTALL) $(VENV) requirements.lock
 	@touch $@
 
@@ -108,13 +108,13 @@ $(DEPLOYABLE): deploy/aws/requirements.lock
 	@command -v node >/dev/null || { echo "The CDK needs Node.js 22 or newer, and there is no node here."; exit 1; }
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Name it: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Making $(DEPLOY_VENV)"
-	@$(PYTHON) -m venv --clear $(DEPLOY_VENV)
+	@$(PYTHON) -m venv --clear --without-pip $(DEPLOY_VENV)
 	@$(INSTALL) $(DEPLOY_VENV) deploy/aws/requirements.lock
 	@touch $@
 
 $(LLAMA_INDEX_USABLE): $(LLAMA_INDEX).lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Name it: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Making $(LLAMA_INDEX_VENV)"
-	@$(PYTHON) -m venv --clear $(LLAMA_INDEX_VENV)
+	@$(PYTHON) -m venv --clear --without-pip $(LLAMA_INDEX_VENV)
 	@$(INSTALL) $(LLAMA_INDEX_VENV) $<
 	@touch $@

@@ -1,16 +1,28 @@
 #!/bin/sh
-# install.sh VENV LOCK [OPTION...]: installs a hashed lock into a virtual environment; the options are those of `uv pip install`.
+# install.sh PYTHON VENV LOCK [OPTION...]: installs a hashed lock into a virtual environment, which needs no pip; the options are
+# those of `uv pip install`.
 #
 # pip installs uv, hashed as well, and uv the lock: in 2 s, where pip takes 40. Where uv cannot be had or fails (it has no wheel
 # for some platforms, and reads little of pip's configuration), pip installs the lock.
 set -eu
-python=$1/bin/python
-lock=$2
-shift 2
+base=$1
+python=$2/bin/python
+lock=$3
+shift 3
 uv_lock=$(dirname "$0")/../../requirements-uv.lock
 
+# The pip of PYTHON, if it has one: to put another one into the environment takes 5 s.
+pip() {
+	if "$base" -m pip --version >/dev/null 2>&1; then
+		"$base" -m pip --python "$python" --disable-pip-version-check "$@"
+	else
+		"$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null
+		"$python" -m pip --disable-pip-version-check "$@"
+	fi
+}
+
 pip_install() {
-	"$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes "$@"
+	pip install --quiet --no-deps --require-hashes "$@"
 }
 
 has_uv() {
@@ -24,7 +36,7 @@ fi
 echo "Installing the $(grep -c '^[A-Za-z0-9].*==' "$lock") packages of $lock"
 if has_uv; then
 	# A mirror that pip is set up with stays the only source.
-	index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$("$python" -m pip config get global.index-url 2>/dev/null || true)}}
+	index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(pip config get global.index-url 2>/dev/null || true)}}
 	"$python" -m uv pip install --quiet --system-certs ${index:+--default-index "$index"} \
 		--python "$python" --no-deps --require-hashes -r "$lock" "$@" && exit
 	echo "uv cannot install them here; pip does, which takes longer"

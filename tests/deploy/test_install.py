@@ -11,9 +11,10 @@ from tests.support.service import ROOT
 PYTHON = """#!/bin/sh
 echo "$@" >>"$CALLS"
 case "$*" in
+"-m pip --version") [ -z "$NO_PIP" ] ;;
 "-c import uv") [ -e "$CALLS.uv" ] ;;
 *requirements-uv.lock) [ -z "$NO_UV" ] && touch "$CALLS.uv" ;;
-"-m pip config get global.index-url") echo "$MIRROR"; [ -n "$MIRROR" ] ;;
+*"config get global.index-url") echo "$MIRROR"; [ -n "$MIRROR" ] ;;
 "-m uv pip install"*) [ -z "$UV_FAILS" ] ;;
 esac
 """
@@ -29,7 +30,14 @@ def installed(tmp_path: Path, *options: str, **environment: str) -> list[str]:
     (tmp_path / "the.lock").write_text("# a comment\none==1 \\\n    --hash=sha256:0\ntwo==2\n")
     calls = tmp_path / "calls"
     done = subprocess.run(
-        ["sh", str(ROOT / "deploy" / "packages" / "install.sh"), "venv", "the.lock", *options],
+        [
+            "sh",
+            str(ROOT / "deploy" / "packages" / "install.sh"),
+            str(python),
+            "venv",
+            "the.lock",
+            *options,
+        ],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "CALLS": str(calls)} | environment,
         capture_output=True,
@@ -51,6 +59,13 @@ def test_pip_installs_uv_and_uv_the_lock_both_with_hashes(tmp_path: Path) -> Non
     assert "--default-index" not in second
 
 
+def test_a_python_without_pip_has_one_put_into_the_environment(tmp_path: Path) -> None:
+    first, second = installed(tmp_path, NO_PIP="yes")
+    assert "-m ensurepip" in (tmp_path / "calls").read_text()
+    assert first.startswith("-m pip --disable-pip-version-check install")
+    assert second.startswith("-m uv pip install")
+
+
 def test_uv_is_installed_once(tmp_path: Path) -> None:
     installed(tmp_path)
     (tmp_path / "calls").unlink()
@@ -61,7 +76,7 @@ def test_uv_is_installed_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("missing", ["NO_UV", "UV_FAILS"])
 def test_without_uv_pip_installs_the_lock(tmp_path: Path, missing: str) -> None:
     *_, last = installed(tmp_path, "--compile-bytecode", **{missing: "yes"})
-    assert last.startswith("-m pip install")
+    assert last.startswith("-m pip --python venv/bin/python --disable-pip-version-check install")
     assert last.endswith(FROM_THE_LOCK)
 
 
