@@ -11,10 +11,13 @@ lock=$3
 shift 3
 uv_lock=$(dirname "$0")/../../requirements-uv.lock
 
+# At Ctrl-C, pip with --python prints the stack of its outer process, unless the system ends that.
+outer_pip='import runpy, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); runpy.run_module("pip", run_name="__main__")'
+
 # The pip of PYTHON, if it has one: to put another one into the environment takes 5 s.
 pip() {
 	if "$base" -m pip --version >/dev/null 2>&1; then
-		"$base" -m pip --python "$python" --disable-pip-version-check "$@"
+		"$base" -c "$outer_pip" --python "$python" --disable-pip-version-check "$@"
 	else
 		"$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null
 		"$python" -m pip --disable-pip-version-check "$@"

@@ -76,7 +76,7 @@ def test_uv_is_installed_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("missing", ["NO_UV", "UV_FAILS"])
 def test_without_uv_pip_installs_the_lock(tmp_path: Path, missing: str) -> None:
     *_, last = installed(tmp_path, "--compile-bytecode", **{missing: "yes"})
-    assert last.startswith("-m pip --python venv/bin/python --disable-pip-version-check install")
+    assert "--python venv/bin/python --disable-pip-version-check install" in last
     assert last.endswith(FROM_THE_LOCK)
 
 
