@@ -75,6 +75,9 @@ async def open_llm(
             prices=Prices(_stated(catalogue), listed, clock),
         )
         routes = {entry.id: builder.route(entry) for entry in catalogue.entries}
+        for tokens in builder.access_tokens.values():
+            stack.push_async_callback(tokens.close)
+            tokens.renew()  # the first chat then need not wait
         policy = FallbackPolicy(
             attempts_per_route=settings.attempts_per_route,
             attempts_per_turn=settings.attempts_per_turn,

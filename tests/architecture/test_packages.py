@@ -202,6 +202,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.llm": {
         "infra.llm.catalogue",
+        "infra.llm.credentials",
         "infra.llm.pricing",
         "infra.llm.providers",
         "infra.llm.resilience",
@@ -213,6 +214,9 @@ ALLOWED: dict[str, set[str]] = {
         "infra.llm.providers",
         "infra.llm.transport",
         "infra.settings",
+    },
+    "infra.llm.credentials": {
+        "infra.llm.transport",
     },
     "infra.llm.providers": {
         "infra.llm.providers.anthropic",

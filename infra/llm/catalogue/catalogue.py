@@ -19,6 +19,7 @@ class Provider:
     Attributes:
         base_url: Without a slash at its end; empty for the demo.
         api_key: None sends none.
+        has_google_auth: Calls are authorised by Google's application default credentials.
         allow_http: Allows plain http in production.
         price_url: The base URL by which prices are looked up; stays the same behind a proxy.
         dialect: As the models file states it; None: the default of the base URL.
@@ -31,6 +32,7 @@ class Provider:
     allow_http: bool
     price_url: str
     dialect: Dialect | None = None
+    has_google_auth: bool = False
 
     def __repr__(self) -> str:
         return f"Provider({self.name!r}, {self.kind.name!r}, {self.base_url!r})"

@@ -31,6 +31,9 @@ Name = Annotated[
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
+_VERTEX_PATH = "/publishers/google"
+
+
 def provider_url(text: str) -> str:
     """Return `text` without a slash at its end.
 
@@ -74,6 +77,7 @@ class ProviderTable(Table):
     kind: Annotated[str, AfterValidator(provider_kind)]
     base_url: Annotated[str, AfterValidator(provider_url)]
     api_key_env: VariableName | None = None
+    auth: Literal["google"] | None = None
     allow_http: bool = False
     stream: bool | None = None
     stream_options: bool | None = None
@@ -133,7 +137,7 @@ def read_models_file(path: Path) -> ModelsFile:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
         raise ConfigurationError(f"{path}: {_message(_most_useful(exc))}") from exc
-    for error in (*_wrong_dialects(file), *_wrong_names(file)):
+    for error in (*_wrong_dialects(file), *_wrong_auth(file), *_wrong_names(file)):
         raise ConfigurationError(f"{path}: {error}")
     return file
 
@@ -180,6 +184,22 @@ def _wrong_dialects(file: ModelsFile) -> Iterator[str]:
         if stated and PROVIDER_KINDS[provider.kind].default_dialect is None:
             kinds = [f'"{kind.name}"' for kind in PROVIDER_KINDS.values() if kind.default_dialect]
             yield f"{table_name('providers', name)} {stated[0]}: only for kind = {' or '.join(kinds)}"
+
+
+def _wrong_auth(file: ModelsFile) -> Iterator[str]:
+    for name, provider in file.providers.items():
+        if provider.auth is None:
+            continue
+        head = table_name("providers", name)
+        if not PROVIDER_KINDS[provider.kind].takes_google_tokens:
+            kinds = [
+                f'"{kind.name}"' for kind in PROVIDER_KINDS.values() if kind.takes_google_tokens
+            ]
+            yield f"{head} auth: only for kind = {' or '.join(kinds)}"
+        if provider.api_key_env is not None:
+            yield f"{head} auth, api_key_env: state one of them"
+        if not provider.base_url.endswith(_VERTEX_PATH):
+            yield f'{head} base_url: should end with {_VERTEX_PATH} where auth = "google"'
 
 
 def _wrong_names(file: ModelsFile) -> Iterator[str]:

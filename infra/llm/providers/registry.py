@@ -12,6 +12,7 @@ from infra.llm.providers.anthropic.client import AnthropicClient
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.client import OpenAICompatibleClient, default_dialect
+from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.dialect import Dialect
 
 _HTTP_OK = 200
@@ -34,6 +35,7 @@ class ClientOptions:
         cost: Adds the cost to a usage.
         family: Models that accept the metadata in each other's answers.
         max_output_tokens: The model's limit on output; None where unknown.
+        authorization: Supplies access tokens; None for a provider with a key, or without any.
     """
 
     session: aiohttp.ClientSession
@@ -48,6 +50,7 @@ class ClientOptions:
     cost: Callable[[Usage], Usage]
     family: str = ""
     max_output_tokens: int | None = None
+    authorization: Authorization | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class ProviderKind:
         success_status: HTTP status of an answered call; None where the client does not use HTTP.
         default_dialect: Returns the dialect of the server at a base URL, which a models file may change; None: it
             may not.
+        takes_google_tokens: A models file may state `auth = "google"` for its providers.
         shares_metadata: All models of one provider accept the metadata in each other's answers.
         capabilities: What its models usually can do beyond text; a models file may say otherwise.
         is_demo: Built in, used only while no real provider is configured; not for models files.
@@ -69,6 +73,7 @@ class ProviderKind:
     open_client: Callable[[ClientOptions], LLMClient]
     success_status: int | None = _HTTP_OK
     default_dialect: Callable[[str], Dialect] | None = None
+    takes_google_tokens: bool = False
     shares_metadata: bool = False
     capabilities: frozenset[Capability] = frozenset()
     is_demo: bool = False
@@ -81,11 +86,12 @@ def _open_gemini(options: ClientOptions) -> LLMClient:
         model=options.model,
         upstream=options.upstream,
         base_url=options.base_url,
-        api_key=options.api_key or "",
+        api_key=options.api_key,
         max_answer_bytes=options.max_answer_bytes,
         cost=options.cost,
         family=options.family,
         idle_seconds=options.idle_seconds,
+        authorization=options.authorization,
     )
 
 
@@ -124,6 +130,7 @@ def _open_anthropic(options: ClientOptions) -> LLMClient:
 GEMINI = ProviderKind(
     name="gemini",
     open_client=_open_gemini,
+    takes_google_tokens=True,
     shares_metadata=True,
     capabilities=frozenset(Capability),
 )

@@ -390,6 +390,22 @@ MISTAKES = {
         A_FILE.replace('kind = "openai"', 'kind = "gemini"\nstream = false'),
         '[providers.here] stream: only for kind = "openai"',
     ),
+    "tokens of Google for another kind": (
+        A_FILE.replace('kind = "openai"', 'kind = "openai"\nauth = "google"'),
+        '[providers.here] auth: only for kind = "gemini"',
+    ),
+    "tokens and a key": (
+        A_FILE.replace('kind = "openai"', 'kind = "gemini"\nauth = "google"\napi_key_env = "K"'),
+        "[providers.here] auth, api_key_env: state one of them",
+    ),
+    "tokens for another address": (
+        A_FILE.replace('kind = "openai"', 'kind = "gemini"\nauth = "google"'),
+        '[providers.here] base_url: should end with /publishers/google where auth = "google"',
+    ),
+    "no such credentials": (
+        A_FILE.replace('kind = "openai"', 'kind = "gemini"\nauth = "aws"'),
+        "[providers.here] auth: should be 'google'",
+    ),
     "no such limit field": (
         A_FILE.replace('kind = "openai"', 'kind = "openai"\nlimit_field = "tokens"'),
         "[providers.here] limit_field: should be 'max_tokens' or 'max_completion_tokens'",
