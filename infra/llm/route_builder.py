@@ -114,6 +114,7 @@ class RouteBuilder:
                 max_output_tokens=entry.model.max_output_tokens,
                 base_url=provider.base_url,
                 api_key=provider.api_key,
+                api_key_header=provider.api_key_header,
                 dialect=provider.dialect,
                 max_answer_bytes=self.settings.max_answer_bytes,
                 idle_seconds=self.settings.idle_seconds,

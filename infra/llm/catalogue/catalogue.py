@@ -19,6 +19,7 @@ class Provider:
     Attributes:
         base_url: Without a slash at its end; empty for the demo.
         api_key: None sends none.
+        api_key_header: Of the key; None: the usual one of the kind.
         has_google_auth: Calls are authorised by Google's application default credentials.
         allow_http: Allows plain http in production.
         price_url: The base URL by which prices are looked up; stays the same behind a proxy.
@@ -32,6 +33,7 @@ class Provider:
     allow_http: bool
     price_url: str
     dialect: Dialect | None = None
+    api_key_header: str | None = None
     has_google_auth: bool = False
 
     def __repr__(self) -> str:

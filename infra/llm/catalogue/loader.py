@@ -99,6 +99,7 @@ def _providers(
                 allow_http=table.allow_http,
                 price_url=table.base_url,
                 dialect=_dialect(kind, base_url, table),
+                api_key_header=table.api_key_header,
                 has_google_auth=table.auth is not None,
             ),
         )

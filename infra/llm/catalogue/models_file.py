@@ -28,6 +28,7 @@ from infra.operator_text import NotUtf8, text_of
 Name = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/+-]*$", max_length=128)
 ]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=64)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -77,6 +78,7 @@ class ProviderTable(Table):
     kind: Annotated[str, AfterValidator(provider_kind)]
     base_url: Annotated[str, AfterValidator(provider_url)]
     api_key_env: VariableName | None = None
+    api_key_header: HeaderName | None = None
     auth: Literal["google"] | None = None
     allow_http: bool = False
     stream: bool | None = None
@@ -188,9 +190,17 @@ def _wrong_dialects(file: ModelsFile) -> Iterator[str]:
 
 def _wrong_auth(file: ModelsFile) -> Iterator[str]:
     for name, provider in file.providers.items():
+        head = table_name("providers", name)
+        if provider.api_key_header is not None:
+            if not PROVIDER_KINDS[provider.kind].names_key_header:
+                kinds = [
+                    f'"{kind.name}"' for kind in PROVIDER_KINDS.values() if kind.names_key_header
+                ]
+                yield f"{head} api_key_header: only for kind = {' or '.join(kinds)}"
+            if provider.api_key_env is None:
+                yield f"{head} api_key_header: needs api_key_env"
         if provider.auth is None:
             continue
-        head = table_name("providers", name)
         if not PROVIDER_KINDS[provider.kind].takes_google_tokens:
             kinds = [
                 f'"{kind.name}"' for kind in PROVIDER_KINDS.values() if kind.takes_google_tokens

@@ -29,6 +29,7 @@ class ClientOptions:
         upstream: The provider's name for the model.
         base_url: Without a slash at its end.
         api_key: None sends none.
+        api_key_header: Of the key; None: the usual one of the kind.
         dialect: As the models file states it; None: the default of the base URL.
         max_answer_bytes: Longer answers are cut.
         idle_seconds: The limit on silence within an answer.
@@ -51,6 +52,7 @@ class ClientOptions:
     family: str = ""
     max_output_tokens: int | None = None
     authorization: Authorization | None = None
+    api_key_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class ProviderKind:
         success_status: HTTP status of an answered call; None where the client does not use HTTP.
         default_dialect: Returns the dialect of the server at a base URL, which a models file may change; None: it
             may not.
+        names_key_header: A models file may state `api_key_header` for its providers.
         takes_google_tokens: A models file may state `auth = "google"` for its providers.
         shares_metadata: All models of one provider accept the metadata in each other's answers.
         capabilities: What its models usually can do beyond text; a models file may say otherwise.
@@ -73,6 +76,7 @@ class ProviderKind:
     open_client: Callable[[ClientOptions], LLMClient]
     success_status: int | None = _HTTP_OK
     default_dialect: Callable[[str], Dialect] | None = None
+    names_key_header: bool = False
     takes_google_tokens: bool = False
     shares_metadata: bool = False
     capabilities: frozenset[Capability] = frozenset()
@@ -107,6 +111,7 @@ def _open_openai(options: ClientOptions) -> LLMClient:
         cost=options.cost,
         family=options.family,
         dialect=options.dialect,
+        api_key_header=options.api_key_header,
         idle_seconds=options.idle_seconds,
     )
 
@@ -137,6 +142,7 @@ GEMINI = ProviderKind(
 OPENAI = ProviderKind(
     name="openai",
     open_client=_open_openai,
+    names_key_header=True,
     default_dialect=default_dialect,
     capabilities=frozenset(Capability) - {Capability.AUDIO},
 )

@@ -390,6 +390,22 @@ MISTAKES = {
         A_FILE.replace('kind = "openai"', 'kind = "gemini"\nstream = false'),
         '[providers.here] stream: only for kind = "openai"',
     ),
+    "a header of the key for another kind": (
+        A_FILE.replace(
+            'kind = "openai"', 'kind = "gemini"\napi_key_env = "K"\napi_key_header = "api-key"'
+        ),
+        '[providers.here] api_key_header: only for kind = "openai"',
+    ),
+    "a header without a key": (
+        A_FILE.replace('kind = "openai"', 'kind = "openai"\napi_key_header = "api-key"'),
+        "[providers.here] api_key_header: needs api_key_env",
+    ),
+    "no name of a header": (
+        A_FILE.replace(
+            'kind = "openai"', 'kind = "openai"\napi_key_env = "K"\napi_key_header = "api key:"'
+        ),
+        "[providers.here] api_key_header: should match pattern",
+    ),
     "tokens of Google for another kind": (
         A_FILE.replace('kind = "openai"', 'kind = "openai"\nauth = "google"'),
         '[providers.here] auth: only for kind = "gemini"',
