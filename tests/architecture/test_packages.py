@@ -236,6 +236,9 @@ ALLOWED: dict[str, set[str]] = {
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },
+    "infra.llm.resilience": {
+        "infra.llm.catalogue",
+    },
     "infra.llm.transport": {
         "infra.llm.transport.errors",
     },

@@ -48,6 +48,8 @@ class CatalogueModel:
         model: The part that callers may see.
         upstream: The provider's name for the model.
         fallbacks: Catalogue ids of the fallbacks, in order.
+        spread: Catalogue ids of the routes that share its requests, its own first; empty: it has no such routes.
+        weight: Its share where it is one of the routes of a spread.
         first_token_seconds: None: the default of the settings.
         continues: The model continues a partial answer that is the last message.
         successor: Catalogue id of the model that replaces it after its shutdown date.
@@ -59,6 +61,8 @@ class CatalogueModel:
     provider: Provider
     upstream: str
     fallbacks: tuple[str, ...] = ()
+    spread: tuple[str, ...] = ()
+    weight: float = 1.0
     first_token_seconds: float | None = None
     continues: bool = False
     successor: str | None = None

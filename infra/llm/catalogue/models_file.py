@@ -22,6 +22,7 @@ from pydantic import (
 
 from domain.entities.tools import Capability
 from infra.configuration import ConfigurationError
+from infra.llm.catalogue.model_names import shared_name
 from infra.llm.providers.registry import PROVIDER_KINDS
 from infra.operator_text import NotUtf8, text_of
 
@@ -101,6 +102,8 @@ class ModelTable(Table):
     upstream: str | None = Field(default=None, min_length=1)
     aliases: list[Name] = []
     fallbacks: list[Name] = []
+    spread: bool = False
+    weight: PositiveFloat = 1.0
     capabilities: list[Annotated[Capability, Field(strict=False)]] | None = None
     family: Name | None = None
     context_tokens: PositiveInt | None = None
@@ -139,7 +142,8 @@ def read_models_file(path: Path) -> ModelsFile:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
         raise ConfigurationError(f"{path}: {_message(_most_useful(exc))}") from exc
-    for error in (*_wrong_dialects(file), *_wrong_auth(file), *_wrong_names(file)):
+    checks = (_wrong_dialects, _wrong_auth, _wrong_names, _wrong_spreads)
+    for error in (error for check in checks for error in check(file)):
         raise ConfigurationError(f"{path}: {error}")
     return file
 
@@ -239,3 +243,20 @@ def _wrong_names(file: ModelsFile) -> Iterator[str]:
             if alias in file.models and file.models[alias].shutdown_date is None:
                 yield f"{head} aliases: {alias} is a model itself"
             owners[alias] = name
+
+
+def same_upstream(file: ModelsFile, name: str) -> list[str]:
+    """Return the fallbacks of a model that are other routes to the same upstream model, in order."""
+    model = file.models[name]
+    own = shared_name(model.upstream or name)
+    return [
+        other
+        for other in model.fallbacks
+        if shared_name(file.models[other].upstream or other) == own
+    ]
+
+
+def _wrong_spreads(file: ModelsFile) -> Iterator[str]:
+    for name, model in file.models.items():
+        if model.spread and not same_upstream(file, name):
+            yield f"{table_name('models', name)} spread: no fallback has the same upstream"

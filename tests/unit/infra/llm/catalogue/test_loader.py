@@ -390,6 +390,11 @@ MISTAKES = {
         A_FILE.replace('kind = "openai"', 'kind = "gemini"\nstream = false'),
         '[providers.here] stream: only for kind = "openai"',
     ),
+    "a spread over nothing": (
+        A_FILE + "spread = true\n",
+        "[models.a] spread: no fallback has the same upstream",
+    ),
+    "no weight": (A_FILE + "weight = 0\n", "[models.a] weight: should be greater than 0"),
     "a header of the key for another kind": (
         A_FILE.replace(
             'kind = "openai"', 'kind = "gemini"\napi_key_env = "K"\napi_key_header = "api-key"'
