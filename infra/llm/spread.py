@@ -107,6 +107,8 @@ def _conversation_key(prompt: Prompt, context: ChatRequestContext) -> bytes | No
     """
     if context.conversation_id is not None:
         text = f"conversation\0{context.user_id}\0{context.conversation_id}"
+    elif prompt.caching is not None and prompt.caching.key is not None:
+        text = f"key\0{context.user_id}\0{prompt.caching.key}"
     elif len(prompt.messages) > 1:
         beginning = prompt.messages[0].text[:_BEGINNING_CHARACTERS]
         text = f"messages\0{context.user_id}\0{beginning}"

@@ -86,12 +86,20 @@ class ProviderTable(Table):
     stream_options: bool | None = None
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     system_role: bool | None = None
+    prompt_cache_key: bool | None = None
     reasoning_field: (
         Literal["reasoning_content", "reasoning", "reasoning_details", "none"] | None
     ) = None
 
 
-DIALECT_KEYS = ("stream", "stream_options", "limit_field", "system_role", "reasoning_field")
+DIALECT_KEYS = (
+    "stream",
+    "stream_options",
+    "limit_field",
+    "system_role",
+    "reasoning_field",
+    "prompt_cache_key",
+)
 """The keys of a provider that describe the dialect of its server."""
 
 

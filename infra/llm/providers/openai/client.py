@@ -8,7 +8,7 @@ import aiohttp
 
 from domain.entities.reply import Usage
 from infra.llm.providers.openai.answer import OpenAIReader
-from infra.llm.providers.openai.request import limit_field, request_body
+from infra.llm.providers.openai.request import is_openai, limit_field, request_body
 from infra.llm.transport.adaptable_request import RouteDialect
 from infra.llm.transport.dialect import OPENAI_ADAPTATIONS, Dialect
 from infra.llm.transport.http_client import HttpClient
@@ -17,7 +17,7 @@ from infra.llm.transport.http_stream import Endpoint
 
 def default_dialect(base_url: str) -> Dialect:
     """Return the dialect expected of the server at `base_url`."""
-    return Dialect(limit_field=limit_field(base_url))
+    return Dialect(limit_field=limit_field(base_url), prompt_cache_key=is_openai(base_url))
 
 
 class OpenAICompatibleClient(HttpClient):

@@ -247,18 +247,19 @@ output_usd_per_million = 3.5
 
     @pytest.mark.seen("B1")
     def test_how_a_server_wants_to_be_asked_may_be_stated(self, tmp_path: Path) -> None:
-        stated = 'stream_options = false\nlimit_field = "max_completion_tokens"\nsystem_role = false\nstream = false'
+        stated = 'stream_options = false\nlimit_field = "max_completion_tokens"\nsystem_role = false\nstream = false\nprompt_cache_key = true'
         file = A_FILE.replace('kind = "openai"', f'kind = "openai"\n{stated}')
         assert entry(of_file(tmp_path, file), "a").provider.dialect == Dialect(
             stream=False,
             stream_options=False,
             limit_field="max_completion_tokens",
             system_role=False,
+            prompt_cache_key=True,
         )
         half = A_FILE.replace('kind = "openai"', 'kind = "openai"\nstream_options = false')
         half = half.replace("http://127.0.0.1:11434/v1", "https://api.openai.com/v1")
         assert entry(of_file(tmp_path, half), "a").provider.dialect == Dialect(
-            stream_options=False, limit_field="max_completion_tokens"
+            stream_options=False, limit_field="max_completion_tokens", prompt_cache_key=True
         )
         assert entry(of_file(tmp_path, A_FILE), "a").provider.dialect is None
 
