@@ -239,6 +239,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.llm": {
         "infra.llm.catalogue",
+        "infra.llm.credentials",
         "infra.llm.pricing",
         "infra.llm.providers",
         "infra.llm.resilience",
@@ -250,6 +251,9 @@ ALLOWED: dict[str, set[str]] = {
         "infra.llm.providers",
         "infra.llm.transport",
         "infra.settings",
+    },
+    "infra.llm.credentials": {
+        "infra.llm.transport",
     },
     "infra.llm.providers": {
         "infra.llm.providers.anthropic",
@@ -268,6 +272,9 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.providers.openai": {
         "infra.llm.transport",
         "infra.llm.transport.errors",
+    },
+    "infra.llm.resilience": {
+        "infra.llm.catalogue",
     },
     "infra.llm.transport": {
         "infra.llm.transport.errors",
