@@ -280,7 +280,7 @@ class ChatService:
             prompt, accepted = await self._complete(
                 context, prompt, model, recalls=not options.brings_context
             )
-            ready = self._ready(caller.rate_limit_key, prompt, model)
+            ready = await self._ready(caller.rate_limit_key, prompt, model)
             try:
                 if accepted is not None:
                     refused = await self.accept_attachments.store_all(
@@ -322,14 +322,14 @@ class ChatService:
             before_id=context.id,
         )
         try:
-            return self._ready(answer.rate_limit_key, prompt, model)
+            return await self._ready(answer.rate_limit_key, prompt, model)
         except RateLimited:  # it was accepted when there were tokens left
             return ReadyToAsk(prompt, _settle_nothing)
 
-    def _ready(self, rate_limit_key: str | None, prompt: Prompt, model: Model) -> ReadyToAsk:
+    async def _ready(self, rate_limit_key: str | None, prompt: Prompt, model: Model) -> ReadyToAsk:
         if self.token_quota is None or rate_limit_key is None:
             return ReadyToAsk(prompt, _settle_nothing)
-        reserved = self.token_quota.reserve(rate_limit_key, prompt, model)
+        reserved = await self.token_quota.reserve(rate_limit_key, prompt, model)
         return ReadyToAsk(reserved.prompt, reserved.settle)
 
     async def _store_and_answer(

@@ -46,7 +46,7 @@ class TokenQuota:
 
     budget: TokenBudget
 
-    def reserve(self, name: str, prompt: Prompt, model: Model) -> ReservedTokens:
+    async def reserve(self, name: str, prompt: Prompt, model: Model) -> ReservedTokens:
         """Reserve the tokens of a call; `name` is the rate limit key of the caller.
 
         Raises:
@@ -56,7 +56,7 @@ class TokenQuota:
         output_tokens = (
             prompt.max_output_tokens or model.max_output_tokens or _DEFAULT_MAX_OUTPUT_TOKENS
         )
-        reservation = self.budget.reserve(
+        reservation = await self.budget.reserve(
             name, least=prompt_tokens + 1, most=prompt_tokens + output_tokens
         )
         reserved_output_tokens = reservation.tokens - prompt_tokens
@@ -77,7 +77,7 @@ class TokenQuota:
         Raises:
             RateLimited: As `reserve`.
         """
-        reserved = self.reserve(name, prompt, model)
+        reserved = await self.reserve(name, prompt, model)
         try:
             async with aclosing(answer(context, reserved.prompt)) as events:
                 async for event in events:

@@ -237,6 +237,11 @@ ALLOWED: dict[str, set[str]] = {
     "infra.idempotency.sqlite": {
         "infra.storage.sqlite",
     },
+    "infra.limits": {
+        "infra.security",
+        "infra.storage.aws",
+        "infra.storage.mongo",
+    },
     "infra.llm": {
         "infra.llm.catalogue",
         "infra.llm.credentials",
@@ -330,8 +335,11 @@ ALLOWED: dict[str, set[str]] = {
         "infra.history.transfer",
         "infra.idempotency",
         "infra.idempotency.sqlite",
+        "infra.limits",
+        "infra.security",
         "infra.settings",
         "infra.storage.aws",
+        "infra.tasks",
     },
     "infra.telemetry": {
         "infra",
