@@ -24,6 +24,7 @@ class Provider:
         allow_http: Allows plain http in production.
         price_url: The base URL by which prices are looked up; stays the same behind a proxy.
         dialect: As the models file states it; None: the default of the base URL.
+        enabled_by: Name of the setting that enables it; None if the models file alone does.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Provider:
     allow_http: bool
     price_url: str
     dialect: Dialect | None = None
+    enabled_by: str | None = None
     api_key_header: str | None = None
     has_google_auth: bool = False
 

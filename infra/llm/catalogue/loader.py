@@ -109,6 +109,7 @@ def _providers(
                 allow_http=table.allow_http,
                 price_url=table.base_url,
                 dialect=_dialect(kind, base_url, table),
+                enabled_by=table.api_key_env,
                 api_key_header=table.api_key_header,
                 has_google_auth=table.auth is not None,
             ),
@@ -209,6 +210,7 @@ def _openai(settings: ProviderSettings, file_provider: Provider | None) -> Catal
             api_key=_header_value("OPENAI_API_KEY", key.get_secret_value()) if key else None,
             allow_http=False,
             price_url=address or _OPENAI_URL,
+            enabled_by="OPENAI_API_KEY" if key else "OPENAI_BASE_URL",
         )
     model = _OPENAI_MODEL
     if settings.openai_model not in (None, model.id):

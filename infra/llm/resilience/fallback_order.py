@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.exceptions import ContextTooLong, DomainError, LLMError, LLMUnavailable
+from domain.exceptions import CannotContinue, ContextTooLong, DomainError, LLMError, LLMUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.catalogue.model_names import shared_name
@@ -73,6 +73,19 @@ class FallbackOrder:
         others = self._routes_left(is_continuing=is_continuing)
         context.has_fallback = left > 0 and others > 0
         context.spare_attempts = left - others
+
+    def begin_to_continue(self) -> None:
+        """Move to the first route that can continue an answer that another process began.
+
+        Raises:
+            CannotContinue: There is none.
+        """
+        for position, route in enumerate(self.routes):
+            if route.continues:
+                self._position = position
+                self.client = route.once
+                return
+        raise CannotContinue
 
     def advance(self, error: LLMError) -> None:
         """Move to the next route after `error` of the current one, where the caller has received no text.
