@@ -99,7 +99,7 @@ async def open_llm(
 
 def _stated(catalogue: Catalogue) -> Mapping[str, Tariff]:
     return {
-        entry.id: Tariff.fixed(*entry.usd_per_million)
+        entry.id: Tariff.fixed(*entry.usd_per_million, entry.cached_input_usd_per_million)
         for entry in catalogue.entries
         if entry.usd_per_million is not None
     }

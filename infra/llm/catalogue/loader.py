@@ -185,6 +185,7 @@ def _entry(
         shared_family=table.family,
         successor=table.successor,
         usd_per_million=usd_per_million,
+        cached_input_usd_per_million=table.cached_input_usd_per_million,
     )
 
 

@@ -122,6 +122,7 @@ class ModelTable(Table):
     successor: Name | None = None
     input_usd_per_million: NonNegativeFloat | None = None
     output_usd_per_million: NonNegativeFloat | None = None
+    cached_input_usd_per_million: NonNegativeFloat | None = None
 
 
 class ModelsFile(Table):
@@ -257,6 +258,8 @@ def _wrong_names(file: ModelsFile) -> Iterator[str]:
             yield f"{head} fallbacks: names a model twice"
         if (model.input_usd_per_million is None) != (model.output_usd_per_million is None):
             yield f"{head} input_usd_per_million, output_usd_per_million: state both or neither"
+        if model.cached_input_usd_per_million is not None and model.input_usd_per_million is None:
+            yield f"{head} cached_input_usd_per_million: needs input_usd_per_million"
         if (model.max_output_tokens or 0) > (model.context_tokens or inf):
             yield f"{head} max_output_tokens: more than context_tokens"
         for alias in model.aliases:
