@@ -74,6 +74,7 @@ async def open_llm(
             session=session,
             prices=Prices(_stated(catalogue), listed, clock),
         )
+        stack.push_async_callback(builder.close)
         routes = {entry.id: builder.route(entry) for entry in catalogue.entries}
         policy = FallbackPolicy(
             attempts_per_route=settings.attempts_per_route,

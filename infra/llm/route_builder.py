@@ -8,7 +8,7 @@ import aiohttp
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.telemetry import AttemptObserver
-from infra.llm.catalogue.catalogue import CatalogueModel
+from infra.llm.catalogue.catalogue import CatalogueModel, Provider
 from infra.llm.pricing.prices import Prices
 from infra.llm.providers.registry import ClientOptions
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
@@ -22,12 +22,13 @@ from infra.llm.resilience.metered import Metered
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudgetPolicy
 from infra.llm.resilience.route import Route
+from infra.llm.transport.request_signer import RequestSigner
 from infra.settings.provider_calls import ProviderCallSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteBuilder:
-    """Builds the routes of one process; those of one provider share a concurrency limit."""
+    """Builds the routes of one process; those of one provider share a concurrency limit and a signer."""
 
     settings: ProviderCallSettings
     clock: Clock
@@ -36,6 +37,7 @@ class RouteBuilder:
     session: aiohttp.ClientSession
     prices: Prices
     _concurrency: dict[str, ProviderConcurrencyLimit] = field(default_factory=dict, init=False)
+    _signers: dict[str, RequestSigner] = field(default_factory=dict, init=False)
 
     def route(self, entry: CatalogueModel) -> Route:
         """Return the route to one model, with everything but fallback."""
@@ -112,8 +114,22 @@ class RouteBuilder:
                 max_answer_bytes=self.settings.max_answer_bytes,
                 idle_seconds=self.settings.idle_seconds,
                 cost=self.prices.calculator(entry.id),
+                signer=self._signer_of(provider),
             )
         )
+
+    async def close(self) -> None:
+        """Close the signers; to be called once the routes are no longer used."""
+        for signer in self._signers.values():
+            await signer.close()
+
+    def _signer_of(self, provider: Provider) -> RequestSigner | None:
+        open_signer, identity = provider.kind.open_signer, provider.identity
+        if open_signer is None or identity is None or provider.api_key:
+            return None
+        if provider.name not in self._signers:
+            self._signers[provider.name] = open_signer(identity, provider.name)
+        return self._signers[provider.name]
 
     def _retry_policy(self) -> RetryPolicy:
         settings = self.settings

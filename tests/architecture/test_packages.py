@@ -211,16 +211,24 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.catalogue": {
         "infra",
         "infra.llm.providers",
+        "infra.llm.providers.bedrock",
         "infra.llm.transport",
         "infra.settings",
     },
     "infra.llm.providers": {
         "infra.llm.providers.anthropic",
+        "infra.llm.providers.bedrock",
         "infra.llm.providers.gemini",
         "infra.llm.providers.openai",
         "infra.llm.transport",
     },
     "infra.llm.providers.anthropic": {
+        "infra.llm.transport",
+        "infra.llm.transport.errors",
+    },
+    "infra.llm.providers.bedrock": {
+        "infra",
+        "infra.llm.providers.anthropic",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },

@@ -4,14 +4,21 @@ import re
 
 import pytest
 
-from infra.llm.providers.registry import GEMINI, OPENAI
+from infra.llm.providers.registry import BEDROCK, GEMINI, OPENAI, ProviderKind
 from infra.selftest.bench import run
 from infra.selftest.cases import CASES
 from tests.support.service import command
 
 
-async def test_every_fault_of_the_other_format_is_handled_as_promised() -> None:
-    outcomes = await run(lambda _: None, primary=OPENAI, standby=GEMINI)
+@pytest.mark.parametrize(
+    ("primary", "standby"),
+    [(OPENAI, GEMINI), (BEDROCK, OPENAI), (GEMINI, BEDROCK)],
+    ids=lambda kind: kind.name,
+)
+async def test_every_fault_of_the_other_formats_is_handled_as_promised(
+    primary: ProviderKind, standby: ProviderKind
+) -> None:
+    outcomes = await run(lambda _: None, primary=primary, standby=standby)
     assert [outcome for outcome in outcomes if not outcome.has_passed] == []
     assert len(outcomes) == len(CASES) + 1
     numbers = {re.match(r"S\d\d", outcome.title) for outcome in outcomes}

@@ -30,6 +30,11 @@ Name = Annotated[
 ]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$")]
+RoleArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\x21-\x7e]{1,512}$")
+]
+
 
 def provider_url(text: str) -> str:
     """Return `text` without a slash at its end.
@@ -69,10 +74,12 @@ class Table(BaseModel):
 
 
 class ProviderTable(Table):
-    """A provider: its kind, base URL, key and dialect."""
+    """A provider: its kind, base URL or region, key or role, and dialect."""
 
     kind: Annotated[str, AfterValidator(provider_kind)]
-    base_url: Annotated[str, AfterValidator(provider_url)]
+    base_url: Annotated[str, AfterValidator(provider_url)] | None = None
+    region: Region | None = None
+    role_arn: RoleArn | None = None
     api_key_env: VariableName | None = None
     allow_http: bool = False
     stream: bool | None = None
@@ -133,7 +140,7 @@ def read_models_file(path: Path) -> ModelsFile:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
         raise ConfigurationError(f"{path}: {_message(_most_useful(exc))}") from exc
-    for error in (*_wrong_dialects(file), *_wrong_names(file)):
+    for error in (*_wrong_addresses(file), *_wrong_dialects(file), *_wrong_names(file)):
         raise ConfigurationError(f"{path}: {error}")
     return file
 
@@ -172,6 +179,21 @@ def _message(error: Mapping[str, Any]) -> str:
     table, *key = where[1:]
     head = table_name(where[0], table)
     return f"{head} {'.'.join(key)}: {message}" if key else f"{head} {message}"
+
+
+def _wrong_addresses(file: ModelsFile) -> Iterator[str]:
+    for name, provider in file.providers.items():
+        head = table_name("providers", name)
+        if PROVIDER_KINDS[provider.kind].default_url is None:
+            if provider.base_url is None:
+                yield f"{head} base_url: is missing"
+            for key in ("region", "role_arn"):
+                if getattr(provider, key) is not None:
+                    yield f'{head} {key}: only for kind = "bedrock"'
+        elif provider.region is None:
+            yield f"{head} region: is missing"
+        elif provider.api_key_env is not None and provider.role_arn is not None:
+            yield f"{head} role_arn, api_key_env: state one of them"
 
 
 def _wrong_dialects(file: ModelsFile) -> Iterator[str]:

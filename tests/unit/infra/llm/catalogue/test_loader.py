@@ -396,7 +396,7 @@ MISTAKES = {
     ),
     "bad kind": (
         A_FILE.replace('"openai"', '"claude"'),
-        "[providers.here] kind: should be 'gemini', 'openai' or 'anthropic'",
+        "[providers.here] kind: should be 'gemini', 'openai', 'anthropic' or 'bedrock'",
     ),
     "bad address": (
         A_FILE.replace("http://127.0.0.1:11434", "localhost:11434"),

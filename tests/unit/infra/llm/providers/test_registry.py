@@ -70,7 +70,7 @@ async def test_a_new_kind_answers_chats_once_it_is_in_the_registry(
 
 def test_a_kind_that_is_not_in_the_registry_is_refused(settings: Settings) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"kind: should be 'gemini', 'openai' or 'anthropic'$"
+        ConfigurationError, match=r"kind: should be 'gemini', 'openai', 'anthropic' or 'bedrock'$"
     ):
         load_catalogue(settings, {}, SystemClock())
 
