@@ -132,7 +132,7 @@ _UNKNOWN_CODES = frozenset(
 # The list of fields that a server knows does not name the unknown one.
 _EXPECTED_NAMES = re.compile(r",? ?\bexpected (?:one|any) of\b.*", re.DOTALL)
 _STREAM = re.compile(
-    r"verified to stream|\bn't support tool use in streaming mode\b|(?:\W|^)stream(?:ing|ed)?\W{0,2} (?:\w+ ){0,3}(?:not|un)[ -]?(?:yet )?"
+    r"verified to stream|n't support tool use in streaming mode\b|(?:\W|^)stream(?:ing|ed)?\W{0,2} (?:\w+ ){0,3}(?:not|un)[ -]?(?:yet )?"
     r"(?:support|allow|available|enabled|implement)"
     r"|(?:n't|not) (?:support|allow|implement)(?:ed|s)?:? (?:\w+ )?\W?stream(?:ing)?\b(?!_)"
     r"|unsupported \w+: \W?stream\b(?!_)|\bstream\W{1,3}(?:must|should|has to) be \W?false"

@@ -119,15 +119,8 @@ class AwsCredentials:
             raise LLMUnavailable(f"there are no AWS credentials for {self._provider}")
         if identity.role_arn is None:
             return found
-        config = AioConfig(
-            connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
-            retries={"total_max_attempts": _TRIES, "mode": "standard"},
-            # AWS_ENDPOINT_URL is the address of another service
-            ignore_configured_endpoint_urls=_STS_ADDRESS not in os.environ,
-        )
         fetcher = AioAssumeRoleCredentialFetcher(
-            partial(session.create_client, region_name=identity.region, config=config),
+            partial(session.create_client, region_name=identity.region, config=sts_config()),
             found,
             identity.role_arn,
             extra_args={"RoleSessionName": SERVICE_NAME},
@@ -142,6 +135,17 @@ class AwsCredentials:
         if isinstance(error, BotoCoreError | ClientError):
             return LLMUnavailable(f"the AWS credentials of {self._provider} cannot be renewed")
         return LLMUnavailable(f"the AWS credentials of {self._provider} are not usable")
+
+
+def sts_config() -> AioConfig:
+    """Return how STS is called: at the region's address, or at the one that is meant for it alone."""
+    return AioConfig(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"total_max_attempts": _TRIES, "mode": "standard"},
+        # AWS_ENDPOINT_URL is the address of the table
+        ignore_configured_endpoint_urls=_STS_ADDRESS not in os.environ,
+    )
 
 
 def _is_our_fault(error: ClientError) -> bool:
