@@ -1,7 +1,6 @@
 """The endpoint of a container's credentials, and STS, on loopback."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -25,9 +24,11 @@ class FakeCredentials:
     Attributes:
         keys: All that are valid, also for other fakes.
         seconds: For how long new ones are valid.
+        sts_seconds: The same for those of STS; None for the same time.
         given: Those of the container, in order.
         assumed: Those of STS, each with its role, in order.
-        failure: Returns the status to refuse with, 0 for none.
+        container_failure: Status with which the container's endpoint refuses, 0 for none.
+        sts_failure: The same for STS.
         gate: Requests wait for it.
     """
 
@@ -38,7 +39,9 @@ class FakeCredentials:
         self.given: list[Keys] = []
         self.assumed: list[tuple[str, Keys]] = []
         self.asked = 0
-        self.failure: Callable[[], int] = lambda: 0
+        self.sts_seconds: float | None = None
+        self.container_failure = 0
+        self.sts_failure = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.origin = ""
@@ -75,7 +78,7 @@ class FakeCredentials:
     async def _container(self, request: web.Request) -> web.Response:
         self.asked += 1
         await self.gate.wait()
-        if status := self.failure():
+        if status := self.container_failure:
             return web.json_response({"message": "made up"}, status=status)
         keys = self.keys.issue(seconds=self.seconds)
         self.given.append(keys)
@@ -92,7 +95,7 @@ class FakeCredentials:
         self.asked += 1
         body = await request.read()
         await self.gate.wait()
-        if status := self.failure():
+        if status := self.sts_failure:
             return _refusal(
                 status, "AccessDenied" if status < 500 else "InternalFailure", "made up"
             )
@@ -109,7 +112,7 @@ class FakeCredentials:
             code = "ExpiredToken" if "Expired" in refused.code else "InvalidClientTokenId"
             return _refusal(403, code, str(refused))
         role = (await request.post())["RoleArn"]
-        keys = self.keys.issue(seconds=self.seconds)
+        keys = self.keys.issue(seconds=self.sts_seconds or self.seconds)
         self.assumed.append((str(role), keys))
         text = _ASSUMED.format(
             key=keys.access_key,

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import pytest
 from aiobotocore.session import AioSession
+from yarl import URL
 
 from domain.entities.prompt import Prompt
 from domain.entities.reply import AnswerEvent, Reply
@@ -176,6 +178,30 @@ async def test_no_call_fails_while_they_end_again_and_again(
     assert len(provider.signers) == done
 
 
+async def test_expired_credentials_are_not_sent(
+    source: FakeCredentials, provider: FakeBedrock, client_of: NewClient
+) -> None:
+    source.seconds = 1.0
+    client = client_of()
+    await asked(client)
+    expires_at = source.given[0].expires_at
+    assert expires_at is not None
+    await until(lambda: datetime.now(UTC) >= expires_at)
+    await asked(client)
+    assert len(provider.seen) == len(provider.signers) == 2
+
+
+async def test_closing_ends_a_renewal(source: FakeCredentials) -> None:
+    signer = BedrockSigner(AwsIdentity(region="us-east-1"), provider="p")
+    source.gate.clear()
+    waiting = asyncio.create_task(signer.signature(URL("https://x.example/"), "", b""))
+    await until(lambda: source.asked > 0)
+    for _ in range(2):
+        await signer.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 @pytest.mark.parametrize("role_arn", [None, ROLE])
 async def test_credentials_that_aws_no_longer_accepts_are_replaced_within_the_call(
     source: FakeCredentials, provider: FakeBedrock, client_of: NewClient, role_arn: str | None
@@ -207,16 +233,20 @@ async def test_a_refusal_for_another_reason_is_not_sent_again(
     assert len(provider.seen) == 1
 
 
-async def test_a_source_that_fails_while_they_are_valid_fails_no_call(
+async def test_a_source_that_fails_while_they_are_valid_fails_no_call_and_is_given_a_pause(
     source: FakeCredentials, provider: FakeBedrock, client_of: NewClient
 ) -> None:
-    source.seconds = 300.0  # the driver itself insists on a renewal in the last ten minutes
+    source.sts_seconds = 300.0  # the driver itself insists on a renewal in the last ten minutes
     client = client_of(role_arn=ROLE)
     await asked(client)
-    source.failure = lambda: 500
-    for _ in range(5):
+    before = source.asked
+    source.sts_failure = 403  # which the driver does not try again
+    await asked(client)
+    await until(lambda: source.asked == before + 1)
+    for _ in range(100):  # long enough for several renewals
         await asked(client)
-    assert len(provider.signers) == 6
+    assert len(provider.signers) == len(provider.seen) == 102
+    assert source.asked == before + 1
 
 
 @pytest.mark.parametrize(("status", "expected"), [(403, LLMMisconfigured), (500, LLMUnavailable)])
@@ -228,9 +258,9 @@ async def test_a_role_that_cannot_be_assumed(
     expected: type[LLMError],
 ) -> None:
     client = client_of(role_arn=ROLE)
-    source.failure = lambda: status if source.given else 0
+    source.sts_failure = status
     assert type(await failure_of(client)) is expected
-    source.failure = lambda: 0
+    source.sts_failure = 0
     assert isinstance((await asked(client))[-1], Reply)
     assert len(provider.seen) == 1
 
