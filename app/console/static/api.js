@@ -5,7 +5,7 @@ import { Problem, Unreachable } from "./failures.js";
 import { session } from "./session.js";
 import { readEvents } from "./sse.js";
 
-export const STATUSES = ["completed", "truncated", "client_cancelled", "blocked", "failed", "interrupted"];
+export const STATUSES = ["completed", "truncated", "client_cancelled", "blocked", "failed", "interrupted", "in_progress"];
 
 /** Return the models, the default one first. */
 export async function models() {

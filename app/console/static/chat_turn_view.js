@@ -100,6 +100,7 @@ function note({ state, text, toolCalls, interaction, problem }) {
   if (state === "stopped") return hasAnswer ? t("stopped") : t("stoppedEarly");
   if (problem) return hasAnswer ? t("cutOff") : null;
   if (["failed", "interrupted"].includes(interaction.status)) return [statusLabel(interaction.status), ` ${interaction.error ?? ""}`];
+  if (interaction.status === "in_progress") return statusLabel(interaction.status);
   if (interaction.status === "blocked" || interaction.finishReason === "content_filter") return t("blockedHere");
   if (interaction.finishReason === "length") return t("lengthCut");
   if (interaction.status === "truncated") return t("cutOff");

@@ -76,7 +76,7 @@ export const ENGLISH = {
   fallbackFor: "fallback, stood in for {model}", fallback: "Fallback",
   attempts: { one: "{count} attempt", other: "{count} attempts" },
   noAttempts: "No provider was asked.",
-  status_completed: "Completed", status_truncated: "Truncated", status_client_cancelled: "Cancelled", status_blocked: "Blocked", status_failed: "Failed", status_interrupted: "Interrupted",
+  status_completed: "Completed", status_truncated: "Truncated", status_client_cancelled: "Cancelled", status_blocked: "Blocked", status_failed: "Failed", status_interrupted: "Interrupted", status_in_progress: "In progress",
   outcome_ok: "answered", outcome_timeout: "no answer in time", outcome_unavailable: "not available", outcome_rate_limited: "rate limited", outcome_misconfigured: "API key rejected", outcome_rejected: "rejected the request",
   outcome_context_too_long: "context too long", outcome_blocked: "blocked", outcome_no_route: "no route", outcome_bulkhead_full: "full", outcome_error: "failed",
 

@@ -70,7 +70,7 @@ export const PORTUGUESE = {
   fallbackFor: "substituto de {model}", fallback: "Substituto",
   attempts: { one: "{count} tentativa", other: "{count} tentativas" },
   noAttempts: "Nenhum provedor foi consultado.",
-  status_completed: "Concluída", status_truncated: "Truncada", status_client_cancelled: "Cancelada", status_blocked: "Bloqueada", status_failed: "Falhou", status_interrupted: "Interrompida",
+  status_completed: "Concluída", status_truncated: "Truncada", status_client_cancelled: "Cancelada", status_blocked: "Bloqueada", status_failed: "Falhou", status_interrupted: "Interrompida", status_in_progress: "Em andamento",
   outcome_ok: "respondeu", outcome_timeout: "não respondeu a tempo", outcome_unavailable: "indisponível", outcome_rate_limited: "limite de uso", outcome_misconfigured: "recusa nossa chave", outcome_rejected: "recusou o pedido",
   outcome_context_too_long: "contexto longo demais", outcome_blocked: "bloqueado", outcome_no_route: "sem rota", outcome_bulkhead_full: "lotado", outcome_error: "falhou",
 

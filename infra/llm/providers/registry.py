@@ -13,6 +13,7 @@ from infra.llm.providers.bedrock.identity import AwsIdentity, default_url
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.client import OpenAICompatibleClient, default_dialect
+from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.dialect import Dialect
 from infra.llm.transport.request_signer import RequestSigner
 
@@ -30,6 +31,7 @@ class ClientOptions:
         upstream: The provider's name for the model.
         base_url: Without a slash at its end.
         api_key: None sends none.
+        api_key_header: Of the key; None: the usual one of the kind.
         dialect: As the models file states it; None: the default of the base URL.
         max_answer_bytes: Longer answers are cut.
         idle_seconds: The limit on silence within an answer.
@@ -37,6 +39,7 @@ class ClientOptions:
         family: Models that accept the metadata in each other's answers.
         max_output_tokens: The model's limit on output; None where unknown.
         signer: Shared by the provider's models; None where `api_key` authorises the requests.
+        authorization: Supplies access tokens; None for a provider with a key, or without any.
     """
 
     session: aiohttp.ClientSession
@@ -52,6 +55,8 @@ class ClientOptions:
     family: str = ""
     max_output_tokens: int | None = None
     signer: RequestSigner | None = None
+    authorization: Authorization | None = None
+    api_key_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,8 @@ class ProviderKind:
         success_status: HTTP status of an answered call; None where the client does not use HTTP.
         default_dialect: Returns the dialect of the server at a base URL, which a models file may change; None: it
             may not.
+        names_key_header: A models file may state `api_key_header` for its providers.
+        takes_google_tokens: A models file may state `auth = "google"` for its providers.
         shares_metadata: All models of one provider accept the metadata in each other's answers.
         capabilities: What its models usually can do beyond text; a models file may say otherwise.
         default_url: Returns the base URL in a region; None: there are no regions, and a models file states the URL.
@@ -75,6 +82,8 @@ class ProviderKind:
     open_client: Callable[[ClientOptions], LLMClient]
     success_status: int | None = _HTTP_OK
     default_dialect: Callable[[str], Dialect] | None = None
+    names_key_header: bool = False
+    takes_google_tokens: bool = False
     shares_metadata: bool = False
     capabilities: frozenset[Capability] = frozenset()
     default_url: Callable[[str], str] | None = None
@@ -89,11 +98,12 @@ def _open_gemini(options: ClientOptions) -> LLMClient:
         model=options.model,
         upstream=options.upstream,
         base_url=options.base_url,
-        api_key=options.api_key or "",
+        api_key=options.api_key,
         max_answer_bytes=options.max_answer_bytes,
         cost=options.cost,
         family=options.family,
         idle_seconds=options.idle_seconds,
+        authorization=options.authorization,
     )
 
 
@@ -109,6 +119,7 @@ def _open_openai(options: ClientOptions) -> LLMClient:
         cost=options.cost,
         family=options.family,
         dialect=options.dialect,
+        api_key_header=options.api_key_header,
         idle_seconds=options.idle_seconds,
     )
 
@@ -158,12 +169,14 @@ def _open_bedrock_signer(identity: AwsIdentity, provider: str) -> RequestSigner:
 GEMINI = ProviderKind(
     name="gemini",
     open_client=_open_gemini,
+    takes_google_tokens=True,
     shares_metadata=True,
     capabilities=frozenset(Capability),
 )
 OPENAI = ProviderKind(
     name="openai",
     open_client=_open_openai,
+    names_key_header=True,
     default_dialect=default_dialect,
     capabilities=frozenset(Capability) - {Capability.AUDIO},
 )

@@ -13,6 +13,7 @@ from yarl import URL
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import AnswerEvent, ProviderSelected, Usage
 from infra.llm.transport.adaptable_request import AdaptableRequest
+from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.errors.body import WireError, with_type_in_header
 from infra.llm.transport.errors.mapping import TranslateErrors, refusal
@@ -25,6 +26,7 @@ from infra.llm.transport.stream_decoder import ReceivedAnswer
 # Memory of one answer while its reader is slow. Models generate far less per second than these let through.
 _READ_BUFFER_BYTES = 8 * 1024
 _RECEIVE_BUFFER_BYTES = 32 * 1024
+_UNAUTHORIZED = 401
 _REFUSAL_BYTES = 64 * 1024
 _REFUSAL_SECONDS = 2.0
 # Without an event after the finish reason. Servers that send it early were seen to pause for three seconds.
@@ -78,6 +80,7 @@ class Endpoint:
         idle_seconds: The limit on silence within an answer.
         whole_url: The URL for answers that are not streamed; None: the same.
         signer: Signs each request; None where `headers` authorise them.
+        authorization: Supplies further headers, which change over time; None: `headers` are enough.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Endpoint:
         idle_seconds: float,
         whole_url: str | None = None,
         signer: RequestSigner | None = None,
+        authorization: Authorization | None = None,
     ) -> None:
         self._session = session
         self._provider = provider
@@ -108,6 +112,7 @@ class Endpoint:
         }
         self._max_answer_bytes = max_answer_bytes
         self._cost = cost
+        self._authorization = authorization
         self._max_trailing_seconds = _TRAILING_SHARE * idle_seconds
 
     async def ask(
@@ -141,7 +146,7 @@ class Endpoint:
             signature: Mapping[str, str] = {}
             if self._signer is not None:
                 signature = await self._signer.signature(url, _CONTENT_TYPE, body_to_send)
-            response = await self._post(url, body_to_send, signature, context)
+            response = await self._response(url, body_to_send, signature, context)
             try:
                 with TranslateErrors(self._provider, response.status):
                     if response.status != 200:
@@ -207,10 +212,25 @@ class Endpoint:
     def _renews(self, error: WireError, signature: Mapping[str, str]) -> bool:
         return self._signer is not None and self._signer.renews(error, signature)
 
-    async def _post(
+    async def _response(
         self, url: URL, body: bytes, signature: Mapping[str, str], context: ChatRequestContext
     ) -> aiohttp.ClientResponse:
-        headers = {**self._headers, **signature} if signature else self._headers
+        if self._authorization is None:
+            headers = {**self._headers, **signature} if signature else self._headers
+            return await self._post(url, body, headers, context)
+        changing = await self._authorization.headers()
+        response = await self._post(url, body, {**self._headers, **changing}, context)
+        if response.status != _UNAUTHORIZED:
+            return response
+        # the token may have been revoked before it expired
+        response.close()
+        self._authorization.discard(changing)
+        changing = await self._authorization.headers()
+        return await self._post(url, body, {**self._headers, **changing}, context)
+
+    async def _post(
+        self, url: URL, body: bytes, headers: Mapping[str, str], context: ChatRequestContext
+    ) -> aiohttp.ClientResponse:
         was_sent = context.is_sent
         context.is_sent = True
         with TranslateErrors(self._provider):

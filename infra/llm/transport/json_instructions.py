@@ -11,9 +11,12 @@ _VALUE = (
 )
 
 
+def json_instructions(wanted: ResponseFormat) -> str:
+    """Return instructions that ask for the JSON of a response format."""
+    return _OBJECT if wanted.schema is None else f"{_VALUE}\n{wanted.schema}"
+
+
 def with_json_instructions(system: str, wanted: ResponseFormat) -> str:
-    """Return instructions that also ask for the JSON of a response format."""
-    text = _OBJECT
-    if wanted.schema is not None:
-        text = f"{_VALUE}\n{wanted.schema}"
+    """Return `system` with instructions that ask for the JSON of a response format."""
+    text = json_instructions(wanted)
     return f"{system}\n\n{text}" if system else text
