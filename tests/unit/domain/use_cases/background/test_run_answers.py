@@ -108,6 +108,7 @@ async def test_an_answer_that_no_model_continues_begins_anew() -> None:
         outcome,
     ]
     assert outcome.text == "Hello"
+    assert second.contexts[0].text_so_far == ""
     assert CANNOT_CONTINUE in second.observer.seen
 
 
