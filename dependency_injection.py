@@ -63,7 +63,12 @@ from domain.use_cases.sweep_attachments import SweepAttachments
 from infra.attachments.measured import MeasuredSweep
 from infra.clock import SystemClock
 from infra.configuration import read_environment
-from infra.history.open_history import open_history, records_without_expired, without_expired
+from infra.history.open_history import (
+    open_history,
+    overdue_as_interrupted,
+    records_without_expired,
+    without_expired,
+)
 from infra.ids import InteractionIds
 from infra.llm.catalogue.loader import load_catalogue
 from infra.llm.chain import open_llm
@@ -206,7 +211,9 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             settings,
             llm=llm.client,
             catalogue=catalogue,
-            history=without_expired(settings, history.repository, clock),
+            history=overdue_as_interrupted(
+                without_expired(settings, history.repository, clock), clock
+            ),
             records=records_without_expired(settings, history.records, clock),
             history_writer=(
                 tracing.traced_history(

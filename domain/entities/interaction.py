@@ -157,7 +157,18 @@ def replaces(new: Status, stored: Status) -> bool:
     return _FINALITY.get(new, 2) > _FINALITY.get(stored, 2)
 
 
+def replaced_by(new: str) -> frozenset[Status]:
+    """Return the statuses of stored interactions that one of status `new` replaces; empty if it replaces none."""
+    return _REPLACED_BY[Status(new)]
+
+
 _FINALITY = {Status.IN_PROGRESS: 0, Status.INTERRUPTED: 1}
+_REPLACED_BY = {
+    new: frozenset(stored for stored in Status if replaces(new, stored)) for new in Status
+}
+
+PROVISIONAL = frozenset(_FINALITY)
+"""Statuses of interactions that another one of the same id may replace."""
 
 ChatEvent = ProviderSelected | str | ReasoningDelta | ToolCall | Interaction
 """The selected provider, a piece of text or of reasoning, a complete tool call, or the stored interaction at the end."""

@@ -7,7 +7,7 @@ from functools import partial
 
 from domain.entities.conversation import AddedItem, begins_with_record
 from domain.entities.history_query import HistoryFilter, HistoryQuery
-from domain.entities.interaction import ANSWERED, Interaction, is_interaction_id
+from domain.entities.interaction import ANSWERED, Interaction, Status, is_interaction_id
 from domain.entities.items import (
     RESULTS_WITHOUT_CALLS,
     Reasoning,
@@ -142,7 +142,8 @@ class RecallConversation:
         """Return the interaction that a request continues.
 
         Raises:
-            NotFound: This user has no such interaction.
+            NotFound: This user has no such interaction, or none that can be continued: its content is not stored, or
+                its answer is still in progress.
             HistoryUnreadable: It cannot be read.
         """
         try:
@@ -152,7 +153,9 @@ class RecallConversation:
             raise HistoryUnreadable("an interaction took too long to read") from exc
         if found is None and self.late_seconds:
             found = await self._found_late(user_id, interaction_id)
-        if found is None or not found.is_content_stored:
+        if found is not None and found.status is Status.IN_PROGRESS:
+            found = await self._once_ended(found)
+        if found is None or not found.is_content_stored or found.status is Status.IN_PROGRESS:
             raise NotFound
         return found
 
@@ -160,6 +163,18 @@ class RecallConversation:
         if not await self.history.wait_for(user_id, interaction_id, seconds=self.late_seconds):
             return None
         return await self.history.find(user_id, interaction_id)
+
+    async def _once_ended(self, interaction: Interaction) -> Interaction | None:
+        """Return an interaction once its outcome is readable; after `late_seconds` as it was read last."""
+        found: Interaction | None = interaction
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        left_seconds = self.late_seconds
+        while left_seconds > 0 and found is not None and found.status is Status.IN_PROGRESS:
+            await asyncio.sleep(pause_seconds)
+            left_seconds -= pause_seconds
+            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+            found = await self.history.find(interaction.user_id, interaction.id)
+        return found
 
     async def _once_open(
         self,

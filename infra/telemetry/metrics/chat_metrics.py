@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from domain.entities.interaction import Status
+from domain.entities.interaction import PROVISIONAL, Status
 from domain.interfaces.telemetry import RequestObserver, RequestOutcome
 from infra.telemetry.metrics.histogram import Histogram
 
@@ -28,7 +28,7 @@ class ChatMetrics(RequestObserver, Collector):
         registry.register(self)
         self._accepted = self._accepts.series()
         self._by_status: dict[Status, int] = dict.fromkeys(
-            (each for each in Status if each not in (Status.INTERRUPTED, Status.IN_PROGRESS)), 0
+            (status for status in Status if status not in PROVISIONAL), 0
         )
         self._problems: Counter[tuple[str, str, str]] = Counter()
         self._replayed = 0

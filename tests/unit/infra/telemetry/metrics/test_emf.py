@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
-from domain.entities.interaction import Attempt, Status
+from domain.entities.interaction import PROVISIONAL, Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.interfaces.telemetry import RequestOutcome
 from infra.llm.resilience.route_health import RouteClosure, RouteHealth, RouteState
@@ -183,7 +183,7 @@ async def everything_happens(metrics: Metrics) -> None:
     attachments = metrics.count_attachments(FakeClock())
     attachments.observe_stored(1, is_new=True)
     attachments.observe_sweep(contents=1, released=0, seconds=0.1)
-    for status in (one for one in Status if one is not Status.INTERRUPTED):
+    for status in (one for one in Status if one not in PROVISIONAL):
         chat = replace(
             a_chat_context(), history_seconds=0.1, interaction=an_interaction(status=status)
         )

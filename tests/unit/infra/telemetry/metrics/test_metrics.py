@@ -263,7 +263,7 @@ def told_of(metrics: Metrics, *, problem: str | None = None, **changes: Any) -> 
 
 
 def test_chats_are_counted_by_what_history_says_of_them(metrics: Metrics) -> None:
-    for status in (Status.COMPLETED, Status.COMPLETED, Status.FAILED):
+    for status in (Status.COMPLETED, Status.COMPLETED, Status.FAILED, Status.IN_PROGRESS):
         told_of(metrics, interaction=an_interaction(status=status))
     told_of(metrics, interaction=an_interaction(), is_replayed=True)
     counts = {
