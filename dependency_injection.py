@@ -339,6 +339,7 @@ def wire(
         ),
     )
     read_interaction = ReadInteraction(history=history, load_contents=load_contents)
+    stop_answer = StopAnswer(answer_log, answers, read_interaction)
     follow_answer = FollowAnswer(answer_log, read_interaction, clock)
     background_metrics.watch(
         BackgroundCounts(
@@ -396,7 +397,7 @@ def wire(
         background=BackgroundService(
             answers,
             follow_answer,
-            StopAnswer(answer_log, answers, read_interaction),
+            stop_answer,
         ),
         history=HistoryService(
             search_history=SearchHistory(history=history, load_contents=load_contents),
@@ -412,6 +413,8 @@ def wire(
             response_ids,
             read_interaction,
             erase_history,
+            follow_answer,
+            stop_answer,
             clock,
             drops_unknown_tools=settings.responses_drop_unknown_tools,
         ),

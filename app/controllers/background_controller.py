@@ -58,16 +58,16 @@ async def follow(
     last number. Interactions that were no background answers have `meta`, one `delta` and `done`.
     """
     known = after if after is not None else last_event_id
-    answer, events = await container_of(request).background.follow(
+    followed = await container_of(request).background.follow(
         caller_of(request),
         user_in_path(user_id, request),
         interaction_id.lower(),
         after=-1 if known is None else known,
     )
     return AnswerStream(
-        answer.interaction.id,
-        events,
-        NativeLogFormat(answer),
+        interaction_id.lower(),
+        followed.events,
+        NativeLogFormat(followed.answer),
         request.receive,
         request.app.state.lifecycle.readers,
     )

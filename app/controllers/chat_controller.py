@@ -112,15 +112,17 @@ async def _accepted(
     """Return the events of a background answer, or its interaction as accepted; for a repeated request as it is now."""
     interaction = await read_interaction(events)
     if is_streamed:
-        answer, following = await container_of(request).background.events_of(interaction)
-        return AnswerStream(
+        followed = await container_of(request).background.follow_accepted(interaction)
+        stream = AnswerStream(
             interaction.id,
-            following,
-            NativeLogFormat(answer),
+            followed.events,
+            NativeLogFormat(followed.answer),
             request.receive,
             request.app.state.lifecycle.readers,
-            is_replayed=context.is_replayed,
         )
+        if context.is_replayed:
+            stream.note_replayed()
+        return stream
     response = EncodedJsonResponse(context, chat_response(interaction, is_stored=True), request)
     if interaction.status is Status.IN_PROGRESS:
         response.status_code = 202

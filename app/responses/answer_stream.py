@@ -15,8 +15,12 @@ from domain.use_cases.background.follow_answer import NumberedEvent
 class LogFormat(Protocol):
     """Encodes the events of a log as server-sent events of one API format; the same events always as the same bytes."""
 
+    def begin(self) -> bytes:
+        """Return the server-sent events before the first of the log."""
+        return b""
+
     @abstractmethod
-    def encode(self, numbered: NumberedEvent) -> bytes:
+    def encode_numbered(self, numbered: NumberedEvent) -> bytes:
         """Return the server-sent events for one event; empty where the reader has them already."""
         ...
 
@@ -34,15 +38,15 @@ class AnswerStream(OpenStream):
         log_format: LogFormat,
         receive: Receive,
         open_streams: set[Stoppable],
-        *,
-        is_replayed: bool = False,
     ) -> None:
         super().__init__(interaction_id, receive, open_streams)
-        if is_replayed:
-            self.raw_headers.append((b"idempotency-replayed", b"true"))
         self._events = events
         self._format = log_format
         self._is_stopped = False
+
+    def note_replayed(self) -> None:
+        """Note in the headers that a request was repeated with the same Idempotency-Key."""
+        self.raw_headers.append((b"idempotency-replayed", b"true"))
 
     def stop(self) -> None:
         self._is_stopped = True
@@ -54,8 +58,10 @@ class AnswerStream(OpenStream):
         try:
             await send(start)
             self.start_pings(send)
+            if content := self._format.begin():
+                await send({**last, "body": content, "more_body": True})
             async for numbered in self._events:
-                if content := self._format.encode(numbered):
+                if content := self._format.encode_numbered(numbered):
                     self.note_sent()
                     await send({**last, "body": content, "more_body": True})
             self.cancel_background_tasks()  # the end of the body would look like a disconnect

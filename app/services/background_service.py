@@ -1,12 +1,10 @@
 """Follows and stops background answers on behalf of a caller."""
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.caller import Caller, Scope
 from domain.entities.interaction import Interaction
-from domain.use_cases.background.follow_answer import FollowAnswer, NumberedEvent
+from domain.use_cases.background.follow_answer import FollowAnswer, FollowedAnswer
 from domain.use_cases.background.run_answers import RunAnswers
 from domain.use_cases.background.stop_answer import StopAnswer
 
@@ -25,8 +23,8 @@ class BackgroundService:
 
     async def follow(
         self, caller: Caller, user_id: str, interaction_id: str, *, after: int = -1
-    ) -> tuple[BackgroundAnswer, AsyncGenerator[NumberedEvent, None]]:
-        """Return an answer and its events with numbers greater than `after`.
+    ) -> FollowedAnswer:
+        """Return an answer with its events with numbers greater than `after`.
 
         Raises:
             Forbidden: The caller may not read the history of this user.
@@ -36,10 +34,8 @@ class BackgroundService:
         caller.require(Scope.HISTORY_READ, user_id)
         return await self.follow_answer(user_id, interaction_id, after=after)
 
-    async def events_of(
-        self, interaction: Interaction
-    ) -> tuple[BackgroundAnswer, AsyncGenerator[NumberedEvent, None]]:
-        """Return an answer that the caller has just begun, and all its events; raises `HistoryUnreadable`."""
+    async def follow_accepted(self, interaction: Interaction) -> FollowedAnswer:
+        """Return an answer that the caller has just begun, with all its events; raises `HistoryUnreadable`."""
         return await self.follow_answer(interaction.user_id, interaction.id)
 
     async def stop(self, caller: Caller, user_id: str, interaction_id: str) -> None:

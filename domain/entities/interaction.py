@@ -69,6 +69,7 @@ class Interaction:
         metadata: The caller's own pairs of strings.
         is_content_stored: False if the caller wanted no content to be kept: then there is neither a prompt nor an
             answer, and it cannot be continued.
+        is_background: It was answered in the background.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Interaction:
     error: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     is_content_stored: bool = True
+    is_background: bool = False
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:

@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
         "app.responses",
         "app.server",
         "app.services",
+        "domain.use_cases.background",
     },
     "app.dto.anthropic_messages": {
         "app.dto",
@@ -65,6 +66,8 @@ ALLOWED: dict[str, set[str]] = {
         "app.problems",
         "app.responses",
         "app.services",
+        "domain.entities.background",
+        "domain.use_cases.background",
     },
     "app.middleware": {
         "app.problems",

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.entities.background.log import (
-    Concluded,
     Asked,
+    Concluded,
     LeaseState,
     LogEvent,
     LogPage,

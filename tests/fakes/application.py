@@ -21,6 +21,7 @@ from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec, PageQuery
 from domain.interfaces.health import Degraded, Health
 from domain.interfaces.model_catalogue import ModelCatalogue
+from domain.use_cases.background.run_answers import RunAnswers
 from infra.clock import SystemClock
 from infra.security.sealing import AesSivSealer
 from infra.settings import Settings
@@ -121,6 +122,7 @@ class ApplicationUnderTest:
                 health=AlwaysHealthy(),
                 attachments=attachments,
             )
+            self.container = container
             yield container
             await container.background.answers.drain(seconds=5.0)
             await container.chat.idempotency.drain()
@@ -131,6 +133,11 @@ class ApplicationUnderTest:
         self.app: ASGIApp = create_app(
             Options(version="0", gate=gate, **options), running, self.lifecycle
         )
+
+    def another_runner(self) -> RunAnswers:
+        """Return what another process would make background answers with."""
+        answers = self.container.background.answers
+        return RunAnswers(answers.parts, answers.limits)
 
     @asynccontextmanager
     async def client(self, address: str = "127.0.0.1") -> AsyncIterator[httpx2.AsyncClient]:

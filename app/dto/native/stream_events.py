@@ -50,7 +50,7 @@ class NativeLogFormat(LogFormat):
     def __init__(self, answer: BackgroundAnswer) -> None:
         self._answer = answer
 
-    def encode(self, numbered: NumberedEvent) -> bytes:
+    def encode_numbered(self, numbered: NumberedEvent) -> bytes:
         return b"id: %d\n" % numbered.number + self._encode(numbered.event)
 
     def _encode(self, event: LogEvent) -> bytes:

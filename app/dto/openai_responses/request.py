@@ -84,7 +84,10 @@ class ResponseRequest(BaseModel):
     store: bool | None = Field(
         default=None, description="false: no content of the request and the answer is kept."
     )
-    background: bool | None = Field(default=None, description="Only false is supported.")
+    background: bool | None = Field(
+        default=None,
+        description="true: the answer goes on whether or not anybody listens; needs `store`.",
+    )
     stream: bool | None = Field(default=None, description="true: send events as they come.")
     tools: list[dict[str, Any]] | None = Field(
         default=None, max_length=_MAX_TOOLS, description="Functions that the model may call."
@@ -157,8 +160,8 @@ class ResponseRequest(BaseModel):
         for name in ("prompt", "moderation"):
             if getattr(self, name) is not None:
                 raise UnsupportedInput(name)
-        if self.background:
-            raise UnsupportedInput("background")
+        if self.background and self.store is False:
+            raise InvalidInput("background", "needs store")
         if self.previous_response_id is not None and self.conversation is not None:
             raise InvalidInput("previous_response_id", "not together with conversation")
 

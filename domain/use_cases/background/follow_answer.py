@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.entities.background.answer import AnswerKey, BackgroundAnswer
-from domain.entities.background.log import LogEvent, Restarted
+from domain.entities.background.log import LogEvent, LogPage, Restarted
 from domain.entities.interaction import Interaction, Status
 from domain.entities.reply import ProviderSelected
-from domain.exceptions import HistoryUnreadable, NotFound
+from domain.exceptions import HistoryDamaged, HistoryUnreadable, NotFound
 from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.clock import Clock
 from domain.use_cases.read_interaction import ReadInteraction
@@ -27,6 +27,21 @@ class NumberedEvent:
 
     number: int
     event: LogEvent
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedAnswer:
+    """An answer to read.
+
+    Attributes:
+        answer: The request.
+        events: The events that are wanted, as they come.
+        is_kept: Whether they are those of the log; else they are made from history, and numbered anew.
+    """
+
+    answer: BackgroundAnswer
+    events: AsyncGenerator[NumberedEvent, None]
+    is_kept: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -69,8 +84,8 @@ class FollowAnswer:
 
     async def __call__(
         self, user_id: str, interaction_id: str, *, after: int = -1
-    ) -> tuple[BackgroundAnswer, AsyncGenerator[NumberedEvent, None]]:
-        """Return the request and the events with numbers greater than `after`.
+    ) -> FollowedAnswer:
+        """Return the answer with its events with numbers greater than `after`.
 
         The events end with the outcome, or early if the answer is erased. They are the same in every process, until the
         log is no longer kept; then they are the answer as a whole, after a `Restarted` for a reader that has seen some.
@@ -85,9 +100,11 @@ class FollowAnswer:
             page = await self.log.read(key, after=-1, limit=_EVENTS_AT_ONCE)
             if page is None:
                 interaction = await self.read_interaction(user_id, interaction_id)
-                return BackgroundAnswer(interaction=interaction), self._whole(interaction, after)
-            following = Following(page.answer, list(page.events), page.is_ended)
-        return following.answer, self._events(key, following, after + 1)
+                answer = BackgroundAnswer(interaction=interaction)
+                return FollowedAnswer(answer, self._whole(interaction, after), is_kept=False)
+            answer = replace(page.answer, interaction=await self._loaded(page.answer.interaction))
+            following = Following(answer, await self._complete(page), page.is_ended)
+        return FollowedAnswer(following.answer, self._events(key, following, after + 1))
 
     async def _events(
         self, key: AnswerKey, following: Following, number: int
@@ -117,27 +134,46 @@ class FollowAnswer:
 
     async def _read(self, key: AnswerKey, following: Following) -> None:
         """Read the log until its end; while it does not answer, readers wait."""
-        with self.log.subscribe(key) as added:
-            while not following.is_ended:
-                added.clear()  # before the look: what is added during it must not be missed
-                try:
-                    page = await self.log.read(
-                        key, after=len(following.events) - 1, limit=_EVENTS_AT_ONCE
-                    )
-                except HistoryUnreadable:
-                    await self.clock.sleep(_LOOK_AGAIN_SECONDS)
-                    continue
-                if page is None:  # erased
-                    following.is_ended = True
-                else:
-                    following.events += page.events
-                    following.is_ended = page.is_ended
-                if page is None or page.events or page.is_ended:
-                    following.wake()
-                    continue
-                with suppress(TimeoutError):  # other processes do not notify
-                    async with asyncio.timeout(self.log.poll_seconds):
-                        await added.wait()
+        try:
+            with self.log.subscribe(key) as added:
+                while not following.is_ended:
+                    added.clear()  # before the look: what is added during it must not be missed
+                    if not await self._look(key, following):
+                        with suppress(TimeoutError):  # other processes do not notify
+                            async with asyncio.timeout(self.log.poll_seconds):
+                                await added.wait()
+        finally:
+            following.is_ended = True
+            following.wake()
+
+    async def _look(self, key: AnswerKey, following: Following) -> bool:
+        """Read what is new; return whether anything was, so that there may be more."""
+        try:
+            page = await self.log.read(key, after=len(following.events) - 1, limit=_EVENTS_AT_ONCE)
+        except HistoryDamaged:
+            raise
+        except HistoryUnreadable:
+            await self.clock.sleep(_LOOK_AGAIN_SECONDS)
+            return False
+        if page is None:  # erased
+            following.is_ended = True
+            return True
+        following.events += await self._complete(page)
+        following.is_ended = page.is_ended
+        if page.events:
+            following.wake()
+        return bool(page.events)
+
+    async def _complete(self, page: LogPage) -> list[LogEvent]:
+        """Return the events of a page, the outcome with its long texts."""
+        events = list(page.events)
+        if events and isinstance(events[-1], Interaction):
+            events[-1] = await self._loaded(events[-1])
+        return events
+
+    async def _loaded(self, interaction: Interaction) -> Interaction:
+        (complete,) = await self.read_interaction.load_contents([interaction])
+        return complete
 
     async def _whole(
         self, interaction: Interaction, after: int

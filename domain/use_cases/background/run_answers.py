@@ -137,7 +137,9 @@ class RunAnswers:
         if self._is_stopping:
             return
         try:
-            keys = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE)
+            found = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE)
+            # after a pause of this process, a lease of its own may have run out: the next renewal takes it back
+            keys = [key for key in found if key not in self._writers]
             free = max(0, self.limits.answers - self.running)
             self.waiting = len(keys[free:])
             for key in keys[:free]:

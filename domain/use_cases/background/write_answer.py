@@ -187,9 +187,10 @@ class AnswerWriter:
         finally:
             asking.cancel()
             await asyncio.wait([asking])
-        if self._interruption is not None or asking.cancelled():
+        if asking.cancelled():
             return None
-        return asking.exception() or asking.result()
+        end = asking.exception() or asking.result()
+        return end if self._interruption is None else None
 
     async def _ask(
         self, context: ChatRequestContext, prompt: Prompt, recorder: AnswerRecorder
