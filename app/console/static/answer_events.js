@@ -10,8 +10,8 @@ const LONGEST_SILENCE_MILLISECONDS = 40_000; // the service sends a ping at leas
 
 /**
  * Yield `{event, data}` until `done` or `error`. The first connection is `body`, the one of the answer's request, or null;
- * after a connection that broke, another one goes on after the last event. `onlost` is called for each that breaks. Aborting
- * `signal` ends the reading, not the answer.
+ * after a connection that broke, another one goes on after the last event. `onlost` is called with true when one breaks, and
+ * with false when the next one is open. Aborting `signal` ends the reading, not the answer.
  */
 export async function* answerEvents(id, body, signal, onlost) {
   let last = null;
@@ -20,6 +20,7 @@ export async function* answerEvents(id, body, signal, onlost) {
     const silence = new Silence();
     try {
       body ??= await api.answerBody(id, last, AbortSignal.any([signal, silence.signal]));
+      if (attempt > 0) onlost(false);
       for await (const { id: number, event, data } of readEvents(silence.watched(body))) {
         last = number;
         attempt = 0;
@@ -32,7 +33,7 @@ export async function* answerEvents(id, body, signal, onlost) {
       silence.end();
     }
     body = null;
-    onlost();
+    onlost(true);
     await pause(attempt, signal);
     attempt += 1;
   }

@@ -109,13 +109,13 @@ function conversationPath(id) {
   return `${user()}/conversations/${encodeURIComponent(id)}`;
 }
 
-/** Return the path of an interaction, also while only the credential says whose it is. */
 function answerPath(id) {
-  return `v1/history/${encodeURIComponent(session.userId || "me")}/${encodeURIComponent(id)}`;
+  return `${user()}/${encodeURIComponent(id)}`;
 }
 
+/** Return the path of the user's history; `me` while only the credential says whose it is. */
 function user() {
-  return `v1/history/${encodeURIComponent(session.userId)}`;
+  return `v1/history/${encodeURIComponent(session.userId || "me")}`;
 }
 
 function query(filters) {

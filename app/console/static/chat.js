@@ -99,10 +99,12 @@ export function chatView() {
     const mine = conversation;
     fill(turns, h("p", { class: "loading" }, t("loading")));
     try {
-      if (session.userId) await readBefore(mine);
+      if (session.userId || session.hasCredential) await readBefore(mine);
       if (mine === conversation) show();
     } catch (error) {
-      if (mine === conversation) fill(turns, problemCard(error, read));
+      if (mine !== conversation) return;
+      if (!session.userId && error.status === 422) show(); // a backend's key, and no user is entered
+      else fill(turns, problemCard(error, read));
     }
   }
 
@@ -111,6 +113,10 @@ export function chatView() {
     const earlier = page.history.map(Turn.fromInteraction).reverse();
     mine.turns.unshift(...earlier);
     mine.cursor = page.nextCursor;
+    if (!session.userId && page.history.length) {
+      session.setUserFromAnswer(page.history[0].userId);
+      list.load();
+    }
     followUnfinished(mine, earlier);
   }
 

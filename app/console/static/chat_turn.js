@@ -86,8 +86,7 @@ export class Turn {
     const { signal } = this.#reading;
     try {
       const body = await begin(signal);
-      for await (const { event, data } of answerEvents(this.id, body, signal, () => this.#lost())) {
-        this.isLost = false;
+      for await (const { event, data } of answerEvents(this.id, body, signal, (isLost) => this.#lost(isLost))) {
         this.#take(event, data);
         this.onchange();
       }
@@ -97,8 +96,8 @@ export class Turn {
     this.onchange();
   }
 
-  #lost() {
-    this.isLost = true;
+  #lost(isLost) {
+    this.isLost = isLost;
     this.onchange();
   }
 
