@@ -129,6 +129,21 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities.background",
         "infra.history.format",
     },
+    "infra.answers.dynamodb": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.format",
+        "infra.storage.aws",
+        "infra.tasks",
+    },
+    "infra.answers.mongo": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.format",
+        "infra.history.mongo",
+        "infra.storage.mongo",
+        "infra.tasks",
+    },
     "infra.answers.sqlite": {
         "domain.entities.background",
         "infra.answers",
@@ -297,6 +312,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.stores": {
         "infra",
+        "infra.answers.dynamodb",
+        "infra.answers.mongo",
         "infra.answers.sqlite",
         "infra.attachments",
         "infra.history.dynamodb",
