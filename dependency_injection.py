@@ -71,6 +71,7 @@ from infra.history.open_history import (
     without_expired,
 )
 from infra.ids import InteractionIds
+from infra.llm.catalogue.catalogue import Catalogue
 from infra.llm.catalogue.loader import load_catalogue
 from infra.llm.chain import open_llm
 from infra.logging.unhandled import log_unhandled_in
@@ -122,8 +123,15 @@ LATE_SECONDS = 3.0
 """Longest wait for a turn that a request continues, while a queue or another host carries it to the store."""
 
 
-def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIApp:
-    """Return the HTTP application; its adapters are opened when a server starts it."""
+def application(
+    settings: Settings,
+    lifecycle: Lifecycle | None = None,
+    on_catalogue: Callable[[Catalogue], None] = lambda _: None,
+) -> ASGIApp:
+    """Return the HTTP application; its adapters are opened when a server starts it.
+
+    `on_catalogue` is called with the models before that.
+    """
     options = Options(
         version=VERSION,
         provider_name=open_telemetry_name,
@@ -136,7 +144,7 @@ def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIA
         root_path=settings.root_path,
         limits=Limits(body_bytes=settings.max_body_bytes, json_depth=settings.max_json_depth),
     )
-    return create_app(options, lambda: running(settings), lifecycle)
+    return create_app(options, lambda: running(settings, on_catalogue), lifecycle)
 
 
 def _gate_rules(settings: AccessSettings) -> GateRules:
@@ -169,7 +177,9 @@ def serve_options(settings: ServerSettings) -> ServeOptions:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Container]:
+async def running(
+    settings: Settings, on_catalogue: Callable[[Catalogue], None] = lambda _: None
+) -> AsyncIterator[Container]:
     """Open the adapters, yield the container, and close the adapters in reverse order."""
     log_unhandled_in(asyncio.get_running_loop())
     clock = SystemClock()
@@ -180,6 +190,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
         plain_http_providers=catalogue.plain_http_providers(),
         is_demo_only=catalogue.is_demo_only(),
     )
+    on_catalogue(catalogue)
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with AsyncExitStack() as stack:
         metrics_server_degraded = await stack.enter_async_context(
@@ -214,7 +225,9 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             llm=llm.client,
             catalogue=catalogue,
             history=overdue_as_interrupted(
-                without_expired(settings, history.repository, clock), clock
+                without_expired(settings, history.repository, clock),
+                clock,
+                background_seconds=settings.background_seconds,
             ),
             records=records_without_expired(settings, history.records, clock),
             history_writer=(

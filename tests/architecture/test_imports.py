@@ -17,6 +17,7 @@ ADAPTER_OF = {
     "opentelemetry.sdk": ("tracing",),
     "opentelemetry.exporter": ("tracing",),
     "jwt": ("jwt", "jwk"),
+    "google.auth": ("google",),
     "cryptography": ("jwt", "jwk", "sealing"),
 }
 """By a word in the module's name, so that the file says what it needs."""

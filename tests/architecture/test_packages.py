@@ -240,6 +240,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.llm": {
         "infra.llm.catalogue",
+        "infra.llm.credentials",
         "infra.llm.pricing",
         "infra.llm.providers",
         "infra.llm.resilience",
@@ -251,6 +252,9 @@ ALLOWED: dict[str, set[str]] = {
         "infra.llm.providers",
         "infra.llm.transport",
         "infra.settings",
+    },
+    "infra.llm.credentials": {
+        "infra.llm.transport",
     },
     "infra.llm.providers": {
         "infra.llm.providers.anthropic",
@@ -269,6 +273,9 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.providers.openai": {
         "infra.llm.transport",
         "infra.llm.transport.errors",
+    },
+    "infra.llm.resilience": {
+        "infra.llm.catalogue",
     },
     "infra.llm.transport": {
         "infra.llm.transport.errors",

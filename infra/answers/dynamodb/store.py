@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
@@ -146,8 +146,8 @@ class DynamoAnswerLog(AnswerLog):
         self._positions.note(key, after + len(page.events), found)
         return page
 
-    async def wait(self, key: AnswerKey, *, seconds: float) -> None:
-        await self._additions.wait(key, seconds=seconds)
+    def subscribe(self, key: AnswerKey) -> AbstractContextManager[asyncio.Event]:
+        return self._additions.subscribe(key)
 
     async def stop(self, key: AnswerKey) -> bool:
         with translate_errors(HistoryUnreadable, "DynamoDB"):

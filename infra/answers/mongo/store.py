@@ -1,7 +1,8 @@
 """The event logs of background answers in MongoDB."""
 
+import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -142,8 +143,8 @@ class MongoAnswerLog(AnswerLog):
         except UnreadableDocument as exc:
             raise HistoryDamaged("an event log in MongoDB cannot be read") from exc
 
-    async def wait(self, key: AnswerKey, *, seconds: float) -> None:
-        await self._additions.wait(key, seconds=seconds)
+    def subscribe(self, key: AnswerKey) -> AbstractContextManager[asyncio.Event]:
+        return self._additions.subscribe(key)
 
     async def stop(self, key: AnswerKey) -> bool:
         with translate_errors(HistoryUnreadable):

@@ -18,6 +18,7 @@ from infra.llm.catalogue.models_file import (
     ProviderTable,
     provider_url,
     read_models_file,
+    same_upstream,
 )
 from infra.llm.providers.demo import MODEL as DEMO_MODEL
 from infra.llm.providers.demo import PROVIDER as DEMO_PROVIDER
@@ -99,6 +100,9 @@ def _providers(
                 allow_http=table.allow_http,
                 price_url=table.base_url,
                 dialect=_dialect(kind, base_url, table),
+                enabled_by=table.api_key_env,
+                api_key_header=table.api_key_header,
+                has_google_auth=table.auth is not None,
             ),
         )
 
@@ -146,6 +150,10 @@ def _entry(
     usd_per_million = None
     if table.input_usd_per_million is not None and table.output_usd_per_million is not None:
         usd_per_million = (table.input_usd_per_million, table.output_usd_per_million)
+    fallbacks = tuple(
+        other for other in table.fallbacks if file.models[other].provider in providers
+    )
+    sharing = [other for other in same_upstream(file, name) if other in fallbacks]
     return CatalogueModel(
         model=Model(
             id=name,
@@ -160,9 +168,9 @@ def _entry(
         ),
         provider=provider,
         upstream=table.upstream or name,
-        fallbacks=tuple(
-            other for other in table.fallbacks if file.models[other].provider in providers
-        ),
+        fallbacks=fallbacks,
+        spread=(name, *sharing) if table.spread and sharing else (),
+        weight=table.weight,
         first_token_seconds=table.first_token_seconds,
         continues=table.continues,
         shared_family=table.family,
@@ -193,6 +201,7 @@ def _openai(settings: ProviderSettings, file_provider: Provider | None) -> Catal
             api_key=_header_value("OPENAI_API_KEY", key.get_secret_value()) if key else None,
             allow_http=False,
             price_url=address or _OPENAI_URL,
+            enabled_by="OPENAI_API_KEY" if key else "OPENAI_BASE_URL",
         )
     model = _OPENAI_MODEL
     if settings.openai_model not in (None, model.id):

@@ -12,6 +12,7 @@ from infra.llm.providers.anthropic.client import AnthropicClient
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.client import OpenAICompatibleClient, default_dialect
+from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.dialect import Dialect
 
 _HTTP_OK = 200
@@ -28,12 +29,14 @@ class ClientOptions:
         upstream: The provider's name for the model.
         base_url: Without a slash at its end.
         api_key: None sends none.
+        api_key_header: Of the key; None: the usual one of the kind.
         dialect: As the models file states it; None: the default of the base URL.
         max_answer_bytes: Longer answers are cut.
         idle_seconds: The limit on silence within an answer.
         cost: Adds the cost to a usage.
         family: Models that accept the metadata in each other's answers.
         max_output_tokens: The model's limit on output; None where unknown.
+        authorization: Supplies access tokens; None for a provider with a key, or without any.
     """
 
     session: aiohttp.ClientSession
@@ -48,6 +51,8 @@ class ClientOptions:
     cost: Callable[[Usage], Usage]
     family: str = ""
     max_output_tokens: int | None = None
+    authorization: Authorization | None = None
+    api_key_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ class ProviderKind:
         success_status: HTTP status of an answered call; None where the client does not use HTTP.
         default_dialect: Returns the dialect of the server at a base URL, which a models file may change; None: it
             may not.
+        names_key_header: A models file may state `api_key_header` for its providers.
+        takes_google_tokens: A models file may state `auth = "google"` for its providers.
         shares_metadata: All models of one provider accept the metadata in each other's answers.
         capabilities: What its models usually can do beyond text; a models file may say otherwise.
         is_demo: Built in, used only while no real provider is configured; not for models files.
@@ -69,6 +76,8 @@ class ProviderKind:
     open_client: Callable[[ClientOptions], LLMClient]
     success_status: int | None = _HTTP_OK
     default_dialect: Callable[[str], Dialect] | None = None
+    names_key_header: bool = False
+    takes_google_tokens: bool = False
     shares_metadata: bool = False
     capabilities: frozenset[Capability] = frozenset()
     is_demo: bool = False
@@ -81,11 +90,12 @@ def _open_gemini(options: ClientOptions) -> LLMClient:
         model=options.model,
         upstream=options.upstream,
         base_url=options.base_url,
-        api_key=options.api_key or "",
+        api_key=options.api_key,
         max_answer_bytes=options.max_answer_bytes,
         cost=options.cost,
         family=options.family,
         idle_seconds=options.idle_seconds,
+        authorization=options.authorization,
     )
 
 
@@ -101,6 +111,7 @@ def _open_openai(options: ClientOptions) -> LLMClient:
         cost=options.cost,
         family=options.family,
         dialect=options.dialect,
+        api_key_header=options.api_key_header,
         idle_seconds=options.idle_seconds,
     )
 
@@ -124,12 +135,14 @@ def _open_anthropic(options: ClientOptions) -> LLMClient:
 GEMINI = ProviderKind(
     name="gemini",
     open_client=_open_gemini,
+    takes_google_tokens=True,
     shares_metadata=True,
     capabilities=frozenset(Capability),
 )
 OPENAI = ProviderKind(
     name="openai",
     open_client=_open_openai,
+    names_key_header=True,
     default_dialect=default_dialect,
     capabilities=frozenset(Capability) - {Capability.AUDIO},
 )

@@ -30,6 +30,7 @@ class Dialect:
         parallel_tool_calls: Send whether an answer may have several calls.
         short_call_ids: Ids of calls have nine letters and digits.
         strict_tools: Send that arguments must follow the schema exactly.
+        prompt_cache_key: Send the caller's key of requests with a common beginning.
         sampling: Send temperature and `top_p`; "one": of both the temperature alone, "none": neither.
     """
 
@@ -44,6 +45,7 @@ class Dialect:
     parallel_tool_calls: bool = True
     short_call_ids: bool = False
     strict_tools: bool = True
+    prompt_cache_key: bool = False
     sampling: str = "both"
 
 
@@ -251,6 +253,12 @@ def _refuses_sampling(error: WireError, prompt: Prompt, dialect: Dialect) -> boo
     )
 
 
+def _refuses_prompt_cache_key(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if not dialect.prompt_cache_key or prompt.caching is None or prompt.caching.key is None:
+        return False
+    return _names("prompt_cache_key", error)
+
+
 def _refuses_strict_tools(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
     if not dialect.strict_tools or not any(tool.is_strict for tool in prompt.tools):
         return False
@@ -345,6 +353,11 @@ OPENAI_ADAPTATIONS = (
     ),
     Adaptation(description="without seed", changes={"seeds": None}, applies=_refuses_seed),
     *_EFFORT,
+    Adaptation(
+        description="without prompt_cache_key",
+        changes={"prompt_cache_key": False},
+        applies=_refuses_prompt_cache_key,
+    ),
     Adaptation(
         description="without parallel_tool_calls",
         changes={"parallel_tool_calls": False},

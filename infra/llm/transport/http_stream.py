@@ -13,6 +13,7 @@ from yarl import URL
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import AnswerEvent, ProviderSelected, Usage
 from infra.llm.transport.adaptable_request import AdaptableRequest
+from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
 from infra.llm.transport.errors.mapping import TranslateErrors, refusal
@@ -24,6 +25,7 @@ from infra.llm.transport.stream_decoder import ReceivedAnswer
 # Memory of one answer while its reader is slow. Models generate far less per second than these let through.
 _READ_BUFFER_BYTES = 8 * 1024
 _RECEIVE_BUFFER_BYTES = 32 * 1024
+_UNAUTHORIZED = 401
 _REFUSAL_BYTES = 64 * 1024
 _REFUSAL_SECONDS = 2.0
 # Without an event after the finish reason. Servers that send it early were seen to pause for three seconds.
@@ -74,6 +76,7 @@ class Endpoint:
         max_answer_bytes: Longer answers are cut there, in UTF-8, and the connection is closed.
         cost: Adds the cost to a usage.
         idle_seconds: The limit on silence within an answer.
+        authorization: Supplies further headers, which change over time; None: `headers` are enough.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Endpoint:
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
         idle_seconds: float,
+        authorization: Authorization | None = None,
     ) -> None:
         self._session = session
         self._provider = provider
@@ -100,6 +104,7 @@ class Endpoint:
         }
         self._max_answer_bytes = max_answer_bytes
         self._cost = cost
+        self._authorization = authorization
         self._max_trailing_seconds = _TRAILING_SHARE * idle_seconds
 
     async def ask(
@@ -127,7 +132,7 @@ class Endpoint:
         while True:
             reader = new_reader(context.id)
             context.reported_usage = partial(self._used, reader)
-            response = await self._post(await request.body(), context)
+            response = await self._response(await request.body(), context)
             try:
                 with TranslateErrors(self._provider, response.status):
                     if response.status != 200:
@@ -184,13 +189,28 @@ class Endpoint:
         for event in rest:
             yield event
 
-    async def _post(self, body: bytes, context: ChatRequestContext) -> aiohttp.ClientResponse:
+    async def _response(self, body: bytes, context: ChatRequestContext) -> aiohttp.ClientResponse:
+        if self._authorization is None:
+            return await self._post(body, self._headers, context)
+        changing = await self._authorization.headers()
+        response = await self._post(body, {**self._headers, **changing}, context)
+        if response.status != _UNAUTHORIZED:
+            return response
+        # the token may have been revoked before it expired
+        response.close()
+        self._authorization.discard(changing)
+        changing = await self._authorization.headers()
+        return await self._post(body, {**self._headers, **changing}, context)
+
+    async def _post(
+        self, body: bytes, headers: Mapping[str, str], context: ChatRequestContext
+    ) -> aiohttp.ClientResponse:
         was_sent = context.is_sent
         context.is_sent = True
         with TranslateErrors(self._provider):
             try:
                 return await self._session.post(
-                    self._url, data=body, headers=self._headers, allow_redirects=False
+                    self._url, data=body, headers=headers, allow_redirects=False
                 )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
                 context.is_sent = was_sent  # there was no connection

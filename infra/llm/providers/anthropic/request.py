@@ -2,7 +2,8 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 import orjson
@@ -16,7 +17,7 @@ from domain.entities.items import (
     ToolResult,
     tool_calls,
 )
-from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.prompt import CacheMark, Message, Prompt, Role
 from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolMode
 from infra.llm.providers.anthropic.schema import supported_schema
 from infra.llm.transport.dialect import Dialect
@@ -81,10 +82,7 @@ def request_body(
         "stream": dialect.stream,
     }
     wanted = prompt.response_format
-    system = prompt.system
-    if wanted is not None and wanted.schema is None:
-        system = f"{system}\n\n{_ANY_JSON}" if system else _ANY_JSON
-    if system.strip():
+    if system := _system(prompt):
         body["system"] = system
     if stop := [sequence for sequence in prompt.stop if sequence.strip()]:
         body["stop_sequences"] = stop
@@ -106,7 +104,42 @@ def request_body(
             body["temperature"] = min(prompt.temperature, _MOST_TEMPERATURE)
         if prompt.top_p is not None:
             body["top_p"] = prompt.top_p
+    caching = prompt.caching
+    if caching is not None and caching.whole is not None:
+        body["cache_control"] = _cache_control(caching.whole)
     return orjson.dumps(body)
+
+
+def _system(prompt: Prompt) -> str | list[Block]:
+    """Return the instructions: a text, or blocks that end at the marks of the caller; empty for none."""
+    system = prompt.system
+    wanted = prompt.response_format
+    more = ""
+    if wanted is not None and wanted.schema is None:
+        more = f"\n\n{_ANY_JSON}" if system else _ANY_JSON
+    if prompt.caching is None or not prompt.caching.system:
+        return system + more if (system + more).strip() else ""
+    marks = [replace(mark, position=len(system) - mark.position) for mark in prompt.caching.system]
+    blocks = _text_blocks(system, marks)
+    return [*blocks, {"type": "text", "text": more}] if more else blocks
+
+
+def _text_blocks(text: str, marks: Iterable[CacheMark]) -> list[Block]:
+    """Return `text` as blocks that end at `marks`, by the number of characters before them."""
+    blocks: list[Block] = []
+    start = 0
+    for mark in sorted(marks, key=lambda mark: mark.position):
+        if text[start : mark.position].strip():
+            block = {"type": "text", "text": text[start : mark.position]}
+            blocks.append({**block, "cache_control": _cache_control(mark)})
+            start = mark.position
+    if text[start:].strip():
+        blocks.append({"type": "text", "text": text[start:]})
+    return blocks
+
+
+def _cache_control(mark: CacheMark) -> Block:
+    return {"type": "ephemeral", "ttl": mark.ttl} if mark.ttl else {"type": "ephemeral"}
 
 
 def _messages(messages: Sequence[Message], family: str) -> list[dict[str, object]]:
@@ -116,10 +149,13 @@ def _messages(messages: Sequence[Message], family: str) -> list[dict[str, object
     for message in messages:
         content: str | list[Block] = message.text
         if message.items:
+            marks = {mark.position - 1: mark for mark in message.cache_marks}
             if message.role is Role.ASSISTANT:
-                content = _answer_blocks(message.items, family, ids)
+                content = _answer_blocks(message.items, family, ids, marks)
             else:
-                content = _user_blocks(message.items, ids)
+                content = _user_blocks(message.items, ids, marks)
+        elif message.cache_marks:
+            content = _text_blocks(message.text, message.cache_marks)
         if message.role is Role.ASSISTANT and not _has_content(content):
             continue
         role = message.role.value
@@ -147,9 +183,11 @@ def _is_after_results(block: Block) -> bool:
     return block["type"] != "tool_result"
 
 
-def _answer_blocks(items: Iterable[Item], family: str, ids: "_CallIds") -> list[Block]:
+def _answer_blocks(
+    items: Iterable[Item], family: str, ids: "_CallIds", marks: Mapping[int, CacheMark]
+) -> list[Block]:
     blocks: list[Block] = []
-    for item in items:
+    for position, item in enumerate(items):
         match item:
             case Text():
                 if item.text.strip():
@@ -166,7 +204,12 @@ def _answer_blocks(items: Iterable[Item], family: str, ids: "_CallIds") -> list[
                         "input": arguments_object(item.arguments),
                     }
                 )
+        if position in marks and blocks and blocks[-1]["type"] in _MAY_BE_MARKED:
+            blocks[-1]["cache_control"] = _cache_control(marks[position])
     return blocks
+
+
+_MAY_BE_MARKED = ("text", "tool_use")
 
 
 def _thinking_block(item: Reasoning, family: str) -> Block | None:
@@ -178,17 +221,26 @@ def _thinking_block(item: Reasoning, family: str) -> Block | None:
     return None
 
 
-def _user_blocks(items: Sequence[Item], ids: "_CallIds") -> list[Block]:
+def _user_blocks(
+    items: Sequence[Item], ids: "_CallIds", marks: Mapping[int, CacheMark]
+) -> list[Block]:
     """Return the results first, which the API demands, then the rest."""
     results: list[Block] = []
     others: list[Block] = []
-    for item in items:
+    for position, item in enumerate(items):
         if isinstance(item, ToolResult):
-            results.append(_result(item, ids))
+            block = _result(item, ids)
+            results.append(block)
         elif isinstance(item, Text) and item.text.strip():
-            others.append({"type": "text", "text": item.text})
+            block = {"type": "text", "text": item.text}
+            others.append(block)
         elif isinstance(item, Attachment):
-            others.append(_attachment(item))
+            block = _attachment(item)
+            others.append(block)
+        else:
+            continue
+        if position in marks:
+            block["cache_control"] = _cache_control(marks[position])
     return results + others
 
 
@@ -257,7 +309,13 @@ def _add_tools(body: dict[str, object], prompt: Prompt, dialect: Dialect) -> Non
     tools: Sequence[Tool] = prompt.tools
     if choice is not None and choice.names:
         tools = [tool for tool in tools if tool.name in choice.names] or tools
-    body["tools"] = [_tool(tool, dialect) for tool in tools]
+    written = [_tool(tool, dialect) for tool in tools]
+    body["tools"] = written
+    if prompt.caching is not None:
+        marks = {prompt.tools[mark.position - 1].name: mark for mark in prompt.caching.tools}
+        for tool in written:
+            if (mark := marks.get(str(tool["name"]))) is not None:
+                tool["cache_control"] = _cache_control(mark)
     mode = ToolMode.AUTO if choice is None else choice.mode
     calling: dict[str, object] = {"type": _MODES[mode]}
     if choice is not None and mode is ToolMode.REQUIRED and len(choice.names) == 1:

@@ -31,7 +31,7 @@ from tests.fakes.recordings import Recording, recordings
 FAMILY = "f"
 ALL = {
     recording.name: recording
-    for kind in ("anthropic", "gemini", "openai", "openrouter", "deepseek", "mistral")
+    for kind in ("anthropic", "gemini", "openai", "openrouter", "deepseek", "mistral", "vertex")
     for recording in recordings(kind)
     if recording.response["status"] == 200 and "count_tokens" not in recording.name
 }
@@ -55,6 +55,13 @@ CALLS: dict[str, list[tuple[str, Any]]] = {
     "openai_json_schema_and_tool_0": [("get_user_country", {})],
     "openai_stream_tool_call_0": [("get_capital", {"country": "UK"})],
     "openai_tool_calls_without_id_0": [("get_current_time", {})],
+    "vertex_stream_tool_call_arguments_0": [
+        ("getWeather", {"location": city}) for city in ("Boston", "San Francisco")
+    ],
+    "vertex_stream_tool_call_without_arguments_0": [
+        ("read_theme", {}),
+        *[("read_screen", {"id": screen}) for screen in ("A", "B", "C")],
+    ],
     "openrouter_tool_call_0": [
         ("divide", {"numerator": 123, "denominator": 456, "on_inf": "infinity"})
     ],
@@ -63,6 +70,7 @@ REASONED = {
     "anthropic_stream_thinking_0",
     "anthropic_tool_with_thinking_0",
     "gemini_stream_thoughts_0",
+    "vertex_stream_tool_call_without_arguments_0",
     "deepseek_stream_reasoning_0",
     "openrouter_stream_reasoning_details_0",
     "openrouter_reasoning_sent_back_1",
@@ -86,7 +94,7 @@ def is_anthropic(name: str) -> bool:
 
 
 def is_gemini(name: str) -> bool:
-    return name.startswith("gemini")
+    return name.startswith(("gemini", "vertex"))
 
 
 def read(recording: Recording) -> tuple[Interaction, Reply]:
