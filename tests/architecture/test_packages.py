@@ -72,6 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     "app.middleware": {
         "app.problems",
         "app.requests",
+        "domain.entities.background",
     },
     "app.problems": {
         "app.dto",
@@ -342,6 +343,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.storage.aws",
     },
     "infra.telemetry": {
+        "domain.entities.background",
         "infra",
         "infra.llm.resilience",
         "infra.settings",
@@ -350,10 +352,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.telemetry.metrics": {
         "domain.entities.background",
+        "domain.use_cases.background",
         "infra.llm.resilience",
         "infra.tasks",
     },
     "infra.telemetry.tracing": {
+        "domain.entities.background",
         "infra",
         "infra.settings",
         "infra.telemetry.metrics",

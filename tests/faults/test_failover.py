@@ -30,6 +30,10 @@ def test_the_command_shows_a_table_and_exits_with_0(
 ) -> None:
     done = command(tmp_path_factory.mktemp("selftest") / "data", "selftest")
     assert done.returncode == 0, done.stderr
-    assert {f"S{number:02}" for number in range(1, 17)} <= set(done.stdout.split())
+    assert {f"S{number:02}" for number in range(1, 18)} <= set(done.stdout.split())
+    killed = [
+        line.split() for line in done.stdout.splitlines() if "killed" in line or "anew" in line
+    ]
+    assert [(line[-4], line[-3], line[-1]) for line in killed] == [("primary", "2", "ok")] * 2
     assert "WRONG" not in done.stdout
     assert done.stdout.splitlines()[-1].startswith("All ")
