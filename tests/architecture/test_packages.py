@@ -98,10 +98,14 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities",
         "domain.entities.background",
     },
+    "domain.timing": {
+        "domain.interfaces",
+    },
     "domain.use_cases": {
         "domain.entities",
         "domain.exceptions",
         "domain.interfaces",
+        "domain.timing",
     },
     "domain.use_cases.background": {
         "domain.entities",
@@ -238,6 +242,9 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.providers.openai": {
         "infra.llm.transport",
         "infra.llm.transport.errors",
+    },
+    "infra.llm.resilience": {
+        "domain.timing",
     },
     "infra.llm.transport": {
         "infra.llm.transport.errors",
