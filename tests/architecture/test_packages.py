@@ -107,11 +107,15 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities",
         "domain.entities.background",
     },
+    "domain.timing": {
+        "domain.interfaces",
+    },
     "domain.use_cases": {
         "domain.entities",
         "domain.entities.background",
         "domain.exceptions",
         "domain.interfaces",
+        "domain.timing",
     },
     "domain.use_cases.background": {
         "domain.entities",
@@ -283,6 +287,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.llm.transport.errors",
     },
     "infra.llm.resilience": {
+        "domain.timing",
         "infra.llm.catalogue",
     },
     "infra.llm.transport": {

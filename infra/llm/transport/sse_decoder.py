@@ -35,7 +35,7 @@ class EventDecoder(BodyDecoder):
         self._unended: list[bytes] = []
         self._unended_bytes = 0
         self._is_at_start = True
-        self._is_between_events = False
+        self._is_between_events = True
         self._ends_in_cr = False
         self._is_error = False
         self._has_events = False
@@ -62,6 +62,8 @@ class EventDecoder(BodyDecoder):
                     and len(chunk) <= self._max_event_bytes
                     and all(data)
                 ):
+                    self._is_at_start = False
+                    self._has_events = True
                     return iter(data)  # fast path: complete events of one line each
         return self._each(chunk)
 
