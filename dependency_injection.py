@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from app.application import Limits, Options, create_app
 from app.middleware.access_gate import GateRules
+from app.middleware.answer_log import AnswerLogLines
 from app.process.lifecycle import Lifecycle
 from app.server import ServeOptions
 from app.server.metrics_server import serve_metrics
@@ -36,7 +37,7 @@ from domain.interfaces.idempotency import IdempotencyStore
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.interfaces.sealer import Sealer
-from domain.interfaces.telemetry import RequestTracer
+from domain.interfaces.telemetry import BackgroundObserver, RequestTracer
 from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
 from domain.use_cases.background.follow_answer import FollowAnswer
@@ -87,6 +88,7 @@ from infra.settings.server import ServerSettings
 from infra.stores.answers import open_answer_log
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.tasks.supervised import repeating, running_tasks
+from infra.telemetry.background_observers import BackgroundObservers
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics.background_metrics import BackgroundCounts
 from infra.telemetry.metrics.metrics import Metrics
@@ -250,6 +252,7 @@ async def running(
             history_lag_seconds=history.lag_seconds,
             attachments=history.attachments,
             answer_log=answer_log,
+            answer_spans=tracing.traced_answers() if tracing else None,
             traceparent=tracing.traceparent if tracing else lambda: None,
         )
         if history.attachments is not None:
@@ -316,6 +319,7 @@ def wire(
     history_lag_seconds: Callable[[], float | None] = lambda: None,
     attachments: AttachmentStore | None = None,
     answer_log: AnswerLog,
+    answer_spans: BackgroundObserver | None = None,
     traceparent: Callable[[], str | None] = lambda: None,
 ) -> Container:
     """Return a container of these adapters; opens nothing. Tests call it with fakes.
@@ -340,7 +344,11 @@ def wire(
             history=history_writer or history,
             clock=clock,
             store_long_arguments=StoreLongArguments(attachments),
-            observer=background_metrics,
+            observer=BackgroundObservers(
+                *((answer_spans,) if answer_spans else ()),
+                background_metrics,
+                AnswerLogLines(open_telemetry_name),
+            ),
         ),
         BackgroundLimits(
             answers=settings.max_background_answers,

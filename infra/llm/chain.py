@@ -75,6 +75,7 @@ async def open_llm(
             session=session,
             prices=Prices(_stated(catalogue), listed, clock),
         )
+        stack.push_async_callback(builder.close)
         routes = {entry.id: builder.route(entry) for entry in catalogue.entries}
         for tokens in builder.access_tokens.values():
             stack.push_async_callback(tokens.close)

@@ -119,7 +119,7 @@ class RunAnswers:
                 raise
             self.parts.observer.answer_begun(answer)
             writer = AnswerWriter(answer, lease, self.parts)
-            self._start(writer, self._make(writer, context, ready))
+            self._start(writer, self._make(answer, writer, context, ready))
         finally:
             self._beginning.discard(answer.key)
 
@@ -230,17 +230,26 @@ class RunAnswers:
             writer.interrupt(Interruption.GIVEN_UP)
 
     async def _make(
-        self, writer: AnswerWriter, context: ChatRequestContext, ready: ReadyToAsk
+        self,
+        answer: BackgroundAnswer,
+        writer: AnswerWriter,
+        context: ChatRequestContext,
+        ready: ReadyToAsk,
     ) -> None:
         recorder = AnswerRecorder(
             context, ready.prompt, self.parts.clock, started_seconds=context.started_seconds
         )
         try:
-            await writer.run(context, ready.prompt, recorder)
+            with self.parts.observer.making(answer):
+                await writer.run(context, ready.prompt, recorder)
         finally:
             ready.settle(context)
 
     async def _resume(self, writer: AnswerWriter, taken: TakenOver, prepare: Prepare) -> None:
+        with self.parts.observer.making(taken.answer):
+            await self._go_on(writer, taken, prepare)
+
+    async def _go_on(self, writer: AnswerWriter, taken: TakenOver, prepare: Prepare) -> None:
         """Go on with an answer from what its log says."""
         answer = taken.answer
         context = self.context_of(answer)

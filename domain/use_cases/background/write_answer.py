@@ -198,14 +198,13 @@ class AnswerWriter:
             while not (asking.done() or self._interruption):
                 await self._wake.wait()
                 self._wake.clear()
-                if self._interruption is Interruption.LEASE_LOST:
-                    break
                 if records := self._take_pending(context):
                     await self._append(records)
                     if pause_seconds and not asking.done():
                         await self._parts.clock.sleep(pause_seconds)
         finally:
-            asking.cancel()
+            if not asking.cancelling():  # twice would disturb how the call is closed
+                asking.cancel()
             await asyncio.wait([asking])
         if asking.cancelled():
             return None

@@ -8,6 +8,7 @@ from domain.entities.model import Model
 from domain.exceptions import RetiredModel, UnknownModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
+from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.registry import ProviderKind
 from infra.llm.transport.dialect import Dialect
 
@@ -24,6 +25,7 @@ class Provider:
         allow_http: Allows plain http in production.
         price_url: The base URL by which prices are looked up; stays the same behind a proxy.
         dialect: As the models file states it; None: the default of the base URL.
+        identity: Signs the requests; None where a key authorises them.
         enabled_by: Name of the setting that enables it; None if the models file alone does.
     """
 
@@ -34,6 +36,7 @@ class Provider:
     allow_http: bool
     price_url: str
     dialect: Dialect | None = None
+    identity: AwsIdentity | None = None
     enabled_by: str | None = None
     api_key_header: str | None = None
     has_google_auth: bool = False

@@ -21,6 +21,7 @@ from infra.llm.catalogue.models_file import (
     read_models_file,
     same_upstream,
 )
+from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.demo import MODEL as DEMO_MODEL
 from infra.llm.providers.demo import PROVIDER as DEMO_PROVIDER
 from infra.llm.providers.registry import DEMO, OPENAI, PROVIDER_KINDS, ProviderKind
@@ -97,8 +98,12 @@ def _providers(
                 logger.info("provider %s is skipped: %s is not set", name, table.api_key_env)
                 continue
         override = overrides.get(name)
-        base_url = _address(f"{name.upper()}_BASE_URL", override) or table.base_url
         kind = PROVIDER_KINDS[table.kind]
+        default_url, identity = table.base_url or "", None
+        if kind.default_url is not None:
+            identity = _identity(table, environment)
+            default_url = kind.default_url(identity.region)
+        base_url = _address(f"{name.upper()}_BASE_URL", override) or table.base_url or default_url
         yield (
             name,
             Provider(
@@ -107,13 +112,24 @@ def _providers(
                 base_url=base_url,
                 api_key=api_key,
                 allow_http=table.allow_http,
-                price_url=table.base_url,
+                price_url=default_url,
                 dialect=_dialect(kind, base_url, table),
+                identity=identity,
                 enabled_by=table.api_key_env,
                 api_key_header=table.api_key_header,
                 has_google_auth=table.auth is not None,
             ),
         )
+
+
+def _identity(table: ProviderTable, environment: Mapping[str, str]) -> AwsIdentity:
+    return AwsIdentity(
+        region=table.region or "",
+        role_arn=table.role_arn,
+        access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        session_token=environment.get("AWS_SESSION_TOKEN"),
+    )
 
 
 def _dialect(kind: ProviderKind, base_url: str, table: ProviderTable) -> Dialect | None:

@@ -32,6 +32,11 @@ Name = Annotated[
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=64)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$")]
+RoleArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\x21-\x7e]{1,512}$")
+]
+
 
 _VERTEX_PATH = "/publishers/google"
 
@@ -74,10 +79,12 @@ class Table(BaseModel):
 
 
 class ProviderTable(Table):
-    """A provider: its kind, base URL, key and dialect."""
+    """A provider: its kind, base URL or region, key or role, and dialect."""
 
     kind: Annotated[str, AfterValidator(provider_kind)]
-    base_url: Annotated[str, AfterValidator(provider_url)]
+    base_url: Annotated[str, AfterValidator(provider_url)] | None = None
+    region: Region | None = None
+    role_arn: RoleArn | None = None
     api_key_env: VariableName | None = None
     api_key_header: HeaderName | None = None
     auth: Literal["google"] | None = None
@@ -166,7 +173,7 @@ def parse_models(text: str, source: str) -> ModelsFile:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
         raise ConfigurationError(f"{source}: {_message(_most_useful(exc))}") from exc
-    checks = (_wrong_dialects, _wrong_auth, _wrong_names, _wrong_spreads)
+    checks = (_wrong_addresses, _wrong_dialects, _wrong_auth, _wrong_names, _wrong_spreads)
     for error in (error for check in checks for error in check(file)):
         raise ConfigurationError(f"{source}: {error}")
     return file
@@ -208,6 +215,21 @@ def _message(error: Mapping[str, Any]) -> str:
     return f"{head} {'.'.join(key)}: {message}" if key else f"{head} {message}"
 
 
+def _wrong_addresses(file: ModelsFile) -> Iterator[str]:
+    for name, provider in file.providers.items():
+        head = table_name("providers", name)
+        if PROVIDER_KINDS[provider.kind].default_url is None:
+            if provider.base_url is None:
+                yield f"{head} base_url: is missing"
+            for key in ("region", "role_arn"):
+                if getattr(provider, key) is not None:
+                    yield f'{head} {key}: only for kind = "bedrock"'
+        elif provider.region is None:
+            yield f"{head} region: is missing"
+        elif provider.api_key_env is not None and provider.role_arn is not None:
+            yield f"{head} role_arn, api_key_env: state one of them"
+
+
 def _wrong_dialects(file: ModelsFile) -> Iterator[str]:
     for name, provider in file.providers.items():
         stated = [key for key in DIALECT_KEYS if getattr(provider, key) is not None]
@@ -236,7 +258,7 @@ def _wrong_auth(file: ModelsFile) -> Iterator[str]:
             yield f"{head} auth: only for kind = {' or '.join(kinds)}"
         if provider.api_key_env is not None:
             yield f"{head} auth, api_key_env: state one of them"
-        if not provider.base_url.endswith(_VERTEX_PATH):
+        if not (provider.base_url or "").endswith(_VERTEX_PATH):
             yield f'{head} base_url: should end with {_VERTEX_PATH} where auth = "google"'
 
 

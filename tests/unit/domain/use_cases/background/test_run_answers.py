@@ -108,6 +108,7 @@ async def test_an_answer_that_no_model_continues_begins_anew() -> None:
         outcome,
     ]
     assert outcome.text == "Hello"
+    assert second.contexts[0].text_so_far == ""
     assert CANNOT_CONTINUE in second.observer.seen
 
 
@@ -175,6 +176,47 @@ async def test_an_attempt_that_ended_is_not_lost() -> None:
     await second.take_over()
     await second.finished()
     assert [each.outcome for each in installation.outcome().attempts] == ["cancelled", LOST]
+
+
+async def test_an_attempt_that_a_shutdown_ended_is_not_lost() -> None:
+    installation = Installation()
+    cancelled = Attempt(provider="scripted", model="demo", outcome="cancelled", seconds=1.0)
+    first = installation.process(SELECTED, "a", cancelled, asyncio.Event())
+    await first.begin()
+    await until(lambda: "a" in events(installation))
+    await first.answers.drain(seconds=5.0)
+    second = installation.process(CONTINUING, "b", END)
+    await second.take_over()
+    await second.finished()
+    assert installation.outcome().attempts == (cancelled,)
+
+
+async def test_what_was_void_before_a_death_stays_void() -> None:
+    installation = Installation()
+    await died_after(installation, SELECTED, "Hel")
+    log = installation.log_of()
+    log.chunks.append((1, [Restarted(CANNOT_CONTINUE)]))
+    second = installation.process(SELECTED, "Hello", END)
+    await second.take_over()
+    await second.finished()
+    assert second.contexts[0].text_so_far == ""
+    restarted = [SELECTED, "Hel", Restarted(CANNOT_CONTINUE), SELECTED, "Hello"]
+    assert events(installation) == [*restarted, installation.outcome()]
+
+
+async def test_an_answer_that_began_anew_is_continued_from_there() -> None:
+    installation = Installation()
+    await died_after(installation, SELECTED, "Hel")
+    second = installation.process()
+    second.llm.in_turn = [(CannotContinue(),), (SELECTED, "Good ", asyncio.Event())]
+    await second.take_over()
+    await until(lambda: "Good " in events(installation))
+    await ended_by_death(installation, second)
+    third = installation.process(CONTINUING, "day", END)
+    await third.take_over()
+    await third.finished()
+    assert third.contexts[0].text_so_far == "Good "
+    assert installation.outcome().text == "Good day"
 
 
 async def test_an_answer_is_made_by_one_of_many_processes() -> None:

@@ -1,13 +1,19 @@
 """An answer is written into its log as it comes, and its outcome is stored once."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
 from domain.entities.background.log import Asked, Concluded, LogRecord, Restarted
+from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Attempt, Status
 from domain.entities.items import ProviderMetadata, ToolCall
+from domain.entities.prompt import Prompt
 from domain.entities.reply import (
+    AnswerEvent,
     AnswerProgress,
     FinishReason,
     MetadataReceived,
@@ -26,6 +32,7 @@ from tests.fakes.background_answers import (
     until,
 )
 from tests.fakes.interactions import an_id
+from tests.fakes.model import SteppingLLM
 
 CALL = ToolCall(id="call_1", name="weather", arguments='{"city": "Pará"}')
 MARK = MetadataReceived(metadata=ProviderMetadata(kind="k", family="f", value="v"), characters=2)
@@ -393,6 +400,33 @@ async def test_the_end_of_the_wait_at_shutdown_leaves_the_lease_to_run_out() -> 
     await process.finished()
     assert installation.log_of().events == [SELECTED, "a"]
     assert not installation.log_of().was_given_up
+    assert process.llm.hung_up == 1
+
+
+async def test_the_attempt_that_an_interruption_ends_is_written() -> None:
+    class Hanging(SteppingLLM):
+        async def stream(
+            self, prompt: Prompt, context: ChatRequestContext
+        ) -> AsyncGenerator[AnswerEvent, None]:
+            try:
+                async with aclosing(super().stream(prompt, context)) as events:
+                    async for event in events:
+                        yield event
+            finally:
+                await asyncio.sleep(0)
+                context.attempts.append(an_attempt("cancelled"))
+
+    installation = Installation()
+    process = installation.process()
+    process.answers.parts = replace(
+        process.answers.parts, llm=Hanging(SELECTED, "a", asyncio.Event())
+    )
+    await process.begin()
+    await until(lambda: installation.log_of().records)
+    process.answers.give_up()
+    await process.finished()
+    assert installation.log_of().records[-1] == an_attempt("cancelled")
+    assert installation.log_of().was_given_up
 
 
 async def test_an_erased_answer_closes_the_call_and_leaves_nothing() -> None:

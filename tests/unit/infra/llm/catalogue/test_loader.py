@@ -445,9 +445,36 @@ MISTAKES = {
         A_FILE.replace('kind = "openai"', 'kind = "openai"\nlimit_field = "tokens"'),
         "[providers.here] limit_field: should be 'max_tokens' or 'max_completion_tokens'",
     ),
+    "no address": (
+        A_FILE.replace('base_url = "http://127.0.0.1:11434/v1"', ""),
+        "[providers.here] base_url: is missing",
+    ),
+    "region of another kind": (
+        A_FILE.replace('kind = "openai"', 'kind = "openai"\nregion = "us-east-1"'),
+        '[providers.here] region: only for kind = "bedrock"',
+    ),
+    "no region": (
+        A_FILE.replace('"openai"', '"bedrock"'),
+        "[providers.here] region: is missing",
+    ),
+    "bad region": (
+        A_FILE.replace('"openai"', '"bedrock"\nregion = "us-east-1.evil.example"'),
+        "[providers.here] region: should match pattern",
+    ),
+    "bad role": (
+        A_FILE.replace('"openai"', '"bedrock"\nregion = "us-east-1"\nrole_arn = "admin"'),
+        "[providers.here] role_arn: should match pattern",
+    ),
+    "role and key": (
+        A_FILE.replace(
+            '"openai"',
+            '"bedrock"\nregion = "us-east-1"\napi_key_env = "KEY"\nrole_arn = "arn:aws:iam::123456789012:role/x"',
+        ),
+        "[providers.here] role_arn, api_key_env: state one of them",
+    ),
     "bad kind": (
         A_FILE.replace('"openai"', '"claude"'),
-        "[providers.here] kind: should be 'gemini', 'openai' or 'anthropic'",
+        "[providers.here] kind: should be 'gemini', 'openai', 'anthropic' or 'bedrock'",
     ),
     "bad address": (
         A_FILE.replace("http://127.0.0.1:11434", "localhost:11434"),
