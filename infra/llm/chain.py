@@ -77,6 +77,7 @@ async def open_llm(
         )
         stack.push_async_callback(builder.close)
         routes = {entry.id: builder.route(entry) for entry in catalogue.entries}
+        builder.prepare()
         for tokens in builder.access_tokens.values():
             stack.push_async_callback(tokens.close)
             tokens.renew()  # the first chat then need not wait
