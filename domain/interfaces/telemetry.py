@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -155,6 +156,10 @@ class AttemptObserver(Protocol):
 class BackgroundObserver(Protocol):
     """Observes the background answers of this process. Methods do not wait and do not raise."""
 
+    def making(self, answer: BackgroundAnswer) -> AbstractContextManager[None]:
+        """Return the context in which this process makes the answer; all observations but `answer_begun` come within it."""
+        return nullcontext()
+
     @abstractmethod
     def answer_begun(self, answer: BackgroundAnswer) -> None:
         """Record that an answer was accepted."""
@@ -168,6 +173,11 @@ class BackgroundObserver(Protocol):
     @abstractmethod
     def answer_restarted(self, answer: BackgroundAnswer, reason: str) -> None:
         """Record that an answer began anew, so that what readers saw is void."""
+        ...
+
+    @abstractmethod
+    def records_written(self, *, seconds: float) -> None:
+        """Record that records are durable, and for how long they waited for it."""
         ...
 
     @abstractmethod

@@ -210,6 +210,7 @@ class AnswerRecorder:
             attempts=attempts,
             error=error,
             metadata=context.metadata,
+            is_background=context.is_background,
         )
 
 

@@ -69,6 +69,11 @@ class ChatRequest(RequestDto):
         default=False,
         description="true: send the answer as server-sent events while it is generated.",
     )
+    background: bool = Field(
+        default=False,
+        description="true: the answer goes on whether or not anybody listens, and is finished although this process dies. "
+        "Without `stream` the response is a 202 with the accepted interaction.",
+    )
     fallback: bool = Field(default=True, description="false: do not fall back to another model.")
     previous_id: InteractionId | None = Field(
         default=None,

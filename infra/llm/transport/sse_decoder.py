@@ -4,17 +4,15 @@ from collections.abc import Iterator
 
 import orjson
 
+from infra.llm.transport.body_decoder import DONE, BodyDecoder
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.json_document import parse
-
-DONE = b"[DONE]"
-"""The data of the last event of OpenAI's streams; the only event that is not JSON."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _JSON = (b"{", b"[")
 
 
-class EventDecoder:
+class EventDecoder(BodyDecoder):
     """Splits a body of server-sent events into their data; a body that is plain JSON is one event.
 
     Lines end as the standard allows: in CR, LF or both. Comments, unknown fields, and events without data are ignored.
