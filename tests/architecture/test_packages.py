@@ -72,6 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     "app.middleware": {
         "app.problems",
         "app.requests",
+        "domain.entities.background",
     },
     "app.problems": {
         "app.dto",
@@ -106,11 +107,15 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities",
         "domain.entities.background",
     },
+    "domain.timing": {
+        "domain.interfaces",
+    },
     "domain.use_cases": {
         "domain.entities",
         "domain.entities.background",
         "domain.exceptions",
         "domain.interfaces",
+        "domain.timing",
     },
     "domain.use_cases.background": {
         "domain.entities",
@@ -239,6 +244,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.llm": {
         "infra.llm.catalogue",
+        "infra.llm.credentials",
         "infra.llm.pricing",
         "infra.llm.providers",
         "infra.llm.resilience",
@@ -248,16 +254,27 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.catalogue": {
         "infra",
         "infra.llm.providers",
+        "infra.llm.providers.bedrock",
         "infra.llm.transport",
         "infra.settings",
     },
+    "infra.llm.credentials": {
+        "infra.llm.transport",
+    },
     "infra.llm.providers": {
         "infra.llm.providers.anthropic",
+        "infra.llm.providers.bedrock",
         "infra.llm.providers.gemini",
         "infra.llm.providers.openai",
         "infra.llm.transport",
     },
     "infra.llm.providers.anthropic": {
+        "infra.llm.transport",
+        "infra.llm.transport.errors",
+    },
+    "infra.llm.providers.bedrock": {
+        "infra",
+        "infra.llm.providers.anthropic",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },
@@ -268,6 +285,10 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.providers.openai": {
         "infra.llm.transport",
         "infra.llm.transport.errors",
+    },
+    "infra.llm.resilience": {
+        "domain.timing",
+        "infra.llm.catalogue",
     },
     "infra.llm.transport": {
         "infra.llm.transport.errors",
@@ -327,6 +348,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.storage.aws",
     },
     "infra.telemetry": {
+        "domain.entities.background",
         "infra",
         "infra.llm.resilience",
         "infra.settings",
@@ -335,10 +357,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.telemetry.metrics": {
         "domain.entities.background",
+        "domain.use_cases.background",
         "infra.llm.resilience",
         "infra.tasks",
     },
     "infra.telemetry.tracing": {
+        "domain.entities.background",
         "infra",
         "infra.settings",
         "infra.telemetry.metrics",

@@ -111,7 +111,7 @@ class RunAnswers:
         except BaseException:
             ready.settle(context)
             raise
-        self._start(writer, self._make(writer, context, ready))
+        self._start(writer, self._make(answer, writer, context, ready))
         try:
             await self.parts.history.append(answer.interaction)
         except BaseException:
@@ -249,17 +249,26 @@ class RunAnswers:
             writer.interrupt(Interruption.GIVEN_UP)
 
     async def _make(
-        self, writer: AnswerWriter, context: ChatRequestContext, ready: ReadyToAsk
+        self,
+        answer: BackgroundAnswer,
+        writer: AnswerWriter,
+        context: ChatRequestContext,
+        ready: ReadyToAsk,
     ) -> None:
         recorder = AnswerRecorder(
             context, ready.prompt, self.parts.clock, started_seconds=context.started_seconds
         )
         try:
-            await writer.run(context, ready.prompt, recorder)
+            with self.parts.observer.making(answer):
+                await writer.run(context, ready.prompt, recorder)
         finally:
             ready.settle(context)
 
     async def _resume(self, writer: AnswerWriter, taken: TakenOver, prepare: Prepare) -> None:
+        with self.parts.observer.making(taken.answer):
+            await self._go_on(writer, taken, prepare)
+
+    async def _go_on(self, writer: AnswerWriter, taken: TakenOver, prepare: Prepare) -> None:
         """Go on with an answer from what its log says."""
         answer = taken.answer
         context = self.context_of(answer)
