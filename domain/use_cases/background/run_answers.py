@@ -289,6 +289,9 @@ class RunAnswers:
         outcome = resumed.outcome or self._outcome_without_asking(taken, context, recorder)
         ready = None
         if outcome is None:
+            # The process that began the answer may have died before; the outcome follows in any case.
+            with suppress(HistoryError):
+                await self.parts.history.append(answer.interaction)
             try:
                 ready = await writer.unless_interrupted(self._prepared(answer, context, prepare))
             except DomainError as error:  # such as a model that is no longer in the catalogue

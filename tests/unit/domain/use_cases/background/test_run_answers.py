@@ -168,6 +168,20 @@ async def test_each_attempt_that_was_lost_with_its_process_is_in_the_outcome() -
     assert (outcome.provider, outcome.model) == ("scripted", "demo")
 
 
+async def test_an_answer_that_died_before_it_was_in_history_is_found_there_once_taken_over() -> (
+    None
+):
+    installation = Installation()
+    await died_after(installation, SELECTED, "a")
+    installation.history.kept.clear()
+    second = installation.process(CONTINUING, asyncio.Event(), END)
+    await second.take_over()
+    await until(lambda: second.llm.asked)
+    assert installation.outcome().status is Status.IN_PROGRESS
+    second.die()
+    await second.finished()
+
+
 async def test_an_attempt_that_ended_is_not_lost() -> None:
     installation = Installation()
     cancelled = Attempt(provider="scripted", model="demo", outcome="cancelled", seconds=1.0)
