@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import tzinfo
+from itertools import chain, pairwise
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
@@ -24,6 +25,9 @@ from infra.storage.mongo.client import Document
 
 _MOST_DAYS = 4_000
 _GROUPS_AT_ONCE = 10_000
+_MANY = 5_000
+"""Interactions from which on the server is asked for parts at the same time, which it adds up on all its cores."""
+_PARTS = 4
 
 _BLOCK: Document = {"$substrBytes": ["$_id", 0, 5]}
 """Ids of 3.1 days: keeps the latencies of one group below the limit of a document."""
@@ -54,35 +58,34 @@ async def statistics(
     matching: Document = {"userId": query.user_id, "$and": ids}
     key: Any = "$model" if query.by is GroupBy.MODEL else {"$ifNull": ["$provider", None]}
     block: Any = _BLOCK
+    ends = await _ends(interactions, matching, milliseconds=milliseconds)
+    if ends is None:
+        return []
     if query.by is GroupBy.DAY:
-        ends = await _ends(interactions, matching, milliseconds=milliseconds)
-        if ends is None:
-            return []
-        matching["$and"] = [*ids, {"_id": {"$lte": ends[1]}}]
         starts = _starts(*ends, query.time_zone)
         key, block = (_day(starts), _NOTHING) if starts else (_NOTHING, "$_id")
-    pipeline: list[Document] = [
-        {"$match": matching},
-        {
-            "$group": {
-                "_id": {"key": key, "block": block},
-                "interactions": {"$sum": 1},
-                "failures": {"$sum": {"$cond": [_IS_FAILURE, 1, 0]}},
-                "input": {"$sum": "$usage.input"},
-                "output": {"$sum": "$usage.output"},
-                "cost": {"$sum": "$usage.costUsd"},
-                "priced": {"$sum": {"$cond": [{"$isNumber": "$usage.costUsd"}, 1, 0]}},
-                "answeredIn": {"$push": {"$cond": ["$answered", "$seconds", "$$REMOVE"]}},
-            }
-        },
-    ]
+    grouping: Document = {
+        "_id": {"key": key, "block": block},
+        "interactions": {"$sum": 1},
+        "failures": {"$sum": {"$cond": [_IS_FAILURE, 1, 0]}},
+        "input": {"$sum": "$usage.input"},
+        "output": {"$sum": "$usage.output"},
+        "cost": {"$sum": "$usage.costUsd"},
+        "priced": {"$sum": {"$cond": [{"$isNumber": "$usage.costUsd"}, 1, 0]}},
+        "answeredIn": {"$push": {"$cond": ["$answered", "$seconds", "$$REMOVE"]}},
+    }
+    parts: list[Document] = [{"$gte": ends[0], "$lte": ends[1]}]
+    counted = await interactions.count_documents(matching, limit=_MANY, maxTimeMS=milliseconds)
+    if counted == _MANY:
+        parts = _parts(*ends)
+    groups = await asyncio.gather(
+        *(
+            _groups(interactions, matching, part, grouping, milliseconds=milliseconds)
+            for part in parts
+        )
+    )
     tallies: defaultdict[Any, GroupAccumulator] = defaultdict(GroupAccumulator)
-    async for found in await interactions.aggregate(
-        pipeline,
-        maxTimeMS=milliseconds,
-        allowDiskUse=True,
-        batchSize=_GROUPS_AT_ONCE,
-    ):
+    for found in chain.from_iterable(groups):
         key, block = found["_id"]["key"], found["_id"]["block"]
         if query.by is GroupBy.DAY:
             is_listed = block is None
@@ -97,6 +100,39 @@ async def statistics(
             tally.add_cost(found["cost"])
         tally.answered_in.update(map(whole_milliseconds, found["answeredIn"]))
     return [tally.group(None if key is None else str(key)) for key, tally in tallies.items()]
+
+
+async def _groups(
+    interactions: AsyncCollection[Document],
+    matching: Document,
+    part: Document,
+    grouping: Document,
+    *,
+    milliseconds: int,
+) -> list[Document]:
+    """Return the groups of the matching interactions whose ids are within `part`."""
+    cursor = await interactions.aggregate(
+        [
+            {"$match": {**matching, "$and": [*matching["$and"], {"_id": part}]}},
+            {"$group": grouping},
+        ],
+        maxTimeMS=milliseconds,
+        allowDiskUse=True,
+        batchSize=_GROUPS_AT_ONCE,
+    )
+    return await cursor.to_list()
+
+
+def _parts(first_id: str, last_id: str) -> list[Document]:
+    """Return conditions on ids that divide the time from one to another into equal parts."""
+    first, last = milliseconds_of(first_id), milliseconds_of(last_id)
+    borders = [
+        first_id_at(first + (last - first) * number // _PARTS) for number in range(1, _PARTS)
+    ]
+    return [
+        *({"$gte": begin, "$lt": end} for begin, end in pairwise([first_id, *borders])),
+        {"$gte": borders[-1], "$lte": last_id},
+    ]
 
 
 async def _ends(
