@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from starlette.types import ASGIApp
 
 from app.application import Limits, Options, create_app
 from app.middleware.access_gate import GateRules
+from app.middleware.answer_log import AnswerLogLines
 from app.process.lifecycle import Lifecycle
 from app.server import ServeOptions
 from app.server.metrics_server import serve_metrics
+from app.services.background_service import BackgroundService
 from app.services.chat_service import ChatLimits, ChatService
 from app.services.container import Container
 from app.services.conversation_service import ConversationService
@@ -21,6 +24,8 @@ from app.services.model_service import ModelService
 from app.services.response_ids import ResponseIds
 from app.services.response_service import ResponseService
 from app.services.token_quota import TokenQuota
+from domain.exceptions import HistoryUnavailable
+from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
 from domain.interfaces.conversation_records import ConversationRecords
@@ -32,9 +37,13 @@ from domain.interfaces.idempotency import IdempotencyStore
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.interfaces.sealer import Sealer
-from domain.interfaces.telemetry import RequestTracer
+from domain.interfaces.telemetry import BackgroundObserver, RequestTracer
 from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.background.follow_answer import FollowAnswer
+from domain.use_cases.background.run_answers import BackgroundLimits, RunAnswers
+from domain.use_cases.background.stop_answer import StopAnswer
+from domain.use_cases.background.write_answer import WriterParts
 from domain.use_cases.conversations.change_conversation import ChangeConversation
 from domain.use_cases.conversations.erase_conversation import EraseConversation
 from domain.use_cases.conversations.read_conversation import ReadConversation
@@ -55,7 +64,12 @@ from domain.use_cases.sweep_attachments import SweepAttachments
 from infra.attachments.measured import MeasuredSweep
 from infra.clock import SystemClock
 from infra.configuration import read_environment
-from infra.history.open_history import open_history, records_without_expired, without_expired
+from infra.history.open_history import (
+    open_history,
+    overdue_as_interrupted,
+    records_without_expired,
+    without_expired,
+)
 from infra.ids import InteractionIds
 from infra.llm.catalogue.catalogue import Catalogue
 from infra.llm.catalogue.loader import load_catalogue
@@ -71,9 +85,12 @@ from infra.settings.access import AccessSettings
 from infra.settings.limits import LimitSettings
 from infra.settings.production import refuse_unsafe
 from infra.settings.server import ServerSettings
+from infra.stores.answers import open_answer_log
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.tasks.supervised import repeating, running_tasks
+from infra.telemetry.background_observers import BackgroundObservers
 from infra.telemetry.health import ServiceHealth
+from infra.telemetry.metrics.background_metrics import BackgroundCounts
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxSnapshot
 from infra.telemetry.metrics.provider_names import open_telemetry_name
@@ -83,6 +100,18 @@ SWEEP_GRACE_SECONDS = 3_600.0
 QUEUED_SWEEP_GRACE_SECONDS = 22 * 86_400.0
 """Age up to which an interaction may still be on its way to the store: in the queue for 4 days, among its dead letters
 for 14, and in the queue again after a redrive for 4."""
+
+WATCH_SECONDS = 0.4
+"""Pause between looks whether a background answer of this process was stopped or taken over; well below a second."""
+
+TAKE_OVER_SECONDS = 2.0
+"""Pause between looks for background answers whose process died."""
+
+PURGE_SECONDS = 60.0
+"""Pause between removals of the events of background answers that ended long ago."""
+
+GIVE_UP_SECONDS = 3.0
+"""Longest wait at shutdown until the leases of background answers are given up."""
 
 SWEEP_SECONDS = 3_600.0
 """Pause between searches for attachments that no interaction refers to."""
@@ -181,6 +210,7 @@ async def running(
         idempotency_store = await stack.enter_async_context(
             configured_store(settings).open_idempotency(settings, clock)
         )
+        answer_log = await stack.enter_async_context(open_answer_log(settings, clock))
         llm = await stack.enter_async_context(
             open_llm(
                 catalogue,
@@ -194,7 +224,11 @@ async def running(
             settings,
             llm=llm.client,
             catalogue=catalogue,
-            history=without_expired(settings, history.repository, clock),
+            history=overdue_as_interrupted(
+                without_expired(settings, history.repository, clock),
+                clock,
+                background_seconds=settings.background_seconds,
+            ),
             records=records_without_expired(settings, history.records, clock),
             history_writer=(
                 tracing.traced_history(
@@ -217,6 +251,9 @@ async def running(
             ),
             history_lag_seconds=history.lag_seconds,
             attachments=history.attachments,
+            answer_log=answer_log,
+            answer_spans=tracing.traced_answers() if tracing else None,
+            traceparent=tracing.traceparent if tracing else lambda: None,
         )
         if history.attachments is not None:
             sweep = MeasuredSweep(
@@ -245,7 +282,20 @@ async def running(
                 metrics.watch_outbox(lambda: OutboxSnapshot.from_outbox(outbox), clock)
             )
         await stack.enter_async_context(write_embedded_metrics(settings, metrics, clock))
+        answers = container.background.answers
+        await stack.enter_async_context(
+            running_tasks(
+                repeating(answers.watch, seconds=WATCH_SECONDS, clock=clock),
+                repeating(
+                    partial(answers.take_over, container.chat.prepare),
+                    seconds=TAKE_OVER_SECONDS,
+                    clock=clock,
+                ),
+                repeating(partial(_purge, answer_log), seconds=PURGE_SECONDS, clock=clock),
+            )
+        )
         stack.push_async_callback(container.chat.answer_prompt.drain)
+        stack.push_async_callback(partial(answers.drain, seconds=GIVE_UP_SECONDS))
         stack.push_async_callback(container.chat.idempotency.drain)
         yield container
 
@@ -268,6 +318,9 @@ def wire(
     tracer: RequestTracer | None = None,
     history_lag_seconds: Callable[[], float | None] = lambda: None,
     attachments: AttachmentStore | None = None,
+    answer_log: AnswerLog,
+    answer_spans: BackgroundObserver | None = None,
+    traceparent: Callable[[], str | None] = lambda: None,
 ) -> Container:
     """Return a container of these adapters; opens nothing. Tests call it with fakes.
 
@@ -283,13 +336,47 @@ def wire(
         require_durable=settings.history_mode == "strict",
         lost_after_seconds=settings.interrupted_grace_seconds,
     )
+    background_metrics = metrics.count_background()
+    answers = RunAnswers(
+        WriterParts(
+            llm=llm,
+            log=answer_log,
+            history=history_writer or history,
+            clock=clock,
+            store_long_arguments=StoreLongArguments(attachments),
+            observer=BackgroundObservers(
+                *((answer_spans,) if answer_spans else ()),
+                background_metrics,
+                AnswerLogLines(open_telemetry_name),
+            ),
+        ),
+        BackgroundLimits(
+            answers=settings.max_background_answers,
+            total_seconds=settings.background_seconds,
+            lease_seconds=settings.answer_lease_seconds,
+            renewal_seconds=settings.answer_lease_renewal_seconds,
+            takeovers=settings.max_answer_takeovers,
+            silence_seconds=settings.request_timeout_seconds,
+        ),
+    )
     read_interaction = ReadInteraction(history=history, load_contents=load_contents)
+    stop_answer = StopAnswer(answer_log, answers, read_interaction)
+    follow_answer = FollowAnswer(answer_log, read_interaction, clock)
+    background_metrics.watch(
+        BackgroundCounts(
+            running=lambda: answers.running,
+            waiting=lambda: answers.waiting,
+            readers=lambda: follow_answer.readers,
+            limit=settings.max_background_answers,
+        )
+    )
     erase_history = EraseHistory(
         history=history,
         idempotency_store=idempotency_store,
         new_id=new_id,
         attachments=attachments,
         records=records,
+        answer_log=answer_log,
     )
     read_conversation = ReadConversation(history, records, load_contents)
     change_conversation = ChangeConversation(records, read_conversation, new_id)
@@ -317,6 +404,9 @@ def wire(
                 lease_seconds=settings.idempotency_lease_seconds,
                 keep_seconds=settings.idempotency_keep_seconds,
             ),
+            background=answers,
+            load_contents=load_contents,
+            traceparent=traceparent,
             token_quota=_token_quota(settings, clock),
             limits=ChatLimits(
                 request_seconds=settings.request_timeout_seconds,
@@ -324,6 +414,11 @@ def wire(
                 accept_reserve_seconds=settings.accept_reserve_seconds,
                 concurrent_chats=settings.max_concurrent_chats,
             ),
+        ),
+        background=BackgroundService(
+            answers,
+            follow_answer,
+            stop_answer,
         ),
         history=HistoryService(
             search_history=SearchHistory(history=history, load_contents=load_contents),
@@ -339,6 +434,8 @@ def wire(
             response_ids,
             read_interaction,
             erase_history,
+            follow_answer,
+            stop_answer,
             clock,
             drops_unknown_tools=settings.responses_drop_unknown_tools,
         ),
@@ -361,6 +458,11 @@ def wire(
         history_lag_seconds=history_lag_seconds,
         render_metrics=metrics.render,
     )
+
+
+async def _purge(answer_log: AnswerLog) -> None:
+    with suppress(HistoryUnavailable):  # the next round tries again
+        await answer_log.purge()
 
 
 def _token_quota(settings: LimitSettings, clock: Clock) -> TokenQuota | None:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from app.controllers import (
     attachment_controller,
+    background_controller,
     chat_controller,
     console_controller,
     conversations_controller,
@@ -128,6 +129,7 @@ def create_app(
         nonlocal container
         async with open_container() as container:
             app.state.container = container
+            app.state.lifecycle.on_stopping.append(container.background.answers.give_up)
             yield
 
     app = FastAPI(
@@ -149,6 +151,7 @@ def create_app(
         chat_controller,
         openai_controller,
         history_controller,
+        background_controller,
         export_controller,
         attachment_controller,
         statistics_controller,

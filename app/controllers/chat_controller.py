@@ -1,27 +1,37 @@
 """POST /v1/chat."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Request, Response
 
 from app.dto.native.chat import ChatRequest
 from app.dto.native.chat_examples import CHAT_EXAMPLES
 from app.dto.native.interaction import ChatResponse, chat_response
-from app.dto.native.stream_events import NativeStreamFormat
+from app.dto.native.stream_events import NativeLogFormat, NativeStreamFormat
 from app.problems.problem_schema import problems
 from app.requests.chat_route import StrictChatRoute, TimeoutHeader, prompt_of
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
+from app.requests.root_path import root_path_of
+from app.responses.answer_stream import AnswerStream
 from app.responses.event_stream import EventStream
 from app.responses.json_response import (
     ANSWER_HEADERS,
     EncodedJsonResponse,
     read_interaction,
 )
+from app.services.answer_events import AnswerEvents
 from app.services.chat_service import ChatOptions
+from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.interaction import Status
 
 router = APIRouter(route_class=StrictChatRoute, tags=["chat"])
 
+LOCATION = {
+    "schema": {"type": "string"},
+    "description": "Path of the interaction, where its outcome can be read.",
+}
 _STREAM = {
     "text/event-stream": {
         "example": 'event: meta\ndata: {"id":"019aabb1-…","model":"demo","provider":"demo","conversationId":null}\n\n'
@@ -37,6 +47,11 @@ _STREAM = {
     response_model=ChatResponse,
     responses={
         200: {"content": _STREAM, "headers": ANSWER_HEADERS},
+        202: {
+            "model": ChatResponse,
+            "description": "The background answer is accepted and goes on by itself.",
+            "headers": {"Location": LOCATION},
+        },
         **problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504),
     },
 )
@@ -61,6 +76,8 @@ async def ask(
             previous_id=body.previous_id,
             metadata=body.metadata,
             is_streamed=body.stream,
+            is_background=body.background,
+            request_id=request.scope["state"]["request_id"],
             may_fall_back=body.fallback,
             timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,
             idempotent_request=idempotent_request(
@@ -69,6 +86,8 @@ async def ask(
         ),
     )
     request.scope["state"]["chat_context"] = context
+    if body.background:
+        return await _accepted(context, events, request, is_streamed=body.stream)
     if body.stream:
         return await EventStream(
             context,
@@ -81,3 +100,32 @@ async def ask(
     return EncodedJsonResponse(
         context, chat_response(interaction, is_stored=context.is_stored), request
     )
+
+
+async def _accepted(
+    context: ChatRequestContext,
+    events: AnswerEvents,
+    request: Request,
+    *,
+    is_streamed: bool,
+) -> Response:
+    """Return the events of a background answer, or its interaction as accepted; for a repeated request as it is now."""
+    interaction = await read_interaction(events)
+    if is_streamed:
+        followed = await container_of(request).background.follow_accepted(interaction)
+        stream = AnswerStream(
+            interaction.id,
+            followed.events,
+            NativeLogFormat(followed.answer),
+            request.receive,
+            request.app.state.lifecycle.readers,
+        )
+        if context.is_replayed:
+            stream.note_replayed()
+        return stream
+    response = EncodedJsonResponse(context, chat_response(interaction, is_stored=True), request)
+    if interaction.status is Status.IN_PROGRESS:
+        response.status_code = 202
+    path = f"{root_path_of(request.scope)}/v1/history/{interaction.user_id}/{interaction.id}"
+    response.raw_headers.append((b"location", quote(path).encode()))
+    return response

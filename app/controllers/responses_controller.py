@@ -12,27 +12,28 @@ from app.dto.openai_responses.input_list import input_items, item_list
 from app.dto.openai_responses.output import REASONING, hidden_items, output_groups
 from app.dto.openai_responses.request import ResponseRequest
 from app.dto.openai_responses.request_examples import RESPONSE_EXAMPLES
-from app.dto.openai_responses.response import response_object
-from app.dto.openai_responses.stream_events import ResponseStreamFormat
+from app.dto.openai_responses.response import QUEUED, response_object
+from app.dto.openai_responses.stream_events import ResponseLogFormat, ResponseStreamFormat
 from app.problems.openai_error_schema import openai_errors
 from app.requests.chat_route import ChatRoute, TimeoutHeader, prompt_of
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
+from app.responses.answer_stream import AnswerStream
 from app.responses.event_stream import EventStream
 from app.responses.json_response import ANSWER_HEADERS, EncodedJsonResponse, read_interaction
 from app.services.chat_service import ChatOptions
 from app.services.response_service import ResponseService
 from domain.entities.caller import Caller
 from domain.entities.history_query import Order
-from domain.entities.interaction import Interaction
+from domain.entities.interaction import Interaction, Status
 from domain.entities.items import OutputItem
 from domain.exceptions import (
     InvalidInput,
     ItemNotFound,
     NotFound,
     PreviousResponseNotFound,
-    UnsupportedInput,
 )
+from domain.use_cases.background.follow_answer import FollowedAnswer
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
 chat_router = APIRouter(route_class=ChatRoute, tags=["responses"])
@@ -54,6 +55,7 @@ _STREAM = {
         'data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_…"}}\n\n'
     }
 }
+_ENCRYPTED = "reasoning.encrypted_content"
 _MAX_REFERENCED = 100
 """Of the responses whose items a request refers to; each is read from history."""
 _OBJECT: dict[str, Any] = {"schema": {"type": "object", "description": "A response object."}}
@@ -105,6 +107,8 @@ async def create(
             brings_context=previous_id is None and conversation_id is None,
             keeps_content=body.store is not False,
             is_streamed=bool(body.stream),
+            is_background=bool(body.background),
+            request_id=request.scope["state"]["request_id"],
             timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,
             metadata=body.metadata or {},
             idempotent_request=idempotent_request(
@@ -113,6 +117,13 @@ async def create(
         ),
     )
     request.scope["state"]["chat_context"] = context
+    if body.background and body.stream:
+        accepted = await read_interaction(events)
+        followed = await container.background.follow_accepted(accepted)
+        stream = _answer_stream(followed, request, is_sealed=body.is_sealed)
+        if context.is_replayed:
+            stream.note_replayed()
+        return stream
     if body.stream:
         return await EventStream(
             context,
@@ -124,6 +135,8 @@ async def create(
     interaction = await read_interaction(events)
     response = response_object(interaction, prompt, ids, is_sealed=body.is_sealed)
     response["store"] = context.is_content_stored
+    if interaction.status is Status.IN_PROGRESS and not context.is_replayed:
+        response["status"] = QUEUED
     return EncodedJsonResponse(context, orjson.dumps(response), request)
 
 
@@ -139,12 +152,27 @@ async def create(
 async def read(
     response_id: ResponseId,
     request: Request,
-    stream: Annotated[bool, Query(description="Only false is supported.")] = False,
+    stream: Annotated[
+        bool, Query(description="true: the events of the response, also while it is in progress.")
+    ] = False,
+    starting_after: Annotated[
+        int,
+        Query(
+            ge=-1,
+            le=2**53 - 1,
+            description="With `stream`: the `sequence_number` of the last event that is known.",
+        ),
+    ] = -1,
 ) -> Response:
-    """A stored response, for as long as history is kept."""
-    if stream:
-        raise UnsupportedInput("stream")
+    """A stored response, for as long as history is kept; a background response also while it is in progress."""
     container = container_of(request)
+    if stream:
+        return _answer_stream(
+            await container.responses.follow(caller_of(request), response_id),
+            request,
+            is_sealed=_ENCRYPTED in request.query_params.getlist("include[]"),
+            starting_after=starting_after,
+        )
     interaction = await container.responses.read(caller_of(request), response_id)
     response = response_object(interaction, interaction.prompt, container.responses.ids)
     return _json(response)
@@ -167,14 +195,18 @@ async def delete(response_id: ResponseId, request: Request) -> Response:
 
 @router.post(
     "/{responseId}/cancel",
-    summary="Cancel a response",
+    summary="Cancel a background response",
     response_model=None,
-    responses=openai_errors(400, 401, 403, 404, 422, 429, 500, 503),
+    responses={
+        200: {"content": {"application/json": _OBJECT}},
+        **openai_errors(400, 401, 403, 404, 422, 429, 500, 503),
+    },
 )
 async def cancel(response_id: ResponseId, request: Request) -> Response:
-    """Always refused: a response that can be read is complete."""
-    await container_of(request).responses.read(caller_of(request), response_id)
-    raise UnsupportedInput("cancel")
+    """End a background response; its text so far is kept. A response that is complete stays as it is."""
+    responses = container_of(request).responses
+    interaction = await responses.cancel(caller_of(request), response_id)
+    return _json(response_object(interaction, interaction.prompt, responses.ids))
 
 
 @router.get(
@@ -206,6 +238,23 @@ async def list_input_items(
             raise ItemNotFound(after)
         items = items[positions[0] + 1 :]
     return _json(item_list(items[:limit], has_more=len(items) > limit))
+
+
+def _answer_stream(
+    followed: FollowedAnswer, request: Request, *, is_sealed: bool, starting_after: int = -1
+) -> AnswerStream:
+    return AnswerStream(
+        followed.answer.interaction.id,
+        followed.events,
+        ResponseLogFormat(
+            followed,
+            container_of(request).responses.ids,
+            is_sealed=is_sealed,
+            starting_after=starting_after,
+        ),
+        request.receive,
+        request.app.state.lifecycle.readers,
+    )
 
 
 def _json(body: Any) -> Response:

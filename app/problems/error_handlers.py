@@ -70,6 +70,11 @@ def problem_of(error: DomainError) -> ProblemKind:
     return _BY_CODE[error.code]
 
 
+def problem_of_code(code: str) -> ProblemKind:
+    """Return the kind of problem for the `error` of an interaction, which an earlier version may have stored."""
+    return _BY_CODE.get(code, table.INTERNAL)
+
+
 def problem_of_error(error: DomainError, scope: Scope) -> tuple[ProblemKind, dict[str, Any]]:
     """Return the kind of problem for `error` and the problem object, with provider calls and invalid fields if known.
 

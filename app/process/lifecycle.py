@@ -1,5 +1,6 @@
 """Shutdown state of the process."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -17,15 +18,23 @@ class Lifecycle:
     Attributes:
         is_stopping: The shutdown has begun, so readiness fails.
         streams: Open streams; each adds and removes itself.
+        readers: Open streams of answers that go on without them; likewise.
+        on_stopping: Called when the shutdown begins; they return at once.
     """
 
     def __init__(self) -> None:
         self.is_stopping = False
         self.streams: set[Stoppable] = set()
+        self.readers: set[Stoppable] = set()
+        self.on_stopping: list[Callable[[], None]] = []
 
-    def withdraw_readiness(self) -> None:
-        """Make the readiness probe fail, so that load balancers send requests to other instances."""
+    def begin_to_stop(self) -> None:
+        """Make the readiness probe fail, so that load balancers send requests to other instances, and release readers."""
         self.is_stopping = True
+        for action in self.on_stopping:
+            action()
+        for reader in tuple(self.readers):
+            reader.stop()
 
     def end_streams(self) -> None:
         """Stop every open stream; each sends its closing event to the client."""

@@ -8,19 +8,24 @@ from functools import partial
 from app.services.answer_events import AnswerEvents
 from app.services.idempotency import IdempotencyService, IdempotentRequest
 from app.services.token_quota import TokenQuota
+from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.caller import Caller, Scope
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
+from domain.entities.interaction import Status
 from domain.entities.items import is_long
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.exceptions import InvalidInput, Overloaded, UnsupportedByModel
+from domain.exceptions import InvalidInput, Overloaded, RateLimited, UnsupportedByModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.use_cases.accept_attachments import AcceptAttachments, AcceptedAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.background.run_answers import ReadyToAsk, RunAnswers
+from domain.use_cases.load_contents import LoadContents
 from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
+from domain.use_cases.record_answer import AnswerRecorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,8 @@ class ChatOptions:
         keeps_content: Store the prompt and the answer; otherwise only that there was a request, and what it cost.
         clamps_output: More output tokens than the model supports are reduced to its limit instead of being refused.
         metadata: The caller's own pairs of strings, stored with the interaction.
+        is_background: The answer goes on without the connection; the only event is then the accepted interaction.
+        request_id: Id of the HTTP request, which errors of a background answer name.
         timeout_seconds: Replaces `ChatLimits.request_seconds` if it is shorter; None changes nothing.
         idempotent_request: Identifies repeated requests; None runs the request every time it is sent.
     """
@@ -61,9 +68,15 @@ class ChatOptions:
     clamps_output: bool = False
     is_streamed: bool = False
     may_fall_back: bool = True
+    is_background: bool = False
+    request_id: str = ""
     timeout_seconds: float | None = None
     idempotent_request: IdempotentRequest | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def _no_trace() -> None:
+    """Return None: there is no tracing."""
 
 
 @dataclass(slots=True)
@@ -71,6 +84,8 @@ class ChatService:
     """Answers chats, subject to permissions, concurrency limit, idempotency and token quota.
 
     Attributes:
+        background: Makes the background answers of this process.
+        traceparent: Returns the span of the current request, as in W3C Trace Context; None without tracing.
         token_quota: Limits the tokens of each caller; None if they are not limited.
         chats_in_flight: Number of accepted chats without a complete answer, including those that wait for their
             idempotency key.
@@ -84,6 +99,9 @@ class ChatService:
     clock: Clock
     new_id: Callable[[], str]
     idempotency: IdempotencyService
+    background: RunAnswers
+    load_contents: LoadContents
+    traceparent: Callable[[], str | None] = _no_trace
     token_quota: TokenQuota | None = None
     limits: ChatLimits = field(default_factory=ChatLimits)
     chats_in_flight: int = field(default=0, init=False)
@@ -120,6 +138,8 @@ class ChatService:
         slot = self._acquire_slot()
 
         def run() -> AnswerEvents:
+            if options.is_background:
+                return self._begin_in_background(slot, caller, context, prompt, model, options)
             return self._answer(slot, caller, context, prompt, model, recalls=recalls)
 
         if options.idempotent_request is None:
@@ -164,7 +184,12 @@ class ChatService:
             started_seconds + request_seconds - self.limits.accept_reserve_seconds
         )
         answer_deadline = first_text_deadline
-        if options.is_streamed:
+        silence_seconds = None
+        if options.is_background:
+            answer_deadline = Deadline(started_seconds + self.background.limits.total_seconds)
+            first_text_deadline = answer_deadline
+            silence_seconds = self.background.limits.silence_seconds
+        elif options.is_streamed:
             answer_deadline = Deadline(started_seconds + self.limits.stream_seconds)
         return ChatRequestContext(
             id=self.new_id(),
@@ -177,7 +202,9 @@ class ChatService:
             started_seconds=started_seconds,
             first_text_deadline=first_text_deadline,
             answer_deadline=answer_deadline,
-            is_streamed=options.is_streamed,
+            longest_silence_seconds=silence_seconds,
+            is_background=options.is_background,
+            is_streamed=options.is_streamed or options.is_background,
             may_fall_back=options.may_fall_back,
         )
 
@@ -193,16 +220,7 @@ class ChatService:
     ) -> AnswerEvents:
         """Answer `prompt`; if `recalls` and it continues a conversation, with the earlier turns added to it."""
         try:
-            accepted = None
-            if _may_have_contents(prompt):
-                accepted = await self.accept_attachments.check(prompt, context.user_id)
-                prompt = accepted.prompt
-                self._require_capabilities(prompt, model)  # the types of stored contents are known
-            if recalls:
-                if context.previous_id is not None or context.conversation_id is not None:
-                    prompt = await self._with_earlier_turns(context, prompt, model)
-            else:
-                prompt = await self.recall_call_metadata(prompt, context.user_id)
+            prompt, accepted = await self._complete(context, prompt, model, recalls=recalls)
             answer_prompt: Callable[[ChatRequestContext, Prompt], AnswerEvents] = self.answer_prompt
             if accepted is not None and context.is_content_stored:
                 answer_prompt = partial(self._store_and_answer, accepted)
@@ -218,6 +236,102 @@ class ChatService:
         finally:
             slot.release()
 
+    async def _complete(
+        self,
+        context: ChatRequestContext,
+        prompt: Prompt,
+        model: Model,
+        *,
+        recalls: bool,
+        before_id: str | None = None,
+    ) -> tuple[Prompt, AcceptedAttachments | None]:
+        """Return the prompt with all its context, and the attachments to store; raises as `ask` and `recall_conversation`.
+
+        Args:
+            context: Of the request.
+            prompt: The new messages.
+            model: The requested model.
+            recalls: Add the earlier turns of the conversation that the request continues.
+            before_id: Id from which on turns are later than the prompt; None where it is the newest.
+        """
+        accepted = None
+        if _may_have_contents(prompt):
+            accepted = await self.accept_attachments.check(prompt, context.user_id)
+            prompt = accepted.prompt
+            self._require_capabilities(prompt, model)  # the types of stored contents are known
+        if recalls:
+            if context.previous_id is not None or context.conversation_id is not None:
+                prompt = await self._with_earlier_turns(context, prompt, model, before_id)
+        else:
+            prompt = await self.recall_call_metadata(prompt, context.user_id)
+        return prompt, accepted
+
+    async def _begin_in_background(
+        self,
+        slot: "_ChatSlot",
+        caller: Caller,
+        context: ChatRequestContext,
+        prompt: Prompt,
+        model: Model,
+        options: ChatOptions,
+    ) -> AnswerEvents:
+        """Accept a background answer and yield its interaction, of status `in_progress`."""
+        try:
+            prompt, accepted = await self._complete(
+                context, prompt, model, recalls=not options.brings_context
+            )
+            ready = self._ready(caller.rate_limit_key, prompt, model)
+            try:
+                if accepted is not None:
+                    refused = await self.accept_attachments.store_all(
+                        accepted, context.user_id, context.id
+                    )
+                    if refused:
+                        prompt = prompt.with_texts_in_row(refused)
+                recorder = AnswerRecorder(context, prompt, self.clock)
+                answer = BackgroundAnswer(
+                    interaction=recorder.interaction(Status.IN_PROGRESS),
+                    brings_context=options.brings_context,
+                    may_fall_back=options.may_fall_back,
+                    rate_limit_key=caller.rate_limit_key,
+                    request_id=options.request_id,
+                    traceparent=self.traceparent(),
+                )
+                await self.background.begin(answer, context, ready)
+            except BaseException:
+                ready.settle(context)
+                raise
+        finally:
+            slot.release()
+        yield answer.interaction
+
+    async def prepare(self, answer: BackgroundAnswer, context: ChatRequestContext) -> ReadyToAsk:
+        """Rebuild the prompt of an answer that another process began: with the turns that preceded it.
+
+        Raises:
+            DomainError: The answer cannot be made any more, such as without its model.
+            HistoryError: Its context cannot be read at the moment.
+        """
+        (interaction,) = await self.load_contents([answer.interaction])
+        model = self.catalogue.resolve(interaction.prompt.model)
+        prompt, _ = await self._complete(
+            context,
+            interaction.prompt,
+            model,
+            recalls=not answer.brings_context,
+            before_id=context.id,
+        )
+        try:
+            return self._ready(answer.rate_limit_key, prompt, model)
+        except RateLimited:  # it was accepted when there were tokens left
+            return ReadyToAsk(prompt, _settle_nothing)
+
+    def _ready(self, rate_limit_key: str | None, prompt: Prompt, model: Model) -> ReadyToAsk:
+        if self.token_quota is None or rate_limit_key is None:
+            return ReadyToAsk(prompt, _settle_nothing)
+        reserved = self.token_quota.reserve(rate_limit_key, prompt, model)
+        return ReadyToAsk(reserved.prompt, reserved.settle)
+
     async def _store_and_answer(
         self, accepted: AcceptedAttachments, context: ChatRequestContext, prompt: Prompt
     ) -> AnswerEvents:
@@ -230,7 +344,11 @@ class ChatService:
                 yield event
 
     async def _with_earlier_turns(
-        self, context: ChatRequestContext, prompt: Prompt, model: Model
+        self,
+        context: ChatRequestContext,
+        prompt: Prompt,
+        model: Model,
+        before_id: str | None = None,
     ) -> Prompt:
         """Return `prompt` with the earlier turns; a continuation takes over the conversation of its parent.
 
@@ -245,10 +363,19 @@ class ChatService:
             context.conversation_id = parent.conversation_id or parent.id
         assert context.conversation_id is not None
         prompt = await self.recall_conversation(
-            prompt, context.user_id, context.conversation_id, model, until=parent
+            prompt,
+            context.user_id,
+            context.conversation_id,
+            model,
+            until=parent,
+            before_id=before_id,
         )
         self._require_capabilities(prompt, model)
         return prompt
+
+
+def _settle_nothing(_context: ChatRequestContext) -> None:
+    """Do nothing: no tokens are reserved."""
 
 
 def _may_have_contents(prompt: Prompt) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.services.background_service import BackgroundService
 from app.services.chat_service import ChatService
 from app.services.conversation_service import ConversationService
 from app.services.history_service import HistoryService
@@ -28,6 +29,7 @@ class Container:
     """
 
     chat: ChatService
+    background: BackgroundService
     history: HistoryService
     models: ModelService
     responses: ResponseService

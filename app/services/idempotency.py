@@ -26,7 +26,11 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
 from domain.use_cases.read_interaction import ReadInteraction
 
-_REPLAYED_STATUSES = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.BLOCKED})
+_REPLAYED_STATUSES = frozenset(
+    {Status.COMPLETED, Status.TRUNCATED, Status.BLOCKED, Status.IN_PROGRESS}
+)
+_BEGIN_SECONDS = 60.0
+"""Time in which a background answer is accepted, and so in history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,9 @@ class IdempotencyService:
         if not request.fingerprint.matches(existing.fingerprint):
             raise IdempotencyMismatch
         interaction = await self._find_interaction(context.user_id, existing.interaction_id)
-        if interaction is not None and _is_replayable(interaction):
+        if interaction is not None and _is_replayable(
+            interaction, is_background=context.is_background
+        ):
             return _replay(context, interaction)
         record = self._successor(record, existing, interaction)
         try:
@@ -118,6 +124,8 @@ class IdempotencyService:
         self, context: ChatRequestContext, request: IdempotentRequest, now_milliseconds: int
     ) -> IdempotencyRecord:
         left_seconds = context.answer_deadline.remaining_seconds(self.clock.monotonic())
+        if context.is_background:
+            left_seconds = min(left_seconds, _BEGIN_SECONDS)
         return IdempotencyRecord(
             fingerprint=request.fingerprint.current,
             interaction_id=context.id,
@@ -204,8 +212,10 @@ class IdempotencyService:
         task.add_done_callback(self._releases.discard)
 
 
-def _is_replayable(interaction: Interaction) -> bool:
-    """Return whether the request was answered with 200 or blocked by a safety filter."""
+def _is_replayable(interaction: Interaction, *, is_background: bool = False) -> bool:
+    """Return whether the request was answered with 200 or blocked by a safety filter, or ended by the user."""
+    if is_background and interaction.status is Status.CLIENT_CANCELLED:
+        return True  # by a request of its own, not by a connection that broke
     if interaction.status not in _REPLAYED_STATUSES or not interaction.is_content_stored:
         return False
     return interaction.error in (None, ContentBlocked.code)
@@ -222,6 +232,9 @@ def _replay(context: ChatRequestContext, interaction: Interaction) -> AnswerEven
 async def _stored_events(interaction: Interaction) -> AnswerEvents:
     if interaction.error is not None:
         raise ContentBlocked
+    if interaction.status is Status.IN_PROGRESS:
+        yield interaction
+        return
     yield ProviderSelected(provider=interaction.provider or "", model=interaction.model)
     for item in interaction.items:
         match item:

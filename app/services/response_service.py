@@ -4,13 +4,16 @@ from dataclasses import dataclass
 
 from app.services.response_ids import ResponseIds, require_owner
 from domain.entities.caller import Caller, Scope
-from domain.entities.interaction import Interaction, milliseconds_of
-from domain.exceptions import NotFound, PreviousResponseNotFound
+from domain.entities.interaction import Interaction, Status, milliseconds_of
+from domain.exceptions import InvalidInput, NotFound, PreviousResponseNotFound, UnsupportedInput
 from domain.interfaces.clock import Clock
+from domain.use_cases.background.follow_answer import FollowAnswer, FollowedAnswer
+from domain.use_cases.background.stop_answer import StopAnswer
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.read_interaction import ReadInteraction
 
 _WAIT_SECONDS = 3.0
+_LOOK_SECONDS = 0.05
 _RECENT_SECONDS = 600.0
 """Older interactions are in the store, or nowhere."""
 
@@ -27,6 +30,8 @@ class ResponseService:
     ids: ResponseIds
     read_interaction: ReadInteraction
     erase_history: EraseHistory
+    follow_answer: FollowAnswer
+    stop_answer: StopAnswer
     clock: Clock
     drops_unknown_tools: bool = False
 
@@ -40,6 +45,36 @@ class ResponseService:
         interaction_id, user_id = self._owned(caller, response_id, Scope.HISTORY_READ)
         return await self._stored(user_id, interaction_id)
 
+    async def follow(self, caller: Caller, response_id: str) -> FollowedAnswer:
+        """Return the answer of a response with all its events; raises as `read` does."""
+        interaction_id, user_id = self._owned(caller, response_id, Scope.HISTORY_READ)
+        followed = await self.follow_answer(user_id, interaction_id)
+        if not followed.answer.interaction.is_content_stored:
+            await followed.events.aclose()
+            raise NotFound
+        return followed
+
+    async def cancel(self, caller: Caller, response_id: str) -> Interaction:
+        """End a background response and return it with its outcome; one that is complete is returned as it is.
+
+        Raises:
+            UnsupportedInput: It is no background response.
+            NotFound: As in `read`.
+            HistoryUnreadable: The store, or the log, does not answer.
+        """
+        interaction_id, user_id = self._owned(caller, response_id, Scope.CHAT_WRITE)
+        interaction = await self._stored(user_id, interaction_id)
+        if not interaction.is_background:
+            raise UnsupportedInput("cancel")
+        if interaction.status is not Status.IN_PROGRESS:
+            return interaction
+        await self.stop_answer(user_id, interaction_id)
+        until_seconds = self.clock.monotonic() + _WAIT_SECONDS
+        while interaction.status is Status.IN_PROGRESS and self.clock.monotonic() < until_seconds:
+            await self.clock.sleep(_LOOK_SECONDS)
+            interaction = await self._stored(user_id, interaction_id)
+        return interaction
+
     async def interaction(self, caller: Caller, user_id: str, interaction_id: str) -> Interaction:
         """Return an interaction of a user the caller may chat for; raises as `read` does."""
         caller.require(Scope.CHAT_WRITE, user_id)
@@ -50,15 +85,18 @@ class ResponseService:
 
         Raises:
             PreviousResponseNotFound: There is none, it belongs to another user, or its content is not stored.
+            InvalidInput: It is still in progress.
             HistoryUnreadable: The store cannot be read.
         """
         caller.require(Scope.CHAT_WRITE, user_id)
         age_seconds = (self.clock.now_milliseconds() - milliseconds_of(interaction_id)) / 1000
         wait_seconds = _WAIT_SECONDS if abs(age_seconds) < _RECENT_SECONDS else 0.0
         try:
-            await self._stored(user_id, interaction_id, wait_seconds=wait_seconds)
+            previous = await self._stored(user_id, interaction_id, wait_seconds=wait_seconds)
         except NotFound as exc:
             raise PreviousResponseNotFound from exc
+        if previous.status is Status.IN_PROGRESS:
+            raise InvalidInput("previous_response_id", "is still in progress")
 
     async def delete(self, caller: Caller, response_id: str) -> None:
         """Erase the interaction of a response; raises as `read` does."""

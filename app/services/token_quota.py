@@ -9,13 +9,31 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.items import size_bytes
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
-from domain.interfaces.rate_limiter import TokenBudget
+from domain.interfaces.rate_limiter import Reservation, TokenBudget
 
 _BYTES_PER_TOKEN = 3
 """UTF-8 bytes per token for estimates. Few tokens of any script are shorter, so estimates tend to be too high."""
 
 _DEFAULT_MAX_OUTPUT_TOKENS = 32_768
 """Output tokens reserved for models without a known limit; sent to the model only if fewer are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReservedTokens:
+    """The tokens that one call may use.
+
+    Attributes:
+        prompt: With its output limit lowered to them.
+    """
+
+    prompt: Prompt
+    _budget: TokenBudget
+    _reservation: Reservation
+    _prompt_tokens: int
+
+    def settle(self, context: ChatRequestContext) -> None:
+        """Replace the reservation by the actual usage of a request that has ended."""
+        self._budget.settle(self._reservation, _used_tokens(context, self._prompt_tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +46,8 @@ class TokenQuota:
 
     budget: TokenBudget
 
-    async def __call__(
-        self,
-        name: str,
-        context: ChatRequestContext,
-        prompt: Prompt,
-        model: Model,
-        answer: Callable[[ChatRequestContext, Prompt], AnswerEvents],
-    ) -> AnswerEvents:
-        """Yield the events of `answer` for the prompt, with its output limit lowered to the remaining tokens.
-
-        `name` is the rate limit key of the caller.
+    def reserve(self, name: str, prompt: Prompt, model: Model) -> ReservedTokens:
+        """Reserve the tokens of a call; `name` is the rate limit key of the caller.
 
         Raises:
             RateLimited: The remaining tokens of the day do not suffice for the prompt.
@@ -53,12 +62,28 @@ class TokenQuota:
         reserved_output_tokens = reservation.tokens - prompt_tokens
         if reserved_output_tokens < output_tokens:
             prompt = replace(prompt, max_output_tokens=reserved_output_tokens)
+        return ReservedTokens(prompt, self.budget, reservation, prompt_tokens)
+
+    async def __call__(
+        self,
+        name: str,
+        context: ChatRequestContext,
+        prompt: Prompt,
+        model: Model,
+        answer: Callable[[ChatRequestContext, Prompt], AnswerEvents],
+    ) -> AnswerEvents:
+        """Yield the events of `answer` for the prompt, with its output limit lowered to the remaining tokens.
+
+        Raises:
+            RateLimited: As `reserve`.
+        """
+        reserved = self.reserve(name, prompt, model)
         try:
-            async with aclosing(answer(context, prompt)) as events:
+            async with aclosing(answer(context, reserved.prompt)) as events:
                 async for event in events:
                     yield event
         finally:
-            self.budget.settle(reservation, _used_tokens(context, prompt_tokens))
+            reserved.settle(context)
 
 
 def _used_tokens(context: ChatRequestContext, prompt_tokens: int) -> int:

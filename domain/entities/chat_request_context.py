@@ -20,6 +20,9 @@ class ChatRequestContext:
         started_seconds: Monotonic time of receipt.
         first_text_deadline: Deadline for the first text of the answer.
         answer_deadline: Deadline for the complete answer.
+        longest_silence_seconds: How long a provider without a fallback may send nothing before its first text; None where
+            `first_text_deadline` is the only limit.
+        is_background: The answer goes on without the connection.
         is_streamed: Text is sent to the client as it arrives, so it cannot be withdrawn.
         may_fall_back: Whether models other than `model` may answer.
         has_fallback: Whether another route can be tried after the current one; set by the fallback.
@@ -49,6 +52,8 @@ class ChatRequestContext:
     started_seconds: float
     first_text_deadline: Deadline
     answer_deadline: Deadline
+    longest_silence_seconds: float | None = None
+    is_background: bool = False
     is_streamed: bool = False
     may_fall_back: bool = True
     has_fallback: bool = False

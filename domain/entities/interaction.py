@@ -69,6 +69,7 @@ class Interaction:
         metadata: The caller's own pairs of strings.
         is_content_stored: False if the caller wanted no content to be kept: then there is neither a prompt nor an
             answer, and it cannot be continued.
+        is_background: It was answered in the background.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Interaction:
     error: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     is_content_stored: bool = True
+    is_background: bool = False
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -157,7 +159,18 @@ def replaces(new: Status, stored: Status) -> bool:
     return _FINALITY.get(new, 2) > _FINALITY.get(stored, 2)
 
 
+def replaced_by(new: str) -> frozenset[Status]:
+    """Return the statuses of stored interactions that one of status `new` replaces; empty if it replaces none."""
+    return _REPLACED_BY[Status(new)]
+
+
 _FINALITY = {Status.IN_PROGRESS: 0, Status.INTERRUPTED: 1}
+_REPLACED_BY = {
+    new: frozenset(stored for stored in Status if replaces(new, stored)) for new in Status
+}
+
+PROVISIONAL = frozenset(_FINALITY)
+"""Statuses of interactions that another one of the same id may replace."""
 
 ChatEvent = ProviderSelected | str | ReasoningDelta | ToolCall | Interaction
 """The selected provider, a piece of text or of reasoning, a complete tool call, or the stored interaction at the end."""

@@ -1,7 +1,9 @@
 """Port for the event logs of background answers."""
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
@@ -26,7 +28,8 @@ class AnswerLog(Protocol):
         """Create the log of an answer and return the first lease, once both are durable.
 
         Raises:
-            HistoryUnavailable: Not created, or the id has a log already.
+            AnswerExists: The id has a log already, which stays as it is.
+            HistoryUnavailable: Not confirmed; it may be created nevertheless, unless it is erased.
         """
         ...
 
@@ -87,8 +90,8 @@ class AnswerLog(Protocol):
         ...
 
     @abstractmethod
-    async def wait(self, key: AnswerKey, *, seconds: float) -> None:
-        """Return when this process adds to the log, and after `seconds` at the latest."""
+    def subscribe(self, key: AnswerKey) -> AbstractContextManager[asyncio.Event]:
+        """Yield an event that is set whenever this process adds to the log or removes it."""
         ...
 
     @abstractmethod

@@ -39,6 +39,7 @@ class LLMClient(Protocol):
             ContextTooLong: The prompt exceeds the model's context window.
             ContentBlocked: A safety filter refused before any text. After text it is a `Reply` with `CONTENT_FILTER`.
             NoRoute: Every route is closed.
+            CannotContinue: No model continues `context.text_so_far`. Not an `LLMError`, since none was called.
             Overloaded: Every provider that could answer is at its limit of concurrent calls. Not an `LLMError`, since
                 the limit is ours.
         """

@@ -2,11 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.interaction import Attempt
+from domain.entities.interaction import Attempt, Interaction
 from domain.entities.reply import Reply
 from domain.interfaces.interaction_queue import Delivery
 
@@ -14,6 +16,8 @@ OK: Final = "ok"
 """The outcome of an attempt that was answered."""
 CANCELLED: Final = "cancelled"
 """The outcome of an attempt whose caller disconnected."""
+LOST: Final = "lost"
+"""The outcome of an attempt whose process ended before it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -146,4 +150,37 @@ class AttemptObserver(Protocol):
             first_text_seconds: From the start of the attempt to its first text; None without text.
             reply: The reply that ended it; None for a failed call.
         """
+        ...
+
+
+class BackgroundObserver(Protocol):
+    """Observes the background answers of this process. Methods do not wait and do not raise."""
+
+    def making(self, answer: BackgroundAnswer) -> AbstractContextManager[None]:
+        """Return the context in which this process makes the answer; all observations but `answer_begun` come within it."""
+        return nullcontext()
+
+    @abstractmethod
+    def answer_begun(self, answer: BackgroundAnswer) -> None:
+        """Record that an answer was accepted."""
+        ...
+
+    @abstractmethod
+    def answer_taken_over(self, answer: BackgroundAnswer) -> None:
+        """Record that this process goes on with an answer of another one, which died or gave it up."""
+        ...
+
+    @abstractmethod
+    def answer_restarted(self, answer: BackgroundAnswer, reason: str) -> None:
+        """Record that an answer began anew, so that what readers saw is void."""
+        ...
+
+    @abstractmethod
+    def records_written(self, *, seconds: float) -> None:
+        """Record that records are durable, and for how long they waited for it."""
+        ...
+
+    @abstractmethod
+    def answer_ended(self, answer: BackgroundAnswer, interaction: Interaction) -> None:
+        """Record the outcome of an answer, after it is stored."""
         ...

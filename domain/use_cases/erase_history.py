@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from domain.exceptions import HistoryUnreadable, IdempotencyUnavailable
+from domain.entities.background.answer import AnswerKey
+from domain.exceptions import HistoryUnavailable, HistoryUnreadable, IdempotencyUnavailable
+from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.history import HistoryRepository
@@ -19,6 +21,7 @@ class EraseHistory:
         idempotency_store: Holds the idempotency records of the interactions.
         attachments: Holds the contents that the interactions refer to; None without any.
         records: Holds the records of conversations, which `all` erases too; None without any.
+        answer_log: Holds the events of background answers; None without any.
         new_id: Returns an id greater than all earlier ones of this process; its time is the bound of `all`.
     """
 
@@ -27,6 +30,7 @@ class EraseHistory:
     new_id: Callable[[], str]
     attachments: AttachmentStore | None = None
     records: ConversationRecords | None = None
+    answer_log: AnswerLog | None = None
 
     async def one(self, user_id: str, interaction_id: str) -> None:
         """Erase one interaction; no-op if there is none.
@@ -41,6 +45,11 @@ class EraseHistory:
         if self.attachments is not None:
             erased = await self.history.find(user_id, interaction_id)
         await self.history.erase(user_id, interaction_id)
+        if self.answer_log is not None:
+            with _as_one_store():
+                await self.answer_log.erase(
+                    AnswerKey(user_id=user_id, interaction_id=interaction_id)
+                )
         if self.attachments is not None and erased is not None and (ids := erased.content_ids):
             await self.attachments.release(user_id, interaction_id, ids)
 
@@ -58,6 +67,9 @@ class EraseHistory:
         # A chat that began before the bound may have claimed its key meanwhile.
         with _as_one_store():
             await self.idempotency_store.forget_user(user_id, until_id)
+        if self.answer_log is not None:
+            with _as_one_store():
+                await self.answer_log.erase_all(user_id, until_id)
         if self.attachments is not None:
             await self.attachments.release_all(user_id, until_id)
         if self.records is not None:
@@ -67,8 +79,10 @@ class EraseHistory:
 
 @contextmanager
 def _as_one_store() -> Iterator[None]:
-    """Report unavailable idempotency records as unavailable history; callers do not distinguish the two."""
+    """Report unavailable idempotency records and logs as unavailable history; callers do not distinguish them."""
     try:
         yield
     except IdempotencyUnavailable as exc:
         raise HistoryUnreadable("keys cannot be erased") from exc
+    except HistoryUnavailable as exc:
+        raise HistoryUnreadable("the events of answers cannot be erased") from exc

@@ -7,7 +7,7 @@ from functools import partial
 
 from domain.entities.conversation import AddedItem, begins_with_record
 from domain.entities.history_query import HistoryFilter, HistoryQuery
-from domain.entities.interaction import ANSWERED, Interaction, is_interaction_id
+from domain.entities.interaction import ANSWERED, Interaction, Status, is_interaction_id
 from domain.entities.items import (
     RESULTS_WITHOUT_CALLS,
     Reasoning,
@@ -73,6 +73,7 @@ class RecallConversation:
         model: Model,
         *,
         until: Interaction | None = None,
+        before_id: str | None = None,
     ) -> Prompt:
         """Return `prompt` with the newest earlier turns that fit, oldest first; complete turns, at most 1 000.
 
@@ -92,6 +93,7 @@ class RecallConversation:
                 three bytes of UTF-8 per token. An unknown window is taken as 128 000 tokens. A call is never separated
                 from its result, so the calls that the new results answer are included whatever their size.
             until: The last turn to include, for a branch; None for all turns of the conversation.
+            before_id: Id from which on turns are later than the prompt; None where it is the newest.
 
         Raises:
             HistoryUnreadable: The turns cannot be read. The prompt is not sent without its context.
@@ -109,6 +111,7 @@ class RecallConversation:
             user_id,
             conversation_id,
             until,
+            before_id,
             left_bytes,
             answers_calls=bool(results) or may_repeat_calls,
         )
@@ -139,7 +142,8 @@ class RecallConversation:
         """Return the interaction that a request continues.
 
         Raises:
-            NotFound: This user has no such interaction.
+            NotFound: This user has no such interaction, or none that can be continued: its content is not stored, or
+                its answer is still in progress.
             HistoryUnreadable: It cannot be read.
         """
         try:
@@ -149,7 +153,9 @@ class RecallConversation:
             raise HistoryUnreadable("an interaction took too long to read") from exc
         if found is None and self.late_seconds:
             found = await self._found_late(user_id, interaction_id)
-        if found is None or not found.is_content_stored:
+        if found is not None and found.status is Status.IN_PROGRESS:
+            found = await self._once_ended(found)
+        if found is None or not found.is_content_stored or found.status is Status.IN_PROGRESS:
             raise NotFound
         return found
 
@@ -157,6 +163,18 @@ class RecallConversation:
         if not await self.history.wait_for(user_id, interaction_id, seconds=self.late_seconds):
             return None
         return await self.history.find(user_id, interaction_id)
+
+    async def _once_ended(self, interaction: Interaction) -> Interaction | None:
+        """Return an interaction once its outcome is readable; after `late_seconds` as it was read last."""
+        found: Interaction | None = interaction
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        left_seconds = self.late_seconds
+        while left_seconds > 0 and found is not None and found.status is Status.IN_PROGRESS:
+            await asyncio.sleep(pause_seconds)
+            left_seconds -= pause_seconds
+            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+            found = await self.history.find(interaction.user_id, interaction.id)
+        return found
 
     async def _once_open(
         self,
@@ -179,6 +197,7 @@ class RecallConversation:
         user_id: str,
         conversation_id: str,
         until: Interaction | None,
+        before_id: str | None,
         left_bytes: int,
         *,
         answers_calls: bool,
@@ -189,11 +208,14 @@ class RecallConversation:
             HistoryUnreadable: They cannot be read.
             NotFound: There are none, although the conversation was created with a record.
         """
-        reading = asyncio.ensure_future(self._record_items(user_id, conversation_id, until))
+        first_left_out = before_id if until is None else until.id
+        reading = asyncio.ensure_future(
+            self._record_items(user_id, conversation_id, first_left_out)
+        )
         try:
             async with asyncio.timeout(self.read_seconds):
                 steps = await self._newest(
-                    self._steps(self._turns(user_id, conversation_id, until), reading),
+                    self._steps(self._turns(user_id, conversation_id, until, before_id), reading),
                     left_bytes,
                     answers_calls=answers_calls,
                 )
@@ -255,7 +277,7 @@ class RecallConversation:
             yield _step_of_items(_taken_together(added, ""))
 
     async def _record_items(
-        self, user_id: str, conversation_id: str, until: Interaction | None
+        self, user_id: str, conversation_id: str, before_id: str | None
     ) -> Sequence[AddedItem] | None:
         """Return the items added by hand, oldest first; None without a record.
 
@@ -275,10 +297,14 @@ class RecallConversation:
         if record is None:
             return None
         items = sorted(record.items, key=lambda added: added.id)
-        return [added for added in items if until is None or added.id < until.id]
+        return [added for added in items if before_id is None or added.id < before_id]
 
     async def _turns(
-        self, user_id: str, conversation_id: str, until: Interaction | None
+        self,
+        user_id: str,
+        conversation_id: str,
+        until: Interaction | None,
+        before_id: str | None,
     ) -> AsyncIterator[Interaction]:
         """Yield the turns of a conversation, newest first.
 
@@ -289,7 +315,9 @@ class RecallConversation:
         expected_id: str | None = None
         query = HistoryQuery(
             user_id=user_id,
-            filter=HistoryFilter(conversation_id=conversation_id, statuses=ANSWERED),
+            filter=HistoryFilter(
+                conversation_id=conversation_id, statuses=ANSWERED, to_id=before_id
+            ),
             limit=_PAGE_TURNS,
         )
         if until is not None:

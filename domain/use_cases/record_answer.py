@@ -25,11 +25,16 @@ _MICROSECONDS = 6
 
 @dataclass(slots=True)
 class AnswerRecorder:
-    """Collects the events of one answer. One of the methods for its end is called once, and returns the interaction."""
+    """Collects the events of one answer. One of the methods for its end is called once, and returns the interaction.
+
+    Attributes:
+        started_seconds: When the answer began, on the monotonic clock; None: now.
+    """
 
     context: ChatRequestContext
     prompt: Prompt
     clock: Clock
+    started_seconds: float | None = None
     _texts: list[str] = field(default_factory=list, init=False)
     _reasoning: list[str] = field(default_factory=list, init=False)
     _items: list[OutputItem] = field(default_factory=list, init=False)
@@ -38,7 +43,10 @@ class AnswerRecorder:
     _started_seconds: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._started_seconds = self.clock.monotonic()
+        started_seconds = self.started_seconds
+        self._started_seconds = (
+            self.clock.monotonic() if started_seconds is None else started_seconds
+        )
 
     def add(
         self, event: ProviderSelected | str | ReasoningDelta | ToolCall | MetadataReceived
@@ -53,10 +61,7 @@ class AnswerRecorder:
         elif isinstance(event, ProviderSelected):
             self._selected = event
             if not event.continues:
-                self._texts.clear()
-                self._reasoning.clear()
-                self._items.clear()
-                self._first_token_seconds = None
+                self.discard()
         elif isinstance(event, ReasoningDelta):
             self._end_text()
             self._reasoning.append(event.text)
@@ -68,6 +73,23 @@ class AnswerRecorder:
             self._items.append(event)
         else:
             self._add_metadata(event)
+
+    def discard(self) -> None:
+        """Discard all items so far."""
+        self._texts.clear()
+        self._reasoning.clear()
+        self._items.clear()
+        self._first_token_seconds = None
+
+    @property
+    def text(self) -> str:
+        """The text of the answer so far."""
+        return text_of(self._items) + "".join(self._texts)
+
+    @property
+    def has_call(self) -> bool:
+        """Whether the answer so far has a tool call."""
+        return any(isinstance(item, ToolCall) for item in self._items)
 
     def _add_metadata(self, event: MetadataReceived) -> None:
         if event.is_reasoning:
@@ -157,7 +179,7 @@ class AnswerRecorder:
     ) -> Interaction:
         """Return the state so far as an interaction of `status`."""
         context = self.context
-        attempts = tuple(context.attempts)
+        attempts = (*context.earlier_attempts, *context.attempts)
         model, provider = context.model, None
         if self._selected is not None:
             model, provider = self._selected.model, self._selected.provider
@@ -188,6 +210,7 @@ class AnswerRecorder:
             attempts=attempts,
             error=error,
             metadata=context.metadata,
+            is_background=context.is_background,
         )
 
 

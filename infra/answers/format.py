@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from domain.entities.background.answer import BackgroundAnswer
-from domain.entities.background.log import Concluded, Continued, LogRecord, Restarted
+from domain.entities.background.log import Asked, Concluded, LogRecord, Restarted
 from domain.entities.interaction import Attempt, Interaction
 from domain.entities.items import ToolCall
 from domain.entities.reply import MetadataReceived, ProviderSelected, ReasoningDelta
@@ -97,8 +97,9 @@ def _document_of(record: LogRecord) -> str | Document:
                 "isReasoning": record.is_reasoning,
                 "characters": record.characters,
             }
-        case Continued():
-            return {"continued": [record.selected.provider, record.selected.model]}
+        case Asked():
+            selected = record.selected
+            return {"asked": [selected.provider, selected.model, selected.continues]}
         case Attempt():
             return {"attempt": document_of_attempt(record)}
         case Concluded():
@@ -129,8 +130,9 @@ def _record_of(document: str | Mapping[str, Any]) -> LogRecord:
             return Restarted(value)
         case "end":
             return interaction_of(value)
-        case "continued":
-            return Continued(ProviderSelected(provider=value[0], model=value[1], continues=True))
+        case "asked":
+            provider, model, continues = value
+            return Asked(ProviderSelected(provider=provider, model=model, continues=continues))
         case "attempt":
             return attempt_of(value)
         case "concluded":

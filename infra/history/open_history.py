@@ -18,6 +18,7 @@ from infra.configuration import ConfigurationError
 from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER, Outbox, open_outbox
 from infra.history.sqlite.outbox.relay import Sink
 from infra.history.store.durable_store import DurableStore
+from infra.history.store.overdue import BACKGROUND_SECONDS, OverdueHistory
 from infra.history.store.retention import RetainedHistory, RetainedRecords, Retention
 from infra.settings.history import HistorySettings
 from infra.storage.aws.access import AwsAccess, warn_of_plain_endpoint
@@ -121,6 +122,13 @@ def without_expired(
     if settings.history_retention_days is None:
         return history
     return RetainedHistory(history, Retention(settings.history_retention_days), clock)
+
+
+def overdue_as_interrupted(
+    history: HistoryRepository, clock: Clock, *, background_seconds: float = BACKGROUND_SECONDS
+) -> HistoryRepository:
+    """Return the history for reading: it shows answers that are in progress for too long as `interrupted`."""
+    return OverdueHistory(history, clock, background_seconds=background_seconds)
 
 
 def records_without_expired(

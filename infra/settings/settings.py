@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from infra.configuration import ENV_FILE, ConfigurationError
 from infra.operator_text import NotUtf8, text_of
 from infra.settings.access import AccessSettings
+from infra.settings.answers import AnswerSettings
 from infra.settings.group import SettingsGroup
 from infra.settings.history import HistorySettings
 from infra.settings.limits import LimitSettings
@@ -29,6 +30,7 @@ GROUPS: tuple[type[SettingsGroup], ...] = (
     ProviderSettings,
     ProviderCallSettings,
     HistorySettings,
+    AnswerSettings,
     LimitSettings,
     TelemetrySettings,
 )
@@ -39,7 +41,7 @@ class Settings(
     # Pydantic lists the fields of the last base first.
     TelemetrySettings,
     LimitSettings,
-    HistorySettings,
+    AnswerSettings,
     ProviderCallSettings,
     ProviderSettings,
     AccessSettings,

@@ -16,10 +16,12 @@ from infra.stores.store import (
 if TYPE_CHECKING:
     import apsw
 
+    from domain.interfaces.answer_log import AnswerLog
     from domain.interfaces.attachments import AttachmentStore
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.sqlite.committer import SqliteCommitter
+    from infra.settings.answers import AnswerSettings
     from infra.settings.history import HistorySettings
 
 CACHE_KIBIBYTES = 256 * 1024
@@ -91,6 +93,20 @@ def _open_idempotency(
     return open_sqlite_idempotency(settings.data_dir, clock)
 
 
+def open_local_answers(
+    settings: "AnswerSettings", clock: "Clock"
+) -> AbstractAsyncContextManager["AnswerLog"]:
+    """Open the event logs in a file of this host, for this store and for the outbox before any other."""
+    from infra.answers.sqlite.store import open_sqlite_answers
+
+    return open_sqlite_answers(
+        settings.data_dir,
+        clock,
+        keep_seconds=settings.answer_events_keep_seconds,
+        read_seconds=settings.history_read_seconds,
+    )
+
+
 def _open_attachments(
     settings: "HistorySettings", clock: "Clock"
 ) -> AbstractAsyncContextManager["AttachmentStore"]:
@@ -127,5 +143,6 @@ SQLITE = Store(
     open_archive=_open_archive,
     open_archive_reader=_open_archive_reader,
     open_idempotency=_open_idempotency,
+    open_answers=open_local_answers,
     open_attachments=_open_attachments,
 )

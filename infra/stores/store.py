@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from domain.interfaces.answer_log import AnswerLog
     from domain.interfaces.attachments import AttachmentStore
     from domain.interfaces.clock import Clock
     from domain.interfaces.conversation_records import (
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.store.durable_store import DurableStore
+    from infra.settings.answers import AnswerSettings
     from infra.settings.history import HistorySettings
 
 ARCHIVE_READ_SECONDS = 60.0
@@ -91,6 +93,7 @@ class Store:
         open_archive: Opens all contents for reading and writing. The embedded store must not be in use.
         open_archive_reader: Opens all contents for reading, also while the service runs.
         open_idempotency: Opens the idempotency records.
+        open_answers: Opens the event logs of background answers.
         open_attachments: Opens the attachments; yields None where the settings name no place for them.
         attachments_setting: The environment variable that names this place, where there is one of its own.
     """
@@ -109,5 +112,6 @@ class Store:
     open_idempotency: (
         "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[IdempotencyStore]]"
     )
+    open_answers: "Callable[[AnswerSettings, Clock], AbstractAsyncContextManager[AnswerLog]]"
     open_attachments: "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[AttachmentStore | None]]" = no_attachments
     attachments_setting: str | None = None

@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
         "app.responses",
         "app.server",
         "app.services",
+        "domain.use_cases.background",
     },
     "app.dto.anthropic_messages": {
         "app.dto",
@@ -51,6 +52,8 @@ ALLOWED: dict[str, set[str]] = {
         "app.dto",
         "app.problems",
         "app.responses",
+        "domain.entities.background",
+        "domain.use_cases.background",
     },
     "app.dto.openai_chat": {
         "app.dto",
@@ -63,10 +66,13 @@ ALLOWED: dict[str, set[str]] = {
         "app.problems",
         "app.responses",
         "app.services",
+        "domain.entities.background",
+        "domain.use_cases.background",
     },
     "app.middleware": {
         "app.problems",
         "app.requests",
+        "domain.entities.background",
     },
     "app.problems": {
         "app.dto",
@@ -79,13 +85,16 @@ ALLOWED: dict[str, set[str]] = {
         "app.problems",
         "app.process",
         "app.services",
+        "domain.use_cases.background",
     },
     "app.server": {
         "app.problems",
         "app.process",
     },
     "app.services": {
+        "domain.entities.background",
         "domain.use_cases",
+        "domain.use_cases.background",
         "domain.use_cases.conversations",
     },
     "domain.entities": {
@@ -98,10 +107,22 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities",
         "domain.entities.background",
     },
+    "domain.timing": {
+        "domain.interfaces",
+    },
     "domain.use_cases": {
         "domain.entities",
+        "domain.entities.background",
         "domain.exceptions",
         "domain.interfaces",
+        "domain.timing",
+    },
+    "domain.use_cases.background": {
+        "domain.entities",
+        "domain.entities.background",
+        "domain.exceptions",
+        "domain.interfaces",
+        "domain.use_cases",
     },
     "domain.use_cases.conversations": {
         "domain.entities",
@@ -112,6 +133,28 @@ ALLOWED: dict[str, set[str]] = {
     "infra.answers": {
         "domain.entities.background",
         "infra.history.format",
+    },
+    "infra.answers.dynamodb": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.format",
+        "infra.storage.aws",
+        "infra.tasks",
+    },
+    "infra.answers.mongo": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.format",
+        "infra.history.mongo",
+        "infra.storage.mongo",
+        "infra.tasks",
+    },
+    "infra.answers.sqlite": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.sqlite",
+        "infra.storage.sqlite",
+        "infra.tasks",
     },
     "infra.attachments": {
         "domain.use_cases",
@@ -197,11 +240,11 @@ ALLOWED: dict[str, set[str]] = {
         "infra.storage.mongo",
     },
     "infra.idempotency.sqlite": {
-        "infra.storage",
         "infra.storage.sqlite",
     },
     "infra.llm": {
         "infra.llm.catalogue",
+        "infra.llm.credentials",
         "infra.llm.pricing",
         "infra.llm.providers",
         "infra.llm.resilience",
@@ -211,16 +254,27 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.catalogue": {
         "infra",
         "infra.llm.providers",
+        "infra.llm.providers.bedrock",
         "infra.llm.transport",
         "infra.settings",
     },
+    "infra.llm.credentials": {
+        "infra.llm.transport",
+    },
     "infra.llm.providers": {
         "infra.llm.providers.anthropic",
+        "infra.llm.providers.bedrock",
         "infra.llm.providers.gemini",
         "infra.llm.providers.openai",
         "infra.llm.transport",
     },
     "infra.llm.providers.anthropic": {
+        "infra.llm.transport",
+        "infra.llm.transport.errors",
+    },
+    "infra.llm.providers.bedrock": {
+        "infra",
+        "infra.llm.providers.anthropic",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },
@@ -231,6 +285,10 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.providers.openai": {
         "infra.llm.transport",
         "infra.llm.transport.errors",
+    },
+    "infra.llm.resilience": {
+        "domain.timing",
+        "infra.llm.catalogue",
     },
     "infra.llm.transport": {
         "infra.llm.transport.errors",
@@ -271,9 +329,13 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.storage.sqlite": {
         "infra",
+        "infra.storage",
     },
     "infra.stores": {
         "infra",
+        "infra.answers.dynamodb",
+        "infra.answers.mongo",
+        "infra.answers.sqlite",
         "infra.attachments",
         "infra.history.dynamodb",
         "infra.history.mongo",
@@ -286,6 +348,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.storage.aws",
     },
     "infra.telemetry": {
+        "domain.entities.background",
         "infra",
         "infra.llm.resilience",
         "infra.settings",
@@ -293,10 +356,13 @@ ALLOWED: dict[str, set[str]] = {
         "infra.telemetry.tracing",
     },
     "infra.telemetry.metrics": {
+        "domain.entities.background",
+        "domain.use_cases.background",
         "infra.llm.resilience",
         "infra.tasks",
     },
     "infra.telemetry.tracing": {
+        "domain.entities.background",
         "infra",
         "infra.settings",
         "infra.telemetry.metrics",

@@ -16,7 +16,15 @@ from tests.e2e.browser import fresh_page
 from tests.support.service import Service
 
 PATIENCE_MILLISECONDS = 20_000
-STATUSES = ("completed", "truncated", "client_cancelled", "blocked", "failed", "interrupted")
+STATUSES = (
+    "completed",
+    "truncated",
+    "client_cancelled",
+    "blocked",
+    "failed",
+    "interrupted",
+    "in_progress",
+)
 AXE_TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 _REFUSED = "Failed to load resource"  # an answer that is a problem, which the page shows
 _numbers = itertools.count(1)

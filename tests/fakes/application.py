@@ -1,7 +1,7 @@
 """The complete application over fakes that a test can make fail, without a process or a socket."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,10 +21,12 @@ from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec, PageQuery
 from domain.interfaces.health import Degraded, Health
 from domain.interfaces.model_catalogue import ModelCatalogue
+from domain.use_cases.background.run_answers import RunAnswers
 from infra.clock import SystemClock
 from infra.security.sealing import AesSivSealer
 from infra.settings import Settings
 from infra.telemetry.metrics.metrics import Metrics
+from tests.fakes.answer_log import InMemoryAnswerLog
 from tests.fakes.claims import InMemoryIdempotencyStore
 from tests.fakes.conversation_records import InMemoryConversationRecords
 from tests.fakes.history import InMemoryHistory
@@ -92,19 +94,23 @@ class ApplicationUnderTest:
         clock: Clock | None = None,
         catalogue: ModelCatalogue | None = None,
         attachments: AttachmentStore | None = None,
+        settings: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         self.history = InMemoryHistory()
         self.claims = InMemoryIdempotencyStore()
         self.records = InMemoryConversationRecords()
         self.llm = SteppingLLM(*steps)
-        settings = Settings(_env_file=None)
+        all_settings = Settings(_env_file=None, **(settings or {}))
 
         @asynccontextmanager
         async def running() -> AsyncIterator[Container]:
+            time = clock or SystemClock()
+            self.answer_log = InMemoryAnswerLog(time)
             container = wire(
-                settings,
+                all_settings,
                 llm=self.llm,
+                answer_log=self.answer_log,
                 catalogue=catalogue or OneModel(),
                 history=self.history,
                 records=self.records,
@@ -112,12 +118,15 @@ class ApplicationUnderTest:
                 authenticator=authenticator,
                 cursors=PlainCursors(),
                 sealer=AesSivSealer(b"a secret of tests"),
-                clock=clock or SystemClock(),
+                clock=time,
                 metrics=Metrics(version="0", environment="test"),
                 health=AlwaysHealthy(),
                 attachments=attachments,
             )
+            self.container = container
+            self.container = container
             yield container
+            await container.background.answers.drain(seconds=5.0)
             await container.chat.idempotency.drain()
             await container.chat.answer_prompt.drain()
 
@@ -126,6 +135,11 @@ class ApplicationUnderTest:
         self.app: ASGIApp = create_app(
             Options(version="0", gate=gate, **options), running, self.lifecycle
         )
+
+    def another_runner(self) -> RunAnswers:
+        """Return what another process would make background answers with."""
+        answers = self.container.background.answers
+        return RunAnswers(answers.parts, answers.limits)
 
     @asynccontextmanager
     async def client(self, address: str = "127.0.0.1") -> AsyncIterator[httpx2.AsyncClient]:

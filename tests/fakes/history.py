@@ -12,7 +12,7 @@ from domain.entities.conversation import (
     ConversationQuery,
 )
 from domain.entities.history_query import HistoryQuery, Order, Page
-from domain.entities.interaction import Interaction, first_id_after, milliseconds_of
+from domain.entities.interaction import Interaction, first_id_after, milliseconds_of, replaces
 from domain.entities.statistics import FAILURES, Day, Group, GroupBy, StatisticsQuery
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.history import HistoryRepository
@@ -51,7 +51,9 @@ class InMemoryHistory(HistoryRepository):
         if self.refuses:
             self.refuses -= 1
             raise HistoryUnavailable
-        self.kept.setdefault(interaction.id, interaction)
+        kept = self.kept.get(interaction.id)
+        if kept is None or replaces(interaction.status, kept.status):
+            self.kept[interaction.id] = interaction
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
         for interaction in interactions:

@@ -18,6 +18,7 @@ EVERY_STATUS = (
     "client_cancelled",
     "failed",
     "interrupted",
+    "in_progress",
 )
 REFUSED_BEFORE_ASKING = "history-unavailable"
 

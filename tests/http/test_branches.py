@@ -1,5 +1,7 @@
 """Continuations of an interaction by its id: `previousId`."""
 
+from dataclasses import replace
+
 import httpx2
 import pytest
 
@@ -100,6 +102,18 @@ async def test_an_unknown_interaction_and_that_of_another_user_are_not_found(str
             response = await chat(client, previousId=previous_id, stream=stream)
             assert response.status_code == 404, response.text
             assert response.json()["type"] == "/problems/not-found"
+    assert len(app.llm.asked) == len(app.history.kept) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_in_progress_is_not_continued(stream: bool) -> None:
+    app = application()
+    async with app.client() as client:
+        first = await ask(client, "one")
+        app.history.kept[first] = replace(app.history.kept[first], status=Status.IN_PROGRESS)
+        response = await chat(client, previousId=first, stream=stream)
+        assert response.status_code == 404, response.text
+        assert response.json()["type"] == "/problems/not-found"
     assert len(app.llm.asked) == len(app.history.kept) == 1
 
 

@@ -481,7 +481,6 @@ async def test_an_answer_that_was_cut_is_incomplete() -> None:
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({"background": True}, "background"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"moderation": {}}, "moderation"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.responses import event_stream as sse
+from app.responses import open_stream as sse
 from domain.entities.interaction import Status
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from infra.selftest.provider import FaultProvider

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import httpx2
 
+from domain.entities.interaction import Status
+
 MEMBERS = {"type", "title", "status", "detail", "instance", "requestId", "retryable"}
 
 
@@ -24,8 +26,9 @@ def is_problem(response: httpx2.Response, status: int, slug: str) -> dict[str, o
 
 
 def kept(client: httpx2.Client, user: str) -> list[dict[str, object]]:
-    statuses = ["completed", "truncated", "blocked", "client_cancelled", "failed", "interrupted"]
-    response = client.get(f"/v1/history/{user}", params={"status": statuses})
+    response = client.get(
+        f"/v1/history/{user}", params={"status": [status.value for status in Status]}
+    )
     return list(response.json()["history"])
 
 

@@ -58,7 +58,7 @@ class InteractionDto(Dto):
         description="The provider of `model`; null when none was reached.", examples=["gemini"]
     )
     status: Status = Field(
-        description="`truncated`: partial text, then an error. `failed`: no text. `interrupted`: the server process died."
+        description="`truncated`: partial text, then an error. `failed`: no text. `interrupted`: the server process died. `in_progress`: a background answer that has not ended yet."
     )
     finish_reason: FinishReason | None = Field(
         description="Why the model stopped; null when it did not finish."

@@ -1,17 +1,23 @@
-"""Server-sent events of a streamed POST /v1/chat."""
+"""Server-sent events of POST /v1/chat and of the logs of background answers."""
 
 import orjson
 from starlette.types import Scope
 
+from app.dto.attempt import AttemptDto
 from app.dto.native.interaction import chat_response
 from app.dto.native.items import tool_call_document
-from app.problems.error_handlers import problem_of_error
+from app.problems.error_handlers import problem_of_code, problem_of_error
+from app.problems.problem_table import problem_body
+from app.responses.answer_stream import LogFormat
 from app.responses.event_stream import StreamFormat
+from domain.entities.background.answer import BackgroundAnswer
+from domain.entities.background.log import LogEvent, Restarted
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import ChatEvent, Interaction
 from domain.entities.items import ToolCall
 from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import DomainError
+from domain.use_cases.background.follow_answer import NumberedEvent
 
 
 class NativeStreamFormat(StreamFormat):
@@ -22,31 +28,84 @@ class NativeStreamFormat(StreamFormat):
 
     def encode(self, event: ChatEvent) -> bytes:
         if isinstance(event, str):
-            return b"event: delta\ndata: " + orjson.dumps({"text": event}) + b"\n\n"
+            return _delta(event)
         if isinstance(event, Interaction):
-            return (
-                b"event: done\ndata: "
-                + chat_response(event, is_stored=self._context.is_stored, with_text=False)
-                + b"\n\n"
-            )
+            return _done(event, is_stored=self._context.is_stored)
         if isinstance(event, ReasoningDelta):
-            return b"event: reasoning\ndata: " + orjson.dumps({"text": event.text}) + b"\n\n"
+            return _reasoning(event)
         if isinstance(event, ToolCall):
-            return b"event: tool_call\ndata: " + orjson.dumps(tool_call_document(event)) + b"\n\n"
+            return _tool_call(event)
         if event.continues:
             return b""
-        return b"event: meta\ndata: " + self._meta(event) + b"\n\n"
+        return _meta(event, self._context.id, self._context.conversation_id)
 
     def encode_error(self, error: DomainError, scope: Scope) -> bytes:
         _, problem = problem_of_error(error, scope)
-        return b"event: error\ndata: " + orjson.dumps(problem) + b"\n\n"
+        return _error(problem)
 
-    def _meta(self, selected: ProviderSelected) -> bytes:
-        return orjson.dumps(
-            {
-                "id": self._context.id,
-                "model": selected.model,
-                "provider": selected.provider,
-                "conversationId": self._context.conversation_id,
-            }
+
+class NativeLogFormat(LogFormat):
+    """Writes the same events with their numbers as `id`, and `restart` where what came before is void."""
+
+    def __init__(self, answer: BackgroundAnswer) -> None:
+        self._answer = answer
+
+    def encode_numbered(self, numbered: NumberedEvent) -> bytes:
+        return b"id: %d\n" % numbered.number + self._encode(numbered.event)
+
+    def _encode(self, event: LogEvent) -> bytes:
+        accepted = self._answer.interaction
+        match event:
+            case str():
+                return _delta(event)
+            case ReasoningDelta():
+                return _reasoning(event)
+            case ToolCall():
+                return _tool_call(event)
+            case Restarted():
+                return _event(b"restart", orjson.dumps({"reason": event.reason}))
+            case ProviderSelected():
+                return _meta(event, accepted.id, accepted.conversation_id)
+        if event.error is None:
+            return _done(event, is_stored=True)
+        attempts = [
+            AttemptDto.from_attempt(each).model_dump(by_alias=True) for each in event.attempts
+        ]
+        members = {"attempts": attempts} if attempts else {}
+        return _error(
+            problem_body(problem_of_code(event.error), self._answer.request_id, **members)
         )
+
+
+def _event(name: bytes, data: bytes) -> bytes:
+    return b"event: " + name + b"\ndata: " + data + b"\n\n"
+
+
+def _delta(text: str) -> bytes:
+    return b"event: delta\ndata: " + orjson.dumps({"text": text}) + b"\n\n"
+
+
+def _reasoning(delta: ReasoningDelta) -> bytes:
+    return _event(b"reasoning", orjson.dumps({"text": delta.text}))
+
+
+def _tool_call(call: ToolCall) -> bytes:
+    return _event(b"tool_call", orjson.dumps(tool_call_document(call)))
+
+
+def _meta(selected: ProviderSelected, interaction_id: str, conversation_id: str | None) -> bytes:
+    meta = {
+        "id": interaction_id,
+        "model": selected.model,
+        "provider": selected.provider,
+        "conversationId": conversation_id,
+    }
+    return _event(b"meta", orjson.dumps(meta))
+
+
+def _done(interaction: Interaction, *, is_stored: bool) -> bytes:
+    return _event(b"done", chat_response(interaction, is_stored=is_stored, with_text=False))
+
+
+def _error(problem: dict[str, object]) -> bytes:
+    return _event(b"error", orjson.dumps(problem))

@@ -12,7 +12,7 @@ from app.dto.texts import check_total, checked_text
 from app.dto.wire import reject_nul
 from domain.entities.caller import Caller, to_user_id
 from domain.entities.items import OutputItem
-from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.prompt import Message, Prompt, PromptCaching, Role
 from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolChoice, ToolMode
 from domain.exceptions import InvalidInput, UnsupportedInput
 from domain.interfaces.sealer import Sealer
@@ -84,7 +84,10 @@ class ResponseRequest(BaseModel):
     store: bool | None = Field(
         default=None, description="false: no content of the request and the answer is kept."
     )
-    background: bool | None = Field(default=None, description="Only false is supported.")
+    background: bool | None = Field(
+        default=None,
+        description="true: the answer goes on whether or not anybody listens; needs `store`.",
+    )
     stream: bool | None = Field(default=None, description="true: send events as they come.")
     tools: list[dict[str, Any]] | None = Field(
         default=None, max_length=_MAX_TOOLS, description="Functions that the model may call."
@@ -113,6 +116,11 @@ class ResponseRequest(BaseModel):
         description="User whose history stores the response, if the credentials are not bound to one.",
     )
     safety_identifier: str | None = Field(default=None, description="Used when `user` is absent.")
+    prompt_cache_key: str | None = Field(
+        default=None,
+        max_length=1024,
+        description="Key of requests with a common beginning, for providers that know it.",
+    )
     prompt: Any = Field(default=None, description="Not supported.")
     moderation: Any = Field(default=None, description="Not supported.")
 
@@ -157,8 +165,8 @@ class ResponseRequest(BaseModel):
         for name in ("prompt", "moderation"):
             if getattr(self, name) is not None:
                 raise UnsupportedInput(name)
-        if self.background:
-            raise UnsupportedInput("background")
+        if self.background and self.store is False:
+            raise InvalidInput("background", "needs store")
         if self.previous_response_id is not None and self.conversation is not None:
             raise InvalidInput("previous_response_id", "not together with conversation")
 
@@ -217,6 +225,7 @@ class ResponseRequest(BaseModel):
             if self.reasoning is None or self.reasoning.effort is None
             else ReasoningEffort(self.reasoning.effort),
             keeps_input=len(messages) > 1,  # one message is stored in any case
+            caching=PromptCaching(key=self.prompt_cache_key) if self.prompt_cache_key else None,
         )
 
     def _tools(self, drops_unknown_tools: bool) -> tuple[Tool, ...]:

@@ -21,6 +21,10 @@ _ERROR_CODES = {
 }
 
 
+QUEUED, IN_PROGRESS, CANCELLED = "queued", "in_progress", "cancelled"
+"""Statuses of background responses."""
+
+
 def error_code(slug: str) -> str:
     """Return the code of a failed response for the slug of a problem."""
     return _ERROR_CODES.get(slug, "server_error")
@@ -64,7 +68,7 @@ def response_object(
     """Return the response of an interaction.
 
     Args:
-        interaction: With its end; one that was interrupted is a failed response.
+        interaction: One without an outcome is in progress; one that was interrupted is a failed response.
         prompt: Of the request, for the fields that repeat it.
         ids: Makes the ids.
         is_sealed: The client wants the metadata of the answer, sealed.
@@ -77,7 +81,7 @@ def response_object(
         "created_at": created_seconds(interaction.milliseconds),
         "completed_at": completed_seconds(interaction) if status == "completed" else None,
         "status": status,
-        "background": False,
+        "background": interaction.is_background,
         "error": None,
         "incomplete_details": incomplete,
         "model": interaction.model,
@@ -131,6 +135,10 @@ def completed_seconds(interaction: Interaction) -> int:
 
 def _status(interaction: Interaction) -> tuple[str, JsonObject | None]:
     reason = interaction.finish_reason
+    if interaction.status is Status.IN_PROGRESS:
+        return IN_PROGRESS, None
+    if interaction.status is Status.CLIENT_CANCELLED and interaction.is_background:
+        return CANCELLED, None
     if interaction.status in (Status.FAILED, Status.INTERRUPTED):
         return "failed", None
     if reason is FinishReason.CONTENT_FILTER:

@@ -1,5 +1,6 @@
 """The events of a streamed POST /v1/responses."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -18,21 +19,28 @@ from app.dto.openai_responses.output import (
     text_part,
 )
 from app.dto.openai_responses.response import (
+    CANCELLED,
+    IN_PROGRESS,
+    QUEUED,
     continued_fields,
     echo_of,
     error_code,
     response_object,
 )
-from app.problems.error_handlers import problem_of_error
+from app.problems.error_handlers import problem_of_code, problem_of_error
 from app.problems.openai_errors import openai_error
+from app.problems.problem_table import ProblemKind
+from app.responses.answer_stream import LogFormat
 from app.responses.event_stream import StreamFormat
 from app.services.response_ids import ResponseIds
+from domain.entities.background.log import Restarted
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import ChatEvent, Interaction, milliseconds_of
 from domain.entities.items import ToolCall
 from domain.entities.prompt import Prompt
 from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import DomainError
+from domain.use_cases.background.follow_answer import FollowedAnswer, NumberedEvent
 
 
 @dataclass(slots=True)
@@ -45,16 +53,24 @@ class _OpenItem:
     text: str = ""
 
 
+_PATH = "/v1/responses"
+
+
 class ResponseStreamFormat(StreamFormat):
     """Numbered events in the order of OpenAI's API: created, in progress, the items one after the other, the end."""
 
     def __init__(
-        self, context: ChatRequestContext, prompt: Prompt, ids: ResponseIds, *, is_sealed: bool
+        self,
+        context: ChatRequestContext | Interaction,
+        prompt: Prompt,
+        ids: ResponseIds,
+        *,
+        is_sealed: bool,
     ) -> None:
         """Stream the response to a request.
 
         Args:
-            context: Of the request.
+            context: Of the request, or its interaction as accepted.
             prompt: Of the request, for the fields that repeat it.
             ids: Makes the ids.
             is_sealed: The client wants the metadata of the answer, sealed.
@@ -65,6 +81,8 @@ class ResponseStreamFormat(StreamFormat):
         self._is_sealed = is_sealed
         self._number = 0
         self._items: list[JsonObject] = []
+        self._first_valid = 0
+        self._restarts = 0
         self._open: _OpenItem | None = None
         self._model = context.model
         self._has_begun = False
@@ -82,7 +100,11 @@ class ResponseStreamFormat(StreamFormat):
 
     def encode_error(self, error: DomainError, scope: Scope) -> bytes:
         kind, problem = problem_of_error(error, scope)
-        described = openai_error(kind, scope["path"], problem.get("errors", ()))["error"]
+        return self._failed(kind, problem.get("errors", ()))
+
+    def _failed(self, kind: ProblemKind, errors: Sequence[Mapping[str, str]] = ()) -> bytes:
+        closed = self._close(INCOMPLETE)
+        described = openai_error(kind, _PATH, errors)["error"]
         code = error_code(kind.slug)
         body = {
             "code": described["code"],
@@ -90,10 +112,10 @@ class ResponseStreamFormat(StreamFormat):
             "param": described["param"],
         }
         response = self._snapshot("failed")
-        response["output"] = self._items
+        response["output"] = self._items[self._first_valid :]
         response["error"] = {"code": code, "message": described["message"]}
         return (
-            self._close(INCOMPLETE)
+            closed
             + self._event("error", body)
             + self._event("response.failed", {"response": response})
         )
@@ -103,10 +125,9 @@ class ResponseStreamFormat(StreamFormat):
             return b"" if event.continues else self._close()
         self._has_begun = True
         self._model = event.model
-        response = self._snapshot("in_progress")
-        return self._event("response.created", {"response": response}) + self._event(
-            "response.in_progress", {"response": response}
-        )
+        response = self._snapshot(IN_PROGRESS)
+        created = b"" if self._number else self._event("response.created", {"response": response})
+        return created + self._event("response.in_progress", {"response": response})
 
     def _delta(self, kind: str, text: str) -> bytes:
         events = b""
@@ -123,7 +144,7 @@ class ResponseStreamFormat(StreamFormat):
 
     def _start(self, kind: str) -> bytes:
         position = len(self._items)
-        identifier = item_id(kind, self._context.id, position)
+        identifier = self._item_id(kind)
         self._open = _OpenItem(kind, position, identifier)
         place = self._place(self._open)
         if kind == "msg":
@@ -163,7 +184,7 @@ class ResponseStreamFormat(StreamFormat):
     def _call(self, call: ToolCall) -> bytes:
         events = self._close()
         position = len(self._items)
-        identifier = item_id("fc", self._context.id, position)
+        identifier = self._item_id("fc")
         done = call_item(identifier, call)
         self._items.append(done)
         place = {"item_id": identifier, "output_index": position}
@@ -187,12 +208,13 @@ class ResponseStreamFormat(StreamFormat):
         *_, last = response["output"] or [{}]
         if "encrypted_content" in last:
             position = len(self._items)
-            last["id"] = item_id(REASONING, interaction.id, position)
+            last["id"] = self._item_id(REASONING)
             events += self._item_event("added", position, last)
             events += self._item_event("done", position, last)
             self._items.append(last)
-        response["output"] = self._items  # exactly what was streamed
-        return events + self._event(f"response.{response['status']}", {"response": response})
+        response["output"] = self._items[self._first_valid :]  # exactly what was streamed
+        name = INCOMPLETE if response["status"] == CANCELLED else response["status"]
+        return events + self._event(f"response.{name}", {"response": response})
 
     def _snapshot(self, status: str) -> JsonObject:
         """Return the response as it is before its end."""
@@ -202,7 +224,7 @@ class ResponseStreamFormat(StreamFormat):
             "object": "response",
             "created_at": created_seconds(milliseconds_of(context.id)),
             "status": status,
-            "background": False,
+            "background": context.is_background,
             "error": None,
             "incomplete_details": None,
             "model": self._model,
@@ -215,6 +237,11 @@ class ResponseStreamFormat(StreamFormat):
             **echo_of(self._prompt),
         }
 
+    def _item_id(self, kind: str) -> str:
+        """Return the id of the next item."""
+        position = len(self._items) - self._first_valid
+        return item_id(kind, self._context.id, position, self._restarts)
+
     def _item_event(self, what: str, position: int, item: JsonObject) -> bytes:
         return self._event(f"response.output_item.{what}", {"output_index": position, "item": item})
 
@@ -226,3 +253,51 @@ class ResponseStreamFormat(StreamFormat):
         self._number += 1
         data = orjson.dumps({"type": name, "sequence_number": number, **body})
         return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+
+
+class ResponseLogFormat(ResponseStreamFormat, LogFormat):
+    """The events of a background response; the same numbers at every reading, since all are made from the first on."""
+
+    def __init__(
+        self,
+        followed: FollowedAnswer,
+        ids: ResponseIds,
+        *,
+        is_sealed: bool,
+        starting_after: int = -1,
+    ) -> None:
+        """Stream the response from a log.
+
+        Args:
+            followed: The answer, with its events from the first on.
+            ids: Makes the ids.
+            is_sealed: The client wants the metadata of the answer, sealed.
+            starting_after: Number of the last event that the client knows; -1 for none.
+        """
+        accepted = followed.answer.interaction
+        super().__init__(accepted, accepted.prompt, ids, is_sealed=is_sealed)
+        self._starting_after = starting_after
+        if not followed.is_kept:
+            self._number = starting_after + 1  # the numbers of the events are gone with them
+
+    def begin(self) -> bytes:
+        queued = self._snapshot(QUEUED)
+        return self._event("response.created", {"response": queued}) + self._event(
+            "response.queued", {"response": queued}
+        )
+
+    def encode_numbered(self, numbered: NumberedEvent) -> bytes:
+        event = numbered.event
+        if isinstance(event, Restarted):
+            events = self._close(INCOMPLETE)
+            self._first_valid = len(self._items)
+            self._restarts += 1
+            return events
+        if isinstance(event, Interaction) and event.error is not None:
+            return self._failed(problem_of_code(event.error))
+        return self.encode(event)
+
+    def _event(self, name: str, body: JsonObject) -> bytes:
+        is_known = self._number <= self._starting_after
+        encoded = super()._event(name, body)
+        return b"" if is_known else encoded

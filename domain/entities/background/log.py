@@ -22,8 +22,8 @@ class Restarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Continued:
-    """A provider continues the text so far; readers see one unbroken answer."""
+class Asked:
+    """A provider is called. The event `ProviderSelected` follows with its first word, unless it continues the text."""
 
     selected: ProviderSelected
 
@@ -38,10 +38,10 @@ class Concluded:
 LogEvent = ProviderSelected | str | ReasoningDelta | ToolCall | Restarted | Interaction
 """An event that readers see, numbered from 0. The interaction with its outcome is the last one."""
 
-LogRecord = LogEvent | MetadataReceived | Continued | Attempt | Concluded
+LogRecord = LogEvent | MetadataReceived | Asked | Attempt | Concluded
 """Events, and between them what another process needs to go on; an `Attempt` is a finished call of a provider."""
 
-_HIDDEN = (MetadataReceived, Continued, Attempt, Concluded)
+_HIDDEN = (MetadataReceived, Asked, Attempt, Concluded)
 
 
 def is_event(record: LogRecord) -> bool:

@@ -74,6 +74,8 @@ def document_of(interaction: Interaction) -> Document:
         document["attempts"] = [document_of_attempt(attempt) for attempt in interaction.attempts]
     if not interaction.is_content_stored:
         document["contentStored"] = False
+    if interaction.is_background:
+        document["background"] = True
     _add_prompt(document, interaction.prompt)
     if interaction.items:
         document["items"] = documents_of_items(interaction.items)
@@ -126,6 +128,7 @@ def interaction_of(document: Mapping[str, Any]) -> Interaction:
             error=get("error"),
             metadata={} if metadata is None else dict(metadata),
             is_content_stored=get("contentStored", True),
+            is_background=get("background", False),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UnreadableDocument("an interaction with a field missing or wrong") from exc

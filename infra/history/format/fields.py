@@ -239,11 +239,12 @@ INTERACTION: Mapping[str, Check] = {
     "previousId": is_interaction_id,
     "metadata": _are_pairs,
     "contentStored": _is_flag,
+    "background": _is_flag,
 }
 
 
 ITEM_FIELDS = frozenset(
-    {"items", "inputItems", "options", "previousId", "metadata", "contentStored"}
+    {"items", "inputItems", "options", "previousId", "metadata", "contentStored", "background"}
 )
 """The fields that the version before items does not know, and omits when it passes a document on."""
 

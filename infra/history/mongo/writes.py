@@ -7,7 +7,7 @@ from pymongo import ReplaceOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
-from domain.entities.interaction import Status
+from domain.entities.interaction import replaced_by
 from infra.history.mongo.tombstones import MongoTombstones, pairs_of
 from infra.storage.mongo.client import Document
 
@@ -24,7 +24,7 @@ class MongoWrites:
         self._erasures = erasures
 
     async def append(self, documents: Sequence[Document]) -> None:
-        """Insert documents that are absent and not erased; an outcome replaces `interrupted`."""
+        """Insert documents that are absent and not erased; they replace stored ones by the rule of `replaces`."""
         await self._insert(documents)
         await self._remove_erased(documents)
 
@@ -52,21 +52,21 @@ class MongoWrites:
             is_only_there = all(error["code"] == _DUPLICATE_KEY for error in errors)
             if not is_only_there or exc.details["writeConcernErrors"]:
                 raise
-            await self._replace_interrupted([documents[error["index"]] for error in errors])
+            await self._replace([documents[error["index"]] for error in errors])
 
-    async def _replace_interrupted(self, documents: Sequence[Document]) -> None:
-        """Replace `interrupted` by outcomes; leave other documents unchanged."""
+    async def _replace(self, documents: Sequence[Document]) -> None:
+        """Replace stored documents of a status that the new one replaces; leave the others unchanged."""
         replacing = [
             ReplaceOne(
                 {
                     "_id": document["_id"],
                     "userId": document["userId"],
-                    "status": Status.INTERRUPTED.value,
+                    "status": {"$in": sorted(statuses)},
                 },
                 document,
             )
             for document in documents
-            if document["status"] != Status.INTERRUPTED.value
+            if (statuses := replaced_by(document["status"]))
         ]
         if replacing:
             await self._interactions.bulk_write(replacing, ordered=False)

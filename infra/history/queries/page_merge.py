@@ -1,9 +1,9 @@
 """Merging of pages from several overlapping sources."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from domain.entities.history_query import HistoryQuery, Order, Page
-from domain.entities.interaction import Interaction, Status
+from domain.entities.interaction import PROVISIONAL, Interaction, replaces
 
 
 def merged(query: HistoryQuery, pages: Sequence[Page]) -> Page:
@@ -27,5 +27,27 @@ def merged(query: HistoryQuery, pages: Sequence[Page]) -> Page:
 
 
 def better(first: Interaction | None, other: Interaction) -> Interaction:
-    """Return the copy to show: an outcome rather than an interruption; otherwise both are the same."""
-    return other if first is None or first.status is Status.INTERRUPTED else first
+    """Return the copy to show: the one that `replaces` the other; otherwise both are the same."""
+    return other if first is None or replaces(other.status, first.status) else first
+
+
+def provisional_ids(page: Page) -> list[str]:
+    """Return the ids of the interactions of a page of which another source may hold a later copy."""
+    return [found.id for found in page.interactions if found.status in PROVISIONAL]
+
+
+def without_replaced(page: Page, copies: Iterable[Interaction]) -> Page:
+    """Return the page without interactions that one of `copies` replaces.
+
+    A filter by status or model may match an interaction in one source, and not its outcome in another.
+    """
+    status_by_id = {found.id: found.status for found in page.interactions}
+    replaced = {
+        copy.id
+        for copy in copies
+        if copy.id in status_by_id and replaces(copy.status, status_by_id[copy.id])
+    }
+    if not replaced:
+        return page
+    shown = [found for found in page.interactions if found.id not in replaced]
+    return Page(interactions=shown, next_id=page.next_id)

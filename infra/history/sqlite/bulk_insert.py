@@ -23,7 +23,7 @@ class AppendMany:
 
     def run(self, connection: apsw.Connection) -> None:
         if _insert_new(connection, self.bodies) < len(self.bodies):
-            insert(connection, self.bodies)  # some exist: an outcome may replace `interrupted`
+            insert(connection, self.bodies)  # some exist, and may be replaced
         index_canonically(connection, self.bodies)
 
 

@@ -15,7 +15,7 @@ SCANNED_ROWS = 10_000
 
 Value = str | int
 
-_UNANSWERED = frozenset({Status.FAILED, Status.INTERRUPTED})
+_UNANSWERED = frozenset({Status.FAILED, Status.INTERRUPTED, Status.IN_PROGRESS})
 
 _STRAIGHT = """
 SELECT CAST(group_concat(body, ',' ORDER BY id {order}) AS BLOB), NULL FROM (

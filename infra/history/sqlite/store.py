@@ -43,11 +43,12 @@ from infra.history.sqlite.write_jobs import (
 )
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.retention import FOR_EVER, Retention
-from infra.history.store.visibility import AppendNotifier, wait_until_found
+from infra.history.store.visibility import wait_until_found
 from infra.storage.private_files import make_private_folder
 from infra.storage.sqlite.file_lock import FileLock
 from infra.storage.sqlite.group_commit import GroupCommit
 from infra.storage.sqlite.migrations import Step
+from infra.tasks.notifier import Notifier
 from infra.tasks.supervised import repeating, running_tasks
 
 HISTORY_FILE = "history.db"
@@ -86,7 +87,7 @@ class SqliteHistory(DurableStore):
         self.commits = commits
         self.reads = reads
         self.markers = InFlightMarkers(commits.submit)
-        self.appends = AppendNotifier()
+        self.appends = Notifier[str]()
         self.records = SqliteConversationRecords(commits, reads, path)
         self._admission = admission
         self._clock = clock
@@ -105,12 +106,12 @@ class SqliteHistory(DurableStore):
             if marker is not None:
                 self.markers.reopen(marker)
             raise
-        self.appends.notify((interaction,))
+        self.appends.notify((interaction.id,))
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
         if interactions:
             await self.commits.submit(self._appending(tuple(map(_body_of, interactions))))
-            self.appends.notify(interactions)
+            self.appends.notify(interaction.id for interaction in interactions)
 
     async def search(self, query: HistoryQuery) -> Page:
         search = sqlite_words.search if query.filter.words else sqlite_pages.search

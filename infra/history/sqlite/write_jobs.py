@@ -41,14 +41,17 @@ ON CONFLICT (user_id, id) DO UPDATE SET
     status = excluded.status,
     answered = excluded.answered,
     body = excluded.body
-WHERE interaction.status = 'interrupted' AND excluded.status <> 'interrupted'
+WHERE (interaction.status = 'in_progress' AND excluded.status <> 'in_progress')
+OR (interaction.status = 'interrupted' AND excluded.status NOT IN ('in_progress', 'interrupted'))
 """
 )
 _BODIES = "SELECT value AS body FROM carray(?)"
 _INSERT_BATCH = _INSERT.format(source=_BODIES)
-INSERT_NEW = _NEW.format(source=_BODIES) + " ON CONFLICT (user_id, id) DO NOTHING"
+_UNLESS_STORED = " ON CONFLICT (user_id, id) DO NOTHING"
+INSERT_NEW = _NEW.format(source=_BODIES) + _UNLESS_STORED
 _DUE = "SELECT body FROM started WHERE due_ms <= ?"
-_INSERT_DUE = _INSERT.format(source=_DUE)
+# A marker replaces nothing: an answer that is stored as in progress may go on in another process.
+_INSERT_DUE = _NEW.format(source=_DUE) + _UNLESS_STORED
 
 _KEEP_MARKERS = """
 INSERT OR IGNORE INTO started (id, user_id, due_ms, body)
@@ -87,7 +90,7 @@ class Append:
 
 
 def insert(connection: apsw.Connection, bodies: tuple[str, ...]) -> None:
-    """Insert JSON documents, at least one; existing and erased ones are skipped, an outcome replaces `interrupted`.
+    """Insert JSON documents, at least one; erased ones are skipped, and existing ones unless one `replaces` the stored.
 
     One statement inserts all rows: a thread that needed the interpreter for every row would wait for a busy event loop
     each time.
@@ -137,7 +140,7 @@ class EndMarker:
 
 @dataclass(frozen=True, slots=True)
 class Reap:
-    """Turns start markers that are due into `interrupted` interactions.
+    """Turns start markers that are due into `interrupted` interactions, unless one with this id is stored.
 
     Attributes:
         now_milliseconds: The current time, since 1970 UTC.

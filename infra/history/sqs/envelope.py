@@ -3,11 +3,13 @@
     {"v": 1, "id": "…", "interaction": {…}}       the stored document
     {"v": 2, "id": "…", "zlib": "…"}              the same, compressed and in base64, for long ones
     {"v": 3, …}, {"v": 4, …}                      as 1 and 2, of documents with `ITEM_FIELDS`
+    {"v": 5, …}, {"v": 6, …}                      as 1 and 2, of the status `in_progress`
 
 Messages are ASCII, because SQS accepts only the characters that XML allows. `v` selects the reader: all forms are
 read, and a new form gets the next number and another reader, so that old and new processes can run at the same time
-if workers are updated first. These fields have numbers of their own because a worker of the version before would store
-the interaction without them; it makes a dead letter of it, which a redrive brings back after the upgrade.
+if workers are updated first. `ITEM_FIELDS` have numbers of their own because a worker of the version before would store
+the interaction without them, and `in_progress` because it would not replace it by the outcome; it makes a dead letter of
+it, which a redrive brings back after the upgrade.
 """
 
 import base64
@@ -19,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from domain.entities.interaction import Interaction
+from domain.entities.interaction import Interaction, Status
 from infra.history.format.compression import TooLong, compressed, decompressed
 from infra.history.format.documents import (
     Document,
@@ -47,7 +49,10 @@ async def message_of(interaction: Interaction) -> str | None:
         Unstorable: It cannot be written as JSON.
     """
     document = document_of(interaction)
-    plain, packed_form = (1, 2) if ITEM_FIELDS.isdisjoint(document) else (3, 4)
+    if interaction.status is Status.IN_PROGRESS:
+        plain, packed_form = 5, 6
+    else:
+        plain, packed_form = (1, 2) if ITEM_FIELDS.isdisjoint(document) else (3, 4)
     raw = json_of_document(document)
     if not raw.isascii():
         raw = json.dumps(document, separators=(",", ":")).encode()
@@ -104,4 +109,6 @@ _READERS: dict[int, Callable[[Document], Awaitable[Any]]] = {
     2: _packed,
     3: _plain,
     4: _packed,
+    5: _plain,
+    6: _packed,
 }

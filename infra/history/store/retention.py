@@ -15,6 +15,7 @@ from domain.entities.statistics import DAY_MILLISECONDS, Group, StatisticsQuery
 from domain.interfaces.clock import Clock
 from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.history import HistoryRepository
+from infra.history.store.wrapped_history import WrappedHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +41,13 @@ class Retention:
 FOR_EVER = Retention()
 
 
-class RetainedHistory(HistoryRepository):
+class RetainedHistory(WrappedHistory):
     """Hides expired interactions that the store has not removed yet."""
 
     def __init__(self, history: HistoryRepository, retention: Retention, clock: Clock) -> None:
-        self._history = history
+        super().__init__(history)
         self._retention = retention
         self._clock = clock
-
-    def admit(self) -> None:
-        self._history.admit()
-
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        self._history.begin(interaction, lost_after_seconds=lost_after_seconds)
-
-    async def append(self, interaction: Interaction) -> None:
-        await self._history.append(interaction)
-
-    async def append_many(self, interactions: Sequence[Interaction]) -> None:
-        await self._history.append_many(interactions)
 
     async def search(self, query: HistoryQuery) -> Page:
         return await self._history.search(self._kept(query))
@@ -81,12 +70,6 @@ class RetainedHistory(HistoryRepository):
     async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
         is_found = await self._history.wait_for(user_id, interaction_id, seconds=seconds)
         return is_found and interaction_id >= self._first_kept_id()
-
-    async def erase(self, user_id: str, interaction_id: str) -> None:
-        await self._history.erase(user_id, interaction_id)
-
-    async def erase_all(self, user_id: str, until_id: str) -> int:
-        return await self._history.erase_all(user_id, until_id)
 
     def _kept(self, query: HistoryQuery) -> HistoryQuery:
         from_id = max(query.filter.from_id or "", self._first_kept_id())

@@ -1,45 +1,12 @@
 """Waits until an interaction can be read: notified where this process writes it, else by looking again and again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from domain.entities.interaction import Interaction
 
 LOOK_AGAIN_SECONDS = 0.05
-
-
-class AppendNotifier:
-    """Notifies readers that wait for an interaction when this process has appended it."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, list[asyncio.Event]] = {}
-
-    def notify(self, interactions: Iterable[Interaction]) -> None:
-        """Wake the readers of interactions that were appended."""
-        if self._waiting:
-            for interaction in interactions:
-                for event in self._waiting.get(interaction.id, ()):
-                    event.set()
-
-    def notify_all(self) -> None:
-        """Wake all readers, after a write of which the ids are not known."""
-        for events in self._waiting.values():
-            for event in events:
-                event.set()
-
-    @contextmanager
-    def subscribe(self, interaction_id: str) -> Iterator[asyncio.Event]:
-        """Yield an event that is set whenever the interaction may have been appended."""
-        event = asyncio.Event()
-        events = self._waiting.setdefault(interaction_id, [])
-        events.append(event)
-        try:
-            yield event
-        finally:
-            events.remove(event)
-            if not events:
-                del self._waiting[interaction_id]
 
 
 async def wait_until_found(

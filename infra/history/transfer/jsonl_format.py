@@ -150,6 +150,7 @@ class _DetailsLine(TypedDict):
     input: NotRequired[list[_ItemLine]]
     output: NotRequired[list[_ItemLine]]
     options: NotRequired[_OptionsLine]
+    background: NotRequired[Literal[True]]
     kept: NotRequired[_KeptLine]
 
 

@@ -47,6 +47,8 @@ def add_items(line: dict[str, Any], document: Document) -> None:
         details["output"] = [_detail_of(item) for item in output]
     if "options" in document:
         details["options"] = document["options"]
+    if "background" in document:
+        details["background"] = True
     if details:
         line["details"] = details
 
@@ -75,6 +77,8 @@ def read_items(document: Document, line: Mapping[str, Any]) -> None:
         document["inputItems"] = [[given.item_of(detail) for detail in input_details]]
     if "options" in details:
         document["options"] = details["options"]
+    if details.get("background"):
+        document["background"] = True
     if output_details:
         document["items"] = [given.item_of(detail) for detail in output_details]
     if not given.is_used_up:

@@ -1,7 +1,6 @@
 """The jobs of the writer thread of `idempotency.db`."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import apsw
 
@@ -19,23 +18,6 @@ CREATE TABLE claim (
 CREATE INDEX claim_by_user ON claim (user_id, interaction_id);
 CREATE INDEX claim_by_expiry ON claim (expires_ms);
 """
-
-
-class IdempotencyJob(Protocol):
-    """One step within a transaction that several jobs share.
-
-    Attributes:
-        needs_file: False: without a file the job has nothing to do.
-    """
-
-    needs_file: bool
-
-    @property
-    def size_bytes(self) -> int: ...
-
-    def run(self, connection: apsw.Connection) -> None:
-        """Carry out the job; runs in the writer thread."""
-        ...
 
 
 @dataclass(slots=True)

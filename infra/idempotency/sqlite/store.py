@@ -13,13 +13,13 @@ from domain.interfaces.idempotency import IdempotencyStore
 from infra.idempotency.sqlite.jobs import (
     Forget,
     ForgetUntil,
-    IdempotencyJob,
     Make,
     Release,
     Replace,
 )
 from infra.idempotency.sqlite.records import SqliteIdempotencyRecords
 from infra.storage.sqlite.group_commit import GroupCommit
+from infra.storage.sqlite.shared_file import FileJob
 
 IDEMPOTENCY_FILE = "idempotency.db"
 WAIT_SECONDS = 4.0
@@ -31,7 +31,7 @@ class SqliteIdempotency(IdempotencyStore):
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._commits: GroupCommit[IdempotencyJob] | None = None
+        self._commits: GroupCommit[FileJob] | None = None
         self._is_closed = False
 
     async def claim(
@@ -63,14 +63,14 @@ class SqliteIdempotency(IdempotencyStore):
         if self._commits is not None:
             await self._commits.close()
 
-    def _started(self) -> GroupCommit[IdempotencyJob]:
+    def _started(self) -> GroupCommit[FileJob]:
         if self._commits is None:
             self._commits = GroupCommit(
                 SqliteIdempotencyRecords(self._path, self._clock), name=f"write {self._path.name}"
             )
         return self._commits
 
-    async def _do(self, job: IdempotencyJob) -> None:
+    async def _do(self, job: FileJob) -> None:
         if self._is_closed:
             raise IdempotencyUnavailable("idempotency.db is closed")
         try:

@@ -8,7 +8,7 @@ from domain.entities.reply import CALL_PROGRESS, WORDS, AnswerEvent
 from domain.exceptions import LLMTimeout
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.shared_timer import SharedTimer, Timeout
+from domain.timing.shared_timer import SharedTimer, Timeout
 
 _TIMER_DELAY_FACTOR = 1.05  # timers fire late
 _MIN_SHARES = 1.5  # a third for this route, two thirds for the next
@@ -72,6 +72,8 @@ class Deadline(LLMClient):
                         has_text = True
                         usual_limit_at = now_seconds + self._idle_seconds
                         limit_at = usual_limit_at if usual_limit_at < end_at else end_at
+                    elif (silence_seconds := context.longest_silence_seconds) is not None:
+                        limit_at = min(max(limit_at, now_seconds + silence_seconds), end_at)
                     timeout.start(limit_at, now_seconds)
                 timeout.end()
             except BaseException as exc:
@@ -87,7 +89,8 @@ class Deadline(LLMClient):
         end_at = min(context.first_text_deadline.at_seconds, context.answer_deadline.at_seconds)
         left_seconds = end_at - now_seconds
         if not context.has_fallback or left_seconds < _MIN_SHARES * self._reserved_seconds:
-            return end_at
+            silence_seconds = context.longest_silence_seconds
+            return end_at if silence_seconds is None else min(end_at, now_seconds + silence_seconds)
         return now_seconds + min(
             self._first_token_seconds,
             self._first_token_share * left_seconds,

@@ -23,8 +23,11 @@ class Fallback(LLMClient):
     take over, else the stream ends with the error. Attempts are counted in `context.attempts`, where the routes have to
     record them.
 
+    An answer that another process began is continued from `context.text_so_far`.
+
     Raises:
         Overloaded: Every provider has reached its limit of concurrent calls.
+        CannotContinue: No route continues `context.text_so_far`; none was called.
     """
 
     def __init__(self, routes: Sequence[Route], *, policy: FallbackPolicy, clock: Clock) -> None:
@@ -50,6 +53,10 @@ class Fallback(LLMClient):
         sent: list[str] = []
         has_sent_call = False
         current_prompt = prompt
+        if context.text_so_far:
+            order.begin_to_continue()
+            sent.append(context.text_so_far)
+            current_prompt = continuing(prompt, context.text_so_far)
         while True:
             order.update_context(is_continuing=bool(sent))
             events = order.client.stream(order.route.prompt_for(current_prompt), context)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.exceptions import ContextTooLong, DomainError, LLMError, LLMUnavailable
+from domain.exceptions import CannotContinue, ContextTooLong, DomainError, LLMError, LLMUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
+from infra.llm.catalogue.model_names import shared_name
 from infra.llm.resilience.final_error import before_any_word, in_mid_answer
 from infra.llm.resilience.route import Route
 from infra.llm.resilience.time_budget import seconds_to_first_text
@@ -72,6 +73,19 @@ class FallbackOrder:
         others = self._routes_left(is_continuing=is_continuing)
         context.has_fallback = left > 0 and others > 0
         context.spare_attempts = left - others
+
+    def begin_to_continue(self) -> None:
+        """Move to the first route that can continue an answer that another process began.
+
+        Raises:
+            CannotContinue: There is none.
+        """
+        for position, route in enumerate(self.routes):
+            if route.continues:
+                self._position = position
+                self.client = route.once
+                return
+        raise CannotContinue
 
     def advance(self, error: LLMError) -> None:
         """Move to the next route after `error` of the current one, where the caller has received no text.
@@ -143,7 +157,7 @@ class FallbackOrder:
         """
         for small in self._too_small:
             if route.context_tokens is None or small.context_tokens is None:
-                if route.upstream and _model_name(route) == _model_name(small):
+                if route.upstream and shared_name(route.upstream) == shared_name(small.upstream):
                     return False
             elif route.context_tokens <= small.context_tokens:
                 return False
@@ -176,11 +190,6 @@ class FallbackOrder:
             if (route.continues or not is_continuing) and not route.is_closed():
                 left += 1
         return left
-
-
-def _model_name(route: Route) -> str:
-    """Return the name that different providers share for a model: `openai/gpt-5.4-mini` is `gpt-5.4-mini`."""
-    return route.upstream.rpartition("/")[2].lower()
 
 
 def _raise(final_error: DomainError, error: LLMError) -> NoReturn:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from domain.entities.interaction import Status
+from domain.entities.interaction import PROVISIONAL, Status
 from domain.interfaces.telemetry import RequestObserver, RequestOutcome
 from infra.telemetry.metrics.histogram import Histogram
 
@@ -28,7 +28,7 @@ class ChatMetrics(RequestObserver, Collector):
         registry.register(self)
         self._accepted = self._accepts.series()
         self._by_status: dict[Status, int] = dict.fromkeys(
-            (status for status in Status if status is not Status.INTERRUPTED), 0
+            (status for status in Status if status not in PROVISIONAL), 0
         )
         self._problems: Counter[tuple[str, str, str]] = Counter()
         self._replayed = 0
@@ -43,12 +43,17 @@ class ChatMetrics(RequestObserver, Collector):
         if context.is_replayed:
             self._replayed += 1
             return
-        if context.interaction is not None:
-            self._by_status[context.interaction.status] += 1
+        if context.interaction is not None and not context.is_background:
+            self.count(context.interaction.status)
         if context.history_seconds:
             self._accepted.observe(context.history_seconds)
         if not context.is_stored and outcome.problem is None:
             self._not_stored += 1
+
+    def count(self, status: Status) -> None:
+        """Count a chat with its outcome; a provisional status is none."""
+        if status in self._by_status:
+            self._by_status[status] += 1
 
     def collect(self) -> Iterable[Metric]:
         chats = CounterMetricFamily("rt_chats", "Chats by status in history.", labels=("status",))

@@ -19,6 +19,7 @@ from domain.interfaces.telemetry import (
 from infra.llm.resilience.route_health import RouteHealth
 from infra.tasks.supervised import repeating, running_tasks
 from infra.telemetry.metrics.attachment_metrics import AttachmentMetrics
+from infra.telemetry.metrics.background_metrics import BackgroundMetrics
 from infra.telemetry.metrics.chat_metrics import ChatMetrics
 from infra.telemetry.metrics.gen_ai_metrics import GenAiMetrics
 from infra.telemetry.metrics.http_metrics import HttpMetrics
@@ -93,6 +94,10 @@ class Metrics(RequestObserver, AttemptObserver):
         attachments = AttachmentMetrics(clock)
         self._registry.register(attachments)
         return attachments
+
+    def count_background(self) -> BackgroundMetrics:
+        """Add metrics of background answers and return their observer; call it once."""
+        return BackgroundMetrics(self._registry, self._chats)
 
     def count_queue(self) -> QueueObserver:
         """Add metrics of queue messages and return their observer; call it once, in a worker."""

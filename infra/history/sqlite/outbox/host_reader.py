@@ -1,6 +1,6 @@
 """Reads the outboxes of all processes of this host."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -9,7 +9,12 @@ import apsw
 
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
-from infra.history.queries.page_merge import better, merged
+from infra.history.queries.page_merge import (
+    better,
+    merged,
+    provisional_ids,
+    without_replaced,
+)
 from infra.history.queries.word_filter import WordFilter
 from infra.history.sqlite import pages as sqlite_pages
 from infra.history.sqlite.outbox.complete_conversations import holds_all
@@ -43,7 +48,10 @@ class HostReader:
             erased = _erased(
                 files, query.user_id, [interaction.id for interaction in page.interactions]
             )
-            return without_erased(page, erased)
+            page = without_erased(page, erased)
+            if len(files) < 2:
+                return page
+            return without_replaced(page, _copies(files, query.user_id, provisional_ids(page)))
 
         return await self._reads.run(read)
 
@@ -74,15 +82,23 @@ class HostReader:
         def read(connections: ReadConnections) -> Interaction | None:
             files = list(self._files(connections).values())
             best: Interaction | None = None
-            for found in _read_each(
-                files, lambda file: sqlite_pages.find(file, user_id, interaction_id)
-            ):
-                best = best if found is None else better(best, found)
+            for found in _copies(files, user_id, [interaction_id]):
+                best = better(best, found)
             if best is not None and _erased(files, user_id, [interaction_id]):
                 return None
             return best
 
         return await self._reads.run(read)
+
+    async def copies(self, user_id: str, interaction_ids: Sequence[str]) -> Sequence[Interaction]:
+        """Return all copies of interactions that the outboxes have; raises `HistoryUnreadable`."""
+        if not interaction_ids:
+            return ()
+        return await self._reads.run(
+            lambda connections: list(
+                _copies(list(self._files(connections).values()), user_id, interaction_ids)
+            )
+        )
 
     async def undelivered(
         self, user_id: str, last: LastUndelivered, up_to: Mapping[Path, int] | None
@@ -149,6 +165,17 @@ def _read_each(files: Sequence[apsw.Connection], read: Callable[[apsw.Connection
             if file.pragma("user_version") != 0:
                 raise
     return results
+
+
+def _copies(
+    files: Sequence[apsw.Connection], user_id: str, interaction_ids: Sequence[str]
+) -> Iterator[Interaction]:
+    """Yield the copies of interactions in all files."""
+    for interaction_id in interaction_ids:
+        find = partial(sqlite_pages.find, user_id=user_id, interaction_id=interaction_id)
+        for found in _read_each(files, find):
+            if found is not None:
+                yield found
 
 
 def _erased(files: Sequence[apsw.Connection], user_id: str, ids: Sequence[str]) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Merges reads of the outboxes of this host with reads of the store."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
@@ -10,7 +10,12 @@ from domain.entities.interaction import Interaction
 from domain.entities.statistics import Group, StatisticsQuery
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.clock import Clock
-from infra.history.queries.page_merge import better, merged
+from infra.history.queries.page_merge import (
+    better,
+    merged,
+    provisional_ids,
+    without_replaced,
+)
 from infra.history.sqlite.outbox.complete_conversations import NoteBegun
 from infra.history.sqlite.outbox.delivery_jobs import last_undelivered, last_undelivered_turn
 from infra.history.sqlite.outbox.host_reader import HostReader, LastUndelivered, without_erased
@@ -131,12 +136,24 @@ class MergedReader:
             there = await self._store.search(query)
             page = merged(query, [here, there])
             known = {interaction.id for interaction in there.interactions}
+            page = without_replaced(page, await self._other_copies(query.user_id, page, known))
             unknown = [
                 interaction.id for interaction in page.interactions if interaction.id not in known
             ]
             if not unknown:
                 return page
             return without_erased(page, await self._store.erased_among(query.user_id, unknown))
+
+    async def _other_copies(
+        self, user_id: str, page: Page, known: Collection[str]
+    ) -> Sequence[Interaction]:
+        """Return copies of provisional interactions: from this host of those in the store, and the reverse."""
+        provisional = provisional_ids(page)
+        here = await self._host.copies(user_id, [each for each in provisional if each in known])
+        there = await asyncio.gather(
+            *(self._store.find(user_id, each) for each in provisional if each not in known)
+        )
+        return [*here, *[found for found in there if found is not None]]
 
     async def _delivered(self, user_id: str, last: LastUndelivered) -> None:
         """Wait until the user's rows on this host are delivered, so that none is counted on the host and in the store."""

@@ -215,7 +215,9 @@ async def test_turns_without_an_answer_between_calls_and_results_change_nothing(
     called, answered, _ = loops(LOOP)
     unanswered = [
         a_turn(number, a_message("never mind"), text="", status=status)
-        for number, status in enumerate((Status.FAILED, Status.INTERRUPTED), start=1)
+        for number, status in enumerate(
+            (Status.FAILED, Status.INTERRUPTED, Status.IN_PROGRESS), start=1
+        )
     ]
     results = Prompt(messages=answered.prompt.messages)
     found = await recalled([called, *unanswered], results)
@@ -332,3 +334,30 @@ async def test_a_parent_is_waited_for() -> None:
     assert (await recall.parent("ana", called.id)).id == called.id
     with pytest.raises(NotFound):
         await recall.parent("bob", called.id)
+
+
+class LateOutcome(InMemoryHistory):
+    """Shows interactions as in progress in the first reads, as a store whose outcomes are still in a queue does."""
+
+    reads_before = 2
+
+    async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
+        found = await super().find(user_id, interaction_id)
+        self.searches += 1
+        if found is None or self.searches > self.reads_before:
+            return found
+        return replace(found, status=Status.IN_PROGRESS, text="")
+
+
+async def test_the_outcome_of_a_parent_is_waited_for() -> None:
+    history = LateOutcome()
+    await history.append(an_interaction(1))
+    with pytest.raises(NotFound):
+        await RecallConversation(history=history).parent("ana", an_id(1))
+    assert history.searches == 1
+    recall = RecallConversation(history=history, late_seconds=3.0)
+    assert await recall.parent("ana", an_id(1)) == an_interaction(1)
+    history.searches = -1000
+    impatient = RecallConversation(history=history, late_seconds=0.1)
+    with pytest.raises(NotFound):
+        await impatient.parent("ana", an_id(1))

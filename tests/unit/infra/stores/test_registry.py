@@ -9,8 +9,12 @@ import httpx2
 import pytest
 
 from dependency_injection import application
+from domain.entities.background.answer import AnswerKey, BackgroundAnswer
 from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
+from infra.answers.dynamodb.store import DynamoAnswerLog
+from infra.answers.mongo.store import MongoAnswerLog
+from infra.answers.sqlite.store import ANSWERS_FILE, SqliteAnswerLog
 from infra.attachments.disk import DiskAttachments
 from infra.attachments.gridfs import GridFsAttachments
 from infra.attachments.s3 import S3Attachments
@@ -19,12 +23,16 @@ from infra.configuration import ConfigurationError
 from infra.history.store.durable_store import DurableStore
 from infra.settings import Settings
 from infra.stores import registry
+from infra.stores.answers import open_answer_log
 from infra.stores.registry import configured_store, store_named, store_names
 from infra.stores.store import OpenedArchive, OpenedReader, OpenedStore, Store
 from tests.fakes.application import lifespan
 from tests.fakes.claims import InMemoryIdempotencyStore
 from tests.fakes.conversation_records import InMemoryConversationRecords
 from tests.fakes.history import InMemoryHistory
+from tests.fakes.interactions import an_id, an_interaction
+
+KEY = AnswerKey(user_id="ana", interaction_id=an_id())
 
 
 def settings(**values: Any) -> Settings:
@@ -86,6 +94,44 @@ async def test_a_store_without_a_place_for_attachments_has_none() -> None:
         assert attachments is None
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({}, SqliteAnswerLog),
+        ({"outbox_enabled": False}, SqliteAnswerLog),
+        ({"mongo_uri": "mongodb://localhost"}, SqliteAnswerLog),
+        ({"dynamodb_table": "history"}, SqliteAnswerLog),
+    ],
+)
+async def test_event_logs_are_on_the_disk_where_interactions_are_accepted(
+    values: dict[str, Any], kind: type, tmp_path: Path
+) -> None:
+    configured = settings(data_dir=tmp_path / "data", answer_events_keep_seconds=60.0, **values)
+    async with open_answer_log(configured, SystemClock()) as log:
+        assert type(log) is kind
+        assert await log.read(KEY, after=-1, limit=1) is None
+        assert not (tmp_path / "data").exists()
+        await log.begin(BackgroundAnswer(interaction=an_interaction()), lease_seconds=1.0)
+    assert (tmp_path / "data" / ANSWERS_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({"mongo_uri": "mongodb://127.0.0.1:9"}, MongoAnswerLog),
+        ({"dynamodb_table": "history"}, DynamoAnswerLog),
+    ],
+)
+async def test_without_an_outbox_event_logs_are_in_the_store(
+    values: dict[str, Any], kind: type, tmp_path: Path
+) -> None:
+    access = {"aws_region": "eu-west-1", "aws_access_key_id": "x", "aws_secret_access_key": "y"}
+    configured = settings(data_dir=tmp_path / "data", outbox_enabled=False, **access, **values)
+    async with open_answer_log(configured, SystemClock()) as log:
+        assert type(log) is kind
+    assert list(tmp_path.iterdir()) == []
+
+
 class MemoryStore(InMemoryHistory, DurableStore):
     """A store in memory in which nothing is erased behind the service's back."""
 
@@ -124,6 +170,7 @@ def memory_store(history: MemoryStore, records: InMemoryIdempotencyStore) -> Sto
         open_archive=no_archive,
         open_archive_reader=no_reader,
         open_idempotency=open_idempotency,
+        open_answers=registry.STORES[0].open_answers,
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.entities.history_query import HistoryQuery, Order, Page
 from domain.entities.interaction import Interaction, Status
-from infra.history.queries.page_merge import merged
+from infra.history.queries.page_merge import merged, provisional_ids, without_replaced
 from tests.fakes.interactions import an_id, an_interaction
 
 QUERY = HistoryQuery(user_id="ana")
@@ -55,3 +55,26 @@ def test_an_outcome_wins_over_an_interruption() -> None:
     outcome, interruption = an_interaction(1), an_interaction(1, status=Status.INTERRUPTED)
     for pages in ([outcome, interruption], [interruption, outcome]):
         assert merged(QUERY, [Page(interactions=[one]) for one in pages]).interactions == [outcome]
+
+
+def test_an_interruption_wins_over_an_answer_in_progress() -> None:
+    interruption = an_interaction(1, status=Status.INTERRUPTED)
+    running = an_interaction(1, status=Status.IN_PROGRESS)
+    for pages in ([running, interruption], [interruption, running]):
+        shown = merged(QUERY, [Page(interactions=[one]) for one in pages]).interactions
+        assert shown == [interruption]
+
+
+def test_a_later_copy_elsewhere_takes_an_interaction_off_the_page() -> None:
+    statuses = (Status.IN_PROGRESS, Status.INTERRUPTED, Status.COMPLETED, Status.IN_PROGRESS)
+    shown = [an_interaction(number, status=status) for number, status in enumerate(statuses)]
+    page = Page(interactions=shown, next_id=an_id(3))
+    copies = [
+        an_interaction(0, status=Status.FAILED),
+        an_interaction(1, status=Status.IN_PROGRESS),
+        an_interaction(2, status=Status.INTERRUPTED),
+        an_interaction(3, status=Status.IN_PROGRESS),
+        an_interaction(4),
+    ]
+    assert provisional_ids(page) == [an_id(0), an_id(1), an_id(3)]
+    assert without_replaced(page, copies) == Page(interactions=shown[1:], next_id=an_id(3))

@@ -12,7 +12,7 @@ import pytest
 
 from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import Order
-from domain.entities.interaction import Status
+from domain.entities.interaction import Interaction, Status
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from infra.clock import SystemClock
 from infra.history.sqlite.outbox import housekeeping as outbox_housekeeping
@@ -24,7 +24,7 @@ from infra.history.sqlite.schema import open_reader
 from infra.history.sqlite.store import open_sqlite
 from infra.history.sqlite.write_jobs import Append
 from infra.tasks import supervised as background
-from tests.contracts.history_walks import asking, walk
+from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.fakes.interactions import a_tool_turn, an_id, an_interaction
 from tests.fakes.unreliable_store import UnreliableStore
 from tests.support.outbox_waits import PATIENCE_SECONDS, stored, until_stored
@@ -379,6 +379,91 @@ async def test_a_late_outcome_is_delivered_after_its_interruption(
         outbox.begin(interrupted, lost_after_seconds=-1e9)
         await until_stored(store, interrupted)
         await outbox.append(an_interaction(1))
+        await until_stored(store, an_interaction(1))
+
+
+def running(number: int = 1) -> Interaction:
+    return an_interaction(number, text="", status=Status.IN_PROGRESS, model="asked")
+
+
+async def test_an_answer_in_progress_is_delivered_and_so_is_its_outcome(
+    opened: Opened, store: UnreliableStore
+) -> None:
+    async with opened() as outbox:
+        await outbox.append(running())
+        await until_stored(store, running())
+        await outbox.append(an_interaction(1))
+        await outbox.append(running())
+        await until_stored(store, an_interaction(1))
+        assert await outbox.drain(seconds=PATIENCE_SECONDS)
+    assert store.batches == [[an_id(1)], [an_id(1)]]
+
+
+async def test_an_outcome_is_delivered_although_the_answer_in_progress_was_refused(
+    opened: Opened, store: UnreliableStore
+) -> None:
+    store.refused.add(an_id(1))
+    async with opened() as outbox:
+        await outbox.append(running())
+        await until(lambda: asyncio.sleep(0, outbox.set_aside().rows))
+        store.refused.clear()
+        await outbox.append(an_interaction(1))
+        await until_stored(store, an_interaction(1))
+        assert outbox.set_aside().rows == 0
+
+
+IN_PROGRESS = frozenset({Status.IN_PROGRESS})
+
+
+@pytest.mark.parametrize("is_delivered", [False, True])
+async def test_what_another_process_of_the_host_has_finished_is_no_longer_in_progress(
+    opened: Opened, store: UnreliableStore, is_delivered: bool
+) -> None:
+    async with opened() as outbox, opened() as other:
+        if not is_delivered:
+            store.may_write.clear()
+        await outbox.append_many([running(1), running(2)])
+        if is_delivered:
+            await until_stored(store, running(1), running(2))
+        store.may_write.clear()
+        await other.append(an_interaction(1))
+        for each in (outbox, other):
+            assert await walk(each, asking(statuses=IN_PROGRESS)) == [running(2)]
+            assert await walk(each, asking(model="asked", statuses=EVERY_STATUS)) == [running(2)]
+            assert await walk(each, asking()) == [an_interaction(1)]
+            assert await each.find("ana", an_id(1)) == an_interaction(1)
+        store.may_write.set()
+
+
+async def test_what_another_host_has_finished_is_no_longer_in_progress(
+    opened: Opened, store: UnreliableStore
+) -> None:
+    async with opened() as outbox:
+        await outbox.append_many([running(1), running(2)])
+        await until_stored(store, running(1), running(2))
+        await store.behind.append(an_interaction(1))
+        assert await walk(outbox, asking(statuses=IN_PROGRESS)) == [running(2)]
+        assert await walk(outbox, asking(statuses=EVERY_STATUS)) == [running(2), an_interaction(1)]
+        assert await outbox.find("ana", an_id(1)) == an_interaction(1)
+
+
+@pytest.mark.parametrize("is_outcome_adopted", [False, True])
+async def test_taking_over_an_outbox_never_undoes_an_outcome(
+    opened: Opened, store: UnreliableStore, is_outcome_adopted: bool, tmp_path: Path
+) -> None:
+    store.is_away = True
+    here, adopted = running(), an_interaction(1)
+    if not is_outcome_adopted:
+        here, adopted = adopted, here
+    async with opened() as outbox:
+        await outbox.append(here)
+        async with opened() as dying:
+            await dying.append(adopted)
+            assert len(list((tmp_path / "host" / OUTBOX_FOLDER).glob("*.db"))) == 2
+        files = (tmp_path / "host" / OUTBOX_FOLDER).glob
+        await until(lambda: asyncio.sleep(0, len(list(files("*.db"))) == 1))
+        assert await outbox.find("ana", an_id(1)) == an_interaction(1)
+        store.is_away = False
         await until_stored(store, an_interaction(1))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from domain.entities.interaction import Interaction
+from domain.entities.interaction import Interaction, Status
 from domain.entities.items import ToolCall
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import Tool
@@ -75,6 +75,21 @@ async def test_workers_of_the_version_before_leave_items_alone(
     assert json.loads(message)["v"] == version
 
 
+@pytest.mark.parametrize(("words", "version"), [(1, 5), (70_000, 6)], ids=["short", "long"])
+@pytest.mark.parametrize("changes", [{}, {"metadata": {"a": "b"}}], ids=["plain", "with items"])
+async def test_workers_of_the_version_before_leave_answers_in_progress_alone(
+    words: int, version: int, changes: dict[str, Any]
+) -> None:
+    """They know the versions up to 4, and would not replace the stored interaction by its outcome."""
+    interaction = an_interaction(
+        status=Status.IN_PROGRESS, prompt=Prompt.from_text("x" * words), **changes
+    )
+    message = await message_of(interaction)
+    assert message is not None
+    assert json.loads(message)["v"] == version
+    assert await interaction_from(message) == interaction
+
+
 async def test_what_stays_too_long_is_not_made_into_a_message() -> None:
     chance = random.Random(1)
 
@@ -102,7 +117,7 @@ POISON: dict[str, Any] = {
     "a lone surrogate": json.dumps(enveloped(text="\ud800")),
     "no object": "[1]",
     "no version": {"id": an_id()},
-    "an unknown version": enveloped() | {"v": 5},
+    "an unknown version": enveloped() | {"v": 7},
     "a version of another type": enveloped() | {"v": "1"},
     "no interaction": {"v": 1, "id": an_id()},
     "a document of a newer version": enveloped(v=99),

@@ -11,7 +11,8 @@ from domain.entities.interaction import Interaction
 from domain.exceptions import HistoryUnreadable
 from infra.clock import SystemClock
 from infra.history.sqlite.store import SqliteHistory, open_sqlite
-from infra.history.store.visibility import AppendNotifier, wait_until_found
+from infra.history.store.visibility import wait_until_found
+from infra.tasks.notifier import Notifier
 from tests.fakes.interactions import an_id, an_interaction
 
 PATIENCE_SECONDS = 20.0
@@ -36,7 +37,7 @@ class CountedLooks:
 
 
 async def test_a_notified_reader_looks_twice() -> None:
-    notifier, look = AppendNotifier(), CountedLooks()
+    notifier, look = Notifier[str](), CountedLooks()
     with notifier.subscribe(an_id()) as appended:
         waiting = asyncio.create_task(
             wait_until_found(
@@ -44,11 +45,11 @@ async def test_a_notified_reader_looks_twice() -> None:
             )
         )
         await asyncio.sleep(0.05)
-        notifier.notify([an_interaction(1)])
+        notifier.notify([an_id(1)])
         await asyncio.sleep(0.05)
         assert look.looks == 1
         look.found = an_interaction()
-        notifier.notify([an_interaction()])
+        notifier.notify([an_id()])
         assert await waiting
     assert look.looks == 2
 
@@ -98,14 +99,14 @@ async def test_a_store_that_cannot_be_read_ends_the_wait() -> None:
 
 
 async def test_subscriptions_end_with_their_readers() -> None:
-    notifier = AppendNotifier()
+    notifier = Notifier[str]()
     with notifier.subscribe(an_id()) as first:
         with notifier.subscribe(an_id()) as second:
             notifier.notify_all()
             assert first.is_set()
             assert second.is_set()
         first.clear()
-        notifier.notify([an_interaction()])
+        notifier.notify([an_id()])
         assert first.is_set()
     assert not notifier._waiting
 

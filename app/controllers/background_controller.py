@@ -1,0 +1,92 @@
+"""The events of background answers, and their end."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from app.controllers.history_controller import InteractionIdInPath, UserIdInPath
+from app.dto.native.stream_events import NativeLogFormat
+from app.problems.problem_schema import problems
+from app.requests.request_context import caller_of, container_of, user_in_path
+from app.requests.strict_route import StrictRoute
+from app.responses.answer_stream import AnswerStream
+
+router = APIRouter(prefix="/v1/history", route_class=StrictRoute, tags=["chat"])
+
+_LARGEST_NUMBER = 2**53 - 1
+_EVENTS = {
+    "text/event-stream": {
+        "example": 'id: 0\nevent: meta\ndata: {"id":"019aabb1-…","model":"demo","provider":"demo","conversationId":null}\n\n'
+        'id: 1\nevent: delta\ndata: {"text":"Hello"}\n\n'
+        'id: 2\nevent: done\ndata: {"id":"019aabb1-…","status":"completed","…":"…"}\n\n',
+    }
+}
+
+
+@router.get(
+    "/{userId}/{interactionId:interaction}/events",
+    summary="Follow a background answer",
+    response_class=Response,
+    responses={200: {"content": _EVENTS}, **problems(401, 403, 404, 422, 429, 500, 503)},
+)
+async def follow(
+    user_id: UserIdInPath,
+    interaction_id: InteractionIdInPath,
+    request: Request,
+    after: Annotated[
+        int | None,
+        Query(
+            ge=0,
+            le=_LARGEST_NUMBER,
+            description="Number of the last event that is known; without it, and without `Last-Event-ID`, all are sent.",
+        ),
+    ] = None,
+    last_event_id: Annotated[
+        int | None,
+        Header(
+            alias="Last-Event-ID",
+            ge=0,
+            le=_LARGEST_NUMBER,
+            description="The same, as browsers send it when they reconnect; `after` takes precedence.",
+        ),
+    ] = None,
+) -> Response:
+    """The events of an answer, those there are at once, then as they come, until `done` or `error`.
+
+    Each has its number as `id`, from 0 without gaps; the same events at every reading, in every process. `restart` says
+    that what came before it is void. A connection that ends without `done` or `error` is to be opened again, with the
+    last number. Interactions that were no background answers have `meta`, one `delta` and `done`.
+    """
+    known = after if after is not None else last_event_id
+    followed = await container_of(request).background.follow(
+        caller_of(request),
+        user_in_path(user_id, request),
+        interaction_id.lower(),
+        after=-1 if known is None else known,
+    )
+    return AnswerStream(
+        interaction_id.lower(),
+        followed.events,
+        NativeLogFormat(followed.answer),
+        request.receive,
+        request.app.state.lifecycle.readers,
+    )
+
+
+@router.post(
+    "/{userId}/{interactionId:interaction}/stop",
+    summary="Stop a background answer",
+    status_code=204,
+    response_class=Response,
+    responses=problems(401, 403, 404, 422, 429, 500, 503),
+)
+async def stop(
+    user_id: UserIdInPath, interaction_id: InteractionIdInPath, request: Request
+) -> None:
+    """End an answer within a second, in whichever process it is made; its text so far is kept as `client_cancelled`.
+
+    An answer that is complete stays as it is. Needs the scope `chat:write`.
+    """
+    await container_of(request).background.stop(
+        caller_of(request), user_in_path(user_id, request), interaction_id.lower()
+    )

@@ -1,0 +1,1 @@
+"""Making, continuing, reading and stopping answers that go on without a connection."""

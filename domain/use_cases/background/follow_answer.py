@@ -1,0 +1,208 @@
+"""Read the events of a background answer while it is made, from any point, any number of times."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from domain.entities.background.answer import AnswerKey, BackgroundAnswer
+from domain.entities.background.log import LogEvent, LogPage, Restarted
+from domain.entities.interaction import Interaction, Status
+from domain.entities.reply import ProviderSelected
+from domain.exceptions import HistoryDamaged, HistoryUnreadable, NotFound
+from domain.interfaces.answer_log import AnswerLog
+from domain.interfaces.clock import Clock
+from domain.use_cases.read_interaction import ReadInteraction
+
+EXPIRED = "events-expired"
+"""The events a reader has seen are no longer kept, so the answer is repeated as a whole."""
+
+_EVENTS_AT_ONCE = 1000
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedEvent:
+    """An event and its number among those of the answer, from 0 without gaps."""
+
+    number: int
+    event: LogEvent
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedAnswer:
+    """An answer to read.
+
+    Attributes:
+        answer: The request.
+        events: The events that are wanted, as they come.
+        is_kept: Whether they are those of the log; else they are made from history, and numbered anew.
+    """
+
+    answer: BackgroundAnswer
+    events: AsyncGenerator[NumberedEvent, None]
+    is_kept: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Following:
+    """The events of one answer as far as this process has read them, shared by all of its readers here.
+
+    Attributes:
+        answer: The request.
+        events: All events so far.
+        is_ended: No further event comes.
+        readers: Number of readers.
+    """
+
+    answer: BackgroundAnswer
+    events: list[LogEvent] = field(default_factory=list)
+    is_ended: bool = False
+    readers: int = 0
+    task: asyncio.Task[None] | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self) -> None:
+        """Let all readers end after the events so far."""
+        self.is_ended = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Let all readers look again."""
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+
+@dataclass(slots=True)
+class FollowAnswer:
+    """Reads logs. All readers of an answer in this process share one task that reads its log."""
+
+    log: AnswerLog
+    read_interaction: ReadInteraction
+    clock: Clock
+    _followed: dict[AnswerKey, Following] = field(default_factory=dict, init=False)
+
+    @property
+    def readers(self) -> int:
+        """Number of readers in this process."""
+        return sum(following.readers for following in self._followed.values())
+
+    async def __call__(
+        self, user_id: str, interaction_id: str, *, after: int = -1
+    ) -> FollowedAnswer:
+        """Return the answer with its events with numbers greater than `after`.
+
+        The events end with the outcome, or early if the answer is erased. They are the same in every process, until the
+        log is no longer kept; then they are the answer as a whole, after a `Restarted` for a reader that has seen some.
+
+        Raises:
+            NotFound: This user has no such interaction.
+            HistoryUnreadable: The log, or history, does not answer.
+        """
+        key = AnswerKey(user_id=user_id, interaction_id=interaction_id)
+        following = self._followed.get(key)
+        if following is None:
+            page = await self.log.read(key, after=-1, limit=_EVENTS_AT_ONCE)
+            if page is None:
+                interaction = await self.read_interaction(user_id, interaction_id)
+                answer = BackgroundAnswer(interaction=interaction)
+                return FollowedAnswer(answer, self._whole(interaction, after), is_kept=False)
+            answer = replace(page.answer, interaction=await self._loaded(page.answer.interaction))
+            following = Following(answer, await self._complete(page), page.is_ended)
+        return FollowedAnswer(following.answer, self._events(key, following, after + 1))
+
+    async def _events(
+        self, key: AnswerKey, following: Following, number: int
+    ) -> AsyncGenerator[NumberedEvent, None]:
+        following = self._followed.setdefault(key, following)
+        following.readers += 1
+        if following.task is None and not following.is_ended:
+            following.task = asyncio.get_running_loop().create_task(
+                self._read(key, following), name=f"follow {key.interaction_id}"
+            )
+        try:
+            while True:
+                changed = following.changed
+                while number < len(following.events):
+                    yield NumberedEvent(number, following.events[number])
+                    number += 1
+                if following.is_ended:
+                    return
+                await changed.wait()
+        finally:
+            following.readers -= 1
+            if following.readers == 0:
+                if self._followed.get(key) is following:
+                    del self._followed[key]
+                if following.task is not None:
+                    following.task.cancel()
+                    following.task = None
+
+    async def _read(self, key: AnswerKey, following: Following) -> None:
+        """Read the log until its end; while it does not answer, readers wait."""
+        try:
+            with self.log.subscribe(key) as added:
+                while await self._read_page(key, following, added):
+                    pass
+        except asyncio.CancelledError:
+            raise  # no reader is left; the next one reads on
+        except BaseException:
+            following.end()  # readers come back, and are given the reason
+            raise
+        following.end()
+
+    async def _read_page(self, key: AnswerKey, following: Following, added: asyncio.Event) -> bool:
+        """Read on, or wait until there may be more; return whether more may come."""
+        added.clear()  # before the look: what is added during it must not be missed
+        try:
+            page = await self.log.read(key, after=len(following.events) - 1, limit=_EVENTS_AT_ONCE)
+            events = [] if page is None else await self._complete(page)
+        except HistoryDamaged:
+            return False
+        except HistoryUnreadable:
+            await self.clock.sleep(_LOOK_AGAIN_SECONDS)
+            return True
+        if page is None:  # erased
+            return False
+        if events:
+            following.events += events
+            following.wake()
+        elif not page.is_ended:
+            with suppress(TimeoutError):  # other processes do not notify
+                async with asyncio.timeout(self.log.poll_seconds):
+                    await added.wait()
+        return not page.is_ended
+
+    async def _complete(self, page: LogPage) -> list[LogEvent]:
+        """Return the events of a page, the outcome with its long texts."""
+        events = list(page.events)
+        if events and isinstance(events[-1], Interaction):
+            events[-1] = await self._loaded(events[-1])
+        return events
+
+    async def _loaded(self, interaction: Interaction) -> Interaction:
+        (complete,) = await self.read_interaction.load_contents([interaction])
+        return complete
+
+    async def _whole(
+        self, interaction: Interaction, after: int
+    ) -> AsyncGenerator[NumberedEvent, None]:
+        """Yield an answer without a log: its model, its text and the outcome."""
+        while interaction.status is Status.IN_PROGRESS:  # its log is on another host
+            await self.clock.sleep(_LOOK_AGAIN_SECONDS)
+            try:
+                interaction = await self.read_interaction(interaction.user_id, interaction.id)
+            except HistoryUnreadable:
+                continue
+            except NotFound:
+                return
+        events: list[LogEvent] = [
+            ProviderSelected(provider=interaction.provider or "", model=interaction.model)
+        ]
+        if interaction.text:
+            events.append(interaction.text)
+        events.append(interaction)
+        if after >= 0:
+            events.insert(0, Restarted(EXPIRED))
+        for number, event in enumerate(events, start=after + 1):
+            yield NumberedEvent(number, event)

@@ -1,0 +1,321 @@
+"""Make the background answers of this process, and take over those that other processes have left."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.entities.background.answer import AnswerKey, BackgroundAnswer
+from domain.entities.background.log import LeaseState, TakenOver
+from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.deadline import Deadline
+from domain.entities.interaction import Interaction
+from domain.entities.prompt import Prompt
+from domain.exceptions import (
+    AnswerExists,
+    DomainError,
+    HistoryDamaged,
+    HistoryError,
+    LLMTimeout,
+    Overloaded,
+)
+from domain.use_cases.background.resumed_log import ResumedLog
+from domain.use_cases.background.write_answer import (
+    CANNOT_CONTINUE,
+    AnswerWriter,
+    Interruption,
+    WriterParts,
+)
+from domain.use_cases.record_answer import AnswerRecorder
+
+_TAKEN_AT_ONCE = 10
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackgroundLimits:
+    """Limits of background answers.
+
+    Attributes:
+        answers: Answers that one process makes at a time.
+        total_seconds: Time of one answer in all, from its receipt.
+        lease_seconds: Time after which an answer whose process died may be taken over.
+        renewal_seconds: Time between renewals of a lease.
+        takeovers: How often an answer is taken over from a process that died; then it fails.
+        silence_seconds: How long a provider without a fallback may send nothing before its first text.
+    """
+
+    answers: int = 100
+    total_seconds: float = 3_600.0
+    lease_seconds: float = 10.0
+    renewal_seconds: float = 3.0
+    takeovers: int = 3
+    silence_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyToAsk:
+    """A prompt with all its context.
+
+    Attributes:
+        settle: Called with the context once the answer has ended in this process.
+    """
+
+    prompt: Prompt
+    settle: Callable[[ChatRequestContext], None]
+
+
+Prepare = Callable[[BackgroundAnswer, ChatRequestContext], Awaitable[ReadyToAsk]]
+"""Rebuilds the prompt of an answer that another process began; raises a `DomainError` where that is not possible."""
+
+
+@dataclass(slots=True)
+class RunAnswers:
+    """The background answers that this process makes.
+
+    Attributes:
+        waiting: Answers of other processes that this one found left and has no room for, up to ten.
+    """
+
+    parts: WriterParts
+    limits: BackgroundLimits = field(default_factory=BackgroundLimits)
+    waiting: int = field(default=0, init=False)
+    _writers: dict[AnswerKey, AnswerWriter] = field(default_factory=dict, init=False)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _beginning: set[AnswerKey] = field(default_factory=set, init=False)
+    _is_stopping: bool = field(default=False, init=False)
+    _renewed_seconds: float = field(default=0.0, init=False)
+
+    @property
+    def running(self) -> int:
+        """Number of answers that this process makes."""
+        return len(self._tasks) + len(self._beginning)
+
+    async def begin(
+        self, answer: BackgroundAnswer, context: ChatRequestContext, ready: ReadyToAsk
+    ) -> None:
+        """Accept an answer and begin to make it; return once it is durable and in history.
+
+        Raises:
+            Overloaded: This process makes as many answers as it may.
+            HistoryUnavailable: It could not be accepted; nothing was asked of a provider.
+        """
+        if self.running >= self.limits.answers:
+            raise Overloaded
+        self._beginning.add(answer.key)
+        try:
+            self.parts.history.admit()
+            try:
+                lease = await self.parts.log.begin(answer, lease_seconds=self.limits.lease_seconds)
+                await self.parts.history.append(answer.interaction)
+            except AnswerExists:
+                raise
+            except BaseException:
+                # The log may be there although it was not confirmed, and another process would make the answer.
+                with suppress(HistoryError):
+                    await self.parts.log.erase(answer.key)
+                raise
+            self.parts.observer.answer_begun(answer)
+            writer = AnswerWriter(answer, lease, self.parts)
+            self._start(writer, self._make(answer, writer, context, ready))
+        finally:
+            self._beginning.discard(answer.key)
+
+    async def watch(self) -> None:
+        """Renew the leases that are due, and interrupt the answers that were stopped or lost."""
+        writers = list(self._writers.values())
+        if not writers:
+            return
+        leases = [writer.lease for writer in writers]
+        now_seconds = self.parts.clock.monotonic()
+        try:
+            if now_seconds - self._renewed_seconds >= self.limits.renewal_seconds:
+                self._renewed_seconds = now_seconds
+                states = await self.parts.log.renew(leases, lease_seconds=self.limits.lease_seconds)
+            else:
+                states = await self.parts.log.look(leases)
+        except HistoryError:
+            return  # the log itself refuses the writer once another process has taken over
+        for writer, state in zip(writers, states, strict=True):
+            if state is LeaseState.LOST:
+                writer.interrupt(Interruption.LEASE_LOST)
+            elif state is LeaseState.STOPPED:
+                writer.interrupt(Interruption.STOPPED)
+
+    async def take_over(self, prepare: Prepare) -> None:
+        """Go on with answers that other processes have left, as many as this process may make."""
+        if self._is_stopping:
+            return
+        try:
+            found = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE)
+            # A lease of this process that ran out, as in a process that was suspended, is renewed by `watch`.
+            own = self._writers.keys() | self._beginning
+            keys = [key for key in found if key not in own]
+            free = max(0, self.limits.answers - self.running)
+            self.waiting = len(keys[free:])
+            for key in keys[:free]:
+                await self._take_over(key, prepare)
+        except HistoryError:
+            return  # the next round tries again
+
+    async def _take_over(self, key: AnswerKey, prepare: Prepare) -> None:
+        try:
+            taken = await self.parts.log.take_over(key, lease_seconds=self.limits.lease_seconds)
+        except HistoryDamaged:
+            return  # a newer program may be able to read it; the others do not wait for that
+        if taken is not None:
+            writer = AnswerWriter(taken.answer, taken.lease, self.parts)
+            self._start(writer, self._resume(writer, taken, prepare))
+
+    def stop(self, key: AnswerKey) -> None:
+        """End an answer if this process makes it, before its log says so."""
+        if (writer := self._writers.get(key)) is not None:
+            writer.interrupt(Interruption.STOPPED)
+
+    def give_up(self) -> None:
+        """Leave all answers to other processes, also those that begin from now on; returns at once."""
+        self._is_stopping = True
+        for writer in self._writers.values():
+            writer.interrupt(Interruption.GIVEN_UP)
+
+    async def drain(self, *, seconds: float) -> None:
+        """Give all answers up and wait until their leases are, `seconds` at the most."""
+        self.give_up()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+
+    def context_of(self, answer: BackgroundAnswer) -> ChatRequestContext:
+        """Return the state of a request whose answer another process began, with its own deadlines."""
+        interaction, clock = answer.interaction, self.parts.clock
+        age_seconds = max(0.0, (clock.now_milliseconds() - interaction.milliseconds) / 1000)
+        started_seconds = clock.monotonic() - age_seconds
+        deadline = Deadline(started_seconds + self.limits.total_seconds)
+        return ChatRequestContext(
+            id=interaction.id,
+            user_id=interaction.user_id,
+            conversation_id=interaction.conversation_id,
+            previous_id=interaction.previous_id,
+            metadata=interaction.metadata,
+            model=interaction.model,
+            started_seconds=started_seconds,
+            first_text_deadline=deadline,
+            answer_deadline=deadline,
+            longest_silence_seconds=self.limits.silence_seconds,
+            is_background=True,
+            is_streamed=True,
+            may_fall_back=answer.may_fall_back,
+        )
+
+    def _start(self, writer: AnswerWriter, making: Coroutine[Any, Any, None]) -> None:
+        key = writer.lease.key
+        self._writers[key] = writer
+        task = asyncio.get_running_loop().create_task(making, name=f"make {key.interaction_id}")
+        self._tasks.add(task)
+
+        def end(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if self._writers.get(key) is writer:
+                del self._writers[key]
+            if not task.cancelled() and (error := task.exception()) is not None:
+                task.get_loop().call_exception_handler(
+                    {"message": "a background answer failed", "exception": error, "task": task}
+                )
+
+        task.add_done_callback(end)
+        if self._is_stopping:
+            writer.interrupt(Interruption.GIVEN_UP)
+
+    async def _make(
+        self,
+        answer: BackgroundAnswer,
+        writer: AnswerWriter,
+        context: ChatRequestContext,
+        ready: ReadyToAsk,
+    ) -> None:
+        recorder = AnswerRecorder(
+            context, ready.prompt, self.parts.clock, started_seconds=context.started_seconds
+        )
+        try:
+            with self.parts.observer.making(answer):
+                await writer.run(context, ready.prompt, recorder)
+        finally:
+            ready.settle(context)
+
+    async def _resume(self, writer: AnswerWriter, taken: TakenOver, prepare: Prepare) -> None:
+        with self.parts.observer.making(taken.answer):
+            await self._go_on(writer, taken, prepare)
+
+    async def _go_on(self, writer: AnswerWriter, taken: TakenOver, prepare: Prepare) -> None:
+        """Go on with an answer from what its log says."""
+        answer = taken.answer
+        context = self.context_of(answer)
+        recorder = AnswerRecorder(
+            context,
+            answer.interaction.prompt,
+            self.parts.clock,
+            started_seconds=context.started_seconds,
+        )
+        resumed = ResumedLog.of(
+            taken, recorder, now_milliseconds=self.parts.clock.now_milliseconds()
+        )
+        context.earlier_attempts = tuple(resumed.attempts)
+        if resumed.lost is not None:
+            context.earlier_attempts += (resumed.lost,)
+            writer.add_attempt(resumed.lost)
+        self.parts.observer.answer_taken_over(answer)
+        outcome = resumed.outcome or self._outcome_without_asking(taken, context, recorder)
+        ready = None
+        if outcome is None:
+            try:
+                ready = await writer.unless_interrupted(self._prepared(answer, context, prepare))
+            except DomainError as error:  # such as a model that is no longer in the catalogue
+                outcome = recorder.failed_with(error.code)
+        if outcome is not None or ready is None:
+            await writer.end(outcome or recorder.cancelled(), context)
+            return
+        is_shown = resumed.is_shown
+        # Models continue text: no reasoning without any, and nothing after a tool call.
+        if recorder.has_call or not recorder.text:
+            writer.restart(context, recorder, CANNOT_CONTINUE, is_shown=is_shown)
+            is_shown = False
+        context.text_so_far = recorder.text
+        try:
+            await writer.run(context, ready.prompt, recorder, is_shown=is_shown)
+        finally:
+            ready.settle(context)
+
+    def _outcome_without_asking(
+        self, taken: TakenOver, context: ChatRequestContext, recorder: AnswerRecorder
+    ) -> Interaction | None:
+        """Return the outcome of an answer that is not to go on; None if it is."""
+        if taken.is_stopped:
+            return recorder.cancelled()
+        if taken.lease.takeovers > self.limits.takeovers:
+            return recorder.failed_with()
+        if context.answer_deadline.remaining_seconds(self.parts.clock.monotonic()) <= 0:
+            return recorder.failed(LLMTimeout())
+        return None
+
+    async def _prepared(
+        self, answer: BackgroundAnswer, context: ChatRequestContext, prepare: Prepare
+    ) -> ReadyToAsk:
+        """Return the prompt; a store that is away is waited for, as long as the answer may take.
+
+        Raises:
+            DomainError: The answer cannot be made any more.
+        """
+        clock, pause_seconds = self.parts.clock, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await prepare(answer, context)
+            except HistoryDamaged:
+                raise
+            except HistoryError:
+                if context.answer_deadline.remaining_seconds(clock.monotonic()) <= 0:
+                    raise LLMTimeout from None
+            await clock.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,30 @@
+"""End a background answer at the user's request."""
+
+from dataclasses import dataclass
+
+from domain.entities.background.answer import AnswerKey
+from domain.interfaces.answer_log import AnswerLog
+from domain.use_cases.background.run_answers import RunAnswers
+from domain.use_cases.read_interaction import ReadInteraction
+
+
+@dataclass(frozen=True, slots=True)
+class StopAnswer:
+    """Stops an answer wherever it is made."""
+
+    log: AnswerLog
+    answers: RunAnswers
+    read_interaction: ReadInteraction
+
+    async def __call__(self, user_id: str, interaction_id: str) -> None:
+        """End the answer within a second; one that is complete, or was no background answer, stays as it is.
+
+        Raises:
+            NotFound: This user has no such interaction.
+            HistoryUnreadable: The log, or history, does not answer.
+        """
+        key = AnswerKey(user_id=user_id, interaction_id=interaction_id)
+        if await self.log.stop(key):
+            self.answers.stop(key)
+        else:
+            await self.read_interaction(user_id, interaction_id)

@@ -1,0 +1,36 @@
+"""Settings of background answers."""
+
+from pydantic import Field
+
+from infra.settings.group import Count, PositiveSeconds
+from infra.settings.history import HistorySettings
+
+
+class AnswerSettings(HistorySettings):
+    """How long background answers may take, and how long their events are kept. Their logs are in the store of history."""
+
+    title = "Background answers"
+
+    background_seconds: PositiveSeconds = Field(
+        default=3600.0, description="Time limit of a background answer, with all takeovers."
+    )
+    max_background_answers: Count = Field(
+        default=100,
+        description="Concurrent background answers of a process; with more, new ones get 503.",
+    )
+    answer_lease_seconds: PositiveSeconds = Field(
+        default=10.0,
+        description="Time without renewal after which another process takes over a background answer.",
+    )
+    answer_lease_renewal_seconds: PositiveSeconds = Field(
+        default=3.0,
+        description="Time between two renewals of the leases of a process's background answers.",
+    )
+    max_answer_takeovers: Count = Field(
+        default=3,
+        description="Takeovers of a background answer from dead processes; at the next it ends with what there is.",
+    )
+    answer_events_keep_seconds: PositiveSeconds = Field(
+        default=86_400.0,
+        description="Time for which the events of a background answer can be read after its end.",
+    )
