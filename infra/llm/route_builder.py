@@ -126,6 +126,11 @@ class RouteBuilder:
             )
         )
 
+    def prepare(self) -> None:
+        """Let the signers look for credentials, so that the first chat need not wait."""
+        for signer in self._signers.values():
+            signer.prepare()
+
     async def close(self) -> None:
         """Close the signers; to be called once the routes are no longer used."""
         for signer in self._signers.values():

@@ -98,30 +98,49 @@ class RunAnswers:
     ) -> None:
         """Accept an answer and begin to make it; return once it is durable and in history.
 
+        The provider is asked once the log is durable, while the interaction goes into history. `ready` is settled once,
+        also if the answer is not accepted.
+
         Raises:
             Overloaded: This process makes as many answers as it may.
-            HistoryUnavailable: It could not be accepted; nothing was asked of a provider.
+            AnswerExists: There is an answer of this id, which goes on.
+            HistoryUnavailable: It could not be accepted; a call of the provider that has begun is closed.
         """
+        try:
+            writer = await self._begun(answer)
+        except BaseException:
+            ready.settle(context)
+            raise
+        self._start(writer, self._make(answer, writer, context, ready))
+        try:
+            await self.parts.history.append(answer.interaction)
+        except BaseException:
+            writer.interrupt(Interruption.WITHDRAWN)
+            await self._withdraw(answer)
+            raise
+        self.parts.observer.answer_begun(answer)
+
+    async def _begun(self, answer: BackgroundAnswer) -> AnswerWriter:
+        """Return the writer of a new log; raises as `begin`."""
         if self.running >= self.limits.answers:
             raise Overloaded
         self._beginning.add(answer.key)
         try:
             self.parts.history.admit()
-            try:
-                lease = await self.parts.log.begin(answer, lease_seconds=self.limits.lease_seconds)
-                await self.parts.history.append(answer.interaction)
-            except AnswerExists:
-                raise
-            except BaseException:
-                # The log may be there although it was not confirmed, and another process would make the answer.
-                with suppress(HistoryError):
-                    await self.parts.log.erase(answer.key)
-                raise
-            self.parts.observer.answer_begun(answer)
-            writer = AnswerWriter(answer, lease, self.parts)
-            self._start(writer, self._make(answer, writer, context, ready))
+            lease = await self.parts.log.begin(answer, lease_seconds=self.limits.lease_seconds)
+        except AnswerExists:
+            raise
+        except BaseException:
+            await self._withdraw(answer)
+            raise
         finally:
             self._beginning.discard(answer.key)
+        return AnswerWriter(answer, lease, self.parts)
+
+    async def _withdraw(self, answer: BackgroundAnswer) -> None:
+        """Remove a log, which may be there although it was not confirmed: another process would make the answer."""
+        with suppress(HistoryError):
+            await self.parts.log.erase(answer.key)
 
     async def watch(self) -> None:
         """Renew the leases that are due, and interrupt the answers that were stopped or lost."""
@@ -270,6 +289,9 @@ class RunAnswers:
         outcome = resumed.outcome or self._outcome_without_asking(taken, context, recorder)
         ready = None
         if outcome is None:
+            # The process that began the answer may have died before; the outcome follows in any case.
+            with suppress(HistoryError):
+                await self.parts.history.append(answer.interaction)
             try:
                 ready = await writer.unless_interrupted(self._prepared(answer, context, prepare))
             except DomainError as error:  # such as a model that is no longer in the catalogue

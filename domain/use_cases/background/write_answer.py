@@ -56,6 +56,8 @@ class Interruption(IntEnum):
     """This process ends: the next one goes on."""
     LEASE_LOST = 3
     """Another process makes it: nothing more is written."""
+    WITHDRAWN = 4
+    """It could not be accepted: nothing more is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,7 @@ class CatalogueModel:
         successor: Catalogue id of the model that replaces it after its shutdown date.
         shared_family: The models file's name of the models that accept the metadata in each other's answers.
         usd_per_million: Prices of input and output tokens from the models file.
+        cached_input_usd_per_million: Price of cached input tokens; None: that of other input.
     """
 
     model: Model
@@ -73,6 +74,7 @@ class CatalogueModel:
     successor: str | None = None
     shared_family: str | None = None
     usd_per_million: tuple[float, float] | None = None
+    cached_input_usd_per_million: float | None = None
 
     @property
     def family(self) -> str:

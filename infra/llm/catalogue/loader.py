@@ -16,6 +16,7 @@ from infra.llm.catalogue.models_file import (
     ModelsFile,
     ModelTable,
     ProviderTable,
+    parse_models,
     provider_url,
     read_models_file,
     same_upstream,
@@ -55,7 +56,7 @@ def load_catalogue(
     Raises:
         ConfigurationError: The models file or a base URL is invalid.
     """
-    file = read_models_file(settings.models_file or BUILT_IN_MODELS_FILE)
+    file = _models_file(settings)
     providers = dict(_providers(file, settings, environment))
     entries = {
         name: _entry(name, table, providers[table.provider], providers, file)
@@ -71,6 +72,14 @@ def load_catalogue(
     default = entries.pop(file.default, None)
     in_order = [*([default] if default else []), *entries.values()]
     return Catalogue(in_order, clock=clock)
+
+
+def _models_file(settings: ProviderSettings) -> ModelsFile:
+    if settings.models_toml is None:
+        return read_models_file(settings.models_file or BUILT_IN_MODELS_FILE)
+    if settings.models_file is not None:
+        raise ConfigurationError("MODELS_FILE, MODELS_TOML: set one of them")
+    return parse_models(settings.models_toml, "MODELS_TOML")
 
 
 def _providers(
@@ -192,6 +201,7 @@ def _entry(
         shared_family=table.family,
         successor=table.successor,
         usd_per_million=usd_per_million,
+        cached_input_usd_per_million=table.cached_input_usd_per_million,
     )
 
 

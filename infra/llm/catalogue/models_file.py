@@ -129,6 +129,7 @@ class ModelTable(Table):
     successor: Name | None = None
     input_usd_per_million: NonNegativeFloat | None = None
     output_usd_per_million: NonNegativeFloat | None = None
+    cached_input_usd_per_million: NonNegativeFloat | None = None
 
 
 class ModelsFile(Table):
@@ -146,20 +147,35 @@ def read_models_file(path: Path) -> ModelsFile:
         ConfigurationError: The first error found.
     """
     try:
-        document = tomllib.loads(text_of(path.read_bytes()))
+        text = text_of(path.read_bytes())
     except OSError as exc:
         raise ConfigurationError(f"{path}: cannot be read: {exc.strerror}") from exc
     except NotUtf8 as exc:
         raise ConfigurationError(f"{path}: {exc}") from exc
+    return parse_models(text, str(path))
+
+
+def parse_models(text: str, source: str) -> ModelsFile:
+    """Parse the text of a models file and check it.
+
+    Args:
+        text: In TOML.
+        source: Where it comes from, for errors.
+
+    Raises:
+        ConfigurationError: The first error found.
+    """
+    try:
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise ConfigurationError(f"{path}: is not TOML: {exc}") from exc
+        raise ConfigurationError(f"{source}: is not TOML: {exc}") from exc
     try:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
-        raise ConfigurationError(f"{path}: {_message(_most_useful(exc))}") from exc
+        raise ConfigurationError(f"{source}: {_message(_most_useful(exc))}") from exc
     checks = (_wrong_addresses, _wrong_dialects, _wrong_auth, _wrong_names, _wrong_spreads)
     for error in (error for check in checks for error in check(file)):
-        raise ConfigurationError(f"{path}: {error}")
+        raise ConfigurationError(f"{source}: {error}")
     return file
 
 
@@ -264,6 +280,8 @@ def _wrong_names(file: ModelsFile) -> Iterator[str]:
             yield f"{head} fallbacks: names a model twice"
         if (model.input_usd_per_million is None) != (model.output_usd_per_million is None):
             yield f"{head} input_usd_per_million, output_usd_per_million: state both or neither"
+        if model.cached_input_usd_per_million is not None and model.input_usd_per_million is None:
+            yield f"{head} cached_input_usd_per_million: needs input_usd_per_million"
         if (model.max_output_tokens or 0) > (model.context_tokens or inf):
             yield f"{head} max_output_tokens: more than context_tokens"
         for alias in model.aliases:

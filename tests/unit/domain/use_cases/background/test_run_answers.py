@@ -8,7 +8,7 @@ import pytest
 
 from domain.entities.background.answer import AnswerKey
 from domain.entities.background.log import Asked, Concluded, Restarted
-from domain.entities.interaction import Attempt, Status
+from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.items import ProviderMetadata, Reasoning, Text, ToolCall
 from domain.entities.reply import MetadataReceived, ProviderSelected, ReasoningDelta
 from domain.exceptions import (
@@ -166,6 +166,20 @@ async def test_each_attempt_that_was_lost_with_its_process_is_in_the_outcome() -
     ]
     assert outcome.text == "abc"
     assert (outcome.provider, outcome.model) == ("scripted", "demo")
+
+
+async def test_an_answer_that_died_before_it_was_in_history_is_found_there_once_taken_over() -> (
+    None
+):
+    installation = Installation()
+    await died_after(installation, SELECTED, "a")
+    installation.history.kept.clear()
+    second = installation.process(CONTINUING, asyncio.Event(), END)
+    await second.take_over()
+    await until(lambda: second.llm.asked)
+    assert installation.outcome().status is Status.IN_PROGRESS
+    second.die()
+    await second.finished()
 
 
 async def test_an_attempt_that_ended_is_not_lost() -> None:
@@ -470,6 +484,7 @@ async def test_a_process_takes_no_more_than_it_may_make_and_counts_the_others() 
     assert (second.answers.running, second.answers.waiting) == (3, 2)
     with pytest.raises(Overloaded):
         await second.begin(7)
+    assert second.settled == second.contexts[-1:]
     await second.answers.drain(seconds=5.0)
     third = installation.process(SELECTED, "b", END)
     await third.take_over()
@@ -548,9 +563,45 @@ async def test_an_answer_that_is_not_accepted_leaves_nothing_that_goes_on(fails:
         process.log.begin = failing_begin  # type: ignore[assignment, method-assign]
     with pytest.raises(HistoryUnavailable):
         await process.begin()
+    await process.finished()
     assert (installation.logs, installation.history.kept) == ({}, {})
-    assert process.answers.running == 0
+    assert process.settled == process.contexts
     process.log.begin = begin  # type: ignore[method-assign]
+
+
+async def test_a_call_that_began_before_history_failed_is_closed() -> None:
+    installation = Installation()
+    process = installation.process(SELECTED, "a", asyncio.Event(), "never")
+    append = installation.history.append
+
+    async def failing_append(interaction: Interaction) -> None:
+        await until(lambda: installation.log_of().events)
+        raise HistoryUnavailable
+
+    installation.history.append = failing_append  # type: ignore[method-assign]
+    with pytest.raises(HistoryUnavailable):
+        await process.begin()
+    await process.finished()
+    assert process.llm.hung_up == 1
+    assert installation.logs == {}
+    assert process.settled == process.contexts
+    assert process.observer.seen == ["written"]
+    installation.history.append = append  # type: ignore[method-assign]
+
+
+async def test_the_provider_is_asked_while_the_interaction_goes_into_history() -> None:
+    installation = Installation()
+    process = installation.process(SELECTED, "a", END)
+    append = installation.history.append
+
+    async def slow_append(interaction: Interaction) -> None:
+        if interaction.status is Status.IN_PROGRESS:
+            await until(lambda: installation.log_of().is_ended)
+        await append(interaction)
+
+    installation.history.append = slow_append  # type: ignore[method-assign]
+    await process.begin()
+    assert installation.outcome().status is Status.COMPLETED
 
 
 async def test_an_answer_whose_log_cannot_be_removed_reports_why_it_was_not_accepted() -> None:

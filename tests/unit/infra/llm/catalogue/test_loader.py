@@ -245,6 +245,15 @@ output_usd_per_million = 3.5
         expected = (None, 100) if left_out.startswith("context") else (1000, None)
         assert (model.context_tokens, model.max_output_tokens) == expected
 
+    def test_the_text_of_a_file_may_stand_in_a_setting(self, tmp_path: Path) -> None:
+        assert ids(loaded(models_toml=A_FILE)) == ["a"]
+        with pytest.raises(ConfigurationError, match=r"^MODELS_TOML: \[models.a\] x: unknown key"):
+            loaded(models_toml=A_FILE + "x = 1\n")
+        with pytest.raises(ConfigurationError, match=r"^MODELS_TOML: is not TOML"):
+            loaded(models_toml="=")
+        with pytest.raises(ConfigurationError, match=r"^MODELS_FILE, MODELS_TOML: set one"):
+            of_file(tmp_path, A_FILE, models_toml=A_FILE)
+
     @pytest.mark.seen("B1")
     def test_how_a_server_wants_to_be_asked_may_be_stated(self, tmp_path: Path) -> None:
         stated = 'stream_options = false\nlimit_field = "max_completion_tokens"\nsystem_role = false\nstream = false\nprompt_cache_key = true'
@@ -394,6 +403,10 @@ MISTAKES = {
     "a spread over nothing": (
         A_FILE + "spread = true\n",
         "[models.a] spread: no fallback has the same upstream",
+    ),
+    "a price of cached input alone": (
+        A_FILE + "cached_input_usd_per_million = 1\n",
+        "[models.a] cached_input_usd_per_million: needs input_usd_per_million",
     ),
     "no weight": (A_FILE + "weight = 0\n", "[models.a] weight: should be greater than 0"),
     "a header of the key for another kind": (
