@@ -115,5 +115,5 @@ class AnswerLog(Protocol):
 
     @abstractmethod
     async def purge(self) -> None:
-        """Remove logs that ended longer ago than they are kept, some at a time."""
+        """Remove all logs that ended longer ago than they are kept; other writes go on meanwhile."""
         ...
