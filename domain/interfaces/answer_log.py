@@ -17,7 +17,7 @@ class AnswerLog(Protocol):
 
     Attributes:
         write_pause_seconds: Least time between two appends of one answer; 0.0 where a write is cheap.
-        poll_seconds: Time between two looks for what other processes wrote.
+        poll_seconds: Least time between two looks for what other processes wrote.
     """
 
     write_pause_seconds: float
