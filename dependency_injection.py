@@ -40,6 +40,7 @@ from domain.interfaces.sealer import Sealer
 from domain.interfaces.telemetry import BackgroundObserver, RequestTracer
 from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.background.erased_answers import ErasedAnswers
 from domain.use_cases.background.follow_answer import FollowAnswer
 from domain.use_cases.background.run_answers import BackgroundLimits, RunAnswers
 from domain.use_cases.background.stop_answer import StopAnswer
@@ -85,7 +86,7 @@ from infra.settings.access import AccessSettings
 from infra.settings.limits import LimitSettings
 from infra.settings.production import refuse_unsafe
 from infra.settings.server import ServerSettings
-from infra.stores.answers import open_answer_log
+from infra.stores.answers import is_log_apart, open_answer_log
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.tasks.supervised import repeating, running_tasks
 from infra.telemetry.background_observers import BackgroundObservers
@@ -102,7 +103,7 @@ QUEUED_SWEEP_GRACE_SECONDS = 22 * 86_400.0
 for 14, and in the queue again after a redrive for 4."""
 
 WATCH_SECONDS = 0.4
-"""Pause between looks whether a background answer of this process was stopped or taken over; well below a second."""
+"""Pause between looks whether a background answer of this process was stopped, taken over or erased; well below a second."""
 
 TAKE_OVER_SECONDS = 2.0
 """Pause between looks for background answers whose process died."""
@@ -211,6 +212,13 @@ async def running(
             configured_store(settings).open_idempotency(settings, clock)
         )
         answer_log = await stack.enter_async_context(open_answer_log(settings, clock))
+        erased_answers = ErasedAnswers(
+            answer_log,
+            history.tombstones,
+            clock,
+            is_log_apart=is_log_apart(settings),
+            again_seconds=settings.answer_lease_renewal_seconds,
+        )
         llm = await stack.enter_async_context(
             open_llm(
                 catalogue,
@@ -252,6 +260,7 @@ async def running(
             history_lag_seconds=history.lag_seconds,
             attachments=history.attachments,
             answer_log=answer_log,
+            erased_answers=erased_answers,
             answer_spans=tracing.traced_answers() if tracing else None,
             traceparent=tracing.traceparent if tracing else lambda: None,
         )
@@ -283,12 +292,18 @@ async def running(
             )
         await stack.enter_async_context(write_embedded_metrics(settings, metrics, clock))
         answers = container.background.answers
+        follow_answer = container.background.follow_answer
         await stack.enter_async_context(
             running_tasks(
                 repeating(answers.watch, seconds=WATCH_SECONDS, clock=clock),
                 repeating(
                     partial(answers.take_over, container.chat.prepare),
                     seconds=TAKE_OVER_SECONDS,
+                    clock=clock,
+                ),
+                repeating(
+                    partial(erased_answers.watch, lambda: [*answers.keys, *follow_answer.keys]),
+                    seconds=WATCH_SECONDS,
                     clock=clock,
                 ),
                 repeating(partial(_purge, answer_log), seconds=PURGE_SECONDS, clock=clock),
@@ -319,6 +334,7 @@ def wire(
     history_lag_seconds: Callable[[], float | None] = lambda: None,
     attachments: AttachmentStore | None = None,
     answer_log: AnswerLog,
+    erased_answers: ErasedAnswers | None = None,
     answer_spans: BackgroundObserver | None = None,
     traceparent: Callable[[], str | None] = lambda: None,
 ) -> Container:
@@ -346,6 +362,7 @@ def wire(
             store_long_arguments=StoreLongArguments(attachments),
             observer=BackgroundObservers(
                 *((answer_spans,) if answer_spans else ()),
+                *((erased_answers,) if erased_answers else ()),
                 background_metrics,
                 AnswerLogLines(open_telemetry_name),
             ),
@@ -361,7 +378,13 @@ def wire(
     )
     read_interaction = ReadInteraction(history=history, load_contents=load_contents)
     stop_answer = StopAnswer(answer_log, answers, read_interaction)
-    follow_answer = FollowAnswer(answer_log, read_interaction, clock)
+    follow_answer = FollowAnswer(
+        answer_log,
+        read_interaction,
+        clock,
+        made_here=lambda: answers.keys,
+        erased=erased_answers,
+    )
     background_metrics.watch(
         BackgroundCounts(
             running=lambda: answers.running,

@@ -1,7 +1,7 @@
 """Make the background answers of this process, and take over those that other processes have left."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,6 +100,11 @@ class RunAnswers:
     def running(self) -> int:
         """Number of answers that this process makes."""
         return len(self._tasks) + len(self._beginning)
+
+    @property
+    def keys(self) -> Collection[AnswerKey]:
+        """The answers that this process makes, apart from those whose log is not confirmed yet."""
+        return self._writers.keys()
 
     async def begin(
         self, answer: BackgroundAnswer, context: ChatRequestContext, ready: ReadyToAsk
