@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from app.application import Limits, Options, create_app
 from app.middleware.access_gate import GateRules
+from app.middleware.answer_log import AnswerLogLines
 from app.process.lifecycle import Lifecycle
 from app.server import ServeOptions
 from app.server.metrics_server import serve_metrics
@@ -37,9 +38,10 @@ from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.interfaces.rate_limiter import RateLimiter, TokenBudget
 from domain.interfaces.sealer import Sealer
-from domain.interfaces.telemetry import RequestTracer
+from domain.interfaces.telemetry import BackgroundObserver, RequestTracer
 from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.background.erased_answers import ErasedAnswers
 from domain.use_cases.background.follow_answer import FollowAnswer
 from domain.use_cases.background.run_answers import BackgroundLimits, RunAnswers
 from domain.use_cases.background.stop_answer import StopAnswer
@@ -82,10 +84,11 @@ from infra.settings import Settings
 from infra.settings.access import AccessSettings
 from infra.settings.production import refuse_unsafe
 from infra.settings.server import ServerSettings
-from infra.stores.answers import open_answer_log
+from infra.stores.answers import is_log_apart, open_answer_log
 from infra.stores.limits import memory_budget, memory_limiter, open_limits
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.tasks.supervised import repeating, running_tasks
+from infra.telemetry.background_observers import BackgroundObservers
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics.background_metrics import BackgroundCounts
 from infra.telemetry.metrics.metrics import Metrics
@@ -99,7 +102,7 @@ QUEUED_SWEEP_GRACE_SECONDS = 22 * 86_400.0
 for 14, and in the queue again after a redrive for 4."""
 
 WATCH_SECONDS = 0.4
-"""Pause between looks whether a background answer of this process was stopped or taken over; well below a second."""
+"""Pause between looks whether a background answer of this process was stopped, taken over or erased; well below a second."""
 
 TAKE_OVER_SECONDS = 2.0
 """Pause between looks for background answers whose process died."""
@@ -209,6 +212,13 @@ async def running(
         )
         answer_log = await stack.enter_async_context(open_answer_log(settings, clock))
         limits = await stack.enter_async_context(open_limits(settings, clock))
+        erased_answers = ErasedAnswers(
+            answer_log,
+            history.tombstones,
+            clock,
+            is_log_apart=is_log_apart(settings),
+            again_seconds=settings.answer_lease_renewal_seconds,
+        )
         llm = await stack.enter_async_context(
             open_llm(
                 catalogue,
@@ -250,6 +260,8 @@ async def running(
             history_lag_seconds=history.lag_seconds,
             attachments=history.attachments,
             answer_log=answer_log,
+            erased_answers=erased_answers,
+            answer_spans=tracing.traced_answers() if tracing else None,
             traceparent=tracing.traceparent if tracing else lambda: None,
             caller_limits=limits.requests,
             token_budget=limits.tokens,
@@ -282,12 +294,18 @@ async def running(
             )
         await stack.enter_async_context(write_embedded_metrics(settings, metrics, clock))
         answers = container.background.answers
+        follow_answer = container.background.follow_answer
         await stack.enter_async_context(
             running_tasks(
                 repeating(answers.watch, seconds=WATCH_SECONDS, clock=clock),
                 repeating(
                     partial(answers.take_over, container.chat.prepare),
                     seconds=TAKE_OVER_SECONDS,
+                    clock=clock,
+                ),
+                repeating(
+                    partial(erased_answers.watch, lambda: [*answers.keys, *follow_answer.keys]),
+                    seconds=WATCH_SECONDS,
                     clock=clock,
                 ),
                 repeating(partial(_purge, answer_log), seconds=PURGE_SECONDS, clock=clock),
@@ -318,6 +336,8 @@ def wire(
     history_lag_seconds: Callable[[], float | None] = lambda: None,
     attachments: AttachmentStore | None = None,
     answer_log: AnswerLog,
+    erased_answers: ErasedAnswers | None = None,
+    answer_spans: BackgroundObserver | None = None,
     traceparent: Callable[[], str | None] = lambda: None,
     caller_limits: RateLimiter | None = None,
     token_budget: TokenBudget | None = None,
@@ -345,7 +365,12 @@ def wire(
             history=history_writer or history,
             clock=clock,
             store_long_arguments=StoreLongArguments(attachments),
-            observer=background_metrics,
+            observer=BackgroundObservers(
+                *((answer_spans,) if answer_spans else ()),
+                *((erased_answers,) if erased_answers else ()),
+                background_metrics,
+                AnswerLogLines(open_telemetry_name),
+            ),
         ),
         BackgroundLimits(
             answers=settings.max_background_answers,
@@ -358,7 +383,13 @@ def wire(
     )
     read_interaction = ReadInteraction(history=history, load_contents=load_contents)
     stop_answer = StopAnswer(answer_log, answers, read_interaction)
-    follow_answer = FollowAnswer(answer_log, read_interaction, clock)
+    follow_answer = FollowAnswer(
+        answer_log,
+        read_interaction,
+        clock,
+        made_here=lambda: answers.keys,
+        erased=erased_answers,
+    )
     background_metrics.watch(
         BackgroundCounts(
             running=lambda: answers.running,

@@ -204,14 +204,21 @@ def api_keys() -> "ApiKeyRepository":
 
 
 def selftest(report: "Callable[[FaultResult], object]") -> "Sequence[FaultResult]":
-    """Run the provider chain against simulated faults; call `report` with each result, and return all of them."""
+    """Simulate faults of providers, and kill a service in mid answer; call `report` with each result, and return all."""
     import asyncio
     import logging
 
-    from infra.selftest.bench import run
+    from app.cli.parser import CommandFailed
+    from infra.selftest import bench, killed_process
+
+    async def run() -> "Sequence[FaultResult]":
+        return [*await bench.run(report), *await killed_process.run(report)]
 
     logging.getLogger("infra").setLevel(logging.CRITICAL)  # the faults are simulated
-    return asyncio.run(run(report))
+    try:
+        return asyncio.run(run())
+    except killed_process.CannotRun as error:
+        raise CommandFailed(str(error)) from error
 
 
 def main(arguments: list[str]) -> int:

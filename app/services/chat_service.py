@@ -297,10 +297,10 @@ class ChatService:
                     request_id=options.request_id,
                     traceparent=self.traceparent(),
                 )
-                await self.background.begin(answer, context, ready)
             except BaseException:
                 ready.settle(context)
                 raise
+            await self.background.begin(answer, context, ready)
         finally:
             slot.release()
         yield answer.interaction

@@ -17,6 +17,7 @@ class ChatRequestContext:
         previous_id: Interaction that the request continues, if it names one.
         metadata: The caller's own pairs of strings, stored with the interaction.
         model: Catalogue id of the requested model.
+        preferred_model: Catalogue id of the first choice, where several routes share the requests for `model`; else None.
         started_seconds: Monotonic time of receipt.
         first_text_deadline: Deadline for the first text of the answer.
         answer_deadline: Deadline for the complete answer.
@@ -54,6 +55,7 @@ class ChatRequestContext:
     answer_deadline: Deadline
     longest_silence_seconds: float | None = None
     is_background: bool = False
+    preferred_model: str | None = None
     is_streamed: bool = False
     may_fall_back: bool = True
     has_fallback: bool = False

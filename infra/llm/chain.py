@@ -75,7 +75,9 @@ async def open_llm(
             session=session,
             prices=Prices(_stated(catalogue), listed, clock),
         )
+        stack.push_async_callback(builder.close)
         routes = {entry.id: builder.route(entry) for entry in catalogue.entries}
+        builder.prepare()
         for tokens in builder.access_tokens.values():
             stack.push_async_callback(tokens.close)
             tokens.renew()  # the first chat then need not wait
@@ -99,7 +101,7 @@ async def open_llm(
 
 def _stated(catalogue: Catalogue) -> Mapping[str, Tariff]:
     return {
-        entry.id: Tariff.fixed(*entry.usd_per_million)
+        entry.id: Tariff.fixed(*entry.usd_per_million, entry.cached_input_usd_per_million)
         for entry in catalogue.entries
         if entry.usd_per_million is not None
     }

@@ -23,12 +23,13 @@ from infra.llm.resilience.metered import Metered
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudgetPolicy
 from infra.llm.resilience.route import Route
+from infra.llm.transport.request_signer import RequestSigner
 from infra.settings.provider_calls import ProviderCallSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteBuilder:
-    """Builds the routes of one process; those of one provider share a concurrency limit and access tokens.
+    """Builds the routes of one process; those of one provider share a concurrency limit, access tokens and a signer.
 
     Attributes:
         access_tokens: Of the providers that need them, by name.
@@ -42,6 +43,7 @@ class RouteBuilder:
     prices: Prices
     access_tokens: dict[str, AccessTokens] = field(default_factory=dict, init=False)
     _concurrency: dict[str, ProviderConcurrencyLimit] = field(default_factory=dict, init=False)
+    _signers: dict[str, RequestSigner] = field(default_factory=dict, init=False)
 
     def route(self, entry: CatalogueModel) -> Route:
         """Return the route to one model, with everything but fallback."""
@@ -120,8 +122,27 @@ class RouteBuilder:
                 idle_seconds=self.settings.idle_seconds,
                 cost=self.prices.calculator(entry.id),
                 authorization=self._access_tokens_of(provider),
+                signer=self._signer_of(provider),
             )
         )
+
+    def prepare(self) -> None:
+        """Let the signers look for credentials, so that the first chat need not wait."""
+        for signer in self._signers.values():
+            signer.prepare()
+
+    async def close(self) -> None:
+        """Close the signers; to be called once the routes are no longer used."""
+        for signer in self._signers.values():
+            await signer.close()
+
+    def _signer_of(self, provider: Provider) -> RequestSigner | None:
+        open_signer, identity = provider.kind.open_signer, provider.identity
+        if open_signer is None or identity is None or provider.api_key:
+            return None
+        if provider.name not in self._signers:
+            self._signers[provider.name] = open_signer(identity, provider.name)
+        return self._signers[provider.name]
 
     def _access_tokens_of(self, provider: Provider) -> AccessTokens | None:
         if not provider.has_google_auth:

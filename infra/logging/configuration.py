@@ -161,6 +161,7 @@ def _reset_existing_loggers() -> None:
 
 def _skip_unused_fields() -> None:
     """Do not collect fields of records that no format shows (Python's logging HOWTO, "Optimization")."""
+    logging._srcfile = None  # the file and line of the call, which take a walk through the stack
     logging.logThreads = False
     logging.logProcesses = False
     logging.logMultiprocessing = False

@@ -72,6 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     "app.middleware": {
         "app.problems",
         "app.requests",
+        "domain.entities.background",
     },
     "app.problems": {
         "app.dto",
@@ -106,11 +107,15 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities",
         "domain.entities.background",
     },
+    "domain.timing": {
+        "domain.interfaces",
+    },
     "domain.use_cases": {
         "domain.entities",
         "domain.entities.background",
         "domain.exceptions",
         "domain.interfaces",
+        "domain.timing",
     },
     "domain.use_cases.background": {
         "domain.entities",
@@ -128,6 +133,7 @@ ALLOWED: dict[str, set[str]] = {
     "infra.answers": {
         "domain.entities.background",
         "infra.history.format",
+        "infra.tasks",
     },
     "infra.answers.dynamodb": {
         "domain.entities.background",
@@ -254,6 +260,7 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.catalogue": {
         "infra",
         "infra.llm.providers",
+        "infra.llm.providers.bedrock",
         "infra.llm.transport",
         "infra.settings",
     },
@@ -262,11 +269,18 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.llm.providers": {
         "infra.llm.providers.anthropic",
+        "infra.llm.providers.bedrock",
         "infra.llm.providers.gemini",
         "infra.llm.providers.openai",
         "infra.llm.transport",
     },
     "infra.llm.providers.anthropic": {
+        "infra.llm.transport",
+        "infra.llm.transport.errors",
+    },
+    "infra.llm.providers.bedrock": {
+        "infra",
+        "infra.llm.providers.anthropic",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },
@@ -279,6 +293,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.llm.transport.errors",
     },
     "infra.llm.resilience": {
+        "domain.timing",
         "infra.llm.catalogue",
     },
     "infra.llm.transport": {
@@ -342,6 +357,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.tasks",
     },
     "infra.telemetry": {
+        "domain.entities.background",
         "infra",
         "infra.llm.resilience",
         "infra.settings",
@@ -350,10 +366,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.telemetry.metrics": {
         "domain.entities.background",
+        "domain.use_cases.background",
         "infra.llm.resilience",
         "infra.tasks",
     },
     "infra.telemetry.tracing": {
+        "domain.entities.background",
         "infra",
         "infra.settings",
         "infra.telemetry.metrics",

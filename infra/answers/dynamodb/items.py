@@ -1,13 +1,14 @@
 """The items of event logs in the DynamoDB table.
 
     pk                   sk                 holds
-    A#<user>             <id>               a log: when it began and ended
+    AH#<user>            <id>               a log: when it began and ended
     A#<user>             <id>!01            a part of its request
     A#<user>             <id>#00000007      a chunk
     A#<user>             <id>#00000007#01   a part of a chunk that is too long for one item
     answer-leases#<n>    <user>#<id>        the lease of a log without an end, spread over eight partitions
 
-A query of `<id>` returns a log in order, the parts of a chunk behind it.
+A query of `<id>` in `A#<user>` returns a log in order, the parts of a chunk behind it. The items of logs are apart, so
+that the logs of a user are listed without reading the texts.
 """
 
 import zlib
@@ -48,7 +49,12 @@ class StoredChunk:
 
 def header_key(key: AnswerKey) -> Item:
     """Return the key of the item of a log."""
-    return {"pk": {"S": f"A#{key.user_id}"}, "sk": {"S": key.interaction_id}}
+    return {"pk": {"S": header_partition(key.user_id)}, "sk": {"S": key.interaction_id}}
+
+
+def header_partition(user_id: str) -> str:
+    """Return the partition that has one item for each log of a user."""
+    return f"AH#{user_id}"
 
 
 def lease_key(key: AnswerKey) -> Item:

@@ -27,6 +27,7 @@ from infra.answers.dynamodb.items import (
     chunk_key,
     chunks_in,
     header_key,
+    header_partition,
     is_chunk,
     key_of_lease,
     lease_key,
@@ -39,6 +40,9 @@ from infra.storage.aws.errors import code_of
 LONGEST_ANSWER_SECONDS = 7 * 86_400.0
 """Added to the expiry of chunks, which are written before the end from which a log is kept: setting it at the end would
 write each of them twice."""
+LATE_REMOVAL_SECONDS = 7 * 86_400.0
+"""DynamoDB removes expired items within a few days, in no order. A log can be erased only while its item is there, which
+therefore expires so much later than the chunks."""
 CALLS_AT_ONCE = 8
 
 _FREE = {"ConditionExpression": "attribute_not_exists(pk)"}
@@ -276,12 +280,11 @@ class DynamoLogs:
 
     async def to_erase(self, user_id: str, before_id: str) -> AsyncIterator[AnswerKey]:
         """Yield the logs of a user with ids below `before_id` that are not erased, or not to the end."""
-        # the chunks are read over: their keys are in between
         pages = self._pages(
             KeyConditionExpression="pk = :pk AND sk < :before",
-            FilterExpression="attribute_exists(begun) AND NOT erased = :done",
+            FilterExpression="NOT erased = :done",
             ExpressionAttributeValues=_values(
-                {":pk": f"A#{user_id}", ":before": before_id, ":done": "done"}
+                {":pk": header_partition(user_id), ":before": before_id, ":done": "done"}
             ),
             ProjectionExpression="sk",
         )
@@ -335,14 +338,18 @@ class DynamoLogs:
 
     async def _finish(self, key: AnswerKey, end_number: int, now_milliseconds: int) -> None:
         """End the lease of a log that has its last chunk, and let it expire."""
-        expires_seconds = round(now_milliseconds / 1000 + self._keep_seconds)
         header = await self._update(
             header_key(key),
             "SET endNumber = :number, endedAt = :now, expiresAt = :expires",
             "attribute_exists(pk) AND attribute_not_exists(erased)",
-            {":number": end_number, ":now": now_milliseconds, ":expires": expires_seconds},
+            {
+                ":number": end_number,
+                ":now": now_milliseconds,
+                ":expires": round(self._expires_seconds(now_milliseconds) + LATE_REMOVAL_SECONDS),
+            },
         )
         if header is not None:
+            expires_seconds = round(now_milliseconds / 1000 + self._keep_seconds)
             for number in range(1, int(header["requestParts"]["N"]) + 1):
                 await self._update(
                     request_key(key, number),

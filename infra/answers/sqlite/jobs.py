@@ -306,9 +306,14 @@ class EraseSome:
 
 @dataclass(slots=True)
 class Purge:
-    """Removes up to `REMOVED_AT_ONCE` logs that ended at a time, or before it."""
+    """Removes up to `REMOVED_AT_ONCE` logs that ended at a time, or before it.
+
+    Attributes:
+        is_finished: Whether these were the last; set when the job is committed.
+    """
 
     until_milliseconds: int
+    is_finished: bool = field(default=True, init=False)
     needs_file: bool = field(default=False, init=False)
     size_bytes: int = field(default=0, init=False)
 
@@ -318,6 +323,7 @@ class Purge:
             " (SELECT user_id, id FROM answer WHERE ended_at_ms <= ? LIMIT ?)",
             (self.until_milliseconds, REMOVED_AT_ONCE),
         )
+        self.is_finished = connection.changes() < REMOVED_AT_ONCE
 
 
 def state_of(connection: apsw.Connection, lease: AnswerLease) -> LeaseState:

@@ -8,6 +8,7 @@ from domain.entities.model import Model
 from domain.exceptions import RetiredModel, UnknownModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
+from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.registry import ProviderKind
 from infra.llm.transport.dialect import Dialect
 
@@ -24,6 +25,7 @@ class Provider:
         allow_http: Allows plain http in production.
         price_url: The base URL by which prices are looked up; stays the same behind a proxy.
         dialect: As the models file states it; None: the default of the base URL.
+        identity: Signs the requests; None where a key authorises them.
         enabled_by: Name of the setting that enables it; None if the models file alone does.
     """
 
@@ -34,6 +36,7 @@ class Provider:
     allow_http: bool
     price_url: str
     dialect: Dialect | None = None
+    identity: AwsIdentity | None = None
     enabled_by: str | None = None
     api_key_header: str | None = None
     has_google_auth: bool = False
@@ -57,6 +60,7 @@ class CatalogueModel:
         successor: Catalogue id of the model that replaces it after its shutdown date.
         shared_family: The models file's name of the models that accept the metadata in each other's answers.
         usd_per_million: Prices of input and output tokens from the models file.
+        cached_input_usd_per_million: Price of cached input tokens; None: that of other input.
     """
 
     model: Model
@@ -70,6 +74,7 @@ class CatalogueModel:
     successor: str | None = None
     shared_family: str | None = None
     usd_per_million: tuple[float, float] | None = None
+    cached_input_usd_per_million: float | None = None
 
     @property
     def family(self) -> str:

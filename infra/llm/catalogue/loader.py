@@ -16,10 +16,12 @@ from infra.llm.catalogue.models_file import (
     ModelsFile,
     ModelTable,
     ProviderTable,
+    parse_models,
     provider_url,
     read_models_file,
     same_upstream,
 )
+from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.demo import MODEL as DEMO_MODEL
 from infra.llm.providers.demo import PROVIDER as DEMO_PROVIDER
 from infra.llm.providers.registry import DEMO, OPENAI, PROVIDER_KINDS, ProviderKind
@@ -54,7 +56,7 @@ def load_catalogue(
     Raises:
         ConfigurationError: The models file or a base URL is invalid.
     """
-    file = read_models_file(settings.models_file or BUILT_IN_MODELS_FILE)
+    file = _models_file(settings)
     providers = dict(_providers(file, settings, environment))
     entries = {
         name: _entry(name, table, providers[table.provider], providers, file)
@@ -70,6 +72,14 @@ def load_catalogue(
     default = entries.pop(file.default, None)
     in_order = [*([default] if default else []), *entries.values()]
     return Catalogue(in_order, clock=clock)
+
+
+def _models_file(settings: ProviderSettings) -> ModelsFile:
+    if settings.models_toml is None:
+        return read_models_file(settings.models_file or BUILT_IN_MODELS_FILE)
+    if settings.models_file is not None:
+        raise ConfigurationError("MODELS_FILE, MODELS_TOML: set one of them")
+    return parse_models(settings.models_toml, "MODELS_TOML")
 
 
 def _providers(
@@ -88,8 +98,12 @@ def _providers(
                 logger.info("provider %s is skipped: %s is not set", name, table.api_key_env)
                 continue
         override = overrides.get(name)
-        base_url = _address(f"{name.upper()}_BASE_URL", override) or table.base_url
         kind = PROVIDER_KINDS[table.kind]
+        default_url, identity = table.base_url or "", None
+        if kind.default_url is not None:
+            identity = _identity(table, environment)
+            default_url = kind.default_url(identity.region)
+        base_url = _address(f"{name.upper()}_BASE_URL", override) or table.base_url or default_url
         yield (
             name,
             Provider(
@@ -98,13 +112,24 @@ def _providers(
                 base_url=base_url,
                 api_key=api_key,
                 allow_http=table.allow_http,
-                price_url=table.base_url,
+                price_url=default_url,
                 dialect=_dialect(kind, base_url, table),
+                identity=identity,
                 enabled_by=table.api_key_env,
                 api_key_header=table.api_key_header,
                 has_google_auth=table.auth is not None,
             ),
         )
+
+
+def _identity(table: ProviderTable, environment: Mapping[str, str]) -> AwsIdentity:
+    return AwsIdentity(
+        region=table.region or "",
+        role_arn=table.role_arn,
+        access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        session_token=environment.get("AWS_SESSION_TOKEN"),
+    )
 
 
 def _dialect(kind: ProviderKind, base_url: str, table: ProviderTable) -> Dialect | None:
@@ -176,6 +201,7 @@ def _entry(
         shared_family=table.family,
         successor=table.successor,
         usd_per_million=usd_per_million,
+        cached_input_usd_per_million=table.cached_input_usd_per_million,
     )
 
 

@@ -32,6 +32,11 @@ Name = Annotated[
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=64)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$")]
+RoleArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\x21-\x7e]{1,512}$")
+]
+
 
 _VERTEX_PATH = "/publishers/google"
 
@@ -74,10 +79,12 @@ class Table(BaseModel):
 
 
 class ProviderTable(Table):
-    """A provider: its kind, base URL, key and dialect."""
+    """A provider: its kind, base URL or region, key or role, and dialect."""
 
     kind: Annotated[str, AfterValidator(provider_kind)]
-    base_url: Annotated[str, AfterValidator(provider_url)]
+    base_url: Annotated[str, AfterValidator(provider_url)] | None = None
+    region: Region | None = None
+    role_arn: RoleArn | None = None
     api_key_env: VariableName | None = None
     api_key_header: HeaderName | None = None
     auth: Literal["google"] | None = None
@@ -122,6 +129,7 @@ class ModelTable(Table):
     successor: Name | None = None
     input_usd_per_million: NonNegativeFloat | None = None
     output_usd_per_million: NonNegativeFloat | None = None
+    cached_input_usd_per_million: NonNegativeFloat | None = None
 
 
 class ModelsFile(Table):
@@ -139,20 +147,35 @@ def read_models_file(path: Path) -> ModelsFile:
         ConfigurationError: The first error found.
     """
     try:
-        document = tomllib.loads(text_of(path.read_bytes()))
+        text = text_of(path.read_bytes())
     except OSError as exc:
         raise ConfigurationError(f"{path}: cannot be read: {exc.strerror}") from exc
     except NotUtf8 as exc:
         raise ConfigurationError(f"{path}: {exc}") from exc
+    return parse_models(text, str(path))
+
+
+def parse_models(text: str, source: str) -> ModelsFile:
+    """Parse the text of a models file and check it.
+
+    Args:
+        text: In TOML.
+        source: Where it comes from, for errors.
+
+    Raises:
+        ConfigurationError: The first error found.
+    """
+    try:
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise ConfigurationError(f"{path}: is not TOML: {exc}") from exc
+        raise ConfigurationError(f"{source}: is not TOML: {exc}") from exc
     try:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
-        raise ConfigurationError(f"{path}: {_message(_most_useful(exc))}") from exc
-    checks = (_wrong_dialects, _wrong_auth, _wrong_names, _wrong_spreads)
+        raise ConfigurationError(f"{source}: {_message(_most_useful(exc))}") from exc
+    checks = (_wrong_addresses, _wrong_dialects, _wrong_auth, _wrong_names, _wrong_spreads)
     for error in (error for check in checks for error in check(file)):
-        raise ConfigurationError(f"{path}: {error}")
+        raise ConfigurationError(f"{source}: {error}")
     return file
 
 
@@ -192,6 +215,21 @@ def _message(error: Mapping[str, Any]) -> str:
     return f"{head} {'.'.join(key)}: {message}" if key else f"{head} {message}"
 
 
+def _wrong_addresses(file: ModelsFile) -> Iterator[str]:
+    for name, provider in file.providers.items():
+        head = table_name("providers", name)
+        if PROVIDER_KINDS[provider.kind].default_url is None:
+            if provider.base_url is None:
+                yield f"{head} base_url: is missing"
+            for key in ("region", "role_arn"):
+                if getattr(provider, key) is not None:
+                    yield f'{head} {key}: only for kind = "bedrock"'
+        elif provider.region is None:
+            yield f"{head} region: is missing"
+        elif provider.api_key_env is not None and provider.role_arn is not None:
+            yield f"{head} role_arn, api_key_env: state one of them"
+
+
 def _wrong_dialects(file: ModelsFile) -> Iterator[str]:
     for name, provider in file.providers.items():
         stated = [key for key in DIALECT_KEYS if getattr(provider, key) is not None]
@@ -220,7 +258,7 @@ def _wrong_auth(file: ModelsFile) -> Iterator[str]:
             yield f"{head} auth: only for kind = {' or '.join(kinds)}"
         if provider.api_key_env is not None:
             yield f"{head} auth, api_key_env: state one of them"
-        if not provider.base_url.endswith(_VERTEX_PATH):
+        if not (provider.base_url or "").endswith(_VERTEX_PATH):
             yield f'{head} base_url: should end with {_VERTEX_PATH} where auth = "google"'
 
 
@@ -242,6 +280,8 @@ def _wrong_names(file: ModelsFile) -> Iterator[str]:
             yield f"{head} fallbacks: names a model twice"
         if (model.input_usd_per_million is None) != (model.output_usd_per_million is None):
             yield f"{head} input_usd_per_million, output_usd_per_million: state both or neither"
+        if model.cached_input_usd_per_million is not None and model.input_usd_per_million is None:
+            yield f"{head} cached_input_usd_per_million: needs input_usd_per_million"
         if (model.max_output_tokens or 0) > (model.context_tokens or inf):
             yield f"{head} max_output_tokens: more than context_tokens"
         for alias in model.aliases:

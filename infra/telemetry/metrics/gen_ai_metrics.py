@@ -30,11 +30,12 @@ class _Route:
     first_chunks: Series
     input_tokens: Series
     output_tokens: Series
+    cached_input_tokens: Series
     durations: dict[str, Series] = field(default_factory=dict)
 
 
 class GenAiMetrics(AttemptObserver):
-    """Three histograms. The request model is the one the client requested, the response model the one called."""
+    """Four histograms. The request model is the one the client requested, the response model the one called."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._durations = Histogram(
@@ -55,7 +56,14 @@ class GenAiMetrics(AttemptObserver):
             _LABELS,
             _SECONDS,
         )
-        for histogram in (self._durations, self._tokens, self._first_chunks):
+        # not a type of gen_ai_client_token_usage, whose types are summed: cached input is a part of input
+        self._cached_tokens = Histogram(
+            "rt_cached_input_tokens",
+            "Input tokens that providers read from their caches, of calls for which they reported it.",
+            _LABELS,
+            _TOKENS,
+        )
+        for histogram in (self._durations, self._tokens, self._first_chunks, self._cached_tokens):
             registry.register(histogram)
         self._routes: dict[tuple[str, str, str], _Route] = {}
 
@@ -86,6 +94,8 @@ class GenAiMetrics(AttemptObserver):
             route.input_tokens.observe(usage.input_tokens)
         if usage.output_tokens is not None:
             route.output_tokens.observe(usage.output_tokens)
+        if usage.cached_input_tokens is not None:
+            route.cached_input_tokens.observe(usage.cached_input_tokens)
 
     def _open(self, provider: str, requested_model: str, model: str) -> _Route:
         labels = (_OPERATION, open_telemetry_name(provider), requested_model, model)
@@ -94,5 +104,6 @@ class GenAiMetrics(AttemptObserver):
             first_chunks=self._first_chunks.series(*labels),
             input_tokens=self._tokens.series(*labels, "input"),
             output_tokens=self._tokens.series(*labels, "output"),
+            cached_input_tokens=self._cached_tokens.series(*labels),
         )
         return route

@@ -3,16 +3,16 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from domain.entities.background.answer import AnswerKey
 from domain.entities.background.log import Asked, Concluded, Restarted
-from domain.entities.interaction import Attempt, Status
+from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.items import ProviderMetadata, Reasoning, Text, ToolCall
 from domain.entities.reply import MetadataReceived, ProviderSelected, ReasoningDelta
 from domain.exceptions import (
-    AnswerExists,
     CannotContinue,
     DomainError,
     HistoryDamaged,
@@ -108,6 +108,7 @@ async def test_an_answer_that_no_model_continues_begins_anew() -> None:
         outcome,
     ]
     assert outcome.text == "Hello"
+    assert second.contexts[0].text_so_far == ""
     assert CANNOT_CONTINUE in second.observer.seen
 
 
@@ -167,6 +168,20 @@ async def test_each_attempt_that_was_lost_with_its_process_is_in_the_outcome() -
     assert (outcome.provider, outcome.model) == ("scripted", "demo")
 
 
+async def test_an_answer_that_died_before_it_was_in_history_is_found_there_once_taken_over() -> (
+    None
+):
+    installation = Installation()
+    await died_after(installation, SELECTED, "a")
+    installation.history.kept.clear()
+    second = installation.process(CONTINUING, asyncio.Event(), END)
+    await second.take_over()
+    await until(lambda: second.llm.asked)
+    assert installation.outcome().status is Status.IN_PROGRESS
+    second.die()
+    await second.finished()
+
+
 async def test_an_attempt_that_ended_is_not_lost() -> None:
     installation = Installation()
     cancelled = Attempt(provider="scripted", model="demo", outcome="cancelled", seconds=1.0)
@@ -175,6 +190,47 @@ async def test_an_attempt_that_ended_is_not_lost() -> None:
     await second.take_over()
     await second.finished()
     assert [each.outcome for each in installation.outcome().attempts] == ["cancelled", LOST]
+
+
+async def test_an_attempt_that_a_shutdown_ended_is_not_lost() -> None:
+    installation = Installation()
+    cancelled = Attempt(provider="scripted", model="demo", outcome="cancelled", seconds=1.0)
+    first = installation.process(SELECTED, "a", cancelled, asyncio.Event())
+    await first.begin()
+    await until(lambda: "a" in events(installation))
+    await first.answers.drain(seconds=5.0)
+    second = installation.process(CONTINUING, "b", END)
+    await second.take_over()
+    await second.finished()
+    assert installation.outcome().attempts == (cancelled,)
+
+
+async def test_what_was_void_before_a_death_stays_void() -> None:
+    installation = Installation()
+    await died_after(installation, SELECTED, "Hel")
+    log = installation.log_of()
+    log.chunks.append((1, [Restarted(CANNOT_CONTINUE)]))
+    second = installation.process(SELECTED, "Hello", END)
+    await second.take_over()
+    await second.finished()
+    assert second.contexts[0].text_so_far == ""
+    restarted = [SELECTED, "Hel", Restarted(CANNOT_CONTINUE), SELECTED, "Hello"]
+    assert events(installation) == [*restarted, installation.outcome()]
+
+
+async def test_an_answer_that_began_anew_is_continued_from_there() -> None:
+    installation = Installation()
+    await died_after(installation, SELECTED, "Hel")
+    second = installation.process()
+    second.llm.in_turn = [(CannotContinue(),), (SELECTED, "Good ", asyncio.Event())]
+    await second.take_over()
+    await until(lambda: "Good " in events(installation))
+    await ended_by_death(installation, second)
+    third = installation.process(CONTINUING, "day", END)
+    await third.take_over()
+    await third.finished()
+    assert third.contexts[0].text_so_far == "Good "
+    assert installation.outcome().text == "Good day"
 
 
 async def test_an_answer_is_made_by_one_of_many_processes() -> None:
@@ -338,8 +394,11 @@ async def test_a_stop_in_another_process_is_seen_by_the_next_look() -> None:
 async def test_an_outcome_that_was_decided_is_kept_by_the_next_process(moment: str) -> None:
     installation = Installation()
     await died_after(installation, SELECTED, "a")
-    decided = an_interaction(text="a", status=Status.TRUNCATED, error="timeout")
     log = installation.log_of()
+    decided = replace(
+        an_interaction(text="a", status=Status.TRUNCATED, error="timeout"),
+        prompt=log.answer.interaction.prompt,
+    )
     log.chunks.append((1, [Concluded(decided)]))
     if moment == "in history":
         await installation.history.append(decided)
@@ -428,6 +487,7 @@ async def test_a_process_takes_no_more_than_it_may_make_and_counts_the_others() 
     assert (second.answers.running, second.answers.waiting) == (3, 2)
     with pytest.raises(Overloaded):
         await second.begin(7)
+    assert second.settled == second.contexts[-1:]
     await second.answers.drain(seconds=5.0)
     third = installation.process(SELECTED, "b", END)
     await third.take_over()
@@ -506,9 +566,47 @@ async def test_an_answer_that_is_not_accepted_leaves_nothing_that_goes_on(fails:
         process.log.begin = failing_begin  # type: ignore[assignment, method-assign]
     with pytest.raises(HistoryUnavailable):
         await process.begin()
-    assert (installation.logs, installation.history.kept) == ({}, {})
-    assert process.answers.running == 0
+    await process.finished()
+    assert installation.logs == {}
+    # its row may be stored although that was not confirmed: then nothing else would give it an outcome
+    assert set(installation.history.kept) == ({an_id(0)} if fails == "history" else set())
+    assert process.settled == process.contexts
     process.log.begin = begin  # type: ignore[method-assign]
+
+
+async def test_a_call_that_began_before_history_failed_is_closed() -> None:
+    installation = Installation()
+    process = installation.process(SELECTED, "a", asyncio.Event(), "never")
+    append = installation.history.append
+
+    async def failing_append(interaction: Interaction) -> None:
+        await until(lambda: installation.log_of().events)
+        raise HistoryUnavailable
+
+    installation.history.append = failing_append  # type: ignore[method-assign]
+    with pytest.raises(HistoryUnavailable):
+        await process.begin()
+    await process.finished()
+    assert process.llm.hung_up == 1
+    assert installation.logs == {}
+    assert process.settled == process.contexts
+    assert process.observer.seen == ["written"]
+    installation.history.append = append  # type: ignore[method-assign]
+
+
+async def test_the_provider_is_asked_while_the_interaction_goes_into_history() -> None:
+    installation = Installation()
+    process = installation.process(SELECTED, "a", END)
+    append = installation.history.append
+
+    async def slow_append(interaction: Interaction) -> None:
+        if interaction.status is Status.IN_PROGRESS:
+            await until(lambda: installation.log_of().is_ended)
+        await append(interaction)
+
+    installation.history.append = slow_append  # type: ignore[method-assign]
+    await process.begin()
+    assert installation.outcome().status is Status.COMPLETED
 
 
 async def test_an_answer_whose_log_cannot_be_removed_reports_why_it_was_not_accepted() -> None:
@@ -524,16 +622,47 @@ async def test_an_answer_whose_log_cannot_be_removed_reports_why_it_was_not_acce
         await process.begin()
 
 
-async def test_an_answer_of_the_same_id_goes_on() -> None:
+async def test_an_answer_that_exists_goes_on_instead_of_another_one() -> None:
+    """A request that is repeated after its process died before the answer was in history."""
     installation = Installation()
     may_end = asyncio.Event()
     first = installation.process(SELECTED, "a", may_end, END)
     await first.begin()
-    with pytest.raises(AnswerExists):
-        await installation.process("never").begin()
+    del installation.history.kept[an_id(0)]
+    repeated = installation.process("never")
+    await repeated.begin()
+    assert installation.outcome().status is Status.IN_PROGRESS
+    assert repeated.llm.asked == []
+    assert len(repeated.settled) == 1
     may_end.set()
     await first.finished()
     assert installation.outcome().text == "a"
+
+
+async def test_all_that_were_left_are_taken_over_at_once() -> None:
+    installation = Installation()
+    first = installation.process(SELECTED, "a", asyncio.Event())
+    for number in range(35):
+        await first.begin(number)
+    first.answers.give_up()
+    await first.finished()
+    second = installation.process(SELECTED, "b", END)
+    await second.take_over()
+    await second.finished()
+    assert {installation.outcome(number).text for number in range(35)} == {"b"}
+
+
+async def test_an_answer_that_was_refused_gets_an_outcome() -> None:
+    """Its row may be stored although that was not confirmed."""
+    installation = Installation()
+    process = installation.process(SELECTED, "a", asyncio.Event())
+    installation.history.refuses = 1
+    with pytest.raises(HistoryUnavailable):
+        await process.begin()
+    await process.finished()
+    outcome = installation.outcome()
+    assert (outcome.status, outcome.error) == (Status.FAILED, HistoryUnavailable.code)
+    assert installation.logs == {}
 
 
 async def test_the_context_of_an_answer_of_another_process_is_that_of_its_request() -> None:

@@ -245,6 +245,15 @@ output_usd_per_million = 3.5
         expected = (None, 100) if left_out.startswith("context") else (1000, None)
         assert (model.context_tokens, model.max_output_tokens) == expected
 
+    def test_the_text_of_a_file_may_stand_in_a_setting(self, tmp_path: Path) -> None:
+        assert ids(loaded(models_toml=A_FILE)) == ["a"]
+        with pytest.raises(ConfigurationError, match=r"^MODELS_TOML: \[models.a\] x: unknown key"):
+            loaded(models_toml=A_FILE + "x = 1\n")
+        with pytest.raises(ConfigurationError, match=r"^MODELS_TOML: is not TOML"):
+            loaded(models_toml="=")
+        with pytest.raises(ConfigurationError, match=r"^MODELS_FILE, MODELS_TOML: set one"):
+            of_file(tmp_path, A_FILE, models_toml=A_FILE)
+
     @pytest.mark.seen("B1")
     def test_how_a_server_wants_to_be_asked_may_be_stated(self, tmp_path: Path) -> None:
         stated = 'stream_options = false\nlimit_field = "max_completion_tokens"\nsystem_role = false\nstream = false\nprompt_cache_key = true'
@@ -395,6 +404,10 @@ MISTAKES = {
         A_FILE + "spread = true\n",
         "[models.a] spread: no fallback has the same upstream",
     ),
+    "a price of cached input alone": (
+        A_FILE + "cached_input_usd_per_million = 1\n",
+        "[models.a] cached_input_usd_per_million: needs input_usd_per_million",
+    ),
     "no weight": (A_FILE + "weight = 0\n", "[models.a] weight: should be greater than 0"),
     "a header of the key for another kind": (
         A_FILE.replace(
@@ -432,9 +445,36 @@ MISTAKES = {
         A_FILE.replace('kind = "openai"', 'kind = "openai"\nlimit_field = "tokens"'),
         "[providers.here] limit_field: should be 'max_tokens' or 'max_completion_tokens'",
     ),
+    "no address": (
+        A_FILE.replace('base_url = "http://127.0.0.1:11434/v1"', ""),
+        "[providers.here] base_url: is missing",
+    ),
+    "region of another kind": (
+        A_FILE.replace('kind = "openai"', 'kind = "openai"\nregion = "us-east-1"'),
+        '[providers.here] region: only for kind = "bedrock"',
+    ),
+    "no region": (
+        A_FILE.replace('"openai"', '"bedrock"'),
+        "[providers.here] region: is missing",
+    ),
+    "bad region": (
+        A_FILE.replace('"openai"', '"bedrock"\nregion = "us-east-1.evil.example"'),
+        "[providers.here] region: should match pattern",
+    ),
+    "bad role": (
+        A_FILE.replace('"openai"', '"bedrock"\nregion = "us-east-1"\nrole_arn = "admin"'),
+        "[providers.here] role_arn: should match pattern",
+    ),
+    "role and key": (
+        A_FILE.replace(
+            '"openai"',
+            '"bedrock"\nregion = "us-east-1"\napi_key_env = "KEY"\nrole_arn = "arn:aws:iam::123456789012:role/x"',
+        ),
+        "[providers.here] role_arn, api_key_env: state one of them",
+    ),
     "bad kind": (
         A_FILE.replace('"openai"', '"claude"'),
-        "[providers.here] kind: should be 'gemini', 'openai' or 'anthropic'",
+        "[providers.here] kind: should be 'gemini', 'openai', 'anthropic' or 'bedrock'",
     ),
     "bad address": (
         A_FILE.replace("http://127.0.0.1:11434", "localhost:11434"),

@@ -61,6 +61,8 @@ MODELS = [
     ("https://api.openai.com/v1", "gpt-5.4"),
     ("https://api.openai.com/v1", "GPT-5.4"),
     ("https://api.perplexity.ai", "sonar-deep-research"),
+    ("https://bedrock-runtime.us-east-1.amazonaws.com", "us.amazon.nova-micro-v1:0"),
+    ("https://bedrock-runtime.us-east-1.amazonaws.com", "us.anthropic.claude-sonnet-4-6"),
     *models_priced_by_the_hour(),
 ]
 
@@ -145,6 +147,12 @@ def test_more_cached_than_was_sent_costs_no_less_than_all_of_it_cached() -> None
     tariff = Tariff.from_periods([{"steps": [step]}])
     usage = Usage(input_tokens=100, output_tokens=0, cached_input_tokens=5_000)
     assert tariff.usd(usage, START_MILLISECONDS) == pytest.approx(100 * 1e-6)
+
+
+def test_cached_input_has_a_stated_price_of_its_own_or_that_of_other_input() -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, cached_input_tokens=400_000)
+    assert Tariff.fixed(10.0, 20.0).usd(usage, 0) == pytest.approx(10.0)
+    assert Tariff.fixed(10.0, 20.0, 1.0).usd(usage, 0) == pytest.approx(6.0 + 0.4)
 
 
 def test_a_price_that_begins_on_a_day_begins_at_midnight_utc() -> None:
