@@ -16,6 +16,7 @@ from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import (
     ContentBlocked,
     HistoryNotDurable,
+    HistoryUnavailable,
     HistoryUnreadable,
     IdempotencyInProgress,
     IdempotencyMismatch,
@@ -180,6 +181,11 @@ class IdempotencyService:
             raise  # a stored refusal is replayed: another call would be blocked again
         except HistoryNotDurable:
             await self._end_lease(key, record)
+            raise
+        except HistoryUnavailable:
+            # A background answer may have been accepted nevertheless: under the same id there is one.
+            end = self._end_lease if context.is_background else self._release
+            await end(key, record)
             raise
         except (asyncio.CancelledError, GeneratorExit):
             if context.interaction is None or not _is_replayable(context.interaction):

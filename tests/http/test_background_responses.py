@@ -142,11 +142,12 @@ async def test_what_is_void_is_closed_and_not_in_the_final_response() -> None:
         app.container.background.answers.give_up()
         await app.container.background.answers.drain(seconds=1.0)
         # as if the process had died in mid answer, and the next one could not continue
-        log.records += [
+        said = [
             ProviderSelected(provider="p", model="m"),
             "It is 2",
             Restarted("cannot-continue"),
         ]
+        log.chunks.append((log.epoch, said))
         app.llm.in_turn = [(SELECTED, "It is 22 °C.", *ANSWER[-1:])]
         fresh = app.another_runner()
         await fresh.take_over(app.container.chat.prepare)
@@ -170,7 +171,7 @@ async def test_events_that_are_no_longer_kept_are_made_from_history() -> None:
     async with app.client() as client:
         events = events_in((await respond(client, "How?", background=True, stream=True)).text)
         response_id = events[0]["response"]["id"]
-        await app.answer_log.purge()
+        app.answer_log.logs.clear()
         again = events_in(await followed(client, response_id, 40))
     assert [event["sequence_number"] for event in again] == list(range(41, 41 + len(again)))
     assert again[-1]["type"] == "response.completed"
