@@ -11,12 +11,9 @@ import httpx2
 from starlette.types import ASGIApp
 
 from domain.entities.background.log import LogRecord
-from domain.entities.caller import Caller
 from domain.entities.model import Model
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from domain.entities.tools import Capability
-from domain.exceptions import Unauthenticated
-from domain.interfaces.credentials import Authenticator
 from tests.fakes.application import ApplicationUnderTest, SeveralModels, lifespan
 from tests.fakes.model import Step
 
@@ -35,23 +32,6 @@ MODELS = SeveralModels(
     ),
     Model(id="plain", owned_by="p"),
 )
-
-
-class CallersByName(Authenticator):
-    """Accepts `Bearer <name>` of given callers."""
-
-    def __init__(self, **callers: Caller) -> None:
-        self._callers = callers
-
-    def known_caller(self, authorization: bytes | None) -> Caller | None:
-        name = (authorization or b"").decode().removeprefix("Bearer ")
-        return self._callers.get(name)
-
-    async def authenticate(self, authorization: bytes | None) -> Caller:
-        caller = self.known_caller(authorization)
-        if caller is None:
-            raise Unauthenticated(were_given=True)
-        return caller
 
 
 @dataclass(eq=False)

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from app.middleware.access_gate import GateRules
-from domain.entities.caller import Caller, Scope
 from domain.entities.interaction import Status
 from domain.entities.items import ToolCall
 from domain.entities.reply import FinishReason, ReasoningDelta, Reply
@@ -19,7 +17,6 @@ from tests.http.background_chats import (
     END,
     SELECTED,
     BackgroundApplication,
-    CallersByName,
     accepted,
     ask,
     events_in,
@@ -27,6 +24,7 @@ from tests.http.background_chats import (
     text_in,
     until,
 )
+from tests.http.callers import CALLERS, WITH_CREDENTIALS, of
 
 CALL = ToolCall(id="call_1", name="get_weather", arguments='{"city": "Paris"}')
 CALLED = Reply(finish_reason=FinishReason.TOOL_CALLS)
@@ -191,26 +189,6 @@ async def test_an_unknown_interaction_is_not_found(method: str, what: str) -> No
             assert response.headers["content-type"] == "application/problem+json"
 
 
-def a_caller(name: str, user_id: str | None, *scopes: Scope) -> Caller:
-    return Caller(
-        principal=name, user_id=user_id, scopes=frozenset(scopes or Scope), rate_limit_key=name
-    )
-
-
-CALLERS = CallersByName(
-    backend=a_caller("backend", None),
-    ana=a_caller("ana", "ana"),
-    bob=a_caller("bob", "bob"),
-    reader=a_caller("reader", "ana", Scope.HISTORY_READ),
-    writer=a_caller("writer", "ana", Scope.CHAT_WRITE),
-)
-WITH_CREDENTIALS = GateRules.with_authentication(allowed_hosts=(), trusted_proxies=())
-
-
-def of(name: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {name}"}
-
-
 @pytest.mark.parametrize(
     ("name", "begins", "follows", "stops"),
     [
@@ -306,6 +284,54 @@ async def test_a_repeated_request_of_a_stopped_answer_is_given_what_there_is() -
         again = await ask(client, headers=key)
         assert again.json()["id"] == interaction_id
         assert again.json()["status"] == "client_cancelled"
+
+
+@pytest.mark.parametrize(
+    ("steps", "status"),
+    [
+        ((LLMTimeout(),), "failed"),
+        ((SELECTED, "Hel", LLMUnavailable()), "truncated"),
+        ((ContentBlocked(),), "blocked"),
+    ],
+)
+async def test_a_repeated_request_of_a_failed_answer_is_given_the_failure(
+    steps: tuple[Any, ...], status: str
+) -> None:
+    application = BackgroundApplication(*steps)
+    async with application.running() as client:
+        for stream in (None, True):
+            key = {"Idempotency-Key": f"k-{stream}"}
+            first = await ask(client, headers=key, stream=stream)
+            await application.finished()
+            calls = len(application.llm.asked)
+            again = await ask(client, headers=key, stream=stream)
+            assert again.status_code == 200
+            assert again.headers["idempotency-replayed"] == "true"
+            assert again.headers["x-interaction-id"] == first.headers["x-interaction-id"]
+            assert len(application.llm.asked) == calls
+            if stream:
+                assert again.content == first.content
+                assert names_in(again.content)[-1] == "error"
+            else:
+                assert again.json()["status"] == status
+
+
+async def test_a_repeated_request_of_an_answer_that_was_taken_over_waits_for_its_row() -> None:
+    """Its process died before the row was in history, and the next one has not written it yet."""
+    application = BackgroundApplication(SELECTED, "Hel", asyncio.Event())
+    key = {"Idempotency-Key": "k"}
+    async with application.running() as client:
+        interaction_id = (await ask(client, headers=key)).json()["id"]
+        row = application.history.kept.pop(interaction_id)
+        ((digest, (claimed, record)),) = application.claims.kept.items()
+        ended = replace(record, lease_until_milliseconds=0)
+        application.claims.kept[digest] = (claimed, ended)
+        for _ in range(2):
+            assert (await ask(client, headers=key)).status_code == 503
+        application.history.kept[interaction_id] = row
+        again = await ask(client, headers=key)
+        assert (again.status_code, again.json()["id"]) == (202, interaction_id)
+    assert len(application.llm.asked) == 1
 
 
 async def test_a_request_that_was_not_accepted_frees_its_key() -> None:
