@@ -23,6 +23,7 @@ from app.services.idempotency import IdempotencyService
 from app.services.model_service import ModelService
 from app.services.response_ids import ResponseIds
 from app.services.response_service import ResponseService
+from app.services.running_answers import RunningAnswers
 from app.services.token_quota import TokenQuota
 from domain.exceptions import HistoryUnavailable
 from domain.interfaces.answer_log import AnswerLog
@@ -428,6 +429,7 @@ def wire(
                 keep_seconds=settings.idempotency_keep_seconds,
             ),
             background=answers,
+            running_answers=RunningAnswers(settings.caller_concurrent_requests),
             load_contents=load_contents,
             traceparent=traceparent,
             token_quota=_token_quota(settings, clock),
@@ -474,6 +476,7 @@ def wire(
             clock,
             requests_per_minute=settings.caller_requests_per_minute,
             concurrent_requests=settings.caller_concurrent_requests,
+            readers=settings.caller_readers,
         ),
         health=health,
         requests=metrics,

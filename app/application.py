@@ -46,6 +46,7 @@ OpenContainer = Callable[[], AbstractAsyncContextManager[Container]]
 """Opens the adapters, yields the container, and closes them in the end."""
 
 _EXPOSED_HEADERS = [
+    "Location",
     "X-Request-Id",
     "request-id",
     "X-Interaction-Id",

@@ -7,6 +7,7 @@ from functools import partial
 
 from app.services.answer_events import AnswerEvents
 from app.services.idempotency import IdempotencyService, IdempotentRequest
+from app.services.running_answers import RunningAnswers
 from app.services.token_quota import TokenQuota
 from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.caller import Caller, Scope
@@ -85,6 +86,7 @@ class ChatService:
 
     Attributes:
         background: Makes the background answers of this process.
+        running_answers: Limits the background answers of each caller.
         traceparent: Returns the span of the current request, as in W3C Trace Context; None without tracing.
         token_quota: Limits the tokens of each caller; None if they are not limited.
         chats_in_flight: Number of accepted chats without a complete answer, including those that wait for their
@@ -100,6 +102,7 @@ class ChatService:
     new_id: Callable[[], str]
     idempotency: IdempotencyService
     background: RunAnswers
+    running_answers: RunningAnswers
     load_contents: LoadContents
     traceparent: Callable[[], str | None] = _no_trace
     token_quota: TokenQuota | None = None
@@ -275,13 +278,20 @@ class ChatService:
         model: Model,
         options: ChatOptions,
     ) -> AnswerEvents:
-        """Accept a background answer and yield its interaction, of status `in_progress`."""
+        """Accept a background answer and yield its interaction, of status `in_progress`.
+
+        Raises:
+            RateLimited: The caller has as many background answers as it may have, or too few tokens left.
+            Overloaded: This process makes as many as it may.
+            HistoryUnavailable: It could not be accepted.
+        """
         try:
             prompt, accepted = await self._complete(
                 context, prompt, model, recalls=not options.brings_context
             )
             ready = self._ready(caller.rate_limit_key, prompt, model)
             try:
+                ready = self.running_answers.begin(caller.rate_limit_key, ready)
                 if accepted is not None:
                     refused = await self.accept_attachments.store_all(
                         accepted, context.user_id, context.id
@@ -322,9 +332,10 @@ class ChatService:
             before_id=context.id,
         )
         try:
-            return self._ready(answer.rate_limit_key, prompt, model)
+            ready = self._ready(answer.rate_limit_key, prompt, model)
         except RateLimited:  # it was accepted when there were tokens left
-            return ReadyToAsk(prompt, _settle_nothing)
+            ready = ReadyToAsk(prompt, _settle_nothing)
+        return self.running_answers.take_over(answer.rate_limit_key, ready)
 
     def _ready(self, rate_limit_key: str | None, prompt: Prompt, model: Model) -> ReadyToAsk:
         if self.token_quota is None or rate_limit_key is None:
