@@ -1,9 +1,10 @@
 FROM python:3.13-slim AS packages
 WORKDIR /packages
-COPY requirements.lock .
-RUN python -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements.lock \
-    && /opt/venv/bin/pip uninstall --yes pip
+COPY requirements.lock requirements-uv.lock ./
+COPY deploy/packages/install.sh deploy/packages/
+RUN python -m venv --without-pip /opt/venv \
+    && sh deploy/packages/install.sh python /opt/venv requirements.lock --compile-bytecode --no-cache \
+    && python -m pip --python /opt/venv/bin/python uninstall --yes uv
 
 FROM python:3.13-slim
 # The service listens where a published port arrives and keeps everything it writes in one volume.

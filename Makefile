@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; d
 
 RUNNABLE := $(VENV)/.runnable
 TESTABLE := $(VENV)/.testable
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+INSTALL = sh deploy/packages/install.sh $(PYTHON)
 # What was released in the last days may be withdrawn as harmful in the next: locks take nothing younger (`make AGE= lock` does).
 AGE ?= 7 days
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -66,10 +66,11 @@ sbom: $(TESTABLE) ## Write what the service is made of to sbom.json, in CycloneD
 	@$(BIN)/python -m deploy.packages.sbom >sbom.json
 
 lock: $(TESTABLE) ## Write the hashed locks and the price list anew after a change of requirements*.txt
+	@$(LOCK) requirements-uv.txt -o requirements-uv.lock
 	@$(LOCK) requirements.txt -o requirements.lock
 	@$(LOCK) requirements-dev.txt -c requirements.lock -o requirements-dev.lock
 	@$(LOCK) $(LLAMA_INDEX).txt -o $(LLAMA_INDEX).lock
-	@$(INSTALL) -r requirements-dev.lock
+	@$(INSTALL) $(VENV) requirements-dev.lock
 	@$(BIN)/python -m deploy.packages.prices
 
 settings-docs: $(RUNNABLE) ## Write docs/settings.md and .env.example from the settings in infra/settings
@@ -89,31 +90,31 @@ llama-index: $(LLAMA_INDEX_USABLE) ## Install LlamaIndex for its tests, in an en
 clean: ## Remove the virtual environments and caches; data/ stays
 	@rm -rf $(VENV) $(DEPLOY_VENV) $(LLAMA_INDEX_VENV) deploy/aws/cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-$(RUNNABLE): requirements.lock
+$(RUNNABLE): requirements.lock requirements-uv.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11. Name a newer one: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Making $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(INSTALL) -r requirements.lock
+	@$(PYTHON) -m venv --clear --without-pip $(VENV)
+	@$(INSTALL) $(VENV) requirements.lock
 	@touch $@
 
 $(TESTABLE): $(RUNNABLE) requirements-dev.lock
 	@echo "Adding what the tests need"
-	@$(INSTALL) -r requirements-dev.lock
+	@$(INSTALL) $(VENV) requirements-dev.lock
 	@touch $@
 
 $(DEPLOYABLE): deploy/aws/requirements.lock
 	@command -v node >/dev/null || { echo "The CDK needs Node.js 22 or newer, and there is no node here."; exit 1; }
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Name it: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Making $(DEPLOY_VENV)"
-	@$(PYTHON) -m venv --clear $(DEPLOY_VENV)
-	@$(DEPLOY_BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r deploy/aws/requirements.lock
+	@$(PYTHON) -m venv --clear --without-pip $(DEPLOY_VENV)
+	@$(INSTALL) $(DEPLOY_VENV) deploy/aws/requirements.lock
 	@touch $@
 
 $(LLAMA_INDEX_USABLE): $(LLAMA_INDEX).lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Name it: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Making $(LLAMA_INDEX_VENV)"
-	@$(PYTHON) -m venv --clear $(LLAMA_INDEX_VENV)
-	@$(LLAMA_INDEX_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@$(PYTHON) -m venv --clear --without-pip $(LLAMA_INDEX_VENV)
+	@$(INSTALL) $(LLAMA_INDEX_VENV) $<
 	@touch $@

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from app.application import Limits, Options, create_app
 from app.middleware.access_gate import GateRules
+from app.middleware.answer_log import AnswerLogLines
 from app.process.lifecycle import Lifecycle
 from app.server import ServeOptions
 from app.server.metrics_server import serve_metrics
@@ -36,7 +37,7 @@ from domain.interfaces.idempotency import IdempotencyStore
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.interfaces.sealer import Sealer
-from domain.interfaces.telemetry import RequestTracer
+from domain.interfaces.telemetry import BackgroundObserver, RequestTracer
 from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
 from domain.use_cases.background.follow_answer import FollowAnswer
@@ -70,6 +71,7 @@ from infra.history.open_history import (
     without_expired,
 )
 from infra.ids import InteractionIds
+from infra.llm.catalogue.catalogue import Catalogue
 from infra.llm.catalogue.loader import load_catalogue
 from infra.llm.chain import open_llm
 from infra.logging.unhandled import log_unhandled_in
@@ -86,6 +88,7 @@ from infra.settings.server import ServerSettings
 from infra.stores.answers import open_answer_log
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.tasks.supervised import repeating, running_tasks
+from infra.telemetry.background_observers import BackgroundObservers
 from infra.telemetry.health import ServiceHealth
 from infra.telemetry.metrics.background_metrics import BackgroundCounts
 from infra.telemetry.metrics.metrics import Metrics
@@ -120,8 +123,15 @@ LATE_SECONDS = 3.0
 """Longest wait for a turn that a request continues, while a queue or another host carries it to the store."""
 
 
-def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIApp:
-    """Return the HTTP application; its adapters are opened when a server starts it."""
+def application(
+    settings: Settings,
+    lifecycle: Lifecycle | None = None,
+    on_catalogue: Callable[[Catalogue], None] = lambda _: None,
+) -> ASGIApp:
+    """Return the HTTP application; its adapters are opened when a server starts it.
+
+    `on_catalogue` is called with the models before that.
+    """
     options = Options(
         version=VERSION,
         provider_name=open_telemetry_name,
@@ -134,7 +144,7 @@ def application(settings: Settings, lifecycle: Lifecycle | None = None) -> ASGIA
         root_path=settings.root_path,
         limits=Limits(body_bytes=settings.max_body_bytes, json_depth=settings.max_json_depth),
     )
-    return create_app(options, lambda: running(settings), lifecycle)
+    return create_app(options, lambda: running(settings, on_catalogue), lifecycle)
 
 
 def _gate_rules(settings: AccessSettings) -> GateRules:
@@ -167,7 +177,9 @@ def serve_options(settings: ServerSettings) -> ServeOptions:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Container]:
+async def running(
+    settings: Settings, on_catalogue: Callable[[Catalogue], None] = lambda _: None
+) -> AsyncIterator[Container]:
     """Open the adapters, yield the container, and close the adapters in reverse order."""
     log_unhandled_in(asyncio.get_running_loop())
     clock = SystemClock()
@@ -178,6 +190,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
         plain_http_providers=catalogue.plain_http_providers(),
         is_demo_only=catalogue.is_demo_only(),
     )
+    on_catalogue(catalogue)
     metrics = Metrics(version=VERSION, environment=settings.environment)
     async with AsyncExitStack() as stack:
         metrics_server_degraded = await stack.enter_async_context(
@@ -212,7 +225,9 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             llm=llm.client,
             catalogue=catalogue,
             history=overdue_as_interrupted(
-                without_expired(settings, history.repository, clock), clock
+                without_expired(settings, history.repository, clock),
+                clock,
+                background_seconds=settings.background_seconds,
             ),
             records=records_without_expired(settings, history.records, clock),
             history_writer=(
@@ -237,6 +252,7 @@ async def running(settings: Settings) -> AsyncIterator[Container]:
             history_lag_seconds=history.lag_seconds,
             attachments=history.attachments,
             answer_log=answer_log,
+            answer_spans=tracing.traced_answers() if tracing else None,
             traceparent=tracing.traceparent if tracing else lambda: None,
         )
         if history.attachments is not None:
@@ -303,6 +319,7 @@ def wire(
     history_lag_seconds: Callable[[], float | None] = lambda: None,
     attachments: AttachmentStore | None = None,
     answer_log: AnswerLog,
+    answer_spans: BackgroundObserver | None = None,
     traceparent: Callable[[], str | None] = lambda: None,
 ) -> Container:
     """Return a container of these adapters; opens nothing. Tests call it with fakes.
@@ -327,7 +344,11 @@ def wire(
             history=history_writer or history,
             clock=clock,
             store_long_arguments=StoreLongArguments(attachments),
-            observer=background_metrics,
+            observer=BackgroundObservers(
+                *((answer_spans,) if answer_spans else ()),
+                background_metrics,
+                AnswerLogLines(open_telemetry_name),
+            ),
         ),
         BackgroundLimits(
             answers=settings.max_background_answers,

@@ -43,6 +43,7 @@ def serve() -> int:
     with _log_start_failures():
         from app.process.lifecycle import Lifecycle
         from app.server import serve as serve_http
+        from commands.start_message import StartMessage
         from dependency_injection import application, serve_options
         from infra.logging.configuration import log_as_configured
         from infra.settings import read_settings
@@ -50,10 +51,12 @@ def serve() -> int:
         settings = read_settings()
         log_as_configured(settings)
         lifecycle = Lifecycle()
+        start_message = StartMessage(settings)
         return serve_http(
-            application(settings, lifecycle),
+            application(settings, lifecycle, start_message.note_catalogue),
             serve_options(settings),
             on_started=garbage_collection.freeze_and_resume,
+            on_listening=start_message.show,
             on_stopping=lifecycle.begin_to_stop,
             on_grace_over=lifecycle.end_streams,
             exit_code_of=exit_code_of,
@@ -177,14 +180,21 @@ def api_keys() -> "ApiKeyRepository":
 
 
 def selftest(report: "Callable[[FaultResult], object]") -> "Sequence[FaultResult]":
-    """Run the provider chain against simulated faults; call `report` with each result, and return all of them."""
+    """Simulate faults of providers, and kill a service in mid answer; call `report` with each result, and return all."""
     import asyncio
     import logging
 
-    from infra.selftest.bench import run
+    from app.cli.parser import CommandFailed
+    from infra.selftest import bench, killed_process
+
+    async def run() -> "Sequence[FaultResult]":
+        return [*await bench.run(report), *await killed_process.run(report)]
 
     logging.getLogger("infra").setLevel(logging.CRITICAL)  # the faults are simulated
-    return asyncio.run(run(report))
+    try:
+        return asyncio.run(run())
+    except killed_process.CannotRun as error:
+        raise CommandFailed(str(error)) from error
 
 
 def main(arguments: list[str]) -> int:
@@ -216,4 +226,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:  # while modules are imported; the commands handle it themselves
+        sys.exit(130)

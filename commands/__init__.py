@@ -1,1 +1,1 @@
-"""Implementations of the commands of `python main.py`, except `serve`. Opens nothing when imported."""
+"""Implementations of the commands of `python main.py`, except `serve`, and its start message. Opens nothing when imported."""

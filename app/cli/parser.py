@@ -67,7 +67,7 @@ class Commands:
             arguments with the progress of the file and the number of attachments copied.
         history: Implementations of `import`, `export` and `migrate`.
         api_keys: Returns the repository of API keys.
-        selftest: Runs the provider chain against simulated faults; calls its argument with each result and returns all.
+        selftest: Simulates faults of providers and the death of a process; calls its argument with each result and returns all.
     """
 
     serve: Callable[[], int]
@@ -216,9 +216,11 @@ def _parser(store_names: Sequence[str]) -> argparse.ArgumentParser:
     redrive.add_argument("--dry-run", action="store_true", help="only print what would be done")
     commands.add_parser(
         "selftest",
-        help="test fail-over against simulated provider faults, without an API key or a network",
+        help="test fail-over against simulated faults and a killed process, without an API key or a network",
         description="Start a provider that simulates faults on loopback, send requests to it through the provider chain "
-        "with shortened timeouts, and print the result of each fault. Takes about ten seconds and changes no data.",
+        "with shortened timeouts, and print the result of each fault. Then kill a service with SIGKILL in mid answer, and "
+        "read the rest of its background answers from the next one; both have a temporary DATA_DIR. Takes about twenty "
+        "seconds and changes no data.",
     )
     add_keys_parser(commands)
     add_history_parsers(commands, store_names)

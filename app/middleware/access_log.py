@@ -1,9 +1,10 @@
-"""Access log in the Elastic Common Schema, one line per request. It contains no prompt, answer or user id."""
+"""Access log in the Elastic Common Schema, one line per request and per background answer. It contains no prompt, answer or user id."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.interaction import Attempt, Interaction
 from domain.interfaces.telemetry import RequestOutcome
 
@@ -42,8 +43,11 @@ def access_line(
     context = outcome.context
     if context is None:
         return "request completed", fields
+    fields["user"] = {"hash": _hash(context.user_id)}
+    if context.is_background:  # the answer has a line of its own, at its end
+        fields["rt"] = {"interaction_id": context.id}
+        return "request completed", fields
     fields["event"]["action"] = "llm.chat"
-    fields["user"] = {"hash": hashlib.sha256(context.user_id.encode()).hexdigest()[:16]}
     fields["rt"] = {
         "interaction_id": context.id,
         "llm_response_seconds": context.llm_seconds,
@@ -56,6 +60,41 @@ def access_line(
     if (interaction := context.interaction) is not None:
         _add_outcome(fields, interaction, provider_name)
     return "chat completed", fields
+
+
+def answer_line(
+    answer: BackgroundAnswer, interaction: Interaction, provider_name: ProviderName
+) -> tuple[str, dict[str, Any]]:
+    """Return the message and the fields of the line for a background answer that has ended.
+
+    Args:
+        answer: The request, which had a line of its own.
+        interaction: The outcome.
+        provider_name: Returns OpenTelemetry's name of a provider of the catalogue.
+    """
+    trace_id = answer.traceparent.split("-")[1] if answer.traceparent else answer.request_id
+    fields: dict[str, Any] = {
+        "trace": {"id": trace_id},
+        "http": {"request": {"id": answer.request_id}},
+        "event": {
+            "action": "llm.chat",
+            "outcome": "success" if interaction.error is None else "failure",
+            "duration": int(interaction.latency_seconds * _NANOSECONDS),
+        },
+        "user": {"hash": _hash(interaction.user_id)},
+        "rt": {
+            "interaction_id": interaction.id,
+            "llm_response_seconds": interaction.latency_seconds,
+            "attempts": len(interaction.attempts),
+            "attempts_detail": [_attempt_fields(attempt) for attempt in interaction.attempts],
+        },
+    }
+    _add_outcome(fields, interaction, provider_name)
+    return "background answer completed", fields
+
+
+def _hash(user_id: str) -> str:
+    return hashlib.sha256(user_id.encode()).hexdigest()[:16]
 
 
 def _attempt_fields(attempt: Attempt) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class ChatRouting:
         """Route in front of `app`, which includes `routes` for its description and for other methods."""
         self._app = app
         self._routes = {route.path: route for route in routes}
+        self._large_bodies = app.state.limits.large_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_post = scope["type"] == "http" and scope["method"] == "POST"
@@ -34,7 +35,7 @@ class ChatRouting:
             return
         scope["app"] = self._app
         scope["route"] = route
-        held_body = HeldBody(self._app.state.limits.large_bodies)
+        held_body = HeldBody(self._large_bodies)
         scope["held_body"] = held_body
         try:
             try:

@@ -178,7 +178,7 @@ def _validate(
 ) -> Any:
     """Return the validated value; if it is invalid, add to `errors` and return None."""
     try:
-        return type_.validate_python(value, from_attributes=True)
+        return type_.validator.validate_python(value, from_attributes=True)
     except ValidationError as exc:
         errors += [
             {**error, "loc": (*location, *error["loc"])} for error in exc.errors(include_url=False)

@@ -64,6 +64,9 @@ _UNVERSIONED_FIELDS: Mapping[str, dict[str, Any]] = {
 }
 """The fields of each body that a fingerprint without a version covers, including those that were not sent."""
 
+_HINTS = frozenset({"prompt_cache_key", "cache_control"})
+"""Fields that change no answer; no fingerprint covers them."""
+
 IdempotencyHeader = Annotated[
     str | None,
     Header(
@@ -103,7 +106,7 @@ def idempotent_request(
         route=route,
         fingerprint=Fingerprint(
             current=_fingerprint(body, names_user),
-            first=lambda: _unversioned_fingerprint(body, route, set(names_user)),
+            first=lambda: _unversioned_fingerprint(body, route, {*names_user, *_HINTS}),
         ),
     )
 
@@ -114,8 +117,13 @@ def _fingerprint(body: BaseModel, names_user: set[str] | dict[str, set[str]]) ->
     Independent of white space, of the order of fields, of how values are spelled in JSON, and of whether fields with
     their default value are sent, so a field with a default that a later release adds changes no fingerprint.
     """
+    parts = names_user if isinstance(names_user, dict) else dict.fromkeys(names_user, True)
     sent = body.model_dump(
-        mode="json", by_alias=True, exclude=names_user, exclude_unset=True, exclude_defaults=True
+        mode="json",
+        by_alias=True,
+        exclude={**parts, **dict.fromkeys(_HINTS, True)},
+        exclude_unset=True,
+        exclude_defaults=True,
     )
     for name in names_user:
         if sent.get(name) == {}:

@@ -58,8 +58,8 @@ class AnswerStream(OpenStream):
         try:
             await send(start)
             self.start_pings(send)
-            if content := self._format.begin():
-                await send({**last, "body": content, "more_body": True})
+            # Also without content: it sends the head, from which a reader knows the answer and that it is connected.
+            await send({**last, "body": self._format.begin(), "more_body": True})
             async for numbered in self._events:
                 if content := self._format.encode_numbered(numbered):
                     self.note_sent()

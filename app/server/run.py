@@ -19,6 +19,7 @@ def serve(
     options: ServeOptions,
     *,
     on_started: Callable[[], None] = lambda: None,
+    on_listening: Callable[[str], None] = lambda _: None,
     on_stopping: Callable[[], None] = lambda: None,
     on_grace_over: Callable[[], None] = lambda: None,
     exit_code_of: Callable[[BaseException], int | None] = lambda _: None,
@@ -31,6 +32,7 @@ def serve(
         app: ASGI application; its lifespan opens and closes its resources.
         options: Address and limits.
         on_started: Called once the application has started and the server accepts connections.
+        on_listening: Called after that with the URL of its first address.
         on_stopping: Withdraws readiness.
         on_grace_over: Ends open streams.
         exit_code_of: Returns the exit code for an exception of the lifespan, whose message is then logged in one line;
@@ -49,6 +51,7 @@ def serve(
         app,
         options,
         on_started=on_started,
+        on_listening=on_listening,
         on_stopping=on_stopping,
         on_grace_over=on_grace_over,
     )

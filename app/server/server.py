@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -24,10 +25,11 @@ _LOGGER = logging.getLogger("app.server")
 class Server(uvicorn.Server):
     """Serves until it is stopped, then shuts down in steps.
 
-    `on_started` is called once the application has started and the sockets are listening.
-    On SIGTERM or SIGINT, `on_stopping` is called, the sockets are closed, and requests have the grace period to
-    finish; then `on_grace_over` is called, and the requests that remain a little later are cancelled. A second signal
-    ends the grace period.
+    `on_started` is called once the application has started and the sockets are listening, `on_listening` after the
+    address is logged, with the URL of the first socket.
+    On SIGTERM, `on_stopping` is called, the sockets are closed, and requests have the grace period to finish; then
+    `on_grace_over` is called, and the requests that remain a little later are cancelled. A second signal ends the
+    grace period; with SIGINT, the Ctrl-C of a terminal, there is none.
 
     Attributes:
         log_prefix: Start of the log line that reports the listening address.
@@ -41,12 +43,14 @@ class Server(uvicorn.Server):
         options: ServeOptions,
         *,
         on_started: Callable[[], None] = lambda: None,
+        on_listening: Callable[[str], None] = lambda _: None,
         on_stopping: Callable[[], None] = lambda: None,
         on_grace_over: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(_config(app, options))
         self._options = options
         self._on_started = on_started
+        self._on_listening = on_listening
         self._on_stopping = on_stopping
         self._on_grace_over = on_grace_over
         self._is_hurried = False
@@ -59,19 +63,23 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; unlike uvicorn's, without raising the signal again at the end, which would become the exit code."""
         self.stop()
+        self._is_hurried |= sig == signal.SIGINT
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self._on_started()
+        urls = []
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
+            urls.append(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
             _LOGGER.info(
-                "%s on http://%s:%d",
+                "%s on %s",
                 self.log_prefix,
-                f"[{host}]" if ":" in host else host,
-                port,
+                urls[-1],
                 extra={"ecs": {"server": {"address": host, "port": port}}},
             )
+        if urls:
+            self._on_listening(urls[0])
 
     async def on_tick(self, counter: int) -> bool:
         self._close_expired_connections()

@@ -22,6 +22,7 @@ from deploy.packages.locks import Pin, for_here, pins_of
 
 ROOT = Path(__file__).parents[2]
 LOCKS = (
+    "requirements-uv.lock",
     "requirements.lock",
     "requirements-dev.lock",
     "deploy/aws/requirements.lock",

@@ -1,7 +1,7 @@
 """Prompts and the messages they consist of."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import takewhile
 
@@ -36,17 +36,49 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheMark:
+    """The end of a part of a request that the caller wants the provider to cache; other providers ignore it.
+
+    Attributes:
+        position: How much comes before it, or after it, in the unit of its place.
+        ttl: How long, as the caller stated it; empty for the provider's default.
+    """
+
+    position: int
+    ttl: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptCaching:
+    """How the caller wants the provider to cache a request; a part of no stored prompt.
+
+    Attributes:
+        key: Requests with the same key have a common beginning; None without one.
+        system: Marks in the instructions, by the number of characters after them.
+        tools: Marks in the list of tools, by the number of tools before them.
+        whole: Mark of the whole request; None without one.
+    """
+
+    key: str | None = None
+    system: tuple[CacheMark, ...] = ()
+    tools: tuple[CacheMark, ...] = ()
+    whole: CacheMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message of a conversation, as sent to the model.
 
     Attributes:
         text: The text of the message, or of all its text items.
         items: All items in order; empty if the message is its text alone.
+        cache_marks: By the number of items before them, or of characters where there are no items; not stored.
     """
 
     role: Role
     text: str
     items: tuple[Item, ...] = ()
+    cache_marks: tuple[CacheMark, ...] = field(default=(), compare=False)
 
     @property
     def content(self) -> tuple[Item, ...]:
@@ -87,6 +119,7 @@ class Prompt:
         own_messages: With `keeps_input`: the caller's messages if `messages` also contains earlier ones; else empty.
         own_system: The caller's own instructions if `system` also contains those of the conversation; else None.
         own_message: The caller's own message if the last user message also contains earlier ones; else None.
+        caching: How the provider is asked to cache the request; not stored.
     """
 
     messages: tuple[Message, ...]
@@ -108,6 +141,7 @@ class Prompt:
     own_messages: tuple[Message, ...] = ()
     own_system: str | None = None
     own_message: Message | None = None
+    caching: PromptCaching | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for message in self.messages:

@@ -23,8 +23,9 @@
     ├── IdempotencyUnavailable       idempotency records cannot be stored
     ├── HistoryError
     │   ├── HistoryUnavailable       nothing can be stored; no provider was called
-    │   │   └── Unstorable           this interaction can never be stored; others may be
+    │   │   ├── Unstorable           this interaction can never be stored; others may be
     │   │   ├── AttachmentsUnavailable  attachments of the interaction cannot be stored yet
+    │   │   └── AnswerExists         there is a background answer of this id
     │   ├── QueueUnavailable         the queue in front of the store does not answer
     │   ├── HistoryNotDurable        answered, but the interaction could not be stored
     │   ├── HistoryUnreadable        the store does not answer
@@ -66,6 +67,7 @@ from domain.exceptions.base import (
     UnsupportedInput,
 )
 from domain.exceptions.history import (
+    AnswerExists,
     AttachmentsUnavailable,
     HistoryDamaged,
     HistoryError,
@@ -97,6 +99,7 @@ from domain.exceptions.llm import (
 
 __all__ = [
     "AnswerDoesNotFit",
+    "AnswerExists",
     "AttachmentsUnavailable",
     "AuthUnavailable",
     "BulkheadFull",

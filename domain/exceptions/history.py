@@ -51,5 +51,9 @@ class HistoryDamaged(HistoryUnreadable):
     """The store returns data that this program cannot read; a retry does not help."""
 
 
+class AnswerExists(HistoryUnavailable):
+    """There is a background answer of this id already; it stays as it is."""
+
+
 class LeaseLost(HistoryError):
     """Another process makes the background answer now, or it was erased; nothing was written."""

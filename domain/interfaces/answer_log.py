@@ -28,7 +28,8 @@ class AnswerLog(Protocol):
         """Create the log of an answer and return the first lease, once both are durable.
 
         Raises:
-            HistoryUnavailable: Not created, or the id has a log already.
+            AnswerExists: The id has a log already, which stays as it is.
+            HistoryUnavailable: Not confirmed; it may be created nevertheless, unless it is erased.
         """
         ...
 

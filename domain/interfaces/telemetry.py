@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -154,6 +155,10 @@ class AttemptObserver(Protocol):
 
 class BackgroundObserver(Protocol):
     """Observes the background answers of this process. Methods do not wait and do not raise."""
+
+    def making(self, answer: BackgroundAnswer) -> AbstractContextManager[None]:
+        """Return the context in which this process makes the answer; all observations but `answer_begun` come within it."""
+        return nullcontext()
 
     @abstractmethod
     def answer_begun(self, answer: BackgroundAnswer) -> None:

@@ -23,6 +23,7 @@ from domain.exceptions import (
 from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryWriter
 from domain.interfaces.llm_client import LLMClient
+from domain.timing.shared_timer import SharedTimer
 from domain.use_cases.record_answer import AnswerRecorder
 from domain.use_cases.store_long_arguments import ARGUMENTS_IN_ROW, StoreLongArguments
 
@@ -46,6 +47,10 @@ class AnswerPrompt:
     require_durable: bool = True
     lost_after_seconds: float = 30.0
     _saves: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _timer: SharedTimer = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_timer", SharedTimer(self.clock))
 
     async def __call__(
         self, context: ChatRequestContext, prompt: Prompt
@@ -118,7 +123,7 @@ class AnswerPrompt:
         )
         try:
             interaction = _as_stored(interaction, context)
-            async with asyncio.timeout(timeout_seconds):
+            with self._timer.limit(started + timeout_seconds, started):
                 if interaction.items:
                     interaction = await self.store_long_arguments(interaction)
                 await self.history.append(interaction)

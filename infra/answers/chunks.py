@@ -1,12 +1,16 @@
 """Chunks: what one append adds to a log, the unit in which every adapter stores records."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.entities.background.log import LogEvent, LogPage, LogRecord, is_event
 from domain.entities.interaction import Interaction
+from domain.exceptions import LeaseLost
 from infra.answers.format import json_of_records, records_in
+
+_ENDED = -1
+"""The next position of a lease that has ended its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +67,19 @@ async def add(
         records: The records.
         put: Stores a chunk, unless the lease has stored one at its position before; raises `LeaseLost`.
         is_end: Whether the records end the log.
+
+    Raises:
+        LeaseLost: The lease has ended the log.
     """
+    if lease.next_position == _ENDED:
+        raise LeaseLost
     while records:
         stored = await put(_chunk_of(lease, records, is_end))
         lease.next_position += 1
         lease.next_number = stored.next_number
         records = records[stored.count :]
-
-
-def fence_of(lease: AnswerLease) -> Chunk:
-    """Return a chunk without records for the next position of the lease."""
-    return _chunk_of(lease, (), is_last=False)
-
-
-def at(chunk: Chunk, position: int, number: int) -> Chunk:
-    """Return a chunk without records for another place in the log."""
-    return replace(chunk, position=position, first_number=number, next_number=number)
+    if is_end:
+        lease.next_position = _ENDED
 
 
 def page_of(

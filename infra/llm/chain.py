@@ -20,6 +20,7 @@ from infra.llm.resilience.fallback_order import FallbackPolicy
 from infra.llm.resilience.route import Route
 from infra.llm.resilience.route_health import RouteHealth
 from infra.llm.route_builder import RouteBuilder
+from infra.llm.spread import Spread, WeightedRoute
 from infra.llm.transport.http_stream import provider_session
 from infra.settings.provider_calls import ProviderCallSettings
 
@@ -74,20 +75,26 @@ async def open_llm(
             session=session,
             prices=Prices(_stated(catalogue), listed, clock),
         )
+        stack.push_async_callback(builder.close)
         routes = {entry.id: builder.route(entry) for entry in catalogue.entries}
+        for tokens in builder.access_tokens.values():
+            stack.push_async_callback(tokens.close)
+            tokens.renew()  # the first chat then need not wait
         policy = FallbackPolicy(
             attempts_per_route=settings.attempts_per_route,
             attempts_per_turn=settings.attempts_per_turn,
             min_attempt_seconds=settings.min_attempt_seconds,
         )
-        chains = {
-            entry.id: Fallback(
-                [routes[model] for model in (entry.id, *entry.fallbacks)],
-                policy=policy,
-                clock=clock,
-            )
-            for entry in catalogue.entries
-        }
+        weights = {entry.id: entry.weight for entry in catalogue.entries}
+        chains: dict[str, LLMClient] = {}
+        for entry in catalogue.entries:
+            fallbacks = [routes[model] for model in entry.fallbacks if model not in entry.spread]
+            if entry.spread:
+                sharing = [WeightedRoute(routes[model], weights[model]) for model in entry.spread]
+                chains[entry.id] = Spread(sharing, fallbacks, policy=policy, clock=clock)
+            else:
+                own = routes[entry.id]
+                chains[entry.id] = Fallback([own, *fallbacks], policy=policy, clock=clock)
         yield LLM(client=Routes(chains), _routes=tuple(routes.values()))
 
 

@@ -8,7 +8,8 @@ import aiohttp
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.telemetry import AttemptObserver
-from infra.llm.catalogue.catalogue import CatalogueModel
+from infra.llm.catalogue.catalogue import CatalogueModel, Provider
+from infra.llm.credentials.access_tokens import AccessToken, AccessTokens
 from infra.llm.pricing.prices import Prices
 from infra.llm.providers.registry import ClientOptions
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
@@ -22,12 +23,17 @@ from infra.llm.resilience.metered import Metered
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudgetPolicy
 from infra.llm.resilience.route import Route
+from infra.llm.transport.request_signer import RequestSigner
 from infra.settings.provider_calls import ProviderCallSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteBuilder:
-    """Builds the routes of one process; those of one provider share a concurrency limit."""
+    """Builds the routes of one process; those of one provider share a concurrency limit, access tokens and a signer.
+
+    Attributes:
+        access_tokens: Of the providers that need them, by name.
+    """
 
     settings: ProviderCallSettings
     clock: Clock
@@ -35,7 +41,9 @@ class RouteBuilder:
     random: Random
     session: aiohttp.ClientSession
     prices: Prices
+    access_tokens: dict[str, AccessTokens] = field(default_factory=dict, init=False)
     _concurrency: dict[str, ProviderConcurrencyLimit] = field(default_factory=dict, init=False)
+    _signers: dict[str, RequestSigner] = field(default_factory=dict, init=False)
 
     def route(self, entry: CatalogueModel) -> Route:
         """Return the route to one model, with everything but fallback."""
@@ -108,12 +116,37 @@ class RouteBuilder:
                 max_output_tokens=entry.model.max_output_tokens,
                 base_url=provider.base_url,
                 api_key=provider.api_key,
+                api_key_header=provider.api_key_header,
                 dialect=provider.dialect,
                 max_answer_bytes=self.settings.max_answer_bytes,
                 idle_seconds=self.settings.idle_seconds,
                 cost=self.prices.calculator(entry.id),
+                authorization=self._access_tokens_of(provider),
+                signer=self._signer_of(provider),
             )
         )
+
+    async def close(self) -> None:
+        """Close the signers; to be called once the routes are no longer used."""
+        for signer in self._signers.values():
+            await signer.close()
+
+    def _signer_of(self, provider: Provider) -> RequestSigner | None:
+        open_signer, identity = provider.kind.open_signer, provider.identity
+        if open_signer is None or identity is None or provider.api_key:
+            return None
+        if provider.name not in self._signers:
+            self._signers[provider.name] = open_signer(identity, provider.name)
+        return self._signers[provider.name]
+
+    def _access_tokens_of(self, provider: Provider) -> AccessTokens | None:
+        if not provider.has_google_auth:
+            return None
+        if provider.name not in self.access_tokens:
+            self.access_tokens[provider.name] = AccessTokens(
+                _fetch_google_token, provider=provider.name, clock=self.clock
+            )
+        return self.access_tokens[provider.name]
 
     def _retry_policy(self) -> RetryPolicy:
         settings = self.settings
@@ -137,3 +170,10 @@ class RouteBuilder:
             successes_to_close=settings.breaker_successes_to_close,
             misconfigured_seconds=settings.breaker_misconfigured_seconds,
         )
+
+
+def _fetch_google_token() -> AccessToken:
+    # imported only where it is configured
+    from infra.llm.credentials.google_token import fetch_google_token
+
+    return fetch_google_token()

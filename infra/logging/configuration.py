@@ -18,6 +18,8 @@ _OWN_LOGGERS = ("app", "domain", "infra", "main", "dependency_injection", "comma
 
 _ACCESS_LOGGER = "app.access"
 
+LogFormat = Literal["auto", "json", "pretty"]
+
 
 class _LineHandler(logging.Handler):
     """Writes complete lines of UTF-8, whatever the locale; errors of the stream are ignored.
@@ -70,22 +72,28 @@ def log_as_configured(settings: TelemetrySettings) -> None:
 
 
 def log_until_settings_are_known() -> None:
-    """Configure logging before the settings are read, so that their errors are logged.
-
-    Without LOG_FORMAT the format is `pretty` on a terminal.
-    """
+    """Configure logging before the settings are read, so that their errors are logged."""
     try:
         environment = read_environment(Path(".env"))
     except (OSError, ValueError):  # reported when the settings are read
         environment = {}
-    log_format = environment.get("LOG_FORMAT") or ("pretty" if sys.stdout.isatty() else "json")
+    log_format = environment.get("LOG_FORMAT")
     configure_logging(
         "info",
         service_name=SERVICE_NAME,
         version=VERSION,
         environment=environment.get("ENVIRONMENT", "development"),
-        log_format="pretty" if log_format == "pretty" else "json",
+        log_format="json"
+        if log_format == "json"
+        else "pretty"
+        if log_format == "pretty"
+        else "auto",
     )
+
+
+def is_pretty(log_format: LogFormat) -> bool:
+    """Return whether log lines on stdout are written for a person."""
+    return log_format == "pretty" or (log_format == "auto" and sys.stdout.isatty())
 
 
 def configure_logging(
@@ -94,7 +102,7 @@ def configure_logging(
     service_name: str,
     version: str,
     environment: str,
-    log_format: Literal["json", "pretty"] = "json",
+    log_format: LogFormat = "json",
     stream: IO[bytes] | None = None,
 ) -> None:
     """Log records, warnings and unhandled exceptions of the process as one line each to `stream`, else to stdout.
@@ -103,7 +111,7 @@ def configure_logging(
     A second call replaces the configuration.
     """
     formatter: logging.Formatter
-    if log_format == "pretty":
+    if is_pretty(log_format):
         formatter = PrettyFormatter()
     else:
         formatter = EcsFormatter(
@@ -136,6 +144,7 @@ def _reset_existing_loggers() -> None:
 
 def _skip_unused_fields() -> None:
     """Do not collect fields of records that no format shows (Python's logging HOWTO, "Optimization")."""
+    logging._srcfile = None  # the file and line of the call, which take a walk through the stack
     logging.logThreads = False
     logging.logProcesses = False
     logging.logMultiprocessing = False

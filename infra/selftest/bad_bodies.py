@@ -30,8 +30,8 @@ async def error_document(exchange: Exchange) -> None:
 @BAD_BODIES.named("no-choices")
 async def no_choices(exchange: Exchange) -> None:
     """A document without an answer in it."""
-    name = "candidates" if exchange.wire is Wire.GEMINI else "choices"
-    await exchange.status(200, {name: []})
+    names = {Wire.GEMINI: "candidates", Wire.OPENAI: "choices", Wire.BEDROCK: "results"}
+    await exchange.status(200, {names[exchange.wire]: []})
 
 
 @BAD_BODIES.named("latin-1")

@@ -1,4 +1,4 @@
-"""One request to the fault provider, and the ways to answer it in either format."""
+"""One request to the fault provider, and the ways to answer it in each format."""
 
 import asyncio
 import socket
@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
+
+from infra.selftest import event_stream
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds: closing the socket then sends a reset instead of an orderly end."""
@@ -22,11 +24,30 @@ _GEMINI_REASONS = {
 }
 
 
+_BEDROCK_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "content_filter": "guardrail_intervened",
+    "tool_calls": "tool_use",
+}
+_BEDROCK_ERRORS = {
+    400: "ValidationException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    408: "ModelTimeoutException",
+    424: "ModelErrorException",
+    429: "ThrottlingException",
+    500: "InternalServerException",
+    503: "ServiceUnavailableException",
+}
+
+
 class Wire(StrEnum):
     """Format of a request."""
 
     GEMINI = "gemini"
     OPENAI = "openai"
+    BEDROCK = "bedrock"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,6 +72,9 @@ class Exchange:
         self, status: int, document: Any, headers: Mapping[str, str] | None = None
     ) -> None:
         """Answer with one JSON document."""
+        headers = dict(headers or {})
+        if self.wire is Wire.BEDROCK and status in _BEDROCK_ERRORS:
+            headers.setdefault("x-amzn-errortype", _BEDROCK_ERRORS[status])
         await self.document(orjson.dumps(document), "application/json", headers, status=status)
 
     async def document(
@@ -69,16 +93,30 @@ class Exchange:
         """Send a response head."""
         await self.write(_head(status, headers))
 
-    async def begin(self, content_type: str = "text/event-stream") -> None:
+    async def begin(self, content_type: str = "") -> None:
         """Send the head of a stream with chunked encoding."""
+        if not content_type:
+            is_framed = self.wire is Wire.BEDROCK
+            content_type = (
+                "application/vnd.amazon.eventstream" if is_framed else "text/event-stream"
+            )
         await self.head(200, {"content-type": content_type, "transfer-encoding": "chunked"})
 
+    async def wait(self) -> None:
+        """Send what a provider sends before it has text: a comment, or Bedrock's first event."""
+        if self.wire is Wire.BEDROCK:
+            await self.event({"messageStart": {"role": "assistant"}})
+        else:
+            await self.raw(b": PROCESSING\n\n")
+
     async def event(self, document: Any) -> None:
-        """Send one server-sent event."""
+        """Send one event."""
         await self.raw(self.as_event(document))
 
     def as_event(self, document: Any) -> bytes:
-        """Return the bytes of one server-sent event; `document` may be bytes already."""
+        """Return the bytes of one event; `document` may be bytes already."""
+        if self.wire is Wire.BEDROCK:
+            return _framed(document)
         data = document if isinstance(document, bytes) else orjson.dumps(document)
         return b"data: " + data + b"\n\n"
 
@@ -107,6 +145,9 @@ class Exchange:
             )
             if done:
                 await self.event(b"[DONE]")
+        elif self.wire is Wire.BEDROCK:
+            usage = {"inputTokens": 7, "outputTokens": 5, "totalTokens": 12}
+            await self.event({"metadata": {"usage": usage, "metrics": {"latencyMs": 1}}})
         await self.close_stream()
 
     async def close_stream(self) -> None:
@@ -124,12 +165,16 @@ class Exchange:
         """Return the event that carries `text`."""
         if self.wire is Wire.GEMINI:
             return _parts({"text": text})
+        if self.wire is Wire.BEDROCK:
+            return _block_delta({"text": text})
         return _delta({"content": text})
 
     def thought(self, text: str) -> dict[str, Any]:
         """Return the event that carries reasoning."""
         if self.wire is Wire.GEMINI:
             return _parts({"text": text, "thought": True})
+        if self.wire is Wire.BEDROCK:
+            return _block_delta({"reasoningContent": {"text": text}})
         return _delta({"reasoning_content": text})
 
     def call(
@@ -147,8 +192,15 @@ class Exchange:
             call = {"id": call_id, "name": name, "args": orjson.loads(arguments)}
             signed = {"thoughtSignature": signature} if signature else {}
             return (_parts({"functionCall": call, **signed}),)
-        start = {"id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
         fragments = [arguments[at : at + 8] for at in range(0, len(arguments), 8)]
+        if self.wire is Wire.BEDROCK:
+            call = {"toolUse": {"toolUseId": call_id, "name": name}}
+            return (
+                {"contentBlockStart": {"contentBlockIndex": 1, "start": call}},
+                *[_block_delta({"toolUse": {"input": each}}, index=1) for each in fragments],
+                {"contentBlockStop": {"contentBlockIndex": 1}},
+            )
+        start = {"id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
         return (
             _delta({"tool_calls": [{"index": 0, **start}]}),
             *[
@@ -169,6 +221,8 @@ class Exchange:
                     "totalTokenCount": 12,
                 },
             }
+        if self.wire is Wire.BEDROCK:
+            return {"messageStop": {"stopReason": _BEDROCK_REASONS[reason]}}
         return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
 
     def error(
@@ -180,6 +234,8 @@ class Exchange:
             if details:
                 error["details"] = list(details)
             return {"error": error}
+        if self.wire is Wire.BEDROCK:
+            return {"message": message}
         return {"error": {"code": name, "message": message, "type": "error", "param": None}}
 
     def reset(self) -> None:
@@ -210,6 +266,20 @@ class Exchange:
 
 def _parts(part: dict[str, Any]) -> dict[str, Any]:
     return {"candidates": [{"content": {"role": "model", "parts": [part]}}]}
+
+
+def _block_delta(delta: dict[str, Any], *, index: int = 0) -> dict[str, Any]:
+    return {"contentBlockDelta": {"contentBlockIndex": index, "delta": delta}}
+
+
+def _framed(document: Any) -> bytes:
+    """Return Bedrock's message of an event; bytes are the payload of a delta, and errors an exception."""
+    if isinstance(document, bytes):
+        return event_stream.event("contentBlockDelta", document)
+    ((kind, payload),) = document.items()
+    if kind == "error":
+        return event_stream.exception("internalServerException", payload["message"])
+    return event_stream.event(kind, payload)
 
 
 def _delta(delta: dict[str, Any]) -> dict[str, Any]:

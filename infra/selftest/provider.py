@@ -1,4 +1,4 @@
-"""The fault provider: a raw socket server on loopback that supports both formats."""
+"""The fault provider: a raw socket server on loopback that supports all formats."""
 
 import asyncio
 import re
@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
+from infra.selftest.bedrock_rules import check_bedrock
 from infra.selftest.exchange import Exchange, Wire
 from infra.selftest.fault import Fault
 from infra.selftest.faults import FAULTS
@@ -20,6 +22,7 @@ from infra.selftest.request_rules import Violation, check_gemini, check_openai
 _BACKLOG = 4096
 """Length of the accept queue, high enough that no connection is dropped, which would look like a fault."""
 _GEMINI_PATH = re.compile(r"/v1beta/models/(?P<model>[^:]+):streamGenerateContent")
+_BEDROCK_PATH = re.compile(r"/model/(?P<model>[^/]+)/converse-stream")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,11 +43,13 @@ class Call:
 
     @property
     def question(self) -> str:
-        """Text of the last user message, in either format."""
+        """Text of the last user message, in any format."""
         if self.wire is Wire.GEMINI:
             asked = [turn for turn in self.body["contents"] if turn["role"] == "user"]
             return "".join([part.get("text", "") for part in asked[-1]["parts"]])
         asked = [message for message in self.body["messages"] if message["role"] == "user"]
+        if self.wire is Wire.BEDROCK:
+            return "".join([block.get("text", "") for block in asked[-1]["content"]])
         return str(asked[-1]["content"])
 
     def check(self) -> None:
@@ -55,6 +60,8 @@ class Call:
         """
         if self.wire is Wire.GEMINI:
             check_gemini(self.body)
+        elif self.wire is Wire.BEDROCK:
+            check_bedrock(self.body)
         else:
             check_openai(self.body)
 
@@ -117,9 +124,7 @@ class FaultProvider:
             for name, _, value in (line.partition(":") for line in head[1:] if line)
         }
         body = orjson.loads(await reader.readexactly(int(headers.get("content-length", "0"))))
-        gemini = _GEMINI_PATH.match(path)
-        model = gemini["model"] if gemini else body["model"]
-        wire = Wire.GEMINI if gemini else Wire.OPENAI
+        wire, model = _asked(path, body)
         call = Call(model=model, wire=wire, headers=headers, body=body, at_seconds=time.monotonic())
         self.calls.append(call)
         self._counts[model] += 1
@@ -153,6 +158,15 @@ class FaultProvider:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _asked(path: str, body: Any) -> tuple[Wire, str]:
+    """Return the format of a request and its model."""
+    if (gemini := _GEMINI_PATH.match(path)) is not None:
+        return Wire.GEMINI, gemini["model"]
+    if (bedrock := _BEDROCK_PATH.match(path)) is not None:
+        return Wire.BEDROCK, unquote(bedrock["model"])
+    return Wire.OPENAI, body["model"]
 
 
 async def _refuse(exchange: Exchange, *, document: Any) -> None:

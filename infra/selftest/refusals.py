@@ -70,7 +70,10 @@ async def unavailable_half_the_time(exchange: Exchange) -> None:
 
 @REFUSALS.named("blocked")
 async def blocked(exchange: Exchange) -> None:
-    """A safety filter refuses the prompt: Google's within a 200, OpenRouter's as a 403."""
+    """A safety filter refuses the prompt: Google's and Bedrock's within a 200, OpenRouter's as a 403."""
+    if exchange.wire is Wire.BEDROCK:
+        await exchange.answer(reason="content_filter")
+        return
     if exchange.wire is Wire.GEMINI:
         await exchange.begin()
         await exchange.event({"promptFeedback": {"blockReason": "SAFETY"}})
@@ -84,6 +87,9 @@ async def blocked(exchange: Exchange) -> None:
 @REFUSALS.named("context-too-long")
 async def context_too_long(exchange: Exchange) -> None:
     """Context window exceeded."""
+    if exchange.wire is Wire.BEDROCK:
+        await exchange.status(400, {"message": "Input is too long for requested model."})
+        return
     if exchange.wire is Wire.GEMINI:
         message = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
         await exchange.status(400, exchange.error(400, "INVALID_ARGUMENT", message))
@@ -94,7 +100,12 @@ async def context_too_long(exchange: Exchange) -> None:
 
 @REFUSALS.named("bad-key")
 async def bad_key(exchange: Exchange) -> None:
-    """Rejected API key; Google uses status 400."""
+    """Rejected API key or signature; Google uses status 400."""
+    if exchange.wire is Wire.BEDROCK:
+        headers = {"x-amzn-errortype": "UnrecognizedClientException"}
+        message = "The security token included in the request is invalid."
+        await exchange.status(403, {"message": message}, headers)
+        return
     if exchange.wire is Wire.GEMINI:
         reason = {
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",

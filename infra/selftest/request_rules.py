@@ -55,6 +55,7 @@ _OPENAI_FIELDS = frozenset(
         "parallel_tool_calls",
         "response_format",
         "reasoning_effort",
+        "prompt_cache_key",
     }
 )
 _MESSAGE_FIELDS = {

@@ -16,7 +16,7 @@ async def silent(exchange: Exchange) -> None:
 async def slow_first_token(exchange: Exchange) -> None:
     """Sends the head and comments, but no text."""
     await exchange.begin()
-    await exchange.raw(b": PROCESSING\n\n")
+    await exchange.wait()
     await exchange.silence()
 
 

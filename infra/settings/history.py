@@ -48,7 +48,7 @@ class HistorySettings(ProcessSettings):
     )
     aws_access_key_id: str | None = Field(
         default=None,
-        description="Access key; if not set, the role of the task or machine, or the shared AWS files.",
+        description="Access key, for Bedrock too; if not set, the role of the task or machine, or the shared AWS files.",
     )
     aws_secret_access_key: SecretStr | None = Field(
         default=None, description="Secret of AWS_ACCESS_KEY_ID."

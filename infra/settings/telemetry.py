@@ -62,7 +62,7 @@ class TelemetrySettings(ProcessSettings):
         default="info",
         description="Level of this service's own loggers; those of libraries stay at `info`.",
     )
-    log_format: Literal["json", "pretty"] = Field(
-        default="json",
-        description="`json`: one ECS object a line; `pretty`: for a terminal.",
+    log_format: Literal["auto", "json", "pretty"] = Field(
+        default="auto",
+        description="`json`: one ECS object a line; `pretty`: for a person; `auto`: `pretty` where stdout is a terminal.",
     )

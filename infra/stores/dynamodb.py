@@ -14,10 +14,12 @@ from infra.stores.store import (
 )
 
 if TYPE_CHECKING:
+    from domain.interfaces.answer_log import AnswerLog
     from domain.interfaces.attachments import AttachmentStore
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.dynamodb.store import DynamoHistory
+    from infra.settings.answers import AnswerSettings
     from infra.settings.history import HistorySettings
 
 _MISSING = "set DYNAMODB_TABLE: it says which table"
@@ -92,6 +94,22 @@ async def _open_idempotency(
         yield DynamoIdempotency(Table(dynamodb, table))
 
 
+def _open_answers(
+    settings: "AnswerSettings", clock: "Clock"
+) -> AbstractAsyncContextManager["AnswerLog"]:
+    from infra.answers.dynamodb.store import open_dynamo_answers
+    from infra.storage.aws.access import AwsAccess
+
+    # The table is created with the history that shares it.
+    return open_dynamo_answers(
+        AwsAccess.from_settings(settings),
+        table=_table(settings),
+        clock=clock,
+        keep_seconds=settings.answer_events_keep_seconds,
+        read_seconds=settings.history_read_seconds,
+    )
+
+
 @asynccontextmanager
 async def _open_attachments(
     settings: "HistorySettings", clock: "Clock"
@@ -127,6 +145,7 @@ DYNAMODB = Store(
     open_archive=_open_archive,
     open_archive_reader=_open_archive_reader,
     open_idempotency=_open_idempotency,
+    open_answers=_open_answers,
     open_attachments=_open_attachments,
     attachments_setting="ATTACHMENTS_BUCKET",
 )

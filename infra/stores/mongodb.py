@@ -16,10 +16,12 @@ from infra.stores.store import (
 )
 
 if TYPE_CHECKING:
+    from domain.interfaces.answer_log import AnswerLog
     from domain.interfaces.attachments import AttachmentStore
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.mongo.store import MongoHistory
+    from infra.settings.answers import AnswerSettings
     from infra.settings.history import HistorySettings
 
 _TLS_OPTION = re.compile(r"[?&](?:tls|ssl)=", re.IGNORECASE)
@@ -88,6 +90,20 @@ def _open_idempotency(
     return open_mongo_idempotency(_uri(settings), database=settings.mongo_db)
 
 
+def _open_answers(
+    settings: "AnswerSettings", clock: "Clock"
+) -> AbstractAsyncContextManager["AnswerLog"]:
+    from infra.answers.mongo.store import open_mongo_answers
+
+    return open_mongo_answers(
+        _uri(settings),
+        database=settings.mongo_db,
+        clock=clock,
+        keep_seconds=settings.answer_events_keep_seconds,
+        read_seconds=settings.history_read_seconds,
+    )
+
+
 def _open_attachments(
     settings: "HistorySettings", clock: "Clock"
 ) -> AbstractAsyncContextManager["AttachmentStore"]:
@@ -119,5 +135,6 @@ MONGODB = Store(
     open_archive=_open_archive,
     open_archive_reader=_open_archive_reader,
     open_idempotency=_open_idempotency,
+    open_answers=_open_answers,
     open_attachments=_open_attachments,
 )

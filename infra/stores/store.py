@@ -5,8 +5,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.configuration import ConfigurationError
-
 if TYPE_CHECKING:
     from domain.interfaces.answer_log import AnswerLog
     from domain.interfaces.attachments import AttachmentStore
@@ -72,13 +70,6 @@ def no_reasons(_settings: "HistorySettings") -> Sequence[str]:
     return ()
 
 
-def no_answers(
-    _settings: "AnswerSettings", _clock: "Clock"
-) -> AbstractAsyncContextManager["AnswerLog"]:
-    """Refuse: the store holds no event logs."""
-    raise ConfigurationError("background answers with this store need OUTBOX_ENABLED=true")
-
-
 @asynccontextmanager
 async def no_attachments(
     _settings: "HistorySettings", _clock: "Clock"
@@ -121,8 +112,6 @@ class Store:
     open_idempotency: (
         "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[IdempotencyStore]]"
     )
-    open_answers: "Callable[[AnswerSettings, Clock], AbstractAsyncContextManager[AnswerLog]]" = (
-        no_answers
-    )
+    open_answers: "Callable[[AnswerSettings, Clock], AbstractAsyncContextManager[AnswerLog]]"
     open_attachments: "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[AttachmentStore | None]]" = no_attachments
     attachments_setting: str | None = None

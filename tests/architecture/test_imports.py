@@ -12,11 +12,12 @@ ROOT = Path(__file__).parents[2]
 ADAPTER_OF = {
     "pymongo": ("mongo", "gridfs"),
     "bson": ("mongo", "gridfs"),
-    "aiobotocore": ("dynamo", "sqs", "s3", "aws"),
-    "botocore": ("dynamo", "sqs", "s3", "aws"),
+    "aiobotocore": ("dynamo", "sqs", "s3", "aws", "bedrock"),
+    "botocore": ("dynamo", "sqs", "s3", "aws", "bedrock"),
     "opentelemetry.sdk": ("tracing",),
     "opentelemetry.exporter": ("tracing",),
     "jwt": ("jwt", "jwk"),
+    "google.auth": ("google",),
     "cryptography": ("jwt", "jwk", "sealing"),
 }
 """By a word in the module's name, so that the file says what it needs."""

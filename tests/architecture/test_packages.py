@@ -72,6 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     "app.middleware": {
         "app.problems",
         "app.requests",
+        "domain.entities.background",
     },
     "app.problems": {
         "app.dto",
@@ -106,11 +107,15 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities",
         "domain.entities.background",
     },
+    "domain.timing": {
+        "domain.interfaces",
+    },
     "domain.use_cases": {
         "domain.entities",
         "domain.entities.background",
         "domain.exceptions",
         "domain.interfaces",
+        "domain.timing",
     },
     "domain.use_cases.background": {
         "domain.entities",
@@ -128,6 +133,21 @@ ALLOWED: dict[str, set[str]] = {
     "infra.answers": {
         "domain.entities.background",
         "infra.history.format",
+    },
+    "infra.answers.dynamodb": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.format",
+        "infra.storage.aws",
+        "infra.tasks",
+    },
+    "infra.answers.mongo": {
+        "domain.entities.background",
+        "infra.answers",
+        "infra.history.format",
+        "infra.history.mongo",
+        "infra.storage.mongo",
+        "infra.tasks",
     },
     "infra.answers.sqlite": {
         "domain.entities.background",
@@ -224,6 +244,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.llm": {
         "infra.llm.catalogue",
+        "infra.llm.credentials",
         "infra.llm.pricing",
         "infra.llm.providers",
         "infra.llm.resilience",
@@ -233,16 +254,27 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.catalogue": {
         "infra",
         "infra.llm.providers",
+        "infra.llm.providers.bedrock",
         "infra.llm.transport",
         "infra.settings",
     },
+    "infra.llm.credentials": {
+        "infra.llm.transport",
+    },
     "infra.llm.providers": {
         "infra.llm.providers.anthropic",
+        "infra.llm.providers.bedrock",
         "infra.llm.providers.gemini",
         "infra.llm.providers.openai",
         "infra.llm.transport",
     },
     "infra.llm.providers.anthropic": {
+        "infra.llm.transport",
+        "infra.llm.transport.errors",
+    },
+    "infra.llm.providers.bedrock": {
+        "infra",
+        "infra.llm.providers.anthropic",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },
@@ -253,6 +285,10 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.providers.openai": {
         "infra.llm.transport",
         "infra.llm.transport.errors",
+    },
+    "infra.llm.resilience": {
+        "domain.timing",
+        "infra.llm.catalogue",
     },
     "infra.llm.transport": {
         "infra.llm.transport.errors",
@@ -297,6 +333,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.stores": {
         "infra",
+        "infra.answers.dynamodb",
+        "infra.answers.mongo",
         "infra.answers.sqlite",
         "infra.attachments",
         "infra.history.dynamodb",
@@ -310,6 +348,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.storage.aws",
     },
     "infra.telemetry": {
+        "domain.entities.background",
         "infra",
         "infra.llm.resilience",
         "infra.settings",
@@ -318,10 +357,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.telemetry.metrics": {
         "domain.entities.background",
+        "domain.use_cases.background",
         "infra.llm.resilience",
         "infra.tasks",
     },
     "infra.telemetry.tracing": {
+        "domain.entities.background",
         "infra",
         "infra.settings",
         "infra.telemetry.metrics",

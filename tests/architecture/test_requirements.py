@@ -12,7 +12,7 @@ from tests.support.source_files import OURS, ROOT, imported_by
 
 LLAMA_INDEX = Path("tests/e2e/llama_index")
 """What runs in an environment of its own."""
-NAMES = ["requirements", "requirements-dev", str(LLAMA_INDEX / "requirements")]
+NAMES = ["requirements-uv", "requirements", "requirements-dev", str(LLAMA_INDEX / "requirements")]
 
 
 def not_named(files: list[Path], required: set[str]) -> set[str]:

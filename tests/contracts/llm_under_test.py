@@ -6,7 +6,7 @@ To put a decorator under the contract, add a line to `BUILDERS`: `"retry": aroun
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -24,6 +24,9 @@ from domain.exceptions import (
 from domain.interfaces.llm_client import LLMClient
 from infra.clock import SystemClock
 from infra.llm.providers.anthropic.client import AnthropicClient
+from infra.llm.providers.bedrock.client import BedrockClient
+from infra.llm.providers.bedrock.identity import AwsIdentity
+from infra.llm.providers.bedrock.signer import BedrockSigner
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.client import OpenAICompatibleClient
@@ -42,6 +45,7 @@ from infra.llm.resilience.retry_budget import RetryBudget, RetryBudgetPolicy
 from infra.llm.resilience.route import Route
 from infra.llm.transport.http_stream import provider_session
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.behaviour import (
     Behaviour,
     Blocks,
@@ -70,11 +74,13 @@ class LLMUnderTest:
         client: What is tested.
         until_asked: Returns once the provider has a request.
         until_hung_up: Returns once the provider has seen the client leave; fails after a second.
+        counts_reasoning: The provider counts the tokens of reasoning by themselves.
     """
 
     client: LLMClient
     until_asked: Callable[[], Awaitable[None]]
     until_hung_up: Callable[[], Awaitable[None]]
+    counts_reasoning: bool = True
 
 
 Builder = Callable[[AsyncExitStack, Sequence[Behaviour]], Awaitable[LLMUnderTest]]
@@ -165,6 +171,31 @@ async def _anthropic(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> 
     return _behind(provider, client)
 
 
+async def _bedrock(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> LLMUnderTest:
+    provider = await stack.enter_async_context(FakeBedrock(*behaviours))
+    session = await stack.enter_async_context(provider_session(2.0))
+    signer = BedrockSigner(
+        AwsIdentity(
+            region=provider.region,
+            access_key_id=provider.own.access_key,
+            secret_access_key=provider.own.secret,
+        ),
+        provider="bedrock",
+    )
+    stack.push_async_callback(signer.close)
+    client = BedrockClient(
+        session,
+        provider="bedrock",
+        model="a-model",
+        upstream="us.anthropic.claude-sonnet-4-6",
+        base_url=provider.base_url,
+        signer=signer,
+        max_answer_bytes=1024 * 1024,
+        cost=_free,
+    )
+    return replace(_behind(provider, client), counts_reasoning=False)
+
+
 async def _demo(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> LLMUnderTest:
     async def until() -> None:
         """Nobody is behind it."""
@@ -241,6 +272,7 @@ BUILDERS: dict[str, Builder] = {
     "gemini": _gemini,
     "openai-compatible": _openai,
     "anthropic": _anthropic,
+    "bedrock": _bedrock,
     "scripted": around(lambda inner: inner),
     "deadline": around(_deadline),
     "metered": _hooked(_metered),

@@ -11,6 +11,7 @@ from prometheus_client import Gauge, ProcessCollector
 
 from domain.entities.interaction import Attempt
 from infra.llm.resilience.route_health import RouteClosure, RouteHealth, RouteState
+from infra.telemetry.metrics.background_metrics import BackgroundCounts
 from infra.telemetry.metrics.emf import EmfLines
 from infra.telemetry.metrics.metrics import Metrics as ServiceMetrics
 from infra.telemetry.metrics.outbox_metrics import OutboxSnapshot
@@ -133,6 +134,7 @@ OUR_OWN: dict[
         lambda it: it.watch_chats_in_flight(lambda: 901, limit=1000),
         lambda it: it.watch_chats_in_flight(lambda: 900, limit=1000),
     ),
+    "AnswersWait": (lambda it: answers_waiting(it, 1), lambda it: answers_waiting(it, 0)),
     "FilesRunOut": (lambda it: files(it, 81), lambda it: files(it, 80)),
     "ProviderIsFull": (
         lambda it: routes(it, RouteState.HEALTHY, refused=1),
@@ -149,6 +151,12 @@ OUR_OWN: dict[
         lambda it: chats(it, added_seconds=0.0),
     ),
 }
+
+
+def answers_waiting(metrics: ServiceMetrics, count: int) -> None:
+    metrics.count_background().watch(
+        BackgroundCounts(running=lambda: 100, waiting=lambda: count, readers=lambda: 0, limit=100)
+    )
 
 
 def not_kept() -> Any:

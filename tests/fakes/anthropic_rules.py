@@ -20,6 +20,7 @@ _FIELDS = frozenset(
         "tool_choice",
         "thinking",
         "output_config",
+        "cache_control",
     }
 )
 _BLOCK_FIELDS = {
@@ -60,7 +61,9 @@ def check_anthropic(body: Any, issued: Collection[tuple[str, str]] | None = None
     _require(0 <= body.get("temperature", 1) <= 1, "temperature: range: 0..1")
     for sequence in body.get("stop_sequences", []):
         _require(bool(sequence.strip()), "stop_sequences: each must contain non-whitespace")
-    _require("system" not in body or bool(body["system"].strip()), "system: must be non-empty")
+    for block in _blocks(body.get("system", [])):
+        _check_block(block, "user", issued)
+    _check_cache_control(body)
     _check_tools(body)
     _check_output(body.get("output_config", {}))
     _check_messages(body["messages"], issued)
@@ -70,7 +73,7 @@ def check_anthropic(body: Any, issued: Collection[tuple[str, str]] | None = None
 def _check_tools(body: Any) -> None:
     names = set()
     for tool in body.get("tools", []):
-        _known(tool, {"name", "description", "input_schema", "strict"}, "tools.0")
+        _known(tool, {"name", "description", "input_schema", "strict", "cache_control"}, "tools.0")
         _require(_NAME.fullmatch(tool["name"]) is not None, "tools.0.name: String should match")
         _require(tool["name"] not in names, "tools: Tool names must be unique.")
         is_object = tool["input_schema"].get("type") == "object"
@@ -90,6 +93,17 @@ def _check_tools(body: Any) -> None:
         bool(names) or not has_calls,
         "Requests which have tool blocks in messages must define tools",
     )
+
+
+def _check_cache_control(body: Any) -> None:
+    places = [body, *_blocks(body.get("system", [])), *body.get("tools", [])]
+    places += [block for message in body["messages"] for block in _blocks(message["content"])]
+    controls = [place["cache_control"] for place in places if "cache_control" in place]
+    _require(len(controls) <= 4, "A maximum of 4 blocks with cache_control may be provided.")
+    for control in controls:
+        _known(control, {"type", "ttl"}, "cache_control")
+        is_valid = control["type"] == "ephemeral" and control.get("ttl", "5m") in ("5m", "1h")
+        _require(is_valid, "cache_control: Input should be")
 
 
 def _check_output(config: Any) -> None:
@@ -160,7 +174,8 @@ def _check_messages(messages: Any, issued: Collection[tuple[str, str]] | None) -
 def _check_block(block: Any, role: str, issued: Collection[tuple[str, str]] | None) -> None:
     kind = block["type"]
     _require(kind in _OF_ROLE[role], f"{kind} is not allowed in messages of {role}")
-    _known(block, {"type", *_BLOCK_FIELDS[kind]}, kind)
+    marked = set() if "thinking" in kind else {"cache_control"}
+    _known(block, {"type", *_BLOCK_FIELDS[kind], *marked}, kind)
     if kind == "text":
         has_text = bool(block["text"].strip())
         _require(has_text, "text content blocks must contain non-whitespace text")

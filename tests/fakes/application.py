@@ -1,7 +1,7 @@
 """The complete application over fakes that a test can make fail, without a process or a socket."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -94,20 +94,21 @@ class ApplicationUnderTest:
         clock: Clock | None = None,
         catalogue: ModelCatalogue | None = None,
         attachments: AttachmentStore | None = None,
+        settings: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         self.history = InMemoryHistory()
         self.claims = InMemoryIdempotencyStore()
         self.records = InMemoryConversationRecords()
         self.llm = SteppingLLM(*steps)
-        settings = Settings(_env_file=None)
+        all_settings = Settings(_env_file=None, **(settings or {}))
 
         @asynccontextmanager
         async def running() -> AsyncIterator[Container]:
             time = clock or SystemClock()
             self.answer_log = InMemoryAnswerLog(time)
             container = wire(
-                settings,
+                all_settings,
                 llm=self.llm,
                 answer_log=self.answer_log,
                 catalogue=catalogue or OneModel(),
@@ -122,6 +123,7 @@ class ApplicationUnderTest:
                 health=AlwaysHealthy(),
                 attachments=attachments,
             )
+            self.container = container
             self.container = container
             yield container
             await container.background.answers.drain(seconds=5.0)

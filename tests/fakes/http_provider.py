@@ -16,12 +16,19 @@ from tests.fakes.behaviour import Behaviour, Cut, Raw, Says
 
 @dataclass(frozen=True)
 class Seen:
-    """One request as it arrived."""
+    """One request as it arrived.
+
+    Attributes:
+        raw_path: The path before it was decoded.
+        raw_body: The body before it was parsed.
+    """
 
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any
+    raw_path: str = ""
+    raw_body: bytes = b""
 
 
 class FakeProvider(ABC):
@@ -83,7 +90,12 @@ class FakeProvider(ABC):
         assert request.transport is not None
         self.peers.add(request.transport.get_extra_info("peername"))
         seen = Seen(
-            request.path, dict(request.query), request.headers, orjson.loads(body) if body else None
+            request.path,
+            dict(request.query),
+            request.headers,
+            orjson.loads(body) if body else None,
+            request.raw_path,
+            body,
         )
         self.seen.append(seen)
         refusal = self.refusal_of(seen)

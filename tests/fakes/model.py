@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.interaction import Attempt
 from domain.entities.prompt import Prompt
 from domain.entities.reply import AnswerEvent
 from domain.interfaces.llm_client import LLMClient
 
-Step = AnswerEvent | BaseException | asyncio.Event
+Step = AnswerEvent | BaseException | asyncio.Event | Attempt
 
 
 class SteppingLLM(LLMClient):
-    """Plays steps in order: yields pieces, raises exceptions, waits for events; counts who hung up on it.
+    """Plays steps in order: yields pieces, raises exceptions, waits for events, notes attempts; counts who hung up on it.
 
     Attributes:
         in_turn: The steps of the calls to come, one after the other; then those it was made with.
@@ -35,6 +36,8 @@ class SteppingLLM(LLMClient):
                     raise step
                 if isinstance(step, asyncio.Event):
                     await step.wait()
+                elif isinstance(step, Attempt):
+                    context.attempts.append(step)
                 else:
                     yield step
         except (asyncio.CancelledError, GeneratorExit):

@@ -40,6 +40,10 @@ class FakeOpenAI(FakeProvider):
             return error(404)
         if seen.headers.get("Authorization") != (self.api_key and f"Bearer {self.api_key}"):
             return error(401)
+        return self.violation_of(seen)
+
+    def violation_of(self, seen: Seen) -> Raw | None:
+        """Return the refusal of a request that breaks the rules."""
         try:
             check_openai(seen.body)
         except Violation as violation:

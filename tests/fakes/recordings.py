@@ -1,5 +1,6 @@
 """Real exchanges with real providers, where the folder with them is at hand."""
 
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,17 @@ class Recording:
         """The body of a streamed answer."""
         return str(self.response["text"])
 
+    @property
+    def body(self) -> bytes:
+        """The body of an answer in a binary format."""
+        return b64decode(self.response["base64"])
+
     def as_recorded(self) -> Raw:
         """Return the answer as the provider gave it."""
         if "text" in self.response:
             return Raw([self.text.encode()])
+        if "base64" in self.response:
+            return Raw([self.body], content_type=self.response["content_type"])
         return Raw(
             [orjson.dumps(self.response["json"])],
             status=self.response["status"],
@@ -37,7 +45,8 @@ class Recording:
 
     def as_stream(self) -> Raw:
         """Return it as it would have been streamed: what was not, as one event."""
-        if "text" in self.response or self.response["status"] != 200:
+        is_stream = not self.response.keys().isdisjoint({"text", "base64"})
+        if is_stream or self.response["status"] != 200 or self.name.startswith("bedrock"):
             return self.as_recorded()
         return Raw([b"data: " + orjson.dumps(self.response["json"]) + b"\n\n"])
 

@@ -172,6 +172,17 @@ def test_a_second_signal_ends_the_grace() -> None:
         assert server.end()[0] == 0
 
 
+def test_ctrl_c_ends_open_streams_without_a_grace() -> None:
+    with process(unready_seconds=3600.0, shutdown_grace_seconds=3600.0) as server:
+        with Client(server.wait_until_listening()) as client:
+            client.get(f"/stream/{1 << 40}")
+            assert client.read_line() == b"HTTP/1.1 200 OK"
+            server.signal(signal.SIGINT)
+            while client.read_line() != b"error":
+                pass
+        assert server.end()[0] == 0
+
+
 def test_what_outlives_its_last_words_is_a_503_and_no_stack_in_the_log() -> None:
     with process(shutdown_grace_seconds=0.2, final_response_seconds=0.2) as server:
         with Client(server.wait_until_listening()) as client:

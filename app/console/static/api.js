@@ -3,7 +3,6 @@
 
 import { Problem, Unreachable } from "./failures.js";
 import { session } from "./session.js";
-import { readEvents } from "./sse.js";
 
 export const STATUSES = ["completed", "truncated", "client_cancelled", "blocked", "failed", "interrupted", "in_progress"];
 
@@ -12,19 +11,28 @@ export async function models() {
   return (await json("v1/models")).data;
 }
 
-/** Yield the events of a streamed chat with their parsed data. Aborting `signal` disconnects, which cancels the chat. */
-export async function* chat(body, signal) {
+/**
+ * Begin an answer that goes on without this connection; return the id of its interaction and the stream of its events.
+ * Aborting `signal` disconnects, which changes nothing for the answer.
+ */
+export async function beginAnswer(body, signal) {
   const response = await send("v1/chat", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ ...body, stream: true }),
+    body: JSON.stringify({ ...body, background: true, stream: true }),
     signal,
   });
-  try {
-    for await (const { event, data } of readEvents(response.body)) yield { event, data: JSON.parse(data) };
-  } catch (error) {
-    throw signal.aborted ? error : new Unreachable(error);
-  }
+  return { id: response.headers.get("X-Interaction-Id"), body: response.body };
+}
+
+/** Return the stream of an answer's events after the number `last`; null: of all. */
+export async function answerBody(id, last, signal) {
+  return (await send(`${answerPath(id)}/events?${query({ after: last })}`, { signal })).body;
+}
+
+/** Stop an answer; one that is complete stays as it is. */
+export async function stopAnswer(id) {
+  await send(`${answerPath(id)}/stop`, { method: "POST" });
 }
 
 /**
@@ -43,12 +51,6 @@ export async function history(filters, signal) {
 /** Return one interaction. */
 export function interaction(id) {
   return json(`${user()}/${encodeURIComponent(id)}`);
-}
-
-/** Return one interaction, after waiting until it is stored. */
-export async function interactionOnceStored(id) {
-  await history({ afterId: id, wait: 5, limit: 1, status: STATUSES });
-  return interaction(id);
 }
 
 /** Return the address of an attachment's content. */
@@ -107,8 +109,13 @@ function conversationPath(id) {
   return `${user()}/conversations/${encodeURIComponent(id)}`;
 }
 
+function answerPath(id) {
+  return `${user()}/${encodeURIComponent(id)}`;
+}
+
+/** Return the path of the user's history; `me` while only the credential says whose it is. */
 function user() {
-  return `v1/history/${encodeURIComponent(session.userId)}`;
+  return `v1/history/${encodeURIComponent(session.userId || "me")}`;
 }
 
 function query(filters) {

@@ -71,9 +71,11 @@ export function chatView() {
     focus();
   }
 
-  /** Start a new conversation, and return whether the previous one had any turns. */
+  /** Start a new conversation, read no answers of the user any more, and return whether the previous one had any turns. */
   function leave() {
     const wasBegun = conversation.turns.length > 0;
+    for (const { turns: left } of answered.values()) for (const turn of left) turn.close();
+    answered.clear();
     conversation = begun();
     return wasBegun;
   }
@@ -82,7 +84,7 @@ export function chatView() {
   function forget(id) {
     answered.delete(id);
     if (id !== conversation.id) return;
-    leave();
+    conversation = begun();
     location.hash = "#/chat";
     show();
   }
@@ -97,17 +99,49 @@ export function chatView() {
     const mine = conversation;
     fill(turns, h("p", { class: "loading" }, t("loading")));
     try {
-      if (session.userId) await readBefore(mine);
+      if (session.userId || session.hasCredential) await readBefore(mine);
       if (mine === conversation) show();
     } catch (error) {
-      if (mine === conversation) fill(turns, problemCard(error, read));
+      if (mine !== conversation) return;
+      if (!session.userId && error.status === 422) show(); // a backend's key, and no user is entered
+      else fill(turns, problemCard(error, read));
     }
   }
 
   async function readBefore(mine) {
     const page = await api.history({ conversationId: mine.id, status: api.STATUSES, limit: PAGE, cursor: mine.cursor });
-    mine.turns.unshift(...page.history.map(Turn.fromInteraction).reverse());
+    const earlier = page.history.map(Turn.fromInteraction).reverse();
+    mine.turns.unshift(...earlier);
     mine.cursor = page.nextCursor;
+    if (!session.userId && page.history.length) {
+      session.setUserFromAnswer(page.history[0].userId);
+      list.load();
+    }
+    followUnfinished(mine, earlier);
+  }
+
+  /** Read on the answers that are still being made: begun before a reload, or in another tab. */
+  function followUnfinished(mine, those) {
+    for (const turn of those) if (!turn.isOver) untilEnd(mine, turn, turn.follow());
+  }
+
+  /** Add the turns that were begun in another tab since the conversation was read. */
+  async function catchUp() {
+    const mine = conversation;
+    if (answering() || !mine.turns.length || !session.userId) return;
+    let page;
+    try {
+      page = await api.history({ conversationId: mine.id, status: api.STATUSES, limit: PAGE });
+    } catch {
+      return; // they are found the next time
+    }
+    if (mine !== conversation || answering()) return;
+    const known = new Set(mine.turns.map(({ id }) => id));
+    const newer = page.history.filter(({ id }) => !known.has(id)).map(Turn.fromInteraction).reverse();
+    if (!newer.length) return;
+    mine.turns.push(...newer);
+    show();
+    followUnfinished(mine, newer);
   }
 
   /** Load earlier turns without moving the visible ones. */
@@ -189,9 +223,15 @@ export function chatView() {
       mine.isNew = false;
       location.replace(`#/chat/${mine.id}`);
     }
+    await untilEnd(mine, turn, turn.ask());
+  }
+
+  /** Keep the conversation while the answer of one of its turns is read. */
+  async function untilEnd(mine, turn, reading) {
     answered.set(mine.id, mine);
-    await turn.ask();
-    answered.delete(mine.id);
+    await reading;
+    if (turn.isClosed) return;
+    if (mine.turns.every((each) => each.isOver)) answered.delete(mine.id);
     announce(endOf(turn));
     ended();
   }
@@ -218,7 +258,7 @@ export function chatView() {
 
   writer.load();
   list.load();
-  return { element, open, focus, leave };
+  return { element, open, focus, leave, catchUp };
 }
 
 /** Return the announcement of a turn's end. */

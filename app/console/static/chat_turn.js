@@ -1,5 +1,6 @@
 // State of one prompt and its answer, independent of the page. A view sets `onchange`.
 
+import { answerEvents, stopAnswer } from "./answer_events.js";
 import * as api from "./api.js";
 import { encoded } from "./attachments.js";
 import { Problem, Unreachable } from "./failures.js";
@@ -15,8 +16,9 @@ export class Turn {
   interaction = null;
   problem = null;
   isStored = true;
+  isLost = false; // the connection is lost, and the answer goes on
   onchange = () => {};
-  #abort = new AbortController();
+  #reading = new AbortController();
 
   /** Create a turn that is not sent yet; `request` is the body of POST /v1/chat without the user, its attachments with `blob`. */
   constructor(request) {
@@ -45,40 +47,86 @@ export class Turn {
     return this.state === "stopped" || (this.interaction !== null && ["completed", "truncated", "client_cancelled"].includes(this.interaction.status));
   }
 
+  /** Whether `close` was called. */
+  get isClosed() {
+    return this.#reading.signal.aborted;
+  }
+
   /** Send the request and read its answer to the end; errors are stored in `problem`. */
-  async ask() {
-    const body = { ...this.request, ...(session.userId && { userId: session.userId }) };
-    try {
+  ask() {
+    return this.#read(async (signal) => {
+      const body = { ...this.request, ...(session.userId && { userId: session.userId }) };
       if (this.attachments.length) body.attachments = await Promise.all(this.attachments.map(encoded));
-      for await (const { event, data } of api.chat(body, this.#abort.signal)) {
+      const begun = await api.beginAnswer(body, signal);
+      this.id = begun.id;
+      if (this.state === "stopped") this.#stop();
+      return begun.body;
+    });
+  }
+
+  /** Read the answer of an interaction in progress from its beginning to its end; errors are stored in `problem`. */
+  follow() {
+    return this.#read(() => null);
+  }
+
+  /** Stop the answer for all of its readers; the service cancels the provider call and stores the partial answer. */
+  stop() {
+    if (this.isOver) return;
+    this.state = "stopped";
+    this.onchange();
+    if (this.id !== null) this.#stop(); // otherwise once the request is answered
+  }
+
+  /** Read no more; the answer goes on. */
+  close() {
+    this.#reading.abort();
+  }
+
+  async #read(begin) {
+    const { signal } = this.#reading;
+    try {
+      const body = await begin(signal);
+      for await (const { event, data } of answerEvents(this.id, body, signal, (isLost) => this.#lost(isLost))) {
         this.#take(event, data);
         this.onchange();
       }
-      if (!this.isOver) throw new Unreachable(new Error("the stream ended early"));
     } catch (error) {
-      if (this.#abort.signal.aborted) await this.#stopped();
-      else this.#fail(error);
+      if (!signal.aborted) this.#fail(error);
     }
     this.onchange();
   }
 
-  /** Disconnect; the service cancels the provider call and stores the partial answer. */
-  stop() {
-    if (!this.isOver) this.#abort.abort();
+  #lost(isLost) {
+    this.isLost = isLost;
+    this.onchange();
+  }
+
+  async #stop() {
+    const { signal } = this.#reading;
+    try {
+      await stopAnswer(this.id, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#fail(error);
+      this.onchange();
+    }
   }
 
   #take(event, data) {
     if (event === "meta") {
-      this.id = data.id;
       this.model = data.model;
     } else if (event === "delta") {
-      this.state = "writing";
+      this.#begin();
       this.text += data.text;
     } else if (event === "reasoning") {
       this.reasoning += data.text;
     } else if (event === "tool_call") {
-      this.state = "writing";
+      this.#begin();
       this.toolCalls.push(data);
+    } else if (event === "restart") {
+      this.text = this.reasoning = "";
+      this.toolCalls = [];
+      if (this.state === "writing") this.state = "waiting";
     } else if (event === "done") {
       this.isStored = data.history.status === "accepted";
       session.setUserFromAnswer(data.userId);
@@ -88,16 +136,8 @@ export class Turn {
     }
   }
 
-  /** Change to `stopped` at once, and add the facts when the interaction is in history. */
-  async #stopped() {
-    this.state = "stopped";
-    this.onchange();
-    if (this.id === null || !session.userId) return;
-    try {
-      this.interaction = await api.interactionOnceStored(this.id);
-    } catch {
-      // The facts are missing; the turn is stopped nevertheless.
-    }
+  #begin() {
+    if (this.state === "waiting") this.state = "writing";
   }
 
   #fail(error) {
@@ -106,13 +146,14 @@ export class Turn {
   }
 
   #update(interaction) {
-    this.interaction = interaction;
     this.id = interaction.id;
     this.model = interaction.model;
+    this.toolResults = interaction.toolResults ?? this.toolResults;
+    if (interaction.status === "in_progress") return;
+    this.interaction = interaction;
     this.text = interaction.response;
     this.reasoning = interaction.reasoning ?? this.reasoning;
     this.toolCalls = interaction.toolCalls ?? this.toolCalls;
-    this.toolResults = interaction.toolResults ?? this.toolResults;
     this.state = interaction.status === "client_cancelled" ? "stopped" : "done";
   }
 }

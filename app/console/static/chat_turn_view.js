@@ -52,7 +52,7 @@ export function turnView(turn, { again, ongrow, toolOf }) {
     addTo(results, turn.toolResults, (result) => resultView(result, toolOf(result.callId)));
     fill(who, unseen(`${t("answer")}: `), turn.interaction ? modelName(turn.interaction) : turn.model);
     view.classList.toggle("is-writing", !turn.isOver);
-    fill(foot, turn.isOver ? ending(turn, again) : turn.state === "waiting" ? waiting() : null);
+    fill(foot, turn.isOver ? ending(turn, again) : turn.isLost ? lost() : turn.state === "waiting" ? waiting() : null);
     ongrow();
     restUntil = performance.now() + SHARE_OF_TIME * (performance.now() - begun);
   }
@@ -66,13 +66,18 @@ export function turnView(turn, { again, ongrow, toolOf }) {
   return view;
 }
 
-/** Add the items that are not shown yet, so that those the user folded stay folded. */
+/** Add the items that are not shown yet, so that those the user folded stay folded; an answer that began anew has fewer. */
 function addTo(element, items, view) {
+  if (items.length < element.children.length) fill(element);
   element.append(...items.slice(element.children.length).map(view));
 }
 
 function waiting() {
   return h("p", { class: "waiting" }, h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")), unseen(t("waiting")));
+}
+
+function lost() {
+  return h("p", { class: "turn-note" }, icon("alert"), t("connectionLost"));
 }
 
 function ending(turn, again) {
@@ -100,7 +105,6 @@ function note({ state, text, toolCalls, interaction, problem }) {
   if (state === "stopped") return hasAnswer ? t("stopped") : t("stoppedEarly");
   if (problem) return hasAnswer ? t("cutOff") : null;
   if (["failed", "interrupted"].includes(interaction.status)) return [statusLabel(interaction.status), ` ${interaction.error ?? ""}`];
-  if (interaction.status === "in_progress") return statusLabel(interaction.status);
   if (interaction.status === "blocked" || interaction.finishReason === "content_filter") return t("blockedHere");
   if (interaction.finishReason === "length") return t("lengthCut");
   if (interaction.status === "truncated") return t("cutOff");

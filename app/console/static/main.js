@@ -142,7 +142,10 @@ session.on("user-known", showBar);
 window.addEventListener("hashchange", () => route());
 window.addEventListener("online", look);
 window.addEventListener("offline", showBanner);
-document.addEventListener("visibilitychange", look);
+document.addEventListener("visibilitychange", () => {
+  look();
+  if (!document.hidden) views.chat.catchUp();
+});
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();

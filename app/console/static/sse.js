@@ -1,12 +1,13 @@
 // Server-sent events from a fetch: EventSource can neither POST nor send an Authorization header.
 
-/** Yield `{event, data}` for each complete event. Comments and an incomplete event at the end are skipped. */
+/** Yield `{id, event, data}` for each complete event; `id` is null without one. Comments and an incomplete event at the end are skipped. */
 export async function* readEvents(stream) {
+  let id = null;
   let event = "message";
   let data = [];
   for await (const line of linesOf(stream)) {
     if (line === "") {
-      if (data.length) yield { event, data: data.join("\n") };
+      if (data.length) yield { id, event, data: data.join("\n") };
       event = "message";
       data = [];
       continue;
@@ -17,6 +18,7 @@ export async function* readEvents(stream) {
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
     if (field === "event") event = value;
     else if (field === "data") data.push(value);
+    else if (field === "id") id = value;
   }
 }
 

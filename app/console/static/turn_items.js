@@ -14,6 +14,7 @@ export function reasoningView() {
   return {
     element,
     show(reasoning) {
+      if (!reasoning) element.replaceChildren(); // an answer that began anew has none yet
       if (!reasoning) return;
       if (!element.hasChildNodes()) element.append(h("details", { class: "fold" }, h("summary", null, t("reasoning")), text));
       showMarkdown(text, reasoning);

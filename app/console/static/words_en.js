@@ -36,7 +36,7 @@ export const ENGLISH = {
   systemPrompt: "System prompt", systemPromptHint: "Instructions for the model, sent before the question.",
   temperature: "Temperature", temperatureHint: "0 to 2; empty leaves it to the model.",
   mayFallBack: "Another model may answer if this one cannot",
-  you: "You", answer: "Answer", waiting: "Waiting for the first word", writing: "Answering…",
+  you: "You", answer: "Answer", waiting: "Waiting for the first word", connectionLost: "The connection is lost. The answer goes on; reconnecting…", writing: "Answering…",
   sayAnswering: "{model} is answering", sayDone: "The answer is complete", sayStopped: "Stopped", sayFailed: "The answer failed: {title}",
   stopped: "Stopped", stoppedEarly: "Stopped before any text.", emptyAnswer: "The model ended without any text.",
   cutOff: "Broken off: what came until then is above.", blockedHere: "A safety filter ended the answer here.", lengthCut: "The model's limit ended the answer here.",
@@ -78,7 +78,7 @@ export const ENGLISH = {
   noAttempts: "No provider was asked.",
   status_completed: "Completed", status_truncated: "Truncated", status_client_cancelled: "Cancelled", status_blocked: "Blocked", status_failed: "Failed", status_interrupted: "Interrupted", status_in_progress: "In progress",
   outcome_ok: "answered", outcome_timeout: "no answer in time", outcome_unavailable: "not available", outcome_rate_limited: "rate limited", outcome_misconfigured: "API key rejected", outcome_rejected: "rejected the request",
-  outcome_context_too_long: "context too long", outcome_blocked: "blocked", outcome_no_route: "no route", outcome_bulkhead_full: "full", outcome_error: "failed",
+  outcome_context_too_long: "context too long", outcome_blocked: "blocked", outcome_no_route: "no route", outcome_bulkhead_full: "full", outcome_error: "failed", outcome_lost: "lost with its process",
 
   // History
   searchHistory: "Search", searchPlaceholder: "Words in questions and answers", search: "Search", filters: "Filters", filtersActive: { one: "Filters, {count} set", other: "Filters, {count} set" },

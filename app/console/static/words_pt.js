@@ -33,7 +33,7 @@ export const PORTUGUESE = {
   systemPrompt: "Instruções do sistema", systemPromptHint: "Vêm antes da pergunta.",
   temperature: "Temperatura", temperatureHint: "De 0 a 2; vazio deixa a escolha ao modelo.",
   mayFallBack: "Outro modelo pode responder se este não puder",
-  you: "Você", answer: "Resposta", waiting: "Esperando a primeira palavra", writing: "Respondendo…",
+  you: "Você", answer: "Resposta", waiting: "Esperando a primeira palavra", connectionLost: "A conexão caiu. A resposta continua; reconectando…", writing: "Respondendo…",
   sayAnswering: "{model} está respondendo", sayDone: "A resposta está completa", sayStopped: "Parado", sayFailed: "A resposta falhou: {title}",
   stopped: "Parado", stoppedEarly: "Parado antes da primeira palavra.", emptyAnswer: "O modelo terminou sem nenhum texto.",
   cutOff: "Interrompida: o que chegou até aí está acima.", blockedHere: "Um filtro de segurança encerrou a resposta aqui.", lengthCut: "O limite do modelo encerrou a resposta aqui.",
@@ -72,7 +72,7 @@ export const PORTUGUESE = {
   noAttempts: "Nenhum provedor foi consultado.",
   status_completed: "Concluída", status_truncated: "Truncada", status_client_cancelled: "Cancelada", status_blocked: "Bloqueada", status_failed: "Falhou", status_interrupted: "Interrompida", status_in_progress: "Em andamento",
   outcome_ok: "respondeu", outcome_timeout: "não respondeu a tempo", outcome_unavailable: "indisponível", outcome_rate_limited: "limite de uso", outcome_misconfigured: "recusa nossa chave", outcome_rejected: "recusou o pedido",
-  outcome_context_too_long: "contexto longo demais", outcome_blocked: "bloqueado", outcome_no_route: "sem rota", outcome_bulkhead_full: "lotado", outcome_error: "falhou",
+  outcome_context_too_long: "contexto longo demais", outcome_blocked: "bloqueado", outcome_no_route: "sem rota", outcome_bulkhead_full: "lotado", outcome_error: "falhou", outcome_lost: "perdida com o processo",
 
   searchHistory: "Busca", searchPlaceholder: "Palavras em perguntas e respostas", search: "Buscar", filters: "Filtros", filtersActive: { one: "Filtros, {count} em uso", other: "Filtros, {count} em uso" },
   anyModel: "qualquer", anyProvider: "qualquer", provider: "Provedor", conversation: "Conversa", status: "Situação", statusHint: "Nenhuma escolhida: as que têm resposta.",

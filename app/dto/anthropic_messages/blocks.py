@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ from domain.entities.items import (
     attachments,
     text_of,
 )
-from domain.entities.prompt import BETWEEN_QUESTIONS, Message, Role
+from domain.entities.prompt import BETWEEN_QUESTIONS, CacheMark, Message, Role
 from domain.exceptions import (
     InvalidAttachment,
     InvalidInput,
@@ -31,8 +32,46 @@ from domain.interfaces.sealer import Sealer
 JsonObject = Mapping[str, Any]
 
 THINKING = "thinking"
+_TTLS = ("5m", "1h")
 _BILLING = "x-anthropic-billing-header:"
 """Start of a block that some agents put before their instructions; it changes with every request."""
+
+
+def cache_mark_of(block: Any, position: int) -> tuple[CacheMark, ...]:
+    """Return the mark that `cache_control` of a block, a tool or a request sets at `position`; none without it."""
+    control = block.get("cache_control")
+    if not isinstance(control, Mapping) or control.get("type") != "ephemeral":
+        return ()
+    ttl = control.get("ttl")
+    return (CacheMark(position=position, ttl=ttl if ttl in _TTLS else ""),)
+
+
+def marked_instructions(
+    system: Any, field_name: str = "system"
+) -> tuple[list[str], tuple[CacheMark, ...]]:
+    """Return the texts of system instructions, and the marks in them, by the number of texts up to each.
+
+    Raises:
+        InvalidInput: They have another form.
+    """
+    if system is None:
+        return [], ()
+    if isinstance(system, str):
+        blocks: Sequence[Any] = [{"type": "text", "text": system}]
+    else:
+        blocks = system
+    if not isinstance(blocks, list):
+        raise InvalidInput(field_name, "should be a text or a list of text blocks")
+    texts: list[str] = []
+    marks: list[CacheMark] = []
+    for number, block in enumerate(blocks):
+        text = block.get("text") if isinstance(block, Mapping) else None
+        if not isinstance(text, str):
+            raise InvalidInput(f"{field_name}.{number}", "should be a text block")
+        if text and not text.startswith(_BILLING):
+            texts.append(checked_text(text, f"{field_name}.{number}.text"))
+            marks += cache_mark_of(block, len(texts))
+    return texts, tuple(marks)
 
 
 def instructions_of(system: Any, field_name: str = "system") -> list[str]:
@@ -41,22 +80,43 @@ def instructions_of(system: Any, field_name: str = "system") -> list[str]:
     Raises:
         InvalidInput: They have another form.
     """
-    if system is None:
-        return []
-    if isinstance(system, str):
-        blocks: Sequence[Any] = [{"type": "text", "text": system}]
-    else:
-        blocks = system
-    if not isinstance(blocks, list):
-        raise InvalidInput(field_name, "should be a text or a list of text blocks")
-    texts: list[str] = []
-    for number, block in enumerate(blocks):
-        text = block.get("text") if isinstance(block, Mapping) else None
-        if not isinstance(text, str):
-            raise InvalidInput(f"{field_name}.{number}", "should be a text block")
-        if text and not text.startswith(_BILLING):
-            texts.append(checked_text(text, f"{field_name}.{number}.text"))
-    return texts
+    return marked_instructions(system, field_name)[0]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The items of a message, and its marks by the number of items before them."""
+
+    role: Role
+    items: list[Item]
+    marks: list[CacheMark] = field(default_factory=list)
+
+    def extend(self, items: list[Item], marks: Sequence[CacheMark]) -> None:
+        """Add the items of the next message, which has the same role."""
+        before = len(self.items)
+        self.marks += [replace(mark, position=mark.position + before) for mark in marks]
+        self.items += _after(self.items, items)
+
+    def message(self) -> Message:
+        """Return the message, with results first."""
+        order = sorted(
+            range(len(self.items)), key=lambda n: not isinstance(self.items[n], ToolResult)
+        )
+        has_more = any(not isinstance(item, Text) for item in self.items)
+        marks: tuple[CacheMark, ...] = ()
+        if self.marks:
+            marks = tuple([self._placed(mark, order, has_items=has_more) for mark in self.marks])
+        return Message(
+            role=self.role,
+            text=text_of(self.items),
+            items=tuple([self.items[n] for n in order]) if has_more else (),
+            cache_marks=marks,
+        )
+
+    def _placed(self, mark: CacheMark, order: Sequence[int], *, has_items: bool) -> CacheMark:
+        if has_items:
+            return replace(mark, position=order.index(mark.position - 1) + 1)
+        return replace(mark, position=len(text_of(self.items[: mark.position])))
 
 
 class MessageReader:
@@ -71,7 +131,7 @@ class MessageReader:
         self.instructions: list[str] = []
         self._user_id = user_id
         self._sealer = sealer
-        self._messages: list[tuple[Role, list[Item]]] = []
+        self._messages: list[_Draft] = []
 
     def read(self, messages: Sequence[JsonObject]) -> tuple[Message, ...]:
         """Return the messages; system messages among them are in `instructions`.
@@ -88,19 +148,21 @@ class MessageReader:
                 continue
             if role not in ("user", "assistant"):
                 raise InvalidInput(f"{where}.role", "one of: user, assistant")
-            items = self._items(message.get("content"), f"{where}.content")
+            marks: list[CacheMark] = []
+            items = self._items(message.get("content"), f"{where}.content", marks)
             _check_places(items, role, f"{where}.content")
-            if self._messages and self._messages[-1][0] == role:
-                self._messages[-1][1].extend(_after(self._messages[-1][1], items))
+            if self._messages and self._messages[-1].role == role:
+                self._messages[-1].extend(items, marks)
             elif items:
-                self._messages.append((Role(role), items))
+                self._messages.append(_Draft(Role(role), items, marks))
         return tuple(self._paired())
 
     def _paired(self) -> list[Message]:
         """Return the messages, after checking that each call has its result in the next one."""
         paired: list[Message] = []
         waiting: list[str] = []
-        for role, items in self._messages:
+        for draft in self._messages:
+            items = draft.items
             results = [item for item in items if isinstance(item, ToolResult)]
             answered = [result.call_id for result in results]
             repeated = [call_id for call_id, count in Counter(answered).items() if count > 1]
@@ -113,20 +175,13 @@ class MessageReader:
                 raise InvalidInput("messages", "ids of tool_use blocks must be unique in a message")
             if len(attachments(items)) > MAX_ATTACHMENTS:
                 raise InvalidInput("messages", f"at most {MAX_ATTACHMENTS} files in a message")
-            others = [item for item in items if not isinstance(item, ToolResult)]
-            has_more = any(not isinstance(item, Text) for item in items)
-            paired.append(
-                Message(
-                    role=role,
-                    text=text_of(items),
-                    items=(*results, *others) if has_more else (),
-                )
-            )
+            paired.append(draft.message())
         if waiting:
             raise ToolResultsMissing(waiting)
         return paired
 
-    def _items(self, content: Any, where: str) -> list[Item]:
+    def _items(self, content: Any, where: str, marks: list[CacheMark] | None = None) -> list[Item]:
+        """Return the items of a content; its marks are added to `marks`."""
         if isinstance(content, str):
             return [Text(text=checked_text(content, where))] if content else []
         if not isinstance(content, list):
@@ -139,6 +194,8 @@ class MessageReader:
                 items += self._block(block, f"{where}.{number}")
             except InvalidAttachment as exc:
                 raise InvalidAttachment(exc.message, field=f"{where}.{number}") from exc
+            if items and marks is not None:
+                marks += cache_mark_of(block, len(items))
         return items
 
     def _block(self, block: JsonObject, where: str) -> list[Item]:

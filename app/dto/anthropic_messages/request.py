@@ -1,18 +1,22 @@
 """Request body of POST /v1/messages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.dto.anthropic_messages.blocks import MessageReader, instructions_of
+from app.dto.anthropic_messages.blocks import (
+    MessageReader,
+    cache_mark_of,
+    marked_instructions,
+)
 from app.dto.json_schema import is_json_schema
 from app.dto.texts import check_total
 from app.dto.wire import UserId, reject_nul
 from domain.entities.caller import Caller, to_user_id
-from domain.entities.prompt import Prompt, Role
+from domain.entities.prompt import BETWEEN_QUESTIONS, CacheMark, Prompt, PromptCaching, Role
 from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolChoice, ToolMode
 from domain.exceptions import InvalidInput
 from domain.interfaces.sealer import Sealer
@@ -87,6 +91,10 @@ class CountRequest(BaseModel):
     thinking: dict[str, Any] | None = Field(
         default=None, description="`enabled` with a budget, `adaptive` or `disabled`."
     )
+    cache_control: dict[str, Any] | None = Field(
+        default=None,
+        description="`ephemeral`: the provider is asked to cache the request, if it knows that. Blocks and tools may have it too.",
+    )
 
     def to_prompt(self, *, user_id: str, sealer: Sealer) -> Prompt:
         """Return the prompt.
@@ -102,7 +110,8 @@ class CountRequest(BaseModel):
         messages = reader.read(self.messages)
         if not any(message.role is Role.USER for message in messages):
             raise InvalidInput("messages", "must contain a message of role user")
-        system = "\n\n".join([*instructions_of(self.system), *reader.instructions])
+        texts, system_marks = marked_instructions(self.system)
+        system = BETWEEN_QUESTIONS.join([*texts, *reader.instructions])
         check_total(messages, system, "messages")
         tools = self._tools()
         choice = self.tool_choice or {}
@@ -115,13 +124,34 @@ class CountRequest(BaseModel):
             tool_choice=_choice(choice, {tool.name for tool in tools}) if tools else None,
             parallel_tool_calls=parallel if tools else None,
             reasoning_effort=_effort(self.thinking),
+            caching=self._caching(texts, system, system_marks),
+        )
+
+    def _caching(
+        self, texts: Sequence[str], system: str, system_marks: Sequence[CacheMark]
+    ) -> PromptCaching | None:
+        tool_marks: list[CacheMark] = []
+        number = 0
+        for tool in self.tools or ():
+            if _is_custom(tool):
+                number += 1
+                tool_marks += cache_mark_of(tool, number)
+        whole = cache_mark_of({"cache_control": self.cache_control}, 0)
+        if not (tool_marks or system_marks or whole):
+            return None
+        placed = []
+        for mark in system_marks:
+            before = len(BETWEEN_QUESTIONS.join(texts[: mark.position]))
+            placed.append(replace(mark, position=len(system) - before))
+        return PromptCaching(
+            system=tuple(placed), tools=tuple(tool_marks), whole=whole[0] if whole else None
         )
 
     def _tools(self) -> tuple[Tool, ...]:
         tools = [
             _tool(tool, f"tools.{number}")
             for number, tool in enumerate(self.tools or ())
-            if tool.get("type") in (None, "custom")
+            if _is_custom(tool)
         ]
         if len({tool.name for tool in tools}) < len(tools):
             raise InvalidInput("tools", "names must be unique")
@@ -200,6 +230,10 @@ class MessagesRequest(CountRequest):
             response_format=_format(config.format),
             reasoning_effort=effort,
         )
+
+
+def _is_custom(tool: Mapping[str, Any]) -> bool:
+    return tool.get("type") in (None, "custom")
 
 
 def _tool(tool: Mapping[str, Any], where: str) -> Tool:

@@ -17,6 +17,11 @@ CHAT_EXAMPLES: dict[str, Any] = {
         "summary": "A question",
         "value": {"userId": "ana", "userPrompt": "Explain event loops in one sentence."},
     },
+    "background": {
+        "summary": "An answer in the background",
+        "description": "202 at once; `Location` is the interaction, and its `/events` are the answer, from any point and for any number of readers.",
+        "value": {"userId": "ana", "userPrompt": "Tell me a long story.", "background": True},
+    },
     "tools": {
         "summary": "A question with tools",
         "description": "The answer has `toolCalls`.",

@@ -35,7 +35,7 @@ from app.dto.openai_chat.values import (
 from app.dto.texts import MAX_TOTAL_BYTES
 from app.dto.wire import UserId, reject_nul
 from domain.entities.caller import Caller, to_user_id
-from domain.entities.prompt import Prompt
+from domain.entities.prompt import Prompt, PromptCaching
 from domain.entities.tools import ReasoningEffort, Tool, ToolChoice, ToolMode
 from domain.exceptions import InvalidInput
 
@@ -131,6 +131,11 @@ class ChatCompletionRequest(BaseModel):
         description="User whose history stores the interaction, if the credentials are not bound to one. A name that is no valid `userId` becomes `sub-` and the base64url of its SHA-256.",
     )
     safety_identifier: str | None = Field(default=None, description="Used when `user` is absent.")
+    prompt_cache_key: str | None = Field(
+        default=None,
+        max_length=1024,
+        description="Key of requests with a common beginning, for providers that know it.",
+    )
     metadata: ChatMetadata | None = None
     n: SingleChoice = Field(default=None, description="Only one choice is supported.")
     tools: list[FunctionTool] | None = Field(
@@ -244,6 +249,7 @@ class ChatCompletionRequest(BaseModel):
             reasoning_effort=None
             if self.reasoning_effort is None
             else ReasoningEffort(self.reasoning_effort),
+            caching=PromptCaching(key=self.prompt_cache_key) if self.prompt_cache_key else None,
         )
 
     def _tools(self) -> tuple[Tool, ...]:

@@ -12,7 +12,7 @@ from app.dto.texts import check_total, checked_text
 from app.dto.wire import reject_nul
 from domain.entities.caller import Caller, to_user_id
 from domain.entities.items import OutputItem
-from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.prompt import Message, Prompt, PromptCaching, Role
 from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolChoice, ToolMode
 from domain.exceptions import InvalidInput, UnsupportedInput
 from domain.interfaces.sealer import Sealer
@@ -116,6 +116,11 @@ class ResponseRequest(BaseModel):
         description="User whose history stores the response, if the credentials are not bound to one.",
     )
     safety_identifier: str | None = Field(default=None, description="Used when `user` is absent.")
+    prompt_cache_key: str | None = Field(
+        default=None,
+        max_length=1024,
+        description="Key of requests with a common beginning, for providers that know it.",
+    )
     prompt: Any = Field(default=None, description="Not supported.")
     moderation: Any = Field(default=None, description="Not supported.")
 
@@ -220,6 +225,7 @@ class ResponseRequest(BaseModel):
             if self.reasoning is None or self.reasoning.effort is None
             else ReasoningEffort(self.reasoning.effort),
             keeps_input=len(messages) > 1,  # one message is stored in any case
+            caching=PromptCaching(key=self.prompt_cache_key) if self.prompt_cache_key else None,
         )
 
     def _tools(self, drops_unknown_tools: bool) -> tuple[Tool, ...]:

@@ -101,6 +101,13 @@ def _of_service(balancer: Balancer) -> list[Rule]:
             minutes=3,
         ),
         Rule(
+            "AnswersWait",
+            "Background answers whose tasks are gone wait for a task with room for them.",
+            own("BackgroundAnswersWaiting", "Maximum"),
+            limit=0,
+            minutes=2,
+        ),
+        Rule(
             "FilesRunOut",
             "A task uses four fifths of the file descriptors it may open.",
             own("OpenFilesRatio", "Maximum"),

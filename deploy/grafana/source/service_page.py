@@ -66,6 +66,45 @@ PAGE = Page(
             ),
         ),
         Panel(
+            title="Background answers",
+            says="Being made, of one instance, and its readers; at MAX_BACKGROUND_ANSWERS more are refused. None waits for a process.",
+            unit=Unit.COUNT,
+            prometheus=(
+                Prometheus("rt_background_answers", "{{instance}}"),
+                Prometheus("rt_background_answers_waiting", "waiting {{instance}}"),
+                Prometheus("rt_background_readers", "readers {{instance}}"),
+            ),
+            cloudwatch=(
+                CloudWatch("BackgroundAnswers", "Maximum"),
+                CloudWatch("BackgroundAnswersWaiting", "Maximum"),
+                CloudWatch("BackgroundReaders", "Maximum"),
+            ),
+        ),
+        Panel(
+            title="Background answers that changed their process",
+            says="Some at each deployment. `restarts` are those of which readers saw the beginning in vain.",
+            unit=Unit.COUNT,
+            prometheus=(
+                Prometheus(
+                    "sum(increase(rt_background_takeovers_total[$__rate_interval]))", "takeovers"
+                ),
+                Prometheus(
+                    "sum by (reason) (increase(rt_background_restarts_total[$__rate_interval]))",
+                    "restarts {{reason}}",
+                ),
+            ),
+            cloudwatch=(
+                CloudWatch("BackgroundTakeovers", "Sum"),
+                CloudWatch("BackgroundRestarts", "Sum"),
+            ),
+        ),
+        spread_of_seconds(
+            "Seconds until events of background answers are durable",
+            "Readers see them that much later: milliseconds on a disk, tens of them in a store.",
+            "rt_background_append_seconds",
+            "BackgroundAppendSeconds",
+        ),
+        Panel(
             title="Problems by their name",
             says="What callers were told. Some are their own; `limit` says which of a caller's was used up.",
             unit=Unit.PER_SECOND,

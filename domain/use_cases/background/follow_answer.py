@@ -9,7 +9,7 @@ from domain.entities.background.answer import AnswerKey, BackgroundAnswer
 from domain.entities.background.log import LogEvent, LogPage, Restarted
 from domain.entities.interaction import Interaction, Status
 from domain.entities.reply import ProviderSelected
-from domain.exceptions import HistoryUnreadable, NotFound
+from domain.exceptions import HistoryDamaged, HistoryUnreadable, NotFound
 from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.clock import Clock
 from domain.use_cases.read_interaction import ReadInteraction
@@ -61,6 +61,11 @@ class Following:
     readers: int = 0
     task: asyncio.Task[None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self) -> None:
+        """Let all readers end after the events so far."""
+        self.is_ended = True
+        self.wake()
 
     def wake(self) -> None:
         """Let all readers look again."""
@@ -131,30 +136,42 @@ class FollowAnswer:
                     del self._followed[key]
                 if following.task is not None:
                     following.task.cancel()
+                    following.task = None
 
     async def _read(self, key: AnswerKey, following: Following) -> None:
         """Read the log until its end; while it does not answer, readers wait."""
-        with self.log.subscribe(key) as added:
-            while not following.is_ended:
-                added.clear()  # before the look: what is added during it must not be missed
-                try:
-                    page = await self.log.read(
-                        key, after=len(following.events) - 1, limit=_EVENTS_AT_ONCE
-                    )
-                except HistoryUnreadable:
-                    await self.clock.sleep(_LOOK_AGAIN_SECONDS)
-                    continue
-                if page is None:  # erased
-                    following.is_ended = True
-                else:
-                    following.events += await self._complete(page)
-                    following.is_ended = page.is_ended
-                if page is None or page.events or page.is_ended:
-                    following.wake()
-                    continue
-                with suppress(TimeoutError):  # other processes do not notify
-                    async with asyncio.timeout(self.log.poll_seconds):
-                        await added.wait()
+        try:
+            with self.log.subscribe(key) as added:
+                while await self._read_page(key, following, added):
+                    pass
+        except asyncio.CancelledError:
+            raise  # no reader is left; the next one reads on
+        except BaseException:
+            following.end()  # readers come back, and are given the reason
+            raise
+        following.end()
+
+    async def _read_page(self, key: AnswerKey, following: Following, added: asyncio.Event) -> bool:
+        """Read on, or wait until there may be more; return whether more may come."""
+        added.clear()  # before the look: what is added during it must not be missed
+        try:
+            page = await self.log.read(key, after=len(following.events) - 1, limit=_EVENTS_AT_ONCE)
+            events = [] if page is None else await self._complete(page)
+        except HistoryDamaged:
+            return False
+        except HistoryUnreadable:
+            await self.clock.sleep(_LOOK_AGAIN_SECONDS)
+            return True
+        if page is None:  # erased
+            return False
+        if events:
+            following.events += events
+            following.wake()
+        elif not page.is_ended:
+            with suppress(TimeoutError):  # other processes do not notify
+                async with asyncio.timeout(self.log.poll_seconds):
+                    await added.wait()
+        return not page.is_ended
 
     async def _complete(self, page: LogPage) -> list[LogEvent]:
         """Return the events of a page, the outcome with its long texts."""

@@ -14,12 +14,14 @@ class ResumedLog:
     """What the records of a log say.
 
     Attributes:
-        attempts: Calls of providers, the one that was lost with its process included.
+        attempts: Calls of providers that ended.
+        lost: The call that was under way when its process ended, if there was one; the log does not hold it.
         is_shown: Readers have seen something of the answer, apart from what is void.
         outcome: The outcome, if it was decided; else None.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
+    lost: Attempt | None = None
     is_shown: bool = False
     outcome: Interaction | None = None
 
@@ -43,8 +45,7 @@ class ResumedLog:
                     asked = None
                 case Asked():
                     asked = record.selected
-                    if asked.continues:
-                        recorder.add(asked)
+                    recorder.add(asked)  # not with its event, which follows records of its own
                 case Concluded():
                     resumed.outcome = record.interaction
                 case Restarted():
@@ -52,17 +53,17 @@ class ResumedLog:
                     resumed.is_shown = False
                 case Interaction():
                     resumed.outcome = record
+                case ProviderSelected():
+                    resumed.is_shown = True
                 case _:
                     recorder.add(record)
                     resumed.is_shown = resumed.is_shown or is_event(record)
         if asked is not None:
             milliseconds = max(0, now_milliseconds - taken.last_written_milliseconds)
-            resumed.attempts.append(
-                Attempt(
-                    provider=asked.provider,
-                    model=asked.model,
-                    outcome=LOST,
-                    seconds=milliseconds / 1000,
-                )
+            resumed.lost = Attempt(
+                provider=asked.provider,
+                model=asked.model,
+                outcome=LOST,
+                seconds=milliseconds / 1000,
             )
         return resumed

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,14 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Interaction
 from domain.entities.prompt import Prompt
-from domain.exceptions import DomainError, HistoryError, LLMTimeout, Overloaded
+from domain.exceptions import (
+    AnswerExists,
+    DomainError,
+    HistoryDamaged,
+    HistoryError,
+    LLMTimeout,
+    Overloaded,
+)
 from domain.use_cases.background.resumed_log import ResumedLog
 from domain.use_cases.background.write_answer import (
     CANNOT_CONTINUE,
@@ -76,14 +84,14 @@ class RunAnswers:
     waiting: int = field(default=0, init=False)
     _writers: dict[AnswerKey, AnswerWriter] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
-    _beginning: int = field(default=0, init=False)
+    _beginning: set[AnswerKey] = field(default_factory=set, init=False)
     _is_stopping: bool = field(default=False, init=False)
     _renewed_seconds: float = field(default=0.0, init=False)
 
     @property
     def running(self) -> int:
         """Number of answers that this process makes."""
-        return len(self._tasks) + self._beginning
+        return len(self._tasks) + len(self._beginning)
 
     async def begin(
         self, answer: BackgroundAnswer, context: ChatRequestContext, ready: ReadyToAsk
@@ -96,20 +104,24 @@ class RunAnswers:
         """
         if self.running >= self.limits.answers:
             raise Overloaded
-        self._beginning += 1
+        self._beginning.add(answer.key)
         try:
             self.parts.history.admit()
-            lease = await self.parts.log.begin(answer, lease_seconds=self.limits.lease_seconds)
             try:
+                lease = await self.parts.log.begin(answer, lease_seconds=self.limits.lease_seconds)
                 await self.parts.history.append(answer.interaction)
+            except AnswerExists:
+                raise
             except BaseException:
-                await self.parts.log.erase(answer.key)
+                # The log may be there although it was not confirmed, and another process would make the answer.
+                with suppress(HistoryError):
+                    await self.parts.log.erase(answer.key)
                 raise
             self.parts.observer.answer_begun(answer)
             writer = AnswerWriter(answer, lease, self.parts)
-            self._start(writer, self._make(writer, context, ready))
+            self._start(writer, self._make(answer, writer, context, ready))
         finally:
-            self._beginning -= 1
+            self._beginning.discard(answer.key)
 
     async def watch(self) -> None:
         """Renew the leases that are due, and interrupt the answers that were stopped or lost."""
@@ -137,16 +149,25 @@ class RunAnswers:
         if self._is_stopping:
             return
         try:
-            keys = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE)
+            found = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE)
+            # A lease of this process that ran out, as in a process that was suspended, is renewed by `watch`.
+            own = self._writers.keys() | self._beginning
+            keys = [key for key in found if key not in own]
             free = max(0, self.limits.answers - self.running)
             self.waiting = len(keys[free:])
             for key in keys[:free]:
-                taken = await self.parts.log.take_over(key, lease_seconds=self.limits.lease_seconds)
-                if taken is not None:
-                    writer = AnswerWriter(taken.answer, taken.lease, self.parts)
-                    self._start(writer, self._resume(writer, taken, prepare))
+                await self._take_over(key, prepare)
         except HistoryError:
             return  # the next round tries again
+
+    async def _take_over(self, key: AnswerKey, prepare: Prepare) -> None:
+        try:
+            taken = await self.parts.log.take_over(key, lease_seconds=self.limits.lease_seconds)
+        except HistoryDamaged:
+            return  # a newer program may be able to read it; the others do not wait for that
+        if taken is not None:
+            writer = AnswerWriter(taken.answer, taken.lease, self.parts)
+            self._start(writer, self._resume(writer, taken, prepare))
 
     def stop(self, key: AnswerKey) -> None:
         """End an answer if this process makes it, before its log says so."""
@@ -209,17 +230,26 @@ class RunAnswers:
             writer.interrupt(Interruption.GIVEN_UP)
 
     async def _make(
-        self, writer: AnswerWriter, context: ChatRequestContext, ready: ReadyToAsk
+        self,
+        answer: BackgroundAnswer,
+        writer: AnswerWriter,
+        context: ChatRequestContext,
+        ready: ReadyToAsk,
     ) -> None:
         recorder = AnswerRecorder(
             context, ready.prompt, self.parts.clock, started_seconds=context.started_seconds
         )
         try:
-            await writer.run(context, ready.prompt, recorder)
+            with self.parts.observer.making(answer):
+                await writer.run(context, ready.prompt, recorder)
         finally:
             ready.settle(context)
 
     async def _resume(self, writer: AnswerWriter, taken: TakenOver, prepare: Prepare) -> None:
+        with self.parts.observer.making(taken.answer):
+            await self._go_on(writer, taken, prepare)
+
+    async def _go_on(self, writer: AnswerWriter, taken: TakenOver, prepare: Prepare) -> None:
         """Go on with an answer from what its log says."""
         answer = taken.answer
         context = self.context_of(answer)
@@ -233,19 +263,23 @@ class RunAnswers:
             taken, recorder, now_milliseconds=self.parts.clock.now_milliseconds()
         )
         context.earlier_attempts = tuple(resumed.attempts)
+        if resumed.lost is not None:
+            context.earlier_attempts += (resumed.lost,)
+            writer.add_attempt(resumed.lost)
         self.parts.observer.answer_taken_over(answer)
         outcome = resumed.outcome or self._outcome_without_asking(taken, context, recorder)
         ready = None
         if outcome is None:
             try:
-                ready = await self._prepared(writer, answer, context, prepare)
+                ready = await writer.unless_interrupted(self._prepared(answer, context, prepare))
             except DomainError as error:  # such as a model that is no longer in the catalogue
                 outcome = recorder.failed_with(error.code)
         if outcome is not None or ready is None:
             await writer.end(outcome or recorder.cancelled(), context)
             return
         is_shown = resumed.is_shown
-        if recorder.has_call:  # no model continues an answer after a tool call
+        # Models continue text: no reasoning without any, and nothing after a tool call.
+        if recorder.has_call or not recorder.text:
             writer.restart(context, recorder, CANNOT_CONTINUE, is_shown=is_shown)
             is_shown = False
         context.text_so_far = recorder.text
@@ -267,22 +301,21 @@ class RunAnswers:
         return None
 
     async def _prepared(
-        self,
-        writer: AnswerWriter,
-        answer: BackgroundAnswer,
-        context: ChatRequestContext,
-        prepare: Prepare,
-    ) -> ReadyToAsk | None:
-        """Return the prompt; None if the answer was interrupted meanwhile. A store that is away is waited for.
+        self, answer: BackgroundAnswer, context: ChatRequestContext, prepare: Prepare
+    ) -> ReadyToAsk:
+        """Return the prompt; a store that is away is waited for, as long as the answer may take.
 
         Raises:
             DomainError: The answer cannot be made any more.
         """
-        pause_seconds = _FIRST_PAUSE_SECONDS
-        while not writer.is_interrupted:
+        clock, pause_seconds = self.parts.clock, _FIRST_PAUSE_SECONDS
+        while True:
             try:
                 return await prepare(answer, context)
+            except HistoryDamaged:
+                raise
             except HistoryError:
-                await self.parts.clock.sleep(pause_seconds)
-                pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
-        return None
+                if context.answer_deadline.remaining_seconds(clock.monotonic()) <= 0:
+                    raise LLMTimeout from None
+            await clock.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)

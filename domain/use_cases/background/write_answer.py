@@ -1,15 +1,16 @@
 """Make one background answer: read it from a model, write it into its log, and store its outcome."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
+from typing import Any, TypeVar
 
 from domain.entities.background.answer import AnswerLease, BackgroundAnswer
 from domain.entities.background.log import Asked, Concluded, LogRecord, Restarted, is_event
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.interaction import Interaction
+from domain.entities.interaction import Attempt, Interaction
 from domain.entities.prompt import Prompt
 from domain.entities.reply import (
     AnswerEvent,
@@ -40,19 +41,21 @@ CANNOT_CONTINUE = "cannot-continue"
 OTHER_MODEL = "other-model"
 """The model failed after it had shown its reasoning, and another one answers."""
 
+T = TypeVar("T")
+
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.0
 
 
-class Interruption(Enum):
-    """Why an answer ends before the model has finished it."""
+class Interruption(IntEnum):
+    """Why an answer ends before the model has finished it; a greater one prevails."""
 
-    STOPPED = "stopped"
+    STOPPED = 1
     """The user wants it to end: it is stored as far as it is."""
-    LEASE_LOST = "lease lost"
-    """Another process makes it: nothing more is written."""
-    GIVEN_UP = "given up"
+    GIVEN_UP = 2
     """This process ends: the next one goes on."""
+    LEASE_LOST = 3
+    """Another process makes it: nothing more is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,21 +85,16 @@ class AnswerWriter:
         self._answer = answer
         self._parts = parts
         self._interruption: Interruption | None = None
-        self._asking: asyncio.Task[Reply] | None = None
+        self._asking: asyncio.Task[Any] | None = None
         self._wake = asyncio.Event()
         self._pending: list[LogRecord] = []
         self._selected: ProviderSelected | None = None
         self._is_shown = False
         self._attempts_added = 0
 
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether `interrupt` was called."""
-        return self._interruption is not None
-
     def interrupt(self, interruption: Interruption) -> None:
-        """End the answer; the call of the provider is closed at once. Only the first interruption counts."""
-        if self._interruption is not None:
+        """End the answer; the call of the provider is closed at once. No-op after a greater interruption."""
+        if self._interruption is not None and self._interruption >= interruption:
             return
         self._interruption = interruption
         if self._asking is not None:
@@ -120,31 +118,53 @@ class AnswerWriter:
             is_shown: Readers have seen something of the answer.
         """
         self._is_shown = is_shown
-        with self._leaving_it_to_others():
+
+        async def answer_and_conclude() -> None:
             end = await self._answered(context, prompt, recorder)
-            if self._interruption in (None, Interruption.STOPPED):
+            if self._may_conclude:
                 await self._conclude(self._outcome(recorder, end), context)
-            elif self._interruption is Interruption.GIVEN_UP:
-                await self._give_up(context)
+
+        await self._unless_left_to_others(answer_and_conclude(), context)
 
     async def end(self, outcome: Interaction, context: ChatRequestContext) -> None:
         """Store an outcome without asking a model, or give the lease up."""
-        with self._leaving_it_to_others():
-            if self._interruption in (None, Interruption.STOPPED):
-                await self._conclude(outcome, context)
-            elif self._interruption is Interruption.GIVEN_UP:
-                await self._give_up(context)
 
-    @contextmanager
-    def _leaving_it_to_others(self) -> Iterator[None]:
-        """End quietly where another process goes on: the lease is lost, or given up and what is missing is lost."""
+        async def conclude() -> None:
+            if self._may_conclude:
+                await self._conclude(outcome, context)
+
+        await self._unless_left_to_others(conclude(), context)
+
+    async def unless_interrupted(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return the result of `work`; None if an interruption ended it."""
+        if self._interruption is not None:
+            work.close()
+            return None
+        task = asyncio.get_running_loop().create_task(work)
+        self._asking = task
         try:
-            yield
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
+        return None if task.cancelled() else task.result()
+
+    @property
+    def _may_conclude(self) -> bool:
+        return self._interruption in (None, Interruption.STOPPED)
+
+    async def _unless_left_to_others(
+        self, work: Coroutine[Any, Any, None], context: ChatRequestContext
+    ) -> None:
+        """Do the work; where another process goes on instead, end quietly, with the lease given up if it is held."""
+        try:
+            await work
         except LeaseLost:
             self.interrupt(Interruption.LEASE_LOST)
         except HistoryUnavailable:
-            if self._interruption is not Interruption.GIVEN_UP:
+            if self._may_conclude:
                 raise
+        if self._interruption is Interruption.GIVEN_UP:
+            await self._give_up(context)
 
     async def _conclude(self, outcome: Interaction, context: ChatRequestContext) -> None:
         """Store the outcome in history and end the log; safe to repeat."""
@@ -178,18 +198,18 @@ class AnswerWriter:
             while not (asking.done() or self._interruption):
                 await self._wake.wait()
                 self._wake.clear()
-                if self._interruption is Interruption.LEASE_LOST:
-                    break
                 if records := self._take_pending(context):
                     await self._append(records)
                     if pause_seconds and not asking.done():
-                        await self._pause(pause_seconds)
+                        await self._parts.clock.sleep(pause_seconds)
         finally:
-            asking.cancel()
+            if not asking.cancelling():  # twice would disturb how the call is closed
+                asking.cancel()
             await asyncio.wait([asking])
-        if self._interruption is not None or asking.cancelled():
+        if asking.cancelled():
             return None
-        return asking.exception() or asking.result()
+        end = asking.exception() or asking.result()
+        return end if self._interruption is None else None
 
     async def _ask(
         self, context: ChatRequestContext, prompt: Prompt, recorder: AnswerRecorder
@@ -199,6 +219,10 @@ class AnswerWriter:
         except CannotContinue:
             self.restart(context, recorder, CANNOT_CONTINUE)
             return await self._ask_once(context, prompt, recorder)
+
+    def add_attempt(self, attempt: Attempt) -> None:
+        """Write the attempt of another process into the log, before anything else."""
+        self._pending.append(attempt)
 
     def restart(
         self,
@@ -301,7 +325,13 @@ class AnswerWriter:
         self._parts.observer.records_written(seconds=monotonic() - started_seconds)
 
     async def _repeated(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Write, again and again until it succeeds; raises `LeaseLost`, and other errors once the lease is useless."""
+        """Write, again and again until it succeeds.
+
+        Raises:
+            LeaseLost: Another process has the lease, or the answer was erased.
+            Unstorable: It never succeeds.
+            HistoryUnavailable: It failed, and the answer is left to another process.
+        """
         pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -310,15 +340,10 @@ class AnswerWriter:
             except Unstorable:
                 raise
             except HistoryUnavailable:
-                if self._interruption in (Interruption.LEASE_LOST, Interruption.GIVEN_UP):
+                if not self._may_conclude:
                     raise
             await self._parts.clock.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait so that the log is not written too often; an interruption ends the wait."""
-        if self._interruption is None:
-            await self._parts.clock.sleep(seconds)
 
     def _report(self, message: str, error: BaseException) -> None:
         asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})

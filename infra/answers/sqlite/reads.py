@@ -48,12 +48,19 @@ def whole(
 
 
 def page(
-    connection: apsw.Connection, key: AnswerKey, cache: RequestCache, *, after: int, limit: int
+    connection: apsw.Connection,
+    key: AnswerKey,
+    cache: RequestCache,
+    *,
+    after: int,
+    limit: int,
+    kept_after_milliseconds: int,
 ) -> LogPage | None:
-    """Return events with numbers greater than `after`; None without a log."""
+    """Return events with numbers greater than `after`; None without a log, or if it did not end after a time."""
     header: Any = connection.execute(
-        "SELECT next_number, ended_at_ms FROM answer WHERE user_id = ? AND id = ?",
-        (key.user_id, key.interaction_id),
+        "SELECT next_number, ended_at_ms FROM answer"
+        " WHERE user_id = ? AND id = ? AND ifnull(ended_at_ms > ?, 1)",
+        (key.user_id, key.interaction_id, kept_after_milliseconds),
     ).fetchone()
     answer = None if header is None else _answer(connection, key, cache)
     if answer is None:

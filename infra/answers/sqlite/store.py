@@ -11,7 +11,13 @@ import apsw
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.entities.background.log import LeaseState, LogPage, LogRecord, TakenOver
 from domain.entities.interaction import first_id_after
-from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreadable, LeaseLost
+from domain.exceptions import (
+    AnswerExists,
+    HistoryDamaged,
+    HistoryUnavailable,
+    HistoryUnreadable,
+    LeaseLost,
+)
 from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.clock import Clock
 from infra.answers.chunks import Chunk, Stored, add
@@ -80,7 +86,7 @@ class SqliteAnswerLog(AnswerLog):
         )
         await self._do(job)
         if not job.is_created:
-            raise HistoryUnavailable("the answer has a log already")
+            raise AnswerExists
         return AnswerLease(key=answer.key, epoch=1)
 
     async def append(self, lease: AnswerLease, records: Sequence[LogRecord]) -> None:
@@ -130,8 +136,16 @@ class SqliteAnswerLog(AnswerLog):
         )
 
     async def read(self, key: AnswerKey, *, after: int, limit: int) -> LogPage | None:
+        kept_after = self._kept_after()
         return await self._read(
-            lambda connection: reads.page(connection, key, self._requests, after=after, limit=limit)
+            lambda connection: reads.page(
+                connection,
+                key,
+                self._requests,
+                after=after,
+                limit=limit,
+                kept_after_milliseconds=kept_after,
+            )
         )
 
     def subscribe(self, key: AnswerKey) -> AbstractContextManager[asyncio.Event]:
@@ -159,7 +173,7 @@ class SqliteAnswerLog(AnswerLog):
                 return
 
     async def purge(self) -> None:
-        await self._do(Purge(self._clock.now_milliseconds() - self._keep_milliseconds))
+        await self._do(Purge(self._kept_after()))
 
     async def close(self) -> None:
         """Finish pending jobs and close the file; later calls are refused."""
@@ -213,6 +227,9 @@ class SqliteAnswerLog(AnswerLog):
             return read(connection) if reads.has_tables(connection) else None
 
         return await self._reads.run(read_if_there)
+
+    def _kept_after(self) -> int:
+        return self._clock.now_milliseconds() - self._keep_milliseconds
 
     def _lease_until(self, lease_seconds: float) -> int:
         return self._clock.now_milliseconds() + round(lease_seconds * 1000)

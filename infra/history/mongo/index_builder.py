@@ -1,15 +1,14 @@
-"""Creation of the indexes of MongoDB's `interactions` while the service runs."""
+"""Creation of the indexes of MongoDB's collections while the service runs."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pymongo
+from pymongo import IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from infra.history.mongo.conversations import TURNS_BY_ID
-from infra.history.mongo.queries import INDEXES
 from infra.storage.mongo.client import Document
 from infra.tasks.uncancelled_calls import UncancelledCalls
 
@@ -20,12 +19,16 @@ RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 async def make_indexes(
-    interactions: AsyncCollection[Document], calls: UncancelledCalls, on_away: Callable[[], None]
+    collection: AsyncCollection[Document],
+    indexes: Sequence[IndexModel],
+    calls: UncancelledCalls,
+    on_away: Callable[[], None] = lambda: None,
 ) -> None:
     """Return once the indexes exist; retries without end, since the service does not wait for it.
 
     Args:
-        interactions: The collection.
+        collection: The collection.
+        indexes: Its indexes.
         calls: Makes the driver's calls.
         on_away: Called when the server is not found.
     """
@@ -33,7 +36,7 @@ async def make_indexes(
     pause_seconds = 0.0
     while True:
         try:
-            await calls.within(LONGEST_SECONDS, _make(interactions))
+            await calls.within(LONGEST_SECONDS, _make(collection, indexes))
             return
         except (PyMongoError, TimeoutError) as exc:
             if isinstance(exc, ConnectionFailure):
@@ -47,8 +50,8 @@ async def make_indexes(
         await asyncio.sleep(pause_seconds)
 
 
-async def _make(interactions: AsyncCollection[Document]) -> None:
-    await interactions.database.command("ping")  # fail early when the server is away
+async def _make(collection: AsyncCollection[Document], indexes: Sequence[IndexModel]) -> None:
+    await collection.database.command("ping")  # fail early when the server is away
     # For a large collection this takes longer than the limit of other calls.
     with pymongo.timeout(LONGEST_SECONDS):
-        await interactions.create_indexes([*INDEXES, TURNS_BY_ID])
+        await collection.create_indexes(indexes)

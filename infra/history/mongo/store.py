@@ -15,10 +15,10 @@ from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreada
 from domain.interfaces.clock import Clock
 from infra.history.format.documents import UnreadableDocument, document_of
 from infra.history.mongo.conversation_records import MongoConversationRecords
-from infra.history.mongo.conversations import conversations
+from infra.history.mongo.conversations import TURNS_BY_ID, conversations
 from infra.history.mongo.errors import translate_errors
 from infra.history.mongo.index_builder import make_indexes
-from infra.history.mongo.queries import direction_of, filter_of, read, stored
+from infra.history.mongo.queries import INDEXES, direction_of, filter_of, read, stored
 from infra.history.mongo.search_renewal import MongoRenewal, either_form
 from infra.history.mongo.statistics import statistics
 from infra.history.mongo.tombstones import MongoTombstones
@@ -192,7 +192,12 @@ class MongoHistory(DurableStore):
 
     async def make_indexes(self) -> None:
         """Return once the indexes exist."""
-        await make_indexes(self._interactions, self._calls, self.reachability.leave)
+        await make_indexes(
+            self._interactions,
+            [*INDEXES, TURNS_BY_ID],
+            self._calls,
+            on_away=self.reachability.leave,
+        )
 
     async def renew_words(self) -> None:
         """Return once the words of all documents are those of this version."""

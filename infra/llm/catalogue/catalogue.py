@@ -8,6 +8,7 @@ from domain.entities.model import Model
 from domain.exceptions import RetiredModel, UnknownModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
+from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.registry import ProviderKind
 from infra.llm.transport.dialect import Dialect
 
@@ -19,9 +20,13 @@ class Provider:
     Attributes:
         base_url: Without a slash at its end; empty for the demo.
         api_key: None sends none.
+        api_key_header: Of the key; None: the usual one of the kind.
+        has_google_auth: Calls are authorised by Google's application default credentials.
         allow_http: Allows plain http in production.
         price_url: The base URL by which prices are looked up; stays the same behind a proxy.
         dialect: As the models file states it; None: the default of the base URL.
+        identity: Signs the requests; None where a key authorises them.
+        enabled_by: Name of the setting that enables it; None if the models file alone does.
     """
 
     name: str
@@ -31,6 +36,10 @@ class Provider:
     allow_http: bool
     price_url: str
     dialect: Dialect | None = None
+    identity: AwsIdentity | None = None
+    enabled_by: str | None = None
+    api_key_header: str | None = None
+    has_google_auth: bool = False
 
     def __repr__(self) -> str:
         return f"Provider({self.name!r}, {self.kind.name!r}, {self.base_url!r})"
@@ -44,6 +53,8 @@ class CatalogueModel:
         model: The part that callers may see.
         upstream: The provider's name for the model.
         fallbacks: Catalogue ids of the fallbacks, in order.
+        spread: Catalogue ids of the routes that share its requests, its own first; empty: it has no such routes.
+        weight: Its share where it is one of the routes of a spread.
         first_token_seconds: None: the default of the settings.
         continues: The model continues a partial answer that is the last message.
         successor: Catalogue id of the model that replaces it after its shutdown date.
@@ -55,6 +66,8 @@ class CatalogueModel:
     provider: Provider
     upstream: str
     fallbacks: tuple[str, ...] = ()
+    spread: tuple[str, ...] = ()
+    weight: float = 1.0
     first_token_seconds: float | None = None
     continues: bool = False
     successor: str | None = None

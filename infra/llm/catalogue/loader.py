@@ -18,7 +18,9 @@ from infra.llm.catalogue.models_file import (
     ProviderTable,
     provider_url,
     read_models_file,
+    same_upstream,
 )
+from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.demo import MODEL as DEMO_MODEL
 from infra.llm.providers.demo import PROVIDER as DEMO_PROVIDER
 from infra.llm.providers.registry import DEMO, OPENAI, PROVIDER_KINDS, ProviderKind
@@ -87,8 +89,12 @@ def _providers(
                 logger.info("provider %s is skipped: %s is not set", name, table.api_key_env)
                 continue
         override = overrides.get(name)
-        base_url = _address(f"{name.upper()}_BASE_URL", override) or table.base_url
         kind = PROVIDER_KINDS[table.kind]
+        default_url, identity = table.base_url or "", None
+        if kind.default_url is not None:
+            identity = _identity(table, environment)
+            default_url = kind.default_url(identity.region)
+        base_url = _address(f"{name.upper()}_BASE_URL", override) or table.base_url or default_url
         yield (
             name,
             Provider(
@@ -97,10 +103,24 @@ def _providers(
                 base_url=base_url,
                 api_key=api_key,
                 allow_http=table.allow_http,
-                price_url=table.base_url,
+                price_url=default_url,
                 dialect=_dialect(kind, base_url, table),
+                identity=identity,
+                enabled_by=table.api_key_env,
+                api_key_header=table.api_key_header,
+                has_google_auth=table.auth is not None,
             ),
         )
+
+
+def _identity(table: ProviderTable, environment: Mapping[str, str]) -> AwsIdentity:
+    return AwsIdentity(
+        region=table.region or "",
+        role_arn=table.role_arn,
+        access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        session_token=environment.get("AWS_SESSION_TOKEN"),
+    )
 
 
 def _dialect(kind: ProviderKind, base_url: str, table: ProviderTable) -> Dialect | None:
@@ -146,6 +166,10 @@ def _entry(
     usd_per_million = None
     if table.input_usd_per_million is not None and table.output_usd_per_million is not None:
         usd_per_million = (table.input_usd_per_million, table.output_usd_per_million)
+    fallbacks = tuple(
+        other for other in table.fallbacks if file.models[other].provider in providers
+    )
+    sharing = [other for other in same_upstream(file, name) if other in fallbacks]
     return CatalogueModel(
         model=Model(
             id=name,
@@ -160,9 +184,9 @@ def _entry(
         ),
         provider=provider,
         upstream=table.upstream or name,
-        fallbacks=tuple(
-            other for other in table.fallbacks if file.models[other].provider in providers
-        ),
+        fallbacks=fallbacks,
+        spread=(name, *sharing) if table.spread and sharing else (),
+        weight=table.weight,
         first_token_seconds=table.first_token_seconds,
         continues=table.continues,
         shared_family=table.family,
@@ -193,6 +217,7 @@ def _openai(settings: ProviderSettings, file_provider: Provider | None) -> Catal
             api_key=_header_value("OPENAI_API_KEY", key.get_secret_value()) if key else None,
             allow_http=False,
             price_url=address or _OPENAI_URL,
+            enabled_by="OPENAI_API_KEY" if key else "OPENAI_BASE_URL",
         )
     model = _OPENAI_MODEL
     if settings.openai_model not in (None, model.id):

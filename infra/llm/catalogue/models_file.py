@@ -22,13 +22,23 @@ from pydantic import (
 
 from domain.entities.tools import Capability
 from infra.configuration import ConfigurationError
+from infra.llm.catalogue.model_names import shared_name
 from infra.llm.providers.registry import PROVIDER_KINDS
 from infra.operator_text import NotUtf8, text_of
 
 Name = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/+-]*$", max_length=128)
 ]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=64)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$")]
+RoleArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\x21-\x7e]{1,512}$")
+]
+
+
+_VERTEX_PATH = "/publishers/google"
 
 
 def provider_url(text: str) -> str:
@@ -69,22 +79,34 @@ class Table(BaseModel):
 
 
 class ProviderTable(Table):
-    """A provider: its kind, base URL, key and dialect."""
+    """A provider: its kind, base URL or region, key or role, and dialect."""
 
     kind: Annotated[str, AfterValidator(provider_kind)]
-    base_url: Annotated[str, AfterValidator(provider_url)]
+    base_url: Annotated[str, AfterValidator(provider_url)] | None = None
+    region: Region | None = None
+    role_arn: RoleArn | None = None
     api_key_env: VariableName | None = None
+    api_key_header: HeaderName | None = None
+    auth: Literal["google"] | None = None
     allow_http: bool = False
     stream: bool | None = None
     stream_options: bool | None = None
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     system_role: bool | None = None
+    prompt_cache_key: bool | None = None
     reasoning_field: (
         Literal["reasoning_content", "reasoning", "reasoning_details", "none"] | None
     ) = None
 
 
-DIALECT_KEYS = ("stream", "stream_options", "limit_field", "system_role", "reasoning_field")
+DIALECT_KEYS = (
+    "stream",
+    "stream_options",
+    "limit_field",
+    "system_role",
+    "reasoning_field",
+    "prompt_cache_key",
+)
 """The keys of a provider that describe the dialect of its server."""
 
 
@@ -95,6 +117,8 @@ class ModelTable(Table):
     upstream: str | None = Field(default=None, min_length=1)
     aliases: list[Name] = []
     fallbacks: list[Name] = []
+    spread: bool = False
+    weight: PositiveFloat = 1.0
     capabilities: list[Annotated[Capability, Field(strict=False)]] | None = None
     family: Name | None = None
     context_tokens: PositiveInt | None = None
@@ -133,7 +157,8 @@ def read_models_file(path: Path) -> ModelsFile:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
         raise ConfigurationError(f"{path}: {_message(_most_useful(exc))}") from exc
-    for error in (*_wrong_dialects(file), *_wrong_names(file)):
+    checks = (_wrong_addresses, _wrong_dialects, _wrong_auth, _wrong_names, _wrong_spreads)
+    for error in (error for check in checks for error in check(file)):
         raise ConfigurationError(f"{path}: {error}")
     return file
 
@@ -174,12 +199,51 @@ def _message(error: Mapping[str, Any]) -> str:
     return f"{head} {'.'.join(key)}: {message}" if key else f"{head} {message}"
 
 
+def _wrong_addresses(file: ModelsFile) -> Iterator[str]:
+    for name, provider in file.providers.items():
+        head = table_name("providers", name)
+        if PROVIDER_KINDS[provider.kind].default_url is None:
+            if provider.base_url is None:
+                yield f"{head} base_url: is missing"
+            for key in ("region", "role_arn"):
+                if getattr(provider, key) is not None:
+                    yield f'{head} {key}: only for kind = "bedrock"'
+        elif provider.region is None:
+            yield f"{head} region: is missing"
+        elif provider.api_key_env is not None and provider.role_arn is not None:
+            yield f"{head} role_arn, api_key_env: state one of them"
+
+
 def _wrong_dialects(file: ModelsFile) -> Iterator[str]:
     for name, provider in file.providers.items():
         stated = [key for key in DIALECT_KEYS if getattr(provider, key) is not None]
         if stated and PROVIDER_KINDS[provider.kind].default_dialect is None:
             kinds = [f'"{kind.name}"' for kind in PROVIDER_KINDS.values() if kind.default_dialect]
             yield f"{table_name('providers', name)} {stated[0]}: only for kind = {' or '.join(kinds)}"
+
+
+def _wrong_auth(file: ModelsFile) -> Iterator[str]:
+    for name, provider in file.providers.items():
+        head = table_name("providers", name)
+        if provider.api_key_header is not None:
+            if not PROVIDER_KINDS[provider.kind].names_key_header:
+                kinds = [
+                    f'"{kind.name}"' for kind in PROVIDER_KINDS.values() if kind.names_key_header
+                ]
+                yield f"{head} api_key_header: only for kind = {' or '.join(kinds)}"
+            if provider.api_key_env is None:
+                yield f"{head} api_key_header: needs api_key_env"
+        if provider.auth is None:
+            continue
+        if not PROVIDER_KINDS[provider.kind].takes_google_tokens:
+            kinds = [
+                f'"{kind.name}"' for kind in PROVIDER_KINDS.values() if kind.takes_google_tokens
+            ]
+            yield f"{head} auth: only for kind = {' or '.join(kinds)}"
+        if provider.api_key_env is not None:
+            yield f"{head} auth, api_key_env: state one of them"
+        if not (provider.base_url or "").endswith(_VERTEX_PATH):
+            yield f'{head} base_url: should end with {_VERTEX_PATH} where auth = "google"'
 
 
 def _wrong_names(file: ModelsFile) -> Iterator[str]:
@@ -209,3 +273,20 @@ def _wrong_names(file: ModelsFile) -> Iterator[str]:
             if alias in file.models and file.models[alias].shutdown_date is None:
                 yield f"{head} aliases: {alias} is a model itself"
             owners[alias] = name
+
+
+def same_upstream(file: ModelsFile, name: str) -> list[str]:
+    """Return the fallbacks of a model that are other routes to the same upstream model, in order."""
+    model = file.models[name]
+    own = shared_name(model.upstream or name)
+    return [
+        other
+        for other in model.fallbacks
+        if shared_name(file.models[other].upstream or other) == own
+    ]
+
+
+def _wrong_spreads(file: ModelsFile) -> Iterator[str]:
+    for name, model in file.models.items():
+        if model.spread and not same_upstream(file, name):
+            yield f"{table_name('models', name)} spread: no fallback has the same upstream"

@@ -9,10 +9,13 @@ from domain.entities.reply import Usage
 from domain.entities.tools import Capability
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.anthropic.client import AnthropicClient
+from infra.llm.providers.bedrock.identity import AwsIdentity, default_url
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.client import OpenAICompatibleClient, default_dialect
+from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.dialect import Dialect
+from infra.llm.transport.request_signer import RequestSigner
 
 _HTTP_OK = 200
 
@@ -28,12 +31,15 @@ class ClientOptions:
         upstream: The provider's name for the model.
         base_url: Without a slash at its end.
         api_key: None sends none.
+        api_key_header: Of the key; None: the usual one of the kind.
         dialect: As the models file states it; None: the default of the base URL.
         max_answer_bytes: Longer answers are cut.
         idle_seconds: The limit on silence within an answer.
         cost: Adds the cost to a usage.
         family: Models that accept the metadata in each other's answers.
         max_output_tokens: The model's limit on output; None where unknown.
+        signer: Shared by the provider's models; None where `api_key` authorises the requests.
+        authorization: Supplies access tokens; None for a provider with a key, or without any.
     """
 
     session: aiohttp.ClientSession
@@ -48,6 +54,9 @@ class ClientOptions:
     cost: Callable[[Usage], Usage]
     family: str = ""
     max_output_tokens: int | None = None
+    signer: RequestSigner | None = None
+    authorization: Authorization | None = None
+    api_key_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +69,12 @@ class ProviderKind:
         success_status: HTTP status of an answered call; None where the client does not use HTTP.
         default_dialect: Returns the dialect of the server at a base URL, which a models file may change; None: it
             may not.
+        names_key_header: A models file may state `api_key_header` for its providers.
+        takes_google_tokens: A models file may state `auth = "google"` for its providers.
         shares_metadata: All models of one provider accept the metadata in each other's answers.
         capabilities: What its models usually can do beyond text; a models file may say otherwise.
+        default_url: Returns the base URL in a region; None: there are no regions, and a models file states the URL.
+        open_signer: Returns what signs the requests of a provider with a name; None: a key authorises them.
         is_demo: Built in, used only while no real provider is configured; not for models files.
     """
 
@@ -69,8 +82,12 @@ class ProviderKind:
     open_client: Callable[[ClientOptions], LLMClient]
     success_status: int | None = _HTTP_OK
     default_dialect: Callable[[str], Dialect] | None = None
+    names_key_header: bool = False
+    takes_google_tokens: bool = False
     shares_metadata: bool = False
     capabilities: frozenset[Capability] = frozenset()
+    default_url: Callable[[str], str] | None = None
+    open_signer: Callable[[AwsIdentity, str], RequestSigner] | None = None
     is_demo: bool = False
 
 
@@ -81,11 +98,12 @@ def _open_gemini(options: ClientOptions) -> LLMClient:
         model=options.model,
         upstream=options.upstream,
         base_url=options.base_url,
-        api_key=options.api_key or "",
+        api_key=options.api_key,
         max_answer_bytes=options.max_answer_bytes,
         cost=options.cost,
         family=options.family,
         idle_seconds=options.idle_seconds,
+        authorization=options.authorization,
     )
 
 
@@ -101,6 +119,7 @@ def _open_openai(options: ClientOptions) -> LLMClient:
         cost=options.cost,
         family=options.family,
         dialect=options.dialect,
+        api_key_header=options.api_key_header,
         idle_seconds=options.idle_seconds,
     )
 
@@ -121,21 +140,56 @@ def _open_anthropic(options: ClientOptions) -> LLMClient:
     )
 
 
+def _open_bedrock(options: ClientOptions) -> LLMClient:
+    # imported here, since it imports the driver of AWS, which most services do not need
+    from infra.llm.providers.bedrock.client import BedrockClient
+
+    return BedrockClient(
+        options.session,
+        provider=options.provider,
+        model=options.model,
+        upstream=options.upstream,
+        base_url=options.base_url,
+        signer=options.signer,
+        api_key=options.api_key,
+        max_answer_bytes=options.max_answer_bytes,
+        cost=options.cost,
+        family=options.family,
+        max_output_tokens=options.max_output_tokens,
+        idle_seconds=options.idle_seconds,
+    )
+
+
+def _open_bedrock_signer(identity: AwsIdentity, provider: str) -> RequestSigner:
+    from infra.llm.providers.bedrock.signer import BedrockSigner
+
+    return BedrockSigner(identity, provider=provider)
+
+
 GEMINI = ProviderKind(
     name="gemini",
     open_client=_open_gemini,
+    takes_google_tokens=True,
     shares_metadata=True,
     capabilities=frozenset(Capability),
 )
 OPENAI = ProviderKind(
     name="openai",
     open_client=_open_openai,
+    names_key_header=True,
     default_dialect=default_dialect,
     capabilities=frozenset(Capability) - {Capability.AUDIO},
 )
 ANTHROPIC = ProviderKind(
     name="anthropic",
     open_client=_open_anthropic,
+    capabilities=frozenset(Capability) - {Capability.AUDIO},
+)
+BEDROCK = ProviderKind(
+    name="bedrock",
+    open_client=_open_bedrock,
+    default_url=default_url,
+    open_signer=_open_bedrock_signer,
     capabilities=frozenset(Capability) - {Capability.AUDIO},
 )
 DEMO = ProviderKind(
@@ -146,5 +200,5 @@ DEMO = ProviderKind(
     is_demo=True,
 )
 
-PROVIDER_KINDS = {kind.name: kind for kind in (GEMINI, OPENAI, ANTHROPIC, DEMO)}
+PROVIDER_KINDS = {kind.name: kind for kind in (GEMINI, OPENAI, ANTHROPIC, BEDROCK, DEMO)}
 """By name."""

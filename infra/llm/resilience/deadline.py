@@ -8,7 +8,7 @@ from domain.entities.reply import CALL_PROGRESS, WORDS, AnswerEvent
 from domain.exceptions import LLMTimeout
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
-from infra.llm.resilience.shared_timer import SharedTimer, Timeout
+from domain.timing.shared_timer import SharedTimer, Timeout
 
 _TIMER_DELAY_FACTOR = 1.05  # timers fire late
 _MIN_SHARES = 1.5  # a third for this route, two thirds for the next

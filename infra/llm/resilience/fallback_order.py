@@ -8,6 +8,7 @@ from domain.entities.chat_request_context import ChatRequestContext
 from domain.exceptions import CannotContinue, ContextTooLong, DomainError, LLMError, LLMUnavailable
 from domain.interfaces.clock import Clock
 from domain.interfaces.llm_client import LLMClient
+from infra.llm.catalogue.model_names import shared_name
 from infra.llm.resilience.final_error import before_any_word, in_mid_answer
 from infra.llm.resilience.route import Route
 from infra.llm.resilience.time_budget import seconds_to_first_text
@@ -156,7 +157,7 @@ class FallbackOrder:
         """
         for small in self._too_small:
             if route.context_tokens is None or small.context_tokens is None:
-                if route.upstream and _model_name(route) == _model_name(small):
+                if route.upstream and shared_name(route.upstream) == shared_name(small.upstream):
                     return False
             elif route.context_tokens <= small.context_tokens:
                 return False
@@ -189,11 +190,6 @@ class FallbackOrder:
             if (route.continues or not is_continuing) and not route.is_closed():
                 left += 1
         return left
-
-
-def _model_name(route: Route) -> str:
-    """Return the name that different providers share for a model: `openai/gpt-5.4-mini` is `gpt-5.4-mini`."""
-    return route.upstream.rpartition("/")[2].lower()
 
 
 def _raise(final_error: DomainError, error: LLMError) -> NoReturn:

@@ -23,7 +23,7 @@ from infra.llm.resilience.route_health import RouteBreaker
 from infra.llm.resilience.time_budget import seconds_to_first_text
 
 # Transient. Other failures with a status, and unreadable answers, are likely to recur.
-RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 529})
+RETRIED_STATUSES = frozenset({408, 424, 429, 500, 502, 503, 504, 529})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

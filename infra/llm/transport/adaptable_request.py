@@ -74,6 +74,11 @@ class AdaptableRequest:
         self._adaptations: list[Adaptation] = []
         self._body: bytes | None = None
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the answer is requested as a stream."""
+        return self._dialect.stream
+
     async def body(self) -> bytes:
         """Return the body to post; one with attachments is written in a thread."""
         if self._body is None:

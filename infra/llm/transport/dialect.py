@@ -30,6 +30,8 @@ class Dialect:
         parallel_tool_calls: Send whether an answer may have several calls.
         short_call_ids: Ids of calls have nine letters and digits.
         strict_tools: Send that arguments must follow the schema exactly.
+        response_schema: Send the schema of an answer in a field of its own; False: in the instructions.
+        prompt_cache_key: Send the caller's key of requests with a common beginning.
         sampling: Send temperature and `top_p`; "one": of both the temperature alone, "none": neither.
     """
 
@@ -44,6 +46,8 @@ class Dialect:
     parallel_tool_calls: bool = True
     short_call_ids: bool = False
     strict_tools: bool = True
+    response_schema: bool = True
+    prompt_cache_key: bool = False
     sampling: str = "both"
 
 
@@ -130,7 +134,7 @@ _UNKNOWN_CODES = frozenset(
 # The list of fields that a server knows does not name the unknown one.
 _EXPECTED_NAMES = re.compile(r",? ?\bexpected (?:one|any) of\b.*", re.DOTALL)
 _STREAM = re.compile(
-    r"verified to stream|(?:\W|^)stream(?:ing|ed)?\W{0,2} (?:\w+ ){0,3}(?:not|un)[ -]?(?:yet )?"
+    r"verified to stream|n't support tool use in streaming mode\b|(?:\W|^)stream(?:ing|ed)?\W{0,2} (?:\w+ ){0,3}(?:not|un)[ -]?(?:yet )?"
     r"(?:support|allow|available|enabled|implement)"
     r"|(?:n't|not) (?:support|allow|implement)(?:ed|s)?:? (?:\w+ )?\W?stream(?:ing)?\b(?!_)"
     r"|unsupported \w+: \W?stream\b(?!_)|\bstream\W{1,3}(?:must|should|has to) be \W?false"
@@ -232,7 +236,15 @@ def _refuses_a_value(value: str, error: WireError) -> bool:
     return re.search(rf"['\"`]{value}['\"`]", error.message) is not None
 
 
-_EFFORT_FIELDS = ("reasoning_effort", "reasoning", "thinking", "effort", "output_config")
+_EFFORT_FIELDS = (
+    "reasoning_effort",
+    "reasoning",
+    "reasoningconfig",
+    "thinking",
+    "effort",
+    r"outputconfig\.effort",
+    "output_config",
+)
 
 
 def _refuses_both_samplings(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
@@ -247,14 +259,38 @@ def _refuses_sampling(error: WireError, prompt: Prompt, dialect: Dialect) -> boo
     return any(
         _does_not_know(field, error)
         or re.search(rf"\b{field}\b.{{0,20}}\bdeprecated", error.message)
-        for field in ("temperature", "top_p")
+        for field in ("temperature", "top_?p")
     )
+
+
+def _refuses_prompt_cache_key(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if not dialect.prompt_cache_key or prompt.caching is None or prompt.caching.key is None:
+        return False
+    return _names("prompt_cache_key", error)
 
 
 def _refuses_strict_tools(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
     if not dialect.strict_tools or not any(tool.is_strict for tool in prompt.tools):
         return False
     return _does_not_know("strict", error)
+
+
+def _refuses_response_schema(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    wanted = prompt.response_format
+    if not dialect.response_schema or wanted is None or wanted.schema is None:
+        return False
+    return any(_does_not_know(field, error) for field in _SCHEMA_FIELDS)
+
+
+_SCHEMA_FIELDS = (
+    r"outputconfig(?:\.textformat)?",
+    "textformat",
+    r"output_config\.format",
+    "output_format",
+    "response_format",
+    "json_schema",
+    r"structured[ _]outputs?",
+)
 
 
 def _refuses_parallel_tool_calls(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
@@ -346,6 +382,11 @@ OPENAI_ADAPTATIONS = (
     Adaptation(description="without seed", changes={"seeds": None}, applies=_refuses_seed),
     *_EFFORT,
     Adaptation(
+        description="without prompt_cache_key",
+        changes={"prompt_cache_key": False},
+        applies=_refuses_prompt_cache_key,
+    ),
+    Adaptation(
         description="without parallel_tool_calls",
         changes={"parallel_tool_calls": False},
         applies=_refuses_parallel_tool_calls,
@@ -367,8 +408,7 @@ OPENAI_ADAPTATIONS = (
     ),
 )
 GEMINI_ADAPTATIONS = (_SYSTEM_ROLE, _PREFILL, *_EFFORT)
-ANTHROPIC_ADAPTATIONS = (
-    _WITHOUT_STREAM,
+_SAMPLING = (
     Adaptation(
         description="without top_p next to a temperature",
         changes={"sampling": "one"},
@@ -379,10 +419,22 @@ ANTHROPIC_ADAPTATIONS = (
         changes={"sampling": "none"},
         applies=_refuses_sampling,
     ),
+)
+_STRICT_TOOLS = Adaptation(
+    description="without strict tools",
+    changes={"strict_tools": False},
+    applies=_refuses_strict_tools,
+)
+ANTHROPIC_ADAPTATIONS = (_WITHOUT_STREAM, *_SAMPLING, *_EFFORT, _STRICT_TOOLS)
+BEDROCK_ADAPTATIONS = (
+    _WITHOUT_STREAM,
+    _SYSTEM_ROLE,
+    *_SAMPLING,
     *_EFFORT,
+    _STRICT_TOOLS,
     Adaptation(
-        description="without strict tools",
-        changes={"strict_tools": False},
-        applies=_refuses_strict_tools,
+        description="with the schema of an answer in the instructions",
+        changes={"response_schema": False},
+        applies=_refuses_response_schema,
     ),
 )

@@ -35,6 +35,8 @@ _WORDS = {
         "spii",
         "language",
         "model_armor",
+        "content_filtered",
+        "guardrail_intervened",
     ),
     FinishReason.TOOL_CALLS: ("tool_calls", "function_call", "tool_use"),
     FinishReason.ERROR: ("error", "network_error"),

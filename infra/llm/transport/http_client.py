@@ -28,12 +28,16 @@ class HttpClient(LLMClient):
         self._dialect = dialect
         self._new_reader = new_reader
 
+    def reader_for(self, prompt: Prompt) -> Callable[[str], AnswerReader]:
+        """Return what creates the reader of an answer to `prompt`, from the id of its interaction."""
+        return self._new_reader
+
     def stream(
         self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         return self._endpoint.ask(
             AdaptableRequest(self._dialect, prompt),
-            self._new_reader,
+            self.reader_for(prompt),
             context,
             may_be_empty=prompt.messages[-1].role is Role.ASSISTANT,
             may_call=prompt.may_call_tools,

@@ -13,17 +13,20 @@ from yarl import URL
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import AnswerEvent, ProviderSelected, Usage
 from infra.llm.transport.adaptable_request import AdaptableRequest
+from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
-from infra.llm.transport.errors.body import WireError
+from infra.llm.transport.errors.body import WireError, with_type_in_header
 from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 from infra.llm.transport.inflated_body import Body, body_of
 from infra.llm.transport.json_document import parse
+from infra.llm.transport.request_signer import RequestSigner
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
 
 # Memory of one answer while its reader is slow. Models generate far less per second than these let through.
 _READ_BUFFER_BYTES = 8 * 1024
 _RECEIVE_BUFFER_BYTES = 32 * 1024
+_UNAUTHORIZED = 401
 _REFUSAL_BYTES = 64 * 1024
 _REFUSAL_SECONDS = 2.0
 # Without an event after the finish reason. Servers that send it early were seen to pause for three seconds.
@@ -31,6 +34,7 @@ _TRAILING_SECONDS = 10.0
 # Of the idle limit, which would turn a complete answer into a failure.
 _TRAILING_SHARE = 2 / 3
 _LAST_BYTES_SECONDS = 1.0
+_CONTENT_TYPE = "application/json"
 
 
 def provider_session(
@@ -70,10 +74,13 @@ class Endpoint:
         provider: The provider's name in the catalogue.
         model: The model's id in the catalogue.
         url: The URL to post to. Redirects are not followed.
-        headers: For authorisation.
+        headers: For authorisation; may replace `Accept`.
         max_answer_bytes: Longer answers are cut there, in UTF-8, and the connection is closed.
         cost: Adds the cost to a usage.
         idle_seconds: The limit on silence within an answer.
+        whole_url: The URL for answers that are not streamed; None: the same.
+        signer: Signs each request; None where `headers` authorise them.
+        authorization: Supplies further headers, which change over time; None: `headers` are enough.
     """
 
     def __init__(
@@ -87,19 +94,25 @@ class Endpoint:
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
         idle_seconds: float,
+        whole_url: str | None = None,
+        signer: RequestSigner | None = None,
+        authorization: Authorization | None = None,
     ) -> None:
         self._session = session
         self._provider = provider
         self._selected = ProviderSelected(provider=provider, model=model)
         self._url = URL(url, encoded=True)
+        self._whole_url = self._url if whole_url is None else URL(whole_url, encoded=True)
+        self._signer = signer
         self._headers = {
-            **headers,
-            "Content-Type": "application/json",
             "Accept": "text/event-stream",
+            **headers,
+            "Content-Type": _CONTENT_TYPE,
             "Accept-Encoding": "identity",
         }
         self._max_answer_bytes = max_answer_bytes
         self._cost = cost
+        self._authorization = authorization
         self._max_trailing_seconds = _TRAILING_SHARE * idle_seconds
 
     async def ask(
@@ -114,7 +127,7 @@ class Endpoint:
         """Post `request` and yield the events of `LLMClient.stream`; closing it closes the connection at once.
 
         Where the provider does not support a part of the request, the adapted request is sent here, so that it does not
-        count as a failure.
+        count as a failure. The same holds for a signature with credentials that have just expired, once.
 
         Args:
             request: The request.
@@ -124,10 +137,16 @@ class Endpoint:
             may_call: The request offers tools.
         """
         yield self._selected
+        may_renew = self._signer is not None
         while True:
             reader = new_reader(context.id)
             context.reported_usage = partial(self._used, reader)
-            response = await self._post(await request.body(), context)
+            body_to_send = await request.body()
+            url = self._url if request.is_streamed else self._whole_url
+            signature: Mapping[str, str] = {}
+            if self._signer is not None:
+                signature = await self._signer.signature(url, _CONTENT_TYPE, body_to_send)
+            response = await self._response(url, body_to_send, signature, context)
             try:
                 with TranslateErrors(self._provider, response.status):
                     if response.status != 200:
@@ -135,7 +154,13 @@ class Endpoint:
                         if type(document) is dict:
                             with suppress(ErrorInAnswer, UnreadableAnswer):
                                 reader.take(document)  # a refusal may report its usage
-                        if request.adapt(WireError.parse(document)):
+                        document = with_type_in_header(document, response.headers)
+                        error = WireError.parse(document)
+                        if request.adapt(error):
+                            response.close()
+                            continue
+                        if may_renew and self._renews(error, signature):
+                            may_renew = False
                             response.close()
                             continue
                         raise refusal(self._provider, response.status, document, response.headers)
@@ -184,13 +209,34 @@ class Endpoint:
         for event in rest:
             yield event
 
-    async def _post(self, body: bytes, context: ChatRequestContext) -> aiohttp.ClientResponse:
+    def _renews(self, error: WireError, signature: Mapping[str, str]) -> bool:
+        return self._signer is not None and self._signer.renews(error, signature)
+
+    async def _response(
+        self, url: URL, body: bytes, signature: Mapping[str, str], context: ChatRequestContext
+    ) -> aiohttp.ClientResponse:
+        if self._authorization is None:
+            headers = {**self._headers, **signature} if signature else self._headers
+            return await self._post(url, body, headers, context)
+        changing = await self._authorization.headers()
+        response = await self._post(url, body, {**self._headers, **changing}, context)
+        if response.status != _UNAUTHORIZED:
+            return response
+        # the token may have been revoked before it expired
+        response.close()
+        self._authorization.discard(changing)
+        changing = await self._authorization.headers()
+        return await self._post(url, body, {**self._headers, **changing}, context)
+
+    async def _post(
+        self, url: URL, body: bytes, headers: Mapping[str, str], context: ChatRequestContext
+    ) -> aiohttp.ClientResponse:
         was_sent = context.is_sent
         context.is_sent = True
         with TranslateErrors(self._provider):
             try:
                 return await self._session.post(
-                    self._url, data=body, headers=self._headers, allow_redirects=False
+                    url, data=body, headers=headers, allow_redirects=False
                 )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
                 context.is_sent = was_sent  # there was no connection

@@ -21,6 +21,20 @@ def arguments_object(arguments: str) -> object:
     return {"arguments": value} if value else {}
 
 
+def arguments_schema(parameters: str | None) -> object:
+    """Return the JSON Schema of the arguments of a tool, for APIs where it must say that they are an object.
+
+    Args:
+        parameters: JSON text; None for a tool without parameters.
+    """
+    schema = orjson.loads(parameters) if parameters is not None else {}
+    if not isinstance(schema, dict):
+        schema = {}
+    if parameters is not None and schema.get("type") == "object":
+        return orjson.Fragment(parameters)
+    return {**schema, "type": "object"}
+
+
 def metadata_object(
     metadata: ProviderMetadata | None, *, kind: str, family: str
 ) -> Mapping[str, object]:

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from domain.entities.items import call_id
 from domain.entities.reply import AnswerEvent, FinishReason, Usage
+from infra.llm.transport.body_decoder import BodyDecoder
+from infra.llm.transport.sse_decoder import EventDecoder
 
 Received = str | Sequence[AnswerEvent]
 """What a part of an answer contains: text alone, or several events in order."""
@@ -25,6 +27,10 @@ class AnswerReader(Protocol):
     finish_reason: FinishReason | None
     is_reason_unknown: bool
     has_progress: bool
+
+    def new_decoder(self, max_event_bytes: int) -> BodyDecoder:
+        """Return a decoder of the body, which refuses longer events; unless overridden, of server-sent events."""
+        return EventDecoder(max_event_bytes)
 
     @property
     @abstractmethod

@@ -4,17 +4,15 @@ from collections.abc import Iterator
 
 import orjson
 
+from infra.llm.transport.body_decoder import DONE, BodyDecoder
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.json_document import parse
-
-DONE = b"[DONE]"
-"""The data of the last event of OpenAI's streams; the only event that is not JSON."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _JSON = (b"{", b"[")
 
 
-class EventDecoder:
+class EventDecoder(BodyDecoder):
     """Splits a body of server-sent events into their data; a body that is plain JSON is one event.
 
     Lines end as the standard allows: in CR, LF or both. Comments, unknown fields, and events without data are ignored.
@@ -37,7 +35,7 @@ class EventDecoder:
         self._unended: list[bytes] = []
         self._unended_bytes = 0
         self._is_at_start = True
-        self._is_between_events = False
+        self._is_between_events = True
         self._ends_in_cr = False
         self._is_error = False
         self._has_events = False
@@ -64,6 +62,8 @@ class EventDecoder:
                     and len(chunk) <= self._max_event_bytes
                     and all(data)
                 ):
+                    self._is_at_start = False
+                    self._has_events = True
                     return iter(data)  # fast path: complete events of one line each
         return self._each(chunk)
 

@@ -18,6 +18,7 @@ from domain.entities.reply import (
     Usage,
 )
 from domain.exceptions import ContentBlocked, LLMUnavailable
+from infra.llm.transport.body_decoder import DONE
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.errors.body import WireError
 from infra.llm.transport.errors.mapping import refusal
@@ -27,7 +28,6 @@ from infra.llm.transport.json_document import (
     whole_characters,
 )
 from infra.llm.transport.response_parser import AnswerReader, Received
-from infra.llm.transport.sse_decoder import DONE, EventDecoder
 
 _EVENT_OVERHEAD = 4  # a complete answer in one event, with JSON escapes and signatures of thoughts
 _LEAST_EVENT_BYTES = 256 * 1024  # signatures do not shrink with the limit on answers
@@ -65,7 +65,7 @@ class ReceivedAnswer:
         self._reader = reader
         self._headers = headers
         self._most_bytes = self._room_bytes = max_bytes
-        self._decoder = EventDecoder(max(_EVENT_OVERHEAD * max_bytes, _LEAST_EVENT_BYTES))
+        self._decoder = reader.new_decoder(max(_EVENT_OVERHEAD * max_bytes, _LEAST_EVENT_BYTES))
         self._has_text = may_be_empty
         self._may_call = may_call
         self._has_call = False

@@ -84,7 +84,31 @@ class Table:
 
     async def delete_many(self, keys: Iterable[Item]) -> None:
         """Delete items; missing ones are no error."""
-        await self._in_chunks(keys, WRITE_AT_ONCE, self._delete)
+        await self._in_chunks(
+            [{"DeleteRequest": {"Key": key}} for key in keys], WRITE_AT_ONCE, self._write
+        )
+
+    async def put_many(self, items: Iterable[Item]) -> None:
+        """Put items; existing ones are replaced."""
+        await self._in_chunks(
+            [{"PutRequest": {"Item": item}} for item in items], WRITE_AT_ONCE, self._write
+        )
+
+    async def put_if_free(self, item: Item) -> bool:
+        """Put one item if its key is free; return whether it was.
+
+        Raises:
+            Unstorable: DynamoDB never stores it.
+        """
+        try:
+            await self.call("put_item", Item=item, ConditionExpression="attribute_not_exists(pk)")
+        except ClientError as exc:
+            if code_of(exc) in _REFUSED_CALL:
+                raise Unstorable(_REFUSAL) from exc
+            if code_of(exc) != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
 
     async def insert_many(self, items: Iterable[Item]) -> list[Item]:
         """Insert the items with a free key, and return the others.
@@ -136,8 +160,8 @@ class Table:
                 return found
             await pause()
 
-    async def _delete(self, keys: list[Item]) -> None:
-        request = {self._name: [{"DeleteRequest": {"Key": key}} for key in keys]}
+    async def _write(self, requests: list[dict[str, Any]]) -> None:
+        request = {self._name: requests}
         pause = _Pause()
         while True:
             answer = await self._dynamodb("batch_write_item", RequestItems=request)
@@ -159,20 +183,8 @@ class Table:
                     )
                 elif code not in _REFUSED_CALL:  # caused by one item, which the single puts find
                     raise
-        are_taken = await gather_all(*(self._is_taken(item) for item in items))
-        return [item for item, is_taken in zip(items, are_taken, strict=True) if is_taken]
-
-    async def _is_taken(self, item: Item) -> bool:
-        """Put one item if its key is free; return whether the key is taken."""
-        try:
-            await self.call("put_item", Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except ClientError as exc:
-            if code_of(exc) in _REFUSED_CALL:
-                raise Unstorable(_REFUSAL) from exc
-            if code_of(exc) != "ConditionalCheckFailedException":
-                raise
-            return True
-        return False
+        are_put = await gather_all(*(self.put_if_free(item) for item in items))
+        return [item for item, is_put in zip(items, are_put, strict=True) if not is_put]
 
     async def _insert_by_statements(self, items: list[Item]) -> list[Item]:
         """Insert by PartiQL, the only batch that never overwrites an item, at a tenth of the cost of single puts."""

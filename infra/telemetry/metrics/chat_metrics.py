@@ -51,8 +51,9 @@ class ChatMetrics(RequestObserver, Collector):
             self._not_stored += 1
 
     def count(self, status: Status) -> None:
-        """Count a chat with its outcome."""
-        self._by_status[status] += 1
+        """Count a chat with its outcome; a provisional status is none."""
+        if status in self._by_status:
+            self._by_status[status] += 1
 
     def collect(self) -> Iterable[Metric]:
         chats = CounterMetricFamily("rt_chats", "Chats by status in history.", labels=("status",))

@@ -27,6 +27,9 @@ _CALLS = "gen_ai_client_operation_duration_seconds"
 _REQUESTS = "http_server_request_duration_seconds"
 _GAUGES = {
     "rt_chats_in_flight": ("ChatsInFlight", "Count"),
+    "rt_background_answers": ("BackgroundAnswers", "Count"),
+    "rt_background_answers_waiting": ("BackgroundAnswersWaiting", "Count"),
+    "rt_background_readers": ("BackgroundReaders", "Count"),
     "rt_provider_calls_in_flight": ("ProviderCallsInFlight", "Count"),
     "rt_outbox_rows": ("OutboxRows", "Count"),
     "rt_outbox_bytes": ("OutboxBytes", "Bytes"),
@@ -43,6 +46,7 @@ _DISTRIBUTIONS = {
     "rt_request_overhead_seconds": "OverheadSeconds",
     "gen_ai_client_operation_time_to_first_chunk_seconds": "FirstChunkSeconds",
     "rt_accept_seconds": "AcceptSeconds",
+    "rt_background_append_seconds": "BackgroundAppendSeconds",
     "rt_outbox_delivery_seconds": "DeliverySeconds",
     "rt_queue_lag_seconds": "QueueLagSeconds",
 }
@@ -60,6 +64,8 @@ _COUNTERS = {
     "rt_attachments_sweep_failures_total": "AttachmentSweepFailures",
     "rt_problems_total": "Problems",
     "rt_idempotent_replays_total": "Replays",
+    "rt_background_takeovers_total": "BackgroundTakeovers",
+    "rt_background_restarts_total": "BackgroundRestarts",
 }
 _USABLE = frozenset({"healthy", "half_open"})  # the states of a route that lets calls through
 _UNWELL = frozenset({"half_open", "open", "cooling", "misconfigured"})

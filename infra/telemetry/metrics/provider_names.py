@@ -1,6 +1,6 @@
 """OpenTelemetry's names of providers."""
 
-_WELL_KNOWN = {"gemini": "gcp.gemini"}
+_WELL_KNOWN = {"gemini": "gcp.gemini", "bedrock": "aws.bedrock"}
 
 
 def open_telemetry_name(provider: str) -> str:

@@ -21,10 +21,16 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import Tracer
 
 from domain.interfaces.history import HistoryWriter
-from domain.interfaces.telemetry import AttemptObserver, QueueObserver, RequestTracer
+from domain.interfaces.telemetry import (
+    AttemptObserver,
+    BackgroundObserver,
+    QueueObserver,
+    RequestTracer,
+)
 from infra.configuration import ConfigurationError
 from infra.settings.telemetry import TelemetrySettings
 from infra.telemetry.tracing.accept_spans import AcceptSpans
+from infra.telemetry.tracing.answer_spans import AnswerSpans
 from infra.telemetry.tracing.attempt_spans import AttemptSpans, BothAttempts
 from infra.telemetry.tracing.log_lines import span_ids_in_logs
 from infra.telemetry.tracing.message_spans import BothQueueObservers, MessageSpans
@@ -39,7 +45,7 @@ LAST_SPANS_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracing:
-    """The tracers of requests, provider calls, appends and messages.
+    """The tracers of requests, provider calls, appends, background answers and messages.
 
     Attributes:
         requests: Starts the span of each request.
@@ -62,6 +68,10 @@ class Tracing:
     def traced_history(self, history: HistoryWriter, *, is_queue: bool) -> HistoryWriter:
         """Return `history` with a span around each append."""
         return AcceptSpans(history, self._tracer, is_queue=is_queue)
+
+    def traced_answers(self) -> BackgroundObserver:
+        """Return an observer that traces background answers."""
+        return AnswerSpans(self._tracer)
 
     def traced_messages(self, observer: QueueObserver, queue_url: str) -> QueueObserver:
         """Return an observer that traces messages and forwards to `observer`."""

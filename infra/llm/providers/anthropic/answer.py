@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import orjson
-
-from domain.entities.items import ProviderMetadata, ToolCall
+from domain.entities.items import ProviderMetadata
 from domain.entities.reply import (
     NO_USAGE,
     AnswerEvent,
@@ -17,6 +15,7 @@ from infra.llm.providers.anthropic.request import DATA, KIND, SIGNATURE
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.finish_reasons import finish_reason_of, is_unset
 from infra.llm.transport.json_document import json_text
+from infra.llm.transport.open_block import OpenBlock, object_of, text_of
 from infra.llm.transport.response_parser import (
     NO_INTERACTION,
     AnswerReader,
@@ -48,8 +47,8 @@ class AnthropicReader(AnswerReader):
         self._message_id: object = None
         self._has_content = False
         self._counts: dict[str, object] = {}
-        self._open: dict[object, _Block] = {}
-        self._held: list[_Block] = []
+        self._open: dict[object, OpenBlock] = {}
+        self._held: list[OpenBlock] = []
 
     @property
     def held_bytes(self) -> int:
@@ -80,18 +79,18 @@ class AnthropicReader(AnswerReader):
         match kind:
             case "content_block_delta":
                 self._has_content = True
-                return self._delta(document.get("index"), _object(document.get("delta")))
+                return self._delta(document.get("index"), object_of(document.get("delta")))
             case "content_block_start":
                 self._has_content = True
-                return self._start(document.get("index"), _object(document.get("content_block")))
+                return self._start(document.get("index"), object_of(document.get("content_block")))
             case "content_block_stop":
                 block = self._open.pop(document.get("index"), None)
                 return () if block is None else self._ended(block)
             case "message_start":
-                self._take_start(_object(document.get("message")))
+                self._take_start(object_of(document.get("message")))
             case "message_delta":
                 self._take_counts(document.get("usage"))
-                self._take_reason(_object(document.get("delta")).get("stop_reason"))
+                self._take_reason(object_of(document.get("delta")).get("stop_reason"))
             case "message_stop":
                 self.done()
             case "message":
@@ -179,7 +178,7 @@ class AnthropicReader(AnswerReader):
             raise UnreadableAnswer("content of a wrong shape")
         events: list[AnswerEvent] = []
         for block in content:
-            events += self._start(None, _object(block))
+            events += self._start(None, object_of(block))
             if (complete := self._open.pop(None, None)) is not None:
                 events += self._ended(complete)
         self._has_content = True
@@ -192,49 +191,49 @@ class AnthropicReader(AnswerReader):
         if isinstance(index, list | dict) or index in self._open:
             raise UnreadableAnswer("a block within a block")
         if kind == "text":
-            text = _text(content.get("text"))
+            text = text_of(content.get("text"))
             return (text,) if text else ()
         if kind == "redacted_thinking":
-            data = _text(content.get("data"))
+            data = text_of(content.get("data"))
             return (self._reasoning_end({DATA: data}),)
         if kind not in ("thinking", "tool_use"):
             self.has_progress = True
             return ()
         if len(self._open) + len(self._held) >= _MAX_BLOCKS:
             raise UnreadableAnswer("too many blocks")
-        block = _Block(is_call=kind == "tool_use")
+        block = OpenBlock(is_call=kind == "tool_use")
         self._open[index] = block
         if block.is_call:
             self.has_progress = True
             block.begin_call(content)
             return ()
-        block.add(_text(content.get("signature")))
-        thinking = _text(content.get("thinking"))
+        block.add(text_of(content.get("signature")))
+        thinking = text_of(content.get("thinking"))
         return (ReasoningDelta(thinking),) if thinking else ()
 
     def _delta(self, index: object, delta: dict[str, object]) -> Sequence[AnswerEvent]:
         match delta.get("type"):
             case "thinking_delta":
-                thinking = _text(delta.get("thinking"))
+                thinking = text_of(delta.get("thinking"))
                 return (ReasoningDelta(thinking),) if thinking else ()
             case "signature_delta":
-                self._block(index, is_call=False).add(_text(delta.get("signature")))
+                self._block(index, is_call=False).add(text_of(delta.get("signature")))
             case "input_json_delta":
                 self.has_progress = True
-                self._block(index, is_call=True).add(_text(delta.get("partial_json")))
+                self._block(index, is_call=True).add(text_of(delta.get("partial_json")))
             case "text_delta":
                 raise UnreadableAnswer("a text that is not a string")
             case _:
                 self.has_progress = True
         return ()
 
-    def _block(self, index: object, *, is_call: bool) -> "_Block":
+    def _block(self, index: object, *, is_call: bool) -> OpenBlock:
         block = None if isinstance(index, list | dict) else self._open.get(index)
         if block is None or block.is_call is not is_call:
             raise UnreadableAnswer("a part of a block that was not begun")
         return block
 
-    def _ended(self, block: "_Block") -> Sequence[AnswerEvent]:
+    def _ended(self, block: OpenBlock) -> Sequence[AnswerEvent]:
         """Return the events that the end of a block completes."""
         if not block.is_call:
             return (self._reasoning_end({SIGNATURE: block.text()}),)
@@ -246,72 +245,3 @@ class AnthropicReader(AnswerReader):
     def _reasoning_end(self, value: dict[str, object]) -> MetadataReceived:
         metadata = ProviderMetadata(kind=KIND, family=self._family, value=json_text(value))
         return MetadataReceived(metadata=metadata, is_reasoning=True)
-
-
-class _Block:
-    """A call, or reasoning with its signature, while it arrives.
-
-    Attributes:
-        is_call: It is a call.
-        size_bytes: About the size of its arguments or signature.
-    """
-
-    __slots__ = ("_id", "_name", "_parts", "is_call", "size_bytes")
-
-    def __init__(self, *, is_call: bool) -> None:
-        self.is_call = is_call
-        self._id = ""
-        self._name = ""
-        self._parts: list[str] = []
-        self.size_bytes = 0
-
-    def begin_call(self, content: dict[str, object]) -> None:
-        """Take the start of a call; some servers send all its arguments there."""
-        self._name = _text(content.get("name"))
-        if not self._name:
-            raise UnreadableAnswer("a call without a name")
-        self._id = _text(content.get("id"))
-        self.size_bytes += len(self._id) + len(self._name)
-        arguments = content.get("input")
-        if arguments:
-            self.add(arguments if isinstance(arguments, str) else json_text(arguments))
-
-    def add(self, part: str) -> None:
-        """Append to the arguments or the signature."""
-        if part:
-            self._parts.append(part)
-            self.size_bytes += len(part.encode(errors="surrogatepass"))
-
-    def text(self) -> str:
-        """Return the arguments or the signature."""
-        return "".join(self._parts)
-
-    def is_whole(self) -> bool:
-        """Return whether the arguments are the JSON of an object, which a part of one never is."""
-        try:
-            return isinstance(orjson.loads(self.text()), dict)
-        except orjson.JSONDecodeError:
-            return False
-
-    def call(self, new_call_id: CallIds) -> ToolCall:
-        """Return the call; its arguments may be invalid JSON, as sent."""
-        arguments = self.text()
-        return ToolCall(
-            id=self._id or new_call_id(),
-            name=self._name,
-            arguments=arguments if arguments.strip() else "{}",
-        )
-
-
-def _object(value: object) -> dict[str, object]:
-    if type(value) is not dict:
-        raise UnreadableAnswer("an event of a wrong shape")
-    return value
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if type(value) is not str:
-        raise UnreadableAnswer("a text that is not a string")
-    return value

@@ -2,8 +2,8 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
-from hashlib import sha256
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -16,11 +16,14 @@ from domain.entities.items import (
     ToolResult,
     tool_calls,
 )
-from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolMode
+from domain.entities.prompt import CacheMark, Message, Prompt, Role
+from domain.entities.tools import ResponseFormat, Tool, ToolMode
 from infra.llm.providers.anthropic.schema import supported_schema
+from infra.llm.providers.anthropic.thinking import thinking_of
+from infra.llm.transport.call_ids import RequestCallIds
 from infra.llm.transport.dialect import Dialect
-from infra.llm.transport.item_json import arguments_object, metadata_object
+from infra.llm.transport.item_json import arguments_object, arguments_schema, metadata_object
+from infra.llm.transport.json_instructions import json_instructions
 
 KIND = "anthropic"
 
@@ -37,27 +40,10 @@ DEFAULT_MAX_TOKENS = 8192
 Block = dict[str, object]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_LONGEST_ID = 128
 _MOST_TEMPERATURE = 1.0
 _FIRST_QUESTION = "."
 """Stands before a conversation that begins with an answer, since the first message must be the user's."""
-_ANY_JSON = (
-    "Answer with one JSON object and nothing else: no other text, and no code fence around it."
-)
-"""Asks for JSON without a schema, for which the API has no setting."""
-
-# Models before 4.6 take a number of tokens instead of an effort.
-_TAKES_BUDGET = re.compile(r"claude-(?:[123]\b|[a-z]+-4(?:-[0-5])?(?:[-@](?:\d{8}|latest))?$)")
-_LEAST_BUDGET = 1024
-_BUDGETS = {
-    ReasoningEffort.MINIMAL: 1024,
-    ReasoningEffort.LOW: 1024,
-    ReasoningEffort.MEDIUM: 8192,
-    ReasoningEffort.HIGH: 24576,
-    ReasoningEffort.EXTRA_HIGH: 24576,
-    ReasoningEffort.MAXIMUM: 24576,
-}
-_EFFORTS = {ReasoningEffort.MINIMAL: "low"}
-"""Words other than ours."""
 
 
 def request_body(
@@ -81,10 +67,7 @@ def request_body(
         "stream": dialect.stream,
     }
     wanted = prompt.response_format
-    system = prompt.system
-    if wanted is not None and wanted.schema is None:
-        system = f"{system}\n\n{_ANY_JSON}" if system else _ANY_JSON
-    if system.strip():
+    if system := _system(prompt):
         body["system"] = system
     if stop := [sequence for sequence in prompt.stop if sequence.strip()]:
         body["stop_sequences"] = stop
@@ -92,7 +75,15 @@ def request_body(
     output: dict[str, object] = {}
     thinking: dict[str, object] | None = None
     if prompt.reasoning_effort is not None:
-        thinking, output = _thinking(prompt, prompt.reasoning_effort, messages, model, limit)
+        turns = [
+            (message["role"], [block["type"] for block in _blocks_of(message["content"])])
+            for message in messages
+        ]
+        thinking, effort = thinking_of(
+            prompt, prompt.reasoning_effort, model=model, limit=limit, turns=turns
+        )
+        if effort is not None:
+            output["effort"] = effort
     if wanted is not None and wanted.schema is not None:
         output["format"] = {"type": "json_schema", "schema": _response_schema(wanted)}
     if thinking is not None:
@@ -106,20 +97,59 @@ def request_body(
             body["temperature"] = min(prompt.temperature, _MOST_TEMPERATURE)
         if prompt.top_p is not None:
             body["top_p"] = prompt.top_p
+    caching = prompt.caching
+    if caching is not None and caching.whole is not None:
+        body["cache_control"] = _cache_control(caching.whole)
     return orjson.dumps(body)
+
+
+def _system(prompt: Prompt) -> str | list[Block]:
+    """Return the instructions: a text, or blocks that end at the marks of the caller; empty for none."""
+    system = prompt.system
+    wanted = prompt.response_format
+    more = ""
+    if wanted is not None and wanted.schema is None:
+        more = json_instructions(wanted)
+        more = f"\n\n{more}" if system else more
+    if prompt.caching is None or not prompt.caching.system:
+        return system + more if (system + more).strip() else ""
+    marks = [replace(mark, position=len(system) - mark.position) for mark in prompt.caching.system]
+    blocks = _text_blocks(system, marks)
+    return [*blocks, {"type": "text", "text": more}] if more else blocks
+
+
+def _text_blocks(text: str, marks: Iterable[CacheMark]) -> list[Block]:
+    """Return `text` as blocks that end at `marks`, by the number of characters before them."""
+    blocks: list[Block] = []
+    start = 0
+    for mark in sorted(marks, key=lambda mark: mark.position):
+        if text[start : mark.position].strip():
+            block = {"type": "text", "text": text[start : mark.position]}
+            blocks.append({**block, "cache_control": _cache_control(mark)})
+            start = mark.position
+    if text[start:].strip():
+        blocks.append({"type": "text", "text": text[start:]})
+    return blocks
+
+
+def _cache_control(mark: CacheMark) -> Block:
+    return {"type": "ephemeral", "ttl": mark.ttl} if mark.ttl else {"type": "ephemeral"}
 
 
 def _messages(messages: Sequence[Message], family: str) -> list[dict[str, object]]:
     """Return messages whose roles alternate, beginning with the user's."""
-    ids = _CallIds()
+    ids = RequestCallIds(_ID, longest=_LONGEST_ID)
     written: list[dict[str, object]] = []
     for message in messages:
         content: str | list[Block] = message.text
         if message.items:
+            marks = {mark.position - 1: mark for mark in message.cache_marks}
             if message.role is Role.ASSISTANT:
-                content = _answer_blocks(message.items, family, ids)
+                content = _answer_blocks(message.items, family, ids, marks)
             else:
-                content = _user_blocks(message.items, ids)
+                content = _user_blocks(message.items, ids, marks)
+        elif message.cache_marks:
+            content = _text_blocks(message.text, message.cache_marks)
         if message.role is Role.ASSISTANT and not _has_content(content):
             continue
         role = message.role.value
@@ -147,9 +177,11 @@ def _is_after_results(block: Block) -> bool:
     return block["type"] != "tool_result"
 
 
-def _answer_blocks(items: Iterable[Item], family: str, ids: "_CallIds") -> list[Block]:
+def _answer_blocks(
+    items: Iterable[Item], family: str, ids: RequestCallIds, marks: Mapping[int, CacheMark]
+) -> list[Block]:
     blocks: list[Block] = []
-    for item in items:
+    for position, item in enumerate(items):
         match item:
             case Text():
                 if item.text.strip():
@@ -166,7 +198,12 @@ def _answer_blocks(items: Iterable[Item], family: str, ids: "_CallIds") -> list[
                         "input": arguments_object(item.arguments),
                     }
                 )
+        if position in marks and blocks and blocks[-1]["type"] in _MAY_BE_MARKED:
+            blocks[-1]["cache_control"] = _cache_control(marks[position])
     return blocks
+
+
+_MAY_BE_MARKED = ("text", "tool_use")
 
 
 def _thinking_block(item: Reasoning, family: str) -> Block | None:
@@ -178,21 +215,30 @@ def _thinking_block(item: Reasoning, family: str) -> Block | None:
     return None
 
 
-def _user_blocks(items: Sequence[Item], ids: "_CallIds") -> list[Block]:
+def _user_blocks(
+    items: Sequence[Item], ids: RequestCallIds, marks: Mapping[int, CacheMark]
+) -> list[Block]:
     """Return the results first, which the API demands, then the rest."""
     results: list[Block] = []
     others: list[Block] = []
-    for item in items:
+    for position, item in enumerate(items):
         if isinstance(item, ToolResult):
-            results.append(_result(item, ids))
+            block = _result(item, ids)
+            results.append(block)
         elif isinstance(item, Text) and item.text.strip():
-            others.append({"type": "text", "text": item.text})
+            block = {"type": "text", "text": item.text}
+            others.append(block)
         elif isinstance(item, Attachment):
-            others.append(_attachment(item))
+            block = _attachment(item)
+            others.append(block)
+        else:
+            continue
+        if position in marks:
+            block["cache_control"] = _cache_control(marks[position])
     return results + others
 
 
-def _result(item: ToolResult, ids: "_CallIds") -> Block:
+def _result(item: ToolResult, ids: RequestCallIds) -> Block:
     result: Block = {"type": "tool_result", "tool_use_id": ids.of_result(item.call_id)}
     if item.output:
         result["content"] = item.output
@@ -218,32 +264,6 @@ def _attachment(item: Attachment) -> Block:
     return document
 
 
-class _CallIds:
-    """The ids of the calls of one request: in Anthropic's alphabet, and each used once."""
-
-    def __init__(self) -> None:
-        self._current: dict[str, str] = {}
-        self._used: set[str] = set()
-
-    def of_call(self, call_id: str) -> str:
-        """Return the id of the next call, which ends the use of the same id by an earlier one."""
-        written = call_id
-        if not _ID.fullmatch(call_id):
-            written = sha256(call_id.encode(errors="surrogatepass")).hexdigest()[:32]
-        number = 1
-        distinct = written
-        while distinct in self._used:
-            number += 1
-            distinct = f"{written[:120]}_{number}"
-        self._used.add(distinct)
-        self._current[call_id] = distinct
-        return distinct
-
-    def of_result(self, call_id: str) -> str:
-        """Return the id of the last call with this id."""
-        return self._current.get(call_id) or self.of_call(call_id)
-
-
 def _add_tools(body: dict[str, object], prompt: Prompt, dialect: Dialect) -> None:
     if not prompt.tools:
         called = {
@@ -257,7 +277,13 @@ def _add_tools(body: dict[str, object], prompt: Prompt, dialect: Dialect) -> Non
     tools: Sequence[Tool] = prompt.tools
     if choice is not None and choice.names:
         tools = [tool for tool in tools if tool.name in choice.names] or tools
-    body["tools"] = [_tool(tool, dialect) for tool in tools]
+    written = [_tool(tool, dialect) for tool in tools]
+    body["tools"] = written
+    if prompt.caching is not None:
+        marks = {prompt.tools[mark.position - 1].name: mark for mark in prompt.caching.tools}
+        for tool in written:
+            if (mark := marks.get(str(tool["name"]))) is not None:
+                tool["cache_control"] = _cache_control(mark)
     mode = ToolMode.AUTO if choice is None else choice.mode
     calling: dict[str, object] = {"type": _MODES[mode]}
     if choice is not None and mode is ToolMode.REQUIRED and len(choice.names) == 1:
@@ -272,7 +298,10 @@ _MODES = {ToolMode.AUTO: "auto", ToolMode.NONE: "none", ToolMode.REQUIRED: "any"
 
 
 def _tool(tool: Tool, dialect: Dialect) -> dict[str, object]:
-    written: dict[str, object] = {"name": tool.name, "input_schema": _input_schema(tool)}
+    written: dict[str, object] = {
+        "name": tool.name,
+        "input_schema": arguments_schema(tool.parameters),
+    }
     if tool.description:
         written["description"] = tool.description
     if tool.is_strict and dialect.strict_tools:
@@ -280,55 +309,8 @@ def _tool(tool: Tool, dialect: Dialect) -> dict[str, object]:
     return written
 
 
-def _input_schema(tool: Tool) -> object:
-    """Return the schema of the arguments, which must say that they are an object."""
-    schema = orjson.loads(tool.parameters) if tool.parameters is not None else {}
-    if not isinstance(schema, dict):
-        schema = {}
-    if tool.parameters is not None and schema.get("type") == "object":
-        return orjson.Fragment(tool.parameters)
-    return {**schema, "type": "object"}
-
-
 def _response_schema(wanted: ResponseFormat) -> object:
     schema = supported_schema(orjson.loads(wanted.schema or "{}"))
     if wanted.description and isinstance(schema, dict):
         schema.setdefault("description", wanted.description)  # there is no other place for it
     return schema
-
-
-def _thinking(
-    prompt: Prompt,
-    effort: ReasoningEffort,
-    messages: Sequence[dict[str, object]],
-    model: str,
-    limit: int,
-) -> tuple[dict[str, object] | None, dict[str, object]]:
-    """Return how the model is to think, None where it cannot or decides itself, and the settings of its output."""
-    if effort is ReasoningEffort.NONE:
-        return {"type": "disabled"}, {}
-    choice = prompt.tool_choice
-    is_forced = bool(prompt.tools) and choice is not None and choice.mode is ToolMode.REQUIRED
-    is_continued = prompt.messages[-1].role is Role.ASSISTANT
-    may_think = not is_forced and not is_continued
-    if not _TAKES_BUDGET.match(model):
-        output: dict[str, object] = {"effort": _EFFORTS.get(effort, effort.value)}
-        return {"type": "adaptive", "display": "summarized"} if may_think else None, output
-    if not may_think or limit <= _LEAST_BUDGET or _lacks_thinking(messages):
-        return None, {}
-    budget = max(_LEAST_BUDGET, min(_BUDGETS[effort], limit // 2))
-    return {"type": "enabled", "budget_tokens": budget}, {}
-
-
-def _lacks_thinking(messages: Sequence[dict[str, object]]) -> bool:
-    """Return whether a call since the last question came without thinking, with which a budget is rejected.
-
-    So it is with calls of other models, and with clients that send no reasoning back.
-    """
-    for message in reversed(messages):
-        kinds = [block["type"] for block in _blocks_of(message["content"])]
-        if message["role"] == Role.USER.value and "tool_result" not in kinds:
-            return False
-        if "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking"):
-            return True
-    return False

@@ -58,16 +58,19 @@ _LEVELS = {
 }
 
 
-def request_body(prompt: Prompt, *, upstream: str, family: str) -> bytes:
+def request_body(prompt: Prompt, *, upstream: str, family: str, has_call_ids: bool = True) -> bytes:
     """Return the body of a request; options the caller did not set are not sent.
 
     Args:
         prompt: The messages, tools and settings.
         upstream: Google's name for the model.
         family: Metadata of this family is sent back.
+        has_call_ids: The server takes ids of calls, as Vertex AI does not: there results follow the order of the calls.
     """
     config = _config(prompt, upstream)
-    body: dict[str, object] = {"contents": _contents(prompt.messages, family)}
+    body: dict[str, object] = {
+        "contents": _contents(prompt.messages, family, has_call_ids=has_call_ids)
+    }
     if prompt.system:
         body["systemInstruction"] = {"parts": [{"text": prompt.system}]}
     if prompt.tools:
@@ -176,7 +179,9 @@ def _calling_config(choice: ToolChoice | None, tools: Sequence[Tool]) -> dict[st
     return {}
 
 
-def _contents(messages: Sequence[Message], family: str) -> list[dict[str, object]]:
+def _contents(
+    messages: Sequence[Message], family: str, *, has_call_ids: bool
+) -> list[dict[str, object]]:
     contents: list[dict[str, object]] = []
     names: dict[str, str] = {}
     for message in messages:
@@ -186,10 +191,10 @@ def _contents(messages: Sequence[Message], family: str) -> list[dict[str, object
             for call in tool_calls(message.items):
                 names.pop(call.id, None)  # an id that a server repeats moves to the end
                 names[call.id] = call.name
-            if parts := _answer_parts(message.items, family):
+            if parts := _answer_parts(message.items, family, has_call_ids=has_call_ids):
                 _add_answer(contents, parts)
         else:
-            contents += _user_contents(message.items, names)
+            contents += _user_contents(message.items, names, has_call_ids=has_call_ids)
     return contents
 
 
@@ -204,7 +209,7 @@ def _add_answer(contents: list[dict[str, object]], parts: list[Part]) -> None:
         contents.insert(0, {"role": "user", "parts": [{"text": _NO_BEGINNING}]})
 
 
-def _answer_parts(items: Iterable[Item], family: str) -> list[Part]:
+def _answer_parts(items: Iterable[Item], family: str, *, has_call_ids: bool) -> list[Part]:
     parts: list[Part] = []
     needs_signature = True
     for item in items:
@@ -224,7 +229,7 @@ def _answer_parts(items: Iterable[Item], family: str) -> list[Part]:
                 parts.append(
                     {
                         "functionCall": {
-                            "id": item.id,
+                            **_id(item.id, has_call_ids=has_call_ids),
                             "name": item.name,
                             "args": arguments_object(item.arguments),
                         },
@@ -234,13 +239,15 @@ def _answer_parts(items: Iterable[Item], family: str) -> list[Part]:
     return parts
 
 
-def _user_contents(items: Sequence[Item], names: Mapping[str, str]) -> list[dict[str, object]]:
+def _user_contents(
+    items: Sequence[Item], names: Mapping[str, str], *, has_call_ids: bool
+) -> list[dict[str, object]]:
     """Return the results in the order of their calls in one content, in which nothing else may be; then the rest."""
     positions = {call_id: position for position, call_id in enumerate(names)}
     results: list[Part] = [
         {
             "functionResponse": {
-                "id": result.call_id,
+                **_id(result.call_id, has_call_ids=has_call_ids),
                 "name": names.get(result.call_id, ""),
                 "response": _response(result),
             }
@@ -256,6 +263,10 @@ def _user_contents(items: Sequence[Item], names: Mapping[str, str]) -> list[dict
         elif isinstance(item, Attachment):
             others.append(_attachment(item))
     return [{"role": "user", "parts": parts} for parts in (results, others) if parts]
+
+
+def _id(call_id: str, *, has_call_ids: bool) -> dict[str, str]:
+    return {"id": call_id} if has_call_ids else {}
 
 
 def _attachment(item: Attachment) -> Part:

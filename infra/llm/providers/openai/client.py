@@ -1,4 +1,4 @@
-"""OpenAI, OpenRouter, and any server with the Chat Completions API: Ollama, vLLM, llama.cpp."""
+"""OpenAI, Azure OpenAI, OpenRouter, and any server with the Chat Completions API: Ollama, vLLM, llama.cpp."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +8,7 @@ import aiohttp
 
 from domain.entities.reply import Usage
 from infra.llm.providers.openai.answer import OpenAIReader
-from infra.llm.providers.openai.request import limit_field, request_body
+from infra.llm.providers.openai.request import is_openai, limit_field, request_body
 from infra.llm.transport.adaptable_request import RouteDialect
 from infra.llm.transport.dialect import OPENAI_ADAPTATIONS, Dialect
 from infra.llm.transport.http_client import HttpClient
@@ -17,7 +17,7 @@ from infra.llm.transport.http_stream import Endpoint
 
 def default_dialect(base_url: str) -> Dialect:
     """Return the dialect expected of the server at `base_url`."""
-    return Dialect(limit_field=limit_field(base_url))
+    return Dialect(limit_field=limit_field(base_url), prompt_cache_key=is_openai(base_url))
 
 
 class OpenAICompatibleClient(HttpClient):
@@ -30,6 +30,7 @@ class OpenAICompatibleClient(HttpClient):
         upstream: The server's name for the model.
         base_url: `/chat/completions` is appended.
         api_key: Sent as a bearer token; None sends no `Authorization`, for a local server.
+        api_key_header: The header in which the key is sent by itself; None: as a bearer token.
         max_answer_bytes: Longer answers are cut.
         cost: Adds the cost to a usage, which may already hold the cost that the server reports.
         family: Models that accept the metadata in each other's answers.
@@ -50,6 +51,7 @@ class OpenAICompatibleClient(HttpClient):
         cost: Callable[[Usage], Usage],
         family: str = "",
         dialect: Dialect | None = None,
+        api_key_header: str | None = None,
         idle_seconds: float = inf,
     ) -> None:
         route_dialect = RouteDialect(
@@ -64,9 +66,15 @@ class OpenAICompatibleClient(HttpClient):
             provider=provider,
             model=model,
             url=f"{base_url.rstrip('/')}/chat/completions",
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            headers=_key_headers(api_key, api_key_header),
             max_answer_bytes=max_answer_bytes,
             cost=cost,
             idle_seconds=idle_seconds,
         )
         super().__init__(endpoint, route_dialect, partial(OpenAIReader, family))
+
+
+def _key_headers(api_key: str | None, header: str | None) -> dict[str, str]:
+    if not api_key:
+        return {}
+    return {header: api_key} if header else {"Authorization": f"Bearer {api_key}"}

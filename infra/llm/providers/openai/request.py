@@ -32,7 +32,8 @@ Of reasoning: the array of `reasoning_details` to send back, or the name of the 
 call: its `extra_content`.
 """
 
-_RENAMED_LIMIT = (".openai.com", ".openai.azure.com")
+_OPENAI_HOSTS = (".openai.com", ".openai.azure.com")
+_MOST_KEY_CHARACTERS = 64
 _AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
 _CALL_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _SHORT_CALL_ID = re.compile(r"[A-Za-z0-9]{9}")
@@ -40,8 +41,13 @@ _SHORT_CALL_ID = re.compile(r"[A-Za-z0-9]{9}")
 
 def limit_field(base_url: str) -> str:
     """Return a server's name for the limit on output: OpenAI's newer models reject the old name, others need it."""
+    return "max_completion_tokens" if is_openai(base_url) else "max_tokens"
+
+
+def is_openai(base_url: str) -> bool:
+    """Return whether the server is OpenAI's own, or Azure's."""
     host = urlsplit(base_url).hostname or ""
-    return "max_completion_tokens" if f".{host}".endswith(_RENAMED_LIMIT) else "max_tokens"
+    return f".{host}".endswith(_OPENAI_HOSTS)
 
 
 def request_body(prompt: Prompt, dialect: Dialect, *, model: str, family: str) -> bytes:
@@ -80,7 +86,17 @@ def request_body(prompt: Prompt, dialect: Dialect, *, model: str, family: str) -
         body["response_format"] = _response_format(prompt.response_format)
     if prompt.reasoning_effort is not None:
         body["reasoning_effort"] = prompt.reasoning_effort.value
+    caching = prompt.caching
+    if caching is not None and caching.key is not None and dialect.prompt_cache_key:
+        body["prompt_cache_key"] = _cache_key(caching.key)
     return orjson.dumps(body)
+
+
+def _cache_key(key: str) -> str:
+    """Return a key of a length that OpenAI accepts."""
+    if len(key) <= _MOST_KEY_CHARACTERS:
+        return key
+    return sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 def _messages(message: Message, dialect: Dialect, family: str) -> list[dict[str, object]]:

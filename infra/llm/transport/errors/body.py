@@ -1,7 +1,7 @@
 """Parses the error bodies of Google, OpenAI, OpenRouter and similar servers."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -32,7 +32,19 @@ _STATUS_OF_CODE = {
     "api_error": 500,
     "timeout_error": 504,
     "overloaded_error": 529,
+    # AWS
+    "ValidationException": 400,
+    "AccessDeniedException": 403,
+    "ResourceNotFoundException": 404,
+    "ModelTimeoutException": 408,
+    "ModelErrorException": 424,
+    "ModelStreamErrorException": 424,
+    "ModelNotReadyException": 429,
+    "ThrottlingException": 429,
+    "InternalServerException": 500,
+    "ServiceUnavailableException": 503,
 }
+_TYPE_HEADER = "x-amzn-ErrorType"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +103,20 @@ class WireError:
     def unquoted_start(self) -> str:
         """The start of the message without quotations, which may be a name or the caller's own text."""
         return _QUOTED.sub("", self.message[:_START_OF_A_MESSAGE]).strip()
+
+
+def with_type_in_header(body: object, headers: Mapping[str, str]) -> object:
+    """Return the body of a refusal with the type of its error, which AWS sends in a header.
+
+    Args:
+        body: As parsed, of any shape.
+        headers: Of the response.
+    """
+    header = headers.get(_TYPE_HEADER)
+    if header is None:
+        return body
+    texts = body if isinstance(body, dict) else {"message": body} if isinstance(body, str) else {}
+    return {**texts, "__type": header.partition(":")[0]}
 
 
 def plain_code(code: str) -> str:

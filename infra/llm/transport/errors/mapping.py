@@ -112,4 +112,4 @@ _ABOUT_OUR_SETTINGS = frozenset({401, 402, 403, 404, 405, 407, 410})
 # Also sent for a single call: more tokens asked for than the credit covers, a prompt or a region that is not served, an
 # endpoint that lacks a parameter.
 _MAY_CONCERN_ONE_CALL = frozenset({402, 403, 404})
-_TRANSIENT = frozenset({408, 409, 425, 499})
+_TRANSIENT = frozenset({408, 409, 424, 425, 499})

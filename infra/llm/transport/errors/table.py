@@ -94,6 +94,19 @@ _CODES = {
         "unknown_model",
         "unsupported_model",
         "deployment_not_found",
+        # AWS: credentials, permissions and models
+        "AccessDeniedException",
+        "AccessDenied",
+        "ExpiredTokenException",
+        "ExpiredToken",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "NotAuthorized",
+        "OptInRequired",
+        "ResourceNotFoundException",
+        "UnrecognizedClientException",
     ),
     Meaning.CONTEXT_TOO_LONG: _codes(
         "context_length_exceeded",
@@ -125,6 +138,8 @@ _CODES = {
         "tokens_per_minute_exceeded",
         "throttling",
         "throttling_exception",
+        "ModelNotReadyException",
+        "ServiceQuotaExceededException",
     ),
     Meaning.OVERLOADED: _codes(
         "overloaded_error", "overloaded", "server_overloaded", "engine_overloaded"
@@ -186,6 +201,8 @@ _ACCOUNT = re.compile(
             r"\bcredit balance is too low\b",
             r"\binsufficient (?:balance|credits?|quota|funds)\b",
             r"\bnot a valid model\b",
+            r"^the provided model identifier is invalid\b|^could not resolve the foundation model\b",
+            r"^invocation of model id \S+ with on-demand throughput isn.?t supported",
             r"^(?:invalid|unknown|unsupported) model\b(?! (?:output|response|answer|state))",
             r"^no such model\b|^model not exist\b",
             r"\bmodel\b(?:(?!\. ).){0,100}?(?:\bdoes not exist|\bdoesn't exist|\bnot found\b"

@@ -148,6 +148,25 @@ async def test_an_answer_that_cannot_be_kept_is_not_told() -> None:
     assert history.kept == {}
 
 
+class HangingHistory(InMemoryHistory):
+    """Never ends an append."""
+
+    async def append(self, interaction: Interaction) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_store_that_hangs_ends_the_request_at_its_deadline() -> None:
+    history = HangingHistory()
+    answer = AnswerPrompt(llm=SteppingLLM(FIRST, "x", END), history=history, clock=CLOCK)
+    context = a_chat_context()
+    context.answer_deadline = Deadline(context.started_seconds)  # one second is left for the store
+    with pytest.raises(HistoryNotDurable) as caught:
+        async for _ in answer(context, Prompt.from_text("hi")):
+            pass
+    assert isinstance(caught.value.__cause__, TimeoutError)
+    assert not context.is_stored
+
+
 async def test_that_a_failure_cannot_be_kept_changes_nothing_for_the_caller() -> None:
     answer, history, _ = parts(LLMTimeout())
     history.refuses = 1

@@ -11,8 +11,10 @@ from domain.entities.background.answer import BackgroundAnswer
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.answer_log import AnswerLog
 from infra.answers.sqlite import store as sqlite
+from infra.answers.sqlite.jobs import REMOVED_AT_ONCE
 from infra.answers.sqlite.store import ANSWERS_FILE, SqliteAnswerLog, open_sqlite_answers
 from infra.clock import SystemClock
+from tests.fakes.clock import FakeClock
 from tests.fakes.interactions import an_interaction
 
 ANSWER = BackgroundAnswer(interaction=an_interaction())
@@ -131,3 +133,34 @@ async def test_a_closed_log_refuses_calls(tmp_path: Path) -> None:
         await log.append(lease, ["a"])
     with pytest.raises(HistoryUnreadable):
         await read(log)
+
+
+async def test_expired_logs_are_removed_from_the_file_some_at_a_time(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with open_sqlite_answers(tmp_path, clock, keep_seconds=60.0, read_seconds=10.0) as log:
+        for number in range(REMOVED_AT_ONCE + 2):
+            outcome = an_interaction(number)
+            lease = await log.begin(BackgroundAnswer(interaction=outcome), lease_seconds=1.0)
+            if number:
+                await log.end(lease, [outcome])
+        left = []
+        for seconds in (59.0, 1.0, 0.0):
+            clock.advance(seconds)
+            await log.purge()
+            left.append(_rows(tmp_path / ANSWERS_FILE))
+    assert left == [
+        (REMOVED_AT_ONCE + 2, REMOVED_AT_ONCE + 2, REMOVED_AT_ONCE + 1),
+        (2, 2, 1),
+        (1, 1, 0),
+    ]
+
+
+def _rows(path: Path) -> tuple[int, ...]:
+    """Return the number of rows of each table."""
+    connection = apsw.Connection(str(path))
+    counts = connection.execute(
+        "SELECT (SELECT count(*) FROM answer), (SELECT count(*) FROM answer_request),"
+        " (SELECT count(*) FROM answer_record)"
+    ).fetchall()[0]
+    connection.close()
+    return counts

@@ -12,6 +12,8 @@ from dependency_injection import application
 from domain.entities.background.answer import AnswerKey, BackgroundAnswer
 from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
+from infra.answers.dynamodb.store import DynamoAnswerLog
+from infra.answers.mongo.store import MongoAnswerLog
 from infra.answers.sqlite.store import ANSWERS_FILE, SqliteAnswerLog
 from infra.attachments.disk import DiskAttachments
 from infra.attachments.gridfs import GridFsAttachments
@@ -101,7 +103,7 @@ async def test_a_store_without_a_place_for_attachments_has_none() -> None:
         ({"dynamodb_table": "history"}, SqliteAnswerLog),
     ],
 )
-async def test_event_logs_are_where_interactions_are_accepted(
+async def test_event_logs_are_on_the_disk_where_interactions_are_accepted(
     values: dict[str, Any], kind: type, tmp_path: Path
 ) -> None:
     configured = settings(data_dir=tmp_path / "data", answer_events_keep_seconds=60.0, **values)
@@ -111,6 +113,23 @@ async def test_event_logs_are_where_interactions_are_accepted(
         assert not (tmp_path / "data").exists()
         await log.begin(BackgroundAnswer(interaction=an_interaction()), lease_seconds=1.0)
     assert (tmp_path / "data" / ANSWERS_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({"mongo_uri": "mongodb://127.0.0.1:9"}, MongoAnswerLog),
+        ({"dynamodb_table": "history"}, DynamoAnswerLog),
+    ],
+)
+async def test_without_an_outbox_event_logs_are_in_the_store(
+    values: dict[str, Any], kind: type, tmp_path: Path
+) -> None:
+    access = {"aws_region": "eu-west-1", "aws_access_key_id": "x", "aws_secret_access_key": "y"}
+    configured = settings(data_dir=tmp_path / "data", outbox_enabled=False, **access, **values)
+    async with open_answer_log(configured, SystemClock()) as log:
+        assert type(log) is kind
+    assert list(tmp_path.iterdir()) == []
 
 
 class MemoryStore(InMemoryHistory, DurableStore):
@@ -151,6 +170,7 @@ def memory_store(history: MemoryStore, records: InMemoryIdempotencyStore) -> Sto
         open_archive=no_archive,
         open_archive_reader=no_reader,
         open_idempotency=open_idempotency,
+        open_answers=registry.STORES[0].open_answers,
     )
 
 

@@ -415,12 +415,16 @@ async def test_an_outcome_is_delivered_although_the_answer_in_progress_was_refus
 IN_PROGRESS = frozenset({Status.IN_PROGRESS})
 
 
+@pytest.mark.parametrize("is_delivered", [False, True])
 async def test_what_another_process_of_the_host_has_finished_is_no_longer_in_progress(
-    opened: Opened, store: UnreliableStore
+    opened: Opened, store: UnreliableStore, is_delivered: bool
 ) -> None:
     async with opened() as outbox, opened() as other:
+        if not is_delivered:
+            store.may_write.clear()
         await outbox.append_many([running(1), running(2)])
-        await until_stored(store, running(1), running(2))
+        if is_delivered:
+            await until_stored(store, running(1), running(2))
         store.may_write.clear()
         await other.append(an_interaction(1))
         for each in (outbox, other):

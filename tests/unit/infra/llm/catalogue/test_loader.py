@@ -247,18 +247,19 @@ output_usd_per_million = 3.5
 
     @pytest.mark.seen("B1")
     def test_how_a_server_wants_to_be_asked_may_be_stated(self, tmp_path: Path) -> None:
-        stated = 'stream_options = false\nlimit_field = "max_completion_tokens"\nsystem_role = false\nstream = false'
+        stated = 'stream_options = false\nlimit_field = "max_completion_tokens"\nsystem_role = false\nstream = false\nprompt_cache_key = true'
         file = A_FILE.replace('kind = "openai"', f'kind = "openai"\n{stated}')
         assert entry(of_file(tmp_path, file), "a").provider.dialect == Dialect(
             stream=False,
             stream_options=False,
             limit_field="max_completion_tokens",
             system_role=False,
+            prompt_cache_key=True,
         )
         half = A_FILE.replace('kind = "openai"', 'kind = "openai"\nstream_options = false')
         half = half.replace("http://127.0.0.1:11434/v1", "https://api.openai.com/v1")
         assert entry(of_file(tmp_path, half), "a").provider.dialect == Dialect(
-            stream_options=False, limit_field="max_completion_tokens"
+            stream_options=False, limit_field="max_completion_tokens", prompt_cache_key=True
         )
         assert entry(of_file(tmp_path, A_FILE), "a").provider.dialect is None
 
@@ -390,13 +391,77 @@ MISTAKES = {
         A_FILE.replace('kind = "openai"', 'kind = "gemini"\nstream = false'),
         '[providers.here] stream: only for kind = "openai"',
     ),
+    "a spread over nothing": (
+        A_FILE + "spread = true\n",
+        "[models.a] spread: no fallback has the same upstream",
+    ),
+    "no weight": (A_FILE + "weight = 0\n", "[models.a] weight: should be greater than 0"),
+    "a header of the key for another kind": (
+        A_FILE.replace(
+            'kind = "openai"', 'kind = "gemini"\napi_key_env = "K"\napi_key_header = "api-key"'
+        ),
+        '[providers.here] api_key_header: only for kind = "openai"',
+    ),
+    "a header without a key": (
+        A_FILE.replace('kind = "openai"', 'kind = "openai"\napi_key_header = "api-key"'),
+        "[providers.here] api_key_header: needs api_key_env",
+    ),
+    "no name of a header": (
+        A_FILE.replace(
+            'kind = "openai"', 'kind = "openai"\napi_key_env = "K"\napi_key_header = "api key:"'
+        ),
+        "[providers.here] api_key_header: should match pattern",
+    ),
+    "tokens of Google for another kind": (
+        A_FILE.replace('kind = "openai"', 'kind = "openai"\nauth = "google"'),
+        '[providers.here] auth: only for kind = "gemini"',
+    ),
+    "tokens and a key": (
+        A_FILE.replace('kind = "openai"', 'kind = "gemini"\nauth = "google"\napi_key_env = "K"'),
+        "[providers.here] auth, api_key_env: state one of them",
+    ),
+    "tokens for another address": (
+        A_FILE.replace('kind = "openai"', 'kind = "gemini"\nauth = "google"'),
+        '[providers.here] base_url: should end with /publishers/google where auth = "google"',
+    ),
+    "no such credentials": (
+        A_FILE.replace('kind = "openai"', 'kind = "gemini"\nauth = "aws"'),
+        "[providers.here] auth: should be 'google'",
+    ),
     "no such limit field": (
         A_FILE.replace('kind = "openai"', 'kind = "openai"\nlimit_field = "tokens"'),
         "[providers.here] limit_field: should be 'max_tokens' or 'max_completion_tokens'",
     ),
+    "no address": (
+        A_FILE.replace('base_url = "http://127.0.0.1:11434/v1"', ""),
+        "[providers.here] base_url: is missing",
+    ),
+    "region of another kind": (
+        A_FILE.replace('kind = "openai"', 'kind = "openai"\nregion = "us-east-1"'),
+        '[providers.here] region: only for kind = "bedrock"',
+    ),
+    "no region": (
+        A_FILE.replace('"openai"', '"bedrock"'),
+        "[providers.here] region: is missing",
+    ),
+    "bad region": (
+        A_FILE.replace('"openai"', '"bedrock"\nregion = "us-east-1.evil.example"'),
+        "[providers.here] region: should match pattern",
+    ),
+    "bad role": (
+        A_FILE.replace('"openai"', '"bedrock"\nregion = "us-east-1"\nrole_arn = "admin"'),
+        "[providers.here] role_arn: should match pattern",
+    ),
+    "role and key": (
+        A_FILE.replace(
+            '"openai"',
+            '"bedrock"\nregion = "us-east-1"\napi_key_env = "KEY"\nrole_arn = "arn:aws:iam::123456789012:role/x"',
+        ),
+        "[providers.here] role_arn, api_key_env: state one of them",
+    ),
     "bad kind": (
         A_FILE.replace('"openai"', '"claude"'),
-        "[providers.here] kind: should be 'gemini', 'openai' or 'anthropic'",
+        "[providers.here] kind: should be 'gemini', 'openai', 'anthropic' or 'bedrock'",
     ),
     "bad address": (
         A_FILE.replace("http://127.0.0.1:11434", "localhost:11434"),

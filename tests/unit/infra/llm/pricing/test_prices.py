@@ -61,6 +61,8 @@ MODELS = [
     ("https://api.openai.com/v1", "gpt-5.4"),
     ("https://api.openai.com/v1", "GPT-5.4"),
     ("https://api.perplexity.ai", "sonar-deep-research"),
+    ("https://bedrock-runtime.us-east-1.amazonaws.com", "us.amazon.nova-micro-v1:0"),
+    ("https://bedrock-runtime.us-east-1.amazonaws.com", "us.anthropic.claude-sonnet-4-6"),
     *models_priced_by_the_hour(),
 ]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from botocore.eventstream import EventStreamBuffer
 
 from domain.entities.interaction import Interaction
 from domain.entities.items import Reasoning, ToolResult, tool_calls
@@ -15,6 +16,8 @@ from domain.entities.tools import Tool
 from domain.use_cases.record_answer import AnswerRecorder
 from infra.llm.providers.anthropic.answer import AnthropicReader
 from infra.llm.providers.anthropic.request import request_body as anthropic_body
+from infra.llm.providers.bedrock.answer import BedrockReader
+from infra.llm.providers.bedrock.request import request_body as bedrock_body
 from infra.llm.providers.gemini.answer import GeminiReader
 from infra.llm.providers.gemini.request import request_body as gemini_body
 from infra.llm.providers.openai.answer import OpenAIReader
@@ -22,6 +25,7 @@ from infra.llm.providers.openai.request import request_body as openai_body
 from infra.llm.transport.dialect import Dialect
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
+from infra.selftest.bedrock_rules import check_bedrock
 from infra.selftest.request_rules import check_gemini, check_openai
 from tests.fakes.anthropic_rules import check_anthropic
 from tests.fakes.chat_contexts import a_chat_context
@@ -31,7 +35,16 @@ from tests.fakes.recordings import Recording, recordings
 FAMILY = "f"
 ALL = {
     recording.name: recording
-    for kind in ("anthropic", "gemini", "openai", "openrouter", "deepseek", "mistral")
+    for kind in (
+        "anthropic",
+        "bedrock",
+        "gemini",
+        "openai",
+        "openrouter",
+        "deepseek",
+        "mistral",
+        "vertex",
+    )
     for recording in recordings(kind)
     if recording.response["status"] == 200 and "count_tokens" not in recording.name
 }
@@ -42,6 +55,7 @@ CALLS: dict[str, list[tuple[str, Any]]] = {
         ("retrieve_entity_info", {"name": name}) for name in ("Alice", "Bob", "Charlie", "Daisy")
     ],
     "anthropic_tool_with_thinking_0": [("get_user_country", {})],
+    "bedrock_stream_tool_use_0": [("get_temperature", {"city": "Paris"})],
     "gemini_stream_tool_call_with_signature_0": [("get_country", {})],
     "gemini_tool_calls_in_sequence_0": [("get_capital", {"country": "France"})],
     "gemini_tool_calls_in_sequence_1": [("get_capital", {"country": "La France"})],
@@ -55,6 +69,13 @@ CALLS: dict[str, list[tuple[str, Any]]] = {
     "openai_json_schema_and_tool_0": [("get_user_country", {})],
     "openai_stream_tool_call_0": [("get_capital", {"country": "UK"})],
     "openai_tool_calls_without_id_0": [("get_current_time", {})],
+    "vertex_stream_tool_call_arguments_0": [
+        ("getWeather", {"location": city}) for city in ("Boston", "San Francisco")
+    ],
+    "vertex_stream_tool_call_without_arguments_0": [
+        ("read_theme", {}),
+        *[("read_screen", {"id": screen}) for screen in ("A", "B", "C")],
+    ],
     "openrouter_tool_call_0": [
         ("divide", {"numerator": 123, "denominator": 456, "on_inf": "infinity"})
     ],
@@ -63,6 +84,7 @@ REASONED = {
     "anthropic_stream_thinking_0",
     "anthropic_tool_with_thinking_0",
     "gemini_stream_thoughts_0",
+    "vertex_stream_tool_call_without_arguments_0",
     "deepseek_stream_reasoning_0",
     "openrouter_stream_reasoning_details_0",
     "openrouter_reasoning_sent_back_1",
@@ -77,7 +99,9 @@ def following_name(name: str) -> str:
 
 
 CONVERSATIONS = sorted(
-    name for name in ALL if following_name(name) in ALL and not name.startswith("anthropic")
+    name
+    for name in ALL
+    if following_name(name) in ALL and not name.startswith(("anthropic", "bedrock"))
 )
 
 
@@ -85,8 +109,12 @@ def is_anthropic(name: str) -> bool:
     return name.startswith("anthropic")
 
 
+def is_bedrock(name: str) -> bool:
+    return name.startswith("bedrock")
+
+
 def is_gemini(name: str) -> bool:
-    return name.startswith("gemini")
+    return name.startswith(("gemini", "vertex"))
 
 
 def read(recording: Recording) -> tuple[Interaction, Reply]:
@@ -96,6 +124,8 @@ def read(recording: Recording) -> tuple[Interaction, Reply]:
         reader = GeminiReader(FAMILY)
     elif is_anthropic(recording.name):
         reader = AnthropicReader(FAMILY)
+    elif is_bedrock(recording.name):
+        reader = BedrockReader(FAMILY)
     answer = ReceivedAnswer("p", reader, {}, max_bytes=1 << 20, may_call=True)
     recorder = AnswerRecorder(a_chat_context(), Prompt.from_text("Hi"), FakeClock())
     body = b"".join(step for step in recording.as_stream().steps if isinstance(step, bytes))
@@ -136,12 +166,18 @@ def test_every_recording_with_tools_is_expected() -> None:
         if any(found(recording, "functionCall"))
         or any(found(recording, "tool_calls"))
         or "tool_use" in found(recording, "type")
+        or any(found(recording, "toolUse"))
     }
     assert with_calls == set(CALLS)
 
 
 def found(recording: Recording, field: str) -> list[Any]:
     """Return all values of a field in a recorded answer."""
+    if "base64" in recording.response:
+        buffer = EventStreamBuffer()
+        buffer.add_data(recording.body)
+        events = [orjson.loads(message.payload) for message in buffer]
+        return [value for event in events for value in _values(event, field)]
     if "text" not in recording.response:
         return list(_values(recording.response["json"], field))
     lines = [line[5:] for line in recording.text.splitlines() if line.startswith("data:")]
@@ -224,6 +260,38 @@ def test_anthropic_s_calls_results_and_thinking_go_back_as_they_were_accepted(na
     for block in sent_back["content"]:
         assert block.pop("is_error") is False
     assert body["messages"][2] == sent_back
+
+
+def test_bedrock_s_calls_and_results_go_back_as_they_were_accepted() -> None:
+    interaction, _ = read(ALL["bedrock_stream_tool_use_0"])
+    accepted = ALL["bedrock_stream_tool_use_1"].request["json"]
+    question, _said, sent_back = accepted["messages"]
+    (block,) = sent_back["content"]
+    result = block["toolResult"]
+    messages = (
+        Message(role=Role.USER, text=question["content"][0]["text"]),
+        Message(role=Role.ASSISTANT, text=interaction.text, items=interaction.items),
+        Message(
+            role=Role.USER,
+            text="",
+            items=(ToolResult(call_id=result["toolUseId"], output=result["content"][0]["text"]),),
+        ),
+    )
+    tools = tuple(
+        Tool(
+            name=spec["name"],
+            description=spec["description"],
+            parameters=orjson.dumps(spec["inputSchema"]["json"]).decode(),
+        )
+        for spec in (tool["toolSpec"] for tool in accepted["toolConfig"]["tools"])
+    )
+    prompt = Prompt(messages=messages, tools=tools, system=accepted["system"][0]["text"], top_p=0.5)
+    body = orjson.loads(
+        bedrock_body(prompt, Dialect(), upstream="m", family=FAMILY, max_tokens=None)
+    )
+    check_bedrock(body)
+    assert result.pop("status") == "success"  # the default
+    assert body == accepted
 
 
 def _gemini_user(content: Any) -> Message:

@@ -9,12 +9,20 @@ import pytest
 
 from domain.entities.prompt import Prompt
 from domain.entities.reply import FinishReason, ProviderSelected, Reply, Usage
-from domain.exceptions import ContentBlocked, LLMError, LLMRateLimited, LLMRejected
+from domain.exceptions import (
+    ContentBlocked,
+    LLMError,
+    LLMMisconfigured,
+    LLMRateLimited,
+    LLMRejected,
+)
 from infra.llm.providers.anthropic.client import AnthropicClient
+from infra.llm.providers.bedrock.client import BedrockClient
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.client import OpenAICompatibleClient
 from infra.llm.transport.http_stream import provider_session
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.behaviour import Raw
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.gemini import FakeGemini
@@ -23,7 +31,7 @@ from tests.fakes.recordings import Recording, recordings
 
 ALL = {
     recording.name: recording
-    for name in ("anthropic", "gemini", "openrouter")
+    for name in ("anthropic", "bedrock", "gemini", "openrouter")
     for recording in recordings(name)
     if "count_tokens" not in recording.name
 }
@@ -36,6 +44,21 @@ EXPECTED: dict[str, tuple[str, Reply] | type[LLMError]] = {
             usage=Usage(
                 input_tokens=43, output_tokens=282, total_tokens=325, cached_input_tokens=0
             ),
+        ),
+    ),
+    "bedrock_error_before_stream_0": LLMMisconfigured,
+    "bedrock_inference_profile_0": (
+        "Hello",
+        Reply(
+            finish_reason=FinishReason.STOP,
+            usage=Usage(input_tokens=8, output_tokens=2, total_tokens=10),
+        ),
+    ),
+    "bedrock_stream_text_0": (
+        "The capital of France is Paris. Paris is not only the capital city but also the most populous city in France",
+        Reply(
+            finish_reason=FinishReason.STOP,
+            usage=Usage(input_tokens=13, output_tokens=82, total_tokens=95),
         ),
     ),
     "gemini_generate_blocked_by_safety": ContentBlocked,
@@ -122,6 +145,7 @@ EXPECTED: dict[str, tuple[str, Reply] | type[LLMError]] = {
 
 KINDS: dict[str, tuple[Any, Any]] = {
     "anthropic": (FakeAnthropic, AnthropicClient),
+    "bedrock": (FakeBedrock, BedrockClient),
     "gemini": (FakeGemini, GeminiClient),
     "openrouter": (FakeOpenAI, OpenAICompatibleClient),
 }

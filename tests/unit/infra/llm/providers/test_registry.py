@@ -1,9 +1,11 @@
 """A kind of provider is a row of the registry; nothing else needs to know it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from yarl import URL
 
 from domain.entities.reply import Usage
 from domain.interfaces.llm_client import LLMClient
@@ -11,8 +13,11 @@ from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
 from infra.llm.catalogue.loader import load_catalogue
 from infra.llm.chain import open_llm
+from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.registry import PROVIDER_KINDS, ClientOptions, ProviderKind
 from infra.llm.providers.scripted import ScriptedLLM
+from infra.llm.transport.errors.body import WireError
+from infra.llm.transport.request_signer import RequestSigner
 from infra.settings import Settings
 from tests.fakes.chat_contexts import a_chat_context
 from tests.unit.infra.llm.resilience.parts import RecordingObserver, read_answer
@@ -68,9 +73,60 @@ async def test_a_new_kind_answers_chats_once_it_is_in_the_registry(
     assert used.cost_usd == pytest.approx(3.0)
 
 
+class RecordingSigner(RequestSigner):
+    """Signs nothing, and counts how often it was closed."""
+
+    closed = 0
+
+    async def signature(self, url: URL, content_type: str, body: bytes) -> Mapping[str, str]:
+        return {}
+
+    def renews(self, error: WireError, signature: Mapping[str, str]) -> bool:
+        return False
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+async def test_the_models_of_a_provider_share_its_signer_which_is_closed_at_the_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.models_file is not None
+    text = MODELS.replace('base_url = "https://made-up.example/v9"', 'region = "us-east-1"')
+    text = text.replace('api_key_env = "GEMINI_API_KEY"', "")
+    settings.models_file.write_text(f'{text}\n[models.n]\nprovider = "p"\n', encoding="utf-8")
+    opened: list[ClientOptions] = []
+    signers: list[RecordingSigner] = []
+
+    def open_client(options: ClientOptions) -> LLMClient:
+        opened.append(options)
+        return ScriptedLLM("It works", provider=options.provider, model=options.model)
+
+    def open_signer(identity: AwsIdentity, provider: str) -> RequestSigner:
+        signers.append(RecordingSigner())
+        assert (identity.region, provider) == ("us-east-1", "p")
+        return signers[-1]
+
+    kind = ProviderKind(
+        name="made-up",
+        open_client=open_client,
+        default_url=lambda region: f"https://{region}.made-up.example",
+        open_signer=open_signer,
+    )
+    monkeypatch.setitem(PROVIDER_KINDS, kind.name, kind)
+    clock = SystemClock()
+    catalogue = load_catalogue(settings, {}, clock)
+    async with open_llm(catalogue, settings, clock=clock, observer=RecordingObserver()):
+        (signer,) = signers
+        assert [options.signer for options in opened] == [signer, signer]
+        assert opened[0].base_url == "https://us-east-1.made-up.example"
+        assert signer.closed == 0
+    assert signer.closed == 1
+
+
 def test_a_kind_that_is_not_in_the_registry_is_refused(settings: Settings) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"kind: should be 'gemini', 'openai' or 'anthropic'$"
+        ConfigurationError, match=r"kind: should be 'gemini', 'openai', 'anthropic' or 'bedrock'$"
     ):
         load_catalogue(settings, {}, SystemClock())
 

@@ -44,7 +44,7 @@ def clock() -> FakeClock:
 
 PASSING: list[LLMError] = [
     LLMUnavailable(connection_broke=True),
-    *(LLMUnavailable(http_status=status) for status in (408, 500, 502, 503, 504, 529)),
+    *(LLMUnavailable(http_status=status) for status in (408, 424, 500, 502, 503, 504, 529)),
     LLMRateLimited(http_status=429),
 ]
 

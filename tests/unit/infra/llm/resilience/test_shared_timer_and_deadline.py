@@ -15,10 +15,10 @@ from domain.entities.prompt import Prompt
 from domain.entities.reply import ProviderSelected, Reply
 from domain.exceptions import LLMRejected, LLMTimeout, LLMUnavailable
 from domain.interfaces.llm_client import LLMClient
+from domain.timing.shared_timer import SharedTimer, Timeout
 from infra.clock import SystemClock
 from infra.llm.providers.scripted import Piece, ScriptedLLM
 from infra.llm.resilience.deadline import Deadline
-from infra.llm.resilience.shared_timer import SharedTimer, Timeout
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
 
@@ -371,3 +371,24 @@ async def test_a_timeout_does_not_expire_after_a_wait_that_failed() -> None:
     timeout.end_after(ValueError())
     await asyncio.sleep(3 * SHORT)  # would be cancelled
     timeout.close()
+
+
+async def test_a_block_that_waits_too_long_ends_in_a_timeout() -> None:
+    clock = SystemClock()
+    timer = SharedTimer(clock)
+    with pytest.raises(TimeoutError), timer.limit(clock.monotonic() + SHORT, clock.monotonic()):
+        await asyncio.sleep(LONG)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_block_that_ends_in_time_is_not_cancelled_later() -> None:
+    clock = SystemClock()
+    timer = SharedTimer(clock)
+    with timer.limit(clock.monotonic() + SHORT, clock.monotonic()):
+        pass
+    limit = timer.limit(clock.monotonic() + SHORT, clock.monotonic())
+    with pytest.raises(ValueError, match="its own"), limit:
+        raise ValueError("its own")
+    await asyncio.sleep(3 * SHORT)  # would be cancelled

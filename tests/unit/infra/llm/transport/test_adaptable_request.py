@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from domain.entities.items import ProviderMetadata, Reasoning, ToolCall, ToolResult
-from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.prompt import Message, Prompt, PromptCaching, Role
 from domain.entities.reply import ProviderSelected, Reply
 from domain.entities.tools import ReasoningEffort, Tool
 from domain.exceptions import LLMError, LLMRejected
@@ -92,6 +92,20 @@ async def test_what_was_learnt_is_logged_once_without_a_word_of_the_provider(
         "p m is asked without stream_options from now on"
     ]
     assert CANARY not in caplog.text
+
+
+async def test_a_server_that_does_not_know_cache_keys_gets_none_from_then_on(
+    session: aiohttp.ClientSession,
+) -> None:
+    unknown = openai.error(
+        400, message="Unknown parameter: 'prompt_cache_key'.", param="prompt_cache_key"
+    )
+    prompt = replace(PROMPT, caching=PromptCaching(key="k"))
+    async with Strict(lambda body: unknown if "prompt_cache_key" in body else None) as provider:
+        client = client_of(session, provider, Dialect(prompt_cache_key=True))
+        for _ in range(2):
+            assert await text_of(client, prompt) == "Hello world"
+        assert ["prompt_cache_key" in seen.body for seen in provider.seen] == [True, False, False]
 
 
 @pytest.mark.seen("B1")

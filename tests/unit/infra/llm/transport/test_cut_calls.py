@@ -17,6 +17,7 @@ from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, R
 from domain.entities.tools import Capability, Tool
 from domain.exceptions import LLMError
 from infra.llm.providers.anthropic.answer import AnthropicReader
+from infra.llm.providers.bedrock.answer import BedrockReader
 from infra.llm.providers.gemini.answer import GeminiReader
 from infra.llm.providers.gemini.client import GeminiClient
 from infra.llm.providers.openai.answer import OpenAIReader
@@ -25,12 +26,13 @@ from infra.llm.transport.errors.mapping import TranslateErrors
 from infra.llm.transport.http_stream import provider_session
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
-from tests.fakes import anthropic, gemini, openai
+from tests.fakes import anthropic, bedrock, gemini, openai
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.behaviour import Calls, Cut, Raw, Says, Thinks
 from tests.fakes.clock import FakeClock
 from tests.fakes.gemini import FakeGemini
-from tests.fakes.http_provider import Seen
+from tests.fakes.http_provider import FakeProvider, Seen
 from tests.fakes.openai import FakeOpenAI
 from tests.fakes.received import calls_of, events_of
 from tests.unit.infra.llm.resilience.parts import (
@@ -58,7 +60,7 @@ SCRIPT = Says(
 )
 
 
-def body_of(provider: FakeGemini | FakeOpenAI | FakeAnthropic) -> bytes:
+def body_of(provider: FakeProvider) -> bytes:
     """Return the body of the scripted answer."""
     path = "/v1beta/models/x:streamGenerateContent"
     seen = Seen(path, {}, {}, {"stream": True, "stream_options": {"include_usage": True}})
@@ -69,6 +71,7 @@ WIRES: list[Any] = [
     pytest.param(GeminiReader, body_of(FakeGemini()), id="gemini"),
     pytest.param(OpenAIReader, body_of(FakeOpenAI()), id="openai"),
     pytest.param(AnthropicReader, body_of(FakeAnthropic()), id="anthropic"),
+    pytest.param(BedrockReader, body_of(FakeBedrock()), id="bedrock"),
 ]
 NewReader = Callable[[], AnswerReader]
 
@@ -146,6 +149,9 @@ def endless(wire: str) -> list[bytes]:
         block = {"type": "tool_use", "id": "a", "name": "x", "input": {}}
         part = anthropic.delta(0, type="input_json_delta", partial_json=piece)
         return [anthropic.start(0, block), *[part] * 10_000]
+    if wire == "bedrock":
+        part = bedrock.delta(0, toolUse={"input": piece})
+        return [bedrock.call_start(0, "x", "a"), *[part] * 10_000]
     start = {"name": "x", "willContinue": True}
     argument = {"jsonPath": "$.a", "stringValue": piece, "willContinue": True}
     more = {"partialArgs": [argument], "willContinue": True}
@@ -155,7 +161,12 @@ def endless(wire: str) -> list[bytes]:
 
 @pytest.mark.parametrize(
     ("wire", "new_reader"),
-    [("openai", OpenAIReader), ("gemini", GeminiReader), ("anthropic", AnthropicReader)],
+    [
+        ("openai", OpenAIReader),
+        ("gemini", GeminiReader),
+        ("anthropic", AnthropicReader),
+        ("bedrock", BedrockReader),
+    ],
 )
 def test_ten_megabytes_of_arguments_are_cut_and_no_call(wire: str, new_reader: NewReader) -> None:
     chunks = endless(wire)
@@ -176,10 +187,12 @@ def test_encrypted_reasoning_and_signatures_without_end_are_cut_too() -> None:
     signed = gemini.event(gemini.of_parts([{"text": "", "thoughtSignature": "a" * 1000}]))
     block = {"type": "redacted_thinking", "data": "a" * 1000}
     redacted = anthropic.start(0, block) + anthropic.stop(0)
+    hidden = bedrock.delta(0, reasoningContent={"redactedContent": "a" * 1000}) + bedrock.stop(0)
     wires = (
         (OpenAIReader, encrypted),
         (GeminiReader, signed),
         (AnthropicReader, redacted),
+        (BedrockReader, hidden),
     )
     for new_reader, chunk in wires:
         events, error = read(new_reader, *[chunk] * 50, max_bytes=10_000)

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from domain.entities.reply import Reply, Usage
 from domain.exceptions import LLMError
 from infra.llm.providers.anthropic.answer import AnthropicReader
+from infra.llm.providers.bedrock.answer import BedrockReader
 from infra.llm.providers.gemini.answer import GeminiReader
 from infra.llm.providers.openai.answer import OpenAIReader
 from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
+from infra.selftest import event_stream
 from tests.fakes import anthropic, gemini, openai
 from tests.fakes.received import text_of
 
@@ -62,10 +64,45 @@ ANTHROPIC: list[Any] = [
     anthropic.message([{"type": "text", "text": "capital"}], "end_turn", None),
     anthropic.error_body(529),
 ]
+BEDROCK: list[Any] = [
+    {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "The "}}},
+    {
+        "contentBlockStart": {
+            "contentBlockIndex": 1,
+            "start": {"toolUse": {"toolUseId": "a", "name": "x"}},
+        }
+    },
+    {"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"toolUse": {"input": '{"a":'}}}},
+    {
+        "contentBlockDelta": {
+            "contentBlockIndex": 2,
+            "delta": {
+                "reasoningContent": {"text": "a", "signature": "b", "redactedContent": "YQ=="}
+            },
+        }
+    },
+    {"contentBlockStop": {"contentBlockIndex": 2}},
+    {"messageStop": {"stopReason": "end_turn"}},
+    {"metadata": {"usage": {"inputTokens": 3, "outputTokens": 1, "totalTokens": 4}}},
+    {
+        "output": {
+            "message": {
+                "content": [
+                    {"reasoningContent": {"reasoningText": {"text": "a", "signature": "b"}}},
+                    {"text": "capital"},
+                    {"toolUse": {"toolUseId": "a", "name": "x", "input": {}}},
+                ]
+            }
+        },
+        "stopReason": "tool_use",
+    },
+    {"error": {"type": "ThrottlingException", "message": "x"}},
+]
 DIALECTS = [
     pytest.param(GeminiReader, GEMINI, id="gemini"),
     pytest.param(OpenAIReader, OPENAI, id="openai"),
     pytest.param(AnthropicReader, ANTHROPIC, id="anthropic"),
+    pytest.param(BedrockReader, BEDROCK, id="bedrock"),
 ]
 
 json_values = st.recursive(
@@ -74,6 +111,14 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
+
+
+def bedrock_event(document: Any) -> bytes:
+    """Return the message of the first field of a document, or the document alone where it is no event."""
+    if not isinstance(document, dict) or not document or not next(iter(document)).isascii():
+        return orjson.dumps(document)
+    kind = next(iter(document))
+    return event_stream.event(kind, document[kind])
 
 
 def ends_well(make_reader: Callable[[], AnswerReader], chunks: list[bytes]) -> None:
@@ -116,7 +161,8 @@ def test_a_wrong_type_anywhere(
         damaged(document, seed, data.draw(json_values)) if seed.random() < 0.5 else document
         for document in seed.sample(documents, 3)
     ]
-    ends_well(make_reader, [gemini.event(document) for document in sent])
+    framed = bedrock_event if make_reader is BedrockReader else gemini.event
+    ends_well(make_reader, [framed(document) for document in sent])
     ends_well(make_reader, [orjson.dumps(sent[0])])
 
 
@@ -127,6 +173,8 @@ def test_bytes_lost_doubled_or_changed(
     make_reader: Callable[[], AnswerReader], documents: list[Any], data: st.DataObject
 ) -> None:
     body = bytearray(b"".join(map(openai.event, documents[:3])) + openai.DONE)
+    if make_reader is BedrockReader:
+        body = bytearray(b"".join(map(bedrock_event, documents[:3])))
     for _ in range(data.draw(st.integers(1, 5))):
         place = data.draw(st.integers(0, len(body) - 1))
         body[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=4))

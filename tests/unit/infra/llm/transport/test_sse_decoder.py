@@ -210,3 +210,16 @@ def test_an_event_without_end_is_refused_before_it_fills_the_memory(chunk: bytes
 
 def test_many_short_events_in_one_read_are_not_too_long() -> None:
     assert len(events_of(b"data: 1\n\n" * LIMIT_BYTES)) == LIMIT_BYTES
+
+
+def test_lines_that_are_ignored_after_an_event_in_the_first_read_are_not_foreign() -> None:
+    decoder = EventDecoder(LIMIT_BYTES)
+    assert list(decoder.feed(b"data: 1\n\n")) == [b"1"]
+    assert list(decoder.feed(b"<b>\n")) == []
+    assert not decoder.is_foreign
+
+
+def test_a_byte_order_mark_is_removed_at_the_start_only() -> None:
+    mark = b"\xef\xbb\xbf"
+    assert events_of(mark + b"data: 1\n\n", b"data: 2\n\n") == [b"1", b"2"]
+    assert events_of(b"data: 1\n\n", mark + b"data: 2\n\n") == [b"1"]

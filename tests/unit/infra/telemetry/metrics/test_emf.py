@@ -16,6 +16,7 @@ from domain.entities.interaction import PROVISIONAL, Attempt, Status
 from domain.entities.reply import FinishReason, Reply, Usage
 from domain.interfaces.telemetry import RequestOutcome
 from infra.llm.resilience.route_health import RouteClosure, RouteHealth, RouteState
+from infra.telemetry.metrics.background_metrics import BackgroundCounts
 from infra.telemetry.metrics.emf import PERIOD_SECONDS, EmfLines, writing_emf
 from infra.telemetry.metrics.metrics import Metrics
 from infra.telemetry.metrics.outbox_metrics import OutboxSnapshot
@@ -180,6 +181,11 @@ async def everything_happens(metrics: Metrics) -> None:
     metrics.watch_routes(lambda: [route])
     delivered = metrics.watch_outbox(lambda: OUTBOX, FakeClock())
     delivered([an_interaction()])
+    background = metrics.count_background()
+    background.watch(
+        BackgroundCounts(running=lambda: 1, waiting=lambda: 1, readers=lambda: 1, limit=100)
+    )
+    background.records_written(seconds=0.01)
     attachments = metrics.count_attachments(FakeClock())
     attachments.observe_stored(1, is_new=True)
     attachments.observe_sweep(contents=1, released=0, seconds=0.1)

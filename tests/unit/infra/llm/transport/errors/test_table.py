@@ -39,6 +39,8 @@ def passed_on(document: object) -> Any:
 
 
 TOO_LONG = {
+    "Bedrock, Claude": {"message": "The model returned the following errors: prompt is too long: 200049 tokens > 200000 maximum", "__type": "ValidationException"},
+    "Bedrock, Llama": {"message": "This model's maximum context length is 8192 tokens. Please reduce the length of the prompt", "__type": "ValidationException"},
     "OpenAI": openai("This model's maximum context length is 8192 tokens. However, your messages resulted in 8545 tokens."),
     "OpenAI, by its code alone": openai("no", "context_length_exceeded"),
     "OpenAI, newer": openai("Your input exceeds the context window of this model. Please adjust your input and try again."),
@@ -156,6 +158,9 @@ def test_a_rate_limit_is_told_from_a_window_by_its_words_too(status: int) -> Non
 
 
 KEYS = {
+    "Bedrock": {"message": "The security token included in the request is invalid.", "__type": "UnrecognizedClientException"},
+    "Bedrock, expired": {"message": "The security token included in the request is expired", "__type": "ExpiredTokenException"},
+    "Bedrock, signature": {"message": "no", "__type": "InvalidSignatureException"},
     "OpenAI": openai("Incorrect API key provided: sk-***. You can find your key at …", "invalid_api_key"),
     "xAI": {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: ba***na. You can obtain an API key from https://console.x.ai."},
     "xAI, encoded": {"code": "Client specified an invalid argument", "error": "Incorrect%20API%20key%20provided:%20ba***na."},
@@ -169,6 +174,7 @@ KEYS = {
     "OpenAI, none": openai("You didn't provide an API key."),
 }  # fmt: skip
 ACCOUNTS = {
+    "Bedrock": {"message": "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform: bedrock:InvokeModelWithResponseStream", "__type": "AccessDeniedException"},
     "OpenAI": openai("You exceeded your current quota, please check your plan and billing details.", "insufficient_quota", "insufficient_quota"),
     "OpenAI, unverified": openai("Your organization must be verified to use the model `gpt-9`. Please go to: https://…", "model_not_found"),
     "OpenAI, unverified, no code": openai("Your organization must be verified to stream this model. Please go to: https://…", "unsupported_value"),
@@ -182,6 +188,9 @@ ACCOUNTS = {
     "a host behind OpenRouter": passed_on(openai("Your organization must be verified to stream this model.")),
 }  # fmt: skip
 MODELS = {
+    "Bedrock": {"message": "The provided model identifier is invalid."},
+    "Bedrock, profile": {"message": "Invocation of model ID anthropic.claude-sonnet-4-6 with on-demand throughput isn\u2019t supported. Retry your request with the ID or ARN of an inference profile that contains this model.", "__type": "ValidationException"},
+    "Bedrock, unknown": {"message": "no", "__type": "ResourceNotFoundException"},
     "OpenAI": openai("The model `gpt-9` does not exist or you do not have access to it.", "model_not_found"),
     "OpenAI, no code": openai("The model 'gpt-9.1' does not exist"),
     "OpenRouter": {"error": {"code": 400, "message": "openai/gpt-9 is not a valid model ID"}},

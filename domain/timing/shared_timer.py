@@ -25,6 +25,16 @@ class SharedTimer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handle: asyncio.TimerHandle | None = None
 
+    def limit(self, at_seconds: float, now_seconds: float) -> "Timeout":
+        """Return a context manager that raises `TimeoutError` if its block still waits at `at_seconds`.
+
+        Raises:
+            TimeoutError: That is now or in the past.
+        """
+        timeout = Timeout(self)
+        timeout.start(at_seconds, now_seconds)
+        return timeout
+
     def add(self, timeout: "Timeout") -> asyncio.AbstractEventLoop:
         """Expire `timeout` when it is due; return the running loop."""
         loop = asyncio.get_running_loop()
@@ -76,6 +86,8 @@ class Timeout:
             timeout.end_after(exc)
             raise
         timeout.end()
+
+    A block with a single wait is shorter: `with timer.limit(at_seconds, now_seconds): ...`.
 
     Attributes:
         task: The waiting task; None between waits.
@@ -129,6 +141,20 @@ class Timeout:
     def close(self) -> None:
         """Never expire again."""
         self._timer.remove(self)
+
+    def __enter__(self) -> None:
+        """Do nothing: the wait has been started."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        try:
+            if error is None:
+                self.end()
+            else:
+                self.end_after(error)
+        finally:
+            self.close()
 
     def _uncancel(self) -> int:
         self.expired = False

@@ -1,0 +1,1 @@
+"""Event logs in the DynamoDB table, for all hosts that share it."""

@@ -1,0 +1,1 @@
+"""Event logs in MongoDB, for all hosts that share it."""

@@ -1,0 +1,1 @@
+"""Access tokens for providers that take no key: fetched, cached and renewed."""

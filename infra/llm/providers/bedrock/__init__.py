@@ -1,0 +1,1 @@
+"""Amazon Bedrock's Converse API: its client, signatures, requests and answers."""

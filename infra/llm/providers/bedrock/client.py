@@ -1,0 +1,84 @@
+"""Amazon Bedrock over its REST API, for every model of its Converse API."""
+
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from urllib.parse import quote
+
+import aiohttp
+
+from domain.entities.prompt import Prompt
+from domain.entities.reply import Usage
+from infra.llm.providers.bedrock.answer import BedrockReader
+from infra.llm.providers.bedrock.names import names_by_sent_name
+from infra.llm.providers.bedrock.request import request_body
+from infra.llm.transport.adaptable_request import RouteDialect
+from infra.llm.transport.dialect import BEDROCK_ADAPTATIONS, Dialect
+from infra.llm.transport.http_client import HttpClient
+from infra.llm.transport.http_stream import Endpoint
+from infra.llm.transport.request_signer import RequestSigner
+
+
+class BedrockClient(HttpClient):
+    """Calls one model.
+
+    Args:
+        session: From `provider_session`.
+        provider: The provider's name in the catalogue.
+        model: The model's id in the catalogue.
+        upstream: Id of the model or of its inference profile, or an ARN.
+        base_url: Scheme and host; the path is appended.
+        signer: Signs the requests; None where a key authorises them.
+        api_key: A key of Bedrock, sent as a bearer token; None: the requests are signed.
+        max_answer_bytes: Longer answers are cut.
+        cost: Adds the cost to a usage.
+        family: Models that accept the metadata in each other's answers.
+        max_output_tokens: The model's limit; None where unknown.
+        idle_seconds: The limit on silence within an answer, enforced by `Deadline`.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        provider: str,
+        model: str,
+        upstream: str,
+        base_url: str,
+        signer: RequestSigner | None = None,
+        api_key: str | None = None,
+        max_answer_bytes: int,
+        cost: Callable[[Usage], Usage],
+        family: str = "",
+        max_output_tokens: int | None = None,
+        idle_seconds: float = inf,
+    ) -> None:
+        dialect = RouteDialect(
+            Dialect(seeds=None, prefill_ends_in_space=False),
+            BEDROCK_ADAPTATIONS,
+            partial(request_body, upstream=upstream, family=family, max_tokens=max_output_tokens),
+            provider=provider,
+            model=model,
+        )
+        headers = {"Accept": "application/vnd.amazon.eventstream, application/json"}
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
+        url = f"{base_url.rstrip('/')}/model/{quote(upstream, safe='')}"
+        endpoint = Endpoint(
+            session,
+            provider=provider,
+            model=model,
+            url=f"{url}/converse-stream",
+            whole_url=f"{url}/converse",
+            headers=headers,
+            max_answer_bytes=max_answer_bytes,
+            cost=cost,
+            idle_seconds=idle_seconds,
+            signer=None if api_key else signer,
+        )
+        self._family = family
+        super().__init__(endpoint, dialect, partial(BedrockReader, family))
+
+    def reader_for(self, prompt: Prompt) -> Callable[[str], BedrockReader]:
+        """Return what creates readers that give calls the names of the request's tools."""
+        return partial(BedrockReader, self._family, names=names_by_sent_name(prompt))
