@@ -53,6 +53,10 @@ class Ledger:
     def answered(self) -> int:
         return sum(len(turns) for turns in self.turns.values())
 
+    @property
+    def ended(self) -> int:
+        return self.answered + sum(self.refused.values()) + self.cut
+
 
 class _Checking(FakeProvider):
     """A provider that compares the context of each request with the ledger, and gives an answer unlike all others."""
