@@ -88,7 +88,7 @@ async def on_mongodb(folder: Path) -> AsyncIterator[tuple[dict[str, str], Mongod
 async def on_dynamodb(_folder: Path) -> AsyncIterator[tuple[dict[str, str], Mongod | None]]:
     settings = deploy_data_stack(shared_emulator()).settings
     settings = {name: value for name, value in settings.items() if not name.startswith("SQS")}
-    yield {**settings, "OUTBOX_ENABLED": "false"}, None
+    yield {**settings, "OUTBOX_ENABLED": "false", "HISTORY_READ_SECONDS": "30"}, None
 
 
 @pytest.mark.parametrize("store", [on_mongodb, on_dynamodb])

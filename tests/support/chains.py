@@ -24,7 +24,7 @@ KINDS = ("gem", "alt", "ant")
 _KEY = "test-key"
 _PAUSE_SECONDS = 0.1
 """Between a refusal and the same request again."""
-_TRIES = 100
+_TRIES = 2000
 
 
 @dataclass
