@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from domain.entities.model import Model
-from domain.entities.tools import Capability
+from domain.entities.tools import OF_CHATS
 from domain.exceptions import RetiredModel, UnknownModel
 from infra.configuration import ConfigurationError, read_environment
 from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel
@@ -75,7 +75,7 @@ class TestBuiltIn:
             aliases=("gemini-2.5-flash",),
             context_tokens=1_048_576,
             max_output_tokens=65_536,
-            capabilities=frozenset(Capability),
+            capabilities=OF_CHATS,
         )
         assert not catalogue.is_demo_only()
         assert catalogue.plain_http_providers() == []
