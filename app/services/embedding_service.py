@@ -44,10 +44,10 @@ class EmbeddingService:
         *,
         timeout_seconds: float | None = None,
     ) -> tuple[ChatRequestContext, Coroutine[Any, Any, Embeddings]]:
-        """Return the request's context, and its answer, which is to be awaited at once and raises as the port and:
+        """Return the request's context, and a coroutine that computes the answer.
 
-        Overloaded: Too many requests for embeddings are in flight.
-        RateLimited: The remaining tokens of the day do not suffice.
+        The coroutine raises as `EmbeddingClient.embed`; also `Overloaded` if too many requests for embeddings are in
+        flight, and `RateLimited` if the remaining tokens of the day do not suffice.
 
         Args:
             caller: Needs the permission to chat.
