@@ -28,6 +28,9 @@ from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
 from domain.use_cases.record_answer import AnswerRecorder
 
+_CHAT = "chat"
+"""The ability that models lack which compute embeddings."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatLimits:
@@ -128,6 +131,8 @@ class ChatService:
         """
         caller.require(Scope.CHAT_WRITE, user_id)
         model = self.catalogue.resolve(prompt.model)
+        if model.computes_embeddings:
+            raise UnsupportedByModel(_CHAT, self._models_that_chat())
         limit = model.max_output_tokens
         if limit is not None and (prompt.max_output_tokens or 0) > limit:
             if not options.clamps_output:
@@ -166,6 +171,9 @@ class ChatService:
         if missing := needed - model.capabilities:
             models = [other.id for other in self.catalogue.models() if needed <= other.capabilities]
             raise UnsupportedByModel(min(missing), models)
+
+    def _models_that_chat(self) -> list[str]:
+        return [model.id for model in self.catalogue.models() if not model.computes_embeddings]
 
     def _acquire_slot(self) -> "_ChatSlot":
         """Count one more chat in flight. Check and increment are atomic, since there is no `await` between them.
