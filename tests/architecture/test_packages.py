@@ -149,6 +149,7 @@ ALLOWED: dict[str, set[str]] = {
     "infra.answers": {
         "domain.entities.background",
         "infra.history.format",
+        "infra.tasks",
     },
     "infra.answers.dynamodb": {
         "domain.entities.background",
@@ -257,6 +258,11 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.idempotency.sqlite": {
         "infra.storage.sqlite",
+    },
+    "infra.limits": {
+        "infra.security",
+        "infra.storage.aws",
+        "infra.storage.mongo",
     },
     "infra.llm": {
         "infra.llm.catalogue",
@@ -368,8 +374,11 @@ ALLOWED: dict[str, set[str]] = {
         "infra.history.transfer",
         "infra.idempotency",
         "infra.idempotency.sqlite",
+        "infra.limits",
+        "infra.security",
         "infra.settings",
         "infra.storage.aws",
+        "infra.tasks",
     },
     "infra.telemetry": {
         "domain.entities.background",
