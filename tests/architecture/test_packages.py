@@ -85,10 +85,13 @@ ALLOWED: dict[str, set[str]] = {
     "app.requests": {
         "app.problems",
         "app.services",
+        "domain.entities.background",
+        "domain.use_cases.background",
     },
     "app.responses": {
         "app.problems",
         "app.process",
+        "app.requests",
         "app.services",
         "domain.use_cases.background",
     },
@@ -156,12 +159,10 @@ ALLOWED: dict[str, set[str]] = {
         "infra.answers",
         "infra.history.format",
         "infra.storage.aws",
-        "infra.tasks",
     },
     "infra.answers.mongo": {
         "domain.entities.background",
         "infra.answers",
-        "infra.history.format",
         "infra.history.mongo",
         "infra.storage.mongo",
         "infra.tasks",
