@@ -18,11 +18,13 @@ from app.services.background_service import BackgroundService
 from app.services.chat_service import ChatLimits, ChatService
 from app.services.container import Container
 from app.services.conversation_service import ConversationService
+from app.services.embedding_service import EmbeddingService
 from app.services.history_service import HistoryService
 from app.services.idempotency import IdempotencyService
 from app.services.model_service import ModelService
 from app.services.response_ids import ResponseIds
 from app.services.response_service import ResponseService
+from app.services.running_answers import RunningAnswers
 from app.services.token_quota import TokenQuota
 from domain.exceptions import HistoryUnavailable
 from domain.interfaces.answer_log import AnswerLog
@@ -31,6 +33,7 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
+from domain.interfaces.embedding_client import EmbeddingClient
 from domain.interfaces.health import Health
 from domain.interfaces.history import HistoryRepository, HistoryWriter
 from domain.interfaces.idempotency import IdempotencyStore
@@ -49,6 +52,7 @@ from domain.use_cases.background.write_answer import WriterParts
 from domain.use_cases.conversations.change_conversation import ChangeConversation
 from domain.use_cases.conversations.erase_conversation import EraseConversation
 from domain.use_cases.conversations.read_conversation import ReadConversation
+from domain.use_cases.embeddings.compute_embeddings import ComputeEmbeddings
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
@@ -231,6 +235,7 @@ async def running(
         container = wire(
             settings,
             llm=llm.client,
+            embeddings=llm.embeddings,
             catalogue=catalogue,
             history=overdue_as_interrupted(
                 without_expired(settings, history.repository, clock),
@@ -321,6 +326,7 @@ def wire(
     settings: Settings,
     *,
     llm: LLMClient,
+    embeddings: EmbeddingClient,
     catalogue: ModelCatalogue,
     history: HistoryRepository,
     records: ConversationRecords,
@@ -347,7 +353,6 @@ def wire(
     Answers are stored with `history_writer`; None uses `history`. Without limits of its own it counts in this process.
     """
     new_id = InteractionIds(clock)
-    budget = token_budget or memory_budget(settings, clock)
     load_contents = LoadContents(attachments)
     answer_prompt = AnswerPrompt(
         llm=llm,
@@ -409,6 +414,14 @@ def wire(
     read_conversation = ReadConversation(history, records, load_contents)
     change_conversation = ChangeConversation(records, read_conversation, new_id)
     response_ids = ResponseIds(sealer)
+    budget = token_budget or memory_budget(settings, clock)
+    token_quota = None if budget is None else TokenQuota(budget)
+    limits = ChatLimits(
+        request_seconds=settings.request_timeout_seconds,
+        stream_seconds=settings.stream_total_seconds,
+        accept_reserve_seconds=settings.accept_reserve_seconds,
+        concurrent_chats=settings.max_concurrent_chats,
+    )
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
@@ -433,15 +446,11 @@ def wire(
                 keep_seconds=settings.idempotency_keep_seconds,
             ),
             background=answers,
+            running_answers=RunningAnswers(settings.caller_concurrent_requests),
             load_contents=load_contents,
             traceparent=traceparent,
-            token_quota=None if budget is None else TokenQuota(budget),
-            limits=ChatLimits(
-                request_seconds=settings.request_timeout_seconds,
-                stream_seconds=settings.stream_total_seconds,
-                accept_reserve_seconds=settings.accept_reserve_seconds,
-                concurrent_chats=settings.max_concurrent_chats,
-            ),
+            token_quota=token_quota,
+            limits=limits,
         ),
         background=BackgroundService(
             answers,
@@ -472,6 +481,14 @@ def wire(
             read_conversation,
             change_conversation,
             EraseConversation(history, erase_history, change_conversation),
+        ),
+        embeddings=EmbeddingService(
+            compute_embeddings=ComputeEmbeddings(embeddings, clock),
+            catalogue=catalogue,
+            clock=clock,
+            new_id=new_id,
+            token_quota=token_quota,
+            limits=limits,
         ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),
         authenticator=authenticator,

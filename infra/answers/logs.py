@@ -144,7 +144,7 @@ class SharedLogs(Protocol):
         ...
 
 
-def state_of(*, is_held: bool, is_stopped: bool) -> LeaseState:
+def lease_state(*, is_held: bool, is_stopped: bool) -> LeaseState:
     """Return the state of a lease."""
     if not is_held:
         return LeaseState.LOST

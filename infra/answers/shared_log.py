@@ -10,7 +10,13 @@ from typing import Any, TypeVar
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.entities.background.log import LeaseState, LogPage, LogRecord, TakenOver
 from domain.entities.interaction import first_id_after
-from domain.exceptions import AnswerExists, HistoryDamaged
+from domain.exceptions import (
+    AnswerExists,
+    HistoryDamaged,
+    HistoryError,
+    HistoryUnavailable,
+    HistoryUnreadable,
+)
 from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.clock import Clock
 from infra.answers.bodies import packed, unpacked
@@ -22,6 +28,8 @@ from infra.history.format.documents import UnreadableDocument
 from infra.tasks.notifier import Notifier
 
 T = TypeVar("T")
+
+WRITE_SECONDS = 10.0
 
 
 class SharedAnswerLog(AnswerLog):
@@ -35,26 +43,25 @@ class SharedAnswerLog(AnswerLog):
     packed_from_bytes: int
     max_packed_bytes: int
 
-    def __init__(self, logs: SharedLogs, clock: Clock) -> None:
-        """Use the logs of a store; `clock` is for leases."""
+    def __init__(self, logs: SharedLogs, clock: Clock, *, read_seconds: float) -> None:
+        """Use the logs of a store.
+
+        Args:
+            logs: The logs.
+            clock: For leases.
+            read_seconds: Time limit of a read.
+        """
         self._logs = logs
         self._clock = clock
+        self._read_seconds = read_seconds
         self._requests = RequestCache()
         self._additions = Notifier[AnswerKey]()
 
     @abstractmethod
-    async def _written(self, call: Coroutine[Any, Any, T]) -> T:
-        """Return the result of a call that writes; raises `HistoryUnavailable`."""
-        ...
-
-    @abstractmethod
-    async def _read(self, call: Coroutine[Any, Any, T]) -> T:
-        """Return the result of a call on behalf of a reader, in the time of a read; raises `HistoryUnreadable`."""
-        ...
-
-    @abstractmethod
-    async def _stopped(self, call: Coroutine[Any, Any, T]) -> T:
-        """Return the result of a call that stops an answer, in the time of a write; raises `HistoryUnreadable`."""
+    async def _within(
+        self, seconds: float, error: type[HistoryError], call: Coroutine[Any, Any, T]
+    ) -> T:
+        """Return the result of a call; raises `error` where the driver fails or takes longer."""
         ...
 
     async def begin(self, answer: BackgroundAnswer, *, lease_seconds: float) -> AnswerLease:
@@ -124,14 +131,16 @@ class SharedAnswerLog(AnswerLog):
     async def read(self, key: AnswerKey, *, after: int, limit: int) -> LogPage | None:
         answer = self._requests.get(key)
         with _decoding():
-            found = await self._read(
+            found = await self._within(
+                self._read_seconds,
+                HistoryUnreadable,
                 self._logs.find(
                     key,
                     after=after,
                     limit=limit,
                     with_request=answer is None,
                     now_milliseconds=self._clock.now_milliseconds(),
-                )
+                ),
             )
             if found is None:
                 self._requests.drop(key)
@@ -147,7 +156,7 @@ class SharedAnswerLog(AnswerLog):
         return self._additions.subscribe(key)
 
     async def stop(self, key: AnswerKey) -> bool:
-        return await self._stopped(self._logs.stop(key))
+        return await self._within(WRITE_SECONDS, HistoryUnreadable, self._logs.stop(key))
 
     async def erase(self, key: AnswerKey) -> None:
         await self._written(self._logs.erase(key, self._clock.now_milliseconds()))
@@ -173,6 +182,9 @@ class SharedAnswerLog(AnswerLog):
         )
         self._additions.notify((chunk.key,))
         return stored
+
+    async def _written(self, call: Coroutine[Any, Any, T]) -> T:
+        return await self._within(WRITE_SECONDS, HistoryUnavailable, call)
 
     async def _packed(self, body: bytes) -> bytes:
         return await packed(

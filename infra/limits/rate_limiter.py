@@ -46,7 +46,7 @@ class SharedRateLimiter(RateLimiter):
 
     All processes together admit exactly what one bucket would. Unused requests of a block are lost at the time at which
     the bucket is full again: until then it makes no difference whether they were taken when the block was or when they
-    are used, and from then on the bucket has them anyway. Concurrent requests are counted in this process.
+    are used, and from then on the bucket has them anyway. Concurrent requests and readers are counted in this process.
 
     While the store is unavailable, this process applies the limit to its own requests.
     """
@@ -59,6 +59,7 @@ class SharedRateLimiter(RateLimiter):
         *,
         requests_per_minute: int,
         concurrent_requests: int,
+        readers: int,
     ) -> None:
         self._counters = counters
         self._calls = calls
@@ -67,7 +68,10 @@ class SharedRateLimiter(RateLimiter):
         self._interval = self._rate.interval
         self._window = self._rate.window
         self._own = MemoryRateLimiter(
-            clock, requests_per_minute=requests_per_minute, concurrent_requests=concurrent_requests
+            clock,
+            requests_per_minute=requests_per_minute,
+            concurrent_requests=concurrent_requests,
+            readers=readers,
         )
         self._blocks: dict[str, _Block] = {}
         self._swept_seconds = clock.monotonic()
@@ -83,6 +87,12 @@ class SharedRateLimiter(RateLimiter):
 
     def release(self, name: str) -> None:
         self._own.release(name)
+
+    def count_as_reader(self, name: str) -> bool:
+        return self._own.count_as_reader(name)
+
+    def release_reader(self, name: str) -> None:
+        self._own.release_reader(name)
 
     def status(self, name: str) -> RateLimitStatus:
         block = self._blocks.get(name)

@@ -32,6 +32,7 @@ def memory_limiter(settings: LimitSettings, clock: Clock) -> MemoryRateLimiter:
         clock,
         requests_per_minute=settings.caller_requests_per_minute,
         concurrent_requests=settings.caller_concurrent_requests,
+        readers=settings.caller_readers,
     )
 
 
@@ -65,6 +66,7 @@ async def open_limits(settings: Settings, clock: Clock) -> AsyncIterator[OpenedL
             clock,
             requests_per_minute=settings.caller_requests_per_minute,
             concurrent_requests=settings.caller_concurrent_requests,
+            readers=settings.caller_readers,
         )
         if settings.caller_daily_tokens is None:
             yield OpenedLimits(requests, None)

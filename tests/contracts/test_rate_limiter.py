@@ -19,6 +19,7 @@ from tests.fakes.clock import FakeClock
 
 PER_MINUTE = 600
 AT_ONCE = 50
+READERS = 2
 BUDGET = 10_000
 
 
@@ -30,7 +31,9 @@ def clock() -> FakeClock:
 @asynccontextmanager
 async def in_memory(clock: FakeClock) -> AsyncIterator[tuple[RateLimiter, TokenBudget]]:
     yield (
-        MemoryRateLimiter(clock, requests_per_minute=PER_MINUTE, concurrent_requests=AT_ONCE),
+        MemoryRateLimiter(
+            clock, requests_per_minute=PER_MINUTE, concurrent_requests=AT_ONCE, readers=READERS
+        ),
         MemoryTokenBudget(clock, tokens_per_day=BUDGET),
     )
 
@@ -42,6 +45,7 @@ def shared_limiter(counters: SharedCounters, clock: FakeClock) -> SharedRateLimi
         clock,
         requests_per_minute=PER_MINUTE,
         concurrent_requests=AT_ONCE,
+        readers=READERS,
     )
 
 
@@ -103,6 +107,26 @@ async def test_a_refused_request_counts_for_nothing(limiter: RateLimiter, clock:
     assert await admit_once(limiter) == 9
 
 
+async def test_readers_are_no_concurrent_requests_up_to_a_limit(
+    limiter: RateLimiter, clock: FakeClock
+) -> None:
+    for _ in range(AT_ONCE):
+        await limiter.admit("ana")
+    assert [limiter.count_as_reader("ana") for _ in range(READERS + 1)] == [True, True, False]
+    await limiter.admit("ana")
+    await limiter.admit("ana")
+    with pytest.raises(RateLimited):
+        await limiter.admit("ana")
+    for _ in range(AT_ONCE):
+        limiter.release("ana")
+    clock.advance(2 * WINDOW_SECONDS)
+    await admit_once(limiter, "bob")  # forgets callers that have nothing under way
+    await limiter.admit("ana")
+    assert not limiter.count_as_reader("ana")
+    limiter.release_reader("ana")
+    assert limiter.count_as_reader("ana")
+
+
 async def test_another_caller_is_not_held_back(limiter: RateLimiter) -> None:
     for _ in range(PER_MINUTE):
         await admit_once(limiter)
@@ -138,7 +162,9 @@ async def test_the_standing_tells_what_is_left_and_when_all_is_back(
 async def test_callers_who_stay_away_are_forgotten_and_those_under_way_are_not(
     clock: FakeClock,
 ) -> None:
-    limiter = MemoryRateLimiter(clock, requests_per_minute=PER_MINUTE, concurrent_requests=1)
+    limiter = MemoryRateLimiter(
+        clock, requests_per_minute=PER_MINUTE, concurrent_requests=1, readers=1
+    )
     await limiter.admit("busy")
     for number in range(1000):
         await admit_once(limiter, f"passer-by {number}")

@@ -12,6 +12,7 @@ import apsw
 from domain.entities.background.answer import AnswerKey, AnswerLease
 from domain.entities.background.log import LeaseState
 from infra.answers.chunks import Chunk, Stored
+from infra.answers.logs import lease_state
 
 REMOVED_AT_ONCE = 20
 """Most logs that one job removes: appends wait behind it."""
@@ -333,6 +334,4 @@ def state_of(connection: apsw.Connection, lease: AnswerLease) -> LeaseState:
         " AND epoch = ? AND is_given_up = 0 AND ended_at_ms IS NULL",
         (lease.key.user_id, lease.key.interaction_id, lease.epoch),
     ).fetchone()
-    if row is None:
-        return LeaseState.LOST
-    return LeaseState.STOPPED if row[0] else LeaseState.HELD
+    return lease_state(is_held=row is not None, is_stopped=row is not None and bool(row[0]))
