@@ -133,18 +133,17 @@ ALLOWED: dict[str, set[str]] = {
     "infra.answers": {
         "domain.entities.background",
         "infra.history.format",
+        "infra.tasks",
     },
     "infra.answers.dynamodb": {
         "domain.entities.background",
         "infra.answers",
         "infra.history.format",
         "infra.storage.aws",
-        "infra.tasks",
     },
     "infra.answers.mongo": {
         "domain.entities.background",
         "infra.answers",
-        "infra.history.format",
         "infra.history.mongo",
         "infra.storage.mongo",
         "infra.tasks",
