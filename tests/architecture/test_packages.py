@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
         "app.dto.anthropic_messages",
         "app.dto.native",
         "app.dto.openai_chat",
+        "app.dto.openai_embeddings",
         "app.dto.openai_responses",
         "app.problems",
         "app.requests",
@@ -60,6 +61,10 @@ ALLOWED: dict[str, set[str]] = {
         "app.problems",
         "app.responses",
     },
+    "app.dto.openai_embeddings": {
+        "app.dto",
+        "domain.entities.embeddings",
+    },
     "app.dto.openai_responses": {
         "app.dto",
         "app.dto.openai_chat",
@@ -80,10 +85,13 @@ ALLOWED: dict[str, set[str]] = {
     "app.requests": {
         "app.problems",
         "app.services",
+        "domain.entities.background",
+        "domain.use_cases.background",
     },
     "app.responses": {
         "app.problems",
         "app.process",
+        "app.requests",
         "app.services",
         "domain.use_cases.background",
     },
@@ -93,9 +101,11 @@ ALLOWED: dict[str, set[str]] = {
     },
     "app.services": {
         "domain.entities.background",
+        "domain.entities.embeddings",
         "domain.use_cases",
         "domain.use_cases.background",
         "domain.use_cases.conversations",
+        "domain.use_cases.embeddings",
     },
     "domain.entities": {
         "domain.exceptions",
@@ -103,9 +113,13 @@ ALLOWED: dict[str, set[str]] = {
     "domain.entities.background": {
         "domain.entities",
     },
+    "domain.entities.embeddings": {
+        "domain.entities",
+    },
     "domain.interfaces": {
         "domain.entities",
         "domain.entities.background",
+        "domain.entities.embeddings",
     },
     "domain.timing": {
         "domain.interfaces",
@@ -129,6 +143,11 @@ ALLOWED: dict[str, set[str]] = {
         "domain.exceptions",
         "domain.interfaces",
         "domain.use_cases",
+    },
+    "domain.use_cases.embeddings": {
+        "domain.entities",
+        "domain.entities.embeddings",
+        "domain.interfaces",
     },
     "infra.answers": {
         "domain.entities.background",
@@ -241,9 +260,15 @@ ALLOWED: dict[str, set[str]] = {
     "infra.idempotency.sqlite": {
         "infra.storage.sqlite",
     },
+    "infra.limits": {
+        "infra.security",
+        "infra.storage.aws",
+        "infra.storage.mongo",
+    },
     "infra.llm": {
         "infra.llm.catalogue",
         "infra.llm.credentials",
+        "infra.llm.embeddings",
         "infra.llm.pricing",
         "infra.llm.providers",
         "infra.llm.resilience",
@@ -260,7 +285,12 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.credentials": {
         "infra.llm.transport",
     },
+    "infra.llm.embeddings": {
+        "domain.entities.embeddings",
+        "infra.llm.resilience",
+    },
     "infra.llm.providers": {
+        "domain.entities.embeddings",
         "infra.llm.providers.anthropic",
         "infra.llm.providers.bedrock",
         "infra.llm.providers.gemini",
@@ -278,10 +308,12 @@ ALLOWED: dict[str, set[str]] = {
         "infra.llm.transport.errors",
     },
     "infra.llm.providers.gemini": {
+        "domain.entities.embeddings",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },
     "infra.llm.providers.openai": {
+        "domain.entities.embeddings",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },
@@ -343,8 +375,11 @@ ALLOWED: dict[str, set[str]] = {
         "infra.history.transfer",
         "infra.idempotency",
         "infra.idempotency.sqlite",
+        "infra.limits",
+        "infra.security",
         "infra.settings",
         "infra.storage.aws",
+        "infra.tasks",
     },
     "infra.telemetry": {
         "domain.entities.background",

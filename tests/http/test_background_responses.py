@@ -13,6 +13,8 @@ from domain.entities.interaction import Status
 from domain.entities.reply import ProviderSelected
 from domain.exceptions import LLMUnavailable
 from tests.fakes.application import ApplicationUnderTest
+from tests.http.background_chats import BackgroundApplication, until
+from tests.http.callers import CALLERS, WITH_CREDENTIALS, of
 from tests.http.response_requests import TOOLS, refused, respond, responded
 from tests.http.tool_chats import ANSWER, CALLED, CALLS, SELECTED, application, newest
 
@@ -123,6 +125,37 @@ async def test_cancel_ends_it_for_all_readers() -> None:
     assert (last["type"], last["response"]["status"]) == ("response.incomplete", "cancelled")
     assert app.llm.hung_up == 1
     assert newest(app).status is Status.CLIENT_CANCELLED
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_cancel_shows_content_to_a_writer_only_if_it_ended_the_response(
+    is_running: bool,
+) -> None:
+    may_end = asyncio.Event()
+    app = BackgroundApplication(
+        SELECTED, "It is ", may_end, *ANSWER[2:], rules=WITH_CREDENTIALS, authenticator=CALLERS
+    )
+    body = {"input": "How?", "instructions": "Be brief.", "background": True}
+    async with app.running() as client:
+        sent = await client.post(
+            "/v1/responses", json={**body, "metadata": {"a": "b"}}, headers=of("ana")
+        )
+        path = f"/v1/responses/{sent.json()['id']}"
+        await until(lambda: "It is " in app.log_records())
+        if not is_running:
+            may_end.set()
+            await app.finished()
+        by_writer = await client.post(f"{path}/cancel", headers=of("writer"))
+        by_owner = await client.post(f"{path}/cancel", headers=of("ana"))
+    whole = by_owner.json()
+    assert whole["output"][0]["content"][0]["text"] == "It is "
+    assert whole["instructions"] == "Be brief."
+    if is_running:
+        assert (whole["status"], by_writer.json()) == ("cancelled", whole)
+        return
+    nothing = {"output": [], "instructions": None, "metadata": {}}
+    assert (whole["status"], by_writer.status_code) == ("completed", 200)
+    assert by_writer.json() == whole | nothing
 
 
 async def test_only_background_responses_can_be_cancelled() -> None:

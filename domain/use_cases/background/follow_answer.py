@@ -25,7 +25,7 @@ _LONGEST_POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class NumberedEvent:
-    """An event and its number among those of the answer, from 0 without gaps."""
+    """An event and its number among those that are read, from 0 without gaps."""
 
     number: int
     event: LogEvent
@@ -38,7 +38,8 @@ class FollowedAnswer:
     Attributes:
         answer: The request.
         events: The events that are wanted, as they come.
-        is_kept: Whether they are those of the log; else they are made from history, and numbered anew.
+        is_kept: Whether they are those of the log, with its numbers; else they are made from history, complete at
+            once, and their numbers are not those of any log.
     """
 
     answer: BackgroundAnswer
@@ -129,6 +130,11 @@ class FollowAnswer:
             answer = replace(page.answer, interaction=await self._loaded(page.answer.interaction))
             following = Following(answer, await self._complete(page), page.is_ended)
         return FollowedAnswer(following.answer, self._events(key, following, after + 1))
+
+    def begun(self, answer: BackgroundAnswer) -> FollowedAnswer:
+        """Return an answer that has just been begun, with all its events; readers wait for a log that does not answer."""
+        following = self._followed.get(answer.key) or Following(answer)
+        return FollowedAnswer(following.answer, self._events(answer.key, following, 0))
 
     async def _events(
         self, key: AnswerKey, following: Following, number: int
@@ -230,7 +236,7 @@ class FollowAnswer:
         events.append(interaction)
         if after >= 0:
             events.insert(0, Restarted(EXPIRED))
-        for number, event in enumerate(events, start=after + 1):
+        for number, event in enumerate(events):
             yield NumberedEvent(number, event)
 
 

@@ -65,8 +65,8 @@ class Readers:
             return [event async for event in events]
 
 
-def numbered(*events: LogEvent, start: int = 0) -> list[NumberedEvent]:
-    return [NumberedEvent(number, event) for number, event in enumerate(events, start)]
+def numbered(*events: LogEvent) -> list[NumberedEvent]:
+    return [NumberedEvent(number, event) for number, event in enumerate(events)]
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ async def test_a_reader_that_comes_while_the_last_one_leaves_reads_on(readers: R
     assert await anext(coming) == NumberedEvent(0, "a")
     await readers.writer.end(lease, [an_interaction()])
     async with asyncio.timeout(5.0):
-        assert [event async for event in coming] == numbered(an_interaction(), start=1)
+        assert [event async for event in coming] == [NumberedEvent(1, an_interaction())]
 
 
 async def test_no_task_is_left_when_all_readers_have_left(readers: Readers) -> None:
@@ -176,6 +176,25 @@ async def test_readers_wait_while_the_log_does_not_answer(readers: Readers) -> N
     readers.log.is_away = False
     await readers.writer.end(lease, [an_interaction()])
     assert await reading == numbered("a", an_interaction())
+
+
+async def test_readers_of_an_answer_that_has_just_begun_wait_for_its_log(readers: Readers) -> None:
+    lease = await readers.begin()
+    await readers.writer.append(lease, ["a"])
+    readers.log.is_away = True
+    begun = readers.follow.begun(an_answer())
+    reading = asyncio.create_task(anext(begun.events))
+    await until(lambda: readers.clock.slept)
+    readers.log.is_away = False
+    assert await reading == NumberedEvent(0, "a")
+    joined = readers.follow.begun(an_answer())
+    assert await anext(joined.events) == NumberedEvent(0, "a")
+    assert readers.follow.readers == 2
+    reads = readers.reads
+    await begun.events.aclose()
+    await joined.events.aclose()
+    assert readers.follow.readers == 0
+    assert readers.reads <= reads + 1  # both shared what was read
 
 
 async def test_a_log_that_does_not_answer_at_first_is_an_error(readers: Readers) -> None:
@@ -230,7 +249,7 @@ async def test_without_a_log_the_answer_is_told_as_a_whole(readers: Readers) -> 
     await readers.history.append(an_interaction())
     whole = (ProviderSelected(provider="scripted", model="demo"), "answer 0", an_interaction())
     assert await readers.read_all() == numbered(*whole)
-    assert await readers.read_all(after=5) == numbered(Restarted(EXPIRED), *whole, start=6)
+    assert await readers.read_all(after=5) == numbered(Restarted(EXPIRED), *whole)
 
 
 async def test_an_answer_without_text_has_no_empty_event(readers: Readers) -> None:
