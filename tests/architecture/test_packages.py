@@ -19,6 +19,7 @@ LONGEST_PURPOSE = 200
 ALLOWED: dict[str, set[str]] = {
     "app": {
         "app.controllers",
+        "app.log_lines",
         "app.middleware",
         "app.problems",
         "app.process",
@@ -69,10 +70,13 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities.background",
         "domain.use_cases.background",
     },
+    "app.log_lines": {
+        "domain.entities.background",
+    },
     "app.middleware": {
+        "app.log_lines",
         "app.problems",
         "app.requests",
-        "domain.entities.background",
     },
     "app.problems": {
         "app.dto",
@@ -80,10 +84,13 @@ ALLOWED: dict[str, set[str]] = {
     "app.requests": {
         "app.problems",
         "app.services",
+        "domain.entities.background",
+        "domain.use_cases.background",
     },
     "app.responses": {
         "app.problems",
         "app.process",
+        "app.requests",
         "app.services",
         "domain.use_cases.background",
     },
