@@ -28,6 +28,9 @@ from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
 from domain.use_cases.record_answer import AnswerRecorder
 
+_CHAT = "chat"
+"""The ability that models lack which compute embeddings."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatLimits:
@@ -128,6 +131,8 @@ class ChatService:
         """
         caller.require(Scope.CHAT_WRITE, user_id)
         model = self.catalogue.resolve(prompt.model)
+        if model.computes_embeddings:
+            raise UnsupportedByModel(_CHAT, self._models_that_chat())
         limit = model.max_output_tokens
         if limit is not None and (prompt.max_output_tokens or 0) > limit:
             if not options.clamps_output:
@@ -166,6 +171,9 @@ class ChatService:
         if missing := needed - model.capabilities:
             models = [other.id for other in self.catalogue.models() if needed <= other.capabilities]
             raise UnsupportedByModel(min(missing), models)
+
+    def _models_that_chat(self) -> list[str]:
+        return [model.id for model in self.catalogue.models() if not model.computes_embeddings]
 
     def _acquire_slot(self) -> "_ChatSlot":
         """Count one more chat in flight. Check and increment are atomic, since there is no `await` between them.
@@ -289,7 +297,7 @@ class ChatService:
             prompt, accepted = await self._complete(
                 context, prompt, model, recalls=not options.brings_context
             )
-            ready = self._ready(caller.rate_limit_key, prompt, model)
+            ready = await self._ready(caller.rate_limit_key, prompt, model)
             try:
                 ready = self.running_answers.begin(caller.rate_limit_key, ready)
                 if accepted is not None:
@@ -332,15 +340,15 @@ class ChatService:
             before_id=context.id,
         )
         try:
-            ready = self._ready(answer.rate_limit_key, prompt, model)
+            ready = await self._ready(answer.rate_limit_key, prompt, model)
         except RateLimited:  # it was accepted when there were tokens left
             ready = ReadyToAsk(prompt, _settle_nothing)
         return self.running_answers.take_over(answer.rate_limit_key, ready)
 
-    def _ready(self, rate_limit_key: str | None, prompt: Prompt, model: Model) -> ReadyToAsk:
+    async def _ready(self, rate_limit_key: str | None, prompt: Prompt, model: Model) -> ReadyToAsk:
         if self.token_quota is None or rate_limit_key is None:
             return ReadyToAsk(prompt, _settle_nothing)
-        reserved = self.token_quota.reserve(rate_limit_key, prompt, model)
+        reserved = await self.token_quota.reserve(rate_limit_key, prompt, model)
         return ReadyToAsk(reserved.prompt, reserved.settle)
 
     async def _store_and_answer(

@@ -17,6 +17,7 @@ from domain.exceptions import (
     AnswerExists,
     ContentBlocked,
     HistoryNotDurable,
+    HistoryUnavailable,
     HistoryUnreadable,
     IdempotencyInProgress,
     IdempotencyMismatch,
@@ -177,6 +178,11 @@ class IdempotencyService:
             raise  # a stored refusal is replayed: another call would be blocked again
         except (HistoryNotDurable, AnswerExists):
             await self._end_lease(key, record)
+            raise
+        except HistoryUnavailable:
+            # A background answer may have been accepted nevertheless: under the same id there is one.
+            end = self._end_lease if context.is_background else self._release
+            await end(key, record)
             raise
         except (asyncio.CancelledError, GeneratorExit):
             if context.interaction is None or not _is_replayable(context.interaction):

@@ -175,12 +175,12 @@ async def test_what_is_void_is_closed_and_not_in_the_final_response() -> None:
         app.container.background.answers.give_up()
         await app.container.background.answers.drain(seconds=1.0)
         # as if the process had died in mid answer, and the next one could not continue
-        records = (
+        said = [
             ProviderSelected(provider="p", model="m"),
             "It is 2",
             Restarted("cannot-continue"),
-        )
-        log.chunks.append((log.epoch, records))
+        ]
+        log.chunks.append((log.epoch, said))
         app.llm.in_turn = [(SELECTED, "It is 22 °C.", *ANSWER[-1:])]
         fresh = app.another_runner()
         await fresh.take_over(app.container.chat.prepare)

@@ -11,6 +11,7 @@ from domain.entities.background.log import LogEvent, Restarted
 from domain.entities.interaction import Interaction, Status
 from domain.entities.reply import ProviderSelected
 from domain.exceptions import HistoryDamaged, HistoryUnreadable, NotFound
+from domain.use_cases.background import follow_answer
 from domain.use_cases.background.follow_answer import EXPIRED, FollowAnswer, NumberedEvent
 from domain.use_cases.load_contents import LoadContents
 from domain.use_cases.read_interaction import ReadInteraction
@@ -303,3 +304,46 @@ async def test_what_another_process_adds_is_found_by_looking(readers: Readers) -
     await readers.writer.end(lease, [an_interaction()])
     async with asyncio.timeout(5.0):
         assert await reading == numbered("a", an_interaction())
+
+
+async def test_the_log_of_another_process_is_looked_at_less_often_while_nothing_comes(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = _recorded_waits(monkeypatch)
+    readers.log.poll_seconds = 0.05
+    lease = await readers.begin()
+    reading = asyncio.create_task(readers.read_all())
+    await until(lambda: len(waits) > 5)
+    assert waits[:6] == [0.05, 0.1, 0.2, 0.4, 0.5, 0.5]
+    del waits[:]
+    await readers.writer.append(lease, ["a"])
+    await until(lambda: 0.05 in waits)
+    await readers.writer.end(lease, [an_interaction()])
+    await reading
+
+
+async def test_the_log_that_this_process_writes_is_hardly_looked_at(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = _recorded_waits(monkeypatch)
+    lease = await readers.begin()
+    made = {lease.key}
+    readers.follow.made_here = lambda: made
+    reading = asyncio.create_task(readers.read_all())
+    await until(lambda: len(waits) > 3)
+    assert set(waits) == {1.0}
+    made.clear()  # another process has taken over
+    await until(lambda: waits[-1] == 0.5)
+    await readers.writer.end(lease, [an_interaction()])
+    await reading
+
+
+def _recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waits: list[float] = []
+
+    async def wait(_event: asyncio.Event, seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(follow_answer, "_set_within", wait)
+    return waits
