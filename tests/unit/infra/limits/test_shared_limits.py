@@ -23,7 +23,12 @@ class Host:
     def __init__(self, counters: InMemoryCounters, clock: FakeClock) -> None:
         calls = StoreCalls(clock)
         self.requests = SharedRateLimiter(
-            counters, calls, clock, requests_per_minute=PER_MINUTE, concurrent_requests=AT_ONCE
+            counters,
+            calls,
+            clock,
+            requests_per_minute=PER_MINUTE,
+            concurrent_requests=AT_ONCE,
+            readers=AT_ONCE,
         )
         self.tokens = SharedTokenBudget(counters, calls, clock, tokens_per_day=BUDGET)
 
