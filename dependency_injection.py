@@ -18,11 +18,13 @@ from app.services.background_service import BackgroundService
 from app.services.chat_service import ChatLimits, ChatService
 from app.services.container import Container
 from app.services.conversation_service import ConversationService
+from app.services.embedding_service import EmbeddingService
 from app.services.history_service import HistoryService
 from app.services.idempotency import IdempotencyService
 from app.services.model_service import ModelService
 from app.services.response_ids import ResponseIds
 from app.services.response_service import ResponseService
+from app.services.running_answers import RunningAnswers
 from app.services.token_quota import TokenQuota
 from domain.exceptions import HistoryUnavailable
 from domain.interfaces.answer_log import AnswerLog
@@ -31,6 +33,7 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
+from domain.interfaces.embedding_client import EmbeddingClient
 from domain.interfaces.health import Health
 from domain.interfaces.history import HistoryRepository, HistoryWriter
 from domain.interfaces.idempotency import IdempotencyStore
@@ -40,6 +43,7 @@ from domain.interfaces.sealer import Sealer
 from domain.interfaces.telemetry import BackgroundObserver, RequestTracer
 from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.background.erased_answers import ErasedAnswers
 from domain.use_cases.background.follow_answer import FollowAnswer
 from domain.use_cases.background.run_answers import BackgroundLimits, RunAnswers
 from domain.use_cases.background.stop_answer import StopAnswer
@@ -47,6 +51,7 @@ from domain.use_cases.background.write_answer import WriterParts
 from domain.use_cases.conversations.change_conversation import ChangeConversation
 from domain.use_cases.conversations.erase_conversation import EraseConversation
 from domain.use_cases.conversations.read_conversation import ReadConversation
+from domain.use_cases.embeddings.compute_embeddings import ComputeEmbeddings
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
@@ -85,7 +90,7 @@ from infra.settings.access import AccessSettings
 from infra.settings.limits import LimitSettings
 from infra.settings.production import refuse_unsafe
 from infra.settings.server import ServerSettings
-from infra.stores.answers import open_answer_log
+from infra.stores.answers import is_log_apart, open_answer_log
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.tasks.supervised import repeating, running_tasks
 from infra.telemetry.background_observers import BackgroundObservers
@@ -102,7 +107,7 @@ QUEUED_SWEEP_GRACE_SECONDS = 22 * 86_400.0
 for 14, and in the queue again after a redrive for 4."""
 
 WATCH_SECONDS = 0.4
-"""Pause between looks whether a background answer of this process was stopped or taken over; well below a second."""
+"""Pause between looks whether a background answer of this process was stopped, taken over or erased; well below a second."""
 
 TAKE_OVER_SECONDS = 2.0
 """Pause between looks for background answers whose process died."""
@@ -211,6 +216,13 @@ async def running(
             configured_store(settings).open_idempotency(settings, clock)
         )
         answer_log = await stack.enter_async_context(open_answer_log(settings, clock))
+        erased_answers = ErasedAnswers(
+            answer_log,
+            history.tombstones,
+            clock,
+            is_log_apart=is_log_apart(settings),
+            again_seconds=settings.answer_lease_renewal_seconds,
+        )
         llm = await stack.enter_async_context(
             open_llm(
                 catalogue,
@@ -223,6 +235,7 @@ async def running(
         container = wire(
             settings,
             llm=llm.client,
+            embeddings=llm.embeddings,
             catalogue=catalogue,
             history=overdue_as_interrupted(
                 without_expired(settings, history.repository, clock),
@@ -252,6 +265,7 @@ async def running(
             history_lag_seconds=history.lag_seconds,
             attachments=history.attachments,
             answer_log=answer_log,
+            erased_answers=erased_answers,
             answer_spans=tracing.traced_answers() if tracing else None,
             traceparent=tracing.traceparent if tracing else lambda: None,
         )
@@ -283,12 +297,18 @@ async def running(
             )
         await stack.enter_async_context(write_embedded_metrics(settings, metrics, clock))
         answers = container.background.answers
+        follow_answer = container.background.follow_answer
         await stack.enter_async_context(
             running_tasks(
                 repeating(answers.watch, seconds=WATCH_SECONDS, clock=clock),
                 repeating(
                     partial(answers.take_over, container.chat.prepare),
                     seconds=TAKE_OVER_SECONDS,
+                    clock=clock,
+                ),
+                repeating(
+                    partial(erased_answers.watch, lambda: [*answers.keys, *follow_answer.keys]),
+                    seconds=WATCH_SECONDS,
                     clock=clock,
                 ),
                 repeating(partial(_purge, answer_log), seconds=PURGE_SECONDS, clock=clock),
@@ -304,6 +324,7 @@ def wire(
     settings: Settings,
     *,
     llm: LLMClient,
+    embeddings: EmbeddingClient,
     catalogue: ModelCatalogue,
     history: HistoryRepository,
     records: ConversationRecords,
@@ -319,6 +340,7 @@ def wire(
     history_lag_seconds: Callable[[], float | None] = lambda: None,
     attachments: AttachmentStore | None = None,
     answer_log: AnswerLog,
+    erased_answers: ErasedAnswers | None = None,
     answer_spans: BackgroundObserver | None = None,
     traceparent: Callable[[], str | None] = lambda: None,
 ) -> Container:
@@ -346,6 +368,7 @@ def wire(
             store_long_arguments=StoreLongArguments(attachments),
             observer=BackgroundObservers(
                 *((answer_spans,) if answer_spans else ()),
+                *((erased_answers,) if erased_answers else ()),
                 background_metrics,
                 AnswerLogLines(open_telemetry_name),
             ),
@@ -361,7 +384,13 @@ def wire(
     )
     read_interaction = ReadInteraction(history=history, load_contents=load_contents)
     stop_answer = StopAnswer(answer_log, answers, read_interaction)
-    follow_answer = FollowAnswer(answer_log, read_interaction, clock)
+    follow_answer = FollowAnswer(
+        answer_log,
+        read_interaction,
+        clock,
+        made_here=lambda: answers.keys,
+        erased=erased_answers,
+    )
     background_metrics.watch(
         BackgroundCounts(
             running=lambda: answers.running,
@@ -381,6 +410,13 @@ def wire(
     read_conversation = ReadConversation(history, records, load_contents)
     change_conversation = ChangeConversation(records, read_conversation, new_id)
     response_ids = ResponseIds(sealer)
+    token_quota = _token_quota(settings, clock)
+    limits = ChatLimits(
+        request_seconds=settings.request_timeout_seconds,
+        stream_seconds=settings.stream_total_seconds,
+        accept_reserve_seconds=settings.accept_reserve_seconds,
+        concurrent_chats=settings.max_concurrent_chats,
+    )
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
@@ -405,15 +441,11 @@ def wire(
                 keep_seconds=settings.idempotency_keep_seconds,
             ),
             background=answers,
+            running_answers=RunningAnswers(settings.caller_concurrent_requests),
             load_contents=load_contents,
             traceparent=traceparent,
-            token_quota=_token_quota(settings, clock),
-            limits=ChatLimits(
-                request_seconds=settings.request_timeout_seconds,
-                stream_seconds=settings.stream_total_seconds,
-                accept_reserve_seconds=settings.accept_reserve_seconds,
-                concurrent_chats=settings.max_concurrent_chats,
-            ),
+            token_quota=token_quota,
+            limits=limits,
         ),
         background=BackgroundService(
             answers,
@@ -445,12 +477,21 @@ def wire(
             change_conversation,
             EraseConversation(history, erase_history, change_conversation),
         ),
+        embeddings=EmbeddingService(
+            compute_embeddings=ComputeEmbeddings(embeddings, clock),
+            catalogue=catalogue,
+            clock=clock,
+            new_id=new_id,
+            token_quota=token_quota,
+            limits=limits,
+        ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),
         authenticator=authenticator,
         caller_limits=MemoryRateLimiter(
             clock,
             requests_per_minute=settings.caller_requests_per_minute,
             concurrent_requests=settings.caller_concurrent_requests,
+            readers=settings.caller_readers,
         ),
         health=health,
         requests=metrics,

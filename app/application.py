@@ -14,6 +14,7 @@ from app.controllers import (
     console_controller,
     conversations_controller,
     docs_controller,
+    embeddings_controller,
     export_controller,
     health_controller,
     history_controller,
@@ -46,6 +47,7 @@ OpenContainer = Callable[[], AbstractAsyncContextManager[Container]]
 """Opens the adapters, yields the container, and closes them in the end."""
 
 _EXPOSED_HEADERS = [
+    "Location",
     "X-Request-Id",
     "request-id",
     "X-Interaction-Id",
@@ -150,6 +152,7 @@ def create_app(
     for controller in (
         chat_controller,
         openai_controller,
+        embeddings_controller,
         history_controller,
         background_controller,
         export_controller,
@@ -201,6 +204,7 @@ def _chat_routes() -> Iterator[ChatRoute]:
     for router in (
         chat_controller.router,
         openai_controller.router,
+        embeddings_controller.router,
         responses_controller.chat_router,
         messages_controller.router,
     ):

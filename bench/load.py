@@ -178,9 +178,12 @@ async def closed_loop(
     return outcome
 
 
-def get(path: str) -> bytes:
+def get(path: str, *, key: str | None = None) -> bytes:
     """Return a whole request without a body."""
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench/1\r\n\r\n".encode()
+    head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench/1\r\n"
+    if key is not None:
+        head += f"Authorization: Bearer {key}\r\n"
+    return head.encode() + b"\r\n"
 
 
 async def open_loop(

@@ -26,6 +26,11 @@ class UsageDto(Dto):
         description="Cost in US dollars; null when no price is known, never estimated.",
         examples=[0.00012],
     )
+    cached_input_tokens: int | None = Field(
+        default=None,
+        exclude_if=lambda tokens: tokens is None,
+        description="Input tokens that the provider read from its cache, part of `inputTokens`; absent when it reported none.",
+    )
 
     @classmethod
     def from_usage(cls, usage: Usage) -> Self:
@@ -36,6 +41,7 @@ class UsageDto(Dto):
             reasoning_tokens=usage.reasoning_tokens,
             total_tokens=usage.total_tokens,
             cost_usd=usage.cost_usd,
+            cached_input_tokens=usage.cached_input_tokens,
         )
 
 

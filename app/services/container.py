@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.services.background_service import BackgroundService
 from app.services.chat_service import ChatService
 from app.services.conversation_service import ConversationService
+from app.services.embedding_service import EmbeddingService
 from app.services.history_service import HistoryService
 from app.services.model_service import ModelService
 from app.services.response_service import ResponseService
@@ -32,6 +33,7 @@ class Container:
     background: BackgroundService
     history: HistoryService
     models: ModelService
+    embeddings: EmbeddingService
     responses: ResponseService
     conversations: ConversationService
     authenticator: Authenticator | None

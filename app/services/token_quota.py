@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 from app.services.answer_events import AnswerEvents
 from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.embeddings.embedding import EmbeddingRequest
 from domain.entities.items import size_bytes
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
+from domain.entities.reply import total_usage
 from domain.interfaces.rate_limiter import Reservation, TokenBudget
 
 _BYTES_PER_TOKEN = 3
@@ -34,6 +36,25 @@ class ReservedTokens:
     def settle(self, context: ChatRequestContext) -> None:
         """Replace the reservation by the actual usage of a request that has ended."""
         self._budget.settle(self._reservation, _used_tokens(context, self._prompt_tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class ReservedInputs:
+    """The tokens that the inputs of one request for embeddings may use."""
+
+    _budget: TokenBudget
+    _reservation: Reservation
+
+    def settle(self, context: ChatRequestContext) -> None:
+        """Replace the reservation by the usage that providers reported; without a report, by what was reserved.
+
+        Inputs that were sent count, however the call ended: providers bill them even if the client disconnects.
+        """
+        usage = total_usage(attempt.usage for attempt in context.attempts if attempt.usage)
+        spent = usage.input_tokens
+        if spent is None:
+            spent = self._reservation.tokens if context.is_sent else 0
+        self._budget.settle(self._reservation, spent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +84,18 @@ class TokenQuota:
         if reserved_output_tokens < output_tokens:
             prompt = replace(prompt, max_output_tokens=reserved_output_tokens)
         return ReservedTokens(prompt, self.budget, reservation, prompt_tokens)
+
+    def reserve_inputs(self, name: str, request: EmbeddingRequest) -> ReservedInputs:
+        """Reserve the tokens of the inputs of a request; `name` is the rate limit key of the caller.
+
+        Raises:
+            RateLimited: The remaining tokens of the day do not suffice for them.
+        """
+        tokens = sum(
+            _estimated_tokens(len(each.encode())) if isinstance(each, str) else len(each)
+            for each in request.inputs
+        )
+        return ReservedInputs(self.budget, self.budget.reserve(name, least=tokens, most=tokens))
 
     async def __call__(
         self,

@@ -36,7 +36,7 @@ def make_app(context: dict[str, str] | None = None, *, output: Path | None = Non
     parameters = read_parameters(app.node)
     data = DataStack(app, f"{PREFIX}-data", parameters)
     ApplicationStack(app, f"{PREFIX}-app", parameters, data)
-    acknowledge_exceptions(app)
+    acknowledge_exceptions(app, parameters)
     return app
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from domain.entities.bounds import MAX_COUNT, is_amount, is_count
+from domain.entities.bounds import is_amount, is_count
 from domain.entities.items import ProviderMetadata, ToolCall
 
 _Number = TypeVar("_Number", int, float)
@@ -44,9 +44,7 @@ class Usage:
     def __post_init__(self) -> None:
         for name in _COUNTS:
             value = getattr(self, name)
-            if value is None or (type(value) is int and 0 <= value <= MAX_COUNT):
-                continue  # the common case, without the cost of a call
-            if not is_count(value):
+            if value is not None and not is_count(value):
                 object.__setattr__(self, name, None)
         if self.cost_usd is not None and not is_amount(self.cost_usd):
             object.__setattr__(self, "cost_usd", None)

@@ -17,7 +17,7 @@ class AnswerLog(Protocol):
 
     Attributes:
         write_pause_seconds: Least time between two appends of one answer; 0.0 where a write is cheap.
-        poll_seconds: Time between two looks for what other processes wrote.
+        poll_seconds: Least time between two looks for what other processes wrote.
     """
 
     write_pause_seconds: float
@@ -115,5 +115,5 @@ class AnswerLog(Protocol):
 
     @abstractmethod
     async def purge(self) -> None:
-        """Remove logs that ended longer ago than they are kept, some at a time."""
+        """Remove all logs that ended longer ago than they are kept; other writes go on meanwhile."""
         ...

@@ -36,6 +36,20 @@ class RateLimiter(Protocol):
         ...
 
     @abstractmethod
+    def count_as_reader(self, name: str) -> bool:
+        """Count an admitted request among the readers of background answers instead of the concurrent requests.
+
+        It then ends with `release_reader` instead of `release`. Return False, with nothing changed, if the caller has
+        as many readers as it may have.
+        """
+        ...
+
+    @abstractmethod
+    def release_reader(self, name: str) -> None:
+        """Count the end of a reader; once per `count_as_reader` that returned True."""
+        ...
+
+    @abstractmethod
     def status(self, name: str) -> RateLimitStatus:
         """Return the remaining requests of `name`, without counting one."""
         ...

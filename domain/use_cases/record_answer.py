@@ -204,7 +204,8 @@ class AnswerRecorder:
             status=status,
             finish_reason=finish_reason,
             usage=_usage_of(attempts) or usage,
-            fallback_used=model != context.model,
+            fallback_used=provider is not None
+            and model != (context.preferred_model or context.model),
             latency_seconds=self._seconds(),
             time_to_first_token_seconds=self._first_token_seconds,
             attempts=attempts,

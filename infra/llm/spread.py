@@ -64,9 +64,9 @@ class Spread(LLMClient):
     def stream(
         self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
-        return Fallback(
-            self._order(prompt, context), policy=self._policy, clock=self._clock
-        ).stream(prompt, context)
+        routes = self._order(prompt, context)
+        context.preferred_model = routes[0].model
+        return Fallback(routes, policy=self._policy, clock=self._clock).stream(prompt, context)
 
     def _order(self, prompt: Prompt, context: ChatRequestContext) -> list[Route]:
         if not context.may_fall_back:

@@ -34,7 +34,11 @@ class LimitSettings(ProcessSettings):
     )
     caller_concurrent_requests: Count = Field(
         default=50,
-        description="Concurrent requests of one key or user, in one process; further ones get 429.",
+        description="Concurrent requests of one key or user, and as many background answers at a time, in one process; further ones get 429.",
+    )
+    caller_readers: Count = Field(
+        default=500,
+        description="Readers of background answers of one key or user, in one process; further ones count as concurrent requests.",
     )
     caller_daily_tokens: int | None = Field(
         default=None,

@@ -39,3 +39,7 @@ class ProviderSettings(ProcessSettings):
         default=None,
         description="File of providers and models that replaces the built-in `models.toml`.",
     )
+    models_toml: str | None = Field(
+        default=None,
+        description="Text of such a file, where none can be mounted; not together with MODELS_FILE.",
+    )

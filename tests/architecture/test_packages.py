@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
         "app.dto.anthropic_messages",
         "app.dto.native",
         "app.dto.openai_chat",
+        "app.dto.openai_embeddings",
         "app.dto.openai_responses",
         "app.problems",
         "app.requests",
@@ -59,6 +60,10 @@ ALLOWED: dict[str, set[str]] = {
         "app.dto",
         "app.problems",
         "app.responses",
+    },
+    "app.dto.openai_embeddings": {
+        "app.dto",
+        "domain.entities.embeddings",
     },
     "app.dto.openai_responses": {
         "app.dto",
@@ -93,9 +98,11 @@ ALLOWED: dict[str, set[str]] = {
     },
     "app.services": {
         "domain.entities.background",
+        "domain.entities.embeddings",
         "domain.use_cases",
         "domain.use_cases.background",
         "domain.use_cases.conversations",
+        "domain.use_cases.embeddings",
     },
     "domain.entities": {
         "domain.exceptions",
@@ -103,9 +110,13 @@ ALLOWED: dict[str, set[str]] = {
     "domain.entities.background": {
         "domain.entities",
     },
+    "domain.entities.embeddings": {
+        "domain.entities",
+    },
     "domain.interfaces": {
         "domain.entities",
         "domain.entities.background",
+        "domain.entities.embeddings",
     },
     "domain.timing": {
         "domain.interfaces",
@@ -129,6 +140,11 @@ ALLOWED: dict[str, set[str]] = {
         "domain.exceptions",
         "domain.interfaces",
         "domain.use_cases",
+    },
+    "domain.use_cases.embeddings": {
+        "domain.entities",
+        "domain.entities.embeddings",
+        "domain.interfaces",
     },
     "infra.answers": {
         "domain.entities.background",
@@ -245,6 +261,7 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm": {
         "infra.llm.catalogue",
         "infra.llm.credentials",
+        "infra.llm.embeddings",
         "infra.llm.pricing",
         "infra.llm.providers",
         "infra.llm.resilience",
@@ -261,7 +278,12 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.credentials": {
         "infra.llm.transport",
     },
+    "infra.llm.embeddings": {
+        "domain.entities.embeddings",
+        "infra.llm.resilience",
+    },
     "infra.llm.providers": {
+        "domain.entities.embeddings",
         "infra.llm.providers.anthropic",
         "infra.llm.providers.bedrock",
         "infra.llm.providers.gemini",
@@ -279,10 +301,12 @@ ALLOWED: dict[str, set[str]] = {
         "infra.llm.transport.errors",
     },
     "infra.llm.providers.gemini": {
+        "domain.entities.embeddings",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },
     "infra.llm.providers.openai": {
+        "domain.entities.embeddings",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },

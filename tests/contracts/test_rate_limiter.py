@@ -13,6 +13,7 @@ from tests.fakes.clock import FakeClock
 
 PER_MINUTE = 600
 AT_ONCE = 50
+READERS = 2
 BUDGET = 10_000
 
 
@@ -23,7 +24,9 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def limiter(clock: FakeClock) -> RateLimiter:
-    return MemoryRateLimiter(clock, requests_per_minute=PER_MINUTE, concurrent_requests=AT_ONCE)
+    return MemoryRateLimiter(
+        clock, requests_per_minute=PER_MINUTE, concurrent_requests=AT_ONCE, readers=READERS
+    )
 
 
 @pytest.fixture
@@ -61,6 +64,26 @@ def test_a_refused_request_counts_for_nothing(limiter: RateLimiter, clock: FakeC
     assert admit_once(limiter) == 9
 
 
+def test_readers_are_no_concurrent_requests_up_to_a_limit(
+    limiter: RateLimiter, clock: FakeClock
+) -> None:
+    for _ in range(AT_ONCE):
+        limiter.admit("ana")
+    assert [limiter.count_as_reader("ana") for _ in range(READERS + 1)] == [True, True, False]
+    limiter.admit("ana")
+    limiter.admit("ana")
+    with pytest.raises(RateLimited):
+        limiter.admit("ana")
+    for _ in range(AT_ONCE):
+        limiter.release("ana")
+    clock.advance(2 * WINDOW_SECONDS)
+    admit_once(limiter, "bob")  # forgets callers that have nothing under way
+    limiter.admit("ana")
+    assert not limiter.count_as_reader("ana")
+    limiter.release_reader("ana")
+    assert limiter.count_as_reader("ana")
+
+
 def test_another_caller_is_not_held_back(limiter: RateLimiter) -> None:
     for _ in range(PER_MINUTE):
         admit_once(limiter)
@@ -94,7 +117,9 @@ def test_the_standing_tells_what_is_left_and_when_all_is_back(
 
 
 def test_callers_who_stay_away_are_forgotten_and_those_under_way_are_not(clock: FakeClock) -> None:
-    limiter = MemoryRateLimiter(clock, requests_per_minute=PER_MINUTE, concurrent_requests=1)
+    limiter = MemoryRateLimiter(
+        clock, requests_per_minute=PER_MINUTE, concurrent_requests=1, readers=1
+    )
     limiter.admit("busy")
     for number in range(1000):
         admit_once(limiter, f"passer-by {number}")

@@ -202,7 +202,7 @@ class InMemoryAnswerLog(AnswerLog):
         if self.is_away:
             raise HistoryUnreadable
         log = self.logs.get(key)
-        if log is None:
+        if log is None or self._is_expired(log):
             return None
         self._check_readable(log)
         events = log.events
@@ -244,10 +244,13 @@ class InMemoryAnswerLog(AnswerLog):
                 await self.erase(key)
 
     async def purge(self) -> None:
-        until = self._clock.now_milliseconds() - self._keep_milliseconds
         for key, log in list(self.logs.items()):
-            if log.ended_milliseconds is not None and log.ended_milliseconds <= until:
+            if self._is_expired(log):
                 del self.logs[key]
+
+    def _is_expired(self, log: StoredLog) -> bool:
+        until = self._clock.now_milliseconds() - self._keep_milliseconds
+        return log.ended_milliseconds is not None and log.ended_milliseconds <= until
 
     def _check_writable(self) -> None:
         if self.is_away:

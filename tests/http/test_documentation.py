@@ -138,7 +138,17 @@ def test_each_named_example_of_a_chat_works(demo: Service, description: dict[str
         assert '{"celsius":22}' in answered.json()["response"]
         for name in ("question", "responseSchema"):
             assert client.post("/v1/chat", json=examples[name]).status_code == 200, name
-    assert examples.keys() == {"question", "tools", "toolResults", "responseSchema"}
+        accepted = client.post("/v1/chat", json=examples["background"])
+        assert accepted.status_code == 202
+        events = client.get(f"{accepted.headers['location']}/events")
+        assert events.text.rpartition("event: ")[2].startswith("done")
+    assert examples.keys() == {
+        "question",
+        "background",
+        "tools",
+        "toolResults",
+        "responseSchema",
+    }
 
 
 def test_each_named_example_of_a_completion_works(

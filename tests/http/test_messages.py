@@ -9,12 +9,12 @@ import httpx2
 import pytest
 
 from app.dto.texts import MAX_TEXT_BYTES
-from app.responses import event_stream
+from app.responses import open_stream
 from domain.entities.items import Attachment, Reasoning, Text, ToolCall, ToolResult
 from domain.entities.model import Model
 from domain.entities.reply import FinishReason, ReasoningDelta, Reply, Usage
 from domain.entities.tools import (
-    Capability,
+    OF_CHATS,
     ReasoningEffort,
     ResponseFormat,
     ToolChoice,
@@ -43,7 +43,7 @@ MODELS = SeveralModels(
         id="m",
         owned_by="p",
         max_output_tokens=10,
-        capabilities=frozenset(Capability),
+        capabilities=OF_CHATS,
     ),
     Model(id="plain", owned_by="p"),
 )
@@ -444,7 +444,7 @@ async def test_models_are_listed_in_either_format() -> None:
 
 
 async def test_silence_is_filled_with_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_stream, "PING_SECONDS", 0.01)
+    monkeypatch.setattr(open_stream, "PING_SECONDS", 0.01)
     may_go_on = asyncio.Event()
     asked = application((SELECTED, "some", may_go_on, " more", STOP))
     asyncio.get_running_loop().call_later(0.1, may_go_on.set)

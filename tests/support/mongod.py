@@ -40,6 +40,12 @@ class Mongod:
         """Where clients connect to."""
         return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
 
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and return once it accepts majority writes."""
         self._folder.mkdir(parents=True, exist_ok=True)

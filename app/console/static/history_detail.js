@@ -96,6 +96,7 @@ function properties(interaction) {
     [t("duration"), seconds(interaction.llmResponseSeconds)],
     [t("firstWord"), orUnknown(interaction.timeToFirstTokenSeconds, seconds)],
     [t("inputTokens"), orUnknown(usage.inputTokens, number)],
+    usage.cachedInputTokens > 0 && [t("cachedInputTokens"), number(usage.cachedInputTokens)],
     [t("outputTokens"), orUnknown(usage.outputTokens, number)],
     usage.reasoningTokens !== null && [t("reasoningTokens"), number(usage.reasoningTokens)],
     [t("cost"), orUnknown(usage.costUsd, dollars)],

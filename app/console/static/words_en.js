@@ -94,7 +94,7 @@ export const ENGLISH = {
   nothingFound: "Nothing found", nothingFoundHint: "No interaction fits these filters.", clearFilters: "Clear the filters",
   shownSoFar: { one: "{count} shown", other: "{count} shown" }, allShown: { one: "That is all: {count} interaction", other: "That is all: {count} interactions" },
   noText: "no text", backToList: "Back to the list", details: "Details", question: "Question", continueChat: "Open the conversation", gone: "There is no such interaction. It may have been erased.",
-  id: "Id", asked: "Asked", requestedModel: "Model asked for", answeredBy: "Answered by", finishReason: "Finish reason", duration: "Duration", firstWord: "First word", inputTokens: "Input tokens", outputTokens: "Output tokens", reasoningTokens: "of them reasoning", cost: "Cost", error: "Error", unknown: "unknown",
+  id: "Id", asked: "Asked", requestedModel: "Model asked for", answeredBy: "Answered by", finishReason: "Finish reason", duration: "Duration", firstWord: "First word", inputTokens: "Input tokens", cachedInputTokens: "of them from the cache", outputTokens: "Output tokens", reasoningTokens: "of them reasoning", cost: "Cost", error: "Error", unknown: "unknown",
 
   // Overview
   period: "Period", lastDays: { one: "{count} day", other: "{count} days" },

@@ -87,7 +87,7 @@ export const PORTUGUESE = {
   nothingFound: "Nada encontrado", nothingFoundHint: "Nenhuma interação combina com estes filtros.", clearFilters: "Limpar os filtros",
   shownSoFar: { one: "{count} na tela", other: "{count} na tela" }, allShown: { one: "Isso é tudo: {count} interação", other: "Isso é tudo: {count} interações" },
   noText: "sem texto", backToList: "Voltar à lista", details: "Detalhes", question: "Pergunta", continueChat: "Abrir a conversa", gone: "Não há essa interação. Talvez tenha sido apagada.",
-  id: "Id", asked: "Perguntada", requestedModel: "Modelo pedido", answeredBy: "Respondida por", finishReason: "Motivo do fim", duration: "Duração", firstWord: "Primeira palavra", inputTokens: "Tokens de entrada", outputTokens: "Tokens de saída", reasoningTokens: "dos quais raciocínio", cost: "Custo", error: "Erro", unknown: "desconhecido",
+  id: "Id", asked: "Perguntada", requestedModel: "Modelo pedido", answeredBy: "Respondida por", finishReason: "Motivo do fim", duration: "Duração", firstWord: "Primeira palavra", inputTokens: "Tokens de entrada", cachedInputTokens: "dos quais do cache", outputTokens: "Tokens de saída", reasoningTokens: "dos quais raciocínio", cost: "Custo", error: "Erro", unknown: "desconhecido",
 
   period: "Período", lastDays: { one: "{count} dia", other: "{count} dias" },
   interactionsTitle: "Interações", failures: "Falhas", answered: "Respondidas", tokensTitle: "Tokens", input: "Entrada", output: "Saída", costTitle: "Custo", latencyTitle: "Latência",

@@ -63,7 +63,9 @@ class InteractionDto(Dto):
     finish_reason: FinishReason | None = Field(
         description="Why the model stopped; null when it did not finish."
     )
-    fallback_used: bool = Field(description="Whether a model other than `requestedModel` answered.")
+    fallback_used: bool = Field(
+        description="Whether a model other than `requestedModel` answered; where several routes share its requests, other than the one chosen for this one."
+    )
     llm_response_seconds: float = Field(
         description="Seconds from receipt to the end of the answer.", examples=[1.234]
     )
@@ -223,13 +225,16 @@ def interaction_document(interaction: Interaction) -> dict[str, Any]:
 
 
 def _usage_document(usage: Usage) -> dict[str, Any]:
-    return {
+    document = {
         "inputTokens": usage.input_tokens,
         "outputTokens": usage.output_tokens,
         "reasoningTokens": usage.reasoning_tokens,
         "totalTokens": usage.total_tokens,
         "costUsd": usage.cost_usd,
     }
+    if usage.cached_input_tokens is not None:
+        document["cachedInputTokens"] = usage.cached_input_tokens
+    return document
 
 
 def _attempt_document(attempt: Attempt) -> dict[str, Any]:

@@ -29,7 +29,14 @@ class ApplicationStack(Stack):
             suppress_template_indentation=True,
         )
         size, domain = parameters.size, parameters.domain
-        network = Network(self, "Network", size, listener_port=listener_port(domain))
+        models = parameters.bedrock_models
+        network = Network(
+            self,
+            "Network",
+            size,
+            listener_port=listener_port(domain),
+            calls_bedrock=bool(models),
+        )
         balancer = Balancer(self, "Balancer", network, domain)
         tasks = Tasks(self, "Tasks", parameters, data, network)
         api = tasks.make_service(
@@ -41,7 +48,7 @@ class ApplicationStack(Stack):
                 port=PORT,
                 environment=tasks.api_environment(),
                 secrets=tasks.make_secrets(),
-                permissions=api_permissions(data),
+                permissions=api_permissions(data, models),
             ),
             network.api,
             count=size.api_least,

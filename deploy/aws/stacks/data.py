@@ -37,7 +37,8 @@ class DataStack(Stack):
         attachments: Contents of attachments and long texts, and the references to them.
         queue: From the API to the worker.
         dead_letters: Messages that could not be stored.
-        provider_keys: A JSON object of the providers' keys, by the names of the service's settings.
+        provider_keys: A JSON object of the providers' keys, by the names of the service's settings; None if no
+            provider has a key.
         api_keys: The callers' keys as hash lines.
         cursor_secret: Signs cursors; made once.
         log_groups: By `api`, `worker` and `gateway`.
@@ -50,9 +51,7 @@ class DataStack(Stack):
         self.attachments = self._make_bucket()
         self.dead_letters = self._make_dead_letters()
         self.queue = self._make_queue()
-        self.provider_keys = self._make_secret(
-            "ProviderKeys", "providers", json.dumps(dict.fromkeys(sorted(PROVIDER_KEYS), ""))
-        )
+        self.provider_keys = self._make_provider_keys() if parameters.providers else None
         self.api_keys = self._make_secret("ApiKeys", "api-keys", "# no key has been made yet")
         self.cursor_secret = secretsmanager.Secret(
             self,
@@ -152,6 +151,11 @@ class DataStack(Stack):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             removal_policy=self._kept,
+        )
+
+    def _make_provider_keys(self) -> secretsmanager.Secret:
+        return self._make_secret(
+            "ProviderKeys", "providers", json.dumps(dict.fromkeys(sorted(PROVIDER_KEYS), ""))
         )
 
     def _make_secret(self, construct_id: str, name: str, empty: str) -> secretsmanager.Secret:

@@ -2,7 +2,9 @@
 
 from aws_cdk import Acknowledgment, App, Validations
 
+from stacks.bedrock import model_arns
 from stacks.data import ATTACHMENT_PREFIXES
+from stacks.parameters import Parameters
 
 _ENVIRONMENT = (
     "Settings that are no secrets stand in the task definition; secrets come from Secrets Manager."
@@ -14,15 +16,16 @@ _CREDENTIALS = "The service checks API keys and tokens itself, the same wherever
 _OBJECTS = (
     "Objects are named by user and attachment; the service reads and writes below three prefixes."
 )
+_REGIONS = "An inference profile calls its model in regions that AWS chooses; the role may call it through the profile alone."
 _BUCKET = "rt-data:ExportsOutputFnGetAttAttachments87B238D3Arn6729C3C8"
 
 # Below this construct, this rule of AwsSolutions, for this reason.
+_PROVIDER_KEYS = (
+    "rt-data/ProviderKeys",
+    "SMG4",
+    "Providers give keys by hand; a new one is put in and the service redeployed.",
+)
 _EXCEPTIONS = (
-    (
-        "rt-data/ProviderKeys",
-        "SMG4",
-        "Providers give keys by hand; a new one is put in and the service redeployed.",
-    ),
     ("rt-data/ApiKeys", "SMG4", "Hashes of keys, each with an end of its own."),
     ("rt-data/CursorSecret", "SMG4", "A new one would make every cursor in use invalid."),
     (
@@ -54,10 +57,21 @@ _EXCEPTIONS = (
 )
 
 
-def acknowledge_exceptions(app: App) -> None:
+def acknowledge_exceptions(app: App, parameters: Parameters) -> None:
     """Register the exceptions with cdk-nag."""
     everything = {construct.node.path: construct for construct in app.node.find_all()}
-    for path, rule, reason in _EXCEPTIONS:
+    exceptions = [*_EXCEPTIONS]
+    if parameters.providers:
+        exceptions.append(_PROVIDER_KEYS)
+    wildcards = {
+        arn
+        for model in parameters.bedrock_models
+        for arn in model_arns(model, partition="<AWS::Partition>", region="")
+        if "*" in arn
+    }
+    for arn in sorted(wildcards):
+        exceptions.append(("rt-app/Tasks/ApiTask/TaskRole", f"IAM5[Resource::{arn}]", _REGIONS))
+    for path, rule, reason in exceptions:
         Validations.of(everything[path]).acknowledge(
             Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason)
         )

@@ -1,5 +1,7 @@
 """Where everything runs: three availability zones, nothing of ours reachable from outside but through the gateway."""
 
+from collections.abc import Mapping
+
 from aws_cdk import Fn, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
@@ -26,7 +28,13 @@ class Network(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, size: Size, *, listener_port: int
+        self,
+        scope: Construct,
+        construct_id: str,
+        size: Size,
+        *,
+        listener_port: int,
+        calls_bedrock: bool,
     ) -> None:
         super().__init__(scope, construct_id)
         self.vpc = self._make_vpc(size)
@@ -40,8 +48,11 @@ class Network(Construct):
         for group in (self.api, self.worker):
             # addresses of providers and AWS change, so only the port can be restricted
             group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Providers and AWS")
-        if size.has_interface_endpoints:
-            self._add_interface_endpoints()
+        endpoints = dict(_ENDPOINTS) if size.has_interface_endpoints else {}
+        if calls_bedrock:
+            endpoints["Bedrock"] = ec2.InterfaceVpcEndpointAwsService.BEDROCK_RUNTIME
+        if endpoints:
+            self._add_interface_endpoints(endpoints)
 
     def _make_vpc(self, size: Size) -> ec2.Vpc:
         vpc = ec2.Vpc(
@@ -80,11 +91,13 @@ class Network(Construct):
             self, construct_id, vpc=self.vpc, description=description, allow_all_outbound=False
         )
 
-    def _add_interface_endpoints(self) -> None:
+    def _add_interface_endpoints(
+        self, endpoints: Mapping[str, ec2.InterfaceVpcEndpointAwsService]
+    ) -> None:
         group = self._make_group("EndpointGroup", "Services of AWS inside the VPC")
         for tasks in (self.api, self.worker):
             _let(tasks, group, 443)
-        for name, service in _ENDPOINTS.items():
+        for name, service in endpoints.items():
             self.vpc.add_interface_endpoint(
                 name, service=service, security_groups=[group], open=False, subnets=self.private
             )

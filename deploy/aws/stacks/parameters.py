@@ -6,12 +6,17 @@ from typing import Any
 
 from constructs import Node
 
+from stacks.bedrock import is_model
+
 PREFIX = "rt"
 """Of every name that has to be known before anything is deployed."""
 
 PORT = 8000
 
 PROVIDER_KEYS = frozenset({"GEMINI_API_KEY", "OPENROUTER_API_KEY", "OPENAI_API_KEY"})
+
+BEDROCK = "bedrock"
+"""Among the providers: models of Amazon Bedrock, called with the role of the tasks instead of a key."""
 
 
 class Authentication(StrEnum):
@@ -119,7 +124,8 @@ class Parameters:
 
     Attributes:
         image_tag: In the repository that `rt-data` makes.
-        providers: Names of keys in the secret `rt/providers` that tasks get.
+        providers: Names of keys in the secret `rt/providers` that tasks get; without any there is no such secret.
+        bedrock_models: Ids of models or inference profiles of Bedrock that tasks may call.
         jwt: Issuer, audience and key set, as the service's settings of those names.
         alarm_email: Recipient of alarms; None if the operator subscribes recipients.
         is_protected: Tables cannot be deleted and outlive their stack.
@@ -129,6 +135,7 @@ class Parameters:
     image_tag: str
     authentication: Authentication
     providers: tuple[str, ...]
+    bedrock_models: tuple[str, ...]
     jwt: dict[str, str]
     domain: Domain | None
     alarm_email: str | None
@@ -153,13 +160,15 @@ def read_parameters(node: Node) -> Parameters:
     except ValueError as exc:
         raise BadParameter("authentication is not api_keys, jwt or api_keys,jwt") from exc
     providers = tuple((_text(node, "providers") or "GEMINI_API_KEY").split(","))
-    if not set(providers) <= PROVIDER_KEYS:
-        raise BadParameter(f"providers are not among {', '.join(sorted(PROVIDER_KEYS))}")
+    if not set(providers) <= PROVIDER_KEYS | {BEDROCK}:
+        known = ", ".join([*sorted(PROVIDER_KEYS), BEDROCK])
+        raise BadParameter(f"providers are not among {known}")
     return Parameters(
         size=SIZES[size],
         image_tag=_text(node, "imageTag") or "latest",
         authentication=authentication,
-        providers=providers,
+        providers=tuple(name for name in providers if name != BEDROCK),
+        bedrock_models=_bedrock_models(node, is_used=BEDROCK in providers),
         jwt=_jwt(node) if "jwt" in authentication else {},
         domain=_domain(node),
         alarm_email=_text(node, "alarmEmail"),
@@ -170,6 +179,16 @@ def read_parameters(node: Node) -> Parameters:
 def _text(node: Node, name: str) -> str | None:
     value: Any = node.try_get_context(name)
     return str(value) if value else None
+
+
+def _bedrock_models(node: Node, *, is_used: bool) -> tuple[str, ...]:
+    named = _text(node, "bedrockModels")
+    if is_used is not (named is not None):
+        raise BadParameter("providers=bedrock needs bedrockModels, and these need it")
+    models = tuple(named.split(",")) if named is not None else ()
+    if len(set(models)) < len(models) or not all(map(is_model, models)):
+        raise BadParameter("bedrockModels are not different ids of models or inference profiles")
+    return models
 
 
 def _jwt(node: Node) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from aws_cdk import aws_iam as iam
 
+from stacks.bedrock import model_arns, profile_arn
 from stacks.data import ATTACHMENT_PREFIXES, INDEXES, DataStack
 
 _READ_AND_WRITE = (
@@ -16,6 +17,7 @@ _READ_AND_WRITE = (
 )
 _CLAIM_AND_ERASE = ("dynamodb:DeleteItem", "dynamodb:UpdateItem")
 _ATTACHMENTS = ("s3:DeleteObject", "s3:GetObject", "s3:PutObject")
+_CALL_MODEL = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
 _SEND = ("sqs:GetQueueAttributes", "sqs:SendMessage")
 _RECEIVE = (
     "sqs:ChangeMessageVisibility",
@@ -25,13 +27,14 @@ _RECEIVE = (
 )
 
 
-def api_permissions(data: DataStack) -> list[iam.PolicyStatement]:
-    """Read, write and erase history and attachments; send to the queue."""
+def api_permissions(data: DataStack, bedrock_models: Sequence[str]) -> list[iam.PolicyStatement]:
+    """Read, write and erase history and attachments; send to the queue; call the models of Bedrock."""
     return [
         _allow([*_READ_AND_WRITE, *_CLAIM_AND_ERASE], data.table.table_arn),
         _allow(["dynamodb:Query"], *(f"{data.table.table_arn}/index/{name}" for name in INDEXES)),
         *_attachment_permissions(data),
         _allow(_SEND, data.queue.queue_arn),
+        *(statement for model in bedrock_models for statement in _model_permissions(data, model)),
     ]
 
 
@@ -42,6 +45,20 @@ def worker_permissions(data: DataStack) -> list[iam.PolicyStatement]:
         _allow([*_RECEIVE, "sqs:SendMessage"], data.queue.queue_arn),
         _allow([*_RECEIVE, "sqs:SendMessage"], data.dead_letters.queue_arn),
     ]
+
+
+def _model_permissions(data: DataStack, model: str) -> list[iam.PolicyStatement]:
+    """Call one model; that behind an inference profile through this profile alone."""
+    profile = profile_arn(model, partition=data.partition, region=data.region, account=data.account)
+    models = model_arns(model, partition=data.partition, region=data.region)
+    if profile is None:
+        return [_allow(_CALL_MODEL, *models)]
+    through_profile = iam.PolicyStatement(
+        actions=list(_CALL_MODEL),
+        resources=models,
+        conditions={"StringEquals": {"bedrock:InferenceProfileArn": profile}},
+    )
+    return [_allow(_CALL_MODEL, profile), through_profile]
 
 
 def _attachment_permissions(data: DataStack) -> list[iam.PolicyStatement]:

@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from stacks.bedrock import models_toml
 from stacks.data import DataStack
 from stacks.network import Network
 from stacks.parameters import PORT, PREFIX, Parameters
@@ -127,7 +128,11 @@ class Tasks(Construct):
     def make_secrets(self) -> dict[str, ecs.Secret]:
         """Return the settings that the API gets from secrets; their values are in no template and no task definition."""
         data = self._data
-        secrets = {name: _field(data.provider_keys, name) for name in self._parameters.providers}
+        secrets: dict[str, ecs.Secret] = {}
+        if data.provider_keys is not None:
+            secrets |= {
+                name: _field(data.provider_keys, name) for name in self._parameters.providers
+            }
         secrets["CURSOR_SECRET"] = ecs.Secret.from_secrets_manager(data.cursor_secret)
         if "api_keys" in self._parameters.authentication:
             secrets["API_KEYS"] = ecs.Secret.from_secrets_manager(data.api_keys)
@@ -150,14 +155,26 @@ class Tasks(Construct):
     def api_environment(self) -> dict[str, str]:
         """Return the settings that only the API needs."""
         parameters, vpc = self._parameters, self._network.vpc
-        return parameters.jwt | {
-            "HOST": "0.0.0.0",  # noqa: S104 - reachable by the load balancer alone
-            "PORT": str(PORT),
-            "AUTHENTICATION": str(parameters.authentication),
-            "TRUSTED_PROXIES": vpc.vpc_cidr_block,
-            "KEEP_ALIVE_SECONDS": str(BALANCER_IDLE_SECONDS + 10),
-            "SHUTDOWN_GRACE_SECONDS": str(STOP_SECONDS - 10),
-        }
+        return (
+            parameters.jwt
+            | self._models()
+            | {
+                "HOST": "0.0.0.0",  # noqa: S104 - reachable by the load balancer alone
+                "PORT": str(PORT),
+                "AUTHENTICATION": str(parameters.authentication),
+                "TRUSTED_PROXIES": vpc.vpc_cidr_block,
+                "KEEP_ALIVE_SECONDS": str(BALANCER_IDLE_SECONDS + 10),
+                "SHUTDOWN_GRACE_SECONDS": str(STOP_SECONDS - 10),
+            }
+        )
+
+    def _models(self) -> dict[str, str]:
+        """Return the models file, which a task has no other place for; none leaves the built-in one."""
+        models = self._parameters.bedrock_models
+        if not models:
+            return {}
+        has_others = bool(self._parameters.providers)
+        return {"MODELS_TOML": models_toml(models, self._data.region, has_others=has_others)}
 
 
 def _alive(port: int) -> ecs.HealthCheck:

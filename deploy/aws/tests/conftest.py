@@ -24,6 +24,19 @@ VARIANTS = {
         "alarmEmail": "on-call@example.com",
         "providers": "GEMINI_API_KEY,OPENROUTER_API_KEY",
     },
+    "bedrock": {
+        "providers": "bedrock",
+        "bedrockModels": "eu.anthropic.claude-sonnet-4-6,global.amazon.nova-2-lite-v1:0,mistral.large-v1:0",
+        "authentication": "jwt",
+        "jwtIssuer": "https://id.example.com",
+        "jwtAudience": "chat",
+        "jwksUrl": "https://id.example.com/keys",
+    },
+    "mixed": {
+        "size": "large",
+        "providers": "GEMINI_API_KEY,bedrock",
+        "bedrockModels": "amazon.nova-lite-v1:0",
+    },
     "thrown away": {"protected": "false"},
 }
 

@@ -14,6 +14,11 @@ from synth import main, make_app
         ({"authentication": "jwt"}, "jwtIssuer"),
         ({"domainName": "chat.example.com"}, "certificateArn"),
         ({"providers": "GEMINI_API_KEY,HOME"}, "providers"),
+        ({"providers": "bedrock"}, "bedrockModels"),
+        ({"bedrockModels": "amazon.nova-lite-v1:0"}, "bedrockModels"),
+        ({"providers": "bedrock", "bedrockModels": "nova"}, "bedrockModels"),
+        ({"providers": "bedrock", "bedrockModels": "a.b-v1:0,a.b-v1:0"}, "bedrockModels"),
+        ({"providers": "bedrock", "bedrockModels": 'a.b"]'}, "bedrockModels"),
     ],
 )
 def test_what_means_nothing_is_named(context: dict[str, str], named: str) -> None:

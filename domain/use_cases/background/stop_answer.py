@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from domain.entities.background.answer import AnswerKey
+from domain.entities.interaction import Status
+from domain.exceptions import HistoryUnreadable
 from domain.interfaces.answer_log import AnswerLog
 from domain.use_cases.background.run_answers import RunAnswers
 from domain.use_cases.read_interaction import ReadInteraction
@@ -21,10 +23,14 @@ class StopAnswer:
 
         Raises:
             NotFound: This user has no such interaction.
-            HistoryUnreadable: The log, or history, does not answer.
+            HistoryUnreadable: The log, or history, does not answer; or the log is on the disk of another host.
         """
         key = AnswerKey(user_id=user_id, interaction_id=interaction_id)
         if await self.log.stop(key):
             self.answers.stop(key)
-        else:
-            await self.read_interaction(user_id, interaction_id)
+            return
+        interaction = await self.read_interaction(user_id, interaction_id)
+        if interaction.status is not Status.IN_PROGRESS:
+            return
+        if await self.log.read(key, after=-1, limit=1) is None:
+            raise HistoryUnreadable

@@ -1,8 +1,8 @@
 """Event logs in a SQLite file that the processes of one host share."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.clock import Clock
 from infra.answers.chunks import Chunk, Stored, add
 from infra.answers.format import json_of_answer
+from infra.answers.recent import RecentChunks
 from infra.answers.requests import RequestCache
 from infra.answers.sqlite import reads
 from infra.answers.sqlite.committer import AnswerCommitter
@@ -45,6 +46,8 @@ T = TypeVar("T")
 
 ANSWERS_FILE = "answers.db"
 WAIT_SECONDS = 4.0
+PURGE_PAUSE_SECONDS = 0.05
+"""Pause between two jobs that remove expired logs, in which all processes of the host add to the file."""
 
 
 class SqliteAnswerLog(AnswerLog):
@@ -73,6 +76,7 @@ class SqliteAnswerLog(AnswerLog):
         self._keep_milliseconds = round(keep_seconds * 1000)
         self._reads = ReadPool(seconds=read_seconds)
         self._requests = RequestCache()
+        self._recent = RecentChunks()
         self._additions = Notifier[AnswerKey]()
         self._commits: GroupCommit[FileJob] | None = None
         self._is_closed = False
@@ -136,6 +140,11 @@ class SqliteAnswerLog(AnswerLog):
         )
 
     async def read(self, key: AnswerKey, *, after: int, limit: int) -> LogPage | None:
+        answer = self._requests.get(key)
+        if answer is not None:
+            page = self._recent.page(answer, after=after, limit=limit)
+            if page is not None:
+                return page
         kept_after = self._kept_after()
         return await self._read(
             lambda connection: reads.page(
@@ -148,8 +157,10 @@ class SqliteAnswerLog(AnswerLog):
             )
         )
 
-    def subscribe(self, key: AnswerKey) -> AbstractContextManager[asyncio.Event]:
-        return self._additions.subscribe(key)
+    @contextmanager
+    def subscribe(self, key: AnswerKey) -> Iterator[asyncio.Event]:
+        with self._recent.watch(key), self._additions.subscribe(key) as added:
+            yield added
 
     async def stop(self, key: AnswerKey) -> bool:
         job = Stop(key)
@@ -162,6 +173,7 @@ class SqliteAnswerLog(AnswerLog):
     async def erase(self, key: AnswerKey) -> None:
         await self._do(Erase(key))
         self._requests.drop(key)
+        self._recent.drop(key)
         self._additions.notify((key,))
 
     async def erase_all(self, user_id: str, until_id: str) -> None:
@@ -173,7 +185,13 @@ class SqliteAnswerLog(AnswerLog):
                 return
 
     async def purge(self) -> None:
-        await self._do(Purge(self._kept_after()))
+        until_milliseconds = self._kept_after()
+        while True:
+            job = Purge(until_milliseconds)
+            await self._do(job)
+            if job.is_finished:
+                return
+            await self._clock.sleep(PURGE_PAUSE_SECONDS)
 
     async def close(self) -> None:
         """Finish pending jobs and close the file; later calls are refused."""
@@ -187,6 +205,8 @@ class SqliteAnswerLog(AnswerLog):
         await self._do(job)
         if job.stored is None:
             raise LeaseLost
+        if job.stored.count == chunk.count:  # else it is an earlier try with fewer records
+            self._recent.keep(chunk)
         self._additions.notify((chunk.key,))
         return job.stored
 

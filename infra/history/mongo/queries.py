@@ -9,7 +9,10 @@ from domain.entities.history_query import HistoryQuery, Order
 from domain.entities.interaction import Interaction
 from domain.entities.words import MAX_WORD_CHARACTERS, words_of
 from infra.history.format.documents import interaction_of
+from infra.history.mongo.word_codes import CODES, codes_of, having_codes
 from infra.storage.mongo.client import Document
+
+WORDS_INDEX = "words"
 
 INDEXES = [
     IndexModel([("userId", ASCENDING), ("_id", DESCENDING)]),
@@ -17,11 +20,33 @@ INDEXES = [
     IndexModel([("userId", ASCENDING), ("provider", ASCENDING), ("_id", DESCENDING)]),
     IndexModel([("userId", ASCENDING), ("status", ASCENDING), ("_id", DESCENDING)]),
     IndexModel([("userId", ASCENDING), ("conversationId", ASCENDING), ("_id", DESCENDING)]),
-    IndexModel([("userId", ASCENDING), ("words", ASCENDING), ("_id", DESCENDING)]),
+    IndexModel([("userId", ASCENDING), ("_id", DESCENDING), (CODES, ASCENDING)], name=WORDS_INDEX),
+    # All that statistics read, so that they read no documents.
+    IndexModel(
+        [
+            ("userId", ASCENDING),
+            ("_id", DESCENDING),
+            ("answered", ASCENDING),
+            ("status", ASCENDING),
+            ("seconds", ASCENDING),
+            ("model", ASCENDING),
+            ("provider", ASCENDING),
+            ("usage.input", ASCENDING),
+            ("usage.output", ASCENDING),
+            ("usage.costUsd", ASCENDING),
+        ],
+        name="statistics",
+    ),
     IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
 ]
 
-_MONGO_FIELDS = ("_id", "words", "expiresAt")
+EARLIER_WORDS_INDEX = "userId_1_words_1__id_-1"
+"""Index of earlier versions with an entry a word, which took most of the time of a write."""
+
+WITHOUT_WORDS = {"words": 0, CODES: 0}
+"""The projection for whole interactions."""
+
+_MONGO_FIELDS = ("_id", "words", CODES, "expiresAt")
 """The fields that only MongoDB's documents have."""
 
 
@@ -35,7 +60,8 @@ _WORD_OVERHEAD_BYTES = 16
 def stored(interaction: Interaction, document: Document) -> Document:
     """Return the stored form of `document`, the document of `interaction`: with `_id` and the searchable words."""
     document["_id"] = document.pop("id")
-    document["words"] = stored_words(interaction.prompt.text, interaction.text)
+    words = document["words"] = stored_words(interaction.prompt.text, interaction.text)
+    document[CODES] = codes_of(words)
     return document
 
 
@@ -76,6 +102,7 @@ def filter_of(
     words: Sequence[str] = (),
     *,
     form_of: Callable[[str], Any] = str,
+    have_codes: bool = False,
 ) -> Document:
     """Return the query's conditions: the user as an equality, the cursor and the times as one range of ids.
 
@@ -83,6 +110,7 @@ def filter_of(
         query: The query.
         words: Its words in the order of lookup.
         form_of: Returns the stored form of a word, or a condition.
+        have_codes: Whether all documents have the codes of their words.
     """
     wanted = query.filter
     conditions: Document = {"userId": query.user_id}
@@ -103,6 +131,8 @@ def filter_of(
     else:
         conditions["answered"] = True
     bounds: list[dict[str, Any]] = [{"words": form} for form in forms]
+    if have_codes:
+        bounds += having_codes(wanted.words)
     if wanted.from_id is not None:
         bounds.append({"_id": {"$gte": wanted.from_id}})
     if wanted.to_id is not None:

@@ -1,24 +1,22 @@
-"""Rewrites the words of documents of earlier versions in the background."""
+"""Adds the codes of their words to documents of earlier versions in the background."""
 
 import asyncio
-import functools
 import logging
 import secrets
-import sys
-import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
 from pymongo import ASCENDING, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from domain.entities.interaction import first_id_at
 from domain.entities.statistics import DAY_MILLISECONDS
 from domain.entities.words import words_of_decomposed
 from domain.interfaces.clock import Clock
-from infra.history.mongo.queries import stored_words
+from infra.history.mongo.queries import EARLIER_WORDS_INDEX, stored_words
+from infra.history.mongo.word_codes import CODES, codes_of
 from infra.storage.mongo.client import Document
 from infra.tasks.uncancelled_calls import UncancelledCalls
 
@@ -35,17 +33,21 @@ SETTLING_MILLISECONDS = 7 * DAY_MILLISECONDS
 LATE_MILLISECONDS = DAY_MILLISECONDS
 """Maximum age of an interaction when it is written, because of an outbox."""
 
-_KEY = "canonical words"
+_KEY = "word codes"
+_INDEX_NOT_FOUND = frozenset({26, 27})
+"""The server's error codes for a missing collection and a missing index."""
 _FIRST, _LAST = 1, 2
 
 
 class MongoRenewal:
-    """Passes over all documents, and after a week over those written since.
+    """Passes over all documents, and after a week over those written since; then drops the earlier index of words.
 
-    Any process of the installation does the next step; the progress is one document of `upgrades`.
+    Any process of the installation does the next step; the progress is one document of `upgrades`. Words that are not
+    in canonical form are rewritten too.
 
     Attributes:
-        is_finished: Whether the words of all documents are in canonical form. Until then searches look for both forms.
+        is_finished: Whether all documents have codes. Until then searches look for both forms of a word, in the
+            earlier index.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class MongoRenewal:
         """Do one step; return the pause before the next in seconds."""
         state = await self._upgrades.find_one({"_id": _KEY}) or await self._begin()
         if state["finished"]:
+            # Also when it was finished before: a process of an earlier version makes the index again.
+            await self._drop_earlier_index()
             self.is_finished = True
             return 0.0
         now = self._clock.now_milliseconds()
@@ -126,22 +130,37 @@ class MongoRenewal:
             .to_list()
         )
         last_id: str | None = ends[0]["_id"] if ends else None
-        is_concerned = {"$regex": await asyncio.to_thread(_not_composed)}
         wanted: Document = {
             "_id": beyond if last_id is None else {**beyond, "$lte": last_id},
-            "$or": [{"prompt": is_concerned}, {"text": is_concerned}],
+            CODES: None,
         }
-        renewed: list[UpdateOne] = []
         fields = ("userId", "status", "prompt", "text", "words")
-        async for found in self._interactions.find(wanted, dict.fromkeys(fields, 1)):
-            words = stored_words(found.get("prompt") or "", found.get("text") or "")
-            if set(words) != set(found.get("words") or ()):
-                # a document replaced by its outcome meanwhile has new words
-                place = {name: found[name] for name in ("_id", "userId", "status")}
-                renewed.append(UpdateOne(place, {"$set": {"words": words}}))
-        if renewed:
+        found = await self._interactions.find(wanted, dict.fromkeys(fields, 1)).to_list()
+        if found:
+            # Splitting that many texts takes too long for the event loop.
+            renewed = await asyncio.to_thread(_renewed, found)
             await self._interactions.bulk_write(renewed, ordered=False)
         return last_id
+
+    async def _drop_earlier_index(self) -> None:
+        try:
+            await self._interactions.drop_index(EARLIER_WORDS_INDEX)
+        except OperationFailure as exc:
+            if exc.code not in _INDEX_NOT_FOUND:
+                raise
+
+
+def _renewed(found: Sequence[Document]) -> list[UpdateOne]:
+    updates = []
+    for document in found:
+        words = stored_words(document.get("prompt") or "", document.get("text") or "")
+        changes: Document = {CODES: codes_of(words)}
+        if set(words) != set(document.get("words") or ()):
+            changes["words"] = words
+        # A document replaced by its outcome meanwhile has new words.
+        place = {name: document[name] for name in ("_id", "userId", "status")}
+        updates.append(UpdateOne(place, {"$set": changes}))
+    return updates
 
 
 def either_form(word: str) -> Any:
@@ -161,19 +180,3 @@ def _next_pass(state: Document) -> Document:
         "after": first_id_at(state["begunAt"] - LATE_MILLISECONDS),
         "restsUntil": state["begunAt"] + SETTLING_MILLISECONDS,
     }
-
-
-@functools.cache
-def _not_composed() -> str:
-    """Return a regular expression that matches every text that is not in NFC, and some that are."""
-    ranges: list[list[int]] = []
-    for code in range(0x80, sys.maxunicode + 1):
-        character = chr(code)
-        is_mark = unicodedata.category(character)[0] == "M"
-        is_jamo = 0x1160 <= code <= 0x11FF
-        if is_mark or is_jamo or not unicodedata.is_normalized("NFC", character):
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1][1] = code
-            else:
-                ranges.append([code, code])
-    return "[" + "".join([f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in ranges]) + "]"

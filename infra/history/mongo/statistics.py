@@ -2,17 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from collections.abc import Sequence
+from datetime import tzinfo
+from itertools import chain, pairwise
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
-from domain.entities.interaction import milliseconds_of
+from domain.entities.interaction import first_id_at, milliseconds_of
 from domain.entities.statistics import (
-    DAY_MILLISECONDS,
     FAILURES,
     Day,
     Group,
@@ -21,26 +20,18 @@ from domain.entities.statistics import (
     first_millisecond_of,
     key_of_day,
 )
-from infra.history.queries.aggregates import GroupAccumulator
+from infra.history.queries.aggregates import GroupAccumulator, whole_milliseconds
 from infra.storage.mongo.client import Document
 
-_DIGITS = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12)
-"""The twelve hexadecimal digits of the time in an id."""
+_MOST_DAYS = 4_000
+_GROUPS_AT_ONCE = 10_000
+_MANY = 5_000
+"""Interactions from which on the server is asked for parts at the same time, which it adds up on all its cores."""
+_PARTS = 4
 
-_ASKED_AT: Document = {
-    "$add": [
-        {
-            "$multiply": [
-                {"$indexOfBytes": ["0123456789abcdef", {"$substrBytes": ["$_id", place, 1]}]},
-                16 ** (11 - number),
-            ]
-        }
-        for number, place in enumerate(_DIGITS)
-    ]
-}
-_MODEL = "$model"
-_PROVIDER: Document = {"$ifNull": ["$provider", None]}
-_MILLISECONDS: Document = {"$trunc": {"$add": [{"$multiply": ["$seconds", 1000]}, 0.5]}}
+_BLOCK: Document = {"$substrBytes": ["$_id", 0, 5]}
+"""Ids of 3.1 days: keeps the latencies of one group below the limit of a document."""
+_NOTHING: Document = {"$literal": None}
 _IS_FAILURE: Document = {"$in": ["$status", sorted(FAILURES)]}
 
 
@@ -53,11 +44,11 @@ async def statistics(
 ) -> list[Group]:
     """Return the groups of `query`.
 
-    The server adds up what took equally long, by the millisecond; percentiles are taken here, exactly. `$percentile`
-    needs a newer server than others do, and estimates.
+    The server lists the latencies of each group, and percentiles are computed here: its `$percentile` estimates. Days
+    are passed to it as ranges of ids: its own would follow other time zone rules than those of the other stores.
 
     Args:
-        interactions: The collection, with an index by user and id.
+        interactions: The collection, with an index that has all that is read, which MongoDB prefers to reading documents.
         query: The query.
         living: A condition on ids that excludes erased interactions.
         milliseconds: Time limit of the read.
@@ -65,45 +56,83 @@ async def statistics(
     bounds = {"$gte": query.from_id or "", **({} if query.to_id is None else {"$lt": query.to_id})}
     ids = [{"_id": condition} for condition in (bounds, living) if condition]
     matching: Document = {"userId": query.user_id, "$and": ids}
-    key: Any = _MODEL if query.by is GroupBy.MODEL else _PROVIDER
+    key: Any = "$model" if query.by is GroupBy.MODEL else {"$ifNull": ["$provider", None]}
+    block: Any = _BLOCK
+    ends = await _ends(interactions, matching, milliseconds=milliseconds)
+    if ends is None:
+        return []
     if query.by is GroupBy.DAY:
-        ends = await _ends(interactions, matching, milliseconds=milliseconds)
-        if ends is None:
-            return []
-        first_id, last_id = ends
-        matching["$and"] = [*ids, {"_id": {"$lte": last_id}}]
-        key = _day(milliseconds_of(first_id), milliseconds_of(last_id), query.time_zone)
-    pipeline: list[Document] = [
-        {"$match": matching},
-        {
-            "$group": {
-                "_id": {
-                    "key": key,
-                    "in": {"$cond": [{"$eq": ["$answered", True]}, _MILLISECONDS, None]},
-                },
-                "interactions": {"$sum": 1},
-                "failures": {"$sum": {"$cond": [_IS_FAILURE, 1, 0]}},
-                "input": {"$sum": "$usage.input"},
-                "output": {"$sum": "$usage.output"},
-                "cost": {"$sum": "$usage.costUsd"},
-                "priced": {"$sum": {"$cond": [{"$isNumber": "$usage.costUsd"}, 1, 0]}},
-            }
-        },
-    ]
+        starts = _starts(*ends, query.time_zone)
+        key, block = (_day(starts), _NOTHING) if starts else (_NOTHING, "$_id")
+    grouping: Document = {
+        "_id": {"key": key, "block": block},
+        "interactions": {"$sum": 1},
+        "failures": {"$sum": {"$cond": [_IS_FAILURE, 1, 0]}},
+        "input": {"$sum": "$usage.input"},
+        "output": {"$sum": "$usage.output"},
+        "cost": {"$sum": "$usage.costUsd"},
+        "priced": {"$sum": {"$cond": [{"$isNumber": "$usage.costUsd"}, 1, 0]}},
+        "answeredIn": {"$push": {"$cond": ["$answered", "$seconds", "$$REMOVE"]}},
+    }
+    parts: list[Document] = [{"$gte": ends[0], "$lte": ends[1]}]
+    counted = await interactions.count_documents(matching, limit=_MANY, maxTimeMS=milliseconds)
+    if counted == _MANY:
+        parts = _parts(*ends)
+    groups = await asyncio.gather(
+        *(
+            _groups(interactions, matching, part, grouping, milliseconds=milliseconds)
+            for part in parts
+        )
+    )
     tallies: defaultdict[Any, GroupAccumulator] = defaultdict(GroupAccumulator)
-    async for found in await interactions.aggregate(
-        pipeline, maxTimeMS=milliseconds, allowDiskUse=True
-    ):
-        tally = tallies[found["_id"]["key"]]
+    for found in chain.from_iterable(groups):
+        key, block = found["_id"]["key"], found["_id"]["block"]
+        if query.by is GroupBy.DAY:
+            is_listed = block is None
+            day = key if is_listed else Day.around(milliseconds_of(block), query.time_zone).ordinal
+            key = key_of_day(int(day))
+        tally = tallies[key]
         tally.interactions += found["interactions"]
         tally.failures += found["failures"]
         tally.input_tokens += found["input"]
         tally.output_tokens += found["output"]
         if found["priced"]:
             tally.add_cost(found["cost"])
-        if found["_id"]["in"] is not None:
-            tally.answered_in[int(found["_id"]["in"])] += found["interactions"]
-    return [tally.group(_named(query.by, key)) for key, tally in tallies.items()]
+        tally.answered_in.update(map(whole_milliseconds, found["answeredIn"]))
+    return [tally.group(None if key is None else str(key)) for key, tally in tallies.items()]
+
+
+async def _groups(
+    interactions: AsyncCollection[Document],
+    matching: Document,
+    part: Document,
+    grouping: Document,
+    *,
+    milliseconds: int,
+) -> list[Document]:
+    """Return the groups of the matching interactions whose ids are within `part`."""
+    cursor = await interactions.aggregate(
+        [
+            {"$match": {**matching, "$and": [*matching["$and"], {"_id": part}]}},
+            {"$group": grouping},
+        ],
+        maxTimeMS=milliseconds,
+        allowDiskUse=True,
+        batchSize=_GROUPS_AT_ONCE,
+    )
+    return await cursor.to_list()
+
+
+def _parts(first_id: str, last_id: str) -> list[Document]:
+    """Return conditions on ids that divide the time from one to another into equal parts."""
+    first, last = milliseconds_of(first_id), milliseconds_of(last_id)
+    borders = [
+        first_id_at(first + (last - first) * number // _PARTS) for number in range(1, _PARTS)
+    ]
+    return [
+        *({"$gte": begin, "$lt": end} for begin, end in pairwise([first_id, *borders])),
+        {"$gte": borders[-1], "$lte": last_id},
+    ]
 
 
 async def _ends(
@@ -121,59 +150,24 @@ async def _ends(
     return None if first is None or last is None else (first["_id"], last["_id"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Consecutive days of 24 hours, or one day of another length."""
+def _day(starts: Sequence[tuple[int, int]]) -> Any:
+    """Return the expression for the ordinal of an id's day, found by halving.
 
-    ordinal: int
-    first_milliseconds: int
-    is_regular: bool
-
-
-def _day(first_milliseconds: int, last_milliseconds: int, time_zone: tzinfo) -> Document:
-    """Return the expression for the ordinal of an interaction's day.
-
-    The server is not asked for the time zone: it has rules of its own, of another age than those that other stores
-    are asked by.
+    Args:
+        starts: Ordinals and first milliseconds of consecutive days.
     """
-    day = Day.around(first_milliseconds, time_zone)
-    runs = [_Run(day.ordinal, day.first_milliseconds, is_regular=True)]
-    if time_zone is not UTC:
-        runs = list(_runs(day, last_milliseconds, time_zone))
-    return {"$let": {"vars": {"askedAt": _ASKED_AT}, "in": _ordinal(runs)}}
+    if len(starts) == 1:
+        return {"$literal": starts[0][0]}
+    middle = len(starts) // 2
+    is_before = {"$lt": ["$_id", first_id_at(starts[middle][1])]}
+    return {"$cond": [is_before, _day(starts[:middle]), _day(starts[middle:])]}
 
 
-def _runs(day: Day, last_milliseconds: int, time_zone: tzinfo) -> Iterator[_Run]:
-    ordinal, first = day.ordinal, day.first_milliseconds
-    is_in_run = False
-    while first <= last_milliseconds:
-        # No zone changes its clocks twice within seven days, so each change is found.
-        days = 7
-        end = first_millisecond_of(ordinal + days, time_zone)
-        if end - first != days * DAY_MILLISECONDS:
-            days = 1
-            end = first_millisecond_of(ordinal + days, time_zone)
-        is_regular = end - first == days * DAY_MILLISECONDS
-        if not (is_regular and is_in_run):
-            yield _Run(ordinal, first, is_regular)
-        is_in_run = is_regular
-        ordinal, first = ordinal + days, end
-
-
-def _ordinal(runs: Sequence[_Run]) -> Any:
-    """Return the expression that finds the run by halving, and the day within it."""
-    if len(runs) == 1:
-        (run,) = runs
-        if not run.is_regular:
-            return run.ordinal
-        passed = {"$subtract": ["$$askedAt", run.first_milliseconds]}
-        return {"$add": [run.ordinal, {"$floor": {"$divide": [passed, DAY_MILLISECONDS]}}]}
-    middle = len(runs) // 2
-    is_before = {"$lt": ["$$askedAt", runs[middle].first_milliseconds]}
-    return {"$cond": [is_before, _ordinal(runs[:middle]), _ordinal(runs[middle:])]}
-
-
-def _named(by: GroupBy, key: Any) -> str | None:
-    if by is GroupBy.DAY:
-        return key_of_day(int(key))
-    return None if key is None else str(key)
+def _starts(first_id: str, last_id: str, time_zone: tzinfo) -> list[tuple[int, int]]:
+    """Return the days of two ids and all between them; none if they are too many, as imported ids can make them."""
+    first, last = (
+        Day.around(milliseconds_of(one), time_zone).ordinal for one in (first_id, last_id)
+    )
+    if last - first >= _MOST_DAYS:
+        return []
+    return [(day, first_millisecond_of(day, time_zone)) for day in range(first, last + 1)]

@@ -18,7 +18,15 @@ from infra.history.mongo.conversation_records import MongoConversationRecords
 from infra.history.mongo.conversations import TURNS_BY_ID, conversations
 from infra.history.mongo.errors import translate_errors
 from infra.history.mongo.index_builder import make_indexes
-from infra.history.mongo.queries import INDEXES, direction_of, filter_of, read, stored
+from infra.history.mongo.queries import (
+    INDEXES,
+    WITHOUT_WORDS,
+    WORDS_INDEX,
+    direction_of,
+    filter_of,
+    read,
+    stored,
+)
 from infra.history.mongo.search_renewal import MongoRenewal, either_form
 from infra.history.mongo.statistics import statistics
 from infra.history.mongo.tombstones import MongoTombstones
@@ -63,6 +71,7 @@ class MongoHistory(DurableStore):
         self._renewal = MongoRenewal(
             self._interactions, access.database["upgrades"], access.calls, clock
         )
+        self._has_indexes = False
         self._read_seconds = read_seconds
         self._retention = retention
         self._read_milliseconds = round(read_seconds * 1000)
@@ -107,9 +116,13 @@ class MongoHistory(DurableStore):
 
     async def search(self, query: HistoryQuery) -> Page:
         words: Sequence[str] = ()
-        has_every_form = self._renewal.is_finished
-        form_of = str if has_every_form else either_form
-        if query.filter.words:
+        has_codes = self._renewal.is_finished
+        form_of = str if has_codes else either_form
+        hint = None
+        if has_codes:
+            # The server counts what a plan reads, not what it costs, and might choose one that reads documents.
+            hint = WORDS_INDEX if query.filter.words and self._has_indexes else None
+        elif query.filter.words:
             words = await self.read(
                 rarest_first(
                     self._interactions,
@@ -121,8 +134,9 @@ class MongoHistory(DurableStore):
             )
         searching = (
             self._interactions.find(
-                filter_of(query, words, form_of=form_of),
-                {"words": 0},
+                filter_of(query, words, form_of=form_of, have_codes=has_codes),
+                WITHOUT_WORDS,
+                hint=hint,
                 max_time_ms=self._read_milliseconds,
             )
             .sort("_id", direction_of(query))
@@ -134,7 +148,7 @@ class MongoHistory(DurableStore):
         # A late copy of an erased interaction exists until its writer removes it.
         erased = await self.erased_among(query.user_id, [document["_id"] for document in shown])
         interactions = _all_of([document for document in shown if document["_id"] not in erased])
-        if not has_every_form:
+        if not has_codes:
             interactions = [
                 interaction
                 for interaction in interactions
@@ -162,7 +176,7 @@ class MongoHistory(DurableStore):
         found = await self.read(
             self._interactions.find_one(
                 {"_id": interaction_id, "userId": user_id},
-                {"words": 0},
+                WITHOUT_WORDS,
                 max_time_ms=self._read_milliseconds,
             )
         )
@@ -191,16 +205,17 @@ class MongoHistory(DurableStore):
         return frozenset(erased.get(user_id, ()))
 
     async def make_indexes(self) -> None:
-        """Return once the indexes exist."""
+        """Return once the indexes exist; until then queries do not name them."""
         await make_indexes(
             self._interactions,
             [*INDEXES, TURNS_BY_ID],
             self._calls,
             on_away=self.reachability.leave,
         )
+        self._has_indexes = True
 
     async def renew_words(self) -> None:
-        """Return once the words of all documents are those of this version."""
+        """Return once all documents have the codes of their words."""
         await self._renewal.run()
 
     async def drain(self) -> None:

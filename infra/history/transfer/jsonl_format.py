@@ -60,6 +60,7 @@ class _UsageLine(TypedDict):
     reasoningTokens: _Count | None
     totalTokens: _Count | None
     costUsd: _Amount | None
+    cachedInputTokens: NotRequired[_Count]
 
 
 class _AttemptLine(TypedDict):
@@ -197,6 +198,10 @@ _USAGE = (
     ("costUsd", "costUsd"),
 )
 """The names of counts in a document and in a line."""
+_CACHED = ("cachedInput", "cachedInputTokens")
+"""The same of a count that is in no line without it."""
+_STORED = (*_USAGE[:-1], _CACHED, _USAGE[-1])
+"""All of them, in the order of a document."""
 _KEPT = ("messages", "inputItems")
 """The fields of a document that hold all messages of a request, for later turns that continue from them."""
 _LINE_USAGE_FIELDS = frozenset(stored_name for stored_name, _ in _USAGE)
@@ -349,7 +354,17 @@ def _document_of_attempt(line_fields: Mapping[str, Any]) -> Document:
 
 
 def _counts_of(usage: Mapping[str, Any]) -> Document:
-    return {stored_name: usage[name] for stored_name, name in _USAGE if usage[name] is not None}
+    return {
+        stored_name: usage[name] for stored_name, name in _STORED if usage.get(name) is not None
+    }
+
+
+def _usage_of(counts: Mapping[str, Any]) -> dict[str, Any]:
+    usage = {name: counts.get(stored_name) for stored_name, name in _USAGE}
+    stored_name, name = _CACHED
+    if stored_name in counts:
+        usage[name] = counts[stored_name]
+    return usage
 
 
 def _line_of(document: Document) -> dict[str, Any]:
@@ -377,7 +392,7 @@ def _line_of(document: Document) -> dict[str, Any]:
         "fallbackUsed": get("fallback", False),
         "llmResponseSeconds": document["seconds"],
         "timeToFirstTokenSeconds": get("firstSeconds"),
-        "usage": {name: usage.get(stored_name) for stored_name, name in _USAGE},
+        "usage": _usage_of(usage),
         "attempts": [_line_of_attempt(attempt) for attempt in get("attempts", ())],
         "error": get("error"),
     }
@@ -406,7 +421,7 @@ def _line_of_attempt(attempt: Document) -> dict[str, Any]:
         "httpStatus": attempt.get("http"),
     }
     if not _LINE_USAGE_FIELDS.isdisjoint(attempt):
-        line["usage"] = {name: attempt.get(stored_name) for stored_name, name in _USAGE}
+        line["usage"] = _usage_of(attempt)
     return line
 
 

@@ -60,6 +60,7 @@ class CatalogueModel:
         successor: Catalogue id of the model that replaces it after its shutdown date.
         shared_family: The models file's name of the models that accept the metadata in each other's answers.
         usd_per_million: Prices of input and output tokens from the models file.
+        cached_input_usd_per_million: Price of cached input tokens; None: that of other input.
     """
 
     model: Model
@@ -73,6 +74,7 @@ class CatalogueModel:
     successor: str | None = None
     shared_family: str | None = None
     usd_per_million: tuple[float, float] | None = None
+    cached_input_usd_per_million: float | None = None
 
     @property
     def family(self) -> str:
@@ -117,6 +119,10 @@ class Catalogue(ModelCatalogue):
             raise RetiredModel(self._known(), self._successor(entry))
         return entry.model
 
+    def entry(self, model: str) -> CatalogueModel:
+        """Return the entry with this catalogue id."""
+        return self._by_id[model]
+
     def is_demo_only(self) -> bool:
         """Return whether no real provider is configured."""
         return all(entry.provider.kind.is_demo for entry in self.entries)
@@ -133,14 +139,16 @@ class Catalogue(ModelCatalogue):
         )
 
     def _default(self) -> Model:
-        """Return the default model, or its successor after its shutdown date, or else any model."""
+        """Return the default model, or its successor after its shutdown date, or else any model that chats."""
         entry: CatalogueModel | None = self.entries[0]
         for _ in self.entries:
             if entry is None or not self._is_shut_down(entry):
                 break
             entry = self._by_id.get(entry.successor or "")
         if entry is None or self._is_shut_down(entry):
-            entry = next((e for e in self.entries if not self._is_shut_down(e)), None)
+            left = [e for e in self.entries if not self._is_shut_down(e)]
+            left.sort(key=lambda e: e.model.computes_embeddings)
+            entry = left[0] if left else None
         if entry is None:
             raise RetiredModel((), None)
         return entry.model

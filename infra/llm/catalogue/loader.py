@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from domain.entities.model import Model
+from domain.entities.tools import Capability
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
 from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider
@@ -16,6 +17,7 @@ from infra.llm.catalogue.models_file import (
     ModelsFile,
     ModelTable,
     ProviderTable,
+    parse_models,
     provider_url,
     read_models_file,
     same_upstream,
@@ -23,6 +25,7 @@ from infra.llm.catalogue.models_file import (
 from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.demo import MODEL as DEMO_MODEL
 from infra.llm.providers.demo import PROVIDER as DEMO_PROVIDER
+from infra.llm.providers.demo_embeddings import MODEL as DEMO_EMBEDDINGS_MODEL
 from infra.llm.providers.registry import DEMO, OPENAI, PROVIDER_KINDS, ProviderKind
 from infra.llm.transport.dialect import Dialect
 from infra.settings.providers import ProviderSettings
@@ -41,6 +44,10 @@ _OPENAI_MODEL = Model(
     capabilities=OPENAI.capabilities,
 )
 
+_DEMO_PROVIDER = Provider(
+    name=DEMO_PROVIDER, kind=DEMO, base_url="", api_key=None, allow_http=False, price_url=""
+)
+
 
 def load_catalogue(
     settings: ProviderSettings, environment: Mapping[str, str], clock: Clock
@@ -55,7 +62,7 @@ def load_catalogue(
     Raises:
         ConfigurationError: The models file or a base URL is invalid.
     """
-    file = read_models_file(settings.models_file or BUILT_IN_MODELS_FILE)
+    file = _models_file(settings)
     providers = dict(_providers(file, settings, environment))
     entries = {
         name: _entry(name, table, providers[table.provider], providers, file)
@@ -67,10 +74,19 @@ def load_catalogue(
             logger.warning("OPENAI_MODEL is ignored: %s is in the models file", openai.id)
         entries.setdefault(openai.id, openai)
     if not entries:
-        entries[DEMO_MODEL] = _demo()
+        entries = {entry.id: entry for entry in (_demo(), _demo_embeddings())}
     default = entries.pop(file.default, None)
-    in_order = [*([default] if default else []), *entries.values()]
-    return Catalogue(in_order, clock=clock)
+    # the first one answers chats that name no model
+    others = sorted(entries.values(), key=lambda entry: entry.model.computes_embeddings)
+    return Catalogue([*([default] if default else []), *others], clock=clock)
+
+
+def _models_file(settings: ProviderSettings) -> ModelsFile:
+    if settings.models_toml is None:
+        return read_models_file(settings.models_file or BUILT_IN_MODELS_FILE)
+    if settings.models_file is not None:
+        raise ConfigurationError("MODELS_FILE, MODELS_TOML: set one of them")
+    return parse_models(settings.models_toml, "MODELS_TOML")
 
 
 def _providers(
@@ -164,8 +180,10 @@ def _entry(
     file: ModelsFile,
 ) -> CatalogueModel:
     usd_per_million = None
-    if table.input_usd_per_million is not None and table.output_usd_per_million is not None:
-        usd_per_million = (table.input_usd_per_million, table.output_usd_per_million)
+    if (
+        table.input_usd_per_million is not None
+    ):  # that of output is missing only where there is none
+        usd_per_million = (table.input_usd_per_million, table.output_usd_per_million or 0.0)
     fallbacks = tuple(
         other for other in table.fallbacks if file.models[other].provider in providers
     )
@@ -192,6 +210,7 @@ def _entry(
         shared_family=table.family,
         successor=table.successor,
         usd_per_million=usd_per_million,
+        cached_input_usd_per_million=table.cached_input_usd_per_million,
     )
 
 
@@ -239,13 +258,18 @@ def _demo() -> CatalogueModel:
             max_output_tokens=65_536,
             capabilities=DEMO.capabilities,
         ),
-        provider=Provider(
-            name=DEMO_PROVIDER,
-            kind=DEMO,
-            base_url="",
-            api_key=None,
-            allow_http=False,
-            price_url="",
-        ),
+        provider=_DEMO_PROVIDER,
         upstream=DEMO_MODEL,
+    )
+
+
+def _demo_embeddings() -> CatalogueModel:
+    return CatalogueModel(
+        model=Model(
+            id=DEMO_EMBEDDINGS_MODEL,
+            owned_by=DEMO_PROVIDER,
+            capabilities=frozenset({Capability.EMBEDDINGS}),
+        ),
+        provider=_DEMO_PROVIDER,
+        upstream=DEMO_EMBEDDINGS_MODEL,
     )

@@ -81,10 +81,17 @@ class Tariff:
         self._cached_until_milliseconds = 0
 
     @classmethod
-    def fixed(cls, input_usd_per_million: float, output_usd_per_million: float) -> "Tariff":
-        """Return a tariff of two prices that always apply; cached input costs as much as any other."""
+    def fixed(
+        cls,
+        input_usd_per_million: float,
+        output_usd_per_million: float,
+        cached_input_usd_per_million: float | None = None,
+    ) -> "Tariff":
+        """Return a tariff of prices that always apply; without one of its own, cached input costs as much as any other."""
         rates = Rates(
-            input=input_usd_per_million / _MILLION, output=output_usd_per_million / _MILLION
+            input=input_usd_per_million / _MILLION,
+            output=output_usd_per_million / _MILLION,
+            cached_input=_per_token(cached_input_usd_per_million),
         )
         return cls((Period(steps=(rates,)),))
 

@@ -13,6 +13,11 @@ class RequestSigner(Protocol):
     """Signs the requests of one provider; shared by its models."""
 
     @abstractmethod
+    def prepare(self) -> None:
+        """Begin to look for credentials, so that the first call need not wait; a failure is logged. Needs a loop."""
+        ...
+
+    @abstractmethod
     async def signature(self, url: URL, content_type: str, body: bytes) -> Mapping[str, str]:
         """Return the headers that sign a POST request, which must be sent within five minutes.
 

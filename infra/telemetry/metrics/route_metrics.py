@@ -31,7 +31,7 @@ class RouteMetrics(AttemptObserver, Collector):
         self._routes = routes
 
     def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
-        if not context.attempts and model == context.model:
+        if not context.attempts and model == (context.preferred_model or context.model):
             return
         if any((call.provider, call.model) == (provider, model) for call in context.attempts):
             self._retries[provider, model] += 1

@@ -34,8 +34,8 @@ _STS_ADDRESS = "AWS_ENDPOINT_URL_STS"
 class AwsCredentials:
     """The current credentials of an identity.
 
-    They are found with the first call, and renewed by a task while the old ones are still valid, so that no call waits
-    for it. Calls wait only where there are none, or where they have expired.
+    A task finds them, and renews them while the old ones are still valid, so that no call waits for it. Calls wait only
+    where there are none, or where they have expired.
 
     Args:
         identity: Whose credentials.
@@ -59,7 +59,7 @@ class AwsCredentials:
         """
         if self._current is None or self._expire_within(0):
             try:
-                return await asyncio.shield(self._renewing())
+                return await asyncio.shield(self.renew())
             except LLMError as error:
                 raise type(error)(
                     str(error)
@@ -67,6 +67,13 @@ class AwsCredentials:
         if self._expire_within(_RENEW_SECONDS):
             self._renew_soon()
         return self._current
+
+    def renew(self) -> "asyncio.Task[ReadOnlyCredentials]":
+        """Return the task that finds or renews them, which is started unless it runs."""
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.create_task(self._renewed())
+            self._renewal.add_done_callback(_log_failure)
+        return self._renewal
 
     def discard(self, access_key: str) -> None:
         """Look for credentials anew with the next call, if these were the current ones."""
@@ -87,14 +94,7 @@ class AwsCredentials:
         now_seconds = asyncio.get_running_loop().time()
         if now_seconds >= self._not_before_seconds:
             self._not_before_seconds = now_seconds + _PAUSE_SECONDS
-            self._renewing()
-
-    def _renewing(self) -> "asyncio.Task[ReadOnlyCredentials]":
-        """Return the task that renews the credentials; there is one at a time."""
-        if self._renewal is None or self._renewal.done():
-            self._renewal = asyncio.create_task(self._renewed())
-            self._renewal.add_done_callback(_log_failure)
-        return self._renewal
+            self.renew()
 
     async def _renewed(self) -> ReadOnlyCredentials:
         try:

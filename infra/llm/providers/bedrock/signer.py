@@ -36,6 +36,9 @@ class BedrockSigner(RequestSigner):
         self._credentials = AwsCredentials(identity, provider=provider)
         self._signature = Signature(identity.region)
 
+    def prepare(self) -> None:
+        self._credentials.renew()
+
     async def signature(self, url: URL, content_type: str, body: bytes) -> Mapping[str, str]:
         credentials = await self._credentials.current()
         arguments = (url, content_type, body, credentials)

@@ -189,3 +189,15 @@ def test_usage_is_the_sum_over_all_calls_that_reported_any() -> None:
     context.attempts += [an_attempt("first", usage) for usage in usages]
     interaction = a_recorder(FIRST, "a", context=context).completed(END)
     assert interaction.usage == Usage(input_tokens=11, output_tokens=5)
+
+
+@pytest.mark.parametrize(
+    ("preferred", "expected"), [(None, True), ("b-model", False), ("c-model", True)]
+)
+def test_an_answer_of_the_first_choice_is_no_fallback(
+    preferred: str | None, expected: bool
+) -> None:
+    context = a_chat_context()
+    context.preferred_model = preferred
+    assert a_recorder(OTHER, "Hi", context=context).completed(END).fallback_used is expected
+    assert not a_recorder(context=context).failed(LLMTimeout()).fallback_used

@@ -12,7 +12,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, LeaseLost, Unstorable
-from infra.answers.mongo.documents import ERASED_EPOCH, chunk_id, header_id
+from infra.answers.logs import ERASED_EPOCH
+from infra.answers.mongo.documents import chunk_id, header_id
 from infra.answers.mongo.store import MongoAnswerLog, open_mongo_answers
 from tests.fakes.clock import FakeClock
 from tests.fakes.interactions import an_interaction

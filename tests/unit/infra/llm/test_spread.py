@@ -242,3 +242,17 @@ async def test_a_stream_that_breaks_is_continued_by_another_route(regions: Regio
 )
 def test_the_shared_name_has_neither_path_nor_region(upstream: str, shared: str) -> None:
     assert shared_name(upstream) == shared
+
+
+async def test_the_first_choice_is_named_and_an_answer_of_it_is_no_fallback(
+    regions: Regions,
+) -> None:
+    regions.fakes["us"].then(Refuses(401))
+    found = []
+    async with regions.open() as llm:
+        for model in ("eu", "eu", "asia"):
+            context = a_chat_context()
+            context.model = model
+            answer = await read_answer(llm.client, context)
+            found.append((context.preferred_model, answer.voices[-1]))
+    assert found == [("eu", "eu"), ("us", "asia"), (None, "asia")]

@@ -1,6 +1,7 @@
 """A stop reaches the process that makes the answer, and changes nothing else."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -71,6 +72,26 @@ async def test_an_unknown_interaction_is_not_found(user_id: str, number: int) ->
     assert not installation.log_of().is_stopped
     process.die()
     await process.finished()
+
+
+async def test_an_answer_whose_log_is_on_another_host_is_not_said_to_be_stopped() -> None:
+    installation = Installation()
+    process = installation.process(SELECTED, "a", asyncio.Event())
+    await process.begin()
+    elsewhere = Installation(history=installation.history)
+    with pytest.raises(HistoryUnreadable):
+        await stop_in(elsewhere.process(), elsewhere)("ana", an_id())
+    process.die()
+    await process.finished()
+
+
+async def test_a_complete_answer_whose_outcome_is_still_on_its_way_stays_as_it_is() -> None:
+    installation = Installation()
+    process = installation.process(SELECTED, "a", END)
+    await process.begin()
+    await process.finished()
+    installation.history.kept[an_id()] = replace(installation.outcome(), status=Status.IN_PROGRESS)
+    await stop_in(process, installation)("ana", an_id())
 
 
 async def test_a_log_that_is_away_is_no_success() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,16 @@ import pytest
 from domain.entities.conversation import ConversationQuery
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import Interaction, Status
+from domain.entities.prompt import Prompt
+from domain.entities.statistics import GroupBy, StatisticsQuery
 from domain.entities.words import words_of
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
-from infra.history.mongo.queries import filter_of
+from infra.history.mongo import statistics as mongo_statistics
+from infra.history.mongo.queries import EARLIER_WORDS_INDEX, WORDS_INDEX, filter_of
 from infra.history.mongo.store import MongoHistory, open_mongo
-from infra.history.mongo.word_selectivity import rarest_first
+from infra.history.mongo.word_codes import codes_of
 from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
 from tests.contracts.history_walks import asking, walk
 from tests.fakes.interactions import an_id, an_interaction
@@ -224,22 +227,115 @@ async def test_a_page_examines_no_more_than_it_shows(history: MongoHistory) -> N
         (HistoryFilter(statuses=frozenset({Status.FAILED, Status.INTERRUPTED})), 900),
     ):
         query = HistoryQuery(user_id="ana", filter=wanted, after_id=an_id(after))
-        words: Sequence[str] = ()
-        if wanted.words:
-            words = await rarest_first(
-                history._interactions, "ana", wanted.words, milliseconds=10_000
-            )
         plan: dict[str, Any] = (
-            await history._interactions.find(filter_of(query, words))
+            await history._interactions.find(
+                filter_of(query, have_codes=True), hint=WORDS_INDEX if wanted.words else None
+            )
             .sort("_id", -1)
             .limit(21)
             .explain()
         )
         # Trying plans out costs a few more where several would do; reading all of it would be 900.
         most = 22 if wanted == HistoryFilter() else 60
-        assert plan["executionStats"]["totalKeysExamined"] <= most
+        assert wanted.words or plan["executionStats"]["totalKeysExamined"] <= most
         assert plan["executionStats"]["totalDocsExamined"] <= most
         assert "'SORT'" not in str(plan["queryPlanner"]["winningPlan"])  # merged, at most
+
+
+@asynccontextmanager
+async def profiled(history: MongoHistory) -> AsyncIterator[list[dict[str, Any]]]:
+    """Yield a list that has, after the block, the server's profile of every read of interactions within it."""
+    database = history._interactions.database
+    reads: list[dict[str, Any]] = []
+    await database.command("profile", 2)
+    try:
+        yield reads
+        wanted = {"ns": f"{database.name}.interactions", "op": {"$in": ["query", "command"]}}
+        reads += await database["system.profile"].find(wanted).to_list()
+    finally:
+        await database.command("profile", 0)
+        await database["system.profile"].drop()
+
+
+async def test_statistics_read_one_index_and_no_document(history: MongoHistory) -> None:
+    await history.append_many([an_interaction(number) for number in range(100)])
+    await history.make_indexes()
+    async with profiled(history) as reads:
+        for by in GroupBy:
+            (group,) = await history.statistics(StatisticsQuery(user_id="ana", by=by))
+            assert group.interactions == 100
+    aggregations = [read for read in reads if "failures" in str(read["command"])]
+    assert len(aggregations) == len(GroupBy)
+    for read in aggregations:
+        assert read["docsExamined"] == 0
+        assert read["keysExamined"] <= 101
+
+
+async def test_many_interactions_are_added_up_in_parts_that_miss_and_repeat_none(
+    history: MongoHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [0, 1, 500, 999, 1000, 1001, 1999, 2000, 2001, 3000, 3001, 3999, 4000]
+    await history.append_many([an_interaction(number) for number in numbers])
+    queries = [StatisticsQuery(user_id="ana", by=by) for by in GroupBy]
+    whole = [await history.statistics(query) for query in queries]
+    monkeypatch.setattr(mongo_statistics, "_MANY", len(numbers))
+    assert [await history.statistics(query) for query in queries] == whole
+    assert whole[0][0].interactions == len(numbers)
+
+
+async def test_a_search_reads_the_documents_it_shows_and_few_others(history: MongoHistory) -> None:
+    await history.append_many([an_interaction(number) for number in range(100)])
+    await history.renew_words()
+    await history.make_indexes()
+    async with profiled(history) as reads:
+        assert await walk(history, asking(words=words_of("zeppelin"))) == []
+    (read,) = [read for read in reads if "filter" in read["command"]]
+    assert read["keysExamined"] == 100
+    assert read["docsExamined"] <= 1  # a code may match by chance
+
+
+async def test_words_that_share_a_code_are_not_found_for_each_other(history: MongoHistory) -> None:
+    alike = words_that_share_a_code()
+    for number, word in enumerate(alike):
+        await history.append(an_interaction(number, prompt=Prompt.from_text(word)))
+    await history.renew_words()
+    await history.make_indexes()
+    for number, word in enumerate(alike):
+        found = await walk(history, asking(words=words_of(word)))
+        assert [one.id for one in found] == [an_id(number)]
+
+
+def words_that_share_a_code() -> list[str]:
+    of_code: dict[str, str] = {}
+    for number in range(1_000_000):
+        word = f"w{number}"
+        if (other := of_code.setdefault(codes_of([word]), word)) != word:
+            return [other, word]
+    raise AssertionError("no words share a code")
+
+
+async def test_a_text_of_very_many_words_is_found_by_each(history: MongoHistory) -> None:
+    text = " ".join([f"w{number}" for number in range(5000)])
+    await history.append_many([an_interaction(1, prompt=Prompt.from_text(text)), an_interaction(2)])
+    await history.renew_words()
+    await history.make_indexes()
+    for word in ("w0", "w4999"):
+        found = await walk(history, asking(words=words_of(word)))
+        assert [one.id for one in found] == [an_id(1)]
+    assert await walk(history, asking(words=words_of("w5000"))) == []
+
+
+async def test_the_earlier_index_of_words_is_dropped_when_all_documents_have_codes(
+    server: Mongod,
+) -> None:
+    await asyncio.to_thread(server.start)
+    async with pymongo.AsyncMongoClient[dict[str, object]](server.uri) as client:
+        interactions = client["rt"]["interactions"]
+        earlier = pymongo.IndexModel([("userId", 1), ("words", 1), ("_id", -1)])
+        await interactions.create_indexes([earlier])  # of a process of an earlier version
+        async with opened(server) as history, asyncio.timeout(PATIENCE_SECONDS):
+            await history.renew_words()
+            assert EARLIER_WORDS_INDEX not in await interactions.index_information()
 
 
 async def test_writes_wait_for_the_majoritys_journals(history: MongoHistory) -> None:

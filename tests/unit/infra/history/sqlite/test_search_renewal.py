@@ -22,6 +22,7 @@ from infra.clock import SystemClock
 from infra.history.format.documents import document_of, record_of
 from infra.history.mongo.queries import stored
 from infra.history.mongo.store import MongoHistory, open_mongo
+from infra.history.mongo.word_codes import CODES, codes_of
 from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_writer
 from infra.history.sqlite.search import renewal as sqlite_renewal
 from infra.history.sqlite.store import HISTORY_FILE, SqliteHistory, open_sqlite
@@ -200,6 +201,7 @@ async def insert_as_before(
     for one in kept:
         document = stored(one, document_of(one))
         document["words"] = old_words(one.prompt.text, one.text)
+        del document[CODES]
         documents.append(document)
     await client[name]["interactions"].insert_many(documents)
 
@@ -248,6 +250,7 @@ async def test_old_documents_are_searched_by_both_forms_at_once_and_by_every_for
             for form in forms_of(text):
                 assert await found(history, form) == expected(text, [*OLD, late]), ascii(form)
         kept = await client[name]["interactions"].find().sort("_id").to_list()
+        assert all(len(one[CODES]) == len(codes_of(one["words"])) for one in kept)
         assert [one["prompt"] for one in kept] == [one.prompt.text for one in [*OLD, late]]
 
 

@@ -15,7 +15,7 @@ from app.dto.native.interaction import InteractionDto
 from domain.entities.interaction import Interaction, Status
 from domain.entities.items import Reasoning, Text, ToolCall, ToolResult
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.reply import NO_USAGE, FinishReason
+from domain.entities.reply import FinishReason
 from infra.history.format.documents import UnreadableDocument, interaction_in, record_of
 from infra.history.transfer.jsonl_format import InvalidLine, digest_of_line, line_of, read_line
 from tests.fakes.interactions import a_tool_turn, an_id, an_interaction, any_interactions
@@ -33,7 +33,6 @@ def exported_over_http(interaction: Interaction) -> bytes:
 def as_exported(interaction: Interaction) -> Interaction:
     """Return the interaction without what callers never see."""
     prompt = interaction.prompt
-    usage = replace(interaction.usage, cached_input_tokens=None)
     return replace(
         interaction,
         prompt=replace(
@@ -44,11 +43,6 @@ def as_exported(interaction: Interaction) -> Interaction:
             top_p=None,
             stop=(),
             seed=None,
-        ),
-        usage=NO_USAGE if usage == NO_USAGE else usage,
-        attempts=tuple(
-            replace(one, usage=one.usage and replace(one.usage, cached_input_tokens=None))
-            for one in interaction.attempts
         ),
     )
 

@@ -74,9 +74,13 @@ async def test_a_new_kind_answers_chats_once_it_is_in_the_registry(
 
 
 class RecordingSigner(RequestSigner):
-    """Signs nothing, and counts how often it was closed."""
+    """Signs nothing, and counts how often it was prepared and closed."""
 
+    prepared = 0
     closed = 0
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     async def signature(self, url: URL, content_type: str, body: bytes) -> Mapping[str, str]:
         return {}
@@ -120,7 +124,7 @@ async def test_the_models_of_a_provider_share_its_signer_which_is_closed_at_the_
         (signer,) = signers
         assert [options.signer for options in opened] == [signer, signer]
         assert opened[0].base_url == "https://us-east-1.made-up.example"
-        assert signer.closed == 0
+        assert (signer.prepared, signer.closed) == (1, 0)
     assert signer.closed == 1
 
 

@@ -71,6 +71,17 @@ def test_a_call_of_a_provider_is_measured(metrics: Metrics) -> None:
     }
 
 
+def test_cached_input_is_measured_by_itself_since_it_is_a_part_of_the_input(
+    metrics: Metrics,
+) -> None:
+    usage = Usage(input_tokens=15, output_tokens=73, cached_input_tokens=12)
+    metrics.attempt_ended(TURN, attempt(usage=usage), 0.25, A_REPLY)
+    metrics.attempt_ended(TURN, attempt(usage=replace(usage, cached_input_tokens=None)), 0.25, None)
+    assert samples(metrics, "rt_cached_input_tokens_sum") == {labels(**ROUTE): 12}
+    assert samples(metrics, "rt_cached_input_tokens_count") == {labels(**ROUTE): 1}
+    assert sum(samples(metrics, "gen_ai_client_token_usage_sum").values()) == 2 * (15 + 73)
+
+
 def test_a_call_that_failed_shows_how(metrics: Metrics) -> None:
     metrics.attempt_ended(TURN, attempt("timeout"), None, None)
     count = samples(metrics, "gen_ai_client_operation_duration_seconds_count")

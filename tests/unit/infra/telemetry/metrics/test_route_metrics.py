@@ -74,6 +74,16 @@ def test_a_first_call_is_neither_retry_nor_fallback(metrics: Metrics) -> None:
     assert samples(metrics, "rt_route_fallbacks_total") == {labels(**FLASH): 0.0}
 
 
+def test_the_first_choice_among_routes_that_share_requests_is_no_fallback(
+    metrics: Metrics,
+) -> None:
+    metrics.watch_routes(lambda: [a_route()])
+    context = a_turn_of()
+    context.model, context.preferred_model = "shared", "flash"
+    metrics.attempt_started(context, "gemini", "flash")
+    assert samples(metrics, "rt_route_fallbacks_total") == {labels(**FLASH): 0.0}
+
+
 def test_a_second_call_of_a_route_is_a_retry(metrics: Metrics) -> None:
     metrics.watch_routes(lambda: [a_route()])
     metrics.attempt_started(a_turn_of(("gemini", "flash")), "gemini", "flash")

@@ -139,6 +139,15 @@ async def test_calls_at_once_look_for_credentials_once(
     assert (len(source.given), len(source.assumed)) == (1, 1)
 
 
+async def test_credentials_may_be_found_before_the_first_call(source: FakeCredentials) -> None:
+    signer = BedrockSigner(AwsIdentity(region="us-east-1"), provider="p")
+    signer.prepare()
+    await until(lambda: bool(source.given))
+    await signer.signature(URL("https://x.example/"), "", b"")
+    await signer.close()
+    assert source.asked == 1
+
+
 @pytest.mark.parametrize("role_arn", [None, ROLE])
 async def test_they_are_renewed_before_they_end_without_a_call_that_waits(
     source: FakeCredentials, provider: FakeBedrock, client_of: NewClient, role_arn: str | None

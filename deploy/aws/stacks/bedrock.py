@@ -1,0 +1,62 @@
+"""Models of Amazon Bedrock: the service's models file for them, and what its role has to be allowed."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+_BUILT_IN = Path(__file__).parents[3] / "infra" / "llm" / "catalogue" / "models.toml"
+_PLACES = "us|us-gov|eu|apac|jp|au|ca|sa|me|af|il|mx|global"
+_MODEL = re.compile(
+    rf"(?P<place>(?:{_PLACES})\.(?=[a-z0-9]+\.))?(?P<model>[a-z0-9]+\.[A-Za-z0-9.:-]+)"
+)
+
+
+def is_model(name: str) -> bool:
+    """Return whether `name` is the id of a model, or of an inference profile."""
+    return _MODEL.fullmatch(name) is not None
+
+
+def models_toml(models: Sequence[str], region: str, *, has_others: bool) -> str:
+    """Return the models file, in which each model falls back to those after it.
+
+    Args:
+        models: Their ids; the first is the default.
+        region: Where they are called.
+        has_others: The service's built-in models come before them, and its default stays.
+    """
+    head = _BUILT_IN.read_text(encoding="utf-8") if has_others else f"default = {_text(models[0])}"
+    tables = [head.rstrip(), f'[providers.bedrock]\nkind = "bedrock"\nregion = "{region}"']
+    for number, model in enumerate(models):
+        fallbacks = ", ".join(map(_text, models[number + 1 :]))
+        tables.append(f'[models.{_text(model)}]\nprovider = "bedrock"\nfallbacks = [{fallbacks}]')
+    return "\n\n".join(tables) + "\n"
+
+
+def profile_arn(model: str, *, partition: str, region: str, account: str) -> str | None:
+    """Return the ARN of an inference profile; None for the id of a model."""
+    if _place(model) is None:
+        return None
+    return f"arn:{partition}:bedrock:{region}:{account}:inference-profile/{model}"
+
+
+def model_arns(model: str, *, partition: str, region: str) -> list[str]:
+    """Return the ARNs of the foundation model behind a model id or an inference profile.
+
+    A profile calls the model in regions that AWS chooses, a global one also without naming any.
+    """
+    place = _place(model)
+    name = model.removeprefix(f"{place}.") if place else model
+    arns = [f"arn:{partition}:bedrock:{'*' if place else region}::foundation-model/{name}"]
+    if place == "global":
+        arns.append(f"arn:{partition}:bedrock:::foundation-model/{name}")
+    return arns
+
+
+def _place(model: str) -> str | None:
+    found = _MODEL.fullmatch(model)
+    return found["place"].rstrip(".") if found is not None and found["place"] else None
+
+
+def _text(value: str) -> str:
+    return json.dumps(value)  # for these characters the same in TOML
