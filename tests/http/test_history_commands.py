@@ -19,16 +19,12 @@ import pytest
 from domain.entities.interaction import Interaction
 from domain.entities.statistics import DAY_MILLISECONDS
 from infra.attachments.disk import open_disk_attachments
-from infra.attachments.disk import open_disk_attachments
 from infra.clock import SystemClock
 from infra.history.format.documents import record_of
 from infra.history.sqlite.store import open_sqlite
 from infra.history.transfer.jsonl_format import line_of
 from tests.fakes.contents import PDF, PNG, a_turn_with_contents, put_all
-from tests.fakes.contents import PDF, PNG, a_turn_with_contents, put_all
 from tests.fakes.interactions import a_tool_turn, an_id, an_interaction
-from tests.support.aws_emulator import shared_emulator
-from tests.support.data_stack import deploy_data_stack
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
@@ -62,31 +58,6 @@ def keep(data_dir: Path, interactions: Sequence[Interaction], *, erased: str | N
                 await history.erase("user-0", erased)
 
     asyncio.run(keep_them())
-
-
-def with_contents(data_dir: Path, count: int = 6) -> list[Interaction]:
-    """Keep turns of three users with attachments and long texts in the embedded store, and return them."""
-    turns = [a_turn_with_contents(n, user_id=f"user-{n % 3}") for n in range(count)]
-
-    async def keep_contents() -> None:
-        async with open_disk_attachments(
-            data_dir, clock=SystemClock(), min_free_disk_bytes=0
-        ) as attachments:
-            for turn, contents in turns:
-                await put_all(attachments, turn, contents)
-
-    asyncio.run(keep_contents())
-    keep(data_dir, [turn for turn, _ in turns])
-    return [turn for turn, _ in turns]
-
-
-def files_below(folder: Path) -> dict[str, bytes]:
-    """The files of the attachments in a folder, by their path in it."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in (folder / "users").rglob("*")
-        if path.is_file()
-    }
 
 
 def with_contents(data_dir: Path, count: int = 6) -> list[Interaction]:
@@ -192,147 +163,6 @@ def test_a_running_service_is_exported_but_not_imported_into(
             assert refused.stderr.count("\n") == 1
             assert "in use" in refused.stderr
             assert "stop that one first" in refused.stderr
-
-
-def test_contents_are_exported_and_imported_with_their_turns(
-    data_dir: Path, tmp_path: Path
-) -> None:
-    with_contents(data_dir)
-    keep(data_dir, [an_interaction(9, user_id="user-1")])
-    file, again, other = tmp_path / "all.jsonl", tmp_path / "again.jsonl", tmp_path / "other"
-    exported = command(data_dir, "export", str(file))
-    assert exported.returncode == 0, exported.stderr
-    assert "7 interactions" in exported.stdout
-    looked = command(other, "import", str(file), "--dry-run")
-    assert (looked.returncode, looked.stderr) == (0, "")
-
-    imported = command(other, "import", str(file))
-
-    assert imported.returncode == 0, imported.stderr
-    assert bodies(other) == bodies(data_dir)
-    assert files_below(other / "attachments") == files_below(data_dir / "attachments")
-    assert checksums(exported) == checksums(looked) == checksums(imported)
-    assert command(other, "export", str(again)).returncode == 0
-    assert again.read_bytes() == file.read_bytes()
-    lines = file.read_bytes().splitlines(keepends=True)
-    interactions = [line for line in lines if not line.startswith(b'{"attachment":')]
-    assert len(lines) - len(interactions) == 6
-    with running_service(other) as service, service.client() as client:
-        over_http = client.get("/v1/history/user-1/export").content
-        assert over_http == b"".join(line for line in interactions if b'"user-1"' in line)
-        for one in orjson.loads(interactions[0])["attachments"][:2]:
-            found = client.get(f"/v1/history/user-0/attachments/{one['id']}")
-            assert found.headers["content-type"] == one["mediaType"]
-            assert found.content in (PNG, PDF)
-    one_user = tmp_path / "one.jsonl"
-    assert command(data_dir, "export", str(one_user), "--user", "user-1").returncode == 0
-    assert one_user.read_bytes() == b"".join(line for line in lines if b'"user-1"' in line)
-    without = tmp_path / "without.jsonl"
-    without.write_bytes(b"".join(interactions))
-    bare = tmp_path / "bare"
-    imported = command(bare, "import", str(without))
-    assert imported.returncode == 0, imported.stderr
-    assert "6 of their attachments or long texts are neither in " in imported.stdout
-    assert bodies(bare) == bodies(data_dir)
-
-
-def test_contents_move_from_store_to_store(data_dir: Path, tmp_path: Path) -> None:
-    turns, other = with_contents(data_dir), tmp_path / "other"
-    stack = deploy_data_stack(shared_emulator())
-    settings = {
-        "MONGO_URI": shared_mongo_uri(),
-        "MONGO_DB": f"rt_contents_{secrets.token_hex(4)}",
-        "AWS_ENDPOINT_URL": stack.emulator.url,
-        "AWS_EMULATOR": "true",
-        "DYNAMODB_TABLE": stack.table,
-    }
-    to_mongodb = ("migrate", "--from", "sqlite", "--to", "mongodb")
-    to_dynamodb = ("migrate", "--from", "mongodb", "--to", "dynamodb")
-    back = ("migrate", "--from", "dynamodb", "--to", "sqlite")
-    moved = command(data_dir, *to_mongodb, **settings)
-    assert moved.returncode == 0, moved.stderr
-
-    refused = command(data_dir, *to_dynamodb, **settings)
-    assert refused.returncode == 1
-    assert "mongodb holds attachments: set ATTACHMENTS_BUCKET" in refused.stderr
-    none_yet = command(data_dir, *back, **settings)
-    assert "sqlite: 0 interactions" in none_yet.stdout
-
-    bucket = {"ATTACHMENTS_BUCKET": f"t{secrets.token_hex(6)}"}
-    moved = command(data_dir, *to_dynamodb, **settings, **bucket)
-    assert moved.returncode == 0, moved.stderr
-    refused = command(other, *back, **settings)
-    assert refused.returncode == 1
-    assert "refer to attachments or long texts: set ATTACHMENTS_BUCKET" in refused.stderr
-    assert not bodies(other)
-    moved = command(other, *back, **settings, **bucket)
-    assert moved.returncode == 0, moved.stderr
-    assert f"{len(turns)} interactions" in moved.stdout
-    assert bodies(other) == bodies(data_dir)
-    assert files_below(other / "attachments") == files_below(data_dir / "attachments")
-
-
-def test_a_table_without_a_bucket_takes_no_attachments_and_keeps_long_texts_in_the_row(
-    data_dir: Path, tmp_path: Path
-) -> None:
-    with_contents(data_dir)
-    stack = deploy_data_stack(shared_emulator())
-    settings = {
-        "AWS_ENDPOINT_URL": stack.emulator.url,
-        "AWS_EMULATOR": "true",
-        "DYNAMODB_TABLE": stack.table,
-    }
-    file, out = tmp_path / "all.jsonl", tmp_path / "out.jsonl"
-    assert command(data_dir, "export", str(file)).returncode == 0
-    refused = command(data_dir, "import", str(file), **settings)
-    assert refused.returncode == 1
-    assert "holds attachments: set ATTACHMENTS_BUCKET" in refused.stderr
-    assert "0 interactions" in command(data_dir, "export", str(out), **settings).stdout
-    lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
-    texts = tmp_path / "texts.jsonl"
-    for line in lines:
-        if attachments := line.pop("attachments", None):
-            kinds = [one["type"] for one in line["details"]["input"]]
-            assert kinds.count("attachment") == len(attachments)
-            line["details"]["input"] = [
-                one for one in line["details"]["input"] if one["type"] != "attachment"
-            ]
-    texts.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in lines if "id" in one))
-    imported = command(data_dir, "import", str(texts), **settings)
-    assert imported.returncode == 0, imported.stderr
-    exported = command(data_dir, "export", str(out), "--force", **settings)
-    assert exported.returncode == 0, exported.stderr
-    assert sorted(out.read_bytes().splitlines()) == sorted(texts.read_bytes().splitlines())
-
-
-def test_a_backup_has_the_attachments_and_restores_them(data_dir: Path, tmp_path: Path) -> None:
-    with_contents(data_dir)
-    copy, restored = tmp_path / "backup.db", tmp_path / "restored"
-    with running_service(data_dir):
-        done = command(data_dir, "backup", str(copy))
-    assert done.returncode == 0, done.stderr
-    folder = tmp_path / "backup.db.attachments"
-    assert f"{copy} and {folder}: " in done.stdout
-    assert folder.stat().st_mode & 0o777 == 0o700
-    refused = command(data_dir, "backup", str(copy))
-    assert (refused.returncode, "exists already" in refused.stderr) == (1, True)
-    assert command(data_dir, "backup", str(copy), "--force").returncode == 0
-    assert sorted(path.name for path in tmp_path.glob("*backup*")) == [copy.name, folder.name]
-    restored.mkdir(mode=0o700)
-    copy.rename(restored / "history.db")
-    folder.rename(restored / "attachments")
-    assert files_below(restored / "attachments") == files_below(data_dir / "attachments")
-    picture = {"mediaType": "image/png", "data": "iVBORw0KGgo="}
-    with running_service(restored) as service, service.client() as client:
-        shown = client.get("/v1/history/user-0").json()["history"][0]
-        kept = client.get(f"/v1/history/user-0/attachments/{shown['attachments'][0]['id']}")
-        assert kept.content == PNG
-        assert client.delete("/v1/history/user-0").status_code in (200, 204)
-        assert client.get(
-            f"/v1/history/user-0/attachments/{shown['attachments'][0]['id']}"
-        ).is_error
-        asked = {"userId": "user-0", "userPrompt": "hi", "attachments": [picture]}
-        assert client.post("/v1/chat", json=asked).status_code in (200, 422)
 
 
 def test_contents_are_exported_and_imported_with_their_turns(
@@ -656,63 +486,6 @@ def test_an_export_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path:
     assert done.returncode == 0, done.stderr
     assert file.read_bytes() == whole.read_bytes()
     assert "5000 interactions" in done.stdout
-
-
-def test_an_import_of_attachments_that_is_killed_goes_on_without_loss_or_doubles(
-    data_dir: Path, tmp_path: Path
-) -> None:
-    """Every turn has an image of its own, so that the file takes several batches."""
-    file, other = tmp_path / "all.jsonl", tmp_path / "other"
-    turns = [
-        a_turn_with_contents(n, image=PNG + n.to_bytes(4) * 500_000, user_id=f"user-{n % 3}")
-        for n in range(60)
-    ]
-
-    async def keep_contents() -> None:
-        async with open_disk_attachments(
-            data_dir, clock=SystemClock(), min_free_disk_bytes=0
-        ) as attachments:
-            for turn, contents in turns:
-                await put_all(attachments, turn, contents)
-
-    asyncio.run(keep_contents())
-    keep(data_dir, [turn for turn, _ in turns])
-    assert command(data_dir, "export", str(file)).returncode == 0
-    ended_early(
-        other, "import", str(file), when=lambda: state_of(other) is not None, by=signal.SIGKILL
-    )
-    state = state_of(other)
-    assert 0 < state["source"]["count"] < len(turns)
-
-    done = command(other, "import", str(file))
-
-    assert done.returncode == 0, done.stderr
-    assert bodies(other) == bodies(data_dir)
-    assert files_below(other / "attachments") == files_below(data_dir / "attachments")
-    assert len(checksums(done)) == 1
-
-
-def test_an_export_of_attachments_goes_on_behind_them(data_dir: Path, tmp_path: Path) -> None:
-    with_contents(data_dir)
-    file, whole = tmp_path / "all.jsonl", tmp_path / "whole.jsonl"
-    assert command(data_dir, "export", str(whole)).returncode == 0
-    assert command(data_dir, "export", str(file)).returncode == 0
-    ends = [n for n, byte in enumerate(whole.read_bytes()) if byte == 10]
-    for end in (ends[0], ends[1] + 10, ends[4]):
-        file.unlink()
-        ended_early(
-            data_dir,
-            "export",
-            str(file),
-            when=lambda: bool(list(tmp_path.glob(".all.jsonl.*.partial"))) or file.exists(),
-            by=signal.SIGKILL,
-        )
-        file.unlink(missing_ok=True)
-        if not (partials := list(tmp_path.glob(".all.jsonl.*.partial"))):
-            continue
-        partials[0].write_bytes(whole.read_bytes()[: end + 1])
-        assert command(data_dir, "export", str(file)).returncode == 0
-        assert file.read_bytes() == whole.read_bytes()
 
 
 def test_an_import_of_attachments_that_is_killed_goes_on_without_loss_or_doubles(
