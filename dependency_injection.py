@@ -39,6 +39,7 @@ from domain.interfaces.history import HistoryRepository, HistoryWriter
 from domain.interfaces.idempotency import IdempotencyStore
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
+from domain.interfaces.rate_limiter import RateLimiter, TokenBudget
 from domain.interfaces.sealer import Sealer
 from domain.interfaces.telemetry import BackgroundObserver, RequestTracer
 from domain.use_cases.accept_attachments import AcceptAttachments
@@ -83,14 +84,12 @@ from infra.logging.unhandled import log_unhandled_in
 from infra.product import VERSION
 from infra.security.access import open_access
 from infra.security.cursors import configured_cursors, configured_sealer
-from infra.security.request_limits import MemoryRateLimiter
-from infra.security.token_budget import MemoryTokenBudget
 from infra.settings import Settings
 from infra.settings.access import AccessSettings
-from infra.settings.limits import LimitSettings
 from infra.settings.production import refuse_unsafe
 from infra.settings.server import ServerSettings
 from infra.stores.answers import is_log_apart, open_answer_log
+from infra.stores.limits import memory_budget, memory_limiter, open_limits
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.tasks.supervised import repeating, running_tasks
 from infra.telemetry.background_observers import BackgroundObservers
@@ -216,6 +215,7 @@ async def running(
             configured_store(settings).open_idempotency(settings, clock)
         )
         answer_log = await stack.enter_async_context(open_answer_log(settings, clock))
+        limits = await stack.enter_async_context(open_limits(settings, clock))
         erased_answers = ErasedAnswers(
             answer_log,
             history.tombstones,
@@ -268,6 +268,8 @@ async def running(
             erased_answers=erased_answers,
             answer_spans=tracing.traced_answers() if tracing else None,
             traceparent=tracing.traceparent if tracing else lambda: None,
+            caller_limits=limits.requests,
+            token_budget=limits.tokens,
         )
         if history.attachments is not None:
             sweep = MeasuredSweep(
@@ -343,10 +345,12 @@ def wire(
     erased_answers: ErasedAnswers | None = None,
     answer_spans: BackgroundObserver | None = None,
     traceparent: Callable[[], str | None] = lambda: None,
+    caller_limits: RateLimiter | None = None,
+    token_budget: TokenBudget | None = None,
 ) -> Container:
     """Return a container of these adapters; opens nothing. Tests call it with fakes.
 
-    Answers are stored with `history_writer`; None uses `history`.
+    Answers are stored with `history_writer`; None uses `history`. Without limits of its own it counts in this process.
     """
     new_id = InteractionIds(clock)
     load_contents = LoadContents(attachments)
@@ -410,7 +414,8 @@ def wire(
     read_conversation = ReadConversation(history, records, load_contents)
     change_conversation = ChangeConversation(records, read_conversation, new_id)
     response_ids = ResponseIds(sealer)
-    token_quota = _token_quota(settings, clock)
+    budget = token_budget or memory_budget(settings, clock)
+    token_quota = None if budget is None else TokenQuota(budget)
     limits = ChatLimits(
         request_seconds=settings.request_timeout_seconds,
         stream_seconds=settings.stream_total_seconds,
@@ -487,12 +492,8 @@ def wire(
         ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),
         authenticator=authenticator,
-        caller_limits=MemoryRateLimiter(
-            clock,
-            requests_per_minute=settings.caller_requests_per_minute,
-            concurrent_requests=settings.caller_concurrent_requests,
-            readers=settings.caller_readers,
-        ),
+        caller_limits=caller_limits or memory_limiter(settings, clock),
+        credential_limits=memory_limiter(settings, clock),
         health=health,
         requests=metrics,
         tracer=tracer,
@@ -504,9 +505,3 @@ def wire(
 async def _purge(answer_log: AnswerLog) -> None:
     with suppress(HistoryUnavailable):  # the next round tries again
         await answer_log.purge()
-
-
-def _token_quota(settings: LimitSettings, clock: Clock) -> TokenQuota | None:
-    if settings.caller_daily_tokens is None:
-        return None
-    return TokenQuota(MemoryTokenBudget(clock, tokens_per_day=settings.caller_daily_tokens))

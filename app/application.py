@@ -120,6 +120,9 @@ def create_app(
     def caller_limits() -> RateLimiter | None:
         return None if container is None else container.caller_limits
 
+    def credential_limits() -> RateLimiter | None:
+        return None if container is None else container.credential_limits
+
     def observer() -> RequestObserver | None:
         return None if container is None else container.requests
 
@@ -182,7 +185,7 @@ def create_app(
         guarded = CallerLimits(
             guarded, caller_limits, requests_per_minute=options.caller_requests_per_minute
         )
-    guarded = AccessGate(guarded, options.gate, errors.problem_of, authenticator, caller_limits)
+    guarded = AccessGate(guarded, options.gate, errors.problem_of, authenticator, credential_limits)
     if options.cors_origins:
         guarded = CrossOrigin(
             guarded,

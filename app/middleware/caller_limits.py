@@ -40,7 +40,7 @@ class CallerLimits:
             await self._app(scope, receive, send)
             return
         try:
-            status = limiter.admit(name)
+            status = await limiter.admit(name)
         except RateLimited as error:
             scope["state"]["limit"] = error.limit
             response = problem_response(RATE_LIMITED, scope)

@@ -297,7 +297,7 @@ class ChatService:
             prompt, accepted = await self._complete(
                 context, prompt, model, recalls=not options.brings_context
             )
-            ready = self._ready(caller.rate_limit_key, prompt, model)
+            ready = await self._ready(caller.rate_limit_key, prompt, model)
             try:
                 ready = self.running_answers.begin(caller.rate_limit_key, ready)
                 if accepted is not None:
@@ -340,15 +340,15 @@ class ChatService:
             before_id=context.id,
         )
         try:
-            ready = self._ready(answer.rate_limit_key, prompt, model)
+            ready = await self._ready(answer.rate_limit_key, prompt, model)
         except RateLimited:  # it was accepted when there were tokens left
             ready = ReadyToAsk(prompt, _settle_nothing)
         return self.running_answers.take_over(answer.rate_limit_key, ready)
 
-    def _ready(self, rate_limit_key: str | None, prompt: Prompt, model: Model) -> ReadyToAsk:
+    async def _ready(self, rate_limit_key: str | None, prompt: Prompt, model: Model) -> ReadyToAsk:
         if self.token_quota is None or rate_limit_key is None:
             return ReadyToAsk(prompt, _settle_nothing)
-        reserved = self.token_quota.reserve(rate_limit_key, prompt, model)
+        reserved = await self.token_quota.reserve(rate_limit_key, prompt, model)
         return ReadyToAsk(reserved.prompt, reserved.settle)
 
     async def _store_and_answer(

@@ -23,6 +23,7 @@ class Container:
     Attributes:
         authenticator: Identifies the caller; None if authentication is off.
         caller_limits: Limits the requests of each caller.
+        credential_limits: Limits the invalid credentials of each address, in this process.
         tracer: Creates a span for each request; None if tracing is off.
         history_lag_seconds: Returns the age of the oldest interaction that this host has not delivered to the store;
             None if the host has no outbox.
@@ -38,6 +39,7 @@ class Container:
     conversations: ConversationService
     authenticator: Authenticator | None
     caller_limits: RateLimiter
+    credential_limits: RateLimiter
     health: Health
     requests: RequestObserver
     tracer: RequestTracer | None

@@ -93,7 +93,7 @@ class EmbeddingService:
         try:
             if self.token_quota is None or caller.rate_limit_key is None:
                 return await self.compute_embeddings(request, context)
-            reserved = self.token_quota.reserve_inputs(caller.rate_limit_key, request)
+            reserved = await self.token_quota.reserve_inputs(caller.rate_limit_key, request)
             try:
                 return await self.compute_embeddings(request, context)
             finally:

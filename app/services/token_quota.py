@@ -67,7 +67,7 @@ class TokenQuota:
 
     budget: TokenBudget
 
-    def reserve(self, name: str, prompt: Prompt, model: Model) -> ReservedTokens:
+    async def reserve(self, name: str, prompt: Prompt, model: Model) -> ReservedTokens:
         """Reserve the tokens of a call; `name` is the rate limit key of the caller.
 
         Raises:
@@ -77,7 +77,7 @@ class TokenQuota:
         output_tokens = (
             prompt.max_output_tokens or model.max_output_tokens or _DEFAULT_MAX_OUTPUT_TOKENS
         )
-        reservation = self.budget.reserve(
+        reservation = await self.budget.reserve(
             name, least=prompt_tokens + 1, most=prompt_tokens + output_tokens
         )
         reserved_output_tokens = reservation.tokens - prompt_tokens
@@ -85,7 +85,7 @@ class TokenQuota:
             prompt = replace(prompt, max_output_tokens=reserved_output_tokens)
         return ReservedTokens(prompt, self.budget, reservation, prompt_tokens)
 
-    def reserve_inputs(self, name: str, request: EmbeddingRequest) -> ReservedInputs:
+    async def reserve_inputs(self, name: str, request: EmbeddingRequest) -> ReservedInputs:
         """Reserve the tokens of the inputs of a request; `name` is the rate limit key of the caller.
 
         Raises:
@@ -95,7 +95,9 @@ class TokenQuota:
             _estimated_tokens(len(each.encode())) if isinstance(each, str) else len(each)
             for each in request.inputs
         )
-        return ReservedInputs(self.budget, self.budget.reserve(name, least=tokens, most=tokens))
+        return ReservedInputs(
+            self.budget, await self.budget.reserve(name, least=tokens, most=tokens)
+        )
 
     async def __call__(
         self,
@@ -110,7 +112,7 @@ class TokenQuota:
         Raises:
             RateLimited: As `reserve`.
         """
-        reserved = self.reserve(name, prompt, model)
+        reserved = await self.reserve(name, prompt, model)
         try:
             async with aclosing(answer(context, reserved.prompt)) as events:
                 async for event in events:

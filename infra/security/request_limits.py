@@ -33,7 +33,11 @@ class MemoryRateLimiter(RateLimiter):
         self._buckets: dict[str, _Bucket] = {}
         self._swept_seconds = clock.monotonic()
 
-    def admit(self, name: str) -> RateLimitStatus:
+    async def admit(self, name: str) -> RateLimitStatus:
+        return self.count(name)
+
+    def count(self, name: str) -> RateLimitStatus:
+        """Admit without waiting."""
         bucket = self._refilled(name)
         if bucket.under_way >= self._concurrent:
             raise RateLimited(_BUSY_RETRY_SECONDS, "concurrency")
@@ -56,6 +60,12 @@ class MemoryRateLimiter(RateLimiter):
 
     def release_reader(self, name: str) -> None:
         self._buckets[name].readers -= 1
+
+    def take_back(self, name: str) -> None:
+        """Undo an admission."""
+        bucket = self._buckets[name]
+        bucket.under_way -= 1
+        bucket.tokens = min(self._capacity, bucket.tokens + 1)
 
     def status(self, name: str) -> RateLimitStatus:
         return self._status(self._refilled(name))

@@ -85,10 +85,13 @@ ALLOWED: dict[str, set[str]] = {
     "app.requests": {
         "app.problems",
         "app.services",
+        "domain.entities.background",
+        "domain.use_cases.background",
     },
     "app.responses": {
         "app.problems",
         "app.process",
+        "app.requests",
         "app.services",
         "domain.use_cases.background",
     },
@@ -149,18 +152,17 @@ ALLOWED: dict[str, set[str]] = {
     "infra.answers": {
         "domain.entities.background",
         "infra.history.format",
+        "infra.tasks",
     },
     "infra.answers.dynamodb": {
         "domain.entities.background",
         "infra.answers",
         "infra.history.format",
         "infra.storage.aws",
-        "infra.tasks",
     },
     "infra.answers.mongo": {
         "domain.entities.background",
         "infra.answers",
-        "infra.history.format",
         "infra.history.mongo",
         "infra.storage.mongo",
         "infra.tasks",
@@ -257,6 +259,11 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.idempotency.sqlite": {
         "infra.storage.sqlite",
+    },
+    "infra.limits": {
+        "infra.security",
+        "infra.storage.aws",
+        "infra.storage.mongo",
     },
     "infra.llm": {
         "infra.llm.catalogue",
@@ -368,8 +375,11 @@ ALLOWED: dict[str, set[str]] = {
         "infra.history.transfer",
         "infra.idempotency",
         "infra.idempotency.sqlite",
+        "infra.limits",
+        "infra.security",
         "infra.settings",
         "infra.storage.aws",
+        "infra.tasks",
     },
     "infra.telemetry": {
         "domain.entities.background",
