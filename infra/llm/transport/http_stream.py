@@ -19,6 +19,7 @@ from infra.llm.transport.errors.body import WireError, with_type_in_header
 from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 from infra.llm.transport.inflated_body import Body, body_of
 from infra.llm.transport.json_document import parse
+from infra.llm.transport.provider_connector import ProviderConnector
 from infra.llm.transport.request_signer import RequestSigner
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
@@ -46,9 +47,7 @@ def provider_session(
     stores no cookies and takes neither proxy nor password from the environment.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=60, socket_factory=_provider_socket
-        ),
+        connector=ProviderConnector(limit=0, keepalive_timeout=60, socket_factory=_provider_socket),
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
