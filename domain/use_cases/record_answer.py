@@ -215,6 +215,23 @@ class AnswerRecorder:
         )
 
 
+def interrupted(context: ChatRequestContext, prompt: Prompt) -> Interaction:
+    """Return the interaction of a request that was received, and of whose answer nothing is known."""
+    return Interaction(
+        id=context.id,
+        user_id=context.user_id,
+        conversation_id=context.conversation_id,
+        previous_id=context.previous_id,
+        prompt=prompt.for_storage(),
+        requested_model=prompt.model or context.model,
+        model=context.model,
+        status=Status.INTERRUPTED,
+        latency_seconds=0.0,
+        metadata=context.metadata,
+        is_background=context.is_background,
+    )
+
+
 def _usage_of(attempts: Sequence[Attempt]) -> Usage | None:
     """Return the usage of all attempts; None if no provider reported any."""
     reported = [attempt.usage for attempt in attempts if attempt.usage is not None]
