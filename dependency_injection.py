@@ -9,8 +9,8 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from app.application import Limits, Options, create_app
+from app.log_lines.background_answers import AnswerLogLines
 from app.middleware.access_gate import GateRules
-from app.middleware.answer_log import AnswerLogLines
 from app.process.lifecycle import Lifecycle
 from app.server import ServeOptions
 from app.server.metrics_server import serve_metrics
@@ -18,11 +18,13 @@ from app.services.background_service import BackgroundService
 from app.services.chat_service import ChatLimits, ChatService
 from app.services.container import Container
 from app.services.conversation_service import ConversationService
+from app.services.embedding_service import EmbeddingService
 from app.services.history_service import HistoryService
 from app.services.idempotency import IdempotencyService
 from app.services.model_service import ModelService
 from app.services.response_ids import ResponseIds
 from app.services.response_service import ResponseService
+from app.services.running_answers import RunningAnswers
 from app.services.token_quota import TokenQuota
 from domain.exceptions import HistoryUnavailable
 from domain.interfaces.answer_log import AnswerLog
@@ -31,15 +33,18 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
+from domain.interfaces.embedding_client import EmbeddingClient
 from domain.interfaces.health import Health
 from domain.interfaces.history import HistoryRepository, HistoryWriter
 from domain.interfaces.idempotency import IdempotencyStore
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
+from domain.interfaces.rate_limiter import RateLimiter, TokenBudget
 from domain.interfaces.sealer import Sealer
 from domain.interfaces.telemetry import BackgroundObserver, RequestTracer
 from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.background.erased_answers import ErasedAnswers
 from domain.use_cases.background.follow_answer import FollowAnswer
 from domain.use_cases.background.run_answers import BackgroundLimits, RunAnswers
 from domain.use_cases.background.stop_answer import StopAnswer
@@ -47,6 +52,7 @@ from domain.use_cases.background.write_answer import WriterParts
 from domain.use_cases.conversations.change_conversation import ChangeConversation
 from domain.use_cases.conversations.erase_conversation import EraseConversation
 from domain.use_cases.conversations.read_conversation import ReadConversation
+from domain.use_cases.embeddings.compute_embeddings import ComputeEmbeddings
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.export_history import ExportHistory
 from domain.use_cases.list_conversations import ListConversations
@@ -78,14 +84,12 @@ from infra.logging.unhandled import log_unhandled_in
 from infra.product import VERSION
 from infra.security.access import open_access
 from infra.security.cursors import configured_cursors, configured_sealer
-from infra.security.request_limits import MemoryRateLimiter
-from infra.security.token_budget import MemoryTokenBudget
 from infra.settings import Settings
 from infra.settings.access import AccessSettings
-from infra.settings.limits import LimitSettings
 from infra.settings.production import refuse_unsafe
 from infra.settings.server import ServerSettings
-from infra.stores.answers import open_answer_log
+from infra.stores.answers import is_log_apart, open_answer_log
+from infra.stores.limits import memory_budget, memory_limiter, open_limits
 from infra.stores.registry import configured_store, unsafe_stores
 from infra.tasks.supervised import repeating, running_tasks
 from infra.telemetry.background_observers import BackgroundObservers
@@ -102,7 +106,7 @@ QUEUED_SWEEP_GRACE_SECONDS = 22 * 86_400.0
 for 14, and in the queue again after a redrive for 4."""
 
 WATCH_SECONDS = 0.4
-"""Pause between looks whether a background answer of this process was stopped or taken over; well below a second."""
+"""Pause between looks whether a background answer of this process was stopped, taken over or erased; well below a second."""
 
 TAKE_OVER_SECONDS = 2.0
 """Pause between looks for background answers whose process died."""
@@ -211,6 +215,14 @@ async def running(
             configured_store(settings).open_idempotency(settings, clock)
         )
         answer_log = await stack.enter_async_context(open_answer_log(settings, clock))
+        limits = await stack.enter_async_context(open_limits(settings, clock))
+        erased_answers = ErasedAnswers(
+            answer_log,
+            history.tombstones,
+            clock,
+            is_log_apart=is_log_apart(settings),
+            again_seconds=settings.answer_lease_renewal_seconds,
+        )
         llm = await stack.enter_async_context(
             open_llm(
                 catalogue,
@@ -223,6 +235,7 @@ async def running(
         container = wire(
             settings,
             llm=llm.client,
+            embeddings=llm.embeddings,
             catalogue=catalogue,
             history=overdue_as_interrupted(
                 without_expired(settings, history.repository, clock),
@@ -252,8 +265,11 @@ async def running(
             history_lag_seconds=history.lag_seconds,
             attachments=history.attachments,
             answer_log=answer_log,
+            erased_answers=erased_answers,
             answer_spans=tracing.traced_answers() if tracing else None,
             traceparent=tracing.traceparent if tracing else lambda: None,
+            caller_limits=limits.requests,
+            token_budget=limits.tokens,
         )
         if history.attachments is not None:
             sweep = MeasuredSweep(
@@ -283,12 +299,18 @@ async def running(
             )
         await stack.enter_async_context(write_embedded_metrics(settings, metrics, clock))
         answers = container.background.answers
+        follow_answer = container.background.follow_answer
         await stack.enter_async_context(
             running_tasks(
                 repeating(answers.watch, seconds=WATCH_SECONDS, clock=clock),
                 repeating(
                     partial(answers.take_over, container.chat.prepare),
                     seconds=TAKE_OVER_SECONDS,
+                    clock=clock,
+                ),
+                repeating(
+                    partial(erased_answers.watch, lambda: [*answers.keys, *follow_answer.keys]),
+                    seconds=WATCH_SECONDS,
                     clock=clock,
                 ),
                 repeating(partial(_purge, answer_log), seconds=PURGE_SECONDS, clock=clock),
@@ -304,6 +326,7 @@ def wire(
     settings: Settings,
     *,
     llm: LLMClient,
+    embeddings: EmbeddingClient,
     catalogue: ModelCatalogue,
     history: HistoryRepository,
     records: ConversationRecords,
@@ -319,12 +342,15 @@ def wire(
     history_lag_seconds: Callable[[], float | None] = lambda: None,
     attachments: AttachmentStore | None = None,
     answer_log: AnswerLog,
+    erased_answers: ErasedAnswers | None = None,
     answer_spans: BackgroundObserver | None = None,
     traceparent: Callable[[], str | None] = lambda: None,
+    caller_limits: RateLimiter | None = None,
+    token_budget: TokenBudget | None = None,
 ) -> Container:
     """Return a container of these adapters; opens nothing. Tests call it with fakes.
 
-    Answers are stored with `history_writer`; None uses `history`.
+    Answers are stored with `history_writer`; None uses `history`. Without limits of its own it counts in this process.
     """
     new_id = InteractionIds(clock)
     load_contents = LoadContents(attachments)
@@ -346,6 +372,7 @@ def wire(
             store_long_arguments=StoreLongArguments(attachments),
             observer=BackgroundObservers(
                 *((answer_spans,) if answer_spans else ()),
+                *((erased_answers,) if erased_answers else ()),
                 background_metrics,
                 AnswerLogLines(open_telemetry_name),
             ),
@@ -361,7 +388,13 @@ def wire(
     )
     read_interaction = ReadInteraction(history=history, load_contents=load_contents)
     stop_answer = StopAnswer(answer_log, answers, read_interaction)
-    follow_answer = FollowAnswer(answer_log, read_interaction, clock)
+    follow_answer = FollowAnswer(
+        answer_log,
+        read_interaction,
+        clock,
+        made_here=lambda: answers.keys,
+        erased=erased_answers,
+    )
     background_metrics.watch(
         BackgroundCounts(
             running=lambda: answers.running,
@@ -381,6 +414,14 @@ def wire(
     read_conversation = ReadConversation(history, records, load_contents)
     change_conversation = ChangeConversation(records, read_conversation, new_id)
     response_ids = ResponseIds(sealer)
+    budget = token_budget or memory_budget(settings, clock)
+    token_quota = None if budget is None else TokenQuota(budget)
+    limits = ChatLimits(
+        request_seconds=settings.request_timeout_seconds,
+        stream_seconds=settings.stream_total_seconds,
+        accept_reserve_seconds=settings.accept_reserve_seconds,
+        concurrent_chats=settings.max_concurrent_chats,
+    )
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
@@ -405,15 +446,11 @@ def wire(
                 keep_seconds=settings.idempotency_keep_seconds,
             ),
             background=answers,
+            running_answers=RunningAnswers(settings.caller_concurrent_requests),
             load_contents=load_contents,
             traceparent=traceparent,
-            token_quota=_token_quota(settings, clock),
-            limits=ChatLimits(
-                request_seconds=settings.request_timeout_seconds,
-                stream_seconds=settings.stream_total_seconds,
-                accept_reserve_seconds=settings.accept_reserve_seconds,
-                concurrent_chats=settings.max_concurrent_chats,
-            ),
+            token_quota=token_quota,
+            limits=limits,
         ),
         background=BackgroundService(
             answers,
@@ -445,13 +482,18 @@ def wire(
             change_conversation,
             EraseConversation(history, erase_history, change_conversation),
         ),
+        embeddings=EmbeddingService(
+            compute_embeddings=ComputeEmbeddings(embeddings, clock),
+            catalogue=catalogue,
+            clock=clock,
+            new_id=new_id,
+            token_quota=token_quota,
+            limits=limits,
+        ),
         models=ModelService(list_models=ListModels(catalogue=catalogue)),
         authenticator=authenticator,
-        caller_limits=MemoryRateLimiter(
-            clock,
-            requests_per_minute=settings.caller_requests_per_minute,
-            concurrent_requests=settings.caller_concurrent_requests,
-        ),
+        caller_limits=caller_limits or memory_limiter(settings, clock),
+        credential_limits=memory_limiter(settings, clock),
         health=health,
         requests=metrics,
         tracer=tracer,
@@ -463,9 +505,3 @@ def wire(
 async def _purge(answer_log: AnswerLog) -> None:
     with suppress(HistoryUnavailable):  # the next round tries again
         await answer_log.purge()
-
-
-def _token_quota(settings: LimitSettings, clock: Clock) -> TokenQuota | None:
-    if settings.caller_daily_tokens is None:
-        return None
-    return TokenQuota(MemoryTokenBudget(clock, tokens_per_day=settings.caller_daily_tokens))

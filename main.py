@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from app.cli.history_commands import ExportOptions, ImportOptions, Progress
     from app.cli.parser import BackupResult, FaultResult
+    from app.server import SharedSockets
     from domain.entities.checksum import Checksum
     from domain.entities.copy_progress import CopyProgress
     from domain.interfaces.api_key_repository import ApiKeyRepository
     from domain.use_cases.redrive_dead_letters import RedriveResult
+    from infra.settings import Settings
 
 
 def __getattr__(name: str) -> Any:
@@ -41,26 +43,48 @@ def serve() -> int:
     garbage_collection.pause()
     return_large_blocks()
     with _log_start_failures():
-        from app.process.lifecycle import Lifecycle
-        from app.server import serve as serve_http
-        from commands.start_message import StartMessage
-        from dependency_injection import application, serve_options
+        from commands.serving import process_count, serve_in_processes
         from infra.logging.configuration import log_as_configured
         from infra.settings import read_settings
 
         settings = read_settings()
         log_as_configured(settings)
-        lifecycle = Lifecycle()
-        start_message = StartMessage(settings)
-        return serve_http(
-            application(settings, lifecycle, start_message.note_catalogue),
-            serve_options(settings),
-            on_started=garbage_collection.freeze_and_resume,
-            on_listening=start_message.show,
-            on_stopping=lifecycle.begin_to_stop,
-            on_grace_over=lifecycle.end_streams,
-            exit_code_of=exit_code_of,
-        )
+        count = process_count(settings)
+        if count == 1:
+            return _serve_here(settings)
+        from dependency_injection import serve_options
+
+        return serve_in_processes(settings, serve_options(settings), count, _serve_here)
+
+
+def _serve_here(
+    settings: "Settings",
+    shared: "SharedSockets | None" = None,
+    on_serving: "Callable[[], None]" = lambda: None,
+) -> int:
+    """Serve in this process, on sockets of its own or on shared ones; `on_serving` is called when it does."""
+    from app.process import garbage_collection
+    from app.process.lifecycle import Lifecycle
+    from app.server import serve as serve_http
+    from commands.start_message import StartMessage
+    from dependency_injection import application, serve_options
+
+    def on_started() -> None:
+        garbage_collection.freeze_and_resume()
+        on_serving()
+
+    lifecycle = Lifecycle()
+    start_message = StartMessage(settings)
+    return serve_http(
+        application(settings, lifecycle, start_message.note_catalogue),
+        serve_options(settings),
+        shared=shared,
+        on_started=on_started,
+        on_listening=start_message.show,
+        on_stopping=lifecycle.begin_to_stop,
+        on_grace_over=lifecycle.end_streams,
+        exit_code_of=exit_code_of,
+    )
 
 
 def work() -> int:

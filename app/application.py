@@ -14,6 +14,7 @@ from app.controllers import (
     console_controller,
     conversations_controller,
     docs_controller,
+    embeddings_controller,
     export_controller,
     health_controller,
     history_controller,
@@ -24,8 +25,8 @@ from app.controllers import (
     responses_controller,
     statistics_controller,
 )
+from app.log_lines.fields import ProviderName
 from app.middleware.access_gate import AccessGate, GateRules
-from app.middleware.access_log import ProviderName
 from app.middleware.caller_limits import CallerLimits
 from app.middleware.chat_routing import ChatRouting
 from app.middleware.cross_origin import CrossOrigin
@@ -46,6 +47,7 @@ OpenContainer = Callable[[], AbstractAsyncContextManager[Container]]
 """Opens the adapters, yields the container, and closes them in the end."""
 
 _EXPOSED_HEADERS = [
+    "Location",
     "X-Request-Id",
     "request-id",
     "X-Interaction-Id",
@@ -118,6 +120,9 @@ def create_app(
     def caller_limits() -> RateLimiter | None:
         return None if container is None else container.caller_limits
 
+    def credential_limits() -> RateLimiter | None:
+        return None if container is None else container.credential_limits
+
     def observer() -> RequestObserver | None:
         return None if container is None else container.requests
 
@@ -150,6 +155,7 @@ def create_app(
     for controller in (
         chat_controller,
         openai_controller,
+        embeddings_controller,
         history_controller,
         background_controller,
         export_controller,
@@ -179,7 +185,7 @@ def create_app(
         guarded = CallerLimits(
             guarded, caller_limits, requests_per_minute=options.caller_requests_per_minute
         )
-    guarded = AccessGate(guarded, options.gate, errors.problem_of, authenticator, caller_limits)
+    guarded = AccessGate(guarded, options.gate, errors.problem_of, authenticator, credential_limits)
     if options.cors_origins:
         guarded = CrossOrigin(
             guarded,
@@ -201,6 +207,7 @@ def _chat_routes() -> Iterator[ChatRoute]:
     for router in (
         chat_controller.router,
         openai_controller.router,
+        embeddings_controller.router,
         responses_controller.chat_router,
         messages_controller.router,
     ):

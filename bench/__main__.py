@@ -2,6 +2,7 @@
 
 make bench                  # about seven minutes, all of it; writes bench/RESULTS.md and bench/plots
 make bench ARGS="--quick"   # two minutes, CPU and a short overload, to compare two versions; writes nothing
+make bench ARGS="--workers" # 1, 2 and 4 processes with MongoDB, and the cost of their shared limits; writes nothing
 """
 
 import argparse
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from bench import measures, processes
 from bench.load import closed_loop
 from bench.measures import Added, Costs, Target
-from bench.report import Row, as_table, write_results
+from bench.report import Row, as_table, machine, write_results
 
 _MIB = 2**20
 _CONNECTIONS = 64
@@ -108,6 +109,15 @@ async def run(*, rounds: int, seconds: float, is_quick: bool) -> None:
 
         pictures = [plots.draw_costs(costs), plots.draw_added(added)]
         write_results(rows, (load_before, os.getloadavg()[0]), pictures)
+
+
+async def run_workers(*, rounds: int, seconds: float) -> None:
+    """Measure several processes and print the figures."""
+    from bench import several  # needs the MongoDB of the tests
+
+    with processes.provider() as upstream:
+        print(as_table(await several.rows(upstream, rounds=rounds, seconds=seconds)))
+    print(f"on {machine()}; load average {os.getloadavg()[0]:.1f}")
 
 
 def _starts(upstream: processes.Watched, times: int) -> list[processes.Watched]:
@@ -208,9 +218,15 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="only CPU and a short overload, and write nothing down"
     )
+    parser.add_argument(
+        "--workers", action="store_true", help="only several processes, and write nothing down"
+    )
     parser.add_argument("--rounds", type=int, default=9, help="turns of all (9)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each turn (2)")
     arguments = parser.parse_args()
+    if arguments.workers:
+        uvloop.run(run_workers(rounds=arguments.rounds, seconds=arguments.seconds))
+        return
     uvloop.run(run(rounds=arguments.rounds, seconds=arguments.seconds, is_quick=arguments.quick))
 
 

@@ -28,7 +28,7 @@ class Watched:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time it used so far, in and out of the kernel, all threads."""
-        return _cpu_seconds(self.pid)
+        return cpu_seconds(self.pid)
 
     def resident_bytes(self) -> int:
         """Return the memory it occupies now."""
@@ -118,7 +118,7 @@ def _run(
     try:
         _wait_for_answer(process, port, path)
         seconds = time.perf_counter() - started
-        yield Watched(process.pid, port, seconds, _cpu_seconds(process.pid))
+        yield Watched(process.pid, port, seconds, cpu_seconds(process.pid))
     finally:
         process.terminate()
         try:
@@ -145,7 +145,8 @@ def _wait_for_answer(process: subprocess.Popen[bytes], port: int, path: str) -> 
     raise RuntimeError(f"{process.args!r} does not answer")
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process used so far, in and out of the kernel, all threads."""
     # schedstat counts nanoseconds, where utime and stime count hundredths of a second
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9

@@ -64,13 +64,7 @@ async def follow(
         interaction_id.lower(),
         after=-1 if known is None else known,
     )
-    return AnswerStream(
-        interaction_id.lower(),
-        followed.events,
-        NativeLogFormat(followed.answer),
-        request.receive,
-        request.app.state.lifecycle.readers,
-    )
+    return AnswerStream(followed, NativeLogFormat(followed), request)
 
 
 @router.post(

@@ -10,6 +10,7 @@ from app.dto.native.chat_examples import CHAT_EXAMPLES
 from app.dto.native.interaction import ChatResponse, chat_response
 from app.dto.native.stream_events import NativeLogFormat, NativeStreamFormat
 from app.problems.problem_schema import problems
+from app.requests.accepted_answer import follow_accepted
 from app.requests.chat_route import StrictChatRoute, TimeoutHeader, prompt_of
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
@@ -112,14 +113,8 @@ async def _accepted(
     """Return the events of a background answer, or its interaction as accepted; for a repeated request as it is now."""
     interaction = await read_interaction(events)
     if is_streamed:
-        followed = await container_of(request).background.follow_accepted(interaction)
-        stream = AnswerStream(
-            interaction.id,
-            followed.events,
-            NativeLogFormat(followed.answer),
-            request.receive,
-            request.app.state.lifecycle.readers,
-        )
+        followed = await follow_accepted(context, interaction, request)
+        stream = AnswerStream(followed, NativeLogFormat(followed), request)
         if context.is_replayed:
             stream.note_replayed()
         return stream

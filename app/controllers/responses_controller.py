@@ -15,6 +15,7 @@ from app.dto.openai_responses.request_examples import RESPONSE_EXAMPLES
 from app.dto.openai_responses.response import QUEUED, response_object
 from app.dto.openai_responses.stream_events import ResponseLogFormat, ResponseStreamFormat
 from app.problems.openai_error_schema import openai_errors
+from app.requests.accepted_answer import follow_accepted
 from app.requests.chat_route import ChatRoute, TimeoutHeader, prompt_of
 from app.requests.idempotency_key import IdempotencyHeader, idempotent_request
 from app.requests.request_context import caller_of, container_of
@@ -118,8 +119,7 @@ async def create(
     )
     request.scope["state"]["chat_context"] = context
     if body.background and body.stream:
-        accepted = await read_interaction(events)
-        followed = await container.background.follow_accepted(accepted)
+        followed = await follow_accepted(context, await read_interaction(events), request)
         stream = _answer_stream(followed, request, is_sealed=body.is_sealed)
         if context.is_replayed:
             stream.note_replayed()
@@ -243,18 +243,13 @@ async def list_input_items(
 def _answer_stream(
     followed: FollowedAnswer, request: Request, *, is_sealed: bool, starting_after: int = -1
 ) -> AnswerStream:
-    return AnswerStream(
-        followed.answer.interaction.id,
-        followed.events,
-        ResponseLogFormat(
-            followed,
-            container_of(request).responses.ids,
-            is_sealed=is_sealed,
-            starting_after=starting_after,
-        ),
-        request.receive,
-        request.app.state.lifecycle.readers,
+    log_format = ResponseLogFormat(
+        followed,
+        container_of(request).responses.ids,
+        is_sealed=is_sealed,
+        starting_after=starting_after,
     )
+    return AnswerStream(followed, log_format, request)
 
 
 def _json(body: Any) -> Response:

@@ -170,7 +170,7 @@ class AccessGate:
         try:
             return await authenticator.authenticate(credentials)
         except Unauthenticated:
-            _count(limiter, name)
+            await _count(limiter, name)
             raise
 
     def _is_on_this_machine(self, scope: Scope) -> bool:
@@ -184,10 +184,10 @@ class AccessGate:
         return is_loopback(proxies.client_address(scope))
 
 
-def _count(limiter: RateLimiter, name: str) -> None:
+async def _count(limiter: RateLimiter, name: str) -> None:
     """Count one completed request of `name`. Concurrent requests may exceed the limit."""
     with suppress(RateLimited):
-        limiter.admit(name)
+        await limiter.admit(name)
         limiter.release(name)
 
 

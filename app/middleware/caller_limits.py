@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems.error_handlers import problem_response, whole_retry_seconds
 from app.problems.problem_table import RATE_LIMITED
+from app.requests.caller_slot import set_count_as_reader
 from domain.entities.caller import Caller
 from domain.exceptions import RateLimited
 from domain.interfaces.rate_limiter import RateLimiter, RateLimitStatus
@@ -16,6 +17,9 @@ class CallerLimits:
 
     The headers follow the IETF draft draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` contains the limit,
     `RateLimit` the remaining requests.
+
+    A request whose response follows a background answer may count among the readers of its caller instead of the
+    concurrent requests, up to a limit of their own.
     """
 
     def __init__(
@@ -36,7 +40,7 @@ class CallerLimits:
             await self._app(scope, receive, send)
             return
         try:
-            status = limiter.admit(name)
+            status = await limiter.admit(name)
         except RateLimited as error:
             scope["state"]["limit"] = error.limit
             response = problem_response(RATE_LIMITED, scope)
@@ -50,10 +54,18 @@ class CallerLimits:
                 message["headers"] = [*message["headers"], *self._headers(status)]
             await send(message)
 
+        release = limiter.release
+
+        def count_as_reader() -> None:
+            nonlocal release
+            if limiter.count_as_reader(name):
+                release = limiter.release_reader
+
+        set_count_as_reader(scope, count_as_reader)
         try:
             await self._app(scope, receive, send_with_status)
         finally:
-            limiter.release(name)
+            release(name)
 
     def _headers(self, status: RateLimitStatus) -> list[tuple[bytes, bytes]]:
         remaining = b'"requests";r=%d;t=%d' % (status.remaining, status.reset_seconds)

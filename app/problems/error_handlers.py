@@ -22,6 +22,7 @@ from app.problems.field_errors import UNSUPPORTED, field_errors
 from app.problems.problem_schema import MEDIA_TYPE
 from app.problems.problem_table import ProblemKind, problem_body
 from app.problems.request_body_error import RequestBodyError
+from domain.entities.chat_request_context import Operation
 from domain.exceptions import (
     DomainError,
     Forbidden,
@@ -195,7 +196,7 @@ def _response(
     if seconds is not None:
         response.headers["Retry-After"] = str(seconds)
     context = scope["state"].get("chat_context")
-    if context is not None:
+    if context is not None and context.operation is Operation.CHAT:
         response.headers["X-Interaction-Id"] = context.id
         if context.is_replayed:
             response.headers["Idempotency-Replayed"] = "true"

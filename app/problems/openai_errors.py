@@ -10,7 +10,13 @@ from app.problems.problem_table import ProblemKind
 
 MEDIA_TYPE = "application/json"
 
-_PREFIXES = ("/v1/chat/completions", "/v1/models", "/v1/responses", "/v1/conversations")
+_PREFIXES = (
+    "/v1/chat/completions",
+    "/v1/embeddings",
+    "/v1/models",
+    "/v1/responses",
+    "/v1/conversations",
+)
 _SPECIAL: Mapping[ProblemKind, tuple[int, str]] = {
     table.UNKNOWN_MODEL: (404, "model_not_found"),
     table.CONTENT_BLOCKED: (400, "content_filter"),

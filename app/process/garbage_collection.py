@@ -16,6 +16,11 @@ def pause() -> None:
     gc.disable()
 
 
+def freeze() -> None:
+    """Exclude all existing objects from collections, which would write to memory that forked processes share."""
+    gc.freeze()
+
+
 def freeze_and_resume() -> None:
     """Exclude all existing objects from collections, and enable the collector with higher thresholds."""
     gc.freeze()

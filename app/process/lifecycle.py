@@ -37,6 +37,6 @@ class Lifecycle:
             reader.stop()
 
     def end_streams(self) -> None:
-        """Stop every open stream; each sends its closing event to the client."""
-        for stream in tuple(self.streams):
+        """Stop every open stream and reader; a stream sends its closing event to the client."""
+        for stream in (*self.streams, *self.readers):
             stream.stop()

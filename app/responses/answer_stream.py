@@ -2,14 +2,15 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from app.process.lifecycle import Stoppable
+from app.process.lifecycle import Lifecycle
+from app.requests.caller_slot import count_as_reader
 from app.responses.open_stream import OpenStream
-from domain.use_cases.background.follow_answer import NumberedEvent
+from domain.use_cases.background.follow_answer import FollowedAnswer, NumberedEvent
 
 
 class LogFormat(Protocol):
@@ -28,19 +29,14 @@ class LogFormat(Protocol):
 class AnswerStream(OpenStream):
     """Sends the events of a log as they come. Readers come and go: neither a disconnect nor a shutdown ends the answer.
 
-    At shutdown the response just ends, so that the reader comes back to another process with the number it has.
+    At shutdown the response just ends, at once if it begins then, so that the reader comes back to another process
+    with the number it has.
     """
 
-    def __init__(
-        self,
-        interaction_id: str,
-        events: AsyncGenerator[NumberedEvent, None],
-        log_format: LogFormat,
-        receive: Receive,
-        open_streams: set[Stoppable],
-    ) -> None:
-        super().__init__(interaction_id, receive, open_streams)
-        self._events = events
+    def __init__(self, followed: FollowedAnswer, log_format: LogFormat, request: Request) -> None:
+        self._lifecycle: Lifecycle = request.app.state.lifecycle
+        super().__init__(followed.answer.interaction.id, request.receive, self._lifecycle.readers)
+        self._followed = followed
         self._format = log_format
         self._is_stopped = False
 
@@ -53,17 +49,16 @@ class AnswerStream(OpenStream):
         self.task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        count_as_reader(scope)
         last = {"type": "http.response.body", "body": b"", "more_body": False}
         try:
-            await send(start)
-            self.start_pings(send)
-            # Also without content: it sends the head, from which a reader knows the answer and that it is connected.
-            await send({**last, "body": self._format.begin(), "more_body": True})
-            async for numbered in self._events:
-                if content := self._format.encode_numbered(numbered):
-                    self.note_sent()
-                    await send({**last, "body": content, "more_body": True})
+            if self._lifecycle.is_stopping:
+                # The next connection can be one to another process.
+                self.raw_headers.append((b"connection", b"close"))
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            if not self._lifecycle.is_stopping:
+                self.start_pings(send)
+                await self._send_events(send)
             self.cancel_background_tasks()  # the end of the body would look like a disconnect
             await send(last)
         except asyncio.CancelledError:
@@ -75,4 +70,25 @@ class AnswerStream(OpenStream):
                 await send(last)
         finally:
             self.close()
-            await self._events.aclose()
+            await self._followed.events.aclose()
+
+    async def _send_events(self, send: Send) -> None:
+        begin = self._format.begin()
+        # Also without content: it sends the head, from which a reader knows the answer and that it is connected.
+        await self._send(send, begin if self._followed.is_kept else b"")
+        if self._followed.is_kept:
+            async for numbered in self._followed.events:
+                if content := self._format.encode_numbered(numbered):
+                    await self._send(send, content)
+            return
+        # In one write, since a part of it could not be continued from a log of another host.
+        contents = [
+            self._format.encode_numbered(numbered) async for numbered in self._followed.events
+        ]
+        if contents:
+            await self._send(send, begin + b"".join(contents))
+
+    async def _send(self, send: Send, content: bytes) -> None:
+        if content:
+            self.note_sent()
+        await send({"type": "http.response.body", "body": content, "more_body": True})

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from app.server.options import ServeOptions
 from app.server.server import Server
-from app.server.sockets import listening_sockets
+from app.server.sockets import CannotListen, listen
 from domain.interfaces.clock import Clock
 from domain.interfaces.health import Degraded
 
@@ -21,10 +21,6 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 _DRAIN_SECONDS = 1.0
 _LOGGER = logging.getLogger("app.server")
-
-
-class CannotListen(Exception):
-    """The server cannot listen on its address; the message names it and the reason."""
 
 
 class EmbeddedServer(Server):
@@ -64,7 +60,7 @@ class _SupervisedServer:
     def __init__(self, app: ASGIApp, options: ServeOptions, clock: Clock) -> None:
         self._app = app
         self._clock = clock
-        self._sockets = _listen(options)
+        self._sockets = listen(options.host, options.port)
         # a port chosen by the system stays the same after a restart
         self._options = replace(options, port=self._sockets[0].getsockname()[1])
         self._stopping = asyncio.Event()
@@ -108,7 +104,7 @@ class _SupervisedServer:
 
     async def _serve_once(self) -> None:
         try:
-            self._sockets = self._sockets or _listen(self._options)
+            self._sockets = self._sockets or listen(self._options.host, self._options.port)
             self._server = EmbeddedServer(self._app, self._options, on_started=self._note_started)
             await self._server.serve(self._sockets)
         except CannotListen as exc:
@@ -126,13 +122,6 @@ class _SupervisedServer:
         if self._ended_milliseconds is not None:
             _LOGGER.info("the metrics server serves again")
         self._ended_milliseconds = None
-
-
-def _listen(options: ServeOptions) -> list[socket.socket]:
-    try:
-        return listening_sockets(options.host, options.port)
-    except OSError as exc:
-        raise CannotListen(f"cannot listen on {options.host} port {options.port}: {exc}") from exc
 
 
 @asynccontextmanager

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+_CLOSE_SECONDS = 15.0
+"""Longest time for final responses, cancellations, the rest of the outbox, and the end of all tasks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
@@ -33,3 +36,8 @@ class ServeOptions:
     unready_seconds: float = 0.0
     shutdown_grace_seconds: float = 25.0
     final_response_seconds: float = 2.0
+
+    @property
+    def longest_stop_seconds(self) -> float:
+        """Time from SIGTERM until the process has surely ended, if it can: all delays above, and closing its resources."""
+        return self.unready_seconds + self.shutdown_grace_seconds + _CLOSE_SECONDS

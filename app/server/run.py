@@ -9,7 +9,7 @@ from app.process.event_loop import log_start_failure, run_event_loop
 from app.server.lifespan import StartFailed
 from app.server.options import ServeOptions
 from app.server.server import Server
-from app.server.sockets import allow_open_files, listening_sockets
+from app.server.sockets import CannotListen, SharedSockets, allow_open_files, listen
 
 _LOGGER = logging.getLogger("app.server")
 
@@ -18,6 +18,7 @@ def serve(
     app: ASGIApp,
     options: ServeOptions,
     *,
+    shared: SharedSockets | None = None,
     on_started: Callable[[], None] = lambda: None,
     on_listening: Callable[[str], None] = lambda _: None,
     on_stopping: Callable[[], None] = lambda: None,
@@ -31,6 +32,7 @@ def serve(
     Args:
         app: ASGI application; its lifespan opens and closes its resources.
         options: Address and limits.
+        shared: Sockets to use; None opens the address of `options`.
         on_started: Called once the application has started and the server accepts connections.
         on_listening: Called after that with the URL of its first address.
         on_stopping: Withdraws readiness.
@@ -42,9 +44,9 @@ def serve(
         logging.WARNING
     )  # this package logs start and stop itself
     try:
-        sockets = listening_sockets(options.host, options.port)
-    except OSError as exc:
-        _LOGGER.critical("cannot listen on %s port %d: %s", options.host, options.port, exc)
+        sockets = listen(options.host, options.port) if shared is None else shared.sockets
+    except CannotListen as exc:
+        _LOGGER.critical("%s", exc)
         return 1
     allow_open_files(options.max_connections)
     server = Server(
@@ -54,6 +56,7 @@ def serve(
         on_listening=on_listening,
         on_stopping=on_stopping,
         on_grace_over=on_grace_over,
+        shared=shared,
     )
     try:
         run_event_loop(server.serve(sockets), server.config.get_loop_factory())

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from app.server.connection import Connection
 from app.server.lifespan import Lifespan
 from app.server.options import ServeOptions
-from app.server.sockets import BACKLOG
+from app.server.sockets import BACKLOG, SharedSockets
 
 _TICK_SECONDS = 0.05
 _CANCEL_SECONDS = 1.0
@@ -26,10 +26,13 @@ class Server(uvicorn.Server):
     """Serves until it is stopped, then shuts down in steps.
 
     `on_started` is called once the application has started and the sockets are listening, `on_listening` after the
-    address is logged, with the URL of the first socket.
+    address is logged, with the URL of the first socket; one of the processes that share sockets does both.
     On SIGTERM, `on_stopping` is called, the sockets are closed, and requests have the grace period to finish; then
     `on_grace_over` is called, and the requests that remain a little later are cancelled. A second signal ends the
     grace period; with SIGINT, the Ctrl-C of a terminal, there is none.
+
+    One of several processes that a supervisor stops gets its signals twice if they are sent to the whole group too:
+    then a second SIGTERM does not end the grace period, and the log lines about the stop are the supervisor's.
 
     Attributes:
         log_prefix: Start of the log line that reports the listening address.
@@ -46,6 +49,7 @@ class Server(uvicorn.Server):
         on_listening: Callable[[str], None] = lambda _: None,
         on_stopping: Callable[[], None] = lambda: None,
         on_grace_over: Callable[[], None] = lambda: None,
+        shared: SharedSockets | None = None,
     ) -> None:
         super().__init__(_config(app, options))
         self._options = options
@@ -53,6 +57,8 @@ class Server(uvicorn.Server):
         self._on_listening = on_listening
         self._on_stopping = on_stopping
         self._on_grace_over = on_grace_over
+        self._is_supervised = shared is not None
+        self._is_announced = shared is None or shared.is_announced
         self._is_hurried = False
 
     def stop(self) -> None:
@@ -62,7 +68,10 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; unlike uvicorn's, without raising the signal again at the end, which would become the exit code."""
-        self.stop()
+        if self._is_supervised:
+            self.should_exit = True
+        else:
+            self.stop()
         self._is_hurried |= sig == signal.SIGINT
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -72,13 +81,14 @@ class Server(uvicorn.Server):
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
             urls.append(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-            _LOGGER.info(
+            _LOGGER.log(
+                logging.INFO if self._is_announced else logging.DEBUG,
                 "%s on %s",
                 self.log_prefix,
                 urls[-1],
                 extra={"ecs": {"server": {"address": host, "port": port}}},
             )
-        if urls:
+        if urls and self._is_announced:
             self._on_listening(urls[0])
 
     async def on_tick(self, counter: int) -> bool:
@@ -86,7 +96,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        _LOGGER.info("stopping")
+        _LOGGER.log(self._level, "stopping")
         self._on_stopping()
         # Connections made before the signal are accepted, and read before idle ones are closed.
         await asyncio.sleep(_TICK_SECONDS)
@@ -100,7 +110,11 @@ class Server(uvicorn.Server):
             await self._drain(self._options.final_response_seconds, lambda: False)
         await self._cancel_remaining()
         await self.lifespan.shutdown()
-        _LOGGER.info("stopped")
+        _LOGGER.log(self._level, "stopped")
+
+    @property
+    def _level(self) -> int:
+        return logging.DEBUG if self._is_supervised else logging.INFO
 
     def _is_busy(self) -> bool:
         return bool(self.server_state.connections or self.server_state.tasks)

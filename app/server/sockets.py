@@ -4,6 +4,7 @@ import contextlib
 import errno
 import socket
 import sys
+from dataclasses import dataclass
 
 BACKLOG = 2048
 """Maximum number of connections that wait in the kernel to be accepted."""
@@ -11,6 +12,34 @@ BACKLOG = 2048
 _UNSENT_BYTES = 16 * 1024
 _SPARE_FILES = 1024
 _NOT_LOCAL = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSockets:
+    """Listening sockets that a supervisor opened for several processes.
+
+    Attributes:
+        is_announced: Whether this process logs their addresses, which one of them does.
+    """
+
+    sockets: list[socket.socket]
+    is_announced: bool
+
+
+class CannotListen(Exception):
+    """The server cannot listen on its address; the message names it and the reason."""
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Return sockets as `listening_sockets`.
+
+    Raises:
+        CannotListen: The address is in use, or not one of this machine.
+    """
+    try:
+        return listening_sockets(host, port)
+    except OSError as exc:
+        raise CannotListen(f"cannot listen on {host} port {port}: {exc}") from exc
 
 
 def listening_sockets(host: str, port: int) -> list[socket.socket]:

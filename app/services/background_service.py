@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.caller import Caller, Scope
 from domain.entities.interaction import Interaction
 from domain.use_cases.background.follow_answer import FollowAnswer, FollowedAnswer
@@ -34,8 +35,12 @@ class BackgroundService:
         caller.require(Scope.HISTORY_READ, user_id)
         return await self.follow_answer(user_id, interaction_id, after=after)
 
-    async def follow_accepted(self, interaction: Interaction) -> FollowedAnswer:
-        """Return an answer that the caller has just begun, with all its events; raises `HistoryUnreadable`."""
+    def follow_begun(self, answer: BackgroundAnswer) -> FollowedAnswer:
+        """Return an answer that the caller has just begun, with all its events."""
+        return self.follow_answer.begun(answer)
+
+    async def follow_repeated(self, interaction: Interaction) -> FollowedAnswer:
+        """Return an answer whose request the caller has repeated, with all its events; raises `HistoryUnreadable`."""
         return await self.follow_answer(interaction.user_id, interaction.id)
 
     async def stop(self, caller: Caller, user_id: str, interaction_id: str) -> None:

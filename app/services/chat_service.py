@@ -7,6 +7,7 @@ from functools import partial
 
 from app.services.answer_events import AnswerEvents
 from app.services.idempotency import IdempotencyService, IdempotentRequest
+from app.services.running_answers import RunningAnswers
 from app.services.token_quota import TokenQuota
 from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.caller import Caller, Scope
@@ -26,6 +27,9 @@ from domain.use_cases.load_contents import LoadContents
 from domain.use_cases.recall_call_metadata import RecallCallMetadata
 from domain.use_cases.recall_conversation import RecallConversation
 from domain.use_cases.record_answer import AnswerRecorder
+
+_CHAT = "chat"
+"""The ability that models lack which compute embeddings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,7 @@ class ChatService:
 
     Attributes:
         background: Makes the background answers of this process.
+        running_answers: Limits the background answers of each caller.
         traceparent: Returns the span of the current request, as in W3C Trace Context; None without tracing.
         token_quota: Limits the tokens of each caller; None if they are not limited.
         chats_in_flight: Number of accepted chats without a complete answer, including those that wait for their
@@ -104,6 +109,7 @@ class ChatService:
     new_id: Callable[[], str]
     idempotency: IdempotencyService
     background: RunAnswers
+    running_answers: RunningAnswers
     load_contents: LoadContents
     traceparent: Callable[[], str | None] = _no_trace
     token_quota: TokenQuota | None = None
@@ -129,6 +135,8 @@ class ChatService:
         """
         caller.require(_CHAT_WRITE, user_id)
         model = self.catalogue.resolve(prompt.model)
+        if model.computes_embeddings:
+            raise UnsupportedByModel(_CHAT, self._models_that_chat())
         limit = model.max_output_tokens
         if limit is not None and (prompt.max_output_tokens or 0) > limit:
             if not options.clamps_output:
@@ -165,6 +173,9 @@ class ChatService:
         if missing := needed - model.capabilities:
             models = [other.id for other in self.catalogue.models() if needed <= other.capabilities]
             raise UnsupportedByModel(min(missing), models)
+
+    def _models_that_chat(self) -> list[str]:
+        return [model.id for model in self.catalogue.models() if not model.computes_embeddings]
 
     def _acquire_slot(self) -> "_ChatSlot":
         """Count one more chat in flight. Check and increment are atomic, since there is no `await` between them.
@@ -277,15 +288,22 @@ class ChatService:
         model: Model,
         options: ChatOptions,
     ) -> AnswerEvents:
-        """Accept a background answer and yield its interaction, of status `in_progress`."""
+        """Accept a background answer and yield its interaction, of status `in_progress`.
+
+        Raises:
+            RateLimited: The caller has as many background answers as it may have, or too few tokens left.
+            Overloaded: This process makes as many as it may.
+            HistoryUnavailable: It could not be accepted.
+        """
         try:
             if prompt.model is None:
                 prompt = replace(prompt, model=model.id)  # the default may change before it is made
             prompt, accepted = await self._complete(
                 context, prompt, model, recalls=not options.brings_context
             )
-            ready = self._ready(caller.rate_limit_key, prompt, model)
+            ready = await self._ready(caller.rate_limit_key, prompt, model)
             try:
+                ready = self.running_answers.begin(caller.rate_limit_key, ready)
                 if accepted is not None:
                     refused = await self.accept_attachments.store_all(
                         accepted, context.user_id, context.id
@@ -326,14 +344,15 @@ class ChatService:
             before_id=context.id,
         )
         try:
-            return self._ready(answer.rate_limit_key, prompt, model)
+            ready = await self._ready(answer.rate_limit_key, prompt, model)
         except RateLimited:  # it was accepted when there were tokens left
-            return ReadyToAsk(prompt, _settle_nothing)
+            ready = ReadyToAsk(prompt, _settle_nothing)
+        return self.running_answers.take_over(answer.rate_limit_key, ready)
 
-    def _ready(self, rate_limit_key: str | None, prompt: Prompt, model: Model) -> ReadyToAsk:
+    async def _ready(self, rate_limit_key: str | None, prompt: Prompt, model: Model) -> ReadyToAsk:
         if self.token_quota is None or rate_limit_key is None:
             return ReadyToAsk(prompt, _settle_nothing)
-        reserved = self.token_quota.reserve(rate_limit_key, prompt, model)
+        reserved = await self.token_quota.reserve(rate_limit_key, prompt, model)
         return ReadyToAsk(reserved.prompt, reserved.settle)
 
     async def _store_and_answer(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.services.background_service import BackgroundService
 from app.services.chat_service import ChatService
 from app.services.conversation_service import ConversationService
+from app.services.embedding_service import EmbeddingService
 from app.services.history_service import HistoryService
 from app.services.model_service import ModelService
 from app.services.response_service import ResponseService
@@ -22,6 +23,7 @@ class Container:
     Attributes:
         authenticator: Identifies the caller; None if authentication is off.
         caller_limits: Limits the requests of each caller.
+        credential_limits: Limits the invalid credentials of each address, in this process.
         tracer: Creates a span for each request; None if tracing is off.
         history_lag_seconds: Returns the age of the oldest interaction that this host has not delivered to the store;
             None if the host has no outbox.
@@ -32,10 +34,12 @@ class Container:
     background: BackgroundService
     history: HistoryService
     models: ModelService
+    embeddings: EmbeddingService
     responses: ResponseService
     conversations: ConversationService
     authenticator: Authenticator | None
     caller_limits: RateLimiter
+    credential_limits: RateLimiter
     health: Health
     requests: RequestObserver
     tracer: RequestTracer | None

@@ -16,6 +16,7 @@ from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import (
     ContentBlocked,
     HistoryNotDurable,
+    HistoryUnavailable,
     HistoryUnreadable,
     IdempotencyInProgress,
     IdempotencyMismatch,
@@ -26,9 +27,7 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.idempotency import IdempotencyStore
 from domain.use_cases.read_interaction import ReadInteraction
 
-_REPLAYED_STATUSES = frozenset(
-    {Status.COMPLETED, Status.TRUNCATED, Status.BLOCKED, Status.IN_PROGRESS}
-)
+_REPLAYED_STATUSES = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.BLOCKED})
 _BEGIN_SECONDS = 60.0
 """Time in which a background answer is accepted, and so in history."""
 
@@ -100,9 +99,7 @@ class IdempotencyService:
         if not request.fingerprint.matches(existing.fingerprint):
             raise IdempotencyMismatch
         interaction = await self._find_interaction(context.user_id, existing.interaction_id)
-        if interaction is not None and _is_replayable(
-            interaction, is_background=context.is_background
-        ):
+        if interaction is not None and _is_replayable(interaction):
             return _replay(context, interaction)
         record = self._successor(record, existing, interaction)
         try:
@@ -181,6 +178,11 @@ class IdempotencyService:
         except HistoryNotDurable:
             await self._end_lease(key, record)
             raise
+        except HistoryUnavailable:
+            # A background answer may have been accepted nevertheless: under the same id there is one.
+            end = self._end_lease if context.is_background else self._release
+            await end(key, record)
+            raise
         except (asyncio.CancelledError, GeneratorExit):
             if context.interaction is None or not _is_replayable(context.interaction):
                 self._run_in_background(self._release(key, record))
@@ -212,10 +214,10 @@ class IdempotencyService:
         task.add_done_callback(self._releases.discard)
 
 
-def _is_replayable(interaction: Interaction, *, is_background: bool = False) -> bool:
-    """Return whether the request was answered with 200 or blocked by a safety filter, or ended by the user."""
-    if is_background and interaction.status is Status.CLIENT_CANCELLED:
-        return True  # by a request of its own, not by a connection that broke
+def _is_replayable(interaction: Interaction) -> bool:
+    """Return whether an interaction answers repeated requests: it was answered with 200 or 202, or blocked."""
+    if interaction.is_background:
+        return True  # the request was accepted, whatever the outcome is
     if interaction.status not in _REPLAYED_STATUSES or not interaction.is_content_stored:
         return False
     return interaction.error in (None, ContentBlocked.code)
@@ -230,11 +232,11 @@ def _replay(context: ChatRequestContext, interaction: Interaction) -> AnswerEven
 
 
 async def _stored_events(interaction: Interaction) -> AnswerEvents:
-    if interaction.error is not None:
-        raise ContentBlocked
-    if interaction.status is Status.IN_PROGRESS:
+    if interaction.is_background:
         yield interaction
         return
+    if interaction.error is not None:
+        raise ContentBlocked
     yield ProviderSelected(provider=interaction.provider or "", model=interaction.model)
     for item in interaction.items:
         match item:

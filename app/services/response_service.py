@@ -1,6 +1,6 @@
 """Reads and deletes responses on behalf of a caller."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.services.response_ids import ResponseIds, require_owner
 from domain.entities.caller import Caller, Scope
@@ -57,6 +57,9 @@ class ResponseService:
     async def cancel(self, caller: Caller, response_id: str) -> Interaction:
         """End a background response and return it with its outcome; one that is complete is returned as it is.
 
+        A caller without the scope `history:read` gets the content only if the response was in progress and has been
+        cancelled.
+
         Raises:
             UnsupportedInput: It is no background response.
             NotFound: As in `read`.
@@ -66,14 +69,25 @@ class ResponseService:
         interaction = await self._stored(user_id, interaction_id)
         if not interaction.is_background:
             raise UnsupportedInput("cancel")
-        if interaction.status is not Status.IN_PROGRESS:
+        was_cancelled = False
+        if interaction.status is Status.IN_PROGRESS:
+            interaction = await self._cancelled(user_id, interaction_id)
+            was_cancelled = interaction.status is Status.CLIENT_CANCELLED
+        if was_cancelled or Scope.HISTORY_READ in caller.scopes:
             return interaction
+        return replace(interaction.without_content(), is_content_stored=True)
+
+    async def _cancelled(self, user_id: str, interaction_id: str) -> Interaction:
+        """End a response in progress and return it; still in progress if it has no outcome within 3 s."""
         await self.stop_answer(user_id, interaction_id)
         until_seconds = self.clock.monotonic() + _WAIT_SECONDS
-        while interaction.status is Status.IN_PROGRESS and self.clock.monotonic() < until_seconds:
-            await self.clock.sleep(_LOOK_SECONDS)
+        while True:
             interaction = await self._stored(user_id, interaction_id)
-        return interaction
+            if interaction.status is not Status.IN_PROGRESS:
+                return interaction
+            if self.clock.monotonic() >= until_seconds:
+                return interaction
+            await self.clock.sleep(_LOOK_SECONDS)
 
     async def interaction(self, caller: Caller, user_id: str, interaction_id: str) -> Interaction:
         """Return an interaction of a user the caller may chat for; raises as `read` does."""

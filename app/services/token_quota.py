@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 from app.services.answer_events import AnswerEvents
 from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.embeddings.embedding import EmbeddingRequest
 from domain.entities.items import size_bytes
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
+from domain.entities.reply import total_usage
 from domain.interfaces.rate_limiter import Reservation, TokenBudget
 
 _BYTES_PER_TOKEN = 3
@@ -37,6 +39,25 @@ class ReservedTokens:
 
 
 @dataclass(frozen=True, slots=True)
+class ReservedInputs:
+    """The tokens that the inputs of one request for embeddings may use."""
+
+    _budget: TokenBudget
+    _reservation: Reservation
+
+    def settle(self, context: ChatRequestContext) -> None:
+        """Replace the reservation by the usage that providers reported; without a report, by what was reserved.
+
+        Inputs that were sent count, however the call ended: providers bill them even if the client disconnects.
+        """
+        usage = total_usage(attempt.usage for attempt in context.attempts if attempt.usage)
+        spent = usage.input_tokens
+        if spent is None:
+            spent = self._reservation.tokens if context.is_sent else 0
+        self._budget.settle(self._reservation, spent)
+
+
+@dataclass(frozen=True, slots=True)
 class TokenQuota:
     """Reserves the tokens of a call in advance and settles the reservation with the actual usage.
 
@@ -46,7 +67,7 @@ class TokenQuota:
 
     budget: TokenBudget
 
-    def reserve(self, name: str, prompt: Prompt, model: Model) -> ReservedTokens:
+    async def reserve(self, name: str, prompt: Prompt, model: Model) -> ReservedTokens:
         """Reserve the tokens of a call; `name` is the rate limit key of the caller.
 
         Raises:
@@ -56,13 +77,27 @@ class TokenQuota:
         output_tokens = (
             prompt.max_output_tokens or model.max_output_tokens or _DEFAULT_MAX_OUTPUT_TOKENS
         )
-        reservation = self.budget.reserve(
+        reservation = await self.budget.reserve(
             name, least=prompt_tokens + 1, most=prompt_tokens + output_tokens
         )
         reserved_output_tokens = reservation.tokens - prompt_tokens
         if reserved_output_tokens < output_tokens:
             prompt = replace(prompt, max_output_tokens=reserved_output_tokens)
         return ReservedTokens(prompt, self.budget, reservation, prompt_tokens)
+
+    async def reserve_inputs(self, name: str, request: EmbeddingRequest) -> ReservedInputs:
+        """Reserve the tokens of the inputs of a request; `name` is the rate limit key of the caller.
+
+        Raises:
+            RateLimited: The remaining tokens of the day do not suffice for them.
+        """
+        tokens = sum(
+            _estimated_tokens(len(each.encode())) if isinstance(each, str) else len(each)
+            for each in request.inputs
+        )
+        return ReservedInputs(
+            self.budget, await self.budget.reserve(name, least=tokens, most=tokens)
+        )
 
     async def __call__(
         self,
@@ -77,7 +112,7 @@ class TokenQuota:
         Raises:
             RateLimited: As `reserve`.
         """
-        reserved = self.reserve(name, prompt, model)
+        reserved = await self.reserve(name, prompt, model)
         try:
             async with aclosing(answer(context, reserved.prompt)) as events:
                 async for event in events:

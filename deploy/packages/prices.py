@@ -58,6 +58,9 @@ def _provider(provider: Provider) -> str:
 def _model(model: ModelInfo) -> dict[str, Any]:
     """Return the names of a model and its prices; no prices where they do not cover both input and output."""
     periods = list(_periods(model))
+    if "embed" in model.id.lower():
+        for step in [step for period in periods for step in period["steps"]]:
+            step.setdefault("output", 0.0)  # there is none
     is_complete = all(
         {"input", "output"} <= step.keys() for period in periods for step in period["steps"]
     )

@@ -2,17 +2,26 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Interaction
 from domain.entities.reply import Usage
 
 
+class Operation(StrEnum):
+    """What a request asks of a model; the values are OpenTelemetry's names."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+
+
 @dataclass(slots=True, kw_only=True)
 class ChatRequestContext:
-    """State shared by all layers that process one chat request; mutable.
+    """State shared by all layers that process one request to a model, such as a chat; mutable.
 
     Attributes:
+        operation: A chat, or embeddings, which have no interaction.
         id: Id of the interaction, created on receipt.
         previous_id: Interaction that the request continues, if it names one.
         metadata: The caller's own pairs of strings, stored with the interaction.
@@ -44,6 +53,7 @@ class ChatRequestContext:
         history_seconds: Time spent until the interaction was durable.
     """
 
+    operation: Operation = Operation.CHAT
     id: str
     user_id: str
     conversation_id: str | None = None

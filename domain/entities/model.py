@@ -25,3 +25,8 @@ class Model:
     max_output_tokens: int | None = None
     capabilities: frozenset[Capability] = frozenset()
     shutdown_date: date | None = None
+
+    @property
+    def computes_embeddings(self) -> bool:
+        """Whether it computes embeddings; such a model does not chat."""
+        return Capability.EMBEDDINGS in self.capabilities

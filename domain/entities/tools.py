@@ -78,6 +78,11 @@ class Capability(StrEnum):
     FILES = "files"
     AUDIO = "audio"
     REASONING = "reasoning"
+    EMBEDDINGS = "embeddings"
+
+
+OF_CHATS = frozenset(Capability) - {Capability.EMBEDDINGS}
+"""The capabilities of models that chat; a model that computes embeddings does not."""
 
 
 def text_of_tools(tools: Sequence[Tool]) -> str:

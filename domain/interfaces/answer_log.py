@@ -13,11 +13,11 @@ from domain.entities.background.log import LeaseState, LogPage, LogRecord, Taken
 class AnswerLog(Protocol):
     """A durable log for each background answer, written by the holder of its lease and read by any process.
 
-    Every method but `stop` and `read` may raise `HistoryUnavailable`: nothing was written, and a retry is safe.
+    Every method but `stop` and `read` may raise `HistoryUnavailable`: not confirmed. A retry is safe.
 
     Attributes:
         write_pause_seconds: Least time between two appends of one answer; 0.0 where a write is cheap.
-        poll_seconds: Time between two looks for what other processes wrote.
+        poll_seconds: Least time between two looks for what other processes wrote.
     """
 
     write_pause_seconds: float
@@ -115,5 +115,5 @@ class AnswerLog(Protocol):
 
     @abstractmethod
     async def purge(self) -> None:
-        """Remove logs that ended longer ago than they are kept, some at a time."""
+        """Remove all logs that ended longer ago than they are kept; other writes go on meanwhile."""
         ...

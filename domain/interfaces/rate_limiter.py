@@ -19,10 +19,10 @@ class RateLimitStatus:
 
 
 class RateLimiter(Protocol):
-    """Counts each caller's requests in this process. No method waits."""
+    """Counts each caller's requests, in this process or in all that share a store."""
 
     @abstractmethod
-    def admit(self, name: str) -> RateLimitStatus:
+    async def admit(self, name: str) -> RateLimitStatus:
         """Count a request of the caller `name`; it is concurrent with others until `release`.
 
         Raises:
@@ -32,12 +32,26 @@ class RateLimiter(Protocol):
 
     @abstractmethod
     def release(self, name: str) -> None:
-        """Count the end of an admitted request; once per `admit`."""
+        """Count the end of an admitted request; once per `admit`. Does not wait."""
+        ...
+
+    @abstractmethod
+    def count_as_reader(self, name: str) -> bool:
+        """Count an admitted request among the readers of background answers instead of the concurrent requests.
+
+        It then ends with `release_reader` instead of `release`. Return False, with nothing changed, if the caller has
+        as many readers as it may have.
+        """
+        ...
+
+    @abstractmethod
+    def release_reader(self, name: str) -> None:
+        """Count the end of a reader; once per `count_as_reader` that returned True."""
         ...
 
     @abstractmethod
     def status(self, name: str) -> RateLimitStatus:
-        """Return the remaining requests of `name`, without counting one."""
+        """Return the remaining requests of `name`, without counting one; as far as they are known in this process."""
         ...
 
 
@@ -57,10 +71,10 @@ class Reservation:
 
 
 class TokenBudget(Protocol):
-    """Counts the tokens each caller spends per day (UTC) in this process. No method waits."""
+    """Counts the tokens each caller spends per day (UTC), in this process or in all that share a store."""
 
     @abstractmethod
-    def reserve(self, name: str, *, least: int, most: int) -> Reservation:
+    async def reserve(self, name: str, *, least: int, most: int) -> Reservation:
         """Reserve tokens for one call: `most`, or the remaining budget of the day if that is less.
 
         Reserved and spent tokens together never exceed the budget, also with concurrent calls.
@@ -77,5 +91,5 @@ class TokenBudget(Protocol):
 
     @abstractmethod
     def settle(self, reservation: Reservation, spent: int) -> None:
-        """Replace a reservation by the tokens that were used; once per reservation."""
+        """Replace a reservation by the tokens that were used; once per reservation. Does not wait."""
         ...

@@ -11,6 +11,7 @@ from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.health import Degraded
 from domain.interfaces.history import HistoryRepository
 from domain.interfaces.telemetry import AttachmentObserver
+from domain.interfaces.tombstones import Tombstones
 from infra.attachments.disk import open_disk_attachments
 from infra.attachments.measured import MeasuredAttachments
 from infra.attachments.outbox import AttachmentsFirst, OutboxAttachments
@@ -34,9 +35,11 @@ class ConfiguredHistory:
         outbox: The interactions that this host has not delivered yet; None without an outbox.
         attachments: Holds the contents that interactions refer to; None where the settings name no place for them.
         records: The records of conversations, read and written in the store itself.
+        tombstones: Of the store itself.
     """
 
     repository: HistoryRepository
+    tombstones: Tombstones
     outbox: Outbox | None
     attachments: AttachmentStore | None
     records: ConversationRecords
@@ -100,6 +103,7 @@ async def open_history(
             )
             yield ConfiguredHistory(
                 repository=outbox,
+                tombstones=opened.history,
                 outbox=outbox,
                 attachments=attachments,
                 records=outbox.records(opened.records),
@@ -108,6 +112,7 @@ async def open_history(
         else:
             yield ConfiguredHistory(
                 repository=opened.history,
+                tombstones=opened.history,
                 outbox=None,
                 attachments=attachments,
                 records=opened.records,
@@ -160,6 +165,7 @@ async def _behind_queue(
     if not settings.outbox_enabled:
         return ConfiguredHistory(
             repository=SqsHistory(senders.chats, store.history, traceparent=traceparent),
+            tombstones=store.history,
             outbox=None,
             attachments=attachments,
             records=store.records,
@@ -178,6 +184,7 @@ async def _behind_queue(
             # the outbox delivers attachments before their interaction
             is_direct=lambda interaction: not interaction.content_ids,
         ),
+        tombstones=store.history,
         outbox=outbox,
         attachments=attachments,
         records=outbox.records(store.records),

@@ -1,4 +1,4 @@
-"""Opens one client for all models of the catalogue."""
+"""Opens the clients for all models of the catalogue: one for chats, one for embeddings."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,9 +8,11 @@ from random import Random
 import aiohttp
 
 from domain.interfaces.clock import Clock
+from domain.interfaces.embedding_client import EmbeddingClient
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.telemetry import AttemptObserver
-from infra.llm.catalogue.catalogue import Catalogue
+from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel
+from infra.llm.embeddings.chain import EmbeddingChain, EmbeddingRoutes
 from infra.llm.model_router import Routes
 from infra.llm.pricing.price_list import PriceQuery, look_up
 from infra.llm.pricing.prices import Prices
@@ -27,13 +29,15 @@ from infra.settings.provider_calls import ProviderCallSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LLM:
-    """All models behind one client.
+    """All models behind one client for each operation.
 
     Attributes:
-        client: Calls the model of a request, and its fallbacks.
+        client: Calls the model of a chat, and its fallbacks.
+        embeddings: Calls the model of a request for embeddings, and its fallbacks.
     """
 
     client: LLMClient
+    embeddings: EmbeddingClient
     _routes: tuple[Route, ...]
 
     def health(self) -> list[RouteHealth]:
@@ -51,7 +55,7 @@ async def open_llm(
     random: Random | None = None,
     trace_configs: Sequence[aiohttp.TraceConfig] = (),
 ) -> AsyncIterator[LLM]:
-    """Yield the client of all models of the catalogue; closes all connections at the end.
+    """Yield the clients of all models of the catalogue; closes all connections at the end.
 
     Args:
         catalogue: The models.
@@ -88,7 +92,14 @@ async def open_llm(
         )
         weights = {entry.id: entry.weight for entry in catalogue.entries}
         chains: dict[str, LLMClient] = {}
+        embedding_chains: dict[str, EmbeddingChain] = {}
         for entry in catalogue.entries:
+            if entry.model.computes_embeddings:
+                same = [catalogue.entry(model) for model in (entry.id, *entry.fallbacks)]
+                embedding_chains[entry.id] = EmbeddingChain.of(
+                    [(routes[each.id], _takes_tokens(each)) for each in same], policy, clock
+                )
+                continue
             fallbacks = [routes[model] for model in entry.fallbacks if model not in entry.spread]
             if entry.spread:
                 sharing = [WeightedRoute(routes[model], weights[model]) for model in entry.spread]
@@ -96,7 +107,16 @@ async def open_llm(
             else:
                 own = routes[entry.id]
                 chains[entry.id] = Fallback([own, *fallbacks], policy=policy, clock=clock)
-        yield LLM(client=Routes(chains), _routes=tuple(routes.values()))
+        yield LLM(
+            client=Routes(chains),
+            embeddings=EmbeddingRoutes(embedding_chains),
+            _routes=tuple(routes.values()),
+        )
+
+
+def _takes_tokens(entry: CatalogueModel) -> bool:
+    api = entry.provider.kind.embeddings
+    return api is not None and api.takes_tokens
 
 
 def _stated(catalogue: Catalogue) -> Mapping[str, Tariff]:

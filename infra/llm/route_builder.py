@@ -10,6 +10,7 @@ from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.telemetry import AttemptObserver
 from infra.llm.catalogue.catalogue import CatalogueModel, Provider
 from infra.llm.credentials.access_tokens import AccessToken, AccessTokens
+from infra.llm.embeddings.call import EmbeddingEvents
 from infra.llm.pricing.prices import Prices
 from infra.llm.providers.registry import ClientOptions
 from infra.llm.resilience.breaker_state import Breaker, BreakerPolicy
@@ -104,26 +105,33 @@ class RouteBuilder:
         )
 
     def client_of(self, entry: CatalogueModel) -> LLMClient:
-        """Return the client of one model, without anything around it."""
+        """Return the client of one model, without anything around it; that of an embeddings model takes `EmbeddingCall`s."""
+        kind, options = entry.provider.kind, self._options(entry)
+        if not entry.model.computes_embeddings:
+            return kind.open_client(options)
+        assert kind.embeddings is not None  # checked in the models file
+        return EmbeddingEvents(
+            kind.embeddings.open_client(options), provider=options.provider, model=entry.id
+        )
+
+    def _options(self, entry: CatalogueModel) -> ClientOptions:
         provider = entry.provider
-        return provider.kind.open_client(
-            ClientOptions(
-                session=self.session,
-                provider=provider.name,
-                model=entry.id,
-                upstream=entry.upstream,
-                family=entry.family,
-                max_output_tokens=entry.model.max_output_tokens,
-                base_url=provider.base_url,
-                api_key=provider.api_key,
-                api_key_header=provider.api_key_header,
-                dialect=provider.dialect,
-                max_answer_bytes=self.settings.max_answer_bytes,
-                idle_seconds=self.settings.idle_seconds,
-                cost=self.prices.calculator(entry.id),
-                authorization=self._access_tokens_of(provider),
-                signer=self._signer_of(provider),
-            )
+        return ClientOptions(
+            session=self.session,
+            provider=provider.name,
+            model=entry.id,
+            upstream=entry.upstream,
+            family=entry.family,
+            max_output_tokens=entry.model.max_output_tokens,
+            base_url=provider.base_url,
+            api_key=provider.api_key,
+            api_key_header=provider.api_key_header,
+            dialect=provider.dialect,
+            max_answer_bytes=self.settings.max_answer_bytes,
+            idle_seconds=self.settings.idle_seconds,
+            cost=self.prices.calculator(entry.id),
+            authorization=self._access_tokens_of(provider),
+            signer=self._signer_of(provider),
         )
 
     def prepare(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Literal
@@ -18,14 +19,18 @@ _OWN_LOGGERS = ("app", "domain", "infra", "main", "dependency_injection", "comma
 
 _ACCESS_LOGGER = "app.access"
 
+_PIPE_BYTES = 4096
+"""PIPE_BUF of Linux: the size up to which a write to a pipe is atomic."""
+
 LogFormat = Literal["auto", "json", "pretty"]
 
 
 class _LineHandler(logging.Handler):
     """Writes complete lines of UTF-8, whatever the locale; errors of the stream are ignored.
 
-    Lines of the access log are collected for one iteration of the event loop and written in one system call; other
-    lines are written at once, after the collected ones.
+    Lines of the access log are collected for one iteration of the event loop and written in few system calls; other
+    lines are written at once, after the collected ones. Several processes may write to the same pipe: a write of up to
+    `_PIPE_BYTES` is never mixed with theirs, so longer ones are split between lines.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -46,11 +51,23 @@ class _LineHandler(logging.Handler):
             lines, self._lines = self._lines, []
             if not lines:
                 return
-            lines.append("")
             # A broken pipe or a closed stream cannot be logged anywhere.
             with suppress(OSError, ValueError):
-                self._stream.write("\n".join(lines).encode())
-                self._stream.flush()
+                for block in _blocks(lines):
+                    self._stream.write(block)
+                    self._stream.flush()
+
+
+def _blocks(lines: list[str]) -> Iterator[bytes]:
+    """Yield the lines, each with its end, in blocks of up to `_PIPE_BYTES`; a longer line is a block of its own."""
+    block = b""
+    for line in lines:
+        data = line.encode() + b"\n"
+        if block and len(block) + len(data) > _PIPE_BYTES:
+            yield block
+            block = b""
+        block += data
+    yield block
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -16,20 +16,28 @@ class _Bucket:
     tokens: float
     at_seconds: float
     under_way: int = 0
+    readers: int = 0
 
 
 class MemoryRateLimiter(RateLimiter):
     """A token bucket for each caller; its capacity is the requests of one minute, and it refills evenly."""
 
-    def __init__(self, clock: Clock, *, requests_per_minute: int, concurrent_requests: int) -> None:
+    def __init__(
+        self, clock: Clock, *, requests_per_minute: int, concurrent_requests: int, readers: int
+    ) -> None:
         self._clock = clock
         self._capacity = float(requests_per_minute)
         self._per_second = requests_per_minute / WINDOW_SECONDS
         self._concurrent = concurrent_requests
+        self._readers = readers
         self._buckets: dict[str, _Bucket] = {}
         self._swept_seconds = clock.monotonic()
 
-    def admit(self, name: str) -> RateLimitStatus:
+    async def admit(self, name: str) -> RateLimitStatus:
+        return self.count(name)
+
+    def count(self, name: str) -> RateLimitStatus:
+        """Admit without waiting."""
         bucket = self._refilled(name)
         if bucket.under_way >= self._concurrent:
             raise RateLimited(_BUSY_RETRY_SECONDS, "concurrency")
@@ -41,6 +49,23 @@ class MemoryRateLimiter(RateLimiter):
 
     def release(self, name: str) -> None:
         self._buckets[name].under_way -= 1
+
+    def count_as_reader(self, name: str) -> bool:
+        bucket = self._buckets[name]
+        if bucket.readers >= self._readers:
+            return False
+        bucket.under_way -= 1
+        bucket.readers += 1
+        return True
+
+    def release_reader(self, name: str) -> None:
+        self._buckets[name].readers -= 1
+
+    def take_back(self, name: str) -> None:
+        """Undo an admission."""
+        bucket = self._buckets[name]
+        bucket.under_way -= 1
+        bucket.tokens = min(self._capacity, bucket.tokens + 1)
 
     def status(self, name: str) -> RateLimitStatus:
         return self._status(self._refilled(name))
@@ -71,5 +96,5 @@ class MemoryRateLimiter(RateLimiter):
         self._buckets = {
             name: bucket
             for name, bucket in self._buckets.items()
-            if bucket.under_way or now - bucket.at_seconds < WINDOW_SECONDS
+            if bucket.under_way or bucket.readers or now - bucket.at_seconds < WINDOW_SECONDS
         }

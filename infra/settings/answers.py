@@ -1,6 +1,8 @@
 """Settings of background answers."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from infra.settings.group import Count, PositiveSeconds
 from infra.settings.history import HistorySettings
@@ -34,3 +36,15 @@ class AnswerSettings(HistorySettings):
         default=86_400.0,
         description="Time for which the events of a background answer can be read after its end.",
     )
+
+    @model_validator(mode="after")
+    def _renews_in_time(self) -> Self:
+        if self.answer_lease_renewal_seconds * _RENEWALS > self.answer_lease_seconds:
+            raise ValueError(
+                "ANSWER_LEASE_RENEWAL_SECONDS: should be at most a third of ANSWER_LEASE_SECONDS"
+            )
+        return self
+
+
+_RENEWALS = 3
+"""Within a lease: one that fails may be tried again."""

@@ -30,16 +30,28 @@ class LimitSettings(ProcessSettings):
     )
     caller_requests_per_minute: Count = Field(
         default=600,
-        description="Requests a minute of one key or user, in one process; further ones get 429.",
+        description="Requests a minute of one key or user; further ones get 429.",
     )
     caller_concurrent_requests: Count = Field(
         default=50,
-        description="Concurrent requests of one key or user, in one process; further ones get 429.",
+        description="Concurrent requests of one key or user, and as many background answers at a time, in one process; further ones get 429.",
+    )
+    caller_readers: Count = Field(
+        default=500,
+        description="Readers of background answers of one key or user, in one process; further ones count as concurrent requests.",
     )
     caller_daily_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="Tokens a day (UTC) of one key or user, in one process; further chats get 429.",
+        description="Tokens a day (UTC) of one key or user; further chats get 429.",
+    )
+    limits_shared: bool = Field(
+        default=True,
+        description="With MONGO_URI or DYNAMODB_TABLE, counts requests a minute and tokens a day over all processes and hosts of the store; otherwise each process counts its own.",
+    )
+    limits_wait_seconds: PositiveSeconds = Field(
+        default=0.25,
+        description="Longest wait of a request for the store that counts for LIMITS_SHARED; then its process counts by itself for 2 s.",
     )
     idempotency_keep_seconds: float = Field(
         default=86_400.0,

@@ -16,6 +16,12 @@ class ServerSettings(ProcessSettings):
 
     title = "HTTP server"
 
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="Processes that serve on the same port, for a store outside of them (MONGO_URI or DYNAMODB_TABLE); the embedded store is served by one.",
+    )
     root_path: str = Field(
         default="",
         description="Path under which a proxy publishes this service, such as `/ai`, whether or not the proxy removes it.",

@@ -20,7 +20,11 @@ def open_answer_log(
     Raises:
         ConfigurationError: The settings contradict each other, or the store cannot be opened.
     """
-    store = configured_store(settings)
-    if settings.outbox_enabled and not store.is_embedded:
+    if is_log_apart(settings):
         return open_local_answers(settings, clock)
-    return store.open_answers(settings, clock)
+    return configured_store(settings).open_answers(settings, clock)
+
+
+def is_log_apart(settings: "AnswerSettings") -> bool:
+    """Return whether the logs are on this host's disk and the store is not, so that hosts do not erase each other's logs."""
+    return settings.outbox_enabled and not configured_store(settings).is_embedded

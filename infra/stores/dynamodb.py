@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.dynamodb.store import DynamoHistory
+    from infra.limits.counters import SharedCounters
     from infra.settings.answers import AnswerSettings
     from infra.settings.history import HistorySettings
 
@@ -110,6 +111,17 @@ def _open_answers(
     )
 
 
+def _open_counters(
+    settings: "HistorySettings", call_seconds: float
+) -> AbstractAsyncContextManager["SharedCounters"]:
+    from infra.limits.dynamodb import open_dynamo_counters
+    from infra.storage.aws.access import AwsAccess
+
+    return open_dynamo_counters(
+        AwsAccess.from_settings(settings), table=_table(settings), call_seconds=call_seconds
+    )
+
+
 @asynccontextmanager
 async def _open_attachments(
     settings: "HistorySettings", clock: "Clock"
@@ -146,6 +158,7 @@ DYNAMODB = Store(
     open_archive_reader=_open_archive_reader,
     open_idempotency=_open_idempotency,
     open_answers=_open_answers,
+    open_counters=_open_counters,
     open_attachments=_open_attachments,
     attachments_setting="ATTACHMENTS_BUCKET",
 )

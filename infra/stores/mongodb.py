@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from domain.interfaces.clock import Clock
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.mongo.store import MongoHistory
+    from infra.limits.counters import SharedCounters
     from infra.settings.answers import AnswerSettings
     from infra.settings.history import HistorySettings
 
@@ -104,6 +105,16 @@ def _open_answers(
     )
 
 
+def _open_counters(
+    settings: "HistorySettings", call_seconds: float
+) -> AbstractAsyncContextManager["SharedCounters"]:
+    from infra.limits.mongo import open_mongo_counters
+
+    return open_mongo_counters(
+        _uri(settings), database=settings.mongo_db, call_seconds=call_seconds
+    )
+
+
 def _open_attachments(
     settings: "HistorySettings", clock: "Clock"
 ) -> AbstractAsyncContextManager["AttachmentStore"]:
@@ -136,5 +147,6 @@ MONGODB = Store(
     open_archive_reader=_open_archive_reader,
     open_idempotency=_open_idempotency,
     open_answers=_open_answers,
+    open_counters=_open_counters,
     open_attachments=_open_attachments,
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from domain.interfaces.history_archive import ArchiveReader, HistoryArchive
     from domain.interfaces.idempotency import IdempotencyStore
     from infra.history.store.durable_store import DurableStore
+    from infra.limits.counters import SharedCounters
     from infra.settings.answers import AnswerSettings
     from infra.settings.history import HistorySettings
 
@@ -94,6 +95,8 @@ class Store:
         open_archive_reader: Opens all contents for reading, also while the service runs.
         open_idempotency: Opens the idempotency records.
         open_answers: Opens the event logs of background answers.
+        open_counters: Opens the counters of limits that all processes share, with so many seconds for each call; None
+            where one process uses the store.
         open_attachments: Opens the attachments; yields None where the settings name no place for them.
         attachments_setting: The environment variable that names this place, where there is one of its own.
     """
@@ -113,5 +116,6 @@ class Store:
         "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[IdempotencyStore]]"
     )
     open_answers: "Callable[[AnswerSettings, Clock], AbstractAsyncContextManager[AnswerLog]]"
+    open_counters: "Callable[[HistorySettings, float], AbstractAsyncContextManager[SharedCounters]] | None" = None
     open_attachments: "Callable[[HistorySettings, Clock], AbstractAsyncContextManager[AttachmentStore | None]]" = no_attachments
     attachments_setting: str | None = None

@@ -19,6 +19,7 @@ LONGEST_PURPOSE = 200
 ALLOWED: dict[str, set[str]] = {
     "app": {
         "app.controllers",
+        "app.log_lines",
         "app.middleware",
         "app.problems",
         "app.process",
@@ -35,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
         "app.dto.anthropic_messages",
         "app.dto.native",
         "app.dto.openai_chat",
+        "app.dto.openai_embeddings",
         "app.dto.openai_responses",
         "app.problems",
         "app.requests",
@@ -60,6 +62,10 @@ ALLOWED: dict[str, set[str]] = {
         "app.problems",
         "app.responses",
     },
+    "app.dto.openai_embeddings": {
+        "app.dto",
+        "domain.entities.embeddings",
+    },
     "app.dto.openai_responses": {
         "app.dto",
         "app.dto.openai_chat",
@@ -69,10 +75,13 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities.background",
         "domain.use_cases.background",
     },
+    "app.log_lines": {
+        "domain.entities.background",
+    },
     "app.middleware": {
+        "app.log_lines",
         "app.problems",
         "app.requests",
-        "domain.entities.background",
     },
     "app.problems": {
         "app.dto",
@@ -80,10 +89,13 @@ ALLOWED: dict[str, set[str]] = {
     "app.requests": {
         "app.problems",
         "app.services",
+        "domain.entities.background",
+        "domain.use_cases.background",
     },
     "app.responses": {
         "app.problems",
         "app.process",
+        "app.requests",
         "app.services",
         "domain.use_cases.background",
     },
@@ -93,9 +105,11 @@ ALLOWED: dict[str, set[str]] = {
     },
     "app.services": {
         "domain.entities.background",
+        "domain.entities.embeddings",
         "domain.use_cases",
         "domain.use_cases.background",
         "domain.use_cases.conversations",
+        "domain.use_cases.embeddings",
     },
     "domain.entities": {
         "domain.exceptions",
@@ -103,9 +117,13 @@ ALLOWED: dict[str, set[str]] = {
     "domain.entities.background": {
         "domain.entities",
     },
+    "domain.entities.embeddings": {
+        "domain.entities",
+    },
     "domain.interfaces": {
         "domain.entities",
         "domain.entities.background",
+        "domain.entities.embeddings",
     },
     "domain.timing": {
         "domain.interfaces",
@@ -130,21 +148,25 @@ ALLOWED: dict[str, set[str]] = {
         "domain.interfaces",
         "domain.use_cases",
     },
+    "domain.use_cases.embeddings": {
+        "domain.entities",
+        "domain.entities.embeddings",
+        "domain.interfaces",
+    },
     "infra.answers": {
         "domain.entities.background",
         "infra.history.format",
+        "infra.tasks",
     },
     "infra.answers.dynamodb": {
         "domain.entities.background",
         "infra.answers",
         "infra.history.format",
         "infra.storage.aws",
-        "infra.tasks",
     },
     "infra.answers.mongo": {
         "domain.entities.background",
         "infra.answers",
-        "infra.history.format",
         "infra.history.mongo",
         "infra.storage.mongo",
         "infra.tasks",
@@ -242,9 +264,15 @@ ALLOWED: dict[str, set[str]] = {
     "infra.idempotency.sqlite": {
         "infra.storage.sqlite",
     },
+    "infra.limits": {
+        "infra.security",
+        "infra.storage.aws",
+        "infra.storage.mongo",
+    },
     "infra.llm": {
         "infra.llm.catalogue",
         "infra.llm.credentials",
+        "infra.llm.embeddings",
         "infra.llm.pricing",
         "infra.llm.providers",
         "infra.llm.resilience",
@@ -261,7 +289,12 @@ ALLOWED: dict[str, set[str]] = {
     "infra.llm.credentials": {
         "infra.llm.transport",
     },
+    "infra.llm.embeddings": {
+        "domain.entities.embeddings",
+        "infra.llm.resilience",
+    },
     "infra.llm.providers": {
+        "domain.entities.embeddings",
         "infra.llm.providers.anthropic",
         "infra.llm.providers.bedrock",
         "infra.llm.providers.gemini",
@@ -279,10 +312,12 @@ ALLOWED: dict[str, set[str]] = {
         "infra.llm.transport.errors",
     },
     "infra.llm.providers.gemini": {
+        "domain.entities.embeddings",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },
     "infra.llm.providers.openai": {
+        "domain.entities.embeddings",
         "infra.llm.transport",
         "infra.llm.transport.errors",
     },
@@ -344,8 +379,11 @@ ALLOWED: dict[str, set[str]] = {
         "infra.history.transfer",
         "infra.idempotency",
         "infra.idempotency.sqlite",
+        "infra.limits",
+        "infra.security",
         "infra.settings",
         "infra.storage.aws",
+        "infra.tasks",
     },
     "infra.telemetry": {
         "domain.entities.background",

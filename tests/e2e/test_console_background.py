@@ -1,16 +1,25 @@
 """The console's chats go on without the page: reloads, other tabs, broken connections, killed processes."""
 
+import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from infra.selftest.exchange import Exchange
 from infra.selftest.faults import FAULTS
 from infra.selftest.provider import FaultProvider
-from tests.e2e.console_page import ConsolePage, Dictated, console_page, fresh_console
+from tests.e2e.console_page import (
+    PATIENCE_MILLISECONDS,
+    ConsolePage,
+    Dictated,
+    console_page,
+    fresh_console,
+)
 from tests.fakes.provider import models_file
 from tests.http.access import make_key
 from tests.support.relay import relay
@@ -145,9 +154,24 @@ def test_a_connection_that_breaks_goes_on_after_the_last_event(
     assert numbers[-1] == 2
 
 
+async def think_and_hang(exchange: Exchange) -> None:
+    """Reason, send a first text, and wait for the end of the caller; answer the next call without reasoning."""
+    await exchange.begin()
+    if exchange.nth == 1:
+        thought = {"text": "Weighing both.", "thought": True}
+        await exchange.event({"candidates": [{"content": {"role": "model", "parts": [thought]}}]})
+        await exchange.text("Once upon ")
+        while not await exchange.hangs_up_within(0.05):
+            pass
+        return
+    await exchange.text("Once upon a time.")
+    await exchange.finish()
+
+
 def test_an_answer_whose_process_is_killed_begins_anew_in_the_next(
     browser: Browser, dictated: Dictated, provider: FaultProvider, tmp_path: Path
 ) -> None:
+    provider.override[MODEL] = think_and_hang
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         port = chosen.getsockname()[1]
@@ -160,16 +184,16 @@ def test_an_answer_whose_process_is_killed_begins_anew_in_the_next(
     }
     with running_service(tmp_path / "data", settings) as first, console_page(browser, first) as old:
         old.open()
-        turn = old.ask("Tell me a story.")
-        dictated.say("Once upon ")
-        expect(turn.locator(".prose")).to_have_text("Once upon")
+        turn = old.ask("Tell me a story of a process.")
+        text, reasoning = turn.locator(".answer > .prose"), turn.locator(".reasoning details")
+        expect(text).to_have_text("Once upon")
+        expect(reasoning).to_have_count(1)
         first.kill()
         expect(turn.locator(".turn-note")).to_contain_text("The connection is lost")
         with running_service(tmp_path / "data", settings) as second:
-            dictated.say("a time.")
-            expect(turn.locator(".prose")).to_have_text("Once upon a time.")
-            dictated.end()
+            expect(text).to_have_text("Once upon a time.")
             expect(turn.locator(".facts")).to_be_visible()
+            expect(reasoning).to_have_count(0)
             (kept,) = ConsolePage(old.page, second, old.user).kept()
     assert [attempt["outcome"] for attempt in kept["attempts"]] == ["lost", "ok"]
     assert kept["response"] == "Once upon a time."
@@ -207,3 +231,35 @@ def enter_key(console: ConsolePage, key: str) -> None:
     """Enter the key in the dialog that asks for it."""
     console.page.get_by_label("Key or token").fill(key)
     console.page.get_by_role("button", name="Save").click()
+
+
+def test_a_change_of_the_user_leaves_the_answer_to_itself(
+    console: ConsolePage, dictated: Dictated
+) -> None:
+    console.open()
+    turn = console.ask("Tell me a story.")
+    dictated.say("Once upon ")
+    expect(turn.locator(".prose")).to_have_text("Once upon")
+    assert gauge(console, "rt_background_readers") == 1
+    console.page.get_by_role("button", name=f"User: {console.user}").click()
+    console.page.get_by_label("User", exact=True).fill("somebody-else")
+    console.page.get_by_role("button", name="Save").click()
+    expect(console.page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
+    wait_until(lambda: gauge(console, "rt_background_readers") == 0)
+    assert gauge(console, "rt_background_answers") == 1
+    dictated.say("a time.")
+    dictated.end()
+    wait_until(lambda: [found["response"] for found in console.kept()] == ["Once upon a time."])
+
+
+def gauge(console: ConsolePage, name: str) -> float:
+    with console.service.client() as client:
+        text = client.get("/metrics").text
+    return float(re.findall(rf"^{name} (\S+)$", text, re.MULTILINE)[0])
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_MILLISECONDS / 1000
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -29,6 +29,7 @@ from infra.telemetry.metrics.metrics import Metrics
 from tests.fakes.answer_log import InMemoryAnswerLog
 from tests.fakes.claims import InMemoryIdempotencyStore
 from tests.fakes.conversation_records import InMemoryConversationRecords
+from tests.fakes.embeddings import SteppingEmbeddings
 from tests.fakes.history import InMemoryHistory
 from tests.fakes.model import Step, SteppingLLM
 
@@ -101,6 +102,7 @@ class ApplicationUnderTest:
         self.claims = InMemoryIdempotencyStore()
         self.records = InMemoryConversationRecords()
         self.llm = SteppingLLM(*steps)
+        self.embeddings = SteppingEmbeddings()
         all_settings = Settings(_env_file=None, **(settings or {}))
 
         @asynccontextmanager
@@ -110,6 +112,7 @@ class ApplicationUnderTest:
             container = wire(
                 all_settings,
                 llm=self.llm,
+                embeddings=self.embeddings,
                 answer_log=self.answer_log,
                 catalogue=catalogue or OneModel(),
                 history=self.history,

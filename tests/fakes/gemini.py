@@ -76,7 +76,7 @@ class FakeGemini(FakeProvider):
             case Raw():
                 return behaviour
             case Refuses():
-                return _refuse(behaviour)
+                return refuse(behaviour)
             case Says():
                 self.issue(behaviour.pieces)
                 return _answer(is_stream, behaviour.pieces, behaviour.finish, behaviour.usage)
@@ -141,7 +141,8 @@ def bad_key() -> Raw:
     return error(400, detail, message="API key not valid. Please pass a valid API key.")
 
 
-def _refuse(refuses: Refuses) -> Raw:
+def refuse(refuses: Refuses) -> Raw:
+    """Return a refusal in the provider's format."""
     if refuses.reason == "bad key":
         return bad_key()
     if refuses.reason == "too long":

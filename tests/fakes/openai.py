@@ -56,7 +56,7 @@ class FakeOpenAI(FakeProvider):
             case Raw():
                 return behaviour
             case Refuses():
-                return _refuse(behaviour)
+                return refuse(behaviour)
             case Says():
                 return _answer(seen, behaviour.pieces, behaviour.finish, behaviour.usage)
             case Blocks(pieces) if pieces:
@@ -123,7 +123,8 @@ def _head(kind: str) -> dict[str, Any]:
     return {"id": "chatcmpl-fake", "object": kind, "created": 1_790_000_000, "model": "fake"}
 
 
-def _refuse(refuses: Refuses) -> Raw:
+def refuse(refuses: Refuses) -> Raw:
+    """Return a refusal in the provider's format."""
     if refuses.reason == "bad key":
         return error(401)
     if refuses.reason == "too long":

@@ -11,12 +11,9 @@ import httpx2
 from starlette.types import ASGIApp
 
 from domain.entities.background.log import LogRecord
-from domain.entities.caller import Caller
 from domain.entities.model import Model
 from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from domain.entities.tools import Capability
-from domain.exceptions import Unauthenticated
-from domain.interfaces.credentials import Authenticator
 from tests.fakes.application import ApplicationUnderTest, SeveralModels, lifespan
 from tests.fakes.model import Step
 
@@ -37,23 +34,6 @@ MODELS = SeveralModels(
 )
 
 
-class CallersByName(Authenticator):
-    """Accepts `Bearer <name>` of given callers."""
-
-    def __init__(self, **callers: Caller) -> None:
-        self._callers = callers
-
-    def known_caller(self, authorization: bytes | None) -> Caller | None:
-        name = (authorization or b"").decode().removeprefix("Bearer ")
-        return self._callers.get(name)
-
-    async def authenticate(self, authorization: bytes | None) -> Caller:
-        caller = self.known_caller(authorization)
-        if caller is None:
-            raise Unauthenticated(were_given=True)
-        return caller
-
-
 @dataclass(eq=False)
 class Reader:
     """A request whose response is read as it comes."""
@@ -67,6 +47,7 @@ class Reader:
     status: int = 0
     response_headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    writes: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._leaves = asyncio.Event()
@@ -130,6 +111,7 @@ class Reader:
                 }
             else:
                 self.body += message["body"]
+                self.writes.append(message["body"])
             self._changed.notify_all()
 
 
@@ -204,28 +186,31 @@ async def accepted(client: httpx2.AsyncClient, **body: Any) -> str:
     return interaction_id
 
 
-def events_in(body: bytes) -> list[tuple[int, str, dict[str, Any]]]:
-    """Return number, name and data of each event, pings aside."""
+def events_in(body: bytes) -> list[tuple[int | None, str, dict[str, Any]]]:
+    """Return number, name and data of each event, pings aside; None is the number of one without `id`."""
     events = []
     text = body.replace(b": ping\n", b"").decode()
     for event in text.split("\n\n"):
         if not event:
             continue
-        number, name, data = event.split("\n")
-        events.append(
-            (
-                int(number.removeprefix("id: ")),
-                name.removeprefix("event: "),
-                json.loads(data.removeprefix("data: ")),
-            )
-        )
+        *numbers, name, data = event.split("\n")
+        number = int(numbers[0].removeprefix("id: ")) if numbers else None
+        name = name.removeprefix("event: ")
+        events.append((number, name, json.loads(data.removeprefix("data: "))))
     return events
 
 
-def names_in(body: bytes, *, first: int = 0) -> list[str]:
-    """Return the names of the events, and check that their numbers have no gap from `first` on."""
+def names_in(body: bytes) -> list[str]:
+    """Return the names of the events, and check that their numbers have no gap from 0 on."""
     events = events_in(body)
-    assert [number for number, _, _ in events] == list(range(first, first + len(events)))
+    assert [number for number, _, _ in events] == list(range(len(events)))
+    return [name for _, name, _ in events]
+
+
+def unnumbered_names_in(body: bytes) -> list[str]:
+    """Return the names of the events, and check that none has a number."""
+    events = events_in(body)
+    assert {number for number, _, _ in events} == {None}
     return [name for _, name, _ in events]
 
 

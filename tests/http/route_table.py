@@ -52,7 +52,12 @@ OF_A_CONVERSATION = "/v1/conversations/{conversationId}"
 """The id of a conversation contains its user, sealed; `test_openai_conversations.py` asks for those of others."""
 OF_AN_ID = "{responseId}"
 """The id of a response contains its user, sealed; `test_responses_isolation.py` asks for those of others."""
-OF_NOBODY = {"/v1/messages/count_tokens", "/v1/models", "/v1/models/{modelId:path}"}
+OF_NOBODY = {
+    "/v1/embeddings",
+    "/v1/messages/count_tokens",
+    "/v1/models",
+    "/v1/models/{modelId:path}",
+}
 HIDDEN = {"/", "/console/{name}", "/docs", "/docs/assets", "/openapi.json"}
 """What the description leaves out: pages, and itself."""
 

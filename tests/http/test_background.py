@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 
-from app.middleware.access_gate import GateRules
-from domain.entities.caller import Caller, Scope
 from domain.entities.interaction import Status
 from domain.entities.items import ToolCall
 from domain.entities.reply import FinishReason, ReasoningDelta, Reply
-from domain.exceptions import ContentBlocked, HistoryUnavailable, LLMTimeout, LLMUnavailable
+from domain.exceptions import (
+    ContentBlocked,
+    HistoryUnavailable,
+    HistoryUnreadable,
+    LLMTimeout,
+    LLMUnavailable,
+    RateLimited,
+)
 from tests.fakes.attachments import InMemoryAttachments
 from tests.http.attachment_chats import native, png
 from tests.http.background_chats import (
@@ -19,14 +24,15 @@ from tests.http.background_chats import (
     END,
     SELECTED,
     BackgroundApplication,
-    CallersByName,
     accepted,
     ask,
     events_in,
     names_in,
     text_in,
+    unnumbered_names_in,
     until,
 )
+from tests.http.callers import CALLERS, WITH_CREDENTIALS, of
 
 CALL = ToolCall(id="call_1", name="get_weather", arguments='{"city": "Paris"}')
 CALLED = Reply(finish_reason=FinishReason.TOOL_CALLS)
@@ -126,7 +132,7 @@ async def test_a_foreground_interaction_has_its_events_too() -> None:
     async with application.running() as client:
         interaction_id = (await ask(client, background=None)).json()["id"]
         response = await client.get(path_of(interaction_id) + "/events")
-        assert names_in(response.content) == ["meta", "delta", "done"]
+        assert unnumbered_names_in(response.content) == ["meta", "delta", "done"]
         assert text_in(response.content) == "Hello"
 
 
@@ -139,11 +145,13 @@ async def test_when_its_events_are_no_longer_kept_an_answer_is_told_as_a_whole()
         (done,) = events_in((await client.get(path)).content)[-1:]
         application.answer_log.logs.clear()
         whole = (await client.get(path)).content
-        assert names_in(whole) == ["meta", "delta", "done"]
+        assert unnumbered_names_in(whole) == ["meta", "delta", "done"]
         assert events_in(whole)[-1][2] == done[2]
-        later = (await client.get(path, params={"after": 1})).content
-        assert names_in(later, first=2) == ["restart", "meta", "delta", "done"]
+        reader = application.events(interaction_id, query="after=1")
+        later = await reader.whole()
+        assert unnumbered_names_in(later) == ["restart", "meta", "delta", "done"]
         assert events_in(later)[0][2] == {"reason": "events-expired"}
+        assert later in reader.writes  # a part of it could not be continued
         assert text_in(later) == text_in(whole) == "Hello"
 
 
@@ -189,26 +197,6 @@ async def test_an_unknown_interaction_is_not_found(method: str, what: str) -> No
             response = await client.request(method, path)
             assert response.status_code == 404, path
             assert response.headers["content-type"] == "application/problem+json"
-
-
-def a_caller(name: str, user_id: str | None, *scopes: Scope) -> Caller:
-    return Caller(
-        principal=name, user_id=user_id, scopes=frozenset(scopes or Scope), rate_limit_key=name
-    )
-
-
-CALLERS = CallersByName(
-    backend=a_caller("backend", None),
-    ana=a_caller("ana", "ana"),
-    bob=a_caller("bob", "bob"),
-    reader=a_caller("reader", "ana", Scope.HISTORY_READ),
-    writer=a_caller("writer", "ana", Scope.CHAT_WRITE),
-)
-WITH_CREDENTIALS = GateRules.with_authentication(allowed_hosts=(), trusted_proxies=())
-
-
-def of(name: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {name}"}
 
 
 @pytest.mark.parametrize(
@@ -306,6 +294,53 @@ async def test_a_repeated_request_of_a_stopped_answer_is_given_what_there_is() -
         again = await ask(client, headers=key)
         assert again.json()["id"] == interaction_id
         assert again.json()["status"] == "client_cancelled"
+
+
+@pytest.mark.parametrize(
+    ("steps", "status"),
+    [
+        ((LLMTimeout(),), "failed"),
+        ((SELECTED, "Hel", LLMUnavailable()), "truncated"),
+        ((ContentBlocked(),), "blocked"),
+    ],
+)
+async def test_a_repeated_request_of_a_failed_answer_is_given_the_failure(
+    steps: tuple[Any, ...], status: str
+) -> None:
+    application = BackgroundApplication(*steps)
+    async with application.running() as client:
+        for stream in (None, True):
+            key = {"Idempotency-Key": f"k-{stream}"}
+            first = await ask(client, headers=key, stream=stream)
+            await application.finished()
+            calls = len(application.llm.asked)
+            again = await ask(client, headers=key, stream=stream)
+            assert again.status_code == 200
+            assert again.headers["idempotency-replayed"] == "true"
+            assert again.headers["x-interaction-id"] == first.headers["x-interaction-id"]
+            assert len(application.llm.asked) == calls
+            if stream:
+                assert again.content == first.content
+                assert names_in(again.content)[-1] == "error"
+            else:
+                assert again.json()["status"] == status
+
+
+async def test_a_repeated_request_of_an_answer_without_a_row_gets_that_answer() -> None:
+    """Its process died before the row was in history."""
+    application = BackgroundApplication(SELECTED, "Hel", asyncio.Event())
+    key = {"Idempotency-Key": "k"}
+    async with application.running() as client:
+        interaction_id = (await ask(client, headers=key)).json()["id"]
+        del application.history.kept[interaction_id]
+        ((digest, (claimed, record)),) = application.claims.kept.items()
+        ended = replace(record, lease_until_milliseconds=0)
+        application.claims.kept[digest] = (claimed, ended)
+        for _ in range(2):
+            again = await ask(client, headers=key)
+            assert (again.status_code, again.json()["id"]) == (202, interaction_id)
+        assert application.history.kept[interaction_id].status is Status.IN_PROGRESS
+    assert len(application.llm.asked) == 1
 
 
 async def test_a_request_that_was_not_accepted_frees_its_key() -> None:
@@ -574,6 +609,148 @@ async def test_at_shutdown_readers_end_without_an_error_and_the_lease_is_given_u
         (stored,) = application.answer_log.logs.values()
         assert stored.was_given_up
         assert application.history.kept[interaction_id].status is Status.IN_PROGRESS
+
+
+@pytest.mark.parametrize("is_begun", [True, False])
+async def test_a_reader_that_comes_while_the_process_stops_ends_at_once(is_begun: bool) -> None:
+    application = BackgroundApplication(SELECTED, "Hel", asyncio.Event(), "never", END)
+    async with application.running() as client:
+        interaction_id = await accepted(client)
+        await until(lambda: "Hel" in application.log_records())
+        application.lifecycle.begin_to_stop()
+        if is_begun:
+            body = {"userId": "ana", "userPrompt": "hi", "background": True, "stream": True}
+            reader = application.reader("POST", "/v1/chat", json=body)
+        else:
+            reader = application.events(interaction_id)
+        assert await reader.whole() == b""
+        assert reader.status == 200
+        assert reader.response_headers["x-interaction-id"]
+        assert reader.response_headers["connection"] == "close"
+
+
+async def test_readers_are_among_the_streams_that_are_ended() -> None:
+    application = BackgroundApplication(SELECTED, "Hel", asyncio.Event(), "never", END)
+    async with application.running() as client:
+        reader = application.events(await accepted(client))
+        await reader.reads(b"Hel")
+        application.lifecycle.end_streams()
+        assert names_in(await reader.whole()) == ["meta", "delta"]
+
+
+async def test_readers_do_not_count_as_concurrent_requests() -> None:
+    application = BackgroundApplication(
+        SELECTED,
+        "Hel",
+        asyncio.Event(),
+        rules=WITH_CREDENTIALS,
+        authenticator=CALLERS,
+        settings={"caller_concurrent_requests": 1, "caller_readers": 2},
+    )
+    headers = [("authorization", "Bearer ana")]
+    async with application.running() as client:
+        interaction_id = (await ask(client, headers=of("ana"))).json()["id"]
+        path = path_of(interaction_id)
+        readers = []
+        for _ in range(3):
+            assert (await client.get(path, headers=of("ana"))).status_code == 200
+            readers.append(application.events(interaction_id, headers=headers))
+            await readers[-1].reads(b"Hel")
+        refused = await client.get(path, headers=of("ana"))  # the third reader is one request
+        assert refused.status_code == 429
+        await readers[0].leave()
+        await readers[2].leave()
+        assert (await client.get(path, headers=of("ana"))).status_code == 200
+        again = application.events(interaction_id, headers=headers)
+        await again.reads(b"Hel")
+        assert (await client.post(path + "/stop", headers=of("ana"))).status_code == 204
+        await again.whole()
+        await readers[1].whole()
+        limits = application.container.caller_limits
+        await limits.admit("ana")
+        with pytest.raises(RateLimited):
+            await limits.admit("ana")
+
+
+async def test_one_caller_has_only_so_many_answers_at_a_time() -> None:
+    application = BackgroundApplication(
+        SELECTED,
+        "Hel",
+        asyncio.Event(),
+        rules=WITH_CREDENTIALS,
+        authenticator=CALLERS,
+        settings={"caller_concurrent_requests": 2},
+    )
+    async with application.running() as client:
+        first = (await ask(client, headers=of("ana"))).json()["id"]
+        assert (await ask(client, headers=of("ana"))).status_code == 202
+        refused = await ask(client, headers=of("ana"))
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert refused.json()["type"] == "/problems/rate-limited"
+        assert len(application.history.kept) == 2
+        assert (await ask(client, headers=of("bob"), userId="bob")).status_code == 202
+        await client.post(path_of(first) + "/stop", headers=of("ana"))
+        await until(lambda: application.container.background.answers.running < 3)
+        assert (await ask(client, headers=of("ana"))).status_code == 202
+
+
+async def test_an_answer_that_is_taken_over_counts_among_those_of_its_caller() -> None:
+    application = BackgroundApplication(
+        SELECTED,
+        "Hel",
+        asyncio.Event(),
+        rules=WITH_CREDENTIALS,
+        authenticator=CALLERS,
+        settings={"caller_concurrent_requests": 1},
+    )
+    async with application.running() as client:
+        interaction_id = (await ask(client, headers=of("ana"))).json()["id"]
+        answers = application.container.background.answers
+        for _ in range(2):
+            answers.give_up()
+            await application.finished()
+            answers._is_stopping = False  # as the next process
+            await answers.take_over(application.container.chat.prepare)
+            await until(lambda: len(application.llm.asked) > application.llm.hung_up)
+        assert (await ask(client, headers=of("ana"))).status_code == 429
+        await client.post(path_of(interaction_id) + "/stop", headers=of("ana"))
+        await application.finished()
+        assert (await ask(client, headers=of("ana"))).status_code == 202
+
+
+async def test_an_answer_is_streamed_although_its_log_does_not_answer_at_first() -> None:
+    application = BackgroundApplication(*ANSWER)
+    body = {"userId": "ana", "userPrompt": "hi", "background": True, "stream": True}
+    headers = [("x-request-id", "request-of-the-answer")]
+    async with application.running():
+        reads = application.answer_log.read
+        failures = 1
+
+        async def read(*args: Any, **options: Any) -> Any:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise HistoryUnreadable
+            return await reads(*args, **options)
+
+        application.answer_log.read = read  # type: ignore[method-assign]
+        reader = application.reader("POST", "/v1/chat", json=body, headers=headers)
+        whole = await reader.whole()
+        assert failures == 0
+        assert names_in(whole) == ["meta", "delta", "done"]
+        interaction_id = reader.response_headers["x-interaction-id"]
+        assert await application.events(interaction_id).whole() == whole
+
+
+async def test_the_stream_of_a_request_has_the_bytes_of_the_log() -> None:
+    """Also its error, which names the request."""
+    application = BackgroundApplication(LLMTimeout())
+    async with application.running() as client:
+        headers = {"X-Request-Id": "request-of-the-answer"}
+        first = await ask(client, stream=True, headers=headers)
+        path = path_of(first.headers["x-interaction-id"]) + "/events"
+        assert b"request-of-the-answer" in first.content
+        assert (await client.get(path)).content == first.content
 
 
 async def test_a_log_that_cannot_be_read_is_a_503() -> None:

@@ -13,6 +13,8 @@ from domain.entities.interaction import Status
 from domain.entities.reply import ProviderSelected
 from domain.exceptions import LLMUnavailable
 from tests.fakes.application import ApplicationUnderTest
+from tests.http.background_chats import BackgroundApplication, until
+from tests.http.callers import CALLERS, WITH_CREDENTIALS, of
 from tests.http.response_requests import TOOLS, refused, respond, responded
 from tests.http.tool_chats import ANSWER, CALLED, CALLS, SELECTED, application, newest
 
@@ -125,6 +127,37 @@ async def test_cancel_ends_it_for_all_readers() -> None:
     assert newest(app).status is Status.CLIENT_CANCELLED
 
 
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_cancel_shows_content_to_a_writer_only_if_it_ended_the_response(
+    is_running: bool,
+) -> None:
+    may_end = asyncio.Event()
+    app = BackgroundApplication(
+        SELECTED, "It is ", may_end, *ANSWER[2:], rules=WITH_CREDENTIALS, authenticator=CALLERS
+    )
+    body = {"input": "How?", "instructions": "Be brief.", "background": True}
+    async with app.running() as client:
+        sent = await client.post(
+            "/v1/responses", json={**body, "metadata": {"a": "b"}}, headers=of("ana")
+        )
+        path = f"/v1/responses/{sent.json()['id']}"
+        await until(lambda: "It is " in app.log_records())
+        if not is_running:
+            may_end.set()
+            await app.finished()
+        by_writer = await client.post(f"{path}/cancel", headers=of("writer"))
+        by_owner = await client.post(f"{path}/cancel", headers=of("ana"))
+    whole = by_owner.json()
+    assert whole["output"][0]["content"][0]["text"] == "It is "
+    assert whole["instructions"] == "Be brief."
+    if is_running:
+        assert (whole["status"], by_writer.json()) == ("cancelled", whole)
+        return
+    nothing = {"output": [], "instructions": None, "metadata": {}}
+    assert (whole["status"], by_writer.status_code) == ("completed", 200)
+    assert by_writer.json() == whole | nothing
+
+
 async def test_only_background_responses_can_be_cancelled() -> None:
     app = application()
     async with app.client() as client:
@@ -142,11 +175,12 @@ async def test_what_is_void_is_closed_and_not_in_the_final_response() -> None:
         app.container.background.answers.give_up()
         await app.container.background.answers.drain(seconds=1.0)
         # as if the process had died in mid answer, and the next one could not continue
-        log.records += [
+        said = [
             ProviderSelected(provider="p", model="m"),
             "It is 2",
             Restarted("cannot-continue"),
         ]
+        log.chunks.append((log.epoch, said))
         app.llm.in_turn = [(SELECTED, "It is 22 °C.", *ANSWER[-1:])]
         fresh = app.another_runner()
         await fresh.take_over(app.container.chat.prepare)
@@ -170,7 +204,7 @@ async def test_events_that_are_no_longer_kept_are_made_from_history() -> None:
     async with app.client() as client:
         events = events_in((await respond(client, "How?", background=True, stream=True)).text)
         response_id = events[0]["response"]["id"]
-        await app.answer_log.purge()
+        app.answer_log.logs.clear()
         again = events_in(await followed(client, response_id, 40))
     assert [event["sequence_number"] for event in again] == list(range(41, 41 + len(again)))
     assert again[-1]["type"] == "response.completed"

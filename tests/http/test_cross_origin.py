@@ -50,3 +50,12 @@ async def test_no_other_preflight_is_told_so(
     answer = await preflight(origin, allowed=allowed, method=method)
     assert answer.status_code >= 400
     assert "Access-Control-Allow-Private-Network" not in answer.headers
+
+
+async def test_a_page_of_an_allowed_origin_reads_where_its_background_answer_is() -> None:
+    body = {"userId": "ana", "userPrompt": "hi", "background": True}
+    async with ApplicationUnderTest(cors_origins=(ORIGIN,)).client() as client:
+        answer = await client.post("/v1/chat", json=body, headers={"Origin": ORIGIN})
+    assert answer.headers["Location"]
+    exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+    assert {"Location", "X-Interaction-Id"} <= set(exposed)

@@ -14,7 +14,7 @@ from domain.entities.items import Attachment, Reasoning, Text, ToolCall, ToolRes
 from domain.entities.model import Model
 from domain.entities.reply import FinishReason, ReasoningDelta, Reply, Usage
 from domain.entities.tools import (
-    Capability,
+    OF_CHATS,
     ReasoningEffort,
     ResponseFormat,
     ToolChoice,
@@ -43,7 +43,7 @@ MODELS = SeveralModels(
         id="m",
         owned_by="p",
         max_output_tokens=10,
-        capabilities=frozenset(Capability),
+        capabilities=OF_CHATS,
     ),
     Model(id="plain", owned_by="p"),
 )

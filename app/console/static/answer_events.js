@@ -10,19 +10,23 @@ const LONGEST_SILENCE_MILLISECONDS = 40_000; // the service sends a ping at leas
 
 /**
  * Yield `{event, data}` until `done` or `error`. The first connection is `body`, the one of the answer's request, or null;
- * after a connection that broke, another one goes on after the last event. `onlost` is called with true when one breaks, and
- * with false when the next one is open. Aborting `signal` ends the reading, not the answer.
+ * after a connection that broke, another one goes on after the last event, or begins anew, with a `restart`, where events have
+ * no numbers. `onlost` is called with true when one breaks, and with false when the next one is open. Aborting `signal` ends
+ * the reading, not the answer.
  */
 export async function* answerEvents(id, body, signal, onlost) {
   let last = null;
+  let isBegun = false;
   let attempt = 0;
   for (;;) {
     const silence = new Silence();
     try {
       body ??= await api.answerBody(id, last, AbortSignal.any([signal, silence.signal]));
       if (attempt > 0) onlost(false);
+      if (isBegun && last === null) yield { event: "restart", data: {} };
       for await (const { id: number, event, data } of readEvents(silence.watched(body))) {
         last = number;
+        isBegun = true;
         attempt = 0;
         yield { event, data: JSON.parse(data) };
         if (event === "done" || event === "error") return;

@@ -11,6 +11,11 @@ export async function models() {
   return (await json("v1/models")).data;
 }
 
+/** Return the models that chat; the others compute embeddings. */
+export async function chatModels() {
+  return (await models()).filter(({ capabilities }) => !capabilities.includes("embeddings"));
+}
+
 /**
  * Begin an answer that goes on without this connection; return the id of its interaction and the stream of its events.
  * Aborting `signal` disconnects, which changes nothing for the answer.

@@ -71,7 +71,7 @@ export function composer({ onsend, onstop }) {
     hasFailed = false;
     fill(trouble);
     try {
-      const found = await api.models();
+      const found = await api.chatModels();
       if (!found.some((model) => model.id === chosen.model)) chosen.model = found[0]?.id ?? "";
       fill(models, found.length ? found.map(choice) : h("option", { value: "" }, t("noModels")));
     } catch (error) {

@@ -79,7 +79,7 @@ export function historyFilters(onapply) {
 
   async function load() {
     try {
-      const models = await api.models();
+      const models = await api.chatModels();
       const choices = (names) => [...new Set(names)].map((value) => h("option", { value }));
       fill(known.model, choices(models.map((model) => model.id)));
       fill(known.provider, choices(models.map((model) => model.owned_by)));

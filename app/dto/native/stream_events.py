@@ -10,14 +10,13 @@ from app.problems.error_handlers import problem_of_code, problem_of_error
 from app.problems.problem_table import problem_body
 from app.responses.answer_stream import LogFormat
 from app.responses.event_stream import StreamFormat
-from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.background.log import LogEvent, Restarted
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import ChatEvent, Interaction
 from domain.entities.items import ToolCall
 from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import DomainError
-from domain.use_cases.background.follow_answer import NumberedEvent
+from domain.use_cases.background.follow_answer import FollowedAnswer, NumberedEvent
 
 
 class NativeStreamFormat(StreamFormat):
@@ -45,13 +44,18 @@ class NativeStreamFormat(StreamFormat):
 
 
 class NativeLogFormat(LogFormat):
-    """Writes the same events with their numbers as `id`, and `restart` where what came before is void."""
+    """Writes the same events with their numbers as `id`, and `restart` where what came before is void.
 
-    def __init__(self, answer: BackgroundAnswer) -> None:
-        self._answer = answer
+    Events that are no longer kept have no `id`: a log on another host may have other events of these numbers.
+    """
+
+    def __init__(self, followed: FollowedAnswer) -> None:
+        self._answer = followed.answer
+        self._has_numbers = followed.is_kept
 
     def encode_numbered(self, numbered: NumberedEvent) -> bytes:
-        return b"id: %d\n" % numbered.number + self._encode(numbered.event)
+        event = self._encode(numbered.event)
+        return b"id: %d\n" % numbered.number + event if self._has_numbers else event
 
     def _encode(self, event: LogEvent) -> bytes:
         accepted = self._answer.interaction

@@ -1,7 +1,7 @@
 """Read the events of a background answer while it is made, from any point, any number of times."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +12,7 @@ from domain.entities.reply import ProviderSelected
 from domain.exceptions import HistoryDamaged, HistoryUnreadable, NotFound
 from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.clock import Clock
+from domain.use_cases.background.erased_answers import ErasedAnswers
 from domain.use_cases.read_interaction import ReadInteraction
 
 EXPIRED = "events-expired"
@@ -19,11 +20,12 @@ EXPIRED = "events-expired"
 
 _EVENTS_AT_ONCE = 1000
 _LOOK_AGAIN_SECONDS = 1.0
+_LONGEST_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class NumberedEvent:
-    """An event and its number among those of the answer, from 0 without gaps."""
+    """An event and its number among those that are read, from 0 without gaps."""
 
     number: int
     event: LogEvent
@@ -36,7 +38,8 @@ class FollowedAnswer:
     Attributes:
         answer: The request.
         events: The events that are wanted, as they come.
-        is_kept: Whether they are those of the log; else they are made from history, and numbered anew.
+        is_kept: Whether they are those of the log, with its numbers; else they are made from history, complete at
+            once, and their numbers are not those of any log.
     """
 
     answer: BackgroundAnswer
@@ -53,12 +56,14 @@ class Following:
         events: All events so far.
         is_ended: No further event comes.
         readers: Number of readers.
+        poll_seconds: Length of the last wait for other processes; 0.0 after an event.
     """
 
     answer: BackgroundAnswer
     events: list[LogEvent] = field(default_factory=list)
     is_ended: bool = False
     readers: int = 0
+    poll_seconds: float = 0.0
     task: asyncio.Task[None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -75,17 +80,29 @@ class Following:
 
 @dataclass(slots=True)
 class FollowAnswer:
-    """Reads logs. All readers of an answer in this process share one task that reads its log."""
+    """Reads logs. All readers of an answer in this process share one task that reads its log.
+
+    Attributes:
+        made_here: Returns the answers that this process makes.
+        erased: Removes the logs of erased answers before they are read; None without such logs.
+    """
 
     log: AnswerLog
     read_interaction: ReadInteraction
     clock: Clock
+    made_here: Callable[[], Collection[AnswerKey]] = lambda: ()
+    erased: ErasedAnswers | None = None
     _followed: dict[AnswerKey, Following] = field(default_factory=dict, init=False)
 
     @property
     def readers(self) -> int:
         """Number of readers in this process."""
         return sum(following.readers for following in self._followed.values())
+
+    @property
+    def keys(self) -> Collection[AnswerKey]:
+        """The answers that have readers in this process."""
+        return self._followed.keys()
 
     async def __call__(
         self, user_id: str, interaction_id: str, *, after: int = -1
@@ -100,6 +117,9 @@ class FollowAnswer:
             HistoryUnreadable: The log, or history, does not answer.
         """
         key = AnswerKey(user_id=user_id, interaction_id=interaction_id)
+        # those that are made here are checked in any case, and their readers wait for the first word
+        if self.erased is not None and key not in self.made_here():
+            await self.erased.before_reading(key)
         following = self._followed.get(key)
         if following is None:
             page = await self.log.read(key, after=-1, limit=_EVENTS_AT_ONCE)
@@ -110,6 +130,11 @@ class FollowAnswer:
             answer = replace(page.answer, interaction=await self._loaded(page.answer.interaction))
             following = Following(answer, await self._complete(page), page.is_ended)
         return FollowedAnswer(following.answer, self._events(key, following, after + 1))
+
+    def begun(self, answer: BackgroundAnswer) -> FollowedAnswer:
+        """Return an answer that has just been begun, with all its events; readers wait for a log that does not answer."""
+        following = self._followed.get(answer.key) or Following(answer)
+        return FollowedAnswer(following.answer, self._events(answer.key, following, 0))
 
     async def _events(
         self, key: AnswerKey, following: Following, number: int
@@ -166,12 +191,19 @@ class FollowAnswer:
             return False
         if events:
             following.events += events
+            following.poll_seconds = 0.0
             following.wake()
         elif not page.is_ended:
-            with suppress(TimeoutError):  # other processes do not notify
-                async with asyncio.timeout(self.log.poll_seconds):
-                    await added.wait()
+            await _set_within(added, self._poll_seconds(key, following))
         return not page.is_ended
+
+    def _poll_seconds(self, key: AnswerKey, following: Following) -> float:
+        """Return when to look again: other processes do not notify, and this one does."""
+        if key in self.made_here():
+            return _LOOK_AGAIN_SECONDS
+        poll_seconds = max(self.log.poll_seconds, 2 * following.poll_seconds)
+        following.poll_seconds = min(poll_seconds, _LONGEST_POLL_SECONDS)
+        return following.poll_seconds
 
     async def _complete(self, page: LogPage) -> list[LogEvent]:
         """Return the events of a page, the outcome with its long texts."""
@@ -204,5 +236,12 @@ class FollowAnswer:
         events.append(interaction)
         if after >= 0:
             events.insert(0, Restarted(EXPIRED))
-        for number, event in enumerate(events, start=after + 1):
+        for number, event in enumerate(events):
             yield NumberedEvent(number, event)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    """Return once the event is set, after so many seconds at the latest."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

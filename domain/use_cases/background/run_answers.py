@@ -1,7 +1,7 @@
 """Make the background answers of this process, and take over those that other processes have left."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from domain.exceptions import (
     DomainError,
     HistoryDamaged,
     HistoryError,
+    HistoryUnavailable,
     LLMTimeout,
     Overloaded,
 )
@@ -32,6 +33,12 @@ from domain.use_cases.record_answer import AnswerRecorder
 _TAKEN_AT_ONCE = 10
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 2.0
+_APPEND_SECONDS = 2.5
+"""Longest wait until an answer that was taken over is in history; its outcome follows in any case."""
+_REFUSED_SECONDS = 60.0
+"""How long the outcome of an answer that was not accepted is tried to be stored."""
+_DAMAGED_SECONDS = 60.0
+"""Pause before another look at a log that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +94,17 @@ class RunAnswers:
     _beginning: set[AnswerKey] = field(default_factory=set, init=False)
     _is_stopping: bool = field(default=False, init=False)
     _renewed_seconds: float = field(default=0.0, init=False)
+    _damaged: dict[AnswerKey, float] = field(default_factory=dict, init=False)
 
     @property
     def running(self) -> int:
         """Number of answers that this process makes."""
         return len(self._tasks) + len(self._beginning)
+
+    @property
+    def keys(self) -> Collection[AnswerKey]:
+        """The answers that this process makes, apart from those whose log is not confirmed yet."""
+        return self._writers.keys()
 
     async def begin(
         self, answer: BackgroundAnswer, context: ChatRequestContext, ready: ReadyToAsk
@@ -99,15 +112,18 @@ class RunAnswers:
         """Accept an answer and begin to make it; return once it is durable and in history.
 
         The provider is asked once the log is durable, while the interaction goes into history. `ready` is settled once,
-        also if the answer is not accepted.
+        also if the answer is not accepted. An answer of this id that exists already goes on instead.
 
         Raises:
             Overloaded: This process makes as many answers as it may.
-            AnswerExists: There is an answer of this id, which goes on.
             HistoryUnavailable: It could not be accepted; a call of the provider that has begun is closed.
         """
         try:
             writer = await self._begun(answer)
+        except AnswerExists:  # of a process that died before it was in history
+            ready.settle(context)
+            await self.parts.history.append(answer.interaction)
+            return
         except BaseException:
             ready.settle(context)
             raise
@@ -117,6 +133,8 @@ class RunAnswers:
         except BaseException:
             writer.interrupt(Interruption.WITHDRAWN)
             await self._withdraw(answer)
+            # It may be in history although that was not confirmed, and nobody would give it an outcome.
+            self._run(self._record_refused(answer, context), f"refuse {context.id}")
             raise
         self.parts.observer.answer_begun(answer)
 
@@ -142,6 +160,17 @@ class RunAnswers:
         with suppress(HistoryError):
             await self.parts.log.erase(answer.key)
 
+    async def _record_refused(self, answer: BackgroundAnswer, context: ChatRequestContext) -> None:
+        """Store that an answer could not be accepted, with the calls that were made for it."""
+        recorder = AnswerRecorder(context, answer.interaction.prompt, self.parts.clock)
+        outcome = recorder.failed_with(HistoryUnavailable.code)
+        until_seconds = self.parts.clock.monotonic() + _REFUSED_SECONDS
+        while self.parts.clock.monotonic() < until_seconds:
+            with suppress(HistoryError):
+                await self.parts.history.append(outcome)
+                return
+            await self.parts.clock.sleep(_LONGEST_PAUSE_SECONDS)
+
     async def watch(self) -> None:
         """Renew the leases that are due, and interrupt the answers that were stopped or lost."""
         writers = list(self._writers.values())
@@ -149,13 +178,16 @@ class RunAnswers:
             return
         leases = [writer.lease for writer in writers]
         now_seconds = self.parts.clock.monotonic()
+        limits = self.limits
         try:
-            if now_seconds - self._renewed_seconds >= self.limits.renewal_seconds:
-                self._renewed_seconds = now_seconds
-                states = await self.parts.log.renew(leases, lease_seconds=self.limits.lease_seconds)
-            else:
-                states = await self.parts.log.look(leases)
-        except HistoryError:
+            # A call that hangs leaves time for another one before the leases run out.
+            async with asyncio.timeout((limits.lease_seconds - limits.renewal_seconds) / 2):
+                if now_seconds - self._renewed_seconds >= limits.renewal_seconds:
+                    states = await self.parts.log.renew(leases, lease_seconds=limits.lease_seconds)
+                    self._renewed_seconds = now_seconds
+                else:
+                    states = await self.parts.log.look(leases)
+        except (HistoryError, TimeoutError):
             return  # the log itself refuses the writer once another process has taken over
         for writer, state in zip(writers, states, strict=True):
             if state is LeaseState.LOST:
@@ -165,28 +197,39 @@ class RunAnswers:
 
     async def take_over(self, prepare: Prepare) -> None:
         """Go on with answers that other processes have left, as many as this process may make."""
-        if self._is_stopping:
-            return
-        try:
-            found = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE)
-            # A lease of this process that ran out, as in a process that was suspended, is renewed by `watch`.
-            own = self._writers.keys() | self._beginning
-            keys = [key for key in found if key not in own]
-            free = max(0, self.limits.answers - self.running)
-            self.waiting = len(keys[free:])
-            for key in keys[:free]:
-                await self._take_over(key, prepare)
-        except HistoryError:
-            return  # the next round tries again
+        with suppress(HistoryError):  # the next round tries again
+            while await self._take_over_some(prepare):
+                pass
 
-    async def _take_over(self, key: AnswerKey, prepare: Prepare) -> None:
+    async def _take_over_some(self, prepare: Prepare) -> bool:
+        """Go on with some answers; return whether there may be more."""
+        if self._is_stopping:
+            return False
+        found = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE)
+        # A lease of this process that ran out, as in a process that was suspended, is renewed by `watch`.
+        own = self._writers.keys() | self._beginning
+        now_seconds = self.parts.clock.monotonic()
+        keys = [
+            key for key in found if key not in own and self._damaged.get(key, 0.0) <= now_seconds
+        ]
+        free = max(0, self.limits.answers - self.running)
+        self.waiting = len(keys[free:])
+        taken = await asyncio.gather(*[self._take_over(key, prepare) for key in keys[:free]])
+        return len(found) == _TAKEN_AT_ONCE and any(taken)
+
+    async def _take_over(self, key: AnswerKey, prepare: Prepare) -> bool:
+        """Go on with an answer; return whether this process makes it now."""
         try:
             taken = await self.parts.log.take_over(key, lease_seconds=self.limits.lease_seconds)
         except HistoryDamaged:
-            return  # a newer program may be able to read it; the others do not wait for that
-        if taken is not None:
-            writer = AnswerWriter(taken.answer, taken.lease, self.parts)
-            self._start(writer, self._resume(writer, taken, prepare))
+            # A newer program may be able to read it; the others do not wait for that.
+            self._damaged[key] = self.parts.clock.monotonic() + _DAMAGED_SECONDS
+            return False
+        if taken is None:
+            return False
+        writer = AnswerWriter(taken.answer, taken.lease, self.parts)
+        self._start(writer, self._resume(writer, taken, prepare))
+        return True
 
     def stop(self, key: AnswerKey) -> None:
         """End an answer if this process makes it, before its log says so."""
@@ -232,21 +275,29 @@ class RunAnswers:
     def _start(self, writer: AnswerWriter, making: Coroutine[Any, Any, None]) -> None:
         key = writer.lease.key
         self._writers[key] = writer
-        task = asyncio.get_running_loop().create_task(making, name=f"make {key.interaction_id}")
+
+        def end(_: asyncio.Task[None]) -> None:
+            if self._writers.get(key) is writer:
+                del self._writers[key]
+
+        self._run(making, f"make {key.interaction_id}").add_done_callback(end)
+        if self._is_stopping:
+            writer.interrupt(Interruption.GIVEN_UP)
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start a task that `drain` waits for; an unexpected error is reported."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
 
         def end(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            if self._writers.get(key) is writer:
-                del self._writers[key]
             if not task.cancelled() and (error := task.exception()) is not None:
                 task.get_loop().call_exception_handler(
                     {"message": "a background answer failed", "exception": error, "task": task}
                 )
 
         task.add_done_callback(end)
-        if self._is_stopping:
-            writer.interrupt(Interruption.GIVEN_UP)
+        return task
 
     async def _make(
         self,
@@ -289,9 +340,6 @@ class RunAnswers:
         outcome = resumed.outcome or self._outcome_without_asking(taken, context, recorder)
         ready = None
         if outcome is None:
-            # The process that began the answer may have died before; the outcome follows in any case.
-            with suppress(HistoryError):
-                await self.parts.history.append(answer.interaction)
             try:
                 ready = await writer.unless_interrupted(self._prepared(answer, context, prepare))
             except DomainError as error:  # such as a model that is no longer in the catalogue
@@ -330,6 +378,10 @@ class RunAnswers:
         Raises:
             DomainError: The answer cannot be made any more.
         """
+        # The process that began the answer may have died before it was in history.
+        with suppress(HistoryError, TimeoutError):
+            async with asyncio.timeout(_APPEND_SECONDS):
+                await self.parts.history.append(answer.interaction)
         clock, pause_seconds = self.parts.clock, _FIRST_PAUSE_SECONDS
         while True:
             try:

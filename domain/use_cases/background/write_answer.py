@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, TypeVar
 
 from domain.entities.background.answer import AnswerLease, BackgroundAnswer
 from domain.entities.background.log import Asked, Concluded, LogRecord, Restarted, is_event
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.interaction import Attempt, Interaction
+from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Prompt
 from domain.entities.reply import (
     AnswerEvent,
     AnswerProgress,
+    FinishReason,
     ProviderSelected,
     ReasoningDelta,
     Reply,
@@ -90,6 +91,7 @@ class AnswerWriter:
         self._asking: asyncio.Task[Any] | None = None
         self._wake = asyncio.Event()
         self._pending: list[LogRecord] = []
+        self._unconfirmed: Sequence[LogRecord] = ()
         self._selected: ProviderSelected | None = None
         self._is_shown = False
         self._attempts_added = 0
@@ -123,7 +125,9 @@ class AnswerWriter:
 
         async def answer_and_conclude() -> None:
             end = await self._answered(context, prompt, recorder)
-            if self._may_conclude:
+            # An answer that is complete is not left to another process, which would ask for it again.
+            is_complete = end is not None and self._interruption is Interruption.GIVEN_UP
+            if self._may_conclude or is_complete:
                 await self._conclude(self._outcome(recorder, end), context)
 
         await self._unless_left_to_others(answer_and_conclude(), context)
@@ -170,19 +174,32 @@ class AnswerWriter:
 
     async def _conclude(self, outcome: Interaction, context: ChatRequestContext) -> None:
         """Store the outcome in history and end the log; safe to repeat."""
-        log, lease = self._parts.log, self.lease
         context.interaction = outcome
-        stored = outcome
-        if outcome.items:
-            stored = await self._parts.store_long_arguments(outcome)
-        records = (*self._take_pending(context), Concluded(outcome))
-        await self._repeated(lambda: log.append(lease, records))
+        outcome = await self._decide(outcome, context)
         try:
-            await self._repeated(lambda: self._parts.history.append(stored))
+            await self._store(outcome)
         except Unstorable as exc:
             self._report("the outcome of a background answer cannot be stored", exc)
-        await self._repeated(lambda: log.end(lease, (outcome,)))
+            outcome = _without_answer(outcome)
+            await self._store(outcome)
+        await self._repeated(lambda: self._parts.log.end(self.lease, (outcome,)))
         self._parts.observer.answer_ended(self._answer, outcome)
+
+    async def _decide(self, outcome: Interaction, context: ChatRequestContext) -> Interaction:
+        """Write the outcome into the log, and return it; without its prompt where the log cannot take both."""
+        try:
+            await self._append([*self._take_pending(context), Concluded(outcome)])
+        except Unstorable:
+            outcome = replace(outcome, prompt=Prompt.from_text("", model=outcome.prompt.model))
+            *earlier, _ = self._take_pending(context)
+            await self._append([*earlier, Concluded(outcome)])
+        return outcome
+
+    async def _store(self, outcome: Interaction) -> None:
+        stored = replace(outcome, prompt=self._answer.interaction.prompt)
+        if outcome.items:
+            stored = await self._parts.store_long_arguments(stored)
+        await self._repeated(lambda: self._parts.history.append(stored))
 
     async def _answered(
         self, context: ChatRequestContext, prompt: Prompt, recorder: AnswerRecorder
@@ -208,10 +225,7 @@ class AnswerWriter:
             if not asking.cancelling():  # twice would disturb how the call is closed
                 asking.cancel()
             await asyncio.wait([asking])
-        if asking.cancelled():
-            return None
-        end = asking.exception() or asking.result()
-        return end if self._interruption is None else None
+        return None if asking.cancelled() else asking.exception() or asking.result()
 
     async def _ask(
         self, context: ChatRequestContext, prompt: Prompt, recorder: AnswerRecorder
@@ -287,9 +301,10 @@ class AnswerWriter:
             self._wake.set()
 
     def _take_pending(self, context: ChatRequestContext) -> Sequence[LogRecord]:
-        """Return what is to be written, and regard it as written."""
+        """Return what is to be written: first what may be written already, exactly as it was tried."""
         self._add_attempts(context)
-        records, self._pending = self._pending, []
+        records = [*self._unconfirmed, *self._pending]
+        self._unconfirmed, self._pending = (), []
         return records
 
     def _add_attempts(self, context: ChatRequestContext) -> None:
@@ -315,7 +330,7 @@ class AnswerWriter:
         """Write what has come and end the lease; if that fails, the lease runs out by itself."""
         try:
             if records := self._take_pending(context):
-                await self._parts.log.append(self.lease, records)
+                await self._append(records)
             await self._parts.log.give_up(self.lease)
         except HistoryError:
             return
@@ -323,7 +338,9 @@ class AnswerWriter:
     async def _append(self, records: Sequence[LogRecord]) -> None:
         monotonic = self._parts.clock.monotonic
         started_seconds = monotonic()
+        self._unconfirmed = records
         await self._repeated(lambda: self._parts.log.append(self.lease, records))
+        self._unconfirmed = ()
         self._parts.observer.records_written(seconds=monotonic() - started_seconds)
 
     async def _repeated(self, write: Callable[[], Awaitable[None]]) -> None:
@@ -349,3 +366,15 @@ class AnswerWriter:
 
     def _report(self, message: str, error: BaseException) -> None:
         asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
+
+def _without_answer(outcome: Interaction) -> Interaction:
+    """Return the outcome of an answer that no store takes."""
+    return replace(
+        outcome,
+        text="",
+        items=(),
+        status=Status.FAILED,
+        finish_reason=FinishReason.ERROR,
+        error=DomainError.code,
+    )

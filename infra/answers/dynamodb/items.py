@@ -1,54 +1,37 @@
 """The items of event logs in the DynamoDB table.
 
     pk                   sk                 holds
-    A#<user>             <id>               a log: when it began and ended
+    AH#<user>            <id>               a log: when it began and ended
     A#<user>             <id>!01            a part of its request
     A#<user>             <id>#00000007      a chunk
     A#<user>             <id>#00000007#01   a part of a chunk that is too long for one item
     answer-leases#<n>    <user>#<id>        the lease of a log without an end, spread over eight partitions
 
-A query of `<id>` returns a log in order, the parts of a chunk behind it.
+A query of `<id>` in `A#<user>` returns a log in order, the parts of a chunk behind it. The items of logs are apart, so
+that the logs of a user are listed without reading the texts.
 """
 
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from domain.entities.background.answer import AnswerKey
 from infra.answers.chunks import Chunk
+from infra.answers.logs import ERASED_EPOCH, StoredChunk
 from infra.history.format.documents import UnreadableDocument
 from infra.storage.aws.dynamodb_table import Item
 
 LEASE_PARTITIONS = [f"answer-leases#{number}" for number in range(8)]
-ERASED_EPOCH = 0
-"""Epoch of the chunks of an erased log; leases have greater ones."""
 PART_BYTES = 300 * 1024
-
-
-@dataclass(slots=True)
-class StoredChunk:
-    """A chunk as it was read.
-
-    Attributes:
-        written_milliseconds: None for a chunk without records.
-        parts: Number of its parts; 0 if its body is in one item.
-        body: As stored.
-    """
-
-    position: int
-    epoch: int
-    first_number: int
-    next_number: int
-    count: int
-    is_last: bool
-    written_milliseconds: int | None
-    parts: int
-    body: bytes
 
 
 def header_key(key: AnswerKey) -> Item:
     """Return the key of the item of a log."""
-    return {"pk": {"S": f"A#{key.user_id}"}, "sk": {"S": key.interaction_id}}
+    return {"pk": {"S": header_partition(key.user_id)}, "sk": {"S": key.interaction_id}}
+
+
+def header_partition(user_id: str) -> str:
+    """Return the partition that has one item for each log of a user."""
+    return f"AH#{user_id}"
 
 
 def lease_key(key: AnswerKey) -> Item:
@@ -108,7 +91,6 @@ def chunk_items(chunk: Chunk, *, written_milliseconds: int, expires_seconds: int
             }
             for number, part in _parts(chunk.body)
         ]
-        item["parts"] = {"N": str(len(parts))}
     else:
         item["body"] = {"B": chunk.body}
     for each in (item, *parts):
@@ -154,7 +136,6 @@ def chunk_in(item: Item) -> StoredChunk:
         count=int(item["count"]["N"]),
         is_last="isLast" in item,
         written_milliseconds=int(item["at"]["N"]) if "at" in item else None,
-        parts=int(item["parts"]["N"]) if "parts" in item else 0,
         body=item["body"]["B"] if "body" in item else b"",
     )
 

@@ -5,9 +5,8 @@ before it writes. A put of an older lease then finds its position taken.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -17,9 +16,7 @@ from domain.entities.background.log import LeaseState
 from domain.exceptions import LeaseLost
 from infra.answers.chunks import Chunk, Stored
 from infra.answers.dynamodb.items import (
-    ERASED_EPOCH,
     LEASE_PARTITIONS,
-    StoredChunk,
     blank_item,
     blank_of,
     chunk_in,
@@ -27,11 +24,22 @@ from infra.answers.dynamodb.items import (
     chunk_key,
     chunks_in,
     header_key,
+    header_partition,
     is_chunk,
     key_of_lease,
     lease_key,
     request_items,
     request_key,
+)
+from infra.answers.dynamodb.positions import Positions
+from infra.answers.logs import (
+    ERASED_AT_ONCE,
+    ERASED_EPOCH,
+    Found,
+    SharedLogs,
+    StoredChunk,
+    Taken,
+    lease_state,
 )
 from infra.storage.aws.dynamodb_table import Item, Table, gather_all
 from infra.storage.aws.errors import code_of
@@ -39,49 +47,27 @@ from infra.storage.aws.errors import code_of
 LONGEST_ANSWER_SECONDS = 7 * 86_400.0
 """Added to the expiry of chunks, which are written before the end from which a log is kept: setting it at the end would
 write each of them twice."""
+LATE_REMOVAL_SECONDS = 7 * 86_400.0
+"""DynamoDB removes expired items within a few days, in no order. A log can be erased only while its item is there, which
+therefore expires so much later than the chunks."""
 CALLS_AT_ONCE = 8
 
 _FREE = {"ConditionExpression": "attribute_not_exists(pk)"}
 _ITS_LEASE = "epoch = :epoch AND attribute_not_exists(givenUp)"
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A new lease, with its log."""
-
-    lease: AnswerLease
-    is_stopped: bool
-    begun_milliseconds: int
-    request: bytes
-    chunks: Sequence[StoredChunk]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A part of a log.
-
-    Attributes:
-        request: As stored; None if it was not asked for.
-        end_number: Number that follows the last event; None while the log has no end.
-    """
-
-    request: bytes | None
-    end_number: int | None
-    chunks: Sequence[StoredChunk]
-
-
-class DynamoLogs:
-    """Each method makes one or several calls of the driver and raises the driver's errors."""
+class DynamoLogs(SharedLogs):
+    """The logs in one table."""
 
     def __init__(self, table: Table, *, keep_seconds: float) -> None:
         self._table = table
         self._keep_seconds = keep_seconds
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._positions = Positions()
 
     async def begin(
         self, key: AnswerKey, request: bytes, *, now_milliseconds: int, lease_until: int
     ) -> bool:
-        """Create a log with its first lease; return False if there is one."""
         parts = request_items(key, request)
         header = header_key(key) | {
             "begun": _number(now_milliseconds),
@@ -101,7 +87,6 @@ class DynamoLogs:
         )
 
     async def put(self, chunk: Chunk, now_milliseconds: int) -> Stored:
-        """Store a chunk, or return what its lease stored at its position before; raises `LeaseLost`."""
         items = chunk_items(
             chunk,
             written_milliseconds=now_milliseconds,
@@ -118,7 +103,6 @@ class DynamoLogs:
         return Stored(stored.count, stored.next_number)
 
     async def renew(self, leases: Sequence[AnswerLease], lease_until: int) -> list[LeaseState]:
-        """Renew the leases that are not lost; return the states of all."""
 
         async def renewed(lease: AnswerLease) -> LeaseState:
             async with self._slots:
@@ -133,13 +117,11 @@ class DynamoLogs:
         return await gather_all(*(renewed(lease) for lease in leases))
 
     async def states(self, leases: Sequence[AnswerLease]) -> list[LeaseState]:
-        """Return the states of leases, in order."""
         keys = {lease.key: lease_key(lease.key) for lease in leases}
         items = {key_of_lease(item): item for item in await self._table.get_many(keys.values())}
         return [_state_of(lease, items.get(lease.key)) for lease in leases]
 
     async def give_up(self, lease: AnswerLease, now_milliseconds: int) -> None:
-        """End a lease that is not lost."""
         await self._update(
             lease_key(lease.key),
             "SET givenUp = :true, leaseUntil = :now",
@@ -148,7 +130,6 @@ class DynamoLogs:
         )
 
     async def abandoned(self, now_milliseconds: int, limit: int) -> list[AnswerKey]:
-        """Return the answers without an end whose lease ended at a time or before it, the earliest first."""
         found = await gather_all(
             *(self._ended_leases(partition, now_milliseconds) for partition in LEASE_PARTITIONS)
         )
@@ -161,7 +142,6 @@ class DynamoLogs:
     async def take_over(
         self, key: AnswerKey, *, now_milliseconds: int, lease_until: int
     ) -> Taken | None:
-        """Make a new lease if the one before ended, and take the next position of the log."""
         seen = await self._get(lease_key(key))
         if seen is None or int(seen["leaseUntil"]["N"]) > now_milliseconds:
             return None
@@ -197,7 +177,7 @@ class DynamoLogs:
             next_number=number,
         )
         return Taken(
-            lease,
+            lease=lease,
             is_stopped="stopped" in taken,
             begun_milliseconds=int(header["begun"]["N"]),
             request=await self._request(key),
@@ -210,25 +190,12 @@ class DynamoLogs:
         *,
         after: int,
         limit: int,
-        from_position: int,
         with_request: bool,
         now_milliseconds: int,
     ) -> Found | None:
-        """Return chunks with events after a number, up to `limit` events and the rest of their chunk.
-
-        None without a log, and with one that is erased or expired: the table removes expired ones after hours.
-
-        Args:
-            key: The log.
-            after: The number.
-            limit: Number of events.
-            from_position: A position before which there are no such events.
-            with_request: Whether to read the request too.
-            now_milliseconds: The time.
-        """
         header, items, request = await asyncio.gather(
             self._get(header_key(key)),
-            self._items_after(key, from_position, after=after, limit=limit),
+            self._items_after(key, self._positions.get(key, after), after=after, limit=limit),
             self._request(key) if with_request else _nothing(),
         )
         if header is None or "erased" in header:
@@ -238,18 +205,17 @@ class DynamoLogs:
             if ended + round(self._keep_seconds * 1000) <= now_milliseconds:
                 return None
         chunks = [chunk for chunk in chunks_in(items) if chunk.next_number > after + 1]
+        self._positions.note(key, chunks, after=after, limit=limit)
         end_number = int(header["endNumber"]["N"]) if "endNumber" in header else None
-        return Found(request, end_number, chunks)
+        return Found(request=request, end_number=end_number, chunks=chunks)
 
     async def stop(self, key: AnswerKey) -> bool:
-        """Mark a log as stopped; return whether there is one without an end."""
         item = await self._update(
             lease_key(key), "SET stopped = :true", "attribute_exists(pk)", {":true": True}
         )
         return item is not None
 
     async def erase(self, key: AnswerKey, now_milliseconds: int) -> None:
-        """Remove request and records of a log. Its positions stay taken for a week, so that no writer adds to it."""
         header = await self._update(
             header_key(key), "SET erased = :begun", "attribute_exists(pk)", {":begun": "begun"}
         )
@@ -274,19 +240,23 @@ class DynamoLogs:
             {":done": "done", ":expires": expires_seconds},
         )
 
-    async def to_erase(self, user_id: str, before_id: str) -> AsyncIterator[AnswerKey]:
-        """Yield the logs of a user with ids below `before_id` that are not erased, or not to the end."""
-        # the chunks are read over: their keys are in between
+    async def to_erase(self, user_id: str, *, after_id: str, before_id: str) -> list[AnswerKey]:
         pages = self._pages(
-            KeyConditionExpression="pk = :pk AND sk < :before",
-            FilterExpression="attribute_exists(begun) AND NOT erased = :done",
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :start AND :before",
             ExpressionAttributeValues=_values(
-                {":pk": f"A#{user_id}", ":before": before_id, ":done": "done"}
+                {":pk": header_partition(user_id), ":start": f"{after_id}!", ":before": before_id}
             ),
-            ProjectionExpression="sk",
+            ProjectionExpression="sk, erased",
+            Limit=ERASED_AT_ONCE,
         )
-        async for item in pages:
-            yield AnswerKey(user_id=user_id, interaction_id=item["sk"]["S"])
+        keys: list[AnswerKey] = []
+        async with aclosing(pages):
+            async for item in pages:
+                if item.get("erased") != {"S": "done"} and item["sk"]["S"] < before_id:
+                    keys.append(AnswerKey(user_id=user_id, interaction_id=item["sk"]["S"]))
+                    if len(keys) == ERASED_AT_ONCE:
+                        break
+        return keys
 
     async def _fenced(
         self, key: AnswerKey, epoch: int, chunks: list[StoredChunk], now_milliseconds: int
@@ -335,14 +305,18 @@ class DynamoLogs:
 
     async def _finish(self, key: AnswerKey, end_number: int, now_milliseconds: int) -> None:
         """End the lease of a log that has its last chunk, and let it expire."""
-        expires_seconds = round(now_milliseconds / 1000 + self._keep_seconds)
         header = await self._update(
             header_key(key),
             "SET endNumber = :number, endedAt = :now, expiresAt = :expires",
             "attribute_exists(pk) AND attribute_not_exists(erased)",
-            {":number": end_number, ":now": now_milliseconds, ":expires": expires_seconds},
+            {
+                ":number": end_number,
+                ":now": now_milliseconds,
+                ":expires": round(self._expires_seconds(now_milliseconds) + LATE_REMOVAL_SECONDS),
+            },
         )
         if header is not None:
+            expires_seconds = round(now_milliseconds / 1000 + self._keep_seconds)
             for number in range(1, int(header["requestParts"]["N"]) + 1):
                 await self._update(
                     request_key(key, number),
@@ -506,6 +480,9 @@ def _values(values: Mapping[str, str | int | bool]) -> Item:
 
 
 def _state_of(lease: AnswerLease, item: Item | None) -> LeaseState:
-    if item is None or int(item["epoch"]["N"]) != lease.epoch or "givenUp" in item:
+    if item is None:
         return LeaseState.LOST
-    return LeaseState.STOPPED if "stopped" in item else LeaseState.HELD
+    return lease_state(
+        is_held=int(item["epoch"]["N"]) == lease.epoch and "givenUp" not in item,
+        is_stopped="stopped" in item,
+    )

@@ -10,10 +10,9 @@ from pymongo import IndexModel
 
 from domain.entities.background.answer import AnswerKey
 from infra.answers.chunks import Chunk
+from infra.answers.logs import ERASED_EPOCH, StoredChunk
 from infra.storage.mongo.client import Document
 
-ERASED_EPOCH = 0
-"""Epoch of the chunks of an erased log; leases have greater ones."""
 BY_NUMBER = [("_id.u", 1), ("_id.i", 1), ("next", 1), ("_id.p", 1)]
 HEADER_INDEXES = [
     IndexModel([("leaseUntil", 1)], name="byLease", sparse=True),
@@ -61,6 +60,20 @@ def document_of(chunk: Chunk, now_milliseconds: int) -> Document:
     if chunk.is_last:
         document["isLast"] = True
     return document
+
+
+def chunk_in(document: Document) -> StoredChunk:
+    """Return the chunk of a document."""
+    return StoredChunk(
+        position=document["_id"]["p"],
+        epoch=document["epoch"],
+        first_number=document["first"],
+        next_number=document["next"],
+        count=document["count"],
+        is_last="isLast" in document,
+        written_milliseconds=document.get("at"),
+        body=document["body"],
+    )
 
 
 def fence(key: AnswerKey, *, epoch: int, position: int, number: int) -> Document:

@@ -6,7 +6,6 @@ then finds its position taken.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
@@ -17,11 +16,20 @@ from domain.entities.background.answer import AnswerKey, AnswerLease
 from domain.entities.background.log import LeaseState
 from domain.exceptions import LeaseLost
 from infra.answers.chunks import Chunk, Stored
+from infra.answers.logs import (
+    ERASED_AT_ONCE,
+    ERASED_EPOCH,
+    Found,
+    SharedLogs,
+    StoredChunk,
+    Taken,
+    lease_state,
+)
 from infra.answers.mongo.documents import (
     BY_NUMBER,
-    ERASED_EPOCH,
     blank,
     chunk_id,
+    chunk_in,
     chunks_of,
     document_of,
     fence,
@@ -34,37 +42,13 @@ from infra.storage.mongo.client import Document, MongoAccess
 
 ERASED_SECONDS = 7 * 86_400.0
 """How long an erased log takes the positions where a writer that was away may still write."""
-ERASED_AT_ONCE = 100
 
 _DUPLICATE_KEY = 11000
 _RUNNING = {"leaseUntil": {"$exists": True}}
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A new lease, with the document of its log and all its chunks."""
-
-    lease: AnswerLease
-    header: Document
-    chunks: Sequence[Document]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A part of a log.
-
-    Attributes:
-        request: As stored; None if it was not asked for.
-        end_number: Number that follows the last event; None while the log has no end.
-    """
-
-    request: bytes | None
-    end_number: int | None
-    chunks: Sequence[Document]
-
-
-class MongoLogs:
-    """Each method makes one or several calls of the driver and raises the driver's errors.
+class MongoLogs(SharedLogs):
+    """The logs in one database.
 
     What readers see is read with the concern `majority`, so that it does not vanish with a primary. Writers read what
     the primary has: a write that follows, acknowledged by a majority, makes that durable too.
@@ -81,7 +65,6 @@ class MongoLogs:
     async def begin(
         self, key: AnswerKey, request: bytes, *, now_milliseconds: int, lease_until: int
     ) -> bool:
-        """Create a log with its first lease; return False if there is one."""
         header = {
             "_id": header_id(key),
             "epoch": 1,
@@ -99,7 +82,6 @@ class MongoLogs:
         return True
 
     async def put(self, chunk: Chunk, now_milliseconds: int) -> Stored:
-        """Store a chunk, or return what its lease stored at its position before; raises `LeaseLost`."""
         document = document_of(chunk, now_milliseconds)
         if not await self._insert(document):
             there = await self.chunks.find_one({"_id": document["_id"]})
@@ -111,7 +93,6 @@ class MongoLogs:
         return Stored(document["count"], document["next"])
 
     async def renew(self, leases: Sequence[AnswerLease], lease_until: int) -> list[LeaseState]:
-        """Renew the leases that are not lost; return the states of all."""
         if leases:
             await self.headers.bulk_write(
                 [
@@ -126,7 +107,6 @@ class MongoLogs:
         return await self.states(leases)
 
     async def states(self, leases: Sequence[AnswerLease]) -> list[LeaseState]:
-        """Return the states of leases, in order."""
         found = self.headers.find(
             {"_id": {"$in": [header_id(lease.key) for lease in leases]}, **_RUNNING},
             {"epoch": 1, "isGivenUp": 1, "isStopped": 1},
@@ -135,14 +115,12 @@ class MongoLogs:
         return [_state_of(lease, headers.get(lease.key)) for lease in leases]
 
     async def give_up(self, lease: AnswerLease, now_milliseconds: int) -> None:
-        """End a lease that is not lost."""
         await self.headers.update_one(
             _held_by(lease),
             {"$set": {"isGivenUp": True}, "$min": {"leaseUntil": now_milliseconds}},
         )
 
     async def abandoned(self, now_milliseconds: int, limit: int) -> list[AnswerKey]:
-        """Return the running answers whose lease ended at a time or before it, the earliest first."""
         found = (
             self.headers.find({"leaseUntil": {"$lte": now_milliseconds}}, {"_id": 1})
             .sort("leaseUntil", 1)
@@ -153,7 +131,6 @@ class MongoLogs:
     async def take_over(
         self, key: AnswerKey, *, now_milliseconds: int, lease_until: int
     ) -> Taken | None:
-        """Make a new lease if the one before ended, and take the next position of the log."""
         seen = await self.headers.find_one({"_id": header_id(key)}, {"request": 0})
         if seen is None or not is_running(seen) or seen["leaseUntil"] > now_milliseconds:
             return None
@@ -168,11 +145,12 @@ class MongoLogs:
         if header is None:
             return None
         epoch = header["epoch"]
-        chunks = await self.chunks.find(chunks_of(key)).sort("_id", 1).to_list()
+        documents = await self.chunks.find(chunks_of(key)).sort("_id", 1).to_list()
+        chunks = [chunk_in(document) for document in documents]
         while True:
-            position = chunks[-1]["_id"]["p"] + 1 if chunks else 0
-            number = chunks[-1]["next"] if chunks else 0
-            if chunks and "isLast" in chunks[-1]:
+            position = chunks[-1].position + 1 if chunks else 0
+            number = chunks[-1].next_number if chunks else 0
+            if chunks and chunks[-1].is_last:
                 # its writer died between the last chunk and the end of the lease
                 await self._finish(key, number, now_milliseconds)
                 return None
@@ -181,7 +159,7 @@ class MongoLogs:
             there = await self.chunks.find_one({"_id": chunk_id(key, position)})
             if there is None or not ERASED_EPOCH < there["epoch"] < epoch:
                 return None
-            chunks.append(there)
+            chunks.append(chunk_in(there))
         lease = AnswerLease(
             key=key,
             epoch=epoch,
@@ -189,7 +167,13 @@ class MongoLogs:
             next_position=position + 1,
             next_number=number,
         )
-        return Taken(lease, header, chunks)
+        return Taken(
+            lease=lease,
+            is_stopped=header["isStopped"],
+            begun_milliseconds=header["begun"],
+            request=header["request"],
+            chunks=chunks,
+        )
 
     async def find(
         self,
@@ -200,10 +184,6 @@ class MongoLogs:
         with_request: bool,
         now_milliseconds: int,
     ) -> Found | None:
-        """Return chunks with events after a number, up to `limit` events and the rest of their chunk.
-
-        None without a log, and with one that is erased or expired: the server removes expired ones once a minute.
-        """
         header = await self._durable_headers.find_one(
             {"_id": header_id(key)}, None if with_request else {"request": 0}
         )
@@ -222,23 +202,23 @@ class MongoLogs:
             .sort(BY_NUMBER)
             .limit(limit)
         )
-        chunks: list[Document] = []
+        chunks: list[StoredChunk] = []
         async with cursor:
-            async for chunk in cursor:
-                chunks.append(chunk)
-                if chunk["next"] - 1 - after >= limit:
+            async for document in cursor:
+                chunks.append(chunk_in(document))
+                if chunks[-1].next_number - 1 - after >= limit:
                     break
-        return Found(header.get("request"), header.get("endNumber"), chunks)
+        return Found(
+            request=header.get("request"), end_number=header.get("endNumber"), chunks=chunks
+        )
 
     async def stop(self, key: AnswerKey) -> bool:
-        """Mark a log as stopped; return whether there is one without an end."""
         result = await self.headers.update_one(
             {"_id": header_id(key), **_RUNNING}, {"$set": {"isStopped": True}}
         )
         return result.matched_count == 1
 
     async def erase(self, key: AnswerKey, now_milliseconds: int) -> None:
-        """Remove request and records of a log. Its positions stay taken for a week, so that no writer adds to it."""
         header = await self.headers.find_one_and_update(
             {"_id": header_id(key)},
             {
@@ -258,15 +238,21 @@ class MongoLogs:
             {"_id": header_id(key)}, {"$set": {"erased": "done", "expiresAt": expires_at}}
         )
 
-    async def to_erase(self, user_id: str, before_id: str) -> list[AnswerKey]:
-        """Return some logs of a user with ids below `before_id` that are not erased, or not to the end."""
-        found = self.headers.find(
-            {
-                "_id": {"$gte": {"u": user_id, "i": ""}, "$lt": {"u": user_id, "i": before_id}},
-                "erased": {"$ne": "done"},
-            },
-            {"_id": 1},
-        ).limit(ERASED_AT_ONCE)
+    async def to_erase(self, user_id: str, *, after_id: str, before_id: str) -> list[AnswerKey]:
+        found = (
+            self.headers.find(
+                {
+                    "_id": {
+                        "$gt": {"u": user_id, "i": after_id},
+                        "$lt": {"u": user_id, "i": before_id},
+                    },
+                    "erased": {"$ne": "done"},
+                },
+                {"_id": 1},
+            )
+            .sort("_id", 1)
+            .limit(ERASED_AT_ONCE)
+        )
         return [key_in(header) for header in await found.to_list()]
 
     async def _close(self, key: AnswerKey) -> None:
@@ -318,6 +304,9 @@ def _held_by(lease: AnswerLease) -> Document:
 
 
 def _state_of(lease: AnswerLease, header: Document | None) -> LeaseState:
-    if header is None or header["epoch"] != lease.epoch or header["isGivenUp"]:
+    if header is None:
         return LeaseState.LOST
-    return LeaseState.STOPPED if header["isStopped"] else LeaseState.HELD
+    return lease_state(
+        is_held=header["epoch"] == lease.epoch and not header["isGivenUp"],
+        is_stopped=header["isStopped"],
+    )

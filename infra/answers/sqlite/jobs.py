@@ -12,6 +12,7 @@ import apsw
 from domain.entities.background.answer import AnswerKey, AnswerLease
 from domain.entities.background.log import LeaseState
 from infra.answers.chunks import Chunk, Stored
+from infra.answers.logs import lease_state
 
 REMOVED_AT_ONCE = 20
 """Most logs that one job removes: appends wait behind it."""
@@ -306,9 +307,14 @@ class EraseSome:
 
 @dataclass(slots=True)
 class Purge:
-    """Removes up to `REMOVED_AT_ONCE` logs that ended at a time, or before it."""
+    """Removes up to `REMOVED_AT_ONCE` logs that ended at a time, or before it.
+
+    Attributes:
+        is_finished: Whether these were the last; set when the job is committed.
+    """
 
     until_milliseconds: int
+    is_finished: bool = field(default=True, init=False)
     needs_file: bool = field(default=False, init=False)
     size_bytes: int = field(default=0, init=False)
 
@@ -318,6 +324,7 @@ class Purge:
             " (SELECT user_id, id FROM answer WHERE ended_at_ms <= ? LIMIT ?)",
             (self.until_milliseconds, REMOVED_AT_ONCE),
         )
+        self.is_finished = connection.changes() < REMOVED_AT_ONCE
 
 
 def state_of(connection: apsw.Connection, lease: AnswerLease) -> LeaseState:
@@ -327,6 +334,4 @@ def state_of(connection: apsw.Connection, lease: AnswerLease) -> LeaseState:
         " AND epoch = ? AND is_given_up = 0 AND ended_at_ms IS NULL",
         (lease.key.user_id, lease.key.interaction_id, lease.epoch),
     ).fetchone()
-    if row is None:
-        return LeaseState.LOST
-    return LeaseState.STOPPED if row[0] else LeaseState.HELD
+    return lease_state(is_held=row is not None, is_stopped=row is not None and bool(row[0]))

@@ -46,6 +46,8 @@ T = TypeVar("T")
 
 ANSWERS_FILE = "answers.db"
 WAIT_SECONDS = 4.0
+PURGE_PAUSE_SECONDS = 0.05
+"""Pause between two jobs that remove expired logs, in which all processes of the host add to the file."""
 
 
 class SqliteAnswerLog(AnswerLog):
@@ -183,7 +185,13 @@ class SqliteAnswerLog(AnswerLog):
                 return
 
     async def purge(self) -> None:
-        await self._do(Purge(self._kept_after()))
+        until_milliseconds = self._kept_after()
+        while True:
+            job = Purge(until_milliseconds)
+            await self._do(job)
+            if job.is_finished:
+                return
+            await self._clock.sleep(PURGE_PAUSE_SECONDS)
 
     async def close(self) -> None:
         """Finish pending jobs and close the file; later calls are refused."""

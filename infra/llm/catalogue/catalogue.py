@@ -119,6 +119,10 @@ class Catalogue(ModelCatalogue):
             raise RetiredModel(self._known(), self._successor(entry))
         return entry.model
 
+    def entry(self, model: str) -> CatalogueModel:
+        """Return the entry with this catalogue id."""
+        return self._by_id[model]
+
     def is_demo_only(self) -> bool:
         """Return whether no real provider is configured."""
         return all(entry.provider.kind.is_demo for entry in self.entries)
@@ -135,14 +139,16 @@ class Catalogue(ModelCatalogue):
         )
 
     def _default(self) -> Model:
-        """Return the default model, or its successor after its shutdown date, or else any model."""
+        """Return the default model, or its successor after its shutdown date, or else any model that chats."""
         entry: CatalogueModel | None = self.entries[0]
         for _ in self.entries:
             if entry is None or not self._is_shut_down(entry):
                 break
             entry = self._by_id.get(entry.successor or "")
         if entry is None or self._is_shut_down(entry):
-            entry = next((e for e in self.entries if not self._is_shut_down(e)), None)
+            left = [e for e in self.entries if not self._is_shut_down(e)]
+            left.sort(key=lambda e: e.model.computes_embeddings)
+            entry = left[0] if left else None
         if entry is None:
             raise RetiredModel((), None)
         return entry.model

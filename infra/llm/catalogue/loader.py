@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from domain.entities.model import Model
+from domain.entities.tools import Capability
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
 from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel, Provider
@@ -24,6 +25,7 @@ from infra.llm.catalogue.models_file import (
 from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.demo import MODEL as DEMO_MODEL
 from infra.llm.providers.demo import PROVIDER as DEMO_PROVIDER
+from infra.llm.providers.demo_embeddings import MODEL as DEMO_EMBEDDINGS_MODEL
 from infra.llm.providers.registry import DEMO, OPENAI, PROVIDER_KINDS, ProviderKind
 from infra.llm.transport.dialect import Dialect
 from infra.settings.providers import ProviderSettings
@@ -40,6 +42,10 @@ _OPENAI_MODEL = Model(
     context_tokens=400_000,
     max_output_tokens=128_000,
     capabilities=OPENAI.capabilities,
+)
+
+_DEMO_PROVIDER = Provider(
+    name=DEMO_PROVIDER, kind=DEMO, base_url="", api_key=None, allow_http=False, price_url=""
 )
 
 
@@ -68,10 +74,11 @@ def load_catalogue(
             logger.warning("OPENAI_MODEL is ignored: %s is in the models file", openai.id)
         entries.setdefault(openai.id, openai)
     if not entries:
-        entries[DEMO_MODEL] = _demo()
+        entries = {entry.id: entry for entry in (_demo(), _demo_embeddings())}
     default = entries.pop(file.default, None)
-    in_order = [*([default] if default else []), *entries.values()]
-    return Catalogue(in_order, clock=clock)
+    # the first one answers chats that name no model
+    others = sorted(entries.values(), key=lambda entry: entry.model.computes_embeddings)
+    return Catalogue([*([default] if default else []), *others], clock=clock)
 
 
 def _models_file(settings: ProviderSettings) -> ModelsFile:
@@ -173,8 +180,10 @@ def _entry(
     file: ModelsFile,
 ) -> CatalogueModel:
     usd_per_million = None
-    if table.input_usd_per_million is not None and table.output_usd_per_million is not None:
-        usd_per_million = (table.input_usd_per_million, table.output_usd_per_million)
+    if (
+        table.input_usd_per_million is not None
+    ):  # that of output is missing only where there is none
+        usd_per_million = (table.input_usd_per_million, table.output_usd_per_million or 0.0)
     fallbacks = tuple(
         other for other in table.fallbacks if file.models[other].provider in providers
     )
@@ -249,13 +258,18 @@ def _demo() -> CatalogueModel:
             max_output_tokens=65_536,
             capabilities=DEMO.capabilities,
         ),
-        provider=Provider(
-            name=DEMO_PROVIDER,
-            kind=DEMO,
-            base_url="",
-            api_key=None,
-            allow_http=False,
-            price_url="",
-        ),
+        provider=_DEMO_PROVIDER,
         upstream=DEMO_MODEL,
+    )
+
+
+def _demo_embeddings() -> CatalogueModel:
+    return CatalogueModel(
+        model=Model(
+            id=DEMO_EMBEDDINGS_MODEL,
+            owned_by=DEMO_PROVIDER,
+            capabilities=frozenset({Capability.EMBEDDINGS}),
+        ),
+        provider=_DEMO_PROVIDER,
+        upstream=DEMO_EMBEDDINGS_MODEL,
     )

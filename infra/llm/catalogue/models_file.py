@@ -131,6 +131,11 @@ class ModelTable(Table):
     output_usd_per_million: NonNegativeFloat | None = None
     cached_input_usd_per_million: NonNegativeFloat | None = None
 
+    @property
+    def computes_embeddings(self) -> bool:
+        """Whether it computes embeddings, instead of chatting."""
+        return Capability.EMBEDDINGS in (self.capabilities or ())
+
 
 class ModelsFile(Table):
     """The whole file."""
@@ -173,7 +178,14 @@ def parse_models(text: str, source: str) -> ModelsFile:
         file = ModelsFile.model_validate(document)
     except ValidationError as exc:
         raise ConfigurationError(f"{source}: {_message(_most_useful(exc))}") from exc
-    checks = (_wrong_addresses, _wrong_dialects, _wrong_auth, _wrong_names, _wrong_spreads)
+    checks = (
+        _wrong_addresses,
+        _wrong_dialects,
+        _wrong_auth,
+        _wrong_names,
+        _wrong_spreads,
+        _wrong_embeddings,
+    )
     for error in (error for check in checks for error in check(file)):
         raise ConfigurationError(f"{source}: {error}")
     return file
@@ -278,7 +290,9 @@ def _wrong_names(file: ModelsFile) -> Iterator[str]:
                     yield f"{head} {key}: names the model itself"
         if len(set(model.fallbacks)) < len(model.fallbacks):
             yield f"{head} fallbacks: names a model twice"
-        if (model.input_usd_per_million is None) != (model.output_usd_per_million is None):
+        has_both = (model.input_usd_per_million is None) == (model.output_usd_per_million is None)
+        has_no_output = model.computes_embeddings and model.output_usd_per_million is None
+        if not has_both and not has_no_output:
             yield f"{head} input_usd_per_million, output_usd_per_million: state both or neither"
         if model.cached_input_usd_per_million is not None and model.input_usd_per_million is None:
             yield f"{head} cached_input_usd_per_million: needs input_usd_per_million"
@@ -308,3 +322,29 @@ def _wrong_spreads(file: ModelsFile) -> Iterator[str]:
     for name, model in file.models.items():
         if model.spread and not same_upstream(file, name):
             yield f"{table_name('models', name)} spread: no fallback has the same upstream"
+
+
+def _wrong_embeddings(file: ModelsFile) -> Iterator[str]:
+    if file.models[file.default].computes_embeddings:
+        yield f"default: {file.default} computes embeddings, so it answers no chat"
+    for name, model in file.models.items():
+        head = table_name("models", name)
+        if not model.computes_embeddings:
+            for other in model.fallbacks:
+                if file.models[other].computes_embeddings:
+                    yield f"{head} fallbacks: {other} computes embeddings, so it answers no chat"
+            continue
+        provider = file.providers[model.provider]
+        if len(model.capabilities or ()) > 1:
+            yield f'{head} capabilities: "embeddings" should stand alone'
+        if PROVIDER_KINDS[provider.kind].embeddings is None:
+            yield f'{head} capabilities: kind = "{provider.kind}" has no "embeddings"'
+        if provider.auth is not None:
+            yield f'{head} capabilities: "embeddings" is not for providers with auth'
+        if model.spread:
+            yield f'{head} spread: not for models with "embeddings"'
+        same = same_upstream(file, name)
+        for other in model.fallbacks:
+            # vectors of two models have nothing in common
+            if other not in same or not file.models[other].computes_embeddings:
+                yield f"{head} fallbacks: {other} is not the same embeddings model"

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 import aiohttp
 
 from domain.entities.reply import Usage
-from domain.entities.tools import Capability
+from domain.entities.tools import OF_CHATS, Capability
+from domain.interfaces.embedding_client import EmbeddingClient
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.anthropic.client import AnthropicClient
 from infra.llm.providers.bedrock.identity import AwsIdentity, default_url
 from infra.llm.providers.demo import DemoLLM
+from infra.llm.providers.demo_embeddings import DemoEmbeddings
 from infra.llm.providers.gemini.client import GeminiClient
+from infra.llm.providers.gemini.embeddings import GeminiEmbeddings
 from infra.llm.providers.openai.client import OpenAICompatibleClient, default_dialect
+from infra.llm.providers.openai.embeddings import OpenAIEmbeddings
 from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.dialect import Dialect
 from infra.llm.transport.request_signer import RequestSigner
@@ -60,19 +64,33 @@ class ClientOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingsApi:
+    """The API of one kind of provider for embeddings.
+
+    Attributes:
+        open_client: Returns the client of one model.
+        takes_tokens: Inputs may be lists of tokens.
+    """
+
+    open_client: Callable[[ClientOptions], EmbeddingClient]
+    takes_tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderKind:
     """One API that providers offer.
 
     Attributes:
         name: Of the kind, in a models file.
-        open_client: Returns the client of one model.
+        open_client: Returns the client of one model that chats.
+        embeddings: How its models compute embeddings; None: they do not.
         success_status: HTTP status of an answered call; None where the client does not use HTTP.
         default_dialect: Returns the dialect of the server at a base URL, which a models file may change; None: it
             may not.
         names_key_header: A models file may state `api_key_header` for its providers.
         takes_google_tokens: A models file may state `auth = "google"` for its providers.
         shares_metadata: All models of one provider accept the metadata in each other's answers.
-        capabilities: What its models usually can do beyond text; a models file may say otherwise.
+        capabilities: What its models that chat usually can do beyond text; a models file may say otherwise.
         default_url: Returns the base URL in a region; None: there are no regions, and a models file states the URL.
         open_signer: Returns what signs the requests of a provider with a name; None: a key authorises them.
         is_demo: Built in, used only while no real provider is configured; not for models files.
@@ -80,6 +98,7 @@ class ProviderKind:
 
     name: str
     open_client: Callable[[ClientOptions], LLMClient]
+    embeddings: EmbeddingsApi | None = None
     success_status: int | None = _HTTP_OK
     default_dialect: Callable[[str], Dialect] | None = None
     names_key_header: bool = False
@@ -166,37 +185,65 @@ def _open_bedrock_signer(identity: AwsIdentity, provider: str) -> RequestSigner:
     return BedrockSigner(identity, provider=provider)
 
 
+def _open_gemini_embeddings(options: ClientOptions) -> EmbeddingClient:
+    return GeminiEmbeddings(
+        options.session,
+        provider=options.provider,
+        model=options.model,
+        upstream=options.upstream,
+        base_url=options.base_url,
+        api_key=options.api_key,
+        cost=options.cost,
+    )
+
+
+def _open_openai_embeddings(options: ClientOptions) -> EmbeddingClient:
+    return OpenAIEmbeddings(
+        options.session,
+        provider=options.provider,
+        model=options.model,
+        upstream=options.upstream,
+        base_url=options.base_url,
+        api_key=options.api_key,
+        api_key_header=options.api_key_header,
+        cost=options.cost,
+    )
+
+
 GEMINI = ProviderKind(
     name="gemini",
     open_client=_open_gemini,
+    embeddings=EmbeddingsApi(open_client=_open_gemini_embeddings),
     takes_google_tokens=True,
     shares_metadata=True,
-    capabilities=frozenset(Capability),
+    capabilities=OF_CHATS,
 )
 OPENAI = ProviderKind(
     name="openai",
     open_client=_open_openai,
+    embeddings=EmbeddingsApi(open_client=_open_openai_embeddings, takes_tokens=True),
     names_key_header=True,
     default_dialect=default_dialect,
-    capabilities=frozenset(Capability) - {Capability.AUDIO},
+    capabilities=OF_CHATS - {Capability.AUDIO},
 )
 ANTHROPIC = ProviderKind(
     name="anthropic",
     open_client=_open_anthropic,
-    capabilities=frozenset(Capability) - {Capability.AUDIO},
+    capabilities=OF_CHATS - {Capability.AUDIO},
 )
 BEDROCK = ProviderKind(
     name="bedrock",
     open_client=_open_bedrock,
     default_url=default_url,
     open_signer=_open_bedrock_signer,
-    capabilities=frozenset(Capability) - {Capability.AUDIO},
+    capabilities=OF_CHATS - {Capability.AUDIO},
 )
 DEMO = ProviderKind(
     name="demo",
     open_client=lambda options: DemoLLM(),
+    embeddings=EmbeddingsApi(open_client=lambda options: DemoEmbeddings(options.model)),
     success_status=None,
-    capabilities=frozenset(Capability) - {Capability.REASONING},
+    capabilities=OF_CHATS - {Capability.REASONING},
     is_demo=True,
 )
 

@@ -1,10 +1,12 @@
-"""Streams one answer over HTTP."""
+"""Streams one answer over HTTP, or fetches it as one document."""
 
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf
+from typing import TypeVar
 
 import aiohttp
 import orjson
@@ -36,6 +38,11 @@ _TRAILING_SECONDS = 10.0
 _TRAILING_SHARE = 2 / 3
 _LAST_BYTES_SECONDS = 1.0
 _CONTENT_TYPE = "application/json"
+_OK = 200
+_LARGE_BYTES = 1024 * 1024
+"""Of an answer whose parsing would keep the event loop from other requests for milliseconds."""
+
+Document = TypeVar("Document")
 
 
 def provider_session(
@@ -76,7 +83,7 @@ class Endpoint:
         headers: For authorisation; may replace `Accept`.
         max_answer_bytes: Longer answers are cut there, in UTF-8, and the connection is closed.
         cost: Adds the cost to a usage.
-        idle_seconds: The limit on silence within an answer.
+        idle_seconds: The limit on silence within a streamed answer.
         whole_url: The URL for answers that are not streamed; None: the same.
         signer: Signs each request; None where `headers` authorise them.
         authorization: Supplies further headers, which change over time; None: `headers` are enough.
@@ -92,7 +99,7 @@ class Endpoint:
         headers: Mapping[str, str],
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
-        idle_seconds: float,
+        idle_seconds: float = inf,
         whole_url: str | None = None,
         signer: RequestSigner | None = None,
         authorization: Authorization | None = None,
@@ -148,7 +155,7 @@ class Endpoint:
             response = await self._response(url, body_to_send, signature, context)
             try:
                 with TranslateErrors(self._provider, response.status):
-                    if response.status != 200:
+                    if response.status != _OK:
                         document = await _refusal_body(response)
                         if type(document) is dict:
                             with suppress(ErrorInAnswer, UnreadableAnswer):
@@ -207,6 +214,52 @@ class Endpoint:
             response.close()
         for event in rest:
             yield event
+
+    async def fetch(
+        self,
+        body: bytes,
+        context: ChatRequestContext,
+        read: Callable[[dict[str, object]], Document],
+    ) -> Document:
+        """Post `body` and return what `read` makes of the answer, which is one JSON object.
+
+        A large answer is parsed in a thread. Unlike a streamed one, it is not cut but a failure where it is too long.
+
+        Args:
+            body: The body of the request.
+            context: Receives whether the request was sent.
+            read: May raise `UnreadableAnswer`.
+
+        Raises:
+            LLMError: There is no such answer.
+        """
+        response = await self._response(self._url, body, {}, context)
+        try:
+            with TranslateErrors(self._provider, response.status):
+                if response.status != _OK:
+                    refused = await _refusal_body(response)
+                    raise refusal(self._provider, response.status, refused, response.headers)
+                answer = await _whole(body_of(response), self._max_answer_bytes)
+                parse_answer = partial(self._read, answer, response.headers, read)
+                if len(answer) > _LARGE_BYTES:
+                    return await asyncio.to_thread(parse_answer)
+                return parse_answer()
+        finally:
+            response.close()
+
+    def _read(
+        self,
+        answer: bytes,
+        headers: Mapping[str, str],
+        read: Callable[[dict[str, object]], Document],
+    ) -> Document:
+        document = parse(answer)
+        if type(document) is not dict:
+            raise UnreadableAnswer("not a JSON object")
+        if document.get("error"):
+            status = WireError.parse(document).status or _OK
+            raise refusal(self._provider, status, document, headers)
+        return read(document)
 
     def _renews(self, error: WireError, signature: Mapping[str, str]) -> bool:
         return self._signer is not None and self._signer.renews(error, signature)
@@ -294,6 +347,20 @@ async def _refusal_body(response: aiohttp.ClientResponse) -> object:
     except (UnreadableAnswer, orjson.JSONDecodeError):
         text = body.decode(errors="replace").strip()
         return None if text.startswith(("<", "{", "[")) else text
+
+
+async def _whole(content: Body, max_bytes: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        UnreadableAnswer: It is longer than `max_bytes`.
+    """
+    body = bytearray()
+    while chunk := await content.readany():
+        body += chunk
+        if len(body) > max_bytes:
+            raise UnreadableAnswer("too long")
+    return bytes(body)
 
 
 async def _start_of(content: Body) -> bytes:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.chat_request_context import ChatRequestContext, Operation
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
 from domain.interfaces.telemetry import OK, AttemptObserver
@@ -19,7 +19,6 @@ _LABELS = (
     "gen_ai_request_model",
     "gen_ai_response_model",
 )
-_OPERATION = "chat"
 
 
 @dataclass(slots=True)
@@ -65,7 +64,7 @@ class GenAiMetrics(AttemptObserver):
         )
         for histogram in (self._durations, self._tokens, self._first_chunks, self._cached_tokens):
             registry.register(histogram)
-        self._routes: dict[tuple[str, str, str], _Route] = {}
+        self._routes: dict[tuple[Operation, str, str, str], _Route] = {}
 
     def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
         """No-op: calls are measured at their end."""
@@ -77,7 +76,7 @@ class GenAiMetrics(AttemptObserver):
         first_text_seconds: float | None,
         reply: Reply | None,
     ) -> None:
-        key = (attempt.provider, context.model, attempt.model)
+        key = (context.operation, attempt.provider, context.model, attempt.model)
         route = self._routes.get(key) or self._open(*key)
         duration = route.durations.get(attempt.outcome)
         if duration is None:
@@ -97,9 +96,11 @@ class GenAiMetrics(AttemptObserver):
         if usage.cached_input_tokens is not None:
             route.cached_input_tokens.observe(usage.cached_input_tokens)
 
-    def _open(self, provider: str, requested_model: str, model: str) -> _Route:
-        labels = (_OPERATION, open_telemetry_name(provider), requested_model, model)
-        route = self._routes[provider, requested_model, model] = _Route(
+    def _open(
+        self, operation: Operation, provider: str, requested_model: str, model: str
+    ) -> _Route:
+        labels = (operation.value, open_telemetry_name(provider), requested_model, model)
+        route = self._routes[operation, provider, requested_model, model] = _Route(
             labels=labels,
             first_chunks=self._first_chunks.series(*labels),
             input_tokens=self._tokens.series(*labels, "input"),

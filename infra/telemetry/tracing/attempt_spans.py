@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import aiohttp
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
-from domain.entities.chat_request_context import ChatRequestContext
+from domain.entities.chat_request_context import ChatRequestContext, Operation
 from domain.entities.interaction import Attempt
 from domain.entities.reply import Reply
 from domain.exceptions import ContentBlocked
@@ -14,7 +14,6 @@ from domain.interfaces.telemetry import CANCELLED, OK, AttemptObserver
 from infra.telemetry.metrics.provider_names import open_telemetry_name
 from infra.telemetry.tracing.propagation import HEADER, traceparent_of
 
-_OPERATION = "chat"
 _NO_FAULT = frozenset({OK, CANCELLED, ContentBlocked.outcome})
 
 
@@ -28,18 +27,19 @@ class AttemptSpans(AttemptObserver):
 
     def attempt_started(self, context: ChatRequestContext, provider: str, model: str) -> None:
         span = self._tracer.start_span(
-            f"{_OPERATION} {model}",
+            f"{context.operation.value} {model}",
             kind=SpanKind.CLIENT,
             attributes={
-                "gen_ai.operation.name": _OPERATION,
+                "gen_ai.operation.name": context.operation.value,
                 "gen_ai.provider.name": open_telemetry_name(provider),
                 "gen_ai.request.model": context.model,
                 "gen_ai.response.model": model,
-                "gen_ai.request.stream": True,
-                "rt.interaction_id": context.id,
                 "rt.attempt": len(context.attempts) + 1,
             },
         )
+        if context.operation is Operation.CHAT:
+            span.set_attribute("gen_ai.request.stream", True)
+            span.set_attribute("rt.interaction_id", context.id)
         self._under_way[context.id] = span
         # Every request has a context of its own.
         self._latest.set(span)
@@ -58,7 +58,7 @@ class AttemptSpans(AttemptObserver):
             span.set_attribute("gen_ai.response.time_to_first_chunk", first_text_seconds)
         if attempt.http_status is not None:
             span.set_attribute("http.response.status_code", attempt.http_status)
-        if reply is not None:
+        if reply is not None and context.operation is Operation.CHAT:
             span.set_attribute("gen_ai.response.finish_reasons", (reply.finish_reason.value,))
         if (usage := attempt.usage) is not None:
             if usage.input_tokens is not None:

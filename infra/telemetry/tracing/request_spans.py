@@ -14,6 +14,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from domain.entities.chat_request_context import Operation
 from domain.interfaces.telemetry import RequestOutcome, RequestSpan, RequestTracer
 from infra.telemetry.metrics.http_methods import KNOWN_METHODS, OTHER_METHOD
 from infra.telemetry.tracing.propagation import remote_context
@@ -62,7 +63,8 @@ class _RequestSpan(RequestSpan):
         if outcome.status:
             span.set_attribute("http.response.status_code", outcome.status)
         if outcome.context is not None:
-            span.set_attribute("rt.interaction_id", outcome.context.id)
+            if outcome.context.operation is Operation.CHAT:
+                span.set_attribute("rt.interaction_id", outcome.context.id)
             span.set_attribute("rt.attempts", len(outcome.context.attempts))
             span.set_attribute("rt.replayed", outcome.context.is_replayed)
         if outcome.problem is not None:

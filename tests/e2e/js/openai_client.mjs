@@ -76,6 +76,14 @@ await run({
   agent_at_once: (url, model) => agent(url, model, BOTH),
   agent_streamed: (url, model) =>
     agent(url, model, QUESTION, { stream: true, stream_options: { include_usage: true } }),
+  async embeddings(url, model) {
+    const input = ["Why?", "How?"];
+    const vectors = async (options) => {
+      const { data } = await client(url).embeddings.create({ model, input, ...options });
+      return data.map(({ embedding }) => embedding);
+    };
+    return { usual: await vectors({}), plain: await vectors({ encoding_format: "float" }) };
+  },
   async structured(url, model) {
     const answer = await client(url).chat.completions.parse({
       model,

@@ -27,6 +27,32 @@ from infra.llm.transport.response_parser import (
 )
 
 
+def usage_of(counts: object) -> Usage:
+    """Return the usage in the `usage` of an answer, of any shape."""
+    if not isinstance(counts, dict):
+        return NO_USAGE
+    input_tokens = _count(counts, _INPUT)
+    output_tokens = _count(counts, _OUTPUT)
+    reasoning_tokens = _count(counts, _REASONING)
+    total_tokens = _count(counts, _TOTAL)
+    if (
+        input_tokens is not None
+        and output_tokens is not None
+        and reasoning_tokens
+        and total_tokens == input_tokens + output_tokens + reasoning_tokens
+    ):
+        output_tokens += reasoning_tokens  # some servers do not include them in the output
+    return Usage(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        reasoning_tokens=reasoning_tokens,
+        total_tokens=total_tokens,
+        cached_input_tokens=_count(counts, _CACHED_INPUT),
+        # With a key of the user at OpenRouter, the reported cost does not include the host's price.
+        cost_usd=None if counts.get("is_byok") else price_usd(counts.get("cost")),
+    )
+
+
 class OpenAIReader(AnswerReader):
     """Reads chunks, and the complete answer of a server that ignores `stream`.
 
@@ -98,29 +124,7 @@ class OpenAIReader(AnswerReader):
         return (*events, *self._calls.complete(may_be_cut=was_cut))
 
     def usage(self) -> Usage:
-        counts = self._counts
-        if not isinstance(counts, dict):
-            return NO_USAGE
-        input_tokens = _count(counts, _INPUT)
-        output_tokens = _count(counts, _OUTPUT)
-        reasoning_tokens = _count(counts, _REASONING)
-        total_tokens = _count(counts, _TOTAL)
-        if (
-            input_tokens is not None
-            and output_tokens is not None
-            and reasoning_tokens
-            and total_tokens == input_tokens + output_tokens + reasoning_tokens
-        ):
-            output_tokens += reasoning_tokens  # some servers do not include them in the output
-        return Usage(
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            reasoning_tokens=reasoning_tokens,
-            total_tokens=total_tokens,
-            cached_input_tokens=_count(counts, _CACHED_INPUT),
-            # With a key of the user at OpenRouter, the reported cost does not include the host's price.
-            cost_usd=None if counts.get("is_byok") else price_usd(counts.get("cost")),
-        )
+        return usage_of(self._counts)
 
     def _take_reason(self, reason: object) -> None:
         if is_unset(reason):

@@ -66,7 +66,7 @@ class OpenAICompatibleClient(HttpClient):
             provider=provider,
             model=model,
             url=f"{base_url.rstrip('/')}/chat/completions",
-            headers=_key_headers(api_key, api_key_header),
+            headers=key_headers(api_key, api_key_header),
             max_answer_bytes=max_answer_bytes,
             cost=cost,
             idle_seconds=idle_seconds,
@@ -74,7 +74,13 @@ class OpenAICompatibleClient(HttpClient):
         super().__init__(endpoint, route_dialect, partial(OpenAIReader, family))
 
 
-def _key_headers(api_key: str | None, header: str | None) -> dict[str, str]:
+def key_headers(api_key: str | None, header: str | None) -> dict[str, str]:
+    """Return the headers that authorise a request with a key; none without one.
+
+    Args:
+        api_key: None or empty sends none.
+        header: The header in which the key is sent by itself; None: as a bearer token.
+    """
     if not api_key:
         return {}
     return {header: api_key} if header else {"Authorization": f"Bearer {api_key}"}

@@ -35,9 +35,9 @@ class Ledger(TokenBudget):
         self.asked: list[tuple[int, int]] = []
         self.spent: list[int] = []
 
-    def reserve(self, name: str, *, least: int, most: int) -> Reservation:
+    async def reserve(self, name: str, *, least: int, most: int) -> Reservation:
         self.asked.append((least, most))
-        return self.budget.reserve(name, least=least, most=most)
+        return await self.budget.reserve(name, least=least, most=most)
 
     def settle(self, reservation: Reservation, spent: int) -> None:
         self.spent.append(spent)

@@ -11,7 +11,14 @@ from botocore.exceptions import ConnectionClosedError
 from domain.entities.background.answer import AnswerLease, BackgroundAnswer
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, LeaseLost, Unstorable
 from infra.answers.chunks import Chunk
-from infra.answers.dynamodb.items import LEASE_PARTITIONS, chunk_items, key_of_lease, lease_key
+from infra.answers.dynamodb import logs
+from infra.answers.dynamodb.items import (
+    LEASE_PARTITIONS,
+    chunk_items,
+    header_partition,
+    key_of_lease,
+    lease_key,
+)
 from infra.answers.dynamodb.store import DynamoAnswerLog, open_dynamo_answers
 from infra.storage.aws.access import AwsAccess
 from infra.storage.aws.client import open_client
@@ -26,14 +33,16 @@ KEY = ANSWER.key
 
 
 class CountedTable(Table):
-    """Counts the items that queries return."""
+    """Counts the items that queries return, and those that they read."""
 
     returned = 0
+    scanned = 0
 
     async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         answer = await super().call(operation, **parameters)
         if operation == "query":
             self.returned += len(answer["Items"])
+            self.scanned += answer["ScannedCount"]
         return answer
 
 
@@ -71,7 +80,7 @@ async def items_of(table: Table) -> list[Item]:
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": pk}},
         )
-        for pk in (f"A#{KEY.user_id}", *LEASE_PARTITIONS)
+        for pk in (header_partition(KEY.user_id), f"A#{KEY.user_id}", *LEASE_PARTITIONS)
     ]
     return [item for page in pages for item in page["Items"]]
 
@@ -163,6 +172,34 @@ async def test_chunks_and_ended_logs_expire(log: DynamoAnswerLog, table: Table) 
     assert lasting == []
 
 
+async def test_a_log_can_be_erased_as_long_as_its_text_is_there(
+    log: DynamoAnswerLog, table: Table
+) -> None:
+    lease = await begun(log)
+    await log.append(lease, ["a canary"])
+    await log.end(lease, [ANSWER.interaction])
+    first_to_expire = min(
+        int(item["expiresAt"]["N"]) for item in await items_of(table) if "first" in item
+    )
+    for item in await items_of(table):  # as the table does it, with a delay of days
+        if int(item["expiresAt"]["N"]) <= first_to_expire + 3 * 86_400 and "first" not in item:
+            await table.delete_many([{"pk": item["pk"], "sk": item["sk"]}])
+    await log.erase_all(KEY.user_id, KEY.interaction_id)
+    assert "canary" not in str(await items_of(table))
+
+
+async def test_erasing_a_user_reads_no_text_of_erased_logs(
+    log: DynamoAnswerLog, table: CountedTable
+) -> None:
+    lease = await begun(log)
+    for text in "abc":
+        await log.append(lease, [text])
+    await log.erase_all(KEY.user_id, KEY.interaction_id)
+    table.scanned = 0
+    await log.erase_all(KEY.user_id, KEY.interaction_id)
+    assert table.scanned == 1
+
+
 async def test_an_erased_log_has_no_content_left_and_expires(
     log: DynamoAnswerLog, table: Table
 ) -> None:
@@ -174,6 +211,19 @@ async def test_an_erased_log_has_no_content_left_and_expires(
     assert len(items) == 4  # the log, its two chunks, and the position after them
     assert "canary" not in str(items)
     assert all("expiresAt" in item for item in items)
+
+
+async def test_more_logs_than_are_looked_up_at_once_are_erased(
+    log: DynamoAnswerLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "ERASED_AT_ONCE", 2)
+    answers = [BackgroundAnswer(interaction=an_interaction(number)) for number in range(5)]
+    for answer in answers:
+        await log.begin(answer, lease_seconds=10.0)
+    await log.erase(answers[1].key)
+    await log.erase_all("ana", answers[3].key.interaction_id)
+    left = [await log.read(answer.key, after=-1, limit=1) is not None for answer in answers]
+    assert left == [False] * 4 + [True]
 
 
 async def test_an_erasure_that_was_cut_off_is_completed_with_the_users(

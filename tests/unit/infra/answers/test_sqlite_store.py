@@ -12,7 +12,12 @@ from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.answer_log import AnswerLog
 from infra.answers.sqlite import store as sqlite
 from infra.answers.sqlite.jobs import REMOVED_AT_ONCE
-from infra.answers.sqlite.store import ANSWERS_FILE, SqliteAnswerLog, open_sqlite_answers
+from infra.answers.sqlite.store import (
+    ANSWERS_FILE,
+    PURGE_PAUSE_SECONDS,
+    SqliteAnswerLog,
+    open_sqlite_answers,
+)
 from infra.clock import SystemClock
 from tests.fakes.clock import FakeClock
 from tests.fakes.interactions import an_interaction
@@ -135,24 +140,23 @@ async def test_a_closed_log_refuses_calls(tmp_path: Path) -> None:
         await read(log)
 
 
-async def test_expired_logs_are_removed_from_the_file_some_at_a_time(tmp_path: Path) -> None:
+async def test_all_expired_logs_are_removed_some_at_a_time(tmp_path: Path) -> None:
     clock = FakeClock()
+    path = tmp_path / ANSWERS_FILE
+    logs = 2 * REMOVED_AT_ONCE + 2
     async with open_sqlite_answers(tmp_path, clock, keep_seconds=60.0, read_seconds=10.0) as log:
-        for number in range(REMOVED_AT_ONCE + 2):
+        for number in range(logs):
             outcome = an_interaction(number)
             lease = await log.begin(BackgroundAnswer(interaction=outcome), lease_seconds=1.0)
             if number:
                 await log.end(lease, [outcome])
-        left = []
-        for seconds in (59.0, 1.0, 0.0):
-            clock.advance(seconds)
-            await log.purge()
-            left.append(_rows(tmp_path / ANSWERS_FILE))
-    assert left == [
-        (REMOVED_AT_ONCE + 2, REMOVED_AT_ONCE + 2, REMOVED_AT_ONCE + 1),
-        (2, 2, 1),
-        (1, 1, 0),
-    ]
+        clock.advance(59.0)
+        await log.purge()
+        assert _rows(path) == (logs, logs, logs - 1)
+        clock.advance(1.0)
+        await log.purge()
+        assert _rows(path) == (1, 1, 0)
+    assert clock.slept == [PURGE_PAUSE_SECONDS] * 2  # between the removals
 
 
 def _rows(path: Path) -> tuple[int, ...]:

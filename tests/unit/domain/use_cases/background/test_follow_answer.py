@@ -11,6 +11,7 @@ from domain.entities.background.log import LogEvent, Restarted
 from domain.entities.interaction import Interaction, Status
 from domain.entities.reply import ProviderSelected
 from domain.exceptions import HistoryDamaged, HistoryUnreadable, NotFound
+from domain.use_cases.background import follow_answer
 from domain.use_cases.background.follow_answer import EXPIRED, FollowAnswer, NumberedEvent
 from domain.use_cases.load_contents import LoadContents
 from domain.use_cases.read_interaction import ReadInteraction
@@ -64,8 +65,8 @@ class Readers:
             return [event async for event in events]
 
 
-def numbered(*events: LogEvent, start: int = 0) -> list[NumberedEvent]:
-    return [NumberedEvent(number, event) for number, event in enumerate(events, start)]
+def numbered(*events: LogEvent) -> list[NumberedEvent]:
+    return [NumberedEvent(number, event) for number, event in enumerate(events)]
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ async def test_a_reader_that_comes_while_the_last_one_leaves_reads_on(readers: R
     assert await anext(coming) == NumberedEvent(0, "a")
     await readers.writer.end(lease, [an_interaction()])
     async with asyncio.timeout(5.0):
-        assert [event async for event in coming] == numbered(an_interaction(), start=1)
+        assert [event async for event in coming] == [NumberedEvent(1, an_interaction())]
 
 
 async def test_no_task_is_left_when_all_readers_have_left(readers: Readers) -> None:
@@ -175,6 +176,25 @@ async def test_readers_wait_while_the_log_does_not_answer(readers: Readers) -> N
     readers.log.is_away = False
     await readers.writer.end(lease, [an_interaction()])
     assert await reading == numbered("a", an_interaction())
+
+
+async def test_readers_of_an_answer_that_has_just_begun_wait_for_its_log(readers: Readers) -> None:
+    lease = await readers.begin()
+    await readers.writer.append(lease, ["a"])
+    readers.log.is_away = True
+    begun = readers.follow.begun(an_answer())
+    reading = asyncio.create_task(anext(begun.events))
+    await until(lambda: readers.clock.slept)
+    readers.log.is_away = False
+    assert await reading == NumberedEvent(0, "a")
+    joined = readers.follow.begun(an_answer())
+    assert await anext(joined.events) == NumberedEvent(0, "a")
+    assert readers.follow.readers == 2
+    reads = readers.reads
+    await begun.events.aclose()
+    await joined.events.aclose()
+    assert readers.follow.readers == 0
+    assert readers.reads <= reads + 1  # both shared what was read
 
 
 async def test_a_log_that_does_not_answer_at_first_is_an_error(readers: Readers) -> None:
@@ -229,7 +249,7 @@ async def test_without_a_log_the_answer_is_told_as_a_whole(readers: Readers) -> 
     await readers.history.append(an_interaction())
     whole = (ProviderSelected(provider="scripted", model="demo"), "answer 0", an_interaction())
     assert await readers.read_all() == numbered(*whole)
-    assert await readers.read_all(after=5) == numbered(Restarted(EXPIRED), *whole, start=6)
+    assert await readers.read_all(after=5) == numbered(Restarted(EXPIRED), *whole)
 
 
 async def test_an_answer_without_text_has_no_empty_event(readers: Readers) -> None:
@@ -284,3 +304,46 @@ async def test_what_another_process_adds_is_found_by_looking(readers: Readers) -
     await readers.writer.end(lease, [an_interaction()])
     async with asyncio.timeout(5.0):
         assert await reading == numbered("a", an_interaction())
+
+
+async def test_the_log_of_another_process_is_looked_at_less_often_while_nothing_comes(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = _recorded_waits(monkeypatch)
+    readers.log.poll_seconds = 0.05
+    lease = await readers.begin()
+    reading = asyncio.create_task(readers.read_all())
+    await until(lambda: len(waits) > 5)
+    assert waits[:6] == [0.05, 0.1, 0.2, 0.4, 0.5, 0.5]
+    del waits[:]
+    await readers.writer.append(lease, ["a"])
+    await until(lambda: 0.05 in waits)
+    await readers.writer.end(lease, [an_interaction()])
+    await reading
+
+
+async def test_the_log_that_this_process_writes_is_hardly_looked_at(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = _recorded_waits(monkeypatch)
+    lease = await readers.begin()
+    made = {lease.key}
+    readers.follow.made_here = lambda: made
+    reading = asyncio.create_task(readers.read_all())
+    await until(lambda: len(waits) > 3)
+    assert set(waits) == {1.0}
+    made.clear()  # another process has taken over
+    await until(lambda: waits[-1] == 0.5)
+    await readers.writer.end(lease, [an_interaction()])
+    await reading
+
+
+def _recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waits: list[float] = []
+
+    async def wait(_event: asyncio.Event, seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(follow_answer, "_set_within", wait)
+    return waits

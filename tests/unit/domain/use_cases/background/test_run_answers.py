@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,6 @@ from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.items import ProviderMetadata, Reasoning, Text, ToolCall
 from domain.entities.reply import MetadataReceived, ProviderSelected, ReasoningDelta
 from domain.exceptions import (
-    AnswerExists,
     CannotContinue,
     DomainError,
     HistoryDamaged,
@@ -394,8 +394,11 @@ async def test_a_stop_in_another_process_is_seen_by_the_next_look() -> None:
 async def test_an_outcome_that_was_decided_is_kept_by_the_next_process(moment: str) -> None:
     installation = Installation()
     await died_after(installation, SELECTED, "a")
-    decided = an_interaction(text="a", status=Status.TRUNCATED, error="timeout")
     log = installation.log_of()
+    decided = replace(
+        an_interaction(text="a", status=Status.TRUNCATED, error="timeout"),
+        prompt=log.answer.interaction.prompt,
+    )
     log.chunks.append((1, [Concluded(decided)]))
     if moment == "in history":
         await installation.history.append(decided)
@@ -564,7 +567,9 @@ async def test_an_answer_that_is_not_accepted_leaves_nothing_that_goes_on(fails:
     with pytest.raises(HistoryUnavailable):
         await process.begin()
     await process.finished()
-    assert (installation.logs, installation.history.kept) == ({}, {})
+    assert installation.logs == {}
+    # its row may be stored although that was not confirmed: then nothing else would give it an outcome
+    assert set(installation.history.kept) == ({an_id(0)} if fails == "history" else set())
     assert process.settled == process.contexts
     process.log.begin = begin  # type: ignore[method-assign]
 
@@ -617,16 +622,47 @@ async def test_an_answer_whose_log_cannot_be_removed_reports_why_it_was_not_acce
         await process.begin()
 
 
-async def test_an_answer_of_the_same_id_goes_on() -> None:
+async def test_an_answer_that_exists_goes_on_instead_of_another_one() -> None:
+    """A request that is repeated after its process died before the answer was in history."""
     installation = Installation()
     may_end = asyncio.Event()
     first = installation.process(SELECTED, "a", may_end, END)
     await first.begin()
-    with pytest.raises(AnswerExists):
-        await installation.process("never").begin()
+    del installation.history.kept[an_id(0)]
+    repeated = installation.process("never")
+    await repeated.begin()
+    assert installation.outcome().status is Status.IN_PROGRESS
+    assert repeated.llm.asked == []
+    assert len(repeated.settled) == 1
     may_end.set()
     await first.finished()
     assert installation.outcome().text == "a"
+
+
+async def test_all_that_were_left_are_taken_over_at_once() -> None:
+    installation = Installation()
+    first = installation.process(SELECTED, "a", asyncio.Event())
+    for number in range(35):
+        await first.begin(number)
+    first.answers.give_up()
+    await first.finished()
+    second = installation.process(SELECTED, "b", END)
+    await second.take_over()
+    await second.finished()
+    assert {installation.outcome(number).text for number in range(35)} == {"b"}
+
+
+async def test_an_answer_that_was_refused_gets_an_outcome() -> None:
+    """Its row may be stored although that was not confirmed."""
+    installation = Installation()
+    process = installation.process(SELECTED, "a", asyncio.Event())
+    installation.history.refuses = 1
+    with pytest.raises(HistoryUnavailable):
+        await process.begin()
+    await process.finished()
+    outcome = installation.outcome()
+    assert (outcome.status, outcome.error) == (Status.FAILED, HistoryUnavailable.code)
+    assert installation.logs == {}
 
 
 async def test_the_context_of_an_answer_of_another_process_is_that_of_its_request() -> None:

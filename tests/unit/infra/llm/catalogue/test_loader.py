@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from domain.entities.model import Model
-from domain.entities.tools import Capability
+from domain.entities.tools import OF_CHATS
 from domain.exceptions import RetiredModel, UnknownModel
 from infra.configuration import ConfigurationError, read_environment
 from infra.llm.catalogue.catalogue import Catalogue, CatalogueModel
@@ -22,6 +22,7 @@ from tests.fakes.clock import FakeClock
 KEY = SecretStr("test-key")
 FLASH, LITE, PRO = "gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-3.1-pro-preview"
 MINI = "openai/gpt-5.4-mini"
+VECTORS = "gemini-embedding-001"
 DAY_SECONDS = 86_400.0
 
 PROVIDERS = """
@@ -68,14 +69,14 @@ def entry(catalogue: Catalogue, name: str) -> CatalogueModel:
 class TestBuiltIn:
     def test_with_all_keys_every_model_is_there_and_the_default_first(self) -> None:
         catalogue = loaded(gemini_api_key=KEY, openrouter_api_key=KEY)
-        assert ids(catalogue) == [FLASH, LITE, PRO, MINI]
+        assert ids(catalogue) == [FLASH, LITE, PRO, MINI, VECTORS]
         assert catalogue.resolve(None) == Model(
             id=FLASH,
             owned_by="gemini",
             aliases=("gemini-2.5-flash",),
             context_tokens=1_048_576,
             max_output_tokens=65_536,
-            capabilities=frozenset(Capability),
+            capabilities=OF_CHATS,
         )
         assert not catalogue.is_demo_only()
         assert catalogue.plain_http_providers() == []
@@ -96,7 +97,7 @@ class TestBuiltIn:
     def test_what_nobody_offers_is_unknown_and_what_there_is_is_named(self) -> None:
         with pytest.raises(UnknownModel) as raised:
             loaded(gemini_api_key=KEY).resolve("gpt-2")
-        assert raised.value.known == (FLASH, LITE, PRO)
+        assert raised.value.known == (FLASH, LITE, PRO, VECTORS)
         assert not isinstance(raised.value, RetiredModel)
 
     def test_a_provider_without_its_key_is_left_out_with_one_line(
@@ -104,7 +105,7 @@ class TestBuiltIn:
     ) -> None:
         with caplog.at_level(logging.INFO):
             catalogue = loaded(gemini_api_key=KEY)
-        assert ids(catalogue) == [FLASH, LITE, PRO]
+        assert ids(catalogue) == [FLASH, LITE, PRO, VECTORS]
         assert entry(catalogue, FLASH).fallbacks == ()
         assert entry(catalogue, PRO).fallbacks == (FLASH,)
         assert [record.getMessage() for record in caplog.records] == [
@@ -116,7 +117,7 @@ class TestBuiltIn:
 
     def test_with_nothing_configured_there_is_the_demo(self) -> None:
         catalogue = loaded()
-        assert ids(catalogue) == ["demo"]
+        assert ids(catalogue) == ["demo", "demo-embeddings"]
         assert catalogue.is_demo_only()
         assert catalogue.entries[0].provider.kind is DEMO
 
@@ -170,7 +171,7 @@ class TestOpenAIByVariables:
 
     def test_it_stands_behind_the_default_of_the_file(self) -> None:
         catalogue = loaded(gemini_api_key=KEY, openai_api_key=KEY, openai_model="gpt-5.6-sol")
-        assert ids(catalogue) == [FLASH, LITE, PRO, "gpt-5.6-sol"]
+        assert ids(catalogue) == [FLASH, LITE, PRO, "gpt-5.6-sol", VECTORS]
 
     @pytest.mark.parametrize(
         "settings", [{"openai_base_url": "http://localhost:11434/v1"}, {"openai_model": "x"}]

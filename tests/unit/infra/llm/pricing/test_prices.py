@@ -67,6 +67,22 @@ MODELS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("url", "model", "usd_per_million"),
+    [
+        (GOOGLE, "gemini-embedding-001", 0.15),
+        ("https://api.openai.com/v1", "text-embedding-3-small", 0.02),
+    ],
+)
+def test_embeddings_cost_what_their_input_costs(
+    url: str, model: str, usd_per_million: float
+) -> None:
+    tariff = tariff_of(model, url)
+    assert tariff is not None
+    cost = tariff.usd(Usage(input_tokens=1_000_000, output_tokens=0), START_MILLISECONDS)
+    assert cost == pytest.approx(usd_per_million)
+
+
 def test_the_price_list_is_that_of_the_locked_library() -> None:
     assert PRICE_LIST.read_text(encoding="utf-8") == price_list(), "run `make lock`"
 
@@ -120,7 +136,8 @@ def test_the_models_with_a_price_are_those_the_library_knows(url: str) -> None:
             assert name not in priced
             continue
         prices = model.get_prices(MOMENTS[0])
-        has_both = prices.input_mtok is not None and prices.output_mtok is not None
+        has_output = prices.output_mtok is not None or "embed" in model.id.lower()
+        has_both = prices.input_mtok is not None and has_output
         assert (name in priced) == has_both, name
 
 
@@ -131,8 +148,8 @@ def test_a_model_the_library_does_not_know_has_no_price(model: str, url: str) ->
     assert tariff_of(model, url) is None
 
 
-def test_a_model_with_a_price_of_input_alone_has_none() -> None:
-    assert tariff_of("text-embedding-3-small", "https://api.openai.com/v1") is None
+def test_another_model_with_a_price_of_input_alone_has_none() -> None:
+    assert tariff_of("babbage", "https://resource.openai.azure.com/openai/v1") is None
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from domain.entities.items import (
 )
 from domain.entities.model import Model
 from domain.entities.prompt import Message, Prompt, Role
-from domain.entities.tools import Capability, Tool
+from domain.entities.tools import OF_CHATS, Tool
 from domain.use_cases.recall_conversation import RecallConversation
 from infra.history.format.documents import document_of, interaction_of
 from infra.llm.providers.anthropic.request import request_body as anthropic_body
@@ -39,7 +39,7 @@ MODEL = Model(
     owned_by="p",
     context_tokens=1_000_000,
     max_output_tokens=1_000,
-    capabilities=frozenset(Capability),
+    capabilities=OF_CHATS,
 )
 TOOLS = (
     Tool(name="weather", description="Of a city", parameters='{"type": "object", "b": 1, "a": 2}'),

@@ -17,7 +17,7 @@ from domain.entities.reply import (
     ReasoningDelta,
     Reply,
 )
-from domain.entities.tools import Capability, ResponseFormat, Tool
+from domain.entities.tools import OF_CHATS, Capability, ResponseFormat, Tool
 from domain.exceptions import ContentBlocked, LLMTimeout, LLMUnavailable
 from infra.clock import SystemClock
 from infra.llm.providers.scripted import ScriptedLLM
@@ -219,7 +219,7 @@ async def test_routes_that_lack_a_capability_are_skipped(
     clock: FakeClock, prompt: Prompt, capability: Capability
 ) -> None:
     down = LLMUnavailable(http_status=200)
-    everything = frozenset(Capability)
+    everything = OF_CHATS
     first = RouteHarness(clock, down, down, capabilities=everything)
     lacking = RouteHarness(clock, "no", model="b", capabilities=everything - {capability})
     able = RouteHarness(clock, "yes", model="c", capabilities=frozenset({capability}))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from domain.entities.items import ToolCall
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
-from domain.entities.tools import Capability, Tool
+from domain.entities.tools import OF_CHATS, Tool
 from domain.exceptions import LLMError
 from infra.llm.providers.anthropic.answer import AnthropicReader
 from infra.llm.providers.bedrock.answer import BedrockReader
@@ -249,7 +249,7 @@ async def test_another_route_answers_for_a_cut_call_and_no_call_comes_twice(
                     model=name,
                     provider=name,
                     inner=client_of(session, provider, name),
-                    capabilities=frozenset(Capability),
+                    capabilities=OF_CHATS,
                 )
                 for name, provider in (("a", first), ("b", second))
             ]

@@ -12,7 +12,7 @@ import pytest
 from domain.entities.items import Reasoning, ToolCall, ToolResult
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected
-from domain.entities.tools import Capability, ReasoningEffort, Tool
+from domain.entities.tools import OF_CHATS, Capability, ReasoningEffort, Tool
 from domain.exceptions import LLMError, LLMRejected, LLMUnavailable
 from domain.use_cases.record_answer import AnswerRecorder
 from infra.clock import SystemClock
@@ -262,7 +262,7 @@ async def test_the_models_file_and_the_key_alone_open_it(
     context.model = "claude"
     catalogue = load_catalogue(settings, {"ANTHROPIC_API_KEY": "test-key"}, clock)
     (model,) = catalogue.models()
-    assert model.capabilities == frozenset(Capability) - {Capability.AUDIO}
+    assert model.capabilities == OF_CHATS - {Capability.AUDIO}
     assert catalogue.entries[0].family == "claude"
     async with open_llm(catalogue, settings, clock=clock, observer=RecordingObserver()) as llm:
         heard = await read_answer(llm.client, context)

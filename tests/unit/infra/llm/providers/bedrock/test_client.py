@@ -12,7 +12,7 @@ import pytest
 from domain.entities.items import Attachment, Reasoning, ToolCall, ToolResult
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
-from domain.entities.tools import Capability, ReasoningEffort, ResponseFormat, Tool
+from domain.entities.tools import OF_CHATS, Capability, ReasoningEffort, ResponseFormat, Tool
 from domain.exceptions import LLMError, LLMRateLimited, LLMRejected, LLMUnavailable
 from domain.use_cases.record_answer import AnswerRecorder
 from infra.clock import SystemClock
@@ -331,7 +331,7 @@ async def test_the_models_file_alone_opens_providers_of_several_regions_and_role
         catalogue = load_catalogue(settings, {}, clock)
         assert [model.id for model in catalogue.models()] == ["claude", "haiku", "nova"]
         for model in catalogue.models():
-            assert model.capabilities == frozenset(Capability) - {Capability.AUDIO}
+            assert model.capabilities == OF_CHATS - {Capability.AUDIO}
         assert catalogue.plain_http_providers() == ["here", "there"]
         async with open_llm(catalogue, settings, clock=clock, observer=RecordingObserver()) as llm:
             for name in ("claude", "haiku", "nova"):

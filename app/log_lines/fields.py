@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from domain.entities.background.answer import BackgroundAnswer
+from domain.entities.chat_request_context import ChatRequestContext, Operation
 from domain.entities.interaction import Attempt, Interaction
+from domain.entities.reply import total_usage
 from domain.interfaces.telemetry import RequestOutcome
 
 ProviderName = Callable[[str], str]
@@ -47,6 +49,9 @@ def access_line(
     if context.is_background:  # the answer has a line of its own, at its end
         fields["rt"] = {"interaction_id": context.id}
         return "request completed", fields
+    if context.operation is Operation.EMBEDDINGS:
+        _add_embeddings(fields, context, provider_name)
+        return "embeddings completed", fields
     fields["event"]["action"] = "llm.chat"
     fields["rt"] = {
         "interaction_id": context.id,
@@ -105,6 +110,25 @@ def _attempt_fields(attempt: Attempt) -> dict[str, Any]:
         "outcome": attempt.outcome,
         "seconds": attempt.seconds,
         "http_status": attempt.http_status,
+    }
+
+
+def _add_embeddings(
+    fields: dict[str, Any], context: ChatRequestContext, provider_name: ProviderName
+) -> None:
+    fields["event"]["action"] = "llm.embeddings"
+    fields["rt"] = {
+        "llm_response_seconds": context.llm_seconds,
+        "attempts": len(context.attempts),
+        "attempts_detail": [_attempt_fields(attempt) for attempt in context.attempts],
+    }
+    last = context.attempts[-1] if context.attempts else None
+    usage = total_usage(attempt.usage for attempt in context.attempts if attempt.usage)
+    fields["gen_ai"] = {
+        "provider": {"name": provider_name(last.provider) if last else None},
+        "request": {"model": context.model},
+        "response": {"model": last.model if last else None},
+        "usage": {"input_tokens": usage.input_tokens},
     }
 
 

@@ -1,0 +1,1 @@
+"""Bodies of POST /v1/embeddings, in OpenAI's format."""

@@ -1,0 +1,1 @@
+"""Embeddings through the resilience of chats: one chain per embeddings model."""
