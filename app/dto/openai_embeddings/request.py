@@ -11,6 +11,8 @@ from domain.entities.embeddings.embedding import EmbeddingInput, EmbeddingReques
 _MOST_INPUTS = 2048
 _MOST_DIMENSIONS = 8192
 _TOKEN_BOUND = 2**31
+_NUMBERS = frozenset({int, float})
+"""JSON's whole numbers may have a fraction of 0."""
 
 EMBEDDING_EXAMPLES: dict[str, Any] = {
     "text": {
@@ -35,10 +37,10 @@ def _to_inputs(value: Any) -> tuple[EmbeddingInput, ...]:
         value = [value]
     if not isinstance(value, list) or not value:
         raise ValueError("must be a text or a list of texts, or tokens or a list of lists of them")
-    if len(value) > _MOST_INPUTS and type(value[0]) is not int:
+    if len(value) > _MOST_INPUTS and type(value[0]) not in _NUMBERS:
         raise ValueError(f"must have at most {_MOST_INPUTS} elements")
     kinds = set(map(type, value))
-    if kinds == {int}:
+    if kinds <= _NUMBERS:
         return (_to_tokens(value),)
     if kinds == {str}:
         return _checked_texts(value)
@@ -64,9 +66,11 @@ def _checked_texts(texts: list[str]) -> tuple[str, ...]:
 def _to_tokens(tokens: list[Any]) -> tuple[int, ...]:
     if not tokens:
         raise ValueError("must not contain empty lists")
-    if set(map(type, tokens)) != {int} or not 0 <= min(tokens) <= max(tokens) < _TOKEN_BOUND:
+    is_valid = set(map(type, tokens)) <= _NUMBERS and 0 <= min(tokens) <= max(tokens) < _TOKEN_BOUND
+    numbers = tuple(map(int, tokens)) if is_valid else ()
+    if numbers != tuple(tokens):
         raise ValueError("must have whole numbers from 0 to 2147483647 as tokens")
-    return tuple(tokens)
+    return numbers
 
 
 _TEXT = {"type": "string", "minLength": 1}

@@ -241,7 +241,9 @@ BEDROCK = ProviderKind(
 DEMO = ProviderKind(
     name="demo",
     open_client=lambda options: DemoLLM(),
-    embeddings=EmbeddingsApi(open_client=lambda options: DemoEmbeddings(options.model)),
+    embeddings=EmbeddingsApi(
+        open_client=lambda options: DemoEmbeddings(options.model), takes_tokens=True
+    ),
     success_status=None,
     capabilities=OF_CHATS - {Capability.REASONING},
     is_demo=True,

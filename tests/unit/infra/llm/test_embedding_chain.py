@@ -409,22 +409,23 @@ async def test_calls_are_counted_as_embeddings(harness: ProviderHarness) -> None
     assert 'gen_ai_operation_name="chat"' not in text
 
 
-async def test_the_demo_returns_the_same_vector_of_length_1_for_the_same_text() -> None:
+async def test_the_demo_returns_the_same_vector_of_length_1_for_the_same_input() -> None:
     chosen, clock = Settings(_env_file=None), SystemClock()
     catalogue = load_catalogue(chosen, {}, clock)
     metrics = Metrics(version="0", environment="test")
     async with open_llm(catalogue, chosen, clock=clock, observer=metrics) as llm:
         answer, _ = await embed(llm, "demo-embeddings", "Why?", "How?", "Why?")
         short, _ = await embed(llm, "demo-embeddings", "Why?", dimensions=3)
-        long, _ = await embed(llm, "demo-embeddings", "Why?", dimensions=5000)
-        tokens, _ = await embed(llm, "demo-embeddings", (1, 2))
+        long, _ = await embed(llm, "demo-embeddings", *["Why?"] * 9, dimensions=8192)
+        tokens, _ = await embed(llm, "demo-embeddings", (1, 2), (1, 2), (1, 3))
     first, second, third = vectors_of(answer)
     assert first == third != second
     assert len(first) == 256
     assert math.hypot(*first) == pytest.approx(1.0)
     assert len(vectors_of(short)[0]) == 3
-    assert isinstance(long, LLMRejected)
-    assert isinstance(tokens, UnsupportedInput)
+    assert [len(vector) for vector in vectors_of(long)] == [8192] * 9
+    one, same, other = vectors_of(tokens)
+    assert one == same != other
 
 
 @contextmanager
