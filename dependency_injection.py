@@ -9,8 +9,8 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from app.application import Limits, Options, create_app
+from app.log_lines.background_answers import AnswerLogLines
 from app.middleware.access_gate import GateRules
-from app.middleware.answer_log import AnswerLogLines
 from app.process.lifecycle import Lifecycle
 from app.server import ServeOptions
 from app.server.metrics_server import serve_metrics

@@ -25,8 +25,8 @@ from app.controllers import (
     responses_controller,
     statistics_controller,
 )
+from app.log_lines.fields import ProviderName
 from app.middleware.access_gate import AccessGate, GateRules
-from app.middleware.access_log import ProviderName
 from app.middleware.caller_limits import CallerLimits
 from app.middleware.chat_routing import ChatRouting
 from app.middleware.cross_origin import CrossOrigin

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from app.middleware.access_log import access_line
+from app.log_lines.fields import access_line
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
 from domain.entities.interaction import Attempt, Interaction, Status

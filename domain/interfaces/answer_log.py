@@ -13,7 +13,7 @@ from domain.entities.background.log import LeaseState, LogPage, LogRecord, Taken
 class AnswerLog(Protocol):
     """A durable log for each background answer, written by the holder of its lease and read by any process.
 
-    Every method but `stop` and `read` may raise `HistoryUnavailable`: nothing was written, and a retry is safe.
+    Every method but `stop` and `read` may raise `HistoryUnavailable`: not confirmed. A retry is safe.
 
     Attributes:
         write_pause_seconds: Least time between two appends of one answer; 0.0 where a write is cheap.

@@ -1,7 +1,7 @@
 """Ports for storing and reading interactions."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
@@ -23,11 +23,25 @@ class HistoryWriter(Protocol):
         ...
 
     @abstractmethod
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        """Mark `interaction`, of status `interrupted`, as in flight. Does not wait and does not raise.
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        *,
+        lost_after_seconds: float,
+    ) -> None:
+        """Mark the request of `interaction_id` as in flight. Does not wait and does not raise.
 
-        If the process dies before `append` of the same id, `interaction` is stored `lost_after_seconds` after receipt.
-        It never replaces an interaction stored by `append`.
+        If the process dies before `append` of the same id, the result of `interrupted` is stored `lost_after_seconds`
+        after receipt. It never replaces an interaction stored by `append`.
+
+        Args:
+            interaction_id: The id of the request.
+            user_id: Its user.
+            interrupted: Returns its interaction, of status `interrupted`. Called at most once, at any time after this
+                call; most requests end before it is needed.
+            lost_after_seconds: From receipt until the request counts as interrupted.
         """
         ...
 

@@ -16,12 +16,15 @@ class SharedTimer:
     """Expires the timeouts of all calls that have the same limits.
 
     The timer is not moved with every wait: it fires, expires the timeouts that are due, and is set for the next one.
+
+    Attributes:
+        fires_at_seconds: When it fires next; infinite while nothing is due.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._timeouts: set[Timeout] = set()
-        self._fires_at_seconds = inf
+        self.fires_at_seconds = inf
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handle: asyncio.TimerHandle | None = None
 
@@ -39,7 +42,7 @@ class SharedTimer:
         """Expire `timeout` when it is due; return the running loop."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop, self._handle, self._fires_at_seconds = loop, None, inf
+            self._loop, self._handle, self.fires_at_seconds = loop, None, inf
             self._timeouts.clear()
         self._timeouts.add(timeout)
         return loop
@@ -50,16 +53,16 @@ class SharedTimer:
 
     def fire_by(self, at_seconds: float, now_seconds: float) -> None:
         """Let the timer fire at `at_seconds` at the latest."""
-        if at_seconds >= self._fires_at_seconds or self._loop is None:
+        if at_seconds >= self.fires_at_seconds or self._loop is None:
             return
         if self._handle is not None:
             self._handle.cancel()
         seconds = max(at_seconds - now_seconds, _MIN_TIMER_SECONDS)
-        self._fires_at_seconds = now_seconds + seconds
+        self.fires_at_seconds = now_seconds + seconds
         self._handle = self._loop.call_later(seconds, self._fire)
 
     def _fire(self) -> None:
-        self._handle, self._fires_at_seconds = None, inf
+        self._handle, self.fires_at_seconds = None, inf
         now_seconds = self._clock.monotonic()
         next_at_seconds = inf
         for timeout in tuple(self._timeouts):
@@ -119,7 +122,9 @@ class Timeout:
         self.task = task
         self._cancelling = task.cancelling()
         self.at_seconds = at_seconds
-        self._timer.fire_by(at_seconds, now_seconds)
+        timer = self._timer
+        if at_seconds < timer.fires_at_seconds:  # rarely: a call for each event would cost more
+            timer.fire_by(at_seconds, now_seconds)
 
     def end(self) -> None:
         """End a wait that succeeded, even if it expired at the same moment."""

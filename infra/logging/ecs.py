@@ -82,4 +82,4 @@ def message_of(record: logging.LogRecord) -> str:
 def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
     """Return the nested fields added with `extra={"ecs": ...}`."""
     fields = record.__dict__.get("ecs")
-    return fields if isinstance(fields, Mapping) else {}
+    return fields if isinstance(fields, dict | Mapping) else {}

@@ -19,6 +19,7 @@ LONGEST_PURPOSE = 200
 ALLOWED: dict[str, set[str]] = {
     "app": {
         "app.controllers",
+        "app.log_lines",
         "app.middleware",
         "app.problems",
         "app.process",
@@ -74,10 +75,13 @@ ALLOWED: dict[str, set[str]] = {
         "domain.entities.background",
         "domain.use_cases.background",
     },
+    "app.log_lines": {
+        "domain.entities.background",
+    },
     "app.middleware": {
+        "app.log_lines",
         "app.problems",
         "app.requests",
-        "domain.entities.background",
     },
     "app.problems": {
         "app.dto",

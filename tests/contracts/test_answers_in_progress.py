@@ -17,7 +17,7 @@ from tests.contracts.archives import ARCHIVES, opened
 from tests.contracts.dynamodb_tables import open_table
 from tests.contracts.history_stores import FORGETS_WHAT_BEGAN, READ_SECONDS, STORES
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
-from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.interactions import an_id, an_interaction, begin
 from tests.support.aws_emulator import shared_emulator
 from tests.support.data_stack import deploy_data_stack
 from tests.support.dynamodb_items import items_in, noise
@@ -153,7 +153,7 @@ async def test_a_start_marker_does_not_interrupt_it(remembering: HistoryReposito
     await remembering.append(running)
     for number in (1, 2):
         marker = copy_of(number, Status.INTERRUPTED)
-        remembering.begin(marker, lost_after_seconds=-1e9)
+        begin(remembering, marker, lost_after_seconds=-1e9)
 
     await until(lambda: remembering.find("ana", an_id(2)))
     assert await remembering.find("ana", an_id(1)) == running
@@ -162,9 +162,9 @@ async def test_a_start_marker_does_not_interrupt_it(remembering: HistoryReposito
 async def test_it_ends_its_start_marker(remembering: HistoryRepository) -> None:
     """The marker would be stored once the outcome is gone from this host."""
     running = copy_of(1, Status.IN_PROGRESS)
-    remembering.begin(copy_of(1, Status.INTERRUPTED), lost_after_seconds=-1e9)
+    begin(remembering, copy_of(1, Status.INTERRUPTED), lost_after_seconds=-1e9)
     await remembering.append(running)
-    remembering.begin(copy_of(2, Status.INTERRUPTED), lost_after_seconds=-1e9)
+    begin(remembering, copy_of(2, Status.INTERRUPTED), lost_after_seconds=-1e9)
 
     await until(lambda: remembering.find("ana", an_id(2)))
     assert await remembering.find("ana", an_id(1)) == running

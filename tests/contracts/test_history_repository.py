@@ -20,7 +20,7 @@ from domain.interfaces.history import HistoryRepository
 from tests.contracts.history_stores import FORGETS_WHAT_BEGAN, STORES
 from tests.contracts.history_walks import EVERY_STATUS, FILTERS, asking, mixed, passes, walk
 from tests.fakes.clock import START_MILLISECONDS
-from tests.fakes.interactions import a_tool_turn, an_id, an_interaction, any_interactions
+from tests.fakes.interactions import a_tool_turn, an_id, an_interaction, any_interactions, begin
 
 PATIENCE_SECONDS = 20.0
 
@@ -428,7 +428,7 @@ def under_way(number: int) -> Interaction:
 
 
 async def test_what_began_and_never_ended_was_interrupted(remembering: HistoryRepository) -> None:
-    remembering.begin(under_way(1), lost_after_seconds=-1e9)
+    begin(remembering, under_way(1), lost_after_seconds=-1e9)
 
     await until(lambda: remembering.find("ana", an_id(1)))
     assert await remembering.find("ana", an_id(1)) == under_way(1)
@@ -436,24 +436,24 @@ async def test_what_began_and_never_ended_was_interrupted(remembering: HistoryRe
 
 
 async def test_what_is_under_way_is_not_interrupted_yet(remembering: HistoryRepository) -> None:
-    remembering.begin(under_way(1), lost_after_seconds=1e9)
-    remembering.begin(under_way(2), lost_after_seconds=-1e9)
+    begin(remembering, under_way(1), lost_after_seconds=1e9)
+    begin(remembering, under_way(2), lost_after_seconds=-1e9)
 
     await until(lambda: remembering.find("ana", an_id(2)))
     assert await remembering.find("ana", an_id(1)) is None
 
 
 async def test_an_outcome_ends_what_began(remembering: HistoryRepository) -> None:
-    remembering.begin(under_way(1), lost_after_seconds=-1e9)
+    begin(remembering, under_way(1), lost_after_seconds=-1e9)
     await remembering.append(an_interaction(1))
-    remembering.begin(under_way(2), lost_after_seconds=-1e9)
+    begin(remembering, under_way(2), lost_after_seconds=-1e9)
 
     await until(lambda: remembering.find("ana", an_id(2)))
     assert await remembering.find("ana", an_id(1)) == an_interaction(1)
 
 
 async def test_a_late_outcome_replaces_an_interruption(remembering: HistoryRepository) -> None:
-    remembering.begin(under_way(1), lost_after_seconds=-1e9)
+    begin(remembering, under_way(1), lost_after_seconds=-1e9)
     await until(lambda: remembering.find("ana", an_id(1)))
     late = an_interaction(1, model="other", conversation_id="c")
     await remembering.append(late)
@@ -471,11 +471,11 @@ async def test_an_interruption_never_replaces_an_outcome(history: HistoryReposit
 
 
 async def test_what_was_erased_is_not_interrupted(remembering: HistoryRepository) -> None:
-    remembering.begin(under_way(1), lost_after_seconds=-1e9)
+    begin(remembering, under_way(1), lost_after_seconds=-1e9)
     await remembering.erase("ana", an_id(1))
-    remembering.begin(under_way(2), lost_after_seconds=-1e9)
+    begin(remembering, under_way(2), lost_after_seconds=-1e9)
     await remembering.erase_all("ana", an_id(2))
-    remembering.begin(under_way(3), lost_after_seconds=-1e9)
+    begin(remembering, under_way(3), lost_after_seconds=-1e9)
 
     await until(lambda: remembering.find("ana", an_id(3)))
     assert await remembering.find("ana", an_id(1)) is None

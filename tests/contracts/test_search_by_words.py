@@ -20,7 +20,7 @@ from domain.interfaces.history import HistoryRepository
 from tests.contracts.history_stores import FORGETS_WHAT_BEGAN, STORES
 from tests.contracts.history_walks import EVERY_STATUS, FILTERS, asking, mixed, passes, walk
 from tests.fakes.canonical_forms import TEXTS, forms_of
-from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.interactions import an_id, an_interaction, begin
 
 
 @pytest.fixture(params=STORES)
@@ -320,8 +320,8 @@ async def test_an_outcome_is_found_by_its_own_words(
     await history.erase("ana", an_id(1))
     assert await found(history, "asked") == []
     if request.node.callspec.params["history"] not in FORGETS_WHAT_BEGAN:
-        history.begin(
-            interaction_with(2, "lost", status=Status.INTERRUPTED), lost_after_seconds=-1e9
+        begin(
+            history, interaction_with(2, "lost", status=Status.INTERRUPTED), lost_after_seconds=-1e9
         )
         async with asyncio.timeout(20):
             while await found(history, "lost") != [2]:

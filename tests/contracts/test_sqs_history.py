@@ -24,7 +24,7 @@ from infra.history.sqs.queued_history import (
 from infra.history.sqs.sender import MAX_CALLS, MAX_MESSAGE_BYTES, SqsSender
 from tests.contracts.sqs_queues import QueueHarness, open_queue_harness
 from tests.fakes.history import InMemoryHistory
-from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.interactions import an_id, an_interaction, begin
 from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 
 PATIENT_SECONDS = 20.0
@@ -167,7 +167,7 @@ async def test_markers_are_kept_behind_and_ended_when_the_queue_has_the_outcome(
     front: Front,
 ) -> None:
     begun = an_interaction(1, status=Status.INTERRUPTED, text="")
-    front.history.begin(begun, lost_after_seconds=1)
+    begin(front.history, begun, lost_after_seconds=1)
     await front.history.append(an_interaction(1))
 
     assert front.behind.begun == [begun]

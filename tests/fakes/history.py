@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from domain.entities.conversation import (
@@ -44,8 +44,15 @@ class InMemoryHistory(HistoryRepository):
         if self.is_full:
             raise HistoryUnavailable
 
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        self.begun.append(interaction)
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        *,
+        lost_after_seconds: float,
+    ) -> None:
+        self.begun.append(interrupted())
 
     async def append(self, interaction: Interaction) -> None:
         if self.refuses:

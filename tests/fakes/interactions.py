@@ -21,6 +21,7 @@ from domain.entities.items import (
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import FinishReason, Usage
 from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolChoice, ToolMode
+from domain.interfaces.history import HistoryWriter
 from tests.fakes.clock import START_MILLISECONDS
 
 
@@ -28,6 +29,16 @@ def an_id(number: int = 0, *, milliseconds: int = START_MILLISECONDS) -> str:
     """Return a UUIDv7: a greater number gives a greater id, a millisecond later."""
     time = first_id_at(milliseconds + number)[:13]
     return f"{time}-7000-8000-{number & 0xFFFF_FFFF_FFFF:012x}"
+
+
+def begin(history: HistoryWriter, interaction: Interaction, *, lost_after_seconds: float) -> None:
+    """Mark an interaction of status `interrupted` as in flight."""
+    history.begin(
+        interaction.id,
+        interaction.user_id,
+        lambda: interaction,
+        lost_after_seconds=lost_after_seconds,
+    )
 
 
 def an_interaction(number: int = 0, **changes: Any) -> Interaction:

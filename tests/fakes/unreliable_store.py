@@ -1,7 +1,7 @@
 """A store that fails as a test demands."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
@@ -44,8 +44,17 @@ class UnreliableStore(DurableStore):
     def admit(self) -> None:
         self.behind.admit()
 
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        self.behind.begin(interaction, lost_after_seconds=lost_after_seconds)
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        *,
+        lost_after_seconds: float,
+    ) -> None:
+        self.behind.begin(
+            interaction_id, user_id, interrupted, lost_after_seconds=lost_after_seconds
+        )
 
     async def append(self, interaction: Interaction) -> None:
         await self.append_many([interaction])

@@ -97,7 +97,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
             "LOG_LEVEL": "debug",
             "RETRY_BASE_SECONDS": "0.01",
             "INTERRUPTED_GRACE_SECONDS": "1",
-            "STREAM_TOTAL_SECONDS": "5",
+            "STREAM_TOTAL_SECONDS": "10",
             "BREAKER_CONSECUTIVE_FAILURES": "1000",
             "BREAKER_MINIMUM_CALLS": "1000",
         }
@@ -286,12 +286,13 @@ def send_all(client: httpx2.Client) -> None:
 def leave(client: httpx2.Client) -> None:
     """Leave a stream in the middle of its answer."""
     with client.stream("POST", "/v1/responses", json=body("hangs", stream=True)) as answer:
-        until_marked(answer)
+        until_marked(answer.iter_text())
 
 
-def until_marked(answer: httpx2.Response) -> None:
+def until_marked(pieces: Iterator[str]) -> None:
+    """Read up to a marked word. The connection is closed with the last reference to the iterator."""
     text = ""
-    for piece in answer.iter_text():
+    for piece in pieces:
         text += piece
         if "canaryanswer " in text:
             return
@@ -330,13 +331,12 @@ def test_nothing_is_left_of_requests_that_are_not_stored(
         service.client() as client,
         client.stream("POST", "/v1/responses", json=body("hangs", stream=True)) as killed,
     ):
-        until_marked(killed)
+        pieces = killed.iter_text()
+        until_marked(pieces)
         if installed.marks_starts:
             started = killed.headers["x-interaction-id"].encode()
             until(lambda: any(started in content for _, content in stored_in_files(data_dir)))
-        found = all_of(installed, data_dir.parent, service)
         service.kill()
-    assert traces(found) == []
     assert traces(all_of(installed, data_dir.parent, service)) == []
 
     expected = {"completed", "truncated", "blocked", "failed", "client_cancelled"}

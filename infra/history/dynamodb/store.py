@@ -100,7 +100,14 @@ class DynamoHistory(DurableStore):
         if self.reachability.is_away:
             raise HistoryUnavailable("DynamoDB does not answer")
 
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        *,
+        lost_after_seconds: float,
+    ) -> None:
         """Do nothing: a marker over the network costs as much as the outcome; an outbox keeps them."""
 
     async def append(self, interaction: Interaction) -> None:

@@ -1,6 +1,6 @@
 """The store of history in MongoDB."""
 
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -94,7 +94,14 @@ class MongoHistory(DurableStore):
         if self.reachability.is_away:
             raise HistoryUnavailable("MongoDB does not answer")
 
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        *,
+        lost_after_seconds: float,
+    ) -> None:
         """Do nothing: a marker over the network costs as much as the outcome; an outbox keeps them."""
 
     async def append(self, interaction: Interaction) -> None:

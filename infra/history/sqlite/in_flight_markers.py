@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from domain.entities.interaction import Interaction
+from domain.entities.interaction import Interaction, milliseconds_of
 from infra.history.format.documents import document_of
 from infra.history.sqlite.write_jobs import KeepInFlightMarkers, SqlJob
 
@@ -18,19 +18,23 @@ class InFlightMarker:
     """A request in flight.
 
     Attributes:
-        interaction: Recorded if the process dies.
+        interrupted: Returns the interaction that is recorded if the process dies.
         lost_after_seconds: When it is recorded, after receipt.
         begun_seconds: When it was noted, on the loop's clock.
     """
 
-    interaction: Interaction
+    interaction_id: str
+    user_id: str
+    interrupted: Callable[[], Interaction]
     lost_after_seconds: float
     begun_seconds: float
 
     def row(self) -> bytes:
         """Return the marker as JSON, with the time from which on the request counts as interrupted."""
-        due_milliseconds = self.interaction.milliseconds + round(self.lost_after_seconds * 1000)
-        return orjson.dumps({"dueMs": due_milliseconds, "of": document_of(self.interaction)})
+        due_milliseconds = milliseconds_of(self.interaction_id) + round(
+            self.lost_after_seconds * 1000
+        )
+        return orjson.dumps({"dueMs": due_milliseconds, "of": document_of(self.interrupted())})
 
 
 class InFlightMarkers:
@@ -45,10 +49,16 @@ class InFlightMarkers:
         self._unwritten: dict[str, InFlightMarker] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, interaction: Interaction, lost_after_seconds: float) -> None:
-        """Note that the request of `interaction` is in flight."""
-        self._unwritten[interaction.id] = InFlightMarker(
-            interaction, lost_after_seconds, self._loop.time()
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        lost_after_seconds: float,
+    ) -> None:
+        """Note that a request is in flight."""
+        self._unwritten[interaction_id] = InFlightMarker(
+            interaction_id, user_id, interrupted, lost_after_seconds, self._loop.time()
         )
         self._schedule_sweep()
 
@@ -62,13 +72,13 @@ class InFlightMarkers:
             user_id: A marker of another user is kept; None matches every user.
         """
         marker = self._unwritten.get(interaction_id)
-        if marker is None or user_id not in (None, marker.interaction.user_id):
+        if marker is None or user_id not in (None, marker.user_id):
             return None
         return self._unwritten.pop(interaction_id)
 
     def reopen(self, marker: InFlightMarker) -> None:
         """Add a marker again whose outcome could not be stored."""
-        self._unwritten.setdefault(marker.interaction.id, marker)
+        self._unwritten.setdefault(marker.interaction_id, marker)
         self._schedule_sweep()
 
     def write(self, *, begun_before_seconds: float) -> None:
@@ -81,7 +91,7 @@ class InFlightMarkers:
         if not due:
             return
         for marker in due:
-            del self._unwritten[marker.interaction.id]
+            del self._unwritten[marker.interaction_id]
         self._submit(KeepInFlightMarkers(b",".join([marker.row() for marker in due])))
 
     def close(self) -> None:

@@ -95,8 +95,15 @@ class SqliteHistory(DurableStore):
     def admit(self) -> None:
         self._admission.check()
 
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        self.markers.begin(interaction, lost_after_seconds)
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        *,
+        lost_after_seconds: float,
+    ) -> None:
+        self.markers.begin(interaction_id, user_id, interrupted, lost_after_seconds)
 
     async def append(self, interaction: Interaction) -> None:
         marker = self.markers.end(interaction.id)

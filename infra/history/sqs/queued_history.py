@@ -68,8 +68,17 @@ class SqsHistory(HistoryRepository):
         if self._sender.reachability.is_away:
             self._behind.admit()
 
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        self._behind.begin(interaction, lost_after_seconds=lost_after_seconds)
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        *,
+        lost_after_seconds: float,
+    ) -> None:
+        self._behind.begin(
+            interaction_id, user_id, interrupted, lost_after_seconds=lost_after_seconds
+        )
 
     async def append(self, interaction: Interaction) -> None:
         if not await self._is_queued(interaction):

@@ -1,6 +1,6 @@
 """The base of histories that change what reads of another history return."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
@@ -18,8 +18,17 @@ class WrappedHistory(HistoryRepository):
     def admit(self) -> None:
         self._history.admit()
 
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        self._history.begin(interaction, lost_after_seconds=lost_after_seconds)
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        *,
+        lost_after_seconds: float,
+    ) -> None:
+        self._history.begin(
+            interaction_id, user_id, interrupted, lost_after_seconds=lost_after_seconds
+        )
 
     async def append(self, interaction: Interaction) -> None:
         await self._history.append(interaction)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -21,6 +21,7 @@ from infra.llm.transport.errors.body import WireError, with_type_in_header
 from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 from infra.llm.transport.inflated_body import Body, body_of
 from infra.llm.transport.json_document import parse
+from infra.llm.transport.provider_connector import ProviderConnector
 from infra.llm.transport.request_signer import RequestSigner
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
@@ -53,9 +54,7 @@ def provider_session(
     stores no cookies and takes neither proxy nor password from the environment.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=60, socket_factory=_provider_socket
-        ),
+        connector=ProviderConnector(limit=0, keepalive_timeout=60, socket_factory=_provider_socket),
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -265,20 +264,25 @@ class Endpoint:
     def _renews(self, error: WireError, signature: Mapping[str, str]) -> bool:
         return self._signer is not None and self._signer.renews(error, signature)
 
-    async def _response(
+    def _response(
         self, url: URL, body: bytes, signature: Mapping[str, str], context: ChatRequestContext
-    ) -> aiohttp.ClientResponse:
+    ) -> Awaitable[aiohttp.ClientResponse]:
         if self._authorization is None:
             headers = {**self._headers, **signature} if signature else self._headers
-            return await self._post(url, body, headers, context)
-        changing = await self._authorization.headers()
+            return self._post(url, body, headers, context)
+        return self._authorized_response(self._authorization, url, body, context)
+
+    async def _authorized_response(
+        self, authorization: Authorization, url: URL, body: bytes, context: ChatRequestContext
+    ) -> aiohttp.ClientResponse:
+        changing = await authorization.headers()
         response = await self._post(url, body, {**self._headers, **changing}, context)
         if response.status != _UNAUTHORIZED:
             return response
         # the token may have been revoked before it expired
         response.close()
-        self._authorization.discard(changing)
-        changing = await self._authorization.headers()
+        authorization.discard(changing)
+        changing = await authorization.headers()
         return await self._post(url, body, {**self._headers, **changing}, context)
 
     async def _post(

@@ -46,7 +46,10 @@ def body_of(response: aiohttp.ClientResponse) -> Body:
 
 
 def _codings(headers: Mapping[str, str]) -> list[str]:
-    named = headers.get("Content-Encoding", "").lower().split(",")
+    field = headers.get("Content-Encoding")
+    if not field:
+        return []
+    named = field.lower().split(",")
     return [coding for name in named if (coding := name.strip()) not in ("", "identity")]
 
 

@@ -1,5 +1,7 @@
 """A span for each append of an interaction, until it is durable."""
 
+from collections.abc import Callable
+
 from opentelemetry import context
 from opentelemetry.trace import SpanKind, StatusCode, Tracer, set_span_in_context
 
@@ -19,8 +21,17 @@ class AcceptSpans(HistoryWriter):
     def admit(self) -> None:
         self._inner.admit()
 
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        self._inner.begin(interaction, lost_after_seconds=lost_after_seconds)
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        *,
+        lost_after_seconds: float,
+    ) -> None:
+        self._inner.begin(
+            interaction_id, user_id, interrupted, lost_after_seconds=lost_after_seconds
+        )
 
     async def append(self, interaction: Interaction) -> None:
         attributes = {

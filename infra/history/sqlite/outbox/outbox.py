@@ -82,8 +82,17 @@ class Outbox(HistoryRepository):
         if self.fill_ratio() >= 1.0:
             raise HistoryUnavailable("the outbox is full")
 
-    def begin(self, interaction: Interaction, *, lost_after_seconds: float) -> None:
-        self._parts.file.begin(interaction, lost_after_seconds=lost_after_seconds)
+    def begin(
+        self,
+        interaction_id: str,
+        user_id: str,
+        interrupted: Callable[[], Interaction],
+        *,
+        lost_after_seconds: float,
+    ) -> None:
+        self._parts.file.begin(
+            interaction_id, user_id, interrupted, lost_after_seconds=lost_after_seconds
+        )
 
     def end_marker(self, interaction_id: str) -> None:
         """Remove the start marker of an interaction whose outcome is stored elsewhere; returns before it is removed."""

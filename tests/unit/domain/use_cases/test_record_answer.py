@@ -1,5 +1,7 @@
 """The events of an answer become an interaction, whichever way the answer ends."""
 
+from dataclasses import replace
+
 import pytest
 
 from domain.entities.chat_request_context import ChatRequestContext
@@ -7,7 +9,7 @@ from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import ContentBlocked, LLMTimeout, LLMUnavailable
-from domain.use_cases.record_answer import AnswerRecorder
+from domain.use_cases.record_answer import AnswerRecorder, interrupted
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
 
@@ -201,3 +203,18 @@ def test_an_answer_of_the_first_choice_is_no_fallback(
     context.preferred_model = preferred
     assert a_recorder(OTHER, "Hi", context=context).completed(END).fallback_used is expected
     assert not a_recorder(context=context).failed(LLMTimeout()).fallback_used
+
+
+def test_an_interrupted_request_is_recorded_as_it_was_when_it_came() -> None:
+    prompt = Prompt.from_text("hi", system="Be short.", model="alias")
+    context = replace(
+        a_chat_context(),
+        conversation_id="c",
+        previous_id="p",
+        metadata={"a": "b"},
+        is_streamed=True,
+    )
+    at_start = a_recorder(context=context, prompt=prompt).interaction(Status.INTERRUPTED)
+    context.attempts.append(an_attempt("first", Usage(input_tokens=3)))
+    context.preferred_model = "b-model"
+    assert interrupted(context, prompt) == at_start

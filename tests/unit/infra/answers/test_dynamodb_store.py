@@ -11,6 +11,7 @@ from botocore.exceptions import ConnectionClosedError
 from domain.entities.background.answer import AnswerLease, BackgroundAnswer
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, LeaseLost, Unstorable
 from infra.answers.chunks import Chunk
+from infra.answers.dynamodb import logs
 from infra.answers.dynamodb.items import (
     LEASE_PARTITIONS,
     chunk_items,
@@ -210,6 +211,19 @@ async def test_an_erased_log_has_no_content_left_and_expires(
     assert len(items) == 4  # the log, its two chunks, and the position after them
     assert "canary" not in str(items)
     assert all("expiresAt" in item for item in items)
+
+
+async def test_more_logs_than_are_looked_up_at_once_are_erased(
+    log: DynamoAnswerLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "ERASED_AT_ONCE", 2)
+    answers = [BackgroundAnswer(interaction=an_interaction(number)) for number in range(5)]
+    for answer in answers:
+        await log.begin(answer, lease_seconds=10.0)
+    await log.erase(answers[1].key)
+    await log.erase_all("ana", answers[3].key.interaction_id)
+    left = [await log.read(answer.key, after=-1, limit=1) is not None for answer in answers]
+    assert left == [False] * 4 + [True]
 
 
 async def test_an_erasure_that_was_cut_off_is_completed_with_the_users(

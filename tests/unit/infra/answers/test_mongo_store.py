@@ -13,6 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, LeaseLost, Unstorable
 from infra.answers.logs import ERASED_EPOCH
+from infra.answers.mongo import logs
 from infra.answers.mongo.documents import chunk_id, header_id
 from infra.answers.mongo.store import MongoAnswerLog, open_mongo_answers
 from tests.fakes.clock import FakeClock
@@ -83,8 +84,7 @@ async def test_what_the_old_writer_added_before_the_fence_is_part_of_the_takeove
     lease = await begun(log)
     await log.append(lease, ["a"])
     clock.advance(10.0)
-    logs = log._logs
-    insert = logs._insert
+    insert = log._logs._insert
     late = iter((b'["b"]', b'["c"]'))
 
     async def insert_later(document: dict[str, Any]) -> bool:
@@ -92,7 +92,7 @@ async def test_what_the_old_writer_added_before_the_fence_is_part_of_the_takeove
             await put_by_older_lease(database, document["_id"]["p"], body)
         return await insert(document)
 
-    monkeypatch.setattr(logs, "_insert", insert_later)
+    monkeypatch.setattr(log._logs, "_insert", insert_later)
     found = await log.take_over(KEY, lease_seconds=10.0)
     assert found is not None
     assert found.records == ["a", "b", "c"]
@@ -108,8 +108,7 @@ async def test_an_end_between_the_new_lease_and_its_fence_completes_the_log(
 ) -> None:
     lease = await begun(log)
     clock.advance(10.0)
-    logs = log._logs
-    insert = logs._insert
+    insert = log._logs._insert
 
     async def insert_later(document: dict[str, Any]) -> bool:
         if document["epoch"] == 2:
@@ -118,14 +117,14 @@ async def test_an_end_between_the_new_lease_and_its_fence_completes_the_log(
                 await log.end(document_of_end, [ANSWER.interaction])
         return await insert(document)
 
-    finish = logs._finish
+    finish = log._logs._finish
 
     async def fail(*_: object) -> None:
-        monkeypatch.setattr(logs, "_finish", finish)
+        monkeypatch.setattr(log._logs, "_finish", finish)
         raise pymongo.errors.AutoReconnect("the writer dies here")
 
-    monkeypatch.setattr(logs, "_finish", fail)
-    monkeypatch.setattr(logs, "_insert", insert_later)
+    monkeypatch.setattr(log._logs, "_finish", fail)
+    monkeypatch.setattr(log._logs, "_insert", insert_later)
     assert await log.take_over(KEY, lease_seconds=10.0) is None
     assert await shown(log) == (ANSWER.interaction,)
     clock.advance(10.0)
@@ -192,6 +191,19 @@ async def test_an_erased_log_has_no_content_left_and_expires(
         assert documents
         assert not [each for each in documents if "canary" in str(each) or "question" in str(each)]
     await _all_expire(database)
+
+
+async def test_more_logs_than_are_looked_up_at_once_are_erased(
+    log: MongoAnswerLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "ERASED_AT_ONCE", 2)
+    answers = [BackgroundAnswer(interaction=an_interaction(number)) for number in range(5)]
+    for answer in answers:
+        await log.begin(answer, lease_seconds=10.0)
+    await log.erase(answers[1].key)
+    await log.erase_all("ana", answers[3].key.interaction_id)
+    left = [await log.read(answer.key, after=-1, limit=1) is not None for answer in answers]
+    assert left == [False] * 4 + [True]
 
 
 async def test_an_erasure_that_was_cut_off_is_completed_with_the_users(

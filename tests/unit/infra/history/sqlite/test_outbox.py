@@ -25,7 +25,7 @@ from infra.history.sqlite.store import open_sqlite
 from infra.history.sqlite.write_jobs import Append
 from infra.tasks import supervised as background
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
-from tests.fakes.interactions import a_tool_turn, an_id, an_interaction
+from tests.fakes.interactions import a_tool_turn, an_id, an_interaction, begin
 from tests.fakes.unreliable_store import UnreliableStore
 from tests.support.outbox_waits import PATIENCE_SECONDS, stored, until_stored
 
@@ -232,7 +232,7 @@ async def test_what_a_dead_process_left_behind_is_taken_over(
         async with opened() as dying:
             assert len(list(folder.glob("*.db"))) == 2
             await dying.append_many(left_behind)
-            dying.begin(under_way, lost_after_seconds=1e9)
+            begin(dying, under_way, lost_after_seconds=1e9)
         await living.append(an_interaction(700))
         assert await living.find("ana", an_id(0)) == left_behind[0], "whether taken over yet or not"
         store.is_away = False
@@ -376,7 +376,7 @@ async def test_a_late_outcome_is_delivered_after_its_interruption(
 ) -> None:
     interrupted = an_interaction(1, text="", status=Status.INTERRUPTED)
     async with opened() as outbox:
-        outbox.begin(interrupted, lost_after_seconds=-1e9)
+        begin(outbox, interrupted, lost_after_seconds=-1e9)
         await until_stored(store, interrupted)
         await outbox.append(an_interaction(1))
         await until_stored(store, an_interaction(1))

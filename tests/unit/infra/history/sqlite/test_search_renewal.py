@@ -30,7 +30,7 @@ from infra.history.sqlite.write_jobs import insert
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.fakes.canonical_forms import TEXTS, forms_of
 from tests.fakes.clock import FakeClock
-from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.interactions import an_id, an_interaction, begin
 from tests.support.mongod import shared_mongo_uri
 
 pytestmark = pytest.mark.seen("E2")
@@ -157,7 +157,7 @@ async def test_every_row_stays_in_the_index_once_and_what_is_erased_leaves_no_wo
 
 async def test_start_markers_and_imports_are_found_by_canonical_words(tmp_path: Path) -> None:
     async with opened(tmp_path, SystemClock()) as history:
-        history.begin(interaction_with(0, "мои\u0306 вопрос"), lost_after_seconds=-1e9)
+        begin(history, interaction_with(0, "мои\u0306 вопрос"), lost_after_seconds=-1e9)
         await history.reap()
         async with asyncio.timeout(PATIENT_SECONDS):
             while not (lost := await found(history, "мой")):

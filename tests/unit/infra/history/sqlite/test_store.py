@@ -18,7 +18,7 @@ import pytest
 
 from domain.entities.conversation import ConversationRecord
 from domain.entities.history_query import HistoryFilter, HistoryQuery, Order
-from domain.entities.interaction import Status
+from domain.entities.interaction import Interaction, Status
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
@@ -34,7 +34,7 @@ from infra.history.sqlite.store import HISTORY_FILE, SqliteHistory, open_sqlite
 from infra.storage.sqlite import file_lock
 from infra.storage.sqlite.group_commit import GroupCommit
 from tests.contracts.history_walks import FILTERS, asking, mixed, passes, walk
-from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.interactions import an_id, an_interaction, begin
 
 PATIENCE_SECONDS = 20.0
 
@@ -127,9 +127,9 @@ async def test_erasing_by_an_id_ends_only_a_request_of_ones_own(
     history: SqliteHistory, user_id: str
 ) -> None:
     under_way = an_interaction(1, text="", status=Status.INTERRUPTED)
-    history.begin(under_way, lost_after_seconds=-1e9)
+    begin(history, under_way, lost_after_seconds=-1e9)
     await history.erase(user_id, an_id(1))
-    history.begin(an_interaction(2, text="", status=Status.INTERRUPTED), lost_after_seconds=-1e9)
+    begin(history, an_interaction(2, text="", status=Status.INTERRUPTED), lost_after_seconds=-1e9)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while await history.find("ana", an_id(2)) is None:
             await asyncio.sleep(0.05)
@@ -286,7 +286,7 @@ async def test_a_failed_outcome_leaves_its_start_marker(
 ) -> None:
     await history.append(an_interaction(1))
     under_way = an_interaction(2, status=Status.INTERRUPTED)
-    history.begin(under_way, lost_after_seconds=-1e9)
+    begin(history, under_way, lost_after_seconds=-1e9)
     log_bytes = (tmp_path / "history.db-wal").stat().st_size
     with files_limited_to(log_bytes), pytest.raises(HistoryUnavailable):
         await history.append(an_interaction(2, text="x" * 10_000))
@@ -336,7 +336,7 @@ async def test_a_closed_store_admits_and_keeps_nothing(tmp_path: Path) -> None:
 async def test_a_request_under_way_at_the_end_is_interrupted_after_it(tmp_path: Path) -> None:
     under_way = an_interaction(1, text="", status=Status.INTERRUPTED)
     async with opened(tmp_path) as history:
-        history.begin(under_way, lost_after_seconds=-1e9)
+        begin(history, under_way, lost_after_seconds=-1e9)
     async with opened(tmp_path, reap_seconds=3600.0) as history:
         assert await history.find("ana", an_id(1)) == under_way
 
@@ -344,9 +344,12 @@ async def test_a_request_under_way_at_the_end_is_interrupted_after_it(tmp_path: 
 async def test_a_request_answered_at_once_costs_no_marker(
     history: SqliteHistory, tmp_path: Path
 ) -> None:
-    history.begin(an_interaction(1, status=Status.INTERRUPTED), lost_after_seconds=1e9)
+    def interrupted() -> Interaction:
+        raise AssertionError("the marker was not needed")
+
+    history.begin(an_id(1), "ana", interrupted, lost_after_seconds=1e9)
     await history.append(an_interaction(1))
-    history.begin(an_interaction(2, status=Status.INTERRUPTED), lost_after_seconds=1e9)
+    begin(history, an_interaction(2, status=Status.INTERRUPTED), lost_after_seconds=1e9)
     reader = open_reader(tmp_path / HISTORY_FILE)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not (noted := reader.execute("SELECT id FROM started").fetchall()):
@@ -361,7 +364,7 @@ async def test_a_request_answered_at_once_costs_no_marker(
 async def test_erasing_takes_the_start_marker_along(history: SqliteHistory, tmp_path: Path) -> None:
     reader = open_reader(tmp_path / HISTORY_FILE)
     for number in (1, 2, 3):
-        history.begin(an_interaction(number, status=Status.INTERRUPTED), lost_after_seconds=1e9)
+        begin(history, an_interaction(number, status=Status.INTERRUPTED), lost_after_seconds=1e9)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while reader.execute("SELECT count(*) FROM started").get < 3:
             await asyncio.sleep(0.02)

@@ -13,7 +13,7 @@ from infra.clock import SystemClock
 from infra.history.sqlite.store import SqliteHistory, open_sqlite
 from infra.history.store.visibility import wait_until_found
 from infra.tasks.notifier import Notifier
-from tests.fakes.interactions import an_id, an_interaction
+from tests.fakes.interactions import an_id, an_interaction, begin
 
 PATIENCE_SECONDS = 20.0
 
@@ -126,7 +126,7 @@ async def history(tmp_path: Path) -> AsyncIterator[SqliteHistory]:
 async def test_a_request_that_never_ended_ends_the_wait_when_it_is_recorded(
     history: SqliteHistory,
 ) -> None:
-    history.begin(an_interaction(), lost_after_seconds=0.0)
+    begin(history, an_interaction(), lost_after_seconds=0.0)
     history.markers.write(begun_before_seconds=math.inf)
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert await history.wait_for("ana", an_id(), seconds=PATIENCE_SECONDS)

@@ -2,7 +2,7 @@
 
 import logging
 
-from app.middleware.access_log import ProviderName, answer_line
+from app.log_lines.fields import ProviderName, answer_line
 from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.interaction import Interaction
 from domain.interfaces.telemetry import BackgroundObserver

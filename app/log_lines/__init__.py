@@ -1,0 +1,1 @@
+"""Lines of the log: one for each request, and one for each background answer that has ended."""

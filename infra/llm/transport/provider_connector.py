@@ -1,0 +1,42 @@
+"""Connections to providers, with a cheaper parser than aiohttp's own. The only use of a private name of aiohttp."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+_MEASURED_VERSIONS = ("3.14.",)
+"""Versions of aiohttp with which the private name was tried and the gain measured; others use aiohttp's connections."""
+
+
+class ProviderConnector(aiohttp.TCPConnector):
+    """Opens connections whose parser resumes only after a pause.
+
+    aiohttp has its parser look for more data after each piece of a body that is taken, whether it had paused or not:
+    thirty times for a body of thirty chunks, which is 2 % of the instructions of a chat and 4 % of a stream (aiohttp
+    3.14.5). Nothing else differs.
+
+    Needs a running loop.
+    """
+
+    def __init__(self, *, aiohttp_version: str = aiohttp.__version__, **options: Any) -> None:
+        super().__init__(**options)
+        if aiohttp_version.startswith(_MEASURED_VERSIONS):
+            self._factory = partial(  # type: ignore[assignment]
+                _Connection, loop=asyncio.get_running_loop()
+            )
+
+
+class _Connection(ResponseHandler):
+    _is_paused = False
+
+    def pause_reading(self) -> None:
+        self._is_paused = True
+        super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            super().resume_reading(resume_parser)
