@@ -18,6 +18,7 @@ from tests.unit.infra.llm.providers.test_recorded_tools import (
     following_name,
     found,
     is_anthropic,
+    is_bedrock,
     is_gemini,
     openai_form,
     outputs_in,
@@ -29,8 +30,12 @@ from tests.unit.infra.llm.providers.test_recorded_tools import (
 
 pytestmark = pytest.mark.skipif(not ALL, reason="the recordings are not at hand")
 
-# There is no third provider behind these doors; Anthropic's recordings are replayed in the tests of its package.
-CALLS = {name: calls for name, calls in ALL_CALLS.items() if not is_anthropic(name)}
+# Behind these doors are two providers; the recordings of others are replayed in the tests of their packages.
+CALLS = {
+    name: calls
+    for name, calls in ALL_CALLS.items()
+    if not is_anthropic(name) and not is_bedrock(name)
+}
 ROUNDS = sorted(name for name in CALLS if following_name(name) in ALL)
 
 

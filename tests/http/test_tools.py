@@ -229,7 +229,7 @@ def a_tool(**changes: object) -> dict[str, object]:
         ({"metadata": {"a": "x" * 513}}, "/metadata/a"),
         ({"metadata": {"a": 1}}, "/metadata/a"),
         ({"previousId": "not-an-id"}, "/previousId"),
-        ({"background": True}, "/background"),
+        ({"background": "yes please"}, "/background"),
     ],
 )
 async def test_what_is_not_valid_is_refused_with_its_field(
@@ -337,5 +337,5 @@ async def test_a_text_chat_asks_for_nothing_more() -> None:
     async with app.client() as client:
         await chat(client, metadata={"a": "b"})
     (prompt,) = app.llm.asked
-    assert prompt == type(prompt).from_text("How warm is it?", model="m")
+    assert prompt == type(prompt).from_text("How warm is it?")
     assert newest(app).metadata == {"a": "b"}

@@ -82,8 +82,8 @@ def test_no_field_of_an_interaction_is_forgotten() -> None:
         "messages", "system", "model", "temperature", "max_output_tokens", "top_p", "stop", "seed", "tools",
         "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "keeps_input",
         "own_messages", "own_system", "system_content_id",
-        "tools_content_id", "own_message",
-    }, "a new field needs a place in the document; own_message is never stored"  # fmt: skip
+        "tools_content_id", "own_message", "caching",
+    }, "a new field needs a place in the document; own_message and caching are never stored"  # fmt: skip
     assert known == {
         "id", "user_id", "conversation_id", "prompt", "requested_model", "model", "provider", "text", "status",
         "finish_reason", "usage", "fallback_used", "latency_seconds", "time_to_first_token_seconds", "attempts", "error",
