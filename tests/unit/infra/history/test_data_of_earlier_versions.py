@@ -3,13 +3,15 @@
 import asyncio
 import gzip
 import json
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from domain.entities.history_query import Order
-from domain.entities.interaction import Attempt, Status
+from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import FinishReason, Usage
 from domain.entities.words import words_of
@@ -157,9 +159,28 @@ async def test_messages_of_a_queue_are_read_and_written_the_same() -> None:
     assert [await message_of(interaction) for interaction in expected] == messages
 
 
+def line_without_cached_tokens(line: bytes) -> bytes:
+    """Return a line without the counts that earlier versions did not export."""
+    return re.sub(rb',"cachedInputTokens":[0-9]+', b"", line)
+
+
+def without_cached_tokens(interaction: Interaction) -> Interaction:
+    """Return what earlier versions exported of an interaction."""
+
+    def of(usage: Usage) -> Usage:
+        return replace(usage, cached_input_tokens=None)
+
+    attempts = [
+        attempt if attempt.usage is None else replace(attempt, usage=of(attempt.usage))
+        for attempt in interaction.attempts
+    ]
+    return replace(as_exported(interaction), usage=of(interaction.usage), attempts=tuple(attempts))
+
+
 def test_an_exported_file_is_imported_and_exported_the_same() -> None:
     lines = (FILES / "export.jsonl").read_bytes().splitlines()
     for line, interaction in zip(lines, WRITTEN, strict=True):
         record, canonical = read_line(line)
-        assert canonical == line_of(record) == line_of(record_of(interaction)) == line
-        assert interaction_in(record) == as_exported(interaction)
+        assert canonical == line_of(record) == line
+        assert line_without_cached_tokens(line_of(record_of(interaction))) == line
+        assert interaction_in(record) == without_cached_tokens(interaction)
