@@ -12,6 +12,7 @@ from app.application import Limits, Options, create_app
 from app.log_lines.background_answers import AnswerLogLines
 from app.middleware.access_gate import GateRules
 from app.process.lifecycle import Lifecycle
+from app.requests.large_bodies import LARGE_FROM_BYTES
 from app.server import ServeOptions
 from app.server.metrics_server import serve_metrics
 from app.services.background_service import BackgroundService
@@ -146,7 +147,11 @@ def application(
         console_enabled=settings.console_enabled,
         caller_requests_per_minute=settings.caller_requests_per_minute,
         root_path=settings.root_path,
-        limits=Limits(body_bytes=settings.max_body_bytes, json_depth=settings.max_json_depth),
+        limits=Limits(
+            body_bytes=settings.max_body_bytes,
+            small_body_bytes=min(settings.max_body_bytes, LARGE_FROM_BYTES),
+            json_depth=settings.max_json_depth,
+        ),
     )
     return create_app(options, lambda: running(settings, on_catalogue), lifecycle)
 

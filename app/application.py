@@ -37,7 +37,7 @@ from app.openapi_schema import customize_openapi
 from app.problems import error_handlers as errors
 from app.process.lifecycle import Lifecycle
 from app.requests.chat_route import ChatRoute
-from app.requests.large_bodies import LargeBodies
+from app.requests.large_bodies import LARGE_FROM_BYTES, LargeBodies
 from app.services.container import Container
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.rate_limiter import RateLimiter
@@ -73,12 +73,14 @@ class Limits:
     """Limits of request bodies.
 
     Attributes:
-        body_bytes: Size of one body.
+        body_bytes: Size of one body of a chat, in any format.
+        small_body_bytes: Size of one body of another request.
         json_depth: Nesting of its JSON.
         large_bodies: Counts the large bodies at one time.
     """
 
     body_bytes: int = 32 * 1024 * 1024
+    small_body_bytes: int = LARGE_FROM_BYTES
     json_depth: int = 64
     large_bodies: LargeBodies = field(default_factory=LargeBodies)
 

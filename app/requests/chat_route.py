@@ -34,6 +34,7 @@ TimeoutHeader = Annotated[
 
 _CONTENT_TYPE = b"content-type"
 _CONTENT_ENCODING = b"content-encoding"
+_CONTENT_LENGTH = b"content-length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,16 @@ class ChatRoute(APIRoute):
     """
 
     rejects_query = False
+    takes_large_bodies = True
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self._body_type = TypeAdapter(get_type_hints(endpoint)["body"])
         self._parameters = _header_parameters(endpoint)
         self._path_parameters = _path_parameters(endpoint)
-        self._used_headers = frozenset({_CONTENT_TYPE, _CONTENT_ENCODING, *self._parameters})
+        self._used_headers = frozenset(
+            {_CONTENT_TYPE, _CONTENT_ENCODING, _CONTENT_LENGTH, *self._parameters}
+        )
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         return self.respond
@@ -83,7 +87,8 @@ class ChatRoute(APIRoute):
             request.receive,
             content_type=headers.get(_CONTENT_TYPE, [""])[0],
             content_encodings=headers.get(_CONTENT_ENCODING, ()),
-            limit_bytes=limits.body_bytes,
+            content_length=headers.get(_CONTENT_LENGTH, [""])[0],
+            limit_bytes=limits.body_bytes if self.takes_large_bodies else limits.small_body_bytes,
             max_depth=limits.json_depth,
             held_body=request.scope["held_body"],
         )
@@ -106,16 +111,14 @@ class ChatRoute(APIRoute):
 
 
 class JsonRoute(ChatRoute):
-    """Route of another operation with a JSON body, which FastAPI finds by its path."""
+    """Route of another operation with a JSON body, which is small, and which FastAPI finds by its path."""
+
+    takes_large_bodies = False
 
     async def respond(self, request: Request) -> Response:
         """Return the controller's response; raises as `ChatRoute.respond`."""
-        held_body = HeldBody(request.scope["app"].state.limits.large_bodies)
-        request.scope["held_body"] = held_body
-        try:
-            return await super().respond(request)
-        finally:
-            held_body.release()
+        request.scope["held_body"] = HeldBody(request.scope["app"].state.limits.large_bodies)
+        return await super().respond(request)  # nothing is held: such a body is not large
 
 
 class StrictJsonRoute(JsonRoute):

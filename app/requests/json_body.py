@@ -43,6 +43,7 @@ async def read_json(
     *,
     content_type: str,
     content_encodings: Sequence[str],
+    content_length: str = "",
     limit_bytes: int,
     max_depth: int,
     held_body: HeldBody,
@@ -53,6 +54,7 @@ async def read_json(
         receive: ASGI `receive` of the request.
         content_type: Value of the Content-Type header; empty without one.
         content_encodings: Value of each Content-Encoding header.
+        content_length: Value of the Content-Length header; empty without one.
         limit_bytes: Maximum size of the body, before and after decompression.
         max_depth: Maximum nesting.
         held_body: Counts the memory of large bodies.
@@ -68,6 +70,8 @@ async def read_json(
         coding = parse_content_encoding(content_encodings)
     except UnsupportedCoding as exc:
         raise RequestBodyError(UNSUPPORTED_CONTENT_ENCODING, {"Accept-Encoding": ACCEPTED}) from exc
+    if content_length.isdecimal() and int(content_length) > limit_bytes:
+        raise RequestBodyError(BODY_TOO_LARGE)  # before any of it is received
     body = await _read_bytes(receive, limit_bytes, held_body)
     if coding is not IDENTITY:
         body = await _decompress(coding, body, limit_bytes)

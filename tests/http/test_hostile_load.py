@@ -88,6 +88,28 @@ STATUS = {
 }
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/chat", "/v1/chat/completions", "/v1/responses", "/v1/messages"]
+)
+def test_a_body_that_is_announced_too_large_is_refused_before_it_comes(
+    service: Service, user: str, path: str
+) -> None:
+    head = HEAD.replace(b"/v1/chat", path.encode()) + b"Content-Length: 41943040\r\n\r\n"
+    assert trickle(service, head, 0, b"").split()[1] == b"413"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PATCH", "/v1/history/ana/conversations/c"), ("POST", "/v1/conversations")],
+)
+def test_bodies_of_other_requests_are_small(
+    service: Service, user: str, method: str, path: str
+) -> None:
+    with service.client() as client:
+        body = {"title": "t" * 256 * 1024}
+        assert client.request(method, path, json=body).status_code == 413
+
+
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_flood_is_refused_at_no_cost_to_anybody(service: Service, user: str, flood: str) -> None:
     head, pieces, piece = FLOODS[flood]

@@ -270,7 +270,6 @@ def test_an_added_item_is_deleted_and_one_of_a_response_is_not(
             "items[0].content",
         ),
         ({"items": [HELLO] * 21}, "items"),
-        ({"items": [{"role": "user", "content": "x" * 262_145}]}, "items"),
         ({"items": "x"}, "items"),
         ({"metadata": {"a": 1}}, "metadata.a"),
         ({"metadata": {str(number): "" for number in range(17)}}, "metadata"),
@@ -288,6 +287,14 @@ def test_invalid_bodies_are_refused(
     response = client.post(f"{path}/items" if "items" in body else path, json=body)
     assert response.status_code in (400, 422), response.text
     assert items(client, conversation)["data"] == []
+
+
+def test_a_conversation_does_not_grow_without_end(client: httpx2.Client, user: str) -> None:
+    large = {"role": "user", "content": "x" * 150_000}
+    conversation = create(client, user, items=[large])["id"]
+    response = client.post(f"/v1/conversations/{conversation}/items", json={"items": [large]})
+    assert (response.status_code, response.json()["error"]["param"]) == (422, "items")
+    assert len(items(client, conversation)["data"]) == 1
 
 
 @pytest.mark.parametrize(
