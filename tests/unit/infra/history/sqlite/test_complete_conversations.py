@@ -1,6 +1,7 @@
 """A conversation goes on without the store only where this host knows that it holds all of it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.contracts.history_walks import asking
 from tests.fakes.clock import FakeClock
 from tests.fakes.interactions import an_interaction
 from tests.fakes.unreliable_store import UnreliableStore
-from tests.support.outbox_waits import until_stored
+from tests.support.outbox_waits import PATIENCE_SECONDS, until_stored
 
 pytestmark = pytest.mark.seen("C11")
 
@@ -73,6 +74,14 @@ async def held(outbox: Outbox, *turns: Interaction) -> None:
         assert turn.conversation_id is not None
         await recalled(outbox, turn.conversation_id)
         await outbox.append(turn)
+
+
+async def until_purged(outbox: Outbox, interaction: Interaction) -> None:
+    """Return once the files of this host no longer hold an interaction; the store is away."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with contextlib.suppress(HistoryUnreadable):
+            while await outbox.find(interaction.user_id, interaction.id) == interaction:
+                await asyncio.sleep(0.01)
 
 
 async def test_one_that_began_here_goes_on_in_every_process_of_the_host(
@@ -130,13 +139,13 @@ async def test_one_that_continues_an_interaction_waits_once_rows_were_purged(
     opened: Opened, store: UnreliableStore, clock: FakeClock
 ) -> None:
     first = an_interaction(1)
-    async with opened() as outbox:
+    async with opened(drain_seconds=30.0) as outbox:
         await outbox.append(first)
-        await until_stored(store, first)
     clock.advance(2 * KEEP_SECONDS)
     async with opened() as outbox:
-        await outbox.append(a_chat_context(2, first.id))
         store.is_away = True
+        await until_purged(outbox, first)
+        await outbox.append(a_chat_context(2, first.id))
         with pytest.raises(HistoryUnreadable):
             await recalled(outbox, first.id)
 
