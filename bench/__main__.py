@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from bench import measures, processes
-from bench.load import closed_loop
-from bench.measures import Added, Costs, Target
-from bench.report import Row, as_table, machine, write_results
+from bench.harness import measures, processes
+from bench.harness.load import closed_loop
+from bench.harness.measures import Added, Costs, Target
+from bench.harness.report import Row, as_table, machine, write_results
 
 _MIB = 2**20
 _CONNECTIONS = 64
@@ -105,7 +105,7 @@ async def run(*, rounds: int, seconds: float, is_quick: bool) -> None:
         await _overload(upstream, rows, seconds=5 if is_quick else 60)
     print(as_table(rows))
     if not is_quick:
-        from bench import plots  # matplotlib takes seconds to import
+        from bench.harness import plots  # matplotlib takes seconds to import
 
         pictures = [plots.draw_costs(costs), plots.draw_added(added)]
         write_results(rows, (load_before, os.getloadavg()[0]), pictures)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bench import processes
-from bench.report import Row, as_table, machine
+from bench.harness import processes
+from bench.harness.report import Row, as_table, machine
 
 RESULTS = Path(__file__).parent / "ATTACHMENTS.md"
 _IMAGES = 16

@@ -24,10 +24,10 @@ import orjson
 import pymongo
 from tqdm import tqdm
 
-from bench import processes
-from bench.load import closed_loop, get, open_loop, post, quantile
-from bench.processes import Service, Watched
-from bench.report import Row, as_table, machine
+from bench.harness import processes
+from bench.harness.load import closed_loop, get, open_loop, post, quantile
+from bench.harness.processes import Service, Watched
+from bench.harness.report import Row, as_table, machine
 
 RESULTS = Path(__file__).parent / "BACKGROUND.md"
 _QUESTION = "Explain event loops in one sentence."

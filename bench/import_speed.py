@@ -18,9 +18,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.command_cost import cost_of
-from bench.scale_data import MadeUpHistory
-from bench.scale_report import write_import
+from bench.harness.command_cost import cost_of
+from bench.scale.data import MadeUpHistory
+from bench.scale.report import write_import
 from infra.history.format.documents import record_of
 from infra.history.transfer.jsonl_format import line_of
 

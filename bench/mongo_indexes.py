@@ -19,7 +19,7 @@ from typing import Any
 
 from pymongo import IndexModel
 
-from bench.scale_data import COMMON_WORD, RARE_WORD, MadeUpHistory
+from bench.scale.data import COMMON_WORD, RARE_WORD, MadeUpHistory
 from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.statistics import GroupBy, StatisticsQuery
 from domain.entities.words import words_of

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bench import measures, processes
-from bench.load import closed_loop, quantile
-from bench.report import Row
+from bench.harness import measures, processes
+from bench.harness.load import closed_loop, quantile
+from bench.harness.report import Row
 from infra.limits.counters import NANOSECONDS, RequestRate, TokenChange
 from infra.limits.mongo import MongoCounters, open_mongo_counters
 from tests.support.mongod import Mongod

@@ -22,9 +22,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench import measures, processes
-from bench.load import Caller, Outcome
-from bench.report import Row, as_table, machine
+from bench.harness import measures, processes
+from bench.harness.load import Caller, Outcome
+from bench.harness.report import Row, as_table, machine
 
 RESULTS = Path(__file__).parent / "SOAK.md"
 _CHATS = 200_000
@@ -175,7 +175,7 @@ async def run(total: int) -> bool:
 
 
 def _write(rows: list[Row], resident: list[tuple[int, float]], load: float) -> None:
-    from bench import plots  # matplotlib takes seconds to import
+    from bench.harness import plots  # matplotlib takes seconds to import
 
     plot = plots.draw_soak(resident)
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -14,9 +14,9 @@ import sys
 import orjson
 from tqdm import tqdm
 
-from bench import processes
-from bench.load import closed_loop, open_loop, post, quantile
-from bench.processes import Service, Watched
+from bench.harness import processes
+from bench.harness.load import closed_loop, open_loop, post, quantile
+from bench.harness.processes import Service, Watched
 
 _MIB = 2**20
 _PER_SECOND = 20.0

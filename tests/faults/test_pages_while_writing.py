@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 import pytest
 
-from bench.load import quantile
+from bench.harness.load import quantile
 from domain.entities.interaction import Interaction, Status, asked_at
 from domain.entities.prompt import Prompt
 from infra.clock import SystemClock

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from bench.scale_data import LARGE_USER, MEASURED_USER, MadeUpHistory
+from bench.scale.data import LARGE_USER, MEASURED_USER, MadeUpHistory
 
 
 def test_ids_grow_with_time_and_everybody_has_their_share() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import orjson
 
-from bench.load import Outcome, closed_loop, get, open_loop, post, quantile
-from bench.processes import Service, Watched
+from bench.harness.load import Outcome, closed_loop, get, open_loop, post, quantile
+from bench.harness.processes import Service, Watched
 
 CHAT = "/v1/chat"
 COMPLETIONS = "/v1/chat/completions"

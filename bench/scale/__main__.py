@@ -26,9 +26,9 @@ from urllib.parse import urlencode
 from pydantic import SecretStr
 from tqdm import tqdm
 
-from bench.command_cost import cost_of
-from bench.processes import Watched, service
-from bench.scale_data import (
+from bench.harness.command_cost import cost_of
+from bench.harness.processes import Watched, service
+from bench.scale.data import (
     COMMON_WORD,
     LARGE_USER,
     MEASURED_ROWS,
@@ -37,7 +37,7 @@ from bench.scale_data import (
     RARE_WORD,
     MadeUpHistory,
 )
-from bench.scale_report import write_report
+from bench.scale.report import write_report
 from domain.entities.history_query import HistoryQuery
 from domain.use_cases.copy_history import CopyHistory
 from infra.clock import SystemClock
@@ -50,7 +50,7 @@ from infra.stores.registry import store_named
 from infra.stores.sqlite import SQLITE
 
 CURSOR_SECRET = "a-secret-for-cursors-of-the-bench"  # noqa: S105 - of the bench alone
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 REQUESTS = 200
 _NOWHERE = Watched(os.getpid(), 1, 0.0, 0.0)
 """An unused URL: this benchmark has no chats."""

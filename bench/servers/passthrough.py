@@ -1,6 +1,6 @@
 """The yardstick: the least that anything written in Python between a caller and a provider can do.
 
-    python -m bench.passthrough --port 9001 --upstream http://127.0.0.1:9000
+    python -m bench.servers.passthrough --port 9001 --upstream http://127.0.0.1:9000
 
 A bare ASGI application on uvicorn that posts what it gets with aiohttp, reads the whole answer and hands it back. It
 parses nothing, stores nothing and authenticates no caller.

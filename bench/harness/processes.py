@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 _START_SECONDS = 30.0
 ANY_USER_KEY = "bench"
 
@@ -53,14 +53,14 @@ def free_port() -> int:
 @contextmanager
 def provider() -> Iterator[Watched]:
     """Run the mock provider."""
-    yield from _run(["-m", "bench.provider", "--port"], {}, "/")
+    yield from _run(["-m", "bench.servers.provider", "--port"], {}, "/")
 
 
 @contextmanager
 def passthrough(upstream: Watched) -> Iterator[Watched]:
     """Run the yardstick."""
     address = f"http://127.0.0.1:{upstream.port}"
-    yield from _run(["-m", "bench.passthrough", "--upstream", address, "--port"], {}, "/")
+    yield from _run(["-m", "bench.servers.passthrough", "--upstream", address, "--port"], {}, "/")
 
 
 @dataclass(frozen=True, slots=True)

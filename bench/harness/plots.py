@@ -6,13 +6,13 @@ from typing import Any
 
 import matplotlib as mpl
 
-from bench.load import quantile
-from bench.measures import Added, Costs
+from bench.harness.load import quantile
+from bench.harness.measures import Added, Costs
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
-FOLDER = Path(__file__).parent / "plots"
+FOLDER = Path(__file__).parents[1] / "plots"
 
 
 def draw_costs(costs: Mapping[str, Costs]) -> Path:

@@ -1,6 +1,6 @@
 """A provider that costs next to nothing: Gemini's and OpenAI's streams, over a bare protocol.
 
-    python -m bench.provider --port 9000
+    python -m bench.servers.provider --port 9000
 
 It has to be faster than whatever is measured through it: `python -m bench` shows what it can do alone. What it says
 and how a prompt can ask it for delays and faults is in `bench/wire.py`.
@@ -10,7 +10,7 @@ import argparse
 import asyncio
 from collections import deque
 
-from bench.wire import Manner, frames_of, refusal_of
+from bench.servers.wire import Manner, frames_of, refusal_of
 
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length:"

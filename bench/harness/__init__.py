@@ -1,0 +1,1 @@
+"""Starts services, sends load, and writes down what it cost."""

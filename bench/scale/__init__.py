@@ -1,0 +1,1 @@
+"""Measures history from ten thousand to ten million interactions."""

@@ -1,0 +1,1 @@
+"""The servers of a measurement: a provider that answers at once, and the minimum of any proxy."""
