@@ -1,19 +1,23 @@
 """Load over plain keep-alive connections: as much as is taken, or so many requests a second whatever happens."""
 
 import asyncio
+import itertools
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 _FIRST_TOKEN = (b"event: delta", b'"text": "', b'"delta":{"content"')
 Progress = Callable[[int], object]
+Requests = bytes | Iterator[bytes]
 
 
-def post(path: str, body: bytes, *, key: str | None = None) -> bytes:
+def post(
+    path: str, body: bytes, *, key: str | None = None, headers: Mapping[str, str] | None = None
+) -> bytes:
     """Return a whole request."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: */*\r\n"
@@ -21,6 +25,7 @@ def post(path: str, body: bytes, *, key: str | None = None) -> bytes:
     )
     if key is not None:
         head += f"Authorization: Bearer {key}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     return head.encode() + b"\r\n" + body
 
 
@@ -129,7 +134,7 @@ class Caller(asyncio.Protocol):
 
 async def closed_loop(
     port: int,
-    request: bytes,
+    requests: Requests,
     *,
     connections: int,
     seconds: float,
@@ -138,10 +143,11 @@ async def closed_loop(
 ) -> Outcome:
     """Keep one request under way on each connection for so long, then let the last ones end.
 
-    They begin evenly over `ramp_seconds`. `progress` is called with the number of answers now and then.
+    `requests` is the request that all of them send, or one after the other from an endless iterator. They begin evenly over `ramp_seconds`. `progress` is called with the number of answers now and then.
     """
     loop = asyncio.get_running_loop()
     outcome = Outcome()
+    source = itertools.repeat(requests) if isinstance(requests, bytes) else requests
     left = connections
     over = asyncio.Event()
     started = time.perf_counter()
@@ -155,7 +161,7 @@ async def closed_loop(
         if answered % 256 == 0:
             progress(256)
         if now < until and caller.is_open:
-            caller.ask(request, now, None)
+            caller.ask(next(source), now, None)
             return
         left -= 1
         if left == 0:
@@ -170,7 +176,7 @@ async def closed_loop(
     for number, caller in enumerate(callers):
         if (delay := started + ramp_seconds * number / connections - time.perf_counter()) > 0:
             await asyncio.sleep(delay)
-        caller.ask(request, time.perf_counter(), None)
+        caller.ask(next(source), time.perf_counter(), None)
     await over.wait()
     outcome.seconds = time.perf_counter() - started
     for caller in callers:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from bench.harness.load import Outcome, closed_loop, get, open_loop, post, quantile
+from bench.harness.load import Outcome, Requests, closed_loop, get, open_loop, post, quantile
 from bench.harness.processes import Service, Watched
 
 CHAT = "/v1/chat"
@@ -23,11 +23,11 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something that answers one request, over and over."""
+    """A process, and the request or requests that it answers."""
 
     name: str
     process: Watched
-    request: bytes
+    requests: Requests
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ async def costs(
         for target in targets:
             before = target.process.cpu_seconds()
             outcome = await closed_loop(
-                target.process.port, target.request, connections=connections, seconds=seconds
+                target.process.port, target.requests, connections=connections, seconds=seconds
             )
             progress(1)
             cost = found[target.name]

@@ -1,6 +1,8 @@
 """The processes under measurement, started and watched from outside through /proc."""
 
+import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _ROOT = Path(__file__).parents[2]
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 ANY_USER_KEY = "bench"
 
 
@@ -53,19 +55,20 @@ def free_port() -> int:
 @contextmanager
 def provider() -> Iterator[Watched]:
     """Run the mock provider."""
-    yield from _run(["-m", "bench.servers.provider", "--port"], {}, "/")
+    yield from _run([sys.executable, "-m", "bench.servers.provider", "--port"], {}, "/")
 
 
 @contextmanager
 def passthrough(upstream: Watched) -> Iterator[Watched]:
     """Run the yardstick."""
     address = f"http://127.0.0.1:{upstream.port}"
-    yield from _run(["-m", "bench.servers.passthrough", "--upstream", address, "--port"], {}, "/")
+    command = [sys.executable, "-m", "bench.servers.passthrough", "--upstream", address, "--port"]
+    yield from _run(command, {}, "/")
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The service as `python main.py serve` runs it, and a key that lets its callers in."""
+    """A service under measurement, and a key that lets its callers in."""
 
     process: Watched
     key: str
@@ -98,19 +101,43 @@ def service(upstream: Watched, **settings: str) -> Iterator[Service]:
         )
         key = made.stdout.split()[-1]
         with open(Path(folder) / "log.jsonl", "wb") as log:  # noqa: PTH123 - handed to the process
-            for process in _run(["main.py", "serve"], environment, "/health/ready", log):
+            for process in _run(
+                [sys.executable, "main.py", "serve"], environment, "/health/ready", log
+            ):
                 yield Service(process, key, Path(folder))
 
 
+@contextmanager
+def litellm(program: str, upstream: Watched, *, model: str) -> Iterator[Service]:
+    """Run a LiteLLM proxy with one worker, a key and no database that calls the mock provider in OpenAI's format."""
+    parameters = {
+        "model": f"openai/{model}",
+        "api_base": f"http://127.0.0.1:{upstream.port}/v1",
+        "api_key": "mock",
+    }
+    configuration = {
+        "model_list": [{"model_name": model, "litellm_params": parameters}],
+        "litellm_settings": {"telemetry": False},
+    }
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        file = Path(folder) / "litellm.yaml"
+        file.write_text(json.dumps(configuration))  # JSON is YAML
+        command = [program, "--config", str(file), "--num_workers", "1", "--host", "127.0.0.1"]
+        key = f"sk-{secrets.token_hex(32)}"
+        environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": key}
+        for process in _run([*command, "--port"], environment, "/health/liveliness"):
+            yield Service(process, key, Path(folder))
+
+
 def _run(
-    arguments: list[str], environment: Mapping[str, str], path: str, log: object = None
+    command: list[str], environment: Mapping[str, str], path: str, log: object = None
 ) -> Iterator[Watched]:
     port = free_port()
-    if arguments[-1] == "--port":
-        arguments = [*arguments, str(port)]
+    if command[-1] == "--port":
+        command = [*command, str(port)]
     started = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603 - our own programs
-        [sys.executable, *arguments],
+        command,
         cwd=_ROOT,
         env={**_clean_environment(), "PORT": str(port), **environment},
         stdout=log or subprocess.DEVNULL,  # type: ignore[call-overload]

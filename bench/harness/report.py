@@ -58,12 +58,12 @@ makes CPU times larger for everything measured. So the ratio to the yardstick co
 
 - *CPU* is the whole process's, all threads, in and out of the kernel (`/proc/PID/task/*/schedstat`), over the requests
   answered; the median of the rounds. *A core's second* is its inverse.
-- The *yardstick* is `bench/passthrough.py`: a bare ASGI application on uvicorn that hands a request on with aiohttp, and
+- The *yardstick* is `bench/servers/passthrough.py`: a bare ASGI application on uvicorn that hands a request on with aiohttp, and
   parses and keeps nothing.
 - A *chat* is `POST /v1/chat` with an API key, everything at its default: the provider streams 8 events, the answer is
   committed to the disk before it is sent, limits, metrics and one line of log. *In one write* and *each on its own* say how the mock
   provider sends its events.
-- The mock provider is `bench/provider.py`; its row shows that it is not what is measured.
+- The mock provider is `bench/servers/provider.py`; its row shows that it is not what is measured.
 
 {pictures}
 """

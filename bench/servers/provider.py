@@ -3,14 +3,14 @@
     python -m bench.servers.provider --port 9000
 
 It has to be faster than whatever is measured through it: `python -m bench` shows what it can do alone. What it says
-and how a prompt can ask it for delays and faults is in `bench/wire.py`.
+and how a prompt can ask it for delays and faults is in `bench/servers/wire.py`.
 """
 
 import argparse
 import asyncio
 from collections import deque
 
-from bench.servers.wire import Manner, frames_of, refusal_of
+from bench.servers.wire import Manner, completion_of, frames_of, is_stream, refusal_of
 
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length:"
@@ -50,6 +50,9 @@ class Conversation(asyncio.Protocol):
 
     def _answer(self, request: bytes) -> None:
         manner = Manner.of(request)
+        if not is_stream(request):
+            self._transport.write(completion_of(manner.chunks))
+            return
         frames = frames_of(manner.chunks, is_gemini=b"streamGenerateContent" in request[:256])
         if manner.fault and self._fails(manner.fault, frames):
             return

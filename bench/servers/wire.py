@@ -11,6 +11,7 @@ _HEAD = (
     b"X-XSS-Protection: 0\r\nX-Frame-Options: SAMEORIGIN\r\nX-Content-Type-Options: nosniff\r\n"
     b'Server-Timing: gfet4t7; dur=412\r\nAlt-Svc: h3=":443"; ma=2592000\r\n\r\n'
 )
+_STREAM = re.compile(rb'"stream":\s*true')
 _OPTIONS = re.compile(rb"mock\(([a-z0-9.,=]*)\)")
 
 
@@ -40,6 +41,11 @@ class Manner:
         return _DEFAULT if options is None else _manner(options[1])
 
 
+def is_stream(request: bytes) -> bool:
+    """Return whether a request asks for a stream, by its address or in its body."""
+    return b"streamGenerateContent" in request[:256] or _STREAM.search(request) is not None
+
+
 _DEFAULT = Manner()
 
 
@@ -65,6 +71,20 @@ def frames_of(chunks: int, *, is_gemini: bool) -> tuple[bytes, ...]:
     frames[0] = _HEAD + frames[0]
     frames[-1] += b"0\r\n\r\n"
     return tuple(frames)
+
+
+@lru_cache(maxsize=256)
+def completion_of(chunks: int) -> bytes:
+    """Return an answer in OpenAI's format to a request that does not ask for a stream."""
+    body = (
+        '{"id":"gen-1","object":"chat.completion","created":1763812800,"model":"openai/gpt-5.4-mini",'
+        f'"choices":[{{"index":0,"message":{{"role":"assistant","content":"{_WORDS * chunks}"}},"finish_reason":"stop"}}],'
+        '"usage":{"prompt_tokens":7,"completion_tokens":88,"total_tokens":95}}'
+    ).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+        len(body),
+        body,
+    )
 
 
 def refusal_of(status: int) -> bytes:
