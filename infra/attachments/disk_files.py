@@ -14,8 +14,10 @@ import json
 import os
 import secrets
 import shutil
+import threading
 import time
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +34,7 @@ ABANDONED_SECONDS = 3600.0
 LOCK_SECONDS = 10.0
 _LOCK_PAUSE_SECONDS = 0.002
 _LOCKS = 64
+_MOST_SYNCED = 10_000
 _CONTENT = "content"
 
 
@@ -47,6 +50,8 @@ class AttachmentFiles:
         self._incoming = folder / "incoming"
         self._erased = folder / "erased"
         self._locks = folder / "locks"
+        self._in_process = [threading.Lock() for _ in range(_LOCKS)]
+        self._synced: OrderedDict[Path, tuple[int, int]] = OrderedDict()
 
     def put(
         self, user_id: str, attachment_id: str, content: StoredContent, interaction_id: str
@@ -67,7 +72,8 @@ class AttachmentFiles:
                     return False
                 make_private_folder(place.parent)
                 incoming.rename(place)
-                self._sync(place)
+                sync_folder(place)
+                self._sync_above(place)
                 return True
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
@@ -178,28 +184,44 @@ class AttachmentFiles:
     def _add(self, place: Path, interaction_id: str) -> bool:
         """Add a reference to a stored attachment; return whether there is one."""
         try:
-            make_private_file(place / interaction_id)
+            descriptor = os.open(place / interaction_id, os.O_CREAT | os.O_WRONLY, 0o600)
         except FileNotFoundError:
             return False
-        self._sync(place)  # its writer may have ended before it did
+        os.close(descriptor)
+        sync_folder(place)
+        self._sync_above(place)  # its writer may have ended before it did
         return True
 
-    def _sync(self, place: Path) -> None:
-        for folder in (place, place.parent, self._users):
+    def _sync_above(self, place: Path) -> None:
+        """Sync the folders above an attachment, unless this process did so since the attachment was written."""
+        written = (place / _CONTENT).stat()
+        version = written.st_ino, written.st_ctime_ns
+        if self._synced.get(place) == version:
+            return
+        for folder in (place.parent, self._users):
             sync_folder(folder)
+        self._synced[place] = version
+        while len(self._synced) > _MOST_SYNCED:
+            self._synced.popitem(last=False)
 
     @contextmanager
     def _locked(self, user_id: str) -> Iterator[None]:
-        path = self._locks / f"{zlib.crc32(user_id.encode()) % _LOCKS:02}"
+        number = zlib.crc32(user_id.encode()) % _LOCKS
         deadline = time.monotonic() + LOCK_SECONDS
-        while (lock := FileLock.try_to_acquire(path)) is None:
-            if time.monotonic() > deadline:
-                raise TimeoutError("another process holds the lock of a user's attachments")
-            time.sleep(_LOCK_PAUSE_SECONDS)
+        # Threads wait without polling; only other processes are polled.
+        if not self._in_process[number].acquire(timeout=LOCK_SECONDS):
+            raise TimeoutError("another thread holds the lock of a user's attachments")
         try:
-            yield
+            while (lock := FileLock.try_to_acquire(self._locks / f"{number:02}")) is None:
+                if time.monotonic() > deadline:
+                    raise TimeoutError("another process holds the lock of a user's attachments")
+                time.sleep(_LOCK_PAUSE_SECONDS)
+            try:
+                yield
+            finally:
+                lock.release()
         finally:
-            lock.release()
+            self._in_process[number].release()
 
 
 def _write(folder: Path, content: StoredContent, interaction_id: str) -> None:

@@ -45,7 +45,7 @@ def die(*_args, **_options):
 files = AttachmentFiles(Path(sys.argv[1]) / "attachments")
 """
 BEFORE_RENAMING = "Path.rename = die\n"
-BEFORE_SYNCING = "AttachmentFiles._sync = die\n"
+BEFORE_SYNCING = "AttachmentFiles._sync_above = die\n"
 BEFORE_DELETING = "shutil.rmtree = die\n"
 PUT = 'files.put("ana", ITS_ID, image(), an_id())\n'
 RELEASE = 'files.release("ana", ITS_ID, lambda _: True)\n'
