@@ -1,4 +1,4 @@
-"""Measures what a session of a coding agent leaves in history: each request repeats everything before it.
+"""Measures what a session of a coding agent stores in history: each request repeats all earlier messages.
 
 python -m bench.agent_session                  # a thousand requests, some minutes
 python -m bench.agent_session --requests 100
@@ -37,7 +37,7 @@ _RESULT = "    return a line of a file that the agent has read\n" * 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What was sent, and what was stored.
+    """Sizes of what was sent and stored.
 
     Attributes:
         sent_bytes: All request bodies.

@@ -1,4 +1,4 @@
-"""Measures what a call of Amazon Bedrock costs, with our client and with that of the AWS driver.
+"""Measures the cost of a call of Amazon Bedrock, with this service's client and with the AWS driver's.
 
     python -m bench.bedrock
 
@@ -170,7 +170,7 @@ async def _microseconds(call: Call, calls: int) -> float:
 
 
 async def _sts_milliseconds() -> tuple[float, float]:
-    """Return the CPU time of making the client that assumes a role: for the first time, and again."""
+    """Return the CPU time of creating the client that assumes a role: for the first time, and again."""
     session = AioSession()
     session.set_credentials(*_KEYS)
     times = []

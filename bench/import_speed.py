@@ -1,4 +1,4 @@
-"""How fast `python main.py import FILE` and `export` are, as an operator runs them, with SQLite.
+"""Measures the speed of `python main.py import FILE` and `export` with SQLite.
 
     python -m bench.import_speed                    # 200 000 interactions, three times
     python -m bench.import_speed --count 1000000
@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def write_file(file: Path, count: int) -> None:
-    """Make up so many interactions and write them as an export would."""
+    """Generate interactions and write them in the export format."""
     history = MadeUpHistory(count)
     with file.open("wb") as lines:
         for number in tqdm(range(count), unit="row", unit_scale=True, desc="make up", disable=None):

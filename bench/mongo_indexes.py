@@ -1,4 +1,4 @@
-"""What MongoDB's indexes cost a write, and how long a user with many interactions waits for statistics and search.
+"""Measures the cost of MongoDB's indexes per write, and the time of statistics and search for a user with many interactions.
 
     python -m bench.mongo_indexes --count 100000
 
@@ -31,7 +31,7 @@ _USER = "ana"
 _AT_ONCE = 100
 _WRITES = 10_000
 _EARLIER = IndexModel([("userId", 1), ("words", 1), ("_id", -1)])
-"""The index of words of earlier versions, with an entry a word."""
+"""The word index of earlier versions, with one entry per word."""
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -2,7 +2,7 @@
 
     python -m bench.resilience
 
-Asks a model that answers at once, alone and through the whole chain with a fallback behind it, in turns, and prints
+Asks a model that answers at once, alone and through the whole chain with a fallback behind it, alternately, and prints
 the difference in CPU time a call. Its answers have eight deltas; those that arrive in one read of the network are one
 piece. The attempts are counted by the service's own metrics.
 """
@@ -47,7 +47,7 @@ _PROVIDER = Provider(
 
 
 class Healthy(LLMClient):
-    """Answers at once, in so many pieces."""
+    """Answers at once, in several pieces."""
 
     def __init__(self, pieces: int) -> None:
         self._pieces = pieces
@@ -66,7 +66,7 @@ class Healthy(LLMClient):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthyRoutes(RouteBuilder):
-    """The real way to a model, with a healthy one at its end."""
+    """The resilience chain, with a healthy model at its end."""
 
     model: LLMClient
 

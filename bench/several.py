@@ -1,4 +1,4 @@
-"""Measures several serving processes with MongoDB, and what the limits that they share cost."""
+"""Measures several serving processes with MongoDB, and the cost of shared limits."""
 
 import shutil
 import statistics
@@ -41,7 +41,7 @@ class _Variant:
 
 
 async def rows(upstream: processes.Watched, *, rounds: int, seconds: float) -> list[Row]:
-    """Return throughput, CPU and memory of 1, 2 and 4 processes, measured in turns, and the cost of a shared limit."""
+    """Return throughput, CPU and memory of 1, 2 and 4 processes, measured alternately, and the cost of a shared limit."""
     with ExitStack() as stack:
         mongod = stack.enter_context(_mongod())
         variants = [_Variant(1, shares_limits=False), *map(_Variant, COUNTS)]
@@ -79,7 +79,7 @@ async def rows(upstream: processes.Watched, *, rounds: int, seconds: float) -> l
 
 
 async def _calls(counters: MongoCounters) -> list[Row]:
-    """Return the cost of the calls of the store, of which most requests need none."""
+    """Return the cost of the calls of the store; most requests need none."""
     rate = RequestRate(600)
     change = TokenChange(budget=10**9, least=1, wanted=1000, returned=900, spent=100)
     found = []
@@ -152,7 +152,7 @@ def _serving(pid: int) -> list[int]:
 
 
 def _memory_bytes(pid: int) -> int:
-    """Return the memory of a process, with its part of what it shares with others."""
+    """Return the proportional set size of a process."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * _KIBIBYTE

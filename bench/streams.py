@@ -2,7 +2,7 @@
 
     python -m bench.streams
 
-Needs no network and no key. The first word is measured in turns, straight from the mock provider and through each
+Needs no network and no key. The first token is measured alternately, straight from the mock provider and through each
 door, at a constant rate; the memory while streams of thirty words each run fifty at a time.
 """
 
@@ -23,7 +23,7 @@ _PER_SECOND = 20.0
 _AT_ONCE = 50
 _SLICE_SECONDS = 2.0
 _SETTLED_SHARE = 0.4
-"""Of the streams, after which memory has to stay where it is: until then pools and caches fill."""
+"""Share of the streams after which memory has to stay constant: before that, pools and caches fill."""
 _DIRECT = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
 _QUESTION = "Explain event loops in one sentence."
 
@@ -44,13 +44,13 @@ def _doors(service: Service, manner: str) -> dict[str, bytes]:
 
 
 async def first_words(service: Service, upstream: Watched, *, rounds: int, seconds: float) -> None:
-    """Print how long the first word takes without the service, and by how much it comes later through each door."""
+    """Print the time to the first token without the service, and the time that each API adds."""
     manner = "mock(latency=0.05,gap=0.005)"
     ways = {"provider": (upstream.port, _direct(manner))}
     for path, request in _doors(service, manner).items():
         ways[path] = (service.process.port, request)
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    with tqdm(total=rounds * len(ways), desc="first words", file=sys.stderr) as bar:
+    with tqdm(total=rounds * len(ways), desc="first tokens", file=sys.stderr) as bar:
         for number in range(rounds + 1):
             for name, (port, request) in ways.items():
                 outcome = await open_loop(port, request, per_second=_PER_SECOND, seconds=seconds)
@@ -60,7 +60,7 @@ async def first_words(service: Service, upstream: Watched, *, rounds: int, secon
                     taken[name].extend(outcome.first_tokens_seconds)
                     bar.update()
     for name, values in taken.items():
-        line = f"{name:21} first word p50 {quantile(values, 0.5) * 1000:6.2f} ms"
+        line = f"{name:21} first token p50 {quantile(values, 0.5) * 1000:6.2f} ms"
         if name != "provider":
             added = (quantile(values, 0.5) - quantile(taken["provider"], 0.5)) * 1000
             line += f", added p50 {added:5.2f} ms"

@@ -94,14 +94,14 @@ class Chat:
         return answered
 
     def count_and_log(self) -> None:
-        """The same, and the request's line."""
+        """The same, and the log line of the request."""
         answered = self.count()
         message, fields = access_line(_STATE, answered, open_telemetry_name)
         self._logger.info(message, extra={"ecs": fields})
 
 
 def cpu_microseconds(work: Callable[[], object], calls: int) -> float:
-    """Return the CPU time this thread takes for one call of `work`."""
+    """Return this thread's CPU time for one call of `work`."""
     started = time.thread_time()
     for _ in range(calls):
         work()

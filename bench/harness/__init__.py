@@ -1,1 +1,1 @@
-"""Starts services, sends load, and writes down what it cost."""
+"""Starts services, sends load, and measures the cost."""

@@ -1,4 +1,4 @@
-"""Load over plain keep-alive connections: as much as is taken, or so many requests a second whatever happens."""
+"""Generates load over keep-alive connections: closed loop, or open loop at a fixed rate."""
 
 import asyncio
 import itertools
@@ -37,7 +37,7 @@ class Outcome:
         statuses: How many answers had each status; 0 is a connection that broke.
         latencies_seconds: Of each 200, from when it was due to its last byte.
         refused_seconds: The same, of every other answer.
-        first_tokens_seconds: To the first word, where the answer came as a stream.
+        first_tokens_seconds: To the first token, where the answer came as a stream.
     """
 
     seconds: float = 0.0
@@ -48,23 +48,23 @@ class Outcome:
 
     @property
     def answered(self) -> int:
-        """How many requests got a 200."""
+        """Number of requests that got a 200."""
         return self.statuses.get(200, 0)
 
     @property
     def errors(self) -> int:
-        """How many did not."""
+        """Number of requests that did not."""
         return sum(self.statuses.values()) - self.answered
 
 
 def quantile(values: "array[float] | list[float]", share: float) -> float:
-    """Return the value below which `share` of them lie; NaN of none."""
+    """Return the quantile `share` of the values; NaN if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
 class Caller(asyncio.Protocol):
-    """One connection with at most one request under way."""
+    """One connection with at most one request in flight."""
 
     def __init__(self, outcome: Outcome, idle: Callable[["Caller"], None]) -> None:
         self._outcome = outcome
@@ -77,7 +77,7 @@ class Caller(asyncio.Protocol):
         self.is_open = True
 
     def ask(self, request: bytes, due_seconds: float, leave_after_seconds: float | None) -> None:
-        """Send `request`; its time counts from `due_seconds`. The caller may hang up before it is answered."""
+        """Send `request`; its time counts from `due_seconds`. The caller may disconnect before it is answered."""
         self._due_seconds = due_seconds
         self._received = b""
         self._size_bytes = -1
@@ -116,7 +116,7 @@ class Caller(asyncio.Protocol):
             self._end(0)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._due_seconds = None
         self._transport.close()
 
@@ -141,7 +141,7 @@ async def closed_loop(
     ramp_seconds: float = 0.0,
     progress: Progress = int,
 ) -> Outcome:
-    """Keep one request under way on each connection for so long, then let the last ones end.
+    """Keep one request in flight on each connection for a time, then wait for the last ones.
 
     `requests` is the request that all of them send, or one after the other from an endless iterator. They begin evenly over `ramp_seconds`. `progress` is called with the number of answers now and then.
     """
@@ -195,9 +195,9 @@ def get(path: str, *, key: str | None = None) -> bytes:
 async def open_loop(
     port: int, request: bytes, *, per_second: float, seconds: float, progress: Progress = int
 ) -> Outcome:
-    """Send so many a second, evenly, whether earlier ones were answered or not; each on a connection of its own.
+    """Send requests at a constant rate, whether or not earlier ones were answered, each on its own connection.
 
-    Connections are kept and used again, so that there are as many as requests under way at the most.
+    Connections are kept and used again, so that there are as many as requests in flight at the most.
     """
     loop = asyncio.get_running_loop()
     outcome = Outcome()

@@ -51,7 +51,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Seconds through the service and without it, at the same rate, in turns.
+    """Seconds through the service and without it, at the same rate, alternately.
 
     Attributes:
         sync_milliseconds: Time in which the disk syncs a page at the same rate, measured between the rounds.
@@ -62,7 +62,7 @@ class Added:
     sync_milliseconds: list[float]
 
     def at(self, share: float) -> float:
-        """Return by how much the service is later, in milliseconds."""
+        """Return the added time in milliseconds."""
         return (quantile(self.through, share) - quantile(self.direct, share)) * 1000
 
 
@@ -90,7 +90,7 @@ def response(service: Service) -> bytes:
 
 
 def direct(*, manner: str = "") -> bytes:
-    """Return the same question as the provider gets it."""
+    """Return the same request in the provider's format."""
     text = f"{_QUESTION} {manner}"
     body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
     return post(DIRECT, orjson.dumps(body))

@@ -1,4 +1,4 @@
-"""Pictures of a run."""
+"""Plots of a run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[1] / "plots"
 
 
 def draw_costs(costs: Mapping[str, Costs]) -> Path:
-    """Draw the CPU time of a request, with every round as a dot."""
+    """Plot the CPU time of a request, with a dot for each round."""
     figure, axes = plt.subplots(figsize=(8, 0.6 * len(costs) + 1.2), layout="constrained")
     names = list(costs)
     axes.barh(names, [costs[name].cpu for name in names], color="#4c78a8")
@@ -29,7 +29,7 @@ def draw_costs(costs: Mapping[str, Costs]) -> Path:
 
 
 def draw_added(added: Mapping[str, Added]) -> Path:
-    """Draw how late answers are, through the service and without it."""
+    """Plot the latency of answers, with and without the service."""
     figure, panes = plt.subplots(
         1, len(added), figsize=(5 * len(added), 3.4), layout="constrained", squeeze=False
     )
@@ -47,7 +47,7 @@ def draw_added(added: Mapping[str, Added]) -> Path:
 
 
 def draw_soak(rows: list[tuple[int, float]]) -> Path:
-    """Draw the memory against the requests answered."""
+    """Plot the memory over the answered requests."""
     figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
     axes.plot([count for count, _ in rows], [mebibytes for _, mebibytes in rows])
     axes.set_ylim(bottom=0)

@@ -29,19 +29,19 @@ class Watched:
     cpu_seconds_to_answer: float
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time it used so far, in and out of the kernel, all threads."""
+        """Return the CPU time used so far by all threads, including kernel time."""
         return cpu_seconds(self.pid)
 
     def resident_bytes(self) -> int:
-        """Return the memory it occupies now."""
+        """Return its current memory."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
 
     def open_files(self) -> int:
-        """Return how many descriptors it holds."""
+        """Return the number of its file descriptors."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 - names alone are wanted
 
     def threads(self) -> int:
-        """Return how many threads it has."""
+        """Return the number of its threads."""
         return len(os.listdir(f"/proc/{self.pid}/task"))  # noqa: PTH208 - names alone are wanted
 
 
@@ -60,7 +60,7 @@ def provider() -> Iterator[Watched]:
 
 @contextmanager
 def passthrough(upstream: Watched) -> Iterator[Watched]:
-    """Run the yardstick."""
+    """Run the baseline."""
     address = f"http://127.0.0.1:{upstream.port}"
     command = [sys.executable, "-m", "bench.servers.passthrough", "--upstream", address, "--port"]
     yield from _run(command, {}, "/")
@@ -68,7 +68,7 @@ def passthrough(upstream: Watched) -> Iterator[Watched]:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service under measurement, and a key that lets its callers in."""
+    """A service under measurement, and an API key for its callers."""
 
     process: Watched
     key: str
@@ -173,13 +173,13 @@ def _wait_for_answer(process: subprocess.Popen[bytes], port: int, path: str) -> 
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process used so far, in and out of the kernel, all threads."""
+    """Return the CPU time used so far by all threads of a process, including kernel time."""
     # schedstat counts nanoseconds, where utime and stime count hundredths of a second
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _clean_environment() -> dict[str, str]:
-    """Return the environment without settings of the service that happen to be in it."""
+    """Return the environment without settings of the service."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
     return {name: os.environ[name] for name in kept if name in os.environ}

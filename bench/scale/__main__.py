@@ -65,7 +65,7 @@ class Store:
     environment: dict[str, str]
 
     def settings(self) -> Settings:
-        """Return the same for our own part."""
+        """Return the settings of this benchmark."""
         uri = self.environment.get("MONGO_URI")
         return Settings(
             _env_file=None,
@@ -113,7 +113,7 @@ def questions(history: MadeUpHistory) -> dict[str, tuple[str, dict[str, str]]]:
         "filter: model": (page, everything | {"model": "small"}),
         "filter: conversation": (page, everything | {"conversationId": "c-500"}),
         "filter: rare provider": (page, everything | {"provider": RARE_PROVIDER}),
-        "filter: provider nobody has": (page, everything | {"provider": "nobody"}),
+        "filter: unknown provider": (page, everything | {"provider": "nobody"}),
         "conversations": (f"{page}/conversations", everything),
         "search: common word": (page, everything | {"q": COMMON_WORD}),
         "search: rare word": (page, everything | {"q": RARE_WORD}),
@@ -144,7 +144,7 @@ def _cursor(history: MadeUpHistory, user_id: str) -> str:
 
 
 def ask(store: Store, history: MadeUpHistory) -> dict[str, Any]:
-    """Serve the store, ask everything, and return CPU milliseconds of each, and memory."""
+    """Serve the store, send each request, and return CPU milliseconds of each, and memory."""
     costs: dict[str, float] = {}
     walls: dict[str, float] = {}
     with service(
@@ -199,7 +199,7 @@ def merged(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
 
 
 def measure(stores: dict[int, Store], parsed: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return everything about stores of some sizes; they are gone afterwards unless they are to be kept.
+    """Measure stores of some sizes; they are deleted afterwards unless they are to be kept.
 
     All are filled first and then measured alternately, so that they are compared under the same conditions.
     """

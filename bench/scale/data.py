@@ -56,7 +56,7 @@ _SYLLABLES = [
 
 
 class MadeUpHistory(CopySource):
-    """So many interactions over one year, in the order of their time.
+    """Interactions over one year, ordered by time.
 
     One user has 10 000 of them, or all if there are no more; one has a tenth; the others have a hundred each and are
     active some hundreds at a time, so that the rows of a user are not adjacent.
@@ -81,7 +81,7 @@ class MadeUpHistory(CopySource):
             )
 
     def id_of(self, number: int) -> str:
-        """Return the id of interaction number so-and-so."""
+        """Return the id of interaction `number`."""
         time = first_id_at(_FIRST_MILLISECOND + number * _SPAN_MILLISECONDS // self.count)[:13]
         return f"{time}-7{number >> 48 & 0xFFF:03x}-8000-{number & 0xFFFF_FFFF_FFFF:012x}"
 
@@ -95,7 +95,7 @@ class MadeUpHistory(CopySource):
         return f"user-{wave * _ACTIVE_USERS + place % _ACTIVE_USERS}"
 
     def interaction(self, number: int) -> Interaction:
-        """Return interaction number so-and-so; ask for each once, in order."""
+        """Return interaction `number`; call once for each, in order."""
         draw = self._random.random
         user_id = self.user_of(number)
         of_user = number // self._measured_every if user_id == MEASURED_USER else number
@@ -143,7 +143,7 @@ class MadeUpHistory(CopySource):
         return " ".join([self._sentences[int(pick() * _SENTENCES)] for _ in range(sentences)])
 
     def _made_up_sentences(self) -> list[str]:
-        """Return sentences of 80 to 130 bytes, in which some words are common and most are rare, as in any language."""
+        """Return sentences of 80 to 130 bytes, in which some words are common and most are rare."""
         random = self._random
         words = sorted(
             {

@@ -1,4 +1,4 @@
-"""The yardstick: the least that anything written in Python between a caller and a provider can do.
+"""The baseline: a minimal proxy in Python between a caller and a provider.
 
     python -m bench.servers.passthrough --port 9001 --upstream http://127.0.0.1:9000
 
@@ -16,7 +16,7 @@ _PATH = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
 
 
 class PassThrough:
-    """Hands every request to one URL."""
+    """Forwards every request to one URL."""
 
     def __init__(self, upstream: str) -> None:
         self._url = upstream + _PATH

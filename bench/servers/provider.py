@@ -1,4 +1,4 @@
-"""A provider that costs next to nothing: Gemini's and OpenAI's streams, over a bare protocol.
+"""A provider with minimal cost: Gemini's and OpenAI's streams, over a bare protocol.
 
     python -m bench.servers.provider --port 9000
 

@@ -25,7 +25,7 @@ class Manner:
         chunks: Events in an answer.
         latency_seconds: Before the first of them.
         gap_seconds: Between two; 0 sends all of them in one write.
-        fault: A status to refuse with, `cut` to break off in mid answer, `reset` to hang up without a word; `flaky-…`
+        fault: A status to refuse with, `cut` to break off in the middle of an answer, `reset` to disconnect without a word; `flaky-…`
             does so every second time only.
     """
 
@@ -62,7 +62,7 @@ def _manner(options: bytes) -> Manner:
 
 @lru_cache(maxsize=256)
 def frames_of(chunks: int, *, is_gemini: bool) -> tuple[bytes, ...]:
-    """Return an answer as the writes of a provider that sends each event on its own; joined they are one write."""
+    """Return an answer as one write per event; joined they are one write."""
     event = _gemini_event if is_gemini else _openai_event
     events = [event(number, is_last=number == chunks - 1) for number in range(chunks)]
     if not is_gemini:
