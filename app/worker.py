@@ -80,7 +80,7 @@ class Worker:
                 if deliveries:
                     await self._handle(deliveries)
             except QueueUnavailable:
-                logger.warning("the queue does not answer; trying again")
+                logger.warning("the queue does not respond; trying again")
             except (Exception, asyncio.CancelledError) as exc:
                 if task.cancelling():
                     raise
@@ -109,7 +109,7 @@ class Worker:
     async def _wait_for_store(self, deliveries: Sequence[Delivery]) -> None:
         """Try one delivery at a time until one is stored, then store all others."""
         self._store_is_available.clear()
-        logger.warning("the store does not answer; receiving stops")
+        logger.warning("the store does not respond; receiving stops")
         pause_seconds = FIRST_PAUSE_SECONDS
         held = list(deliveries)
         async with AsyncExitStack() as added_batches:
@@ -129,7 +129,7 @@ class Worker:
                     if stored is not None:
                         held.remove(stored)
                         break
-                logger.info("the store answers again")
+                logger.info("the store responds again")
                 await self._record.each(held)
             finally:
                 self._store_is_available.set()

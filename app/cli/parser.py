@@ -216,9 +216,9 @@ def _parser(store_names: Sequence[str]) -> argparse.ArgumentParser:
     redrive.add_argument("--dry-run", action="store_true", help="only print what would be done")
     commands.add_parser(
         "selftest",
-        help="test fail-over against simulated faults and a killed process, without an API key or a network",
+        help="test failover against simulated faults and a killed process, without an API key or a network",
         description="Start a provider that simulates faults on loopback, send requests to it through the provider chain "
-        "with shortened timeouts, and print the result of each fault. Then kill a service with SIGKILL in mid answer, and "
+        "with shortened timeouts, and print the result of each fault. Then kill a service with SIGKILL in the middle of an answer, and "
         "read the rest of its background answers from the next one; both have a temporary DATA_DIR. Takes about twenty "
         "seconds and changes no data.",
     )

@@ -61,7 +61,7 @@ class MeasuredSweep:
             result = await self._sweep()
         except HistoryUnreadable as exc:
             self._observer.observe_failed_sweep()
-            logger.warning("attachments are swept later: %s", exc)
+            logger.warning("the attachment sweep failed and will be repeated: %s", exc)
             return
         seconds = self._clock.monotonic() - started_seconds
         self._observer.observe_sweep(

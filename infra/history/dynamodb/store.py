@@ -184,7 +184,7 @@ class DynamoHistory(DurableStore):
             async with asyncio.timeout(MAKE_TABLE_SECONDS):
                 await make_table(self._dynamodb, self._name)
         except (BotoCoreError, ClientError, TimeoutError) as exc:
-            logger.warning("the DynamoDB table cannot be made yet (%s)", type(exc).__name__)
+            logger.warning("the DynamoDB table cannot be created yet (%s)", type(exc).__name__)
             return False
         return True
 

@@ -43,7 +43,7 @@ async def make_indexes(
                 on_away()
             pause_seconds = next(pauses, pause_seconds)
             logger.warning(
-                "MongoDB's indexes could not be made (%s); trying again in %.0f s",
+                "MongoDB's indexes could not be created (%s); trying again in %.0f s",
                 type(exc).__name__,
                 pause_seconds,
             )

@@ -70,7 +70,7 @@ class MongoRenewal:
             try:
                 pause_seconds = await self._calls.within(STEP_SECONDS, self._go_on())
             except (PyMongoError, TimeoutError) as exc:
-                logger.debug("the words of documents are not renewed yet (%s)", type(exc).__name__)
+                logger.debug("documents cannot be reindexed yet (%s)", type(exc).__name__)
                 pause_seconds = RETRY_SECONDS
             if pause_seconds:
                 await self._clock.sleep(pause_seconds)

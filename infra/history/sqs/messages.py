@@ -135,7 +135,7 @@ async def _delivery_of(message: dict[str, Any]) -> Delivery:
     except UnreadableMessage as exc:
         problem = str(exc)
     except Exception as exc:  # a message that breaks the reader must not return for ever with the nine others of its batch
-        logger.exception("a message breaks what reads it", exc_info=exc)
+        logger.exception("reading a message failed unexpectedly", exc_info=exc)
         problem = BREAKS_READER
     return Delivery(
         message_id=message["MessageId"],

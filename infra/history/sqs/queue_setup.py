@@ -64,7 +64,7 @@ async def try_to_make_queues(sqs: AwsClient, names: SqsNames) -> bool:
         async with asyncio.timeout(MAKE_SECONDS):
             await _make_queues(sqs, names)
     except (BotoCoreError, ClientError, TimeoutError) as exc:
-        logger.warning("the queues cannot be made yet (%s)", type(exc).__name__)
+        logger.warning("the queues cannot be created yet (%s)", type(exc).__name__)
         return False
     return True
 

@@ -151,7 +151,7 @@ class SqsSender:
                     "send_message_batch", QueueUrl=self._queue_url, Entries=entries
                 )
         except (BotoCoreError, ClientError, TimeoutError) as exc:
-            logger.debug("SQS did not take a batch (%s)", type(exc).__name__)
+            logger.debug("SQS did not accept a batch (%s)", type(exc).__name__)
             self.reachability.fail()
             return batch
         self.reachability.succeed()

@@ -164,7 +164,7 @@ class Breaker(RouteBreaker):
             self._consecutive_refusals += 1
             if self._consecutive_refusals < self._policy.consecutive_failures:
                 logger.error(
-                    "provider refuses a call for its price, place or model: %s", self._name
+                    "provider refuses a call for its cost, region or model: %s", self._name
                 )
                 return
         self._is_misconfigured = True

@@ -76,6 +76,6 @@ def warn_of_plain_endpoint(settings: HistorySettings) -> None:
     endpoint = settings.aws_endpoint_url or ""
     if endpoint.startswith("http://") and not settings.aws_emulator:
         logger.warning(
-            "AWS_ENDPOINT_URL is plain http and taken for AWS itself, with a region and credentials of yours;"
+            "AWS_ENDPOINT_URL is plain http and treated as AWS itself, with your region and credentials;"
             " if it is an emulator, set AWS_EMULATOR=true"
         )

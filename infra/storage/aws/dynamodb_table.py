@@ -179,7 +179,7 @@ class Table:
                 if code in self._no_statements:
                     self._takes_statements = False
                     logger.warning(
-                        "DynamoDB accepts no PartiQL statements: items are put one by one"
+                        "DynamoDB does not accept PartiQL statements: items are put one by one"
                     )
                 elif code not in _REFUSED_CALL:  # caused by one item, which the single puts find
                     raise

@@ -162,7 +162,7 @@ class GroupCommit(Generic[J]):
         try:
             self._committer.settle()
         except Exception:  # callbacks must not raise; keep the writer thread alive if one does
-            logger.exception("the work after a commit failed")
+            logger.exception("a callback after a commit failed")
         self._busy_since = None
 
     def _call_in_loop(self, callback: Callable[[], None]) -> None:

@@ -68,4 +68,4 @@ async def test_a_sweep_that_the_store_prevents_is_counted_and_no_failure_of_its_
     await MeasuredSweep(SweepAttachments(store, InMemoryHistory(), clock), clock, observer).run()
     assert value(metrics, "rt_attachments_sweep_failures_total") == 1
     assert value(metrics, "rt_attachments_sweep_success_timestamp_seconds") == 0
-    assert caplog.messages == ["attachments are swept later: away"]
+    assert caplog.messages == ["the attachment sweep failed and will be repeated: away"]
