@@ -103,29 +103,29 @@ from infra.telemetry.open_telemetry import tracing_of, write_embedded_metrics
 
 SWEEP_GRACE_SECONDS = 3_600.0
 QUEUED_SWEEP_GRACE_SECONDS = 22 * 86_400.0
-"""Age up to which an interaction may still be on its way to the store: in the queue for 4 days, among its dead letters
-for 14, and in the queue again after a redrive for 4."""
+"""Age up to which an interaction may not have reached the store: 4 days in the queue, 14 days in the dead-letter queue,
+and 4 days in the queue again after a redrive."""
 
 WATCH_SECONDS = 0.4
-"""Pause between looks whether a background answer of this process was stopped, taken over or erased; well below a second."""
+"""Interval of the check whether a background answer of this process was stopped, taken over or erased."""
 
 TAKE_OVER_SECONDS = 2.0
-"""Pause between looks for background answers whose process died."""
+"""Interval of the search for background answers whose process died."""
 
 PURGE_SECONDS = 60.0
-"""Pause between removals of the events of background answers that ended long ago."""
+"""Interval at which the events of old background answers are removed."""
 
 GIVE_UP_SECONDS = 3.0
-"""Longest wait at shutdown until the leases of background answers are given up."""
+"""Longest wait at shutdown until the leases of background answers are released."""
 
 SWEEP_SECONDS = 3_600.0
-"""Pause between searches for attachments that no interaction refers to."""
+"""Interval of the sweep for attachments that no interaction refers to."""
 
 HOST_READ_SECONDS = 1.0
 """Added to the read timeout of the store, so that after a timeout there is time to read this host's outbox."""
 
 LATE_SECONDS = 3.0
-"""Longest wait for a turn that a request continues, while a queue or another host carries it to the store."""
+"""Longest wait for the previous turn of a request while it is in a queue or in the outbox of another host."""
 
 
 def application(

@@ -1,1 +1,1 @@
-"""How it is said, and whether it may happen: HTTP, the command line, services. Knows the domain, never `infra`."""
+"""HTTP, the command line and the application services. Imports `domain`, never `infra`."""

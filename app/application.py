@@ -61,7 +61,7 @@ _EXPOSED_HEADERS = [
     "WWW-Authenticate",
 ]
 _DESCRIPTION = """
-Ask a language model over HTTP and keep every interaction. When a chat is answered with 200, it is in the user's
+Call language models over HTTP and store every interaction. When a chat is answered with 200, it is in the user's
 history: it survives a crash of this service and of its database.
 
 Errors are `application/problem+json` (RFC 9457).

@@ -85,7 +85,7 @@ class Worker:
                 if task.cancelling():
                     raise
                 task.get_loop().call_exception_handler(
-                    {"message": "a receiver failed, and goes on", "exception": exc, "task": task}
+                    {"message": "a receiver failed and continues", "exception": exc, "task": task}
                 )
             else:
                 pause_seconds = FIRST_PAUSE_SECONDS

@@ -162,7 +162,7 @@ async def migrate(
     """
     if source_name == target_name:
         raise CommandFailed(
-            f"{source_name} to {target_name} is no migration; to copy a store, use the tools of its database"
+            f"{source_name} to {target_name} is not a migration; to copy a store, use the tools of its database"
         )
     source, target = store_named(source_name), store_named(target_name)
     _require_content(source, settings)

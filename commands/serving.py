@@ -45,7 +45,7 @@ def serve_in_processes(
 ) -> int:
     """Serve with so many copies of this process until SIGTERM or SIGINT; return the exit code of each of them.
 
-    What is imported before is shared by them: they start in a fraction of the time, and need less memory.
+    The processes share the modules that were imported before, so they start faster and need less memory.
 
     Raises:
         ConfigurationError: The ports for the metrics of all processes are not ports.
@@ -68,7 +68,7 @@ def serve_in_processes(
     process.stop_without_supervisor(options.longest_stop_seconds)
     is_announced = process.number == 0 and not process.is_replacement
     if not is_announced:
-        # Which providers are left out is said by the first process.
+        # The first process logs which providers are skipped.
         logging.getLogger("infra.llm.catalogue").setLevel(logging.WARNING)
     return serve_here(
         _settings_of(settings, process.number),

@@ -1,4 +1,4 @@
-"""What `serve` shows at a terminal once it listens: its addresses, and which model answers."""
+"""The message that `serve` shows at a terminal once it listens: its addresses, and which model answers."""
 
 import sys
 from collections.abc import Iterator
@@ -14,20 +14,20 @@ _WILDCARDS = {"//0.0.0.0:": "//127.0.0.1:", "//[::]:": "//[::1]:"}
 
 
 class StartMessage:
-    """Writes to stdout, and only where the log is written for a person: JSON logs stay JSON."""
+    """Writes to stdout, and only if the log format is `pretty`, so that JSON logs stay JSON."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._model: tuple[str, ...] = ()
 
     def note_catalogue(self, catalogue: Catalogue) -> None:
-        """Keep what the message says about the models."""
+        """Store the models for the message."""
         self._model = tuple(_about_model(catalogue))
 
     def show(self, url: str) -> None:
         """Write the message; `url` is the address that the service listens on."""
         if is_pretty(self._settings.log_format):
-            # A closed terminal is no reason to stop.
+            # A closed terminal must not stop the service.
             with suppress(OSError, ValueError):
                 sys.stdout.buffer.write(self._text(url).encode())
                 sys.stdout.buffer.flush()

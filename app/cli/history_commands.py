@@ -126,7 +126,9 @@ def _import(
     )
     imported = commands.import_(options, progress)
     skipped = (
-        [f"Skipped lines that are no interactions: {imported.invalid}."] if imported.invalid else []
+        [f"Skipped lines that are not interactions: {imported.invalid}."]
+        if imported.invalid
+        else []
     )
     if parsed.dry_run:
         return [

@@ -1,4 +1,4 @@
-"""The events of background answers, and their end."""
+"""Follow and stop background answers."""
 
 from typing import Annotated
 
@@ -38,7 +38,7 @@ async def follow(
         Query(
             ge=0,
             le=_LARGEST_NUMBER,
-            description="Number of the last event that is known; without it, and without `Last-Event-ID`, all are sent.",
+            description="Number of the last event that the client received; without it, and without `Last-Event-ID`, all events are sent.",
         ),
     ] = None,
     last_event_id: Annotated[
@@ -51,11 +51,11 @@ async def follow(
         ),
     ] = None,
 ) -> Response:
-    """The events of an answer, those there are at once, then as they come, until `done` or `error`.
+    """The events of an answer: existing ones at once, later ones as they are written, until `done` or `error`.
 
-    Each has its number as `id`, from 0 without gaps; the same events at every reading, in every process. `restart` says
-    that what came before it is void. A connection that ends without `done` or `error` is to be opened again, with the
-    last number. Interactions that were no background answers have `meta`, one `delta` and `done`.
+    Each has its number as `id`, from 0 without gaps; every process returns the same events. `restart` means that the
+    text before it is void. If a connection ends without `done` or `error`, connect again with the last number. An
+    interaction that is not a background answer has `meta`, one `delta` and `done`.
     """
     known = after if after is not None else last_event_id
     followed = await container_of(request).background.follow(
@@ -77,9 +77,9 @@ async def follow(
 async def stop(
     user_id: UserIdInPath, interaction_id: InteractionIdInPath, request: Request
 ) -> None:
-    """End an answer within a second, in whichever process it is made; its text so far is kept as `client_cancelled`.
+    """End an answer within a second, whichever process generates it; its text so far is stored as `client_cancelled`.
 
-    An answer that is complete stays as it is. Needs the scope `chat:write`.
+    A complete answer is not changed. Needs the scope `chat:write`.
     """
     await container_of(request).background.stop(
         caller_of(request), user_in_path(user_id, request), interaction_id.lower()

@@ -50,7 +50,7 @@ _STREAM = {
         200: {"content": _STREAM, "headers": ANSWER_HEADERS},
         202: {
             "model": ChatResponse,
-            "description": "The background answer is accepted and goes on by itself.",
+            "description": "The background answer was accepted and continues in the background.",
             "headers": {"Location": LOCATION},
         },
         **problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504),
@@ -110,7 +110,7 @@ async def _accepted(
     *,
     is_streamed: bool,
 ) -> Response:
-    """Return the events of a background answer, or its interaction as accepted; for a repeated request as it is now."""
+    """Return the events of a background answer, or its accepted interaction; for a repeated request its current state."""
     interaction = await read_interaction(events)
     if is_streamed:
         followed = await follow_accepted(context, interaction, request)

@@ -88,7 +88,7 @@ _ITEM: dict[str, Any] = {
     },
 )
 async def create(body: ConversationRequest, request: Request) -> Response:
-    """A conversation that responses can continue; it may begin with items that go to the model before the first one."""
+    """A conversation that responses can continue; it may begin with items, which are sent to the model before the first response."""
     caller, service = caller_of(request), container_of(request).conversations
     user_id = body.resolve_user_id(caller)
     items = new_items(body.items or [], user_id, service.ids.sealer)
@@ -168,7 +168,7 @@ async def delete(conversation_id: ConversationId, request: Request, user: User =
 async def add_items(
     body: ItemsRequest, request: Request, conversation_id: ConversationId
 ) -> Response:
-    """Add items at the end; they go to the model before the next turns.
+    """Add items at the end; they are sent to the model before the next turns.
 
     A conversation holds at most 1 000 added items and 256 KiB of them.
     """

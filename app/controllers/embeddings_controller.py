@@ -15,7 +15,7 @@ from app.requests.request_context import caller_of, container_of
 router = APIRouter(route_class=ChatRoute, tags=["embeddings"])
 
 _LARGE_NUMBERS = 65_536
-"""Numbers whose encoding would keep the event loop from other requests for milliseconds."""
+"""Above this many numbers, encoding would block the event loop for milliseconds."""
 
 
 @router.post(
@@ -31,7 +31,7 @@ async def embed(
 ) -> Response:
     """One vector for each input, in the order of the inputs.
 
-    Neither inputs nor vectors are stored, so an Idempotency-Key has no effect: asking twice computes twice.
+    Neither inputs nor vectors are stored, so an Idempotency-Key has no effect: a repeated request computes them again.
     """
     caller = caller_of(request)
     context, answer = container_of(request).embeddings.begin(

@@ -131,7 +131,7 @@ async def count_tokens(body: CountRequest, request: Request) -> Response:
 
 
 def _refusal(context: ChatRequestContext, request: Request, *, is_streamed: bool) -> Response:
-    """Return the message of a request that was blocked before any text: in this format it is no error."""
+    """Return the message of a request that was blocked before any text: in this format it is not an error."""
     blocked = context.interaction
     model, usage = (context.model, NO_USAGE) if blocked is None else (blocked.model, blocked.usage)
     message = message_object(context.id, model, content=[], reason="refusal", usage=usage)

@@ -160,11 +160,11 @@ async def read(
         Query(
             ge=-1,
             le=2**53 - 1,
-            description="With `stream`: the `sequence_number` of the last event that is known.",
+            description="With `stream`: the `sequence_number` of the last event that the client received.",
         ),
     ] = -1,
 ) -> Response:
-    """A stored response, for as long as history is kept; a background response also while it is in progress."""
+    """A stored response, as long as it is in history; a background response also while it is in progress."""
     container = container_of(request)
     if stream:
         return _answer_stream(
@@ -203,7 +203,7 @@ async def delete(response_id: ResponseId, request: Request) -> Response:
     },
 )
 async def cancel(response_id: ResponseId, request: Request) -> Response:
-    """End a background response; its text so far is kept. A response that is complete stays as it is."""
+    """End a background response; its text so far is stored. A complete response is not changed."""
     responses = container_of(request).responses
     interaction = await responses.cancel(caller_of(request), response_id)
     return _json(response_object(interaction, interaction.prompt, responses.ids))

@@ -11,14 +11,14 @@ _MAX_CACHED_BYTES = 16_384  # so that the cache holds at most 16 MiB
 
 
 def check_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return `schema`; raises `ValueError` if it is no JSON Schema, or refers to another document."""
+    """Return `schema`; raises `ValueError` if it is not a JSON Schema, or refers to another document."""
     if not is_json_schema(schema):
         raise ValueError("must be a JSON Schema without references to other documents")
     return schema
 
 
 def check_object_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return `schema`; raises `ValueError` if it is no JSON Schema, or one of values that are no objects."""
+    """Return `schema`; raises `ValueError` if it is not a JSON Schema of an object."""
     kinds = check_json_schema(schema).get("type", "object")
     if kinds != "object" and "object" not in kinds:
         raise ValueError("must be a JSON Schema of an object")

@@ -1,4 +1,4 @@
-"""The limits on texts that hold in the formats of OpenAI and Anthropic."""
+"""Limits on texts in the formats of OpenAI and Anthropic."""
 
 from collections.abc import Iterable
 

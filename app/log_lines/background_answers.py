@@ -1,4 +1,4 @@
-"""Writes the line of each background answer that has ended, since its request ended long before."""
+"""Writes a log line when a background answer ends, which is later than the end of its request."""
 
 import logging
 
@@ -11,7 +11,7 @@ _logger = logging.getLogger(__name__)
 
 
 class AnswerLogLines(BackgroundObserver):
-    """The process that ends an answer writes its line, also if another one has begun it."""
+    """The process that ends an answer writes its line, even if another process began it."""
 
     def __init__(self, provider_name: ProviderName) -> None:
         self._provider_name = provider_name
@@ -27,7 +27,7 @@ class AnswerLogLines(BackgroundObserver):
         _logger.info("background answer taken over", extra={"ecs": fields})
 
     def answer_restarted(self, answer: BackgroundAnswer, reason: str) -> None:
-        """Write nothing: the attempts tell it."""
+        """Write nothing: the attempts show it."""
 
     def records_written(self, *, seconds: float) -> None:
         """Write nothing."""

@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class _BodyNotNeeded(Exception):
-    """Ends an application that goes on sending its body; raised in its `send`."""
+    """Ends an application that continues to send its body; raised in its `send`."""
 
 
 class HeadRequests:

@@ -34,7 +34,7 @@ class Problem(Dto):
     detail: str = Field(description="Fixed explanation of the kind.")
     instance: str = Field(
         default="",
-        description="`urn:uuid:` followed by the request id; absent when the request id is no UUID.",
+        description="`urn:uuid:` followed by the request id; absent when the request id is not a UUID.",
     )
     request_id: str = Field(description="Identifies this request in the server's logs.")
     retryable: bool = Field(description="Whether the same request may succeed later.")

@@ -18,7 +18,7 @@ class Lifecycle:
     Attributes:
         is_stopping: The shutdown has begun, so readiness fails.
         streams: Open streams; each adds and removes itself.
-        readers: Open streams of answers that go on without them; likewise.
+        readers: Open streams of background answers; each adds and removes itself.
         on_stopping: Called when the shutdown begins; they return at once.
     """
 

@@ -9,7 +9,7 @@ _SPARE_BYTES = 32 * 1024 * 1024
 
 
 def return_large_blocks() -> None:
-    """Let freed blocks from 4 MiB on go back to the system at once; no-op where the C library is not glibc.
+    """Return freed blocks of 4 MiB and more to the system at once; no-op if the C library is not glibc.
 
     By default glibc raises this limit up to 32 MiB as soon as a block of that size was freed. Attachments then
     stay in the heap of each thread that has handled one. Smaller blocks, as those of long answers, stay in the heap

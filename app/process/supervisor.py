@@ -25,7 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServingProcess:
-    """One of the serving processes, as it sees itself.
+    """One of the serving processes, from its own point of view.
 
     Attributes:
         number: From 0 on; a process that replaces another has its number.
@@ -58,7 +58,7 @@ class ServingProcess:
 
 @dataclass(slots=True)
 class _Child:
-    """A serving process, as the supervisor sees it.
+    """A serving process, from the supervisor's point of view.
 
     Attributes:
         pid: None while it does not run.
@@ -114,7 +114,7 @@ class Supervisor:
         self._children = [_Child(number) for number in range(self.count)]
 
     def run(self) -> ServingProcess | int:
-        """Return in each process that it starts what that process is; in this one, at the end, the exit code.
+        """Return in each started process its `Member`; in the supervisor, after all have ended, the exit code.
 
         The exit code is 0 if all processes ended in order after a signal.
         """
@@ -134,7 +134,7 @@ class Supervisor:
         return not self._is_stopping or any(child.pid for child in self._children)
 
     def _to_start(self) -> list[_Child]:
-        """Return the processes that do not run and should, now or later."""
+        """Return the processes that have to be started, now or later."""
         if self._is_stopping:
             return []
         candidates = self._children if self._children[0].has_served else self._children[:1]
@@ -172,7 +172,7 @@ class Supervisor:
         return None
 
     def _wait(self, received: "_ReceivedSignals") -> None:
-        """Return when there is something to do."""
+        """Wait until there is something to do."""
         times = [child.start_at_seconds for child in self._to_start()]
         if self._kill_at_seconds is not None:
             times.append(self._kill_at_seconds)
@@ -223,7 +223,7 @@ class Supervisor:
                 os.kill(child.pid, number)  # not reaped yet, so the number is still its own
 
     def _reap(self) -> None:
-        """Handle the processes that have ended; as the first process of a container, also orphans of others."""
+        """Handle the processes that have ended; as the first process of a container, also orphaned processes."""
         with suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -276,7 +276,7 @@ class Supervisor:
 
 
 class _ReceivedSignals:
-    """The signals that this process received.
+    """Collects the signals that this process receives.
 
     Attributes:
         descriptor: Readable when there are some.

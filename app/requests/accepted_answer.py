@@ -12,10 +12,10 @@ from domain.use_cases.background.follow_answer import FollowedAnswer
 async def follow_accepted(
     context: ChatRequestContext, interaction: Interaction, request: Request
 ) -> FollowedAnswer:
-    """Return the answer that a request has begun, or that it repeats, with all its events.
+    """Return the answer that a request began, or that it repeats, with all its events.
 
     Raises:
-        HistoryUnreadable: The request repeats another one, and the log does not answer.
+        HistoryUnreadable: The request repeats another one, and the log cannot be read.
     """
     background = container_of(request).background
     if context.is_replayed:

@@ -118,7 +118,7 @@ class JsonRoute(ChatRoute):
     async def respond(self, request: Request) -> Response:
         """Return the controller's response; raises as `ChatRoute.respond`."""
         request.scope["held_body"] = HeldBody(request.scope["app"].state.limits.large_bodies)
-        return await super().respond(request)  # nothing is held: such a body is not large
+        return await super().respond(request)  # no memory is counted: such a body is not large
 
 
 class StrictJsonRoute(JsonRoute):

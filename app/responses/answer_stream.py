@@ -14,7 +14,7 @@ from domain.use_cases.background.follow_answer import FollowedAnswer, NumberedEv
 
 
 class LogFormat(Protocol):
-    """Encodes the events of a log as server-sent events of one API format; the same events always as the same bytes."""
+    """Encodes the events of a log as server-sent events of one API format; equal events give equal bytes."""
 
     def begin(self) -> bytes:
         """Return the server-sent events before the first of the log."""
@@ -27,10 +27,10 @@ class LogFormat(Protocol):
 
 
 class AnswerStream(OpenStream):
-    """Sends the events of a log as they come. Readers come and go: neither a disconnect nor a shutdown ends the answer.
+    """Sends the events of a log as they are written. Neither a disconnect nor a shutdown ends the answer.
 
-    At shutdown the response just ends, at once if it begins then, so that the reader comes back to another process
-    with the number it has.
+    At shutdown the response ends without an error event, so that the reader connects to another process with its last
+    number.
     """
 
     def __init__(self, followed: FollowedAnswer, log_format: LogFormat, request: Request) -> None:
@@ -74,14 +74,14 @@ class AnswerStream(OpenStream):
 
     async def _send_events(self, send: Send) -> None:
         begin = self._format.begin()
-        # Also without content: it sends the head, from which a reader knows the answer and that it is connected.
+        # Also without content: it sends the head, which names the answer and shows the reader that it is connected.
         await self._send(send, begin if self._followed.is_kept else b"")
         if self._followed.is_kept:
             async for numbered in self._followed.events:
                 if content := self._format.encode_numbered(numbered):
                     await self._send(send, content)
             return
-        # In one write, since a part of it could not be continued from a log of another host.
+        # In one write, because a part of it could not be continued from the log of another host.
         contents = [
             self._format.encode_numbered(numbered) async for numbered in self._followed.events
         ]

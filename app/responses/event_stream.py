@@ -67,7 +67,7 @@ class EventStream(OpenStream):
     async def begin(self) -> Self:
         """Wait for the first text or tool call, so that an error until then gets its own status.
 
-        Reasoning before it waits too: another model may still answer instead, without it.
+        Reasoning is held back until then, because another model may still answer instead.
 
         Raises:
             DomainError: The answer failed before its first text.

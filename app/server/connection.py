@@ -83,7 +83,7 @@ class Connection(RequestParser):
         if now_seconds >= self._write_deadline_seconds:
             self._reset()
         elif now_seconds < self._deadline_seconds:
-            # It closes once everything is written, which a client that does not read would delay for ever.
+            # It closes once everything is written, which a client that does not read would delay without limit.
             self._deadline_seconds = now_seconds + self._options.write_stall_seconds
         else:
             self._expire()

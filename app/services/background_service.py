@@ -15,7 +15,7 @@ class BackgroundService:
     """Checks permissions before the log is used.
 
     Attributes:
-        answers: The answers that this process makes.
+        answers: The answers that this process generates.
     """
 
     answers: RunAnswers

@@ -29,7 +29,7 @@ from domain.use_cases.recall_conversation import RecallConversation
 from domain.use_cases.record_answer import AnswerRecorder
 
 _CHAT = "chat"
-"""The ability that models lack which compute embeddings."""
+"""The capability that embedding models lack."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +56,10 @@ class ChatOptions:
     Attributes:
         previous_id: Interaction that the prompt continues, instead of the end of a conversation.
         brings_context: The prompt contains its conversation, so no earlier turns are added to it.
-        keeps_content: Store the prompt and the answer; otherwise only that there was a request, and what it cost.
+        keeps_content: Store the prompt and the answer; otherwise only the fact of the request, and its cost.
         clamps_output: More output tokens than the model supports are reduced to its limit instead of being refused.
         metadata: The caller's own pairs of strings, stored with the interaction.
-        is_background: The answer goes on without the connection; the only event is then the accepted interaction.
+        is_background: The answer does not depend on the connection; the only event is then the accepted interaction.
         request_id: Id of the HTTP request, which errors of a background answer name.
         timeout_seconds: Replaces `ChatLimits.request_seconds` if it is shorter; None changes nothing.
         idempotent_request: Identifies repeated requests; None runs the request every time it is sent.
@@ -84,7 +84,7 @@ _CHAT_WRITE = Scope.CHAT_WRITE
 
 
 def _no_trace() -> None:
-    """Return None: there is no tracing."""
+    """Return None: tracing is off."""
 
 
 @dataclass(slots=True)
@@ -291,13 +291,15 @@ class ChatService:
         """Accept a background answer and yield its interaction, of status `in_progress`.
 
         Raises:
-            RateLimited: The caller has as many background answers as it may have, or too few tokens left.
-            Overloaded: This process makes as many as it may.
+            RateLimited: The caller has reached its limit of background answers, or has too few tokens left.
+            Overloaded: This process has reached its limit of background answers.
             HistoryUnavailable: It could not be accepted.
         """
         try:
             if prompt.model is None:
-                prompt = replace(prompt, model=model.id)  # the default may change before it is made
+                prompt = replace(
+                    prompt, model=model.id
+                )  # the default may change before the model is called
             prompt, accepted = await self._complete(
                 context, prompt, model, recalls=not options.brings_context
             )
@@ -331,7 +333,7 @@ class ChatService:
         """Rebuild the prompt of an answer that another process began: with the turns that preceded it.
 
         Raises:
-            DomainError: The answer cannot be made any more, such as without its model.
+            DomainError: The answer cannot be generated any more, for example because its model was removed.
             HistoryError: Its context cannot be read at the moment.
         """
         (interaction,) = await self.load_contents([answer.interaction])
@@ -345,7 +347,7 @@ class ChatService:
         )
         try:
             ready = await self._ready(answer.rate_limit_key, prompt, model)
-        except RateLimited:  # it was accepted when there were tokens left
+        except RateLimited:  # tokens were left when it was accepted
             ready = ReadyToAsk(prompt, _settle_nothing)
         return self.running_answers.take_over(answer.rate_limit_key, ready)
 

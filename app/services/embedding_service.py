@@ -24,7 +24,7 @@ class EmbeddingService:
 
     Attributes:
         token_quota: Limits the tokens of each caller, together with those of chats; None if they are not limited.
-        limits: Those of chats; as many requests for embeddings may be in flight beside the chats.
+        limits: The limits of chats, which apply to requests for embeddings as well; the two are counted separately.
         in_flight: Number of accepted requests without an answer.
     """
 
@@ -51,7 +51,7 @@ class EmbeddingService:
 
         Args:
             caller: Needs the permission to chat.
-            user_id: The user on whose behalf it asks.
+            user_id: The user on whose behalf the caller sends the request.
             request: The inputs.
             timeout_seconds: Replaces `ChatLimits.request_seconds` if it is shorter; None changes nothing.
 

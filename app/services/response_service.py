@@ -61,7 +61,7 @@ class ResponseService:
         cancelled.
 
         Raises:
-            UnsupportedInput: It is no background response.
+            UnsupportedInput: It is not a background response.
             NotFound: As in `read`.
             HistoryUnreadable: The store, or the log, does not answer.
         """

@@ -10,7 +10,7 @@ from domain.entities.reply import Usage
 
 
 class Operation(StrEnum):
-    """What a request asks of a model; the values are OpenTelemetry's names."""
+    """The operation of a request; the values are OpenTelemetry's names."""
 
     CHAT = "chat"
     EMBEDDINGS = "embeddings"
@@ -32,7 +32,7 @@ class ChatRequestContext:
         answer_deadline: Deadline for the complete answer.
         longest_silence_seconds: How long a provider without a fallback may send nothing before its first text; None where
             `first_text_deadline` is the only limit.
-        is_background: The answer goes on without the connection.
+        is_background: The answer does not depend on the connection.
         is_streamed: Text is sent to the client as it arrives, so it cannot be withdrawn.
         may_fall_back: Whether models other than `model` may answer.
         has_fallback: Whether another route can be tried after the current one; set by the fallback.
@@ -42,7 +42,7 @@ class ChatRequestContext:
         is_replayed: The stored answer of an earlier request with the same Idempotency-Key is returned.
         attempts: All provider calls so far, successful or not.
         earlier_attempts: Calls that other processes made for the same answer; none but for background answers.
-        text_so_far: Text of the answer that another process has given out, which is to be continued; empty otherwise.
+        text_so_far: Text that another process has written, which is to be continued; empty otherwise.
         reported_usage: Returns the usage that the provider of the current call has reported so far, with its price;
             None before the first call. Still available after the call failed or the client disconnected.
         is_sent: The prompt, or a part of it, was sent to a provider.

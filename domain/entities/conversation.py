@@ -109,7 +109,7 @@ Entry = Interaction | AddedItem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationRecord:
-    """The data of a conversation that do not follow from its interactions. Most conversations have none.
+    """The data of a conversation that cannot be derived from its interactions. Most conversations have none.
 
     Attributes:
         created_id: UUIDv7 of the creation, or the id of the first interaction; an erasure of the user up to a later
@@ -150,7 +150,7 @@ class ConversationRecord:
 
 
 MOST_RECORD_BYTES = 256 * 1024
-"""Limit of `ConversationRecord.size_bytes`: what every store holds as one item."""
+"""Limit of `ConversationRecord.size_bytes`; every store can hold that much in one item."""
 MOST_ADDED_ITEMS = 1000
 
 _MADE_HERE = re.compile(r"conv_[0-9a-f]{32}")

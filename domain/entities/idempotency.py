@@ -57,7 +57,7 @@ class IdempotencyRecord:
     Attributes:
         fingerprint: `Fingerprint.current` of the request, as of the release that created the record.
         interaction_id: Id of the interaction that the request becomes.
-        lease_until_milliseconds: Time since 1970 UTC; without an interaction by then, the request is taken as lost.
+        lease_until_milliseconds: Time since 1970 UTC; without an interaction by then, the request counts as lost.
         expires_milliseconds: Time since 1970 UTC from which the key may be used for another request.
     """
 

@@ -71,8 +71,8 @@ class Interaction:
         latency_seconds: Time from receipt to the end of the answer, on a monotonic clock.
         error: `DomainError.code` of the failure; None if there was none.
         metadata: The caller's own pairs of strings.
-        is_content_stored: False if the caller wanted no content to be kept: then there is neither a prompt nor an
-            answer, and it cannot be continued.
+        is_content_stored: False if the caller requested that no content is stored: then prompt and answer are empty, and
+            it cannot be continued.
         is_background: It was answered in the background.
     """
 
@@ -109,7 +109,7 @@ class Interaction:
         return "".join([item.text for item in self.items if isinstance(item, Reasoning)])
 
     def without_content(self) -> "Interaction":
-        """Return who asked, when, which model, and what it cost, without prompt, answer and metadata."""
+        """Return the interaction without prompt, answer and metadata: user, time, model, outcome and cost remain."""
         return replace(
             self,
             prompt=Prompt.from_text("", model=self.prompt.model),

@@ -11,7 +11,7 @@ from domain.entities.tools import Capability
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderMetadata:
-    """Data that a provider wants back unchanged with an item, such as a thought signature or encrypted reasoning.
+    """Data that has to be sent back to a provider unchanged with an item, such as a thought signature or encrypted reasoning.
 
     Only models of the same kind and family accept it; it is left out of requests to others.
 
@@ -97,7 +97,7 @@ class Attachment:
 
     @property
     def capability(self) -> Capability | None:
-        """What a model needs to read it; None for text, which every model reads, and while the type is unknown."""
+        """The capability that a model needs to read it; None for text, which every model reads, and while the type is unknown."""
         kind, _, _ = self.media_type.partition("/")
         if not kind or (kind == "text" and self.url is None):
             return None
@@ -114,7 +114,7 @@ class Attachment:
         return f"{self.name}:\n{text}" if self.name else text
 
     def as_text(self) -> Text:
-        """Return a text that stands in for it where it cannot be sent."""
+        """Return a text that replaces it where it cannot be sent."""
         name = f" {self.name}" if self.name else ""
         return Text(text=f"[attachment{name}, {self.media_type}, not available here]")
 
@@ -151,7 +151,7 @@ Item = Text | Reasoning | ToolCall | ToolResult | Attachment
 
 
 LONG_TEXT_BYTES = 8 * 1024
-"""Instructions, tool lists, arguments and results from this size on are stored once per content and user.
+"""Instructions, tool lists, arguments and results of at least this size are stored once per content and user.
 
 Below it, a reference would take a write of its own with every turn and save little.
 """

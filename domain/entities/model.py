@@ -17,7 +17,7 @@ class Model:
         owned_by: Name of its provider in the catalogue.
         context_tokens: Context window: limit of prompt and answer together; None if unknown.
         max_output_tokens: Limit of an answer; None if unknown.
-        capabilities: What requests may ask of it beyond text.
+        capabilities: What the model supports beyond text.
         shutdown_date: Date announced by the provider; None if there is none.
     """
 
@@ -31,5 +31,5 @@ class Model:
 
     @property
     def computes_embeddings(self) -> bool:
-        """Whether it computes embeddings; such a model does not chat."""
+        """Whether it computes embeddings; such a model cannot chat."""
         return _EMBEDDINGS in self.capabilities

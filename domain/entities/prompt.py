@@ -41,10 +41,10 @@ _USER = Role.USER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheMark:
-    """The end of a part of a request that the caller wants the provider to cache; other providers ignore it.
+    """Marks the end of a part of a request that the provider should cache; other providers ignore it.
 
     Attributes:
-        position: How much comes before it, or after it, in the unit of its place.
+        position: Distance from the beginning or the end, in the unit of the field that contains it.
         ttl: How long, as the caller stated it; empty for the provider's default.
     """
 
@@ -54,7 +54,7 @@ class CacheMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptCaching:
-    """How the caller wants the provider to cache a request; a part of no stored prompt.
+    """The caller's options for the provider's prompt cache; not stored with the prompt.
 
     Attributes:
         key: Requests with the same key have a common beginning; None without one.

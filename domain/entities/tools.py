@@ -43,7 +43,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseFormat:
-    """The JSON that the text of an answer must be.
+    """The JSON format that the text of an answer must have.
 
     Attributes:
         schema: JSON Schema as JSON text; None for any JSON object.
@@ -58,7 +58,7 @@ class ResponseFormat:
 
 
 class ReasoningEffort(StrEnum):
-    """How much a model is to reason; each provider maps it to what its model has."""
+    """How much a model should reason; each provider maps it to the setting of its model."""
 
     NONE = "none"
     MINIMAL = "minimal"

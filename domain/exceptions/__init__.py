@@ -35,7 +35,7 @@
     └── LLMError
         ├── LLMTimeout               no text, or no complete answer, in time
         ├── LLMUnavailable           network failure, server error, or an unreadable or broken answer
-        │   └── AnswerDoesNotFit     not the JSON that was asked for
+        │   └── AnswerDoesNotFit     not the requested JSON
         ├── LLMRateLimited           the provider limits our rate
         ├── LLMMisconfigured         the provider rejects our key or model name
         ├── LLMRejected              the provider rejects this request

@@ -193,4 +193,4 @@ class Overloaded(DomainError):
 
 
 class CannotContinue(DomainError):
-    """No model that may answer continues a partial answer; nothing was asked of a provider."""
+    """None of the models that may answer can continue a partial answer; no provider was called."""

@@ -52,8 +52,8 @@ class HistoryDamaged(HistoryUnreadable):
 
 
 class AnswerExists(HistoryUnavailable):
-    """There is a background answer of this id already; it stays as it is."""
+    """A background answer with this id exists already; it is not changed."""
 
 
 class LeaseLost(HistoryError):
-    """Another process makes the background answer now, or it was erased; nothing was written."""
+    """Another process generates the background answer now, or it was erased; nothing was written."""

@@ -39,7 +39,7 @@ class LLMTimeout(LLMError):
 
     Attributes:
         caller_deadline_was_shorter: The deadline of the request ended before the provider's usual time limit, so the
-            timeout is no evidence against the provider.
+            timeout says nothing about the provider.
     """
 
     code = "provider-timeout"
@@ -81,7 +81,7 @@ class LLMUnavailable(LLMError):
 
 
 class AnswerDoesNotFit(LLMUnavailable):
-    """The answer is not the JSON that was asked for. The same model may answer rightly when asked again."""
+    """The answer is not the requested JSON. A retry of the same model may succeed."""
 
 
 class LLMRateLimited(LLMError):
@@ -132,7 +132,7 @@ class ContextTooLong(LLMError):
 
 
 class ContentBlocked(LLMError):
-    """A safety filter refused the request before any text; there is no fallback."""
+    """A safety filter refused the request before any text; no fallback is tried."""
 
     code = "content-blocked"
     outcome = "blocked"

@@ -16,8 +16,8 @@ class AnswerLog(Protocol):
     Every method but `stop` and `read` may raise `HistoryUnavailable`: not confirmed. A retry is safe.
 
     Attributes:
-        write_pause_seconds: Least time between two appends of one answer; 0.0 where a write is cheap.
-        poll_seconds: Least time between two looks for what other processes wrote.
+        write_pause_seconds: Minimum time between two appends of one answer; 0.0 if writes are cheap.
+        poll_seconds: Minimum time between two polls for events that other processes wrote.
     """
 
     write_pause_seconds: float
@@ -28,7 +28,7 @@ class AnswerLog(Protocol):
         """Create the log of an answer and return the first lease, once both are durable.
 
         Raises:
-            AnswerExists: The id has a log already, which stays as it is.
+            AnswerExists: The id has a log already, which is not changed.
             HistoryUnavailable: Not confirmed; it may be created nevertheless, unless it is erased.
         """
         ...
@@ -54,7 +54,7 @@ class AnswerLog(Protocol):
     async def renew(
         self, leases: Sequence[AnswerLease], *, lease_seconds: float
     ) -> Sequence[LeaseState]:
-        """Renew leases of this process and return their states, in order; one that ran out is renewed if nobody took it."""
+        """Renew leases of this process and return their states, in order; an expired lease is renewed if no other process took it."""
         ...
 
     @abstractmethod
@@ -69,14 +69,14 @@ class AnswerLog(Protocol):
 
     @abstractmethod
     async def abandoned(self, *, limit: int) -> Sequence[AnswerKey]:
-        """Return answers without an end whose lease ran out or was given up, those first that wait longest."""
+        """Return unfinished answers whose lease expired or was released, those first that wait longest."""
         ...
 
     @abstractmethod
     async def take_over(self, key: AnswerKey, *, lease_seconds: float) -> TakenOver | None:
         """Return the answer with a new lease; None if another process has one, or there is nothing to take over.
 
-        From then on the log refuses records of the lease before.
+        From then on the log refuses records of the previous lease.
         """
         ...
 
@@ -96,7 +96,7 @@ class AnswerLog(Protocol):
 
     @abstractmethod
     async def stop(self, key: AnswerKey) -> bool:
-        """Tell the holder of the lease, whoever it is or will be, to end the answer; return whether there is one to end.
+        """Request the end of the answer from the current or next holder of the lease; return whether the answer is unfinished.
 
         Raises:
             HistoryUnreadable: The log cannot be written.
@@ -115,5 +115,5 @@ class AnswerLog(Protocol):
 
     @abstractmethod
     async def purge(self) -> None:
-        """Remove all logs that ended longer ago than they are kept; other writes go on meanwhile."""
+        """Remove all logs that ended before their retention time; other writes continue meanwhile."""
         ...

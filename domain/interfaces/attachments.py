@@ -37,7 +37,7 @@ class ContentReader(Protocol):
 
 
 class AttachmentStore(ContentReader, Protocol):
-    """Stores contents by the hash of user and content, each once per user however many interactions refer to it.
+    """Stores contents by the hash of user and content, each once per user, whatever the number of interactions that refer to it.
 
     An attachment exists while at least one reference does. A reference is the id of an interaction of the same user. It
     is added with the content before the interaction is stored, so an interaction never refers to nothing; a process
@@ -59,7 +59,7 @@ class AttachmentStore(ContentReader, Protocol):
     ) -> bool:
         """Store the content, if it is not stored yet, and the reference; return once both are durable.
 
-        Returns whether the content was written, for figures: two calls at the same time may both write it.
+        Returns whether the content was written, for metrics: two concurrent calls may both write it.
 
         Idempotent. Of the same content stored twice, the first media type stays.
 

@@ -40,7 +40,7 @@ class ConversationRecords(ConversationRecordReader, Protocol):
 
     @abstractmethod
     async def put(self, record: ConversationRecord) -> None:
-        """Store the record in place of an earlier one; return once it is durable.
+        """Replace the record; return once it is durable.
 
         The last of two concurrent calls wins. If all of the user's history was erased up to a time after
         `created_id`, nothing is stored, now or later.
@@ -52,7 +52,7 @@ class ConversationRecords(ConversationRecordReader, Protocol):
 
     @abstractmethod
     async def titles(self, user_id: str, conversation_ids: Sequence[str]) -> Mapping[str, str]:
-        """Return the titles of those conversations that were given one, by conversation id.
+        """Return the titles of the conversations that have one, by conversation id.
 
         Raises:
             HistoryUnreadable: The store cannot be read.

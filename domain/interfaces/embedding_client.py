@@ -10,8 +10,8 @@ from domain.entities.embeddings.embedding import EmbeddingRequest, Embeddings
 class EmbeddingClient(Protocol):
     """Computes the vectors of inputs.
 
-    May be shared between tasks. Exceptions of drivers are translated to `LLMError`. Asking twice computes, and costs,
-    twice; the vectors are the same up to rounding.
+    May be shared between tasks. Exceptions of drivers are translated to `LLMError`. A repeated call computes, and costs,
+    again; the vectors are the same up to rounding.
     """
 
     @abstractmethod

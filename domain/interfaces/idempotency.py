@@ -7,7 +7,7 @@ from domain.entities.idempotency import IdempotencyKey, IdempotencyRecord
 
 
 class IdempotencyStore(Protocol):
-    """Holds one record per key, for all processes that share the store.
+    """Stores one record per key, for all processes that share the store.
 
     Every method may raise `IdempotencyUnavailable`; the change may then have been made or not.
     """

@@ -17,7 +17,7 @@ OK: Final = "ok"
 CANCELLED: Final = "cancelled"
 """The outcome of an attempt whose caller disconnected."""
 LOST: Final = "lost"
-"""The outcome of an attempt whose process ended before it."""
+"""The outcome of an attempt whose process ended before the attempt did."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -157,7 +157,7 @@ class BackgroundObserver(Protocol):
     """Observes the background answers of this process. Methods do not wait and do not raise."""
 
     def making(self, answer: BackgroundAnswer) -> AbstractContextManager[None]:
-        """Return the context in which this process makes the answer; all observations but `answer_begun` come within it."""
+        """Return the context in which this process generates the answer; all observations except `answer_begun` are made within it."""
         return nullcontext()
 
     @abstractmethod
@@ -167,12 +167,12 @@ class BackgroundObserver(Protocol):
 
     @abstractmethod
     def answer_taken_over(self, answer: BackgroundAnswer) -> None:
-        """Record that this process goes on with an answer of another one, which died or gave it up."""
+        """Record that this process took over an answer of a process that died or released it."""
         ...
 
     @abstractmethod
     def answer_restarted(self, answer: BackgroundAnswer, reason: str) -> None:
-        """Record that an answer began anew, so that what readers saw is void."""
+        """Record that an answer was restarted, so that the text that readers saw is void."""
         ...
 
     @abstractmethod

@@ -105,7 +105,10 @@ class MongoIdempotency(IdempotencyStore):
             await self._calls.within(CALL_SECONDS, self._claims.create_indexes(_INDEXES))
         except (pymongo.errors.PyMongoError, TimeoutError) as exc:
             self._making_indexes = None  # the next call tries again
-            _logger.warning("the indexes of the idempotency records could not be created (%s)", type(exc).__name__)
+            _logger.warning(
+                "the indexes of the idempotency records could not be created (%s)",
+                type(exc).__name__,
+            )
 
 
 @asynccontextmanager

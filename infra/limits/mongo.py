@@ -116,7 +116,10 @@ class MongoCounters(SharedCounters):
             await self._calls.within(_INDEX_SECONDS, self._limits.create_indexes(_INDEXES))
         except (pymongo.errors.PyMongoError, TimeoutError) as exc:
             self._making_indexes = None  # the next call tries again
-            _logger.warning("the index of the collection of limits could not be created (%s)", type(exc).__name__)
+            _logger.warning(
+                "the index of the collection of limits could not be created (%s)",
+                type(exc).__name__,
+            )
 
 
 @asynccontextmanager

@@ -34,11 +34,11 @@ JsonObject = Mapping[str, Any]
 THINKING = "thinking"
 _TTLS = ("5m", "1h")
 _BILLING = "x-anthropic-billing-header:"
-"""Start of a block that some agents put before their instructions; it changes with every request."""
+"""Start of a block that some agents put before their instructions; its content changes with every request."""
 
 
 def cache_mark_of(block: Any, position: int) -> tuple[CacheMark, ...]:
-    """Return the mark that `cache_control` of a block, a tool or a request sets at `position`; none without it."""
+    """Return the cache mark at `position` that `cache_control` of a block, a tool or a request sets; None without it."""
     control = block.get("cache_control")
     if not isinstance(control, Mapping) or control.get("type") != "ephemeral":
         return ()
@@ -98,7 +98,7 @@ class _Draft:
         self.items += _after(self.items, items)
 
     def message(self) -> Message:
-        """Return the message, with results first."""
+        """Return the message, with tool results first."""
         order = sorted(
             range(len(self.items)), key=lambda n: not isinstance(self.items[n], ToolResult)
         )
@@ -199,7 +199,7 @@ class MessageReader:
         return items
 
     def _block(self, block: JsonObject, where: str) -> list[Item]:
-        """Return the items of a block; none for the types that are left out, such as those of server tools."""
+        """Return the items of a block; none for types that are ignored, such as those of server tools."""
         match block.get("type"):
             case "text":
                 text = block.get("text")

@@ -24,7 +24,7 @@ from domain.interfaces.sealer import Sealer
 _LENIENT = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 _MAX_TOOLS = 512
 _MODES = {"auto": ToolMode.AUTO, "any": ToolMode.REQUIRED, "none": ToolMode.NONE}
-# Budgets of thinking tokens up to which an effort is asked for; above the last one, the highest of them.
+# Budgets of thinking tokens up to which an effort is requested; above the last one, the highest effort.
 _BUDGETS = ((2048, ReasoningEffort.LOW), (8192, ReasoningEffort.MEDIUM))
 
 
@@ -49,7 +49,7 @@ class OutputConfig(BaseModel):
     model_config = _LENIENT
 
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = Field(
-        default=None, description="How much the model reasons; mapped to what it knows."
+        default=None, description="How much the model reasons; mapped to the model's own setting."
     )
     format: dict[str, Any] | None = Field(
         default=None, description="`json_schema` with a `schema` that the answer fits."
@@ -93,7 +93,7 @@ class CountRequest(BaseModel):
     )
     cache_control: dict[str, Any] | None = Field(
         default=None,
-        description="`ephemeral`: the provider is asked to cache the request, if it knows that. Blocks and tools may have it too.",
+        description="`ephemeral`: the provider is asked to cache the request, if it supports that. Blocks and tools may have it too.",
     )
 
     def to_prompt(self, *, user_id: str, sealer: Sealer) -> Prompt:

@@ -15,12 +15,12 @@ AttachmentId = Annotated[str, Field(pattern=ATTACHMENT_ID_PATTERN)]
 
 
 class AttachmentDto(RequestDto):
-    """An image, a document or audio: its bytes, one that is stored already, or an https reference."""
+    """An image, a document or audio: its bytes, the id of a stored one, or an https reference."""
 
     media_type: str | None = Field(
         default=None,
         max_length=128,
-        description="Media type; required with `data`, and with `url` unless its path tells it.",
+        description="Media type; required with `data`, and with `url` unless the file name in its path determines it.",
         examples=["image/png"],
     )
     data: str | None = Field(default=None, description="The bytes in base64, at most 20 MiB.")

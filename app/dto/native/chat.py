@@ -71,7 +71,7 @@ class ChatRequest(RequestDto):
     )
     background: bool = Field(
         default=False,
-        description="true: the answer goes on whether or not anybody listens, and is finished although this process dies. "
+        description="true: the answer continues if the client disconnects, and another process finishes it if this one dies. "
         "Without `stream` the response is a 202 with the accepted interaction.",
     )
     fallback: bool = Field(default=True, description="false: do not fall back to another model.")

@@ -19,7 +19,7 @@ CHAT_EXAMPLES: dict[str, Any] = {
     },
     "background": {
         "summary": "An answer in the background",
-        "description": "202 at once; `Location` is the interaction, and its `/events` are the answer, from any point and for any number of readers.",
+        "description": "A 202 is returned at once; `Location` is the interaction, and `/events` below it streams the answer, from any point and for any number of readers.",
         "value": {"userId": "ana", "userPrompt": "Tell me a long story.", "background": True},
     },
     "tools": {

@@ -105,12 +105,12 @@ class InteractionDto(Dto):
     stored: bool = Field(
         default=True,
         exclude_if=bool,
-        description="false: the caller wanted no content to be kept; else absent.",
+        description="false: the caller requested that no content is stored; otherwise absent.",
     )
     metadata: dict[str, str] = Field(
         default={},
         exclude_if=_is_empty,
-        description="The request's own pairs of strings; absent without any.",
+        description="The pairs of strings of the request; absent without any.",
         examples=[{"ticket": "4711"}],
     )
 

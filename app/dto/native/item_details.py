@@ -1,4 +1,4 @@
-"""What an exported line holds of items in addition to the interaction, so that an import restores them unchanged."""
+"""The `details` of an exported line: what an import needs beyond the interaction to restore its items unchanged."""
 
 from collections.abc import Iterable
 from typing import Any

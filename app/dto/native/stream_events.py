@@ -44,9 +44,9 @@ class NativeStreamFormat(StreamFormat):
 
 
 class NativeLogFormat(LogFormat):
-    """Writes the same events with their numbers as `id`, and `restart` where what came before is void.
+    """Writes the same events with their numbers as `id`, and `restart` where the text before it is void.
 
-    Events that are no longer kept have no `id`: a log on another host may have other events of these numbers.
+    Events whose log was removed have no `id`: a log on another host may have other events with these numbers.
     """
 
     def __init__(self, followed: FollowedAnswer) -> None:

@@ -151,7 +151,7 @@ class ChatMessage(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _separate_media(cls, message: Any) -> Any:
-        """Keep the parts of a user's content where not all of them are text."""
+        """Keep the parts of a user's content if not all of them are text."""
         if not isinstance(message, dict):
             return message
         content = message.get("content")
@@ -166,7 +166,7 @@ class ChatMessage(BaseModel):
 
     @property
     def is_empty(self) -> bool:
-        """Whether the message says nothing."""
+        """Whether the message is empty."""
         return not (self.content or self.content_parts or self.tool_calls or self.function_call)
 
     @property

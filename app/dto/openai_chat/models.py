@@ -28,7 +28,7 @@ class ModelDto(BaseModel):
         description="Most tokens of an answer; null if unknown.", examples=[65536]
     )
     capabilities: list[Capability] = Field(
-        description="What a request may ask of it beyond text.", examples=[["tools", "json_schema"]]
+        description="What the model supports beyond text.", examples=[["tools", "json_schema"]]
     )
     shutdown_date: date | None = Field(
         description="Date on which the provider shuts the model down; null when none is announced."

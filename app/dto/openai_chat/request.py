@@ -128,13 +128,13 @@ class ChatCompletionRequest(BaseModel):
     stream_options: StreamOptions | None = None
     user: str | None = Field(
         default=None,
-        description="User whose history stores the interaction, if the credentials are not bound to one. A name that is no valid `userId` becomes `sub-` and the base64url of its SHA-256.",
+        description="User whose history stores the interaction, if the credentials are not bound to one. A name that is not a valid `userId` becomes `sub-` and the base64url of its SHA-256.",
     )
     safety_identifier: str | None = Field(default=None, description="Used when `user` is absent.")
     prompt_cache_key: str | None = Field(
         default=None,
         max_length=1024,
-        description="Key of requests with a common beginning, for providers that know it.",
+        description="Cache key of requests with a common beginning, for providers that support it.",
     )
     metadata: ChatMetadata | None = None
     n: SingleChoice = Field(default=None, description="Only one choice is supported.")
@@ -146,7 +146,7 @@ class ChatCompletionRequest(BaseModel):
     )
     parallel_tool_calls: bool | None = Field(
         default=None,
-        description="Whether one answer may have several calls, where a model knows that.",
+        description="Whether one answer may have several calls, if the model supports it.",
     )
     functions: list[Function] | None = Field(
         default=None, max_length=MAX_TOOLS, description="Older form of `tools`."
@@ -158,7 +158,10 @@ class ChatCompletionRequest(BaseModel):
         default=None, description="Text, a JSON object, or JSON that fits a schema."
     )
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
-        Field(default=None, description="How much the model reasons; mapped to what it knows.")
+        Field(
+            default=None,
+            description="How much the model reasons; mapped to the model's own setting.",
+        )
     )
     logprobs: FalseOnly = Field(default=None, description="Not supported.")
     modalities: TextModality = Field(default=None, description="Only text is supported.")

@@ -123,7 +123,7 @@ class EmbeddingsRequest(BaseModel):
     )
     user: str | None = Field(
         default=None,
-        description="User on whose behalf the caller asks, if the credentials are not bound to one. Nothing is stored.",
+        description="User on whose behalf the caller sends the request, if the credentials are not bound to one. Nothing is stored.",
     )
 
     def resolve_user_id(self, caller: Caller) -> str:

@@ -15,7 +15,7 @@ def item_id(prefix: str, interaction_id: str, position: int, restarts: int = 0) 
         prefix: `msg`, `fc` or `rs`.
         interaction_id: Of the response.
         position: Of the item in its output, without items that are void.
-        restarts: How often a streamed answer had begun anew before the item; `read_item` does not need it.
+        restarts: How often a streamed answer was restarted before the item; `read_item` does not need it.
     """
     suffix = f"r{restarts}" if restarts else ""
     return f"{prefix}_{interaction_id.replace('-', '')}{position:02x}{suffix}"

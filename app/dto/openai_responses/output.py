@@ -161,7 +161,7 @@ def open_metadata(
 ) -> tuple[dict[str, ProviderMetadata], list[Text | Reasoning]]:
     """Return the metadata of calls by their ids, and the other items with metadata; the texts of answers are empty.
 
-    What was not sealed here for this user is ignored: it never reaches a provider.
+    Metadata that was not sealed here for this user is ignored and never sent to a provider.
     """
     opened = sealer.open(text, _SEALED_FOR, user_id)
     calls: dict[str, ProviderMetadata] = {}

@@ -82,11 +82,12 @@ class ResponseRequest(BaseModel):
         default=None, description="Conversation to continue, by its id."
     )
     store: bool | None = Field(
-        default=None, description="false: no content of the request and the answer is kept."
+        default=None,
+        description="false: the content of the request and of the answer is not stored.",
     )
     background: bool | None = Field(
         default=None,
-        description="true: the answer goes on whether or not anybody listens; needs `store`.",
+        description="true: the answer continues if the client disconnects; needs `store`.",
     )
     stream: bool | None = Field(default=None, description="true: send events as they come.")
     tools: list[dict[str, Any]] | None = Field(
@@ -119,7 +120,7 @@ class ResponseRequest(BaseModel):
     prompt_cache_key: str | None = Field(
         default=None,
         max_length=1024,
-        description="Key of requests with a common beginning, for providers that know it.",
+        description="Cache key of requests with a common beginning, for providers that support it.",
     )
     prompt: Any = Field(default=None, description="Not supported.")
     moderation: Any = Field(default=None, description="Not supported.")
@@ -156,7 +157,7 @@ class ResponseRequest(BaseModel):
         return [str(item.get("id")) for item in self.input if item.get("type") == "item_reference"]
 
     def check(self) -> None:
-        """Check that nothing is asked for that this service does not support.
+        """Check that the request uses only supported fields and tools.
 
         Raises:
             UnsupportedInput: A field or a tool is not supported.

@@ -57,7 +57,7 @@ _PATH = "/v1/responses"
 
 
 class ResponseStreamFormat(StreamFormat):
-    """Numbered events in the order of OpenAI's API: created, in progress, the items one after the other, the end."""
+    """Numbered events in the order of OpenAI's API: created, in progress, the items in order, the end."""
 
     def __init__(
         self,
@@ -256,7 +256,7 @@ class ResponseStreamFormat(StreamFormat):
 
 
 class ResponseLogFormat(ResponseStreamFormat, LogFormat):
-    """The events of a background response; the same numbers at every reading, since all are made from the first on."""
+    """The events of a background response. All are computed from the first on, so their numbers are always the same."""
 
     def __init__(
         self,
@@ -278,7 +278,7 @@ class ResponseLogFormat(ResponseStreamFormat, LogFormat):
         super().__init__(accepted, accepted.prompt, ids, is_sealed=is_sealed)
         self._starting_after = starting_after
         if not followed.is_kept:
-            self._number = starting_after + 1  # the numbers of the events are gone with them
+            self._number = starting_after + 1  # the original numbers are not known any more
 
     def begin(self) -> bytes:
         queued = self._snapshot(QUEUED)

@@ -1,1 +1,1 @@
-"""Answers that go on without a connection: their requests, and the records of their logs."""
+"""Background answers: their requests, and the records of their logs."""

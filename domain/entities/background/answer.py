@@ -1,4 +1,4 @@
-"""A background answer: what has to be known to make it, and who makes it."""
+"""A background answer: its request, and the lease of the process that generates it."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class AnswerKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackgroundAnswer:
-    """The request of a background answer, complete enough for any process to make the answer.
+    """The request of a background answer, with all that a process needs to generate the answer.
 
     Attributes:
         interaction: As accepted, of status `in_progress`, with the prompt as stored in history.
@@ -45,9 +45,9 @@ class AnswerLease:
 
     Attributes:
         epoch: Number of the lease among those of this answer, from 1; the log refuses records of older ones.
-        takeovers: How often a process that lost its lease was replaced; those that gave it up do not count.
-        next_position: Where the log puts the next records; kept by the log alone.
-        next_number: Number of the next event that readers see; kept by the log alone.
+        takeovers: How often a process that lost its lease was replaced; released leases do not count.
+        next_position: Where the log puts the next records; managed by the log only.
+        next_number: Number of the next event that readers see; managed by the log only.
     """
 
     key: AnswerKey

@@ -1,4 +1,4 @@
-"""The records of an answer's log, and what is read of it."""
+"""The records of an answer's log, and the pages and leases that readers and writers get."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from domain.entities.reply import MetadataReceived, ProviderSelected, ReasoningD
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """What came before is void, since no model could continue it; the answer begins anew.
+    """The text so far is void, because no model could continue it; the answer starts again.
 
     Attributes:
         reason: Fixed text for clients.
@@ -23,14 +23,14 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A provider is called. The event `ProviderSelected` follows with its first word, unless it continues the text."""
+    """A provider call begins. The event `ProviderSelected` follows with its first text, unless the call continues the text."""
 
     selected: ProviderSelected
 
 
 @dataclass(frozen=True, slots=True)
 class Concluded:
-    """The outcome, before it is in history: nothing more is asked of a provider, and only the end is missing."""
+    """The outcome, before it is in history: no provider is called any more, and only the end is missing."""
 
     interaction: Interaction
 
@@ -39,7 +39,7 @@ LogEvent = ProviderSelected | str | ReasoningDelta | ToolCall | Restarted | Inte
 """An event that readers see, numbered from 0. The interaction with its outcome is the last one."""
 
 LogRecord = LogEvent | MetadataReceived | Asked | Attempt | Concluded
-"""Events, and between them what another process needs to go on; an `Attempt` is a finished call of a provider."""
+"""Events, and records that another process needs to continue; an `Attempt` is a finished call of a provider."""
 
 _HIDDEN = (MetadataReceived, Asked, Attempt, Concluded)
 
@@ -50,13 +50,13 @@ def is_event(record: LogRecord) -> bool:
 
 
 class LeaseState(Enum):
-    """What became of a lease."""
+    """The state of a lease."""
 
     HELD = "held"
     STOPPED = "stopped"
-    """Still held, and the user wants the answer to end."""
+    """Still held, and the user requested to stop the answer."""
     LOST = "lost"
-    """Another process has a newer one, or the answer was erased."""
+    """Lost: another process has a newer lease, or the answer was erased."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class TakenOver:
 
     Attributes:
         records: All of the log.
-        is_stopped: The user wants the answer to end.
+        is_stopped: The user requested to stop the answer.
         last_written_milliseconds: When the last record was written, since 1970 UTC; of the request without any.
     """
 

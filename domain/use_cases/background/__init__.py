@@ -1,1 +1,1 @@
-"""Making, continuing, reading and stopping answers that go on without a connection."""
+"""Use cases of background answers: generate, take over, follow and stop."""

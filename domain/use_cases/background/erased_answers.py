@@ -12,7 +12,7 @@ from domain.interfaces.telemetry import BackgroundObserver
 from domain.interfaces.tombstones import Tombstones
 
 MOST_DUE = 10_000
-"""Answers that wait for their check while the store is unavailable; the log of others is checked when it is followed."""
+"""Maximum number of answers that wait for their check while the store is unavailable; others are checked when they are followed."""
 
 
 class ErasedAnswers(BackgroundObserver):
@@ -37,8 +37,8 @@ class ErasedAnswers(BackgroundObserver):
             log: The logs.
             tombstones: Of the store, so that they have the erasures of all hosts.
             clock: For the time between checks.
-            is_log_apart: Whether erasures on other hosts do not reach the log; else an answer is checked once.
-            again_seconds: Time between two checks of an answer that is made or followed, and after one that failed.
+            is_log_apart: Whether erasures on other hosts do not reach the log; otherwise an answer is checked once.
+            again_seconds: Time between two checks of an answer that is generated or followed, and after a failed check.
         """
         self._log = log
         self._tombstones = tombstones
@@ -71,7 +71,7 @@ class ErasedAnswers(BackgroundObserver):
         While the store is unavailable they wait for a later call.
 
         Args:
-            in_use: Returns the answers that this process makes, or whose readers it has.
+            in_use: Returns the answers that this process generates or has readers of.
         """
         if self._has_just_failed:
             return
@@ -85,16 +85,16 @@ class ErasedAnswers(BackgroundObserver):
                 self._add(key)
 
     async def before_reading(self, key: AnswerKey) -> None:
-        """Check an answer that is to be followed; no-op where every erasure reaches the log.
+        """Check an answer before it is followed; no-op if every erasure reaches the log.
 
-        While the store is unavailable the log stays readable, as what this host has of history does.
+        While the store is unavailable the log stays readable, as this host's part of history does.
         """
         if self._is_log_apart and not self._has_just_failed:
             await self._remove_erased({key})
 
     @property
     def _has_just_failed(self) -> bool:
-        """Whether the store was unavailable a moment ago: readers are not to wait for it one after the other."""
+        """Whether the store was unavailable a moment ago, so that readers do not wait for it one after the other."""
         if self._failed_seconds is None:
             return False
         return self._clock.monotonic() - self._failed_seconds < self._again_seconds

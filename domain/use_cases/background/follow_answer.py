@@ -1,4 +1,4 @@
-"""Read the events of a background answer while it is made, from any point, any number of times."""
+"""Read the events of a background answer from any point, also while it is generated."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
@@ -16,7 +16,7 @@ from domain.use_cases.background.erased_answers import ErasedAnswers
 from domain.use_cases.read_interaction import ReadInteraction
 
 EXPIRED = "events-expired"
-"""The events a reader has seen are no longer kept, so the answer is repeated as a whole."""
+"""The log that the reader followed was removed, so the whole answer is repeated."""
 
 _EVENTS_AT_ONCE = 1000
 _LOOK_AGAIN_SECONDS = 1.0
@@ -25,7 +25,7 @@ _LONGEST_POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class NumberedEvent:
-    """An event and its number among those that are read, from 0 without gaps."""
+    """An event and its number, from 0 without gaps."""
 
     number: int
     event: LogEvent
@@ -37,9 +37,9 @@ class FollowedAnswer:
 
     Attributes:
         answer: The request.
-        events: The events that are wanted, as they come.
-        is_kept: Whether they are those of the log, with its numbers; else they are made from history, complete at
-            once, and their numbers are not those of any log.
+        events: The requested events, as they are written.
+        is_kept: Whether they are the events of the log, with its numbers; otherwise they are made from history, are
+            complete at once, and their numbers belong to no log.
     """
 
     answer: BackgroundAnswer
@@ -49,7 +49,7 @@ class FollowedAnswer:
 
 @dataclass(slots=True, eq=False)
 class Following:
-    """The events of one answer as far as this process has read them, shared by all of its readers here.
+    """The events of one answer that this process has read so far, shared by all of its readers in this process.
 
     Attributes:
         answer: The request.
@@ -73,7 +73,7 @@ class Following:
         self.wake()
 
     def wake(self) -> None:
-        """Let all readers look again."""
+        """Let all readers check again."""
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
 
@@ -83,7 +83,7 @@ class FollowAnswer:
     """Reads logs. All readers of an answer in this process share one task that reads its log.
 
     Attributes:
-        made_here: Returns the answers that this process makes.
+        made_here: Returns the answers that this process generates.
         erased: Removes the logs of erased answers before they are read; None without such logs.
     """
 
@@ -110,14 +110,14 @@ class FollowAnswer:
         """Return the answer with its events with numbers greater than `after`.
 
         The events end with the outcome, or early if the answer is erased. They are the same in every process, until the
-        log is no longer kept; then they are the answer as a whole, after a `Restarted` for a reader that has seen some.
+        log is removed; then they are the whole answer, after a `Restarted` if the reader has seen some events.
 
         Raises:
             NotFound: This user has no such interaction.
-            HistoryUnreadable: The log, or history, does not answer.
+            HistoryUnreadable: The log, or history, cannot be read.
         """
         key = AnswerKey(user_id=user_id, interaction_id=interaction_id)
-        # those that are made here are checked in any case, and their readers wait for the first word
+        # answers that this process generates are checked anyway, and their readers wait for the first text
         if self.erased is not None and key not in self.made_here():
             await self.erased.before_reading(key)
         following = self._followed.get(key)
@@ -132,7 +132,7 @@ class FollowAnswer:
         return FollowedAnswer(following.answer, self._events(key, following, after + 1))
 
     def begun(self, answer: BackgroundAnswer) -> FollowedAnswer:
-        """Return an answer that has just been begun, with all its events; readers wait for a log that does not answer."""
+        """Return an answer that has just begun, with all its events; readers wait if the log cannot be read."""
         following = self._followed.get(answer.key) or Following(answer)
         return FollowedAnswer(following.answer, self._events(answer.key, following, 0))
 
@@ -164,21 +164,21 @@ class FollowAnswer:
                     following.task = None
 
     async def _read(self, key: AnswerKey, following: Following) -> None:
-        """Read the log until its end; while it does not answer, readers wait."""
+        """Read the log until its end; while it cannot be read, readers wait."""
         try:
             with self.log.subscribe(key) as added:
                 while await self._read_page(key, following, added):
                     pass
         except asyncio.CancelledError:
-            raise  # no reader is left; the next one reads on
+            raise  # no reader is left; the next one continues
         except BaseException:
-            following.end()  # readers come back, and are given the reason
+            following.end()  # readers reconnect, and get the reason
             raise
         following.end()
 
     async def _read_page(self, key: AnswerKey, following: Following, added: asyncio.Event) -> bool:
-        """Read on, or wait until there may be more; return whether more may come."""
-        added.clear()  # before the look: what is added during it must not be missed
+        """Read more, or wait until there may be more; return whether more may follow."""
+        added.clear()  # before reading, so that no event added meanwhile is missed
         try:
             page = await self.log.read(key, after=len(following.events) - 1, limit=_EVENTS_AT_ONCE)
             events = [] if page is None else await self._complete(page)
@@ -198,7 +198,7 @@ class FollowAnswer:
         return not page.is_ended
 
     def _poll_seconds(self, key: AnswerKey, following: Following) -> float:
-        """Return when to look again: other processes do not notify, and this one does."""
+        """Return when to read again: other processes send no notifications, this one does."""
         if key in self.made_here():
             return _LOOK_AGAIN_SECONDS
         poll_seconds = max(self.log.poll_seconds, 2 * following.poll_seconds)
@@ -241,7 +241,7 @@ class FollowAnswer:
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    """Return once the event is set, after so many seconds at the latest."""
+    """Wait for the event, at most this many seconds."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

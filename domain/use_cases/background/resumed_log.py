@@ -1,4 +1,4 @@
-"""Reads from the log of an answer where another process ended."""
+"""Reads from an answer's log where another process ended."""
 
 from dataclasses import dataclass, field
 
@@ -11,12 +11,12 @@ from domain.use_cases.record_answer import AnswerRecorder
 
 @dataclass(slots=True)
 class ResumedLog:
-    """What the records of a log say.
+    """The state of an answer, read from its log.
 
     Attributes:
         attempts: Calls of providers that ended.
-        lost: The call that was under way when its process ended, if there was one; the log does not hold it.
-        is_shown: Readers have seen something of the answer, apart from what is void.
+        lost: The call that was running when its process ended, if any; the log does not contain its end.
+        is_shown: Readers have seen a part of the answer that is not void.
         outcome: The outcome, if it was decided; else None.
     """
 
@@ -29,7 +29,7 @@ class ResumedLog:
     def of(
         cls, taken: TakenOver, recorder: AnswerRecorder, *, now_milliseconds: int
     ) -> "ResumedLog":
-        """Return what the log says, and add its events to `recorder`.
+        """Return the state in the log, and add its events to `recorder`.
 
         Args:
             taken: The answer.

@@ -1,4 +1,4 @@
-"""Make the background answers of this process, and take over those that other processes have left."""
+"""Generate the background answers of this process, and take over those of dead or stopped processes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine
@@ -34,11 +34,11 @@ _TAKEN_AT_ONCE = 10
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 2.0
 _APPEND_SECONDS = 2.5
-"""Longest wait until an answer that was taken over is in history; its outcome follows in any case."""
+"""Longest wait until an answer that was taken over is in history; its outcome is stored in any case."""
 _REFUSED_SECONDS = 60.0
-"""How long the outcome of an answer that was not accepted is tried to be stored."""
+"""Time limit for storing the outcome of an answer that was not accepted."""
 _DAMAGED_SECONDS = 60.0
-"""Pause before another look at a log that cannot be read."""
+"""Pause before reading a log again that could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +46,11 @@ class BackgroundLimits:
     """Limits of background answers.
 
     Attributes:
-        answers: Answers that one process makes at a time.
-        total_seconds: Time of one answer in all, from its receipt.
+        answers: Answers that one process generates at a time.
+        total_seconds: Total time of one answer, from its receipt.
         lease_seconds: Time after which an answer whose process died may be taken over.
         renewal_seconds: Time between renewals of a lease.
-        takeovers: How often an answer is taken over from a process that died; then it fails.
+        takeovers: How often an answer is taken over from a process that died, before it fails.
         silence_seconds: How long a provider without a fallback may send nothing before its first text.
     """
 
@@ -75,15 +75,15 @@ class ReadyToAsk:
 
 
 Prepare = Callable[[BackgroundAnswer, ChatRequestContext], Awaitable[ReadyToAsk]]
-"""Rebuilds the prompt of an answer that another process began; raises a `DomainError` where that is not possible."""
+"""Rebuilds the prompt of an answer that another process began; raises a `DomainError` if that is not possible."""
 
 
 @dataclass(slots=True)
 class RunAnswers:
-    """The background answers that this process makes.
+    """The background answers that this process generates.
 
     Attributes:
-        waiting: Answers of other processes that this one found left and has no room for, up to ten.
+        waiting: Abandoned answers that this process found and has no room for, up to ten.
     """
 
     parts: WriterParts
@@ -98,24 +98,24 @@ class RunAnswers:
 
     @property
     def running(self) -> int:
-        """Number of answers that this process makes."""
+        """Number of answers that this process generates."""
         return len(self._tasks) + len(self._beginning)
 
     @property
     def keys(self) -> Collection[AnswerKey]:
-        """The answers that this process makes, apart from those whose log is not confirmed yet."""
+        """The answers that this process generates, except those whose log is not confirmed yet."""
         return self._writers.keys()
 
     async def begin(
         self, answer: BackgroundAnswer, context: ChatRequestContext, ready: ReadyToAsk
     ) -> None:
-        """Accept an answer and begin to make it; return once it is durable and in history.
+        """Accept an answer and begin to generate it; return once it is durable and in history.
 
-        The provider is asked once the log is durable, while the interaction goes into history. `ready` is settled once,
-        also if the answer is not accepted. An answer of this id that exists already goes on instead.
+        The provider is called once the log is durable, while the interaction is stored in history. `ready` is settled
+        once, also if the answer is not accepted. If an answer with this id exists already, it is continued instead.
 
         Raises:
-            Overloaded: This process makes as many answers as it may.
+            Overloaded: This process has reached its limit of background answers.
             HistoryUnavailable: It could not be accepted; a call of the provider that has begun is closed.
         """
         try:
@@ -133,7 +133,7 @@ class RunAnswers:
         except BaseException:
             writer.interrupt(Interruption.WITHDRAWN)
             await self._withdraw(answer)
-            # It may be in history although that was not confirmed, and nobody would give it an outcome.
+            # It may be in history although that was not confirmed, and would then never get an outcome.
             self._run(self._record_refused(answer, context), f"refuse {context.id}")
             raise
         self.parts.observer.answer_begun(answer)
@@ -156,12 +156,12 @@ class RunAnswers:
         return AnswerWriter(answer, lease, self.parts)
 
     async def _withdraw(self, answer: BackgroundAnswer) -> None:
-        """Remove a log, which may be there although it was not confirmed: another process would make the answer."""
+        """Remove a log, which may exist although it was not confirmed: another process would generate the answer."""
         with suppress(HistoryError):
             await self.parts.log.erase(answer.key)
 
     async def _record_refused(self, answer: BackgroundAnswer, context: ChatRequestContext) -> None:
-        """Store that an answer could not be accepted, with the calls that were made for it."""
+        """Store the outcome of an answer that could not be accepted, with its provider calls."""
         recorder = AnswerRecorder(context, answer.interaction.prompt, self.parts.clock)
         outcome = recorder.failed_with(HistoryUnavailable.code)
         until_seconds = self.parts.clock.monotonic() + _REFUSED_SECONDS
@@ -180,7 +180,7 @@ class RunAnswers:
         now_seconds = self.parts.clock.monotonic()
         limits = self.limits
         try:
-            # A call that hangs leaves time for another one before the leases run out.
+            # The timeout leaves time for another call before the leases expire.
             async with asyncio.timeout((limits.lease_seconds - limits.renewal_seconds) / 2):
                 if now_seconds - self._renewed_seconds >= limits.renewal_seconds:
                     states = await self.parts.log.renew(leases, lease_seconds=limits.lease_seconds)
@@ -196,17 +196,17 @@ class RunAnswers:
                 writer.interrupt(Interruption.STOPPED)
 
     async def take_over(self, prepare: Prepare) -> None:
-        """Go on with answers that other processes have left, as many as this process may make."""
+        """Take over abandoned answers of other processes, up to this process's limit."""
         with suppress(HistoryError):  # the next round tries again
             while await self._take_over_some(prepare):
                 pass
 
     async def _take_over_some(self, prepare: Prepare) -> bool:
-        """Go on with some answers; return whether there may be more."""
+        """Take over some answers; return whether there may be more."""
         if self._is_stopping:
             return False
         found = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE)
-        # A lease of this process that ran out, as in a process that was suspended, is renewed by `watch`.
+        # `watch` renews expired leases of this process, for example after it was suspended.
         own = self._writers.keys() | self._beginning
         now_seconds = self.parts.clock.monotonic()
         keys = [
@@ -218,11 +218,11 @@ class RunAnswers:
         return len(found) == _TAKEN_AT_ONCE and any(taken)
 
     async def _take_over(self, key: AnswerKey, prepare: Prepare) -> bool:
-        """Go on with an answer; return whether this process makes it now."""
+        """Take over an answer; return whether this process generates it now."""
         try:
             taken = await self.parts.log.take_over(key, lease_seconds=self.limits.lease_seconds)
         except HistoryDamaged:
-            # A newer program may be able to read it; the others do not wait for that.
+            # A newer version may be able to read it; the other answers do not wait for that.
             self._damaged[key] = self.parts.clock.monotonic() + _DAMAGED_SECONDS
             return False
         if taken is None:
@@ -232,18 +232,18 @@ class RunAnswers:
         return True
 
     def stop(self, key: AnswerKey) -> None:
-        """End an answer if this process makes it, before its log says so."""
+        """End an answer that this process generates, before its log requests it."""
         if (writer := self._writers.get(key)) is not None:
             writer.interrupt(Interruption.STOPPED)
 
     def give_up(self) -> None:
-        """Leave all answers to other processes, also those that begin from now on; returns at once."""
+        """Release all answers to other processes, also those that begin from now on; returns at once."""
         self._is_stopping = True
         for writer in self._writers.values():
             writer.interrupt(Interruption.GIVEN_UP)
 
     async def drain(self, *, seconds: float) -> None:
-        """Give all answers up and wait until their leases are, `seconds` at the most."""
+        """Release all answers and wait until their leases are released, at most `seconds`."""
         self.give_up()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
@@ -320,7 +320,7 @@ class RunAnswers:
             await self._go_on(writer, taken, prepare)
 
     async def _go_on(self, writer: AnswerWriter, taken: TakenOver, prepare: Prepare) -> None:
-        """Go on with an answer from what its log says."""
+        """Continue an answer from the state in its log."""
         answer = taken.answer
         context = self.context_of(answer)
         recorder = AnswerRecorder(
@@ -342,13 +342,13 @@ class RunAnswers:
         if outcome is None:
             try:
                 ready = await writer.unless_interrupted(self._prepared(answer, context, prepare))
-            except DomainError as error:  # such as a model that is no longer in the catalogue
+            except DomainError as error:  # for example a model that is no longer in the catalogue
                 outcome = recorder.failed_with(error.code)
         if outcome is not None or ready is None:
             await writer.end(outcome or recorder.cancelled(), context)
             return
         is_shown = resumed.is_shown
-        # Models continue text: no reasoning without any, and nothing after a tool call.
+        # Models can continue text only: neither reasoning without text nor a tool call.
         if recorder.has_call or not recorder.text:
             writer.restart(context, recorder, CANNOT_CONTINUE, is_shown=is_shown)
             is_shown = False
@@ -361,7 +361,7 @@ class RunAnswers:
     def _outcome_without_asking(
         self, taken: TakenOver, context: ChatRequestContext, recorder: AnswerRecorder
     ) -> Interaction | None:
-        """Return the outcome of an answer that is not to go on; None if it is."""
+        """Return the outcome of an answer that must not be continued; None if it can be."""
         if taken.is_stopped:
             return recorder.cancelled()
         if taken.lease.takeovers > self.limits.takeovers:
@@ -373,10 +373,10 @@ class RunAnswers:
     async def _prepared(
         self, answer: BackgroundAnswer, context: ChatRequestContext, prepare: Prepare
     ) -> ReadyToAsk:
-        """Return the prompt; a store that is away is waited for, as long as the answer may take.
+        """Return the prompt; while the store is unavailable, wait for it within the answer's time limit.
 
         Raises:
-            DomainError: The answer cannot be made any more.
+            DomainError: The answer cannot be generated any more.
         """
         # The process that began the answer may have died before it was in history.
         with suppress(HistoryError, TimeoutError):

@@ -12,18 +12,18 @@ from domain.use_cases.read_interaction import ReadInteraction
 
 @dataclass(frozen=True, slots=True)
 class StopAnswer:
-    """Stops an answer wherever it is made."""
+    """Stops an answer, whichever process generates it."""
 
     log: AnswerLog
     answers: RunAnswers
     read_interaction: ReadInteraction
 
     async def __call__(self, user_id: str, interaction_id: str) -> None:
-        """End the answer within a second; one that is complete, or was no background answer, stays as it is.
+        """End the answer within a second; a complete answer, or one that is not a background answer, is not changed.
 
         Raises:
             NotFound: This user has no such interaction.
-            HistoryUnreadable: The log, or history, does not answer; or the log is on the disk of another host.
+            HistoryUnreadable: The log, or history, is unavailable; or the log is on the disk of another host.
         """
         key = AnswerKey(user_id=user_id, interaction_id=interaction_id)
         if await self.log.stop(key):

@@ -1,4 +1,4 @@
-"""Make one background answer: read it from a model, write it into its log, and store its outcome."""
+"""Generate one background answer: read it from a model, write it into its log, and store its outcome."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -40,7 +40,7 @@ from domain.use_cases.store_long_arguments import StoreLongArguments
 CANNOT_CONTINUE = "cannot-continue"
 """No model continues the partial answer of a process that ended."""
 OTHER_MODEL = "other-model"
-"""The model failed after it had shown its reasoning, and another one answers."""
+"""The model failed after its reasoning was sent, and another one answers."""
 
 T = TypeVar("T")
 
@@ -49,21 +49,21 @@ _LONGEST_PAUSE_SECONDS = 1.0
 
 
 class Interruption(IntEnum):
-    """Why an answer ends before the model has finished it; a greater one prevails."""
+    """Why an answer ends before the model has finished it; the greatest value takes precedence."""
 
     STOPPED = 1
-    """The user wants it to end: it is stored as far as it is."""
+    """The user stopped it: its text so far is stored."""
     GIVEN_UP = 2
-    """This process ends: the next one goes on."""
+    """This process ends: another process continues."""
     LEASE_LOST = 3
-    """Another process makes it: nothing more is written."""
+    """Another process generates it: nothing more is written."""
     WITHDRAWN = 4
     """It could not be accepted: nothing more is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterParts:
-    """What all answers of a process share."""
+    """Objects that all answers of a process share."""
 
     llm: LLMClient
     log: AnswerLog
@@ -74,10 +74,10 @@ class WriterParts:
 
 
 class AnswerWriter:
-    """Makes one answer while this process holds its lease.
+    """Generates one answer while this process holds its lease.
 
-    The model is read in a task of its own, so that a slow log does not slow it down; what has come meanwhile is
-    written together. A log or a history that cannot be written is tried again until the lease is lost.
+    The model is read in a separate task, so that a slow log does not delay it; each write contains all events received
+    since the last one. Failed writes of the log or of history are retried until the lease is lost.
 
     Attributes:
         lease: Of this process.
@@ -113,19 +113,19 @@ class AnswerWriter:
         *,
         is_shown: bool = False,
     ) -> None:
-        """Answer `prompt` and store the outcome, or give the lease up.
+        """Answer `prompt` and store the outcome, or release the lease.
 
         Args:
             context: With the text so far, if another process began the answer.
             prompt: The question with all its context.
-            recorder: Holds what the log holds.
-            is_shown: Readers have seen something of the answer.
+            recorder: Contains the events of the log.
+            is_shown: Readers have seen a part of the answer.
         """
         self._is_shown = is_shown
 
         async def answer_and_conclude() -> None:
             end = await self._answered(context, prompt, recorder)
-            # An answer that is complete is not left to another process, which would ask for it again.
+            # A complete answer is not released to another process, which would call the model again.
             is_complete = end is not None and self._interruption is Interruption.GIVEN_UP
             if self._may_conclude or is_complete:
                 await self._conclude(self._outcome(recorder, end), context)
@@ -133,7 +133,7 @@ class AnswerWriter:
         await self._unless_left_to_others(answer_and_conclude(), context)
 
     async def end(self, outcome: Interaction, context: ChatRequestContext) -> None:
-        """Store an outcome without asking a model, or give the lease up."""
+        """Store an outcome without calling a model, or release the lease."""
 
         async def conclude() -> None:
             if self._may_conclude:
@@ -161,7 +161,7 @@ class AnswerWriter:
     async def _unless_left_to_others(
         self, work: Coroutine[Any, Any, None], context: ChatRequestContext
     ) -> None:
-        """Do the work; where another process goes on instead, end quietly, with the lease given up if it is held."""
+        """Do the work; if another process continues instead, end without an error, and release the lease if it is held."""
         try:
             await work
         except LeaseLost:
@@ -186,7 +186,7 @@ class AnswerWriter:
         self._parts.observer.answer_ended(self._answer, outcome)
 
     async def _decide(self, outcome: Interaction, context: ChatRequestContext) -> Interaction:
-        """Write the outcome into the log, and return it; without its prompt where the log cannot take both."""
+        """Write the outcome into the log, and return it; without its prompt if the log cannot hold both."""
         try:
             await self._append([*self._take_pending(context), Concluded(outcome)])
         except Unstorable:
@@ -204,7 +204,7 @@ class AnswerWriter:
     async def _answered(
         self, context: ChatRequestContext, prompt: Prompt, recorder: AnswerRecorder
     ) -> Reply | BaseException | None:
-        """Write the answer into the log as it comes; return its end, None if it was interrupted."""
+        """Write the answer into the log as it arrives; return its end, or None if it was interrupted."""
         if self._interruption is not None:
             return None
         asking = asyncio.get_running_loop().create_task(
@@ -222,7 +222,9 @@ class AnswerWriter:
                     if pause_seconds and not asking.done():
                         await self._parts.clock.sleep(pause_seconds)
         finally:
-            if not asking.cancelling():  # twice would disturb how the call is closed
+            if (
+                not asking.cancelling()
+            ):  # a second cancellation would disturb the closing of the call
                 asking.cancel()
             await asyncio.wait([asking])
         return None if asking.cancelled() else asking.exception() or asking.result()
@@ -248,7 +250,7 @@ class AnswerWriter:
         *,
         is_shown: bool = True,
     ) -> None:
-        """Declare void what readers have seen, if they have; the answer begins anew."""
+        """Declare the text that readers have seen void, if there is any; the answer starts again."""
         self._is_shown = is_shown
         context.text_so_far = ""
         recorder.discard()
@@ -301,14 +303,14 @@ class AnswerWriter:
             self._wake.set()
 
     def _take_pending(self, context: ChatRequestContext) -> Sequence[LogRecord]:
-        """Return what is to be written: first what may be written already, exactly as it was tried."""
+        """Return the records to write: first those of a failed write, which may have been written, unchanged."""
         self._add_attempts(context)
         records = [*self._unconfirmed, *self._pending]
         self._unconfirmed, self._pending = (), []
         return records
 
     def _add_attempts(self, context: ChatRequestContext) -> None:
-        """Add calls of providers that have ended: before the next one begins, so that one without an end can be told."""
+        """Add finished provider calls, before the next call begins, so that a call without an end is recognisable."""
         if len(context.attempts) > self._attempts_added:
             self._pending += context.attempts[self._attempts_added :]
             self._attempts_added = len(context.attempts)
@@ -327,7 +329,7 @@ class AnswerWriter:
         return recorder.failed_with()
 
     async def _give_up(self, context: ChatRequestContext) -> None:
-        """Write what has come and end the lease; if that fails, the lease runs out by itself."""
+        """Write the events so far and end the lease; if that fails, the lease expires."""
         try:
             if records := self._take_pending(context):
                 await self._append(records)
@@ -344,12 +346,12 @@ class AnswerWriter:
         self._parts.observer.records_written(seconds=monotonic() - started_seconds)
 
     async def _repeated(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Write, again and again until it succeeds.
+        """Write, and retry until it succeeds.
 
         Raises:
             LeaseLost: Another process has the lease, or the answer was erased.
-            Unstorable: It never succeeds.
-            HistoryUnavailable: It failed, and the answer is left to another process.
+            Unstorable: The log refuses the records permanently.
+            HistoryUnavailable: It failed, and the answer is released to another process.
         """
         pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
@@ -369,7 +371,7 @@ class AnswerWriter:
 
 
 def _without_answer(outcome: Interaction) -> Interaction:
-    """Return the outcome of an answer that no store takes."""
+    """Return the outcome of an answer that no store can hold."""
     return replace(
         outcome,
         text="",
