@@ -204,7 +204,7 @@ def api_keys() -> "ApiKeyRepository":
 
 
 def selftest(report: "Callable[[FaultResult], object]") -> "Sequence[FaultResult]":
-    """Simulate faults of providers, and kill a service in mid answer; call `report` with each result, and return all."""
+    """Simulate faults of providers, and kill a service during an answer; call `report` with each result, and return all."""
     import asyncio
     import logging
 

@@ -114,7 +114,7 @@ class Supervisor:
         self._children = [_Child(number) for number in range(self.count)]
 
     def run(self) -> ServingProcess | int:
-        """Return in each started process its `Member`; in the supervisor, after all have ended, the exit code.
+        """Return in each started process its `ServingProcess`; in the supervisor, after all have ended, the exit code.
 
         The exit code is 0 if all processes ended in order after a signal.
         """

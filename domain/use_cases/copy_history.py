@@ -19,7 +19,7 @@ from domain.interfaces.history_archive import HistoryArchive
 T = TypeVar("T")
 
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Pauses between retries of a store that does not answer; after the last one the copy fails."""
+"""Pauses between retries of a store that does not respond; after the last one the copy fails."""
 
 
 async def as_stored(record: Record) -> Record:
@@ -41,7 +41,7 @@ class CopySource(Protocol):
 
 
 class CopyContents(Protocol):
-    """Carries the contents that copied records refer to."""
+    """Copies the contents that copied records refer to."""
 
     async def store(self, batch: Batch, keys: Sequence[InteractionKey]) -> int:
         """Store the contents of some records of a batch, durable on return; return how many neither store holds.
@@ -55,7 +55,7 @@ class CopyContents(Protocol):
         ...
 
     async def settle(self, batch: Batch, stored: Mapping[InteractionKey, Record]) -> None:
-        """Remove the references of records that the target has not taken, and confirm the others if need be.
+        """Remove the references of records that the target has not stored, and confirm the others if necessary.
 
         Args:
             batch: Its contents were stored, and its records written.
@@ -97,7 +97,7 @@ class CopyHistory:
 
     Attributes:
         digest_of: Returns the SHA-256 of a record of the target, computed as the source computes its digests.
-        contents: Carries the contents that records refer to; None where the target takes none.
+        contents: Copies the contents that records refer to; None if the target cannot store any.
         records: The records of conversations of the target; None copies none.
         completed: Returns a record of the target with everything that its digest covers.
         first_kept_id: Returns the id below which records have expired and are left out; empty if none expire.

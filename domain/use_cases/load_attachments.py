@@ -23,7 +23,7 @@ class LoadAttachments:
     async def __call__(
         self, messages: Sequence[Message], user_id: str, supported: frozenset[str]
     ) -> list[Message]:
-        """Return `messages` with the contents of their attachments; a text stands in for those that cannot be sent.
+        """Return `messages` with the contents of their attachments; those that cannot be sent are replaced by a text.
 
         Args:
             messages: Oldest first.
@@ -63,4 +63,4 @@ class LoadAttachments:
 
 
 NO_ATTACHMENTS = LoadAttachments(None)
-"""Has no store: texts stand in for attachments."""
+"""Has no store: attachments are replaced by texts."""

@@ -26,9 +26,9 @@ _MOST_PAGES = 10
 class RecallCallMetadata:
     """Completes the tool calls since the last question, from the interactions that they were made in.
 
-    Clients of stateless formats send calls back without what the provider wants with them. An id that was made here
-    names its interaction; calls with other ids are looked for in the newest interactions. For what is not found, and if
-    history cannot be read, the provider's adapter has to do without. Reasoning that has metadata replaces the reasoning
+    Clients of stateless formats send calls back without the metadata that the provider requires. An id that was created
+    here contains the id of its interaction; calls with other ids are searched in the newest interactions. If metadata is
+    not found, or history cannot be read, the provider's adapter has to do without it. Reasoning that has metadata replaces the reasoning
     that the client sent with the calls of that answer, or none.
     """
 
@@ -61,11 +61,11 @@ class RecallCallMetadata:
         return replace(prompt, messages=(*earlier, *completed))
 
     async def _metadata(self, user_id: str, names: Mapping[str, str]) -> dict[str, "_KnownCall"]:
-        """Return what is known of the user's calls by id, as far as they are found with any metadata.
+        """Return the user's calls that were found with metadata, by id.
 
         Args:
             user_id: Already authorised.
-            names: The tool of each call, by id. Some servers use an id again, so the name must be the same.
+            names: The tool of each call, by id. Some servers reuse ids, so the name must be the same.
         """
         known: dict[str, _KnownCall] = {}
         missing = set(names)
@@ -104,7 +104,7 @@ class _KnownCall:
 
 
 def _filter(call_ids: Iterable[str]) -> HistoryFilter:
-    """Return the filter of the interactions that calls belong to; of all if that is unknown of one."""
+    """Return the filter of the interactions that calls belong to; matches all if one of them is unknown."""
     statuses = frozenset(Status)
     ranges = [interaction_ids_of(call_id) for call_id in call_ids]
     known = [ids for ids in ranges if ids is not None]
@@ -118,7 +118,7 @@ def _filter(call_ids: Iterable[str]) -> HistoryFilter:
 
 
 def _start_of_loop(messages: tuple[Message, ...]) -> int:
-    """Return the position of the last question: providers want metadata of the calls since then."""
+    """Return the position of the last question: providers require metadata of the calls since then."""
     for position in range(len(messages) - 1, -1, -1):
         message = messages[position]
         if message.role is Role.USER and message.text and not tool_results(message.items):

@@ -54,8 +54,8 @@ class RecallConversation:
         records: Holds the items added to conversations by hand; None without any.
         read_seconds: Time limit of all reads of one conversation; longer than the store's own limit, so that the
             turns can still be read from this host after the store timed out.
-        late_seconds: Longest wait for a turn that a request refers to and that is not readable yet, because a queue or
-            another host is still carrying it to the store; 0 where every turn is readable at once.
+        late_seconds: Longest wait for a turn that a request refers to and that is not readable yet, because it is in a
+            queue or in the outbox of another host; 0 if every turn is readable at once.
     """
 
     history: HistoryRepository
@@ -90,7 +90,7 @@ class RecallConversation:
             user_id: Already authorised.
             conversation_id: Conversation of that user.
             model: The requested model. Its context window, less the tokens of the answer, bounds the prompt, at
-                three bytes of UTF-8 per token. An unknown window is taken as 128 000 tokens. A call is never separated
+                three bytes of UTF-8 per token. For an unknown window, 128 000 tokens are assumed. A call is never separated
                 from its result, so the calls that the new results answer are included whatever their size.
             until: The last turn to include, for a branch; None for all turns of the conversation.
             before_id: Id from which on turns are later than the prompt; None where it is the newest.
@@ -281,7 +281,7 @@ class RecallConversation:
     ) -> Sequence[AddedItem] | None:
         """Return the items added by hand, oldest first; None without a record.
 
-        While the store is away, the turns of a conversation may still be read from this host, which has no records.
+        While the store is unavailable, the turns of a conversation may still be read from this host, which has no records.
         Only a conversation that was created with a record is then known to have one.
         """
         if self.records is None:
@@ -365,7 +365,7 @@ class _Step:
     """A turn, or items that were added by hand and belong together.
 
     Attributes:
-        instruction: An instruction added by hand, which is no message.
+        instruction: An instruction added by hand, which is not a message.
         has_results: It answers calls of the step before.
     """
 
@@ -442,8 +442,8 @@ def _balanced(messages: Iterable[Message]) -> list[Message]:
     """Return `messages` with a result for each call and a call for each result, since providers reject others.
 
     Where a turn was erased, or is in another branch, the calls or the results before or after it have no counterpart.
-    The calls of the last message stay open: the next message answers them. A message of nothing but results without
-    their calls becomes a text that says so.
+    The calls of the last message stay open: the next message answers them. A message that consists of results
+    without their calls is replaced by a text.
     """
     balanced: list[Message] = []
     waiting: dict[str, ToolCall] = {}

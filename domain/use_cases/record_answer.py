@@ -222,7 +222,7 @@ class AnswerRecorder:
 
 
 def interrupted(context: ChatRequestContext, prompt: Prompt) -> Interaction:
-    """Return the interaction of a request that was received, and of whose answer nothing is known."""
+    """Return the interaction of a request that was received and has no known answer."""
     return Interaction(
         id=context.id,
         user_id=context.user_id,

@@ -61,7 +61,7 @@ class RecordInteraction:
         await self._settle(deliveries, outcome, started_seconds)
 
     async def each(self, deliveries: Sequence[Delivery]) -> None:
-        """Do the same message by message, with a store that answers, so that each failure is a message's own.
+        """Do the same message by message, with a store that responds, so that each failure is caused by its message.
 
         Raises:
             QueueUnavailable: As in `__call__`.

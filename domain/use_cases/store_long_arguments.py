@@ -45,4 +45,4 @@ class StoreLongArguments:
 
 
 ARGUMENTS_IN_ROW = StoreLongArguments(None)
-"""Stores nothing apart."""
+"""Stores long arguments in the row of the interaction."""

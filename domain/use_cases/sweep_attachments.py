@@ -10,7 +10,7 @@ from domain.interfaces.clock import Clock
 from domain.interfaces.history import HistoryRepository
 
 _MOST_SUSPECTS = 10_000
-"""Bounds the memory of a sweep; those above it are looked at again after this number was."""
+"""Limits the memory of a sweep: after this number of suspects they are checked before the sweep continues."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class SweepAttachments:
     second_look_seconds: float = 60.0
 
     async def __call__(self) -> SweepResult:
-        """Look at all attachments once. Safe to run in several processes, and to repeat.
+        """Check all attachments once. Safe to run in several processes, and to repeat.
 
         Raises:
             HistoryUnreadable: The store is unavailable; the next sweep continues.
@@ -92,4 +92,4 @@ class SweepAttachments:
         try:
             return await self.history.find(suspect.user_id, suspect.interaction_id) is None
         except HistoryDamaged:
-            return False  # it is there; the references after this one must be looked at too
+            return False  # it exists; the references after this one must be checked too

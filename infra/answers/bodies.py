@@ -17,7 +17,7 @@ async def packed(body: bytes, *, from_bytes: int, max_bytes: int) -> bytes:
     """Return `body`, compressed if it has at least `from_bytes`.
 
     Raises:
-        Unstorable: It has more than `max_bytes` nevertheless.
+        Unstorable: It still has more than `max_bytes`.
     """
     if len(body) >= from_bytes:
         body = await compressed(body)
@@ -27,7 +27,7 @@ async def packed(body: bytes, *, from_bytes: int, max_bytes: int) -> bytes:
 
 
 async def unpacked(stored: bytes) -> bytes:
-    """Return what `packed` was given.
+    """Return the body that `packed` compressed.
 
     Raises:
         UnreadableDocument: It is damaged.

@@ -1,4 +1,4 @@
-"""What a store that all hosts share does for event logs, and what it returns."""
+"""The interface of event logs in a store that all hosts share."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from infra.answers.chunks import Chunk, Stored
 ERASED_EPOCH = 0
 """Epoch of the chunks of an erased log; leases have greater ones."""
 ERASED_AT_ONCE = 100
-"""Most logs of a user that are looked up at once to be erased."""
+"""Maximum number of a user's logs that are looked up at once to be erased."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Found:
 
 
 class SharedLogs(Protocol):
-    """Logs in a store of all hosts, fenced without a lock: an append takes the next position, or loses it.
+    """Logs in a store of all hosts, fenced without a lock: an append either takes the next position or fails.
 
     Each method makes one or several calls of the driver and raises the driver's errors. Times are in milliseconds since
     1970 UTC.
@@ -106,7 +106,7 @@ class SharedLogs(Protocol):
     async def take_over(
         self, key: AnswerKey, *, now_milliseconds: int, lease_until: int
     ) -> Taken | None:
-        """Make a new lease if the one before ended, and take the next position of the log."""
+        """Create a new lease if the previous one ended, and take the next position of the log."""
         ...
 
     @abstractmethod
@@ -139,7 +139,7 @@ class SharedLogs(Protocol):
     async def to_erase(self, user_id: str, *, after_id: str, before_id: str) -> list[AnswerKey]:
         """Return the next logs of a user between two ids that are not erased, or not to the end; empty without any.
 
-        The ids ascend; the caller goes on after the last one.
+        The ids ascend; the caller continues after the last one.
         """
         ...
 

@@ -12,8 +12,7 @@ from infra.answers.chunks import Chunk, page_of
 class RecentChunks:
     """Keeps the last stored chunk of each log that is being watched, so that its reader does not read the store again.
 
-    Events never change, so a kept chunk is as good as the stored one; whether there are more events, only the store
-    knows.
+    Events never change, so a kept chunk equals the stored one; only the store shows whether there are more events.
     """
 
     def __init__(self) -> None:
@@ -22,7 +21,7 @@ class RecentChunks:
 
     @contextmanager
     def watch(self, key: AnswerKey) -> Iterator[None]:
-        """Keep the chunks of a log within the block."""
+        """Keep the chunks of a log while the block runs."""
         self._watched[key] += 1
         try:
             yield
@@ -38,7 +37,7 @@ class RecentChunks:
             self._chunks[chunk.key] = chunk
 
     def drop(self, key: AnswerKey) -> None:
-        """Remove the chunk of a log that is gone."""
+        """Remove the chunk of a removed log."""
         self._chunks.pop(key, None)
 
     def page(self, answer: BackgroundAnswer, *, after: int, limit: int) -> LogPage | None:

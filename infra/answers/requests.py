@@ -20,7 +20,7 @@ class RequestCache:
         self._lock = Lock()
 
     def get(self, key: AnswerKey) -> BackgroundAnswer | None:
-        """Return the request of a log, if it is kept."""
+        """Return the request of a log, if it is cached."""
         with self._lock:
             kept = self._requests.get(key)
             if kept is None:
@@ -29,7 +29,7 @@ class RequestCache:
             return kept[0]
 
     def keep(self, answer: BackgroundAnswer, size_bytes: int) -> None:
-        """Keep a request of so many bytes, and remove the least recently read ones that leave it no room."""
+        """Cache a request of this size, and remove the least recently read ones if there is no room."""
         with self._lock:
             self._drop(answer.key)
             if size_bytes > MAX_BYTES:
@@ -41,7 +41,7 @@ class RequestCache:
                 self._bytes -= removed_bytes
 
     def drop(self, key: AnswerKey) -> None:
-        """Remove the request of a log that is gone."""
+        """Remove the request of a removed log."""
         with self._lock:
             self._drop(key)
 

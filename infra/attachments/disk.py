@@ -31,7 +31,7 @@ class DiskAttachments(AttachmentStore):
     """Files in the layout of `AttachmentFiles`, read and written in threads; several processes may share the folder."""
 
     def __init__(self, folder: Path, *, min_free_disk_bytes: int) -> None:
-        """Use `folder`, which is created when something is put into it.
+        """Use `folder`, which is created with the first attachment.
 
         Args:
             folder: The folder of attachments alone.
@@ -91,7 +91,7 @@ class DiskAttachments(AttachmentStore):
             )
 
     async def references(self) -> AsyncIterator[AttachmentReferences]:
-        """Yield all attachments, after deleting what interrupted processes left unfinished."""
+        """Yield all attachments, after deleting unfinished files of interrupted processes."""
         await self._call(HistoryUnreadable, self._files.clean)
         for user_id in await self._call(HistoryUnreadable, self._files.users):
             for found in await self._call(HistoryUnreadable, self._files.references, user_id):
@@ -120,7 +120,7 @@ class DiskAttachments(AttachmentStore):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of `function`, called in a thread; it goes on there when this is cancelled."""
+        """Return the result of `function`, called in a thread; it completes there even if this call is cancelled."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CALL_SECONDS):

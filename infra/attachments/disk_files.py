@@ -30,7 +30,7 @@ from infra.storage.private_files import make_private_file, make_private_folder, 
 from infra.storage.sqlite.file_lock import FileLock
 
 ABANDONED_SECONDS = 3600.0
-"""Age of an attachment in `incoming` above which its writer is taken for dead."""
+"""Age of an attachment in `incoming` above which its writer counts as dead."""
 LOCK_SECONDS = 10.0
 _LOCK_PAUSE_SECONDS = 0.002
 _LOCKS = 64
@@ -39,9 +39,9 @@ _CONTENT = "content"
 
 
 class AttachmentFiles:
-    """The files in one folder, which is created when something is put into it. All methods block.
+    """The files in one folder, which is created with the first attachment. All methods block.
 
-    Every method raises `OSError` when the disk does.
+    Every method raises `OSError` if the disk fails.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -145,7 +145,7 @@ class AttachmentFiles:
         ]
 
     def clean(self) -> None:
-        """Delete what interrupted processes left unfinished."""
+        """Delete unfinished files of interrupted processes."""
         for name in _names(self._erased):
             shutil.rmtree(self._erased / name, ignore_errors=True)
         for name in _names(self._incoming):

@@ -35,7 +35,7 @@ LIST_SECONDS = 60.0
 PROBE_SECONDS = 2.5
 FAILURES_TO_BE_AWAY = 2
 ABANDONED_AGE = timedelta(hours=1)
-"""Age of chunks without a file above which their writer is taken for dead."""
+"""Age of chunks without a file above which their writer counts as dead."""
 
 _TRIES = 3
 _AT_ONCE = 100
@@ -94,7 +94,7 @@ class GridFsAttachments(AttachmentStore):
         await self._release({_USER: user_id}, {"$lt": first_id_after(until_id)})
 
     async def references(self) -> AsyncIterator[AttachmentReferences]:
-        """Yield all attachments, after deleting what interrupted processes left unfinished."""
+        """Yield all attachments, after deleting unfinished files of interrupted processes."""
         await self._remove_unreferenced({})
         oldest_running = self._now() - ABANDONED_AGE
         await self._call(

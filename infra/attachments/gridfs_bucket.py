@@ -19,9 +19,9 @@ _CHUNK_INDEXES = [IndexModel([("files_id", 1), ("n", 1)], unique=True)]
 
 
 class GridFsBucket:
-    """One bucket. Every method raises `PyMongoError` when MongoDB does not do it.
+    """One bucket. Every method raises `PyMongoError` if MongoDB fails.
 
-    The driver's own upload encodes up to 32 MB of chunks at once, for which the event loop would stand still, and after
+    The driver's own upload encodes up to 32 MB of chunks at once, which would block the event loop, and after
     a failure it deletes a file to which a reference may have been added meanwhile.
     """
 

@@ -1,4 +1,4 @@
-"""Attachments with figures of what is stored and swept."""
+"""Attachments with metrics of storing and sweeping."""
 
 import logging
 from collections.abc import AsyncIterator, Sequence

@@ -37,7 +37,7 @@ def user_of_name(name: str) -> str:
     """Return the user id that `name_of_user` encoded.
 
     Raises:
-        ValueError: `name` is no such name.
+        ValueError: `name` is not such a name.
     """
     padding = "=" * (-len(name) % 8)
     user_id = base64.b32decode(name.upper() + padding).decode()

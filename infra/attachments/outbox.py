@@ -1,4 +1,4 @@
-"""Attachments with an outbox: accepted on this host's disk, and carried to the store before their interaction."""
+"""Attachments with an outbox: stored on this host's disk, and delivered to the store before their interaction."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -39,7 +39,7 @@ class OutboxAttachments(AttachmentStore):
     async def release(
         self, user_id: str, interaction_id: str, attachment_ids: Sequence[str]
     ) -> None:
-        # remote last: a delivery that runs at the same time may add the reference there until it is gone here
+        # remote last: a concurrent delivery may add the reference there until it is removed here
         await self._local.release(user_id, interaction_id, attachment_ids)
         await self._remote.release(user_id, interaction_id, attachment_ids)
 
@@ -55,7 +55,7 @@ class OutboxAttachments(AttachmentStore):
 
 
 class AttachmentsFirst(Sink):
-    """Carries the attachments of interactions from this host's disk to the store, then the interactions.
+    """Delivers the attachments of interactions from this host's disk to the store, then the interactions.
 
     Args:
         sink: The destination of the interactions.
@@ -73,7 +73,7 @@ class AttachmentsFirst(Sink):
         self._clock = clock
 
     async def append_many(self, interactions: Sequence[Interaction]) -> None:
-        """Deliver all of them; a repetition carries nothing twice.
+        """Deliver all of them; a repeated delivery stores nothing twice.
 
         Raises:
             AttachmentsUnavailable: The store of the attachments does not answer.

@@ -38,7 +38,7 @@ LIST_SECONDS = 15.0
 PROBE_SECONDS = 2.5
 FAILURES_TO_BE_AWAY = 2
 ABANDONED_AGE = timedelta(hours=1)
-"""Age of a copy above which the process that deletes the content is taken for dead."""
+"""Age of a copy above which the process that deletes the content counts as dead."""
 
 _AT_ONCE = 8
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
@@ -101,7 +101,7 @@ class S3Attachments(AttachmentStore):
         await _each(self._remove_unreferenced, contents)
 
     async def references(self) -> AsyncIterator[AttachmentReferences]:
-        """Yield all attachments, after completing what interrupted processes left unfinished."""
+        """Yield all attachments, after completing the deletions of interrupted processes."""
         await self._finish_erasures()
         contents = self._contents(_CONTENTS)
         content = await anext(contents, None)
@@ -170,7 +170,7 @@ class S3Attachments(AttachmentStore):
             yield name, interaction_ids
 
     async def _contents(self, prefix: str) -> AsyncIterator[str]:
-        """Yield the names of contents; an object that this service did not store is none."""
+        """Yield the names of contents; objects that this service did not store are skipped."""
         async for key in self._keys(prefix):
             if _is_name(name := key.removeprefix(_CONTENTS)):
                 yield name

@@ -31,7 +31,7 @@ class StoredObject:
 
 
 class Bucket:
-    """Calls one bucket. Every method raises `BotoCoreError` or `ClientError` when S3 does not do it.
+    """Calls one bucket. Every method raises `BotoCoreError` or `ClientError` if S3 fails.
 
     An emulator's bucket is created with the first call.
     """

@@ -1,4 +1,4 @@
-"""Opens the configured history: a store, with an outbox or a queue before it."""
+"""Opens the configured history: a store, with an outbox or a queue in front of it."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,7 +33,7 @@ class ConfiguredHistory:
 
     Attributes:
         outbox: The interactions that this host has not delivered yet; None without an outbox.
-        attachments: Holds the contents that interactions refer to; None where the settings name no place for them.
+        attachments: Stores the contents that interactions refer to; None if the settings configure no store for them.
         records: The records of conversations, read and written in the store itself.
         tombstones: Of the store itself.
     """
@@ -46,7 +46,7 @@ class ConfiguredHistory:
     _watched: tuple[Callable[[], Sequence[Degraded]], ...] = ()
 
     def degraded(self) -> Sequence[Degraded]:
-        """Return the stores and queues that do not answer."""
+        """Return the stores and queues that do not respond."""
         return [part for watch in self._watched for part in watch()]
 
     def lag_seconds(self) -> float | None:

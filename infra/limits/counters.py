@@ -1,4 +1,4 @@
-"""What the shared limits need from a store: two counters of a caller, changed atomically."""
+"""The interface of shared counters in a store: two counters of a caller, changed atomically."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _WINDOW_SECONDS = 60
 
 
 class CountersUnavailable(Exception):
-    """The store did not answer in time or as it should; whether it counted is unknown."""
+    """The store did not respond in time or failed; whether it counted is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from infra.limits.store_calls import StoreCalls
 from infra.security.request_limits import MemoryRateLimiter
 
 SHARE_OF_BLOCK = 16
-"""A process takes this part of the available requests at once: few calls for most requests, and little in hand."""
+"""A process takes this part of the available requests at once, so that most requests need no call and few are unused."""
 
 _SWEEP_SECONDS = 60.0
 _NANOSECONDS_PER_MILLISECOND = 1_000_000
@@ -24,13 +24,13 @@ _NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 @dataclass(slots=True)
 class _Block:
-    """What this process knows of one caller's bucket. Times are nanoseconds of the monotonic clock.
+    """The state of one caller's bucket in this process. Times are nanoseconds of the monotonic clock.
 
     Attributes:
         left: Requests taken from the bucket and not used.
         full_at: When the bucket is full if nothing more is taken; unused requests expire then.
         refused_until: The bucket is empty until then.
-        waiting: Requests that wait for an answer of the store.
+        waiting: Requests that wait for a response of the store.
         asking: The call, if there is one.
     """
 
@@ -120,7 +120,7 @@ class SharedRateLimiter(RateLimiter):
                 raise RateLimited((block.refused_until - now) / NANOSECONDS)
             block.waiting += 1
             try:
-                # A task: it goes on for the others when one of the requests that wait for it is cancelled.
+                # A task: it continues for the others if one of the requests that wait for it is cancelled.
                 if block.asking is None:
                     block.asking = asyncio.create_task(self._ask(name, block))
                     block.asking.add_done_callback(_retrieve)

@@ -1,4 +1,4 @@
-"""Calls of the store that counts, with pauses while it is unavailable."""
+"""Calls of the store of the counters, with pauses while it is unavailable."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 class StoreCalls:
-    """Calls the store unless a call has failed lately, so that few requests wait for a store that does not answer."""
+    """Calls the store unless a recent call failed, so that few requests wait for a store that does not respond."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

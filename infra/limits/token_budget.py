@@ -15,13 +15,13 @@ from infra.limits.store_calls import StoreCalls
 from infra.security.token_budget import DAY_MILLISECONDS, MemoryTokenBudget
 
 RETURN_SECONDS = 1.0
-"""Pause between two looks for tokens to return."""
+"""Interval of the search for tokens to return."""
 
 IDLE_SECONDS = 2.0
-"""Tokens in hand are returned when their caller has made no call for so long."""
+"""Unused tokens are returned after their caller has made no call for this time."""
 
 _CALLS_LEFT = 8
-"""With so many calls of the last one's size left, a process takes only what a call needs and returns the rest at once."""
+"""With fewer calls of the last one's size left, a process takes only what a call needs and returns the rest at once."""
 
 
 @dataclass(slots=True)
@@ -51,9 +51,9 @@ class _Account:
 class SharedTokenBudget(TokenBudget):
     """The budget of each caller is in the store; each process takes tokens from it for its calls.
 
-    What a call does not use stays in hand for the next one, so that most calls need no call of the store. It is
-    returned within seconds when the caller pauses, when little of the budget is left, and by `close`; with a process
-    that is killed it is lost until midnight, as are the reservations of its calls.
+    Unused tokens of a call are kept for the next one, so that most calls need no call of the store. They are
+    returned within seconds when the caller pauses, when little of the budget is left, and by `close`; if the process is
+    killed they are lost until midnight, as are the reservations of its calls.
 
     While the store is unavailable, this process applies the budget to its own calls, and reports them afterwards.
     """
@@ -101,7 +101,7 @@ class SharedTokenBudget(TokenBudget):
                     self._accounts.pop((name, day), None)
 
     async def close(self) -> None:
-        """Return all tokens in hand."""
+        """Return all unused tokens."""
         for (name, day), account in list(self._accounts.items()):
             await self._return(name, day, account)
         if self._asking:
@@ -133,9 +133,9 @@ class SharedTokenBudget(TokenBudget):
     async def _ask(
         self, name: str, day: int, account: _Account, least: int, wanted: int
     ) -> GrantedTokens:
-        """Take tokens into the hand of this process.
+        """Take tokens for this process.
 
-        In a task, which goes on when the request is cancelled: else tokens that were taken would be lost.
+        In a task, which continues if the request is cancelled: otherwise the tokens would be lost.
         """
         asking = asyncio.create_task(
             self._change(

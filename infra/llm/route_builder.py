@@ -135,7 +135,7 @@ class RouteBuilder:
         )
 
     def prepare(self) -> None:
-        """Let the signers look for credentials, so that the first chat need not wait."""
+        """Start the signers' search for credentials, so that the first chat need not wait."""
         for signer in self._signers.values():
             signer.prepare()
 

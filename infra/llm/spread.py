@@ -82,7 +82,7 @@ class Spread(LLMClient):
         return [*routes, *self._fallbacks] if routes else [self._routes[0].route, *self._fallbacks]
 
     def _preferences(self, key: bytes) -> list[int]:
-        """Return the places of the routes for a conversation, by weighted rendezvous hashing."""
+        """Return the order of the routes for a conversation, by weighted rendezvous hashing."""
         scores = []
         for seed, each in zip(self._seeds, self._routes, strict=True):
             digest = blake2b(key, digest_size=_HASH_BYTES, key=seed).digest()
@@ -91,7 +91,7 @@ class Spread(LLMClient):
         return sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
 
     def _next_turn(self) -> list[int]:
-        """Return the places of the routes for one request, by smooth weighted round robin."""
+        """Return the order of the routes for one request, by smooth weighted round robin."""
         credits = self._credits
         for place, each in enumerate(self._routes):
             credits[place] += each.weight
@@ -101,7 +101,7 @@ class Spread(LLMClient):
 
 
 def _conversation_key(prompt: Prompt, context: ChatRequestContext) -> bytes | None:
-    """Return what the requests of a conversation have in common; None for a request that continues nothing.
+    """Return the key that the requests of a conversation share; None for a request that continues nothing.
 
     Clients that send the earlier messages themselves name no conversation; theirs begin with the same message.
     """

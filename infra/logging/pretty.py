@@ -21,7 +21,7 @@ _NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 
 class PrettyFormatter(logging.Formatter):
-    """Shows time, level, message and a few fields; the JSON format has all."""
+    """Shows time, level, message and a few fields; the JSON format contains all."""
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))

@@ -1,4 +1,4 @@
-"""Kills a service in mid answer, and shows that the next one finishes its background answers."""
+"""Kills a service during an answer, and shows that the next one finishes its background answers."""
 
 import asyncio
 import os
@@ -49,11 +49,11 @@ class CannotRun(Exception):
 
 @dataclass(slots=True)
 class _Reader:
-    """What a client knows of an answer.
+    """The state of an answer at a client.
 
     Attributes:
         number: Number of the last event; -1 before the first.
-        restarts: How often the text was void.
+        restarts: Number of restarts.
         is_gapless: All numbers followed each other.
         end: Data of `done` or `error`; None before it.
     """
@@ -98,7 +98,7 @@ class _Reader:
 
 
 async def run(report: Callable[[Outcome], object]) -> list[Outcome]:
-    """Kill a service that makes two answers, read them from the next one, and return the outcomes.
+    """Kill a service that generates two answers, read them from the next one, and return the outcomes.
 
     Real processes on loopback, with a data directory of their own that is removed at the end; no key.
 
@@ -134,7 +134,7 @@ async def run(report: Callable[[Outcome], object]) -> list[Outcome]:
 
 
 async def _stall_once(exchange: Exchange) -> None:
-    """Stops after the first word; answers the next call, which comes from the next process."""
+    """Stops after the first text; answers the next call, which comes from the next process."""
     if exchange.nth > 1:
         await healthy(exchange)
         return
@@ -144,7 +144,7 @@ async def _stall_once(exchange: Exchange) -> None:
 
 
 async def _begin(url: str, readers: dict[str, _Reader]) -> None:
-    """Begin the answers and read the first word of each."""
+    """Begin the answers and read the first text of each."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(_FINISH_SECONDS):
         for model, reader in readers.items():
             body = {"userId": _USER, "userPrompt": "How are you?", "background": True}
@@ -173,7 +173,7 @@ async def _follow(url: str, reader: _Reader, *, until: str) -> None:
 
 
 def _environment(folder: Path, provider: FaultProvider) -> dict[str, str]:
-    """Return the whole environment of the services: none of this process's settings reach them."""
+    """Return the complete environment of the services, without this process's settings."""
     models = folder / "models.toml"
     models.write_text(
         _MODELS.format(url=provider.url, first=_CONTINUES, second=_BEGINS_ANEW), encoding="utf-8"

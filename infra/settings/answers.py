@@ -9,12 +9,12 @@ from infra.settings.history import HistorySettings
 
 
 class AnswerSettings(HistorySettings):
-    """How long background answers may take, and how long their events are kept. Their logs are in the store of history."""
+    """Time limits of background answers, and the retention of their events. Their logs are where interactions are accepted."""
 
     title = "Background answers"
 
     background_seconds: PositiveSeconds = Field(
-        default=3600.0, description="Time limit of a background answer, with all takeovers."
+        default=3600.0, description="Time limit of a background answer, including all takeovers."
     )
     max_background_answers: Count = Field(
         default=100,
@@ -30,7 +30,7 @@ class AnswerSettings(HistorySettings):
     )
     max_answer_takeovers: Count = Field(
         default=3,
-        description="Takeovers of a background answer from dead processes; at the next it ends with what there is.",
+        description="Maximum number of takeovers of a background answer from dead processes; after that it ends with the text so far.",
     )
     answer_events_keep_seconds: PositiveSeconds = Field(
         default=86_400.0,

@@ -58,14 +58,14 @@ class HistorySettings(ProcessSettings):
     )
     outbox_enabled: bool = Field(
         default=True,
-        description="Keeps interactions on this disk until the store has them; `false` where the disk ends with the process.",
+        description="Stores interactions on this disk until the store has them; `false` if the disk ends with the process.",
     )
     outbox_keep_delivered_seconds: Seconds = Field(
         default=3600.0,
         description="Time for which delivered interactions stay readable in the outbox.",
     )
     outbox_max_rows: Count = Field(
-        default=500_000, description="With so many undelivered interactions, new chats get 503."
+        default=500_000, description="With this many undelivered interactions, new chats get 503."
     )
     outbox_max_bytes: Count = Field(
         default=1024 * 1024 * 1024,
@@ -77,13 +77,13 @@ class HistorySettings(ProcessSettings):
     )
     history_mode: Literal["strict", "best_effort"] = Field(
         default="strict",
-        description="`best_effort` also answers when the answer cannot be stored, and marks it in the answer and the log.",
+        description="`best_effort` also answers if the answer cannot be stored, and marks this in the answer and the log.",
     )
     history_retention_days: float | None = Field(
         default=None,
         gt=0.0,
         le=CENTURY_DAYS,
-        description="Days for which an interaction is shown and stored; if not set, for ever. MongoDB and DynamoDB delete by the value at the time of writing.",
+        description="Days for which an interaction is shown and stored; if not set, without limit. MongoDB and DynamoDB delete by the value at the time of writing.",
     )
     history_read_seconds: PositiveSeconds = Field(
         default=2.5, description="A history read that takes longer gets 503."
@@ -93,5 +93,5 @@ class HistorySettings(ProcessSettings):
     )
     interrupted_grace_seconds: Seconds = Field(
         default=30.0,
-        description="Time after its deadline when a request of a dead process is recorded as interrupted.",
+        description="Time after its deadline at which a request of a dead process is recorded as interrupted.",
     )

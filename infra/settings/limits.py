@@ -47,11 +47,11 @@ class LimitSettings(ProcessSettings):
     )
     limits_shared: bool = Field(
         default=True,
-        description="With MONGO_URI or DYNAMODB_TABLE, counts requests a minute and tokens a day over all processes and hosts of the store; otherwise each process counts its own.",
+        description="With MONGO_URI or DYNAMODB_TABLE, counts requests a minute and tokens a day across all processes and hosts that share the store; otherwise each process counts its own.",
     )
     limits_wait_seconds: PositiveSeconds = Field(
         default=0.25,
-        description="Longest wait of a request for the store that counts for LIMITS_SHARED; then its process counts by itself for 2 s.",
+        description="Longest wait of a request for the counters of LIMITS_SHARED; after it the process applies the limits to its own requests for 2 s.",
     )
     idempotency_keep_seconds: float = Field(
         default=86_400.0,
@@ -61,7 +61,7 @@ class LimitSettings(ProcessSettings):
     )
     idempotency_lease_seconds: Seconds = Field(
         default=10.0,
-        description="Time after its deadline when an unfinished request with a key counts as dead.",
+        description="Time after its deadline at which an unfinished request with a key counts as dead.",
     )
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from infra.settings.process import ProcessSettings
 
 
 class ProviderCallSettings(ProcessSettings):
-    """How long a provider is waited for, when it is called again, and when it is not called."""
+    """Timeouts, retries and circuit breakers of provider calls."""
 
     title = "Provider calls"
 
@@ -34,14 +34,14 @@ class ProviderCallSettings(ProcessSettings):
     )
     attempts_per_turn: Count | None = Field(
         default=None,
-        description="Calls of all providers together for one request; if not set, one more than there are routes, from 3 to 6.",
+        description="Calls of all providers together for one request; if not set, one more than there are routes, at least 3 and at most 6.",
     )
     retry_base_seconds: Seconds = Field(
         default=0.2, description="The first retry waits a random time between 0 and this."
     )
     retry_cap_seconds: Seconds = Field(
         default=2.0,
-        description="Longest pause requested by a provider that is waited out; after a longer one it is not called again for this request.",
+        description="Longest pause requested by a provider before a retry; if it requests a longer one, it is not called again for this request.",
     )
     retry_budget_tokens: CountOrZero = Field(
         default=100,
@@ -57,7 +57,7 @@ class ProviderCallSettings(ProcessSettings):
         default=0.5, description="Share of failed calls that opens it too."
     )
     breaker_minimum_calls: Count = Field(
-        default=10, description="With fewer calls in the window the share is not considered."
+        default=10, description="With fewer calls in the window the share does not apply."
     )
     breaker_window_seconds: PositiveSeconds = Field(
         default=30.0, description="Window over which the share is taken."
@@ -70,7 +70,7 @@ class ProviderCallSettings(ProcessSettings):
         description="Longest time for which it stays open, as failed probes extend it; if not set, at least BREAKER_OPEN_SECONDS.",
     )
     breaker_successes_to_close: Count = Field(
-        default=2, description="Answered probes that close it again."
+        default=2, description="Successful probes that close it again."
     )
     breaker_misconfigured_seconds: Seconds = Field(
         default=300.0,

@@ -41,5 +41,5 @@ class ProviderSettings(ProcessSettings):
     )
     models_toml: str | None = Field(
         default=None,
-        description="Text of such a file, where none can be mounted; not together with MODELS_FILE.",
+        description="Text of such a file, if no file can be mounted; not together with MODELS_FILE.",
     )

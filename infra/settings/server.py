@@ -20,7 +20,7 @@ class ServerSettings(ProcessSettings):
         default=1,
         ge=1,
         le=256,
-        description="Processes that serve on the same port, for a store outside of them (MONGO_URI or DYNAMODB_TABLE); the embedded store is served by one.",
+        description="Number of processes that serve on the same port, with MONGO_URI or DYNAMODB_TABLE; the embedded store allows only one.",
     )
     root_path: str = Field(
         default="",
@@ -35,7 +35,7 @@ class ServerSettings(ProcessSettings):
     max_header_bytes: Count = Field(default=16 * 1024, description="Larger headers get 431.")
     max_body_bytes: Count = Field(
         default=32 * 1024 * 1024,
-        description="A larger body gets 413. Bodies above 256 KiB are for attachments: of many short strings or other values they get 413 too.",
+        description="A larger body gets 413. Bodies above 256 KiB are meant for attachments: with too many strings or other values they get 413 too.",
     )
     max_json_depth: Count = Field(
         default=64, description="A JSON body with deeper nesting gets 400."
@@ -52,7 +52,7 @@ class ServerSettings(ProcessSettings):
     )
     write_stall_seconds: PositiveSeconds = Field(
         default=30.0,
-        description="A client that reads nothing of its response for so long is disconnected.",
+        description="A client that reads nothing of its response for this time is disconnected.",
     )
     keep_alive_seconds: PositiveSeconds = Field(
         default=320.0, description="Time after which an idle connection is closed."

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from infra.settings.answers import AnswerSettings
     from infra.settings.history import HistorySettings
 
-_MISSING = "set DYNAMODB_TABLE: it says which table"
+_MISSING = "set DYNAMODB_TABLE, the name of the table"
 
 
 def _missing(settings: "HistorySettings") -> str | None:

@@ -29,7 +29,7 @@ _TLS_OPTION = re.compile(r"[?&](?:tls|ssl)=", re.IGNORECASE)
 _LOCAL_HOST = re.compile(
     r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\]|%2f[^,/]*)(?::\d+)?", re.IGNORECASE
 )
-_MISSING = "set MONGO_URI: it says where MongoDB is"
+_MISSING = "set MONGO_URI, the address of MongoDB"
 
 
 def _missing(settings: "HistorySettings") -> str | None:

@@ -123,7 +123,7 @@ def _nothing_to_copy(settings: "HistorySettings") -> str | None:
     file = settings.data_dir / HISTORY_FILE
     if file.is_file():
         return None
-    return f"{file} does not exist: set DATA_DIR to where history is"
+    return f"{file} does not exist: set DATA_DIR to the folder of the history"
 
 
 def _bulk_committer(connection: "apsw.Connection") -> "SqliteCommitter":

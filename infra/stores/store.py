@@ -30,7 +30,7 @@ class OpenedStore:
     """An open store.
 
     Attributes:
-        degraded: Returns the store while it does not answer.
+        degraded: Returns the store while it does not respond.
         records: The records of conversations.
     """
 
@@ -97,8 +97,8 @@ class Store:
         open_answers: Opens the event logs of background answers.
         open_counters: Opens the counters of limits that all processes share, with so many seconds for each call; None
             where one process uses the store.
-        open_attachments: Opens the attachments; yields None where the settings name no place for them.
-        attachments_setting: The environment variable that names this place, where there is one of its own.
+        open_attachments: Opens the attachments; yields None if the settings configure no store for them.
+        attachments_setting: The environment variable that selects this store, if there is one.
     """
 
     name: str

@@ -15,7 +15,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 def repeating(action: Callable[[], Awaitable[None]], *, seconds: float, clock: Clock) -> Work:
-    """Return work that repeats `action` for ever, with a pause of so many seconds after each run."""
+    """Return work that repeats `action` without end, with a pause of this many seconds after each run."""
 
     async def repeat() -> None:
         while True:

@@ -11,7 +11,7 @@ class UncancelledCalls:
     """Driver calls that run to their own end, even after their caller has timed out or was cancelled.
 
     PyMongo's asynchronous client waits for its condition variables with `asyncio.wait_for`. A cancellation that arrives
-    while such a wait is timing out leaves their lock held for ever: from then on no call gets through, and tasks that
+    while such a wait is timing out leaves their lock held permanently: from then on every call blocks, and tasks that
     wait for the lock do not end when they are cancelled. Calls are therefore left running; the driver's own timeouts
     end them.
     """
@@ -20,7 +20,7 @@ class UncancelledCalls:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def within(self, seconds: float, call: Coroutine[Any, Any, T]) -> T:
-        """Return the result of `call`; it goes on when the caller is cancelled meanwhile.
+        """Return the result of `call`, which continues if the caller is cancelled meanwhile.
 
         Raises:
             TimeoutError: The call takes longer, or `end` cancelled it; its outcome is unknown.

@@ -1,1 +1,1 @@
-"""What the process counts and measures."""
+"""Metrics, traces and health of the process."""

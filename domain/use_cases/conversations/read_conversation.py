@@ -129,7 +129,7 @@ class ReadConversation:
     async def _first_outside(
         self, record: ConversationRecord, order: Order, from_id: str | None
     ) -> Interaction | None:
-        """Return the interaction that a continuation made a conversation of; it is the first one, and has no id of it."""
+        """Return the interaction with which the conversation begins if it was created by a continuation; it has no conversation id."""
         conversation_id = record.conversation_id
         if not is_interaction_id(conversation_id):
             return None
@@ -143,7 +143,7 @@ class ReadConversation:
 
 
 def belongs_to(turn: Interaction, conversation_id: str) -> bool:
-    """Return whether an interaction is part of a conversation, or the first one, which has no id of it."""
+    """Return whether an interaction is part of a conversation, or its first one, which may have no conversation id."""
     if turn.conversation_id is None:
         return turn.id == conversation_id
     return turn.conversation_id == conversation_id

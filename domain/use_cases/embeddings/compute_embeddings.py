@@ -10,7 +10,7 @@ from domain.interfaces.embedding_client import EmbeddingClient
 
 @dataclass(frozen=True, slots=True)
 class ComputeEmbeddings:
-    """Asks a model for the vectors of inputs, and notes how long it took. Nothing is stored."""
+    """Requests the vectors of inputs from a model, and measures the time. Nothing is stored."""
 
     client: EmbeddingClient
     clock: Clock

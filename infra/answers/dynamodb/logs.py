@@ -1,7 +1,7 @@
 """Reads and writes of event logs in the DynamoDB table.
 
-A log fences itself: every append is one conditional put at the next position, and a new lease takes the next position
-before it writes. A put of an older lease then finds its position taken.
+Fencing: every append is one conditional put at the next position, and a new lease takes the next position before it
+writes. A put of an older lease then finds its position taken.
 """
 
 import asyncio

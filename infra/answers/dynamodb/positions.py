@@ -1,4 +1,4 @@
-"""Where readers of logs in DynamoDB go on."""
+"""Positions at which readers of logs in DynamoDB continue."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ MAX_POSITIONS = 4096
 
 
 class Positions:
-    """Remembers the chunk where a reader goes on, so that a page does not read the log from its beginning."""
+    """Remembers the chunk where a reader continues, so that a page does not read the log from its beginning."""
 
     def __init__(self) -> None:
         self._by_number: OrderedDict[tuple[AnswerKey, int], int] = OrderedDict()
@@ -25,7 +25,7 @@ class Positions:
     def note(
         self, key: AnswerKey, chunks: Sequence[StoredChunk], *, after: int, limit: int
     ) -> None:
-        """Remember where a reader goes on that has received up to `limit` events after a number, from these chunks."""
+        """Remember where a reader continues that has received up to `limit` events after a number, from these chunks."""
         if not chunks:
             return
         number = min(after + limit, chunks[-1].next_number - 1)

@@ -1,6 +1,6 @@
 """Reads and writes of event logs in MongoDB.
 
-There are no transactions, so that a server that is no replica set takes logs too. A log fences itself: every append is
+No transactions are used, so that a server without a replica set works too. A log fences itself: every append is
 one insert at the next position, and a new lease takes the next position before it writes. An insert of an older lease
 then finds its position taken.
 """
@@ -41,7 +41,7 @@ from infra.answers.mongo.documents import (
 from infra.storage.mongo.client import Document, MongoAccess
 
 ERASED_SECONDS = 7 * 86_400.0
-"""How long an erased log takes the positions where a writer that was away may still write."""
+"""Time for which the positions of an erased log stay taken, because a writer that was suspended may still write."""
 
 _DUPLICATE_KEY = 11000
 _RUNNING = {"leaseUntil": {"$exists": True}}

@@ -1,6 +1,6 @@
 """The jobs of the writer thread of `answers.db`.
 
-A job that finds its lease lost says so in a field and does not fail: it shares its transaction with other jobs.
+A job whose lease is lost sets a field instead of failing, because it shares its transaction with other jobs.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from infra.answers.chunks import Chunk, Stored
 from infra.answers.logs import lease_state
 
 REMOVED_AT_ONCE = 20
-"""Most logs that one job removes: appends wait behind it."""
+"""Maximum number of logs that one job removes, because appends wait for it."""
 
 # The request is in a table of its own, since SQLite writes the whole row at each append.
 SCHEMA = """
@@ -206,7 +206,7 @@ class Taken:
 
 @dataclass(slots=True)
 class TakeOver:
-    """Makes a new lease if the one before ran out or was given up.
+    """Creates a new lease if the previous one expired or was released.
 
     Attributes:
         taken: The new lease; None if there is nothing to take over. Set when the job is committed.

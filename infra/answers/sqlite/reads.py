@@ -14,7 +14,7 @@ from infra.answers.sqlite.jobs import state_of
 
 
 def has_tables(connection: apsw.Connection) -> bool:
-    """Return whether the file has its tables: a process that creates it makes them later than the file."""
+    """Return whether the file has its tables, which the process that creates it adds after the file."""
     return bool(connection.pragma("user_version"))
 
 

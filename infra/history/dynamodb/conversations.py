@@ -20,7 +20,7 @@ from infra.storage.aws.dynamodb_table import Table
 
 TURNS_A_QUERY = 1000
 QUERIES = 10
-"""How many turns are read before conversations are queried one by one."""
+"""Number of turns that are read before conversations are queried one by one."""
 
 _BEFORE_ALL = " "  # sorts before every id
 
@@ -28,8 +28,8 @@ _BEFORE_ALL = " "  # sorts before every id
 async def conversations(table: Table, query: ConversationQuery, first_id: str) -> ConversationPage:
     """Return one page of `query`; interactions below `first_id` are erased or expired.
 
-    All turns are read from the index, if there are not too many: this gives the span of every conversation. Only of
-    a user with more are the conversations of the page asked for one by one.
+    All turns are read from the index, if there are not too many: this gives the span of every conversation. For
+    a user with more turns, the conversations of the page are queried one by one.
     """
     reader = DynamoTurns(table, query.user_id, first_id)
     spans, are_whole = await reader.newest_spans()

@@ -108,7 +108,7 @@ class DynamoHistory(DurableStore):
         *,
         lost_after_seconds: float,
     ) -> None:
-        """Do nothing: a marker over the network costs as much as the outcome; an outbox keeps them."""
+        """No-op: a marker over the network would cost as much as the outcome; an outbox stores markers."""
 
     async def append(self, interaction: Interaction) -> None:
         await self._batcher.add(interaction)

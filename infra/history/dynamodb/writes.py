@@ -14,11 +14,11 @@ _IS_FREE = "attribute_not_exists(pk)"
 
 
 async def insert(table: Table, rows: Sequence[Row]) -> None:
-    """Write rows: erased interactions stay so, and existing ones unless a row `replaces` them.
+    """Write rows: erased interactions stay erased, and existing ones stay unless a row `replaces` them.
 
     Raises:
-        Unstorable: Some will never be kept; all others are.
-        HistoryUnavailable: Some were not kept.
+        Unstorable: Some can never be stored; all others are stored.
+        HistoryUnavailable: Some were not stored.
     """
     by_key: dict[tuple[str, str], Row] = {}
     for row in rows:

@@ -30,7 +30,7 @@ async def make_indexes(
         collection: The collection.
         indexes: Its indexes.
         calls: Makes the driver's calls.
-        on_away: Called when the server is not found.
+        on_away: Called if the server is not found.
     """
     pauses = iter(RETRY_SECONDS)
     pause_seconds = 0.0
@@ -51,7 +51,7 @@ async def make_indexes(
 
 
 async def _make(collection: AsyncCollection[Document], indexes: Sequence[IndexModel]) -> None:
-    await collection.database.command("ping")  # fail early when the server is away
+    await collection.database.command("ping")  # fail early while the server is unavailable
     # For a large collection this takes longer than the limit of other calls.
     with pymongo.timeout(LONGEST_SECONDS):
         await collection.create_indexes(indexes)

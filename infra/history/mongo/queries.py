@@ -41,7 +41,7 @@ INDEXES = [
 ]
 
 EARLIER_WORDS_INDEX = "userId_1_words_1__id_-1"
-"""Index of earlier versions with an entry a word, which took most of the time of a write."""
+"""Index of earlier versions with one entry per word, which took most of the time of a write."""
 
 WITHOUT_WORDS = {"words": 0, CODES: 0}
 """The projection for whole interactions."""

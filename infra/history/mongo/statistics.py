@@ -26,7 +26,7 @@ from infra.storage.mongo.client import Document
 _MOST_DAYS = 4_000
 _GROUPS_AT_ONCE = 10_000
 _MANY = 5_000
-"""Interactions from which on the server is asked for parts at the same time, which it adds up on all its cores."""
+"""From this number of interactions on, the server aggregates parts of them in parallel, on all its cores."""
 _PARTS = 4
 
 _BLOCK: Document = {"$substrBytes": ["$_id", 0, 5]}
@@ -151,7 +151,7 @@ async def _ends(
 
 
 def _day(starts: Sequence[tuple[int, int]]) -> Any:
-    """Return the expression for the ordinal of an id's day, found by halving.
+    """Return the expression for the ordinal of an id's day, found by binary search.
 
     Args:
         starts: Ordinals and first milliseconds of consecutive days.

@@ -12,7 +12,7 @@ CODES = "wordCodes"
 """Name of the field."""
 
 ANY_WORD = "*"
-"""Codes of a document with too many words: a search looks at the document itself."""
+"""Codes of a document with too many words: a search reads the document itself."""
 
 _MOST_WORDS = 4096
 """Most words that have codes: keys of an index should stay short."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from domain.entities.conversation import Conversation, ConversationPage, ConversationQuery
 
 SCANNED_TURNS = 10_000
-"""About how many turns one page scans before it ends early with a `next_id`: a giant conversation must not block it."""
+"""Approximate number of turns that one page scans before it ends early with a `next_id`, so that a very long conversation does not block it."""
 
 _TURNS_A_CONVERSATION = 4
 _GROWTH = 4

@@ -7,7 +7,7 @@ from domain.entities.interaction import Interaction
 
 READ_AT_ONCE = 100
 READ_FOR_A_PAGE = 1000
-"""How many interactions one page reads before it ends early with a `next_id`."""
+"""Number of interactions that one page reads before it ends early with a `next_id`."""
 
 
 class WordFilter:

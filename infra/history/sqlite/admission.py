@@ -32,7 +32,7 @@ class Admission:
         self._has_room = True
 
     def check(self) -> None:
-        """Return at once when a write is expected to succeed.
+        """Return at once if a write is expected to succeed.
 
         Raises:
             HistoryUnavailable: The last write failed, the current one hangs, or the disk is nearly full.

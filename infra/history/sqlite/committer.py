@@ -40,7 +40,7 @@ class SqliteCommitter(Committer[SqlJob]):
         if self._log_pages < self._checkpoint_pages:
             return
         self._log_pages = 0
-        with suppress(apsw.Error):  # such as a full disk, which the next commit reports
+        with suppress(apsw.Error):  # for example a full disk, which the next commit reports
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:

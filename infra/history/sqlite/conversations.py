@@ -13,7 +13,7 @@ from domain.entities.conversation import (
 )
 
 SCANNED_TURNS = 10_000
-"""Turns that one page scans at the most; it then ends early with a cursor, so that a huge conversation blocks no other."""
+"""Maximum number of turns that one page scans; it then ends early with a cursor, so that a very long conversation does not block others."""
 
 _TURNS = """
 SELECT id, conversation_id FROM interaction INDEXED BY turns_by_id

@@ -11,7 +11,7 @@ from domain.entities.interaction import ANSWERED, Interaction, Status
 from infra.history.format.documents import interaction_of
 
 SCANNED_ROWS = 10_000
-"""Rows that one page scans at the most for filters without an index; it then ends early with a cursor."""
+"""Maximum number of rows that one page scans for filters without an index; it then ends early with a cursor."""
 
 Value = str | int
 

@@ -12,7 +12,7 @@ from infra.history.sqlite.search.index import index_canonically
 
 REMOVED_AT_ONCE = 100
 REMOVING_SECONDS = 0.02
-"""Limit of one job that removes rows: a chat's commit may wait behind it."""
+"""Time limit of one job that removes rows, because a chat's commit may wait for it."""
 
 _NEW = """
 INSERT INTO interaction (user_id, id, conversation_id, model, provider, status, answered, body)
@@ -50,7 +50,7 @@ _INSERT_BATCH = _INSERT.format(source=_BODIES)
 _UNLESS_STORED = " ON CONFLICT (user_id, id) DO NOTHING"
 INSERT_NEW = _NEW.format(source=_BODIES) + _UNLESS_STORED
 _DUE = "SELECT body FROM started WHERE due_ms <= ?"
-# A marker replaces nothing: an answer that is stored as in progress may go on in another process.
+# A marker replaces nothing: an answer that is stored as in progress may continue in another process.
 _INSERT_DUE = _NEW.format(source=_DUE) + _UNLESS_STORED
 
 _KEEP_MARKERS = """
@@ -243,7 +243,7 @@ def _erase(connection: apsw.Connection, user_id: str, before_id: str) -> tuple[i
 def remove_some(
     connection: apsw.Connection, seqs: str, values: Mapping[str, str | int]
 ) -> tuple[int, bool]:
-    """Remove interactions for 20 ms at the most; return their number, and whether none are left.
+    """Remove interactions for at most 20 ms; return their number, and whether none are left.
 
     Args:
         connection: A connection within a transaction.
@@ -264,7 +264,7 @@ def remove_some(
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Writes a page that changes nothing, to test the disk."""
+    """Writes a page without changes, to test the disk."""
 
     size_bytes: int = 0
 

@@ -95,7 +95,7 @@ class SqsMessages:
     async def _for_each(self, operation: str, what: Sequence[dict[str, Any]]) -> None:
         """Call `operation` for all entries, ten at a time; raise at the end if some failed.
 
-        A message that is gone or held by another receiver is no failure.
+        A message that was removed, or is held by another receiver, is not a failure.
         """
         failed = 0
         for start in range(0, len(what), MAX_BATCH_MESSAGES):

@@ -1,4 +1,4 @@
-"""History with SQS before the store."""
+"""History with SQS in front of the store."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -47,7 +47,7 @@ class SqsHistory(HistoryRepository):
         patience_seconds: float = PATIENCE_SECONDS,
         is_direct: Callable[[Interaction], bool] = _always,
     ) -> None:
-        """Put a queue before a history.
+        """Put a queue in front of a history.
 
         Args:
             sender: Sends to the queue.

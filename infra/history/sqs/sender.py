@@ -93,7 +93,7 @@ class SqsSender:
         self.max_message_bytes = min(MAX_MESSAGE_BYTES, int(taken))
 
     async def look(self) -> None:
-        """Probe the queue, and mark it as away if it does not answer."""
+        """Probe the queue, and mark it as unavailable if it does not respond."""
         try:
             await self.probe()
         except HistoryUnavailable:

@@ -1,1 +1,1 @@
-"""What every store adapter has: the port with tombstones, retention, batching of appends, reachability."""
+"""Parts common to all store adapters: the port with tombstones, retention, batching of appends, reachability."""

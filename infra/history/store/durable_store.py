@@ -23,7 +23,7 @@ class DurableStore(HistoryRepository, Protocol):
         ...
 
     async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
-        # Other hosts write to the store, and it notifies of nothing: it is polled.
+        # Other hosts write to the store, which sends no notifications, so it is polled.
         return await wait_until_found(
             partial(self.find, user_id, interaction_id), seconds=seconds, appended=asyncio.Event()
         )

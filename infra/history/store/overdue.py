@@ -1,4 +1,4 @@
-"""Answers in progress whose process is gone for good."""
+"""Answers in progress whose process will never finish them."""
 
 from dataclasses import replace
 
@@ -14,10 +14,10 @@ GRACE_SECONDS = 300.0
 
 
 class OverdueHistory(WrappedHistory):
-    """Shows interactions that are `in_progress` for longer than an answer may take as `interrupted`.
+    """Shows interactions as `interrupted` that are `in_progress` for longer than the time limit of an answer.
 
-    No outcome is ever stored if the process dies together with its disk. The stored interaction stays as it is, and an
-    outcome that is stored later replaces it. Statistics count it as stored.
+    No outcome is stored if the process dies together with its disk. The stored interaction is not changed, and a later
+    outcome replaces it. Statistics count the stored status.
     """
 
     def __init__(

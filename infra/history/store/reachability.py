@@ -1,4 +1,4 @@
-"""The state of a remote service: answering or away."""
+"""The state of a remote service: available or unavailable."""
 
 import asyncio
 import logging
@@ -15,21 +15,21 @@ LONGEST_PAUSE_SECONDS = 4.0
 
 
 class Reachability:
-    """Counts consecutive failures; after `failures` of them the service is away until a background probe succeeds.
+    """Counts consecutive failures; after `failures` of them the service is unavailable until a background probe succeeds.
 
-    Requests are not used as probes. After a recovery the first failure marks it as away again.
+    Requests are not used as probes. After a recovery the first failure marks it as unavailable again.
     """
 
     def __init__(
         self, component: str, probe: Callable[[], Awaitable[object]], clock: Clock, *, failures: int
     ) -> None:
-        """Start in the state answering.
+        """Start in the state available.
 
         Args:
             component: The service's name for operators.
             probe: Calls the service; raises `HistoryError` when it does not answer.
             clock: For pauses.
-            failures: Consecutive failures that mark it as away.
+            failures: Consecutive failures that mark it as unavailable.
         """
         self._component = component
         self._probe = probe
@@ -45,7 +45,7 @@ class Reachability:
         return self._since_milliseconds is not None
 
     def degraded(self) -> Sequence[Degraded]:
-        """Return the service while it is away."""
+        """Return the degraded component while it is unavailable."""
         since_milliseconds = self._since_milliseconds
         if since_milliseconds is None:
             return ()
@@ -74,7 +74,7 @@ class Reachability:
             self.leave()
 
     def leave(self) -> None:
-        """Mark the service as away, whatever the number of failures."""
+        """Mark the service as unavailable, whatever the number of failures."""
         if self.is_away:
             return
         self._since_milliseconds = self._clock.now_milliseconds()
@@ -82,7 +82,7 @@ class Reachability:
         logger.warning("%s does not answer", self._component)
 
     async def watch(self) -> None:
-        """Probe while the service is away; never returns."""
+        """Probe while the service is unavailable; never returns."""
         while True:
             await self._left.wait()
             pause_seconds = FIRST_PAUSE_SECONDS

@@ -1,4 +1,4 @@
-"""Waits until an interaction can be read: notified where this process writes it, else by looking again and again."""
+"""Waits until an interaction can be read: by notification if this process writes it, otherwise by polling."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,14 +20,14 @@ async def wait_until_found(
 
     Args:
         find: Reads the interaction; its errors are passed on.
-        seconds: Bounds the wait; the last look is made at its end.
-        appended: Set when it is worth looking again.
-        look_again_seconds: Pause between looks without a notification; infinite where no other process writes.
+        seconds: Limits the wait; the last read is at its end.
+        appended: Set when a read may find it.
+        look_again_seconds: Interval of polling; infinite if no other process writes.
     """
     loop = asyncio.get_running_loop()
     until_seconds = loop.time() + seconds
     while True:
-        appended.clear()  # before the look: an append during it must not be missed
+        appended.clear()  # before reading, so that an append during it is not missed
         if await find() is not None:
             return True
         left_seconds = until_seconds - loop.time()

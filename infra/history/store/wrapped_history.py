@@ -10,7 +10,7 @@ from domain.interfaces.history import HistoryRepository
 
 
 class WrappedHistory(HistoryRepository):
-    """Passes every call on; subclasses override some."""
+    """Forwards every call; subclasses override some."""
 
     def __init__(self, history: HistoryRepository) -> None:
         self._history = history

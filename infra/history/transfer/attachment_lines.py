@@ -1,4 +1,4 @@
-"""The lines of an export that hold attachments.
+"""The lines of attachments in an export.
 
     {"attachment": {"id": …, "userId": …, "mediaType": …, "data": …}}
 
@@ -26,7 +26,7 @@ _FIELDS = frozenset({"id", "userId", "mediaType", "data"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachmentLine:
-    """A content with its owner and its id, which fits both."""
+    """A content with its owner and the id that belongs to both."""
 
     user_id: str
     id: str

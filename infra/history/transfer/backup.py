@@ -33,7 +33,7 @@ def back_up(
     attachments_progress: Callable[[int], None] = lambda _count: None,
     overwrite: bool = False,
 ) -> int:
-    """Copy a snapshot of the SQLite file `source` to `target`, and the attachments beside it; check the copies. Blocks.
+    """Copy a snapshot of the SQLite file `source` to `target`, with the attachments next to it; check the copies. Blocks.
 
     The copy is one ordinary file, and one folder where there are attachments: moved in place of the store's own while no
     service runs, they restore the store. Both appear only when they are complete. Attachments are copied before the
@@ -41,7 +41,7 @@ def back_up(
     were stored and erased meanwhile.
 
     Args:
-        source: The file to copy; it may be in use. Its attachments are in the folder `attachments` beside it.
+        source: The file to copy; it may be in use. Its attachments are in the folder `attachments` next to it.
         target: The copy, created with mode 0600; `.attachments` follows its name in that of the folder.
         progress: Called with the number of pages copied and the number of all pages.
         attachments_progress: Called with the number of attachments copied.

@@ -1,4 +1,4 @@
-"""Carry the contents that copied interactions refer to from one store to another."""
+"""Copy the contents that copied interactions refer to from one store to another."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

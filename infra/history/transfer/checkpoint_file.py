@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 class CheckpointFile(CopyState):
     """One file for each pair of source and target; removed when the copy is finished.
 
-    It need not survive a power cut: a copy that starts anew has the same result.
+    It need not survive a power failure: a copy that starts again has the same result.
     """
 
     def __init__(self, folder: Path, source: str, target: str) -> None:

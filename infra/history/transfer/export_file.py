@@ -35,7 +35,7 @@ from infra.storage.private_files import make_private_file, sync_folder
 _LINES_AT_ONCE = 1000
 _BYTES_AT_ONCE = 1024 * 1024
 _RESUMABLE_SECONDS = 24 * 3600
-"""Age above which an interrupted export starts anew: interactions in it may have been erased since."""
+"""Age above which an interrupted export starts again, because interactions in it may have been erased since."""
 
 
 class ExportFailed(Exception):
@@ -44,7 +44,7 @@ class ExportFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was exported.
+    """The result of an export.
 
     Attributes:
         summed: Of the lines of interactions.
@@ -57,7 +57,7 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class _Resumed:
-    """What an interrupted export has written."""
+    """The state of an interrupted export."""
 
     summed: Checksum
     last_key: InteractionKey | None
@@ -126,7 +126,7 @@ async def export_to(
             fsync(file.fileno())
         if not _reads_back(partial, summed, conversations):
             partial.unlink()
-            raise ExportFailed(f"{target} does not hold what was written to it: look at the disk")
+            raise ExportFailed(f"{target} does not contain what was written to it: check the disk")
         partial.replace(target)
         sync_folder(target.parent)
     except OSError as exc:
@@ -209,7 +209,7 @@ def _partial_of(target: Path, store_name: str, user_id: str | None) -> Path:
 
 
 def _resume(partial: Path) -> _Resumed:
-    """Return what an interrupted export has written, after cutting off an incomplete last line."""
+    """Return the state of an interrupted export, after cutting off an incomplete last line."""
     if partial.exists() and time.time() - partial.stat().st_mtime > _RESUMABLE_SECONDS:
         partial.unlink()
     make_private_file(partial)
@@ -236,7 +236,7 @@ def _resume(partial: Path) -> _Resumed:
 
 
 def _reads_back(file: Path, written: Checksum, written_conversations: Checksum) -> bool:
-    """Return whether a file holds what was written to it, and its attachments are whole."""
+    """Return whether a file contains the written lines, and its attachments are complete."""
     summed = conversations = EMPTY_CHECKSUM
     for lines in _lines_of(file):
         summed = summed.plus(_digests(lines))

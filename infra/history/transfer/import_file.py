@@ -27,7 +27,7 @@ MAX_BATCH_BYTES = 32 * 1024 * 1024
 class InteractionFile(CopySource, ContentReader):
     """Lines of JSON, one interaction, attachment or record of a conversation each; blank lines are skipped.
 
-    Of attachments that were read only the places in the file are kept, and `get` reads them again.
+    Only the positions of attachments are kept in memory; `get` reads them again.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class InteractionFile(CopySource, ContentReader):
         )
 
     def _find_attachments(self, before: int | None) -> bool:
-        """Note the places of the attachments before an offset; None ends at the first attachment. Return if any."""
+        """Note the positions of the attachments before an offset; None ends at the first attachment. Return whether there is one."""
         offset = 0
         with self._path.open("rb") as file:
             while (before is None or offset < before) and (line := file.readline(MAX_LINE_BYTES)):

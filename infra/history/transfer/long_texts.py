@@ -1,4 +1,4 @@
-"""The long texts of an interaction, apart from it and in it."""
+"""Separates the long texts of an interaction from it, and puts them back."""
 
 from collections.abc import Mapping
 from dataclasses import replace

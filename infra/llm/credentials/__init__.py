@@ -1,1 +1,1 @@
-"""Access tokens for providers that take no key: fetched, cached and renewed."""
+"""Access tokens for providers that need a token instead of a key: fetched, cached and renewed."""

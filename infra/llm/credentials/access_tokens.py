@@ -98,7 +98,7 @@ class AccessTokens(Authorization):
         return self._renewal
 
     async def close(self) -> None:
-        """Stop waiting for a running fetch, whose thread ends by itself."""
+        """Stop waiting for a running fetch; its thread ends when the fetch does."""
         if self._renewal is not None:
             self._renewal.cancel()
             with suppress(asyncio.CancelledError):

@@ -14,7 +14,7 @@ _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 def fetch_google_token() -> AccessToken:
     """Return a new token; blocks.
 
-    The credentials are read anew each time, so that a key file may be replaced while the service runs.
+    The credentials are read again each time, so that a key file may be replaced while the service runs.
 
     Raises:
         TokenRefused: There are no credentials, or Google rejects them.

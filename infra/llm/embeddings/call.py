@@ -31,7 +31,7 @@ class EmbeddingCall(Prompt):
 
 
 class EmbeddingEvents(LLMClient):
-    """Answers an `EmbeddingCall` with the events of an answer that has no text, at the end of a chain."""
+    """Answers an `EmbeddingCall` at the end of a chain with the events of an answer without text."""
 
     def __init__(self, inner: EmbeddingClient, *, provider: str, model: str) -> None:
         """Wrap the client of one model.

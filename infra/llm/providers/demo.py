@@ -19,7 +19,7 @@ _ECHO_CHARACTERS = 280
 
 
 class DemoLLM(LLMClient):
-    """Answers without a key and a network; every text says that it is no real LLM.
+    """Answers without a key and a network; every text says that it is not a real LLM.
 
     Calls a tool when one is offered, and answers to its result; answers with made-up JSON where a schema is given.
     Reports no tokens, since counts are never guessed.

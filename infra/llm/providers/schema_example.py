@@ -1,4 +1,4 @@
-"""Makes up JSON that fits a JSON Schema, for the demo model."""
+"""Generates JSON that fits a JSON Schema, for the demo model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ def example_of(schema: Any) -> Any:
 
 
 class _Example:
-    """Makes up one value, part by part.
+    """Generates one value, part by part.
 
     Args:
         root: The whole schema, for references.

@@ -34,7 +34,7 @@ class CircuitBreaker(CallHooks[Permit]):
         self._first_token_seconds = first_token_seconds
 
     def on_enter(self, context: ChatRequestContext) -> Permit:
-        # without a fallback, the provider has all the time of the request
+        # without a fallback, the provider may use all the time of the request
         attempt_seconds = (
             self._first_token_seconds
             if context.has_fallback

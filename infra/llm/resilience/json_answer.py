@@ -1,4 +1,4 @@
-"""Checks that an answer that was to be JSON is, before it counts as complete."""
+"""Validates answers in JSON before they count as complete."""
 
 from collections.abc import AsyncGenerator
 
@@ -14,7 +14,7 @@ _HTTP_OK = 200
 
 
 class JsonAnswer(LLMClient):
-    """Fails a call whose answer is not the JSON that the prompt asks for, as for any unreadable answer.
+    """Fails a call whose answer is not the requested JSON, like any unreadable answer.
 
     Text is passed on as it comes. Answers that were cut, blocked or end with tool calls are not checked: their text is
     not the whole answer.
@@ -56,7 +56,7 @@ class JsonAnswer(LLMClient):
                     and not fits("".join(texts), wanted)
                 ):
                     raise AnswerDoesNotFit(
-                        f"{self._provider} sent no JSON of the kind asked for",
+                        f"{self._provider} did not send the requested JSON",
                         http_status=_HTTP_OK,
                     )
                 yield event

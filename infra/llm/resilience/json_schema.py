@@ -15,7 +15,7 @@ _MAX_BACKTRACKS = 100_000
 
 
 def fits(text: str, wanted: ResponseFormat) -> bool:
-    """Return whether `text` is the JSON that was asked for, and nothing else: prose or a code fence around it is not.
+    """Return whether `text` is exactly the requested JSON: prose or a code fence around it is invalid.
 
     Without a schema, it has to be a JSON object.
     """

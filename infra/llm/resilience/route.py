@@ -19,7 +19,7 @@ class Route:
         model: The catalogue id.
         context_tokens: The model's context window; None where unknown.
         max_output_tokens: The model's limit on output; None where unknown.
-        capabilities: What the model can do beyond text.
+        capabilities: What the model supports beyond text.
         upstream: The provider's name for the model.
         continues: The model continues a partial answer that is the last message.
         client: Calls the model, with retries.

@@ -231,7 +231,7 @@ class Endpoint:
             read: May raise `UnreadableAnswer`.
 
         Raises:
-            LLMError: There is no such answer.
+            LLMError: The call failed.
         """
         response = await self._response(self._url, body, {}, context)
         try:

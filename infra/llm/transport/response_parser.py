@@ -91,7 +91,7 @@ class CallIds:
 
 
 def count(value: object) -> int | None:
-    """Return a provider's count if it is valid, else None: an invalid count is no failure of an answer."""
+    """Return a provider's count if it is valid, else None: an invalid count does not fail an answer."""
     return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 

@@ -46,7 +46,7 @@ class ReceivedAnswer:
         headers: Of the response; used for a refusal inside it.
         max_bytes: In UTF-8; longer answers are cut.
         may_be_empty: The prompt ends with a partial answer, which may have been complete.
-        may_call: The request offered tools; otherwise a call is no answer.
+        may_call: The request offered tools; otherwise a call is invalid.
 
     Attributes:
         is_over: No more chunks are needed; `end` returns the rest.

@@ -32,7 +32,7 @@ def vector_of(value: object) -> Sequence[float]:
     elif isinstance(value, list) and _NUMBERS.issuperset(map(type, value)):
         vector = array("d", value)
     else:
-        raise UnreadableAnswer("a vector that is no list of numbers")
+        raise UnreadableAnswer("a vector that is not a list of numbers")
     if not vector or not isfinite(sum(vector)):
         raise UnreadableAnswer("a vector without numbers, or with numbers that are not finite")
     return vector

@@ -15,7 +15,7 @@ EMULATOR_KEY = "emulator"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsAccess:
-    """How AWS is reached; values that are None are found in the way of all AWS tools.
+    """How AWS is reached; values that are None are determined as by all AWS tools.
 
     Attributes:
         region: None: that of the shared configuration.
@@ -43,7 +43,7 @@ class AwsAccess:
         """
         if settings.aws_emulator and settings.aws_endpoint_url is None:
             raise ConfigurationError(
-                "AWS_EMULATOR needs AWS_ENDPOINT_URL: it says where the emulator is"
+                "AWS_EMULATOR needs AWS_ENDPOINT_URL, the address of the emulator"
             )
         secret, token = settings.aws_secret_access_key, settings.aws_session_token
         return cls(

@@ -33,7 +33,7 @@ LONG_BODY_BYTES = 256 * 1024
 class AwsClient:
     """Calls operations of one service.
 
-    Credentials that are not available yet are looked for again with the next call.
+    If credentials are not available yet, the next call searches for them again.
 
     Attributes:
         is_emulator: Whether the service is an emulator.
@@ -135,12 +135,12 @@ async def open_client(
     read_seconds: float = READ_SECONDS,
     options: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[AwsClient]:
-    """Open a client of an AWS service; a service that cannot be reached yet is no error.
+    """Open a client of an AWS service; a service that cannot be reached yet is not an error.
 
     Args:
         service: The driver's name of the service.
         access: Region, endpoint and credentials.
-        tries: Number of tries for a call that was throttled or not answered; 1 is no retry.
+        tries: Number of tries for a call that was throttled or not answered; with 1 there is no retry.
         read_seconds: Longest silence within one try.
         options: Further options of the driver's `Config`.
 

@@ -83,7 +83,7 @@ class Table:
         return [item for chunk in found for item in chunk]
 
     async def delete_many(self, keys: Iterable[Item]) -> None:
-        """Delete items; missing ones are no error."""
+        """Delete items; missing ones are ignored."""
         await self._in_chunks(
             [{"DeleteRequest": {"Key": key}} for key in keys], WRITE_AT_ONCE, self._write
         )

@@ -146,7 +146,7 @@ class GroupCommit(Generic[J]):
         self._busy_since = time.monotonic()
         try:
             has_written = self._committer.commit(jobs)
-        except Exception as exc:  # noqa: BLE001 - the callers get the error, and the thread goes on
+        except Exception as exc:  # noqa: BLE001 - the callers get the error, and the thread continues
             if _is_of_one_job(exc) and len(jobs) > 1:
                 for job, waiter in zip(jobs, waiters, strict=True):
                     self._write([job], [waiter])

@@ -49,7 +49,7 @@ def migrate(connection: apsw.Connection, migrations: Sequence[Step], path: Path)
     if version > len(migrations):
         raise ConfigurationError(f"{path} was written by a newer version of this program")
     for number, step in enumerate(migrations[version:], start=version + 1):
-        progress = _ProgressLog(f"{path} is brought up to date, step {number} of {len(migrations)}")
+        progress = _ProgressLog(f"{path} is being migrated, step {number} of {len(migrations)}")
         connection.set_progress_handler(progress, _OPERATIONS_BETWEEN_CHECKS)
         try:
             _run_step(connection, step, number, progress)
@@ -70,7 +70,7 @@ class _ProgressLog:
         self._began_seconds = self._logged_seconds = time.monotonic()
 
     def __call__(self) -> bool:
-        """Log if it is time to; return False, which lets SQLite go on."""
+        """Log if it is time to; return False, so that SQLite continues."""
         now = time.monotonic()
         if now - self._logged_seconds >= PROGRESS_SECONDS:
             self._logged_seconds = now

@@ -1,4 +1,4 @@
-"""Metrics of attachments: what was stored, and what the sweeps did."""
+"""Metrics of attachments and of the sweeps."""
 
 from collections.abc import Iterable
 
@@ -51,14 +51,14 @@ class AttachmentMetrics(AttachmentObserver, Collector):
             ),
             (
                 "rt_attachments_sweep_failures",
-                "Sweeps that the store did not let complete.",
+                "Sweeps that failed because of the store.",
                 self._failures,
             ),
         ):
             yield CounterMetricFamily(name, meaning, value=value)
         contents, seconds, ended_seconds = self._last_sweep
         for name, meaning, measured in (
-            ("rt_attachments_sweep_contents", "Contents the last sweep looked at.", contents),
+            ("rt_attachments_sweep_contents", "Contents that the last sweep checked.", contents),
             ("rt_attachments_sweep_seconds", "Duration of the last sweep.", seconds),
             (
                 "rt_attachments_sweep_success_timestamp_seconds",

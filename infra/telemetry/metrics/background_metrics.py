@@ -22,7 +22,7 @@ class BackgroundCounts:
     """Functions that return numbers of this process.
 
     Attributes:
-        running: Answers being made.
+        running: Answers being generated.
         waiting: Answers of dead processes that it found and has no room for.
         readers: Open streams of events.
         limit: Most answers at a time.
@@ -35,7 +35,7 @@ class BackgroundCounts:
 
 
 class BackgroundMetrics(BackgroundObserver, Collector):
-    """Label values are statuses and fixed reasons, all of them from the start: a series that begins with 1 is no increase."""
+    """Label values are statuses and fixed reasons, all present from the start: a series that begins with 1 shows no increase."""
 
     def __init__(self, registry: CollectorRegistry, chats: ChatMetrics) -> None:
         """Add the metrics; outcomes count among those of all `chats`, too."""
@@ -92,7 +92,7 @@ class BackgroundMetrics(BackgroundObserver, Collector):
         )
         yield _labelled(
             "rt_background_restarts",
-            "Background answers that began anew, so that what readers saw is void.",
+            "Background answers that were restarted, so that the text that readers saw is void.",
             "reason",
             self._restarts,
         )

@@ -51,7 +51,7 @@ class ChatMetrics(RequestObserver, Collector):
             self._not_stored += 1
 
     def count(self, status: Status) -> None:
-        """Count a chat with its outcome; a provisional status is none."""
+        """Count a chat with its outcome; provisional statuses are not counted."""
         if status in self._by_status:
             self._by_status[status] += 1
 

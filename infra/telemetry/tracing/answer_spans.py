@@ -1,4 +1,4 @@
-"""A span for each background answer and process that makes it, in the trace of the request that began it."""
+"""A span for each background answer and process that generates it, in the trace of the request that began it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

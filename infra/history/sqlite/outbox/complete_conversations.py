@@ -1,4 +1,4 @@
-"""Tracks which conversations the outboxes of a host hold completely.
+"""Tracks which conversations are complete in the outboxes of a host.
 
 A conversation without turns in the store and on this host begins here: where no other host writes to the store, all
 its turns go through the outboxes of this host. One that continues an interaction outside of any conversation has the id
@@ -6,7 +6,7 @@ of that interaction, and begins with it. The turns stay there until delivered ro
 outbox of a dead process. Each outbox records up to when it may have lost rows in this way: a conversation that began
 after that time, in every outbox of the host, is complete.
 
-The tables are not part of the file's version, so that earlier releases can go on using the file.
+The tables are not part of the file's version, so that earlier releases can still use the file.
 """
 
 from collections.abc import Sequence

@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS refusal (seq INTEGER PRIMARY KEY, reason TEXT NOT NUL
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """The rows that are not delivered any more, since they were refused.
+    """The rows that are not delivered any more, because they were refused.
 
     Attributes:
         rows: Their number.
@@ -89,7 +89,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Sets a row aside that the store refuses for good; it stays readable and is tried again at the next start.
+    """Sets a row aside that the store refuses permanently; it stays readable and is tried again at the next start.
 
     Attributes:
         position: The position of the row.

@@ -1,4 +1,4 @@
-"""The outbox: accepts history for a store that may be slow or away."""
+"""The outbox: accepts history for a store that may be slow or unavailable."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -65,7 +65,7 @@ class Parts:
 class Outbox(HistoryRepository):
     """History whose `append` returns when the interaction is durable on this host; a relay delivers it to the store.
 
-    Reads merge both, so that an append can be read on this host at once, even while the store is away.
+    Reads merge both, so that an append can be read on this host at once, even while the store is unavailable.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Outbox(HistoryRepository):
         return await self._parts.reading.find(user_id, interaction_id)
 
     async def wait_for(self, user_id: str, interaction_id: str, *, seconds: float) -> bool:
-        # Appends of this process notify; other processes and hosts do not, so it looks again as well.
+        # Appends of this process notify; other processes and hosts do not, so it polls as well.
         with self._parts.file.appends.subscribe(interaction_id) as appended:
             return await wait_until_found(
                 partial(self.find, user_id, interaction_id), seconds=seconds, appended=appended
@@ -144,7 +144,7 @@ class Outbox(HistoryRepository):
         return erased + waiting
 
     def records(self, records: ConversationRecords) -> ConversationRecords:
-        """Return the store's records of conversations, for requests that must not wait while the store is away."""
+        """Return the store's records of conversations, for requests that must not wait while the store is unavailable."""
         return StoreRecords(records, self._parts.state)
 
     def backlog(self) -> Backlog:
@@ -181,7 +181,7 @@ class Outbox(HistoryRepository):
         return self._parts.relay.failures
 
     def degraded(self) -> Sequence[Degraded]:
-        """Return whether the store is away, the relay fails unexpectedly, or rows are set aside."""
+        """Return whether the store is unavailable, the relay fails unexpectedly, or rows are set aside."""
         watched = (
             ("history store", "does not answer", self._parts.state.away_since_milliseconds),
             ("outbox relay", "fails unexpectedly", self._parts.relay.broken_since_milliseconds),
@@ -194,7 +194,7 @@ class Outbox(HistoryRepository):
         ]
 
     async def drain(self, *, seconds: float) -> bool:
-        """Wait until everything is delivered, `seconds` at the most; return whether it is. The rest is durable."""
+        """Wait until everything is delivered, at most `seconds`; return whether it is. The rest is durable."""
         return await self._parts.relay.drain(seconds=seconds)
 
     async def _count_undelivered(self, user_id: str, before_id: str) -> int:
@@ -243,7 +243,7 @@ async def open_outbox(
         data_dir: Shared by the processes of this host; created with mode 0700 where it is missing.
         store: The store that is read, and from which is erased.
         sink: The destination of deliveries; None: the store itself.
-        before_sink: Wraps the destination, for example to deliver attachments first; None: nothing does.
+        before_sink: Wraps the destination, for example to deliver attachments first; None wraps nothing.
         clock: For start markers, retention and pauses.
         read_seconds: Limit of one read.
         min_free_disk_bytes: Free space below which nothing new is admitted.
@@ -254,8 +254,8 @@ async def open_outbox(
         housekeeping_seconds: Interval between rounds of housekeeping.
         drain_seconds: How long closing waits for the relay; the rest is durable.
         retention: How long interactions are kept, here as in the store.
-        is_only_host: Whether no other host writes to the store: conversations that begin here then go on while it is
-            away, unless a queue stands in front of it, with turns that this host does not have.
+        is_only_host: Whether no other host writes to the store: conversations that begin here then continue while it is
+            unavailable, unless a queue in front of it has turns that this host does not have.
 
     Raises:
         ConfigurationError: The folder or the file cannot be created or opened.
@@ -286,7 +286,7 @@ async def open_outbox(
         )
         await asyncio.wait([file.commits.submit(RetryRefused())])
         state = StoreStatus(clock)
-        # A queue that is away does not mean that the store is.
+        # An unavailable queue does not mean that the store is unavailable.
         destination = sink or store
         if before_sink is not None:
             destination = before_sink(destination)

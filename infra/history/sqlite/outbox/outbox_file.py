@@ -38,7 +38,7 @@ class OutboxCommitter(SqliteCommitter):
         try_to_make_log(connection)
 
     def settle(self) -> None:
-        with suppress(apsw.Error):  # the figures of the last commit are good enough
+        with suppress(apsw.Error):  # the backlog as of the last commit is sufficient
             self.backlog = read_backlog(self._connection)
             self.set_aside = read_set_aside(self._connection)
         super().settle()

@@ -79,11 +79,11 @@ class Sink(Protocol):
 
 
 class Relay:
-    """Delivers batch after batch, oldest first, with growing pauses while the sink is away.
+    """Delivers batch after batch, oldest first, with growing pauses while the sink is unavailable.
 
     A row is marked only after the sink has acknowledged it: a crash in between delivers it twice, which changes nothing.
 
-    A row that the sink refuses for good is set aside. Other failures may be an outage, or the fault of one row: each
+    A row that the sink refuses permanently is set aside. Other failures may be an outage, or the fault of one row: each
     makes the next batch smaller, down to a single row. When that fails too, a row from elsewhere in the queue is tried.
     If it is delivered, the sink works, and the failed row gets a strike. With two strikes a row is retried on its own,
     with growing pauses, while all others are delivered; with eight it is set aside. During an outage no row gets one.
@@ -123,7 +123,7 @@ class Relay:
             self.broken_since_milliseconds = self._clock.now_milliseconds()
 
     async def run(self) -> None:
-        """Deliver for ever; raises unexpected errors, and may be restarted."""
+        """Deliver without end; raises unexpected errors, and may be restarted."""
         failures = 0
         while True:
             self._woken.clear()

@@ -9,9 +9,9 @@ from infra.history.sqlite.outbox.store_status import StoreStatus
 
 
 class StoreRecords(ConversationRecords):
-    """Reads and writes in the store itself; while it is known to be away, `get` fails without waiting for it.
+    """Reads and writes in the store itself; while it is known to be unavailable, `get` fails without waiting for it.
 
-    A turn reads the record of its conversation, and a conversation that this host holds completely goes on without.
+    A turn reads the record of its conversation; a conversation that is complete on this host continues without it.
     """
 
     def __init__(self, records: ConversationRecords, state: StoreStatus) -> None:

@@ -7,7 +7,7 @@ from domain.exceptions import HistoryError
 from domain.interfaces.clock import Clock
 
 TRUSTED_SECONDS = 5.0
-"""How long the store counts as away after a failure, before the next read tries it again."""
+"""Time for which the store counts as unavailable after a failure, before the next read tries it again."""
 
 
 class StoreStatus:

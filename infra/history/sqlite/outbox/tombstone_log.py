@@ -1,6 +1,6 @@
 """The tombstones of an outbox in the order in which they were written, so that other processes read only new ones.
 
-The table and its triggers are not part of the file's version: earlier releases can go on using the file, and their
+The table and its triggers are not part of the file's version: earlier releases can still use the file, and their
 erasures are logged by the triggers as well.
 """
 
@@ -71,14 +71,14 @@ class NewTombstones:
 
 
 def make_log(connection: apsw.Connection) -> None:
-    """Make the log of a file that has none, and enter the tombstones that are there."""
+    """Create the log of a file that has none, with the existing tombstones."""
     with connection:
         if not _has_log(connection):
             connection.execute(_LOG)
 
 
 def try_to_make_log(connection: apsw.Connection) -> None:
-    """Make the log if the disk permits it; until then other processes read all tombstones of the file each time."""
+    """Create the log if the disk permits it; until then other processes read all tombstones of the file each time."""
     with suppress(apsw.Error):
         make_log(connection)
 

@@ -157,7 +157,7 @@ def index_canonically(connection: apsw.Connection, bodies: Iterable[str]) -> Non
 
 
 def is_indexed_as_it_is(body: str) -> bool:
-    """Return whether FTS5 on its own finds a body's texts by canonically equivalent ones; fast for most bodies."""
+    """Return whether FTS5 finds a body's texts by canonically equivalent ones without further words; fast for most bodies."""
     if body.isascii():
         return True
     return unicodedata.is_normalized("NFC", body) and not any(

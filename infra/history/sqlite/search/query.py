@@ -19,7 +19,7 @@ from infra.history.sqlite.search.index import (
 from infra.history.sqlite.search.renewal import is_renewed
 
 SCANNED_ROWS = 10_000
-"""Rows that one page scans at the most for the other filters; it then ends early with a cursor."""
+"""Maximum number of rows that one page scans for the other filters; it then ends early with a cursor."""
 
 _FEW_ROWS = 50
 """A word that is in no more rows of the user leads a search for several words."""

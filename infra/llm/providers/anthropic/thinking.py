@@ -1,4 +1,4 @@
-"""How a model of Anthropic is asked to think, at Anthropic and at other providers of its models."""
+"""The thinking settings of Anthropic's models, at Anthropic and at other providers."""
 
 import re
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def thinking_of(
 def _lacks_thinking(turns: Sequence[tuple[object, Sequence[object]]]) -> bool:
     """Return whether a call since the last question came without thinking, with which a budget is rejected.
 
-    So it is with calls of other models, and with clients that send no reasoning back.
+    This concerns calls of other models, and clients that send no reasoning back.
     """
     for role, kinds in reversed(turns):
         if role == Role.USER.value and "tool_result" not in kinds:

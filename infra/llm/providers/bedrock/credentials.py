@@ -76,7 +76,7 @@ class AwsCredentials:
         return self._renewal
 
     def discard(self, access_key: str) -> None:
-        """Look for credentials anew with the next call, if these were the current ones."""
+        """Search for credentials again with the next call, if these were the current ones."""
         if self._current is not None and self._current.access_key == access_key:
             self._source = self._current = None
 

@@ -30,7 +30,7 @@ class EventStreamDecoder(BodyDecoder):
 
     @property
     def is_foreign(self) -> bool:
-        return False  # a body that is no event stream fails the first checksum
+        return False  # a body that is not an event stream fails the first checksum
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         if self._is_at_start and chunk:

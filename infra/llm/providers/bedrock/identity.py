@@ -1,4 +1,4 @@
-"""Who calls Amazon Bedrock, and in which region."""
+"""The identity and region of calls of Amazon Bedrock."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""How the models of Amazon Bedrock are asked to reason, which differs by their maker."""
+"""The reasoning settings of Amazon Bedrock's models, which differ by maker."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -34,7 +34,7 @@ _LONGEST_ID = 64
 _MOST_TEMPERATURE = 1.0
 _DEFAULT_LIMIT = 8192
 _PLACEHOLDER = "."
-"""Text where the API demands one: before an answer without a question, and beside a document."""
+"""Text where the API requires one: before an answer without a question, and next to a document."""
 _NO_OUTPUT = "[no output]"
 _NO_CALLS = "Answer without calling a tool."
 """Instruction for a request without tools whose messages contain calls: the API then demands tools, and has no setting

@@ -142,7 +142,7 @@ class OpenAIReader(AnswerReader):
 
         Args:
             message: The delta or message.
-            is_whole: It is a message, which repeats the deltas before it; what they had is no event again.
+            is_whole: It is a message, which repeats the deltas before it; their content gives no further events.
         """
         if type(message) is not dict:
             raise UnreadableAnswer("a message of a wrong shape")

@@ -30,7 +30,7 @@ class OpenAICompatibleClient(HttpClient):
         upstream: The server's name for the model.
         base_url: `/chat/completions` is appended.
         api_key: Sent as a bearer token; None sends no `Authorization`, for a local server.
-        api_key_header: The header in which the key is sent by itself; None: as a bearer token.
+        api_key_header: The header that contains only the key; None: sent as a bearer token.
         max_answer_bytes: Longer answers are cut.
         cost: Adds the cost to a usage, which may already hold the cost that the server reports.
         family: Models that accept the metadata in each other's answers.
@@ -79,7 +79,7 @@ def key_headers(api_key: str | None, header: str | None) -> dict[str, str]:
 
     Args:
         api_key: None or empty sends none.
-        header: The header in which the key is sent by itself; None: as a bearer token.
+        header: The header that contains only the key; None: sent as a bearer token.
     """
     if not api_key:
         return {}

@@ -27,7 +27,7 @@ class OpenAIEmbeddings(EmbeddingClient):
         upstream: The server's name for the model.
         base_url: `/embeddings` is appended.
         api_key: Sent as a bearer token; None sends no `Authorization`, for a local server.
-        api_key_header: The header in which the key is sent by itself; None: as a bearer token.
+        api_key_header: The header that contains only the key; None: sent as a bearer token.
         cost: Adds the cost to a usage, which may already hold the cost that the server reports.
     """
 
