@@ -7,7 +7,7 @@ RUN python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python uninstall --yes uv
 
 FROM python:3.13-slim
-# The service listens where a published port arrives and keeps everything it writes in one volume.
+# The service listens on all addresses, for a published port, and writes to one volume only.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -15,7 +15,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PORT=8000 \
     DATA_DIR=/data
 # /data belongs to the group 0 too: OpenShift runs a container as a user of its own choice, in that group.
-# The last line: no program of the base system lends its owner's rights, also where nobody thought of no-new-privileges.
+# The last line: no program of the base system lends its owner's rights, also without no-new-privileges.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin service \
     && mkdir --mode=0770 /data \
     && chown service:0 /data \

@@ -10,7 +10,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; d
 RUNNABLE := $(VENV)/.runnable
 TESTABLE := $(VENV)/.testable
 INSTALL = sh deploy/packages/install.sh $(PYTHON)
-# What was released in the last days may be withdrawn as harmful in the next: locks take nothing younger (`make AGE= lock` does).
+# A release of the last days may still be withdrawn as malicious, so locks contain no younger one (`make AGE= lock` does).
 AGE ?= 7 days
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	$(if $(AGE),--exclude-newer '$(AGE)') --custom-compile-command 'make lock'
@@ -38,34 +38,34 @@ run: $(RUNNABLE) ## Serve on 127.0.0.1:8000 (HOST, PORT and every other setting:
 test: $(TESTABLE) ## Run the tests, each once (ARGS="-k name" for some of them; TEST_PROCESSES=0 one after the other)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
-faults: $(TESTABLE) ## Crashes, outages and floods, at their full length
+faults: $(TESTABLE) ## Run the tests of crashes, outages and overload at full length
 	@$(BIN)/python -m pytest -m 'faults or not faults' tests/faults $(ARGS)
 
-check: lint test ## Everything that has to hold before a commit
+check: lint test ## Run all checks that have to pass before a commit
 
-lint: $(TESTABLE) ## Style, types and layers, without the tests
+lint: $(TESTABLE) ## Check style, types and layers, without the tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(TESTABLE) ## Put the code into the form `make lint` asks for
+format: $(TESTABLE) ## Format the code as `make lint` requires
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(TESTABLE) ## Cost of the service, as bench/RESULTS.md and plots (ARGS=--quick: the CPU, and nothing written)
+bench: $(TESTABLE) ## Measure the cost of the service; writes bench/RESULTS.md and plots (ARGS=--quick: only CPU, nothing written)
 	@$(BIN)/python -m bench $(ARGS)
 
-soak: $(TESTABLE) ## 200 000 chats, some of them faulty or left, and what is left over afterwards
+soak: $(TESTABLE) ## Run 200 000 chats, some faulty or abandoned, and measure the resources held afterwards
 	@$(BIN)/python -m bench.soak $(ARGS)
 
-audit: $(TESTABLE) ## Look for packages with known holes, and for others than the locked ones
+audit: $(TESTABLE) ## Check for packages with known vulnerabilities, and for packages that are not locked
 	@$(BIN)/python -m deploy.packages.audit
 
-sbom: $(TESTABLE) ## Write what the service is made of to sbom.json, in CycloneDX's form
+sbom: $(TESTABLE) ## Write the bill of materials to sbom.json, in CycloneDX format
 	@$(BIN)/python -m deploy.packages.sbom >sbom.json
 
-lock: $(TESTABLE) ## Write the hashed locks and the price list anew after a change of requirements*.txt
+lock: $(TESTABLE) ## Regenerate the hashed lock files and the price list after a change of requirements*.txt
 	@$(LOCK) requirements-uv.txt -o requirements-uv.lock
 	@$(LOCK) requirements.txt -o requirements.lock
 	@$(LOCK) requirements-dev.txt -c requirements.lock -o requirements-dev.lock
@@ -82,7 +82,7 @@ deploy-synth: $(DEPLOYABLE) ## Write the CloudFormation templates to deploy/aws/
 deploy-test: $(DEPLOYABLE) ## Synthesise every variant of the templates, test, lint and check them
 	@cd deploy/aws && $(DEPLOY_BIN)/python -m pytest -q $(ARGS)
 
-deploy-lock: $(TESTABLE) ## Write the hashed lock of deploy/aws anew after a change of its requirements.txt
+deploy-lock: $(TESTABLE) ## Regenerate the hashed lock file of deploy/aws after a change of its requirements.txt
 	@cd deploy/aws && $(CURDIR)/$(subst make lock,make deploy-lock,$(LOCK)) requirements.txt -o requirements.lock
 
 llama-index: $(LLAMA_INDEX_USABLE) ## Install LlamaIndex for its tests, in an environment of its own

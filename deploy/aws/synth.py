@@ -22,7 +22,7 @@ def make_app(context: dict[str, str] | None = None, *, output: Path | None = Non
         output: Folder for the templates; by default the one of the CDK CLI, else `cdk.out` in the folder of this file.
 
     Raises:
-        BadParameter: A parameter is missing or means nothing.
+        BadParameter: A parameter is missing or invalid.
     """
     defaults = json.loads((_HERE / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = cdk.App(

@@ -16,12 +16,12 @@ _LOG_DELIVERY = "logdelivery.elasticloadbalancing.amazonaws.com"
 
 
 def listener_port(domain: Domain | None) -> int:
-    """Return the port: HTTPS where there is a name to have a certificate for."""
+    """Return the port: that of HTTPS if there is a domain name with a certificate."""
     return 443 if domain else 80
 
 
 class Balancer(Construct):
-    """Sends each request to a task that is ready, and lets a task that goes finish its streams.
+    """Sends each request to a healthy task, and lets a stopping task finish its streams.
 
     Attributes:
         balancer: Reachable from the gateway's link only.
@@ -71,7 +71,7 @@ class Balancer(Construct):
         )
 
     def attach(self, service: ecs.FargateService) -> None:
-        """Let a service's tasks answer."""
+        """Register a service's tasks as targets."""
         service.attach_to_application_target_group(self.targets)
 
     def _make_listener(self, domain: Domain | None) -> elb.ApplicationListener:

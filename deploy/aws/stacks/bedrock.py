@@ -1,4 +1,4 @@
-"""Models of Amazon Bedrock: the service's models file for them, and what its role has to be allowed."""
+"""Models of Amazon Bedrock: the service's models file for them, and the permissions of its role."""
 
 import json
 import re

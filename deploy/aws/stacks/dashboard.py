@@ -1,4 +1,4 @@
-"""One page of CloudWatch: is it well, whom does it ask, does history flow."""
+"""A CloudWatch dashboard of the service, the providers and history."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -50,12 +50,12 @@ def _service_row(
             right=[server_errors(balancer.balancer)],
         ),
         _graph(
-            "Chats under way on a task",
+            "Chats in flight on a task",
             own("ChatsInFlight", "Average"),
             own("ChatsInFlight", "Maximum"),
         ),
         _graph(
-            "Processor in percent, and tasks",
+            "CPU in percent, and tasks",
             *(service.metric_cpu_utilization(period=_MINUTE) for service in services),
             right=[running_tasks(name) for name in ("api", "worker")],
         ),
@@ -65,7 +65,7 @@ def _service_row(
 def _provider_row() -> list[cloudwatch.IWidget]:
     return [
         _graph("Calls by outcome", _search("Attempts", "Sum")),
-        _graph("Seconds of a call, 95 % are below", _search("AttemptSeconds", "p95")),
+        _graph("Duration of a call, p95", _search("AttemptSeconds", "p95")),
         _graph("Failed calls", own("FailedAttempts"), own("AllAttempts")),
     ]
 
@@ -74,13 +74,13 @@ def _history_row(data: DataStack) -> list[cloudwatch.IWidget]:
     queue, dead = data.queue, data.dead_letters
     return [
         _graph(
-            "Waiting for the table, and for how long",
+            "Messages in the queue, and their age",
             queue.metric_approximate_number_of_messages_visible(period=_MINUTE),
             right=[queue.metric_approximate_age_of_oldest_message(period=_MINUTE)],
         ),
         _graph("Dead letters", dead.metric_approximate_number_of_messages_visible(period=_MINUTE)),
         _graph(
-            "Written to the table, and refused",
+            "Writes to the table, and throttled ones",
             data.table.metric_consumed_write_capacity_units(period=_MINUTE),
             right=[throttled_writes(data.table)],
         ),

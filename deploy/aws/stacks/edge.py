@@ -110,7 +110,7 @@ class Edge(Construct):
         balancer: Balancer,
         domain: Domain | None,
     ) -> None:
-        """Pass every method on; the L2 integration cannot name a VPC link V2, so that is written below it."""
+        """Forward every method; the L2 integration cannot name a VPC link V2, so it is set on the L1 resource."""
         host = domain.name if domain else balancer.balancer.load_balancer_dns_name
         scheme = "https" if domain else "http"
         has_path = {"integration.request.path.proxy": "method.request.path.proxy"} if path else {}

@@ -1,4 +1,4 @@
-"""The figures that alarms, scaling and the dashboard look at: AWS's own, and those the service writes into its log."""
+"""The metrics of alarms, scaling and the dashboard: AWS's own, and those that the service writes into its log."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -13,13 +13,13 @@ SERVICE = "rt-genai"
 GATEWAY_ERRORS = "GatewayErrors"
 """Counted in the gateway's own log."""
 STOPS = f"{PREFIX}-stops"
-"""EventBridge's rule for tasks that end by themselves."""
+"""EventBridge's rule for tasks that end unexpectedly."""
 
 _MINUTE = Duration.minutes(1)
 
 
 def own(name: str, statistic: str = "Sum", **dimensions: str) -> cloudwatch.Metric:
-    """Return a figure of the service's own, over all tasks and the given dimensions."""
+    """Return a metric of the service, over all tasks and the given dimensions."""
     return cloudwatch.Metric(
         namespace=NAMESPACE,
         metric_name=name,
@@ -41,7 +41,7 @@ def running_tasks(service: str) -> cloudwatch.Metric:
 
 
 def healthy_tasks(targets: elb.ApplicationTargetGroup) -> cloudwatch.IMetric:
-    """Return how many tasks of the API answer the load balancer."""
+    """Return the number of healthy tasks of the API."""
     return targets.metrics.healthy_host_count(statistic="Minimum", period=_MINUTE)
 
 

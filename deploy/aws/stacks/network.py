@@ -1,4 +1,4 @@
-"""Where everything runs: three availability zones, nothing of ours reachable from outside but through the gateway."""
+"""The network: three availability zones, reachable from outside only through the gateway."""
 
 from collections.abc import Mapping
 
@@ -104,7 +104,7 @@ class Network(Construct):
 
 
 def _let(source: ec2.SecurityGroup, target: ec2.SecurityGroup, port: int) -> None:
-    """Let one group speak to another, as both of them see it."""
+    """Allow connections from one security group to another, in the rules of both."""
     description = f"{Stack.of(source).stack_name} port {port}"
     source.add_egress_rule(target, ec2.Port.tcp(port), description)
     target.add_ingress_rule(source, ec2.Port.tcp(port), description)

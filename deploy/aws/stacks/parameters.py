@@ -9,7 +9,7 @@ from constructs import Node
 from stacks.bedrock import is_model
 
 PREFIX = "rt"
-"""Of every name that has to be known before anything is deployed."""
+"""Prefix of all names that have to be known before anything is deployed."""
 
 PORT = 8000
 
@@ -29,16 +29,16 @@ class Authentication(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How much of everything.
+    """Sizes and limits of a deployment.
 
     Attributes:
         api_cpu: In 1/1024 of a core; the service is one process, so more than 1024 is not used.
         api_least: Tasks, at least one per availability zone.
-        chats_per_task: Chats under way on one task, in the mean, before another is added.
+        chats_per_task: Mean number of chats in flight per task above which another is added.
         requests_per_task_minute: The same for requests.
         nat_gateways: One is cheaper, three survive the loss of any zone.
         has_interface_endpoints: Keep AWS's own traffic off the NAT gateways; pays from about 2.5 TB a month.
-        throttle_per_second: Requests the gateway lets in; the burst is twice that.
+        throttle_per_second: Requests that the gateway accepts; the burst is twice that.
     """
 
     api_cpu: int
@@ -106,7 +106,7 @@ SIZES = {"small": _SMALL, "medium": _MEDIUM, "large": _LARGE}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """The name clients use. Without one they use the gateway's own, and the load balancer speaks plain HTTP inside the VPC.
+    """The domain name. Without one clients use the gateway's address, and the load balancer speaks plain HTTP inside the VPC.
 
     Attributes:
         certificate_arn: Of ACM, in the stack's region, for `name`.
@@ -143,14 +143,14 @@ class Parameters:
 
 
 class BadParameter(ValueError):
-    """A value of the context that means nothing."""
+    """An invalid value of the context."""
 
 
 def read_parameters(node: Node) -> Parameters:
     """Return the parameters of the context.
 
     Raises:
-        BadParameter: One is missing or means nothing; the message names it.
+        BadParameter: One is missing or invalid; the message names it.
     """
     size = _text(node, "size") or "small"
     if size not in SIZES:

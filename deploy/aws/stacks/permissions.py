@@ -48,7 +48,7 @@ def worker_permissions(data: DataStack) -> list[iam.PolicyStatement]:
 
 
 def _model_permissions(data: DataStack, model: str) -> list[iam.PolicyStatement]:
-    """Call one model; that behind an inference profile through this profile alone."""
+    """Call one model; the model behind an inference profile only through this profile."""
     profile = profile_arn(model, partition=data.partition, region=data.region, account=data.account)
     models = model_arns(model, partition=data.partition, region=data.region)
     if profile is None:

@@ -34,8 +34,8 @@ class Rule:
         name: A heading of the runbook.
         says: Meaning in one sentence.
         limit: Threshold that the metric has to exceed.
-        minutes: For so many of the last `of`, which are no more unless said otherwise.
-        comparison: `_BELOW` turns the limit round.
+        minutes: The limit has to be exceeded in this many of the last `of` minutes, by default in all of them.
+        comparison: With `_BELOW` the metric has to be below the limit.
         missing: Treatment of minutes without data.
     """
 
@@ -63,10 +63,10 @@ def _must_be(
 def _of_service(balancer: Balancer) -> list[Rule]:
     healthy = healthy_tasks(balancer.targets)
     return [
-        _must_be("ServiceDown", "No task of the API answers.", healthy, 1, minutes=2),
+        _must_be("ServiceDown", "No task of the API is healthy.", healthy, 1, minutes=2),
         _must_be(
             "TooFewTasks",
-            "The API has lost tasks and does not get them back.",
+            "The API has fewer tasks than it needs.",
             healthy,
             ZONES - 1,
             minutes=5,
@@ -87,7 +87,7 @@ def _of_service(balancer: Balancer) -> list[Rule]:
         ),
         Rule(
             "ServiceRestarts",
-            "Tasks of the API or the worker end by themselves, again and again.",
+            "Tasks of the API or the worker end unexpectedly, repeatedly.",
             tasks_that_ended(),
             limit=0,
             minutes=3,
@@ -95,28 +95,28 @@ def _of_service(balancer: Balancer) -> list[Rule]:
         ),
         Rule(
             "ChatsShed",
-            "Chats are refused because too many are under way.",
+            "Chats are refused because too many are in flight.",
             own("ChatsInFlight", "Maximum"),
             limit=900,
             minutes=3,
         ),
         Rule(
             "AnswersWait",
-            "Background answers whose tasks are gone wait for a task with room for them.",
+            "Background answers of ended tasks wait for a task with room for them.",
             own("BackgroundAnswersWaiting", "Maximum"),
             limit=0,
             minutes=2,
         ),
         Rule(
             "FilesRunOut",
-            "A task uses four fifths of the file descriptors it may open.",
+            "A task uses four fifths of its file descriptors.",
             own("OpenFilesRatio", "Maximum"),
             limit=0.8,
             minutes=5,
         ),
         Rule(
             "GatewayErrors",
-            "The gateway itself answers with a 5xx, which the service never saw.",
+            "The gateway itself answers with a 5xx; the request did not reach the service.",
             gateway_errors(),
             limit=10,
             minutes=3,
@@ -135,28 +135,28 @@ def _of_providers() -> list[Rule]:
         ),
         Rule(
             "ProviderRefusesKey",
-            "A provider refuses our key or does not know our model.",
+            "A provider rejects our key or does not know our model.",
             own("Attempts", outcome="misconfigured"),
             limit=0,
             minutes=1,
         ),
         Rule(
             "ProviderIsSilent",
-            "One call in twenty waits more than ten seconds for its first word.",
+            "One call in twenty waits more than ten seconds for its first token.",
             own("FirstChunkSeconds", "p95"),
             limit=10,
             minutes=10,
         ),
         Rule(
             "ProviderIsFull",
-            "Calls are not made because as many as allowed are under way at a provider.",
+            "Calls are not made because a provider's limit of concurrent calls is reached.",
             own("ProviderCallsRefused"),
             limit=0,
             minutes=5,
         ),
         Rule(
             "EveryRouteIsOpen",
-            "A task has no provider left to ask.",
+            "A task has no route that lets calls through.",
             own("UsableRoutes", "Minimum"),
             limit=1,
             minutes=2,
@@ -170,7 +170,7 @@ def _of_history(data: DataStack) -> list[Rule]:
         # Tasks have no outbox by default; these three apply with OUTBOX_ENABLED and a volume.
         Rule(
             "OutboxIsOld",
-            "A task has held interactions for more than five minutes.",
+            "A task has undelivered interactions older than five minutes.",
             own("OutboxLagSeconds", "Maximum"),
             limit=300,
             minutes=2,
@@ -184,14 +184,14 @@ def _of_history(data: DataStack) -> list[Rule]:
         ),
         Rule(
             "RelayFails",
-            "A task fails to deliver interactions, for a reason nobody foresaw.",
+            "A task fails to deliver interactions because of an unexpected error.",
             own("RelayFailures"),
             limit=0,
             minutes=1,
         ),
         Rule(
             "ChatsNotKept",
-            "Chats are answered that cannot be kept.",
+            "Chats are answered that cannot be stored.",
             own("NotKept"),
             limit=0,
             minutes=1,
@@ -212,7 +212,7 @@ def _of_history(data: DataStack) -> list[Rule]:
         ),
         Rule(
             "DeadLetters",
-            "Interactions could not be stored and wait for somebody to look.",
+            "Interactions could not be stored and are in the dead-letter queue.",
             waiting(data.dead_letters),
             limit=0,
             minutes=1,
@@ -226,7 +226,7 @@ def _of_history(data: DataStack) -> list[Rule]:
         ),
         Rule(
             "TableThrottles",
-            "DynamoDB refuses for going too fast, again and again.",
+            "DynamoDB throttles writes repeatedly.",
             throttled_writes(data.table),
             limit=0,
             minutes=5,

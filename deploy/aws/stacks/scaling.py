@@ -1,4 +1,4 @@
-"""How many tasks there are."""
+"""Scaling of the number of tasks."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_applicationautoscaling as scaling
@@ -18,7 +18,7 @@ _OLD_SECONDS = 60
 
 
 def scale_api(service: ecs.FargateService, targets: elb.ApplicationTargetGroup, size: Size) -> None:
-    """Add tasks for processor, memory, requests, or chats under way: long streams are few requests and much work."""
+    """Add tasks by CPU, memory, requests, or chats in flight: long streams are few requests but much work."""
     count = service.auto_scale_task_count(min_capacity=size.api_least, max_capacity=size.api_most)
     count.scale_on_cpu_utilization(
         "Cpu",

@@ -1,4 +1,4 @@
-"""The one image in its two ways of running: serving, and carrying from the queue to the table."""
+"""The tasks of the one image: the API, and the worker that writes from the queue to the table."""
 
 from collections.abc import Sequence
 
@@ -19,10 +19,10 @@ STOP_SECONDS = 120
 """From SIGTERM to SIGKILL, the most that Fargate allows, and how long the load balancer waits for a task's streams."""
 
 BALANCER_IDLE_SECONDS = 310
-"""Above the gateway's own five minutes, so that the gateway is the one that gives up first."""
+"""Longer than the gateway's five minutes, so that the gateway closes the connection first."""
 
 METRICS_PORT = 9000
-"""Of the worker, which has no other; only its own health check reaches it."""
+"""Port of the worker, which has no other; only its own health check uses it."""
 
 _USER = "10001:10001"
 
@@ -169,7 +169,7 @@ class Tasks(Construct):
         )
 
     def _models(self) -> dict[str, str]:
-        """Return the models file, which a task has no other place for; none leaves the built-in one."""
+        """Return the setting with the text of the models file; empty for the built-in one."""
         models = self._parameters.bedrock_models
         if not models:
             return {}

@@ -1,4 +1,4 @@
-"""Does history flow?"""
+"""Durability and delivery of history"""
 
 from source.panels import (
     CloudWatch,
@@ -15,14 +15,14 @@ PAGE = Page(
     title="rt-genai: history",
     panels=(
         spread_of_seconds(
-            "Seconds until an answer is durable",
-            "A few milliseconds: a sync of this host's disk, or the queue's acknowledgement.",
+            "Time until an answer is durable",
+            "Normally a few milliseconds: a sync of this host's disk, or the queue's acknowledgement.",
             "rt_accept_seconds",
             "AcceptSeconds",
         ),
         Panel(
-            title="Answered and not kept",
-            says="Nothing, unless HISTORY_MODE is best_effort and the disk is full.",
+            title="Answered but not stored",
+            says="0, unless HISTORY_MODE is best_effort and the disk is full.",
             unit=Unit.COUNT,
             prometheus=(
                 Prometheus(
@@ -32,35 +32,35 @@ PAGE = Page(
             cloudwatch=(CloudWatch("NotKept", "Sum"),),
         ),
         spread_of_seconds(
-            "Seconds from the outbox to the store",
-            "Below one while the store is there.",
+            "Time from the outbox to the store",
+            "Below 1 s while the store is available.",
             "rt_outbox_delivery_seconds",
             "DeliverySeconds",
         ),
         of_each_instance(
-            "Waiting in the outbox",
-            "Accepted here, not yet in the store. Near 0 while the store is there.",
+            "Undelivered in the outbox",
+            "Stored on this host, not yet in the store. Near 0 while the store is available.",
             Unit.COUNT,
             "rt_outbox_rows",
             "OutboxRows",
         ),
         of_each_instance(
-            "Age of the oldest in the outbox",
-            "Rises by a minute a minute while the store is away.",
+            "Age of the oldest undelivered interaction",
+            "Rises constantly while the store is unavailable.",
             Unit.SECONDS,
             "rt_outbox_lag_seconds",
             "OutboxLagSeconds",
         ),
         of_each_instance(
-            "How full the outbox is",
-            "Of OUTBOX_MAX_ROWS or OUTBOX_MAX_BYTES, whichever is nearer; at 1 no more chats are answered.",
+            "Fill ratio of the outbox",
+            "Used share of OUTBOX_MAX_ROWS or OUTBOX_MAX_BYTES, whichever is larger; at 1 chats are refused.",
             Unit.SHARE,
             "rt_outbox_fill_ratio",
             "OutboxFillRatio",
         ),
         Panel(
-            title="In the queue, and among the dead letters",
-            says="The queue near 0, the dead letters at 0; as the workers see them every half minute.",
+            title="Messages in the queue and dead letters",
+            says="The queue should be near 0, dead letters at 0; read by the workers every half minute.",
             unit=Unit.COUNT,
             prometheus=(
                 Prometheus("max(rt_queue_messages)", "in the queue"),
@@ -72,14 +72,14 @@ PAGE = Page(
             ),
         ),
         spread_of_seconds(
-            "Seconds from the queue to the store",
-            "Below two for nearly all; more is a worker that does not keep up, or a store that is away.",
+            "Time from the queue to the store",
+            "Normally below 2 s; more means too few workers or an unavailable store.",
             "rt_queue_lag_seconds",
             "QueueLagSeconds",
         ),
         Panel(
             title="Stored by the workers",
-            says="Follows the chats.",
+            says="Should follow the number of chats.",
             unit=Unit.PER_SECOND,
             prometheus=(
                 Prometheus("sum(rate(rt_queue_lag_seconds_count[$__rate_interval]))", "stored"),
@@ -87,8 +87,8 @@ PAGE = Page(
             cloudwatch=(CloudWatch("QueueLagSeconds", "SampleCount"),),
         ),
         Panel(
-            title="Put among the dead letters",
-            says="Nothing. Anything else needs somebody to look.",
+            title="Moved to the dead letters",
+            says="Should be 0; otherwise see the runbook.",
             unit=Unit.COUNT,
             prometheus=(
                 Prometheus(
@@ -100,7 +100,7 @@ PAGE = Page(
         ),
         Panel(
             title="Attachments stored",
-            says="Contents written, and those that were stored before and cost no space again.",
+            says="Contents written, and contents that were stored already.",
             unit=Unit.COUNT,
             prometheus=(
                 Prometheus(
@@ -118,7 +118,7 @@ PAGE = Page(
         ),
         Panel(
             title="Bytes of attachments stored",
-            says="Follows the images and files that users send.",
+            says="Size of the images and files that users send.",
             unit=Unit.BYTES,
             prometheus=(
                 Prometheus(

@@ -1,4 +1,4 @@
-"""Whom does it ask, and how do they answer?"""
+"""Calls of providers and their outcomes"""
 
 from source.panels import MODEL, ROUTE, CloudWatch, Page, Panel, Prometheus, Unit, spread_of_seconds
 
@@ -14,7 +14,7 @@ PAGE = Page(
     panels=(
         Panel(
             title="Calls by outcome",
-            says="An empty outcome is an answer.",
+            says="An empty outcome is a successful call.",
             unit=Unit.PER_SECOND,
             prometheus=(
                 Prometheus(
@@ -26,7 +26,7 @@ PAGE = Page(
         ),
         Panel(
             title="Share of calls that fail",
-            says="Blocked by safety and left by the caller are no failures.",
+            says="Answers that a safety filter blocked or the caller abandoned do not count as failures.",
             unit=Unit.SHARE,
             prometheus=(
                 Prometheus(
@@ -39,8 +39,8 @@ PAGE = Page(
             cloudwatch=(CloudWatch("FailedAttempts", "Sum"), CloudWatch("AllAttempts", "Sum")),
         ),
         spread_of_seconds(
-            "Seconds of a call",
-            "Of those that were answered.",
+            "Duration of calls",
+            "Successful calls only.",
             _CALLS,
             "AttemptSeconds",
             by=_ROUTE,
@@ -48,8 +48,8 @@ PAGE = Page(
             per=ROUTE,
         ),
         spread_of_seconds(
-            "Seconds to the first word",
-            "What a reader waits for.",
+            "Time to the first token",
+            "Time until a streaming client sees text.",
             _FIRST,
             "FirstChunkSeconds",
             by=_ROUTE,
@@ -57,7 +57,7 @@ PAGE = Page(
         ),
         Panel(
             title="Tokens a second",
-            says="As billed; output includes what a model thought.",
+            says="As billed; output includes reasoning.",
             unit=Unit.COUNT,
             prometheus=(
                 Prometheus(
@@ -71,8 +71,8 @@ PAGE = Page(
             ),
         ),
         Panel(
-            title="Routes that are not well",
-            says="1 while a route cools, is open, probes, or has a key that is refused.",
+            title="Routes that are not healthy",
+            says="1 while a route cools, is open, probes, or has a rejected key.",
             unit=Unit.COUNT,
             prometheus=(
                 Prometheus(
@@ -84,7 +84,7 @@ PAGE = Page(
         ),
         Panel(
             title="Retries and fallbacks",
-            says="Of each route: asked once more, or asked in another's place.",
+            says="Per route: repeated calls, and calls instead of another route.",
             unit=Unit.PER_SECOND,
             prometheus=(
                 Prometheus(
@@ -99,15 +99,15 @@ PAGE = Page(
             cloudwatch=(CloudWatch("Retries", "Sum"), CloudWatch("Fallbacks", "Sum")),
         ),
         Panel(
-            title="Calls under way",
-            says="Of one instance at one provider; at MAX_CALLS_PER_PROVIDER the next route is asked.",
+            title="Calls in flight",
+            says="Per instance and provider; at MAX_CALLS_PER_PROVIDER the next route is called.",
             unit=Unit.COUNT,
             prometheus=(Prometheus("rt_provider_calls_in_flight", "{{instance}} {{provider}}"),),
             cloudwatch=(CloudWatch("ProviderCallsInFlight", "Maximum"),),
         ),
         Panel(
-            title="Calls a full provider was spared",
-            says="Refused at MAX_CALLS_PER_PROVIDER; none is good. The next route was asked, or the chat shed.",
+            title="Calls refused by the concurrency limit",
+            says="Not made because of MAX_CALLS_PER_PROVIDER; should be 0. The next route was called, or the chat refused.",
             unit=Unit.PER_SECOND,
             prometheus=(
                 Prometheus(
@@ -118,8 +118,8 @@ PAGE = Page(
             cloudwatch=(CloudWatch("ProviderCallsRefused", "Sum"),),
         ),
         Panel(
-            title="What is asked of whom",
-            says="Left what the caller asked for, right who was asked then: two names in a row are a fallback.",
+            title="Requested and called models",
+            says="Left the requested model, right the called one; if they differ, a fallback was called.",
             unit=Unit.PER_SECOND,
             prometheus=(
                 Prometheus(

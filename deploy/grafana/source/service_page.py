@@ -1,4 +1,4 @@
-"""Is it well?"""
+"""Health and load of the service"""
 
 from source.panels import (
     CloudWatch,
@@ -19,7 +19,7 @@ PAGE = Page(
     panels=(
         Panel(
             title="Requests by route",
-            says="How much is asked, and of what.",
+            says="Requests a second, by route.",
             unit=Unit.PER_SECOND,
             prometheus=(
                 Prometheus(
@@ -31,7 +31,7 @@ PAGE = Page(
         ),
         Panel(
             title="Share of requests by status",
-            says="5xx should be next to nothing. 4xx are the callers' own.",
+            says="5xx should be near 0. 4xx are caused by callers.",
             unit=Unit.SHARE,
             prometheus=(
                 Prometheus(
@@ -43,21 +43,21 @@ PAGE = Page(
             cloudwatch=(CloudWatch("ServerErrors", "Sum"), CloudWatch("Requests", "Sum")),
         ),
         spread_of_seconds(
-            "Seconds of a request",
-            "From receipt to the last byte; for chats, mostly the model's.",
+            "Duration of requests",
+            "From receipt to the last byte; for chats this is mostly the time of the model.",
             _REQUESTS,
             "RequestSeconds",
             by="http_route",
         ),
         spread_of_seconds(
-            "Seconds the service adds to a chat",
-            "All but waiting for a model. Milliseconds; more is a slow disk, a slow queue or no processor left.",
+            "Time that the service adds to a chat",
+            "All time except waiting for the model. Normally milliseconds; more means a slow disk, a slow queue or too little CPU.",
             "rt_request_overhead_seconds",
             "OverheadSeconds",
         ),
         Panel(
-            title="Chats under way",
-            says="Of one instance; at MAX_CONCURRENT_CHATS more are refused.",
+            title="Chats in flight",
+            says="Per instance; above MAX_CONCURRENT_CHATS further ones are refused.",
             unit=Unit.COUNT,
             prometheus=(Prometheus("rt_chats_in_flight", "{{instance}}"),),
             cloudwatch=(
@@ -67,7 +67,7 @@ PAGE = Page(
         ),
         Panel(
             title="Background answers",
-            says="Being made, of one instance, and its readers; at MAX_BACKGROUND_ANSWERS more are refused. None waits for a process.",
+            says="Running answers and their readers, per instance; above MAX_BACKGROUND_ANSWERS further ones are refused. Waiting ones should be 0.",
             unit=Unit.COUNT,
             prometheus=(
                 Prometheus("rt_background_answers", "{{instance}}"),
@@ -81,8 +81,8 @@ PAGE = Page(
             ),
         ),
         Panel(
-            title="Background answers that changed their process",
-            says="Some at each deployment. `restarts` are those of which readers saw the beginning in vain.",
+            title="Takeovers and restarts of background answers",
+            says="Some are normal at each deployment. `restarts` are answers that started again after readers had seen text.",
             unit=Unit.COUNT,
             prometheus=(
                 Prometheus(
@@ -99,14 +99,14 @@ PAGE = Page(
             ),
         ),
         spread_of_seconds(
-            "Seconds until events of background answers are durable",
-            "Readers see them that much later: milliseconds on a disk, tens of them in a store.",
+            "Time until events of background answers are durable",
+            "Delays readers by this time: milliseconds on a disk, tens of milliseconds in a store.",
             "rt_background_append_seconds",
             "BackgroundAppendSeconds",
         ),
         Panel(
-            title="Problems by their name",
-            says="What callers were told. Some are their own; `limit` says which of a caller's was used up.",
+            title="Problems by name",
+            says="Errors that callers received. Some are caused by the caller; `limit` is the exhausted limit of the caller.",
             unit=Unit.PER_SECOND,
             prometheus=(
                 Prometheus(
@@ -117,8 +117,8 @@ PAGE = Page(
             cloudwatch=(CloudWatch("Problems", "Sum"),),
         ),
         Panel(
-            title="Chats by what became of them",
-            says="`truncated` and `failed` are the providers' or ours; `client_cancelled` left by themselves.",
+            title="Chats by status",
+            says="`truncated` and `failed` are caused by providers or the service; `client_cancelled` by clients.",
             unit=Unit.PER_SECOND,
             prometheus=(
                 Prometheus(
@@ -131,8 +131,8 @@ PAGE = Page(
             ),
         ),
         Panel(
-            title="Told again for their Idempotency-Key",
-            says="Clients that retried something that had been answered: each was spared a call.",
+            title="Replays for an Idempotency-Key",
+            says="Repeated requests that got the stored answer without a provider call.",
             unit=Unit.PER_SECOND,
             prometheus=(
                 Prometheus("sum(rate(rt_idempotent_replays_total[$__rate_interval]))", "replays"),
@@ -141,27 +141,27 @@ PAGE = Page(
         ),
         of_each_instance(
             "Processor",
-            "Of one core. A process uses one; near 1 it is time for another.",
+            "Share of one core. A process uses one core; near 1, add another process.",
             Unit.SHARE,
             f"rate(process_cpu_seconds_total{_JOB}[$__rate_interval])",
             "ProcessorShare",
         ),
         of_each_instance(
             "Memory",
-            "Flat after the first minutes.",
+            "Should be constant after the first minutes.",
             Unit.BYTES,
             f"process_resident_memory_bytes{_JOB}",
             "ResidentBytes",
         ),
         of_each_instance(
             "Open files and connections",
-            "Of what the system allows.",
+            "Share of the system's limit.",
             Unit.SHARE,
             f"process_open_fds{_JOB} / process_max_fds{_JOB}",
             "OpenFilesRatio",
         ),
         Panel(
-            title="Running since, and what",
+            title="Uptime and version",
             says="Hours since start; a line that falls to 0 is a restart.",
             unit=Unit.SECONDS,
             prometheus=(
