@@ -225,7 +225,7 @@ async def _holds_any(contents: AttachmentStore | None) -> bool:
 
 
 def _no_place(store: Store, reason: str) -> str:
-    """Return that a store takes no attachments as it is configured, and what to do."""
+    """Return the message that a store is not configured for attachments, and what to do."""
     if store.attachments_setting is None:
         return f"{reason}, and {store.name} takes none"
     return f"{reason}: set {store.attachments_setting}, where {store.name} stores them, and run this command again"

@@ -43,7 +43,7 @@ def process_count(settings: Settings) -> int:
 def serve_in_processes(
     settings: Settings, options: ServeOptions, count: int, serve_here: ServeHere
 ) -> int:
-    """Serve with so many copies of this process until SIGTERM or SIGINT; return the exit code of each of them.
+    """Serve with `count` copies of this process until SIGTERM or SIGINT; return the exit code in each process.
 
     The processes share the modules that were imported before, so they start faster and need less memory.
 

@@ -84,7 +84,7 @@ def run_history(
     lines = _comparison(copied, source, target)
     if copied.erasures:
         lines.append(
-            f"{copied.erasures} erasures were taken over, so late writes cannot bring these interactions back."
+            f"{copied.erasures} erasures were taken over, so late writes cannot restore these interactions."
         )
     return [
         *lines,

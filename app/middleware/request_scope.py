@@ -18,7 +18,7 @@ _VALID_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
 _NO_SNIFF = (b"x-content-type-options", b"nosniff")
 """Keeps browsers from guessing another media type."""
 _ANTHROPIC_PATH = "/v1/messages"
-"""Where the request id also goes out under the name that Anthropic's clients read."""
+"""Path prefix of responses that also have the request id in the header that Anthropic's clients read."""
 _NO_STORE = (b"cache-control", b"no-store")
 """Keeps the data of users out of caches between the service and its client."""
 _logger = logging.getLogger("app.access")

@@ -1,6 +1,6 @@
 """Ids of responses and conversations.
 
-An id begins with the id of the interaction or conversation and carries its user sealed, so that
+An id begins with the id of the interaction or conversation and contains its user sealed, so that
 a caller that acts for many users needs to name none.
 """
 

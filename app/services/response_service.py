@@ -55,7 +55,7 @@ class ResponseService:
         return followed
 
     async def cancel(self, caller: Caller, response_id: str) -> Interaction:
-        """End a background response and return it with its outcome; one that is complete is returned as it is.
+        """End a background response and return it with its outcome; a complete one is returned unchanged.
 
         A caller without the scope `history:read` gets the content only if the response was in progress and has been
         cancelled.

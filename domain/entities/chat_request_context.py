@@ -46,7 +46,7 @@ class ChatRequestContext:
         reported_usage: Returns the usage that the provider of the current call has reported so far, with its price;
             None before the first call. Still available after the call failed or the client disconnected.
         is_sent: The prompt, or a part of it, was sent to a provider.
-        is_content_stored: False if the caller wants no content of the request to be kept.
+        is_content_stored: False if the caller requested that no content is stored.
         is_stored: False if the answer is returned although it could not be stored.
         interaction: The recorded interaction; None before the end.
         llm_seconds: Time from receipt to the end of the answer.

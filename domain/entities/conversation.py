@@ -137,7 +137,7 @@ class ConversationRecord:
 
     @property
     def size_bytes(self) -> int:
-        """Size of the items in UTF-8, with what providers want back with them."""
+        """Size of the items in UTF-8, including provider metadata."""
         size = 0
         for added in self.items:
             size += added.message.size_bytes

@@ -28,7 +28,7 @@ class ProviderMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """Text of a message; may be empty if it carries metadata."""
+    """Text of a message; may be empty if it has metadata."""
 
     text: str
     metadata: ProviderMetadata | None = None
@@ -211,8 +211,8 @@ def not_carried_out(calls: Iterable[ToolCall]) -> tuple[ToolResult, ...]:
 
 
 # Ids of calls whose provider sent none are made from the id of their interaction, so that the interaction of a call can
-# be found by its id: a client that speaks a stateless format sends back the id alone, not the metadata that the provider
-# wants with it.
+# be found by its id: clients of a stateless API send back only the id, not the metadata that the provider
+# requires.
 _INTERACTION_DIGITS = 30
 _MADE_HERE = re.compile(r"call_([0-9a-f]{32})")
 

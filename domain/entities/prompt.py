@@ -119,11 +119,11 @@ class Prompt:
         system_content_id: Id of long instructions, which are stored like attachments.
         tools_content_id: Id of a long list of tools, which is stored like attachments.
         keeps_input: All messages of the caller are stored, since later turns continue from them; otherwise the new
-            one alone, since the next request brings the others again.
+            one alone, since the next request contains the others again.
         own_messages: With `keeps_input`: the caller's messages if `messages` also contains earlier ones; else empty.
         own_system: The caller's own instructions if `system` also contains those of the conversation; else None.
         own_message: The caller's own message if the last user message also contains earlier ones; else None.
-        caching: How the provider is asked to cache the request; not stored.
+        caching: Options for the provider's prompt cache; not stored.
     """
 
     messages: tuple[Message, ...]

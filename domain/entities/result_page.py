@@ -12,7 +12,7 @@ class HistoryResultPage:
 
     Attributes:
         next_cursor: Opaque; None on the last page.
-        is_complete: The page includes the interaction that the caller asked to wait for.
+        is_complete: The page includes the interaction that the caller waits for.
     """
 
     page: Page

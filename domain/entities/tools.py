@@ -47,7 +47,7 @@ class ResponseFormat:
 
     Attributes:
         schema: JSON Schema as JSON text; None for any JSON object.
-        name: Name of the schema, for providers that want one.
+        name: Name of the schema, for providers that require one.
         is_strict: As in `Tool`.
     """
 

@@ -77,7 +77,7 @@ class InvalidInput(DomainError):
 
 
 class UnsupportedInput(DomainError):
-    """A value that the API format knows and this service does not support.
+    """A value that the API format defines and this service does not support.
 
     Attributes:
         field: Name of the value in the request.

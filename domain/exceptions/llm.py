@@ -93,7 +93,7 @@ class LLMRateLimited(LLMError):
 
 
 class LLMMisconfigured(LLMError):
-    """The provider rejects our key, or does not know the model of the catalogue.
+    """The provider rejects our key, or does not have the model of the catalogue.
 
     Attributes:
         may_concern_one_call: The rejection may concern this call only, for example its price or region; otherwise

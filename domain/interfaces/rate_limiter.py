@@ -51,7 +51,7 @@ class RateLimiter(Protocol):
 
     @abstractmethod
     def status(self, name: str) -> RateLimitStatus:
-        """Return the remaining requests of `name`, without counting one; as far as they are known in this process."""
+        """Return the remaining requests of `name`, without counting one; as known to this process."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Port for values that clients carry without being able to read or change them."""
+"""Port for values that clients store without being able to read or change them."""
 
 from abc import abstractmethod
 from typing import Protocol

@@ -41,7 +41,7 @@ class SweepAttachments:
 
     Attributes:
         grace_seconds: References of younger interactions stay: those may still be on their way to the store.
-        second_look_seconds: Time after which a missing interaction is looked for again before its reference is removed.
+        second_look_seconds: Time after which a missing interaction is looked up again before its reference is removed.
             An import or an outbox stores old interactions, each shortly after its attachments.
     """
 

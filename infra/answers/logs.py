@@ -54,7 +54,7 @@ class Found:
     """A part of a log.
 
     Attributes:
-        request: As stored; None if it was not asked for.
+        request: As stored; None if it was not requested.
         end_number: Number that follows the last event; None while the log has no end.
     """
 

@@ -12,7 +12,7 @@ from infra.answers.chunks import Chunk, page_of
 class RecentChunks:
     """Keeps the last stored chunk of each log that is being watched, so that its reader does not read the store again.
 
-    Events never change, so a kept chunk equals the stored one; only the store shows whether there are more events.
+    Events never change, so a cached chunk equals the stored one; only the store shows whether there are more events.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class RecentChunks:
         self._chunks.pop(key, None)
 
     def page(self, answer: BackgroundAnswer, *, after: int, limit: int) -> LogPage | None:
-        """Return the events that follow `after`; None if they are not in the kept chunk."""
+        """Return the events that follow `after`; None if they are not in the cached chunk."""
         chunk = self._chunks.get(answer.key)
         if chunk is None or not chunk.first_number <= after + 1 < chunk.next_number:
             return None

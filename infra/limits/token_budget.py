@@ -70,7 +70,7 @@ class SharedTokenBudget(TokenBudget):
         self._asking: set[asyncio.Task[GrantedTokens]] = set()
 
     async def reserve(self, name: str, *, least: int, most: int) -> Reservation:
-        # This process knows a part of the calls only, so it refuses none that the store would accept.
+        # This process sees only a part of the calls, so it refuses none that the store would accept.
         own = self._own.set_aside(name, least=least, most=most)
         try:
             tokens = await self._take(name, own.day, least, own.tokens)

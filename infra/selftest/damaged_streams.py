@@ -1,4 +1,4 @@
-"""Event streams that deviate from the formats; some of them are complete all the same."""
+"""Event streams that deviate from the formats; some of them are still complete."""
 
 from infra.selftest.exchange import Exchange, Wire
 from infra.selftest.fault import FIRST_TEXT, TEXTS, Faults

@@ -162,7 +162,7 @@ class Exchange:
         await self.finish(reason)
 
     def piece(self, text: str) -> dict[str, Any]:
-        """Return the event that carries `text`."""
+        """Return the event that contains `text`."""
         if self.wire is Wire.GEMINI:
             return _parts({"text": text})
         if self.wire is Wire.BEDROCK:
@@ -170,7 +170,7 @@ class Exchange:
         return _delta({"content": text})
 
     def thought(self, text: str) -> dict[str, Any]:
-        """Return the event that carries reasoning."""
+        """Return the event that contains reasoning."""
         if self.wire is Wire.GEMINI:
             return _parts({"text": text, "thought": True})
         if self.wire is Wire.BEDROCK:

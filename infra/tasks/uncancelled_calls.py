@@ -34,12 +34,12 @@ class UncancelledCalls:
         return task.result()
 
     async def settle(self, seconds: float) -> None:
-        """Wait for the running calls, for so many seconds at the most."""
+        """Wait for the running calls, at most this many seconds."""
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
 
     async def end(self, seconds: float) -> None:
-        """Cancel the running calls and wait for them, for so many seconds at the most; the driver is unusable after it."""
+        """Cancel the running calls and wait for them, at most this many seconds; the driver is unusable after it."""
         for task in self._running:
             task.cancel()
         await self.settle(seconds)

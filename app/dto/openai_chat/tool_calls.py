@@ -6,7 +6,7 @@ from domain.entities.items import ProviderMetadata, ToolCall
 
 _EXTRA = "extra_content"
 _METADATA = "provider_metadata"
-"""Field of `extra_content` in which metadata goes out and comes back; its value is opaque to clients."""
+"""Field of `extra_content` that contains the metadata in requests and responses; its value is opaque to clients."""
 
 
 def tool_call(call: ToolCall) -> dict[str, Any]:

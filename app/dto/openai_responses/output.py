@@ -86,7 +86,7 @@ def output_items(
 
     Args:
         interaction: With its answer.
-        sealed: Metadata for the client, as a last item; None: it wants none, or there is none.
+        sealed: Metadata for the client, as a last item; None if it is not requested, or there is none.
         status: Of the response; a message at the end of an answer that is not complete has its status.
     """
     output: list[JsonObject] = []

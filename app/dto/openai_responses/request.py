@@ -134,7 +134,7 @@ class ResponseRequest(BaseModel):
 
     @property
     def is_sealed(self) -> bool:
-        """Whether the client wants the metadata of the answer."""
+        """Whether the client requests the metadata of the answer."""
         return _ENCRYPTED in (self.include or ())
 
     def resolve_user_id(self, caller: Caller, continued: str | None) -> str:

@@ -71,7 +71,7 @@ def response_object(
         interaction: One without an outcome is in progress; one that was interrupted is a failed response.
         prompt: Of the request, for the fields that repeat it.
         ids: Makes the ids.
-        is_sealed: The client wants the metadata of the answer, sealed.
+        is_sealed: The client requests the metadata of the answer, sealed.
     """
     status, incomplete = _status(interaction)
     sealed = sealed_metadata(interaction, ids.sealer) if is_sealed else None

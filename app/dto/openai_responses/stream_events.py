@@ -73,7 +73,7 @@ class ResponseStreamFormat(StreamFormat):
             context: Of the request, or its interaction as accepted.
             prompt: Of the request, for the fields that repeat it.
             ids: Makes the ids.
-            is_sealed: The client wants the metadata of the answer, sealed.
+            is_sealed: The client requests the metadata of the answer, sealed.
         """
         self._context = context
         self._prompt = prompt
@@ -217,7 +217,7 @@ class ResponseStreamFormat(StreamFormat):
         return events + self._event(f"response.{name}", {"response": response})
 
     def _snapshot(self, status: str) -> JsonObject:
-        """Return the response as it is before its end."""
+        """Return the response in the state before its end."""
         context = self._context
         return {
             "id": self._ids.of_response(context.id, context.user_id),
@@ -271,7 +271,7 @@ class ResponseLogFormat(ResponseStreamFormat, LogFormat):
         Args:
             followed: The answer, with its events from the first on.
             ids: Makes the ids.
-            is_sealed: The client wants the metadata of the answer, sealed.
+            is_sealed: The client requests the metadata of the answer, sealed.
             starting_after: Number of the last event that the client knows; -1 for none.
         """
         accepted = followed.answer.interaction

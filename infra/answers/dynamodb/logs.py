@@ -45,8 +45,8 @@ from infra.storage.aws.dynamodb_table import Item, Table, gather_all
 from infra.storage.aws.errors import code_of
 
 LONGEST_ANSWER_SECONDS = 7 * 86_400.0
-"""Added to the expiry of chunks, which are written before the end from which a log is kept: setting it at the end would
-write each of them twice."""
+"""Added to the expiry of chunks, which are written before the end of the log, from which its retention counts: setting the
+expiry at the end would write each chunk twice."""
 LATE_REMOVAL_SECONDS = 7 * 86_400.0
 """DynamoDB removes expired items within a few days, in no order. A log can be erased only while its item is there, which
 therefore expires so much later than the chunks."""

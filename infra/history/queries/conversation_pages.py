@@ -81,7 +81,7 @@ async def walk(
         ]
         met.update(fresh)
         while fresh and len(found) <= query.limit:
-            # They come in order of last activity, so the page needs no more than it has room for.
+            # They are in order of last activity, so the page needs no more than it has room for.
             room = query.limit + 1 - len(found)
             asked, fresh = fresh[:room], fresh[room:]
             # A conversation with later activity than the start of this page is on an earlier one.

@@ -69,7 +69,7 @@ class InFlightMarkers:
 
         Args:
             interaction_id: The id of the request.
-            user_id: A marker of another user is kept; None matches every user.
+            user_id: A marker of another user is not removed; None matches every user.
         """
         marker = self._unwritten.get(interaction_id)
         if marker is None or user_id not in (None, marker.user_id):

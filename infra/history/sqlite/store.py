@@ -248,7 +248,7 @@ async def open_sqlite(
         min_free_disk_bytes: Free space below which nothing new is admitted.
         reap_seconds: Interval between searches for start markers that are due.
         committing: Creates the committer of the file's connection.
-        retention: How long interactions are kept.
+        retention: How long interactions are stored.
         expire_seconds: Interval between removals of expired interactions.
         purge_seconds: Interval between purges of the word index.
 

@@ -9,7 +9,7 @@ Messages are ASCII, because SQS accepts only the characters that XML allows. `v`
 read, and a new form gets the next number and another reader, so that old and new processes can run at the same time
 if workers are updated first. `ITEM_FIELDS` have numbers of their own because a worker of the version before would store
 the interaction without them, and `in_progress` because it would not replace it by the outcome; it makes a dead letter of
-it, which a redrive brings back after the upgrade.
+it, which a redrive returns to the queue after the upgrade.
 """
 
 import base64

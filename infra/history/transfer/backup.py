@@ -37,7 +37,7 @@ def back_up(
 
     The copy is one ordinary file, and one folder where there are attachments: moved in place of the store's own while no
     service runs, they restore the store. Both appear only when they are complete. Attachments are copied before the
-    snapshot and, as far as they are new, after it, so that all to which the snapshot refers are there, except those that
+    snapshot and, if they are new, after it, so that the copy has all to which the snapshot refers, except those that
     were stored and erased meanwhile.
 
     Args:

@@ -226,7 +226,7 @@ def read_line(line: bytes) -> tuple[Record, bytes]:
     except ValidationError as exc:
         raise InvalidLine(_why(exc)) from exc
     if line_fields["timestamp"] != _timestamp(line_fields["id"]):
-        raise InvalidLine("timestamp: not the time that the id carries")
+        raise InvalidLine("timestamp: not the time in the id")
     for attempt in line_fields["attempts"]:
         if "usage" in attempt and not _counts_of(attempt["usage"]):
             del attempt["usage"]  # an export writes no usage without counts

@@ -31,7 +31,7 @@ class DirectRequest(Request):
             method: The method.
             body: The body; None sends none.
             headers: The headers.
-            timeout: In seconds, for each read; 5 at the most.
+            timeout: In seconds, for each read; at most 5.
             options: Other options of google-auth's transports; ignored.
 
         Raises:

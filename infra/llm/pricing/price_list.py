@@ -40,7 +40,7 @@ class PriceQuery:
 def look_up(queries: Iterable[PriceQuery]) -> dict[str, Tariff]:
     """Return the tariffs of models by catalogue id, without those whose price is unknown.
 
-    Reads the whole list, which takes some milliseconds, and keeps only the tariffs asked for.
+    Reads the whole list, which takes some milliseconds, and keeps only the requested tariffs.
     """
     queries = tuple(queries)
     if not queries:

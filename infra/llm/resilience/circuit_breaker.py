@@ -17,7 +17,7 @@ _CONTENT_FILTER = FinishReason.CONTENT_FILTER
 
 
 class CircuitBreaker(CallHooks[Permit]):
-    """Asks the `Breaker` of one provider and model before each call, and reports the call's end to it.
+    """Requests a permit from the `Breaker` of one provider and model before each call, and reports the call's end to it.
 
     Failures are timeouts, lost connections, 5xx and broken answers. A rejected request, a safety block, a rate limit or
     a caller that disconnected counts neither for nor against the route; its permit is released.

@@ -21,7 +21,7 @@ class Cooldown(CallHooks[int], RouteBreaker):
         """Begin without a pause.
 
         Args:
-            cap_seconds: The longest pause, whether the provider or the doubling asks for a longer one.
+            cap_seconds: The longest pause, whether it is requested by the provider or results from doubling.
             clock: For the pause.
         """
         self._cap_seconds = cap_seconds
@@ -32,7 +32,7 @@ class Cooldown(CallHooks[int], RouteBreaker):
         self._next_seconds = _FIRST_SECONDS
 
     def on_enter(self, context: ChatRequestContext) -> int:
-        # avoids reading the clock where no pause was ever asked for
+        # avoids reading the clock if there was never a pause
         if self._until_seconds and (wait_seconds := self.closed_for_seconds()):
             raise NoRoute("cooling down", retry_after_seconds=wait_seconds)
         return self._rate_limits

@@ -32,7 +32,7 @@ class RetryPolicy:
 
     Attributes:
         attempts_per_route: Of one request at one provider and model.
-        cap_seconds: The longest pause; a provider that asks for a longer one is not retried.
+        cap_seconds: The longest pause; a provider that requests a longer one is not retried.
         min_attempt_seconds: No attempt starts with less time left.
     """
 

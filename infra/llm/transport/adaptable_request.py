@@ -1,4 +1,4 @@
-"""Requests that are adapted where a provider does not support a part of them."""
+"""Requests that are adapted if a provider does not support a part of them."""
 
 import asyncio
 import logging

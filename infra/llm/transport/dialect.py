@@ -26,7 +26,7 @@ class Dialect:
         seeds: Smallest seed and bound; None: no seed is sent.
         prefill_ends_in_space: A partial answer may end in white space.
         reasoning_field: The field that reasoning is sent back in; None: the one it came in, "none": it is not sent.
-        reasoning_effort: Send the effort that the caller asked for.
+        reasoning_effort: Send the effort that the caller requested.
         parallel_tool_calls: Send whether an answer may have several calls.
         short_call_ids: Ids of calls have nine letters and digits.
         strict_tools: Send that arguments must follow the schema exactly.
@@ -58,7 +58,7 @@ class Adaptation:
     Attributes:
         description: How requests are sent from then on, for the log.
         changes: New values of fields of the dialect.
-        applies: Whether the refusal asks for it, and the request contains the refused part.
+        applies: Whether the refusal requires it, and the request contains the refused part.
         is_lasting: It holds for later requests too; False where only a value of this one was refused.
     """
 
@@ -131,7 +131,7 @@ _UNKNOWN_AFTER = (
 _UNKNOWN_CODES = frozenset(
     {"unknownparameter", "unsupportedparameter", "unsupportedvalue", "extraforbidden"}
 )
-# The list of fields that a server knows does not name the unknown one.
+# A server's list of supported fields does not contain the unknown one.
 _EXPECTED_NAMES = re.compile(r",? ?\bexpected (?:one|any) of\b.*", re.DOTALL)
 _STREAM = re.compile(
     r"verified to stream|n't support tool use in streaming mode\b|(?:\W|^)stream(?:ing|ed)?\W{0,2} (?:\w+ ){0,3}(?:not|un)[ -]?(?:yet )?"

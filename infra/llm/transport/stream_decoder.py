@@ -74,7 +74,7 @@ class ReceivedAnswer:
         self._may_call = may_call
         self._has_call = False
         self._failure: Exception | None = None
-        self._half = ""  # the first half of a character whose other half may come in the next text
+        self._half = ""  # the first half of a character whose other half may be in the next text
         self._has_surrogates = False
         self.is_over = False
         self.was_cut = False

@@ -48,7 +48,7 @@ class OutboxSnapshot:
         fill_ratio: Used share of the capacity; at 1.0 no more interactions are accepted.
         lag_seconds: Age of the oldest interaction of this host.
         relay_failures: Unexpected failures of the relay since start.
-        set_aside_rows: Interactions that the store rejects; they are kept, and retried at the next start.
+        set_aside_rows: Interactions that the store rejects; they stay in the outbox and are retried at the next start.
     """
 
     rows: int
@@ -106,7 +106,7 @@ class OutboxMetrics(Collector):
             ),
             (
                 "rt_outbox_set_aside_rows",
-                "Interactions rejected by the store, kept until they are retried at the next start.",
+                "Interactions rejected by the store, which are retried at the next start.",
                 now.set_aside_rows,
             ),
         ):

@@ -150,7 +150,7 @@ def _check_protocol(settings: TelemetrySettings) -> None:
 
 
 def _endpoint(settings: TelemetrySettings) -> str:
-    """Return the URL for traces: the endpoint for traces as it is, else the general endpoint with the path for traces."""
+    """Return the URL for traces: the endpoint for traces unchanged, else the general endpoint with the path for traces."""
     if settings.otel_exporter_otlp_traces_endpoint is not None:
         return _address(
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",

@@ -30,7 +30,7 @@ _OTHERS_POLL_SECONDS = 0.02
 class MergedReader:
     """Reads both as one history; its methods are those of `HistoryRepository`.
 
-    An interaction that only this host has was not delivered yet, or was erased elsewhere: the store knows which.
+    An interaction that only this host has was not delivered yet, or was erased elsewhere; the store shows which.
     """
 
     def __init__(

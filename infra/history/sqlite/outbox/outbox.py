@@ -253,7 +253,7 @@ async def open_outbox(
         reap_seconds: Interval between searches for start markers that are due.
         housekeeping_seconds: Interval between rounds of housekeeping.
         drain_seconds: How long closing waits for the relay; the rest is durable.
-        retention: How long interactions are kept, here as in the store.
+        retention: How long interactions are stored, here and in the store.
         is_only_host: Whether no other host writes to the store: conversations that begin here then continue while it is
             unavailable, unless a queue in front of it has turns that this host does not have.
 

@@ -145,7 +145,7 @@ class Relay:
         return self._tried
 
     async def drain(self, *, seconds: float) -> bool:
-        """Wait until everything is delivered, `seconds` at the most; return whether it is."""
+        """Wait until everything is delivered, at most `seconds`; return whether it is."""
         try:
             async with asyncio.timeout(seconds):
                 await self._is_idle.wait()

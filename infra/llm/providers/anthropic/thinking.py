@@ -35,7 +35,7 @@ def thinking_of(
 
     Args:
         prompt: The request.
-        effort: The effort it asks for.
+        effort: The requested effort.
         model: Anthropic's name for the model.
         limit: The limit on output, in tokens.
         turns: The role of each message, and the kinds of its blocks.

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _RENEW_SECONDS = 15 * 60
 """Before their end, as the driver's own clients do."""
 _PAUSE_SECONDS = 30.0
-"""Between two renewals of credentials that are still valid, so that a failing source is not asked with every call."""
+"""Minimum time between two renewals of credentials that are still valid, so that a failing source is not queried with every call."""
 _CONNECT_SECONDS = 1.0
 _READ_SECONDS = 2.0
 _TRIES = 2

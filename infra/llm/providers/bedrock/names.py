@@ -18,7 +18,7 @@ _NAMELESS = "document"
 
 
 def tool_name(name: str) -> str:
-    """Return the name of a tool as it is sent: the same for the same tool, and different for another."""
+    """Return the name under which a tool is sent: the same for the same tool, and different for another."""
     if _TOOL_NAME.fullmatch(name):
         return name
     prefix = _NOT_IN_TOOL_NAMES.sub("_", name)[:_LONGEST_PREFIX]
@@ -27,7 +27,7 @@ def tool_name(name: str) -> str:
 
 
 def names_by_sent_name(prompt: Prompt) -> Mapping[str, str]:
-    """Return the names of tools by the names that they are sent with, of those that are not sent as they are."""
+    """Return the original names of tools by the names that they are sent with, for those whose names are replaced."""
     names = [tool.name for tool in prompt.tools]
     if not names:
         return {}

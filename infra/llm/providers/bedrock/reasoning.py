@@ -34,7 +34,7 @@ def reasoning_of(
 
     Args:
         prompt: The request.
-        effort: The effort it asks for.
+        effort: The requested effort.
         upstream: Id of the model or of its inference profile, or an ARN.
         limit: The limit on output, in tokens.
         turns: The role of each message and the kinds of its blocks, in Anthropic's words.

@@ -75,7 +75,7 @@ class GeminiReader(AnswerReader):
         if type(document) is not dict:
             raise UnreadableAnswer("not an object")
         if counts := document.get("usageMetadata"):
-            self._counts = counts  # each event carries the running totals, one with an error too
+            self._counts = counts  # each event contains the running totals, one with an error too
         if document.get("error"):
             raise ErrorInAnswer(document)
         candidates = document.get("candidates")

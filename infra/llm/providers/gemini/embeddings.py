@@ -76,7 +76,7 @@ class GeminiEmbeddings(EmbeddingClient):
         def read(answer: dict[str, object]) -> Embeddings:
             vectors = _vectors(answer.get("embeddings"))
             return Embeddings(
-                # shortened vectors come with any length, but OpenAI's format promises a length of 1
+                # shortened vectors are not normalised, but OpenAI's format promises a length of 1
                 vectors=matching([_unit(v) for v in vectors] if is_shortened else vectors, inputs),
                 model=self._model,
                 usage=usage_of_input(_tokens(answer.get("usageMetadata")), self._cost),
@@ -113,7 +113,7 @@ def _vectors(embeddings: object) -> list[Sequence[float]]:
 
 
 def _unit(vector: Sequence[float]) -> Sequence[float]:
-    """Return the vector of length 1 in the same direction; that of length 0 as it is."""
+    """Return the normalised vector; one of length 0 unchanged."""
     length = math.hypot(*vector)
     return array("d", [number / length for number in vector]) if length else vector
 

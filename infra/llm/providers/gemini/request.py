@@ -131,7 +131,7 @@ _NAMED_SCHEMAS = frozenset(
 
 
 def _without_const(schema: object) -> object:
-    """Return a JSON Schema with `const` as an enumeration of one value, since Gemini knows no `const`."""
+    """Return a JSON Schema with `const` as an enumeration of one value, since Gemini does not support `const`."""
     if isinstance(schema, list):
         return [_without_const(part) for part in schema]
     if not isinstance(schema, dict):

@@ -86,7 +86,7 @@ class OpenAIReader(AnswerReader):
             raise ErrorInAnswer(document)
         choices = document.get("choices")
         if not choices:
-            return ""  # the chunk that carries the usage
+            return ""  # the chunk that contains the usage
         if type(choices) is not list or type(choice := choices[0]) is not dict:
             raise UnreadableAnswer("choices of a wrong shape")
         if choice.get("error"):

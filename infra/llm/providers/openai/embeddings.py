@@ -72,7 +72,7 @@ class OpenAIEmbeddings(EmbeddingClient):
         return await self._endpoint.fetch(self._body(request), context, read)
 
     def _body(self, request: EmbeddingRequest) -> bytes:
-        # other servers do not all know base64
+        # not all other servers support base64
         has_base64 = request.takes_single_precision and self._knows_base64
         body: dict[str, object] = {
             "model": self._upstream,

@@ -177,7 +177,7 @@ def _answer(items: Iterable[Item], dialect: Dialect, family: str) -> list[dict[s
 def _reasoning_fields(
     reasoning: Sequence[Reasoning], dialect: Dialect, family: str, *, has_calls: bool
 ) -> dict[str, object]:
-    """Return the fields in which reasoning goes back to the models that it came from."""
+    """Return the fields in which reasoning is sent back to the models that it came from."""
     field = dialect.reasoning_field
     if field == "none":
         return {}
@@ -221,7 +221,7 @@ def _add_tools(body: dict[str, object], prompt: Prompt, dialect: Dialect) -> Non
     choice = prompt.tool_choice
     tools: Sequence[Tool] = prompt.tools
     if choice is not None and choice.names:
-        # not every server knows OpenAI's `allowed_tools`
+        # not every server supports OpenAI's `allowed_tools`
         tools = [tool for tool in tools if tool.name in choice.names] or tools
     body["tools"] = [_tool(tool) for tool in tools]
     if choice is not None:

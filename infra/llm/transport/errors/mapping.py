@@ -56,7 +56,7 @@ class TranslateErrors:
             error, aiohttp.ClientSSLError | aiohttp.ClientResponseError | aiohttp.InvalidURL
         ):
             return LLMUnavailable(
-                f"{provider} does not speak as configured", http_status=http_status
+                f"{provider} does not use the configured protocol", http_status=http_status
             )
         if isinstance(error, aiohttp.ClientError | ConnectionError):
             return LLMUnavailable(
@@ -109,7 +109,7 @@ def refusal(provider: str, status: int, body: object, headers: Mapping[str, str]
 # Statuses in a body that override the status of the response.
 _OVERRIDING = frozenset({401, 402, 403, 404, 429})
 _ABOUT_OUR_SETTINGS = frozenset({401, 402, 403, 404, 405, 407, 410})
-# Also sent for a single call: more tokens asked for than the credit covers, a prompt or a region that is not served, an
+# Also sent for a single call: more tokens requested than the credit covers, a prompt or a region that is not served, an
 # endpoint that lacks a parameter.
 _MAY_CONCERN_ONE_CALL = frozenset({402, 403, 404})
 _TRANSIENT = frozenset({408, 409, 424, 425, 499})

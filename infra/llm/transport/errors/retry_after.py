@@ -1,4 +1,4 @@
-"""Parses the delay that a provider asks for."""
+"""Parses the delay that a provider requests."""
 
 import re
 from collections.abc import Mapping
