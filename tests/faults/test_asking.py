@@ -83,8 +83,8 @@ class FaultScenario:
         return {part["component"].split(" ")[-1]: part["reason"] for part in parts}
 
     def learnt(self, model: str) -> list[str]:
-        lines = [line for line in self.service.log if f" {model} is asked " in line]
-        return [json.loads(line)["message"].partition(" is asked ")[2] for line in lines]
+        lines = [line for line in self.service.log if f" {model} are sent " in line]
+        return [json.loads(line)["message"].partition(" are sent ")[2] for line in lines]
 
 
 def _read(response: httpx2.Response, is_streamed: bool) -> tuple[str, str]:

@@ -55,7 +55,9 @@ class RouteDialect:
         adapted = replace(self.current, **adaptation.changes)  # type: ignore[arg-type]
         if adapted != self.current:
             self.current = adapted
-            logger.info("%s is asked %s from now on", self._route, adaptation.description)
+            logger.info(
+                "requests to %s are sent %s from now on", self._route, adaptation.description
+            )
 
 
 class AdaptableRequest:

@@ -89,7 +89,7 @@ async def test_what_was_learnt_is_logged_once_without_a_word_of_the_provider(
             assert await text_of(client) == "Hello world"
         assert len(provider.seen) == 4
     assert [record.getMessage() for record in caplog.records] == [
-        "p m is asked without stream_options from now on"
+        "requests to p m are sent without stream_options from now on"
     ]
     assert CANARY not in caplog.text
 
