@@ -8,12 +8,14 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic.alias_generators import to_camel
 
 from domain.entities.caller import USER_ID_PATTERN
-from domain.entities.interaction import first_id_at
+from domain.entities.interaction import NO_TURN_ID, first_id_at
 from domain.entities.words import MAX_SEARCH_CHARACTERS, words_of
 
 INTERACTION_ID_PATTERN = (
     r"^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
 )
+PREVIOUS_NONE = "none"
+"""`previousId` of a branch from the beginning of its conversation."""
 _RFC_3339 = re.compile(
     r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$", re.ASCII
 )
@@ -65,8 +67,17 @@ def _rfc_3339(value: Any) -> Any:
     return value
 
 
+def _previous_id(text: str) -> str:
+    return NO_TURN_ID if text == PREVIOUS_NONE else text.lower()
+
+
 UserId = Annotated[str, Field(pattern=USER_ID_PATTERN, examples=["ana"])]
 InteractionId = Annotated[str, Field(pattern=INTERACTION_ID_PATTERN), AfterValidator(str.lower)]
+PreviousId = Annotated[
+    str,
+    Field(pattern=rf"^{PREVIOUS_NONE}$|{INTERACTION_ID_PATTERN}"),
+    AfterValidator(_previous_id),
+]
 PromptText = Annotated[
     str,
     Field(min_length=1, max_length=131_072),

@@ -13,7 +13,7 @@ from domain.entities.background.answer import BackgroundAnswer
 from domain.entities.caller import Caller, Scope
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
-from domain.entities.interaction import Status
+from domain.entities.interaction import NO_TURN_ID, Status
 from domain.entities.items import is_long
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
@@ -54,7 +54,7 @@ class ChatOptions:
     """Options of one chat request.
 
     Attributes:
-        previous_id: Interaction that the prompt continues, instead of the end of a conversation.
+        previous_id: Interaction that the prompt continues, instead of the end of a conversation; `NO_TURN_ID` for none.
         brings_context: The prompt contains its conversation, so no earlier turns are added to it.
         keeps_content: Store the prompt and the answer; otherwise only the fact of the request, and its cost.
         clamps_output: More output tokens than the model supports are reduced to its limit instead of being refused.
@@ -377,13 +377,17 @@ class ChatService:
     ) -> Prompt:
         """Return `prompt` with the earlier turns; a continuation takes over the conversation of its parent.
 
+        Nothing is added to a branch from the beginning of a conversation.
+
         A parent outside of any conversation begins one, with its own id.
 
         Raises:
             UnsupportedByModel: The earlier turns have tool calls, and the model lacks tools.
         """
         parent = None
-        if context.previous_id is not None:
+        if context.previous_id == NO_TURN_ID:
+            before_id = NO_TURN_ID
+        elif context.previous_id is not None:
             parent = await self.recall_conversation.parent(context.user_id, context.previous_id)
             context.conversation_id = parent.conversation_id or parent.id
         assert context.conversation_id is not None

@@ -23,7 +23,7 @@ class ChatRequestContext:
     Attributes:
         operation: A chat, or embeddings, which have no interaction.
         id: Id of the interaction, created on receipt.
-        previous_id: Interaction that the request continues, if it names one.
+        previous_id: Interaction that the request continues, if it names one; `NO_TURN_ID` for none of the conversation.
         metadata: The caller's own pairs of strings, stored with the interaction.
         model: Catalogue id of the requested model.
         preferred_model: Catalogue id of the first choice, where several routes share the requests for `model`; else None.

@@ -60,7 +60,8 @@ class Interaction:
 
     Attributes:
         id: UUIDv7 created on receipt; contains the time of receipt, and makes storing idempotent.
-        previous_id: Interaction that this one continues, if the request named one.
+        previous_id: Interaction that this one continues, if the request named one; `NO_TURN_ID` if nothing of the
+            conversation goes before it.
         prompt: The question without earlier turns (`Prompt.for_storage`).
         requested_model: Model named in the request, else the default model.
         model: Catalogue id of the model that answered; after a failure, of the last one attempted.
@@ -180,6 +181,9 @@ ChatEvent = ProviderSelected | str | ReasoningDelta | ToolCall | Interaction
 """The selected provider, a piece of text or of reasoning, a complete tool call, or the stored interaction at the end."""
 
 ANSWERED = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLED})
+
+NO_TURN_ID = "00000000-0000-7000-8000-000000000000"
+"""The `previous_id` of a branch from the beginning of its conversation; smaller than the id of every interaction."""
 
 
 LAST_MILLISECOND = 253_402_300_799_999

@@ -7,7 +7,7 @@ from functools import partial
 
 from domain.entities.conversation import AddedItem, begins_with_record
 from domain.entities.history_query import HistoryFilter, HistoryQuery
-from domain.entities.interaction import ANSWERED, Interaction, Status, is_interaction_id
+from domain.entities.interaction import ANSWERED, NO_TURN_ID, Interaction, Status, is_interaction_id
 from domain.entities.items import (
     RESULTS_WITHOUT_CALLS,
     Reasoning,
@@ -93,7 +93,8 @@ class RecallConversation:
                 three bytes of UTF-8 per token. For an unknown window, 128 000 tokens are assumed. A call is never separated
                 from its result, so the calls that the new results answer are included whatever their size.
             until: The last turn to include, for a branch; None for all turns of the conversation.
-            before_id: Id from which on turns are later than the prompt; None where it is the newest.
+            before_id: Id from which on turns are later than the prompt; None where it is the newest, `NO_TURN_ID` for a
+                branch from the beginning of the conversation.
 
         Raises:
             HistoryUnreadable: The turns cannot be read. The prompt is not sent without its context.
@@ -309,21 +310,25 @@ class RecallConversation:
         """Yield the turns of a conversation, newest first.
 
         With `until`, they are the turns that it continues: where a turn names the one before it, the turns in between
-        belong to other branches. The first turn of a conversation that began as a continuation is outside of it: the
+        belong to other branches. A turn without an answer is left out, but may be the one that is named. The first turn of a conversation that began as a continuation is outside of it: the
         conversation has its id.
         """
+        if before_id == NO_TURN_ID:
+            return
         expected_id: str | None = None
         query = HistoryQuery(
             user_id=user_id,
             filter=HistoryFilter(
-                conversation_id=conversation_id, statuses=ANSWERED, to_id=before_id
+                conversation_id=conversation_id,
+                statuses=ANSWERED if until is None else frozenset(Status),
+                to_id=before_id,
             ),
             limit=_PAGE_TURNS,
         )
         if until is not None:
             if until.status in ANSWERED:
                 yield until
-            if until.conversation_id is None:
+            if until.conversation_id is None or until.previous_id == NO_TURN_ID:
                 return
             expected_id = until.previous_id
             query = replace(query, after_id=until.id)
@@ -334,9 +339,12 @@ class RecallConversation:
                     continue
                 if expected_id is not None and turn.id > expected_id:
                     continue
+                if turn.status in ANSWERED:
+                    yield turn
                 if until is not None:
                     expected_id = turn.previous_id
-                yield turn
+                    if expected_id == NO_TURN_ID:
+                        return
             if page.next_id is None:
                 break
             query = replace(query, after_id=page.next_id)

@@ -147,6 +147,51 @@ async def test_a_turn_that_failed_adds_nothing_to_what_continues_it() -> None:
     assert sent(app) == ["one", WARM, "three"]
 
 
+async def test_a_turn_that_failed_is_passed_over_wherever_it_is_in_a_branch() -> None:
+    app = application(ANSWER, ANSWER, ANSWER, (SELECTED, LLMUnavailable("p broke off")), ANSWER)
+    async with app.client() as client:
+        one = await ask(client, "one", conversationId="c")
+        two = await ask(client, "two", previousId=one)
+        await ask(client, "another two", previousId=one)
+        await chat(client, userPrompt="three", previousId=two)
+        after = await ask(client, "another three", previousId=newest(app).id)
+        await ask(client, "four", previousId=after)
+    assert sent(app) == ["one", WARM, "two", WARM, "another three", WARM, "four"]
+
+
+@pytest.mark.parametrize("begun", ["c", None])
+async def test_a_branch_from_the_beginning_has_nothing_before_it(begun: str | None) -> None:
+    app = application()
+    async with app.client() as client:
+        first = await ask(client, "one", conversationId=begun)
+        conversation = begun or first
+        await ask(client, "two", previousId=first)
+        other = await ask(client, "another one", conversationId=conversation, previousId="none")
+        assert sent(app) == ["another one"]
+        assert newest(app).conversation_id == conversation
+        await ask(client, "another two", previousId=other)
+        assert sent(app) == ["another one", WARM, "another two"]
+        await ask(client, "another three", previousId=newest(app).id)
+        assert sent(app)[:3] == ["another one", WARM, "another two"]
+        page = (await client.get(f"/v1/history/ana?conversationId={conversation}")).json()
+        one = (await client.get(f"/v1/history/ana/{other}")).json()
+    assert [turn.get("previousId") for turn in page["history"]][2:3] == ["none"]
+    assert one["previousId"] == "none"
+
+
+async def test_a_branch_from_the_beginning_names_its_conversation_and_has_no_calls_to_answer() -> (
+    None
+):
+    app = application(CALLING)
+    async with app.client() as client:
+        await ask(client, "one", tools=TOOLS, conversationId="c")
+        alone = await chat(client, previousId="none")
+        results = await chat(client, conversationId="c", previousId="none", toolResults=RESULTS)
+    assert errors_of(alone) == {"/previousId": "none needs conversationId"}
+    assert results.status_code == 422
+    assert list(errors_of(results)) == ["/toolResults"]
+
+
 async def test_the_first_event_names_the_conversation_that_is_taken_over() -> None:
     app = application((SELECTED, "a", STOP))
     async with app.client() as client:

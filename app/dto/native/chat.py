@@ -19,8 +19,9 @@ from app.dto.native.tools import (
     ToolResultDto,
     to_tool_choice,
 )
-from app.dto.wire import InteractionId, PromptText, RequestDto, SystemText, UserId
+from app.dto.wire import PreviousId, PromptText, RequestDto, SystemText, UserId
 from domain.entities.caller import Caller
+from domain.entities.interaction import NO_TURN_ID
 from domain.entities.items import Text
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import ReasoningEffort, ResponseFormat
@@ -75,9 +76,10 @@ class ChatRequest(RequestDto):
         "Without `stream` the response is a 202 with the accepted interaction.",
     )
     fallback: bool = Field(default=True, description="false: do not fall back to another model.")
-    previous_id: InteractionId | None = Field(
+    previous_id: PreviousId | None = Field(
         default=None,
-        description="Interaction to continue: the turns up to and including it are sent before the prompt. Not together with `conversationId`, which is taken over from it.",
+        description="Interaction to continue: the turns up to and including it are sent before the prompt. Not together with `conversationId`, which is taken over from it. "
+        "`none`, with a `conversationId`: nothing is sent before the prompt, a branch from the beginning of the conversation.",
     )
     attachments: list[AttachmentDto] = Field(
         default_factory=list,
@@ -188,7 +190,10 @@ class ChatRequest(RequestDto):
         return Message(role=Role.USER, text=text, items=(*results, *attachments, *texts))
 
     def _check_fields(self) -> None:
-        if self.previous_id is not None and self.conversation_id is not None:
+        if self.previous_id == NO_TURN_ID:
+            if self.conversation_id is None:
+                raise InvalidInput("previous_id", "none needs conversationId")
+        elif self.previous_id is not None and self.conversation_id is not None:
             raise InvalidInput("previous_id", "not together with conversationId")
         if self.tool_results and self.previous_id is None and self.conversation_id is None:
             raise InvalidInput("tool_results", "needs conversationId or previousId")

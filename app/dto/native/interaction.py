@@ -13,12 +13,16 @@ from app.dto.native.items import (
     tool_call_document,
     tool_result_document,
 )
-from app.dto.wire import Dto, format_time
-from domain.entities.interaction import Attempt, Interaction, Status
+from app.dto.wire import PREVIOUS_NONE, Dto, format_time
+from domain.entities.interaction import NO_TURN_ID, Attempt, Interaction, Status
 from domain.entities.items import attachments, tool_results
 from domain.entities.reply import FinishReason, Usage
 
 _EXAMPLE_ID = "019aabb1-7c80-7000-8a51-0f1d2c3b4a59"
+
+
+def _previous_id(interaction: Interaction) -> str | None:
+    return PREVIOUS_NONE if interaction.previous_id == NO_TURN_ID else interaction.previous_id
 
 
 def _is_empty(value: object) -> bool:
@@ -79,7 +83,7 @@ class InteractionDto(Dto):
     previous_id: str | None = Field(
         default=None,
         exclude_if=_is_empty,
-        description="The interaction that this one continues; absent when the request named none.",
+        description="The interaction that this one continues, `none` for a branch from the beginning of its conversation; absent when the request named none.",
         examples=[_EXAMPLE_ID],
     )
     tool_calls: list[ToolCallDto] = Field(
@@ -138,7 +142,7 @@ class InteractionDto(Dto):
             usage=UsageDto.from_usage(interaction.usage),
             attempts=[AttemptDto.from_attempt(attempt) for attempt in interaction.attempts],
             error=interaction.error,
-            previous_id=interaction.previous_id,
+            previous_id=_previous_id(interaction),
             tool_calls=[ToolCallDto.from_call(call) for call in interaction.tool_calls],
             tool_results=[GivenToolResultDto.from_result(result) for result in prompt.results],
             attachments=[
@@ -208,7 +212,7 @@ def interaction_document(interaction: Interaction) -> dict[str, Any]:
         "error": interaction.error,
     }
     if interaction.previous_id is not None:
-        document["previousId"] = interaction.previous_id
+        document["previousId"] = _previous_id(interaction)
     if interaction.items and (calls := interaction.tool_calls):
         document["toolCalls"] = [tool_call_document(call) for call in calls]
     if message.items and (results := tool_results(message.items)):
