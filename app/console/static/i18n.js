@@ -30,6 +30,11 @@ export function compact(value) {
   return new Intl.NumberFormat(preferences.language, { notation: "compact", maximumFractionDigits: 1 }).format(value);
 }
 
+/** Return a number with up to `digits` decimal places. */
+export function decimal(value, digits) {
+  return new Intl.NumberFormat(preferences.language, { maximumFractionDigits: digits }).format(value);
+}
+
 export function percent(share) {
   return new Intl.NumberFormat(preferences.language, { style: "percent", maximumFractionDigits: 1 }).format(share);
 }
@@ -38,6 +43,12 @@ export function percent(share) {
 export function dollars(value) {
   const digits = value !== 0 && Math.abs(value) < 1 ? { maximumSignificantDigits: 2, minimumFractionDigits: 2 } : { maximumFractionDigits: 2 };
   return new Intl.NumberFormat(preferences.language, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", ...digits }).format(value);
+}
+
+/** Return US dollars with `digits` decimal places, or in short form. */
+export function dollarsTo(value, digits, isShort) {
+  const form = isShort ? { notation: "compact", maximumFractionDigits: 1 } : { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return new Intl.NumberFormat(preferences.language, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", ...form }).format(value);
 }
 
 /** Return a size in B, KiB or MiB. */

@@ -3,7 +3,7 @@
 import { openAccount } from "./account.js";
 import * as api from "./api.js";
 import { fill, h } from "./dom.js";
-import { compact, dollars, number, percent, seconds, t } from "./i18n.js";
+import { compact, dollars, number, percent, t } from "./i18n.js";
 import { groupTable } from "./overview_groups.js";
 import { serviceState } from "./overview_service.js";
 import { plot } from "./plot.js";
@@ -70,7 +70,7 @@ function shown(days, byDay, groups) {
   const tokens = total((group) => group.inputTokens) + total((group) => group.outputTokens);
   const cost = total((group) => group.costUsd);
   const failureShare = t("ofAll", { share: percent(failures / interactions) });
-  const common = { days, kind: "bars", axis: compact };
+  const common = { days, kind: "bars", quantity: "count" };
   return [
     h(
       "dl",
@@ -83,10 +83,10 @@ function shown(days, byDay, groups) {
     h(
       "div",
       { class: "plots" },
-      plot({ ...common, title: t("interactionsTitle"), isWhole: true, shown: number, series: [{ name: t("answered"), style: "main", values: each((group) => group.interactions - group.failures) }, { name: t("failures"), style: "bad", values: each((group) => group.failures) }] }),
-      plot({ ...common, title: t("latencyTitle"), kind: "band", shown: seconds, axis: (value) => `${compact(value)} s`, series: [{ name: "p50", style: "low", values: each((group) => group.latencySeconds.p50, null) }, { name: "p95", style: "high", values: each((group) => group.latencySeconds.p95, null) }] }),
-      plot({ ...common, title: t("tokensTitle"), isWhole: true, shown: number, series: [{ name: t("input"), style: "soft", values: each((group) => group.inputTokens ?? 0) }, { name: t("output"), style: "main", values: each((group) => group.outputTokens ?? 0) }] }),
-      plot({ ...common, title: t("costTitle"), shown: dollars, axis: dollars, series: [{ name: t("costTitle"), style: "main", values: each((group) => group.costUsd ?? 0) }] }),
+      plot({ ...common, title: t("interactionsTitle"), series: [{ name: t("answered"), style: "main", values: each((group) => group.interactions - group.failures) }, { name: t("failures"), style: "bad", values: each((group) => group.failures) }] }),
+      plot({ ...common, title: t("latencyTitle"), kind: "band", quantity: "seconds", series: [{ name: "p50", style: "low", values: each((group) => group.latencySeconds.p50, null) }, { name: "p95", style: "high", values: each((group) => group.latencySeconds.p95, null) }] }),
+      plot({ ...common, title: t("tokensTitle"), series: [{ name: t("input"), style: "soft", values: each((group) => group.inputTokens ?? 0) }, { name: t("output"), style: "main", values: each((group) => group.outputTokens ?? 0) }] }),
+      plot({ ...common, title: t("costTitle"), quantity: "dollars", series: [{ name: t("costTitle"), style: "main", values: each((group) => group.costUsd ?? 0) }] }),
     ),
     grouped(groups),
   ];

@@ -1,21 +1,24 @@
 // Daily values in SVG, as stacked bars or as a band between two quantiles, with a table as the accessible alternative.
 
 import { fill, h, s } from "./dom.js";
-import { day, t } from "./i18n.js";
-import { labelled, ticksTo } from "./plot_scale.js";
+import { day, dollars, number, seconds, t } from "./i18n.js";
+import { axisTo, labelled } from "./plot_scale.js";
 
 const HEIGHT = 168;
 const MARGIN = { top: 8, right: 22, bottom: 22, left: 54 };
 const LABEL_PIXELS = 84;
+const DIGIT_PIXELS = 6.4;
 const WIDEST_BAR = 28;
+const SHOWN = { count: number, seconds, dollars };
 
 /**
  * Return a figure.
  *
  * `series` are `{name, style, values}` with one value per day, null if there is none. `kind` is "bars" or "band"; a band
- * has two series, the lower one first. `shown` formats a value, `axis` formats one for the axis.
+ * has two series, the lower one first. `quantity` says what the values are: "count", "seconds" or "dollars".
  */
-export function plot({ title, sum, days, series, kind, shown, axis, isWhole = false }) {
+export function plot({ title, sum, days, series, kind, quantity }) {
+  const shown = SHOWN[quantity];
   const picture = h("div", { class: "plot-picture" });
   const tip = h("div", { class: "tip", hidden: true });
   const stage = h("div", { class: "plot-stage" }, picture, tip);
@@ -25,7 +28,7 @@ export function plot({ title, sum, days, series, kind, shown, axis, isWhole = fa
   function draw() {
     const width = Math.max(220, Math.floor(stage.clientWidth));
     if (stage.clientWidth === 0) return;
-    fill(picture, drawing({ width, days, series, kind, axis, highest, isWhole, label, point }));
+    fill(picture, drawing({ width, days, series, kind, quantity, highest, label, point }));
   }
 
   function point(index, x) {
@@ -51,30 +54,31 @@ function top(series, index, kind) {
   return kind === "bars" ? values.reduce((sum, value) => sum + value, 0) : Math.max(...values);
 }
 
-function drawing({ width, days, series, kind, axis, highest, isWhole, label, point }) {
-  const ticks = ticksTo(highest, isWhole);
-  const inner = { width: width - MARGIN.left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom };
+function drawing({ width, days, series, kind, quantity, highest, label, point }) {
+  const ticks = axisTo(highest, quantity);
+  const left = Math.max(MARGIN.left, 12 + DIGIT_PIXELS * Math.max(...ticks.map((tick) => tick.label.length)));
+  const inner = { width: width - left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom };
   const slot = inner.width / days.length;
   const place = {
-    x: (index) => MARGIN.left + slot * (index + 0.5),
-    y: (value) => MARGIN.top + inner.height * (1 - value / ticks.at(-1)),
+    x: (index) => left + slot * (index + 0.5),
+    y: (value) => MARGIN.top + inner.height * (1 - value / ticks.at(-1).value),
     slot,
   };
   const cursor = s("rect", { class: "plot-cursor", y: MARGIN.top, width: slot, height: inner.height, visibility: "hidden" });
 
   function follow(event) {
     const box = event.currentTarget.getBoundingClientRect();
-    const index = Math.floor((event.clientX - box.left - MARGIN.left) / slot);
+    const index = Math.floor((event.clientX - box.left - left) / slot);
     const isWithin = event.type !== "pointerleave" && index >= 0 && index < days.length;
     cursor.setAttribute("visibility", isWithin ? "visible" : "hidden");
-    cursor.setAttribute("x", MARGIN.left + slot * index);
+    cursor.setAttribute("x", left + slot * index);
     point(isWithin ? index : null, place.x(index));
   }
 
   return s(
     "svg",
     { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": label, onpointermove: follow, onpointerdown: follow, onpointerleave: follow },
-    ticks.map((value) => [s("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: place.y(value), y2: place.y(value) }), s("text", { class: "tick", x: MARGIN.left - 8, y: place.y(value) + 4, "text-anchor": "end" }, axis(value))]),
+    ticks.map(({ value, label: name }) => [s("line", { class: "grid", x1: left, x2: width - MARGIN.right, y1: place.y(value), y2: place.y(value) }), s("text", { class: "tick", x: left - 8, y: place.y(value) + 4, "text-anchor": "end" }, name)]),
     cursor,
     kind === "bars" ? bars(series, days, place) : band(series, days, place),
     labelled(days.length, Math.floor(inner.width / LABEL_PIXELS)).map((index) => s("text", { class: "tick", x: place.x(index), y: HEIGHT - 5, "text-anchor": "middle" }, day(days[index]))),
