@@ -1,6 +1,6 @@
 // Renders an answer. It is untrusted: elements are created one by one, and its text becomes text nodes only.
 
-import { copyButton } from "./copy.js";
+import { codeBlock, growCodeBlock } from "./code_block.js";
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { blocksOf } from "./markdown_blocks.js";
@@ -14,8 +14,9 @@ export function showMarkdown(container, text) {
   const shown = container.shownSources ?? [];
   blocks.forEach((block, index) => {
     if (shown[index] === block.source) return;
-    const element = elementOf(block, 0);
     const before = container.children[index];
+    if (before && block.kind === "code" && growCodeBlock(before, block)) return;
+    const element = elementOf(block, 0);
     if (before) before.replaceWith(element);
     else container.append(element);
   });
@@ -56,16 +57,6 @@ function elementOf(block, depth) {
     default:
       return h("p", null, inline(block.text));
   }
-}
-
-/** Return a block of code with a button that copies it. */
-export function codeBlock({ language, text }) {
-  return h(
-    "div",
-    { class: "code" },
-    h("div", { class: "code-head" }, h("span", null, language || t("code")), copyButton(() => text, t("copyCode"))),
-    h("pre", { tabindex: "0", role: "group", "aria-label": language || t("code") }, h("code", null, text)),
-  );
 }
 
 function table({ head, rows }) {

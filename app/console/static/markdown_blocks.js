@@ -9,7 +9,8 @@ const DIVIDER = /^ {0,3}\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
 
 /** Return the blocks of a text. */
 export function blocksOf(text) {
-  const lines = text.replace(/\r\n?/g, "\n").replaceAll("\t", "    ").split("\n");
+  const source = text.replace(/\r\n?/g, "\n").split("\n");
+  const lines = source.map((line) => line.replaceAll("\t", "    "));
   const blocks = [];
   let at = 0;
   while (at < lines.length) {
@@ -18,7 +19,8 @@ export function blocksOf(text) {
       continue;
     }
     const block = blockAt(lines, at);
-    block.source = lines.slice(at, block.end).join("\n");
+    if (block.kind === "code") block.text = source.slice(at + 1, block.textEnd).join("\n"); // with its tabs, for copying
+    block.source = source.slice(at, block.end).join("\n");
     blocks.push(block);
     at = block.end;
   }
@@ -42,7 +44,7 @@ function blockAt(lines, at) {
 function fenceAt(lines, at, mark, language) {
   let end = at + 1;
   while (end < lines.length && !isClosing(lines[end], mark)) end += 1;
-  return { kind: "code", language, text: lines.slice(at + 1, end).join("\n"), end: Math.min(end + 1, lines.length) };
+  return { kind: "code", language, textEnd: end, end: Math.min(end + 1, lines.length) };
 }
 
 function isClosing(line, mark) {

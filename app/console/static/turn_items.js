@@ -1,9 +1,10 @@
 // Parts of a turn beside its text: reasoning, tool calls and tool results.
 
+import { codeBlock } from "./code_block.js";
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { codeBlock, showMarkdown } from "./markdown.js";
+import { showMarkdown } from "./markdown.js";
 
 const OPEN_CHARACTERS = 400; // longer arguments and results are folded at first
 
@@ -24,13 +25,13 @@ export function reasoningView() {
 
 /** Return a call with its arguments. */
 export function callView({ name, arguments: values }) {
-  return fold("call", [icon("tool"), t("callOf"), " ", h("code", null, name)], t("arguments"), textOf(values));
+  return fold("call", [icon("tool"), t("callOf"), " ", h("code", null, name)], t("arguments"), values);
 }
 
 /** Return the result of a call; `name` is the name of its tool, or null if that is not known. */
 export function resultView({ callId, output, isError }, name) {
   const label = t(isError ? "failedResultOf" : "resultOf");
-  return fold(isError ? "result is-error" : "result", [icon(isError ? "alert" : "check"), label, " ", h("code", null, name ?? callId)], t("result"), textOf(output));
+  return fold(isError ? "result is-error" : "result", [icon(isError ? "alert" : "check"), label, " ", h("code", null, name ?? callId)], t("result"), output);
 }
 
 /** Return the names of the tools that are called, each once. */
@@ -48,8 +49,9 @@ export function markdownOf(text) {
   return isJson(text) ? `\`\`\`json\n${text}\n\`\`\`` : text;
 }
 
-function fold(kind, summary, label, text) {
-  return h("details", { class: `fold ${kind}`, open: text.length <= OPEN_CHARACTERS }, h("summary", null, summary), codeBlock({ language: label, text }));
+function fold(kind, summary, label, value) {
+  const text = textOf(value);
+  return h("details", { class: `fold ${kind}`, open: text.length <= OPEN_CHARACTERS }, h("summary", null, summary), codeBlock({ label, language: typeof value === "string" ? "" : "json", text }));
 }
 
 function textOf(value) {
