@@ -98,7 +98,9 @@ def test_an_answer_that_breaks_keeps_its_text_and_can_be_asked_for_again(
     expect(turn.get_by_text("Broken off")).to_be_visible()
     console.model.select_option("gem-healthy")
     turn.get_by_role("button", name="Try again").click()
-    expect(console.turns).to_have_count(2)
+    expect(turn.locator(".prose")).to_have_text(WHOLE_TEXT.strip())
+    turn.get_by_role("button", name="Previous branch").click()
+    expect(turn.locator(".prose")).to_have_text("All")
 
 
 def test_an_answer_that_is_stopped_is_cancelled_and_kept_as_far_as_it_came(

@@ -36,8 +36,9 @@ export async function attachmentOf(file) {
   }
 }
 
-/** Return the attachment as it is sent to the service, with its content in base64. */
-export function encoded({ name, mediaType, blob }) {
+/** Return the attachment as it is sent to the service: its content in base64, or how the service names one that it has. */
+export async function encoded({ id, url, name, mediaType, blob }) {
+  if (!blob) return url ? { url, mediaType, name } : { attachmentId: id, name };
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve({ mediaType, name, data: reader.result.slice(reader.result.indexOf(",") + 1) });

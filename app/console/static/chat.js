@@ -3,6 +3,8 @@
 import { announce } from "./announcer.js";
 import * as api from "./api.js";
 import { acceptDrops } from "./attachment_picker.js";
+import { focusSwitch } from "./branch_switch.js";
+import { Branches } from "./branches.js";
 import { Turn } from "./chat_turn.js";
 import { turnView } from "./chat_turn_view.js";
 import { composer } from "./composer.js";
@@ -17,6 +19,7 @@ import { openTurn, toolResultsForm } from "./tool_results.js";
 import { namesOf } from "./turn_items.js";
 
 const PAGE = 30;
+const LARGEST_PAGE = 100;
 const NEAR_PIXELS = 80;
 
 // Changing the language creates a new view, so the open conversation is stored here, and in `answered` those that are
@@ -26,10 +29,13 @@ let ended = () => {};
 const answered = new Map();
 
 function begun(id = null) {
-  return { id: id ?? newId(), isNew: id === null, turns: [], cursor: null };
+  return { id: id ?? newId(), isNew: id === null, branches: new Branches(), cursor: null };
 }
 
-/** Return the view: its element, and `open(id)`, which shows a conversation or starts one. */
+/**
+ * Return the view: its element, and `open(id, { turnId })`, which shows a conversation, at one of its turns if that is given, or
+ * starts one.
+ */
 export function chatView() {
   const list = conversationList({ onerased: forget });
   const turns = h("div", { class: "turns" });
@@ -51,6 +57,7 @@ export function chatView() {
       h("div", { class: "talk-foot" }, latest, writer.element),
     ),
   );
+  const views = new WeakMap(); // by the turn
   let drawer = null;
   let asksFor = null; // turn whose results the form asks for
   acceptDrops(element, writer.attach);
@@ -59,22 +66,41 @@ export function chatView() {
     drawer = openDrawer(t("conversations"), list.element, () => side.append(list.element));
   }
 
-  async function open(id) {
+  async function open(id, { turnId }) {
     drawer?.close();
     writer.reload();
     const isOther = id ? id !== conversation.id : !conversation.isNew;
     if (isOther) conversation = answered.get(id) ?? begun(id);
     list.mark(conversation.isNew ? null : conversation.id);
     showResultsForm();
-    if (isOther && !conversation.turns.length && id) await read();
+    if (isOther && !conversation.branches.turns.length && id) await read();
     else show();
-    focus();
+    if (turnId) await showTurn(turnId);
+    else focus();
+  }
+
+  /** Show one turn of the conversation, on its branch, and focus it. */
+  async function showTurn(id) {
+    const mine = conversation;
+    // Without the turn's id, so that its link can be followed again.
+    history.replaceState(null, "", `#/chat/${encodeURIComponent(mine.id)}`);
+    if (!(await readUntil(mine, () => mine.branches.turns.some((turn) => turn.id <= id)))) return;
+    const find = () => mine.branches.turns.find((each) => each.id === id);
+    if (!find()) await catchUp();
+    const turn = find();
+    if (!turn || mine !== conversation) return; // erased, or the user went on
+    mine.branches.show(turn);
+    show(false);
+    const { element: found } = views.get(turn);
+    found.classList.add("is-found");
+    found.scrollIntoView({ block: "start" });
+    found.focus({ preventScroll: true });
   }
 
   /** Start a new conversation, read no answers of the user any more, and return whether the previous one had any turns. */
   function leave() {
-    const wasBegun = conversation.turns.length > 0;
-    for (const { turns: left } of answered.values()) for (const turn of left) turn.close();
+    const wasBegun = conversation.branches.turns.length > 0;
+    for (const { branches } of answered.values()) for (const turn of branches.turns) turn.close();
     answered.clear();
     conversation = begun();
     return wasBegun;
@@ -108,16 +134,27 @@ export function chatView() {
     }
   }
 
-  async function readBefore(mine) {
-    const page = await api.history({ conversationId: mine.id, status: api.STATUSES, limit: PAGE, cursor: mine.cursor });
+  async function readBefore(mine, limit = PAGE) {
+    const page = await api.history({ conversationId: mine.id, status: api.STATUSES, limit, cursor: mine.cursor });
     const earlier = page.history.map(Turn.fromInteraction).reverse();
-    mine.turns.unshift(...earlier);
+    mine.branches.addEarlier(earlier, page.nextCursor === null);
     mine.cursor = page.nextCursor;
     if (!session.userId && page.history.length) {
       session.setUserFromAnswer(page.history[0].userId);
       list.load();
     }
     followUnfinished(mine, earlier);
+  }
+
+  /** Load earlier turns until `isEnough()`; return false if that failed, which is shown, or the user left the conversation. */
+  async function readUntil(mine, isEnough) {
+    try {
+      while (mine === conversation && mine.cursor && !isEnough()) await readBefore(mine, LARGEST_PAGE);
+    } catch (error) {
+      if (mine === conversation) turns.append(problemCard(error, null));
+      return false;
+    }
+    return mine === conversation;
   }
 
   /** Read on the answers that are still being made: begun before a reload, or in another tab. */
@@ -128,7 +165,7 @@ export function chatView() {
   /** Add the turns that were begun in another tab since the conversation was read. */
   async function catchUp() {
     const mine = conversation;
-    if (answering() || !mine.turns.length || !session.userId) return;
+    if (answering() || !mine.branches.turns.length || !session.userId) return;
     let page;
     try {
       page = await api.history({ conversationId: mine.id, status: api.STATUSES, limit: PAGE });
@@ -136,11 +173,12 @@ export function chatView() {
       return; // they are found the next time
     }
     if (mine !== conversation || answering()) return;
-    const known = new Set(mine.turns.map(({ id }) => id));
+    const known = new Set(mine.branches.turns.map(({ id }) => id));
     const newer = page.history.filter(({ id }) => !known.has(id)).map(Turn.fromInteraction).reverse();
     if (!newer.length) return;
-    mine.turns.push(...newer);
-    show();
+    const before = mine.branches.last;
+    mine.branches.addNewer(newer);
+    show(mine.branches.last !== before);
     followUnfinished(mine, newer);
   }
 
@@ -153,33 +191,68 @@ export function chatView() {
       await readBefore(mine);
       if (mine !== conversation) return;
       const fromEnd = scroller.scrollHeight - scroller.scrollTop;
-      show();
+      show(false);
       scroller.scrollTop = scroller.scrollHeight - fromEnd;
     } catch (error) {
       if (mine === conversation) button.replaceWith(problemCard(error, show));
     }
   }
 
-  function show() {
-    const earlier = conversation.cursor && h("button", { type: "button", class: "button earlier", onclick: readEarlier }, t("earlier"));
-    fill(turns, earlier, conversation.turns.length ? conversation.turns.map(view) : welcome());
-    writer.follow(Boolean(answering()));
-    showResultsForm();
-    stick(true);
+  /** Show the turns of the path; `isAtEnd` scrolls to the last of them. */
+  function show(isAtEnd = true) {
+    const { branches, cursor } = conversation;
+    const path = branches.path.map((turn) => {
+      if (!views.has(turn)) views.set(turn, view(turn));
+      const { element: shown, showBranches } = views.get(turn);
+      showBranches(branches.besides(turn));
+      shown.classList.remove("is-found");
+      return shown;
+    });
+    const earlier = cursor && h("button", { type: "button", class: "button earlier", onclick: readEarlier }, t("earlier"));
+    arrange(turns, [earlier, ...(path.length ? path : [welcome()])].filter(Boolean));
+    follow();
+    if (isAtEnd) stick(true);
   }
 
   function view(turn) {
-    return turnView(turn, { again: () => ask(turn.request), ongrow: stick, toolOf });
+    return turnView(turn, {
+      onask: (text) => askBeside(turn, text),
+      onswitch: switchTo,
+      ongrow: () => views.get(turn)?.element.isConnected && stick(),
+      toolOf,
+    });
+  }
+
+  /** Show another branch with the turn at the same place of the screen, and the focus on the button that was used. */
+  function switchTo(turn, step) {
+    const { branches } = conversation;
+    const before = branches.path.find((each) => branches.besides(each).includes(turn));
+    const top = views.get(before).element.getBoundingClientRect().top;
+    branches.show(turn);
+    show(false);
+    const { element: shown } = views.get(turn);
+    scroller.scrollTop += shown.getBoundingClientRect().top - top;
+    focusSwitch(shown, step);
+    const all = branches.besides(turn);
+    announce(t("sayBranch", { position: all.indexOf(turn) + 1, count: all.length }));
+  }
+
+  /** Show what depends on whether an answer is in progress. */
+  function follow() {
+    const isOn = Boolean(answering());
+    writer.follow(isOn);
+    for (const button of turns.querySelectorAll(".asks")) button.disabled = isOn;
+    showResultsForm();
   }
 
   /** Return the name of the tool of an earlier call, or undefined. */
   function toolOf(callId) {
-    return conversation.turns.flatMap((turn) => turn.toolCalls).find(({ id }) => id === callId)?.name;
+    return conversation.branches.turns.flatMap((turn) => turn.toolCalls).find(({ id }) => id === callId)?.name;
   }
 
   /** Show the form for the results of calls that are unanswered; remove it when there are none. */
   function showResultsForm() {
-    const open = openTurn(conversation.turns);
+    const open = openTurn(conversation.branches.path);
     if (open === asksFor) return;
     asksFor = open;
     fill(results, open && toolResultsForm(open, sendResults));
@@ -208,16 +281,13 @@ export function chatView() {
     );
   }
 
-  async function ask(body) {
+  /** Ask behind the turn `parent`, by default the last one that is shown. */
+  async function ask(body, parent = conversation.branches.last) {
     if (answering()) return;
     const mine = conversation;
-    const turn = new Turn({ ...body, conversationId: mine.id });
-    if (!mine.turns.length) fill(turns);
-    mine.turns.push(turn);
-    turns.append(view(turn));
-    writer.follow(true);
-    showResultsForm();
-    stick(true);
+    const turn = new Turn({ ...body, ...mine.branches.placeAfter(parent, mine.id) });
+    mine.branches.add(turn, parent);
+    show();
     announce(t("sayAnswering", { model: turn.model || t("defaultModel") }));
     if (mine.isNew) {
       mine.isNew = false;
@@ -226,19 +296,34 @@ export function chatView() {
     await untilEnd(mine, turn, turn.ask());
   }
 
+  /**
+   * Ask `text` in the place of `turn`, which stays as another branch, and return whether that is possible: no answer is in
+   * progress, and the options are valid.
+   */
+  function askBeside(turn, text) {
+    const mine = conversation;
+    const body = !answering() && writer.requestOf({ ...turn.content, ...(text && { userPrompt: text }) });
+    if (!body) return false;
+    readUntil(mine, () => !mine.branches.isParentMissing(turn)).then((isRead) => {
+      if (!isRead) return;
+      ask(body, mine.branches.parentOf(turn));
+      focus();
+    });
+    return true;
+  }
+
   /** Keep the conversation while the answer of one of its turns is read. */
   async function untilEnd(mine, turn, reading) {
     answered.set(mine.id, mine);
     await reading;
     if (turn.isClosed) return;
-    if (mine.turns.every((each) => each.isOver)) answered.delete(mine.id);
+    if (mine.branches.turns.every((each) => each.isOver)) answered.delete(mine.id);
     announce(endOf(turn));
     ended();
   }
 
   ended = () => {
-    writer.follow(Boolean(answering()));
-    showResultsForm();
+    follow();
     stick();
     list.load();
   };
@@ -269,7 +354,13 @@ function endOf({ problem, state, toolCalls }) {
 }
 
 function answering() {
-  return conversation.turns.find((turn) => !turn.isOver);
+  return conversation.branches.turns.find((turn) => !turn.isOver);
+}
+
+/** Make `children` the children of `element`; those that stay are not moved, so that they keep focus and scroll position. */
+function arrange(element, children) {
+  for (const child of [...element.children]) if (!children.includes(child)) child.remove();
+  children.forEach((child, index) => element.children[index] !== child && element.insertBefore(child, element.children[index] ?? null));
 }
 
 /** Return a new id; `crypto.randomUUID` is not available on insecure origins. */

@@ -18,6 +18,7 @@ export class Turn {
   isStored = true;
   isLost = false; // the connection is lost, and the answer goes on
   onchange = () => {};
+  parent; // the turn it continues, null for none; undefined where only history tells
   #reading = new AbortController();
 
   /** Create a turn that is not sent yet; `request` is the body of POST /v1/chat without the user, its attachments with `blob`. */
@@ -27,14 +28,21 @@ export class Turn {
     this.attachments = request.attachments ?? [];
     this.toolResults = request.toolResults ?? [];
     this.model = request.model ?? "";
+    this.previousId = request.previousId;
   }
 
   /** Return the turn of an interaction in history. */
   static fromInteraction(interaction) {
-    const { userPrompt, attachments, requestedModel } = interaction;
-    const turn = new Turn({ userPrompt, attachments, model: requestedModel });
+    const { userPrompt, attachments, requestedModel, previousId } = interaction;
+    const turn = new Turn({ userPrompt, attachments, model: requestedModel, previousId });
     turn.#update(interaction);
     return turn;
+  }
+
+  /** What was asked, as content of a request. */
+  get content() {
+    const { prompt, attachments, toolResults } = this;
+    return { ...(prompt && { userPrompt: prompt }), ...(attachments.length && { attachments }), ...(toolResults.length && { toolResults }) };
   }
 
   get isOver() {

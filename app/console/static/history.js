@@ -137,7 +137,7 @@ export function historyView() {
   }
 
   /** Show the list, reloaded if the user comes from another view, and the interaction `id` if given. */
-  function open(id, isComing) {
+  function open(id, { isComing }) {
     const before = openId;
     openId = id;
     element.classList.toggle("has-detail", Boolean(id));

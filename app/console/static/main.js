@@ -64,16 +64,16 @@ function markTab() {
   }
 }
 
-/** Show the view in the address: `#/chat/{conversation}`, `#/history/{interaction}`, `#/overview`. */
+/** Show the view in the address: `#/chat/{conversation}`, `#/chat/{conversation}/{interaction}`, `#/history/{interaction}`, `#/overview`. */
 function route(isMoving = true) {
-  const [, name, id] = location.hash.match(/^#\/(\w+)(?:\/([^/]+))?$/) ?? [];
+  const [, name, id, part] = location.hash.match(/^#\/(\w+)(?:\/([^/]+)(?:\/([^/]+))?)?$/) ?? [];
   const next = name in VIEWS ? name : "chat";
   const isComing = next !== shown;
   shown = next;
-  if (next === "chat") lastChat = location.hash || "#/chat";
+  if (next === "chat") lastChat = id ? `#/chat/${id}` : "#/chat";
   for (const [viewName, view] of Object.entries(views)) view.element.hidden = viewName !== next;
   markTab();
-  views[next].open(id ? decoded(id) : null, isComing);
+  views[next].open(id ? decoded(id) : null, { isComing, turnId: part ?? null });
   // On the first load the focus stays at the beginning of the page.
   if (isComing && isMoving) views[next].focus();
 }

@@ -66,6 +66,14 @@ export const ENGLISH = {
   tooLarge: "{name} is larger than {most}.", emptyFile: "{name} is empty.", unreadableFile: "{name} cannot be read.",
   tooManyFiles: "At most {count} files can be attached.",
 
+  // Branches of a conversation
+  regenerate: "Regenerate", editQuestion: "Edit the question", askAgain: "Ask again",
+  branches: "Branches", previousBranch: "Previous branch", nextBranch: "Next branch", branchOf: "{position} / {count}", sayBranch: "Branch {position} of {count}",
+
+  // Search
+  searchConversations: "Search conversations", hits: { one: "{count} turn found", other: "{count} turns found" }, hitsSoFar: { one: "{count} turn shown", other: "{count} turns shown" },
+  noHits: "No turn has all of these words. Only whole words are found.",
+
   earlier: "Show earlier turns", toLatest: "To the latest", copyAnswer: "Copy the answer",
   seeInHistory: "See in history", notPersisted: "Not stored: the history is unavailable",
 

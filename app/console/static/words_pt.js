@@ -61,6 +61,12 @@ export const PORTUGUESE = {
   tooLarge: "{name} é maior que {most}.", emptyFile: "{name} está vazio.", unreadableFile: "Não foi possível ler {name}.",
   tooManyFiles: "É possível anexar no máximo {count} arquivos.",
 
+  regenerate: "Gerar de novo", editQuestion: "Editar a pergunta", askAgain: "Perguntar de novo",
+  branches: "Ramos", previousBranch: "Ramo anterior", nextBranch: "Próximo ramo", branchOf: "{position} / {count}", sayBranch: "Ramo {position} de {count}",
+
+  searchConversations: "Buscar nas conversas", hits: { one: "{count} pergunta encontrada", other: "{count} perguntas encontradas" }, hitsSoFar: { one: "{count} pergunta na tela", other: "{count} perguntas na tela" },
+  noHits: "Nenhuma pergunta tem todas estas palavras. Só palavras inteiras são encontradas.",
+
   earlier: "Mostrar perguntas anteriores", toLatest: "Ir ao mais recente", copyAnswer: "Copiar a resposta",
   seeInHistory: "Ver no histórico", notPersisted: "Não guardada: o histórico está indisponível",
 
