@@ -2,6 +2,7 @@
 
 import { announce } from "./announcer.js";
 import * as api from "./api.js";
+import { conversationSearch } from "./conversation_search.js";
 import { askFirst, field, openDialog } from "./dialog.js";
 import { fill, h } from "./dom.js";
 import { moment, t } from "./i18n.js";
@@ -20,10 +21,13 @@ const LONGEST_TITLE = 200;
 export function conversationList({ onerased }) {
   const items = h("ul", { class: "conversations" });
   const end = h("div", { class: "conversations-end" });
+  const search = conversationSearch({ ontoggle: (isOn) => (items.hidden = end.hidden = isOn) });
   const element = h(
     "nav",
     { class: "sidebar", "aria-label": t("conversations") },
     h("a", { class: "button new-chat", href: "#/chat" }, icon("plus"), t("newChat")),
+    search.field,
+    search.results,
     items,
     end,
   );

@@ -67,7 +67,7 @@ function shown(interaction, words, erase) {
       "div",
       { class: "detail-actions" },
       statusLabel(interaction.status),
-      interaction.conversationId && h("a", { class: "button", href: `#/chat/${encodeURIComponent(interaction.conversationId)}` }, icon("chat"), t("continueChat")),
+      interaction.conversationId && h("a", { class: "button", href: `#/chat/${encodeURIComponent(interaction.conversationId)}/${interaction.id}` }, icon("chat"), t("continueChat")),
       h("button", { type: "button", class: "button danger-quiet", onclick: erase }, icon("trash"), t("erase")),
     ),
     toolResults.length > 0 && [h("h3", null, t("toolResults")), h("div", { class: "turn-items" }, toolResults.map((result) => resultView(result, null)))],
