@@ -26,7 +26,7 @@ class ConversationRecordReader(Protocol):
 class ConversationRecords(ConversationRecordReader, Protocol):
     """Stores one record per user and conversation, separate from the interactions.
 
-    Erasing interactions does not erase records: `EraseHistory` erases both.
+    Erasing all interactions of a user hides the records that were created until then, and `EraseHistory` erases them.
     """
 
     @abstractmethod

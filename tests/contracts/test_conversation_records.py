@@ -175,7 +175,33 @@ async def test_records_are_no_interactions(store: Any, records: ConversationReco
         assert sum(len(page.records) for page in archived) == 1
         assert not any(page.erasures for page in archived)
     assert await store.erase_all("ana", an_id(2)) == 1
-    assert await records.get("ana", "loops") == everything()
+
+
+async def test_a_record_that_an_erasure_of_the_user_left_behind_is_not_read(
+    store: Any, records: ConversationRecords
+) -> None:
+    """As an erasure by a version without records does, and one that is interrupted."""
+    await records.put(a_record(1))
+    await records.put(a_record(3, conversation_id="later"))
+    await records.put(a_record(1, user_id="bob"))
+    await store.erase_all("ana", an_id(2))
+    assert await records.get("ana", "loops") is None
+    assert await records.titles("ana", ["loops", "later"]) == {"later": "Loops"}
+    assert await listed(records) == [("ana", "later"), ("bob", "loops")]
+    assert await listed(records, "ana") == [("ana", "later")]
+    await records.put(a_record(4))
+    assert await records.get("ana", "loops") == a_record(4)
+
+
+async def test_erasing_the_first_interaction_leaves_the_record(
+    store: Any, records: ConversationRecords
+) -> None:
+    await records.put(a_record(1))
+    await store.erase("ana", an_id(1))
+    assert await records.get("ana", "loops") == a_record(1)
+    renamed = a_record(1, title="More loops", changed_id=an_id(2))
+    await records.put(renamed)
+    assert await records.get("ana", "loops") == renamed
 
 
 async def test_half_a_surrogate_pair_is_refused(records: ConversationRecords) -> None:

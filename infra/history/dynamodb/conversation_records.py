@@ -17,7 +17,7 @@ from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
 from domain.interfaces.conversation_records import ConversationRecords
 from infra.history.dynamodb.items import MAX_BODY_BYTES
-from infra.history.dynamodb.tombstones import first_living_id
+from infra.history.dynamodb.tombstones import first_living_id, first_living_ids
 from infra.history.format.compression import compressed, decompressed
 from infra.history.format.conversation_records import json_of_record, record_in
 from infra.history.store.retention import Retention
@@ -62,7 +62,8 @@ class DynamoConversationRecords(ConversationRecords):
                 answer = await self._table.call(
                     "get_item", Key=_key(user_id, conversation_id), ConsistentRead=True
                 )
-                return await _record(answer["Item"]) if "Item" in answer else None
+                living = await self._living([answer["Item"]] if "Item" in answer else [])
+                return await _record(living[0]) if living else None
 
     async def put(self, record: ConversationRecord) -> None:
         key = _key(record.user_id, record.conversation_id)
@@ -86,7 +87,11 @@ class DynamoConversationRecords(ConversationRecords):
         keys = [_key(user_id, conversation_id) for conversation_id in conversation_ids]
         with self._reading():
             async with asyncio.timeout(self._read_seconds):
-                found = await self._table.get_many(keys, only=("sk", "title", "expiresAt"))
+                found = await self._living(
+                    await self._table.get_many(
+                        keys, only=("pk", "sk", "title", "createdId", "expiresAt")
+                    )
+                )
         now_seconds = self._clock.now_milliseconds() // 1000
         return {
             item["sk"]["S"]: item["title"]["S"]
@@ -121,8 +126,21 @@ class DynamoConversationRecords(ConversationRecords):
             }
         with self._reading():
             async for items in self._pages(operation, asked):
-                for item in items:
+                for item in await self._living(items):
                     yield await _record(item)
+
+    async def _living(self, items: Sequence[Item]) -> list[Item]:
+        """Return the records that no erasure of their user covers.
+
+        An erasure by an earlier version, or one that did not end, leaves records behind.
+        """
+        users = {_user_of(item) for item in items}
+        if not users:
+            return []
+        first_ids = await first_living_ids(self._table, users)
+        return [
+            item for item in items if item["createdId"]["S"] >= first_ids.get(_user_of(item), "")
+        ]
 
     async def _pages(self, operation: str, asked: dict[str, Any]) -> AsyncIterator[list[Item]]:
         while True:
@@ -140,6 +158,10 @@ async def _record(item: Item) -> ConversationRecord:
 
 def _key(user_id: str, conversation_id: str) -> Item:
     return {"pk": {"S": f"R#{user_id}"}, "sk": {"S": conversation_id}}
+
+
+def _user_of(item: Item) -> str:
+    return str(item["pk"]["S"]).removeprefix("R#")
 
 
 def _of_user(user_id: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ async def erase_all(table: Table, user_id: str, before_id: str) -> int:
 
 async def remove_erased(table: Table, rows: Sequence[Row]) -> None:
     """Delete rows below a tombstone of all of a user's: read after the write, so that an erasure wins in either order."""
-    before_ids = await _before_ids(table, {row.user_id for row in rows})
+    before_ids = await first_living_ids(table, {row.user_id for row in rows})
     lost: dict[str, Item] = {}
     for row in rows:
         if row.id < before_ids.get(row.user_id, ""):
@@ -58,7 +58,13 @@ async def first_living_id(table: Table, user_id: str) -> str:
 
     Readers apply it too: a late copy exists for a moment before its writer removes it.
     """
-    return (await _before_ids(table, {user_id})).get(user_id, "")
+    return (await first_living_ids(table, {user_id})).get(user_id, "")
+
+
+async def first_living_ids(table: Table, user_ids: Iterable[str]) -> dict[str, str]:
+    """Return that id of those users whose history was erased."""
+    marks = await table.get_many([mark_key(user_id) for user_id in user_ids])
+    return {mark["pk"]["S"].removeprefix("E#"): mark["before"]["S"] for mark in marks}
 
 
 async def erased_among(table: Table, user_id: str, interaction_ids: Iterable[str]) -> set[str]:
@@ -86,11 +92,6 @@ async def _mark(table: Table, user_id: str, before_id: str) -> None:
         # A later erasure includes this one.
         if code_of(exc) != "ConditionalCheckFailedException":
             raise
-
-
-async def _before_ids(table: Table, user_ids: Iterable[str]) -> dict[str, str]:
-    marks = await table.get_many([mark_key(user_id) for user_id in user_ids])
-    return {mark["pk"]["S"].removeprefix("E#"): mark["before"]["S"] for mark in marks}
 
 
 async def _keys(table: Table, pk: str, range_of_sk: str, sk: str) -> AsyncIterator[list[Item]]:

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 READ_AT_ONCE = 50
 
+_WHOLE = {"body": 1, "createdId": 1}
 _EXPIRY = IndexModel([("expiresAt", 1)], name="expiry", expireAfterSeconds=0)
 
 
@@ -60,10 +61,10 @@ class MongoConversationRecords(ConversationRecords):
         self._has_index = False
 
     async def get(self, user_id: str, conversation_id: str) -> ConversationRecord | None:
-        found = await self._calls.read(
-            self._conversations.find_one({"_id": _key(user_id, conversation_id)}, {"body": 1})
-        )
-        return None if found is None else _record(found)
+        wanted = {"_id": _key(user_id, conversation_id)}
+        found = await self._calls.read(self._conversations.find(wanted, _WHOLE).to_list())
+        living = await self._living(found)
+        return _record(living[0]) if living else None
 
     async def put(self, record: ConversationRecord) -> None:
         document: Document = {
@@ -79,8 +80,9 @@ class MongoConversationRecords(ConversationRecords):
     async def titles(self, user_id: str, conversation_ids: Sequence[str]) -> Mapping[str, str]:
         keys = [_key(user_id, conversation_id) for conversation_id in conversation_ids]
         wanted = {"_id": {"$in": keys}, "title": {"$gt": ""}}
-        found = await self._calls.read(self._conversations.find(wanted, {"title": 1}).to_list())
-        return {record["_id"].partition("/")[2]: record["title"] for record in found}
+        finding = self._conversations.find(wanted, {"title": 1, "createdId": 1})
+        living = await self._living(await self._calls.read(finding.to_list()))
+        return {record["_id"].partition("/")[2]: record["title"] for record in living}
 
     async def erase(self, user_id: str, conversation_id: str) -> None:
         await self._calls.erased(
@@ -97,9 +99,9 @@ class MongoConversationRecords(ConversationRecords):
     async def all(self, *, user_id: str | None = None) -> AsyncIterator[ConversationRecord]:
         keys = {"$gt": ""} if user_id is None else _keys_of(user_id)
         while True:
-            finding = self._conversations.find({"_id": keys}, {"body": 1}).sort("_id", 1)
+            finding = self._conversations.find({"_id": keys}, _WHOLE).sort("_id", 1)
             page = await self._calls.read(finding.limit(READ_AT_ONCE).to_list())
-            for found in page:
+            for found in await self._living(page):
                 yield _record(found)
             if len(page) < READ_AT_ONCE:
                 return
@@ -112,8 +114,22 @@ class MongoConversationRecords(ConversationRecords):
         key = {"_id": _key(record.user_id, record.conversation_id)}
         await self._conversations.replace_one(key, document, upsert=True)
         # Read after the write, so that an erasure wins in either order.
-        if await self._erasures.among([(record.user_id, record.created_id)]):
+        first_living_ids = await self._erasures.first_living_ids([record.user_id])
+        if record.created_id < first_living_ids.get(record.user_id, ""):
             await self._conversations.delete_one({**key, "createdId": record.created_id})
+
+    async def _living(self, found: Sequence[Document]) -> list[Document]:
+        """Return the records that no erasure of their user covers.
+
+        An erasure by an earlier version, or one that did not end, leaves records behind.
+        """
+        users = {_user_of(record) for record in found}
+        if not users:
+            return []
+        first_ids = await self._calls.read(self._erasures.first_living_ids(users))
+        return [
+            record for record in found if record["createdId"] >= first_ids.get(_user_of(record), "")
+        ]
 
 
 def _record(found: Document) -> ConversationRecord:
@@ -121,6 +137,10 @@ def _record(found: Document) -> ConversationRecord:
         return record_in(found["body"])
     except UnreadableDocument as exc:
         raise HistoryDamaged("the record of a conversation cannot be read") from exc
+
+
+def _user_of(found: Document) -> str:
+    return str(found["_id"]).partition("/")[0]
 
 
 def _key(user_id: str, conversation_id: str) -> str:

@@ -70,6 +70,12 @@ class MongoTombstones:
                 erased.setdefault(user_id, []).append(interaction_id)
         return erased
 
+    async def first_living_ids(self, user_ids: Iterable[str]) -> Mapping[str, str]:
+        """Return the id below which everything of a user is erased, of those users whose history was."""
+        keys = [_key(user_id) for user_id in user_ids]
+        finding = self._collection.find({"_id": {"$in": keys}})
+        return {found["_id"].removesuffix("/"): found["before"] async for found in finding}
+
     async def after(self, last_key: str, at_most: int) -> list[tuple[str, Tombstone]]:
         """Return the tombstones after a key, each with its key."""
         found = await (

@@ -1,5 +1,7 @@
 """Records of conversations in the embedded store's file."""
 
+# ruff: noqa: S608 - put together from the constants of this file; every value travels as a parameter
+
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +31,23 @@ ON CONFLICT (user_id, id) DO UPDATE SET
     title = excluded.title,
     body = excluded.body
 """
-_GET = "SELECT body FROM conversation WHERE user_id = ? AND id = ?"
-_TITLES = """
+# An erasure of the user that did not end leaves records behind.
+_IS_LIVING = """NOT EXISTS (
+    SELECT 1 FROM erased_user AS e WHERE e.user_id = c.user_id AND e.before_id > c.created_id
+)"""
+_GET = f"SELECT body FROM conversation AS c WHERE user_id = ? AND id = ? AND {_IS_LIVING}"
+_TITLES = f"""
 SELECT c.id, c.title FROM json_each(CAST(?2 AS TEXT)) AS wanted CROSS JOIN conversation AS c
-ON c.user_id = ?1 AND c.id = wanted.value WHERE c.title <> ''
+ON c.user_id = ?1 AND c.id = wanted.value WHERE c.title <> '' AND {_IS_LIVING}
 """
-_SOME = "SELECT body FROM conversation WHERE (user_id, id) > (?, ?) ORDER BY user_id, id LIMIT ?"
-_SOME_OF_USER = (
-    "SELECT body FROM conversation WHERE user_id = ? AND id > ? ORDER BY user_id, id LIMIT ?"
-)
+_SOME = f"""
+SELECT body FROM conversation AS c WHERE (user_id, id) > (?, ?) AND {_IS_LIVING}
+ORDER BY user_id, id LIMIT ?
+"""
+_SOME_OF_USER = f"""
+SELECT body FROM conversation AS c WHERE user_id = ? AND id > ? AND {_IS_LIVING}
+ORDER BY user_id, id LIMIT ?
+"""
 _HAS_TABLE = "SELECT count(*) FROM sqlite_schema WHERE name = 'conversation'"
 
 
