@@ -106,6 +106,7 @@ class AttachmentFiles:
         place = self._place(user_id, attachment_id)
         if not is_attachment_id(attachment_id) or not _exists(place):
             return
+        self._make_folders()
         erased = self._erased / secrets.token_hex(16)
         with self._locked(user_id):
             found = _references(place)
@@ -174,12 +175,12 @@ class AttachmentFiles:
         return self._users / name_of_user(user_id) / attachment_id
 
     def _make_folders(self) -> None:
-        if _exists(self._users):
-            return
         make_private_folder(self._folder.parent)
+        # Each of them: copying a folder with a tool that omits empty ones leaves out some.
         for folder in (self._folder, self._incoming, self._erased, self._locks, self._users):
-            make_private_folder(folder)
-            sync_folder(folder.parent)
+            if not _exists(folder):
+                make_private_folder(folder)
+                sync_folder(folder.parent)
 
     def _add(self, place: Path, interaction_id: str) -> bool:
         """Add a reference to a stored attachment; return whether there is one."""
