@@ -66,6 +66,7 @@ _MESSAGE_FIELDS = {
         {"role", "content", "tool_calls", "reasoning", "reasoning_content", "reasoning_details"}
     ),
 }
+_CONTENT_TYPES = frozenset({"text", "image_url", "input_audio", "file"})
 _FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict"})
 _OPENAI_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
@@ -259,7 +260,8 @@ def _check_messages(messages: Any) -> None:
             continue
         _require(not open_ids, f"{_UNANSWERED} {', '.join(open_ids)}")
         calls = message.get("tool_calls")
-        has_content = isinstance(message.get("content"), str)
+        content = message.get("content")
+        has_content = isinstance(content, str) or (role == "user" and _are_parts(content))
         _require(has_content or bool(calls), "Invalid value for 'content': expected a string")
         for call in calls or ():
             _known(call, {"id", "type", "function", "extra_content"}, "tool_call")
@@ -268,6 +270,17 @@ def _check_messages(messages: Any) -> None:
             _require(isinstance(call["function"]["arguments"], str), "Invalid type: 'arguments'")
             open_ids.append(call["id"])
     _require(not open_ids, f"{_UNANSWERED} {', '.join(open_ids)}")
+
+
+def _are_parts(content: Any) -> bool:
+    return (
+        isinstance(content, list)
+        and bool(content)
+        and all(
+            isinstance(part, dict) and part.get("type") in _CONTENT_TYPES and part["type"] in part
+            for part in content
+        )
+    )
 
 
 _UNANSWERED = (

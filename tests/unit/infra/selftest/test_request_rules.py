@@ -106,12 +106,18 @@ MADE = {"role": "assistant", "content": None, "tool_calls": [
 ]}  # fmt: skip
 TOOL = {"role": "tool", "tool_call_id": "1", "content": "ok"}
 USER = {"role": "user", "content": "Hi"}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+SHOWN = {"role": "user", "content": [{"type": "text", "text": "What is it?"}, IMAGE]}
 
 
 @pytest.mark.parametrize(
     ("messages", "message"),
     [
         ([USER, MADE, TOOL], None),
+        ([SHOWN], None),
+        ([SHOWN | {"content": []}], "expected a string"),
+        ([SHOWN | {"content": [{"type": "image"}]}], "expected a string"),
+        ([USER, SHOWN | {"role": "assistant"}], "expected a string"),
         ([USER, MADE], "did not have response messages: 1"),
         ([USER, MADE, USER], "did not have response messages: 1"),
         ([USER, MADE, TOOL, TOOL], "must be a response to a preceeding message"),
