@@ -68,6 +68,8 @@ class ApplicationStack(Stack):
             network.worker,
             count=size.worker_least,
         )
+        # A worker reads the messages of earlier versions, but not those of later ones.
+        api.node.add_dependency(worker)
         scale_api(api, balancer.targets, size)
         scale_worker(worker, data.queue, size)
         edge = Edge(

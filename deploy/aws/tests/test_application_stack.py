@@ -41,6 +41,20 @@ def test_the_gateway_streams_through_the_private_link(
         assert (uri if isinstance(uri, str) else uri["Fn::Join"][1][0]).startswith(start)
 
 
+def test_a_new_version_of_the_worker_runs_before_that_of_the_api(synthesised: Synthesis) -> None:
+    resources = read(synthesised("small"), "rt-app")["Resources"]
+    api, worker = [
+        next(
+            logical_id
+            for logical_id, resource in resources.items()
+            if resource["Type"] == "AWS::ECS::Service"
+            and resource["Properties"]["ServiceName"] == name
+        )
+        for name in ("api", "worker")
+    ]
+    assert worker in resources[api]["DependsOn"]
+
+
 def test_streams_outlive_the_idle_limits_and_deployments(synthesised: Synthesis) -> None:
     template = application(synthesised, "small")
     template.has_resource_properties(
