@@ -1,4 +1,4 @@
-"""From one provider to the other and back within a tool loop, at both doors, however the first one fails."""
+"""From one provider to another and back within a tool loop, at both doors, however the first one fails."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from tests.faults.pace import SCALED
 from tests.support.service import plain_client, running_service
 from tests.support.tool_doors import DOORS, Door, Native, NativeStream
 from tests.support.tool_loops import (
+    ALL_KINDS,
     KINDS,
     WEATHER,
     StrictProviders,
@@ -34,6 +35,7 @@ SCHEMA = {
     "required": ["celsius"],
     "additionalProperties": False,
 }
+OF_GEMINI = ("c2ln", "thoughtSignature", PLACEHOLDER)
 FINAL = '{"celsius": 22}'
 HEALTHY = Says([FINAL])
 WAYS = ("refuses", "breaks off", "dies in a call", "dies after text in a call", "dies after a call")
@@ -52,7 +54,7 @@ def client(
     folder = tmp_path_factory.mktemp("tool-loops")
     goes_on = "context_tokens = 100000\nmax_output_tokens = 1000\ncontinues = true"
     settings = {
-        **providers.settings(folder, gem=goes_on, alt=goes_on),
+        **providers.settings(folder, gem=goes_on, alt=goes_on, ant=goes_on),
         **PATIENT_BREAKER,
         "RETRY_BASE_SECONDS": str(SCALED.retry_base_seconds),
     }
@@ -65,7 +67,7 @@ def client(
 
 @pytest.fixture(autouse=True)
 def _fresh(providers: StrictProviders) -> None:
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         provider = providers.of(kind)
         provider.seen.clear()
         provider.behaviours.clear()
@@ -103,7 +105,7 @@ def a_round(number: int, kind: str) -> Says:
 def check_bodies(providers: StrictProviders, ids: Sequence[str]) -> None:
     """Check what holds for all requests of one loop, refused attempts included."""
     assert providers.refused() == []
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         for seen in providers.of(kind).seen:
             sent = [call_id for call_id, _ in calls_sent(seen.body)]
             assert sent == list(ids)[: len(sent)]
@@ -111,12 +113,15 @@ def check_bodies(providers: StrictProviders, ids: Sequence[str]) -> None:
             text = orjson.dumps(seen.body).decode()
             if kind == "gem":
                 assert seen.body["generationConfig"]["responseJsonSchema"] == SCHEMA
-                for foreign in ("of alt", "reasoning_", "extra_content", "encrypted"):
-                    assert foreign not in text
-            else:
+                foreign = ("of alt", "of ant", "reasoning_", "extra_content", "encrypted")
+            elif kind == "alt":
                 assert seen.body["response_format"]["json_schema"]["schema"] == SCHEMA
-                for foreign in ("of gem", "c2ln", "thoughtSignature", PLACEHOLDER, "extra_content"):
-                    assert foreign not in text
+                foreign = ("of gem", "of ant", "extra_content", *OF_GEMINI)
+            else:
+                assert seen.body["output_config"]["format"]["schema"] == SCHEMA
+                foreign = ("of gem", "of alt", "reasoning_", "extra_content", *OF_GEMINI)
+            for mark in foreign:
+                assert mark not in text
             assert "lost" not in text, "an attempt that failed has left nothing"
 
 
@@ -175,6 +180,42 @@ def test_a_loop_goes_on_at_the_other_provider_and_back(
             for number in range(len(calls_sent(seen.body)))
         ]
         assert signatures_sent(seen.body) == expected
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("first", ALL_KINDS)
+def test_a_loop_goes_over_three_providers_and_back(
+    providers: StrictProviders, client: httpx2.Client, door: type[Door], first: str
+) -> None:
+    routes = (first, *(kind for kind in ALL_KINDS if kind != first))
+    at_door = door(client, first, f"three-{door.__name__}-{first}", schema=SCHEMA)
+    answered_by = [routes[position] for position in (0, 1, 2, 2, 1, 0, 2, 0)]
+    for number, kind in enumerate(answered_by):
+        for route in routes:
+            is_away = routes.index(route) < routes.index(kind)
+            providers.of(route).default = Refuses(503) if is_away else HEALTHY
+        providers.of(kind).then(a_round(number, kind))
+        if number == 0:
+            at_door.ask()
+        else:
+            at_door.send_results()
+        assert len(at_door.ids) == number + 1
+        assert not providers.of(kind).behaviours, "it was this one that answered"
+    at_door.send_results()
+    assert json.loads(at_door.text) == {"celsius": 22}
+
+    check_bodies(providers, at_door.ids)
+    expected = [
+        f"c2lnbmF0dXJl{number:04d}" if kind == "gem" else PLACEHOLDER
+        for number, kind in enumerate(answered_by)
+    ]
+    for seen in providers.gem.seen:
+        sent = signatures_sent(seen.body)
+        assert sent == expected[: len(sent)]
+    last = providers.ant.seen[-1].body
+    own = [number for number in range(len(calls_sent(last))) if answered_by[number] == "ant"]
+    assert own
+    assert all(f"thought {number} of ant" in orjson.dumps(last).decode() for number in own)
 
 
 def detailed_call(number: int, details: Sequence[dict[str, Any]]) -> Raw:

@@ -19,8 +19,8 @@ from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
 from tests.support.service import running_service
 from tests.support.tool_loops import (
+    ALL_KINDS,
     CITY,
-    KINDS,
     StrictProviders,
     answered,
     ask,
@@ -63,7 +63,7 @@ def test_a_call_whose_server_was_killed_is_settled_once(
             stack.enter_context(running_worker(tmp_path / "worker", settings))
         for kill in range(kills):
             # each kind makes the call, and each is asked next, with either moment of the kill
-            made_by, asked_next = KINDS[kill // 2 % 2], KINDS[(kill // 4 + kill) % 2]
+            made_by, asked_next = ALL_KINDS[kill // 2 % 3], ALL_KINDS[(kill // 6 + kill) % 3]
             called = call_and_kill(providers, data_dir, settings, made_by, kill)
             with running_service(data_dir, settings) as service, service.client() as client:
                 go_on_with_a_question(providers, client, called, asked_next)
@@ -130,7 +130,7 @@ def go_on_with_a_question(
     late = ask(client, conversationId=conversation, toolResults=results_of(called), userPrompt=None)
     assert late.status_code == 422, late.text
     assert late.json()["errors"][0]["pointer"] == "/toolResults"
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         on_a_branch = ask(
             client,
             previousId=called["id"],
@@ -141,7 +141,7 @@ def go_on_with_a_question(
         assert "toolCalls" not in answered(on_a_branch)
         body = providers.of(kind).seen[-1].body
         assert [result for _, result in results_sent(body) if NOT_CARRIED_OUT in result] == []
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         after = ask(client, previousId=question["id"], model=kind, userPrompt="And now?")
         assert "toolResults" not in answered(after)
         body = providers.of(kind).seen[-1].body
@@ -170,7 +170,7 @@ def test_results_that_were_lost_with_the_server_may_be_sent_again(
         if store == "sqs":
             stack.enter_context(running_worker(tmp_path / "worker", settings))
         for kill in range(kills):
-            made_by, asked_next = KINDS[kill % 2], KINDS[kill // 2 % 2]
+            made_by, asked_next = ALL_KINDS[kill % 3], ALL_KINDS[kill // 3 % 3]
             called = call_and_kill(providers, data_dir, settings, made_by, 2 * kill + 1)
             with running_service(data_dir, settings) as service, service.client() as client:
                 again = ask(

@@ -11,13 +11,16 @@ from typing import Any
 import httpx2
 import orjson
 
+from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.behaviour import Behaviour, Breaks, Calls, Cut, Raw, Says
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.http_provider import FakeProvider, Seen
 from tests.fakes.openai import FakeOpenAI
 
 KINDS = ("gem", "alt")
-"""Models of Gemini's and of OpenAI's format; each is the other's fallback."""
+"""Models of Gemini's and of OpenAI's format; each is the other's first fallback."""
+ALL_KINDS = (*KINDS, "ant")
+"""The same, and one of Anthropic's format; the second fallback of both."""
 
 WEATHER = {
     "name": "get_weather",
@@ -49,33 +52,38 @@ class _OpenAI(_WithDefault, FakeOpenAI):
     pass
 
 
+class _Anthropic(_WithDefault, FakeAnthropic):
+    pass
+
+
 @dataclass
 class StrictProviders:
-    """One provider of each kind."""
+    """One provider of each kind; they refuse what real ones refuse."""
 
     gem: _Gemini = field(default_factory=lambda: _Gemini(api_key=_KEY))
     alt: _OpenAI = field(default_factory=lambda: _OpenAI(api_key=_KEY))
+    ant: _Anthropic = field(default_factory=lambda: _Anthropic(api_key=_KEY))
 
-    def of(self, kind: str) -> _Gemini | _OpenAI:
+    def of(self, kind: str) -> _Gemini | _OpenAI | _Anthropic:
         """Return the provider of the model `kind`."""
-        return self.gem if kind == "gem" else self.alt
+        return {"gem": self.gem, "alt": self.alt, "ant": self.ant}[kind]
 
     @property
     def seen(self) -> list[Seen]:
         """Return all requests."""
-        return [*self.gem.seen, *self.alt.seen]
+        return [*self.gem.seen, *self.alt.seen, *self.ant.seen]
 
     def refused(self) -> list[bytes]:
         """Return the refusals that the requests got for what was in them."""
         return [
             b"".join(step for step in refusal.steps if isinstance(step, bytes))
-            for provider in (self.gem, self.alt)
+            for provider in (self.gem, self.alt, self.ant)
             for seen in list(provider.seen)
             if (refusal := provider.refusal_of(seen)) is not None
         ]
 
     def settings(self, folder: Path, **models: str) -> dict[str, str]:
-        """Write a catalogue of both and return the settings for it.
+        """Write a catalogue of all three and return the settings for it.
 
         Args:
             folder: For the models file.
@@ -85,10 +93,15 @@ class StrictProviders:
             'default = "gem"',
             f'[providers.gem]\nkind = "gemini"\nbase_url = "{self.gem.base_url}"\napi_key_env = "TEST_KEY"',
             f'[providers.alt]\nkind = "openai"\nbase_url = "{self.alt.base_url}"\napi_key_env = "TEST_KEY"',
+            f'[providers.ant]\nkind = "anthropic"\nbase_url = "{self.ant.base_url}"\napi_key_env = "TEST_KEY"',
         ]
-        for kind, other, upstream in (("gem", "alt", "gemini-3-pro"), ("alt", "gem", "gpt")):
+        for kind, fallbacks, upstream in (
+            ("gem", '"alt", "ant"', "gemini-3-pro"),
+            ("alt", '"gem", "ant"', "gpt"),
+            ("ant", '"gem", "alt"', "claude"),
+        ):
             tables.append(
-                f'[models.{kind}]\nprovider = "{kind}"\nupstream = "{upstream}"\nfallbacks = ["{other}"]\n'
+                f'[models.{kind}]\nprovider = "{kind}"\nupstream = "{upstream}"\nfallbacks = [{fallbacks}]\n'
                 + models.get(kind, "context_tokens = 100000\nmax_output_tokens = 1000")
             )
         path = folder / "models.toml"
@@ -102,7 +115,7 @@ class StrictProviders:
 
 @contextmanager
 def strict_providers() -> Iterator[StrictProviders]:
-    """Serve both on loopback from a thread of its own, until the block ends."""
+    """Serve all three on loopback from a thread of its own, until the block ends."""
     providers = StrictProviders()
     is_up = threading.Event()
     loop = asyncio.new_event_loop()
@@ -112,6 +125,7 @@ def strict_providers() -> Iterator[StrictProviders]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(providers.gem)
             await stack.enter_async_context(providers.alt)
+            await stack.enter_async_context(providers.ant)
             is_up.set()
             await stop.wait()
 
@@ -149,11 +163,17 @@ def results_of(interaction: dict[str, Any], output: object = "22") -> list[dict[
 def results_sent(body: Any) -> list[tuple[str, str]]:
     """Return the id and the text of each tool result in a provider's request."""
     if "contents" not in body:
-        return [
+        of_openai = [
             (message["tool_call_id"], message["content"])
             for message in body["messages"]
             if message["role"] == "tool"
         ]
+        of_anthropic = [
+            (block["tool_use_id"], block["content"])
+            for block in _blocks(body)
+            if block["type"] == "tool_result"
+        ]
+        return of_openai + of_anthropic
     responses = [
         part["functionResponse"]
         for content in body["contents"]
@@ -166,17 +186,27 @@ def results_sent(body: Any) -> list[tuple[str, str]]:
 def calls_sent(body: Any) -> list[tuple[str, str]]:
     """Return the id and the name of each tool call in a provider's request."""
     if "contents" not in body:
-        return [
+        of_openai = [
             (call["id"], call["function"]["name"])
             for message in body["messages"]
             for call in message.get("tool_calls", ())
         ]
+        of_anthropic = [
+            (block["id"], block["name"]) for block in _blocks(body) if block["type"] == "tool_use"
+        ]
+        return of_openai + of_anthropic
     return [
         (part["functionCall"]["id"], part["functionCall"]["name"])
         for content in body["contents"]
         for part in content["parts"]
         if "functionCall" in part
     ]
+
+
+def _blocks(body: Any) -> list[Any]:
+    """Return the parts of all messages whose content is a list."""
+    contents = [message.get("content") for message in body["messages"]]
+    return [block for content in contents if isinstance(content, list) for block in content]
 
 
 def cut_within_a_call(render: Callable[[Breaks, Seen], Raw], *before: Any) -> Raw:
