@@ -13,6 +13,7 @@ from domain.entities.interaction import Status
 from domain.entities.items import (
     NOT_CARRIED_OUT,
     Attachment,
+    Item,
     ProviderMetadata,
     Reasoning,
     Text,
@@ -382,9 +383,9 @@ async def test_encrypted_reasoning_comes_back_to_the_provider_and_a_forged_one_d
         question = {"role": "user", "content": "Hi"}
         await responded(client, [question, *first["output"], RESULTS[0]], tools=TOOLS, store=store)
         assert app.llm.asked[-1].messages[1].items == (
+            Reasoning(text="Let me see.", metadata=SIGNATURE),
             Text(text="I look it up."),
             SIGNED,
-            Reasoning(text="Let me see.", metadata=SIGNATURE),
         )
         *_, sealed = first["output"]
         forged = {**sealed, "encrypted_content": sealed["encrypted_content"][:-4] + "AAAA"}
@@ -404,6 +405,42 @@ async def test_encrypted_reasoning_comes_back_to_the_provider_and_a_forged_one_d
             assert signed == (
                 [Reasoning(text="Let me see.", metadata=SIGNATURE)] if is_recalled else []
             )
+
+
+@pytest.mark.parametrize("shown", ["Let me see.", ""])
+@pytest.mark.parametrize(
+    "calls", [(), CALLS[:1], CALLS], ids=["without a call", "before one call", "before each call"]
+)
+async def test_sealed_reasoning_comes_back_in_its_place(
+    shown: str, calls: tuple[ToolCall, ...]
+) -> None:
+    """As Anthropic demands, whose calls have no metadata of their own and whose thinking may have no text."""
+
+    def thought(number: int) -> tuple[ReasoningDelta | MetadataReceived, ...]:
+        text = [ReasoningDelta(f"{shown} {number}")] if shown else []
+        return (*text, MetadataReceived(metadata=_signature(number), is_reasoning=True))
+
+    each = [event for n, call in enumerate(calls, 1) for event in (*thought(n), call)]
+    app = application((SELECTED, *thought(0), *each, "Well.", CALLED if calls else ANSWER[-1]))
+    async with app.client() as client:
+        first = await responded(client, "Hi", tools=TOOLS, include=SEALED, store=False)
+        given = [{"role": "user", "content": "Hi"}, *first["output"], *RESULTS[: len(calls)]]
+        given.append({"role": "user", "content": "Please."})
+        await responded(client, given, tools=TOOLS, store=False)
+    *items, last = app.llm.asked[-1].messages[1].items
+    assert last == Text(text="Well.")
+    expected: list[Item] = [_reasoning(shown, 0)]
+    for number, call in enumerate(calls, 1):
+        expected += [_reasoning(shown, number), call]
+    assert items == expected
+
+
+def _signature(number: int) -> ProviderMetadata:
+    return ProviderMetadata(kind="anthropic", family="m", value=f"signature {number}")
+
+
+def _reasoning(shown: str, number: int) -> Reasoning:
+    return Reasoning(text=shown and f"{shown} {number}", metadata=_signature(number))
 
 
 async def test_a_signature_of_a_text_is_sealed_as_one_of_a_text() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.dto.attachments import attachment_of_data, attachment_of_url
 from app.dto.openai_chat.content_parts import attachment_of_data_url, to_item
-from app.dto.openai_responses.output import open_metadata
+from app.dto.openai_responses.sealed_items import open_metadata, with_sealed
 from app.dto.texts import checked_text
 from domain.entities.items import (
     Attachment,
@@ -100,8 +100,9 @@ class InputReader:
             if item.get("type") == "reasoning" and isinstance(
                 sealed := item.get("encrypted_content"), str
             ):
-                calls, _ = open_metadata(sealed, self._user_id, self._sealer)
-                self._metadata |= calls
+                for opened in open_metadata(sealed, self._user_id, self._sealer):
+                    if isinstance(opened, ToolCall) and opened.metadata is not None:
+                        self._metadata[opened.id] = opened.metadata
         self._field_name = field_name
         for number, item in enumerate(items, first_number):
             try:
@@ -188,10 +189,9 @@ class InputReader:
         self._begin_answer()
         sealed = item.get("encrypted_content")
         if isinstance(sealed, str):
-            _, reasoning = open_metadata(sealed, self._user_id, self._sealer)
-            if reasoning:
-                self._answer = [item for item in self._answer if not _is_repeated(item, reasoning)]
-                self._answer += reasoning
+            opened = open_metadata(sealed, self._user_id, self._sealer)
+            if any(not isinstance(item, ToolCall) for item in opened):
+                self._answer = with_sealed(self._answer, opened)
                 return
         texts = [*_list(item.get("content")), *_list(item.get("summary"))]
         text = "".join([part["text"] for part in texts if isinstance(part.get("text"), str)])
@@ -226,14 +226,6 @@ class InputReader:
         results, self._results = self._results, []
         if results:
             self._result.messages.append(Message(role=Role.USER, text="", items=tuple(results)))
-
-
-def _is_repeated(item: Item, sealed: Sequence[Item]) -> bool:
-    """Return whether `item` is the visible form of sealed reasoning."""
-    if not isinstance(item, Reasoning) or item.metadata is not None:
-        return False
-    texts = [other.text for other in sealed if isinstance(other, Reasoning)]
-    return item.text in (*texts, "".join(texts))
 
 
 def _parts(content: Any, field_name: str) -> list[Text | Attachment]:

@@ -3,19 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from app.dto.openai_responses.ids import item_id
 from domain.entities.interaction import Interaction
-from domain.entities.items import OutputItem, ProviderMetadata, Reasoning, Text, ToolCall
-from domain.interfaces.sealer import Sealer
+from domain.entities.items import OutputItem, Reasoning, Text, ToolCall
 
 MESSAGE, CALL, REASONING = "msg", "fc", "rs"
 """Prefixes of the ids of output items."""
 
 COMPLETED, INCOMPLETE = "completed", "incomplete"
-
-_SEALED_FOR = "reasoning"
 
 JsonObject = dict[str, Any]
 
@@ -135,43 +130,3 @@ def hidden_items(interaction: Interaction) -> list[OutputItem]:
             break
         hidden.append(item)
     return hidden
-
-
-def sealed_metadata(interaction: Interaction, sealer: Sealer) -> str | None:
-    """Return all provider metadata of an answer, sealed for its user; None without any."""
-    entries = [
-        [*_sealed_fields(item), item.metadata.kind, item.metadata.family, item.metadata.value]
-        for item in interaction.items
-        if item.metadata is not None
-    ]
-    if not entries:
-        return None
-    return sealer.seal(orjson.dumps(entries), _SEALED_FOR, interaction.user_id)
-
-
-def _sealed_fields(item: OutputItem) -> tuple[str, str]:
-    """Return the kind of an item, and the id of a call or the text of reasoning."""
-    if isinstance(item, ToolCall):
-        return CALL, item.id
-    return (REASONING, item.text) if isinstance(item, Reasoning) else (MESSAGE, "")
-
-
-def open_metadata(
-    text: str, user_id: str, sealer: Sealer
-) -> tuple[dict[str, ProviderMetadata], list[Text | Reasoning]]:
-    """Return the metadata of calls by their ids, and the other items with metadata; the texts of answers are empty.
-
-    Metadata that was not sealed here for this user is ignored and never sent to a provider.
-    """
-    opened = sealer.open(text, _SEALED_FOR, user_id)
-    calls: dict[str, ProviderMetadata] = {}
-    others: list[Text | Reasoning] = []
-    for item_kind, content, kind, family, value in [] if opened is None else orjson.loads(opened):
-        metadata = ProviderMetadata(kind=kind, family=family, value=value)
-        if item_kind == CALL:
-            calls[content] = metadata
-        elif item_kind == REASONING:
-            others.append(Reasoning(text=content, metadata=metadata))
-        else:
-            others.append(Text(text="", metadata=metadata))
-    return calls, others

@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 
 from app.dto.openai_chat.answer import created_seconds
-from app.dto.openai_responses.output import JsonObject, output_items, sealed_metadata
+from app.dto.openai_responses.output import JsonObject, output_items
+from app.dto.openai_responses.sealed_items import sealed_metadata
 from app.services.response_ids import ResponseIds
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.interaction import Interaction, Status
