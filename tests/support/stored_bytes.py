@@ -30,10 +30,11 @@ def stored_in_mongodb(uri: str, database: str) -> Iterator[Stored]:
     with pymongo.MongoClient[RawBSONDocument](uri, document_class=RawBSONDocument) as client:
         for name in client[database].list_collection_names():
             for document in client[database][name].find():
-                yield name, document.raw
+                yield name, bytes(document.raw)  # the driver gives a view of long ones
         for entry in client["local"]["oplog.rs"].find():
-            if database.encode() in entry.raw:
-                yield "oplog", entry.raw
+            raw = bytes(entry.raw)
+            if database.encode() in raw:
+                yield "oplog", raw
 
 
 def stored_in_aws(stack: DataStack) -> Iterator[Stored]:
