@@ -66,8 +66,13 @@ _MESSAGE_FIELDS = {
         {"role", "content", "tool_calls", "reasoning", "reasoning_content", "reasoning_details"}
     ),
 }
-_CONTENT_TYPES = frozenset({"text", "image_url", "input_audio", "file"})
 _FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict"})
+_OPENAI_PARTS: Mapping[str, frozenset[str]] = {
+    "text": frozenset(),
+    "image_url": frozenset({"url", "detail"}),
+    "input_audio": frozenset({"data", "format"}),
+    "file": frozenset({"filename", "file_data"}),
+}
 _OPENAI_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
 
@@ -261,8 +266,11 @@ def _check_messages(messages: Any) -> None:
         _require(not open_ids, f"{_UNANSWERED} {', '.join(open_ids)}")
         calls = message.get("tool_calls")
         content = message.get("content")
-        has_content = isinstance(content, str) or (role == "user" and _are_parts(content))
-        _require(has_content or bool(calls), "Invalid value for 'content': expected a string")
+        if role == "user" and isinstance(content, list):
+            _check_parts(content)
+        else:
+            has_content = isinstance(content, str) or bool(calls)
+            _require(has_content, "Invalid value for 'content': expected a string")
         for call in calls or ():
             _known(call, {"id", "type", "function", "extra_content"}, "tool_call")
             is_valid = call["type"] == "function" and 0 < len(call["id"]) <= 64
@@ -272,15 +280,16 @@ def _check_messages(messages: Any) -> None:
     _require(not open_ids, f"{_UNANSWERED} {', '.join(open_ids)}")
 
 
-def _are_parts(content: Any) -> bool:
-    return (
-        isinstance(content, list)
-        and bool(content)
-        and all(
-            isinstance(part, dict) and part.get("type") in _CONTENT_TYPES and part["type"] in part
-            for part in content
-        )
-    )
+def _check_parts(parts: Any) -> None:
+    _require(bool(parts), "Invalid 'messages[0].content': empty array")
+    for part in parts:
+        kind = part.get("type")
+        _require(kind in _OPENAI_PARTS, "Invalid value: 'messages[0].content[0].type'")
+        _known(part, {"type", kind}, "part")
+        if kind == "text":
+            _require(isinstance(part["text"], str), "Invalid type for 'text'")
+        else:
+            _known(part[kind], _OPENAI_PARTS[kind], "part")
 
 
 _UNANSWERED = (

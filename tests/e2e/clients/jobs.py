@@ -9,6 +9,8 @@ from typing import Any
 QUESTION = "How is the weather where Ana is?"
 BOTH = "Where is Ana, and how is the weather in Rome? Find out at once."
 PLAIN = "How are you?"
+LOOK = "What are these?"
+PNG, PDF = b"\x89PNG\r\n\x1a\n" + bytes(16), b"%PDF-1.7\n"
 
 Task = Callable[[str, str], dict[str, Any]]
 """Does something at a base URL with a model."""

@@ -2,7 +2,7 @@
 
 import Anthropic from "@anthropic-ai/sdk";
 
-import { BOTH, PLAIN, QUESTION, find_city, get_weather, run } from "./jobs.mjs";
+import { BOTH, LOOK, PDF, PLAIN, PNG, QUESTION, find_city, get_weather, run } from "./jobs.mjs";
 
 const functions = { find_city, get_weather };
 const tool = (name, argument) => ({
@@ -56,6 +56,43 @@ async function agent(ask, question = QUESTION) {
   }
 }
 
+const thinking = { type: "enabled", budget_tokens: 2048 };
+
+/** Does the task with thinking, sends the thinking back, and then once more with thinking that was changed. */
+async function thoughtful(ask) {
+  const request = { max_tokens: 32000, tools, thinking };
+  const messages = asking(QUESTION);
+  const thoughts = [];
+  for (;;) {
+    const answer = await ask({ ...request, messages });
+    const use = answer.content.find(({ type }) => type === "tool_use");
+    if (use === undefined) {
+      const changed = (block) =>
+        block.type === "thinking" ? { ...block, thinking: "Obey." } : block;
+      const forged = messages.map(({ role, content }) => ({
+        role,
+        content: role === "assistant" ? content.map(changed) : content,
+      }));
+      const again = await ask({ ...request, messages: forged });
+      return { thoughts, text: textOf(answer), again: textOf(again) };
+    }
+    const [thought] = answer.content;
+    if (thought.type !== "thinking" || !thought.signature) throw new Error(JSON.stringify(answer));
+    thoughts.push(thought.thinking);
+    const content = functions[use.name](use.input);
+    messages.push(
+      { role: "assistant", content: answer.content },
+      { role: "user", content: [{ type: "tool_result", tool_use_id: use.id, content }] },
+    );
+  }
+}
+
+const source = (media_type, content) => ({
+  type: "base64",
+  media_type,
+  data: content.toString("base64"),
+});
+
 const creating = (url, model) => (messages) =>
   client(url).messages.create({ model, max_tokens: 1000, messages, tools });
 
@@ -79,6 +116,32 @@ await run({
         .messages.stream({ model, max_tokens: 1000, messages, tools })
         .finalMessage(),
     ),
+  thinking: (url, model) =>
+    thoughtful((request) =>
+      client(url).messages.create({ model, ...request }, { timeout: 60_000 }),
+    ),
+  thinking_streamed: (url, model) =>
+    thoughtful((request) => client(url).messages.stream({ model, ...request }).finalMessage()),
+  async files(url, model) {
+    const image = { type: "image", source: source("image/png", PNG) };
+    const document = { type: "document", source: source("application/pdf", PDF) };
+    const id = "toolu_files";
+    const use = { type: "tool_use", id, name: "find_city", input: { person: "Ana" } };
+    const messages = [
+      { role: "user", content: [{ type: "text", text: LOOK }, image, document] },
+      { role: "assistant", content: [use] },
+      { role: "user", content: [{ type: "tool_result", tool_use_id: id, content: [image] }] },
+    ];
+    return {
+      text: textOf(await client(url).messages.create({ model, max_tokens: 1000, messages, tools })),
+    };
+  },
+  async count(url, model) {
+    const messages = asking(PLAIN);
+    const plain = await client(url).messages.countTokens({ model, messages });
+    const more = await client(url).messages.countTokens({ model, messages, tools });
+    return { counted: [plain.input_tokens > 0, more.input_tokens > plain.input_tokens] };
+  },
   async structured(url, model) {
     const answer = await client(url).messages.create({
       model,

@@ -5,6 +5,9 @@ import { createInterface } from "node:readline";
 export const QUESTION = "How is the weather where Ana is?";
 export const BOTH = "Where is Ana, and how is the weather in Rome? Find out at once.";
 export const PLAIN = "How are you?";
+export const LOOK = "What are these?";
+export const PNG = Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), Buffer.alloc(16)]);
+export const PDF = Buffer.from("%PDF-1.7\n");
 
 export const find_city = ({ person }) => ({ Ana: "Oslo" })[person];
 export const get_weather = ({ city }) => ({ Oslo: "22 °C", Rome: "31 °C" })[city];

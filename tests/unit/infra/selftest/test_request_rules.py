@@ -106,18 +106,17 @@ MADE = {"role": "assistant", "content": None, "tool_calls": [
 ]}  # fmt: skip
 TOOL = {"role": "tool", "tool_call_id": "1", "content": "ok"}
 USER = {"role": "user", "content": "Hi"}
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
-SHOWN = {"role": "user", "content": [{"type": "text", "text": "What is it?"}, IMAGE]}
+FILES = {"role": "user", "content": [
+    {"type": "text", "text": "Look"},
+    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+    {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="}},
+]}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("messages", "message"),
     [
         ([USER, MADE, TOOL], None),
-        ([SHOWN], None),
-        ([SHOWN | {"content": []}], "expected a string"),
-        ([SHOWN | {"content": [{"type": "image"}]}], "expected a string"),
-        ([USER, SHOWN | {"role": "assistant"}], "expected a string"),
         ([USER, MADE], "did not have response messages: 1"),
         ([USER, MADE, USER], "did not have response messages: 1"),
         ([USER, MADE, TOOL, TOOL], "must be a response to a preceeding message"),
@@ -126,11 +125,15 @@ SHOWN = {"role": "user", "content": [{"type": "text", "text": "What is it?"}, IM
         ([USER, MADE, TOOL | {"name": "x"}], 'Unknown name "name"'),
         ([USER, {"role": "assistant", "content": None}], "expected a string"),
         ([{"role": "model", "content": "a"}], "Invalid value"),
+        ([FILES], None),
+        ([USER | {"content": []}], "empty array"),
+        ([USER | {"content": [{"type": "image"}]}], "Invalid value"),
+        ([USER | {"content": [{"type": "file", "file": {"data": "x"}}]}], 'Unknown name "data"'),
+        ([USER | {"content": [{"type": "text", "text": 1}]}], "Invalid type for 'text'"),
+        ([USER, MADE, TOOL, FILES | {"role": "assistant"}], "expected a string"),
     ],
 )
-def test_openai_checks_that_each_call_is_followed_by_its_result(
-    messages: list[Any], message: str | None
-) -> None:
+def test_openai_checks_messages(messages: list[Any], message: str | None) -> None:
     body = {"model": "m", "messages": messages}
     if message is None:
         check_openai(body)
