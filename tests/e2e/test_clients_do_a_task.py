@@ -45,7 +45,7 @@ FALLBACKS = {"gem": "alt", "alt": "gem", "ant": "gem"}
 TASKS = ("text", "stream", "agent", "agent_at_once", "agent_streamed", "structured")
 BREAKING = (*((task, kind) for task in ("agent", "agent_streamed") for kind in (DIES, FALTERS)),)
 BY_TOOL = "structured_by_tool"
-OF_MESSAGES = ("thinking", "thinking_streamed", "files", "count")
+OF_MESSAGES = ("thinking", "thinking_streamed", "files", "count", "models")
 """Tasks that only the format Messages has, or has in another way."""
 
 
@@ -220,7 +220,7 @@ def test_each_client_does_each_task(outcomes: Outcomes, name: str, task: str, mo
         assert outcome == {"json": JSON}
         return
     if task in OF_MESSAGES:
-        assert outcome == expected_of_messages(task)
+        assert outcome == expected_of_messages(task, model)
         return
     usage = [USAGE.input_tokens, USAGE.output_tokens]
     stop, call = CLIENTS[name].words or ("stop", "tool_calls")
@@ -237,13 +237,15 @@ def test_each_client_does_each_task(outcomes: Outcomes, name: str, task: str, mo
             assert outcome["usage"] == usage
 
 
-def expected_of_messages(task: str) -> dict[str, Any]:
+def expected_of_messages(task: str, model: str) -> dict[str, Any]:
     """Return the outcome of a task of Messages: a model thinks on while its thinking comes back."""
     match task:
         case "files":
             return {"text": "image/png application/pdf image/png"}
         case "count":
             return {"counted": [True, True]}
+        case "models":
+            return {"listed": 1, "one": [model, "model"]}
         case _:
             return {"thoughts": [THOUGHT] * 2, "text": "Oslo: 22 °C", "again": "Oslo: 22 °C"}
 

@@ -177,6 +177,12 @@ def count(url: str, model: str) -> dict[str, Any]:
     return {"counted": [plain > 0, more > plain]}
 
 
+def models(url: str, model: str) -> dict[str, Any]:
+    listed = [entry.id for entry in client(url).models.list(limit=1000)]
+    one = client(url).models.retrieve(model)
+    return {"listed": listed.count(model), "one": [one.id, one.type]}
+
+
 def structured(url: str, model: str) -> dict[str, Any]:
     answer = client(url).messages.create(
         model=model,
@@ -210,5 +216,6 @@ if __name__ == "__main__":
             "thinking_streamed": thinking_streamed,
             "files": files,
             "count": count,
+            "models": models,
         }
     )

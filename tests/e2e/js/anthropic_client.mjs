@@ -142,6 +142,12 @@ await run({
     const more = await client(url).messages.countTokens({ model, messages, tools });
     return { counted: [plain.input_tokens > 0, more.input_tokens > plain.input_tokens] };
   },
+  async models(url, model) {
+    const listed = [];
+    for await (const { id } of client(url).models.list({ limit: 1000 })) listed.push(id);
+    const one = await client(url).models.retrieve(model);
+    return { listed: listed.filter((id) => id === model).length, one: [one.id, one.type] };
+  },
   async structured(url, model) {
     const answer = await client(url).messages.create({
       model,
