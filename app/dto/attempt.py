@@ -31,6 +31,11 @@ class UsageDto(Dto):
         exclude_if=lambda tokens: tokens is None,
         description="Input tokens that the provider read from its cache, part of `inputTokens`; absent when it reported none.",
     )
+    cache_write_tokens: int | None = Field(
+        default=None,
+        exclude_if=lambda tokens: tokens is None,
+        description="Input tokens that the provider wrote to its cache, part of `inputTokens`; absent when it reported none.",
+    )
 
     @classmethod
     def from_usage(cls, usage: Usage) -> Self:
@@ -42,6 +47,7 @@ class UsageDto(Dto):
             total_tokens=usage.total_tokens,
             cost_usd=usage.cost_usd,
             cached_input_tokens=usage.cached_input_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
         )
 
 

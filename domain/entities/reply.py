@@ -30,7 +30,10 @@ class Usage:
     Attributes:
         output_tokens: Tokens billed as output, reasoning included.
         reasoning_tokens: Part of `output_tokens`.
-        cached_input_tokens: Part of `input_tokens`.
+        cached_input_tokens: Part of `input_tokens`, read from the provider's cache.
+        cache_write_tokens: Part of `input_tokens`, written to the provider's cache.
+        hour_cache_write_tokens: Part of `cache_write_tokens`, written for an hour. Needed for the price alone, which
+            removes it; it is not stored.
         cost_usd: Price in US dollars; None if unknown.
     """
 
@@ -39,6 +42,8 @@ class Usage:
     reasoning_tokens: int | None = None
     total_tokens: int | None = None
     cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    hour_cache_write_tokens: int | None = None
     cost_usd: float | None = None
 
     def __post_init__(self) -> None:
@@ -51,7 +56,7 @@ class Usage:
 
     @property
     def is_reported(self) -> bool:
-        """Whether any count or price is known, `cached_input_tokens` aside."""
+        """Whether any count or price is known, those of the cache aside."""
         return (
             self.total_tokens is not None
             or self.input_tokens is not None
@@ -67,6 +72,8 @@ _COUNTS = (
     "reasoning_tokens",
     "total_tokens",
     "cached_input_tokens",
+    "cache_write_tokens",
+    "hour_cache_write_tokens",
 )
 NO_USAGE = Usage()
 
@@ -87,6 +94,7 @@ def total_usage(usages: Iterable[Usage]) -> Usage:
         reasoning_tokens=_sum(usage.reasoning_tokens for usage in reported),
         total_tokens=_sum(map(_total_tokens, reported)) if has_total else None,
         cached_input_tokens=_sum(usage.cached_input_tokens for usage in reported),
+        cache_write_tokens=_sum(usage.cache_write_tokens for usage in reported),
         cost_usd=_sum(usage.cost_usd for usage in reported),
     )
 

@@ -53,6 +53,8 @@ class Group:
         key: The day (`2026-11-22`), the model or the provider; None if no provider was called.
         failures: Number of interactions with a status in `FAILURES`.
         input_tokens: Sum of the reported input tokens.
+        cached_input_tokens: Sum of the reported input tokens that providers read from their caches.
+        cache_write_tokens: Sum of the reported input tokens that providers wrote to their caches.
         output_tokens: Sum of the reported output tokens.
         cost_usd: Sum of the known costs; None if none is known.
         p50_seconds: Median latency of answered interactions, to the millisecond; None if there are none.
@@ -63,6 +65,8 @@ class Group:
     interactions: int
     failures: int
     input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
     output_tokens: int
     cost_usd: float | None
     p50_seconds: float | None

@@ -54,6 +54,8 @@ def varied(number: int) -> Interaction:
         if number % 5 == 0
         else Usage(
             input_tokens=number,
+            cached_input_tokens=number // 2 if number % 2 else None,
+            cache_write_tokens=number // 4 if number % 11 else None,
             output_tokens=2 * number if number % 7 else None,
             cost_usd=number / 1000 if number % 3 else None,
         ),
@@ -73,6 +75,8 @@ def expected(kept: list[Interaction], key: str | None) -> Group:
         interactions=len(kept),
         failures=sum(one.status in (Status.FAILED, Status.INTERRUPTED) for one in kept),
         input_tokens=sum(one.usage.input_tokens or 0 for one in kept),
+        cached_input_tokens=sum(one.usage.cached_input_tokens or 0 for one in kept),
+        cache_write_tokens=sum(one.usage.cache_write_tokens or 0 for one in kept),
         output_tokens=sum(one.usage.output_tokens or 0 for one in kept),
         cost_usd=pytest.approx(sum(costs)) if costs else None,
         p50_seconds=pytest.approx(percentiles[49]) if times else None,
@@ -186,6 +190,8 @@ async def test_what_is_not_known_is_no_guess(history: HistoryRepository) -> None
             interactions=1,
             failures=1,
             input_tokens=0,
+            cached_input_tokens=0,
+            cache_write_tokens=0,
             output_tokens=0,
             cost_usd=None,
             p50_seconds=None,

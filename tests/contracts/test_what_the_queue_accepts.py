@@ -94,7 +94,7 @@ _FIELDS = (
     *("seed", "items", "inputItems", "options", "previousId", "metadata", "of a newer version"),
 )
 _ITEM = ("type", "length", "text", "arguments", "output", "isJson", "metadata", "newer")
-_USAGE = ("input", "output", "reasoning", "total", "cachedInput", "costUsd")
+_USAGE = ("input", "output", "reasoning", "total", "cachedInput", "cacheWrite", "costUsd")
 
 
 @st.composite

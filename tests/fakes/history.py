@@ -120,6 +120,8 @@ class InMemoryHistory(HistoryRepository):
                 tally.interactions += 1
                 tally.failures += one.status in FAILURES
                 tally.input_tokens += one.usage.input_tokens or 0
+                tally.cached_input_tokens += one.usage.cached_input_tokens or 0
+                tally.cache_write_tokens += one.usage.cache_write_tokens or 0
                 tally.output_tokens += one.usage.output_tokens or 0
                 tally.add_cost(one.usage.cost_usd)
                 if one.is_answered:

@@ -118,6 +118,7 @@ _usages = st.builds(
     reasoning_tokens=_tokens,
     total_tokens=_tokens,
     cached_input_tokens=_tokens,
+    cache_write_tokens=_tokens,
     cost_usd=st.none() | _seconds,
 )
 _marks = st.none() | st.builds(ProviderMetadata, kind=_texts, family=_texts, value=_texts)

@@ -34,6 +34,8 @@ def test_what_was_asked_adds_up(client: httpx2.Client, user: str) -> None:
         "interactions": 3,
         "failures": 0,
         "inputTokens": sum(answer["usage"]["inputTokens"] for answer in answers),
+        "cachedInputTokens": sum(answer["usage"].get("cachedInputTokens", 0) for answer in answers),
+        "cacheWriteTokens": sum(answer["usage"].get("cacheWriteTokens", 0) for answer in answers),
         "outputTokens": sum(answer["usage"]["outputTokens"] for answer in answers),
         "costUsd": pytest.approx(sum(answer["usage"]["costUsd"] for answer in answers)),
         "latencySeconds": {"p50": pytest.approx(seconds[1], abs=0.001), "p95": pytest.approx(seconds[2], abs=0.02)},

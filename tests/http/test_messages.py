@@ -101,7 +101,7 @@ def events(response: httpx2.Response) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages?beta=true"])
 async def test_an_answer_has_the_shape_of_anthropics(path: str) -> None:
-    usage = Usage(input_tokens=15, cached_input_tokens=5, output_tokens=4)
+    usage = Usage(input_tokens=18, cached_input_tokens=5, cache_write_tokens=3, output_tokens=4)
     asked = application((SELECTED, "22 °C.", Reply(finish_reason=FinishReason.STOP, usage=usage)))
     response = await post(
         asked,
@@ -130,12 +130,12 @@ async def test_an_answer_has_the_shape_of_anthropics(path: str) -> None:
         "stop_sequence": None,
         "usage": {
             "input_tokens": 10,
-            "cache_creation_input_tokens": 0,
+            "cache_creation_input_tokens": 3,
             "cache_read_input_tokens": 5,
             "output_tokens": 4,
         },
     }
-    assert kept.usage.input_tokens == 15
+    assert kept.usage.input_tokens == 18
     assert kept.user_id.startswith("sub-")
     (prompt,) = asked.llm.asked
     assert (prompt.system, prompt.temperature, prompt.stop) == ("Be brief.", 1.0, ("END",))

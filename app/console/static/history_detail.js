@@ -97,6 +97,7 @@ function properties(interaction) {
     [t("firstWord"), orUnknown(interaction.timeToFirstTokenSeconds, seconds)],
     [t("inputTokens"), orUnknown(usage.inputTokens, number)],
     usage.cachedInputTokens > 0 && [t("cachedInputTokens"), number(usage.cachedInputTokens)],
+    usage.cacheWriteTokens > 0 && [t("cacheWriteTokens"), number(usage.cacheWriteTokens)],
     [t("outputTokens"), orUnknown(usage.outputTokens, number)],
     usage.reasoningTokens !== null && [t("reasoningTokens"), number(usage.reasoningTokens)],
     [t("cost"), orUnknown(usage.costUsd, dollars)],

@@ -67,7 +67,9 @@ function shown(days, byDay, groups) {
   const total = (value) => byDay.reduce((sum, group) => sum + (value(group) ?? 0), 0);
   const interactions = total((group) => group.interactions);
   const failures = total((group) => group.failures);
-  const tokens = total((group) => group.inputTokens) + total((group) => group.outputTokens);
+  const input = total((group) => group.inputTokens);
+  const tokens = input + total((group) => group.outputTokens);
+  const cached = total((group) => group.cachedInputTokens);
   const cost = total((group) => group.costUsd);
   const failureShare = t("ofAll", { share: percent(failures / interactions) });
   const common = { days, kind: "bars", quantity: "count" };
@@ -77,7 +79,7 @@ function shown(days, byDay, groups) {
       { class: "tiles" },
       tile(t("interactionsTitle"), number(interactions)),
       tile(t("failures"), number(failures), failureShare, failures > 0),
-      tile(t("tokensTitle"), compact(tokens)),
+      tile(t("tokensTitle"), compact(tokens), cached > 0 && t("ofInputCached", { share: percent(cached / input) })),
       tile(t("costTitle"), dollars(cost)),
     ),
     h(

@@ -102,12 +102,12 @@ export const ENGLISH = {
   nothingFound: "Nothing found", nothingFoundHint: "No interaction fits these filters.", clearFilters: "Clear the filters",
   shownSoFar: { one: "{count} shown", other: "{count} shown" }, allShown: { one: "That is all: {count} interaction", other: "That is all: {count} interactions" },
   noText: "no text", backToList: "Back to the list", details: "Details", question: "Question", continueChat: "Open the conversation", gone: "There is no such interaction. It may have been erased.",
-  id: "Id", asked: "Asked", requestedModel: "Requested model", answeredBy: "Answered by", finishReason: "Finish reason", duration: "Duration", firstWord: "First word", inputTokens: "Input tokens", cachedInputTokens: "of them from the cache", outputTokens: "Output tokens", reasoningTokens: "of them reasoning", cost: "Cost", error: "Error", unknown: "unknown",
+  id: "Id", asked: "Asked", requestedModel: "Requested model", answeredBy: "Answered by", finishReason: "Finish reason", duration: "Duration", firstWord: "First word", inputTokens: "Input tokens", cachedInputTokens: "of them from the cache", cacheWriteTokens: "of them written to the cache", outputTokens: "Output tokens", reasoningTokens: "of them reasoning", cost: "Cost", error: "Error", unknown: "unknown",
 
   // Overview
   period: "Period", lastDays: { one: "{count} day", other: "{count} days" },
   interactionsTitle: "Interactions", failures: "Failures", answered: "Answered", tokensTitle: "Tokens", input: "Input", output: "Output", costTitle: "Cost", latencyTitle: "Latency",
-  ofAll: "{share} of all", figuresAsTable: "As a table", day: "Day", by: "By", byModel: "Model", byProvider: "Provider", latencyOf: "p50 to p95",
+  ofAll: "{share} of all", ofInputCached: "{share} of the input from caches", figuresAsTable: "As a table", day: "Day", by: "By", byModel: "Model", byProvider: "Provider", latencyOf: "p50 to p95",
   noFigures: "No interactions in this period", noFiguresHint: "Ask something in the chat, or choose a longer period.",
   service: "Service", routes: "Routes", since: "since {time}", allWell: "Everything works.", degraded: "Degraded",
   state_healthy: "healthy", state_cooling: "cooling", state_half_open: "half open", state_open: "circuit open", state_misconfigured: "misconfigured",

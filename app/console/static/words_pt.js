@@ -93,11 +93,11 @@ export const PORTUGUESE = {
   nothingFound: "Nada encontrado", nothingFoundHint: "Nenhuma interação combina com estes filtros.", clearFilters: "Limpar os filtros",
   shownSoFar: { one: "{count} na tela", other: "{count} na tela" }, allShown: { one: "Isso é tudo: {count} interação", other: "Isso é tudo: {count} interações" },
   noText: "sem texto", backToList: "Voltar à lista", details: "Detalhes", question: "Pergunta", continueChat: "Abrir a conversa", gone: "Não há essa interação. Talvez tenha sido apagada.",
-  id: "Id", asked: "Perguntada", requestedModel: "Modelo pedido", answeredBy: "Respondida por", finishReason: "Motivo do fim", duration: "Duração", firstWord: "Primeira palavra", inputTokens: "Tokens de entrada", cachedInputTokens: "dos quais do cache", outputTokens: "Tokens de saída", reasoningTokens: "dos quais raciocínio", cost: "Custo", error: "Erro", unknown: "desconhecido",
+  id: "Id", asked: "Perguntada", requestedModel: "Modelo pedido", answeredBy: "Respondida por", finishReason: "Motivo do fim", duration: "Duração", firstWord: "Primeira palavra", inputTokens: "Tokens de entrada", cachedInputTokens: "dos quais do cache", cacheWriteTokens: "dos quais gravados no cache", outputTokens: "Tokens de saída", reasoningTokens: "dos quais raciocínio", cost: "Custo", error: "Erro", unknown: "desconhecido",
 
   period: "Período", lastDays: { one: "{count} dia", other: "{count} dias" },
   interactionsTitle: "Interações", failures: "Falhas", answered: "Respondidas", tokensTitle: "Tokens", input: "Entrada", output: "Saída", costTitle: "Custo", latencyTitle: "Latência",
-  ofAll: "{share} do total", figuresAsTable: "Em tabela", day: "Dia", by: "Por", byModel: "Modelo", byProvider: "Provedor", latencyOf: "p50 a p95",
+  ofAll: "{share} do total", ofInputCached: "{share} da entrada veio de caches", figuresAsTable: "Em tabela", day: "Dia", by: "Por", byModel: "Modelo", byProvider: "Provedor", latencyOf: "p50 a p95",
   noFigures: "Nenhuma interação neste período", noFiguresHint: "Pergunte algo na conversa ou escolha um período maior.",
   service: "Serviço", routes: "Rotas", since: "desde {time}", allWell: "Tudo funciona.", degraded: "Degradado",
   state_healthy: "saudável", state_cooling: "em pausa", state_half_open: "meio aberto", state_open: "circuito aberto", state_misconfigured: "mal configurada",

@@ -33,11 +33,12 @@ def stop_reason(interaction: Interaction) -> str:
 
 
 def usage_object(usage: Usage) -> JsonObject:
-    """Return the usage; the cached part of the input is counted on its own, and unknown counts are 0."""
+    """Return the usage; what was read from or written to a cache is counted on its own, and unknown counts are 0."""
     cached = usage.cached_input_tokens or 0
+    written = usage.cache_write_tokens or 0
     return {
-        "input_tokens": max((usage.input_tokens or 0) - cached, 0),
-        "cache_creation_input_tokens": 0,
+        "input_tokens": max((usage.input_tokens or 0) - cached - written, 0),
+        "cache_creation_input_tokens": written,
         "cache_read_input_tokens": cached,
         "output_tokens": usage.output_tokens or 0,
     }

@@ -238,6 +238,8 @@ def _usage_document(usage: Usage) -> dict[str, Any]:
     }
     if usage.cached_input_tokens is not None:
         document["cachedInputTokens"] = usage.cached_input_tokens
+    if usage.cache_write_tokens is not None:
+        document["cacheWriteTokens"] = usage.cache_write_tokens
     return document
 
 

@@ -87,6 +87,14 @@ class GroupDto(Dto):
     input_tokens: int = Field(
         description="Sum of the input tokens that providers reported.", examples=[630]
     )
+    cached_input_tokens: int = Field(
+        description="Sum of the part of `inputTokens` that providers read from their caches.",
+        examples=[512],
+    )
+    cache_write_tokens: int = Field(
+        description="Sum of the part of `inputTokens` that providers wrote to their caches.",
+        examples=[64],
+    )
     output_tokens: int = Field(
         description="Sum of the tokens that providers reported as billed output.", examples=[3066]
     )
@@ -107,6 +115,8 @@ class GroupDto(Dto):
             interactions=group.interactions,
             failures=group.failures,
             input_tokens=group.input_tokens,
+            cached_input_tokens=group.cached_input_tokens,
+            cache_write_tokens=group.cache_write_tokens,
             output_tokens=group.output_tokens,
             cost_usd=None if cost_usd is None else round(cost_usd, _COST_DECIMALS),
             latency_seconds=LatencyDto(

@@ -16,6 +16,11 @@ class PromptTokensDetails(BaseModel):
     """Breakdown of the input tokens."""
 
     cached_tokens: int = Field(description="Tokens that the provider read from its cache.")
+    cache_write_tokens: int | None = Field(
+        default=None,
+        exclude_if=lambda tokens: tokens is None,
+        description="Tokens that the provider wrote to its cache; absent when it reported none.",
+    )
 
 
 class CompletionTokensDetails(BaseModel):
@@ -47,7 +52,10 @@ class CompletionUsage(BaseModel):
             total_tokens=usage.input_tokens + usage.output_tokens
             if total_tokens is None
             else total_tokens,
-            prompt_tokens_details=PromptTokensDetails(cached_tokens=usage.cached_input_tokens or 0),
+            prompt_tokens_details=PromptTokensDetails(
+                cached_tokens=usage.cached_input_tokens or 0,
+                cache_write_tokens=usage.cache_write_tokens,
+            ),
             completion_tokens_details=CompletionTokensDetails(
                 reasoning_tokens=usage.reasoning_tokens or 0
             ),

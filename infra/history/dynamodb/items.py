@@ -116,6 +116,8 @@ def figures_of(interaction: Interaction) -> Item:
     figures = {
         "milliseconds": whole_milliseconds(interaction.latency_seconds),
         "inputTokens": usage.input_tokens,
+        "cachedInputTokens": usage.cached_input_tokens,
+        "cacheWriteTokens": usage.cache_write_tokens,
         "outputTokens": usage.output_tokens,
         "costUsd": None if usage.cost_usd is None else round(usage.cost_usd, _COST_DECIMALS),
     }

@@ -13,7 +13,8 @@ from infra.storage.aws.dynamodb_table import Item, Table
 
 _READ = (
     *("sk", "status", "answered", "model", "provider"),
-    *("milliseconds", "inputTokens", "outputTokens", "costUsd"),
+    *("milliseconds", "inputTokens", "cachedInputTokens", "cacheWriteTokens"),
+    *("outputTokens", "costUsd"),
 )
 _AFTER_ALL = "~"  # sorts behind every id
 
@@ -88,8 +89,14 @@ def _keys(query: StatisticsQuery) -> Callable[[Item], str | None]:
 def _add(tally: GroupAccumulator, item: Item) -> None:
     tally.interactions += 1
     tally.failures += item["status"]["S"] in FAILURES
-    tally.input_tokens += int(item["inputTokens"]["N"]) if "inputTokens" in item else 0
-    tally.output_tokens += int(item["outputTokens"]["N"]) if "outputTokens" in item else 0
+    tally.input_tokens += _tokens(item, "inputTokens")
+    tally.cached_input_tokens += _tokens(item, "cachedInputTokens")
+    tally.cache_write_tokens += _tokens(item, "cacheWriteTokens")
+    tally.output_tokens += _tokens(item, "outputTokens")
     tally.add_cost(float(item["costUsd"]["N"]) if "costUsd" in item else None)
     if "answered" in item:
         tally.answered_in[int(item["milliseconds"]["N"])] += 1
+
+
+def _tokens(item: Item, name: str) -> int:
+    return int(item[name]["N"]) if name in item else 0

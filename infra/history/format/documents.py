@@ -25,7 +25,7 @@ VERSION = 1
 Document = dict[str, Any]
 """JSON types only; `answered` is `Interaction.is_answered`, stored so that stores can filter by it."""
 
-_REPORTED_FIELDS = frozenset(USAGE) - {"cachedInput"}
+_REPORTED_FIELDS = frozenset(USAGE) - {"cachedInput", "cacheWrite"}
 
 # A lookup takes half the time of calling the enum, and a page has a hundred of them.
 _STATUSES = {status.value: status for status in Status}
@@ -268,6 +268,7 @@ def _document_of_usage(usage: Usage) -> Document:
         "reasoning": usage.reasoning_tokens,
         "total": usage.total_tokens,
         "cachedInput": usage.cached_input_tokens,
+        "cacheWrite": usage.cache_write_tokens,
         "costUsd": usage.cost_usd,
     }
     return {name: value for name, value in fields.items() if value is not None}
@@ -281,6 +282,7 @@ def _usage_of(document: Mapping[str, Any]) -> Usage:
         reasoning_tokens=get("reasoning"),
         total_tokens=get("total"),
         cached_input_tokens=get("cachedInput"),
+        cache_write_tokens=get("cacheWrite"),
         cost_usd=get("costUsd"),
     )
 

@@ -151,6 +151,7 @@ USAGE: Mapping[str, Check] = {
     "reasoning": is_count,
     "total": is_count,
     "cachedInput": is_count,
+    "cacheWrite": is_count,
     "costUsd": is_amount,
 }
 ATTEMPT: Mapping[str, Check] = {

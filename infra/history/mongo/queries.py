@@ -34,11 +34,16 @@ INDEXES = [
             ("usage.input", ASCENDING),
             ("usage.output", ASCENDING),
             ("usage.costUsd", ASCENDING),
+            ("usage.cachedInput", ASCENDING),
+            ("usage.cacheWrite", ASCENDING),
         ],
-        name="statistics",
+        name="figures",
     ),
     IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
 ]
+
+EARLIER_STATISTICS_INDEX = "statistics"
+"""Index of earlier versions for statistics, without the tokens of caches."""
 
 EARLIER_WORDS_INDEX = "userId_1_words_1__id_-1"
 """Index of earlier versions with one entry per word, which took most of the time of a write."""

@@ -9,12 +9,13 @@ from typing import Any
 
 from pymongo import ASCENDING, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from domain.entities.interaction import first_id_at
 from domain.entities.statistics import DAY_MILLISECONDS
 from domain.entities.words import words_of_decomposed
 from domain.interfaces.clock import Clock
+from infra.history.mongo.index_builder import drop_index
 from infra.history.mongo.queries import EARLIER_WORDS_INDEX, stored_words
 from infra.history.mongo.word_codes import CODES, codes_of
 from infra.storage.mongo.client import Document
@@ -34,8 +35,6 @@ LATE_MILLISECONDS = DAY_MILLISECONDS
 """Maximum age of an interaction when it is written, because of an outbox."""
 
 _KEY = "word codes"
-_INDEX_NOT_FOUND = frozenset({26, 27})
-"""The server's error codes for a missing collection and a missing index."""
 _FIRST, _LAST = 1, 2
 
 
@@ -80,7 +79,7 @@ class MongoRenewal:
         state = await self._upgrades.find_one({"_id": _KEY}) or await self._begin()
         if state["finished"]:
             # Also when it was finished before: a process of an earlier version makes the index again.
-            await self._drop_earlier_index()
+            await drop_index(self._interactions, EARLIER_WORDS_INDEX)
             self.is_finished = True
             return 0.0
         now = self._clock.now_milliseconds()
@@ -141,13 +140,6 @@ class MongoRenewal:
             renewed = await asyncio.to_thread(_renewed, found)
             await self._interactions.bulk_write(renewed, ordered=False)
         return last_id
-
-    async def _drop_earlier_index(self) -> None:
-        try:
-            await self._interactions.drop_index(EARLIER_WORDS_INDEX)
-        except OperationFailure as exc:
-            if exc.code not in _INDEX_NOT_FOUND:
-                raise
 
 
 def _renewed(found: Sequence[Document]) -> list[UpdateOne]:

@@ -69,6 +69,8 @@ async def statistics(
         "interactions": {"$sum": 1},
         "failures": {"$sum": {"$cond": [_IS_FAILURE, 1, 0]}},
         "input": {"$sum": "$usage.input"},
+        "cachedInput": {"$sum": "$usage.cachedInput"},
+        "cacheWrite": {"$sum": "$usage.cacheWrite"},
         "output": {"$sum": "$usage.output"},
         "cost": {"$sum": "$usage.costUsd"},
         "priced": {"$sum": {"$cond": [{"$isNumber": "$usage.costUsd"}, 1, 0]}},
@@ -95,6 +97,8 @@ async def statistics(
         tally.interactions += found["interactions"]
         tally.failures += found["failures"]
         tally.input_tokens += found["input"]
+        tally.cached_input_tokens += found["cachedInput"]
+        tally.cache_write_tokens += found["cacheWrite"]
         tally.output_tokens += found["output"]
         if found["priced"]:
             tally.add_cost(found["cost"])

@@ -19,6 +19,7 @@ from infra.history.mongo.conversations import TURNS_BY_ID, conversations
 from infra.history.mongo.errors import translate_errors
 from infra.history.mongo.index_builder import make_indexes
 from infra.history.mongo.queries import (
+    EARLIER_STATISTICS_INDEX,
     INDEXES,
     WITHOUT_WORDS,
     WORDS_INDEX,
@@ -218,6 +219,7 @@ class MongoHistory(DurableStore):
             [*INDEXES, TURNS_BY_ID],
             self._calls,
             on_away=self.reachability.leave,
+            earlier=[EARLIER_STATISTICS_INDEX],
         )
         self._has_indexes = True
 

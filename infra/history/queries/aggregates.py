@@ -17,6 +17,8 @@ class GroupAccumulator:
     interactions: int = 0
     failures: int = 0
     input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = None
     answered_in: Counter[int] = field(default_factory=Counter)
@@ -33,6 +35,8 @@ class GroupAccumulator:
             interactions=self.interactions,
             failures=self.failures,
             input_tokens=self.input_tokens,
+            cached_input_tokens=self.cached_input_tokens,
+            cache_write_tokens=self.cache_write_tokens,
             output_tokens=self.output_tokens,
             cost_usd=self.cost_usd,
             p50_seconds=self._percentile(0.5),

@@ -72,6 +72,15 @@ CREATE INDEX figures ON interaction (
 );
 """
 
+FIGURES_WITH_CACHES = """
+DROP INDEX figures;
+CREATE INDEX figures ON interaction (
+    user_id, id, model, provider, status, answered, body ->> '$.seconds',
+    body ->> '$.usage.input', body ->> '$.usage.output', body ->> '$.usage.costUsd',
+    body ->> '$.usage.cachedInput', body ->> '$.usage.cacheWrite'
+);
+"""
+
 CONVERSATION_RECORDS = """
 CREATE TABLE conversation (
     seq INTEGER PRIMARY KEY,
@@ -90,6 +99,7 @@ HISTORY_MIGRATIONS: tuple[Step, ...] = (
     *(INTERACTIONS, TURNS_BY_ID, FIGURES, MakeWordIndex(), PURGE),
     CANONICAL_WORDS,
     CONVERSATION_RECORDS,
+    FIGURES_WITH_CACHES,
 )
 """Each step leads to the next `user_version` of the file; steps are only added at the end."""
 

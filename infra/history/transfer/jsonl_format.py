@@ -61,6 +61,7 @@ class _UsageLine(TypedDict):
     totalTokens: _Count | None
     costUsd: _Amount | None
     cachedInputTokens: NotRequired[_Count]
+    cacheWriteTokens: NotRequired[_Count]
 
 
 class _AttemptLine(TypedDict):
@@ -198,9 +199,9 @@ _USAGE = (
     ("costUsd", "costUsd"),
 )
 """The names of counts in a document and in a line."""
-_CACHED = ("cachedInput", "cachedInputTokens")
-"""The same of a count that is in no line without it."""
-_STORED = (*_USAGE[:-1], _CACHED, _USAGE[-1])
+_CACHES = (("cachedInput", "cachedInputTokens"), ("cacheWrite", "cacheWriteTokens"))
+"""The same of counts that are in no line without them."""
+_STORED = (*_USAGE[:-1], *_CACHES, _USAGE[-1])
 """All of them, in the order of a document."""
 _KEPT = ("messages", "inputItems")
 """The fields of a document that hold all messages of a request, for later turns that continue from them."""
@@ -361,9 +362,9 @@ def _counts_of(usage: Mapping[str, Any]) -> Document:
 
 def _usage_of(counts: Mapping[str, Any]) -> dict[str, Any]:
     usage = {name: counts.get(stored_name) for stored_name, name in _USAGE}
-    stored_name, name = _CACHED
-    if stored_name in counts:
-        usage[name] = counts[stored_name]
+    for stored_name, name in _CACHES:
+        if stored_name in counts:
+            usage[name] = counts[stored_name]
     return usage
 
 

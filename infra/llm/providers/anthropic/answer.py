@@ -123,25 +123,23 @@ class AnthropicReader(AnswerReader):
             return NO_USAGE
         # Cached tokens are not contained in the tokens of the input.
         cached = count(counts.get("cache_read_input_tokens"))
-        parts = (
-            count(counts.get("input_tokens")),
-            cached,
-            count(counts.get("cache_creation_input_tokens")),
-        )
+        written = count(counts.get("cache_creation_input_tokens"))
+        parts = (count(counts.get("input_tokens")), cached, written)
         input_tokens = None if parts[0] is None else sum(part or 0 for part in parts)
         output_tokens = count(counts.get("output_tokens"))
         total_tokens = None
         if input_tokens is not None and output_tokens is not None:
             total_tokens = input_tokens + output_tokens
-        details = counts.get("output_tokens_details")
         return Usage(
             input_tokens=input_tokens,
             output_tokens=output_tokens,
-            reasoning_tokens=count(details.get("thinking_tokens"))
-            if isinstance(details, dict)
-            else None,
+            reasoning_tokens=_count_in(counts.get("output_tokens_details"), "thinking_tokens"),
             total_tokens=total_tokens,
             cached_input_tokens=cached,
+            cache_write_tokens=written,
+            hour_cache_write_tokens=_count_in(
+                counts.get("cache_creation"), "ephemeral_1h_input_tokens"
+            ),
         )
 
     def _take_start(self, message: dict[str, object]) -> None:
@@ -245,3 +243,7 @@ class AnthropicReader(AnswerReader):
     def _reasoning_end(self, value: dict[str, object]) -> MetadataReceived:
         metadata = ProviderMetadata(kind=KIND, family=self._family, value=json_text(value))
         return MetadataReceived(metadata=metadata, is_reasoning=True)
+
+
+def _count_in(details: object, name: str) -> int | None:
+    return count(details.get(name)) if isinstance(details, dict) else None

@@ -126,11 +126,8 @@ class BedrockReader(AnswerReader):
             return NO_USAGE
         # Cached tokens are not contained in the tokens of the input, but in the total.
         cached = count(counts.get("cacheReadInputTokens"))
-        parts = (
-            count(counts.get("inputTokens")),
-            cached,
-            count(counts.get("cacheWriteInputTokens")),
-        )
+        written = count(counts.get("cacheWriteInputTokens"))
+        parts = (count(counts.get("inputTokens")), cached, written)
         input_tokens = None if parts[0] is None else sum(part or 0 for part in parts)
         output_tokens = count(counts.get("outputTokens"))
         total_tokens = count(counts.get("totalTokens"))
@@ -141,6 +138,8 @@ class BedrockReader(AnswerReader):
             output_tokens=output_tokens,
             total_tokens=total_tokens,
             cached_input_tokens=cached,
+            cache_write_tokens=written,
+            hour_cache_write_tokens=_hour_writes(counts.get("cacheDetails")),
         )
 
     def _take_counts(self, counts: object) -> None:
@@ -262,3 +261,11 @@ def _joined(parts: Sequence[str]) -> str:
         return b64encode(b"".join(b64decode(part, validate=True) for part in parts)).decode()
     except (InvalidBase64, ValueError) as exc:
         raise UnreadableAnswer("encrypted reasoning that is not base64") from exc
+
+
+def _hour_writes(details: object) -> int | None:
+    """Return the tokens that were written for an hour, of the counts by time to live."""
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict) and detail.get("ttl") == "1h":
+            return count(detail.get("inputTokens"))
+    return None

@@ -48,6 +48,7 @@ def usage_of(counts: object) -> Usage:
         reasoning_tokens=reasoning_tokens,
         total_tokens=total_tokens,
         cached_input_tokens=_count(counts, _CACHED_INPUT),
+        cache_write_tokens=_count(counts, _CACHE_WRITE),
         # With a key of the user at OpenRouter, the reported cost does not include the host's price.
         cost_usd=None if counts.get("is_byok") else price_usd(counts.get("cost")),
     )
@@ -242,6 +243,7 @@ _CACHED_INPUT = (
     ("prompt_cache_hit_tokens",),
     ("cached_tokens",),
 )
+_CACHE_WRITE = (("prompt_tokens_details", "cache_write_tokens"),)
 
 
 def _count(counts: dict[str, object], places: Sequence[Sequence[str]]) -> int | None:

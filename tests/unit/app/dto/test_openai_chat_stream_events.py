@@ -59,13 +59,19 @@ def test_counts_the_provider_did_not_give_are_null_and_never_a_guess() -> None:
 def test_thoughts_and_cached_tokens_are_told_and_a_missing_total_is_the_sum() -> None:
     framing = OpenAIChatStreamFormat(TURN, with_usage=True)
     framing.encode(ProviderSelected(provider="p", model="m"))
-    usage = Usage(input_tokens=3, output_tokens=4, reasoning_tokens=2, cached_input_tokens=1)
+    usage = Usage(
+        input_tokens=3,
+        output_tokens=4,
+        reasoning_tokens=2,
+        cached_input_tokens=1,
+        cache_write_tokens=2,
+    )
     *_, told = chunks(framing.encode(an_interaction(usage=usage)))
     assert told["usage"] == {
         "prompt_tokens": 3,
         "completion_tokens": 4,
         "total_tokens": 7,
-        "prompt_tokens_details": {"cached_tokens": 1},
+        "prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2},
         "completion_tokens_details": {"reasoning_tokens": 2},
     }
 

@@ -19,7 +19,7 @@ def test_a_cost_out_of_all_bounds_is_no_cost(value: Any) -> None:
 
 
 @pytest.mark.seen("D1")
-@pytest.mark.parametrize("name", ["input_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "cached_input_tokens"])  # fmt: skip
+@pytest.mark.parametrize("name", ["input_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "cached_input_tokens", "cache_write_tokens"])  # fmt: skip
 @pytest.mark.parametrize("value", [2**63, -1, 1e300, math.nan, False, MAX_COUNT + 1])
 def test_a_count_out_of_all_bounds_is_no_count(name: str, value: Any) -> None:
     assert Usage(cost_usd=0.5, **{name: value}) == Usage(cost_usd=0.5)

@@ -263,7 +263,9 @@ def used(model: str, usage: Usage | None) -> Attempt:
         (
             [
                 Usage(input_tokens=1, output_tokens=2, total_tokens=5, cost_usd=0.25),
-                Usage(input_tokens=10, cached_input_tokens=4, reasoning_tokens=7),
+                Usage(
+                    input_tokens=10, cached_input_tokens=4, cache_write_tokens=5, reasoning_tokens=7
+                ),
                 Usage(input_tokens=100, output_tokens=20, cost_usd=0.5),
             ],
             Usage(
@@ -272,6 +274,7 @@ def used(model: str, usage: Usage | None) -> Attempt:
                 reasoning_tokens=7,
                 total_tokens=135,
                 cached_input_tokens=4,
+                cache_write_tokens=5,
                 cost_usd=0.75,
             ),
         ),

@@ -14,6 +14,7 @@ from domain.entities.history_query import Order
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import FinishReason, Usage
+from domain.entities.statistics import StatisticsQuery
 from domain.entities.words import words_of
 from infra.clock import SystemClock
 from infra.history.format.documents import interaction_in, record_of
@@ -118,6 +119,8 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteHistory]:
 async def test_a_history_file_opens_and_takes_turns_of_tools(store: SqliteHistory) -> None:
     assert await walk(store, EVERYTHING) == WRITTEN
     assert await walk(store, asking(words=words_of("long"))) == [WRITTEN[4]]
+    groups = await store.statistics(StatisticsQuery(user_id="ana"))
+    assert sum(group.cached_input_tokens for group in groups) == 2 * USAGE.cached_input_tokens
     turn = a_tool_turn(20)
     await store.append_many([turn, an_interaction(9)])
     assert await walk(store, EVERYTHING) == [*WRITTEN, turn]

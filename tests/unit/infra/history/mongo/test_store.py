@@ -21,7 +21,12 @@ from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.clock import SystemClock
 from infra.configuration import ConfigurationError
 from infra.history.mongo import statistics as mongo_statistics
-from infra.history.mongo.queries import EARLIER_WORDS_INDEX, WORDS_INDEX, filter_of
+from infra.history.mongo.queries import (
+    EARLIER_STATISTICS_INDEX,
+    EARLIER_WORDS_INDEX,
+    WORDS_INDEX,
+    filter_of,
+)
 from infra.history.mongo.store import MongoHistory, open_mongo
 from infra.history.mongo.word_codes import codes_of
 from tests.contracts.history_stores import MONGO_DATABASE, READ_SECONDS, mongo
@@ -336,6 +341,23 @@ async def test_the_earlier_index_of_words_is_dropped_when_all_documents_have_cod
         async with opened(server) as history, asyncio.timeout(PATIENCE_SECONDS):
             await history.renew_words()
             assert EARLIER_WORDS_INDEX not in await interactions.index_information()
+
+
+async def test_the_earlier_index_of_statistics_is_dropped_once_there_is_another(
+    server: Mongod,
+) -> None:
+    await asyncio.to_thread(server.start)
+    async with pymongo.AsyncMongoClient[dict[str, object]](server.uri) as client:
+        interactions = client["rt"]["interactions"]
+        earlier = pymongo.IndexModel(
+            [("userId", 1), ("_id", -1), ("answered", 1)], name=EARLIER_STATISTICS_INDEX
+        )
+        await interactions.create_indexes([earlier])  # of a process of an earlier version
+        async with opened(server) as history, asyncio.timeout(PATIENCE_SECONDS):
+            await history.make_indexes()
+            names = await interactions.index_information()
+            assert EARLIER_STATISTICS_INDEX not in names
+            assert "figures" in names
 
 
 async def test_writes_wait_for_the_majoritys_journals(history: MongoHistory) -> None:

@@ -42,7 +42,12 @@ EXPECTED: dict[str, tuple[str, Reply] | type[LLMError]] = {
         Reply(
             finish_reason=FinishReason.STOP,
             usage=Usage(
-                input_tokens=43, output_tokens=282, total_tokens=325, cached_input_tokens=0
+                input_tokens=43,
+                output_tokens=282,
+                total_tokens=325,
+                cached_input_tokens=0,
+                cache_write_tokens=0,
+                hour_cache_write_tokens=0,
             ),
         ),
     ),

@@ -114,7 +114,9 @@ async def test_what_was_reported_to_a_caller_who_leaves_is_logged() -> None:
 
 async def test_a_usage_that_tells_nothing_is_none() -> None:
     clock = FakeClock()
-    client, _ = metered(clock, "because", [Usage(cached_input_tokens=3), LLMTimeout()])
+    client, _ = metered(
+        clock, "because", [Usage(cached_input_tokens=3, cache_write_tokens=3), LLMTimeout()]
+    )
     context = a_chat_context(clock)
     for _ in range(2):
         await read_answer(client, context)

@@ -199,6 +199,7 @@ def test_counts_of_the_end_correct_those_of_the_start() -> None:
     begun["usage"] = {
         "input_tokens": 43,
         "cache_creation_input_tokens": 100,
+        "cache_creation": {"ephemeral_5m_input_tokens": 40, "ephemeral_1h_input_tokens": 60},
         "cache_read_input_tokens": 1000,
         "output_tokens": 1,
     }
@@ -206,7 +207,12 @@ def test_counts_of_the_end_correct_those_of_the_start() -> None:
     first = ReceivedAnswer("p", reader := AnthropicReader(), {}, max_bytes=1000)
     first.take(b"".join(chunks))
     assert reader.usage() == Usage(
-        input_tokens=1143, output_tokens=1, total_tokens=1144, cached_input_tokens=1000
+        input_tokens=1143,
+        output_tokens=1,
+        total_tokens=1144,
+        cached_input_tokens=1000,
+        cache_write_tokens=100,
+        hour_cache_write_tokens=60,
     )
     counts = {
         "input_tokens": 61,
@@ -221,6 +227,8 @@ def test_counts_of_the_end_correct_those_of_the_start() -> None:
         reasoning_tokens=7,
         total_tokens=1181,
         cached_input_tokens=1000,
+        cache_write_tokens=100,
+        hour_cache_write_tokens=60,
     )
 
 

@@ -164,10 +164,16 @@ def test_cached_tokens_are_a_part_of_the_input() -> None:
         "totalTokens": 115,
         "cacheReadInputTokens": 70,
         "cacheWriteInputTokens": 30,
+        "cacheDetails": [{"ttl": "5m", "inputTokens": 10}, {"ttl": "1h", "inputTokens": 20}],
     }
     chunks = [delta(0, text="Hi"), *ending("end_turn"), event("metadata", {"usage": counts})]
     assert reply_of(*chunks).usage == Usage(
-        input_tokens=110, output_tokens=5, total_tokens=115, cached_input_tokens=70
+        input_tokens=110,
+        output_tokens=5,
+        total_tokens=115,
+        cached_input_tokens=70,
+        cache_write_tokens=30,
+        hour_cache_write_tokens=20,
     )
 
 

@@ -216,7 +216,7 @@ def test_an_error_in_the_answer_is_told(document: object) -> None:
                 "completion_tokens": 10,
                 "total_tokens": 53,
                 "cost": 0.000125,
-                "prompt_tokens_details": {"cached_tokens": 3},
+                "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 2},
                 "completion_tokens_details": {"reasoning_tokens": 9},
             },
             Usage(
@@ -225,6 +225,7 @@ def test_an_error_in_the_answer_is_told(document: object) -> None:
                 total_tokens=53,
                 reasoning_tokens=9,
                 cached_input_tokens=3,
+                cache_write_tokens=2,
                 cost_usd=0.000125,
             ),
         ),
