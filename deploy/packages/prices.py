@@ -25,6 +25,8 @@ PRICE_LIST = Path(__file__).parents[2] / "infra" / "llm" / "pricing" / "prices.j
 _PRICES = {
     "input": "input_mtok",
     "cached_input": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "hour_cache_write": "cache_write_1h_mtok",
     "output": "output_mtok",
     "reasoning": "output_reasoning_mtok",
     "thousand_requests": "requests_kcount",

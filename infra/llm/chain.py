@@ -121,7 +121,11 @@ def _takes_tokens(entry: CatalogueModel) -> bool:
 
 def _stated(catalogue: Catalogue) -> Mapping[str, Tariff]:
     return {
-        entry.id: Tariff.fixed(*entry.usd_per_million, entry.cached_input_usd_per_million)
+        entry.id: Tariff.fixed(
+            *entry.usd_per_million,
+            entry.cached_input_usd_per_million,
+            entry.cache_write_usd_per_million,
+        )
         for entry in catalogue.entries
         if entry.usd_per_million is not None
     }

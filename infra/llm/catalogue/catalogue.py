@@ -60,7 +60,8 @@ class CatalogueModel:
         successor: Catalogue id of the model that replaces it after its shutdown date.
         shared_family: The models file's name of the models that accept the metadata in each other's answers.
         usd_per_million: Prices of input and output tokens from the models file.
-        cached_input_usd_per_million: Price of cached input tokens; None: that of other input.
+        cached_input_usd_per_million: Price of input tokens read from a cache; None: that of other input.
+        cache_write_usd_per_million: Price of input tokens written to a cache; None: that of other input.
     """
 
     model: Model
@@ -75,6 +76,7 @@ class CatalogueModel:
     shared_family: str | None = None
     usd_per_million: tuple[float, float] | None = None
     cached_input_usd_per_million: float | None = None
+    cache_write_usd_per_million: float | None = None
 
     @property
     def family(self) -> str:

@@ -211,6 +211,7 @@ def _entry(
         successor=table.successor,
         usd_per_million=usd_per_million,
         cached_input_usd_per_million=table.cached_input_usd_per_million,
+        cache_write_usd_per_million=table.cache_write_usd_per_million,
     )
 
 

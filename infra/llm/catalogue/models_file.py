@@ -130,6 +130,7 @@ class ModelTable(Table):
     input_usd_per_million: NonNegativeFloat | None = None
     output_usd_per_million: NonNegativeFloat | None = None
     cached_input_usd_per_million: NonNegativeFloat | None = None
+    cache_write_usd_per_million: NonNegativeFloat | None = None
 
     @property
     def computes_embeddings(self) -> bool:
@@ -294,8 +295,9 @@ def _wrong_names(file: ModelsFile) -> Iterator[str]:
         has_no_output = model.computes_embeddings and model.output_usd_per_million is None
         if not has_both and not has_no_output:
             yield f"{head} input_usd_per_million, output_usd_per_million: state both or neither"
-        if model.cached_input_usd_per_million is not None and model.input_usd_per_million is None:
-            yield f"{head} cached_input_usd_per_million: needs input_usd_per_million"
+        for key in ("cached_input_usd_per_million", "cache_write_usd_per_million"):
+            if getattr(model, key) is not None and model.input_usd_per_million is None:
+                yield f"{head} {key}: needs input_usd_per_million"
         if (model.max_output_tokens or 0) > (model.context_tokens or inf):
             yield f"{head} max_output_tokens: more than context_tokens"
         for alias in model.aliases:

@@ -17,13 +17,17 @@ class Rates:
 
     Attributes:
         above_input_tokens: The rates apply to all tokens of a call with more input than this.
-        cached_input: None: the price of other input.
+        cached_input: Of input read from a cache; None: the price of other input.
+        cache_write: Of input written to a cache; None: the price of other input.
+        hour_cache_write: Of input written to a cache for an hour; None: `cache_write`.
         reasoning: Of the reasoning share of the output; None: the price of other output.
     """
 
     above_input_tokens: int = -1
     input: float
     cached_input: float | None = None
+    cache_write: float | None = None
+    hour_cache_write: float | None = None
     output: float
     reasoning: float | None = None
     request: float = 0.0
@@ -31,9 +35,17 @@ class Rates:
     def usd(self, usage: Usage, input_tokens: int, output_tokens: int) -> float:
         """Return the price of one call."""
         cost = self.request + input_tokens * self.input + output_tokens * self.output
-        if self.cached_input is not None and usage.cached_input_tokens:
+        cached_tokens = 0
+        if usage.cached_input_tokens:
             cached_tokens = min(usage.cached_input_tokens, input_tokens)
-            cost += cached_tokens * (self.cached_input - self.input)
+            if self.cached_input is not None:
+                cost += cached_tokens * (self.cached_input - self.input)
+        if usage.cache_write_tokens and self.cache_write is not None:
+            written_tokens = min(usage.cache_write_tokens, input_tokens - cached_tokens)
+            cost += written_tokens * (self.cache_write - self.input)
+            if usage.hour_cache_write_tokens and self.hour_cache_write is not None:
+                hour_tokens = min(usage.hour_cache_write_tokens, written_tokens)
+                cost += hour_tokens * (self.hour_cache_write - self.cache_write)
         if self.reasoning is not None and usage.reasoning_tokens:
             reasoning_tokens = min(usage.reasoning_tokens, output_tokens)
             cost += reasoning_tokens * (self.reasoning - self.output)
@@ -86,12 +98,14 @@ class Tariff:
         input_usd_per_million: float,
         output_usd_per_million: float,
         cached_input_usd_per_million: float | None = None,
+        cache_write_usd_per_million: float | None = None,
     ) -> "Tariff":
-        """Return a tariff of prices that always apply; without one of its own, cached input costs as much as any other."""
+        """Return a tariff of prices that always apply; without prices of its own, a cache's input costs as much as any other."""
         rates = Rates(
             input=input_usd_per_million / _MILLION,
             output=output_usd_per_million / _MILLION,
             cached_input=_per_token(cached_input_usd_per_million),
+            cache_write=_per_token(cache_write_usd_per_million),
         )
         return cls((Period(steps=(rates,)),))
 
@@ -142,6 +156,8 @@ def _rates(step: dict[str, Any]) -> Rates:
         above_input_tokens=step["above_input_tokens"],
         input=step["input"] / _MILLION,
         cached_input=_per_token(step.get("cached_input")),
+        cache_write=_per_token(step.get("cache_write")),
+        hour_cache_write=_per_token(step.get("hour_cache_write")),
         output=step["output"] / _MILLION,
         reasoning=_per_token(step.get("reasoning")),
         request=step.get("thousand_requests", 0.0) / _THOUSAND,

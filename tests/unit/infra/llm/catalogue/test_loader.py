@@ -409,6 +409,10 @@ MISTAKES = {
         A_FILE + "cached_input_usd_per_million = 1\n",
         "[models.a] cached_input_usd_per_million: needs input_usd_per_million",
     ),
+    "a price of writes to a cache alone": (
+        A_FILE + "cache_write_usd_per_million = 1\n",
+        "[models.a] cache_write_usd_per_million: needs input_usd_per_million",
+    ),
     "no weight": (A_FILE + "weight = 0\n", "[models.a] weight: should be greater than 0"),
     "a header of the key for another kind": (
         A_FILE.replace(

@@ -1,5 +1,6 @@
 """Costs: exactly those of the price library, or of the prices an operator states, and never a guess."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import genai_prices
@@ -21,6 +22,18 @@ USAGES = [
     Usage(input_tokens=0, output_tokens=0),
     Usage(input_tokens=1_000, output_tokens=2_000, cached_input_tokens=300, reasoning_tokens=500),
     Usage(input_tokens=250_000, output_tokens=70_000, cached_input_tokens=200_000),
+    Usage(
+        input_tokens=90_000,
+        output_tokens=70,
+        cached_input_tokens=40_000,
+        cache_write_tokens=30_000,
+    ),
+    Usage(
+        input_tokens=250_000,
+        output_tokens=70,
+        cache_write_tokens=200_000,
+        hour_cache_write_tokens=50_000,
+    ),
     Usage(input_tokens=200_000, output_tokens=1),
     Usage(input_tokens=200_001, output_tokens=1),
 ]
@@ -61,6 +74,8 @@ MODELS = [
     ("https://api.openai.com/v1", "gpt-5.4"),
     ("https://api.openai.com/v1", "GPT-5.4"),
     ("https://api.perplexity.ai", "sonar-deep-research"),
+    ("https://api.openai.com/v1", "gpt-5.6-luna"),
+    ("https://api.anthropic.com", "claude-sonnet-4-6"),
     ("https://bedrock-runtime.us-east-1.amazonaws.com", "us.amazon.nova-micro-v1:0"),
     ("https://bedrock-runtime.us-east-1.amazonaws.com", "us.anthropic.claude-sonnet-4-6"),
     *models_priced_by_the_hour(),
@@ -97,6 +112,8 @@ def test_costs_are_those_of_the_library_to_the_last_digit(url: str, model: str) 
                 "input_tokens": usage.input_tokens,
                 "output_tokens": usage.output_tokens,
                 "cache_read_tokens": usage.cached_input_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+                "cache_write_1h_tokens": usage.hour_cache_write_tokens,
                 "output_reasoning_tokens": usage.reasoning_tokens,
             }
             expected = genai_prices.calc_price(
@@ -172,6 +189,23 @@ def test_cached_input_has_a_stated_price_of_its_own_or_that_of_other_input() -> 
     assert Tariff.fixed(10.0, 20.0, 1.0).usd(usage, 0) == pytest.approx(6.0 + 0.4)
 
 
+def test_what_is_written_to_a_cache_has_a_price_of_its_own() -> None:
+    usage = Usage(
+        input_tokens=1_000_000,
+        output_tokens=0,
+        cached_input_tokens=400_000,
+        cache_write_tokens=500_000,
+        hour_cache_write_tokens=200_000,
+    )
+    assert Tariff.fixed(10.0, 20.0, 1.0).usd(usage, 0) == pytest.approx(6.0 + 0.4)
+    assert Tariff.fixed(10.0, 20.0, 1.0, 12.0).usd(usage, 0) == pytest.approx(1.0 + 0.4 + 6.0)
+    prices = {"input": 10.0, "cached_input": 1.0, "cache_write": 12.0, "hour_cache_write": 20.0}
+    listed = Tariff.from_periods([{"steps": [{"above_input_tokens": -1, "output": 0.0, **prices}]}])
+    assert listed.usd(usage, 0) == pytest.approx(1.0 + 0.4 + 3.6 + 4.0)
+    too_many = replace(usage, cache_write_tokens=5_000_000, hour_cache_write_tokens=6_000_000)
+    assert listed.usd(too_many, 0) == pytest.approx(0.4 + 12.0)
+
+
 def test_a_price_that_begins_on_a_day_begins_at_midnight_utc() -> None:
     def period(price: float) -> dict[str, object]:
         return {"steps": [{"above_input_tokens": -1, "input": price, "output": 0.0}]}
@@ -199,6 +233,14 @@ def test_stated_prices_override_listed_ones(prices: Prices) -> None:
     assert prices.calculator("mine")(million).cost_usd == pytest.approx(11.0)
     assert prices.calculator("local")(million) == million
     assert prices.calculator("flash")(million).total_tokens == 2_000_000
+
+
+@pytest.mark.parametrize("model", ["flash", "mine", "local"])
+def test_only_the_price_needs_to_know_how_long_a_cache_is_kept(prices: Prices, model: str) -> None:
+    written = Usage(input_tokens=9, output_tokens=1, cache_write_tokens=5)
+    hour = replace(written, hour_cache_write_tokens=5)
+    priced = prices.calculator(model)(hour)
+    assert replace(priced, cost_usd=None) == written
 
 
 def test_the_cost_a_provider_reports_overrides_a_listed_price_but_not_a_stated_one(
