@@ -124,6 +124,8 @@ class RouteBuilder:
             family=entry.family,
             max_output_tokens=entry.model.max_output_tokens,
             base_url=provider.base_url,
+            cache_points=entry.cache_points,
+            guardrail=entry.guardrail,
             api_key=provider.api_key,
             api_key_header=provider.api_key_header,
             dialect=provider.dialect,

@@ -14,15 +14,17 @@ _FIELDS = frozenset(
         "toolConfig",
         "outputConfig",
         "additionalModelRequestFields",
+        "guardrailConfig",
     }
 )
 _OF_ROLE = {
-    "user": frozenset({"text", "image", "document", "toolResult"}),
-    "assistant": frozenset({"text", "toolUse", "reasoningContent"}),
+    "user": frozenset({"text", "image", "document", "toolResult", "cachePoint"}),
+    "assistant": frozenset({"text", "toolUse", "reasoningContent", "cachePoint"}),
 }
 _IMAGES = frozenset({"png", "jpeg", "gif", "webp"})
 _DOCUMENTS = frozenset({"pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"})
 _MOST_DOCUMENTS = 5
+_MOST_POINTS = 4
 _MOST_IMAGES = 20
 _CALL_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -42,8 +44,11 @@ def check_bedrock(body: Any, issued: Collection[tuple[str, str]] | None = None) 
         Violation: Amazon Bedrock would reject it.
     """
     _known(body, _FIELDS, "request")
+    _check_points(body)
+    _check_guardrail(body.get("guardrailConfig", {}))
     for block in body.get("system", []):
-        _require(set(block) == {"text"} and bool(block["text"].strip()), "system: blank text")
+        is_text = set(block) == {"text"} and bool(block["text"].strip())
+        _require(is_text or "cachePoint" in block, "system: blank text")
     config = body.get("inferenceConfig", {})
     _known(config, {"maxTokens", "temperature", "topP", "stopSequences"}, "inferenceConfig")
     _require(config.get("maxTokens", 1) >= 1, "maxTokens: must be at least 1")
@@ -59,6 +64,34 @@ def check_bedrock(body: Any, issued: Collection[tuple[str, str]] | None = None) 
         "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
     )
     _check_messages(body["messages"], issued)
+
+
+def _check_points(body: Any) -> None:
+    places = [
+        body.get("system", []),
+        body.get("toolConfig", {}).get("tools", []),
+        *(message["content"] for message in body["messages"]),
+    ]
+    points = [block["cachePoint"] for place in places for block in place if "cachePoint" in block]
+    _require(len(points) <= _MOST_POINTS, "A maximum of 4 blocks with cachePoint may be provided.")
+    for point in points:
+        _known(point, {"type", "ttl"}, "cachePoint")
+        is_valid = point.get("type") == "default" and point.get("ttl", "5m") in ("5m", "1h")
+        _require(is_valid, "cachePoint: invalid")
+    for place in places:
+        before: Any = None
+        for block in place:
+            follows = before is not None and not {"cachePoint", "reasoningContent"} & set(before)
+            _require("cachePoint" not in block or follows, "cachePoint: nothing to cache before it")
+            before = block
+
+
+def _check_guardrail(config: Any) -> None:
+    _known(config, {"guardrailIdentifier", "guardrailVersion", "trace"}, "guardrailConfig")
+    is_whole = ("guardrailIdentifier" in config) is ("guardrailVersion" in config)
+    _require(is_whole, "guardrailConfig: identifier and version are both required")
+    is_known = config.get("trace", "disabled") in ("enabled", "enabled_full", "disabled")
+    _require(is_known, "guardrailConfig.trace: unknown")
 
 
 def _check_output(output: Any) -> None:
@@ -78,6 +111,8 @@ def _check_tools(config: Any) -> None:
     _require(bool(config["tools"]), "toolConfig.tools: must have at least 1 member")
     names = set()
     for tool in config["tools"]:
+        if "cachePoint" in tool:
+            continue
         _require(set(tool) == {"toolSpec"}, "tools: unknown member")
         spec = tool["toolSpec"]
         _known(spec, {"name", "description", "inputSchema", "strict"}, "toolSpec")
@@ -153,7 +188,7 @@ def _check_block(
             _require(bool(part["text"].strip()), "text content blocks must be non-empty")
     elif kind == "reasoningContent":
         _check_reasoning(content, issued)
-    else:
+    elif kind != "cachePoint":
         formats = _IMAGES if kind == "image" else _DOCUMENTS
         _require(content["format"] in formats, f"{kind}.format: unknown")
         data = content["source"]["bytes"]

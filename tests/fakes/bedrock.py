@@ -50,6 +50,12 @@ _TYPES = {
     503: "ServiceUnavailableException",
 }
 _FRAGMENT = 5
+_CACHES = re.compile("claude-(sonnet|opus|haiku)-4|nova")
+"""Models whose prompts it caches."""
+_NO_CACHE = (
+    "You invoked an unsupported model or your request did not allow prompt caching. See the documentation for more"
+    " information."
+)
 
 
 class FakeBedrock(FakeProvider):
@@ -102,6 +108,8 @@ class FakeBedrock(FakeProvider):
                 )
             except Refused as refused:
                 return error(403, message=str(refused), kind=refused.code)
+        if b'"cachePoint"' in seen.raw_body and not _CACHES.search(self.model_of(seen)):
+            return error(403, message=_NO_CACHE)
         try:
             check_bedrock(seen.body, self._issued)
         except Violation as violation:

@@ -9,10 +9,12 @@ import pytest
 from domain.entities.prompt import Prompt
 from infra.history.format.documents import document_of
 from infra.llm.providers.anthropic.request import request_body as anthropic_body
+from infra.llm.providers.bedrock.request import request_body as bedrock_body
 from infra.llm.providers.gemini.request import request_body as gemini_body
 from infra.llm.providers.openai.client import default_dialect
 from infra.llm.providers.openai.request import request_body as openai_body
 from infra.llm.transport.dialect import Dialect
+from infra.selftest.bedrock_rules import check_bedrock
 from tests.fakes.anthropic_rules import check_anthropic
 from tests.http.test_messages import RESULT, TOOLS, USE, application, post
 
@@ -135,6 +137,53 @@ async def test_a_mark_that_makes_no_sense_harms_nothing(control: Any) -> None:
     assert message["content"] == ([text("Hi", cache_control=MARK)] if is_mark else "Hi")
 
 
+CLAUDE = "us.anthropic.claude-sonnet-4-6"
+POINT = {"cachePoint": {"type": "default"}}
+
+
+def to_bedrock(prompt: Prompt) -> Any:
+    body = orjson.loads(
+        bedrock_body(
+            prompt, Dialect(cache_points=True), upstream=CLAUDE, family="f", max_tokens=1000
+        )
+    )
+    check_bedrock(body)
+    return body
+
+
+async def test_marks_arrive_at_bedrock_where_the_client_set_them() -> None:
+    body = to_bedrock(
+        await sent_prompt(
+            system=[text("Be short."), text("Be kind.", cache_control=HOUR)],
+            tools=[TOOLS[1], {**TOOLS[0], "cache_control": MARK}],
+            messages=[
+                {
+                    "role": "user",
+                    "content": [text("A long document.", cache_control=MARK), text("Weather?")],
+                },
+                {"role": "assistant", "content": USE},
+                {
+                    "role": "user",
+                    "content": [RESULT[0], {**RESULT[1], "cache_control": MARK}, text("So?")],
+                },
+            ],
+        )
+    )
+    hour = {"cachePoint": {"type": "default", "ttl": "1h"}}
+    assert body["system"] == [{"text": "Be short.\n\nBe kind."}, hour]
+    assert body["toolConfig"]["tools"][-1] == POINT
+    first, _, last = (message["content"] for message in body["messages"])
+    assert first == [{"text": "A long document."}, POINT, {"text": "Weather?"}]
+    kinds = [next(iter(block)) for block in last]
+    assert kinds == ["toolResult", "toolResult", "cachePoint", "text"]
+
+
+async def test_a_cache_key_marks_the_ends_at_bedrock() -> None:
+    prompt = await openai_prompt("/v1/chat/completions", KEY)
+    assert to_bedrock(prompt)["messages"][-1]["content"] == [{"text": "Hi"}, POINT]
+    assert KEY not in str(to_bedrock(prompt))
+
+
 async def test_marks_go_to_no_other_provider_and_not_into_history() -> None:
     marked = {
         "system": [text("Be short.", cache_control=MARK)],
@@ -155,6 +204,7 @@ async def test_marks_go_to_no_other_provider_and_not_into_history() -> None:
             (
                 openai_body(prompt, OPENAI, model="m", family="f"),
                 gemini_body(prompt, upstream="m", family="f"),
+                bedrock_body(prompt, Dialect(), upstream="m", family="f", max_tokens=1),
             )
         )
         (kept,) = asked.history.kept.values()
@@ -178,7 +228,7 @@ async def openai_prompt(path: str, key: str | None) -> Prompt:
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
-async def test_a_cache_key_goes_to_openai_alone(path: str) -> None:
+async def test_a_cache_key_itself_goes_to_openai_alone(path: str) -> None:
     prompt = await openai_prompt(path, KEY)
     body = orjson.loads(openai_body(prompt, OPENAI, model="m", family="f"))
     assert body["prompt_cache_key"] == KEY

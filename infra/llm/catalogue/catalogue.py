@@ -8,7 +8,7 @@ from domain.entities.model import Model
 from domain.exceptions import RetiredModel, UnknownModel
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
-from infra.llm.providers.bedrock.identity import AwsIdentity
+from infra.llm.providers.bedrock.identity import AwsIdentity, Guardrail
 from infra.llm.providers.registry import ProviderKind
 from infra.llm.transport.dialect import Dialect
 
@@ -62,6 +62,8 @@ class CatalogueModel:
         usd_per_million: Prices of input and output tokens from the models file.
         cached_input_usd_per_million: Price of input tokens read from a cache; None: that of other input.
         cache_write_usd_per_million: Price of input tokens written to a cache; None: that of other input.
+        cache_points: At Amazon Bedrock: whether it accepts points of the prompt cache; None: as known by its id.
+        guardrail: At Amazon Bedrock: what checks its requests and answers.
     """
 
     model: Model
@@ -77,6 +79,8 @@ class CatalogueModel:
     usd_per_million: tuple[float, float] | None = None
     cached_input_usd_per_million: float | None = None
     cache_write_usd_per_million: float | None = None
+    cache_points: bool | None = None
+    guardrail: Guardrail | None = None
 
     @property
     def family(self) -> str:

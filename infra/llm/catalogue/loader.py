@@ -22,7 +22,7 @@ from infra.llm.catalogue.models_file import (
     read_models_file,
     same_upstream,
 )
-from infra.llm.providers.bedrock.identity import AwsIdentity
+from infra.llm.providers.bedrock.identity import AwsIdentity, Guardrail
 from infra.llm.providers.demo import MODEL as DEMO_MODEL
 from infra.llm.providers.demo import PROVIDER as DEMO_PROVIDER
 from infra.llm.providers.demo_embeddings import MODEL as DEMO_EMBEDDINGS_MODEL
@@ -212,6 +212,16 @@ def _entry(
         usd_per_million=usd_per_million,
         cached_input_usd_per_million=table.cached_input_usd_per_million,
         cache_write_usd_per_million=table.cache_write_usd_per_million,
+        cache_points=table.cache_points,
+        guardrail=_guardrail(table),
+    )
+
+
+def _guardrail(table: ModelTable) -> Guardrail | None:
+    if table.guardrail is None:
+        return None
+    return Guardrail(
+        id=table.guardrail.id, version=table.guardrail.version, trace=table.guardrail.trace
     )
 
 

@@ -110,6 +110,19 @@ DIALECT_KEYS = (
 """The keys of a provider that describe the dialect of its server."""
 
 
+class GuardrailTable(Table):
+    """The guardrail of a model at Amazon Bedrock."""
+
+    id: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^([a-z0-9]+|arn:aws(-[a-z]+)*:bedrock:[a-z0-9-]+:[0-9]{12}:guardrail/[a-z0-9]+)$"
+        ),
+    ]
+    version: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,7}|DRAFT)$")]
+    trace: Literal["enabled", "enabled_full", "disabled"] | None = None
+
+
 class ModelTable(Table):
     """A model and its properties."""
 
@@ -125,6 +138,8 @@ class ModelTable(Table):
     max_output_tokens: PositiveInt | None = None
     first_token_seconds: PositiveFloat | None = None
     continues: bool = False
+    cache_points: bool | None = None
+    guardrail: GuardrailTable | None = None
     shutdown_date: date | None = None
     successor: Name | None = None
     input_usd_per_million: NonNegativeFloat | None = None
@@ -185,6 +200,7 @@ def parse_models(text: str, source: str) -> ModelsFile:
         _wrong_auth,
         _wrong_names,
         _wrong_spreads,
+        _wrong_bedrock_keys,
         _wrong_embeddings,
     )
     for error in (error for check in checks for error in check(file)):
@@ -324,6 +340,15 @@ def _wrong_spreads(file: ModelsFile) -> Iterator[str]:
     for name, model in file.models.items():
         if model.spread and not same_upstream(file, name):
             yield f"{table_name('models', name)} spread: no fallback has the same upstream"
+
+
+def _wrong_bedrock_keys(file: ModelsFile) -> Iterator[str]:
+    for name, model in file.models.items():
+        if PROVIDER_KINDS[file.providers[model.provider].kind].default_url is not None:
+            continue
+        for key in ("cache_points", "guardrail"):
+            if getattr(model, key) is not None:
+                yield f'{table_name("models", name)} {key}: only for kind = "bedrock"'
 
 
 def _wrong_embeddings(file: ModelsFile) -> Iterator[str]:

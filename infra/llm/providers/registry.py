@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
@@ -10,7 +11,7 @@ from domain.entities.tools import OF_CHATS, Capability
 from domain.interfaces.embedding_client import EmbeddingClient
 from domain.interfaces.llm_client import LLMClient
 from infra.llm.providers.anthropic.client import AnthropicClient
-from infra.llm.providers.bedrock.identity import AwsIdentity, default_url
+from infra.llm.providers.bedrock.identity import AwsIdentity, Guardrail, default_url
 from infra.llm.providers.demo import DemoLLM
 from infra.llm.providers.demo_embeddings import DemoEmbeddings
 from infra.llm.providers.gemini.client import GeminiClient
@@ -43,6 +44,8 @@ class ClientOptions:
         family: Models that accept the metadata in each other's answers.
         max_output_tokens: The model's limit on output; None where unknown.
         signer: Shared by the provider's models; None where `api_key` authorises the requests.
+        cache_points: Whether the model accepts points of the prompt cache; None: as known by its id.
+        guardrail: Checks requests and answers; None: without one.
         authorization: Supplies access tokens; None for a provider with a key, or without any.
     """
 
@@ -61,6 +64,8 @@ class ClientOptions:
     signer: RequestSigner | None = None
     authorization: Authorization | None = None
     api_key_header: str | None = None
+    cache_points: bool | None = None
+    guardrail: Guardrail | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,132 +115,68 @@ class ProviderKind:
     is_demo: bool = False
 
 
-def _open_gemini(options: ClientOptions) -> LLMClient:
-    return GeminiClient(
-        options.session,
-        provider=options.provider,
-        model=options.model,
-        upstream=options.upstream,
-        base_url=options.base_url,
-        api_key=options.api_key,
-        max_answer_bytes=options.max_answer_bytes,
-        cost=options.cost,
-        family=options.family,
-        idle_seconds=options.idle_seconds,
-        authorization=options.authorization,
-    )
+_OF_EACH_CLIENT = ("provider", "model", "upstream", "base_url", "api_key", "cost")
+_OF_CHAT_CLIENTS = (*_OF_EACH_CLIENT, "max_answer_bytes", "family", "idle_seconds")
+"""Names of the options that the clients of all kinds take."""
 
 
-def _open_openai(options: ClientOptions) -> LLMClient:
-    return OpenAICompatibleClient(
-        options.session,
-        provider=options.provider,
-        model=options.model,
-        upstream=options.upstream,
-        base_url=options.base_url,
-        api_key=options.api_key,
-        max_answer_bytes=options.max_answer_bytes,
-        cost=options.cost,
-        family=options.family,
-        dialect=options.dialect,
-        api_key_header=options.api_key_header,
-        idle_seconds=options.idle_seconds,
-    )
+def _chats(client: Callable[..., LLMClient], *own: str) -> Callable[[ClientOptions], LLMClient]:
+    """Return a function that opens `client` with the options of all kinds, and with those of its `own`."""
+    return lambda options: client(options.session, **_named(options, *_OF_CHAT_CLIENTS, *own))
 
 
-def _open_anthropic(options: ClientOptions) -> LLMClient:
-    return AnthropicClient(
-        options.session,
-        provider=options.provider,
-        model=options.model,
-        upstream=options.upstream,
-        base_url=options.base_url,
-        api_key=options.api_key,
-        max_answer_bytes=options.max_answer_bytes,
-        cost=options.cost,
-        family=options.family,
-        max_output_tokens=options.max_output_tokens,
-        idle_seconds=options.idle_seconds,
-    )
+def _embeds(
+    client: Callable[..., EmbeddingClient], *own: str, takes_tokens: bool = False
+) -> EmbeddingsApi:
+    def opened(options: ClientOptions) -> EmbeddingClient:
+        return client(options.session, **_named(options, *_OF_EACH_CLIENT, *own))
+
+    return EmbeddingsApi(open_client=opened, takes_tokens=takes_tokens)
 
 
-def _open_bedrock(options: ClientOptions) -> LLMClient:
+def _named(options: ClientOptions, *names: str) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in names}
+
+
+def _bedrock_client(session: aiohttp.ClientSession, **options: Any) -> LLMClient:
     # imported here, since it imports the driver of AWS, which most services do not need
     from infra.llm.providers.bedrock.client import BedrockClient
 
-    return BedrockClient(
-        options.session,
-        provider=options.provider,
-        model=options.model,
-        upstream=options.upstream,
-        base_url=options.base_url,
-        signer=options.signer,
-        api_key=options.api_key,
-        max_answer_bytes=options.max_answer_bytes,
-        cost=options.cost,
-        family=options.family,
-        max_output_tokens=options.max_output_tokens,
-        idle_seconds=options.idle_seconds,
-    )
+    return BedrockClient(session, **options)
 
 
-def _open_bedrock_signer(identity: AwsIdentity, provider: str) -> RequestSigner:
+def _bedrock_signer(identity: AwsIdentity, provider: str) -> RequestSigner:
     from infra.llm.providers.bedrock.signer import BedrockSigner
 
     return BedrockSigner(identity, provider=provider)
 
 
-def _open_gemini_embeddings(options: ClientOptions) -> EmbeddingClient:
-    return GeminiEmbeddings(
-        options.session,
-        provider=options.provider,
-        model=options.model,
-        upstream=options.upstream,
-        base_url=options.base_url,
-        api_key=options.api_key,
-        cost=options.cost,
-    )
-
-
-def _open_openai_embeddings(options: ClientOptions) -> EmbeddingClient:
-    return OpenAIEmbeddings(
-        options.session,
-        provider=options.provider,
-        model=options.model,
-        upstream=options.upstream,
-        base_url=options.base_url,
-        api_key=options.api_key,
-        api_key_header=options.api_key_header,
-        cost=options.cost,
-    )
-
-
 GEMINI = ProviderKind(
     name="gemini",
-    open_client=_open_gemini,
-    embeddings=EmbeddingsApi(open_client=_open_gemini_embeddings),
+    open_client=_chats(GeminiClient, "authorization"),
+    embeddings=_embeds(GeminiEmbeddings),
     takes_google_tokens=True,
     shares_metadata=True,
     capabilities=OF_CHATS,
 )
 OPENAI = ProviderKind(
     name="openai",
-    open_client=_open_openai,
-    embeddings=EmbeddingsApi(open_client=_open_openai_embeddings, takes_tokens=True),
+    open_client=_chats(OpenAICompatibleClient, "dialect", "api_key_header"),
+    embeddings=_embeds(OpenAIEmbeddings, "api_key_header", takes_tokens=True),
     names_key_header=True,
     default_dialect=default_dialect,
     capabilities=OF_CHATS - {Capability.AUDIO},
 )
 ANTHROPIC = ProviderKind(
     name="anthropic",
-    open_client=_open_anthropic,
+    open_client=_chats(AnthropicClient, "max_output_tokens"),
     capabilities=OF_CHATS - {Capability.AUDIO},
 )
 BEDROCK = ProviderKind(
     name="bedrock",
-    open_client=_open_bedrock,
+    open_client=_chats(_bedrock_client, "signer", "max_output_tokens", "cache_points", "guardrail"),
     default_url=default_url,
-    open_signer=_open_bedrock_signer,
+    open_signer=_bedrock_signer,
     capabilities=OF_CHATS - {Capability.AUDIO},
 )
 DEMO = ProviderKind(

@@ -32,6 +32,7 @@ class Dialect:
         strict_tools: Send that arguments must follow the schema exactly.
         response_schema: Send the schema of an answer in a field of its own; False: in the instructions.
         prompt_cache_key: Send the caller's key of requests with a common beginning.
+        cache_points: Mark what the provider is to cache.
         sampling: Send temperature and `top_p`; "one": of both the temperature alone, "none": neither.
     """
 
@@ -48,6 +49,7 @@ class Dialect:
     strict_tools: bool = True
     response_schema: bool = True
     prompt_cache_key: bool = False
+    cache_points: bool = False
     sampling: str = "both"
 
 
@@ -269,6 +271,19 @@ def _refuses_prompt_cache_key(error: WireError, prompt: Prompt, dialect: Dialect
     return _names("prompt_cache_key", error)
 
 
+def _refuses_cache_points(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    return _may_have_points(prompt, dialect) and bool(_WITHOUT_CACHE.search(error.message))
+
+
+def _refuses_these_cache_points(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    return _may_have_points(prompt, dialect) and bool(_CACHE_FIELDS.search(error.message))
+
+
+def _may_have_points(prompt: Prompt, dialect: Dialect) -> bool:
+    is_marked = prompt.caching is not None or any(each.cache_marks for each in prompt.messages)
+    return dialect.cache_points and is_marked
+
+
 def _refuses_strict_tools(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
     if not dialect.strict_tools or not any(tool.is_strict for tool in prompt.tools):
         return False
@@ -327,6 +342,10 @@ def _has_items(prompt: Prompt) -> bool:
 _REASONING_BACK = re.compile(
     r"\breasoning_content\b.{0,60}\b(?:must|passed back|missing|required)\b"
 )
+_WITHOUT_CACHE = re.compile(
+    rf"\bprompt caching\b|{_UNKNOWN_BEFORE}[^.\d]{{0,40}}\bcachepoint\b|\bcachepoint\b[^.\d]{{0,60}}{_UNKNOWN_AFTER}"
+)
+_CACHE_FIELDS = re.compile(r"\bcachepoint\b|\bcache_control\b|\bttl\b")
 _BOTH_SAMPLINGS = re.compile(r"\btemperature\b.{1,10}\btop_p\b.{0,20}\bboth\b")
 _SHORT_IDS = re.compile(r"\btool[ _]call[ _]id\b.{0,120}\blength of 9\b", re.DOTALL)
 
@@ -436,5 +455,16 @@ BEDROCK_ADAPTATIONS = (
         description="with the schema of an answer in the instructions",
         changes={"response_schema": False},
         applies=_refuses_response_schema,
+    ),
+    Adaptation(
+        description="without points of the prompt cache",
+        changes={"cache_points": False},
+        applies=_refuses_cache_points,
+    ),
+    Adaptation(
+        description="without these points of the prompt cache",
+        changes={"cache_points": False},
+        applies=_refuses_these_cache_points,
+        is_lasting=False,
     ),
 )

@@ -10,6 +10,8 @@ import aiohttp
 from domain.entities.prompt import Prompt
 from domain.entities.reply import Usage
 from infra.llm.providers.bedrock.answer import BedrockReader
+from infra.llm.providers.bedrock.cache_points import knows_cache_points
+from infra.llm.providers.bedrock.identity import Guardrail
 from infra.llm.providers.bedrock.names import names_by_sent_name
 from infra.llm.providers.bedrock.request import request_body
 from infra.llm.transport.adaptable_request import RouteDialect
@@ -34,6 +36,8 @@ class BedrockClient(HttpClient):
         cost: Adds the cost to a usage.
         family: Models that accept the metadata in each other's answers.
         max_output_tokens: The model's limit; None where unknown.
+        cache_points: Whether the model accepts points of the prompt cache; None: as known by its id.
+        guardrail: Checks requests and answers; None: without one.
         idle_seconds: The limit on silence within an answer, enforced by `Deadline`.
     """
 
@@ -51,12 +55,24 @@ class BedrockClient(HttpClient):
         cost: Callable[[Usage], Usage],
         family: str = "",
         max_output_tokens: int | None = None,
+        cache_points: bool | None = None,
+        guardrail: Guardrail | None = None,
         idle_seconds: float = inf,
     ) -> None:
         dialect = RouteDialect(
-            Dialect(seeds=None, prefill_ends_in_space=False),
+            Dialect(
+                seeds=None,
+                prefill_ends_in_space=False,
+                cache_points=knows_cache_points(upstream) if cache_points is None else cache_points,
+            ),
             BEDROCK_ADAPTATIONS,
-            partial(request_body, upstream=upstream, family=family, max_tokens=max_output_tokens),
+            partial(
+                request_body,
+                upstream=upstream,
+                family=family,
+                max_tokens=max_output_tokens,
+                guardrail=guardrail,
+            ),
             provider=provider,
             model=model,
         )

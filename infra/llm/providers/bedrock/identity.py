@@ -1,4 +1,4 @@
-"""The identity and region of calls of Amazon Bedrock."""
+"""The identity, region and guardrail of calls of Amazon Bedrock."""
 
 from dataclasses import dataclass, field
 
@@ -21,6 +21,21 @@ class AwsIdentity:
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrail:
+    """A guardrail that checks requests and answers.
+
+    Attributes:
+        id: Its id or ARN.
+        version: A number, or `DRAFT`.
+        trace: Whether the reports about an answer say what it found; None: the default of the API.
+    """
+
+    id: str
+    version: str
+    trace: str | None = None
 
 
 def default_url(region: str) -> str:

@@ -1,15 +1,25 @@
 """Amazon Bedrock's JSON: requests of `Converse` and `ConverseStream`."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
-from domain.entities.items import Attachment, Item, Reasoning, Text, ToolCall, ToolResult
-from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.items import Attachment, Reasoning, Text, ToolCall, ToolResult
+from domain.entities.prompt import CacheMark, Message, Prompt, Role
 from domain.entities.tools import ResponseFormat, Tool, ToolMode
 from domain.exceptions import LLMRejected
 from infra.llm.providers.anthropic.schema import supported_schema
+from infra.llm.providers.bedrock.cache_points import (
+    CACHE_POINT,
+    NO_POINTS,
+    CachePoints,
+    cache_point,
+    cache_points_of,
+    texts_and_points,
+)
+from infra.llm.providers.bedrock.identity import Guardrail
 from infra.llm.providers.bedrock.names import DocumentNames, called_names, tool_name
 from infra.llm.providers.bedrock.reasoning import reasoning_of
 from infra.llm.transport.base64_json import base64_string
@@ -57,7 +67,13 @@ _KINDS = {
 
 
 def request_body(
-    prompt: Prompt, dialect: Dialect, *, upstream: str, family: str, max_tokens: int | None
+    prompt: Prompt,
+    dialect: Dialect,
+    *,
+    upstream: str,
+    family: str,
+    max_tokens: int | None,
+    guardrail: Guardrail | None = None,
 ) -> bytes:
     """Return the body of a request; options the caller did not set are not sent.
 
@@ -67,24 +83,29 @@ def request_body(
         upstream: Id of the model or of its inference profile, or an ARN.
         family: Metadata of this family is sent back.
         max_tokens: The model's limit on output; None where unknown.
+        guardrail: Checks the request and its answer; None: without one.
 
     Raises:
         LLMRejected: The API cannot receive an attachment.
     """
-    messages = _messages(prompt.messages, family)
+    points = cache_points_of(prompt, upstream) if dialect.cache_points else NO_POINTS
+    messages = _messages(prompt.messages, family, points)
     body: dict[str, object] = {"messages": messages}
     system = prompt.system
     wanted = prompt.response_format
     sends_schema = wanted is not None and wanted.schema is not None and dialect.response_schema
     if wanted is not None and not sends_schema:
         system = with_json_instructions(system, wanted)
-    tools = _tool_config(prompt, dialect)
+    tools = _tool_config(prompt, dialect, points)
     if tools:
         body["toolConfig"] = tools
         if not prompt.may_call_tools:
             system = f"{system}\n\n{_NO_CALLS}" if system else _NO_CALLS
     if system.strip():
-        body["system"] = [{"text": system}]
+        # what was added to the caller's instructions follows their marks
+        length = len(prompt.system)
+        marks = [replace(mark, position=length - mark.position) for mark in points.system]
+        body["system"] = texts_and_points(system, marks)
     output: dict[str, object] = {}
     if wanted is not None and sends_schema:
         output["textFormat"] = _text_format(wanted)
@@ -106,7 +127,19 @@ def request_body(
         body["outputConfig"] = output
     if config := _inference_config(prompt, thinks=_thinks(own)):
         body["inferenceConfig"] = config
+    if guardrail is not None:
+        body["guardrailConfig"] = _guardrail_config(guardrail)
     return orjson.dumps(body)
+
+
+def _guardrail_config(guardrail: Guardrail) -> dict[str, object]:
+    config: dict[str, object] = {
+        "guardrailIdentifier": guardrail.id,
+        "guardrailVersion": guardrail.version,
+    }
+    if guardrail.trace is not None:
+        config["trace"] = guardrail.trace
+    return config
 
 
 def _thinks(own: dict[str, object]) -> bool:
@@ -134,25 +167,30 @@ def _kinds_of(message: dict[str, object]) -> list[object]:
     return [_KINDS.get(next(iter(block)), "other") for block in content]
 
 
-def _messages(messages: Sequence[Message], family: str) -> list[dict[str, object]]:
+def _messages(
+    messages: Sequence[Message], family: str, points: CachePoints
+) -> list[dict[str, object]]:
     """Return messages whose roles alternate, beginning with the user's."""
     ids = RequestCallIds(_ID, longest=_LONGEST_ID)
     names = DocumentNames()
     written: list[tuple[str, list[Block]]] = []
     for message in messages:
+        marks = _marks_of(message) if points.in_messages else {}
         if message.role is Role.ASSISTANT:
-            blocks = _answer_blocks(message.content, family, ids)
+            blocks = _answer_blocks(message, family, ids, marks)
             if not blocks:
                 continue
             if not written:
                 written.append((Role.USER.value, [{"text": _PLACEHOLDER}]))
         else:
-            blocks = _user_blocks(message.content, ids, names)
+            blocks = _user_blocks(message, ids, names, marks)
         role = message.role.value
         if written and written[-1][0] == role:
             merged = [*written.pop()[1], *blocks]
             blocks = sorted(merged, key=_is_after_results)
         written.append((role, blocks))
+    if points.end is not None and (last := written[-1][1]) and CACHE_POINT not in last[-1]:
+        last.append(cache_point(points.end))
     return [
         {"role": role, "content": blocks or [{"text": _PLACEHOLDER}]} for role, blocks in written
     ]
@@ -162,9 +200,18 @@ def _is_after_results(block: Block) -> bool:
     return "toolResult" not in block
 
 
-def _answer_blocks(items: Iterable[Item], family: str, ids: RequestCallIds) -> list[Block]:
+def _marks_of(message: Message) -> Mapping[int, CacheMark]:
+    """Return the marks of a message by their position."""
+    return {mark.position: mark for mark in message.cache_marks}
+
+
+def _answer_blocks(
+    message: Message, family: str, ids: RequestCallIds, marks: Mapping[int, CacheMark]
+) -> list[Block]:
+    if not message.items:
+        return texts_and_points(message.text, marks.values())
     blocks: list[Block] = []
-    for item in items:
+    for number, item in enumerate(message.items, start=1):
         match item:
             case Text():
                 if item.text.strip():
@@ -179,7 +226,12 @@ def _answer_blocks(items: Iterable[Item], family: str, ids: RequestCallIds) -> l
                     "input": arguments_object(item.arguments),
                 }
                 blocks.append({"toolUse": call})
+        if number in marks and blocks and not blocks[-1].keys() & _NO_POINT_AFTER:
+            blocks.append(cache_point(marks[number]))
     return blocks
+
+
+_NO_POINT_AFTER = frozenset({"reasoningContent", CACHE_POINT})
 
 
 def _reasoning_block(item: Reasoning, family: str) -> Block | None:
@@ -192,17 +244,25 @@ def _reasoning_block(item: Reasoning, family: str) -> Block | None:
     return None
 
 
-def _user_blocks(items: Iterable[Item], ids: RequestCallIds, names: DocumentNames) -> list[Block]:
+def _user_blocks(
+    message: Message, ids: RequestCallIds, names: DocumentNames, marks: Mapping[int, CacheMark]
+) -> list[Block]:
     """Return the results first, which models demand, then the rest."""
+    if not message.items:
+        return texts_and_points(message.text, marks.values())
     results: list[Block] = []
     others: list[Block] = []
-    for item in items:
+    for number, item in enumerate(message.items, start=1):
         if isinstance(item, ToolResult):
             results.append(_result(item, ids))
         elif isinstance(item, Text) and item.text.strip():
             others.append({"text": item.text})
         elif isinstance(item, Attachment):
             others.append(_attachment(item, names))
+        else:
+            continue
+        if number in marks:
+            others.append(cache_point(marks[number]))
     has_document = any("document" in block for block in others)
     if has_document and not any("text" in block for block in others):
         others.append({"text": _PLACEHOLDER})
@@ -235,7 +295,7 @@ def _attachment(item: Attachment, names: DocumentNames) -> Block:
     raise LLMRejected("Amazon Bedrock does not read attachments of this type")
 
 
-def _tool_config(prompt: Prompt, dialect: Dialect) -> dict[str, object]:
+def _tool_config(prompt: Prompt, dialect: Dialect, points: CachePoints) -> dict[str, object]:
     """Return the tools and whether they must be called; empty for none.
 
     The API has no setting against calls, so tools are left out then, unless calls in the messages demand some.
@@ -247,7 +307,12 @@ def _tool_config(prompt: Prompt, dialect: Dialect) -> dict[str, object]:
     tools: Sequence[Tool] = prompt.tools
     if choice is not None and choice.names:
         tools = [tool for tool in tools if tool.name in choice.names] or tools
-    config: dict[str, object] = {"tools": [_tool(tool, dialect) for tool in tools]}
+    written: list[Block] = []
+    for tool in tools:
+        written.append(_tool(tool, dialect))
+        if (mark := points.tools.get(tool.name)) is not None:
+            written.append(cache_point(mark))
+    config: dict[str, object] = {"tools": written}
     if choice is not None:
         if choice.mode is not ToolMode.REQUIRED:
             config["toolChoice"] = {"auto": {}}

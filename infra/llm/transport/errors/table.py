@@ -201,6 +201,7 @@ _ACCOUNT = re.compile(
             r"\bcredit balance is too low\b",
             r"\binsufficient (?:balance|credits?|quota|funds)\b",
             r"\bnot a valid model\b",
+            r"\bguardrail identifier or version\b[^.]{0,60}\bdoes not exist\b",
             r"^the provided model identifier is invalid\b|^could not resolve the foundation model\b",
             r"^invocation of model id \S+ with on-demand throughput isn.?t supported",
             r"^(?:invalid|unknown|unsupported) model\b(?! (?:output|response|answer|state))",

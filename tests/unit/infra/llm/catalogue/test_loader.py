@@ -458,6 +458,30 @@ MISTAKES = {
         A_FILE.replace('kind = "openai"', 'kind = "openai"\nregion = "us-east-1"'),
         '[providers.here] region: only for kind = "bedrock"',
     ),
+    "guardrail of another kind": (
+        A_FILE + 'guardrail = { id = "gr7", version = "1" }\n',
+        '[models.a] guardrail: only for kind = "bedrock"',
+    ),
+    "points of the cache for another kind": (
+        A_FILE + "cache_points = true\n",
+        '[models.a] cache_points: only for kind = "bedrock"',
+    ),
+    "guardrail without a version": (
+        A_FILE + 'guardrail = { id = "gr7" }\n',
+        "[models.a] guardrail.version: is missing",
+    ),
+    "bad version of a guardrail": (
+        A_FILE + 'guardrail = { id = "gr7", version = "0" }\n',
+        "[models.a] guardrail.version: should match pattern",
+    ),
+    "bad guardrail": (
+        A_FILE + 'guardrail = { id = "gr 7", version = "1" }\n',
+        "[models.a] guardrail.id: should match pattern",
+    ),
+    "bad trace of a guardrail": (
+        A_FILE + 'guardrail = { id = "gr7", version = "1", trace = "on" }\n',
+        "[models.a] guardrail.trace: should be 'enabled', 'enabled_full' or 'disabled'",
+    ),
     "no region": (
         A_FILE.replace('"openai"', '"bedrock"'),
         "[providers.here] region: is missing",

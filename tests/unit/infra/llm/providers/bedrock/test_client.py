@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from domain.entities.items import Attachment, Reasoning, ToolCall, ToolResult
-from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.prompt import Message, Prompt, PromptCaching, Role
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
 from domain.entities.tools import OF_CHATS, Capability, ReasoningEffort, ResponseFormat, Tool
 from domain.exceptions import LLMError, LLMRateLimited, LLMRejected, LLMUnavailable
@@ -163,6 +163,42 @@ async def test_what_a_model_refuses_is_left_out_from_then_on(
         assert body.get("inferenceConfig", {}).keys() <= {"temperature"}
 
 
+MARKED = replace(PROMPT, system="Be short.", caching=PromptCaching(key="k"))
+
+
+@pytest.mark.parametrize(
+    ("upstream", "stated", "sent"),
+    [
+        (CLAUDE, None, [True]),
+        (CLAUDE, False, [False]),
+        ("us.deepseek.r1-v1:0", None, [False]),
+        (PROFILE, None, [False]),
+        ("us.deepseek.r1-v1:0", True, [True, False, False]),
+    ],
+)
+async def test_points_of_the_cache_go_to_models_that_know_them(
+    session: aiohttp.ClientSession,
+    provider: FakeBedrock,
+    upstream: str,
+    stated: bool | None,
+    sent: list[bool],
+) -> None:
+    client = client_of(session, provider, upstream=upstream, cache_points=stated)
+    for _ in range(2 if len(sent) > 1 else 1):
+        assert text_of((await events_of(client, MARKED))[1:-1]) == "Hello world"
+    assert ["cachePoint" in str(seen.body) for seen in provider.seen] == sent
+
+
+async def test_points_that_are_refused_once_are_sent_with_the_next_request(
+    session: aiohttp.ClientSession, provider: FakeBedrock
+) -> None:
+    client = client_of(session, provider)
+    provider.then(error(400, message="system.1.cache_control.ttl: a ttl='1h' must not come after"))
+    for _ in range(2):
+        await events_of(client, MARKED)
+    assert ["cachePoint" in str(seen.body) for seen in provider.seen] == [True, False, True]
+
+
 async def test_strict_tools_are_sent_as_plain_ones_where_they_are_refused(
     session: aiohttp.ClientSession, provider: FakeBedrock
 ) -> None:
@@ -305,6 +341,7 @@ upstream = "us.anthropic.claude-sonnet-4-6"
 [models.haiku]
 provider = "here"
 upstream = "us.anthropic.claude-haiku-4-5"
+guardrail = {{ id = "gr7", version = "DRAFT", trace = "disabled" }}
 
 [models.nova]
 provider = "there"
@@ -346,6 +383,10 @@ async def test_the_models_file_alone_opens_providers_of_several_regions_and_role
     assert own in given
     assert len(given) == 2
     assert there.signers == [assumed]
+    assert [seen.body.get("guardrailConfig") for seen in here.seen] == [
+        None,
+        {"guardrailIdentifier": "gr7", "guardrailVersion": "DRAFT", "trace": "disabled"},
+    ]
 
 
 def test_keys_of_the_environment_and_the_address_of_the_region_are_used(tmp_path: Path) -> None:

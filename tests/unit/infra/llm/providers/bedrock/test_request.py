@@ -18,9 +18,11 @@ from domain.entities.items import (
     ToolCall,
     ToolResult,
 )
-from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.prompt import CacheMark, Message, Prompt, PromptCaching, Role
 from domain.entities.tools import ReasoningEffort, ResponseFormat, Tool, ToolChoice, ToolMode
 from domain.exceptions import LLMRejected
+from infra.llm.providers.bedrock.cache_points import knows_cache_points
+from infra.llm.providers.bedrock.identity import Guardrail
 from infra.llm.providers.bedrock.request import request_body
 from infra.llm.transport.dialect import Dialect
 from infra.selftest.bedrock_rules import check_bedrock
@@ -413,3 +415,117 @@ def test_a_budget_needs_the_reasoning_of_the_calls_since_the_last_question() -> 
     for items, thinks in (((thought, CALL), True), ((CALL,), False)):
         body = body_of(conversation(question, answer(*items), user(RESULT), **effort), old)
         assert ("additionalModelRequestFields" in body) is thinks
+
+
+POINT = {"cachePoint": {"type": "default"}}
+HOUR = {"cachePoint": {"type": "default", "ttl": "1h"}}
+
+
+def mark(position: int, ttl: str = "") -> CacheMark:
+    return CacheMark(position=position, ttl=ttl)
+
+
+def test_points_stand_where_the_caller_set_marks() -> None:
+    image = Attachment(media_type="image/png", content=b"x")
+    prompt = Prompt(
+        system="One.Two.",
+        tools=(TOOL, Tool(name="y")),
+        messages=(
+            Message(role=Role.USER, text="abcd", cache_marks=(mark(2),)),
+            Message(
+                role=Role.ASSISTANT,
+                text="",
+                items=(Reasoning(text="r", metadata=SIGNED), CALL),
+                cache_marks=(mark(1), mark(2, "1h")),
+            ),
+            Message(
+                role=Role.USER,
+                text="So?",
+                items=(image, RESULT, Text(text="So?")),
+                cache_marks=(mark(2),),
+            ),
+        ),
+        caching=PromptCaching(system=(mark(4),)),
+    )
+    body = body_of(prompt, cache_points=True)
+    assert body["system"] == [{"text": "One."}, POINT, {"text": "Two."}]
+    first, called, last = (message["content"] for message in body["messages"])
+    assert first == [{"text": "ab"}, POINT, {"text": "cd"}]
+    assert [next(iter(block)) for block in called] == ["reasoningContent", "toolUse", "cachePoint"]
+    assert called[-1] == HOUR
+    kinds = [next(iter(block)) for block in last]
+    assert kinds == ["toolResult", "image", "cachePoint", "text"]
+    without = body_of(prompt)
+    assert "cachePoint" not in str(without)
+    assert without["system"] == [{"text": "One.Two."}]
+
+
+def test_points_after_tools_go_to_models_that_accept_them_there() -> None:
+    prompt = replace(
+        HI, tools=(TOOL, Tool(name="y")), caching=PromptCaching(tools=(mark(1, "1h"),))
+    )
+    tools = body_of(prompt, cache_points=True)["toolConfig"]["tools"]
+    assert [next(iter(tool)) for tool in tools] == ["toolSpec", "cachePoint", "toolSpec"]
+    assert tools[1] == HOUR
+    nova = body_of(prompt, "us.amazon.nova-lite-v1:0", cache_points=True)
+    assert [next(iter(tool)) for tool in nova["toolConfig"]["tools"]] == ["toolSpec", "toolSpec"]
+
+
+@pytest.mark.parametrize(
+    ("caching", "point"),
+    [(PromptCaching(key="k"), POINT), (PromptCaching(whole=mark(0, "1h")), HOUR)],
+)
+def test_whoever_leaves_the_places_to_the_provider_gets_the_ends(
+    caching: PromptCaching, point: Any
+) -> None:
+    prompt = replace(HI, system="Be short.", caching=caching)
+    body = body_of(prompt, cache_points=True)
+    assert body["system"] == [{"text": "Be short."}, point]
+    assert body["messages"][-1]["content"] == [{"text": "Hi"}, point]
+    json = body_of(replace(prompt, response_format=ResponseFormat()), cache_points=True)
+    assert json["system"][:2] == [{"text": "Be short."}, point]
+    assert "JSON" in json["system"][2]["text"]
+    marks = tuple(mark(position) for position in range(1, 5))
+    marked = replace(prompt, messages=(Message(role=Role.USER, text="abcde", cache_marks=marks),))
+    assert str(body_of(marked, cache_points=True)).count("cachePoint") == 4
+    partial = replace(prompt, messages=(*HI.messages, answer(text="H")))
+    assert "cachePoint" not in str(body_of(partial, cache_points=True)["messages"])
+
+
+@pytest.mark.parametrize(
+    ("upstream", "knows"),
+    [
+        (CLAUDE, True),
+        ("anthropic.claude-opus-4-1-20250805-v1:0", True),
+        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", True),
+        ("us.anthropic.claude-3-5-haiku-20241022-v1:0", True),
+        ("global.amazon.nova-2-lite-v1:0", True),
+        ("arn:aws:bedrock:us-east-1:1:inference-profile/us.amazon.nova-pro-v1:0", True),
+        ("anthropic.claude-3-haiku-20240307-v1:0", False),
+        ("anthropic.claude-3-5-sonnet-20240620-v1:0", False),
+        ("anthropic.claude-v2", False),
+        ("amazon.titan-text-lite-v1", False),
+        ("us.deepseek.r1-v1:0", False),
+        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/abc", False),
+    ],
+)
+def test_models_that_accept_points_are_known_by_their_ids(upstream: str, knows: bool) -> None:
+    assert knows_cache_points(upstream) is knows
+
+
+@pytest.mark.parametrize("trace", [None, "enabled", "disabled"])
+def test_a_guardrail_is_named_in_every_request(trace: str | None) -> None:
+    body = orjson.loads(
+        request_body(
+            HI,
+            Dialect(),
+            upstream=CLAUDE,
+            family=FAMILY,
+            max_tokens=None,
+            guardrail=Guardrail(id="gr7", version="2", trace=trace),
+        )
+    )
+    check_bedrock(body)
+    assert not ParamValidator().validate({"modelId": CLAUDE, **body}, SHAPE).has_errors()
+    named = {"guardrailIdentifier": "gr7", "guardrailVersion": "2"}
+    assert body["guardrailConfig"] == named | ({} if trace is None else {"trace": trace})

@@ -189,6 +189,7 @@ ACCOUNTS = {
 }  # fmt: skip
 MODELS = {
     "Bedrock": {"message": "The provided model identifier is invalid."},
+    "Bedrock, guardrail": {"message": "The guardrail identifier or version provided in the request does not exist.", "__type": "ValidationException"},
     "Bedrock, profile": {"message": "Invocation of model ID anthropic.claude-sonnet-4-6 with on-demand throughput isn\u2019t supported. Retry your request with the ID or ARN of an inference profile that contains this model.", "__type": "ValidationException"},
     "Bedrock, unknown": {"message": "no", "__type": "ResourceNotFoundException"},
     "OpenAI": openai("The model `gpt-9` does not exist or you do not have access to it.", "model_not_found"),
