@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from infra.llm.catalogue.loader import load_catalogue
+from infra.llm.providers.bedrock.identity import Guardrail
 from infra.settings import Settings
 from tests.fakes.clock import FakeClock
 
@@ -41,6 +42,15 @@ def test_models_of_bedrock_alone_need_no_key(bedrock: ModuleType) -> None:
     assert {entry.provider.api_key for entry in catalogue.entries} == {None}
     assert catalogue.resolve(None).id == CLAUDE
     assert not catalogue.is_demo_only()
+
+
+def test_a_guardrail_is_that_of_each_of_them(bedrock: ModuleType) -> None:
+    guardrail = bedrock.Guardrail.parse("gr7abc:DRAFT")
+    text = bedrock.models_toml([CLAUDE, NOVA], "eu-west-1", has_others=False, guardrail=guardrail)
+    catalogue = load_catalogue(Settings(_env_file=None, models_toml=text), {}, FakeClock())
+    assert [entry.guardrail for entry in catalogue.entries] == [
+        Guardrail(id="gr7abc", version="DRAFT")
+    ] * 2
 
 
 def test_beside_keys_the_built_in_default_stays(bedrock: ModuleType) -> None:

@@ -48,7 +48,7 @@ class ApplicationStack(Stack):
                 port=PORT,
                 environment=tasks.api_environment(),
                 secrets=tasks.make_secrets(),
-                permissions=api_permissions(data, models),
+                permissions=api_permissions(data, models, parameters.bedrock_guardrail),
             ),
             network.api,
             count=size.api_least,

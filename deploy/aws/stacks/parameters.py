@@ -6,7 +6,7 @@ from typing import Any
 
 from constructs import Node
 
-from stacks.bedrock import is_model
+from stacks.bedrock import Guardrail, is_model
 
 PREFIX = "rt"
 """Prefix of all names that have to be known before anything is deployed."""
@@ -126,6 +126,7 @@ class Parameters:
         image_tag: In the repository that `rt-data` makes.
         providers: Names of keys in the secret `rt/providers` that tasks get; without any there is no such secret.
         bedrock_models: Ids of models or inference profiles of Bedrock that tasks may call.
+        bedrock_guardrail: Checks their requests and answers; None: without one.
         jwt: Issuer, audience and key set, as the service's settings of those names.
         alarm_email: Recipient of alarms; None if the operator subscribes recipients.
         is_protected: Tables cannot be deleted and outlive their stack.
@@ -136,6 +137,7 @@ class Parameters:
     authentication: Authentication
     providers: tuple[str, ...]
     bedrock_models: tuple[str, ...]
+    bedrock_guardrail: Guardrail | None
     jwt: dict[str, str]
     domain: Domain | None
     alarm_email: str | None
@@ -169,6 +171,7 @@ def read_parameters(node: Node) -> Parameters:
         authentication=authentication,
         providers=tuple(name for name in providers if name != BEDROCK),
         bedrock_models=_bedrock_models(node, is_used=BEDROCK in providers),
+        bedrock_guardrail=_bedrock_guardrail(node, is_used=BEDROCK in providers),
         jwt=_jwt(node) if "jwt" in authentication else {},
         domain=_domain(node),
         alarm_email=_text(node, "alarmEmail"),
@@ -189,6 +192,16 @@ def _bedrock_models(node: Node, *, is_used: bool) -> tuple[str, ...]:
     if len(set(models)) < len(models) or not all(map(is_model, models)):
         raise BadParameter("bedrockModels are not different ids of models or inference profiles")
     return models
+
+
+def _bedrock_guardrail(node: Node, *, is_used: bool) -> Guardrail | None:
+    named = _text(node, "bedrockGuardrail")
+    if named is None:
+        return None
+    guardrail = Guardrail.parse(named)
+    if guardrail is None or not is_used:
+        raise BadParameter("bedrockGuardrail is not id:version, or providers has no bedrock")
+    return guardrail
 
 
 def _jwt(node: Node) -> dict[str, str]:

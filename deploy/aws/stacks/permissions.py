@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aws_cdk import aws_iam as iam
 
-from stacks.bedrock import model_arns, profile_arn
+from stacks.bedrock import Guardrail, model_arns, profile_arn
 from stacks.data import ATTACHMENT_PREFIXES, INDEXES, DataStack
 
 _READ_AND_WRITE = (
@@ -27,14 +27,18 @@ _RECEIVE = (
 )
 
 
-def api_permissions(data: DataStack, bedrock_models: Sequence[str]) -> list[iam.PolicyStatement]:
-    """Read, write and erase history and attachments; send to the queue; call the models of Bedrock."""
+def api_permissions(
+    data: DataStack, bedrock_models: Sequence[str], guardrail: Guardrail | None
+) -> list[iam.PolicyStatement]:
+    """Read, write and erase history and attachments; send to the queue; call the models of Bedrock under a guardrail."""
+    allowed = [] if guardrail is None else [_guardrail_permission(data, guardrail)]
     return [
         _allow([*_READ_AND_WRITE, *_CLAIM_AND_ERASE], data.table.table_arn),
         _allow(["dynamodb:Query"], *(f"{data.table.table_arn}/index/{name}" for name in INDEXES)),
         *_attachment_permissions(data),
         _allow(_SEND, data.queue.queue_arn),
         *(statement for model in bedrock_models for statement in _model_permissions(data, model)),
+        *allowed,
     ]
 
 
@@ -59,6 +63,11 @@ def _model_permissions(data: DataStack, model: str) -> list[iam.PolicyStatement]
         conditions={"StringEquals": {"bedrock:InferenceProfileArn": profile}},
     )
     return [_allow(_CALL_MODEL, profile), through_profile]
+
+
+def _guardrail_permission(data: DataStack, guardrail: Guardrail) -> iam.PolicyStatement:
+    arn = guardrail.arn(partition=data.partition, region=data.region, account=data.account)
+    return _allow(["bedrock:ApplyGuardrail"], arn)
 
 
 def _attachment_permissions(data: DataStack) -> list[iam.PolicyStatement]:

@@ -174,7 +174,13 @@ class Tasks(Construct):
         if not models:
             return {}
         has_others = bool(self._parameters.providers)
-        return {"MODELS_TOML": models_toml(models, self._data.region, has_others=has_others)}
+        text = models_toml(
+            models,
+            self._data.region,
+            has_others=has_others,
+            guardrail=self._parameters.bedrock_guardrail,
+        )
+        return {"MODELS_TOML": text}
 
 
 def _alive(port: int) -> ecs.HealthCheck:

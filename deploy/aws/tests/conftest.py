@@ -36,6 +36,7 @@ VARIANTS = {
         "size": "large",
         "providers": "GEMINI_API_KEY,bedrock",
         "bedrockModels": "amazon.nova-lite-v1:0",
+        "bedrockGuardrail": "gr7abc:3",
     },
     "thrown away": {"protected": "false"},
 }

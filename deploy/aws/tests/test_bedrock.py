@@ -71,6 +71,25 @@ def test_the_role_may_do_nothing_else_that_it_might_not_without_bedrock(
     assert services == {"dynamodb", "s3", "sqs"}
 
 
+def test_the_role_may_apply_exactly_the_stated_guardrail(synthesised: Synthesis) -> None:
+    (statement,) = [
+        statement
+        for statement in role_statements(synthesised, "mixed", "Api")
+        if "bedrock:ApplyGuardrail" in actions(statement)
+    ]
+    assert actions(statement) == ["bedrock:ApplyGuardrail"]
+    guardrail = "guardrail/gr7abc"
+    assert joined(statement["Resource"]) == (
+        f"arn:<AWS::Partition>:bedrock:<AWS::Region>:<AWS::AccountId>:{guardrail}"
+    )
+    models = models_of(synthesised, "mixed")["models"]
+    ours = {name: model.get("guardrail") for name, model in models.items()}
+    assert ours.pop("amazon.nova-lite-v1:0") == {"id": "gr7abc", "version": "3"}
+    assert set(ours.values()) == {None}
+    assert "ApplyGuardrail" not in str(role_statements(synthesised, "bedrock", "Api"))
+    assert "ApplyGuardrail" not in str(role_statements(synthesised, "mixed", "Worker"))
+
+
 @pytest.mark.parametrize("variant", ["bedrock", "mixed"])
 def test_the_worker_calls_no_model(synthesised: Synthesis, variant: str) -> None:
     assert "bedrock" not in str(role_statements(synthesised, variant, "Worker"))

@@ -17,6 +17,19 @@ from synth import main, make_app
         ({"providers": "bedrock"}, "bedrockModels"),
         ({"bedrockModels": "amazon.nova-lite-v1:0"}, "bedrockModels"),
         ({"providers": "bedrock", "bedrockModels": "nova"}, "bedrockModels"),
+        ({"bedrockGuardrail": "gr7:1"}, "bedrockGuardrail"),
+        (
+            {"providers": "bedrock", "bedrockModels": "a.b", "bedrockGuardrail": "gr7"},
+            "bedrockGuardrail",
+        ),
+        (
+            {"providers": "bedrock", "bedrockModels": "a.b", "bedrockGuardrail": "gr7:0"},
+            "bedrockGuardrail",
+        ),
+        (
+            {"providers": "bedrock", "bedrockModels": "a.b", "bedrockGuardrail": "*:1"},
+            "bedrockGuardrail",
+        ),
         ({"providers": "bedrock", "bedrockModels": "a.b-v1:0,a.b-v1:0"}, "bedrockModels"),
         ({"providers": "bedrock", "bedrockModels": 'a.b"]'}, "bedrockModels"),
     ],
