@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from domain.entities.interaction import Interaction
 from domain.entities.items import (
+    LONG_TEXT_BYTES,
     Attachment,
     Item,
     ProviderMetadata,
@@ -25,12 +26,17 @@ from domain.entities.items import (
 from domain.entities.model import Model
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import OF_CHATS, Tool
+from domain.use_cases.accept_attachments import AcceptAttachments
+from domain.use_cases.load_attachments import LoadAttachments
+from domain.use_cases.load_contents import LoadContents
 from domain.use_cases.recall_conversation import RecallConversation
 from infra.history.format.documents import document_of, interaction_of
 from infra.llm.providers.anthropic.request import request_body as anthropic_body
+from infra.llm.providers.bedrock.request import request_body as bedrock_body
 from infra.llm.providers.gemini.request import request_body as gemini_body
 from infra.llm.providers.openai.request import request_body as openai_body
 from infra.llm.transport.dialect import Dialect, in_dialect
+from tests.fakes.attachments import InMemoryAttachments
 from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
 
@@ -49,7 +55,10 @@ VALUES = {
     "gemini": "c2lnbmVk",
     "openai": '{"reasoning_field":"reasoning_content"}',
     "anthropic": '{"signature":"c2lnbmVk"}',
+    "bedrock": '{"signature":"c2lnbmVk"}',
 }
+LONG = "long " * LONG_TEXT_BYTES
+DOCUMENTS = ("application/pdf", "text/plain")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(str.strip)
 
@@ -77,19 +86,36 @@ def answers(draw: st.DrawFn, kind: str) -> tuple[Item, ...]:
     return tuple(items)
 
 
+long_texts = texts | texts.map(lambda text: text + LONG)
+
+
 @st.composite
-def messages(draw: st.DrawFn, open_calls: Sequence[ToolCall]) -> Message:
+def files(draw: st.DrawFn, kind: str) -> Attachment:
+    """Draw an image or a document, by its content or, where the API reads those, by its address."""
+    if kind != "bedrock" and draw(st.booleans()):
+        return Attachment(media_type="image/png", url="https://example.org/a.png")
+    content = draw(st.binary(min_size=1, max_size=8))
+    return Attachment(
+        media_type=draw(st.sampled_from(["image/png", *DOCUMENTS])),
+        content=content,
+        size_bytes=len(content),
+        name=draw(st.none() | texts),
+    )
+
+
+@st.composite
+def messages(draw: st.DrawFn, kind: str, open_calls: Sequence[ToolCall]) -> Message:
     """Draw a message that answers all open calls, or none of them."""
     items: list[Item] = []
     if open_calls and draw(st.booleans()):
         for call in draw(st.permutations(open_calls)):
             items.append(
-                ToolResult(call_id=call.id, output=draw(texts), is_error=draw(st.booleans()))
+                ToolResult(call_id=call.id, output=draw(long_texts), is_error=draw(st.booleans()))
             )
     if not items or draw(st.booleans()):
         items.append(Text(text=draw(texts)))
         if draw(st.booleans()):
-            items.append(Attachment(media_type="image/png", url="https://example.org/a.png"))
+            items.append(draw(files(kind)))
     if len(items) == 1 and isinstance(items[0], Text):
         return Message(role=Role.USER, text=items[0].text)
     return Message(role=Role.USER, text=text_of(items), items=tuple(items))
@@ -130,6 +156,17 @@ def openai(dialect: Dialect) -> Wire:
     )
 
 
+def bedrock(dialect: Dialect) -> Wire:
+    return Wire(
+        kind="bedrock",
+        write=lambda prompt: bedrock_body(
+            in_dialect(prompt, dialect), dialect, upstream="m", family="f", max_tokens=1000
+        ),
+        instructions=("toolConfig", "system"),
+        messages="messages",
+    )
+
+
 WIRES = {
     "gemini": Wire(
         kind="gemini",
@@ -158,11 +195,20 @@ WIRES = {
         instructions=("tools", "system"),
         messages="messages",
     ),
+    "bedrock": bedrock(Dialect()),
+    "bedrock without a system role": bedrock(Dialect(system_role=False)),
 }
 
 
-async def sent_prompt(history: InMemoryHistory, prompt: Prompt) -> Prompt:
-    return await RecallConversation(history=history)(prompt, "ana", "c", MODEL)
+async def sent_prompt(
+    history: InMemoryHistory, contents: InMemoryAttachments, prompt: Prompt
+) -> Prompt:
+    recall = RecallConversation(
+        history=history,
+        load_attachments=LoadAttachments(contents),
+        load_contents=LoadContents(contents),
+    )
+    return await recall(prompt, "ana", "c", MODEL)
 
 
 def reloaded(interaction: Interaction) -> Interaction:
@@ -181,15 +227,19 @@ def test_the_request_of_a_turn_begins_with_that_of_the_turn_before(
 
 
 async def check_conversation(wire: Wire, data: st.DataObject) -> None:
-    history = InMemoryHistory()
+    history, contents = InMemoryHistory(), InMemoryAttachments()
+    accept = AcceptAttachments(contents)
     open_calls: Sequence[ToolCall] = ()
     earlier: list[bytes] = []
     options = Prompt(
-        messages=(Message(role=Role.USER, text="x"),), system=data.draw(texts), tools=TOOLS
+        messages=(Message(role=Role.USER, text="x"),), system=data.draw(long_texts), tools=TOOLS
     )
     for number in range(data.draw(st.integers(2, 5))):
-        prompt = replace(options, messages=(data.draw(messages(open_calls)),))
-        sent = wire.pieces(await sent_prompt(history, prompt))
+        asked = replace(options, messages=(data.draw(messages(wire.kind, open_calls)),))
+        accepted = await accept.check(asked, "ana")
+        await accept.store_all(accepted, "ana", an_id(number))
+        prompt = accepted.prompt
+        sent = wire.pieces(await sent_prompt(history, contents, prompt))
         assert sent[: len(earlier)] == earlier
         assert len(sent) > len(earlier)
         earlier = sent
