@@ -304,3 +304,19 @@ def test_branches_are_spoken_of_in_portuguese(
         press(console.turns.first, "Ramo anterior")
         expect(console.page.locator("#announcer")).to_have_text("Ramo 1 de 2")
         expect(console.turns.first.get_by_role("button", name="Editar a pergunta")).to_be_visible()
+
+
+def test_a_conversation_that_continues_a_single_interaction_is_shown_with_it(
+    console: ConsolePage, service: Service, provider: FaultProvider, numbered: None
+) -> None:
+    console.open()
+    with service.client() as client:
+        body = {"userId": console.user, "userPrompt": "one"}
+        first = client.post("/v1/chat", json=body).json()["id"]
+        body = {"userId": console.user, "userPrompt": "two", "previousId": first}
+        assert client.post("/v1/chat", json=body).json()["conversationId"] == first
+    console.open(f"#/chat/{first}")
+    expect_path(console, ("one", "Answer 1"), ("two", "Answer 2"))
+    console.asked("three")
+    assert sent(provider) == ["one", "Answer 1", "two", "Answer 2", "three"]
+    assert console.kept()[0]["conversationId"] == first

@@ -21,6 +21,7 @@ import { namesOf } from "./turn_items.js";
 const PAGE = 30;
 const LARGEST_PAGE = 100;
 const NEAR_PIXELS = 80;
+const INTERACTION_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/; // UUIDv7
 
 // Changing the language creates a new view, so the open conversation is stored here, and in `answered` those that are
 // still being answered.
@@ -136,14 +137,29 @@ export function chatView() {
 
   async function readBefore(mine, limit = PAGE) {
     const page = await api.history({ conversationId: mine.id, status: api.STATUSES, limit, cursor: mine.cursor });
-    const earlier = page.history.map(Turn.fromInteraction).reverse();
-    mine.branches.addEarlier(earlier, page.nextCursor === null);
-    mine.cursor = page.nextCursor;
     if (!session.userId && page.history.length) {
       session.setUserFromAnswer(page.history[0].userId);
       list.load();
     }
+    const first = page.nextCursor === null ? await interactionOf(mine.id) : [];
+    const earlier = [...page.history, ...first].map(Turn.fromInteraction).reverse();
+    mine.branches.addEarlier(earlier, page.nextCursor === null);
+    mine.cursor = page.nextCursor;
     followUnfinished(mine, earlier);
+  }
+
+  /**
+   * Return the interaction with the id of a conversation, as a list. A conversation that began by continuing a single
+   * interaction has its id, and that interaction itself belongs to no conversation.
+   */
+  async function interactionOf(conversationId) {
+    if (!INTERACTION_ID.test(conversationId)) return [];
+    try {
+      return [await api.interaction(conversationId)];
+    } catch (error) {
+      if (error.status === 404) return []; // erased, or never the id of one
+      throw error;
+    }
   }
 
   /** Load earlier turns until `isEnough()`; return false if that failed, which is shown, or the user left the conversation. */
