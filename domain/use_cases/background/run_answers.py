@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from domain.entities.background.answer import AnswerKey, BackgroundAnswer
+from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.entities.background.log import LeaseState, TakenOver
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.deadline import Deadline
@@ -99,7 +99,7 @@ class RunAnswers:
     @property
     def running(self) -> int:
         """Number of answers that this process generates."""
-        return len(self._tasks) + len(self._beginning)
+        return len(self._tasks)
 
     @property
     def keys(self) -> Collection[AnswerKey]:
@@ -111,23 +111,27 @@ class RunAnswers:
     ) -> None:
         """Accept an answer and begin to generate it; return once it is durable and in history.
 
-        The provider is called once the log is durable, while the interaction is stored in history. `ready` is settled
-        once, also if the answer is not accepted. If an answer with this id exists already, it is continued instead.
+        The provider is called meanwhile; what it answers is written once the log is durable. `ready` is settled once,
+        also if the answer is not accepted. If an answer with this id exists already, it is continued instead.
 
         Raises:
             Overloaded: This process has reached its limit of background answers.
             HistoryUnavailable: It could not be accepted; a call of the provider that has begun is closed.
         """
         try:
-            writer = await self._begun(answer)
-        except AnswerExists:  # of a process that died before it was in history
-            ready.settle(context)
-            await self.parts.history.append(answer.interaction)
-            return
-        except BaseException:
+            if self.running >= self.limits.answers:
+                raise Overloaded
+            self.parts.history.admit()
+        except DomainError:
             ready.settle(context)
             raise
-        self._start(writer, self._make(answer, writer, context, ready))
+        writer = AnswerWriter(answer, self.parts)
+        making = self._run(self._make(answer, writer, context, ready), f"make {context.id}")
+        try:
+            await self._begin_log(answer, writer, making)
+        except AnswerExists:  # of a process that died before it was in history
+            await self.parts.history.append(answer.interaction)
+            return
         try:
             await self.parts.history.append(answer.interaction)
         except BaseException:
@@ -138,22 +142,24 @@ class RunAnswers:
             raise
         self.parts.observer.answer_begun(answer)
 
-    async def _begun(self, answer: BackgroundAnswer) -> AnswerWriter:
-        """Return the writer of a new log; raises as `begin`."""
-        if self.running >= self.limits.answers:
-            raise Overloaded
+    async def _begin_log(
+        self, answer: BackgroundAnswer, writer: AnswerWriter, making: asyncio.Task[None]
+    ) -> None:
+        """Let the writer write once the log is durable; if there is none, it ends, and this raises as `begin`."""
         self._beginning.add(answer.key)
         try:
-            self.parts.history.admit()
             lease = await self.parts.log.begin(answer, lease_seconds=self.limits.lease_seconds)
         except AnswerExists:
+            writer.interrupt(Interruption.WITHDRAWN)
+            await asyncio.wait([making])  # its call of the provider is closed before the answer is continued
             raise
         except BaseException:
+            writer.interrupt(Interruption.WITHDRAWN)
             await self._withdraw(answer)
             raise
         finally:
             self._beginning.discard(answer.key)
-        return AnswerWriter(answer, lease, self.parts)
+        self._hold(lease, writer, making)
 
     async def _withdraw(self, answer: BackgroundAnswer) -> None:
         """Remove a log, which may exist although it was not confirmed: another process would generate the answer."""
@@ -227,8 +233,9 @@ class RunAnswers:
             return False
         if taken is None:
             return False
-        writer = AnswerWriter(taken.answer, taken.lease, self.parts)
-        self._start(writer, self._resume(writer, taken, prepare))
+        writer = AnswerWriter(taken.answer, self.parts)
+        making = self._run(self._resume(writer, taken, prepare), f"make {key.interaction_id}")
+        self._hold(taken.lease, writer, making)
         return True
 
     def stop(self, key: AnswerKey) -> None:
@@ -272,15 +279,16 @@ class RunAnswers:
             may_fall_back=answer.may_fall_back,
         )
 
-    def _start(self, writer: AnswerWriter, making: Coroutine[Any, Any, None]) -> None:
-        key = writer.lease.key
-        self._writers[key] = writer
+    def _hold(self, lease: AnswerLease, writer: AnswerWriter, making: asyncio.Task[None]) -> None:
+        """Let the writer write, and renew its lease until its task ends."""
+        writer.hold(lease)
+        self._writers[lease.key] = writer
 
         def end(_: asyncio.Task[None]) -> None:
-            if self._writers.get(key) is writer:
-                del self._writers[key]
+            if self._writers.get(lease.key) is writer:
+                del self._writers[lease.key]
 
-        self._run(making, f"make {key.interaction_id}").add_done_callback(end)
+        making.add_done_callback(end)
         if self._is_stopping:
             writer.interrupt(Interruption.GIVEN_UP)
 

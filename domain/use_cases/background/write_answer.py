@@ -80,21 +80,28 @@ class AnswerWriter:
     since the last one. Failed writes of the log or of history are retried until the lease is lost.
 
     Attributes:
-        lease: Of this process.
+        lease: Of this process; set by `hold`.
     """
 
-    def __init__(self, answer: BackgroundAnswer, lease: AnswerLease, parts: WriterParts) -> None:
-        self.lease = lease
+    lease: AnswerLease
+
+    def __init__(self, answer: BackgroundAnswer, parts: WriterParts) -> None:
         self._answer = answer
         self._parts = parts
         self._interruption: Interruption | None = None
         self._asking: asyncio.Task[Any] | None = None
         self._wake = asyncio.Event()
+        self._is_held_or_withdrawn = asyncio.Event()
         self._pending: list[LogRecord] = []
         self._unconfirmed: Sequence[LogRecord] = ()
         self._selected: ProviderSelected | None = None
         self._is_shown = False
         self._attempts_added = 0
+
+    def hold(self, lease: AnswerLease) -> None:
+        """Write with this lease. Before it is held, the model may be called, and nothing is written."""
+        self.lease = lease
+        self._is_held_or_withdrawn.set()
 
     def interrupt(self, interruption: Interruption) -> None:
         """End the answer; the call of the provider is closed at once. No-op after a greater interruption."""
@@ -104,6 +111,8 @@ class AnswerWriter:
         if self._asking is not None:
             self._asking.cancel()
         self._wake.set()
+        if interruption is Interruption.WITHDRAWN:
+            self._is_held_or_withdrawn.set()
 
     async def run(
         self,
@@ -338,6 +347,9 @@ class AnswerWriter:
             return
 
     async def _append(self, records: Sequence[LogRecord]) -> None:
+        await self._is_held_or_withdrawn.wait()
+        if self._interruption is Interruption.WITHDRAWN:
+            raise LeaseLost
         monotonic = self._parts.clock.monotonic
         started_seconds = monotonic()
         self._unconfirmed = records

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from domain.entities.background.answer import AnswerKey
+from domain.entities.background.answer import AnswerKey, AnswerLease, BackgroundAnswer
 from domain.entities.background.log import Asked, Concluded, Restarted
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.items import ProviderMetadata, Reasoning, Text, ToolCall
@@ -620,6 +620,47 @@ async def test_an_answer_whose_log_cannot_be_removed_reports_why_it_was_not_acce
     process.log.erase = erase  # type: ignore[assignment, method-assign]
     with pytest.raises(HistoryUnavailable):
         await process.begin()
+
+
+async def test_the_model_is_called_while_the_log_becomes_durable_and_nothing_is_written_before() -> (
+    None
+):
+    installation = Installation()
+    process = installation.process(SELECTED, "a", END)
+    begin, is_durable = process.log.begin, asyncio.Event()
+
+    async def slow_begin(answer: BackgroundAnswer, *, lease_seconds: float) -> AnswerLease:
+        await is_durable.wait()
+        return await begin(answer, lease_seconds=lease_seconds)
+
+    process.log.begin = slow_begin  # type: ignore[method-assign]
+    beginning = asyncio.create_task(process.begin())
+    await until(lambda: process.llm.asked)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (installation.logs, process.observer.seen) == ({}, [])
+    is_durable.set()
+    await beginning
+    await process.finished()
+    assert installation.outcome().text == "a"
+
+
+async def test_a_call_for_an_answer_whose_log_cannot_begin_is_closed_and_nothing_is_written() -> (
+    None
+):
+    installation = Installation()
+    process = installation.process(SELECTED, "a", asyncio.Event())
+
+    async def refuse(*_: object, **__: object) -> AnswerLease:
+        await until(lambda: process.llm.asked)
+        raise HistoryUnavailable
+
+    process.log.begin = refuse  # type: ignore[method-assign]
+    with pytest.raises(HistoryUnavailable):
+        await process.begin()
+    await process.finished()
+    assert (installation.logs, installation.history.kept) == ({}, {})
+    assert len(process.settled) == 1
 
 
 async def test_an_answer_that_exists_goes_on_instead_of_another_one() -> None:
