@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from domain.entities.api_key import ApiKey
-from domain.entities.caller import Scope, is_user_id
+from domain.entities.caller import USER_SCOPES, Scope, is_user_id
 from domain.interfaces.api_key_repository import ApiKeyRepository
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
@@ -31,7 +31,8 @@ def add_keys_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         "create",
         help="create a key and print it as the last line",
         description="Create a key and print it as the last line. Only its hash is stored, so it cannot be shown again. "
-        "Without --user the key may act for any user, as a backend does; without --scope it has all scopes.",
+        "Without --user the key may act for any user, as a backend does; without --scope it has all scopes but "
+        f"{Scope.ADMIN_READ}, which reads the usage of all users.",
     )
     create.add_argument("--name", type=_name, metavar="NAME", help="a name for the key")
     create.add_argument(
@@ -81,7 +82,7 @@ def _create(parsed: argparse.Namespace, api_keys: ApiKeyRepository) -> list[str]
     created = api_keys.create(
         name=parsed.name or "",
         user_id=parsed.user,
-        scopes=frozenset(parsed.scope or Scope),
+        scopes=frozenset(parsed.scope or USER_SCOPES),
         expires_milliseconds=parsed.expires,
     )
     record = created.record
@@ -106,7 +107,7 @@ def _table(keys: Iterable[ApiKey]) -> list[str]:
             key.id,
             key.name or "-",
             key.user_id or "any",
-            "all" if key.scopes == frozenset(Scope) else ",".join(sorted(key.scopes)),
+            "all" if key.scopes == USER_SCOPES else ",".join(sorted(key.scopes)),
             _time(key.created_milliseconds),
             "never" if key.expires_milliseconds is None else _time(key.expires_milliseconds),
             _state(key, now_milliseconds),

@@ -143,7 +143,7 @@ class ChatService:
                 raise InvalidInput("max_output_tokens", f"at most {limit} for this model")
             prompt = replace(prompt, max_output_tokens=limit)
         self._require_capabilities(prompt, model)
-        context = self._context(user_id, model.id, options)
+        context = self._context(caller, user_id, model.id, options)
         recalls = not options.brings_context
         slot = self._acquire_slot()
 
@@ -188,7 +188,9 @@ class ChatService:
         self.chats_in_flight += 1
         return _ChatSlot(self)
 
-    def _context(self, user_id: str, model: str, options: ChatOptions) -> ChatRequestContext:
+    def _context(
+        self, caller: Caller, user_id: str, model: str, options: ChatOptions
+    ) -> ChatRequestContext:
         started_seconds = self.clock.monotonic()
         request_seconds = self.limits.request_seconds
         if options.timeout_seconds is not None:
@@ -210,6 +212,7 @@ class ChatService:
             conversation_id=options.conversation_id,
             previous_id=options.previous_id,
             metadata=options.metadata,
+            credential=caller.credential,
             is_content_stored=options.keeps_content,
             model=model,
             started_seconds=started_seconds,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from domain.entities.caller import Caller, Scope
+from domain.entities.caller import USER_SCOPES, Caller, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class ApiKey:
     digest: bytes
     name: str = ""
     user_id: str | None = None
-    scopes: frozenset[Scope] = frozenset(Scope)
+    scopes: frozenset[Scope] = USER_SCOPES
     created_milliseconds: int = 0
     expires_milliseconds: int | None = None
     revoked_milliseconds: int | None = None
@@ -32,7 +32,11 @@ class ApiKey:
         """Return the caller that this key authenticates."""
         principal = f"key:{self.id}"
         return Caller(
-            principal=principal, user_id=self.user_id, scopes=self.scopes, rate_limit_key=principal
+            principal=principal,
+            user_id=self.user_id,
+            scopes=self.scopes,
+            rate_limit_key=principal,
+            credential=self.id,
         )
 
 

@@ -46,6 +46,11 @@ class Scope(StrEnum):
     HISTORY_READ = "history:read"
     HISTORY_ERASE = "history:erase"
     HISTORY_EXPORT = "history:export"
+    ADMIN_READ = "admin:read"
+
+
+USER_SCOPES = frozenset(Scope) - {Scope.ADMIN_READ}
+"""The permissions that concern single users: those of credentials that name none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +62,23 @@ class Caller:
         user_id: The only user it may act for; None for any user.
         scopes: Granted permissions.
         rate_limit_key: Name under which its requests and tokens are counted; None if it is unlimited.
+        credential: `Interaction.credential` of its requests; None if it is not known.
     """
 
     principal: str
     user_id: str | None = None
     scopes: frozenset[Scope]
     rate_limit_key: str | None = None
+    credential: str | None = None
+
+    def require_over_all_users(self, scope: Scope) -> None:
+        """Check that the caller has `scope`, which concerns all users, whoever it may act for.
+
+        Raises:
+            Forbidden: The scope is missing.
+        """
+        if scope not in self.scopes:
+            raise Forbidden(Forbidden.SCOPE)
 
     def require(self, scope: Scope, user_id: str) -> None:
         """Check that the caller has `scope` and may act for `user_id`.
@@ -76,4 +92,4 @@ class Caller:
             raise Forbidden(Forbidden.USER)
 
 
-ANONYMOUS = Caller(principal="anonymous", scopes=frozenset(Scope))
+ANONYMOUS = Caller(principal="anonymous", scopes=frozenset(Scope), credential="anonymous")

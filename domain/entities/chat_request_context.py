@@ -32,6 +32,7 @@ class ChatRequestContext:
         answer_deadline: Deadline for the complete answer.
         longest_silence_seconds: How long a provider without a fallback may send nothing before its first text; None where
             `first_text_deadline` is the only limit.
+        credential: What the request is made with, as in `Interaction.credential`.
         is_background: The answer does not depend on the connection.
         is_streamed: Text is sent to the client as it arrives, so it cannot be withdrawn.
         may_fall_back: Whether models other than `model` may answer.
@@ -64,6 +65,7 @@ class ChatRequestContext:
     first_text_deadline: Deadline
     answer_deadline: Deadline
     longest_silence_seconds: float | None = None
+    credential: str | None = None
     is_background: bool = False
     preferred_model: str | None = None
     is_streamed: bool = False

@@ -75,6 +75,8 @@ class Interaction:
         is_content_stored: False if the caller requested that no content is stored: then prompt and answer are empty, and
             it cannot be continued.
         is_background: It was answered in the background.
+        credential: What the request was made with: the id of an API key, `token` for a token of an OIDC issuer,
+            `anonymous` without authentication; None if it is not known. Counted in usage, not shown to users.
     """
 
     id: str
@@ -98,6 +100,7 @@ class Interaction:
     metadata: Mapping[str, str] = field(default_factory=dict)
     is_content_stored: bool = True
     is_background: bool = False
+    credential: str | None = None
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -185,6 +188,9 @@ ANSWERED = frozenset({Status.COMPLETED, Status.TRUNCATED, Status.CLIENT_CANCELLE
 NO_TURN_ID = "00000000-0000-7000-8000-000000000000"
 """The `previous_id` of a branch from the beginning of its conversation; smaller than the id of every interaction."""
 
+
+CREDENTIAL_PATTERN = r"^[a-z0-9]{1,64}$"
+"""The form of `Interaction.credential`."""
 
 LAST_MILLISECOND = 253_402_300_799_999
 """Last millisecond of the year 9999; `datetime` cannot represent later times."""

@@ -218,6 +218,7 @@ class AnswerRecorder:
             error=error,
             metadata=context.metadata,
             is_background=context.is_background,
+            credential=context.credential,
         )
 
 
@@ -235,6 +236,7 @@ def interrupted(context: ChatRequestContext, prompt: Prompt) -> Interaction:
         latency_seconds=0.0,
         metadata=context.metadata,
         is_background=context.is_background,
+        credential=context.credential,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import jwt
 
 from domain.entities.caller import (
+    USER_SCOPES,
     Caller,
     Scope,
     derived_user_id,
@@ -20,6 +21,8 @@ from infra.security.jwks import Jwks
 
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", "application/jwt"})
 _MOST_CACHED = 10_000
+_CREDENTIAL = "token"
+"""`Interaction.credential` of all tokens: their users are not told apart in the usage of an installation."""
 _PYJWT = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 """Verifies times, issuer, audience and signature; rejects RSA keys below 2048 bits."""
 
@@ -65,7 +68,7 @@ class TokenVerifier:
         return checked.caller
 
     async def authenticate(self, token: bytes) -> Caller:
-        """Return the caller of `token`: its user, with all scopes for that user.
+        """Return the caller of `token`: its user, with all scopes for that user, and `admin:read` if the token names it.
 
         Raises:
             Unauthenticated: The token is not valid.
@@ -124,9 +127,27 @@ class TokenVerifier:
             # Otherwise a subject could be chosen that equals the derived id of another subject.
             user_id = derived_user_id(subject)
         principal = f"user:{user_id}"
+        scopes = USER_SCOPES
+        if Scope.ADMIN_READ in _named_scopes(claims):
+            scopes |= {Scope.ADMIN_READ}
         return Caller(
-            principal=principal, user_id=user_id, scopes=frozenset(Scope), rate_limit_key=principal
+            principal=principal,
+            user_id=user_id,
+            scopes=scopes,
+            rate_limit_key=principal,
+            credential=_CREDENTIAL,
         )
+
+
+def _named_scopes(claims: dict[str, Any]) -> frozenset[str]:
+    """Return the scopes in the claim `scope` (RFC 9068), or in `scp`, as some issuers call it: a text or a list."""
+    named: set[str] = set()
+    for claim in (claims.get("scope"), claims.get("scp")):
+        if isinstance(claim, str):
+            named.update(claim.split())
+        elif isinstance(claim, list):
+            named.update(scope for scope in claim if isinstance(scope, str))
+    return frozenset(named)
 
 
 def _selection(token: bytes) -> tuple[str | None, str]:

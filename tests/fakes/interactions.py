@@ -236,5 +236,6 @@ any_interactions = st.builds(
     ).map(tuple),
     error=st.none() | _names,
     metadata=st.just({}) | st.dictionaries(_texts, _texts, max_size=2),
+    credential=st.sampled_from([None, "k3j5h2m9x0ab", "token", "anonymous"]),
 ).map(_consistent)
 """Interactions as odd as the domain allows, all of ana's."""

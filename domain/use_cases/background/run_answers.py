@@ -269,6 +269,7 @@ class RunAnswers:
             conversation_id=interaction.conversation_id,
             previous_id=interaction.previous_id,
             metadata=interaction.metadata,
+            credential=interaction.credential,
             model=interaction.model,
             started_seconds=started_seconds,
             first_text_deadline=deadline,

@@ -76,6 +76,8 @@ def document_of(interaction: Interaction) -> Document:
         document["contentStored"] = False
     if interaction.is_background:
         document["background"] = True
+    if interaction.credential is not None:
+        document["credential"] = interaction.credential
     _add_prompt(document, interaction.prompt)
     if interaction.items:
         document["items"] = documents_of_items(interaction.items)
@@ -129,6 +131,7 @@ def interaction_of(document: Mapping[str, Any]) -> Interaction:
             metadata={} if metadata is None else dict(metadata),
             is_content_stored=get("contentStored", True),
             is_background=get("background", False),
+            credential=get("credential"),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UnreadableDocument("an interaction with a field missing or wrong") from exc

@@ -4,6 +4,7 @@
 a document and 18.4 instead of 17.1 to read one. A test compares the names that it writes and reads with this table.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import orjson
 
 from domain.entities.bounds import is_amount, is_count, is_seed
 from domain.entities.caller import is_user_id
-from domain.entities.interaction import is_interaction_id
+from domain.entities.interaction import CREDENTIAL_PATTERN, is_interaction_id
 from infra.history.format.items import ATTACHMENT, REASONING, TEXT, TOOL_CALL, TOOL_RESULT
 
 Check = Callable[[Any], bool]
@@ -20,6 +21,7 @@ Check = Callable[[Any], bool]
 _MAX_NAME_CHARACTERS = 512
 _MAX_NAME_BYTES = 1024
 """Names follow a user's id in the keys of DynamoDB's indexes, which take 2 048 bytes."""
+_CREDENTIAL = re.compile(CREDENTIAL_PATTERN)
 
 
 def _is_user_id(value: Any) -> bool:
@@ -33,6 +35,10 @@ def _is_name(value: Any) -> bool:
         and len(value.encode()) <= _MAX_NAME_BYTES
         and "\0" not in value  # SQLite's functions read a text up to its first NUL
     )
+
+
+def _is_credential(value: Any) -> bool:
+    return isinstance(value, str) and _CREDENTIAL.fullmatch(value) is not None
 
 
 def _is_text(value: Any) -> bool:
@@ -241,6 +247,7 @@ INTERACTION: Mapping[str, Check] = {
     "metadata": _are_pairs,
     "contentStored": _is_flag,
     "background": _is_flag,
+    "credential": _is_credential,
 }
 
 

@@ -2,7 +2,8 @@
 
     id=k3j5h2m9x0ab hash=<64 hex digits> user=ana scopes=chat:write+history:read expires=2027-01-31T00:00:00Z name=phone
 
-`id` and `hash` are required; without `user` it is a backend key, without `scopes` it has all scopes.
+`id` and `hash` are required; without `user` it is a backend key, without `scopes` it has all scopes but
+`admin:read`.
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from domain.entities.api_key import ApiKey
-from domain.entities.caller import Scope, is_user_id
+from domain.entities.caller import USER_SCOPES, Scope, is_user_id
 from infra.security.api_keys.key_format import KEY_ID_PATTERN
 
 _ID = re.compile(KEY_ID_PATTERN)
@@ -42,7 +43,7 @@ def line_of(key: ApiKey) -> str:
     parts = [f"id={key.id}", f"hash={key.digest.hex()}"]
     if key.user_id is not None:
         parts.append(f"user={key.user_id}")
-    if key.scopes != frozenset(Scope):
+    if key.scopes != USER_SCOPES:
         parts.append(f"scopes={'+'.join(sorted(key.scopes))}")
     if key.expires_milliseconds is not None:
         expires = datetime.fromtimestamp(key.expires_milliseconds / 1000, UTC)
@@ -78,7 +79,7 @@ def _parse(text: str) -> ApiKey:
 
 def _scopes(text: str | None) -> frozenset[Scope]:
     if text is None:
-        return frozenset(Scope)
+        return USER_SCOPES
     try:
         return frozenset(Scope(name) for name in text.split("+"))
     except ValueError as exc:

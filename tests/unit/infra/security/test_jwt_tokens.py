@@ -5,13 +5,14 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import jwt
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from domain.entities.caller import Scope
+from domain.entities.caller import USER_SCOPES, Scope
 from domain.exceptions import AuthUnavailable, Unauthenticated
 from infra.clock import SystemClock
 from infra.security.jwk_set import JwkSet, UnusableKeySet
@@ -90,8 +91,28 @@ async def test_a_good_token_tells_its_user_who_has_all_scopes_on_themself(
     v: Verifying, algorithm: str
 ) -> None:
     caller = await v.verifier.authenticate(token(algorithm))
-    assert (caller.user_id, caller.scopes) == ("ana", frozenset(Scope))
+    assert (caller.user_id, caller.scopes) == ("ana", USER_SCOPES)
     assert caller.principal == caller.rate_limit_key == "user:ana"
+    assert caller.credential == "token"
+
+
+@pytest.mark.parametrize(
+    ("claims", "may"),
+    [
+        ({"scope": "openid admin:read"}, True),
+        ({"scope": ["admin:read"]}, True),
+        ({"scp": "profile admin:read"}, True),
+        ({"scp": ["admin:read", 1]}, True),
+        ({"scope": "admin:reader xadmin:read admin:read,chat:write"}, False),
+        ({"scope": 7, "scp": {"admin:read": True}}, False),
+        ({"roles": ["admin:read"], "admin:read": True}, False),
+    ],
+)
+async def test_the_usage_of_all_users_needs_a_scope_that_the_issuer_names(
+    v: Verifying, claims: dict[str, Any], may: bool
+) -> None:
+    caller = await v.verifier.authenticate(token("ES256", **claims))
+    assert caller.scopes == (frozenset(Scope) if may else USER_SCOPES)
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "RS512"])

@@ -88,6 +88,7 @@ def test_no_field_of_an_interaction_is_forgotten() -> None:
         "id", "user_id", "conversation_id", "prompt", "requested_model", "model", "provider", "text", "status",
         "finish_reason", "usage", "fallback_used", "latency_seconds", "time_to_first_token_seconds", "attempts", "error",
         "previous_id", "items", "metadata", "is_content_stored", "is_background",
+        "credential",
     }, "a new field needs a place in the document"  # fmt: skip
 
 

@@ -93,6 +93,7 @@ MARK = ProviderMetadata(kind="k", family="f", value="v")
 EVERY_FIELD = replace(
     EVERY_FIELD_OF_TEXT,
     is_background=True,
+    credential="k3j5h2m9x0ab",
     previous_id="019aabb1-7c80-7000-8a51-0f1d2c3b4a58",
     prompt=replace(
         EVERY_FIELD_OF_TEXT.prompt,

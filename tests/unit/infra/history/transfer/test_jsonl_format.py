@@ -35,6 +35,7 @@ def as_exported(interaction: Interaction) -> Interaction:
     prompt = interaction.prompt
     return replace(
         interaction,
+        credential=None,
         prompt=replace(
             prompt,
             messages=(prompt.new_message,),
