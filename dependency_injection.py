@@ -27,6 +27,7 @@ from app.services.response_ids import ResponseIds
 from app.services.response_service import ResponseService
 from app.services.running_answers import RunningAnswers
 from app.services.token_quota import TokenQuota
+from app.services.usage_service import UsageService
 from domain.exceptions import HistoryUnavailable
 from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.attachments import AttachmentStore
@@ -36,7 +37,7 @@ from domain.interfaces.credentials import Authenticator
 from domain.interfaces.cursor_codec import CursorCodec
 from domain.interfaces.embedding_client import EmbeddingClient
 from domain.interfaces.health import Health
-from domain.interfaces.history import HistoryRepository, HistoryWriter
+from domain.interfaces.history import HistoryRepository, HistoryWriter, UsageReader
 from domain.interfaces.idempotency import IdempotencyStore
 from domain.interfaces.llm_client import LLMClient
 from domain.interfaces.model_catalogue import ModelCatalogue
@@ -68,6 +69,7 @@ from domain.use_cases.search_history import SearchHistory
 from domain.use_cases.store_long_arguments import StoreLongArguments
 from domain.use_cases.summarise_history import SummariseHistory
 from domain.use_cases.sweep_attachments import SweepAttachments
+from domain.use_cases.usage.summarise_usage import SummariseUsage
 from infra.attachments.measured import MeasuredSweep
 from infra.clock import SystemClock
 from infra.configuration import read_environment
@@ -75,6 +77,7 @@ from infra.history.open_history import (
     open_history,
     overdue_as_interrupted,
     records_without_expired,
+    usage_without_expired,
     without_expired,
 )
 from infra.ids import InteractionIds
@@ -248,6 +251,7 @@ async def running(
                 background_seconds=settings.background_seconds,
             ),
             records=records_without_expired(settings, history.records, clock),
+            usage=usage_without_expired(settings, history.usage, clock),
             history_writer=(
                 tracing.traced_history(
                     history.repository, is_queue=settings.sqs_queue_url is not None
@@ -335,6 +339,7 @@ def wire(
     catalogue: ModelCatalogue,
     history: HistoryRepository,
     records: ConversationRecords,
+    usage: UsageReader,
     idempotency_store: IdempotencyStore,
     authenticator: Authenticator | None,
     cursors: CursorCodec,
@@ -472,6 +477,7 @@ def wire(
             read_attachment=ReadAttachment(attachments),
             cursors=cursors,
         ),
+        usage=UsageService(SummariseUsage(usage), clock),
         responses=ResponseService(
             response_ids,
             read_interaction,

@@ -24,6 +24,7 @@ from app.controllers import (
     openai_controller,
     responses_controller,
     statistics_controller,
+    usage_controller,
 )
 from app.log_lines.fields import ProviderName
 from app.middleware.access_gate import AccessGate, GateRules
@@ -163,6 +164,7 @@ def create_app(
         export_controller,
         attachment_controller,
         statistics_controller,
+        usage_controller,
         models_controller,
         health_controller,
     ):

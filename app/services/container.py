@@ -10,6 +10,7 @@ from app.services.embedding_service import EmbeddingService
 from app.services.history_service import HistoryService
 from app.services.model_service import ModelService
 from app.services.response_service import ResponseService
+from app.services.usage_service import UsageService
 from domain.interfaces.credentials import Authenticator
 from domain.interfaces.health import Health
 from domain.interfaces.rate_limiter import RateLimiter
@@ -33,6 +34,7 @@ class Container:
     chat: ChatService
     background: BackgroundService
     history: HistoryService
+    usage: UsageService
     models: ModelService
     embeddings: EmbeddingService
     responses: ResponseService

@@ -8,6 +8,7 @@ from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from domain.entities.statistics import Group, StatisticsQuery
+from domain.entities.usage.report import UsageQuery, UsageSums
 
 
 class HistoryWriter(Protocol):
@@ -140,5 +141,24 @@ class HistoryRepository(HistoryWriter, Protocol):
 
         Raises:
             HistoryUnreadable: The store is unavailable; nothing was erased.
+        """
+        ...
+
+
+class UsageReader(Protocol):
+    """Adds up the interactions of all users: the only read of history that is not restricted to one user.
+
+    It returns neither texts nor users.
+    """
+
+    @abstractmethod
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSums]:
+        """Return the figures of each day, model and credential, in any order. Each interaction is counted once.
+
+        Includes every appended interaction that is not still in a queue, and none that is erased. A store that finds
+        interactions by an index which it updates later, as DynamoDB does, may lack those of the last second.
+
+        Raises:
+            HistoryUnreadable: The store cannot be read, or not completely in time; partial sums are not returned.
         """
         ...

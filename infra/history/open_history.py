@@ -9,7 +9,7 @@ from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.clock import Clock
 from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.health import Degraded
-from domain.interfaces.history import HistoryRepository
+from domain.interfaces.history import HistoryRepository, UsageReader
 from domain.interfaces.telemetry import AttachmentObserver
 from domain.interfaces.tombstones import Tombstones
 from infra.attachments.disk import open_disk_attachments
@@ -20,7 +20,12 @@ from infra.history.sqlite.outbox.outbox import OUTBOX_FOLDER, Outbox, open_outbo
 from infra.history.sqlite.outbox.relay import Sink
 from infra.history.store.durable_store import DurableStore
 from infra.history.store.overdue import BACKGROUND_SECONDS, OverdueHistory
-from infra.history.store.retention import RetainedHistory, RetainedRecords, Retention
+from infra.history.store.retention import (
+    RetainedHistory,
+    RetainedRecords,
+    RetainedUsage,
+    Retention,
+)
 from infra.settings.history import HistorySettings
 from infra.storage.aws.access import AwsAccess, warn_of_plain_endpoint
 from infra.stores.registry import configured_store, remote_store_settings
@@ -36,6 +41,7 @@ class ConfiguredHistory:
         attachments: Stores the contents that interactions refer to; None if the settings configure no store for them.
         records: The records of conversations, read and written in the store itself.
         tombstones: Of the store itself.
+        usage: Of all users; includes what this host has not delivered to the store yet.
     """
 
     repository: HistoryRepository
@@ -43,6 +49,7 @@ class ConfiguredHistory:
     outbox: Outbox | None
     attachments: AttachmentStore | None
     records: ConversationRecords
+    usage: UsageReader
     _watched: tuple[Callable[[], Sequence[Degraded]], ...] = ()
 
     def degraded(self) -> Sequence[Degraded]:
@@ -107,6 +114,7 @@ async def open_history(
                 outbox=outbox,
                 attachments=attachments,
                 records=outbox.records(opened.records),
+                usage=outbox,
                 _watched=(outbox.degraded,),
             )
         else:
@@ -116,6 +124,7 @@ async def open_history(
                 outbox=None,
                 attachments=attachments,
                 records=opened.records,
+                usage=opened.history,
                 _watched=(opened.degraded,),
             )
 
@@ -145,6 +154,15 @@ def records_without_expired(
     return RetainedRecords(records, Retention(settings.history_retention_days), clock)
 
 
+def usage_without_expired(
+    settings: HistorySettings, usage: UsageReader, clock: Clock
+) -> UsageReader:
+    """Return the usage for reading, likewise."""
+    if settings.history_retention_days is None:
+        return usage
+    return RetainedUsage(usage, Retention(settings.history_retention_days), clock)
+
+
 async def _behind_queue(
     settings: HistorySettings,
     clock: Clock,
@@ -169,6 +187,7 @@ async def _behind_queue(
             outbox=None,
             attachments=attachments,
             records=store.records,
+            usage=store.history,
             _watched=(queue_degraded, store.degraded),
         )
     sink = SqsSink(senders.backlog, store.history)
@@ -188,6 +207,7 @@ async def _behind_queue(
         outbox=outbox,
         attachments=attachments,
         records=outbox.records(store.records),
+        usage=outbox,
         _watched=(queue_degraded, outbox.degraded),
     )
 

@@ -55,6 +55,7 @@ ALLOWED: dict[str, set[str]] = {
         "app.problems",
         "app.responses",
         "domain.entities.background",
+        "domain.entities.usage",
         "domain.use_cases.background",
     },
     "app.dto.openai_chat": {
@@ -106,10 +107,12 @@ ALLOWED: dict[str, set[str]] = {
     "app.services": {
         "domain.entities.background",
         "domain.entities.embeddings",
+        "domain.entities.usage",
         "domain.use_cases",
         "domain.use_cases.background",
         "domain.use_cases.conversations",
         "domain.use_cases.embeddings",
+        "domain.use_cases.usage",
     },
     "domain.entities": {
         "domain.exceptions",
@@ -120,10 +123,14 @@ ALLOWED: dict[str, set[str]] = {
     "domain.entities.embeddings": {
         "domain.entities",
     },
+    "domain.entities.usage": {
+        "domain.entities",
+    },
     "domain.interfaces": {
         "domain.entities",
         "domain.entities.background",
         "domain.entities.embeddings",
+        "domain.entities.usage",
     },
     "domain.timing": {
         "domain.interfaces",
@@ -151,6 +158,10 @@ ALLOWED: dict[str, set[str]] = {
     "domain.use_cases.embeddings": {
         "domain.entities",
         "domain.entities.embeddings",
+        "domain.interfaces",
+    },
+    "domain.use_cases.usage": {
+        "domain.entities.usage",
         "domain.interfaces",
     },
     "infra.answers": {
@@ -201,6 +212,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.stores",
     },
     "infra.history.dynamodb": {
+        "domain.entities.usage",
         "infra",
         "infra.history.format",
         "infra.history.queries",
@@ -209,6 +221,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.tasks",
     },
     "infra.history.mongo": {
+        "domain.entities.usage",
         "infra.history.format",
         "infra.history.queries",
         "infra.history.store",
@@ -216,6 +229,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.tasks",
     },
     "infra.history.sqlite": {
+        "domain.entities.usage",
         "infra",
         "infra.history.format",
         "infra.history.sqlite.search",
@@ -225,6 +239,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.tasks",
     },
     "infra.history.sqlite.outbox": {
+        "domain.entities.usage",
         "infra",
         "infra.history.format",
         "infra.history.queries",
@@ -245,6 +260,9 @@ ALLOWED: dict[str, set[str]] = {
         "infra.history.store",
         "infra.storage.aws",
         "infra.tasks",
+    },
+    "infra.history.store": {
+        "domain.entities.usage",
     },
     "infra.history.transfer": {
         "domain.use_cases",

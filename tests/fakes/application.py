@@ -117,6 +117,7 @@ class ApplicationUnderTest:
                 catalogue=catalogue or OneModel(),
                 history=self.history,
                 records=self.records,
+                usage=self.history,
                 idempotency_store=self.claims,
                 authenticator=authenticator,
                 cursors=PlainCursors(),

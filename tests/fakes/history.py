@@ -1,4 +1,4 @@
-"""The history port in memory."""
+"""The history ports in memory."""
 
 import asyncio
 from collections import defaultdict
@@ -14,13 +14,14 @@ from domain.entities.conversation import (
 from domain.entities.history_query import HistoryQuery, Order, Page
 from domain.entities.interaction import Interaction, first_id_after, milliseconds_of, replaces
 from domain.entities.statistics import FAILURES, Day, Group, GroupBy, StatisticsQuery
+from domain.entities.usage.report import UsageFigures, UsageQuery, UsageSums
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
-from domain.interfaces.history import HistoryRepository
+from domain.interfaces.history import HistoryRepository, UsageReader
 from infra.history.queries.aggregates import GroupAccumulator, whole_milliseconds
 from infra.history.store.visibility import wait_until_found
 
 
-class InMemoryHistory(HistoryRepository):
+class InMemoryHistory(HistoryRepository, UsageReader):
     """Holds interactions in memory; `is_full`, `refuses` and `is_unreadable` make calls fail.
 
     Attributes:
@@ -127,6 +128,27 @@ class InMemoryHistory(HistoryRepository):
                 if one.is_answered:
                     tally.answered_in[whole_milliseconds(one.latency_seconds)] += 1
         return [tally.group(key) for key, tally in tallies.items()]
+
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSums]:
+        self._check_readable()
+        figures: defaultdict[tuple[str, str, str | None], UsageFigures] = defaultdict(UsageFigures)
+        for day in query.days():
+            for one in self.kept.values():
+                if day.from_id <= one.id < day.to_id:
+                    figures[day.key, one.model, one.credential] += UsageFigures(
+                        interactions=1,
+                        failures=int(one.status in FAILURES),
+                        input_tokens=one.usage.input_tokens or 0,
+                        output_tokens=one.usage.output_tokens or 0,
+                        reasoning_tokens=one.usage.reasoning_tokens or 0,
+                        cached_input_tokens=one.usage.cached_input_tokens or 0,
+                        cache_write_tokens=one.usage.cache_write_tokens or 0,
+                        cost_usd=one.usage.cost_usd,
+                    )
+        return [
+            UsageSums(day=day, model=model, credential=credential, figures=sums)
+            for (day, model, credential), sums in figures.items()
+        ]
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         self._check_readable()

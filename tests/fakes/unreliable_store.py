@@ -7,6 +7,7 @@ from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from domain.entities.statistics import Group, StatisticsQuery
+from domain.entities.usage.report import UsageQuery, UsageSums
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable, Unstorable
 from infra.history.store.durable_store import DurableStore
 
@@ -89,6 +90,10 @@ class UnreliableStore(DurableStore):
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         await self._read()
         return await self.behind.statistics(query)
+
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSums]:
+        await self._read()
+        return await self.behind.usage(query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         await self._read()

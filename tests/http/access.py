@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from domain.entities.caller import Scope
+from domain.entities.caller import USER_SCOPES, Scope
 from infra.clock import SystemClock
 from infra.security.api_keys.repository import FileApiKeyRepository
 from tests.fakes.issuer import AUDIENCE, ISSUER, Issuer
@@ -18,7 +18,7 @@ def make_key(
     data_dir: Path,
     *,
     user: str | None = None,
-    scopes: Iterable[Scope] = Scope,
+    scopes: Iterable[Scope] = USER_SCOPES,
     expires_milliseconds: int | None = None,
 ) -> tuple[str, str]:
     """Make a key as the command line does; return its id and the key."""

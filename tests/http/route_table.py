@@ -57,6 +57,7 @@ OF_NOBODY = {
     "/v1/messages/count_tokens",
     "/v1/models",
     "/v1/models/{modelId:path}",
+    "/v1/usage",
 }
 HIDDEN = {"/", "/console/{name}", "/docs", "/docs/assets", "/openapi.json"}
 """What the description leaves out: pages, and itself."""

@@ -258,6 +258,7 @@ NEEDS = {
         ("DELETE", "/v1/history/ana"),
         ("DELETE", "/v1/history/ana/019aabb1-7c80-7000-8a51-0f1d2c3b4a59"),
     ],
+    Scope.ADMIN_READ: [("GET", "/v1/usage")],
 }
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from app.dto.wire import Dto, Time, id_range
 from domain.entities.statistics import Group, GroupBy, StatisticsQuery
 
-_COST_DECIMALS = 9
+COST_DECIMALS = 9
 _ZONE_NAME = re.compile(
     r"(?!posix/|right/|localtime$|posixrules$)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}"
 )
@@ -118,7 +118,7 @@ class GroupDto(Dto):
             cached_input_tokens=group.cached_input_tokens,
             cache_write_tokens=group.cache_write_tokens,
             output_tokens=group.output_tokens,
-            cost_usd=None if cost_usd is None else round(cost_usd, _COST_DECIMALS),
+            cost_usd=None if cost_usd is None else round(cost_usd, COST_DECIMALS),
             latency_seconds=LatencyDto(
                 p50=_rounded(group.p50_seconds), p95=_rounded(group.p95_seconds)
             ),

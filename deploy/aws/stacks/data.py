@@ -20,6 +20,20 @@ INDEXES = {
     "byModel": ("userModel", _FILTERED),
     "byConversation": ("userConversation", [*_FILTERED, "model"]),
     "byTurn": ("turnOf", ["userConversation"]),
+    "byStatus": (
+        "status",
+        [
+            "model",
+            "credential",
+            "inputTokens",
+            "outputTokens",
+            "reasoningTokens",
+            "cachedInputTokens",
+            "cacheWriteTokens",
+            "costUsd",
+            "hasUsage",
+        ],
+    ),
 }
 """Keys and filtered attributes of each index; the same as the service creates on an emulator."""
 

@@ -23,6 +23,8 @@ COMPRESSED_FROM_BYTES = 1024
 PART_BYTES = 300 * 1024
 MAX_PACKED_BYTES = 3_900_000
 """An item and its parts are written in one transaction of at most 4 MB."""
+HAS_USAGE = "hasUsage"
+"""Attribute of items that have all figures; those of earlier versions lack some."""
 _COST_DECIMALS = 12  # DynamoDB's numbers have a smaller range than floats
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -111,7 +113,7 @@ async def row_of(interaction: Interaction, body: bytes, retention: Retention = F
 
 
 def figures_of(interaction: Interaction) -> Item:
-    """Return the figures for statistics as attributes of an item, so that statistics read no bodies."""
+    """Return the figures for statistics and usage as attributes of an item, so that these read no bodies."""
     usage = interaction.usage
     figures = {
         "milliseconds": whole_milliseconds(interaction.latency_seconds),
@@ -119,9 +121,14 @@ def figures_of(interaction: Interaction) -> Item:
         "cachedInputTokens": usage.cached_input_tokens,
         "cacheWriteTokens": usage.cache_write_tokens,
         "outputTokens": usage.output_tokens,
+        "reasoningTokens": usage.reasoning_tokens,
         "costUsd": None if usage.cost_usd is None else round(usage.cost_usd, _COST_DECIMALS),
     }
-    return {name: {"N": str(value)} for name, value in figures.items() if value is not None}
+    item: Item = {name: {"N": str(value)} for name, value in figures.items() if value is not None}
+    item[HAS_USAGE] = {"BOOL": True}
+    if interaction.credential is not None:
+        item["credential"] = {"S": interaction.credential}
+    return item
 
 
 def is_erased(item: Item) -> bool:

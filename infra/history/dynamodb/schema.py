@@ -10,14 +10,26 @@ from infra.storage.aws.errors import code_of
 BY_MODEL = "byModel"
 BY_CONVERSATION = "byConversation"
 BY_TURN = "byTurn"
+BY_STATUS = "byStatus"
 
 _FILTERED = ["status", "answered", "provider"]
+_USAGE = [
+    "model",
+    "credential",
+    "inputTokens",
+    "outputTokens",
+    "reasoningTokens",
+    "cachedInputTokens",
+    "cacheWriteTokens",
+    "costUsd",
+    "hasUsage",
+]
 
 TABLE: dict[str, Any] = {
     "BillingMode": "PAY_PER_REQUEST",
     "AttributeDefinitions": [
         {"AttributeName": name, "AttributeType": "S"}
-        for name in ("pk", "sk", "userModel", "userConversation", "turnOf")
+        for name in ("pk", "sk", "userModel", "userConversation", "turnOf", "status")
     ],
     "KeySchema": [
         {"AttributeName": "pk", "KeyType": "HASH"},
@@ -36,11 +48,15 @@ TABLE: dict[str, Any] = {
             (BY_MODEL, "userModel", _FILTERED),
             (BY_CONVERSATION, "userConversation", [*_FILTERED, "model"]),
             (BY_TURN, "turnOf", ["userConversation"]),
+            (BY_STATUS, "status", _USAGE),
         )
     ],
 }
 """The indexes contain keys and filtered attributes but no bodies, so that writing and scanning them is cheap.
-Interactions without a conversation are only in the first."""
+Interactions without a conversation are only in the first and the last.
+
+The last is the only one over all users: interactions of all times, in order. Each status is one partition, and takes
+1 000 writes a second."""
 
 TIME_TO_LIVE = {"Enabled": True, "AttributeName": "expiresAt"}
 

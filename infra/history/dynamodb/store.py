@@ -14,6 +14,7 @@ from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, first_id_after
 from domain.entities.statistics import Group, StatisticsQuery
+from domain.entities.usage.report import UsageQuery, UsageSums
 from domain.exceptions import (
     HistoryDamaged,
     HistoryError,
@@ -37,6 +38,7 @@ from infra.history.dynamodb.tombstones import (
     first_living_id,
     remove_erased,
 )
+from infra.history.dynamodb.usage import usage
 from infra.history.dynamodb.writes import insert
 from infra.history.format.documents import UnreadableDocument, json_of
 from infra.history.queries.word_filter import WordFilter
@@ -144,6 +146,11 @@ class DynamoHistory(DurableStore):
             async with asyncio.timeout(self._read_seconds):
                 first_id = await first_living_id(self._table, query.user_id)
                 return await statistics(self._table, query, first_id)
+
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSums]:
+        with self.reading():
+            async with asyncio.timeout(self._read_seconds):
+                return await usage(self._table, query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         with self.reading():

@@ -13,6 +13,7 @@ from infra.history.mongo.word_codes import CODES, codes_of, having_codes
 from infra.storage.mongo.client import Document
 
 WORDS_INDEX = "words"
+USAGE_INDEX = "usage"
 
 INDEXES = [
     IndexModel([("userId", ASCENDING), ("_id", DESCENDING)]),
@@ -38,6 +39,22 @@ INDEXES = [
             ("usage.cacheWrite", ASCENDING),
         ],
         name="figures",
+    ),
+    # All that the usage of all users reads. New entries are at its end, so that it costs little to write.
+    IndexModel(
+        [
+            ("_id", ASCENDING),
+            ("model", ASCENDING),
+            ("credential", ASCENDING),
+            ("status", ASCENDING),
+            ("usage.input", ASCENDING),
+            ("usage.output", ASCENDING),
+            ("usage.reasoning", ASCENDING),
+            ("usage.cachedInput", ASCENDING),
+            ("usage.cacheWrite", ASCENDING),
+            ("usage.costUsd", ASCENDING),
+        ],
+        name=USAGE_INDEX,
     ),
     IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
 ]

@@ -11,6 +11,7 @@ from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, first_id_after
 from domain.entities.statistics import Group, StatisticsQuery
+from domain.entities.usage.report import UsageQuery, UsageSums
 from domain.exceptions import HistoryDamaged, HistoryUnavailable, HistoryUnreadable, Unstorable
 from domain.interfaces.clock import Clock
 from infra.history.format.documents import UnreadableDocument, document_of
@@ -21,6 +22,7 @@ from infra.history.mongo.index_builder import make_indexes
 from infra.history.mongo.queries import (
     EARLIER_STATISTICS_INDEX,
     INDEXES,
+    USAGE_INDEX,
     WITHOUT_WORDS,
     WORDS_INDEX,
     direction_of,
@@ -31,6 +33,7 @@ from infra.history.mongo.queries import (
 from infra.history.mongo.search_renewal import MongoRenewal, either_form
 from infra.history.mongo.statistics import statistics
 from infra.history.mongo.tombstones import MongoTombstones
+from infra.history.mongo.usage import usage
 from infra.history.mongo.word_selectivity import rarest_first
 from infra.history.mongo.writes import MongoWrites
 from infra.history.store.append_batcher import Batcher
@@ -177,6 +180,17 @@ class MongoHistory(DurableStore):
         return await self.read(
             statistics(
                 self._interactions, query, living=living, milliseconds=self._read_milliseconds
+            )
+        )
+
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSums]:
+        return await self.read(
+            usage(
+                self._interactions,
+                query,
+                # The server might choose the index of ids, and read a document for each.
+                hint=USAGE_INDEX if self._has_indexes else None,
+                milliseconds=self._read_milliseconds,
             )
         )
 

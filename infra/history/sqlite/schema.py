@@ -95,11 +95,22 @@ CREATE UNIQUE INDEX conversation_by_id ON conversation (user_id, id);
 CREATE INDEX conversation_by_change ON conversation (changed_id);
 """
 
+# A column for what groups the sums: SQLite takes an expression in GROUP BY from the bodies, not from the index.
+USAGE = """
+ALTER TABLE interaction ADD COLUMN credential TEXT GENERATED ALWAYS AS (body ->> '$.credential') VIRTUAL;
+CREATE INDEX usage ON interaction (
+    id, model, credential, status, body ->> '$.usage.input', body ->> '$.usage.output',
+    body ->> '$.usage.reasoning', body ->> '$.usage.cachedInput', body ->> '$.usage.cacheWrite',
+    body ->> '$.usage.costUsd'
+);
+"""
+
 HISTORY_MIGRATIONS: tuple[Step, ...] = (
     *(INTERACTIONS, TURNS_BY_ID, FIGURES, MakeWordIndex(), PURGE),
     CANONICAL_WORDS,
     CONVERSATION_RECORDS,
     FIGURES_WITH_CACHES,
+    USAGE,
 )
 """Each step leads to the next `user_version` of the file; steps are only added at the end."""
 

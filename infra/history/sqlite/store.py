@@ -13,6 +13,7 @@ from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from domain.entities.statistics import Group, StatisticsQuery
+from domain.entities.usage.report import UsageQuery, UsageSums
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
 from infra.configuration import ConfigurationError
@@ -20,6 +21,7 @@ from infra.history.format.documents import json_of
 from infra.history.sqlite import conversations as sqlite_conversations
 from infra.history.sqlite import pages as sqlite_pages
 from infra.history.sqlite import statistics as sqlite_statistics
+from infra.history.sqlite import usage as sqlite_usage
 from infra.history.sqlite.admission import LOOK_SECONDS, Admission
 from infra.history.sqlite.committer import SqliteCommitter
 from infra.history.sqlite.conversation_records import SqliteConversationRecords
@@ -132,6 +134,11 @@ class SqliteHistory(DurableStore):
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         return await self.reads.run(
             lambda connections: sqlite_statistics.statistics(connections.to(self.path), query)
+        )
+
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSums]:
+        return await self.reads.run(
+            lambda connections: sqlite_usage.usage(connections.to(self.path), query)
         )
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:

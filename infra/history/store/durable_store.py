@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
-from domain.interfaces.history import HistoryRepository
+from domain.interfaces.history import HistoryRepository, UsageReader
 from infra.history.store.visibility import wait_until_found
 
 
-class DurableStore(HistoryRepository, Protocol):
-    """A repository that also reports erasures, for hosts that hold copies."""
+class DurableStore(HistoryRepository, UsageReader, Protocol):
+    """A repository that also adds up the usage of all users, and reports erasures, for hosts that hold copies."""
 
     @abstractmethod
     async def erased_among(self, user_id: str, interaction_ids: Sequence[str]) -> frozenset[str]:

@@ -12,9 +12,10 @@ from domain.entities.interaction import (
     milliseconds_of,
 )
 from domain.entities.statistics import DAY_MILLISECONDS, Group, StatisticsQuery
+from domain.entities.usage.report import UsageQuery, UsageSums
 from domain.interfaces.clock import Clock
 from domain.interfaces.conversation_records import ConversationRecords
-from domain.interfaces.history import HistoryRepository
+from domain.interfaces.history import HistoryRepository, UsageReader
 from infra.history.store.wrapped_history import WrappedHistory
 
 
@@ -77,6 +78,19 @@ class RetainedHistory(WrappedHistory):
 
     def _first_kept_id(self) -> str:
         return self._retention.first_kept_id(self._clock.now_milliseconds())
+
+
+class RetainedUsage(UsageReader):
+    """Leaves out expired interactions that the store has not removed yet."""
+
+    def __init__(self, usage: UsageReader, retention: Retention, clock: Clock) -> None:
+        self._usage = usage
+        self._retention = retention
+        self._clock = clock
+
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSums]:
+        first_kept_id = self._retention.first_kept_id(self._clock.now_milliseconds())
+        return await self._usage.usage(replace(query, from_id=max(query.from_id, first_kept_id)))
 
 
 class RetainedRecords(ConversationRecords):

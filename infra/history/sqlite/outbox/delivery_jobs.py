@@ -246,7 +246,15 @@ def count_undelivered(connection: apsw.Connection, user_id: str, before_id: str)
     return counted
 
 
-def last_undelivered(connection: apsw.Connection, user_id: str, up_to: int | None) -> int | None:
+def last_undelivered_of_all(connection: apsw.Connection, up_to: int | None) -> int | None:
+    """Return the last position, up to a limit, of all undelivered interactions."""
+    position: int | None = connection.execute(
+        "SELECT max(position) FROM undelivered WHERE position <= coalesce(?, position)", (up_to,)
+    ).get
+    return position
+
+
+def last_undelivered(connection: apsw.Connection, up_to: int | None, *, user_id: str) -> int | None:
     """Return the last position, up to a limit, of the user's undelivered interactions."""
     position: int | None = connection.execute(
         "SELECT max(position) FROM interaction AS i INDEXED BY by_id"
@@ -258,7 +266,7 @@ def last_undelivered(connection: apsw.Connection, user_id: str, up_to: int | Non
 
 
 def last_undelivered_turn(
-    connection: apsw.Connection, user_id: str, up_to: int | None
+    connection: apsw.Connection, up_to: int | None, *, user_id: str
 ) -> int | None:
     """Return the last position, up to a limit, of the undelivered turns of the user's conversations."""
     position: int | None = connection.execute(

@@ -25,11 +25,9 @@ T = TypeVar("T")
 
 
 class LastUndelivered(Protocol):
-    """Finds the last position, up to a limit, of a user's undelivered rows in an outbox."""
+    """Finds the last position, up to a limit, of undelivered rows in an outbox."""
 
-    def __call__(
-        self, connection: apsw.Connection, user_id: str, up_to: int | None
-    ) -> int | None: ...
+    def __call__(self, connection: apsw.Connection, /, up_to: int | None) -> int | None: ...
 
 
 class HostReader:
@@ -101,13 +99,12 @@ class HostReader:
         )
 
     async def undelivered(
-        self, user_id: str, last: LastUndelivered, up_to: Mapping[Path, int] | None
+        self, last: LastUndelivered, up_to: Mapping[Path, int] | None
     ) -> dict[Path, int]:
-        """Return the outboxes with undelivered rows of the user, and the last position in each.
+        """Return the outboxes with undelivered rows, and the last position in each.
 
         Args:
-            user_id: The user.
-            last: Finds the position in one outbox.
+            last: Finds the position in one outbox, and decides which rows count.
             up_to: The result of an earlier call, to wait for those rows only; None includes all rows there are now.
         """
 
@@ -118,7 +115,7 @@ class HostReader:
                 bounds = up_to
             left = {}
             for path, bound in bounds.items():
-                look = partial(last, user_id=user_id, up_to=bound)
+                look = partial(last, up_to=bound)
                 for position in _read_each([files[path]], look):
                     if position is not None:
                         left[path] = position

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction
 from domain.entities.statistics import Group, StatisticsQuery
+from domain.entities.usage.report import UsageQuery, UsageSums
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.clock import Clock
 from infra.history.queries.page_merge import (
@@ -17,7 +19,11 @@ from infra.history.queries.page_merge import (
     without_replaced,
 )
 from infra.history.sqlite.outbox.complete_conversations import NoteBegun
-from infra.history.sqlite.outbox.delivery_jobs import last_undelivered, last_undelivered_turn
+from infra.history.sqlite.outbox.delivery_jobs import (
+    last_undelivered,
+    last_undelivered_of_all,
+    last_undelivered_turn,
+)
 from infra.history.sqlite.outbox.host_reader import HostReader, LastUndelivered, without_erased
 from infra.history.sqlite.outbox.relay import Relay
 from infra.history.sqlite.outbox.store_status import StoreStatus
@@ -28,7 +34,7 @@ _OTHERS_POLL_SECONDS = 0.02
 
 
 class MergedReader:
-    """Reads both as one history; its methods are those of `HistoryRepository`.
+    """Reads both as one history; its methods are those of `HistoryRepository` and `UsageReader`.
 
     An interaction that only this host has was not delivered yet, or was erased elsewhere; the store shows which.
     """
@@ -89,15 +95,21 @@ class MergedReader:
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         async with self._time_limit():
-            await self._delivered(query.user_id, last_undelivered_turn)
+            await self._delivered(partial(last_undelivered_turn, user_id=query.user_id))
             with self._state.observing():
                 return await self._store.conversations(query)
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         async with self._time_limit():
-            await self._delivered(query.user_id, last_undelivered)
+            await self._delivered(partial(last_undelivered, user_id=query.user_id))
             with self._state.observing():
                 return await self._store.statistics(query)
+
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSums]:
+        async with self._time_limit():
+            await self._delivered(last_undelivered_of_all)
+            with self._state.observing():
+                return await self._store.usage(query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         here = await self._host.find(user_id, interaction_id)
@@ -155,12 +167,12 @@ class MergedReader:
         )
         return [*here, *[found for found in there if found is not None]]
 
-    async def _delivered(self, user_id: str, last: LastUndelivered) -> None:
-        """Wait until the user's rows on this host are delivered, so that none is counted on the host and in the store."""
+    async def _delivered(self, last: LastUndelivered) -> None:
+        """Wait until these rows of this host are delivered, so that none is counted on the host and in the store."""
         left = None
         while True:
             tried = self._relay.next_try()
-            left = await self._host.undelivered(user_id, last, left)
+            left = await self._host.undelivered(last, left)
             if not left:
                 return
             if self._file.path in left:

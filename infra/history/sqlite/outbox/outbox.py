@@ -13,11 +13,12 @@ from domain.entities.conversation import ConversationPage, ConversationQuery
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, first_id_after
 from domain.entities.statistics import Group, StatisticsQuery
+from domain.entities.usage.report import UsageQuery, UsageSums
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.clock import Clock
 from domain.interfaces.conversation_records import ConversationRecords
 from domain.interfaces.health import Degraded
-from domain.interfaces.history import HistoryRepository
+from domain.interfaces.history import HistoryRepository, UsageReader
 from infra.history.sqlite.outbox.delivery_jobs import (
     Backlog,
     RetryRefused,
@@ -62,7 +63,7 @@ class Parts:
     set_aside: Callable[[], SetAside]
 
 
-class Outbox(HistoryRepository):
+class Outbox(HistoryRepository, UsageReader):
     """History whose `append` returns when the interaction is durable on this host; a relay delivers it to the store.
 
     Reads merge both, so that an append can be read on this host at once, even while the store is unavailable.
@@ -118,6 +119,9 @@ class Outbox(HistoryRepository):
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
         return await self._parts.reading.statistics(query)
+
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSums]:
+        return await self._parts.reading.usage(query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         return await self._parts.reading.find(user_id, interaction_id)

@@ -15,6 +15,7 @@ from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import FinishReason, Usage
 from domain.entities.statistics import StatisticsQuery
+from domain.entities.usage.report import UsageQuery
 from domain.entities.words import words_of
 from infra.clock import SystemClock
 from infra.history.format.documents import interaction_in, record_of
@@ -125,6 +126,16 @@ async def test_a_history_file_opens_and_takes_turns_of_tools(store: SqliteHistor
     await store.append_many([turn, an_interaction(9)])
     assert await walk(store, EVERYTHING) == [*WRITTEN, turn]
     assert await store.find("ana", ERASED_ID) is None
+
+
+async def test_a_history_file_counts_in_the_usage_of_all_users(store: SqliteHistory) -> None:
+    everything = UsageQuery(from_id=an_id(-1), to_id=an_id(1000))
+    found = await store.usage(everything)
+    assert {sums.credential for sums in found} == {None}
+    for name in ("reasoning_tokens", "cached_input_tokens"):
+        in_all = sum(getattr(one.usage, name) or 0 for one in WRITTEN)
+        assert sum(getattr(sums.figures, name) for sums in found) == in_all > 0
+    assert sum(sums.figures.interactions for sums in found) == len(WRITTEN)
 
 
 async def test_an_outbox_file_is_delivered(tmp_path: Path) -> None:
