@@ -88,6 +88,21 @@ export async function stats(filters) {
   return (await json(`${user()}/stats?${query(filters)}`)).groups;
 }
 
+/** Return the usage of all users, which needs the scope `admin:read`. */
+export function usage(filters) {
+  return json(`v1/usage?${query(filters)}`);
+}
+
+/** Return whether the credential may read the usage of all users; false also if the service cannot be reached. */
+export async function mayReadUsage() {
+  const now = new Date().toISOString();
+  try {
+    return (await fetched(`v1/usage?${query({ from: now, to: now })}`, { headers: session.headers() })).ok;
+  } catch {
+    return false;
+  }
+}
+
 /** Return all of the user's history as a file; CSV with a byte order mark, which spreadsheets need to detect UTF-8. */
 export async function exportHistory(format) {
   return whole((await send(`${user()}/export?${query({ format, bom: format === "csv" ? true : null })}`)).blob());

@@ -10,8 +10,9 @@ import { icon } from "./icons.js";
 import { overviewView } from "./overview.js";
 import { preferences } from "./preferences.js";
 import { session } from "./session.js";
+import { usageView } from "./usage.js";
 
-const VIEWS = { chat: chatView, history: historyView, overview: overviewView };
+const VIEWS = { chat: chatView, history: historyView, overview: overviewView, usage: usageView };
 const LOOK_MILLISECONDS = 20_000;
 const LOOK_AGAIN_MILLISECONDS = 3_000;
 
@@ -23,6 +24,7 @@ let shown = null;
 let lastChat = "#/chat";
 let standing = { key: "looking", level: "dim" };
 let looking = null;
+let mayReadUsage = false;
 
 function build() {
   preferences.apply();
@@ -42,7 +44,7 @@ function showBar() {
   fill(
     bar,
     h("a", { class: "brand", href: "#/chat" }, h("img", { src: "console/icon.svg", alt: "", width: "26", height: "26" }), h("span", null, "RT GenAI")),
-    h("nav", { class: "tabs", "aria-label": t("sections") }, Object.keys(VIEWS).map(link)),
+    h("nav", { class: "tabs", "aria-label": t("sections") }, Object.keys(VIEWS).filter((name) => name !== "usage" || mayReadUsage).map(link)),
     h(
       "div",
       { class: "tools" },
@@ -55,6 +57,15 @@ function showBar() {
   markTab();
 }
 
+/** Show the section of operators if the credential may read the usage of all users. */
+async function lookForUsage() {
+  const asked = session.headers().Authorization;
+  const may = await api.mayReadUsage();
+  if (asked !== session.headers().Authorization || may === mayReadUsage) return;
+  mayReadUsage = may;
+  showBar();
+}
+
 function markTab() {
   document.title = shown ? `${t(shown)} · RT GenAI` : "RT GenAI";
   bar.querySelector("[data-view=chat]").href = lastChat;
@@ -64,7 +75,7 @@ function markTab() {
   }
 }
 
-/** Show the view in the address: `#/chat/{conversation}`, `#/chat/{conversation}/{interaction}`, `#/history/{interaction}`, `#/overview`. */
+/** Show the view in the address: `#/chat/{conversation}`, `#/chat/{conversation}/{interaction}`, `#/history/{interaction}`, `#/overview`, `#/usage`. */
 function route(isMoving = true) {
   const [, name, id, part] = location.hash.match(/^#\/(\w+)(?:\/([^/]+)(?:\/([^/]+))?)?$/) ?? [];
   const next = name in VIEWS ? name : "chat";
@@ -137,6 +148,7 @@ session.on("change", () => {
   // Leave the previous user's conversation; otherwise load what could not be loaded without a credential.
   if (views.chat.leave() && shown === "chat") location.hash = lastChat;
   build();
+  lookForUsage();
 });
 session.on("user-known", showBar);
 window.addEventListener("hashchange", () => route());
@@ -152,3 +164,4 @@ document.getElementById("skip").addEventListener("click", (event) => {
 });
 build();
 look();
+lookForUsage();

@@ -3,14 +3,13 @@
 import { openAccount } from "./account.js";
 import * as api from "./api.js";
 import { fill, h } from "./dom.js";
+import { PERIODS_DAYS, choice, dayOf, lastMidnights, tile, timeZone } from "./figures.js";
 import { compact, dollars, number, percent, t } from "./i18n.js";
 import { groupTable } from "./overview_groups.js";
 import { serviceState } from "./overview_service.js";
 import { plot } from "./plot.js";
 import { problemCard } from "./problem_card.js";
 import { session } from "./session.js";
-
-const PERIODS_DAYS = [7, 30, 90];
 
 let periodDays = 30;
 
@@ -40,7 +39,7 @@ export function overviewView() {
     if (!figures.children.length) fill(figures, h("p", { class: "loading" }, t("loading")));
     const midnights = lastMidnights(periodDays);
     const days = midnights.map(dayOf);
-    const asked = { from: midnights[0].toISOString(), timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone };
+    const asked = { from: midnights[0].toISOString(), timeZone: timeZone() };
     try {
       const [byDay, byModel, byProvider] = await Promise.all(["day", "model", "provider"].map((by) => api.stats({ ...asked, by })));
       if (mine === reading) fill(figures, byDay.some((group) => group.interactions) ? shown(days, byDay, { model: byModel, provider: byProvider }) : nothing());
@@ -94,34 +93,9 @@ function shown(days, byDay, groups) {
   ];
 }
 
-function tile(name, value, hint, isBad = false) {
-  return h("div", { class: isBad ? "tile is-bad" : "tile" }, h("dt", null, name), h("dd", null, value, hint && h("small", null, hint)));
-}
-
 function grouped(groups) {
   const body = h("div");
   const show = (by) => fill(body, groupTable(t(by === "model" ? "byModel" : "byProvider"), groups[by]));
   show("model");
   return h("section", { class: "card", "aria-label": t("by") }, choice("by", t("by"), [["model", t("byModel")], ["provider", t("byProvider")]], "model", show), body);
-}
-
-/** Return a group of radio buttons, which the arrow keys operate. */
-function choice(name, label, values, chosen, onchange) {
-  return h(
-    "fieldset",
-    { class: "segments" },
-    h("legend", { class: "unseen" }, label),
-    values.map(([value, text]) => h("label", null, h("input", { type: "radio", name, checked: value === chosen, onchange: () => onchange(value) }), h("span", null, text))),
-  );
-}
-
-/** Return the start of each of the last `count` days, including today, in the browser's time zone. */
-function lastMidnights(count) {
-  const now = new Date();
-  return Array.from({ length: count }, (_, index) => new Date(now.getFullYear(), now.getMonth(), now.getDate() - (count - 1 - index)));
-}
-
-/** Return the day of a local time in the API's format. */
-function dayOf(time) {
-  return [time.getFullYear(), time.getMonth() + 1, time.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
 }

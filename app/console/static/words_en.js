@@ -2,7 +2,7 @@
 
 export const ENGLISH = {
   // The frame
-  chat: "Chat", history: "History", overview: "Overview",
+  chat: "Chat", history: "History", overview: "Overview", usage: "Usage",
   sections: "Sections", skip: "Skip to the content",
   toOther: "Mudar para português",
   theme_auto: "Theme: as the system", theme_light: "Theme: light", theme_dark: "Theme: dark",
@@ -112,6 +112,10 @@ export const ENGLISH = {
   service: "Service", routes: "Routes", since: "since {time}", allWell: "Everything works.", degraded: "Degraded",
   state_healthy: "healthy", state_cooling: "cooling", state_half_open: "half open", state_open: "circuit open", state_misconfigured: "misconfigured",
   peak: "highest {value}",
+
+  // Usage of all users
+  usageTitle: "Usage of all users", usageHint: "For operators: figures by day, model and key, without texts and without users.", noUsageHint: "Nobody asked anything, or choose a longer period.",
+  byKey: "Key", keyOfTokens: "tokens (OIDC)", keyOfNobody: "without authentication", cached: "From the cache", notCached: "Not from the cache",
 
   // Failures; /v1/models answers in OpenAI's format, which has no titles.
   "problem_unauthenticated": "Not authenticated", "problem_forbidden": "Forbidden", "problem_rate-limited": "Too many requests", "problem_internal": "Internal error", "problem_auth-unavailable": "Authentication unavailable",

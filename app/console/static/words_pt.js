@@ -1,7 +1,7 @@
 // Textos em português do Brasil.
 
 export const PORTUGUESE = {
-  chat: "Conversa", history: "Histórico", overview: "Visão geral",
+  chat: "Conversa", history: "Histórico", overview: "Visão geral", usage: "Uso",
   sections: "Seções", skip: "Pular para o conteúdo",
   toOther: "Switch to English",
   theme_auto: "Tema: o do sistema", theme_light: "Tema: claro", theme_dark: "Tema: escuro",
@@ -102,6 +102,8 @@ export const PORTUGUESE = {
   service: "Serviço", routes: "Rotas", since: "desde {time}", allWell: "Tudo funciona.", degraded: "Degradado",
   state_healthy: "saudável", state_cooling: "em pausa", state_half_open: "meio aberto", state_open: "circuito aberto", state_misconfigured: "mal configurada",
   peak: "máximo {value}",
+  usageTitle: "Uso por todos os usuários", usageHint: "Para operadores: números por dia, modelo e chave, sem textos e sem usuários.", noUsageHint: "Ninguém perguntou nada; ou escolha um período mais longo.",
+  byKey: "Chave", keyOfTokens: "tokens (OIDC)", keyOfNobody: "sem autenticação", cached: "Do cache", notCached: "Fora do cache",
 
   requestId: "Pedido", copyRequestId: "Copiar o id do pedido", unreachableTitle: "O serviço está inacessível", unreachableHint: "Talvez esteja reiniciando, ou a conexão caiu.",
 
