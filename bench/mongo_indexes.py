@@ -34,7 +34,8 @@ _EARLIER = IndexModel([("userId", 1), ("words", 1), ("_id", -1)])
 """The word index of earlier versions, with one entry per word."""
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process, all threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -64,9 +65,9 @@ async def _measure_writes(server: Mongod, pid: int) -> None:
         async with _opened(server, f"writes_{len(earlier)}") as history:
             if earlier:
                 await history.interactions.create_indexes(earlier)
-            cpu, started = _cpu_seconds(pid), time.monotonic()
+            cpu, started = cpu_seconds(pid), time.monotonic()
             await _fill(history, _WRITES)
-            cpu, elapsed = _cpu_seconds(pid) - cpu, time.monotonic() - started
+            cpu, elapsed = cpu_seconds(pid) - cpu, time.monotonic() - started
             print(f"| {name} | {1e6 * cpu / _WRITES:.0f} | {1e6 * elapsed / _WRITES:.0f} |")
 
 
@@ -89,9 +90,9 @@ async def _measure_reads(server: Mongod, pid: int, count: int) -> None:
             )
         }
         for name, read in reads.items():
-            cpu, started = _cpu_seconds(pid), time.monotonic()
+            cpu, started = cpu_seconds(pid), time.monotonic()
             await read
-            cpu, elapsed = _cpu_seconds(pid) - cpu, time.monotonic() - started
+            cpu, elapsed = cpu_seconds(pid) - cpu, time.monotonic() - started
             print(f"| {name} | {cpu:.2f} | {elapsed:.2f} |")
 
 
