@@ -90,9 +90,15 @@ EVERY_FIELD_OF_TEXT = Interaction(
     error="stream_broken",
 )
 MARK = ProviderMetadata(kind="k", family="f", value="v")
+WITH_CACHES = replace(EVERY_COUNT, cache_write_tokens=2)
 EVERY_FIELD = replace(
     EVERY_FIELD_OF_TEXT,
     is_background=True,
+    usage=WITH_CACHES,
+    attempts=(
+        EVERY_FIELD_OF_TEXT.attempts[0],
+        replace(EVERY_FIELD_OF_TEXT.attempts[1], usage=WITH_CACHES),
+    ),
     credential="k3j5h2m9x0ab",
     previous_id="019aabb1-7c80-7000-8a51-0f1d2c3b4a58",
     prompt=replace(
