@@ -151,7 +151,7 @@ class RunAnswers:
             lease = await self.parts.log.begin(answer, lease_seconds=self.limits.lease_seconds)
         except AnswerExists:
             writer.interrupt(Interruption.WITHDRAWN)
-            await asyncio.wait([making])  # its call of the provider is closed before the answer is continued
+            await asyncio.wait([making])  # its provider call is closed first
             raise
         except BaseException:
             writer.interrupt(Interruption.WITHDRAWN)
