@@ -2,8 +2,6 @@
 
 import json
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from tests.http.access import bearer, jwt_settings, make_key, send_raw
 from tests.support.bad_tokens import BAD
 from tests.support.guarded_service import Guarded, chat
 from tests.support.problems import is_problem
-from tests.support.service import ROOT, environment, running_service
+from tests.support.service import command, running_service
 
 PROTECTED = [
     ("POST", "/v1/chat"),
@@ -291,15 +289,9 @@ def until_known(client: httpx2.Client) -> None:
 
 def keys(data_dir: Path, *arguments: str) -> list[str]:
     """Run `python main.py keys …` and return the lines it printed."""
-    ran = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "keys", *arguments],
-        cwd=data_dir.parent,
-        env=environment(data_dir),
-        capture_output=True,
-        check=True,
-        timeout=60,
-    )
-    return ran.stdout.decode().splitlines()
+    ran = command(data_dir, "keys", *arguments)
+    ran.check_returncode()
+    return ran.stdout.splitlines()
 
 
 def test_keys_are_made_listed_and_revoked_while_the_service_runs(guarded: Guarded) -> None:

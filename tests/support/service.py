@@ -179,12 +179,6 @@ def _running(process: Any, says: str, data_dir: Path) -> Iterator[Service]:
 
 def command(data_dir: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run one command of `main.py` to its end."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), *arguments],
-        cwd=data_dir.parent,
-        env=environment(data_dir, settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return prefork().run(
+        arguments, cwd=data_dir.parent, env=environment(data_dir, settings), timeout=60
     )
