@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -129,11 +130,17 @@ def test_what_goes_past_the_proxy_still_works(behind: Behind) -> None:
             assert client.get(path).status_code == 200
 
 
-async def described(headers: list[tuple[str, str]], peer: str, **options: str) -> str:
+@cache
+def application(**options: str) -> ApplicationUnderTest:
+    """An application that trusts one proxy; it makes its description once, which takes a third of a second."""
     rules = GateRules(
         any_client=True, hosts=frozenset(), proxies=TrustedProxies.from_names(("10.0.0.1",))
     )
-    async with ApplicationUnderTest(rules=rules, **options).client(peer) as client:
+    return ApplicationUnderTest(rules=rules, **options)
+
+
+async def described(headers: list[tuple[str, str]], peer: str, **options: str) -> str:
+    async with application(**options).client(peer) as client:
         answer = await client.get("/openapi.json", headers=headers)
     return str(answer.json()["servers"][0]["url"])
 
