@@ -40,6 +40,7 @@ test: $(TESTABLE) ## Run the tests, each once (ARGS="-k name" for some of them; 
 
 faults: $(TESTABLE) ## Run the tests of crashes, outages and overload at full length
 	@$(BIN)/python -m pytest -m 'faults or not faults' tests/faults $(ARGS)
+	@$(BIN)/python -m pytest -m faults --ignore=tests/faults $(ARGS)
 
 check: lint test ## Run all checks that have to pass before a commit
 
