@@ -315,6 +315,8 @@ def test_nothing_is_left_of_requests_that_are_not_stored(
         with ExitStack() as stack:
             workers = worker(stack)
             continue_a_stored_response(client)
+            for started in workers:
+                assert started.stop() == 0
         # from here on a queue holds what it is given
         send_all(client)
         leave(client)

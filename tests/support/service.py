@@ -138,12 +138,19 @@ def running_service(
 
 @contextmanager
 def watched_worker(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Service]:
-    """A worker at work; `port` is the one it shows its figures on."""
+    """A worker at work, killed when the block ends; `port` is the one it shows its figures on.
+
+    One that is told to stop first waits for its receive at the queue, 20 s. A test after which a message may arrive has
+    to do so: the receive of a killed worker takes it, and hides it for a minute.
+    """
     settings = {"METRICS_PORT": "0", **settings}
     started = prefork().start(["worker"], cwd=data_dir.parent, env=environment(data_dir, settings))
     with _running(started, "metrics on ", data_dir) as worker:
         worker.lines_with("worker started", seconds=START_SECONDS)
-        yield worker
+        try:
+            yield worker
+        finally:
+            worker.kill()
 
 
 @cache
