@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,9 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     return document
 
 
+@cache
 def made_up(count: int) -> list[dict[str, Any]]:
-    """Return so many documents, each with an id of its own."""
+    """Return so many documents, each with an id of its own; the same ones for every store."""
     found: list[dict[str, Any]] = []
 
     @settings(
