@@ -17,6 +17,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 # Most tests wait for processes they started, so three at a time suit two cores. Each file stays in one process.
 TEST_PROCESSES ?= 3
+# Without compiled files every process of the tests compiles all it imports.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 
 DEPLOY_VENV := .venv-deploy
 DEPLOY_BIN := $(CURDIR)/$(DEPLOY_VENV)/bin
@@ -36,11 +38,11 @@ run: $(RUNNABLE) ## Serve on 127.0.0.1:8000 (HOST, PORT and every other setting:
 	@exec $(BIN)/python main.py serve
 
 test: $(TESTABLE) ## Run the tests, each once (ARGS="-k name" for some of them; TEST_PROCESSES=0 one after the other)
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	@$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(TESTABLE) ## Run the tests of crashes, outages and overload at full length
-	@$(BIN)/python -m pytest -m 'faults or not faults' tests/faults $(ARGS)
-	@$(BIN)/python -m pytest -m faults --ignore=tests/faults $(ARGS)
+	@$(PYTEST) -m 'faults or not faults' tests/faults $(ARGS)
+	@$(PYTEST) -m faults --ignore=tests/faults $(ARGS)
 
 check: lint test ## Run all checks that have to pass before a commit
 
