@@ -1,8 +1,6 @@
 """A worker process, and a service and a queue observed from outside."""
 
 import asyncio
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,29 +12,21 @@ import httpx2
 
 from infra.storage.aws.client import open_client
 from tests.support.aws_emulator import AwsEmulator
-from tests.support.service import ROOT, environment
+from tests.support.prefork import ForkedProcess
+from tests.support.service import environment, prefork
 
 PATIENT_SECONDS = 120.0
 
 
 @contextmanager
-def running_worker(
-    data_dir: Path, settings: Mapping[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
+def running_worker(data_dir: Path, settings: Mapping[str, str]) -> Iterator[ForkedProcess]:
     """`python main.py worker`, at work."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), "worker"],
-        cwd=data_dir.parent,
-        env=environment(data_dir, settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert process.stdout is not None
+    process = prefork().start(["worker"], cwd=data_dir.parent, env=environment(data_dir, settings))
     lines: list[bytes] = []
     started = threading.Event()
 
     def read() -> None:
-        for line in process.stdout or ():
+        for line in process.stdout:
             lines.append(line)
             if b"worker started" in line:
                 started.set()
