@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from functools import cache
 from pathlib import Path
 
 import httpx2
@@ -19,8 +20,14 @@ def address_of(file: str) -> str:
     return "/" if file == "index.html" else f"/console/{file}"
 
 
+@cache
+def application() -> ApplicationUnderTest:
+    """One for all tests of files, which change nothing."""
+    return ApplicationUnderTest()
+
+
 async def fetched(address: str, method: str = "GET", **headers: str) -> httpx2.Response:
-    async with ApplicationUnderTest().client() as client:
+    async with application().client() as client:
         client.headers["Accept-Encoding"] = "identity"
         return await client.request(method, address, headers=headers)
 
