@@ -11,6 +11,7 @@ import pytest
 from domain.entities.items import attachment_id
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
 from domain.interfaces.attachments import AttachmentStore, StoredContent
+from infra.attachments import gridfs
 from infra.attachments.disk import open_disk_attachments
 from infra.attachments.gridfs import open_gridfs_attachments
 from infra.attachments.s3 import open_s3_attachments
@@ -230,7 +231,11 @@ async def is_broken(store: AttachmentStore) -> None:
         store.admit(1)
 
 
-async def test_an_unreachable_mongodb_is_the_documented_error() -> None:
+async def test_an_unreachable_mongodb_is_the_documented_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for limit in ("PUT_SECONDS", "GET_SECONDS"):  # the driver tries again until then
+        monkeypatch.setattr(gridfs, limit, 1.0)
     uri = f"mongodb://127.0.0.1:{UNUSED_PORT}/?directConnection=true&serverSelectionTimeoutMS=100"
     async with open_gridfs_attachments(uri, database="none", clock=SystemClock()) as store:
         await is_broken(store)
