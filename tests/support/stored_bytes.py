@@ -72,6 +72,7 @@ def _messages(stack: DataStack, url: str) -> Iterator[Stored]:
     while found := sqs.receive_message(
         QueueUrl=url,
         MaxNumberOfMessages=_BATCH,
+        WaitTimeSeconds=0,  # a queue of the template makes a receive wait 20 s for a message
         VisibilityTimeout=600,
         AttributeNames=["All"],
         MessageAttributeNames=["All"],
