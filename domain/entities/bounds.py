@@ -13,8 +13,8 @@ MAX_SEED = 2**63
 
 
 def is_count(value: Any) -> bool:
-    """Return whether `value` is a valid token count."""
-    return (type(value) is int or _is_number(value)) and 0 <= value <= MAX_COUNT
+    """Return whether `value` is a valid token count: a whole number, which some servers send as 12.0."""
+    return (type(value) is int or _is_number(value)) and 0 <= value <= MAX_COUNT and value % 1 == 0
 
 
 def is_amount(value: Any) -> bool:

@@ -11,7 +11,14 @@ from aiohttp import web
 
 from infra.history.dynamodb.schema import TABLE
 
-_KEY_BYTES = {"pk": 2048, "sk": 1024, "userModel": 2048, "userConversation": 2048, "turnOf": 2048}
+_KEY_BYTES = {
+    "pk": 2048,
+    "sk": 1024,
+    "userModel": 2048,
+    "userConversation": 2048,
+    "turnOf": 2048,
+    "status": 2048,
+}
 _ITEM_BYTES = 400 * 1024
 _PASSED_ON = ("authorization", "content-type", "x-amz-date", "x-amz-target")
 _INVALID = {"__type": "com.amazon.coral.validate#ValidationException", "message": "invalid"}

@@ -352,7 +352,7 @@ def test_a_bad_line_is_named_and_nothing_of_its_batch_is_stored(
 
     assert skipped.returncode == 0
     assert "line 17" in skipped.stderr
-    assert "no interactions: 1." in skipped.stdout
+    assert "not interactions: 1." in skipped.stdout
     assert len(bodies(data_dir)) == 29
 
 
@@ -627,7 +627,7 @@ def test_what_this_host_has_still_to_deliver_is_not_forgotten(
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
-        (["--from", "sqlite", "--to", "sqlite"], 1, "no migration"),
+        (["--from", "sqlite", "--to", "sqlite"], 1, "not a migration"),
         (["--from", "sqlite", "--to", "mongodb"], 1, "history.db does not exist"),
         (["--from", "mongodb", "--to", "sqlite"], 78, "MONGO_URI"),
         (["--from", "dynamodb", "--to", "sqlite"], 78, "DYNAMODB_TABLE"),

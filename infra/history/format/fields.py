@@ -104,7 +104,8 @@ def _is_item(value: Any, kinds: Mapping[str, Mapping[str, Check]]) -> bool:
         return False
     if not _all_fit(value, ATTACHMENT_OPTIONS if value["type"] == ATTACHMENT else OPTIONAL):
         return False
-    return not value.get("isJson") or "contentId" in value or can_be_shown(value["output"])
+    is_json_here = value["type"] == TOOL_RESULT and value.get("isJson") and "contentId" not in value
+    return not is_json_here or can_be_shown(value["output"])
 
 
 def can_be_shown(text: str) -> bool:
