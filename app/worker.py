@@ -145,9 +145,8 @@ class Worker:
         return delivery
 
     async def _return_to_queue(self, deliveries: Sequence[Delivery]) -> None:
-        with suppress(
-            QueueUnavailable
-        ):  # they become visible again when their visibility timeout ends
+        # Without it, they become visible again when their visibility timeout ends.
+        with suppress(QueueUnavailable):
             await self._queue.give_back(deliveries)
 
     @asynccontextmanager

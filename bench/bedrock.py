@@ -3,7 +3,7 @@
     python -m bench.bedrock
 
 Signs a request in both ways, then reads the same streamed answer from a server on loopback, in another process, in both
-ways. The access token of a call of Vertex AI, while it is valid, is measured beside them. Prints the CPU time of this process in µs: medians over rounds, the ways taking turns. Signing, credentials
+ways. It also measures the lookup of a valid access token of Vertex AI. Prints the CPU time of this process in µs: medians over rounds, the ways taking turns. Signing, credentials
 included, has a budget of 100, and so has the token.
 """
 

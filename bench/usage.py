@@ -68,7 +68,7 @@ async def _measure(history: DurableStore, count: int, cpu: Callable[[], float]) 
         query = UsageQuery(
             from_id=first_id_at(end - days * DAY_MILLISECONDS), to_id=first_id_at(end)
         )
-        await history.usage(query)  # what is read is in memory from then on
+        await history.usage(query)  # loads the pages into memory before the measurement
         started, cpu_before = time.perf_counter(), cpu()
         found = await history.usage(query)
         elapsed, spent = time.perf_counter() - started, cpu() - cpu_before

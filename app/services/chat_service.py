@@ -300,9 +300,8 @@ class ChatService:
         """
         try:
             if prompt.model is None:
-                prompt = replace(
-                    prompt, model=model.id
-                )  # the default may change before the model is called
+                # The default may change before the model is called.
+                prompt = replace(prompt, model=model.id)
             prompt, accepted = await self._complete(
                 context, prompt, model, recalls=not options.brings_context
             )

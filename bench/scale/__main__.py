@@ -113,7 +113,7 @@ def questions(history: MadeUpHistory) -> dict[str, tuple[str, dict[str, str]]]:
         "filter: model": (page, everything | {"model": "small"}),
         "filter: conversation": (page, everything | {"conversationId": "c-500"}),
         "filter: rare provider": (page, everything | {"provider": RARE_PROVIDER}),
-        "filter: unknown provider": (page, everything | {"provider": "nobody"}),
+        "filter: unknown provider": (page, everything | {"provider": "unknown"}),
         "conversations": (f"{page}/conversations", everything),
         "search: common word": (page, everything | {"q": COMMON_WORD}),
         "search: rare word": (page, everything | {"q": RARE_WORD}),

@@ -72,7 +72,7 @@ class Caller:
     credential: str | None = None
 
     def require_over_all_users(self, scope: Scope) -> None:
-        """Check that the caller has `scope`, which concerns all users, whoever it may act for.
+        """Check that the caller has `scope`, which applies to all users, also if the caller is bound to one.
 
         Raises:
             Forbidden: The scope is missing.

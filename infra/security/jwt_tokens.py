@@ -22,7 +22,7 @@ from infra.security.jwks import Jwks
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", "application/jwt"})
 _MOST_CACHED = 10_000
 _CREDENTIAL = "token"
-"""`Interaction.credential` of all tokens: their users are not told apart in the usage of an installation."""
+"""`Interaction.credential` of all tokens; the usage of an installation does not distinguish their users."""
 _PYJWT = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 """Verifies times, issuer, audience and signature; rejects RSA keys below 2048 bits."""
 

@@ -122,7 +122,7 @@ class RunAnswers:
             if self.running >= self.limits.answers:
                 raise Overloaded
             self.parts.history.admit()
-        except DomainError:
+        except BaseException:
             ready.settle(context)
             raise
         writer = AnswerWriter(answer, self.parts)

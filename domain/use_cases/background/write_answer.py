@@ -231,9 +231,8 @@ class AnswerWriter:
                     if pause_seconds and not asking.done():
                         await self._parts.clock.sleep(pause_seconds)
         finally:
-            if (
-                not asking.cancelling()
-            ):  # a second cancellation would disturb the closing of the call
+            # A second cancellation would disturb the closing of the call.
+            if not asking.cancelling():
                 asking.cancel()
             await asyncio.wait([asking])
         return None if asking.cancelled() else asking.exception() or asking.result()

@@ -180,9 +180,8 @@ def _entry(
     file: ModelsFile,
 ) -> CatalogueModel:
     usd_per_million = None
-    if (
-        table.input_usd_per_million is not None
-    ):  # that of output is missing only where there is none
+    # Only models without output have no price for it.
+    if table.input_usd_per_million is not None:
         usd_per_million = (table.input_usd_per_million, table.output_usd_per_million or 0.0)
     fallbacks = tuple(
         other for other in table.fallbacks if file.models[other].provider in providers

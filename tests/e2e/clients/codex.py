@@ -1,4 +1,4 @@
-"""Codex CLI does a task; `coding_agent` says what is printed.
+"""Codex CLI does a task; the output is described in `coding_agent`.
 
 Run by `test_coding_agents.py` in a network namespace that has loopback alone:
 python -m tests.e2e.clients.codex PROGRAM KIND

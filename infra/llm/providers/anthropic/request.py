@@ -90,9 +90,8 @@ def request_body(
         body["thinking"] = thinking
     if output:
         body["output_config"] = output
-    if (
-        thinking is None or thinking["type"] == "disabled"
-    ):  # sampling and thinking exclude each other
+    # Sampling and thinking exclude each other.
+    if thinking is None or thinking["type"] == "disabled":
         if prompt.temperature is not None:
             body["temperature"] = min(prompt.temperature, _MOST_TEMPERATURE)
         if prompt.top_p is not None:
