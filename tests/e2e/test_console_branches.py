@@ -320,3 +320,24 @@ def test_a_conversation_that_continues_a_single_interaction_is_shown_with_it(
     console.asked("three")
     assert sent(provider) == ["one", "Answer 1", "two", "Answer 2", "three"]
     assert console.kept()[0]["conversationId"] == first
+
+
+def test_a_session_of_an_agent_is_shown_as_one_conversation(
+    console: ConsolePage, service: Service, numbered: None
+) -> None:
+    messages: list[dict[str, str]] = []
+    with service.client() as client:
+        for number, question in enumerate(("one", "two", "three"), 1):
+            messages.append({"role": "user", "content": question})
+            body = {
+                "model": "gem-healthy",
+                "max_tokens": 100,
+                "messages": messages,
+                "metadata": {"user_id": console.user},
+            }
+            headers = {"X-Conversation-Id": f"session-{console.user}"}
+            answered = client.post("/v1/messages", json=body, headers=headers)
+            assert answered.status_code == 200, answered.text
+            messages.append({"role": "assistant", "content": f"Answer {number}"})
+    console.open(f"#/chat/session-{console.user}")
+    expect_path(console, ("one", "Answer 1"), ("two", "Answer 2"), ("three", "Answer 3"))
