@@ -18,6 +18,7 @@ from domain.entities.items import is_long
 from domain.entities.model import Model
 from domain.entities.prompt import Prompt
 from domain.exceptions import InvalidInput, Overloaded, RateLimited, UnsupportedByModel
+from domain.immutable import immutable
 from domain.interfaces.clock import Clock
 from domain.interfaces.model_catalogue import ModelCatalogue
 from domain.use_cases.accept_attachments import AcceptAttachments, AcceptedAttachments
@@ -49,7 +50,7 @@ class ChatLimits:
     concurrent_chats: int = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class ChatOptions:
     """Options of one chat request.
 

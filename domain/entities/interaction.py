@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -17,6 +17,7 @@ from domain.entities.items import (
 from domain.entities.prompt import Prompt
 from domain.entities.reply import NO_USAGE, FinishReason, ProviderSelected, ReasoningDelta, Usage
 from domain.entities.words import words_of
+from domain.immutable import immutable
 
 
 class Status(StrEnum):
@@ -35,7 +36,7 @@ class Status(StrEnum):
 _BLOCKED = Status.BLOCKED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Attempt:
     """One call of a provider.
 
@@ -54,7 +55,7 @@ class Attempt:
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Interaction:
     """A request to a model with its answer or failure.
 

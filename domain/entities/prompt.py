@@ -23,6 +23,7 @@ from domain.entities.tools import (
     ToolChoice,
     ToolMode,
 )
+from domain.immutable import immutable
 
 BETWEEN_QUESTIONS = "\n\n"
 """Separates questions that are sent as one message."""
@@ -69,7 +70,7 @@ class PromptCaching:
     whole: CacheMark | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Message:
     """One message of a conversation, as sent to the model.
 
@@ -102,7 +103,7 @@ class Message:
         return not self.text and not self.items
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Prompt:
     """A question with its context and sampling settings; None leaves a setting to the provider's default.
 

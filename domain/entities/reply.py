@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from domain.entities.bounds import is_amount, is_count
+from domain.entities.bounds import MAX_COUNT, is_amount, is_count
 from domain.entities.items import ProviderMetadata, ToolCall
+from domain.immutable import immutable
 
 _Number = TypeVar("_Number", int, float)
 
@@ -21,7 +22,7 @@ class FinishReason(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Usage:
     """Tokens and price of one call, or the sum of several. None if not reported; values are never estimated.
 
@@ -47,12 +48,28 @@ class Usage:
     cost_usd: float | None = None
 
     def __post_init__(self) -> None:
+        counts = (
+            self.input_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+            self.total_tokens,
+            self.cached_input_tokens,
+            self.cache_write_tokens,
+            self.hour_cache_write_tokens,
+        )
+        if not _TYPES_OF_COUNTS.issuperset(map(type, counts)) or not (
+            min(filter(None, counts), default=0) >= 0
+            and max(filter(None, counts), default=0) <= MAX_COUNT
+        ):
+            self._drop_invalid_counts()
+        if self.cost_usd is not None and not is_amount(self.cost_usd):
+            object.__setattr__(self, "cost_usd", None)
+
+    def _drop_invalid_counts(self) -> None:
         for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and not is_count(value):
                 object.__setattr__(self, name, None)
-        if self.cost_usd is not None and not is_amount(self.cost_usd):
-            object.__setattr__(self, "cost_usd", None)
 
     @property
     def is_reported(self) -> bool:
@@ -66,6 +83,7 @@ class Usage:
         )
 
 
+_TYPES_OF_COUNTS = frozenset({int, type(None)})
 _COUNTS = (
     "input_tokens",
     "output_tokens",
@@ -110,7 +128,7 @@ def _sum(values: Iterable[_Number | None]) -> _Number | None:
     return sum(known[1:], known[0]) if known else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class ProviderSelected:
     """The provider and model that answer: the first event of every stream, and of every new attempt within it.
 
@@ -167,7 +185,7 @@ PROGRESS = AnswerProgress()
 CALL_PROGRESS = AnswerProgress(is_call=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Reply:
     """The end of an answer: the last event of every stream.
 

@@ -1,20 +1,21 @@
 """Calls of embeddings models in the form of chats, so that the resilience of chats applies to them."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.embeddings.embedding import EmbeddingRequest, Embeddings
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import AnswerEvent, FinishReason, ProviderSelected, Reply
 from domain.entities.tools import Capability
+from domain.immutable import immutable
 from domain.interfaces.embedding_client import EmbeddingClient
 from domain.interfaces.llm_client import LLMClient
 
 _NO_TEXT = (Message(role=Role.USER, text=""),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class EmbeddingCall(Prompt):
     """A request for embeddings on its way through a chain, which passes it on unchanged.
 
