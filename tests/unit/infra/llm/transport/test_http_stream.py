@@ -36,6 +36,7 @@ from tests.fakes.behaviour import Behaviour, Cut, Hangs, Raw, Refuses, Says
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.openai import FakeOpenAI
+from tests.fakes.raw_server import raw_server
 
 PROMPT = Prompt.from_text("Hi")
 STOPPED = openai.event(openai.chunk({}, "stop"))
@@ -409,20 +410,6 @@ async def test_a_body_that_is_cut_is_a_broken_connection(client_of: Asks, head: 
 async def test_what_is_no_http_or_no_answer_is_a_failure(client_of: Asks, answer: bytes) -> None:
     async with raw_server(answer) as base_url:
         await failure_of(client_of(base_url=base_url))
-
-
-@asynccontextmanager
-async def raw_server(answer: bytes) -> AsyncIterator[str]:
-    """Give these bytes to whoever asks, and hang up."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def test_a_refusal_is_understood_from_the_start_of_its_body(

@@ -1,6 +1,8 @@
 """What the connections to providers leave out of aiohttp's own."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -9,12 +11,18 @@ from aiohttp.client_proto import ResponseHandler
 from infra.llm.transport.provider_connector import ProviderConnector
 from tests.fakes.behaviour import Raw
 from tests.fakes.openai import FakeOpenAI
+from tests.fakes.raw_server import raw_server
 
 BODY = [b"%d\n" % number for number in range(30)]
 
 
 async def received(connector: aiohttp.TCPConnector, body: list[bytes], **options: int) -> bytes:
     """Return a body of these chunks, taken in pieces of any size."""
+    return b"".join(await pieces(connector, body, **options))
+
+
+async def pieces(connector: aiohttp.TCPConnector, body: list[bytes], **options: int) -> list[bytes]:
+    """Return the pieces in which a body of these chunks is read."""
     async with FakeOpenAI(Raw(list(body))) as provider:
         headers = {"Authorization": "Bearer test-key"}
         question = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
@@ -25,7 +33,7 @@ async def received(connector: aiohttp.TCPConnector, body: list[bytes], **options
             ) as response,
         ):
             assert response.status == 200
-            return b"".join([piece async for piece in response.content.iter_any()])
+            return [piece async for piece in response.content.iter_any()]
 
 
 @pytest.fixture
@@ -74,3 +82,46 @@ async def test_a_parser_that_was_paused_goes_on(empty_reads: list[int]) -> None:
     async with asyncio.timeout(20):
         assert await received(ProviderConnector(), body, read_bufsize=1024) == b"".join(body)
     assert empty_reads
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return the pieces that readers took from the buffer of a body, each by itself."""
+    found: list[bytes] = []
+    take = aiohttp.StreamReader._read_nowait_chunk
+
+    def counted(self: aiohttp.StreamReader, size: int) -> bytes:
+        found.append(piece := take(self, size))
+        return piece
+
+    monkeypatch.setattr(aiohttp.StreamReader, "_read_nowait_chunk", counted)
+    return found
+
+
+@asynccontextmanager
+async def answer_in_one_packet(
+    connector: aiohttp.TCPConnector,
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Ask a server that sends all chunks of the body at once."""
+    chunks = b"".join([b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in BODY])
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with (
+        raw_server(head + chunks + b"0\r\n\r\n") as address,
+        aiohttp.ClientSession(connector=connector) as session,
+        session.get(address) as response,
+    ):
+        yield response
+
+
+async def test_chunks_that_arrive_together_are_taken_together(taken: list[bytes]) -> None:
+    async with answer_in_one_packet(ProviderConnector()) as response:
+        assert await response.content.readany() == b"".join(BODY)
+        assert await response.content.readany() == b""
+    assert taken == [b"".join(BODY)]
+
+
+async def test_aiohttp_still_takes_each_chunk_by_itself(taken: list[bytes]) -> None:
+    """If this fails, aiohttp does the same itself, and `ProviderConnector` need not."""
+    async with answer_in_one_packet(aiohttp.TCPConnector()) as response:
+        assert await response.content.readany() == b"".join(BODY)
+    assert taken == BODY
