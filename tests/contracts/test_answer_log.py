@@ -557,7 +557,9 @@ _steps = st.lists(
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(_steps)
 async def test_any_order_of_appends_and_takeovers_gives_the_acknowledged_events_in_order(

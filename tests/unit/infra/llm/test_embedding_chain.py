@@ -435,7 +435,9 @@ def event_loop() -> Iterator[asyncio.Runner]:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(texts=st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=120), data=st.data())
 def test_the_order_of_vectors_is_that_of_the_inputs(
