@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,10 +76,22 @@ class Service:
 
 
 @contextmanager
-def service(upstream: Watched, **settings: str) -> Iterator[Service]:
+def service(
+    upstream: Watched,
+    root: Path = _ROOT,
+    program: Sequence[str] = ("main.py", "serve"),
+    /,
+    **settings: str,
+) -> Iterator[Service]:
     """Run the service with its defaults: durable history in SQLite, limits, metrics and logs.
 
     Callers have keys, because without them there are no limits to pay for; the limits are too high to be met.
+
+    Args:
+        upstream: The mock provider.
+        root: The checkout whose service is run.
+        program: Runs the service, with Python.
+        settings: Further settings.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         environment = {
@@ -93,7 +105,7 @@ def service(upstream: Watched, **settings: str) -> Iterator[Service]:
         }
         made = subprocess.run(  # noqa: S603 - our own program
             [sys.executable, "main.py", "keys", "create", "--name", ANY_USER_KEY],
-            cwd=_ROOT,
+            cwd=root,
             env={**_clean_environment(), **environment},
             capture_output=True,
             text=True,
@@ -101,9 +113,8 @@ def service(upstream: Watched, **settings: str) -> Iterator[Service]:
         )
         key = made.stdout.split()[-1]
         with open(Path(folder) / "log.jsonl", "wb") as log:  # noqa: PTH123 - handed to the process
-            for process in _run(
-                [sys.executable, "main.py", "serve"], environment, "/health/ready", log
-            ):
+            command = [sys.executable, *program]
+            for process in _run(command, environment, "/health/ready", log=log, root=root):
                 yield Service(process, key, Path(folder))
 
 
@@ -130,7 +141,12 @@ def litellm(program: str, upstream: Watched, *, model: str) -> Iterator[Service]
 
 
 def _run(
-    command: list[str], environment: Mapping[str, str], path: str, log: object = None
+    command: list[str],
+    environment: Mapping[str, str],
+    path: str,
+    *,
+    log: object = None,
+    root: Path = _ROOT,
 ) -> Iterator[Watched]:
     port = free_port()
     if command[-1] == "--port":
@@ -138,7 +154,7 @@ def _run(
     started = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603 - our own programs
         command,
-        cwd=_ROOT,
+        cwd=root,
         env={**_clean_environment(), "PORT": str(port), **environment},
         stdout=log or subprocess.DEVNULL,  # type: ignore[call-overload]
     )
