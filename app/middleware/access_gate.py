@@ -149,14 +149,7 @@ class AccessGate:
         authenticator = self._authenticator()
         if authenticator is None:
             raise AuthUnavailable
-        headers = [value for name, value in scope["headers"] if name == b"authorization"]
-        if not headers and _takes_api_key(scope):
-            headers = [
-                b"Bearer " + value for name, value in scope["headers"] if name == b"x-api-key"
-            ]
-        if len(headers) > 1:
-            raise Unauthenticated(were_given=True)
-        credentials = headers[0] if headers else None
+        credentials = _credentials(scope)
         caller = authenticator.known_caller(credentials)
         if caller is not None:
             return caller
@@ -189,6 +182,27 @@ async def _count(limiter: RateLimiter, name: str) -> None:
     with suppress(RateLimited):
         await limiter.admit(name)
         limiter.release(name)
+
+
+def _credentials(scope: Scope) -> bytes | None:
+    """Return the value of the Authorization header, or the equivalent of another one; None without any.
+
+    Raises:
+        Unauthenticated: There is more than one.
+    """
+    headers = scope["headers"]
+    names = [name for name, _ in headers]
+    if b"authorization" in names:
+        if names.count(b"authorization") > 1:
+            raise Unauthenticated(were_given=True)
+        value: bytes = headers[names.index(b"authorization")][1]
+        return value
+    if not _takes_api_key(scope):
+        return None
+    keys = [value for name, value in headers if name == b"x-api-key"]
+    if len(keys) > 1:
+        raise Unauthenticated(were_given=True)
+    return b"Bearer " + keys[0] if keys else None
 
 
 def _is_public(path: str) -> bool:

@@ -58,7 +58,12 @@ class RequestScope:
             span = tracer.begin(scope["method"], scope["headers"])
             state["trace_id"] = span.trace_id
         state["started_seconds"] = started_seconds
-        has_user_data = scope["path"].startswith("/v1/")
+        path: str = scope["path"]
+        request_id_value = request_id.encode()
+        added_headers = [_NO_SNIFF, (b"x-request-id", request_id_value)]
+        if path.startswith(_ANTHROPIC_PATH):
+            added_headers.append((b"request-id", request_id_value))
+        has_user_data = path.startswith("/v1/")
         status = 0
         is_complete = False
 
@@ -66,11 +71,9 @@ class RequestScope:
             nonlocal status, is_complete
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], _NO_SNIFF, (b"x-request-id", request_id.encode())]
+                headers = [*message["headers"], *added_headers]
                 if has_user_data and b"cache-control" not in dict(headers):
                     headers.append(_NO_STORE)
-                if scope["path"].startswith(_ANTHROPIC_PATH):
-                    headers.append((b"request-id", request_id.encode()))
                 message["headers"] = headers
             elif message["type"] == "http.response.body":
                 is_complete = not message.get("more_body", False)
@@ -110,11 +113,10 @@ class RequestScope:
 
 
 def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            if _VALID_REQUEST_ID.fullmatch(value):
-                return str(value, "ascii")
-            break
+    # reversed: the first of several counts
+    value = dict(reversed(scope["headers"])).get(b"x-request-id")
+    if value is not None and _VALID_REQUEST_ID.fullmatch(value):
+        return str(value, "ascii")
     return _new_request_id()
 
 

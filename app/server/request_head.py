@@ -17,14 +17,14 @@ def complete_scope(scope: HTTPScope, method: bytes, url: bytes, version: str) ->
         RequestRefused: Two servers could interpret the head differently (RFC 9112, sections 3.2, 6.1 and 11.2): another
             version of HTTP, not exactly one Host, a transfer coding besides plain chunked, a URL without a path.
     """
-    hosts = 0
-    for name, value in scope["headers"]:
-        if name == b"host":
-            hosts += 1
-        elif name == b"transfer-encoding" and (version == "1.0" or value.lower() != b"chunked"):
-            raise RequestRefused(MALFORMED_REQUEST)
+    names = [name for name, _ in scope["headers"]]
+    hosts = names.count(b"host")
     if hosts != 1 and (hosts or version == "1.1"):
         raise RequestRefused(MALFORMED_REQUEST)
+    if b"transfer-encoding" in names:
+        codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+        if version == "1.0" or any(coding.lower() != b"chunked" for coding in codings):
+            raise RequestRefused(MALFORMED_REQUEST)
     if version != "1.1":
         if version != "1.0":
             raise RequestRefused(MALFORMED_REQUEST)

@@ -129,6 +129,10 @@ class RequestParser(HttpToolsProtocol):
         if len(self.url) > self._options.max_url_bytes:
             raise RequestRefused(URI_TOO_LONG)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As uvicorn's, which compares each name with `Expect`; here it is looked up once."""
+        self.headers.append((name.lower(), value))
+
     def on_headers_complete(self) -> None:
         """Replaces uvicorn's method, which has no setting for the class of the response cycle."""
         limit_bytes = self._options.max_header_bytes
@@ -144,6 +148,8 @@ class RequestParser(HttpToolsProtocol):
         if len(self.pipeline) >= _MAX_PIPELINED:
             raise RequestRefused(OVERLOADED)
         complete_scope(self.scope, method, self.url, version)
+        expected = dict(self.headers).get(b"expect")
+        self.expect_100_continue = expected is not None and expected.lower() == b"100-continue"
         self._begin(keep_alive=version == "1.1" and parser.should_keep_alive())
         self.headers = []  # keeps trailers out of the scope's headers
         self._part = BODY

@@ -14,8 +14,8 @@ from app.problems.problem_table import INTERNAL, OVERLOADED, ProblemKind, proble
 from app.server.error_response import problem_headers
 
 _LOGGER = logging.getLogger("app.server")
-_CLOSE = (b"connection", b": ", b"close", b"\r\n")
-_CHUNKED = (b"transfer-encoding", b": ", b"chunked", b"\r\n")
+_CLOSE = (b"connection", b"close")
+_CHUNKED = (b"transfer-encoding", b"chunked")
 _CONTROLS = bytes(code for code in (*range(32), 127) if code != ord("\t"))
 
 
@@ -116,26 +116,23 @@ class ResponseCycle(RequestResponseCycle):
         Raises:
             RuntimeError: A header contains a control character, which could end it.
         """
-        parts = [STATUS_LINE[status]]
-        is_last = False
-        for name, value in (*self.default_headers, *headers):
-            if name == b"content-length" and self.chunked_encoding is None:
-                self.expected_content_length = int(value)
-                self.chunked_encoding = False
-            elif name == b"transfer-encoding" and value.lower() == b"chunked":
-                self.expected_content_length = 0
-                self.chunked_encoding = True
-            elif name == b"connection" and b"close" in value.lower():
-                self.keep_alive = False
-                is_last = True
-            parts += (name, b": ", value, b"\r\n")
-        if not (self.keep_alive or is_last):
-            parts += _CLOSE
-        if self.chunked_encoding is None and has_body and status not in (204, 304):
+        fields = [*self.default_headers, *headers]
+        values = dict(fields)
+        if b"connection" in values and b"close" in values[b"connection"].lower():
+            self.keep_alive = False
+        elif not self.keep_alive:
+            fields.append(_CLOSE)
+        if values.get(b"transfer-encoding", b"").lower() == b"chunked":
+            self.expected_content_length = 0
             self.chunked_encoding = True
-            parts += _CHUNKED
-        head = b"".join(parts)
-        lines = len(parts) // 4 + 1
+        elif b"content-length" in values:
+            self.expected_content_length = int(values[b"content-length"])
+            self.chunked_encoding = False
+        elif has_body and status not in (204, 304):
+            self.chunked_encoding = True
+            fields.append(_CHUNKED)
+        head = STATUS_LINE[status] + b"\r\n".join(map(b": ".join, fields)) + b"\r\n"
+        lines = len(fields) + 1
         if len(head.translate(None, _CONTROLS)) != len(head) - 2 * lines:
             raise RuntimeError("a header contains a control character")
         return head + b"\r\n"

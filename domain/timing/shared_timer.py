@@ -5,6 +5,7 @@
 """
 
 import asyncio
+from asyncio import current_task
 from math import inf
 
 from domain.interfaces.clock import Clock
@@ -116,7 +117,7 @@ class Timeout:
         """
         if at_seconds <= now_seconds:
             raise TimeoutError
-        task = asyncio.current_task(self._loop)
+        task = current_task(self._loop)
         if task is None:
             raise RuntimeError("a wait needs a task")
         self.task = task

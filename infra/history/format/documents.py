@@ -71,7 +71,7 @@ def document_of(interaction: Interaction) -> Document:
     if interaction.usage is not NO_USAGE and (usage := _document_of_usage(interaction.usage)):
         document["usage"] = usage
     if interaction.attempts:
-        document["attempts"] = [document_of_attempt(attempt) for attempt in interaction.attempts]
+        document["attempts"] = list(map(document_of_attempt, interaction.attempts))
     if not interaction.is_content_stored:
         document["contentStored"] = False
     if interaction.is_background:
@@ -265,16 +265,22 @@ def _messages_of(
 
 
 def _document_of_usage(usage: Usage) -> Document:
-    fields = {
-        "input": usage.input_tokens,
-        "output": usage.output_tokens,
-        "reasoning": usage.reasoning_tokens,
-        "total": usage.total_tokens,
-        "cachedInput": usage.cached_input_tokens,
-        "cacheWrite": usage.cache_write_tokens,
-        "costUsd": usage.cost_usd,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    document: Document = {}
+    if usage.input_tokens is not None:
+        document["input"] = usage.input_tokens
+    if usage.output_tokens is not None:
+        document["output"] = usage.output_tokens
+    if usage.reasoning_tokens is not None:
+        document["reasoning"] = usage.reasoning_tokens
+    if usage.total_tokens is not None:
+        document["total"] = usage.total_tokens
+    if usage.cached_input_tokens is not None:
+        document["cachedInput"] = usage.cached_input_tokens
+    if usage.cache_write_tokens is not None:
+        document["cacheWrite"] = usage.cache_write_tokens
+    if usage.cost_usd is not None:
+        document["costUsd"] = usage.cost_usd
+    return document
 
 
 def _usage_of(document: Mapping[str, Any]) -> Usage:

@@ -1,7 +1,7 @@
 """Hooks at the start and the end of each call of a provider, and the client that calls them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Generic, TypeVar
 
 from domain.entities.chat_request_context import ChatRequestContext
@@ -48,19 +48,29 @@ class HookedClient(LLMClient):
             hooks: The outermost first.
         """
         self._inner = inner
-        self._hooks = tuple(hooks)
-        inwards = list(enumerate(self._hooks))
-        self._on_first_text = _overriding("on_first_text", inwards)
-        self._on_reply = _overriding("on_reply", reversed(inwards))
-        self._on_exit = _overriding("on_exit", reversed(inwards))
+        self._on_enter = [each.on_enter for each in hooks]
+        self._on_error = [each.on_error for each in hooks]
+        inwards = list(enumerate(hooks))
+        outwards = inwards[::-1]
+        self._on_first_text = [
+            (number, each.on_first_text)
+            for number, each in inwards
+            if _overrides(each, "on_first_text")
+        ]
+        self._on_reply = [
+            (number, each.on_reply) for number, each in outwards if _overrides(each, "on_reply")
+        ]
+        self._on_exit = [
+            (number, each.on_exit) for number, each in outwards if _overrides(each, "on_exit")
+        ]
 
     async def stream(
         self, prompt: Prompt, context: ChatRequestContext
     ) -> AsyncGenerator[AnswerEvent, None]:
         calls: list[Any] = []
         try:
-            for hooks in self._hooks:
-                calls.append(hooks.on_enter(context))
+            for on_enter in self._on_enter:
+                calls.append(on_enter(context))
             has_text = False
             events = self._inner.stream(prompt, context)
             try:
@@ -68,31 +78,26 @@ class HookedClient(LLMClient):
                     if isinstance(event, WORDS):
                         if not has_text:
                             has_text = True
-                            for number, hooks in self._on_first_text:
-                                hooks.on_first_text(calls[number])
+                            for number, on_first_text in self._on_first_text:
+                                on_first_text(calls[number])
                     elif isinstance(event, Reply):
                         # before it is yielded: a caller that has the reply may ask for no further event
-                        for number, hooks in self._on_reply:
-                            hooks.on_reply(calls[number], context, event)
+                        for number, on_reply in self._on_reply:
+                            on_reply(calls[number], context, event)
                     yield event
             finally:
                 await events.aclose()
         except BaseException as error:
             for number in reversed(range(len(calls))):
-                self._hooks[number].on_error(calls[number], context, error)
+                self._on_error[number](calls[number], context, error)
             raise
         finally:
-            for number, hooks in self._on_exit:
-                if number < len(calls):
-                    hooks.on_exit(calls[number])
+            entered = len(calls)
+            for number, on_exit in self._on_exit:
+                if number < entered:
+                    on_exit(calls[number])
 
 
-def _overriding(
-    name: str, numbered: Iterable[tuple[int, CallHooks[Any]]]
-) -> list[tuple[int, CallHooks[Any]]]:
-    """Return the hooks, with their numbers, whose class implements the hook `name`."""
-    return [
-        (number, hooks)
-        for number, hooks in numbered
-        if getattr(type(hooks), name) is not getattr(CallHooks, name)
-    ]
+def _overrides(hooks: CallHooks[Any], name: str) -> bool:
+    """Return whether the class of `hooks` implements the hook `name`."""
+    return getattr(type(hooks), name) is not getattr(CallHooks, name)

@@ -54,17 +54,17 @@ class EventDecoder(BodyDecoder):
             UnreadableAnswer: An event is too long; the events before it were yielded.
         """
         if self._is_between_events and chunk.endswith(b"\n"):
-            lines = chunk.splitlines()
-            if not any(lines[1::2]):
-                data = [line[5:].strip() for line in lines[::2] if line.startswith(b"data:")]
-                if (
-                    len(data) * 2 == len(lines)
-                    and len(chunk) <= self._max_event_bytes
-                    and all(data)
-                ):
+            # Fast path for complete events of one line each. Counting bytes is far cheaper than splitting lines.
+            returns = chunk.count(b"\r")
+            events = chunk.split(b"\r\n\r\n" if returns else b"\n\n")
+            is_complete = not events.pop()
+            line_ends = 2 * len(events)
+            if is_complete and chunk.count(b"\n") == line_ends and returns in (0, line_ends):
+                data = [event[5:].strip() for event in events if event.startswith(b"data:")]
+                if len(data) == len(events) and len(chunk) <= self._max_event_bytes and all(data):
                     self._is_at_start = False
                     self._has_events = True
-                    return iter(data)  # fast path: complete events of one line each
+                    return iter(data)
         return self._each(chunk)
 
     def end(self) -> Iterator[bytes]:
@@ -73,6 +73,8 @@ class EventDecoder(BodyDecoder):
         Raises:
             ErrorInAnswer: As `feed`.
         """
+        if not (self._unended or self._data or self.is_bare):
+            return  # the common end
         rest = b"".join(self._unended)
         if self._is_at_start:
             rest = rest.removeprefix(_BYTE_ORDER_MARK)

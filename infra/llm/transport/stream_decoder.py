@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import orjson
+from orjson import JSONDecodeError, loads
 
 from domain.entities.items import ToolCall
 from domain.entities.reply import (
@@ -107,19 +107,20 @@ class ReceivedAnswer:
         text = ""
         events: list[AnswerEvent] = []
         reader = self._reader
-        reader.has_progress = self.has_event = False
+        reader.has_progress = has_event = False
+        take_document = reader.take
         try:
             for event in self._decoder.feed(chunk) if chunk else self._decoder.end():
-                if event == DONE:
-                    reader.done()
-                    self.is_over = True
-                    break
                 try:
-                    document = orjson.loads(event)
-                except orjson.JSONDecodeError as exc:
+                    document = loads(event)
+                except JSONDecodeError as exc:
+                    if event == DONE:  # here, since it is not JSON and comes once
+                        reader.done()
+                        self.is_over = True
+                        break
                     document = parse_with_surrogates(event, exc)
                     self._has_surrogates = True
-                received = reader.take(document)
+                received = take_document(document)
                 if type(received) is str:
                     text += received
                 else:
@@ -127,9 +128,10 @@ class ReceivedAnswer:
                         events.append(text)
                         text = ""
                     events += received
-                self.has_event = True
-        except (ErrorInAnswer, UnreadableAnswer, orjson.JSONDecodeError) as exc:
+                has_event = True
+        except (ErrorInAnswer, UnreadableAnswer, JSONDecodeError) as exc:
             self._failure = exc
+        self.has_event = has_event
         if not chunk or self._failure or reader.finish_reason is _ERROR:
             self.is_over = True
         if reader.held_bytes > self._room_bytes:
@@ -148,7 +150,7 @@ class ReceivedAnswer:
         Raises:
             LLMError: The answer failed; its events were returned before.
             UnreadableAnswer: It has a wrong shape.
-            orjson.JSONDecodeError: It is not JSON.
+            JSONDecodeError: It is not JSON.
         """
         rest: list[AnswerEvent] = []
         is_usable = self._failure is None and not self.was_cut

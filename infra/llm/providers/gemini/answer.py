@@ -50,21 +50,20 @@ class GeminiReader(AnswerReader):
         return 0 if self._open_call is None else self._open_call.size_bytes
 
     def take(self, document: object) -> Received:
-        # Fast path for the common event shape.
-        if type(document) is dict and "error" not in document:
-            try:
-                candidate = document["candidates"][0]
-                (part,) = candidate["content"]["parts"]
-                text = part["text"]
-            except (LookupError, TypeError, ValueError):
-                return self._take_any(document)
-            if type(text) is str and "thought" not in part and "thoughtSignature" not in part:
-                if counts := document.get("usageMetadata"):
-                    self._counts = counts
-                if "finishReason" in candidate:
-                    self._take_reason(candidate["finishReason"])
-                return text
-        return self._take_any(document)
+        # Fast path for the common event: one part that is text alone.
+        try:
+            candidate = document["candidates"][0]  # type: ignore[index]
+            (part,) = candidate["content"]["parts"]
+            text = part["text"]
+        except (LookupError, TypeError, ValueError):
+            return self._take_any(document)
+        if type(text) is not str or len(part) > 1 or "error" in document:  # type: ignore[operator]
+            return self._take_any(document)
+        if "usageMetadata" in document:  # type: ignore[operator]
+            self._counts = document["usageMetadata"] or self._counts  # type: ignore[index]
+        if "finishReason" in candidate:
+            self._take_reason(candidate["finishReason"])
+        return text
 
     def _take_any(self, document: object) -> Received:
         if type(document) is list:  # the format without `alt=sse`
