@@ -105,6 +105,7 @@ ALLOWED: dict[str, set[str]] = {
         "app.process",
     },
     "app.services": {
+        "domain",
         "domain.entities.background",
         "domain.entities.embeddings",
         "domain.entities.usage",
@@ -115,6 +116,7 @@ ALLOWED: dict[str, set[str]] = {
         "domain.use_cases.usage",
     },
     "domain.entities": {
+        "domain",
         "domain.exceptions",
     },
     "domain.entities.background": {
@@ -308,6 +310,7 @@ ALLOWED: dict[str, set[str]] = {
         "infra.llm.transport",
     },
     "infra.llm.embeddings": {
+        "domain",
         "domain.entities.embeddings",
         "infra.llm.resilience",
     },
