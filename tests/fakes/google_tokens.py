@@ -75,6 +75,10 @@ class FakeTokenServer:
         traceback: TracebackType | None,
     ) -> None:
         self.go_on.set()
+        # a fetch that still runs would leave a connection behind, for the next test to find
+        for thread in threading.enumerate():
+            if thread.name.startswith("token of "):
+                await asyncio.to_thread(thread.join, 10.0)
         assert self._runner is not None
         await self._runner.cleanup()
 
