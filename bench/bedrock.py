@@ -120,7 +120,7 @@ def _our_call(session: aiohttp.ClientSession, signer: BedrockSigner, url: str) -
         model=_MODEL,
         upstream=_MODEL,
         base_url=url,
-        signer=signer,
+        authorization=signer,
         max_answer_bytes=1 << 20,
         cost=lambda usage: usage,
     )
@@ -157,7 +157,7 @@ def _signings(signer: BedrockSigner) -> dict[str, Call]:
     drivers = SigV4Auth(ReadOnlyCredentials(key, secret, _TOKEN, None), "bedrock", _REGION)
 
     async def ours() -> None:
-        await signer.signature(parsed, _JSON, body)
+        await signer.headers(parsed, _JSON, body)
 
     async def driver() -> None:
         request = AWSRequest("POST", url, headers={"Content-Type": _JSON}, data=body)
@@ -169,9 +169,10 @@ def _signings(signer: BedrockSigner) -> dict[str, Call]:
 def _token_call() -> Call:
     token = AccessToken(headers={"Authorization": f"Bearer {_TOKEN}"}, lifetime_seconds=3600.0)
     tokens = AccessTokens(lambda: token, provider="vertex", clock=SystemClock())
+    url = URL("https://aiplatform.googleapis.com/")
 
     async def call() -> None:
-        await tokens.headers()
+        await tokens.headers(url, _JSON, b"{}")
 
     return call
 

@@ -82,9 +82,6 @@ async def open_llm(
         stack.push_async_callback(builder.close)
         routes = {entry.id: builder.route(entry) for entry in catalogue.entries}
         builder.prepare()
-        for tokens in builder.access_tokens.values():
-            stack.push_async_callback(tokens.close)
-            tokens.renew()  # the first chat then need not wait
         policy = FallbackPolicy(
             attempts_per_route=settings.attempts_per_route,
             attempts_per_turn=settings.attempts_per_turn,

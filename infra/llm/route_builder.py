@@ -24,17 +24,13 @@ from infra.llm.resilience.metered import Metered
 from infra.llm.resilience.retry import Retry, RetryPolicy
 from infra.llm.resilience.retry_budget import RetryBudgetPolicy
 from infra.llm.resilience.route import Route
-from infra.llm.transport.request_signer import RequestSigner
+from infra.llm.transport.authorization import Authorization
 from infra.settings.provider_calls import ProviderCallSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteBuilder:
-    """Builds the routes of one process; those of one provider share a concurrency limit, access tokens and a signer.
-
-    Attributes:
-        access_tokens: Of the providers that need them, by name.
-    """
+    """Builds the routes of one process; those of one provider share a concurrency limit and an authorization."""
 
     settings: ProviderCallSettings
     clock: Clock
@@ -42,9 +38,8 @@ class RouteBuilder:
     random: Random
     session: aiohttp.ClientSession
     prices: Prices
-    access_tokens: dict[str, AccessTokens] = field(default_factory=dict, init=False)
     _concurrency: dict[str, ProviderConcurrencyLimit] = field(default_factory=dict, init=False)
-    _signers: dict[str, RequestSigner] = field(default_factory=dict, init=False)
+    _authorizations: dict[str, Authorization] = field(default_factory=dict, init=False)
 
     def route(self, entry: CatalogueModel) -> Route:
         """Return the route to one model, with everything but fallback."""
@@ -132,36 +127,31 @@ class RouteBuilder:
             max_answer_bytes=self.settings.max_answer_bytes,
             idle_seconds=self.settings.idle_seconds,
             cost=self.prices.calculator(entry.id),
-            authorization=self._access_tokens_of(provider),
-            signer=self._signer_of(provider),
+            authorization=self._authorization_of(provider),
         )
 
     def prepare(self) -> None:
-        """Start the signers' search for credentials, so that the first chat need not wait."""
-        for signer in self._signers.values():
-            signer.prepare()
+        """Start the search for the credentials of all providers, so that the first chat need not wait."""
+        for authorization in self._authorizations.values():
+            authorization.prepare()
 
     async def close(self) -> None:
-        """Close the signers; to be called once the routes are no longer used."""
-        for signer in self._signers.values():
-            await signer.close()
+        """Stop looking for credentials; to be called once the routes are no longer used."""
+        for authorization in self._authorizations.values():
+            await authorization.close()
 
-    def _signer_of(self, provider: Provider) -> RequestSigner | None:
-        open_signer, identity = provider.kind.open_signer, provider.identity
-        if open_signer is None or identity is None or provider.api_key:
-            return None
-        if provider.name not in self._signers:
-            self._signers[provider.name] = open_signer(identity, provider.name)
-        return self._signers[provider.name]
-
-    def _access_tokens_of(self, provider: Provider) -> AccessTokens | None:
-        if not provider.has_google_auth:
-            return None
-        if provider.name not in self.access_tokens:
-            self.access_tokens[provider.name] = AccessTokens(
-                _fetch_google_token, provider=provider.name, clock=self.clock
-            )
-        return self.access_tokens[provider.name]
+    def _authorization_of(self, provider: Provider) -> Authorization | None:
+        """Return the authorization of a provider, which is opened once; None where a key is enough, or none is needed."""
+        name = provider.name
+        if name not in self._authorizations and not provider.api_key:
+            open_signer, identity = provider.kind.open_signer, provider.identity
+            if open_signer is not None and identity is not None:
+                self._authorizations[name] = open_signer(identity, name)
+            elif provider.has_google_auth:
+                self._authorizations[name] = AccessTokens(
+                    _fetch_google_token, provider=name, clock=self.clock
+                )
+        return self._authorizations.get(name)
 
     def _retry_policy(self) -> RetryPolicy:
         settings = self.settings

@@ -308,6 +308,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "infra.llm.credentials": {
         "infra.llm.transport",
+        "infra.llm.transport.errors",
     },
     "infra.llm.embeddings": {
         "domain",

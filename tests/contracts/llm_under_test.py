@@ -189,7 +189,7 @@ async def _bedrock(stack: AsyncExitStack, behaviours: Sequence[Behaviour]) -> LL
         model="a-model",
         upstream="us.anthropic.claude-sonnet-4-6",
         base_url=provider.base_url,
-        signer=signer,
+        authorization=signer,
         max_answer_bytes=1024 * 1024,
         cost=_free,
     )

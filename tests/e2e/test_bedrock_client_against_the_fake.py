@@ -179,7 +179,7 @@ async def _ask(
         model="m",
         upstream=MODEL,
         base_url=provider.base_url,
-        signer=signer,
+        authorization=signer,
         max_answer_bytes=1 << 20,
         cost=lambda usage: usage,
     )

@@ -8,9 +8,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 
+from yarl import URL
+
 from domain.exceptions import LLMMisconfigured, LLMUnavailable
 from domain.interfaces.clock import Clock
 from infra.llm.transport.authorization import Authorization
+from infra.llm.transport.errors.body import WireError
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,7 @@ _MARGIN_SHARE = 0.05
 _PAUSE_SECONDS = 5.0
 """After a renewal that failed while the old token is valid."""
 _FETCH_SECONDS = 30.0
+_UNAUTHORIZED = 401
 
 
 class TokenRefused(Exception):
@@ -72,14 +76,17 @@ class AccessTokens(Authorization):
         self._expires_seconds = self._renews_seconds = 0.0
         self._renewal: asyncio.Task[Exception | None] | None = None
 
-    async def headers(self) -> Mapping[str, str]:
+    def prepare(self) -> None:
+        self.start_fetch()
+
+    async def headers(self, url: URL, content_type: str, body: bytes) -> Mapping[str, str]:
         now_seconds = self._clock.monotonic()
         if now_seconds < self._expires_seconds:
             if now_seconds >= self._renews_seconds:
-                self.renew()
+                self.start_fetch()
             return self._headers
         # shielded: other callers wait for the same fetch
-        error = await asyncio.shield(self.renew())
+        error = await asyncio.shield(self.start_fetch())
         if error is None:
             return self._headers
         message = f"no access token for {self._provider}"
@@ -87,19 +94,23 @@ class AccessTokens(Authorization):
             raise LLMMisconfigured(message) from error
         raise LLMUnavailable(message) from error
 
-    def discard(self, headers: Mapping[str, str]) -> None:
+    def renews(self, status: int, error: WireError, headers: Mapping[str, str]) -> bool:
+        if status != _UNAUTHORIZED:
+            return False
+        # another call may have replaced the token since
         if headers is self._headers:
             self._expires_seconds = self._renews_seconds = 0.0
+        return True
 
-    def renew(self) -> asyncio.Task[Exception | None]:
+    def start_fetch(self) -> asyncio.Task[Exception | None]:
         """Start fetching a new token, unless a fetch is running; return the fetch, whose result is its error."""
         if self._renewal is None or self._renewal.done():
             self._renewal = asyncio.create_task(self._renew())
         return self._renewal
 
     async def close(self) -> None:
-        """Stop waiting for a running fetch; its thread ends when the fetch does."""
         if self._renewal is not None:
+            # only the waiting for it: its thread ends when the fetch does
             self._renewal.cancel()
             with suppress(asyncio.CancelledError):
                 await self._renewal

@@ -20,7 +20,6 @@ from infra.llm.providers.openai.client import OpenAICompatibleClient, default_di
 from infra.llm.providers.openai.embeddings import OpenAIEmbeddings
 from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.dialect import Dialect
-from infra.llm.transport.request_signer import RequestSigner
 
 _HTTP_OK = 200
 
@@ -43,10 +42,9 @@ class ClientOptions:
         cost: Adds the cost to a usage.
         family: Models that accept the metadata in each other's answers.
         max_output_tokens: The model's limit on output; None where unknown.
-        signer: Shared by the provider's models; None where `api_key` authorises the requests.
         cache_points: Whether the model accepts points of the prompt cache; None: as known by its id.
         guardrail: Checks requests and answers; None: without one.
-        authorization: Supplies access tokens; None for a provider with a key, or without any.
+        authorization: Shared by the provider's models; None where a key authorises the requests, or nothing does.
     """
 
     session: aiohttp.ClientSession
@@ -61,7 +59,6 @@ class ClientOptions:
     cost: Callable[[Usage], Usage]
     family: str = ""
     max_output_tokens: int | None = None
-    signer: RequestSigner | None = None
     authorization: Authorization | None = None
     api_key_header: str | None = None
     cache_points: bool | None = None
@@ -111,7 +108,7 @@ class ProviderKind:
     shares_metadata: bool = False
     capabilities: frozenset[Capability] = frozenset()
     default_url: Callable[[str], str] | None = None
-    open_signer: Callable[[AwsIdentity, str], RequestSigner] | None = None
+    open_signer: Callable[[AwsIdentity, str], Authorization] | None = None
     is_demo: bool = False
 
 
@@ -145,7 +142,7 @@ def _bedrock_client(session: aiohttp.ClientSession, **options: Any) -> LLMClient
     return BedrockClient(session, **options)
 
 
-def _bedrock_signer(identity: AwsIdentity, provider: str) -> RequestSigner:
+def _bedrock_signer(identity: AwsIdentity, provider: str) -> Authorization:
     from infra.llm.providers.bedrock.signer import BedrockSigner
 
     return BedrockSigner(identity, provider=provider)
@@ -174,7 +171,9 @@ ANTHROPIC = ProviderKind(
 )
 BEDROCK = ProviderKind(
     name="bedrock",
-    open_client=_chats(_bedrock_client, "signer", "max_output_tokens", "cache_points", "guardrail"),
+    open_client=_chats(
+        _bedrock_client, "authorization", "max_output_tokens", "cache_points", "guardrail"
+    ),
     default_url=default_url,
     open_signer=_bedrock_signer,
     capabilities=OF_CHATS - {Capability.AUDIO},

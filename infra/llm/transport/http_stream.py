@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -15,21 +15,19 @@ from yarl import URL
 from domain.entities.chat_request_context import ChatRequestContext
 from domain.entities.reply import AnswerEvent, ProviderSelected, Usage
 from infra.llm.transport.adaptable_request import AdaptableRequest
-from infra.llm.transport.authorization import Authorization
+from infra.llm.transport.authorization import Authorization, AuthorizedCall
 from infra.llm.transport.errors.answer_errors import ErrorInAnswer, UnreadableAnswer
 from infra.llm.transport.errors.body import WireError, with_type_in_header
 from infra.llm.transport.errors.mapping import TranslateErrors, refusal
 from infra.llm.transport.inflated_body import Body, body_of
 from infra.llm.transport.json_document import parse
 from infra.llm.transport.provider_connector import ProviderConnector
-from infra.llm.transport.request_signer import RequestSigner
 from infra.llm.transport.response_parser import AnswerReader
 from infra.llm.transport.stream_decoder import ReceivedAnswer
 
 # Memory of one answer while its reader is slow. Models generate far less per second than these let through.
 _READ_BUFFER_BYTES = 8 * 1024
 _RECEIVE_BUFFER_BYTES = 32 * 1024
-_UNAUTHORIZED = 401
 _REFUSAL_BYTES = 64 * 1024
 _REFUSAL_SECONDS = 2.0
 # Without an event after the finish reason. Servers that send it early were seen to pause for three seconds.
@@ -37,7 +35,6 @@ _TRAILING_SECONDS = 10.0
 # Of the idle limit, which would turn a complete answer into a failure.
 _TRAILING_SHARE = 2 / 3
 _LAST_BYTES_SECONDS = 1.0
-_CONTENT_TYPE = "application/json"
 _OK = 200
 _LARGE_BYTES = 1024 * 1024
 """Of an answer whose parsing would keep the event loop from other requests for milliseconds."""
@@ -80,13 +77,12 @@ class Endpoint:
         provider: The provider's name in the catalogue.
         model: The model's id in the catalogue.
         url: The URL to post to. Redirects are not followed.
-        headers: For authorisation; may replace `Accept`.
+        headers: Those that never change, such as a key; may replace `Accept`.
         max_answer_bytes: Longer answers are cut there, in UTF-8, and the connection is closed.
         cost: Adds the cost to a usage.
         idle_seconds: The limit on silence within a streamed answer.
         whole_url: The URL for answers that are not streamed; None: the same.
-        signer: Signs each request; None where `headers` authorise them.
-        authorization: Supplies further headers, which change over time; None: `headers` are enough.
+        authorization: Supplies further headers for each request; None: `headers` are enough.
     """
 
     def __init__(
@@ -101,7 +97,6 @@ class Endpoint:
         cost: Callable[[Usage], Usage],
         idle_seconds: float = inf,
         whole_url: str | None = None,
-        signer: RequestSigner | None = None,
         authorization: Authorization | None = None,
     ) -> None:
         self._session = session
@@ -109,11 +104,10 @@ class Endpoint:
         self._selected = ProviderSelected(provider=provider, model=model)
         self._url = URL(url, encoded=True)
         self._whole_url = self._url if whole_url is None else URL(whole_url, encoded=True)
-        self._signer = signer
         self._headers = {
             "Accept": "text/event-stream",
             **headers,
-            "Content-Type": _CONTENT_TYPE,
+            "Content-Type": "application/json",
             "Accept-Encoding": "identity",
         }
         self._max_answer_bytes = max_answer_bytes
@@ -133,7 +127,7 @@ class Endpoint:
         """Post `request` and yield the events of `LLMClient.stream`; closing it closes the connection at once.
 
         Where the provider does not support a part of the request, the adapted request is sent here, so that it does not
-        count as a failure. The same holds for a signature with credentials that have just expired, once.
+        count as a failure. The same holds for credentials that have just expired or been revoked, once.
 
         Args:
             request: The request.
@@ -143,16 +137,16 @@ class Endpoint:
             may_call: The request offers tools.
         """
         yield self._selected
-        may_renew = self._signer is not None
+        authorized = self._authorized_call()
         while True:
             reader = new_reader(context.id)
             context.reported_usage = partial(self._used, reader)
             body_to_send = await request.body()
             url = self._url if request.is_streamed else self._whole_url
-            signature: Mapping[str, str] = {}
-            if self._signer is not None:
-                signature = await self._signer.signature(url, _CONTENT_TYPE, body_to_send)
-            response = await self._response(url, body_to_send, signature, context)
+            headers: Mapping[str, str] = self._headers
+            if authorized is not None:
+                headers = await authorized.headers(url, body_to_send)
+            response = await self._post(url, body_to_send, headers, context)
             try:
                 with TranslateErrors(self._provider, response.status):
                     if response.status != _OK:
@@ -165,8 +159,7 @@ class Endpoint:
                         if request.adapt(error):
                             response.close()
                             continue
-                        if may_renew and self._renews(error, signature):
-                            may_renew = False
+                        if authorized is not None and authorized.renews(response.status, error):
                             response.close()
                             continue
                         raise refusal(self._provider, response.status, document, response.headers)
@@ -224,6 +217,7 @@ class Endpoint:
         """Post `body` and return what `read` makes of the answer, which is one JSON object.
 
         A large answer is parsed in a thread. Unlike a streamed one, it is not cut but a failure where it is too long.
+        Credentials are renewed as in `ask`.
 
         Args:
             body: The body of the request.
@@ -233,19 +227,28 @@ class Endpoint:
         Raises:
             LLMError: The call failed.
         """
-        response = await self._response(self._url, body, {}, context)
-        try:
-            with TranslateErrors(self._provider, response.status):
-                if response.status != _OK:
-                    refused = await _refusal_body(response)
-                    raise refusal(self._provider, response.status, refused, response.headers)
-                answer = await _whole(body_of(response), self._max_answer_bytes)
-                parse_answer = partial(self._read, answer, response.headers, read)
-                if len(answer) > _LARGE_BYTES:
-                    return await asyncio.to_thread(parse_answer)
-                return parse_answer()
-        finally:
-            response.close()
+        authorized = self._authorized_call()
+        while True:
+            headers: Mapping[str, str] = self._headers
+            if authorized is not None:
+                headers = await authorized.headers(self._url, body)
+            response = await self._post(self._url, body, headers, context)
+            try:
+                with TranslateErrors(self._provider, response.status):
+                    if response.status != _OK:
+                        refused = await _refusal_body(response)
+                        refused = with_type_in_header(refused, response.headers)
+                        error = WireError.parse(refused)
+                        if authorized is not None and authorized.renews(response.status, error):
+                            continue
+                        raise refusal(self._provider, response.status, refused, response.headers)
+                    answer = await _whole(body_of(response), self._max_answer_bytes)
+                    parse_answer = partial(self._read, answer, response.headers, read)
+                    if len(answer) > _LARGE_BYTES:
+                        return await asyncio.to_thread(parse_answer)
+                    return parse_answer()
+            finally:
+                response.close()
 
     def _read(
         self,
@@ -261,29 +264,10 @@ class Endpoint:
             raise refusal(self._provider, status, document, headers)
         return read(document)
 
-    def _renews(self, error: WireError, signature: Mapping[str, str]) -> bool:
-        return self._signer is not None and self._signer.renews(error, signature)
-
-    def _response(
-        self, url: URL, body: bytes, signature: Mapping[str, str], context: ChatRequestContext
-    ) -> Awaitable[aiohttp.ClientResponse]:
+    def _authorized_call(self) -> AuthorizedCall | None:
         if self._authorization is None:
-            headers = {**self._headers, **signature} if signature else self._headers
-            return self._post(url, body, headers, context)
-        return self._authorized_response(self._authorization, url, body, context)
-
-    async def _authorized_response(
-        self, authorization: Authorization, url: URL, body: bytes, context: ChatRequestContext
-    ) -> aiohttp.ClientResponse:
-        changing = await authorization.headers()
-        response = await self._post(url, body, {**self._headers, **changing}, context)
-        if response.status != _UNAUTHORIZED:
-            return response
-        # the token may have been revoked before it expired
-        response.close()
-        authorization.discard(changing)
-        changing = await authorization.headers()
-        return await self._post(url, body, {**self._headers, **changing}, context)
+            return None
+        return AuthorizedCall(self._authorization, self._headers)
 
     async def _post(
         self, url: URL, body: bytes, headers: Mapping[str, str], context: ChatRequestContext

@@ -15,10 +15,10 @@ from infra.llm.providers.bedrock.identity import Guardrail
 from infra.llm.providers.bedrock.names import names_by_sent_name
 from infra.llm.providers.bedrock.request import request_body
 from infra.llm.transport.adaptable_request import RouteDialect
+from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.dialect import BEDROCK_ADAPTATIONS, Dialect
 from infra.llm.transport.http_client import HttpClient
 from infra.llm.transport.http_stream import Endpoint
-from infra.llm.transport.request_signer import RequestSigner
 
 
 class BedrockClient(HttpClient):
@@ -30,7 +30,7 @@ class BedrockClient(HttpClient):
         model: The model's id in the catalogue.
         upstream: Id of the model or of its inference profile, or an ARN.
         base_url: Scheme and host; the path is appended.
-        signer: Signs the requests; None where a key authorises them.
+        authorization: Signs the requests; None where a key authorises them.
         api_key: A key of Bedrock, sent as a bearer token; None: the requests are signed.
         max_answer_bytes: Longer answers are cut.
         cost: Adds the cost to a usage.
@@ -49,7 +49,7 @@ class BedrockClient(HttpClient):
         model: str,
         upstream: str,
         base_url: str,
-        signer: RequestSigner | None = None,
+        authorization: Authorization | None = None,
         api_key: str | None = None,
         max_answer_bytes: int,
         cost: Callable[[Usage], Usage],
@@ -90,7 +90,7 @@ class BedrockClient(HttpClient):
             max_answer_bytes=max_answer_bytes,
             cost=cost,
             idle_seconds=idle_seconds,
-            signer=None if api_key else signer,
+            authorization=None if api_key else authorization,
         )
         self._family = family
         super().__init__(endpoint, dialect, partial(BedrockReader, family))

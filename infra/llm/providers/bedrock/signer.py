@@ -9,8 +9,8 @@ from yarl import URL
 from infra.llm.providers.bedrock.credentials import AwsCredentials
 from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.bedrock.signature import Signature
+from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.errors.body import WireError, plain_code
-from infra.llm.transport.request_signer import RequestSigner
 
 _LONG_BODY_BYTES = 256 * 1024
 _EXPIRED = frozenset(
@@ -24,7 +24,7 @@ _EXPIRED = frozenset(
 )
 
 
-class BedrockSigner(RequestSigner):
+class BedrockSigner(Authorization):
     """Signs with the role of the task or machine, or with one that is assumed.
 
     Args:
@@ -39,7 +39,7 @@ class BedrockSigner(RequestSigner):
     def prepare(self) -> None:
         self._credentials.renew()
 
-    async def signature(self, url: URL, content_type: str, body: bytes) -> Mapping[str, str]:
+    async def headers(self, url: URL, content_type: str, body: bytes) -> Mapping[str, str]:
         credentials = await self._credentials.current()
         arguments = (url, content_type, body, credentials)
         if len(body) < _LONG_BODY_BYTES:
@@ -47,10 +47,10 @@ class BedrockSigner(RequestSigner):
         # its digest would stop all other calls
         return await asyncio.to_thread(self._signature.headers, *arguments, at_seconds=time.time())
 
-    def renews(self, error: WireError, signature: Mapping[str, str]) -> bool:
+    def renews(self, status: int, error: WireError, headers: Mapping[str, str]) -> bool:
         if error.codes.isdisjoint(_EXPIRED):
             return False
-        _, _, scope = signature["Authorization"].partition("Credential=")
+        _, _, scope = headers["Authorization"].partition("Credential=")
         self._credentials.discard(scope.partition("/")[0])
         return True
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
+from yarl import URL
 
 from domain.exceptions import LLMMisconfigured, LLMUnavailable
 from infra.llm.credentials.access_tokens import (
@@ -13,7 +14,10 @@ from infra.llm.credentials.access_tokens import (
     TokenRefused,
     TokenServerUnavailable,
 )
+from infra.llm.transport.errors.body import WireError
 from tests.fakes.clock import FakeClock
+
+REFUSAL = WireError.parse(None)
 
 
 class Fetch:
@@ -60,8 +64,12 @@ async def tokens(fetch: Fetch, clock: FakeClock) -> AsyncIterator[AccessTokens]:
     await tokens.close()
 
 
+async def headers_of(tokens: AccessTokens) -> Mapping[str, str]:
+    return await tokens.headers(URL("https://vertex.example/"), "application/json", b"{}")
+
+
 async def token_of(tokens: AccessTokens) -> str:
-    return (await tokens.headers())["authorization"].removeprefix("Bearer ")
+    return (await headers_of(tokens))["authorization"].removeprefix("Bearer ")
 
 
 async def test_callers_without_a_token_share_one_fetch(tokens: AccessTokens, fetch: Fetch) -> None:
@@ -86,7 +94,7 @@ async def test_a_token_is_renewed_in_the_background_before_it_expires(
     clock.advance(2)
     assert [await token_of(tokens) for _ in range(3)] == ["1"] * 3
     fetch.go_on.set()
-    assert await tokens.renew() is None
+    assert await tokens.start_fetch() is None
     assert await token_of(tokens) == "2"
     assert fetch.count == 2
 
@@ -98,12 +106,12 @@ async def test_a_renewal_that_fails_leaves_the_old_token_until_it_expires(
     fetch.errors = [TokenServerUnavailable("away"), TokenRefused("no")]
     clock.advance(3600 - 200)
     assert await token_of(tokens) == "1"
-    await tokens.renew()
+    await tokens.start_fetch()
     assert [await token_of(tokens) for _ in range(3)] == ["1"] * 3
     assert fetch.count == 2  # the next one after a pause
     clock.advance(6)
     assert await token_of(tokens) == "1"
-    await tokens.renew()
+    await tokens.start_fetch()
     assert fetch.count == 3
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     clock.advance(200)
@@ -127,21 +135,30 @@ async def test_without_any_token_the_call_fails_so_that_another_route_may_answer
 ) -> None:
     fetch.errors = [error]
     with pytest.raises(expected):
-        await tokens.headers()
+        await headers_of(tokens)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert await token_of(tokens) == "2"
 
 
-async def test_a_discarded_token_is_fetched_anew_and_an_older_one_changes_nothing(
+async def test_a_token_that_was_refused_is_fetched_anew_and_an_older_one_changes_nothing(
     tokens: AccessTokens, fetch: Fetch
 ) -> None:
-    first = await tokens.headers()
-    tokens.discard(first)
-    tokens.discard(first)
+    first = await headers_of(tokens)
+    assert tokens.renews(401, REFUSAL, first)
+    assert tokens.renews(401, REFUSAL, first)
     assert await token_of(tokens) == "2"
-    tokens.discard(first)
+    assert tokens.renews(401, REFUSAL, first)
     assert await token_of(tokens) == "2"
     assert fetch.count == 2
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500])
+async def test_another_refusal_keeps_the_token(
+    tokens: AccessTokens, fetch: Fetch, status: int
+) -> None:
+    assert not tokens.renews(status, REFUSAL, await headers_of(tokens))
+    assert await token_of(tokens) == "1"
+    assert fetch.count == 1
 
 
 async def test_a_short_life_leaves_time_to_use_the_token(
@@ -161,7 +178,7 @@ async def test_closing_ends_a_running_fetch_and_may_be_repeated(
 ) -> None:
     await tokens.close()
     fetch.go_on.clear()
-    renewal = tokens.renew()
+    renewal = tokens.start_fetch()
     await asyncio.sleep(0)
     await tokens.close()
     await tokens.close()

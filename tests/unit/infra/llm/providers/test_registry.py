@@ -16,8 +16,8 @@ from infra.llm.chain import open_llm
 from infra.llm.providers.bedrock.identity import AwsIdentity
 from infra.llm.providers.registry import PROVIDER_KINDS, ClientOptions, ProviderKind
 from infra.llm.providers.scripted import ScriptedLLM
+from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.errors.body import WireError
-from infra.llm.transport.request_signer import RequestSigner
 from infra.settings import Settings
 from tests.fakes.chat_contexts import a_chat_context
 from tests.unit.infra.llm.resilience.parts import RecordingObserver, read_answer
@@ -73,7 +73,7 @@ async def test_a_new_kind_answers_chats_once_it_is_in_the_registry(
     assert used.cost_usd == pytest.approx(3.0)
 
 
-class RecordingSigner(RequestSigner):
+class RecordingSigner(Authorization):
     """Signs nothing, and counts how often it was prepared and closed."""
 
     prepared = 0
@@ -82,10 +82,10 @@ class RecordingSigner(RequestSigner):
     def prepare(self) -> None:
         self.prepared += 1
 
-    async def signature(self, url: URL, content_type: str, body: bytes) -> Mapping[str, str]:
+    async def headers(self, url: URL, content_type: str, body: bytes) -> Mapping[str, str]:
         return {}
 
-    def renews(self, error: WireError, signature: Mapping[str, str]) -> bool:
+    def renews(self, status: int, error: WireError, headers: Mapping[str, str]) -> bool:
         return False
 
     async def close(self) -> None:
@@ -106,7 +106,7 @@ async def test_the_models_of_a_provider_share_its_signer_which_is_closed_at_the_
         opened.append(options)
         return ScriptedLLM("It works", provider=options.provider, model=options.model)
 
-    def open_signer(identity: AwsIdentity, provider: str) -> RequestSigner:
+    def open_signer(identity: AwsIdentity, provider: str) -> Authorization:
         signers.append(RecordingSigner())
         assert (identity.region, provider) == ("us-east-1", "p")
         return signers[-1]
@@ -122,7 +122,7 @@ async def test_the_models_of_a_provider_share_its_signer_which_is_closed_at_the_
     catalogue = load_catalogue(settings, {}, clock)
     async with open_llm(catalogue, settings, clock=clock, observer=RecordingObserver()):
         (signer,) = signers
-        assert [options.signer for options in opened] == [signer, signer]
+        assert [options.authorization for options in opened] == [signer, signer]
         assert opened[0].base_url == "https://us-east-1.made-up.example"
         assert (signer.prepared, signer.closed) == (1, 0)
     assert signer.closed == 1

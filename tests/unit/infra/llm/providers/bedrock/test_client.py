@@ -65,7 +65,7 @@ def client_of(
         "model": "m",
         "upstream": CLAUDE,
         "base_url": provider.base_url + "/",
-        "signer": signer_of(provider),
+        "authorization": signer_of(provider),
         "max_answer_bytes": 1024,
         "cost": lambda usage: usage,
         "family": "f",
@@ -119,7 +119,7 @@ async def test_an_altered_request_is_refused_by_the_fake(
     )
     signer = BedrockSigner(identity, provider="bedrock")
     with pytest.raises(LLMError):
-        await events_of(client_of(session, provider, signer=signer))
+        await events_of(client_of(session, provider, authorization=signer))
 
 
 SCHEMA = replace(PROMPT, response_format=ResponseFormat(schema='{"type":"object"}'))

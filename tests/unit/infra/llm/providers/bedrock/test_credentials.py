@@ -78,7 +78,7 @@ def client_of(
             model="m",
             upstream="us.amazon.nova-micro-v1:0",
             base_url=provider.base_url,
-            signer=signer,
+            authorization=signer,
             max_answer_bytes=1 << 20,
             cost=lambda usage: usage,
         )
@@ -143,7 +143,7 @@ async def test_credentials_may_be_found_before_the_first_call(source: FakeCreden
     signer = BedrockSigner(AwsIdentity(region="us-east-1"), provider="p")
     signer.prepare()
     await until(lambda: bool(source.given))
-    await signer.signature(URL("https://x.example/"), "", b"")
+    await signer.headers(URL("https://x.example/"), "", b"")
     await signer.close()
     assert source.asked == 1
 
@@ -203,7 +203,7 @@ async def test_expired_credentials_are_not_sent(
 async def test_closing_ends_a_renewal(source: FakeCredentials) -> None:
     signer = BedrockSigner(AwsIdentity(region="us-east-1"), provider="p")
     source.gate.clear()
-    waiting = asyncio.create_task(signer.signature(URL("https://x.example/"), "", b""))
+    waiting = asyncio.create_task(signer.headers(URL("https://x.example/"), "", b""))
     await until(lambda: source.asked > 0)
     for _ in range(2):
         await signer.close()
