@@ -9,6 +9,7 @@ import yaml
 
 from infra.settings import Settings
 from tests.support.aws_emulator import shared_emulator
+from tests.support.healthcheck import image_command
 from tests.support.service import ROOT, running_service, watched_worker
 
 EMULATOR = "http://emulator:4566"
@@ -24,6 +25,7 @@ def parts() -> dict[str, Any]:
 def test_it_consists_of_a_service_a_worker_and_an_emulator(parts: dict[str, Any]) -> None:
     assert set(parts) == {"service-aws", "worker", "emulator"}
     assert parts["worker"]["command"] == ["worker"]
+    assert parts["worker"]["healthcheck"]["test"] == ["CMD", *image_command(), "9000"]
     for part in (parts["service-aws"], parts["worker"]):
         known = {name.upper() for name in Settings.model_fields}
         assert set(part["environment"]) <= known

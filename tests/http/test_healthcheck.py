@@ -1,4 +1,4 @@
-"""`python -m app.cli.healthcheck`, which the image uses in place of curl."""
+"""The health check of the image, `python -m app.cli.healthcheck`, which it uses in place of curl."""
 
 import json
 import socket
