@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import subprocess
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -38,7 +40,7 @@ def _tool(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Template]:
-    folder = SOURCES / "cdk.out"
+    folder = SOURCES / "cdk.out" / "tests"
     if not is_fresh(folder):
         if not PYTHON.exists() or shutil.which("node") is None:
             pytest.skip("the templates cannot be synthesised here: `make deploy-test` does it")
@@ -71,6 +73,17 @@ def synthesise(folder: Path) -> None:
         timeout=180,
         check=True,
     )
+
+
+@pytest.fixture(scope="session")
+def bedrock() -> ModuleType:
+    """The module of the stacks that writes the models file; it needs no CDK."""
+    spec = spec_from_file_location("stacks_bedrock", SOURCES / "stacks" / "bedrock.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

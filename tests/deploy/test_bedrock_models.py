@@ -1,7 +1,5 @@
 """The models file that `deploy/aws` gives to its tasks is one that the service reads."""
 
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -11,18 +9,7 @@ from infra.llm.providers.bedrock.identity import Guardrail
 from infra.settings import Settings
 from tests.fakes.clock import FakeClock
 
-SOURCE = Path(__file__).parents[2] / "deploy" / "aws" / "stacks" / "bedrock.py"
 CLAUDE, NOVA = "eu.anthropic.claude-sonnet-4-6", "amazon.nova-lite-v1:0"
-
-
-@pytest.fixture(scope="module")
-def bedrock() -> ModuleType:
-    spec = spec_from_file_location("stacks_bedrock", SOURCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,11 @@ class Block:
 
 def blocks(document: str) -> list[Block]:
     """Return the fenced blocks of a document of this project, in order."""
-    text = (ROOT / document).read_text(encoding="utf-8")
+    return blocks_of((ROOT / document).read_text(encoding="utf-8"))
+
+
+def blocks_of(text: str) -> list[Block]:
+    """Return the fenced blocks of a text, in order."""
     return [
         Block(marker=match["marker"] or "", language=match["language"], text=match["text"])
         for match in _BLOCK.finditer(text)

@@ -1,5 +1,6 @@
 """Synthesises what the tests look at, once a run: it takes seconds."""
 
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,16 @@ import cdk_nag
 import pytest
 
 from synth import make_app
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "aws.md").read_text(encoding="utf-8")
+
+
+def _documented() -> dict[str, str]:
+    """Return the parameters in the steps of the document."""
+    (text,) = re.findall(r'^PARAMETERS="(.*?)"$', DOCUMENT, re.MULTILINE | re.DOTALL)
+    text = text.replace("\\\n", " ").replace("$ISSUER", "https://id.example.com")
+    return dict(argument.split("=", 1) for argument in text.split())
+
 
 VARIANTS = {
     "small": {},
@@ -39,9 +50,11 @@ VARIANTS = {
         "bedrockGuardrail": "gr7abc:3",
     },
     "thrown away": {"protected": "false"},
+    "documented": _documented(),
 }
 
-OUTPUT = Path(__file__).parents[1] / "cdk.out"
+OUTPUT = Path(__file__).parents[1] / "cdk.out" / "tests"
+"""Beside what `make deploy-synth` writes, which may be about to be deployed."""
 
 Synthesis = Callable[[str], Path]
 
@@ -52,7 +65,7 @@ def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
 
     @cache
     def directory(variant: str) -> Path:
-        # that of cdk.json stays where `make deploy-synth` puts it: the service's own tests deploy it to an emulator
+        # that of cdk.json is kept: the service's own tests deploy it to an emulator
         output = (
             OUTPUT if variant == "small" else tmp_path_factory.mktemp(variant.replace(" ", "-"))
         )

@@ -61,7 +61,7 @@ def test_the_services_own_tests_run_on_this_table_and_these_queues(
     """They deploy the template that stands beside this file, so that they need no CDK; after a change, put the new one there."""
     kept = json.loads((Path(__file__).parent / "rt-data.template.json").read_text(encoding="utf-8"))
     assert kept == read(synthesised("small"), "rt-data"), (
-        "cp deploy/aws/cdk.out/rt-data.template.json deploy/aws/tests/"
+        "cp deploy/aws/cdk.out/tests/rt-data.template.json deploy/aws/tests/"
     )
 
 
