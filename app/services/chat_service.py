@@ -412,9 +412,12 @@ def _settle_nothing(_context: ChatRequestContext) -> None:
 
 def _may_have_contents(prompt: Prompt) -> bool:
     """Return whether a part of the prompt may be stored like attachments."""
-    if prompt.messages[-1].items or prompt.tools or is_long(prompt.system):
+    if prompt.tools or is_long(prompt.system):
         return True
-    return prompt.keeps_input and any(message.items for message in prompt.messages)
+    for message in prompt.messages:  # `any` costs a generator for each chat
+        if message.items:
+            return True
+    return False
 
 
 class _ChatSlot:

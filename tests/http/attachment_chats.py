@@ -22,6 +22,7 @@ MODELS = SeveralModels(
     Model(id="blind", owned_by="p"),
     Model(id="images", owned_by="p", capabilities=frozenset({Capability.IMAGES})),
     Model(id="tools", owned_by="p", capabilities=frozenset({Capability.TOOLS})),
+    Model(id="all", owned_by="p", capabilities=SEES | {Capability.TOOLS}),
     Model(id="files", owned_by="p", capabilities=frozenset({Capability.FILES})),
 )
 PDF = b"%PDF-1.7\n1 0 obj\n"

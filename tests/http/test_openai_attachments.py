@@ -100,6 +100,51 @@ async def test_images_of_earlier_messages_are_sent_and_only_the_new_one_is_store
     assert [stored.content for stored in store.kept.values()] == [png(1)]
 
 
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param({"role": "user", "content": "What is it?"}, id="a second question"),
+        pytest.param({"role": "assistant", "content": "It is"}, id="a partial answer"),
+    ],
+)
+async def test_an_image_before_the_last_message_is_stored_shown_and_read_back(
+    store: InMemoryAttachments, after: dict[str, str]
+) -> None:
+    app = application(store)
+    messages = [{"role": "user", "content": [image_part(data_url(png()))]}, after]
+    content_id = attachment_id("ana", png())
+    async with app.client() as client:
+        response = await client.post(
+            "/v1/chat/completions", json={"user": "ana", "messages": messages}
+        )
+        assert response.status_code == 200, response.text
+        (shown,) = (await client.get("/v1/history/ana")).json()["history"]
+        read = await client.get(f"/v1/history/ana/attachments/{content_id}")
+    assert [one["id"] for one in shown["attachments"]] == [content_id]
+    assert read.content == png()
+    assert len(store.references_of["ana", content_id]) == 1
+
+
+async def test_items_of_earlier_messages_are_not_stored_again(store: InMemoryAttachments) -> None:
+    app = application(store)
+    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": [image_part(data_url(png()))]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "a long result " * 1000},
+        {"role": "assistant", "content": "A point."},
+        {"role": "user", "content": "Thanks."},
+    ]
+    async with app.client() as client:
+        response = await client.post(
+            "/v1/chat/completions", json={"user": "ana", "model": "all", "messages": messages}
+        )
+    assert response.status_code == 200, response.text
+    assert store.kept == {}
+    (asked,) = app.llm.asked
+    assert [one.content for one in asked.messages[0].items] == [png()]
+
+
 REFUSED = {
     "a picture that is a document": image_part(data_url(PDF)),
     "a type that is not supported": image_part(data_url(png(), "image/tiff")),
