@@ -435,7 +435,7 @@ def wire(
     return Container(
         chat=ChatService(
             answer_prompt=answer_prompt,
-            accept_attachments=AcceptAttachments(attachments),
+            accept_attachments=AcceptAttachments(attachments, settings.max_body_bytes),
             recall_call_metadata=RecallCallMetadata(history),
             recall_conversation=RecallConversation(
                 history=history,

@@ -414,7 +414,7 @@ def _may_have_contents(prompt: Prompt) -> bool:
     """Return whether a part of the prompt may be stored like attachments."""
     if prompt.tools or is_long(prompt.system):
         return True
-    for message in prompt.messages:  # `any` costs a generator for each chat
+    for message in prompt.messages:  # noqa: SIM110 - `any` would create a generator for each chat
         if message.items:
             return True
     return False

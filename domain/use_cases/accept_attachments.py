@@ -40,9 +40,11 @@ class AcceptAttachments:
 
     Attributes:
         store: None if no store for attachments is configured.
+        max_bytes: Limit of the distinct contents of a request together, since ids let a small body name large ones.
     """
 
     store: AttachmentStore | None
+    max_bytes: int = 32 * 1024 * 1024
 
     async def check(self, prompt: Prompt, user_id: str) -> AcceptedAttachments:
         """Return the prompt with ids for attachments and long texts, and their contents; nothing is stored yet.
@@ -54,7 +56,8 @@ class AcceptAttachments:
             user_id: Already authorised.
 
         Raises:
-            InvalidAttachment: This user has no attachment with an id, or none can be stored here.
+            InvalidAttachment: This user has no attachment with an id, all together are too large, or none can be
+                stored here.
             HistoryUnavailable: Nothing can be stored at the moment.
             HistoryUnreadable: Stored contents cannot be read.
         """
@@ -63,8 +66,13 @@ class AcceptAttachments:
         items: dict[int, Item] = {}
         new_items = prompt.new_items
         for position, sent in enumerate(attachments(new_items)):
-            if sent.url is None:
-                items[id(sent)] = await self._identified(sent, position, user_id, contents)
+            if sent.url is not None:
+                continue
+            items[id(sent)] = await self._identified(sent, position, user_id, contents)
+            if sum(len(stored.content) for stored in contents.values()) > self.max_bytes:
+                raise InvalidAttachment(
+                    f"all together must be at most {self.max_bytes} bytes", position
+                )
         if self.store is None:
             return AcceptedAttachments(prompt)
         for item in new_items:
@@ -117,7 +125,7 @@ class AcceptAttachments:
             contents[content_id] = StoredContent(media_type=item.media_type, content=item.content)
             return replace(item, id=content_id, size_bytes=len(item.content))
         assert item.id is not None
-        stored = await self.store.get(user_id, item.id)
+        stored = contents.get(item.id) or await self.store.get(user_id, item.id)
         if stored is None:
             raise InvalidAttachment(f"unknown: {item.id}", position)
         contents[item.id] = stored

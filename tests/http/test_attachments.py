@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from domain.entities.items import Attachment, Text, attachment_id
+from domain.interfaces.attachments import StoredContent
 from infra.attachments.disk import DiskAttachments, open_disk_attachments
 from infra.attachments.outbox import OutboxAttachments
 from infra.clock import SystemClock
@@ -218,6 +219,54 @@ async def test_sixteen_are_taken_and_seventeen_are_not(store: InMemoryAttachment
     assert len(sent_to_model(app)) == 16
     assert list(errors_of(response)) == ["/attachments"]
     assert len(store.kept) == 16
+
+
+class CountedReads(InMemoryAttachments):
+    """Counts the contents that are read."""
+
+    reads = 0
+
+    async def get(self, user_id: str, attachment_id: str) -> StoredContent | None:
+        self.reads += 1
+        return await super().get(user_id, attachment_id)
+
+
+async def test_an_id_that_is_named_sixteen_times_is_read_once() -> None:
+    store = CountedReads()
+    app = application(store)
+    content = png(0, 3 * MEBIBYTE)
+    async with app.client() as client:
+        (shown,) = (await chat(client, native(content))).json()["attachments"]
+        response = await chat(client, *[{"attachmentId": shown["id"]}] * 16)
+    assert response.status_code == 200, response.text
+    assert response.json()["attachments"] == [shown] * 16
+    assert store.reads == 1
+    sent = sent_to_model(app)
+    assert len(sent) == 16
+    assert len({id(one.content) for one in sent}) == 1, "all share the same bytes"
+
+
+async def test_stored_attachments_above_the_limit_of_a_body_are_refused(
+    store: InMemoryAttachments,
+) -> None:
+    app = application(store)
+    async with app.client() as client:
+        named = []
+        for number in range(2):
+            (shown,) = (await chat(client, native(png(number, 17 * MEBIBYTE)))).json()[
+                "attachments"
+            ]
+            named.append({"attachmentId": shown["id"]})
+        kept = dict(app.history.kept)
+        response = await chat(client, *named)
+        with_bytes = await chat(client, named[0], native(png(2, 17 * MEBIBYTE)))
+    for refused in (response, with_bytes):
+        errors = errors_of(refused, "invalid-attachment")
+        assert errors == {"/attachments/1": "all together must be at most 33554432 bytes"}
+    assert len(app.llm.asked) == 2
+    assert app.history.kept == kept
+    assert len(store.kept) == 2
+    assert all(len(references) == 1 for references in store.references_of.values())
 
 
 @pytest.mark.parametrize(
