@@ -14,8 +14,9 @@ from domain.entities.items import (
 )
 from domain.entities.prompt import Message, Prompt
 from domain.entities.tools import text_of_tools
-from domain.exceptions import HistoryUnavailable, InvalidAttachment
+from domain.exceptions import InvalidAttachment
 from domain.interfaces.attachments import AttachmentStore, StoredContent
+from domain.use_cases.store_long_arguments import MAX_TEXT_SECONDS, store_texts
 
 _HASHED_IN_THREAD_BYTES = 256 * 1024
 """From this size on, hashing takes longer than starting a thread for it."""
@@ -41,10 +42,12 @@ class AcceptAttachments:
     Attributes:
         store: None if no store for attachments is configured.
         max_bytes: Limit of the distinct contents of a request together, since ids let a small body name large ones.
+        max_text_seconds: Long texts that are not durable by then stay in the row of the interaction.
     """
 
     store: AttachmentStore | None
     max_bytes: int = 32 * 1024 * 1024
+    max_text_seconds: float = MAX_TEXT_SECONDS
 
     async def check(self, prompt: Prompt, user_id: str) -> AcceptedAttachments:
         """Return the prompt with ids for attachments and long texts, and their contents; nothing is stored yet.
@@ -98,7 +101,7 @@ class AcceptAttachments:
         """Store the contents with a reference of the interaction; return once they are durable.
 
         Returns:
-            The ids of long texts that the store did not take; they stay in the row of the interaction.
+            The ids of long texts that the store did not take in time; they stay in the row of the interaction.
 
         Raises:
             HistoryUnavailable: An attachment is not stored; a retry is safe.
@@ -107,13 +110,11 @@ class AcceptAttachments:
             return frozenset()
         for content_id, stored in accepted._contents.items():
             await self.store.put(user_id, content_id, stored, interaction_id=interaction_id)
-        refused: set[str] = set()
-        for content_id, stored in accepted._texts.items():
-            try:
-                await self.store.put(user_id, content_id, stored, interaction_id=interaction_id)
-            except HistoryUnavailable:
-                refused.add(content_id)
-        return frozenset(refused)
+        texts = accepted._texts
+        stored_ids = await store_texts(
+            self.store, texts, user_id, interaction_id, max_seconds=self.max_text_seconds
+        )
+        return frozenset(texts) - stored_ids
 
     async def _identified(
         self, item: Attachment, position: int, user_id: str, contents: dict[str, StoredContent]

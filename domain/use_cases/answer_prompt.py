@@ -119,16 +119,18 @@ class AnswerPrompt:
             context.is_stored = False
 
     async def _store(self, context: ChatRequestContext, interaction: Interaction) -> None:
-        started = self.clock.monotonic()
-        timeout_seconds = max(
-            _LEAST_ACCEPT_SECONDS,
-            context.answer_deadline.remaining_seconds(started) + _LEAST_ACCEPT_SECONDS,
-        )
+        started = now = self.clock.monotonic()
         try:
             interaction = _as_stored(interaction, context)
-            with self._timer.limit(started + timeout_seconds, started):
-                if interaction.items:
-                    interaction = await self.store_long_arguments(interaction)
+            if interaction.items:
+                # Limited apart from the append, which needs its own time if the attachment store is silent.
+                interaction = await self.store_long_arguments(interaction)
+                now = self.clock.monotonic()
+            timeout_seconds = max(
+                _LEAST_ACCEPT_SECONDS,
+                context.answer_deadline.remaining_seconds(now) + _LEAST_ACCEPT_SECONDS,
+            )
+            with self._timer.limit(now + timeout_seconds, now):
                 await self.history.append(interaction)
             context.is_stored = True
         except (HistoryError, TimeoutError) as exc:

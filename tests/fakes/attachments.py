@@ -1,5 +1,6 @@
 """A store of attachments in memory, which a test can switch off."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from domain.exceptions import HistoryUnavailable, HistoryUnreadable
@@ -11,12 +12,14 @@ class InMemoryAttachments(AttachmentStore):
 
     Attributes:
         is_away: Every call fails.
+        is_silent: No `put` ever returns.
         kept: The contents, by user and id.
         references_of: The ids of interactions, by user and id of the content.
     """
 
     def __init__(self) -> None:
         self.is_away = False
+        self.is_silent = False
         self.kept: dict[tuple[str, str], StoredContent] = {}
         self.references_of: dict[tuple[str, str], set[str]] = {}
 
@@ -28,6 +31,8 @@ class InMemoryAttachments(AttachmentStore):
         self, user_id: str, attachment_id: str, content: StoredContent, *, interaction_id: str
     ) -> bool:
         self.admit(len(content.content))
+        if self.is_silent:
+            await asyncio.Event().wait()
         is_new = (user_id, attachment_id) not in self.kept
         self.kept.setdefault((user_id, attachment_id), content)
         self.references_of.setdefault((user_id, attachment_id), set()).add(interaction_id)
