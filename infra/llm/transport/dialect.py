@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from domain.entities.items import Text, ToolResult, tool_results
 from domain.entities.prompt import Message, Prompt, Role
+from domain.entities.tools import ReasoningEffort
 from infra.llm.transport.errors.body import WireError
 
 INT64 = (-(2**63), 2**63)
@@ -27,6 +28,7 @@ class Dialect:
         prefill_ends_in_space: A partial answer may end in white space.
         reasoning_field: The field that reasoning is sent back in; None: the one it came in, "none": it is not sent.
         reasoning_effort: Send the effort that the caller requested.
+        minimal_thinking_level: Send Gemini's level MINIMAL; False: LOW instead.
         parallel_tool_calls: Send whether an answer may have several calls.
         short_call_ids: Ids of calls have nine letters and digits.
         strict_tools: Send that arguments must follow the schema exactly.
@@ -44,6 +46,7 @@ class Dialect:
     prefill_ends_in_space: bool = True
     reasoning_field: str | None = None
     reasoning_effort: bool = True
+    minimal_thinking_level: bool = True
     parallel_tool_calls: bool = True
     short_call_ids: bool = False
     strict_tools: bool = True
@@ -223,7 +226,9 @@ def _refuses_seed(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
 def _refuses_reasoning_effort(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
     if prompt.reasoning_effort is None or not dialect.reasoning_effort:
         return False
-    if _refuses_a_value(prompt.reasoning_effort.value, error):
+    if _refuses_a_value(prompt.reasoning_effort.value, error) or _REFUSED_LEVEL.search(
+        error.message
+    ):
         return False
     return any(_does_not_know(field, error) for field in _EFFORT_FIELDS)
 
@@ -234,10 +239,20 @@ def _refuses_this_effort(error: WireError, prompt: Prompt, dialect: Dialect) -> 
     return any(_names(field, error) for field in _EFFORT_FIELDS)
 
 
+def _refuses_minimal_level(error: WireError, prompt: Prompt, dialect: Dialect) -> bool:
+    if not dialect.minimal_thinking_level or prompt.reasoning_effort not in _LEAST_EFFORTS:
+        return False
+    refused = _REFUSED_LEVEL.search(error.message)
+    return refused is not None and refused[1] == "minimal"
+
+
 def _refuses_a_value(value: str, error: WireError) -> bool:
     return re.search(rf"['\"`]{value}['\"`]", error.message) is not None
 
 
+_LEAST_EFFORTS = (ReasoningEffort.NONE, ReasoningEffort.MINIMAL)
+# Google names the refused level without quotation marks.
+_REFUSED_LEVEL = re.compile(r"\bthinking level (minimal|low|medium|high) is not supported\b")
 _EFFORT_FIELDS = (
     "reasoning_effort",
     "reasoning",
@@ -426,7 +441,16 @@ OPENAI_ADAPTATIONS = (
         applies=_wants_short_call_ids,
     ),
 )
-GEMINI_ADAPTATIONS = (_SYSTEM_ROLE, _PREFILL, *_EFFORT)
+GEMINI_ADAPTATIONS = (
+    _SYSTEM_ROLE,
+    _PREFILL,
+    Adaptation(
+        description="with the thinking level LOW instead of MINIMAL",
+        changes={"minimal_thinking_level": False},
+        applies=_refuses_minimal_level,
+    ),
+    *_EFFORT,
+)
 _SAMPLING = (
     Adaptation(
         description="without top_p next to a temperature",

@@ -54,9 +54,7 @@ class GeminiClient(HttpClient):
         dialect = RouteDialect(
             Dialect(seeds=INT32),
             GEMINI_ADAPTATIONS,
-            lambda prompt, dialect: request_body(
-                prompt, upstream=upstream, family=family, has_call_ids=not is_vertex
-            ),
+            partial(request_body, upstream=upstream, family=family, has_call_ids=not is_vertex),
             provider=provider,
             model=model,
         )

@@ -19,12 +19,14 @@ from domain.entities.items import (
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import ReasoningEffort, Tool, ToolChoice, ToolMode
 from infra.llm.transport.base64_json import base64_string
+from infra.llm.transport.dialect import Dialect
 from infra.llm.transport.item_json import arguments_object
 
 KIND = "gemini"
 
 Part = dict[str, object]
 
+_DEFAULT_DIALECT = Dialect()
 _ROLES = {Role.USER: "user", Role.ASSISTANT: "model"}
 _UNKNOWN_SIGNATURE = "skip_thought_signature_validator"
 """Google's documented placeholder for the signature of a call by another model.
@@ -58,16 +60,24 @@ _LEVELS = {
 }
 
 
-def request_body(prompt: Prompt, *, upstream: str, family: str, has_call_ids: bool = True) -> bytes:
+def request_body(
+    prompt: Prompt,
+    dialect: Dialect = _DEFAULT_DIALECT,
+    *,
+    upstream: str,
+    family: str,
+    has_call_ids: bool = True,
+) -> bytes:
     """Return the body of a request; options the caller did not set are not sent.
 
     Args:
-        prompt: The messages, tools and settings.
+        prompt: The messages, tools and settings, in the dialect.
+        dialect: Of the model.
         upstream: Google's name for the model.
         family: Metadata of this family is sent back.
         has_call_ids: The server takes ids of calls, as Vertex AI does not: there results follow the order of the calls.
     """
-    config = _config(prompt, upstream)
+    config = _config(prompt, dialect, upstream)
     body: dict[str, object] = {
         "contents": _contents(prompt.messages, family, has_call_ids=has_call_ids)
     }
@@ -82,7 +92,7 @@ def request_body(prompt: Prompt, *, upstream: str, family: str, has_call_ids: bo
     return orjson.dumps(body)
 
 
-def _config(prompt: Prompt, upstream: str) -> dict[str, object]:
+def _config(prompt: Prompt, dialect: Dialect, upstream: str) -> dict[str, object]:
     config: dict[str, object] = {}
     if prompt.temperature is not None:
         config["temperature"] = prompt.temperature
@@ -101,17 +111,19 @@ def _config(prompt: Prompt, upstream: str) -> dict[str, object]:
                 prompt.response_format.schema, prompt.response_format.description
             )
     if prompt.reasoning_effort is not None:
-        config["thinkingConfig"] = _thinking(prompt.reasoning_effort, upstream)
+        config["thinkingConfig"] = _thinking(prompt.reasoning_effort, dialect, upstream)
     return config
 
 
-def _thinking(effort: ReasoningEffort, upstream: str) -> dict[str, object]:
+def _thinking(effort: ReasoningEffort, dialect: Dialect, upstream: str) -> dict[str, object]:
     thinking: dict[str, object] = {}
     if _TAKES_BUDGET.match(upstream):
         least = _LEAST_BUDGET_OF_PRO if upstream.startswith(_PRO) else 0
         thinking["thinkingBudget"] = max(_BUDGETS[effort], least)
     else:
-        thinking["thinkingLevel"] = _LEVELS[effort]
+        level = _LEVELS[effort]
+        has_level = dialect.minimal_thinking_level or level != "MINIMAL"
+        thinking["thinkingLevel"] = level if has_level else "LOW"
     if effort is not ReasoningEffort.NONE:
         thinking["includeThoughts"] = True
     return thinking

@@ -53,6 +53,21 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+def gemini_client_of(
+    session: aiohttp.ClientSession, provider: FakeGemini, upstream: str = "gemini-3.1-pro-preview"
+) -> GeminiClient:
+    return GeminiClient(
+        session,
+        provider="p",
+        model="m",
+        upstream=upstream,
+        base_url=provider.base_url,
+        api_key="test-key",
+        max_answer_bytes=1024,
+        cost=lambda usage: usage,
+    )
+
+
 def client_of(
     session: aiohttp.ClientSession, provider: FakeOpenAI, dialect: Dialect | None = None
 ) -> OpenAICompatibleClient:
@@ -304,16 +319,7 @@ async def test_gemini_is_sent_a_seed_of_32_bits(
     session: aiohttp.ClientSession, seed: int, sent: int
 ) -> None:
     async with FakeGemini() as provider:
-        client = GeminiClient(
-            session,
-            provider="p",
-            model="m",
-            upstream="x",
-            base_url=provider.base_url,
-            api_key="test-key",
-            max_answer_bytes=1024,
-            cost=lambda usage: usage,
-        )
+        client = gemini_client_of(session, provider, "x")
         await text_of(client, Prompt(messages=PROMPT.messages, seed=seed))
         (seen,) = provider.seen
     assert seen.body["generationConfig"]["seed"] == sent
@@ -424,19 +430,62 @@ async def test_gemini_is_asked_without_thinking_where_a_model_has_none(
     async with FakeGemini() as provider:
         refused = gemini.error(400, message="Thinking is not supported by this model.")
         provider.then(refused)
-        client = GeminiClient(
-            session,
-            provider="p",
-            model="m",
-            upstream="gemini-2.0-flash",
-            base_url=provider.base_url,
-            api_key="test-key",
-            max_answer_bytes=1024,
-            cost=lambda usage: usage,
-        )
+        client = gemini_client_of(session, provider, "gemini-2.0-flash")
         assert await text_of(client, HIGH) == "Hello world"
         configs = [seen.body["generationConfig"] for seen in provider.seen]
         assert ["thinkingConfig" in config for config in configs] == [True, False]
+
+
+class LevelRefusing(FakeGemini):
+    """Refuses thinking levels that the model does not have."""
+
+    def __init__(self, *levels: str) -> None:
+        super().__init__()
+        self._levels = levels
+
+    def _default(self, seen: Seen) -> Behaviour:
+        level = seen.body["generationConfig"].get("thinkingConfig", {}).get("thinkingLevel")
+        if level not in self._levels:
+            return HI
+        message = f"Thinking level {level} is not supported for this model. "
+        return gemini.error(400, message=f"{message}Please retry with other thinking level.")
+
+
+def thinking_of(seen: Seen) -> tuple[str | None, bool]:
+    """Return the level that was sent, and whether thoughts were requested."""
+    thinking = seen.body["generationConfig"].get("thinkingConfig", {})
+    return thinking.get("thinkingLevel"), "includeThoughts" in thinking
+
+
+@pytest.mark.parametrize(
+    ("effort", "has_thoughts"), [(ReasoningEffort.NONE, False), (ReasoningEffort.MINIMAL, True)]
+)
+async def test_gemini_is_sent_its_next_level_where_a_model_has_no_minimal_one(
+    session: aiohttp.ClientSession, effort: ReasoningEffort, has_thoughts: bool
+) -> None:
+    least = replace(PROMPT, reasoning_effort=effort)
+    async with LevelRefusing("MINIMAL") as provider:
+        client = gemini_client_of(session, provider)
+        for prompt in (least, HIGH, least):
+            assert await text_of(client, prompt) == "Hello world"
+        assert [thinking_of(seen) for seen in provider.seen] == [
+            ("MINIMAL", has_thoughts),
+            ("LOW", has_thoughts),
+            ("HIGH", True),
+            ("LOW", has_thoughts),
+        ]
+
+
+async def test_gemini_is_sent_other_levels_after_it_refused_one(
+    session: aiohttp.ClientSession,
+) -> None:
+    medium = replace(PROMPT, reasoning_effort=ReasoningEffort.MEDIUM)
+    async with LevelRefusing("MEDIUM") as provider:
+        client = gemini_client_of(session, provider)
+        for prompt in (medium, HIGH):
+            assert await text_of(client, prompt) == "Hello world"
+        levels = [thinking_of(seen)[0] for seen in provider.seen]
+    assert levels == ["MEDIUM", None, "HIGH"]
 
 
 CALL = ToolCall(id="call_abcdefgh", name="x", arguments="{}")
