@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jsonschema_rs import Validator
 
 _CACHED_SCHEMAS = 256
+_MAX_CACHED_CHARACTERS = 16_384  # a compiled schema takes a multiple of its text
 _MAX_BACKTRACKS = 100_000
 
 
@@ -25,10 +26,17 @@ def fits(text: str, wanted: ResponseFormat) -> bool:
         return False
     if wanted.schema is None:
         return isinstance(value, dict)
-    return _validator(wanted.schema).is_valid(value)
+    is_small = len(wanted.schema) <= _MAX_CACHED_CHARACTERS
+    validator = (_cached_validator if is_small else _validator)(wanted.schema)
+    return validator.is_valid(value)
 
 
 @lru_cache(_CACHED_SCHEMAS)
+def _cached_validator(schema: str) -> "Validator":
+    """Return the same as `_validator`. Cached, since most requests of one client have the same schemas."""
+    return _validator(schema)
+
+
 def _validator(schema: str) -> "Validator":
     """Return the validator of a schema, which was checked when the request was received.
 

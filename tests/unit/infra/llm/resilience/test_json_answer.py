@@ -9,6 +9,7 @@ from domain.entities.reply import FinishReason, ProviderSelected, Reply
 from domain.entities.tools import ResponseFormat
 from domain.exceptions import AnswerDoesNotFit
 from infra.llm.providers.scripted import ScriptedLLM
+from infra.llm.resilience import json_schema
 from infra.llm.resilience.json_answer import JsonAnswer
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
@@ -76,3 +77,13 @@ async def test_no_model_continues_an_answer_that_does_not_fit() -> None:
     assert isinstance(heard.error, AnswerDoesNotFit)
     assert heard.text == "prose"
     assert second.llm.asked == []
+
+
+@pytest.mark.parametrize(("characters", "kept"), [(16_384, 1), (16_385, 0)])
+def test_only_small_schemas_are_kept_compiled(characters: int, kept: int) -> None:
+    begin, end = '{"type":"array","title":"', '"}'
+    schema = begin + "x" * (characters - len(begin) - len(end)) + end
+    before = json_schema._cached_validator.cache_info().misses
+    for text, is_fit in (("[1]", True), ("{}", False)):
+        assert json_schema.fits(text, ResponseFormat(schema=schema)) is is_fit
+    assert json_schema._cached_validator.cache_info().misses == before + kept
