@@ -1,6 +1,7 @@
 """Tools, calls and results at POST /v1/chat."""
 
 import json
+from socket import create_server
 from typing import Any
 
 import pytest
@@ -210,7 +211,6 @@ def a_tool(**changes: object) -> dict[str, object]:
         ({"tools": [a_tool(strict=True)]}, "/tools/0/strict"),
         ({"tools": [a_tool(parameters={"type": "objekt"})]}, "/tools/0/parameters"),
         ({"tools": [a_tool(parameters={"type": "string"})]}, "/tools/0/parameters"),
-        ({"tools": [a_tool(parameters={"pattern": "("})]}, "/tools/0/parameters"),
         ({"tools": [a_tool(parameters={"$ref": "https://x.test/s"})]}, "/tools/0/parameters"),
         ({"tools": [a_tool(parameters={"$ref": "#/$defs/a"})]}, "/tools/0/parameters"),
         ({"tools": [a_tool(parameters=[])]}, "/tools/0/parameters"),
@@ -224,6 +224,7 @@ def a_tool(**changes: object) -> dict[str, object]:
         ({"userPrompt": None, "toolResults": []}, "/userPrompt"),
         ({"responseSchema": {"type": 1}}, "/responseSchema"),
         ({"responseSchema": "{}"}, "/responseSchema"),
+        ({"responseSchema": {"pattern": "("}}, "/responseSchema"),
         ({"reasoningEffort": "xhigh"}, "/reasoningEffort"),
         ({"metadata": {f"n{number}": "" for number in range(17)}}, "/metadata"),
         ({"metadata": {"a": "x" * 513}}, "/metadata/a"),
@@ -240,6 +241,67 @@ async def test_what_is_not_valid_is_refused_with_its_field(
         errors = errors_of(await chat(client, **body))
     assert any(found == pointer or found.startswith(f"{pointer}/") for found in errors), errors
     assert app.llm.asked == []
+
+
+JAVASCRIPT_PATTERN = r"^[\w-\.]+@"
+UNCHECKED_SCHEMAS = [
+    {"type": "object", "properties": {"to": {"type": "string", "pattern": JAVASCRIPT_PATTERN}}},
+    {"type": "object", "patternProperties": {JAVASCRIPT_PATTERN: {"pattern": "[^]"}}},
+    {"type": "object", "properties": {"pattern": {"pattern": JAVASCRIPT_PATTERN}}},
+    {"type": "object", "$schema": "https://x.test/schema"},
+]
+
+
+@pytest.mark.parametrize("schema", UNCHECKED_SCHEMAS)
+async def test_patterns_and_drafts_that_are_not_known_here_go_to_the_model(
+    schema: dict[str, object],
+) -> None:
+    app = application()
+    async with app.client() as client:
+        response = await chat(client, tools=[a_tool(parameters=schema)])
+    assert response.status_code == 200, response.text
+    assert json.loads(app.llm.asked[0].tools[0].parameters or "") == schema
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "with references to parts of itself only"),
+        ({"$ref": "#/$defs/missing"}, "with references to parts of itself only"),
+        ({"patternProperties": {"[^]": {"type": "objekt"}}}, "must be a JSON Schema"),
+    ],
+)
+async def test_other_faults_next_to_such_a_pattern_are_refused(
+    changes: dict[str, object], reason: str
+) -> None:
+    with create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/schema"
+        schema = {"pattern": JAVASCRIPT_PATTERN, "$schema": address, "$ref": address} | changes
+        app = application()
+        async with app.client() as client:
+            errors = errors_of(await chat(client, tools=[a_tool(parameters=schema)]))
+        with pytest.raises(BlockingIOError):
+            server.accept()  # nothing was fetched
+    assert list(errors) == ["/tools/0/parameters"]
+    assert reason in errors["/tools/0/parameters"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"pattern": JAVASCRIPT_PATTERN}, "must be a JSON Schema whose patterns are supported"),
+        ({"$schema": "https://x.test/schema"}, "must be a JSON Schema of a known `$schema`, "),
+        ({"type": "objekt"}, "must be a JSON Schema"),
+    ],
+)
+async def test_a_schema_that_answers_cannot_be_checked_against_is_refused_with_the_reason(
+    schema: dict[str, object], reason: str
+) -> None:
+    app = application()
+    async with app.client() as client:
+        errors = errors_of(await chat(client, responseSchema=schema))
+    assert reason in errors["/responseSchema"]
 
 
 async def test_128_tools_are_taken() -> None:

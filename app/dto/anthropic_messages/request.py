@@ -12,7 +12,7 @@ from app.dto.anthropic_messages.blocks import (
     cache_mark_of,
     marked_instructions,
 )
-from app.dto.json_schema import is_json_schema
+from app.dto.json_schema import arguments_fault, schema_fault
 from app.dto.texts import check_total
 from app.dto.wire import UserId, reject_nul
 from domain.entities.caller import Caller, to_user_id
@@ -243,8 +243,10 @@ def _tool(tool: Mapping[str, Any], where: str) -> Tool:
         raise InvalidInput(f"{where}.name", "should be a text of at most 128 characters")
     if not isinstance(description, str) or "\0" in description:
         raise InvalidInput(f"{where}.description", "should be a text")
-    if not isinstance(schema, dict) or not is_json_schema(schema):
-        raise InvalidInput(f"{where}.input_schema", "should be a JSON Schema")
+    if not isinstance(schema, dict):
+        raise InvalidInput(f"{where}.input_schema", "must be a JSON Schema")
+    if (fault := arguments_fault(schema)) is not None:
+        raise InvalidInput(f"{where}.input_schema", fault)
     return Tool(
         name=name,
         description=description,
@@ -285,6 +287,8 @@ def _format(wanted: Mapping[str, Any] | None) -> ResponseFormat | None:
     if wanted is None or wanted.get("type") != "json_schema":
         return None
     schema = wanted.get("schema")
-    if not isinstance(schema, dict) or not is_json_schema(schema):
-        raise InvalidInput("output_config.format.schema", "should be a JSON Schema")
+    if not isinstance(schema, dict):
+        raise InvalidInput("output_config.format.schema", "must be a JSON Schema")
+    if (fault := schema_fault(schema)) is not None:
+        raise InvalidInput("output_config.format.schema", fault)
     return ResponseFormat(schema=orjson.dumps(schema).decode())

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.dto.json_schema import is_json_schema
+from app.dto.json_schema import arguments_fault, schema_fault
 from app.dto.openai_responses.input_items import InputReader
 from app.dto.texts import check_total, checked_text
 from app.dto.wire import reject_nul
@@ -252,8 +252,8 @@ def _tool(tool: Mapping[str, Any], where: str) -> Tool:
         raise InvalidInput(f"{where}.description", "should be a text")
     if strict is not None and not isinstance(strict, bool):
         raise InvalidInput(f"{where}.strict", "should be true or false")
-    if parameters is not None and not _is_schema(parameters):
-        raise InvalidInput(f"{where}.parameters", "should be a JSON Schema of an object")
+    if parameters is not None:
+        _check_parameters(parameters, f"{where}.parameters")
     text = None if parameters is None else orjson.dumps(parameters).decode()
     return Tool(name=str(name), description=description, parameters=text, is_strict=strict)
 
@@ -290,8 +290,10 @@ def _format(wanted: Mapping[str, Any] | None) -> ResponseFormat | None:
     name, schema, strict = wanted.get("name"), wanted.get("schema"), wanted.get("strict")
     if not _is_name(name):
         raise InvalidInput("text.format.name", "must be 1 to 64 letters, digits, _ and -")
-    if not isinstance(schema, dict) or not is_json_schema(schema):
-        raise InvalidInput("text.format.schema", "should be a JSON Schema")
+    if not isinstance(schema, dict):
+        raise InvalidInput("text.format.schema", "must be a JSON Schema")
+    if (fault := schema_fault(schema)) is not None:
+        raise InvalidInput("text.format.schema", fault)
     description = wanted.get("description")
     return ResponseFormat(
         schema=orjson.dumps(schema).decode(),
@@ -310,5 +312,8 @@ def _is_name(value: object) -> bool:
     )
 
 
-def _is_schema(value: object) -> bool:
-    return isinstance(value, dict) and is_json_schema(value)
+def _check_parameters(value: object, where: str) -> None:
+    if not isinstance(value, dict):
+        raise InvalidInput(where, "must be a JSON Schema of an object")
+    if (fault := arguments_fault(value)) is not None:
+        raise InvalidInput(where, fault)
