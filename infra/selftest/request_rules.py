@@ -163,6 +163,7 @@ def _check_contents(contents: Any) -> None:
                 _require(isinstance(response["response"], dict), "response must be a Struct")
         for call in calls:
             _require(content["role"] == "model", "Function calls must be of the model")
+            _require(_GEMINI_NAME.fullmatch(call["name"]) is not None, "Invalid function name")
             _require(isinstance(call.get("args", {}), dict), "args must be a Struct")
         _require(
             not calls or role_before == "user",
@@ -275,6 +276,8 @@ def _check_messages(messages: Any) -> None:
             _known(call, {"id", "type", "function", "extra_content"}, "tool_call")
             is_valid = call["type"] == "function" and 0 < len(call["id"]) <= 64
             _require(is_valid, "Invalid 'messages[0].tool_calls[0].id': string too long")
+            is_valid = _OPENAI_NAME.fullmatch(call["function"]["name"]) is not None
+            _require(is_valid, "Invalid 'messages[0].tool_calls[0].function.name'")
             _require(isinstance(call["function"]["arguments"], str), "Invalid type: 'arguments'")
             open_ids.append(call["id"])
     _require(not open_ids, f"{_UNANSWERED} {', '.join(open_ids)}")

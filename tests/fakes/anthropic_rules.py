@@ -161,6 +161,7 @@ def _check_messages(messages: Any, issued: Collection[tuple[str, str]] | None) -
             _check_block(block, role, issued)
             if block["type"] == "tool_use":
                 _require(block["id"] not in used, "`tool_use` ids must be unique")
+                _require(_NAME.fullmatch(block["name"]) is not None, "tool_use.name: should match")
                 used.add(block["id"])
                 open_ids.append(block["id"])
     _require(not open_ids, f"`tool_use` ids were found without `tool_result` blocks: {open_ids}")

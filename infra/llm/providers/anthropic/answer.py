@@ -1,6 +1,7 @@
 """Anthropic's JSON: events of a streamed message, and the message of an answer that is not streamed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from domain.entities.items import ProviderMetadata
 from domain.entities.reply import (
@@ -36,14 +37,21 @@ class AnthropicReader(AnswerReader):
     Args:
         family: Family of the metadata in the answer.
         interaction_id: For the ids of calls that come without one.
+        names: Names of tools by the names that they were sent with, of those sent under another.
     """
 
-    def __init__(self, family: str = "", interaction_id: str = NO_INTERACTION) -> None:
+    def __init__(
+        self,
+        family: str = "",
+        interaction_id: str = NO_INTERACTION,
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.finish_reason: FinishReason | None = None
         self.is_reason_unknown = False
         self.has_progress = False
         self._family = family
         self._new_call_id = CallIds(interaction_id)
+        self._names = names
         self._message_id: object = None
         self._has_content = False
         self._counts: dict[str, object] = {}
@@ -199,7 +207,7 @@ class AnthropicReader(AnswerReader):
             return ()
         if len(self._open) + len(self._held) >= _MAX_BLOCKS:
             raise UnreadableAnswer("too many blocks")
-        block = OpenBlock(is_call=kind == "tool_use")
+        block = OpenBlock(is_call=kind == "tool_use", names=self._names)
         self._open[index] = block
         if block.is_call:
             self.has_progress = True

@@ -8,7 +8,7 @@ import aiohttp
 
 from domain.entities.reply import Usage
 from infra.llm.providers.anthropic.answer import AnthropicReader
-from infra.llm.providers.anthropic.request import DEFAULT_MAX_TOKENS, request_body
+from infra.llm.providers.anthropic.request import DEFAULT_MAX_TOKENS, TOOL_NAMES, request_body
 from infra.llm.transport.adaptable_request import RouteDialect
 from infra.llm.transport.dialect import ANTHROPIC_ADAPTATIONS, Dialect
 from infra.llm.transport.http_client import HttpClient
@@ -75,4 +75,4 @@ class AnthropicClient(HttpClient):
             cost=cost,
             idle_seconds=idle_seconds,
         )
-        super().__init__(endpoint, dialect, partial(AnthropicReader, family))
+        super().__init__(endpoint, dialect, partial(AnthropicReader, family), TOOL_NAMES)

@@ -20,12 +20,13 @@ from domain.entities.prompt import CacheMark, Message, Prompt, Role
 from domain.entities.tools import ResponseFormat, Tool, ToolMode
 from infra.llm.providers.anthropic.schema import supported_schema
 from infra.llm.providers.anthropic.thinking import thinking_of
-from infra.llm.transport.call_ids import RequestCallIds
+from infra.llm.transport.call_identifiers import RequestCallIds, ToolNames
 from infra.llm.transport.dialect import Dialect
 from infra.llm.transport.item_json import arguments_object, arguments_schema, metadata_object
 from infra.llm.transport.json_instructions import json_instructions
 
 KIND = "anthropic"
+TOOL_NAMES = ToolNames(r"[A-Za-z0-9_-]{1,128}")
 
 SIGNATURE = "signature"
 DATA = "data"
@@ -193,7 +194,7 @@ def _answer_blocks(
                     {
                         "type": "tool_use",
                         "id": ids.of_call(item.id),
-                        "name": item.name,
+                        "name": TOOL_NAMES.sent(item.name),
                         "input": arguments_object(item.arguments),
                     }
                 )
@@ -279,14 +280,17 @@ def _add_tools(body: dict[str, object], prompt: Prompt, dialect: Dialect) -> Non
     written = [_tool(tool, dialect) for tool in tools]
     body["tools"] = written
     if prompt.caching is not None:
-        marks = {prompt.tools[mark.position - 1].name: mark for mark in prompt.caching.tools}
+        marks = {
+            TOOL_NAMES.sent(prompt.tools[mark.position - 1].name): mark
+            for mark in prompt.caching.tools
+        }
         for tool in written:
             if (mark := marks.get(str(tool["name"]))) is not None:
                 tool["cache_control"] = _cache_control(mark)
     mode = ToolMode.AUTO if choice is None else choice.mode
     calling: dict[str, object] = {"type": _MODES[mode]}
     if choice is not None and mode is ToolMode.REQUIRED and len(choice.names) == 1:
-        calling = {"type": "tool", "name": choice.names[0]}
+        calling = {"type": "tool", "name": TOOL_NAMES.sent(choice.names[0])}
     if prompt.parallel_tool_calls is False and mode is not ToolMode.NONE:
         calling["disable_parallel_tool_use"] = True
     if choice is not None or len(calling) > 1:
@@ -298,7 +302,7 @@ _MODES = {ToolMode.AUTO: "auto", ToolMode.NONE: "none", ToolMode.REQUIRED: "any"
 
 def _tool(tool: Tool, dialect: Dialect) -> dict[str, object]:
     written: dict[str, object] = {
-        "name": tool.name,
+        "name": TOOL_NAMES.sent(tool.name),
         "input_schema": arguments_schema(tool.parameters),
     }
     if tool.description:

@@ -7,12 +7,11 @@ from urllib.parse import quote
 
 import aiohttp
 
-from domain.entities.prompt import Prompt
 from domain.entities.reply import Usage
 from infra.llm.providers.bedrock.answer import BedrockReader
 from infra.llm.providers.bedrock.cache_points import knows_cache_points
 from infra.llm.providers.bedrock.identity import Guardrail
-from infra.llm.providers.bedrock.names import names_by_sent_name
+from infra.llm.providers.bedrock.names import TOOL_NAMES
 from infra.llm.providers.bedrock.request import request_body
 from infra.llm.transport.adaptable_request import RouteDialect
 from infra.llm.transport.authorization import Authorization
@@ -92,9 +91,4 @@ class BedrockClient(HttpClient):
             idle_seconds=idle_seconds,
             authorization=None if api_key else authorization,
         )
-        self._family = family
-        super().__init__(endpoint, dialect, partial(BedrockReader, family))
-
-    def reader_for(self, prompt: Prompt) -> Callable[[str], BedrockReader]:
-        """Return what creates readers that give calls the names of the request's tools."""
-        return partial(BedrockReader, self._family, names=names_by_sent_name(prompt))
+        super().__init__(endpoint, dialect, partial(BedrockReader, family), TOOL_NAMES)

@@ -1,37 +1,16 @@
 """Names of tools and documents in requests of the Converse API, which restricts their alphabets."""
 
 import re
-from collections.abc import Mapping
-from hashlib import sha256
 
 from domain.entities.items import tool_calls
 from domain.entities.prompt import Prompt
+from infra.llm.transport.call_identifiers import ToolNames
 
-_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NOT_IN_TOOL_NAMES = re.compile(r"[^A-Za-z0-9_-]")
-_LONGEST_PREFIX = 47
-_DIGEST_DIGITS = 16
+TOOL_NAMES = ToolNames(r"[A-Za-z0-9_-]{1,64}")
 
 _NOT_IN_DOCUMENT_NAMES = re.compile(r"[^A-Za-z0-9()\[\]-]+")
 _LONGEST_DOCUMENT_NAME = 180
 _NAMELESS = "document"
-
-
-def tool_name(name: str) -> str:
-    """Return the name under which a tool is sent: the same for the same tool, and different for another."""
-    if _TOOL_NAME.fullmatch(name):
-        return name
-    prefix = _NOT_IN_TOOL_NAMES.sub("_", name)[:_LONGEST_PREFIX]
-    digest = sha256(name.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_DIGITS]
-    return f"{prefix}_{digest}"
-
-
-def names_by_sent_name(prompt: Prompt) -> Mapping[str, str]:
-    """Return the original names of tools by the names that they are sent with, for those whose names are replaced."""
-    names = [tool.name for tool in prompt.tools]
-    if not names:
-        return {}
-    return {tool_name(name): name for name in names if not _TOOL_NAME.fullmatch(name)}
 
 
 def called_names(prompt: Prompt) -> tuple[str, ...]:

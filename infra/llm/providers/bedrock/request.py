@@ -20,10 +20,10 @@ from infra.llm.providers.bedrock.cache_points import (
     texts_and_points,
 )
 from infra.llm.providers.bedrock.identity import Guardrail
-from infra.llm.providers.bedrock.names import DocumentNames, called_names, tool_name
+from infra.llm.providers.bedrock.names import TOOL_NAMES, DocumentNames, called_names
 from infra.llm.providers.bedrock.reasoning import reasoning_of
 from infra.llm.transport.base64_json import base64_string
-from infra.llm.transport.call_ids import RequestCallIds
+from infra.llm.transport.call_identifiers import RequestCallIds
 from infra.llm.transport.dialect import Dialect
 from infra.llm.transport.item_json import arguments_object, arguments_schema, metadata_object
 from infra.llm.transport.json_instructions import with_json_instructions
@@ -222,7 +222,7 @@ def _answer_blocks(
             case ToolCall():
                 call = {
                     "toolUseId": ids.of_call(item.id),
-                    "name": tool_name(item.name),
+                    "name": TOOL_NAMES.sent(item.name),
                     "input": arguments_object(item.arguments),
                 }
                 blocks.append({"toolUse": call})
@@ -317,7 +317,7 @@ def _tool_config(prompt: Prompt, dialect: Dialect, points: CachePoints) -> dict[
         if choice.mode is not ToolMode.REQUIRED:
             config["toolChoice"] = {"auto": {}}
         elif len(choice.names) == 1:
-            config["toolChoice"] = {"tool": {"name": tool_name(choice.names[0])}}
+            config["toolChoice"] = {"tool": {"name": TOOL_NAMES.sent(choice.names[0])}}
         else:
             config["toolChoice"] = {"any": {}}
     return config
@@ -325,7 +325,7 @@ def _tool_config(prompt: Prompt, dialect: Dialect, points: CachePoints) -> dict[
 
 def _tool(tool: Tool, dialect: Dialect) -> dict[str, object]:
     specification: dict[str, object] = {
-        "name": tool_name(tool.name),
+        "name": TOOL_NAMES.sent(tool.name),
         "inputSchema": {"json": arguments_schema(tool.parameters)},
     }
     if tool.description:
@@ -338,7 +338,7 @@ def _tool(tool: Tool, dialect: Dialect) -> dict[str, object]:
 def _text_format(wanted: ResponseFormat) -> dict[str, object]:
     schema: dict[str, object] = {
         "schema": orjson.dumps(supported_schema(orjson.loads(wanted.schema or "{}"))).decode(),
-        "name": tool_name(wanted.name),
+        "name": TOOL_NAMES.sent(wanted.name),
     }
     if wanted.description:
         schema["description"] = wanted.description

@@ -1,7 +1,8 @@
 """Gemini's JSON: events of `streamGenerateContent`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from domain.entities.items import ProviderMetadata, ToolCall
 from domain.entities.reply import (
@@ -34,14 +35,21 @@ class GeminiReader(AnswerReader):
     Args:
         family: Family of the metadata in the answer.
         interaction_id: For the ids of calls that come without one.
+        names: Names of tools by the names that they were sent with, of those sent under another.
     """
 
-    def __init__(self, family: str = "", interaction_id: str = NO_INTERACTION) -> None:
+    def __init__(
+        self,
+        family: str = "",
+        interaction_id: str = NO_INTERACTION,
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.finish_reason: FinishReason | None = None
         self.is_reason_unknown = False
         self.has_progress = False
         self._family = family
         self._new_call_id = CallIds(interaction_id)
+        self._names = names
         self._counts: object = None
         self._open_call: _OpenCall | None = None
 
@@ -190,7 +198,7 @@ class GeminiReader(AnswerReader):
             self.has_progress = True
             return ()
         self._open_call = None
-        return (open_call.complete(),)
+        return (open_call.complete(self._names),)
 
 
 class _OpenCall:
@@ -227,11 +235,11 @@ class _OpenCall:
                     self.size_bytes += len(path) + (len(value) if isinstance(value, str) else 8)
                     self._arguments = _with_value(self._arguments, _steps_of(path), value)
 
-    def complete(self) -> ToolCall:
-        """Return the call."""
+    def complete(self, names: Mapping[str, str]) -> ToolCall:
+        """Return the call, with the name of its tool by the one that it was sent with."""
         return ToolCall(
             id=self._id,
-            name=self.name,
+            name=names.get(self.name, self.name),
             arguments=json_text(self._arguments, default=str),
             metadata=self._metadata,
         )

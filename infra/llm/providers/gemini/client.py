@@ -9,7 +9,7 @@ import aiohttp
 
 from domain.entities.reply import Usage
 from infra.llm.providers.gemini.answer import GeminiReader
-from infra.llm.providers.gemini.request import request_body
+from infra.llm.providers.gemini.request import TOOL_NAMES, request_body
 from infra.llm.transport.adaptable_request import RouteDialect
 from infra.llm.transport.authorization import Authorization
 from infra.llm.transport.dialect import GEMINI_ADAPTATIONS, INT32, Dialect
@@ -71,4 +71,4 @@ class GeminiClient(HttpClient):
             idle_seconds=idle_seconds,
             authorization=authorization,
         )
-        super().__init__(endpoint, dialect, partial(GeminiReader, family))
+        super().__init__(endpoint, dialect, partial(GeminiReader, family), TOOL_NAMES)

@@ -19,10 +19,12 @@ from domain.entities.items import (
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import ReasoningEffort, Tool, ToolChoice, ToolMode
 from infra.llm.transport.base64_json import base64_string
+from infra.llm.transport.call_identifiers import ToolNames
 from infra.llm.transport.dialect import Dialect
 from infra.llm.transport.item_json import arguments_object
 
 KIND = "gemini"
+TOOL_NAMES = ToolNames(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 
 Part = dict[str, object]
 
@@ -171,7 +173,10 @@ def _declarations(prompt: Prompt) -> list[dict[str, object]]:
 
 
 def _declaration(tool: Tool) -> dict[str, object]:
-    declaration: dict[str, object] = {"name": tool.name, "description": tool.description}
+    declaration: dict[str, object] = {
+        "name": TOOL_NAMES.sent(tool.name),
+        "description": tool.description,
+    }
     if tool.parameters is not None:
         declaration["parametersJsonSchema"] = orjson.Fragment(tool.parameters)
     return declaration
@@ -184,7 +189,7 @@ def _calling_config(choice: ToolChoice | None, tools: Sequence[Tool]) -> dict[st
     if mode is ToolMode.REQUIRED and choice is not None:
         required: dict[str, object] = {"mode": "ANY"}
         if choice.names:
-            required["allowedFunctionNames"] = choice.names
+            required["allowedFunctionNames"] = [TOOL_NAMES.sent(name) for name in choice.names]
         return required
     if any(tool.is_strict for tool in tools):
         return {"mode": "VALIDATED"}  # as AUTO, with arguments that follow the schema
@@ -202,7 +207,7 @@ def _contents(
         elif message.role is Role.ASSISTANT:
             for call in tool_calls(message.items):
                 names.pop(call.id, None)  # an id that a server repeats moves to the end
-                names[call.id] = call.name
+                names[call.id] = TOOL_NAMES.sent(call.name)
             if parts := _answer_parts(message.items, family, has_call_ids=has_call_ids):
                 _add_answer(contents, parts)
         else:
@@ -242,7 +247,7 @@ def _answer_parts(items: Iterable[Item], family: str, *, has_call_ids: bool) -> 
                     {
                         "functionCall": {
                             **_id(item.id, has_call_ids=has_call_ids),
-                            "name": item.name,
+                            "name": TOOL_NAMES.sent(item.name),
                             "args": arguments_object(item.arguments),
                         },
                         **signature,

@@ -1,6 +1,7 @@
 """The JSON of Chat Completions: answers of OpenAI, OpenRouter, Ollama, vLLM and llama.cpp."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from domain.entities.items import ProviderMetadata
 from domain.entities.reply import (
@@ -60,9 +61,15 @@ class OpenAIReader(AnswerReader):
     Args:
         family: Family of the metadata in the answer.
         interaction_id: For the ids of calls that come without one.
+        names: Names of tools by the names that they were sent with, of those sent under another.
     """
 
-    def __init__(self, family: str = "", interaction_id: str = NO_INTERACTION) -> None:
+    def __init__(
+        self,
+        family: str = "",
+        interaction_id: str = NO_INTERACTION,
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.finish_reason: FinishReason | None = None
         self.is_reason_unknown = False
         self.has_progress = False
@@ -70,7 +77,7 @@ class OpenAIReader(AnswerReader):
         self._has_text = False
         self._has_reasoning = False
         self._counts: object = None
-        self._calls = CallFragments(self._metadata, CallIds(interaction_id))
+        self._calls = CallFragments(self._metadata, CallIds(interaction_id), names)
         self._reasoning_field: str | None = None
         self._details = ReasoningDetails()
 

@@ -1,6 +1,7 @@
 """Joins the fragments of tool calls, which servers send in many shapes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import orjson
 
@@ -24,6 +25,7 @@ class CallFragments:
     Args:
         metadata: Returns the metadata with a value.
         new_call_id: Creates ids for calls that come without one.
+        names: Names of tools by the names that they were sent with, of those sent under another.
 
     Attributes:
         size_bytes: About the size of all arguments.
@@ -34,9 +36,11 @@ class CallFragments:
         self,
         metadata: Callable[[dict[str, object]], ProviderMetadata],
         new_call_id: Callable[[], str],
+        names: Mapping[str, str],
     ) -> None:
         self._metadata = metadata
         self._new_call_id = new_call_id
+        self._names = names
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self.size_bytes = 0
@@ -79,9 +83,12 @@ class CallFragments:
                 for position, call in enumerate(calls)
                 if call.is_whole() or (position < last and not call.has_arguments)
             ]
-        return [
+        complete = [
             whole for call in calls for whole in call.complete(self._metadata, self._new_call_id)
         ]
+        if not self._names:
+            return complete
+        return [replace(call, name=self._names.get(call.name, call.name)) for call in complete]
 
     def _take(self, fragment: object) -> None:
         if not isinstance(fragment, dict):

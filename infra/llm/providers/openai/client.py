@@ -8,7 +8,7 @@ import aiohttp
 
 from domain.entities.reply import Usage
 from infra.llm.providers.openai.answer import OpenAIReader
-from infra.llm.providers.openai.request import is_openai, limit_field, request_body
+from infra.llm.providers.openai.request import TOOL_NAMES, is_openai, limit_field, request_body
 from infra.llm.transport.adaptable_request import RouteDialect
 from infra.llm.transport.dialect import OPENAI_ADAPTATIONS, Dialect
 from infra.llm.transport.http_client import HttpClient
@@ -71,7 +71,7 @@ class OpenAICompatibleClient(HttpClient):
             cost=cost,
             idle_seconds=idle_seconds,
         )
-        super().__init__(endpoint, route_dialect, partial(OpenAIReader, family))
+        super().__init__(endpoint, route_dialect, partial(OpenAIReader, family), TOOL_NAMES)
 
 
 def key_headers(api_key: str | None, header: str | None) -> dict[str, str]:

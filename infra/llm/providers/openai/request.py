@@ -18,10 +18,12 @@ from domain.entities.items import (
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.tools import ResponseFormat, Tool, ToolMode
 from infra.llm.transport.base64_json import base64_string
+from infra.llm.transport.call_identifiers import ToolNames
 from infra.llm.transport.dialect import Dialect
 from infra.llm.transport.item_json import metadata_object
 
 KIND = "openai"
+TOOL_NAMES = ToolNames(r"[A-Za-z0-9_-]{1,64}")
 
 DETAILS = "reasoning_details"
 FIELD = "reasoning_field"
@@ -154,7 +156,7 @@ def _answer(items: Iterable[Item], dialect: Dialect, family: str) -> list[dict[s
             case Reasoning():
                 reasoning.append(item)
             case ToolCall():
-                function = {"name": item.name, "arguments": item.arguments}
+                function = {"name": TOOL_NAMES.sent(item.name), "arguments": item.arguments}
                 call: dict[str, object] = {
                     "id": _call_id(item.id, dialect),
                     "type": "function",
@@ -227,13 +229,14 @@ def _add_tools(body: dict[str, object], prompt: Prompt, dialect: Dialect) -> Non
     if choice is not None:
         body["tool_choice"] = choice.mode.value
         if choice.mode is ToolMode.REQUIRED and len(choice.names) == 1:
-            body["tool_choice"] = {"type": "function", "function": {"name": choice.names[0]}}
+            chosen = {"name": TOOL_NAMES.sent(choice.names[0])}
+            body["tool_choice"] = {"type": "function", "function": chosen}
     if prompt.parallel_tool_calls is not None and dialect.parallel_tool_calls:
         body["parallel_tool_calls"] = prompt.parallel_tool_calls
 
 
 def _tool(tool: Tool) -> dict[str, object]:
-    function: dict[str, object] = {"name": tool.name}
+    function: dict[str, object] = {"name": TOOL_NAMES.sent(tool.name)}
     if tool.description:
         function["description"] = tool.description
     if tool.parameters is not None:
