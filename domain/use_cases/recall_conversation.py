@@ -42,6 +42,7 @@ _UNKNOWN_WINDOW_TOKENS = 128_000
 _UNKNOWN_ANSWER_TOKENS = 32_768
 _PAGE_TURNS = 50
 _MOST_TURNS = 1000
+_MOST_LOADED_AT_ONCE = 8
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.5
 
@@ -135,7 +136,6 @@ class RecallConversation:
             earlier.append(_results_message(settled))
             settled = ()
         if any(message.items for message in earlier):
-            earlier = await self.load_contents.of_messages(earlier, user_id)
             earlier = await self.load_attachments(earlier, user_id, model.capabilities)
         return prompt.with_history(earlier, settled)
 
@@ -203,7 +203,7 @@ class RecallConversation:
         *,
         answers_calls: bool,
     ) -> "_Earlier":
-        """Return the newest turns and items added by hand that fit, oldest first.
+        """Return the newest turns and items added by hand that fit, oldest first, with their arguments and results.
 
         Raises:
             HistoryUnreadable: They cannot be read.
@@ -215,8 +215,9 @@ class RecallConversation:
         )
         try:
             async with asyncio.timeout(self.read_seconds):
+                turns = self._turns(user_id, conversation_id, until, before_id)
                 steps = await self._newest(
-                    self._steps(self._turns(user_id, conversation_id, until, before_id), reading),
+                    self._with_contents(self._steps(turns, reading), user_id),
                     left_bytes,
                     answers_calls=answers_calls,
                 )
@@ -276,6 +277,36 @@ class RecallConversation:
             added = list(await reading or ())
         while added:
             yield _step_of_items(_taken_together(added, ""))
+
+    async def _with_contents(
+        self, steps: AsyncIterator["_Step"], user_id: str
+    ) -> AsyncIterator["_Step"]:
+        """Yield `steps` with the arguments and results that are stored apart, so that they can be measured.
+
+        They are loaded for one step, then for two at once, and so on up to `_MOST_LOADED_AT_ONCE`: one after another,
+        hundreds would take too long, and all at once, many that do not fit would be loaded.
+        """
+        waiting: list[_Step] = []
+        at_once = 1
+        async for step in steps:
+            if not waiting and not step.has_contents:
+                yield step
+                continue
+            waiting.append(step)
+            if len(waiting) < at_once:
+                continue
+            for loaded in await self._loaded(waiting, user_id):
+                yield loaded
+            waiting = []
+            at_once = min(2 * at_once, _MOST_LOADED_AT_ONCE)
+        for loaded in await self._loaded(waiting, user_id):
+            yield loaded
+
+    async def _loaded(self, steps: Iterable["_Step"], user_id: str) -> list["_Step"]:
+        async def load(step: _Step) -> _Step:
+            return step.with_messages(await self.load_contents.of_messages(step.messages, user_id))
+
+        return await asyncio.gather(*map(load, steps))
 
     async def _record_items(
         self, user_id: str, conversation_id: str, before_id: str | None
@@ -381,6 +412,20 @@ class _Step:
     instruction: str = ""
     size_bytes: int
     has_results: bool = False
+
+    @property
+    def has_contents(self) -> bool:
+        """Whether arguments or results are stored apart."""
+        return any(
+            isinstance(item, (ToolCall, ToolResult)) and item.content_id is not None
+            for message in self.messages
+            for item in message.items
+        )
+
+    def with_messages(self, messages: Sequence[Message]) -> "_Step":
+        """Return the same step with `messages`, and the size that it has with them."""
+        added_bytes = _total_bytes(messages) - _total_bytes(self.messages)
+        return replace(self, messages=tuple(messages), size_bytes=self.size_bytes + added_bytes)
 
 
 def _step_of_turn(turn: Interaction) -> _Step:
@@ -516,5 +561,9 @@ def _messages(turn: Interaction) -> tuple[Message, ...]:
 
 
 def _turn_bytes(turn: Interaction) -> int:
-    size = sum([message.size_bytes for message in _messages(turn)])
+    size = _total_bytes(_messages(turn))
     return size if turn.text else size + len(BETWEEN_QUESTIONS)
+
+
+def _total_bytes(messages: Iterable[Message]) -> int:
+    return sum([message.size_bytes for message in messages])

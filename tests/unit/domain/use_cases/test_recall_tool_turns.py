@@ -1,5 +1,6 @@
 """Calls and results stay together in what is recalled, whatever was cut, erased or left unanswered."""
 
+import asyncio
 import itertools
 import random
 from collections.abc import Iterable
@@ -12,12 +13,15 @@ import pytest
 from domain.entities.history_query import HistoryQuery, Page
 from domain.entities.interaction import Interaction, Status
 from domain.entities.items import (
+    LONG_TEXT,
+    LONG_TEXT_BYTES,
     NOT_CARRIED_OUT,
     RESULTS_WITHOUT_CALLS,
     Item,
     Text,
     ToolCall,
     ToolResult,
+    attachment_id,
     not_carried_out,
     tool_calls,
     tool_results,
@@ -25,12 +29,15 @@ from domain.entities.items import (
 from domain.entities.model import Model
 from domain.entities.prompt import Message, Prompt, Role
 from domain.entities.reply import FinishReason
-from domain.exceptions import NoSuchOpenCall, NotFound
+from domain.exceptions import HistoryUnreadable, NoSuchOpenCall, NotFound
+from domain.interfaces.attachments import StoredContent
+from domain.use_cases.load_contents import LoadContents
 from domain.use_cases.recall_conversation import RecallConversation
 from infra.llm.providers.gemini.request import request_body as gemini_body
 from infra.llm.providers.openai.request import request_body as openai_body
 from infra.llm.transport.dialect import Dialect
 from infra.selftest.request_rules import check_gemini, check_openai
+from tests.fakes.attachments import InMemoryAttachments
 from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction
 
@@ -139,6 +146,81 @@ async def test_the_window_never_cuts_between_a_call_and_its_result(turns: int) -
                 assert made_calls[-2:] == [call.id for call in open_calls], context_tokens
                 assert NOT_CARRIED_OUT not in outputs.values()
         assert max(sizes) == 2 * turns + 1
+
+
+class CountedContents(InMemoryAttachments):
+    """Notes the ids of the contents that are read; `hangs` makes reads wait forever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_ids: list[str] = []
+        self.hangs = False
+
+    async def get(self, user_id: str, attachment_id: str) -> StoredContent | None:
+        if self.hangs:
+            await asyncio.Event().wait()
+        self.read_ids.append(attachment_id)
+        return await super().get(user_id, attachment_id)
+
+
+PAIR_BYTES = 2 * LONG_TEXT_BYTES
+
+
+async def with_long_texts(
+    pairs: int, **limits: float
+) -> tuple[RecallConversation, CountedContents, list[str]]:
+    """Return a conversation with texts that are stored apart, and their ids, oldest first.
+
+    Of each two turns, the first has a question and a call with long arguments, the second the long result and an
+    answer: together `PAIR_BYTES` and a few more.
+    """
+    history, contents = InMemoryHistory(), CountedContents()
+    ids = []
+    for number in range(0, 2 * pairs, 2):
+        for at, kind in ((number, "arguments"), (number + 1, "output")):
+            content = f"{kind} {number} ".ljust(LONG_TEXT_BYTES, "x").encode()
+            stored = StoredContent(media_type=LONG_TEXT, content=content)
+            ids.append(attachment_id("ana", content))
+            await contents.put("ana", ids[-1], stored, interaction_id=an_id(at))
+        call = replace(a_call(number), arguments="", content_id=ids[-2])
+        result = ToolResult(call_id=call.id, output="", content_id=ids[-1])
+        await history.append(a_turn(number, a_message(f"question {number}"), call))
+        await history.append(a_turn(number + 1, a_message("", result)))
+    recall = RecallConversation(history=history, load_contents=LoadContents(contents), **limits)
+    return recall, contents, ids
+
+
+def window_of(pairs: float) -> Model:
+    tokens = int(pairs * PAIR_BYTES) // 3
+    return Model(id="m", owned_by="p", context_tokens=tokens, max_output_tokens=1)
+
+
+@pytest.mark.parametrize("fitting", [1, 5, 30])
+async def test_texts_that_are_stored_apart_count_in_the_window(fitting: int) -> None:
+    recall, contents, ids = await with_long_texts(100)
+    found = await recall(QUESTION, "ana", "c", window_of(fitting + 0.5))
+    assert calls_in(found) == [f"call_{number}" for number in range(200 - 2 * fitting, 200, 2)]
+    assert {len(output) for output in outputs_in(found).values()} == {LONG_TEXT_BYTES}
+    kept_ids = ids[-2 * fitting :]
+    # Turns are loaded one, two, four and then eight at once.
+    assert set(kept_ids) < set(contents.read_ids) <= set(ids[-2 * fitting - 8 :])
+    assert len(contents.read_ids) == len(set(contents.read_ids))
+
+
+async def test_texts_that_are_no_longer_stored_take_no_space() -> None:
+    recall, contents, ids = await with_long_texts(4)
+    for content_id in ids[-2:]:
+        del contents.kept["ana", content_id]
+    found = await recall(QUESTION, "ana", "c", window_of(2.5))
+    assert calls_in(found) == ["call_2", "call_4", "call_6"]
+    assert outputs_in(found)["call_6"] == ""
+
+
+async def test_contents_that_take_too_long_are_ones_that_cannot_be_read() -> None:
+    recall, contents, _ = await with_long_texts(1, read_seconds=0.05)
+    contents.hangs = True
+    with pytest.raises(HistoryUnreadable):
+        await asyncio.wait_for(recall(QUESTION, "ana", "c", window_of(2)), timeout=30)
 
 
 async def test_a_loop_longer_than_what_is_recalled_goes_on() -> None:
