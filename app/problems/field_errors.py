@@ -8,7 +8,9 @@ UNSUPPORTED = "unsupported_parameter"
 """Type of the validation error for a field of the format that this service does not support."""
 
 _MAX_ERRORS = 20
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_KEY = "[key]"
+"""Last step of the location of an error in the name of a member."""
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]{0,64}", re.ASCII)
 _MESSAGES_BY_TYPE = {
     "extra_forbidden": "unknown; not taken here",
     "repeated": "may be given once only",
@@ -36,6 +38,8 @@ def field_errors(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 def _pointer(location: Sequence[str | int]) -> str:
     source, *names = location
+    if names and names[-1] == _KEY:
+        names.pop()
     steps = [str(name) if _SAFE_NAME.fullmatch(str(name)) else "?" for name in names]
     if source == "body":
         return "/" + "/".join(steps)

@@ -327,6 +327,25 @@ async def test_a_result_of_no_open_call_is_refused_with_its_id(
             "messages[1].tool_call_id",
         ),
         ({"reasoning_effort": "much"}, "reasoning_effort"),
+        ({"tools": TOOLS, "tool_choice": "foo"}, "tool_choice"),
+        (
+            {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "a b"}}},
+            "tool_choice.function.name",
+        ),
+        ({"tools": TOOLS, "tool_choice": {"type": "allowed_tools"}}, "tool_choice.allowed_tools"),
+        (
+            {
+                "tools": TOOLS,
+                "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "none"}},
+            },
+            "tool_choice.allowed_tools.mode",
+        ),
+        ({"tools": TOOLS, "function_call": {"name": "a b"}}, "function_call.name"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a b"}}},
+            "response_format.json_schema.name",
+        ),
     ],
 )
 async def test_what_is_not_valid_is_refused_with_its_field(

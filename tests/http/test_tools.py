@@ -304,6 +304,27 @@ async def test_a_schema_that_answers_cannot_be_checked_against_is_refused_with_t
     assert reason in errors["/responseSchema"]
 
 
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({"toolChoice": "foo"}, ["/toolChoice"]),
+        ({"toolChoice": 5}, ["/toolChoice"]),
+        ({"toolChoice": {"name": "9f"}}, ["/toolChoice/name"]),
+        ({"toolChoice": {"nam": "f"}}, ["/toolChoice/name", "/toolChoice/nam"]),
+        ({"metadata": {"": "x"}}, ["/metadata/"]),
+        ({"metadata": {"x" * 65: "x"}}, ["/metadata/?"]),
+        ({"metadata": {"a": 1, "b": 1}}, ["/metadata/a", "/metadata/b"]),
+    ],
+)
+async def test_errors_name_fields_and_not_the_types_that_they_could_have(
+    body: dict[str, object], pointers: list[str]
+) -> None:
+    app = application()
+    async with app.client() as client:
+        errors = errors_of(await chat(client, tools=[a_tool()], **body))
+    assert list(errors) == pointers
+
+
 async def test_128_tools_are_taken() -> None:
     app = application()
     async with app.client() as client:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.dto.alternatives import by_shape
 from app.dto.anthropic_messages.blocks import (
     MessageReader,
     cache_mark_of,
@@ -77,9 +78,10 @@ class CountRequest(BaseModel):
     messages: list[dict[str, Any]] = Field(
         min_length=1, description="The conversation so far, oldest first, in Anthropic's format."
     )
-    system: str | list[Any] | None = Field(
-        default=None, description="System instructions: a text or text blocks."
-    )
+    system: Annotated[
+        str | list[Any] | None,
+        by_shape(lambda value: list[Any] if isinstance(value, list) else str),
+    ] = Field(default=None, description="System instructions: a text or text blocks.")
     tools: list[dict[str, Any]] | None = Field(
         default=None,
         max_length=_MAX_TOOLS,

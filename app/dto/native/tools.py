@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import AfterValidator, Field
 
+from app.dto.alternatives import by_shape
 from app.dto.json_schema import check_json_schema, check_object_schema
 from app.dto.wire import RequestDto, reject_nul
 from domain.entities.items import ToolResult
@@ -59,7 +60,10 @@ class NamedTool(RequestDto):
     name: ToolName = Field(description="Name of one of `tools`.")
 
 
-ToolChoiceDto = Literal["auto", "none", "required"] | NamedTool
+_Mode = Literal["auto", "none", "required"]
+ToolChoiceDto = Annotated[
+    _Mode | NamedTool, by_shape(lambda value: NamedTool if isinstance(value, dict) else _Mode)
+]
 
 
 def to_tool_choice(choice: ToolChoiceDto) -> ToolChoice:

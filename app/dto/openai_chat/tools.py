@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from app.dto.alternatives import by_shape
 from app.dto.json_schema import check_json_schema, check_object_schema
 from app.dto.openai_chat.values import unsupported
 from app.dto.wire import reject_nul
@@ -121,10 +122,24 @@ def _reject_custom_tools(choice: Any) -> Any:
 
 
 Mode = Literal["none", "auto", "required"]
+_OlderMode = Literal["none", "auto"]
+
+
+def _type_of_choice(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return Mode
+    return AllowedToolsChoice if value.get("type") == "allowed_tools" else NamedChoice
+
+
 ToolChoiceField = Annotated[
-    Mode | NamedChoice | AllowedToolsChoice | None, BeforeValidator(_reject_custom_tools)
+    Mode | NamedChoice | AllowedToolsChoice | None,
+    by_shape(_type_of_choice),
+    BeforeValidator(_reject_custom_tools),
 ]
-FunctionCallField = Literal["none", "auto"] | FunctionName | None
+FunctionCallField = Annotated[
+    _OlderMode | FunctionName | None,
+    by_shape(lambda value: FunctionName if isinstance(value, dict) else _OlderMode),
+]
 
 
 def to_tool_choice(choice: Mode | NamedChoice | AllowedToolsChoice) -> ToolChoice:
@@ -181,17 +196,26 @@ class JsonSchemaResponse(BaseModel):
     json_schema: NamedSchema
 
 
-def _known_format(value: Any) -> Any:
+_FORMATS = {
+    "text": TextResponse,
+    "json_object": JsonObjectResponse,
+    "json_schema": JsonSchemaResponse,
+}
+
+
+def _type_of_format(value: Any) -> Any:
     kind = value.get("type") if isinstance(value, dict) else None
-    if isinstance(kind, str) and kind not in ("text", "json_object", "json_schema"):
+    if not isinstance(kind, str):
+        return None
+    if kind not in _FORMATS:
         raise unsupported()
-    return value
+    return _FORMATS[kind]
 
 
 ResponseFormatField = Annotated[
     Annotated[TextResponse | JsonObjectResponse | JsonSchemaResponse, Field(discriminator="type")]
     | None,
-    BeforeValidator(_known_format),
+    by_shape(_type_of_format),
 ]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.dto.alternatives import by_shape
 from app.dto.json_schema import arguments_fault, schema_fault
 from app.dto.openai_responses.input_items import InputReader
 from app.dto.texts import check_total, checked_text
@@ -26,6 +27,10 @@ _ENCRYPTED = "reasoning.encrypted_content"
 MetadataName = Annotated[str, Field(max_length=64), AfterValidator(reject_nul)]
 MetadataValue = Annotated[str, Field(max_length=512), AfterValidator(reject_nul)]
 Metadata = Annotated[dict[MetadataName, MetadataValue], Field(max_length=_MAX_METADATA_PAIRS)]
+
+
+_Items = list[dict[str, Any]]
+_Object = dict[str, Any]
 
 
 class TextOptions(BaseModel):
@@ -65,7 +70,9 @@ class ResponseRequest(BaseModel):
         json_schema_extra={"examples": [{"input": "Explain event loops in one sentence."}]},
     )
 
-    input: str | list[dict[str, Any]] = Field(
+    input: Annotated[
+        str | _Items, by_shape(lambda value: _Items if isinstance(value, list) else str)
+    ] = Field(
         description="A text, or items: messages, function_call, function_call_output, reasoning, item_reference."
     )
     model: Annotated[str, Field(max_length=256)] | None = Field(
@@ -78,9 +85,10 @@ class ResponseRequest(BaseModel):
     previous_response_id: str | None = Field(
         default=None, description="Response to continue. Not together with `conversation`."
     )
-    conversation: str | ConversationReference | None = Field(
-        default=None, description="Conversation to continue, by its id."
-    )
+    conversation: Annotated[
+        str | ConversationReference | None,
+        by_shape(lambda value: ConversationReference if isinstance(value, dict) else str),
+    ] = Field(default=None, description="Conversation to continue, by its id.")
     store: bool | None = Field(
         default=None,
         description="false: the content of the request and of the answer is not stored.",
@@ -93,7 +101,9 @@ class ResponseRequest(BaseModel):
     tools: list[dict[str, Any]] | None = Field(
         default=None, max_length=_MAX_TOOLS, description="Functions that the model may call."
     )
-    tool_choice: str | dict[str, Any] | None = Field(
+    tool_choice: Annotated[
+        str | _Object | None, by_shape(lambda value: _Object if isinstance(value, dict) else str)
+    ] = Field(
         default=None, description="`auto`, `none`, `required`, a function, or `allowed_tools`."
     )
     parallel_tool_calls: bool | None = Field(
