@@ -64,6 +64,7 @@ async def complete(
         ChatOptions(
             conversation_id=body.conversation_id,
             brings_context=body.brings_context,
+            output_limit_field=body.output_limit_field,
             metadata=body.metadata_pairs,
             is_streamed=bool(body.stream),
             timeout_seconds=None if timeout_milliseconds is None else timeout_milliseconds / 1000,

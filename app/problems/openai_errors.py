@@ -26,7 +26,7 @@ _SPECIAL: Mapping[ProblemKind, tuple[int, str]] = {
 }
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _RESPONSES = "/v1/responses"
-_CHAT_NAMES = {"max_output_tokens": "max_completion_tokens", "tool_results": "messages"}
+_CHAT_NAMES = {"tool_results": "messages"}
 _RESPONSES_NAMES = {"tool_results": "input", "attachments": "input"}
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)", re.ASCII)
 

@@ -59,6 +59,7 @@ class ChatOptions:
         brings_context: The prompt contains its conversation, so no earlier turns are added to it.
         keeps_content: Store the prompt and the answer; otherwise only the fact of the request, and its cost.
         clamps_output: More output tokens than the model supports are reduced to its limit instead of being refused.
+        output_limit_field: What the caller's API calls the limit of output tokens, for errors.
         metadata: The caller's own pairs of strings, stored with the interaction.
         is_background: The answer does not depend on the connection; the only event is then the accepted interaction.
         request_id: Id of the HTTP request, which errors of a background answer name.
@@ -71,6 +72,7 @@ class ChatOptions:
     brings_context: bool = False
     keeps_content: bool = True
     clamps_output: bool = False
+    output_limit_field: str = "max_output_tokens"
     is_streamed: bool = False
     may_fall_back: bool = True
     is_background: bool = False
@@ -141,7 +143,7 @@ class ChatService:
         limit = model.max_output_tokens
         if limit is not None and (prompt.max_output_tokens or 0) > limit:
             if not options.clamps_output:
-                raise InvalidInput("max_output_tokens", f"at most {limit} for this model")
+                raise InvalidInput(options.output_limit_field, f"at most {limit} for this model")
             prompt = replace(prompt, max_output_tokens=limit)
         self._require_capabilities(prompt, model)
         context = self._context(caller, user_id, model.id, options)

@@ -19,6 +19,7 @@ from domain.entities.items import (
 from domain.entities.prompt import Role
 from domain.entities.reply import FinishReason, ReasoningDelta, Reply
 from domain.entities.tools import ReasoningEffort, ResponseFormat, ToolChoice, ToolMode
+from tests.fakes.application import ApplicationUnderTest
 from tests.http.openai_door import events, is_error
 from tests.http.tool_chats import (
     ANSWER,
@@ -296,6 +297,17 @@ async def test_a_result_of_no_open_call_is_refused_with_its_id(
     error = is_error(response, 400, "invalid_request")
     assert error["param"] == f"messages[{index}].tool_call_id"
     assert error["message"].endswith(f"no open call has such an id: {message}")
+    assert app.llm.asked == []
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+async def test_a_limit_above_that_of_the_model_is_refused_with_the_field_that_was_sent(
+    field: str,
+) -> None:
+    app = ApplicationUnderTest(*ANSWER)
+    async with app.client() as client:
+        response = await complete(client, **{field: 11})
+    assert is_error(response, 422, "invalid_request")["param"] == field
     assert app.llm.asked == []
 
 

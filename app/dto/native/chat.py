@@ -61,7 +61,7 @@ class ChatRequest(RequestDto):
     max_output_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="Maximum number of tokens in the answer; capped at the model's own limit where that is known.",
+        description="Maximum number of tokens in the answer; at most the model's own limit, where that is known.",
     )
     conversation_id: UserId | None = Field(
         default=None, description="Conversation of the user that the interaction is added to."

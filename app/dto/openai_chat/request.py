@@ -108,7 +108,7 @@ class ChatCompletionRequest(BaseModel):
     max_completion_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="Maximum number of tokens in the answer; capped at the model's own limit where that is known.",
+        description="Maximum number of tokens in the answer; at most the model's own limit, where that is known.",
     )
     max_tokens: int | None = Field(
         default=None,
@@ -206,6 +206,11 @@ class ChatCompletionRequest(BaseModel):
         if any(message.role == "assistant" for message in self.messages):
             return True
         return sum(message.role == "user" and not message.is_empty for message in self.messages) > 1
+
+    @property
+    def output_limit_field(self) -> str:
+        """Name of the field that limits the answer."""
+        return "max_tokens" if self.max_completion_tokens is None else "max_completion_tokens"
 
     @property
     def includes_usage(self) -> bool:
