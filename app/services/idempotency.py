@@ -14,6 +14,7 @@ from domain.entities.interaction import Interaction, Status
 from domain.entities.items import Reasoning, Text, ToolCall
 from domain.entities.reply import ProviderSelected, ReasoningDelta
 from domain.exceptions import (
+    AnswerWithdrawn,
     ContentBlocked,
     HistoryNotDurable,
     HistoryUnavailable,
@@ -178,8 +179,11 @@ class IdempotencyService:
         except HistoryNotDurable:
             await self._end_lease(key, record)
             raise
+        except AnswerWithdrawn:
+            await self._release(key, record)
+            raise
         except HistoryUnavailable:
-            # A background answer may have been accepted nevertheless: under the same id there is one.
+            # A background answer may be generated nevertheless: under the same id there is one.
             end = self._end_lease if context.is_background else self._release
             await end(key, record)
             raise
@@ -217,7 +221,8 @@ class IdempotencyService:
 def _is_replayable(interaction: Interaction) -> bool:
     """Return whether an interaction answers repeated requests: it was answered with 200 or 202, or blocked."""
     if interaction.is_background:
-        return True  # the request was accepted, whatever the outcome is
+        # With any other outcome the request was accepted.
+        return interaction.error != HistoryUnavailable.code
     if interaction.status not in _REPLAYED_STATUSES or not interaction.is_content_stored:
         return False
     return interaction.error in (None, ContentBlocked.code)

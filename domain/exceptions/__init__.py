@@ -25,7 +25,8 @@
     │   ├── HistoryUnavailable       nothing can be stored; no provider was called
     │   │   ├── Unstorable           this interaction can never be stored; others may be
     │   │   ├── AttachmentsUnavailable  attachments of the interaction cannot be stored yet
-    │   │   └── AnswerExists         there is a background answer of this id
+    │   │   ├── AnswerExists         there is, or was, a background answer of this id
+    │   │   └── AnswerWithdrawn      a background answer was not accepted, and no process generates it
     │   ├── QueueUnavailable         the queue in front of the store does not answer
     │   ├── HistoryNotDurable        answered, but the interaction could not be stored
     │   ├── HistoryUnreadable        the store does not answer
@@ -68,6 +69,7 @@ from domain.exceptions.base import (
 )
 from domain.exceptions.history import (
     AnswerExists,
+    AnswerWithdrawn,
     AttachmentsUnavailable,
     HistoryDamaged,
     HistoryError,
@@ -100,6 +102,7 @@ from domain.exceptions.llm import (
 __all__ = [
     "AnswerDoesNotFit",
     "AnswerExists",
+    "AnswerWithdrawn",
     "AttachmentsUnavailable",
     "AuthUnavailable",
     "BulkheadFull",

@@ -52,7 +52,11 @@ class HistoryDamaged(HistoryUnreadable):
 
 
 class AnswerExists(HistoryUnavailable):
-    """A background answer with this id exists already; it is not changed."""
+    """A background answer with this id exists already, or did until it was erased; nothing is changed."""
+
+
+class AnswerWithdrawn(HistoryUnavailable):
+    """A background answer was not accepted and its log was erased, so no process generates it; its id is not used again."""
 
 
 class LeaseLost(HistoryError):

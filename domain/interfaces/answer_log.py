@@ -28,7 +28,7 @@ class AnswerLog(Protocol):
         """Create the log of an answer and return the first lease, once both are durable.
 
         Raises:
-            AnswerExists: The id has a log already, which is not changed.
+            AnswerExists: The id has a log already, which is not changed; or it had one that was erased, and `read` returns None.
             HistoryUnavailable: Not confirmed; it may be created nevertheless, unless it is erased.
         """
         ...

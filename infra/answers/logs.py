@@ -74,7 +74,7 @@ class SharedLogs(Protocol):
     async def begin(
         self, key: AnswerKey, request: bytes, *, now_milliseconds: int, lease_until: int
     ) -> bool:
-        """Create a log with its first lease; return False if there is one."""
+        """Create a log with its first lease; return False if there is one, or its id has an erased one."""
         ...
 
     @abstractmethod

@@ -75,7 +75,7 @@ async def in_memory(_folder: Path) -> AsyncIterator[Logs]:
     one = InMemoryAnswerLog(clock, keep_seconds=KEEP_SECONDS)
 
     def another() -> InMemoryAnswerLog:
-        return InMemoryAnswerLog(clock, keep_seconds=KEEP_SECONDS, logs=one.logs)
+        return InMemoryAnswerLog(clock, keep_seconds=KEEP_SECONDS, logs=one.logs, erased=one.erased)
 
     async def spoil(key: AnswerKey, _body: bytes) -> None:
         one.logs[key].is_damaged = True

@@ -27,7 +27,13 @@ from domain.entities.interaction import Attempt, Status
 from domain.entities.items import ProviderMetadata, ToolCall
 from domain.entities.prompt import Prompt
 from domain.entities.reply import MetadataReceived, ProviderSelected, ReasoningDelta
-from domain.exceptions import HistoryDamaged, HistoryUnavailable, LeaseLost, Unstorable
+from domain.exceptions import (
+    AnswerExists,
+    HistoryDamaged,
+    HistoryUnavailable,
+    LeaseLost,
+    Unstorable,
+)
 from domain.interfaces.answer_log import AnswerLog
 from tests.contracts.answer_logs import KEEP_SECONDS, LOGS, Logs
 from tests.fakes.interactions import an_id, an_interaction
@@ -434,6 +440,22 @@ async def test_the_writer_of_an_erased_log_loses_its_lease(logs: Logs) -> None:
         assert list(await logs.one.abandoned(limit=5)) == []
         assert await logs.one.take_over(key_of(), lease_seconds=1.0) is None
         assert not await logs.one.stop(key_of())
+
+
+async def test_an_id_whose_log_was_erased_has_a_new_log_or_none(logs: Logs) -> None:
+    await begun(logs.one)
+    await logs.one.erase(key_of())
+    for log in (logs.one, logs.other):
+        try:
+            lease = await begun(log)
+        except AnswerExists:
+            assert await log.read(key_of(), after=-1, limit=1) is None
+            logs.clock.advance(LEASE_SECONDS)
+            assert list(await log.abandoned(limit=5)) == []
+        else:
+            await log.append(lease, ["a"])
+            assert await events(logs.other, key_of()) == ("a",)
+            await log.erase(key_of())
 
 
 async def test_an_ended_log_is_erased(logs: Logs) -> None:

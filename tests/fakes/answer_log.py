@@ -57,10 +57,11 @@ class StoredLog:
 
 
 class InMemoryAnswerLog(AnswerLog):
-    """Logs of one process, or of several that share `logs`.
+    """Logs of one process, or of several that share `logs` and `erased`.
 
     Attributes:
         logs: What is stored.
+        erased: The ids whose logs were erased; none of them gets another log.
         failures: Number of appends to come that fail.
         losses: Number of appends to come that are stored and fail nevertheless.
         is_away: Whether every call fails.
@@ -75,10 +76,12 @@ class InMemoryAnswerLog(AnswerLog):
         write_pause_seconds: float = 0.0,
         keep_seconds: float = 3600.0,
         logs: dict[AnswerKey, StoredLog] | None = None,
+        erased: set[AnswerKey] | None = None,
     ) -> None:
         self.write_pause_seconds = write_pause_seconds
         self.poll_seconds = 0.01
         self.logs = {} if logs is None else logs
+        self.erased = set() if erased is None else erased
         self.failures = 0
         self.losses = 0
         self.is_away = False
@@ -91,7 +94,7 @@ class InMemoryAnswerLog(AnswerLog):
     async def begin(self, answer: BackgroundAnswer, *, lease_seconds: float) -> AnswerLease:
         self._check_writable()
         json_of_answer(answer)  # raises `Unstorable`
-        if answer.key in self.logs:
+        if answer.key in self.logs or answer.key in self.erased:
             raise AnswerExists
         self.logs[answer.key] = StoredLog(
             answer, self._until(lease_seconds), written_milliseconds=self._clock.now_milliseconds()
@@ -234,7 +237,8 @@ class InMemoryAnswerLog(AnswerLog):
 
     async def erase(self, key: AnswerKey) -> None:
         self._check_writable()
-        self.logs.pop(key, None)
+        if self.logs.pop(key, None) is not None:
+            self.erased.add(key)
         self._notify(key)
 
     async def erase_all(self, user_id: str, until_id: str) -> None:

@@ -64,6 +64,7 @@ class Installation:
     clock: FakeClock = field(default_factory=FakeClock)
     logs: dict[AnswerKey, StoredLog] = field(default_factory=dict)
     history: InMemoryHistory = field(default_factory=InMemoryHistory)
+    erased: set[AnswerKey] = field(default_factory=set)
 
     def process(self, *steps: Step, pause_seconds: float = 0.0, **limits: Any) -> "MakingProcess":
         """Return one more process, whose model plays `steps`."""
@@ -95,7 +96,10 @@ class MakingProcess:
     ) -> None:
         self.llm = llm
         self.log = InMemoryAnswerLog(
-            installation.clock, write_pause_seconds=pause_seconds, logs=installation.logs
+            installation.clock,
+            write_pause_seconds=pause_seconds,
+            logs=installation.logs,
+            erased=installation.erased,
         )
         self.observer = RecordedObservations()
         self.answers = RunAnswers(

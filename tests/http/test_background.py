@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.entities.background.answer import AnswerKey
 from domain.entities.interaction import Status
 from domain.entities.items import ToolCall
 from domain.entities.reply import FinishReason, ReasoningDelta, Reply
@@ -13,6 +14,7 @@ from domain.exceptions import (
     ContentBlocked,
     HistoryUnavailable,
     HistoryUnreadable,
+    IdempotencyUnavailable,
     LLMTimeout,
     LLMUnavailable,
     RateLimited,
@@ -343,18 +345,85 @@ async def test_a_repeated_request_of_an_answer_without_a_row_gets_that_answer() 
     assert len(application.llm.asked) == 1
 
 
-async def test_a_request_that_was_not_accepted_frees_its_key() -> None:
+@pytest.mark.parametrize("is_refusal_stored", [True, False])
+async def test_a_request_that_was_not_accepted_frees_its_key(is_refusal_stored: bool) -> None:
+    """Whether the repeated request comes after the outcome of the refused one is in history, or before."""
     application = BackgroundApplication(*ANSWER)
-    application.history.refuses = 1
+    application.history.refuses = 1 if is_refusal_stored else 2
     key = {"Idempotency-Key": "k"}
     async with application.running() as client:
         refused = await ask(client, headers=key)
         assert refused.status_code == 503
         assert refused.json()["type"] == f"/problems/{HistoryUnavailable.code}"
         assert application.answer_log.logs == {}
-        assert (await ask(client, headers=key)).status_code == 202
+        await until(lambda: not application.history.refuses)
+        if is_refusal_stored:
+            await application.finished()
+        assert len(application.history.kept) == is_refusal_stored
+        again = await ask(client, headers=key)
+        assert again.status_code == 202
         await application.finished()
+        replayed = await ask(client, headers=key)
+    assert (replayed.status_code, replayed.json()["id"]) == (200, again.json()["id"])
+    assert replayed.json()["status"] == "completed"
+    assert {
+        (one.id == again.json()["id"], one.status, one.error)
+        for one in application.history.kept.values()
+    } == {(True, Status.COMPLETED, None), (False, Status.FAILED, HistoryUnavailable.code)}
     assert len(application.llm.asked) == 1
+
+
+async def test_a_refusal_in_history_is_not_replayed_although_its_key_was_not_released() -> None:
+    application = BackgroundApplication(*ANSWER)
+    application.history.refuses = 1
+    key = {"Idempotency-Key": "k"}
+    release = application.claims.release
+
+    async def away(*_: object) -> None:
+        raise IdempotencyUnavailable
+
+    application.claims.release = away  # type: ignore[method-assign]
+    async with application.running() as client:
+        assert (await ask(client, headers=key)).status_code == 503
+        await application.finished()
+        application.claims.release = release  # type: ignore[method-assign]
+        interaction_id = await accepted(client, headers=key)
+        await application.finished()
+    assert application.history.kept[interaction_id].status is Status.COMPLETED
+
+
+async def test_a_log_that_was_stored_but_not_confirmed_frees_the_key() -> None:
+    application = BackgroundApplication(*ANSWER)
+    key = {"Idempotency-Key": "k"}
+    async with application.running() as client:
+        application.answer_log.losses = 1
+        assert (await ask(client, headers=key)).status_code == 503
+        interaction_id = await accepted(client, headers=key)
+        await application.finished()
+    assert application.history.kept[interaction_id].status is Status.COMPLETED
+
+
+async def test_a_log_whose_erasure_was_not_confirmed_frees_the_key_once_it_is_seen() -> None:
+    application = BackgroundApplication(*ANSWER)
+    application.history.refuses = 1
+    key = {"Idempotency-Key": "k"}
+    async with application.running() as client:
+        erase = application.answer_log.erase
+
+        async def unconfirmed(erased: AnswerKey) -> None:
+            await erase(erased)
+            raise HistoryUnavailable
+
+        application.answer_log.erase = unconfirmed  # type: ignore[method-assign]
+        for _ in range(2):
+            assert (await ask(client, headers=key)).status_code == 503
+        interaction_id = await accepted(client, headers=key)
+        await application.finished()
+    assert application.history.kept[interaction_id].status is Status.COMPLETED
+    assert {one.status for one in application.history.kept.values()} == {
+        Status.COMPLETED,
+        Status.FAILED,
+    }
 
 
 async def test_more_answers_than_allowed_are_refused_until_one_ends() -> None:

@@ -14,10 +14,12 @@ from domain.entities.interaction import Interaction
 from domain.entities.prompt import Prompt
 from domain.exceptions import (
     AnswerExists,
+    AnswerWithdrawn,
     DomainError,
     HistoryDamaged,
     HistoryError,
     HistoryUnavailable,
+    HistoryUnreadable,
     LLMTimeout,
     Overloaded,
 )
@@ -116,7 +118,9 @@ class RunAnswers:
 
         Raises:
             Overloaded: This process has reached its limit of background answers.
-            HistoryUnavailable: It could not be accepted; a call of the provider that has begun is closed.
+            AnswerWithdrawn: It could not be accepted, and no process generates it.
+            HistoryUnavailable: It could not be accepted; a call of the provider that has begun is closed. Another process
+                may generate it nevertheless.
         """
         try:
             if self.running >= self.limits.answers:
@@ -129,16 +133,21 @@ class RunAnswers:
         making = self._run(self._make(answer, writer, context, ready), f"make {context.id}")
         try:
             await self._begin_log(answer, writer, making)
-        except AnswerExists:  # of a process that died before it was in history
+        except AnswerExists:
+            if await self._is_erased(answer.key):
+                self._run(self._record_refused(answer, context), f"refuse {context.id}")
+                raise AnswerWithdrawn from None
+            # of a process that died before it was in history
             await self.parts.history.append(answer.interaction)
             return
         try:
             await self.parts.history.append(answer.interaction)
-        except BaseException:
+        except BaseException as exc:
             writer.interrupt(Interruption.WITHDRAWN)
-            await self._withdraw(answer)
-            # It may be in history although that was not confirmed, and would then never get an outcome.
-            self._run(self._record_refused(answer, context), f"refuse {context.id}")
+            if await self._withdraw(answer):
+                # It may be in history although that was not confirmed, and would then never get an outcome.
+                self._run(self._record_refused(answer, context), f"refuse {context.id}")
+                _raise_withdrawn(exc)
             raise
         self.parts.observer.answer_begun(answer)
 
@@ -153,18 +162,36 @@ class RunAnswers:
             writer.interrupt(Interruption.WITHDRAWN)
             await asyncio.wait([making])  # its provider call is closed first
             raise
-        except BaseException:
+        except BaseException as exc:
             writer.interrupt(Interruption.WITHDRAWN)
-            await self._withdraw(answer)
+            if await self._withdraw(answer):
+                _raise_withdrawn(exc)
             raise
         finally:
             self._beginning.discard(answer.key)
         self._hold(lease, writer, making)
 
-    async def _withdraw(self, answer: BackgroundAnswer) -> None:
-        """Remove a log, which may exist although it was not confirmed: another process would generate the answer."""
-        with suppress(HistoryError):
+    async def _withdraw(self, answer: BackgroundAnswer) -> bool:
+        """Remove a log, which may exist although it was not confirmed; return whether the removal was confirmed.
+
+        If it was not, another process may generate the answer and give it its outcome.
+        """
+        try:
             await self.parts.log.erase(answer.key)
+        except HistoryError:
+            return False
+        return True
+
+    async def _is_erased(self, key: AnswerKey) -> bool:
+        """Return whether only the id of a log is left.
+
+        Raises:
+            HistoryUnavailable: The log cannot be read.
+        """
+        try:
+            return await self.parts.log.read(key, after=-1, limit=1) is None
+        except HistoryUnreadable as exc:
+            raise HistoryUnavailable from exc
 
     async def _record_refused(self, answer: BackgroundAnswer, context: ChatRequestContext) -> None:
         """Store the outcome of an answer that could not be accepted, with its provider calls."""
@@ -402,3 +429,9 @@ class RunAnswers:
                     raise LLMTimeout from None
             await clock.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+
+def _raise_withdrawn(error: BaseException) -> None:
+    """Raise `AnswerWithdrawn` for an error of history; return for others."""
+    if isinstance(error, HistoryUnavailable):
+        raise AnswerWithdrawn from error

@@ -13,6 +13,7 @@ from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.items import ProviderMetadata, Reasoning, Text, ToolCall
 from domain.entities.reply import MetadataReceived, ProviderSelected, ReasoningDelta
 from domain.exceptions import (
+    AnswerWithdrawn,
     CannotContinue,
     DomainError,
     HistoryDamaged,
@@ -618,8 +619,63 @@ async def test_an_answer_whose_log_cannot_be_removed_reports_why_it_was_not_acce
         raise HistoryUnreadable
 
     process.log.erase = erase  # type: ignore[assignment, method-assign]
+    with pytest.raises(HistoryUnavailable) as raised:
+        await process.begin()
+    assert not isinstance(raised.value, AnswerWithdrawn)
+
+
+async def test_an_answer_whose_log_cannot_be_removed_gets_its_outcome_from_the_next_process() -> (
+    None
+):
+    installation = Installation()
+    process = installation.process("never", lease_seconds=5.0)
+    installation.history.refuses = 1
+
+    async def erase(_: object) -> None:
+        raise HistoryUnavailable
+
+    process.log.erase = erase  # type: ignore[assignment, method-assign]
     with pytest.raises(HistoryUnavailable):
         await process.begin()
+    await process.finished()
+    assert installation.history.kept == {}
+    installation.clock.advance(5.0)
+    second = installation.process(SELECTED, "b", END)
+    await second.take_over()
+    await second.finished()
+    assert (installation.outcome().status, installation.outcome().text) == (Status.COMPLETED, "b")
+
+
+async def test_an_answer_whose_log_was_erased_is_not_begun_again() -> None:
+    installation = Installation()
+    process = installation.process("never")
+    process.log.losses = 1
+    for _ in range(2):
+        with pytest.raises(AnswerWithdrawn):
+            await process.begin()
+        await process.finished()
+    assert installation.logs == {}
+    outcome = installation.outcome()
+    assert (outcome.status, outcome.error) == (Status.FAILED, HistoryUnavailable.code)
+
+
+async def test_an_answer_that_exists_is_not_said_to_go_on_while_its_log_cannot_be_read() -> None:
+    installation = Installation()
+    first = installation.process(SELECTED, "a", asyncio.Event())
+    await first.begin()
+    repeated = installation.process("never")
+
+    async def read(*_: object, **__: object) -> None:
+        raise HistoryUnreadable
+
+    repeated.log.read = read  # type: ignore[assignment, method-assign]
+    with pytest.raises(HistoryUnavailable) as raised:
+        await repeated.begin()
+    assert not isinstance(raised.value, AnswerWithdrawn)
+    await repeated.finished()
+    assert installation.outcome().status is Status.IN_PROGRESS
+    first.die()
+    await first.finished()
 
 
 async def test_the_model_is_called_while_the_log_becomes_durable_and_nothing_is_written_before() -> (
