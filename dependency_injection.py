@@ -48,6 +48,7 @@ from domain.use_cases.accept_attachments import AcceptAttachments
 from domain.use_cases.answer_prompt import AnswerPrompt
 from domain.use_cases.background.erased_answers import ErasedAnswers
 from domain.use_cases.background.follow_answer import FollowAnswer
+from domain.use_cases.background.read_answer import ReadAnswer
 from domain.use_cases.background.run_answers import BackgroundLimits, RunAnswers
 from domain.use_cases.background.stop_answer import StopAnswer
 from domain.use_cases.background.write_answer import WriterParts
@@ -397,7 +398,8 @@ def wire(
         ),
     )
     read_interaction = ReadInteraction(history=history, load_contents=load_contents)
-    stop_answer = StopAnswer(answer_log, answers, read_interaction)
+    read_answer = ReadAnswer(answer_log, read_interaction, erased_answers)
+    stop_answer = StopAnswer(answer_log, answers, read_answer)
     follow_answer = FollowAnswer(
         answer_log,
         read_interaction,
@@ -482,6 +484,7 @@ def wire(
             response_ids,
             read_interaction,
             erase_history,
+            read_answer,
             follow_answer,
             stop_answer,
             clock,

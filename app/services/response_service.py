@@ -8,6 +8,7 @@ from domain.entities.interaction import Interaction, Status, milliseconds_of
 from domain.exceptions import InvalidInput, NotFound, PreviousResponseNotFound, UnsupportedInput
 from domain.interfaces.clock import Clock
 from domain.use_cases.background.follow_answer import FollowAnswer, FollowedAnswer
+from domain.use_cases.background.read_answer import ReadAnswer
 from domain.use_cases.background.stop_answer import StopAnswer
 from domain.use_cases.erase_history import EraseHistory
 from domain.use_cases.read_interaction import ReadInteraction
@@ -30,6 +31,7 @@ class ResponseService:
     ids: ResponseIds
     read_interaction: ReadInteraction
     erase_history: EraseHistory
+    read_answer: ReadAnswer
     follow_answer: FollowAnswer
     stop_answer: StopAnswer
     clock: Clock
@@ -40,10 +42,10 @@ class ResponseService:
 
         Raises:
             NotFound: There is none, it belongs to another user, or its content is not stored.
-            HistoryUnreadable: The store cannot be read.
+            HistoryUnreadable: The store, or the log, cannot be read.
         """
         interaction_id, user_id = self._owned(caller, response_id, Scope.HISTORY_READ)
-        return await self._stored(user_id, interaction_id)
+        return await self._current(user_id, interaction_id)
 
     async def follow(self, caller: Caller, response_id: str) -> FollowedAnswer:
         """Return the answer of a response with all its events; raises as `read` does."""
@@ -66,7 +68,7 @@ class ResponseService:
             HistoryUnreadable: The store, or the log, does not answer.
         """
         interaction_id, user_id = self._owned(caller, response_id, Scope.CHAT_WRITE)
-        interaction = await self._stored(user_id, interaction_id)
+        interaction = await self._current(user_id, interaction_id)
         if not interaction.is_background:
             raise UnsupportedInput("cancel")
         was_cancelled = False
@@ -82,7 +84,7 @@ class ResponseService:
         await self.stop_answer(user_id, interaction_id)
         until_seconds = self.clock.monotonic() + _WAIT_SECONDS
         while True:
-            interaction = await self._stored(user_id, interaction_id)
+            interaction = await self._current(user_id, interaction_id)
             if interaction.status is not Status.IN_PROGRESS:
                 return interaction
             if self.clock.monotonic() >= until_seconds:
@@ -126,12 +128,20 @@ class ResponseService:
         require_owner(caller, scope, user_id)
         return interaction_id, user_id
 
+    async def _current(self, user_id: str, interaction_id: str) -> Interaction:
+        """Return an interaction, which is in its log only until history has it."""
+        return _with_content(await self.read_answer(user_id, interaction_id))
+
     async def _stored(
         self, user_id: str, interaction_id: str, *, wait_seconds: float = 0.0
     ) -> Interaction:
-        interaction = await self.read_interaction(
-            user_id, interaction_id, wait_seconds=wait_seconds
+        return _with_content(
+            await self.read_interaction(user_id, interaction_id, wait_seconds=wait_seconds)
         )
-        if not interaction.is_content_stored:
-            raise NotFound
-        return interaction
+
+
+def _with_content(interaction: Interaction) -> Interaction:
+    """Return the interaction; raises `NotFound` if its content is not stored."""
+    if not interaction.is_content_stored:
+        raise NotFound
+    return interaction

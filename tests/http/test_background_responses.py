@@ -9,7 +9,7 @@ import pytest
 
 from domain.entities.background.answer import AnswerKey
 from domain.entities.background.log import Restarted
-from domain.entities.interaction import Status
+from domain.entities.interaction import Interaction, Status
 from domain.entities.reply import ProviderSelected
 from domain.exceptions import LLMUnavailable
 from tests.fakes.application import ApplicationUnderTest
@@ -125,6 +125,29 @@ async def test_cancel_ends_it_for_all_readers() -> None:
     assert (last["type"], last["response"]["status"]) == ("response.incomplete", "cancelled")
     assert app.llm.hung_up == 1
     assert newest(app).status is Status.CLIENT_CANCELLED
+
+
+async def test_a_response_whose_row_is_still_in_the_queue_is_read_and_cancelled() -> None:
+    app = application((SELECTED, "It is ", asyncio.Event()))
+
+    async def queue(_: Interaction) -> None:
+        """Accept the row; no worker stores it."""
+
+    app.history.append = queue  # type: ignore[method-assign]
+    async with app.client() as client:
+        queued = await responded(client, "How?", background=True)
+        path = f"/v1/responses/{queued['id']}"
+        await until(lambda: app.answer_log.appends and "It is " in app.answer_log.appends[-1])
+        running = await client.get(path)
+        cancelled = await client.post(f"{path}/cancel")
+        again = await client.post(f"{path}/cancel")
+        read = await client.get(path)
+    assert app.history.kept == {}
+    assert (running.status_code, running.json()) == (200, queued | {"status": "in_progress"})
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    assert cancelled.json()["output"][0]["content"][0]["text"] == "It is "
+    assert again.json() == read.json() == cancelled.json()
+    assert app.llm.hung_up == 1
 
 
 @pytest.mark.parametrize("is_running", [True, False])

@@ -6,8 +6,8 @@ from domain.entities.background.answer import AnswerKey
 from domain.entities.interaction import Status
 from domain.exceptions import HistoryUnreadable
 from domain.interfaces.answer_log import AnswerLog
+from domain.use_cases.background.read_answer import ReadAnswer
 from domain.use_cases.background.run_answers import RunAnswers
-from domain.use_cases.read_interaction import ReadInteraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class StopAnswer:
 
     log: AnswerLog
     answers: RunAnswers
-    read_interaction: ReadInteraction
+    read_answer: ReadAnswer
 
     async def __call__(self, user_id: str, interaction_id: str) -> None:
         """End the answer within a second; a complete answer, or one that is not a background answer, is not changed.
@@ -29,7 +29,7 @@ class StopAnswer:
         if await self.log.stop(key):
             self.answers.stop(key)
             return
-        interaction = await self.read_interaction(user_id, interaction_id)
+        interaction = await self.read_answer(user_id, interaction_id)
         if interaction.status is not Status.IN_PROGRESS:
             return
         if await self.log.read(key, after=-1, limit=1) is None:

@@ -11,6 +11,7 @@ from domain.interfaces.tombstones import Tombstones
 from domain.use_cases.background import erased_answers
 from domain.use_cases.background.erased_answers import ErasedAnswers
 from domain.use_cases.background.follow_answer import FollowAnswer
+from domain.use_cases.background.read_answer import ReadAnswer
 from domain.use_cases.load_contents import LoadContents
 from domain.use_cases.read_interaction import ReadInteraction
 from tests.fakes.answer_log import InMemoryAnswerLog
@@ -59,9 +60,11 @@ class Host:
             is_log_apart=is_log_apart,
             again_seconds=AGAIN_SECONDS,
         )
+        read_interaction = ReadInteraction(history=self.history, load_contents=LoadContents(None))
+        self.read = ReadAnswer(self.log, read_interaction, self.erased)
         self.follow = FollowAnswer(
             self.log,
-            ReadInteraction(history=self.history, load_contents=LoadContents(None)),
+            read_interaction,
             self.clock,
             made_here=lambda: self.made,
             erased=self.erased,
@@ -98,6 +101,23 @@ async def test_an_answer_that_was_erased_while_it_began_loses_its_log(is_log_apa
     assert host.tombstones.asked == [[an_id(0), an_id(1), an_id(2)]]  # once
 
 
+async def test_an_answer_that_was_erased_is_not_read_from_its_log(host: Host) -> None:
+    await host.begin()
+    assert await host.read("ana", an_id()) == an_answer().interaction
+    host.erase()
+    with pytest.raises(NotFound):
+        await host.read("ana", an_id())
+    assert not host.log.logs
+
+
+async def test_an_answer_is_read_to_the_end_of_a_long_log(host: Host) -> None:
+    lease = await host.log.begin(an_answer(), lease_seconds=10.0)
+    await host.log.append(lease, ["a"] * 2500)
+    assert await host.read("ana", an_id()) == an_answer().interaction
+    await host.log.end(lease, [an_interaction()])
+    assert await host.read("ana", an_id()) == an_interaction()
+
+
 async def test_an_answer_that_is_made_is_checked_again_and_again(host: Host) -> None:
     key = await host.begin()
     host.made.add(key)
@@ -127,8 +147,9 @@ async def test_an_answer_is_checked_when_it_is_taken_over_and_when_it_has_ended(
     host.erased.answer_ended(an_answer(), an_interaction())
     await host.watch()
     assert not host.log.logs
-    await host.log.begin(an_answer(), lease_seconds=1.0)
-    host.erased.answer_taken_over(an_answer())
+    await host.log.begin(an_answer(1), lease_seconds=1.0)
+    host.erase(1)
+    host.erased.answer_taken_over(an_answer(1))
     await host.watch()
     assert not host.log.logs
 

@@ -7,6 +7,7 @@ import pytest
 
 from domain.entities.interaction import Status
 from domain.exceptions import HistoryUnreadable, NotFound
+from domain.use_cases.background.read_answer import ReadAnswer
 from domain.use_cases.background.stop_answer import StopAnswer
 from domain.use_cases.load_contents import LoadContents
 from domain.use_cases.read_interaction import ReadInteraction
@@ -18,7 +19,10 @@ def stop_in(process: MakingProcess, installation: Installation) -> StopAnswer:
     return StopAnswer(
         process.log,
         process.answers,
-        ReadInteraction(history=installation.history, load_contents=LoadContents(None)),
+        ReadAnswer(
+            process.log,
+            ReadInteraction(history=installation.history, load_contents=LoadContents(None)),
+        ),
     )
 
 
@@ -92,6 +96,16 @@ async def test_a_complete_answer_whose_outcome_is_still_on_its_way_stays_as_it_i
     await process.finished()
     installation.history.kept[an_id()] = replace(installation.outcome(), status=Status.IN_PROGRESS)
     await stop_in(process, installation)("ana", an_id())
+
+
+async def test_a_complete_answer_that_is_not_in_history_yet_stays_as_it_is() -> None:
+    installation = Installation()
+    process = installation.process(SELECTED, "a", END)
+    await process.begin()
+    await process.finished()
+    del installation.history.kept[an_id()]
+    await stop_in(process, installation)("ana", an_id())
+    assert not installation.log_of().is_stopped
 
 
 async def test_a_log_that_is_away_is_no_success() -> None:
