@@ -1,11 +1,16 @@
 """Delete one interaction, or all of a user's."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from domain.entities.background.answer import AnswerKey
-from domain.exceptions import HistoryUnavailable, HistoryUnreadable, IdempotencyUnavailable
+from domain.exceptions import (
+    HistoryDamaged,
+    HistoryUnavailable,
+    HistoryUnreadable,
+    IdempotencyUnavailable,
+)
 from domain.interfaces.answer_log import AnswerLog
 from domain.interfaces.attachments import AttachmentStore
 from domain.interfaces.conversation_records import ConversationRecords
@@ -43,7 +48,9 @@ class EraseHistory:
             await self.idempotency_store.forget_interaction(user_id, interaction_id)
         erased = None
         if self.attachments is not None:
-            erased = await self.history.find(user_id, interaction_id)
+            # a sweep releases the contents of an interaction that cannot be read
+            with suppress(HistoryDamaged):
+                erased = await self.history.find(user_id, interaction_id)
         await self.history.erase(user_id, interaction_id)
         if self.answer_log is not None:
             with _as_one_store():

@@ -3,10 +3,12 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from domain.exceptions import HistoryDamaged
 from domain.interfaces.attachments import AttachmentStore
 from domain.use_cases.erase_history import EraseHistory
 from infra.attachments.disk import DiskAttachments, open_disk_attachments
@@ -18,7 +20,8 @@ from infra.history.dynamodb.items import key_of
 from infra.history.dynamodb.store import DynamoHistory
 from infra.history.mongo.store import MongoHistory
 from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
-from infra.history.sqlite.store import open_sqlite
+from infra.history.sqlite.schema import HISTORY_MIGRATIONS, open_writer
+from infra.history.sqlite.store import HISTORY_FILE, open_sqlite
 from infra.history.store.durable_store import DurableStore
 from tests.contracts.archives import ARCHIVES
 from tests.contracts.test_copied_contents import Whole, opened, some, sweeping
@@ -134,6 +137,34 @@ async def test_the_embedded_store_and_the_sweep_leave_nothing_of_what_expired(
                 await asyncio.sleep(0.01)
         await sweep()
         assert await left_in(attachments, tmp_path) == 0
+
+
+async def test_an_interaction_that_cannot_be_read_is_erased_and_the_sweep_takes_its_contents(
+    tmp_path: Path,
+) -> None:
+    turn, contents = a_turn_with_contents()
+    async with (
+        open_sqlite(
+            tmp_path, clock=SystemClock(), read_seconds=10.0, min_free_disk_bytes=0
+        ) as history,
+        open_disk_attachments(tmp_path, clock=SystemClock(), min_free_disk_bytes=0) as attachments,
+    ):
+        await put_all(attachments, turn, contents)
+        await history.append(turn)
+        damage(tmp_path / HISTORY_FILE)
+        with pytest.raises(HistoryDamaged):
+            await history.find(turn.user_id, turn.id)
+        await erasing(history, attachments).one(turn.user_id, turn.id)
+        assert await history.find(turn.user_id, turn.id) is None
+        assert await history.erased_among(turn.user_id, [turn.id]) == {turn.id}
+        await sweeping(attachments, history, SystemClock())()
+        assert await left_in(attachments, tmp_path) == 0
+
+
+def damage(file: Path) -> None:
+    """Give all interactions in the file a status that this program does not know."""
+    with closing(open_writer(file, HISTORY_MIGRATIONS)) as connection:
+        connection.execute("""UPDATE interaction SET body = json_set(body, '$.status', 'novel')""")
 
 
 @pytest.mark.parametrize("is_erased", [True, False], ids=["erased", "expired"])
