@@ -100,16 +100,12 @@ class MergedReader:
                 return await self._store.conversations(query)
 
     async def statistics(self, query: StatisticsQuery) -> Sequence[Group]:
-        async with self._time_limit():
-            await self._delivered(partial(last_undelivered, user_id=query.user_id))
-            with self._state.observing():
-                return await self._store.statistics(query)
+        async with self._counting(partial(last_undelivered, user_id=query.user_id)):
+            return await self._store.statistics(query)
 
     async def usage(self, query: UsageQuery) -> Sequence[UsageSums]:
-        async with self._time_limit():
-            await self._delivered(last_undelivered_of_all)
-            with self._state.observing():
-                return await self._store.usage(query)
+        async with self._counting(last_undelivered_of_all):
+            return await self._store.usage(query)
 
     async def find(self, user_id: str, interaction_id: str) -> Interaction | None:
         here = await self._host.find(user_id, interaction_id)
@@ -128,6 +124,17 @@ class MergedReader:
                 raise
             return here
         return None if erased else here
+
+    @asynccontextmanager
+    async def _counting(self, last: LastUndelivered) -> AsyncIterator[None]:
+        """Wait for the delivery of all rows up to `last`, and limit the time until the figures are read.
+
+        A failure is not recorded: figures of many interactions can take too long in a store that answers other calls.
+        """
+        async with self._time_limit(is_recorded=False):
+            await self._delivered(last)
+            yield
+            self._state.note_success()
 
     async def _complete_conversation(self, query: HistoryQuery) -> Page | None:
         if not self._is_only_host or query.filter.conversation_id is None:
@@ -181,10 +188,11 @@ class MergedReader:
                 await asyncio.sleep(_OTHERS_POLL_SECONDS)
 
     @asynccontextmanager
-    async def _time_limit(self) -> AsyncIterator[None]:
+    async def _time_limit(self, *, is_recorded: bool = True) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._read_seconds):
                 yield
         except TimeoutError as exc:
-            self._state.note_failure()
+            if is_recorded:
+                self._state.note_failure()
             raise HistoryUnreadable("the store is busy, or away") from exc

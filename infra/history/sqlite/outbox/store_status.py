@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from domain.exceptions import HistoryError
+from domain.exceptions import HistoryDamaged, HistoryError
 from domain.interfaces.clock import Clock
 
 TRUSTED_SECONDS = 5.0
@@ -27,6 +27,9 @@ class StoreStatus:
         """Record whether the calls of the store in the block succeed."""
         try:
             yield
+        except HistoryDamaged:  # the store answered; only what was asked for cannot be read
+            self.note_success()
+            raise
         except HistoryError:
             self.note_failure()
             raise

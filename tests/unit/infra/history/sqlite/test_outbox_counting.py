@@ -1,7 +1,7 @@
 """What cannot be counted here and in the store waits until it is there: figures, and the turns of conversations."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,17 @@ import pytest
 
 from domain.entities.conversation import ConversationQuery
 from domain.entities.statistics import GroupBy, StatisticsQuery
+from domain.entities.usage.report import UsageQuery
 from domain.exceptions import HistoryUnreadable
 from infra.clock import SystemClock
 from infra.history.sqlite.outbox.outbox import Outbox, open_outbox
 from infra.history.sqlite.store import open_sqlite
+from tests.fakes.conversation_records import InMemoryConversationRecords
 from tests.fakes.interactions import an_id, an_interaction
 from tests.fakes.unreliable_store import UnreliableStore
 
 OF_ANA = StatisticsQuery(user_id="ana", by=GroupBy.MODEL)
+OF_ALL = UsageQuery(from_id=an_id(0), to_id=an_id(9))
 
 
 @pytest.fixture
@@ -98,6 +101,40 @@ async def test_figures_need_the_store(opened: Opened, behind: Any) -> None:
                 await asyncio.sleep(0.01)
         (found,) = await outbox.statistics(OF_ANA)
         assert found.interactions == 1
+
+
+@pytest.mark.parametrize(
+    "count",
+    [lambda outbox: outbox.statistics(OF_ANA), lambda outbox: outbox.usage(OF_ALL)],
+    ids=["statistics", "usage"],
+)
+async def test_figures_that_take_too_long_do_not_make_the_store_unread(
+    opened: Opened, behind: Any, count: Callable[[Outbox], Awaitable[object]]
+) -> None:
+    store = UnreliableStore(behind)
+    async with opened(store, read_seconds=0.3) as outbox:
+        records = outbox.records(InMemoryConversationRecords())
+        store.hangs = True
+        with pytest.raises(HistoryUnreadable):
+            await count(outbox)
+        assert outbox.degraded() == []
+        assert await records.get("ana", "c") is None
+        store.hangs, store.is_away = False, True
+        with pytest.raises(HistoryUnreadable):
+            await count(outbox)
+        assert outbox.degraded() == []
+
+
+async def test_figures_show_that_the_store_answers_again(opened: Opened, behind: Any) -> None:
+    store = UnreliableStore(behind)
+    async with opened(store) as outbox:
+        store.is_away = True
+        with pytest.raises(HistoryUnreadable):
+            await outbox.find("ana", an_id(1))
+        assert len(outbox.degraded()) == 1
+        store.is_away = False
+        await outbox.statistics(OF_ANA)
+        assert outbox.degraded() == []
 
 
 async def test_what_is_accepted_while_it_waits_does_not_keep_it_waiting(
