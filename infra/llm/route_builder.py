@@ -91,6 +91,7 @@ class RouteBuilder:
             max_output_tokens=entry.model.max_output_tokens,
             capabilities=entry.model.capabilities,
             upstream=entry.upstream,
+            computes_embeddings=entry.model.computes_embeddings,
             continues=entry.continues,
             client=retried,
             once=guarded,

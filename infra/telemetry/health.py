@@ -9,8 +9,9 @@ from infra.llm.resilience.route_health import RouteHealth, RouteState
 
 
 class ServiceHealth(Health):
-    """Ready when interactions can be stored and at least one route is not permanently misconfigured.
+    """Ready when interactions can be stored and at least one chat route is not permanently misconfigured.
 
+    Routes of embeddings models count only if there are no others.
     An unavailable store or provider only counts as degraded: it may recover or be replaced by a fallback, and it
     affects all instances, so removing them from a load balancer would not help.
     """
@@ -37,7 +38,9 @@ class ServiceHealth(Health):
             self._history.admit()
         except HistoryUnavailable:
             return False
-        return any(route.state is not RouteState.MISCONFIGURED for route in self._routes())
+        routes = self._routes()
+        chat_routes = [route for route in routes if not route.computes_embeddings]
+        return any(route.state is not RouteState.MISCONFIGURED for route in chat_routes or routes)
 
     def degraded(self) -> Sequence[Degraded]:
         return [*self._closed_routes(), *self._stores()]

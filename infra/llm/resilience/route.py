@@ -21,6 +21,7 @@ class Route:
         max_output_tokens: The model's limit on output; None where unknown.
         capabilities: What the model supports beyond text.
         upstream: The provider's name for the model.
+        computes_embeddings: The model computes embeddings, and answers no chats.
         continues: The model continues a partial answer that is the last message.
         client: Calls the model, with retries.
         once: Calls the model without retries.
@@ -35,6 +36,7 @@ class Route:
     max_output_tokens: int | None = None
     capabilities: frozenset[Capability] = frozenset()
     upstream: str = ""
+    computes_embeddings: bool = False
     continues: bool
     client: LLMClient
     once: LLMClient
@@ -75,4 +77,5 @@ class Route:
             in_flight=self.concurrency.in_flight,
             refused=self.concurrency.refused,
             retry_tokens=self.budget.tokens,
+            computes_embeddings=self.computes_embeddings,
         )

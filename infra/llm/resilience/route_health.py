@@ -39,6 +39,7 @@ class RouteHealth:
         in_flight: Calls in flight to the provider, those of its other models included.
         refused: Calls refused by the provider's concurrency limit since the start, those of its other models included.
         retry_tokens: Remaining tokens of the route's retry budget.
+        computes_embeddings: It computes embeddings, and answers no chats.
     """
 
     provider: str
@@ -47,6 +48,7 @@ class RouteHealth:
     in_flight: int
     refused: int = 0
     retry_tokens: int
+    computes_embeddings: bool = False
 
     @property
     def state(self) -> RouteState:

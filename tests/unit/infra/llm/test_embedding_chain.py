@@ -288,6 +288,14 @@ async def test_a_circuit_opens_for_a_model_that_keeps_failing(harness: ProviderH
     assert states["small"] is RouteState.HEALTHY
 
 
+async def test_the_state_of_a_route_tells_whether_it_computes_embeddings(
+    harness: ProviderHarness,
+) -> None:
+    async with harness.open() as llm:
+        chat_models = {route.model for route in llm.health() if not route.computes_embeddings}
+    assert chat_models == {"chat"}
+
+
 async def test_a_rate_limit_pauses_the_model(harness: ProviderHarness) -> None:
     harness.one.then(Refuses(429, retry_after_seconds=30))
     async with harness.open() as llm:
