@@ -81,6 +81,7 @@ from infra.history.open_history import (
     usage_without_expired,
     without_expired,
 )
+from infra.history.store.retention import Retention
 from infra.ids import InteractionIds
 from infra.llm.catalogue.catalogue import Catalogue
 from infra.llm.catalogue.loader import load_catalogue
@@ -290,6 +291,7 @@ async def running(
                     grace_seconds=SWEEP_GRACE_SECONDS
                     if settings.sqs_queue_url is None
                     else QUEUED_SWEEP_GRACE_SECONDS,
+                    first_kept_id=Retention(settings.history_retention_days).first_kept_id,
                 ),
                 clock,
                 attachment_observer,

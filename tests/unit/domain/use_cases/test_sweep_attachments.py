@@ -1,9 +1,11 @@
 """Sweeps: only references of interactions that stay missing are removed."""
 
 from domain.entities.interaction import Interaction
+from domain.entities.statistics import DAY_MILLISECONDS
 from domain.exceptions import HistoryDamaged
 from domain.interfaces.attachments import StoredContent
 from domain.use_cases.sweep_attachments import SweepAttachments, SweepResult
+from infra.history.store.retention import Retention
 from tests.fakes.attachments import InMemoryAttachments
 from tests.fakes.clock import START_MILLISECONDS, FakeClock
 from tests.fakes.history import InMemoryHistory
@@ -61,6 +63,25 @@ async def test_an_interaction_that_cannot_be_read_keeps_its_attachments_and_stop
     sweep = SweepAttachments(store, Damaged(), FakeClock())
     assert await sweep() == SweepResult(attachments=2, released=1)
     assert store.references_of == {("ana", "first"): {damaged}}
+
+
+async def test_references_of_expired_interactions_are_removed_whatever_their_grace() -> None:
+    store, history, clock = InMemoryAttachments(), InMemoryHistory(), FakeClock()
+    expired = an_interaction(id=an_id(1, milliseconds=START_MILLISECONDS - 8 * DAY_MILLISECONDS))
+    kept = an_id(2, milliseconds=START_MILLISECONDS - 6 * DAY_MILLISECONDS)
+    await history.append(expired)  # the store has not removed it yet
+    for interaction_id in (expired.id, kept):
+        await store.put(expired.user_id, "both", CONTENT, interaction_id=interaction_id)
+    sweep = SweepAttachments(
+        store,
+        history,
+        clock,
+        grace_seconds=22 * 86_400.0,
+        first_kept_id=Retention(days=7).first_kept_id,
+    )
+    assert await sweep() == SweepResult(attachments=1, released=1)
+    assert store.references_of == {(expired.user_id, "both"): {kept}}
+    assert clock.slept == []
 
 
 async def test_without_anything_to_remove_a_sweep_does_not_wait() -> None:
