@@ -24,8 +24,8 @@ async def read_usage(parameters: Annotated[UsageParameters, Query()], request: R
     """Interactions, failures, tokens and costs of all users by day, model and key; needs the scope `admin:read`.
 
     The answer contains neither texts nor users. Each interaction in the store counts exactly once; erased and expired
-    ones do not count. What this host answered before the request is included; with SQS, an answer is included once a
-    worker has stored it. Usage is never partial: if it cannot be read completely in time, as that of too long a range,
+    ones do not count. What this host answered before the request is included; with DynamoDB or SQS usually within
+    seconds. Usage is never partial: if it cannot be read completely in time, as that of too long a range,
     the response is a 503.
     """
     start, end = parameters.from_, parameters.to

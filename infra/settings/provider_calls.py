@@ -45,7 +45,7 @@ class ProviderCallSettings(ProcessSettings):
     )
     retry_budget_tokens: CountOrZero = Field(
         default=100,
-        description="Retry budget of a route: a retry costs 5, one after a timeout 10, and an answer adds 1.",
+        description="Retry budget of a route: a retry costs 5, a timeout itself 10, and an answer at the first attempt adds 1.",
     )
     cooldown_cap_seconds: Seconds = Field(
         default=60.0, description="Longest pause that is accepted from a provider."
