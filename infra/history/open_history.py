@@ -173,7 +173,12 @@ async def _behind_queue(
     traceparent: Callable[[], str | None],
 ) -> ConfiguredHistory:
     from infra.history.sqs.queue_setup import SqsNames
-    from infra.history.sqs.queued_history import SqsHistory, SqsSink, open_senders
+    from infra.history.sqs.queued_history import (
+        SqsHistory,
+        SqsSink,
+        is_turn_of_conversation,
+        open_senders,
+    )
 
     names = SqsNames.from_urls(str(settings.sqs_queue_url), settings.sqs_dlq_url)
     senders = await stack.enter_async_context(
@@ -202,6 +207,8 @@ async def _behind_queue(
             traceparent=traceparent,
             # the outbox delivers attachments before their interaction
             is_direct=lambda interaction: not interaction.content_ids,
+            # the next turn reads it on this host before a worker has stored it
+            is_read_soon=is_turn_of_conversation,
         ),
         tombstones=store.history,
         outbox=outbox,

@@ -6,19 +6,24 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from domain.entities.history_query import HistoryFilter, HistoryQuery
 from domain.entities.interaction import Interaction, Status
 from domain.exceptions import HistoryUnavailable
 from infra.clock import SystemClock
+from infra.history.sqlite.outbox.outbox import open_outbox
+from infra.history.sqlite.store import open_sqlite
 from infra.history.sqs.envelope import interaction_from
 from infra.history.sqs.queued_history import (
     PATIENCE_SECONDS,
     TRY_SECONDS,
     SqsHistory,
     SqsSink,
+    is_turn_of_conversation,
     open_senders,
 )
 from infra.history.sqs.sender import MAX_CALLS, MAX_MESSAGE_BYTES, SqsSender
@@ -253,6 +258,51 @@ async def test_one_whose_caller_is_gone_before_it_was_sent_is_not_sent(front: Fr
     await asyncio.gather(*appending, return_exceptions=True)
 
     assert set(await front.queued(60)) >= {an_id(n) for n in range(50)}
+
+
+async def test_a_turn_of_a_conversation_is_read_on_its_host_before_a_worker_has_stored_it(
+    front: Front, tmp_path: Path
+) -> None:
+    turn, alone = an_interaction(1, conversation_id="c"), an_interaction(2)
+    clock = SystemClock()
+    async with (
+        open_sqlite(
+            tmp_path / "store", clock=clock, read_seconds=UNHURRIED_SECONDS, min_free_disk_bytes=0
+        ) as store,
+        open_outbox(
+            tmp_path / "host",
+            store=store,
+            sink=front.sink,
+            clock=clock,
+            read_seconds=UNHURRIED_SECONDS,
+            min_free_disk_bytes=0,
+        ) as outbox,
+    ):
+        history = SqsHistory(
+            front.sender,
+            outbox,
+            patience_seconds=UNHURRIED_SECONDS,
+            is_read_soon=is_turn_of_conversation,
+        )
+        await history.append(turn)
+        await history.append(alone)
+        query = HistoryQuery(user_id="ana", filter=HistoryFilter(conversation_id="c"), limit=10)
+        assert list((await history.recall(query)).interactions) == [turn]
+        assert await history.find("ana", alone.id) is None
+        assert await store.find("ana", turn.id) is None
+        assert await front.queued(2) == {turn.id: turn, alone.id: alone}
+
+
+async def test_a_turn_that_the_outbox_does_not_accept_goes_to_the_queue(front: Front) -> None:
+    history = SqsHistory(
+        front.sender, front.behind, patience_seconds=UNHURRIED_SECONDS, is_read_soon=lambda _: True
+    )
+    front.behind.refuses = 1
+    await history.append(an_interaction(1, conversation_id="c"))
+    await history.append(an_interaction(2, conversation_id="c"))
+
+    assert set(await front.queued(1)) == {an_id(1)}
+    assert set(front.behind.kept) == {an_id(2)}
 
 
 async def test_messages_are_json_of_ascii_with_a_version_and_an_id(front: Front) -> None:

@@ -30,11 +30,21 @@ def _always(_: Interaction) -> bool:
     return True
 
 
+def _never(_: Interaction) -> bool:
+    return False
+
+
+def is_turn_of_conversation(interaction: Interaction) -> bool:
+    """Return whether the next turn of its conversation reads an interaction."""
+    return interaction.conversation_id is not None
+
+
 class SqsHistory(HistoryRepository):
     """`append` returns when SQS has the interaction; after 600 ms without SQS it uses the history behind the queue.
 
     A worker moves interactions from the queue to the store, so that they become readable a moment later. Reads and
-    erasures go to the history behind the queue: an outbox or the store itself.
+    erasures go to the history behind the queue: an outbox or the store itself. An outbox takes interactions that are read
+    soon, and sends them to the queue later.
     """
 
     def __init__(
@@ -46,6 +56,7 @@ class SqsHistory(HistoryRepository):
         traceparent: Callable[[], str | None] = lambda: None,
         patience_seconds: float = PATIENCE_SECONDS,
         is_direct: Callable[[Interaction], bool] = _always,
+        is_read_soon: Callable[[Interaction], bool] = _never,
     ) -> None:
         """Put a queue in front of a history.
 
@@ -56,6 +67,8 @@ class SqsHistory(HistoryRepository):
             traceparent: Returns the current span.
             patience_seconds: Time limit of an append to the queue.
             is_direct: Whether an interaction may go to the queue at once; others go to the history behind it.
+            is_read_soon: Whether an interaction goes to the history behind the queue first, and to the queue only if
+                that does not accept it.
         """
         self._patience_seconds = patience_seconds
         self._sender = sender
@@ -63,6 +76,7 @@ class SqsHistory(HistoryRepository):
         self._end_marker = end_marker
         self._traceparent = traceparent
         self._is_direct = is_direct
+        self._is_read_soon = is_read_soon
 
     def admit(self) -> None:
         if self._sender.reachability.is_away:
@@ -81,6 +95,8 @@ class SqsHistory(HistoryRepository):
         )
 
     async def append(self, interaction: Interaction) -> None:
+        if self._is_read_soon(interaction) and await self._is_stored_behind(interaction):
+            return
         if not await self._is_queued(interaction):
             await self._behind.append(interaction)
         elif self._end_marker is not None:
@@ -112,6 +128,13 @@ class SqsHistory(HistoryRepository):
 
     async def erase_all(self, user_id: str, until_id: str) -> int:
         return await self._behind.erase_all(user_id, until_id)
+
+    async def _is_stored_behind(self, interaction: Interaction) -> bool:
+        try:
+            await self._behind.append(interaction)
+        except HistoryUnavailable:  # its disk is full, for example
+            return False
+        return True
 
     async def _is_queued(self, interaction: Interaction) -> bool:
         if self._sender.reachability.is_away or not self._is_direct(interaction):
