@@ -121,6 +121,10 @@ class FollowAnswer:
         if self.erased is not None and key not in self.made_here():
             await self.erased.before_reading(key)
         following = self._followed.get(key)
+        if following is not None and following.is_ended and await self._is_removed(key):
+            if self._followed.get(key) is following:
+                del self._followed[key]
+            following = None
         if following is None:
             page = await self.log.read(key, after=-1, limit=_EVENTS_AT_ONCE)
             if page is None:
@@ -130,6 +134,10 @@ class FollowAnswer:
             answer = replace(page.answer, interaction=await self._loaded(page.answer.interaction))
             following = Following(answer, await self._complete(page), page.is_ended)
         return FollowedAnswer(following.answer, self._events(key, following, after + 1))
+
+    async def _is_removed(self, key: AnswerKey) -> bool:
+        """Return whether an answer that has ended was erased or expired: no task reads its log any more."""
+        return await self.log.read(key, after=-1, limit=1) is None
 
     def begun(self, answer: BackgroundAnswer) -> FollowedAnswer:
         """Return an answer that has just begun, with all its events; readers wait if the log cannot be read."""

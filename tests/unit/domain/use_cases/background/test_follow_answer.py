@@ -245,6 +245,23 @@ async def test_readers_of_an_erased_answer_end_without_an_outcome(readers: Reade
         await readers.events()
 
 
+async def test_an_erased_answer_is_not_served_while_an_earlier_reader_is_connected(
+    readers: Readers,
+) -> None:
+    lease = await readers.begin()
+    await readers.writer.append(lease, ["a"])
+    await readers.writer.end(lease, [an_interaction()])
+    async with aclosing(await readers.events()) as first:
+        assert await anext(first) == NumberedEvent(0, "a")
+        assert await readers.read_all() == numbered("a", an_interaction())
+        await readers.writer.erase(lease.key)
+        await readers.history.erase("ana", an_id())
+        for _ in range(2):
+            with pytest.raises(NotFound):
+                await readers.events()
+    assert readers.follow.readers == 0
+
+
 async def test_without_a_log_the_answer_is_told_as_a_whole(readers: Readers) -> None:
     await readers.history.append(an_interaction())
     whole = (ProviderSelected(provider="scripted", model="demo"), "answer 0", an_interaction())
