@@ -47,7 +47,7 @@ async def follow(
             alias="Last-Event-ID",
             ge=0,
             le=_LARGEST_NUMBER,
-            description="The same, as browsers send it when they reconnect; `after` takes precedence.",
+            description="The same, as browsers send it when they reconnect; of the two, the greater number counts.",
         ),
     ] = None,
 ) -> Response:
@@ -57,12 +57,12 @@ async def follow(
     text before it is void. If a connection ends without `done` or `error`, connect again with the last number. An
     interaction that is not a background answer has `meta`, one `delta` and `done`.
     """
-    known = after if after is not None else last_event_id
     followed = await container_of(request).background.follow(
         caller_of(request),
         user_in_path(user_id, request),
         interaction_id.lower(),
-        after=-1 if known is None else known,
+        # An EventSource reconnects with the query of its URL and the number that it has reached.
+        after=max(-1 if number is None else number for number in (after, last_event_id)),
     )
     return AnswerStream(followed, NativeLogFormat(followed), request)
 

@@ -113,6 +113,7 @@ async def test_events_are_read_from_any_number() -> None:
                 ({"after": after}, {}),
                 ({}, {"Last-Event-ID": str(after)}),
                 ({"after": after}, {"Last-Event-ID": "0"}),
+                ({"after": 0}, {"Last-Event-ID": str(after)}),
             ):
                 response = await client.get(path, params=query, headers=headers)
                 assert response.status_code == 200
