@@ -238,17 +238,23 @@ class RunAnswers:
         """Take over some answers; return whether there may be more."""
         if self._is_stopping:
             return False
-        found = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE)
         # `watch` renews expired leases of this process, for example after it was suspended.
         own = self._writers.keys() | self._beginning
         now_seconds = self.parts.clock.monotonic()
-        keys = [
-            key for key in found if key not in own and self._damaged.get(key, 0.0) <= now_seconds
-        ]
+        self._damaged = {
+            key: until_seconds
+            for key, until_seconds in self._damaged.items()
+            if until_seconds > now_seconds
+        }
+        passed_over = own | self._damaged.keys()
+        # They may be those that wait longest, and must not hide the others.
+        found = await self.parts.log.abandoned(limit=_TAKEN_AT_ONCE + len(passed_over))
+        keys = [key for key in found if key not in passed_over][:_TAKEN_AT_ONCE]
         free = max(0, self.limits.answers - self.running)
         self.waiting = len(keys[free:])
         taken = await asyncio.gather(*[self._take_over(key, prepare) for key in keys[:free]])
-        return len(found) == _TAKEN_AT_ONCE and any(taken)
+        is_progress = any(taken) or any(key in self._damaged for key in keys)
+        return len(keys) == _TAKEN_AT_ONCE and is_progress
 
     async def _take_over(self, key: AnswerKey, prepare: Prepare) -> bool:
         """Take over an answer; return whether this process generates it now."""

@@ -524,6 +524,25 @@ async def test_a_log_that_cannot_be_read_does_not_keep_others_waiting() -> None:
     ]
 
 
+async def test_logs_that_cannot_be_read_do_not_hide_a_later_one() -> None:
+    installation = Installation()
+    dead = installation.process(SELECTED, "a", asyncio.Event())
+    for number in range(25):
+        await dead.begin(number)
+    installation.clock.advance(1.0)
+    await dead.begin(25)
+    await ended_by_death(installation, dead)
+    for number in range(25):
+        installation.log_of(number).is_damaged = True
+    second = installation.process(SELECTED, "b", END)
+    await second.take_over()
+    await second.finished()
+    assert installation.outcome(25).status is Status.COMPLETED
+    epochs = [installation.log_of(number).epoch for number in range(25)]
+    await second.take_over()
+    assert [installation.log_of(number).epoch for number in range(25)] == epochs
+
+
 async def test_a_log_that_is_away_is_looked_at_again() -> None:
     installation = Installation()
     await died_after(installation, SELECTED, "a")
