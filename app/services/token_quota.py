@@ -128,6 +128,8 @@ def _used_tokens(context: ChatRequestContext, prompt_tokens: int) -> int:
     """
     interaction = context.interaction
     if interaction is None:
+        if context.is_handed_over and context.attempts and context.attempts[-1].usage is not None:
+            return 0  # the process that continues finds it in the log, and sums up all calls
         return prompt_tokens if context.is_sent else 0
     usage = interaction.usage
     if usage.total_tokens is not None:

@@ -42,6 +42,7 @@ class ChatRequestContext:
         ended_by_shutdown: The service ends the request because it stops.
         is_replayed: The stored answer of an earlier request with the same Idempotency-Key is returned.
         attempts: All provider calls so far, successful or not.
+        is_handed_over: Another process continues the answer, and counts the calls in `attempts` with it.
         earlier_attempts: Calls that other processes made for the same answer; none but for background answers.
         text_so_far: Text that another process has written, which is to be continued; empty otherwise.
         reported_usage: Returns the usage that the provider of the current call has reported so far, with its price;
@@ -75,6 +76,7 @@ class ChatRequestContext:
     ended_by_shutdown: bool = False
     is_replayed: bool = False
     attempts: list[Attempt] = field(default_factory=list)
+    is_handed_over: bool = False
     earlier_attempts: tuple[Attempt, ...] = ()
     text_so_far: str = ""
     reported_usage: Callable[[], Usage] | None = None

@@ -355,7 +355,7 @@ class RunAnswers:
             with self.parts.observer.making(answer):
                 await writer.run(context, ready.prompt, recorder)
         finally:
-            ready.settle(context)
+            _settle(context, writer, recorder, ready)
 
     async def _resume(self, writer: AnswerWriter, taken: TakenOver, prepare: Prepare) -> None:
         with self.parts.observer.making(taken.answer):
@@ -398,7 +398,7 @@ class RunAnswers:
         try:
             await writer.run(context, ready.prompt, recorder, is_shown=is_shown)
         finally:
-            ready.settle(context)
+            _settle(context, writer, recorder, ready)
 
     def _outcome_without_asking(
         self, taken: TakenOver, context: ChatRequestContext, recorder: AnswerRecorder
@@ -441,3 +441,15 @@ def _raise_withdrawn(error: BaseException) -> None:
     """Raise `AnswerWithdrawn` for an error of history; return for others."""
     if isinstance(error, HistoryUnavailable):
         raise AnswerWithdrawn from error
+
+
+def _settle(
+    context: ChatRequestContext, writer: AnswerWriter, recorder: AnswerRecorder, ready: ReadyToAsk
+) -> None:
+    """Settle an answer that has ended in this process, also one without an outcome.
+
+    What an erased answer used counts. The same is done if another process took it over, which cannot be told apart here.
+    """
+    if context.interaction is None and writer.has_lost_lease:
+        recorder.cancelled()
+    ready.settle(context)

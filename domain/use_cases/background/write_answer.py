@@ -164,6 +164,11 @@ class AnswerWriter:
         return None if task.cancelled() else task.result()
 
     @property
+    def has_lost_lease(self) -> bool:
+        """Whether the answer was erased, or another process generates it."""
+        return self._interruption is Interruption.LEASE_LOST
+
+    @property
     def _may_conclude(self) -> bool:
         return self._interruption in (None, Interruption.STOPPED)
 
@@ -341,6 +346,7 @@ class AnswerWriter:
         try:
             if records := self._take_pending(context):
                 await self._append(records)
+            context.is_handed_over = True
             await self._parts.log.give_up(self.lease)
         except HistoryError:
             return

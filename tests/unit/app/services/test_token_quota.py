@@ -16,6 +16,7 @@ from domain.entities.reply import FinishReason, ProviderSelected, Reply, Usage
 from domain.exceptions import HistoryUnavailable, LLMUnavailable, RateLimited
 from domain.interfaces.rate_limiter import Reservation, TokenBudget
 from domain.use_cases.answer_prompt import AnswerPrompt
+from domain.use_cases.record_answer import AnswerRecorder
 from infra.security.token_budget import MemoryTokenBudget
 from tests.fakes.chat_contexts import a_chat_context
 from tests.fakes.clock import FakeClock
@@ -196,3 +197,32 @@ async def test_a_prompt_that_does_not_fit_into_the_day_is_refused_before_anybody
     assert refused.value.retry_after_seconds > 1
     assert calls.sent == []
     assert calls.ledger.spent == []
+
+
+@pytest.mark.parametrize(
+    ("usages", "is_handed_over", "spent"),
+    [
+        ([Usage(total_tokens=77)], True, [0, 77]),
+        ([Usage(total_tokens=77)], False, [110, 77]),
+        ([None], True, [110, 110]),
+        ([Usage(total_tokens=77), None], True, [110, 77]),
+        ([], True, [110, 110]),
+    ],
+)
+async def test_a_call_that_is_handed_over_is_charged_once(
+    usages: list[Usage | None], is_handed_over: bool, spent: list[int]
+) -> None:
+    ledger = Ledger(10_000)
+    attempts = [
+        Attempt(provider="p", model="m", outcome="cancelled", seconds=1.0, usage=usage)
+        for usage in usages
+    ]
+    first, second = a_chat_context(), a_chat_context()
+    first.attempts += attempts
+    second.earlier_attempts = tuple(attempts)
+    first.is_sent = second.is_sent = True
+    first.is_handed_over = is_handed_over
+    (await TokenQuota(ledger).reserve("ana", PROMPT, MODEL)).settle(first)
+    AnswerRecorder(second, PROMPT, FakeClock()).cancelled()
+    (await TokenQuota(ledger).reserve("ana", PROMPT, MODEL)).settle(second)
+    assert ledger.spent == spent

@@ -11,7 +11,7 @@ from domain.entities.background.answer import AnswerKey, AnswerLease, Background
 from domain.entities.background.log import Asked, Concluded, Restarted
 from domain.entities.interaction import Attempt, Interaction, Status
 from domain.entities.items import ProviderMetadata, Reasoning, Text, ToolCall
-from domain.entities.reply import MetadataReceived, ProviderSelected, ReasoningDelta
+from domain.entities.reply import MetadataReceived, ProviderSelected, ReasoningDelta, Usage
 from domain.exceptions import (
     AnswerWithdrawn,
     CannotContinue,
@@ -323,6 +323,45 @@ async def test_a_lease_that_was_given_up_is_no_takeover_of_the_dead() -> None:
     await last.finished()
     assert installation.outcome().text == "0123456789end"
     assert installation.outcome().status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("is_erased", [True, False])
+async def test_an_answer_whose_lease_is_lost_is_settled_with_what_it_used(is_erased: bool) -> None:
+    installation = Installation()
+    used = Attempt(
+        provider="scripted", model="demo", outcome="ok", seconds=1.0, usage=Usage(total_tokens=7)
+    )
+    process = installation.process(used, SELECTED, "abc", asyncio.Event())
+    await process.begin()
+    await until(lambda: "abc" in events(installation))
+    if is_erased:
+        await process.log.erase(KEY)
+    else:
+        installation.log_of().epoch += 1
+    await process.answers.watch()
+    await process.finished()
+    (context,) = process.settled
+    assert context.interaction is not None
+    assert (context.interaction.text, context.interaction.usage.total_tokens) == ("abc", 7)
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_only_an_answer_whose_events_are_in_the_log_is_settled_as_handed_over(
+    is_away: bool,
+) -> None:
+    installation = Installation()
+    process = installation.process(SELECTED, "abc", asyncio.Event())
+    await process.begin()
+    await until(lambda: "abc" in events(installation))
+    process.contexts[0].attempts.append(
+        Attempt(provider="scripted", model="demo", outcome="cancelled", seconds=1.0)
+    )
+    process.log.is_away = is_away
+    process.answers.give_up()
+    await process.finished()
+    (context,) = process.settled
+    assert context.interaction is None
+    assert context.is_handed_over is not is_away
 
 
 @pytest.mark.parametrize(("text", "status"), [("a", Status.TRUNCATED), (None, Status.FAILED)])
