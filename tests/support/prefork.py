@@ -31,6 +31,8 @@ IMPORTED = (
     *("infra.history.mongo.store", "infra.history.dynamodb.store", "infra.history.sqs.consumer"),
 )
 _MESSAGE_BYTES = 256 * 1024
+_FORK_SECONDS = 300.0
+"""The first fork waits for all imports, which take half a minute on a machine that is busy."""
 
 
 class ForkedProcess:
@@ -145,7 +147,7 @@ class Prefork:
         with self._lock:
             socket.send_fds(self._socket, [json.dumps(request).encode()], output)
             with self._has_started:
-                if not self._has_started.wait_for(lambda: bool(self._started), timeout=60):
+                if not self._has_started.wait_for(lambda: bool(self._started), timeout=_FORK_SECONDS):
                     raise RuntimeError("the forking process does not answer")
                 pid, pidfd = self._started.pop()
         process = ForkedProcess(pid, pidfd, stdout, ["main.py", *arguments])
