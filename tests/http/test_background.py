@@ -480,6 +480,25 @@ async def test_what_a_stopped_answer_did_not_use_of_the_day_is_free_again() -> N
         assert (await ask(client, headers=of("ana"))).status_code == 202
 
 
+async def test_the_tokens_of_an_erased_answer_count_for_the_day() -> None:
+    application = BackgroundApplication(
+        *ANSWER,
+        rules=WITH_CREDENTIALS,
+        authenticator=CALLERS,
+        settings={"caller_daily_tokens": 56},
+    )
+    application.llm.in_turn = [(SELECTED, "x" * 150, asyncio.Event())]
+    async with application.running() as client:
+        first = (await ask(client, headers=of("ana"), maxOutputTokens=50)).json()["id"]
+        await until(lambda: "x" * 150 in application.log_records())
+        assert (await client.delete(path_of(first), headers=of("ana"))).status_code == 204
+        await application.container.background.answers.watch()
+        await application.finished()
+        assert (await ask(client, headers=of("ana"), maxOutputTokens=50)).status_code == 202
+        await application.finished()
+        assert application.llm.asked[-1].max_output_tokens == 56 - 1 - 50 - 1
+
+
 @pytest.mark.parametrize(
     ("body", "slug"),
     [
