@@ -76,7 +76,8 @@ class AnswerLog(Protocol):
     async def take_over(self, key: AnswerKey, *, lease_seconds: float) -> TakenOver | None:
         """Return the answer with a new lease; None if another process has one, or there is nothing to take over.
 
-        From then on the log refuses records of the previous lease.
+        From then on the log refuses records of the previous lease. If the log cannot be read, the new lease is given up, so
+        that any process may take over at once and the death of the previous one counts once.
         """
         ...
 

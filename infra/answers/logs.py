@@ -1,7 +1,7 @@
 """The interface of event logs in a store that all hosts share."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,9 +104,21 @@ class SharedLogs(Protocol):
 
     @abstractmethod
     async def take_over(
-        self, key: AnswerKey, *, now_milliseconds: int, lease_until: int
+        self,
+        key: AnswerKey,
+        *,
+        now_milliseconds: int,
+        lease_until: int,
+        on_lease: Callable[[AnswerLease], None],
     ) -> Taken | None:
-        """Create a new lease if the previous one ended, and take the next position of the log."""
+        """Create a new lease if the previous one ended, and take the next position of the log.
+
+        Args:
+            key: The answer.
+            now_milliseconds: The current time.
+            lease_until: End of the new lease.
+            on_lease: Called once the lease is created; the caller gives it up if the rest fails.
+        """
         ...
 
     @abstractmethod

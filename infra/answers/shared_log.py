@@ -2,8 +2,8 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -99,12 +99,25 @@ class SharedAnswerLog(AnswerLog):
         return await self._written(self._logs.abandoned(self._clock.now_milliseconds(), limit))
 
     async def take_over(self, key: AnswerKey, *, lease_seconds: float) -> TakenOver | None:
+        leases: list[AnswerLease] = []
+        try:
+            return await self._take_over(key, lease_seconds, leases.append)
+        except BaseException:
+            for lease in leases:
+                with suppress(HistoryError):
+                    await self.give_up(lease)
+            raise
+
+    async def _take_over(
+        self, key: AnswerKey, lease_seconds: float, on_lease: Callable[[AnswerLease], None]
+    ) -> TakenOver | None:
         with _decoding():
             taken = await self._written(
                 self._logs.take_over(
                     key,
                     now_milliseconds=self._clock.now_milliseconds(),
                     lease_until=self._lease_until(lease_seconds),
+                    on_lease=on_lease,
                 )
             )
             if taken is None:

@@ -14,8 +14,10 @@ from domain.entities.background.answer import AnswerKey
 from domain.interfaces.answer_log import AnswerLog
 from infra.answers.dynamodb.items import chunk_key
 from infra.answers.dynamodb.store import open_dynamo_answers
+from infra.answers.format import records_in
 from infra.answers.mongo.store import open_mongo_answers
 from infra.answers.sqlite.store import ANSWERS_FILE, open_sqlite_answers
+from infra.history.format.documents import UnreadableDocument
 from infra.storage.aws.client import open_client
 from tests.fakes.answer_log import InMemoryAnswerLog
 from tests.fakes.clock import FakeClock
@@ -77,8 +79,13 @@ async def in_memory(_folder: Path) -> AsyncIterator[Logs]:
     def another() -> InMemoryAnswerLog:
         return InMemoryAnswerLog(clock, keep_seconds=KEEP_SECONDS, logs=one.logs, erased=one.erased)
 
-    async def spoil(key: AnswerKey, _body: bytes) -> None:
-        one.logs[key].is_damaged = True
+    async def spoil(key: AnswerKey, body: bytes) -> None:
+        try:
+            records_in(body)
+        except UnreadableDocument:
+            one.logs[key].is_damaged = True
+        else:
+            one.logs[key].is_damaged = False
 
     yield Logs(one, another(), clock, spoil, lambda: nullcontext(another()))
 

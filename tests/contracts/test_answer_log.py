@@ -527,6 +527,29 @@ async def test_records_that_this_program_does_not_know_are_damage(logs: Logs, bo
         await logs.other.take_over(key_of(), lease_seconds=LEASE_SECONDS)
 
 
+@pytest.mark.parametrize("is_given_up", [False, True])
+async def test_a_takeover_that_cannot_read_the_log_leaves_it_to_any_process_at_once(
+    logs: Logs, is_given_up: bool
+) -> None:
+    lease = await begun(logs.one)
+    await logs.one.append(lease, ["a"])
+    if is_given_up:
+        await logs.one.give_up(lease)
+    logs.clock.advance(LEASE_SECONDS)
+    await logs.spoil(key_of(), b"[")
+    for _ in range(2):
+        with pytest.raises(HistoryDamaged):
+            await logs.other.take_over(key_of(), lease_seconds=LEASE_SECONDS)
+        assert list(await logs.one.abandoned(limit=5)) == [key_of()]
+    await logs.spoil(key_of(), b'["a"]')
+    found = await logs.one.take_over(key_of(), lease_seconds=LEASE_SECONDS)
+    assert found is not None
+    assert list(found.records) == ["a"]
+    assert found.lease.takeovers == (0 if is_given_up else 1)
+    await logs.one.append(found.lease, ["b"])
+    assert await events(logs.other, key_of()) == ("a", "b")
+
+
 async def test_a_waiting_reader_is_woken_by_an_append_of_its_process(logs: Logs) -> None:
     lease = await begun(logs.one)
     other_lease = await begun(logs.one, 1)

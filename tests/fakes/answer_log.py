@@ -185,8 +185,11 @@ class InMemoryAnswerLog(AnswerLog):
         log.takeovers += not log.was_given_up
         log.was_given_up = False
         log.epoch += 1
+        if log.is_damaged:
+            log.was_given_up = True
+            log.lease_until_milliseconds = self._clock.now_milliseconds()
+            raise HistoryDamaged
         log.lease_until_milliseconds = self._until(lease_seconds)
-        self._check_readable(log)
         return TakenOver(
             answer=log.answer,
             lease=AnswerLease(

@@ -5,7 +5,7 @@ writes. A put of an older lease then finds its position taken.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -140,7 +140,12 @@ class DynamoLogs(SharedLogs):
         return [key_of_lease(lease) for lease in leases[:limit]]
 
     async def take_over(
-        self, key: AnswerKey, *, now_milliseconds: int, lease_until: int
+        self,
+        key: AnswerKey,
+        *,
+        now_milliseconds: int,
+        lease_until: int,
+        on_lease: Callable[[AnswerLease], None],
     ) -> Taken | None:
         seen = await self._get(lease_key(key))
         if seen is None or int(seen["leaseUntil"]["N"]) > now_milliseconds:
@@ -160,11 +165,12 @@ class DynamoLogs(SharedLogs):
         )
         if taken is None:
             return None
+        epoch = int(taken["epoch"]["N"])
+        on_lease(AnswerLease(key=key, epoch=epoch))
         header = await self._get(header_key(key))
         if header is None or "erased" in header:
             await self._table.delete_many([lease_key(key)])
             return None
-        epoch = int(taken["epoch"]["N"])
         chunks = chunks_in([item async for item in self._items(key, 0)])
         number = await self._fenced(key, epoch, chunks, now_milliseconds)
         if number is None:

@@ -5,7 +5,7 @@ one insert at the next position, and a new lease takes the next position before 
 then finds its position taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
@@ -129,7 +129,12 @@ class MongoLogs(SharedLogs):
         return [key_in(header) for header in await found.to_list()]
 
     async def take_over(
-        self, key: AnswerKey, *, now_milliseconds: int, lease_until: int
+        self,
+        key: AnswerKey,
+        *,
+        now_milliseconds: int,
+        lease_until: int,
+        on_lease: Callable[[AnswerLease], None],
     ) -> Taken | None:
         seen = await self.headers.find_one({"_id": header_id(key)}, {"request": 0})
         if seen is None or not is_running(seen) or seen["leaseUntil"] > now_milliseconds:
@@ -145,6 +150,7 @@ class MongoLogs(SharedLogs):
         if header is None:
             return None
         epoch = header["epoch"]
+        on_lease(AnswerLease(key=key, epoch=epoch))
         documents = await self.chunks.find(chunks_of(key)).sort("_id", 1).to_list()
         chunks = [chunk_in(document) for document in documents]
         while True:

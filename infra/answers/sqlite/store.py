@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from domain.entities.interaction import first_id_after
 from domain.exceptions import (
     AnswerExists,
     HistoryDamaged,
+    HistoryError,
     HistoryUnavailable,
     HistoryUnreadable,
     LeaseLost,
@@ -127,7 +128,12 @@ class SqliteAnswerLog(AnswerLog):
         if taken is None:
             return None
         # After the lease is taken, since no other process adds to the log from then on.
-        found = await self._find(lambda connection: reads.whole(connection, key))
+        try:
+            found = await self._find(lambda connection: reads.whole(connection, key))
+        except BaseException:
+            with suppress(HistoryError):
+                await self.give_up(taken.lease)
+            raise
         if found is None:
             return None
         answer, records = found
