@@ -3,8 +3,8 @@
     python -m bench.bedrock
 
 Signs a request in both ways, then reads the same streamed answer from a server on loopback, in another process, in both
-ways. It also measures the lookup of a valid access token of Vertex AI. Prints the CPU time of this process in µs: medians over rounds, the ways taking turns. Signing, credentials
-included, has a budget of 100, and so has the token.
+ways. It also measures the lookup of a valid access token of Vertex AI. Prints the CPU time of this process in µs: medians
+over rounds, alternating. Signing, credentials included, has a budget of 100, and so has the token.
 """
 
 import argparse

@@ -25,8 +25,8 @@ async def read_usage(parameters: Annotated[UsageParameters, Query()], request: R
 
     The answer contains neither texts nor users. Each interaction in the store counts exactly once; erased and expired
     ones do not count. What this host answered before the request is included; with DynamoDB or SQS usually within
-    seconds. Usage is never partial: if it cannot be read completely in time, as that of too long a range,
-    the response is a 503.
+    seconds. Usage is never partial: if it cannot be read completely in time, as that of too long a range, the response
+    is a 503.
     """
     start, end = parameters.from_, parameters.to
     try:

@@ -1,4 +1,4 @@
-"""A server that gives the same bytes to every request, and hangs up."""
+"""A server that sends the same bytes in response to every request, and closes the connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def raw_server(answer: bytes) -> AsyncIterator[str]:
-    """Give `answer`, head and body, at once to whoever asks; yields the address."""
+    """Send `answer`, head and body in one write, to every client; yields the address."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

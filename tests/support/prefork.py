@@ -147,7 +147,9 @@ class Prefork:
         with self._lock:
             socket.send_fds(self._socket, [json.dumps(request).encode()], output)
             with self._has_started:
-                if not self._has_started.wait_for(lambda: bool(self._started), timeout=_FORK_SECONDS):
+                if not self._has_started.wait_for(
+                    lambda: bool(self._started), timeout=_FORK_SECONDS
+                ):
                     raise RuntimeError("the forking process does not answer")
                 pid, pidfd = self._started.pop()
         process = ForkedProcess(pid, pidfd, stdout, ["main.py", *arguments])

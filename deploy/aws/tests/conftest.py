@@ -54,7 +54,7 @@ VARIANTS = {
 }
 
 OUTPUT = Path(__file__).parents[1] / "cdk.out" / "tests"
-"""Beside what `make deploy-synth` writes, which may be about to be deployed."""
+"""A folder of its own, so that tests do not overwrite the templates that `make deploy-synth` wrote for a deployment."""
 
 Synthesis = Callable[[str], Path]
 

@@ -448,7 +448,8 @@ def _settle(
 ) -> None:
     """Settle an answer that has ended in this process, also one without an outcome.
 
-    What an erased answer used counts. The same is done if another process took it over, which cannot be told apart here.
+    Tokens of an erased answer count towards the quota, and so do those of one that another process took over: a lost lease
+    does not show which of the two happened.
     """
     if context.interaction is None and writer.has_lost_lease:
         recorder.cancelled()
