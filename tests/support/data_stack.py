@@ -101,10 +101,16 @@ def _complete(
 @functools.cache
 def client_of(emulator: AwsEmulator, service: str) -> Any:
     """Return a client as an operator's tools have one."""
-    return Session().create_client(
+    return _session().create_client(
         service,
         region_name="us-east-1",
         endpoint_url=emulator.url,
         aws_access_key_id="emulator",
         aws_secret_access_key="emulator",
     )
+
+
+@functools.cache
+def _session() -> Session:
+    """Return one for all clients: each reads the descriptions of all services anew."""
+    return Session()

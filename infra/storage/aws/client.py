@@ -1,6 +1,7 @@
 """A client of one AWS service that recovers from missing credentials and lost connections."""
 
 import asyncio
+import functools
 import io
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +18,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
 )
+from botocore.loaders import Loader, create_loader
 
 from infra.configuration import ConfigurationError
 from infra.storage.aws.access import AwsAccess
@@ -60,8 +62,7 @@ class AwsClient:
             parameter_validation=False,  # the check costs as much as sending, and the parameters are fixed in code
             **options,
         )
-        self._session = AioSession()
-        self._session.register("before-send", _stream_long_body)
+        self._session = _session()
         self._opened = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._client: Any = None
@@ -118,6 +119,25 @@ class AwsClient:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._is_idle.wait()
         await self._opened.aclose()
+
+
+def _session() -> AioSession:
+    session = AioSession()
+    session.register("before-send", _stream_long_body)
+    session.lazy_register_component(
+        "data_loader", lambda: _descriptions(session.get_config_variable("data_path"))
+    )
+    return session
+
+
+@functools.cache
+def _descriptions(path: str | None) -> Loader:
+    """Return the reader of the driver's descriptions of services; each file is read once for all clients.
+
+    A reader of its own costs a client a fifth of a second of CPU: it parses two megabytes of JSON.
+    """
+    loader: Loader = create_loader(path)
+    return loader
 
 
 def _stream_long_body(request: AWSPreparedRequest, **_: Any) -> None:

@@ -1,10 +1,13 @@
 """Reaching AWS: what is set, what is found, and what is not there yet."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
 from botocore.exceptions import NoCredentialsError
+from botocore.loaders import JSONFileLoader
 
 from infra.configuration import ConfigurationError
 from infra.history.sqs.queue_setup import SqsNames
@@ -155,3 +158,33 @@ def test_an_address_without_tls_is_named_at_start_with_the_setting_it_may_need(
 def test_secrets_are_not_shown() -> None:
     shown = repr(AwsAccess(secret_access_key="hush", session_token="hush"))
     assert "hush" not in shown
+
+
+@pytest.mark.usefixtures("bare")
+async def test_a_second_client_reads_no_description_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    access = AwsAccess(endpoint_url=shared_emulator().url, is_emulator=True)
+    async with open_client("sqs", access, tries=1):
+        pass
+    read: list[str] = []
+    load_file = JSONFileLoader.load_file
+
+    def load_and_record(loader: JSONFileLoader, path: str) -> Any:
+        read.append(path)
+        return load_file(loader, path)
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", load_and_record)
+    async with open_client("sqs", access, tries=1) as sqs:
+        await sqs("list_queues")
+    assert read == []
+
+
+@pytest.mark.usefixtures("bare")
+async def test_descriptions_are_also_looked_for_where_the_driver_is_told_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = Path(botocore.__file__).parent / "data" / "sqs"
+    shutil.copytree(source, tmp_path / "another-queue")
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    access = AwsAccess(endpoint_url=shared_emulator().url, is_emulator=True)
+    async with open_client("another-queue", access, tries=1) as sqs:
+        assert sqs is not None
