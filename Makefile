@@ -29,7 +29,7 @@ LLAMA_INDEX := tests/e2e/llama_index/requirements
 LLAMA_INDEX_USABLE := $(LLAMA_INDEX_VENV)/.usable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check lint format bench soak audit sbom lock clean settings-docs deploy-synth deploy-test deploy-lock llama-index
+.PHONY: help run test test-slow faults check lint format bench soak audit sbom lock clean settings-docs deploy-synth deploy-test deploy-lock llama-index
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -37,12 +37,15 @@ help: ## Show this list
 run: $(RUNNABLE) ## Serve on 127.0.0.1:8000 (HOST, PORT and every other setting: the environment or .env)
 	@exec $(BIN)/python main.py serve
 
-test: $(TESTABLE) ## Run the tests, each once (ARGS="-k name" for some of them; TEST_PROCESSES=0 one after the other)
+test: $(TESTABLE) ## Run the short suite, each test once (ARGS="-k name" for some of them; TEST_PROCESSES=0 one after the other)
 	@$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-slow: $(TESTABLE) ## Run the tests that take seconds of CPU each; `make test` leaves them out
+	@$(PYTEST) -m 'slow and not faults' -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder tests $(ARGS)
 
 faults: $(TESTABLE) ## Run the tests of crashes, outages and overload at full length
 	@$(PYTEST) -m 'faults or not faults' tests/faults $(ARGS)
-	@$(PYTEST) -m faults --ignore=tests/faults $(ARGS)
+	@$(PYTEST) -m faults --ignore=tests/faults tests $(ARGS)
 
 check: lint test ## Run all checks that have to pass before a commit
 

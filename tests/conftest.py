@@ -1,24 +1,11 @@
-"""Set-up of all tests: assertions of tests.support are explained, AWS service descriptions parsed once per process."""
+"""Set-up of all tests: which are slow, what Hypothesis may take, and whose assertions are explained."""
 
-import functools
-from collections.abc import Callable
-from typing import Any
+import os
+import time
+from pathlib import Path
 
 import pytest
-from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
-
-
-def _parse_once(load_file: Callable[[JSONFileLoader, str], Any]) -> Callable[..., Any]:
-    @functools.cache
-    def parsed(path: str) -> Any:
-        return load_file(JSONFileLoader(), path)
-
-    return lambda _loader, path: parsed(path)
-
-
-# Each client parses some 2 MB of JSON, a quarter of a second of CPU, and most tests of DynamoDB and SQS open a client.
-JSONFileLoader.load_file = _parse_once(JSONFileLoader.load_file)
 
 # A slow machine is no fault of a strategy.
 settings.register_profile(
@@ -27,3 +14,20 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 pytest.register_assert_rewrite("tests.support")
+
+# Browsers, other people's clients, and services that are killed: all of these take seconds.
+_SLOW_FOLDERS = {Path(__file__).parent / name for name in ("e2e", "faults")}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests of whole folders as slow."""
+    if not _SLOW_FOLDERS.isdisjoint(item.path.parents):
+        item.add_marker("slow")
+
+
+@pytest.hookimpl(tryfirst=True)  # before the fixtures
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a slow test whose turn comes after SLOW_TESTS_UNTIL, in seconds since 1970: `.ci/run` has a time limit."""
+    until = os.environ.get("SLOW_TESTS_UNTIL")
+    if until and time.time() > float(until) and item.get_closest_marker("slow"):
+        pytest.skip("the time for slow tests is over; `make test-slow` runs them all")

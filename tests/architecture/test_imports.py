@@ -91,6 +91,7 @@ def test_starting_loads_no_package_that_is_not_configured(tmp_path: Path) -> Non
     assert modules.isdisjoint(package for packages in ADAPTER_OF for package in packages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packages", ADAPTER_OF, ids=" ".join)
 def test_only_its_own_adapter_needs_an_optional_package(
     packages: tuple[str, ...], tmp_path: Path

@@ -469,6 +469,7 @@ async def test_an_ended_log_is_erased(logs: Logs) -> None:
     assert await logs.one.read(key_of(), after=-1, limit=10) is None
 
 
+@pytest.mark.slow
 async def test_all_logs_of_one_user_up_to_a_millisecond_are_erased(logs: Logs) -> None:
     for number in range(45):  # more than one job of SQLite removes
         await begun(logs.one, number)
@@ -482,6 +483,7 @@ async def test_all_logs_of_one_user_up_to_a_millisecond_are_erased(logs: Logs) -
     await logs.one.append(lease, ["a"])
 
 
+@pytest.mark.slow
 async def test_a_large_record_comes_back_whole(logs: Logs) -> None:
     call = ToolCall(id="call_1", name="write", arguments=_incompressible(1024 * 1024))
     prompt = Prompt.from_text(_incompressible(1024 * 1024))
@@ -515,6 +517,7 @@ async def test_text_that_is_no_unicode_is_refused_and_the_next_append_is_not(log
     assert await logs.one.read(key_of(1), after=-1, limit=10) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [b'[{"of the future": 1}]', b"[", b"[1]"])
 async def test_records_that_this_program_does_not_know_are_damage(logs: Logs, body: bytes) -> None:
     lease = await begun(logs.one)
@@ -527,6 +530,7 @@ async def test_records_that_this_program_does_not_know_are_damage(logs: Logs, bo
         await logs.other.take_over(key_of(), lease_seconds=LEASE_SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_given_up", [False, True])
 async def test_a_takeover_that_cannot_read_the_log_leaves_it_to_any_process_at_once(
     logs: Logs, is_given_up: bool
@@ -601,6 +605,7 @@ _steps = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15,
     deadline=None,

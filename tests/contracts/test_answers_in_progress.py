@@ -192,6 +192,7 @@ async def test_copies_of_whole_stores_follow_the_rule(kind: str, tmp_path: Path)
         assert await walk(history, asking(statuses=EVERY_STATUS)) == expected[::-1]
 
 
+@pytest.mark.slow
 async def test_long_ones_follow_the_rule_in_dynamodb() -> None:
     """Bodies in several parts are written in transactions."""
     stack = deploy_data_stack(shared_emulator())

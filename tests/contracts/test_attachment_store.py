@@ -58,6 +58,7 @@ def store(stores: Stores) -> AttachmentStore:
     return stores[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "size",
     [
@@ -92,6 +93,7 @@ async def test_a_second_put_changes_nothing(stores: Stores) -> None:
     assert await listed(stores[0]) == {("ana", its_id): [an_id()]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other_user", ["bob", "Ana", "an", "ana2", "ana@example.com", "x" * 128])
 async def test_equal_bytes_of_two_users_share_nothing(
     store: AttachmentStore, other_user: str
@@ -231,6 +233,7 @@ async def is_broken(store: AttachmentStore) -> None:
         store.admit(1)
 
 
+@pytest.mark.slow
 async def test_an_unreachable_mongodb_is_the_documented_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

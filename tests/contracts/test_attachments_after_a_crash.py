@@ -73,6 +73,7 @@ async def disk(folder: Path) -> AsyncIterator[AttachmentStore]:
         yield store
 
 
+@pytest.mark.slow
 async def test_a_writer_killed_before_the_rename_leaves_nothing_that_is_read(
     tmp_path: Path,
 ) -> None:
@@ -91,6 +92,7 @@ async def test_a_writer_killed_before_the_rename_leaves_nothing_that_is_read(
     assert bytes_in(tmp_path) == 0
 
 
+@pytest.mark.slow
 async def test_a_writer_killed_after_the_rename_leaves_content_and_reference(
     tmp_path: Path,
 ) -> None:
@@ -103,6 +105,7 @@ async def test_a_writer_killed_after_the_rename_leaves_content_and_reference(
     assert bytes_in(tmp_path) == 0
 
 
+@pytest.mark.slow
 async def test_bytes_of_an_interrupted_release_are_deleted_later(tmp_path: Path) -> None:
     async with disk(tmp_path) as store:
         await put(store)

@@ -60,6 +60,7 @@ def erasing(history: DurableStore | Outbox, attachments: AttachmentStore) -> Era
     return EraseHistory(history, InMemoryIdempotencyStore(), lambda: LATER_ID, attachments)
 
 
+@pytest.mark.slow
 async def test_nothing_is_left_of_erased_users(store: Whole, tmp_path: Path) -> None:
     await store.keep(*some())
     folder = tmp_path / "store"
@@ -71,6 +72,7 @@ async def test_nothing_is_left_of_erased_users(store: Whole, tmp_path: Path) -> 
     assert await left_in(store.attachments, folder) == 0
 
 
+@pytest.mark.slow
 async def test_nothing_is_left_of_turns_erased_one_by_one(store: Whole, tmp_path: Path) -> None:
     turns = some()
     await store.keep(*turns)
@@ -81,6 +83,7 @@ async def test_nothing_is_left_of_turns_erased_one_by_one(store: Whole, tmp_path
     assert await left_in(store.attachments, tmp_path / "store") == 0
 
 
+@pytest.mark.slow
 async def test_the_sweep_takes_what_interactions_left_that_the_store_removed(
     store: Whole, tmp_path: Path
 ) -> None:

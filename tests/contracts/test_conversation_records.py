@@ -242,6 +242,7 @@ async def dynamodb_away() -> AsyncIterator[Any]:
         yield history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", [mongo_away, dynamodb_away])
 async def test_a_store_that_is_away_is_reported(
     away: Callable[[], AbstractAsyncContextManager[Any]],

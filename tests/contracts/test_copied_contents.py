@@ -148,6 +148,7 @@ def lines_of(file: Path) -> list[bytes]:
     return sorted(file.read_bytes().splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("from_", "to"), list(itertools.product(ARCHIVES, ARCHIVES)))
 async def test_contents_are_the_same_after_a_round_trip(
     tmp_path: Path, from_: str, to: str
@@ -172,6 +173,7 @@ async def test_contents_are_the_same_after_a_round_trip(
     assert lines_of(tmp_path / "two.jsonl") == lines_of(tmp_path / "one.jsonl")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("from_", "to"), list(itertools.permutations(ARCHIVES, 2)))
 async def test_a_migration_carries_contents(tmp_path: Path, from_: str, to: str) -> None:
     async with opened(from_, tmp_path / "from") as source, opened(to, tmp_path / "to") as target:
@@ -233,6 +235,7 @@ async def test_a_target_that_refuses_an_interaction_keeps_nothing_of_it(
     assert {one for ids in references.values() for one in ids} == {turns[0].id}
 
 
+@pytest.mark.slow
 async def test_a_sweep_during_an_import_takes_nothing(store: Whole, tmp_path: Path) -> None:
     async with opened("sqlite", tmp_path / "from") as source:
         await source.keep(*some())

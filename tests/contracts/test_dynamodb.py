@@ -101,6 +101,7 @@ async def test_of_an_outcome_and_an_interruption_in_one_batch_the_outcome_stays(
     assert await walk(history, asking(statuses=EVERY_STATUS)) == outcomes[::-1]
 
 
+@pytest.mark.slow
 async def test_what_no_transaction_takes_is_refused_for_good_and_the_rest_is_kept(
     history: DynamoHistory,
 ) -> None:
@@ -158,6 +159,7 @@ async def test_of_two_that_write_the_same_id_at_once_one_stays_whole(table: str)
     assert all(pair[0] in pair[1:] for pair in zip(found, mine, theirs, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", Order)
 @pytest.mark.parametrize(
     "filters",
@@ -232,6 +234,7 @@ async def test_where_no_statements_are_allowed_items_are_put_one_by_one(table: s
         assert proxy.calls.count("BatchExecuteStatement") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.seen("D1")
 @pytest.mark.parametrize("text", ["short", "long"])
 async def test_of_many_only_what_dynamodb_refuses_fails_and_no_outage_is_seen(
@@ -323,6 +326,7 @@ def emulator() -> Iterator[AwsEmulator]:
         yield emulator
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 async def test_an_outage_is_told_in_time_and_heals_by_itself(emulator: AwsEmulator) -> None:
     clock, table = SystemClock(), deploy_data_stack(emulator).table

@@ -80,6 +80,7 @@ def expected(turns: list[Interaction]) -> list[Conversation]:
     return sorted(found, key=lambda one: one.last_id, reverse=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [one_after_the_other, in_turns, single_ones])
 async def test_a_page_of_100_takes_few_requests_however_turns_are_spread(
     history: DynamoHistory, made: Any
@@ -102,6 +103,7 @@ async def test_a_page_of_100_takes_few_requests_however_turns_are_spread(
     assert len(listed) == min(300, len(wanted))
 
 
+@pytest.mark.slow
 async def test_what_was_erased_or_has_expired_is_not_listed(history: DynamoHistory) -> None:
     await keep(history, in_turns())
     await history.erase_all("ana", an_id(99))
@@ -115,6 +117,7 @@ async def test_what_was_erased_or_has_expired_is_not_listed(history: DynamoHisto
     assert (await history.conversations(query)).conversations == expected(turns)
 
 
+@pytest.mark.slow
 async def test_with_more_turns_than_are_read_only_the_pages_conversations_are_asked_for(
     history: DynamoHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

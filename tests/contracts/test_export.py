@@ -45,6 +45,7 @@ async def exported(history: HistoryRepository, user_id: str = "ana") -> list[Int
     return found
 
 
+@pytest.mark.slow
 async def test_all_there_was_comes_once_and_in_order_while_others_write(
     history: HistoryRepository,
 ) -> None:

@@ -63,6 +63,7 @@ def any_kept() -> list[Interaction]:
     return list(kept.values())
 
 
+@pytest.mark.slow
 async def test_a_walk_meets_everything_once_and_as_it_was_written(store: Store) -> None:
     archive, history = store
     kept = await asyncio.to_thread(any_kept)
@@ -196,6 +197,7 @@ def copying(source: HistoryArchive, target: HistoryArchive, state: CopyState) ->
     return CopyHistory(StoreSource(source), target, state, digest_of, SystemClock())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("from_", "to"), list(itertools.permutations(ARCHIVES, 2)))
 async def test_a_migration_carries_everything_unchanged_and_what_was_erased(
     tmp_path: Path, from_: str, to: str

@@ -294,6 +294,7 @@ async def test_only_answered_ones_are_listed_unless_asked(history: HistoryReposi
     assert await history.find("ana", an_id(silent)) is not None, "by id whatever its status"
 
 
+@pytest.mark.slow
 async def test_a_walk_sees_each_once_and_in_order_while_others_write(
     history: HistoryRepository,
 ) -> None:

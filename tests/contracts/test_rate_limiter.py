@@ -256,6 +256,7 @@ async def test_two_hosts_admit_together_what_one_bucket_would(
     assert admitted > PER_MINUTE
 
 
+@pytest.mark.slow
 async def test_two_hosts_spend_together_no_more_than_the_budget(
     counters: tuple[SharedCounters, SharedCounters], clock: FakeClock
 ) -> None:

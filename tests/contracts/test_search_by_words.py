@@ -137,6 +137,7 @@ SEARCHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_stored_before", [True, False], ids=["at once", "one by one"])
 async def test_words_are_found_whole(history: HistoryRepository, is_stored_before: bool) -> None:
     if is_stored_before:
@@ -148,6 +149,7 @@ async def test_words_are_found_whole(history: HistoryRepository, is_stored_befor
         assert await found(history, q) == expected, q
 
 
+@pytest.mark.slow
 @pytest.mark.seen("E2")
 @pytest.mark.parametrize("is_stored_before", [True, False], ids=["at once", "one by one"])
 async def test_a_text_is_found_by_every_canonically_equivalent_one(
@@ -178,6 +180,7 @@ async def test_a_text_is_found_by_every_canonically_equivalent_one(
         assert await found(history, q) == [], q
 
 
+@pytest.mark.slow
 @pytest.mark.seen("E2")
 async def test_random_texts_are_found_by_every_canonically_equivalent_one(
     history: HistoryRepository,
@@ -249,6 +252,7 @@ async def test_only_answered_ones_are_found_unless_asked(history: HistoryReposit
     assert await found(history, "nothing", statuses=frozenset({Status.FAILED})) == [12]
 
 
+@pytest.mark.slow
 async def test_a_walk_finds_each_once_and_in_order_while_others_write(
     history: HistoryRepository,
 ) -> None:
@@ -283,6 +287,7 @@ async def test_a_walk_finds_each_once_and_in_order_while_others_write(
         writing.cancel()
 
 
+@pytest.mark.slow
 async def test_one_millisecond_of_many_is_walked_in_order(history: HistoryRepository) -> None:
     """Also where they came in another order."""
     prefix = an_id(5)[:14]

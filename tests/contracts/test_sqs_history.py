@@ -145,6 +145,7 @@ async def test_long_ones_share_no_call_that_would_be_too_long(front: Front) -> N
     assert len(await front.queued(16)) == 8
 
 
+@pytest.mark.slow
 async def test_what_the_queue_does_not_take_goes_past_it(front: Front) -> None:
     front.sender.max_message_bytes = 900_000  # more than the queue takes by now
     await front.takes(256 * 1024)
@@ -179,6 +180,7 @@ async def test_markers_are_kept_behind_and_ended_when_the_queue_has_the_outcome(
     assert front.ended == [an_id(1)]
 
 
+@pytest.mark.slow
 async def test_a_relay_gives_to_the_store_what_the_queue_never_takes(front: Front) -> None:
     await front.takes(256 * 1024)
     await front.backlog.look()
@@ -189,6 +191,7 @@ async def test_a_relay_gives_to_the_store_what_the_queue_never_takes(front: Fron
     assert len(await front.queued(50)) == 42
 
 
+@pytest.mark.slow
 @pytest.mark.realtime  # bounds how long appends wait for an emulator that is stopped
 async def test_an_outage_costs_the_first_some_patience_and_the_rest_nothing() -> None:
     with pausable_emulator() as emulator:

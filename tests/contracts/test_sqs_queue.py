@@ -168,6 +168,7 @@ def test_urls_of_no_queue_are_told_to_the_operator(queue: str, dead: str | None)
         SqsNames.from_urls(queue, dead)
 
 
+@pytest.mark.slow
 async def test_an_outage_is_told_in_time_and_queues_are_made_once_it_is_over() -> None:
     with pausable_emulator() as emulator:
         emulator.pause()
@@ -271,6 +272,7 @@ class StopsAfter(DeadLetters):
         await self.behind.give_back(deliveries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2, 6])
 async def test_a_redrive_that_dies_loses_nothing(harness: QueueHarness, steps: int) -> None:
     await harness.send(*(an_interaction(n) for n in range(25)))

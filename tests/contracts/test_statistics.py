@@ -131,6 +131,7 @@ CLOCK_CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.seen("E9")
 @pytest.mark.parametrize(("zone", "day", "hours"), CLOCK_CHANGES)
 async def test_days_begin_at_local_midnight_also_where_clocks_are_changed(
@@ -241,6 +242,7 @@ async def test_an_outcome_counts_in_place_of_an_interruption(history: HistoryRep
     assert (found["demo"].failures, found["demo"].p50_seconds) == (0, 2.0)
 
 
+@pytest.mark.slow
 async def test_more_than_a_store_hands_out_at_once(history: HistoryRepository) -> None:
     for start in range(0, 1500, 250):
         await history.append_many(

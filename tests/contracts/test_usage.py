@@ -96,6 +96,7 @@ def expected(kept: list[Interaction]) -> UsageFigures:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["UTC", "America/Sao_Paulo", "Asia/Kathmandu"])
 async def test_all_users_add_up_by_day_model_and_credential(history: Any, zone: str) -> None:
     kept = [varied(number) for number in range(150)]
@@ -138,6 +139,7 @@ async def test_a_range_of_time_is_half_open(history: Any) -> None:
     assert await sums(history, from_id=an_id(4), to_id=an_id(2)) == {}
 
 
+@pytest.mark.slow
 async def test_what_is_written_counts_at_once_and_what_is_erased_no_more(history: Any) -> None:
     for number in range(6):
         await history.append(an_interaction(number, user_id=f"user-{number % 2}"))
@@ -167,6 +169,7 @@ async def test_free_is_not_unknown(history: Any) -> None:
     assert found == {"free": 0.0, "unknown": None}
 
 
+@pytest.mark.slow
 async def test_more_than_a_store_hands_out_at_once(history: Any) -> None:
     for start in range(0, 1500, 250):
         await history.append_many(

@@ -155,6 +155,7 @@ def of_ana(interactions: list[Interaction]) -> list[Interaction]:
     return [one for one in interactions if one.user_id == "ana"]
 
 
+@pytest.mark.slow
 @pytest.mark.seen("D2")
 @pytest.mark.parametrize("way", WAYS)
 async def test_every_store_keeps_and_gives_back_whatever_the_check_of_the_queue_accepts(
@@ -214,6 +215,7 @@ RAW_POISON = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.seen("D1")
 @pytest.mark.seen("D2")
 @pytest.mark.seen("D3")

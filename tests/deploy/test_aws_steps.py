@@ -126,6 +126,7 @@ def check_of_aws(call: Call) -> None:
     assert {xform_name(name, "-") for name in shape.get("required", ())} <= options, call
 
 
+@pytest.mark.slow
 def test_aws_knows_every_command(shell: Shell) -> None:
     _, calls = shell.run(TEXT)
     of_aws = [call for call in calls if call[0] == "aws"]
@@ -149,6 +150,7 @@ async def issuer() -> AsyncIterator[Issuer]:
         yield issuer
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 async def test_the_steps_lead_to_a_first_answer_without_any_key(
     tmp_path: Path, issuer: Issuer, bedrock: ModuleType

@@ -34,6 +34,7 @@ def test_it_consists_of_a_service_a_worker_and_an_emulator(parts: dict[str, Any]
         assert part["depends_on"]["emulator"]["required"] is False
 
 
+@pytest.mark.slow
 def test_what_is_asked_there_is_stored_by_its_worker(tmp_path: Path, parts: dict[str, Any]) -> None:
     emulator, name = shared_emulator(), f"composed-{secrets.token_hex(4)}"
 

@@ -189,6 +189,7 @@ def test_the_table_of_the_documents_names_every_metric_there_is(
     assert table == {name for name in shown if not name.startswith("process_")}
 
 
+@pytest.mark.slow
 def test_no_label_holds_what_a_caller_wrote(service: Service) -> None:
     with service.client() as client:
         for path in ("/canary-path-5c", "/v1/history/canary-user-5c", "/v1/models/canary-model-5c"):

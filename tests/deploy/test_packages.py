@@ -143,6 +143,7 @@ def database(hole: dict[str, Any]) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.slow
 def test_pip_audit_is_asked_about_every_package_and_its_answer_is_understood(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -160,6 +161,7 @@ def test_pip_audit_is_asked_about_every_package_and_its_answer_is_understood(
     assert (looked_up, skipped) == (len(for_here(pins_of(ROOT / "requirements.lock"))), 0)
 
 
+@pytest.mark.slow
 def test_the_bill_of_materials_is_valid_and_names_every_package_with_its_hashes() -> None:
     written = subprocess.run(
         [sys.executable, "-m", "deploy.packages.sbom"], cwd=ROOT, capture_output=True, check=True

@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.deploy.expressions import DEPLOY, RULES, expressions, rules
@@ -22,6 +23,7 @@ def test_the_configuration_and_its_rules_are_valid(promtool: str) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.slow
 def test_every_alert_fires_when_it_should_and_not_before(promtool: str) -> None:
     tested = run(promtool, "test", "rules", "rules_test.yml")
     assert tested.returncode == 0, tested.stdout + tested.stderr

@@ -48,6 +48,7 @@ def test_every_setting_that_is_named_exists() -> None:
     assert {name.lower() for name in named} <= set(Settings.model_fields)
 
 
+@pytest.mark.slow
 def test_the_example_for_the_shell_is_accepted(tmp_path: Path) -> None:
     with running_service(tmp_path / "data") as service:
         ran = subprocess.run(
@@ -92,6 +93,7 @@ def lines_of(process: "subprocess.Popen[str]", *, until: str) -> Sequence[str]:
     raise AssertionError(lines)
 
 
+@pytest.mark.slow
 def test_the_example_for_a_page_survives_a_reload_and_the_death_of_the_service(
     tmp_path: Path,
 ) -> None:

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(
 NEEDED = ("app", "commands", "domain", "infra", "main.py", "dependency_injection.py")
 
 
+@pytest.mark.slow
 def test_pip_alone_installs_what_the_service_needs(tmp_path: Path) -> None:
     for name in NEEDED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

@@ -56,6 +56,7 @@ def test_every_example_is_run_here_or_says_why_not() -> None:
     assert {block.language for block in examples(*RUNNERS)} == set(RUNNERS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", examples("sh", "javascript"), ids=lambda block: block.language)
 def test_an_example_for_the_shell_or_a_page_runs_as_it_stands(
     service: Service, block: Block

@@ -39,6 +39,7 @@ def test_the_three_pictures_are_there() -> None:
         assert any(block.language == "mermaid" for block in blocks(document)), document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", DIAGRAMS)
 def test_a_diagram_is_drawn_with_all_its_texts(page: Page, text: str) -> None:
     page.evaluate(DRAW, text)
@@ -51,6 +52,7 @@ def test_a_diagram_is_drawn_with_all_its_texts(page: Page, text: str) -> None:
     assert box["height"] > 50
 
 
+@pytest.mark.slow
 def test_a_diagram_with_a_mistake_is_noticed(page: Page) -> None:
     with pytest.raises(Exception, match="Parse error"):
         page.evaluate(DRAW, "flowchart LR\n    a --> [\n")

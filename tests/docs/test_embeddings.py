@@ -19,6 +19,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", EXAMPLES, ids=lambda block: block.language)
 def test_an_example_runs_as_it_stands(service: Service, block: Block) -> None:
     assert block.marker == "run"
