@@ -64,13 +64,13 @@ class AuthorizationUnderTest:
 
     async def stream(self) -> None:
         """Stream an answer to its end."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             async for _ in self.client.stream(_PROMPT, a_chat_context()):
                 pass
 
     async def fetch(self) -> None:
         """Fetch a whole answer, as for embeddings."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await self.endpoint.fetch(self.body, a_chat_context(), lambda answer: None)
 
 

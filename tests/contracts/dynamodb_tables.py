@@ -10,7 +10,7 @@ from infra.history.dynamodb.store import DynamoHistory, open_dynamo
 from infra.storage.aws.access import AwsAccess
 from tests.fakes.interactions import an_id
 
-PATIENT_SECONDS = 60.0
+PATIENT_SECONDS = 120.0
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from infra.storage.aws.client import AwsClient, open_client
 from tests.support.aws_emulator import AwsEmulator
 from tests.support.data_stack import deploy_data_stack
 
-PATIENT_SECONDS = 60.0
+PATIENT_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)

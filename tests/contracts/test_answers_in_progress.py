@@ -24,7 +24,7 @@ from tests.support.dynamodb_items import items_in, noise
 
 IN_PROGRESS = frozenset({Status.IN_PROGRESS})
 OUTCOMES = [status for status in Status if status not in PROVISIONAL]
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 
 
 @pytest.fixture(params=STORES)

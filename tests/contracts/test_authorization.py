@@ -29,7 +29,7 @@ def call(request: pytest.FixtureRequest, subject: AuthorizationUnderTest) -> Cal
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0)
 

@@ -25,8 +25,8 @@ from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_em
 from tests.support.data_stack import deploy_data_stack
 from tests.support.dynamodb_items import items_in, noise
 
-READ_SECONDS = 10.0
-PATIENCE_SECONDS = 20.0
+READ_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 def opened(

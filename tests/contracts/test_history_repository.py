@@ -22,7 +22,7 @@ from tests.contracts.history_walks import EVERY_STATUS, FILTERS, asking, mixed, 
 from tests.fakes.clock import START_MILLISECONDS
 from tests.fakes.interactions import a_tool_turn, an_id, an_interaction, any_interactions, begin
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 
 
 @pytest.fixture(params=STORES)

@@ -59,14 +59,14 @@ def llm(request: pytest.FixtureRequest, stack: AsyncExitStack) -> Build:
 
 
 async def events_of(client: LLMClient, prompt: Prompt = PROMPT) -> list[AnswerEvent]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         return [piece async for piece in client.stream(prompt, a_chat_context())]
 
 
 async def heard_until_failure(client: LLMClient) -> tuple[str, LLMError]:
     text = ""
     with pytest.raises(LLMError) as raised:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             async for piece in client.stream(PROMPT, a_chat_context()):
                 assert not isinstance(piece, Reply)
                 if isinstance(piece, str):

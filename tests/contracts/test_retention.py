@@ -36,7 +36,7 @@ from tests.support.dynamodb_items import items_in, noise
 from tests.support.mongod import shared_mongo_uri
 
 TEN_DAYS = Retention(10.0)
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 class FastClock(SystemClock):

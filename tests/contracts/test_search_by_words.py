@@ -328,7 +328,7 @@ async def test_an_outcome_is_found_by_its_own_words(
         begin(
             history, interaction_with(2, "lost", status=Status.INTERRUPTED), lost_after_seconds=-1e9
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await found(history, "lost") != [2]:
                 await asyncio.sleep(0.01)
 

@@ -32,7 +32,7 @@ from tests.fakes.history import InMemoryHistory
 from tests.fakes.interactions import an_id, an_interaction, begin
 from tests.support.aws_emulator import AwsEmulator, pausable_emulator, shared_emulator
 
-PATIENT_SECONDS = 20.0
+PATIENT_SECONDS = 120.0
 UNHURRIED_SECONDS = 20.0
 """Far above the product's own limit: a busy test machine is no outage."""
 

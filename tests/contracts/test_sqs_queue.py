@@ -20,7 +20,7 @@ from tests.contracts.sqs_queues import QueueHarness, ids_of, open_queue_harness,
 from tests.fakes.interactions import a_tool_turn, an_id, an_interaction
 from tests.support.aws_emulator import pausable_emulator, shared_emulator
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 

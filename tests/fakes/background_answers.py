@@ -150,6 +150,6 @@ class MakingProcess:
 
 async def until(condition: Callable[[], object]) -> None:
     """Let other tasks run until something holds."""
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0)

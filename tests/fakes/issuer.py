@@ -109,7 +109,7 @@ def issuer_in_thread(port: int = 0) -> Iterator[Issuer]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
-    assert is_up.wait(10), "the issuer did not start"
+    assert is_up.wait(120), "the issuer did not start"
     try:
         yield issuer
     finally:

@@ -25,7 +25,7 @@ def provider_in_thread() -> Iterator[FaultProvider]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
-    assert is_up.wait(10), "the provider did not start"
+    assert is_up.wait(120), "the provider did not start"
     try:
         yield started[0]
     finally:

@@ -21,7 +21,7 @@ SELECTED = ProviderSelected(provider="p", model="m")
 CONTINUING = ProviderSelected(provider="p", model="m", continues=True)
 END = Reply(finish_reason=FinishReason.STOP)
 ANSWER: tuple[Step, ...] = (SELECTED, "Hello", END)
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 MODELS = SeveralModels(
     Model(
         id="m",

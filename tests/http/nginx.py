@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-_START_SECONDS = 10.0
+_START_SECONDS = 120.0
 _CONFIGURATION = """
 daemon off;
 worker_processes 1;
@@ -82,7 +82,7 @@ def nginx_before(
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(120)
 
 
 def _wait_until_listening(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

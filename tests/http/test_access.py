@@ -281,7 +281,7 @@ def test_a_key_may_do_what_its_scopes_say_and_nothing_else(guarded: Guarded, sco
 
 def until_known(client: httpx2.Client) -> None:
     """Wait until a key that was just made is seen."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while client.get("/v1/models").status_code == 401:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -360,7 +360,7 @@ def test_keys_that_cannot_be_read_are_a_503_and_never_a_401(
         ready = client.get("/health/ready").json()
         assert [part["component"] for part in ready["degraded"]] == ["api keys"]
         (data_dir / "keys.db").write_bytes(whole)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while chat(client, "ana").status_code != 200:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -383,7 +383,7 @@ def test_an_issuer_that_is_away_is_a_503_and_healed_without_a_restart(
         with service.client(headers=bearer(key)) as backend:
             assert chat(backend, "ana").status_code == 200
         with issuer_in_thread(port):
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while chat(client, "ana").status_code != 200:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)

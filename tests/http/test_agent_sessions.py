@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from bench.agent_session import CONVERSATION, USER, session
 from tests.support.service import running_service
 
@@ -10,6 +12,7 @@ _ROW_BYTES = 4096
 """What a stored interaction takes beside its content: settings, attempts, indexes, the words of the search."""
 
 
+@pytest.mark.slow
 def test_history_grows_by_what_is_new_and_is_one_conversation(tmp_path: Path) -> None:
     short = session(tmp_path / "short", REQUESTS // 2)
     long = session(tmp_path / "long", REQUESTS)

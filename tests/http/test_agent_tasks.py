@@ -173,6 +173,7 @@ def _in_gridfs(uri: str, database: str) -> Callable[[], list[bytes]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", [MessagesAgent, ResponsesAgent])
 def test_a_task_is_read_searched_exported_and_erased(
     installation: Installation, agent: type[Agent]

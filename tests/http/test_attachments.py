@@ -179,6 +179,7 @@ async def test_base64_may_come_without_its_padding(store: InMemoryAttachments) -
     assert [sent_to_model(app, number)[0].content for number in range(3)] == [b"a", b"ab", b"abc"]
 
 
+@pytest.mark.slow
 async def test_20_mebibytes_are_taken_and_21_are_not(store: InMemoryAttachments) -> None:
     app = application(store)
     largest = b"a" * (20 * MEBIBYTE)
@@ -246,6 +247,7 @@ async def test_an_id_that_is_named_sixteen_times_is_read_once() -> None:
     assert len({id(one.content) for one in sent}) == 1, "all share the same bytes"
 
 
+@pytest.mark.slow
 async def test_stored_attachments_above_the_limit_of_a_body_are_refused(
     store: InMemoryAttachments,
 ) -> None:

@@ -18,7 +18,7 @@ from tests.http.callers import CALLERS, WITH_CREDENTIALS, of
 from tests.http.response_requests import TOOLS, refused, respond, responded
 from tests.http.tool_chats import ANSWER, CALLED, CALLS, SELECTED, application, newest
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 120.0
 
 
 def events_in(text: str) -> list[dict[str, Any]]:

@@ -84,6 +84,7 @@ def test_the_end_of_an_answer_has_the_line_of_a_chat_and_its_request_one_of_its_
     assert USER not in text
 
 
+@pytest.mark.slow
 def test_a_process_that_takes_over_goes_on_with_the_trace_of_the_request(
     provider: FaultProvider, traced: dict[str, str], collector: Collector, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ upstream = "us.amazon.nova-micro-v1:0"
 ROTATIONS = 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_streamed", [False, True])
 async def test_no_chat_fails_while_credentials_rotate(tmp_path: Path, is_streamed: bool) -> None:
     async with (

@@ -68,6 +68,7 @@ def linked(page: str) -> list[str]:
     return re.findall(r'(?:src|href)="([^"#]+)"', page)
 
 
+@pytest.mark.slow
 @pytest.mark.seen("C6")
 def test_every_file_of_the_console_is_found_from_its_page(behind: Behind) -> None:
     _, client, _ = behind
@@ -89,6 +90,7 @@ def test_the_path_without_its_slash_leads_to_the_console(behind: Behind) -> None
     assert urljoin("/ai", moved.headers["Location"]).endswith("/ai/")
 
 
+@pytest.mark.slow
 @pytest.mark.seen("C6")
 def test_the_documentation_finds_its_files_and_describes_where_the_api_is(behind: Behind) -> None:
     _, client, server = behind
@@ -145,6 +147,7 @@ async def described(headers: list[tuple[str, str]], peer: str, **options: str) -
     return str(answer.json()["servers"][0]["url"])
 
 
+@pytest.mark.slow
 @pytest.mark.seen("C6")
 @pytest.mark.parametrize(
     ("prefixes", "expected"),

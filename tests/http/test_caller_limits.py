@@ -100,7 +100,7 @@ def test_more_at_once_than_allowed_are_refused(
             assert response.headers["Retry-After"] == "1"
             assert other.get("/v1/models").status_code == 200
             go_on.set()
-            assert [one_.result(20).status_code for one_ in busy] == [200, 200]
+            assert [one_.result(120).status_code for one_ in busy] == [200, 200]
             assert one.get("/v1/models").status_code == 200
             assert service.process.poll() is None
     finally:
@@ -113,7 +113,7 @@ def is_problem_of_openai(response: httpx2.Response) -> None:
 
 
 def until(condition) -> None:  # type: ignore[no-untyped-def]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -174,6 +174,7 @@ def test_what_was_sent_and_failed_without_a_word_costs_what_was_sent(
         assert other.post("/v1/chat", json=BODY).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.seen("D9")
 @pytest.mark.parametrize("model", ["gem-silent", "alt-silent"])
 @pytest.mark.parametrize("door", ["/v1/chat", "/v1/chat/completions"])

@@ -162,6 +162,7 @@ def test_the_log_holds_neither_secrets_nor_prompts(left: LeftBehind) -> None:
         assert secret not in log, next(line for line in left.service.log if secret in line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/metrics", "/health/ready", "/openapi.json", "/docs"])
 def test_what_is_public_holds_neither_secrets_nor_prompts_nor_users(
     left: LeftBehind, path: str

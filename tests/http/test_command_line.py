@@ -113,6 +113,7 @@ def test_a_configuration_that_will_not_do_exits_with_78_and_one_line(
     assert line["process"] == {"exit_code": 78}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [["main.py", "serve"], ["main.py", "worker"], ["-m", "uvicorn", "main:app"]],
@@ -192,7 +193,7 @@ def test_told_to_stop_it_is_first_unready_and_still_serves_for_as_long_as_it_is_
                 assert client.post("/v1/chat", json=BODY).status_code == 200
         assert ready == 503
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(20) == 0
+        assert service.process.wait(120) == 0
 
 
 def test_a_port_that_is_taken_exits_with_1(data_dir: Path) -> None:
@@ -221,6 +222,7 @@ def test_settings_come_from_a_dotenv_file_too(data_dir: Path) -> None:
         assert client.get("/docs").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_backup_made_under_load_restores(data_dir: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     with running_service(data_dir) as service, service.client() as client:
@@ -244,6 +246,7 @@ def test_a_backup_of_nothing_says_so(data_dir: Path, tmp_path: Path) -> None:
     assert "does not exist" in done.stderr
 
 
+@pytest.mark.slow
 def test_plain_uvicorn_serves_main_app(data_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -262,7 +265,7 @@ def test_plain_uvicorn_serves_main_app(data_dir: Path) -> None:
         assert answer.status_code == 200
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
         if process.stdout is not None:
             process.stdout.close()
 

@@ -101,6 +101,7 @@ def test_what_is_not_what_it_says_or_is_cut_off_is_malformed(
         assert "malformed" in response.text
 
 
+@pytest.mark.slow
 @pytest.mark.seen("C4")
 @pytest.mark.parametrize("path", [NATIVE, OPENAI])
 @pytest.mark.parametrize("compress", [gzip.compress, zstd], ids=["gzip", "zstd"])
@@ -132,6 +133,7 @@ def bombs() -> dict[str, tuple[Coding, bytes]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.seen("C4")
 @pytest.mark.parametrize("name", ["gzip", "zstd"])
 def test_a_bomb_is_given_up_when_the_limit_is_reached(name: str) -> None:

@@ -234,7 +234,7 @@ def test_a_stream_that_was_stopped_is_part_of_what_was_said(
         calls = len(provider.calls)
         with service.client() as stopping, ThreadPoolExecutor(1) as pool:
             asked = pool.submit(_cut_off, stopping, leaving, body)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 120
             while len(provider.calls) == calls:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
@@ -265,7 +265,7 @@ def _cut_off(client: httpx2.Client, door: str, body: dict[str, Any]) -> None:
 
 
 def _until_cancelled(client: httpx2.Client, user: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     query = {"status": "client_cancelled"}
     while not client.get(f"/v1/history/{user}", params=query).json()["history"]:
         assert time.monotonic() < deadline

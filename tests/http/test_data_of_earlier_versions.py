@@ -221,6 +221,7 @@ def check_erasures(client: httpx2.Client, stored: Stored) -> None:
     until(lambda: stored.left() == 0)
 
 
+@pytest.mark.slow
 def test_a_store_of_an_earlier_version_is_read_continued_and_erased(
     stored: Stored, providers: StrictProviders
 ) -> None:
@@ -231,6 +232,7 @@ def test_a_store_of_an_earlier_version_is_read_continued_and_erased(
         check_erasures(client, stored)
 
 
+@pytest.mark.slow
 def test_an_outbox_of_an_earlier_version_is_delivered_to_the_store(
     version: str, tmp_path: Path, data_dir: Path, provider_settings: dict[str, str]
 ) -> None:
@@ -246,6 +248,7 @@ def test_an_outbox_of_an_earlier_version_is_delivered_to_the_store(
         check_all_is_shown_as_before(client, shown)
 
 
+@pytest.mark.slow
 def test_messages_of_an_earlier_version_are_stored_by_the_worker(
     version: str, tmp_path: Path, data_dir: Path, provider_settings: dict[str, str]
 ) -> None:

@@ -324,6 +324,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_description_work_with_the_demo(demo: Service) -> None:
     with demo.client() as client:
         described = client.get("/openapi.json").json()["paths"]["/v1/embeddings"]["post"]

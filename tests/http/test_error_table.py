@@ -300,14 +300,14 @@ def test_more_chats_than_we_take_are_shed(
         calls = provider.count("silent")
         asking = threading.Thread(target=ask)
         asking.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while provider.count("silent") == calls:
             assert time.monotonic() < deadline, "the first chat did not begin"
             time.sleep(0.01)
         response = chat(client, "bob")
         is_problem(response, 503, "overloaded")
         assert response.headers["Retry-After"] == "1"
-        asking.join(20)
+        asking.join(120)
         is_problem(first[0], 504, "provider-timeout")
         assert chat(client, "bob").status_code == 200
 
@@ -339,7 +339,7 @@ def test_an_answer_that_cannot_be_kept_is_no_200(settings: dict[str, str], data_
         assert len(kept(client, "ana")) == 1
         unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, unlimited)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while chat(client, "ana").status_code != 200:
             assert time.monotonic() < deadline, "did not recover"
             time.sleep(0.1)

@@ -50,6 +50,7 @@ def has_ipv6() -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.seen("E6")
 @pytest.mark.parametrize("host", HOSTS)
 def test_it_asks_where_the_service_and_its_metrics_listen(tmp_path: Path, host: str) -> None:

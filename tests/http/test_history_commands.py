@@ -30,7 +30,7 @@ from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
 from tests.support.service import ROOT, command, environment, running_service
 
-SECONDS = 60.0
+SECONDS = 300.0
 
 
 def some(count: int = 30) -> list[Interaction]:
@@ -99,6 +99,7 @@ def checksums(done: "subprocess.CompletedProcess[str]") -> set[str]:
     return {line.partition(": ")[2] for line in done.stdout.splitlines() if "checksum" in line}
 
 
+@pytest.mark.slow
 def test_what_is_exported_can_be_imported_elsewhere_and_is_the_same(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def test_what_is_exported_can_be_imported_elsewhere_and_is_the_same(
     assert "details" not in turn
 
 
+@pytest.mark.slow
 def test_a_running_service_is_exported_but_not_imported_into(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +167,7 @@ def test_a_running_service_is_exported_but_not_imported_into(
             assert "stop that one first" in refused.stderr
 
 
+@pytest.mark.slow
 def test_contents_are_exported_and_imported_with_their_turns(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -207,6 +210,7 @@ def test_contents_are_exported_and_imported_with_their_turns(
     assert bodies(bare) == bodies(data_dir)
 
 
+@pytest.mark.slow
 def test_contents_move_from_store_to_store(data_dir: Path, tmp_path: Path) -> None:
     turns, other = with_contents(data_dir), tmp_path / "other"
     stack = deploy_data_stack(shared_emulator())
@@ -243,6 +247,7 @@ def test_contents_move_from_store_to_store(data_dir: Path, tmp_path: Path) -> No
     assert files_below(other / "attachments") == files_below(data_dir / "attachments")
 
 
+@pytest.mark.slow
 def test_a_table_without_a_bucket_takes_no_attachments_and_keeps_long_texts_in_the_row(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -276,6 +281,7 @@ def test_a_table_without_a_bucket_takes_no_attachments_and_keeps_long_texts_in_t
     assert sorted(out.read_bytes().splitlines()) == sorted(texts.read_bytes().splitlines())
 
 
+@pytest.mark.slow
 def test_a_backup_has_the_attachments_and_restores_them(data_dir: Path, tmp_path: Path) -> None:
     with_contents(data_dir)
     copy, restored = tmp_path / "backup.db", tmp_path / "restored"
@@ -424,13 +430,17 @@ def ended_early(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + SECONDS
-    while not when():
-        assert process.poll() is None, "it ended by itself"
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    process.send_signal(by)
-    return process.wait(30)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not when():
+            assert process.poll() is None, "it ended by itself"
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        process.send_signal(by)
+        return process.wait(120)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def state_of(data_dir: Path) -> Any:
@@ -439,6 +449,7 @@ def state_of(data_dir: Path) -> Any:
     return orjson.loads(files[0].read_bytes()) if files else None
 
 
+@pytest.mark.slow
 def test_an_import_that_is_broken_off_or_killed_goes_on_where_it_was(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -465,6 +476,7 @@ def test_an_import_that_is_broken_off_or_killed_goes_on_where_it_was(
     assert found == [one.id for one in everything]
 
 
+@pytest.mark.slow
 def test_an_export_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path: Path) -> None:
     keep(data_dir, some(5_000))
     file, whole = tmp_path / "all.jsonl", tmp_path / "whole.jsonl"
@@ -488,6 +500,7 @@ def test_an_export_that_is_killed_goes_on_where_it_was(data_dir: Path, tmp_path:
     assert "5000 interactions" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_import_of_attachments_that_is_killed_goes_on_without_loss_or_doubles(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -522,6 +535,7 @@ def test_an_import_of_attachments_that_is_killed_goes_on_without_loss_or_doubles
     assert len(checksums(done)) == 1
 
 
+@pytest.mark.slow
 def test_an_export_of_attachments_goes_on_behind_them(data_dir: Path, tmp_path: Path) -> None:
     with_contents(data_dir)
     file, whole = tmp_path / "all.jsonl", tmp_path / "whole.jsonl"
@@ -578,6 +592,7 @@ def test_a_store_that_does_not_answer_is_said_in_a_line(data_dir: Path, tmp_path
     assert len(said) < 250
 
 
+@pytest.mark.slow
 def test_history_moves_to_mongodb_and_back(data_dir: Path, tmp_path: Path) -> None:
     keep(data_dir, some(), erased=an_id(3))
     mongo = {"MONGO_URI": shared_mongo_uri(), "MONGO_DB": f"rt_move_{secrets.token_hex(4)}"}
@@ -600,6 +615,7 @@ def test_history_moves_to_mongodb_and_back(data_dir: Path, tmp_path: Path) -> No
     assert "29 interactions" in exported.stdout
 
 
+@pytest.mark.slow
 def test_what_this_host_has_still_to_deliver_is_not_forgotten(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -669,6 +685,7 @@ def has_it(data_dir: Path, made: dict[str, Any], settings: dict[str, str]) -> bo
     return True
 
 
+@pytest.mark.slow
 def test_records_of_conversations_are_exported_imported_and_moved(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -700,6 +717,7 @@ def test_records_of_conversations_are_exported_imported_and_moved(
     assert has_it(back, made, sealing)
 
 
+@pytest.mark.slow
 def test_an_import_changes_no_record_and_restores_no_erased_one(
     data_dir: Path, tmp_path: Path
 ) -> None:

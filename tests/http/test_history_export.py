@@ -301,6 +301,7 @@ def resident_bytes(service: Service) -> int:
     return int(line.split()[1]) * 1024
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_slowly_and_leaves_costs_little(data_dir: Path) -> None:
     """80 MB are not made for a client that does not take them, and the walk ends with it."""
     text = "x" * 100_000

@@ -12,7 +12,7 @@ from infra.settings import Settings
 from tests.support.service import running_service
 
 SECONDS = 3.0
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 def counts(client: httpx2.Client) -> dict[str, int]:

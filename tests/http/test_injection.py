@@ -65,7 +65,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def lines_of(service: Service, exchanges: list[Raw]) -> list[str]:
     """The lines these exchanges left, once each has left one."""
     ids = {exchange.headers["x-request-id"] for exchange in exchanges}
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while True:
         lines = [line for line in service.log if any(one in line for one in ids)]
         if len(lines) >= len(ids) or time.monotonic() > deadline:

@@ -132,6 +132,7 @@ def targets(ids: list[str], spelling: str) -> Iterator[str]:
             yield f"{target}?{query}" if query else target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_no_spelling_of_a_path_shows_or_changes_anothers_history(
     neighbours: Neighbours, spelling: str
@@ -204,6 +205,7 @@ def spellings_of(path: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", WITH_A_BODY)
 def test_no_way_to_ask_files_anything_under_anothers_name(
     neighbours: Neighbours, path: str

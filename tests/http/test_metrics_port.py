@@ -25,7 +25,7 @@ from tests.support.service import (
     watched_worker,
 )
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 def port_of_figures(service: Service) -> int:
@@ -68,6 +68,7 @@ def test_whoever_asks_there_leaves_no_line(service: Service) -> None:
     assert not any("scraped-by-prometheus" in line for line in service.log)
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_one_line_and_exit_1(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -26,7 +26,7 @@ from tests.support.service import Service, command, environment, plain_client, r
 BODY = {"userId": "ana", "userPrompt": "How are you?"}
 NO_STORE = "mongodb://127.0.0.1:1/?directConnection=true"
 """A store outside of the process, which does not answer: chats do not depend on it."""
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")
 

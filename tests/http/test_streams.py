@@ -18,7 +18,7 @@ from tests.fakes.application import ApplicationUnderTest, lifespan
 
 WHO = ProviderSelected(provider="p", model="m")
 END = Reply(finish_reason=FinishReason.STOP)
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 
 DOORS: dict[str, dict[str, Any]] = {
     "/v1/chat": {"userId": "ana", "userPrompt": "hi", "stream": True},

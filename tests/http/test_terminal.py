@@ -15,7 +15,7 @@ import pytest
 from tests.support.service import ROOT, environment, plain_client
 
 INTERRUPT = b"\x03"
-START_SECONDS = 60
+START_SECONDS = 120
 AT_ITS_TERMINAL = """
 import os, sys
 os.login_tty(0)

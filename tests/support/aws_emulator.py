@@ -73,7 +73,7 @@ class AwsEmulator:
 
     def end(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(120)
 
     def _wait_until_answering(self) -> None:
         # The port listens already, so one request waits for the whole start.

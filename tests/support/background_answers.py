@@ -18,7 +18,7 @@ from tests.support.data_stack import deploy_data_stack
 from tests.support.mongod import shared_mongo_uri
 from tests.support.service import Service, plain_client
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 OF_ONE_HOST = ("embedded", "mongodb", "dynamodb", "sqs")
 """The log is on the host's disk."""
 OF_ALL_HOSTS = ("mongodb direct", "dynamodb direct")

@@ -39,7 +39,7 @@ def running_worker(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Fork
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(120)
         reading.join(5)
         process.stdout.close()
 

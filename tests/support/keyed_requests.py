@@ -57,7 +57,7 @@ def held_up(provider: FaultProvider, model: str) -> Iterator[threading.Event]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -86,10 +86,10 @@ def killed_in_flight(
             asking.start()
             until(lambda calls=calls: provider.count("healthy") > calls)  # type: ignore[misc]
             service.kill()
-            asking.join(20)
+            asking.join(120)
         with running_service(data_dir, hasty) as service, service.client() as client:
             seen = []
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while (response := send(client, NATIVE, "ana", key)).status_code != 200:
                 seen.append(response.status_code)
                 assert time.monotonic() < deadline, seen

@@ -19,7 +19,7 @@ import pymongo
 import pytest
 from pymongo.errors import OperationFailure, PyMongoError
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 _ALREADY_INITIATED = 23
 
 

@@ -7,7 +7,7 @@ from domain.entities.interaction import Interaction
 from tests.contracts.history_walks import EVERY_STATUS, asking, walk
 from tests.fakes.unreliable_store import UnreliableStore
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 async def stored(store: UnreliableStore) -> list[Interaction]:

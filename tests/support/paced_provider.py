@@ -139,7 +139,7 @@ def paced_provider(**options: Any) -> Iterator[PacedProvider]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
-    assert is_up.wait(10), "the provider did not start"
+    assert is_up.wait(120), "the provider did not start"
     try:
         yield provider
     finally:

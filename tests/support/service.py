@@ -56,7 +56,7 @@ class Service:
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log]
 
-    def lines_with(self, text: str, seconds: float = 10.0) -> list[str]:
+    def lines_with(self, text: str, seconds: float = 60.0) -> list[str]:
         """The lines that hold `text`, once there is one: a line may come a moment after the answer it is about."""
         deadline = time.monotonic() + seconds
         while not (found := [line for line in self.log if text in line]):
@@ -66,10 +66,10 @@ class Service:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(120)
         self._reader.join(5)
 
-    def stop(self, seconds: float = 40.0) -> int:
+    def stop(self, seconds: float = 120.0) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -90,7 +90,7 @@ class Service:
                 self._listening.set()
 
 
-def plain_client(url: str, timeout: float = 30.0, **options: Any) -> httpx2.Client:
+def plain_client(url: str, timeout: float = 120.0, **options: Any) -> httpx2.Client:
     """Return a client of a service on this host, without TLS."""
     return httpx2.Client(
         base_url=url, timeout=timeout, trust_env=False, verify=NO_CERTIFICATES, **options
@@ -187,5 +187,5 @@ def _running(process: Any, says: str, data_dir: Path) -> Iterator[Service]:
 def command(data_dir: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run one command of `main.py` to its end."""
     return prefork().run(
-        arguments, cwd=data_dir.parent, env=environment(data_dir, settings), timeout=60
+        arguments, cwd=data_dir.parent, env=environment(data_dir, settings), timeout=300
     )

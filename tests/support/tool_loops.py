@@ -131,7 +131,7 @@ def strict_providers() -> Iterator[StrictProviders]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
-    assert is_up.wait(10), "the providers did not start"
+    assert is_up.wait(120), "the providers did not start"
     try:
         yield providers
     finally:

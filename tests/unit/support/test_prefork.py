@@ -10,6 +10,7 @@ import pytest
 from tests.support.service import running_service
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", [(sys.executable,), (sys.executable, "-X", "utf8")])
 def test_a_service_answers_and_ends_in_order_however_it_was_started(
     tmp_path: Path, python: tuple[str, ...]

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from domain.entities.interaction import Interaction
 from tests.fakes.interactions import any_interactions
 
 
+@pytest.mark.slow
 @given(any_interactions, st.booleans())
 def test_it_says_what_its_description_says(interaction: Interaction, is_stored: bool) -> None:
     body = chat_response(interaction, is_stored=is_stored)

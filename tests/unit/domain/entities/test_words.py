@@ -94,6 +94,7 @@ def test_canonically_equivalent_texts_have_the_same_words(text: str) -> None:
         assert words_of(unicodedata.normalize(form, text)) == composed
 
 
+@pytest.mark.slow
 @pytest.mark.seen("E2")
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60))

@@ -246,6 +246,7 @@ async def test_the_indexes_are_made(log: MongoAnswerLog, database: Database) -> 
     assert await database["answers"].find_one({"_id": header_id(KEY)}) is not None
 
 
+@pytest.mark.slow
 async def test_a_document_that_is_too_large_is_refused_for_good(log: MongoAnswerLog) -> None:
     lease = await begun(log)
     with pytest.raises(Unstorable):

@@ -28,8 +28,8 @@ from tests.fakes.interactions import a_tool_turn, an_id, an_interaction
 from tests.unit.infra.history.transfer.test_jsonl_format import as_exported
 
 FILES = Path(__file__).parents[3] / "data" / "before_items"
-PATIENCE_SECONDS = 20.0
-READ_SECONDS = 10.0
+PATIENCE_SECONDS = 120.0
+READ_SECONDS = 60.0
 
 USAGE = Usage(
     input_tokens=12,

@@ -130,6 +130,7 @@ _VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(message=_TEXTS, fields=st.dictionaries(_TEXTS, _VALUES))
 def test_whatever_is_logged_is_one_line_of_json(message: str, fields: dict[str, object]) -> None:
     line = line_of(message, ecs=fields)

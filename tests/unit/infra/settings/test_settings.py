@@ -125,6 +125,7 @@ def test_a_reserve_that_leaves_no_time_to_ask_is_refused(monkeypatch: pytest.Mon
         read_settings()
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_78_and_one_line_for_all_that_is_wrong(tmp_path: Path) -> None:
     done = command(tmp_path / "data", "serve", HISTORY_RETENTION_DAYS="inf", ATTEMPTS_PER_ROUTE="0")
     assert done.returncode == 78

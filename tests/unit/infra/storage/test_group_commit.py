@@ -15,7 +15,7 @@ from infra.storage.sqlite.group_commit import (
     GroupCommit,
 )
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 120.0
 STALLED = -1
 
 

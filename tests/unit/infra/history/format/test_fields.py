@@ -281,6 +281,7 @@ def test_a_message_has_a_user_id_as_every_door_takes_it(user_id: object, is_righ
     assert is_well_formed({"id": ID, "userId": user_id}) is is_right
 
 
+@pytest.mark.slow
 @given(any_interactions)
 def test_whatever_is_written_passes_the_check(interaction: Interaction) -> None:
     assert is_well_formed(orjson.loads(json_of(interaction)))

@@ -34,7 +34,7 @@ from tests.contracts.history_walks import asking, walk
 from tests.fakes.interactions import an_id, an_interaction
 from tests.support.mongod import Mongod, need_mongod, shared_mongo_uri
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 LONGEST_READ_SECONDS = 10.0
 """Of 2.5 s, on a busy machine; the driver left alone waits for 30 s and more."""
 
@@ -80,6 +80,7 @@ async def found_by(history: MongoHistory) -> list[Interaction]:
         return []
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 async def test_it_starts_without_the_server_and_heals_by_itself(server: Mongod) -> None:
     async with opened(server) as history:
@@ -182,6 +183,7 @@ def _innermost_file(task: asyncio.Task[Any]) -> str:
     return file
 
 
+@pytest.mark.slow
 async def test_what_was_acknowledged_survives_the_server_being_killed(server: Mongod) -> None:
     await asyncio.to_thread(server.start)
     acknowledged: list[int] = []

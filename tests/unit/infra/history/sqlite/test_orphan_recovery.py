@@ -25,7 +25,7 @@ async def test_a_cancellation_while_the_lock_is_taken_releases_it(
 
     def lock_slowly(path: Path) -> FileLock | None:
         is_locking.set()
-        may_lock.wait(20)
+        may_lock.wait(120)
         return lock_if_abandoned(path)
 
     monkeypatch.setattr(orphan_recovery, "lock_if_abandoned", lock_slowly)

@@ -96,7 +96,7 @@ async def test_figures_need_the_store(opened: Opened, behind: Any) -> None:
             await outbox.statistics(OF_ANA)
         assert len(outbox.degraded()) == 1
         store.is_away = False
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await behind.find("ana", an_id(1)) is None:
                 await asyncio.sleep(0.01)
         (found,) = await outbox.statistics(OF_ANA)

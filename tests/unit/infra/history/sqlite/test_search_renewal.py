@@ -35,7 +35,7 @@ from tests.support.mongod import shared_mongo_uri
 
 pytestmark = pytest.mark.seen("E2")
 
-PATIENT_SECONDS = 60.0
+PATIENT_SECONDS = 120.0
 OLD_VERSION = 5
 
 

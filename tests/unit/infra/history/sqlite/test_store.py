@@ -36,7 +36,7 @@ from infra.storage.sqlite.group_commit import GroupCommit
 from tests.contracts.history_walks import FILTERS, asking, mixed, passes, walk
 from tests.fakes.interactions import an_id, an_interaction, begin
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 
 
 def opened(folder: Path, **changes: Any) -> AbstractAsyncContextManager[SqliteHistory]:

@@ -15,7 +15,7 @@ from infra.history.store.visibility import wait_until_found
 from infra.tasks.notifier import Notifier
 from tests.fakes.interactions import an_id, an_interaction, begin
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 
 
 class CountedLooks:

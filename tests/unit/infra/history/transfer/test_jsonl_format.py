@@ -57,6 +57,7 @@ def test_a_line_is_what_the_http_api_shows(interaction: Interaction) -> None:
     assert shown == seen_by_callers(interaction)
 
 
+@pytest.mark.slow
 @given(any_interactions.filter(lambda one: not one.items and not one.metadata))
 def test_a_line_of_text_is_byte_for_byte_what_the_http_api_shows(interaction: Interaction) -> None:
     text = replace(

@@ -38,7 +38,7 @@ class Fetch:
     def __call__(self) -> AccessToken:
         self.count += 1
         number = self.count
-        assert self.go_on.wait(10.0)
+        assert self.go_on.wait(120)
         if self.errors:
             raise self.errors.pop(0)
         return AccessToken(

@@ -216,6 +216,7 @@ def reloaded(interaction: Interaction) -> Interaction:
     return interaction_of(orjson.loads(orjson.dumps(document_of(interaction))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WIRES)
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)

@@ -111,6 +111,7 @@ def test_openings_of_another_length_grow_alike_up_to_their_cap(clock: FakeClock)
     assert lengths == pytest.approx([20.0, 24.0, 30.0, 37.5, 46.875, 58.59375, 60.0])
 
 
+@pytest.mark.slow
 @pytest.mark.seen("B14")
 def test_an_outage_of_days_is_survived(clock: FakeClock) -> None:
     breaker = a_breaker(clock, BreakerPolicy(open_cap_seconds=1e300))

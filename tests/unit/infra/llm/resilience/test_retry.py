@@ -263,6 +263,7 @@ def test_the_bucket_neither_overflows_nor_goes_below_nothing() -> None:
     assert budget.tokens == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 async def test_when_half_of_all_calls_fail_retries_are_no_storm(seed: int) -> None:
     clock, random, requests = FakeClock(), Random(seed), 4_000

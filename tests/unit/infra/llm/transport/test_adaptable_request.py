@@ -85,7 +85,7 @@ def client_of(
 
 
 async def text_of(client: LLMClient, prompt: Prompt = PROMPT) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         pieces: list[ProviderSelected | str | Reply] = [
             piece async for piece in client.stream(prompt, a_chat_context())
         ]

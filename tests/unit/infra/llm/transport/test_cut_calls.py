@@ -97,6 +97,7 @@ def read(
     return events_of(*received, rest), None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("new_reader", "body"), WIRES)
 def test_no_part_of_a_call_is_given_out_wherever_the_stream_is_cut(
     new_reader: NewReader, body: bytes

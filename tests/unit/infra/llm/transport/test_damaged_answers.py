@@ -150,6 +150,7 @@ def damaged(document: Any, seed: random.Random, value: Any) -> Any:
     return {k: damaged(v, seed, value) if k == name else v for k, v in document.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make_reader", "documents"), DIALECTS)
 @settings(max_examples=200, deadline=None)
 @given(st.data())

@@ -88,7 +88,7 @@ def client_of(session: aiohttp.ClientSession, provider: FakeOpenAI) -> Asks:
 async def events_of(
     client: LLMClient, prompt: Prompt = PROMPT
 ) -> list[ProviderSelected | str | Reply]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         return [piece async for piece in client.stream(prompt, a_chat_context())]
 
 
@@ -573,7 +573,7 @@ async def test_reasoning_and_a_part_of_a_call_show_that_the_model_is_at_work(
     provider.then(Raw([b": ping\n\n", first, gate, text_event("a"), STOPPED, openai.DONE]))
     prompt = replace(PROMPT, tools=(Tool(name="x"),))
     pieces: list[AnswerEvent] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         async for piece in client_of().stream(prompt, a_chat_context()):
             pieces.append(piece)
             if piece == expected:

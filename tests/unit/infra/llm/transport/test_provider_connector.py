@@ -79,7 +79,7 @@ async def test_with_another_version_the_connections_are_those_of_aiohttp(
 async def test_a_parser_that_was_paused_goes_on(empty_reads: list[int]) -> None:
     """The body is far larger than the buffer, so reading pauses over and over."""
     body = [bytes([number]) * 5000 for number in range(100)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         assert await received(ProviderConnector(), body, read_bufsize=1024) == b"".join(body)
     assert empty_reads
 

@@ -86,6 +86,7 @@ keep_alives = st.lists(st.sampled_from(KEEP_ALIVES), max_size=3).map("".join)
 endings = st.sampled_from(ENDINGS)
 
 
+@pytest.mark.slow
 @pytest.mark.seen("A1")
 @settings(deadline=None, max_examples=300)
 @given(data=st.data(), has_mark=st.booleans())

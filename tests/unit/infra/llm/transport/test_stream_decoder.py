@@ -310,6 +310,7 @@ BODIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.seen("A1")
 @pytest.mark.parametrize("make_reader", BODIES)
 @settings(deadline=None, max_examples=150)

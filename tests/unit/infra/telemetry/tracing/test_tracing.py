@@ -89,6 +89,7 @@ async def test_an_endpoint_that_is_no_http_address_is_refused_with_what_to_set(
     assert "http://localhost:4318" in told
 
 
+@pytest.mark.slow
 @pytest.mark.seen("E8")
 def test_the_process_ends_with_78_and_one_line_for_a_collector_that_speaks_grpc(
     tmp_path: Path,

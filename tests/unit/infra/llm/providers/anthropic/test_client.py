@@ -61,7 +61,7 @@ def client_of(
 
 
 async def events_of(client: AnthropicClient, prompt: Prompt = PROMPT) -> list[AnswerEvent]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         return [event async for event in client.stream(prompt, a_chat_context())]
 
 

@@ -87,7 +87,7 @@ def client_of(
 
 
 async def asked(client: BedrockClient) -> list[AnswerEvent]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         return [event async for event in client.stream(PROMPT, a_chat_context())]
 
 
@@ -98,7 +98,7 @@ async def failure_of(client: BedrockClient) -> LLMError:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0)
 
