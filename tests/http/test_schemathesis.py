@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.schema_cases import authorised, cases
 from tests.support.service import running_service
 
 
+@pytest.mark.slow
 def test_without_authentication(data_dir: Path, tmp_path: Path) -> None:
     with running_service(data_dir) as service:
         assert cases(service, tmp_path, "-n", "8", "--seed", "1") > 300

@@ -135,6 +135,7 @@ def test_a_request_behind_a_stream_hears_that_its_client_left(
     server.wait_for(lambda: server.application.left == [f"/stream/{1 << 40}", "/watch"])
 
 
+@pytest.mark.slow
 def test_connections_leave_nothing_to_the_garbage_collector(server: Running) -> None:
     gc.collect()
     gc.disable()

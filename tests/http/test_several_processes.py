@@ -137,6 +137,7 @@ def test_all_processes_answer_on_the_port_and_have_their_own_metrics_port(
         assert sum("stopped" in line for line in service.log) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_process_takes_only_its_own_requests_along_and_is_started_again(
     settings: dict[str, str], data_dir: Path, provider: FaultProvider
 ) -> None:
@@ -170,6 +171,7 @@ def test_the_pause_before_a_restart_doubles(settings: dict[str, str], data_dir: 
     assert pauses == ["0.2 s", "0.4 s", "0.8 s"]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_stopped_alone_finishes_its_requests_and_is_replaced(
     settings: dict[str, str], data_dir: Path, provider: FaultProvider
 ) -> None:
@@ -188,6 +190,7 @@ def test_a_process_that_is_stopped_alone_finishes_its_requests_and_is_replaced(
         assert ask(service) == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to_all", [False, True])
 def test_requests_in_progress_are_answered_before_the_exit_also_when_all_get_the_signal(
     settings: dict[str, str], data_dir: Path, provider: FaultProvider, to_all: bool
@@ -216,6 +219,7 @@ def is_refused(port: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_grace_period_of_all(
     settings: dict[str, str], data_dir: Path, provider: FaultProvider
 ) -> None:
@@ -234,6 +238,7 @@ def test_a_second_signal_ends_the_grace_period_of_all(
         assert 200 not in {answer.result(PATIENCE_SECONDS) for answer in answers}
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_end_is_killed(settings: dict[str, str], data_dir: Path) -> None:
     with several(data_dir, settings, 2) as service:
         stuck = process_ids(service)[1]
@@ -307,6 +312,7 @@ def test_the_embedded_store_is_served_by_one_process_which_says_why(
         assert service.stop() == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_with_0_and_no_traceback(data_dir: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "main.py"), "serve"],
@@ -330,6 +336,11 @@ def test_ctrl_c_ends_all_with_0_and_no_traceback(data_dir: Path) -> None:
         process.wait()
         process.stdout.close()
     assert "Traceback" not in rest
-    assert [line.split()[-1] for line in rest.splitlines()] == ["stopping", "stopped"]
+    # a store that is away may be reported in between
+    ends = {"stopping", "stopped"}.intersection
+    assert [end for line in rest.splitlines() for end in ends(line.split()[-1:])] == [
+        "stopping",
+        "stopped",
+    ]
     assert sum(b"Ctrl-C" in line for line in lines) == 1
     assert sum(b"gemini is skipped" in line for line in lines) == 1

@@ -27,6 +27,7 @@ UNUSABLE = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", AWAY)
 def test_a_store_that_is_away_does_not_bring_its_password_out(data_dir: Path, store: str) -> None:
     settings = {**AWAY[store], "LOG_LEVEL": "debug", "HISTORY_READ_SECONDS": "0.5"}

@@ -101,6 +101,7 @@ def test_a_configured_model_is_named_with_the_setting_that_enables_it(data_dir: 
     assert "Docs" not in shown
 
 
+@pytest.mark.slow
 def test_json_lines_stay_json_at_a_terminal(data_dir: Path) -> None:
     with terminal(data_dir, LOG_FORMAT="json") as service:
         service.read_until("listening on")

@@ -199,6 +199,7 @@ def test_what_is_sent_holds_neither_secrets_nor_words_nor_users(
     assert not any(COLLECTOR_KEY in line for line in traced.log)
 
 
+@pytest.mark.slow
 def test_a_queued_chat_shows_the_workers_span_in_the_same_trace(
     collector: Collector, tmp_path: Path
 ) -> None:

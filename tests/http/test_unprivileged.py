@@ -68,6 +68,7 @@ def can_be_written_by_nobody(folder: Path) -> bool:
     return tried.returncode == 0
 
 
+@pytest.mark.slow
 def test_it_needs_no_rights_and_writes_only_to_its_data(home: Path) -> None:
     for folder in (ROOT, ROOT / "app", home):
         assert not can_be_written_by_nobody(folder)
@@ -104,6 +105,7 @@ def test_it_needs_no_rights_and_writes_only_to_its_data(home: Path) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+@pytest.mark.slow
 @pytest.mark.seen("E7")
 def test_a_user_that_no_list_knows_can_keep_data_in_a_folder_of_its_group(home: Path) -> None:
     data = home / "data"
