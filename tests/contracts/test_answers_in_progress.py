@@ -63,6 +63,7 @@ def test_the_statuses_that_one_replaces_are_those_of_the_rule() -> None:
     assert replaced_by(Status.IN_PROGRESS) == frozenset()
 
 
+@pytest.mark.slow
 async def test_every_pair_of_statuses_follows_the_rule(history: HistoryRepository) -> None:
     pairs = list(enumerate(product(Status, Status)))
     await history.append_many([copy_of(number, stored) for number, (stored, _) in pairs])

@@ -44,6 +44,7 @@ async def bytes_in(store: AttachmentStore) -> int:
     raise NotImplementedError
 
 
+@pytest.mark.slow
 async def test_the_same_image_sixteen_times_takes_its_space_once_and_none_once_erased(
     store: AttachmentStore,
 ) -> None:

@@ -74,6 +74,7 @@ async def test_contents_are_read_back_byte_for_byte(stores: Stores, size: int) -
         assert await store.get("ana", its_id) == image(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("media_type", ["text/plain; charset=utf-8", "application/pdf"])
 @pytest.mark.parametrize("content", [b"\n", b'{"bytes": 1}\n\r\n', bytes(1000)])
 async def test_any_media_type_and_content_come_back(
@@ -108,6 +109,7 @@ async def test_equal_bytes_of_two_users_share_nothing(
     assert await listed(store) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "its_id", ["", ".", "..", "../x", "content", "a/b", "\0", "é" * 43, "a" * 43, "a" * 5000]
 )

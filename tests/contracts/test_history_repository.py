@@ -78,6 +78,7 @@ async def test_what_goes_in_comes_out(
         assert await history.find("ana", interaction.id) == interaction
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -106,6 +107,7 @@ _MEBIBYTE = '{"a": "€\\u0000"}' + " " * (1024 * 1024)
 _ODD = "\0\u2028 \U0010ffff \\ud800 $where.a.b"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "turn",
     [

@@ -84,6 +84,7 @@ def expected(kept: list[Interaction], key: str | None) -> Group:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", GroupBy)
 async def test_groups_add_up(history: HistoryRepository, by: GroupBy) -> None:
     kept = [varied(number) for number in range(150)]
@@ -148,6 +149,7 @@ async def test_days_begin_at_local_midnight_also_where_clocks_are_changed(
     assert max(key for key in found if key is not None and key < day) == min(found)
 
 
+@pytest.mark.slow
 @pytest.mark.seen("E9")
 @pytest.mark.parametrize("zone", ["America/Sao_Paulo", "Asia/Gaza", "Europe/London"])
 async def test_local_days_add_up_over_years(history: HistoryRepository, zone: str) -> None:

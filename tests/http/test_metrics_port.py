@@ -130,6 +130,7 @@ def breakable(tmp_path: Path, breaking: Path) -> Iterator[Service]:
         yield started
 
 
+@pytest.mark.slow
 @pytest.mark.seen("F1")
 def test_the_collector_of_garbage_is_settled_once_however_many_servers_there_are(
     breakable: Service, breaking: Path
@@ -143,6 +144,7 @@ def test_the_collector_of_garbage_is_settled_once_however_many_servers_there_are
     assert len([line for line in breakable.log if "the collector is settled" in line]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.seen("F6")
 def test_a_metrics_server_that_ends_is_told_of_and_started_again_on_its_port(
     breakable: Service, breaking: Path
@@ -163,6 +165,7 @@ def test_a_metrics_server_that_ends_is_told_of_and_started_again_on_its_port(
     assert breakable.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.seen("F6")
 def test_a_service_whose_metrics_server_is_down_stops_in_order(
     breakable: Service, breaking: Path

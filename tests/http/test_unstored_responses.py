@@ -299,6 +299,7 @@ def until_marked(pieces: Iterator[str]) -> None:
     raise AssertionError(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", STORES)
 def test_nothing_is_left_of_requests_that_are_not_stored(
     settings: dict[str, str], data_dir: Path, store: str

@@ -25,6 +25,7 @@ provider = "vertex"
 ROTATIONS = 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_streamed", [False, True])
 async def test_no_chat_fails_while_tokens_rotate(tmp_path: Path, is_streamed: bool) -> None:
     async with FakeTokenServer(time.monotonic) as tokens, FakeVertex(tokens) as vertex:

@@ -401,6 +401,7 @@ async def test_nothing_of_what_was_erased_is_left_in_the_file(tmp_path: Path) ->
     assert b"canary" not in content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filters", FILTERS, ids=" ".join)
 @pytest.mark.parametrize("order", Order)
 async def test_a_page_that_looked_far_enough_ends_early_and_goes_on(

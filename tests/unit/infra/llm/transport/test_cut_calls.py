@@ -126,6 +126,7 @@ def test_the_whole_answer_has_everything_in_order(new_reader: NewReader, body: b
     assert calls_as_documents(events) == WHOLE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("new_reader", "body"), WIRES)
 @settings(deadline=None, max_examples=150)
 @given(data=st.data())

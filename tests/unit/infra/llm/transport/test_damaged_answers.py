@@ -167,6 +167,7 @@ def test_a_wrong_type_anywhere(
     ends_well(make_reader, [orjson.dumps(sent[0])])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make_reader", "documents"), DIALECTS)
 @settings(max_examples=200, deadline=None)
 @given(st.data())
