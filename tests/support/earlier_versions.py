@@ -40,8 +40,10 @@ _ARCHIVES = Path(__file__).parents[1] / "data" / "earlier_versions"
 
 def unpack(version: str, folder: Path) -> Path:
     """Unpack the archive of a version and return the folder of its content."""
+    # Python 3.11 has filters since 3.11.4, and 3.12 warns where none is named.
+    options: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(_ARCHIVES / f"{version}.tar.gz") as archive:
-        archive.extractall(folder / version, filter="data")
+        archive.extractall(folder / version, **options)
     return folder / version
 
 

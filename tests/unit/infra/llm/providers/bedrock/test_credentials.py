@@ -174,6 +174,7 @@ async def test_they_are_renewed_before_they_end_without_a_call_that_waits(
 
 
 @pytest.mark.slow
+@pytest.mark.realtime  # the credentials last for two seconds
 @pytest.mark.parametrize("role_arn", [None, ROLE])
 async def test_no_call_fails_while_they_end_again_and_again(
     source: FakeCredentials, provider: FakeBedrock, client_of: NewClient, role_arn: str | None
