@@ -119,25 +119,33 @@ def test_the_short_suite_leaves_slow_tests_out(project: Path) -> None:
 
 def test_slow_tests_run_alone_while_there_is_time(project: Path) -> None:
     later = str(time.time() + 3600)
-    ran = run(project, SLOW, "def test_well(): pass", suite="slow", SLOW_TESTS_UNTIL=later)
+    ran = run(project, SLOW, "def test_well(): pass", suite="slow", TESTS_UNTIL=later)
     assert ran.returncode == 0, ran.stdout
     assert ran.stdout.splitlines()[-1].startswith("1 passed, 1 deselected")
 
 
-def test_slow_tests_that_do_not_begin_in_time_are_counted(project: Path) -> None:
-    ran = run(project, SLOW, suite="slow", SLOW_TESTS_UNTIL="1")
+@pytest.mark.parametrize("suite", ["short", "slow"])
+def test_tests_that_do_not_begin_in_time_are_counted(project: Path, suite: str) -> None:
+    ran = run(project, SLOW, "def test_quick(): pass", suite=suite, TESTS_UNTIL="1")
     assert ran.returncode == 0, ran.stdout
-    assert ran.stdout.splitlines()[-1].startswith("1 skipped")
+    assert ran.stdout.splitlines()[-1].startswith("1 skipped, 1 deselected")
 
 
 def test_a_slow_test_is_tried_again_also_after_its_time(project: Path) -> None:
-    ends_the_time = "if pathlib.Path('late').exists() and os.environ.get('SLOW_TESTS_UNTIL'):\n"
-    ends_the_time += "    os.environ['SLOW_TESTS_UNTIL'] = '1'\n"
+    ends_the_time = "if pathlib.Path('late').exists() and os.environ.get('TESTS_UNTIL'):\n"
+    ends_the_time += "    os.environ['TESTS_UNTIL'] = '1'\n"
     marks = "@pytest.mark.slow\n@pytest.mark.realtime"
     later = str(time.time() + 3600)
     test = flaky("late", marks)
-    ran = run(project, f"import os\n{ends_the_time}", test, suite="slow", SLOW_TESTS_UNTIL=later)
+    ran = run(project, f"import os\n{ends_the_time}", test, suite="slow", TESTS_UNTIL=later)
     assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.splitlines()[-1].startswith("1 passed")
+
+
+def test_other_marks_allow_a_second_try_where_these_are_named(project: Path) -> None:
+    ran = run(project, flaky("wrong", marker=""), RETRIED="not faults")
+    assert ran.returncode == 0, ran.stdout
+    assert "marked not faults: 1 (at most 8" in ran.stdout
     assert ran.stdout.splitlines()[-1].startswith("1 passed")
 
 
