@@ -4,6 +4,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.problems.anthropic_error_schema import AnthropicError
+from app.problems.openai_error_schema import OpenAIError
 from app.problems.problem_schema import Problem
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -21,8 +23,9 @@ _CREDENTIALS = {
 def customize_openapi(app: FastAPI, *, needs_credentials: bool) -> None:
     """Replace `app.openapi` by a function that returns the corrected description, built at the first call.
 
-    Adds the schema of problems, which no route declares as its model, and removes the 422 responses that FastAPI adds to
-    routes without one. With `needs_credentials`, also describes which routes need credentials.
+    Adds the schemas of errors, which no route declares as its model: FastAPI would prepare a validator for each of some
+    200 error responses at the start. Removes the 422 responses that FastAPI adds to routes without one. With
+    `needs_credentials`, also describes which routes need credentials.
     """
     derive = app.openapi
     schema: dict[str, Any] = {}
@@ -30,7 +33,7 @@ def customize_openapi(app: FastAPI, *, needs_credentials: bool) -> None:
     def build_once() -> dict[str, Any]:
         if not schema:
             schema.update(derive())
-            _add_problem_schema(schema)
+            _add_error_schemas(schema)
             _remove_fastapi_errors(schema)
             _remove_null_parameters(schema)
             if needs_credentials:
@@ -40,12 +43,13 @@ def customize_openapi(app: FastAPI, *, needs_credentials: bool) -> None:
     app.openapi = build_once  # type: ignore[method-assign]
 
 
-def _add_problem_schema(description: dict[str, Any]) -> None:
-    schema = Problem.model_json_schema(ref_template=_REFERENCE, mode="serialization")
+def _add_error_schemas(description: dict[str, Any]) -> None:
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
-    for name, inner in schema.pop("$defs", {}).items():
-        schemas.setdefault(name, inner)
-    schemas["Problem"] = schema
+    for model in (Problem, OpenAIError, AnthropicError):
+        schema = model.model_json_schema(ref_template=_REFERENCE, mode="serialization")
+        for name, inner in schema.pop("$defs", {}).items():
+            schemas.setdefault(name, inner)
+        schemas[model.__name__] = schema
 
 
 def _remove_fastapi_errors(description: dict[str, Any]) -> None:

@@ -27,11 +27,13 @@ def anthropic_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of the error responses, for a route's `responses`."""
     return {
         status: {
-            "model": AnthropicError,
             "description": "; ".join(
                 dict.fromkeys(kind.title for kind in PROBLEMS if anthropic_status(kind) == status)
             )
             or "Error",
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}
+            },
         }
         for status in statuses
     }

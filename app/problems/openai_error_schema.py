@@ -30,12 +30,14 @@ def openai_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of the error responses, for a route's `responses`."""
     return {
         status: {
-            "model": OpenAIError,
             "description": "; ".join(
                 dict.fromkeys(
                     f"`{openai_code(kind)}`" for kind in PROBLEMS if openai_status(kind) == status
                 )
             ),
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/OpenAIError"}}
+            },
         }
         for status in statuses
     }
