@@ -174,12 +174,12 @@ async def test_they_are_renewed_before_they_end_without_a_call_that_waits(
 
 
 @pytest.mark.slow
-@pytest.mark.realtime  # the credentials last for two seconds
+@pytest.mark.realtime  # the credentials last for six seconds
 @pytest.mark.parametrize("role_arn", [None, ROLE])
 async def test_no_call_fails_while_they_end_again_and_again(
     source: FakeCredentials, provider: FakeBedrock, client_of: NewClient, role_arn: str | None
 ) -> None:
-    source.seconds = 2.0
+    source.seconds = 6.0
     client = client_of(role_arn=role_arn)
     done = 0
     while len(set(provider.signers)) < 4:
