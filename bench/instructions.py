@@ -33,11 +33,6 @@ _WARM_UP_SECONDS = 3.0
 _COUNTED_SECONDS = 8.0
 _LIBRARIES = ("aiohttp", "asyncio", "logging", "starlette", "uvicorn")
 
-_REQUESTS: dict[str, Callable[[Service], bytes]] = {
-    "chat": measures.chat,
-    "stream of 30": lambda service: measures.chat(service, manner="mock(chunks=30)", stream=True),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -131,7 +126,7 @@ def _print(name: str, counts: list[Count], root: Path, functions: int) -> float:
 
 async def _measure(roots: list[Path], functions: int) -> None:
     with provider() as upstream, tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        for name, request in _REQUESTS.items():
+        for name, request in measures.TEXT_CHATS.items():
             totals = []
             for root in roots:
                 counts = await _counted(root, request, upstream, Path(folder) / "counts.json")

@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,16 +20,11 @@ from tqdm import tqdm
 
 from bench.harness import measures, processes
 from bench.harness.load import closed_loop
-from bench.harness.processes import Service, Watched
+from bench.harness.processes import Watched
 
 _HERE = Path(__file__).parents[1]
 _CONNECTIONS = 64
 _BASELINE = "baseline"
-_REQUESTS: Mapping[str, Callable[[Service], bytes]] = {
-    "chat": measures.chat,
-    "stream of 30": lambda service: measures.chat(service, manner="mock(chunks=30)", stream=True),
-}
-
 Rounds = list[dict[str, float]]
 """CPU milliseconds by version, one mapping for each round."""
 
@@ -50,7 +45,7 @@ async def _requests(
     roots: Mapping[str, Path], upstream: Watched, rounds: int, seconds: float
 ) -> Mapping[str, Rounds]:
     """Measure the CPU time of an answer, for each kind of request; the first round does not count."""
-    found: dict[str, Rounds] = {kind: [] for kind in _REQUESTS}
+    found: dict[str, Rounds] = {kind: [] for kind in measures.TEXT_CHATS}
     with ExitStack() as stack:
         baseline = stack.enter_context(processes.passthrough(upstream))
         services = {
@@ -58,7 +53,7 @@ async def _requests(
             for name, root in roots.items()
         }
         for number in tqdm(range(rounds + 1), desc="requests", file=sys.stderr):
-            for kind, request in _REQUESTS.items():
+            for kind, request in measures.TEXT_CHATS.items():
                 costs = {}
                 for name in _in_turn([_BASELINE, *services], number):
                     if name == _BASELINE:

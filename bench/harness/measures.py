@@ -76,6 +76,13 @@ def chat(service: Service, *, manner: str = "", stream: bool = False) -> bytes:
     return post(CHAT, orjson.dumps(document), key=service.key)
 
 
+TEXT_CHATS: Mapping[str, Callable[[Service], bytes]] = {
+    "chat": chat,
+    "stream of 30": lambda service: chat(service, manner="mock(chunks=30)", stream=True),
+}
+"""The requests by which versions are compared."""
+
+
 def completion(service: Service) -> bytes:
     """Return the same chat in the Chat Completions format."""
     messages = [{"role": "user", "content": _QUESTION}]
